@@ -1,0 +1,1 @@
+//! The JSON bodies of `/api/v1`, one file per resource.

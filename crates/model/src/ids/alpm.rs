@@ -1,0 +1,218 @@
+//! Identifiers with rules of pacman's; alpm-types is the judge.
+
+use std::str::FromStr as _;
+
+use super::text_id;
+
+/// File systems limit a name to 255 bytes; package file names add version, architecture and suffix.
+const MAX_NAME_LENGTH: usize = 200;
+
+fn package_name(text: &str) -> Result<(), String> {
+    if text.len() > MAX_NAME_LENGTH {
+        return Err(format!("longer than {MAX_NAME_LENGTH} bytes"));
+    }
+    alpm_types::Name::from_str(text)
+        .map_err(|_| {
+            "only letters, digits and @ . _ + - are allowed, not starting with a hyphen or a dot"
+                .into()
+        })
+        .map(drop)
+}
+
+text_id! {
+    /// The name of a source package: one `PKGBUILD`, one source repository.
+    Pkgbase, "pkgbase", package_name
+}
+
+text_id! {
+    /// The name of a package that a pkgbase produces (PKGBUILD(5), `pkgname`).
+    Pkgname, "pkgname", package_name
+}
+
+impl Pkgbase {
+    /// The pkgname that a package without splitting has.
+    #[must_use]
+    pub fn to_pkgname(&self) -> Pkgname {
+        Pkgname(self.0.clone())
+    }
+}
+
+fn architecture(text: &str) -> Result<(), String> {
+    let valid = !text.is_empty()
+        && text.len() <= 32
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if valid {
+        Ok(())
+    } else {
+        Err("1 to 32 letters, digits and underscores".into())
+    }
+}
+
+text_id! {
+    /// A machine architecture as pacman names it (`x86_64`, `aarch64`), or `any`.
+    Architecture, "architecture", architecture
+}
+
+impl Architecture {
+    /// Whether this is `any`: the package runs on every architecture.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.as_str() == "any"
+    }
+}
+
+fn full_version(text: &str) -> Result<(), String> {
+    if text.len() > 128 {
+        return Err("longer than 128 bytes".into());
+    }
+    alpm_types::FullVersion::from_str(text)
+        .map(drop)
+        .map_err(|_| "expected [epoch:]pkgver-pkgrel".into())
+}
+
+text_id! {
+    /// A full package version, `[epoch:]pkgver-pkgrel` (PKGBUILD(5)). Its order as text means
+    /// nothing; compare with [`PackageVersion::compare`].
+    PackageVersion, "package version", full_version
+}
+
+impl PackageVersion {
+    /// The order of pacman (vercmp(8)).
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> std::cmp::Ordering {
+        match (
+            alpm_types::FullVersion::from_str(self.as_str()),
+            alpm_types::FullVersion::from_str(other.as_str()),
+        ) {
+            (Ok(a), Ok(b)) => a.cmp(&b),
+            // Both were checked on construction, so this order is never used.
+            _ => self.as_str().cmp(other.as_str()),
+        }
+    }
+
+    /// `[epoch:]pkgver`, without the release.
+    #[must_use]
+    pub fn without_pkgrel(&self) -> &str {
+        self.as_str()
+            .rsplit_once('-')
+            .map_or(self.as_str(), |(version, _)| version)
+    }
+
+    /// The release, `N` or `N.M`.
+    #[must_use]
+    pub fn pkgrel(&self) -> &str {
+        self.as_str()
+            .rsplit_once('-')
+            .map_or("", |(_, release)| release)
+    }
+}
+
+fn package_file_name(text: &str) -> Result<(), String> {
+    if text.len() > 255 {
+        return Err("longer than 255 bytes".into());
+    }
+    let parts = split_package_file_name(text)
+        .ok_or("expected name-[epoch:]version-release-architecture.pkg.tar[.zst|.xz|.gz]")?;
+    package_name(parts.name)?;
+    full_version(parts.version)?;
+    architecture(parts.architecture)
+}
+
+struct FileNameParts<'a> {
+    name: &'a str,
+    version: &'a str,
+    architecture: &'a str,
+}
+
+fn split_package_file_name(text: &str) -> Option<FileNameParts<'_>> {
+    let stem = [".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz", ".pkg.tar"]
+        .iter()
+        .find_map(|suffix| text.strip_suffix(suffix))?;
+    let (rest, architecture) = stem.rsplit_once('-')?;
+    let (name_version, _release) = rest.rsplit_once('-')?;
+    let (name, _version) = name_version.rsplit_once('-')?;
+    let version = rest.get(name.len() + 1..)?;
+    Some(FileNameParts {
+        name,
+        version,
+        architecture,
+    })
+}
+
+text_id! {
+    /// The file name of a package, `name-version-release-architecture.pkg.tar.zst` or another
+    /// compression that the repositories read. Never holds a path separator.
+    PackageFileName, "package file name", package_file_name
+}
+
+impl PackageFileName {
+    /// The file name a package with these properties has when makepkg writes `.pkg.tar.zst`.
+    #[must_use]
+    pub fn from_parts(
+        name: &Pkgname,
+        version: &PackageVersion,
+        architecture: &Architecture,
+    ) -> Self {
+        Self(format!("{name}-{version}-{architecture}.pkg.tar.zst").into())
+    }
+
+    fn parts(&self) -> FileNameParts<'_> {
+        split_package_file_name(self.as_str()).unwrap_or(FileNameParts {
+            name: "",
+            version: "",
+            architecture: "",
+        })
+    }
+
+    /// The package's name.
+    #[must_use]
+    pub fn pkgname(&self) -> Pkgname {
+        Pkgname(self.parts().name.into())
+    }
+
+    /// The package's full version.
+    #[must_use]
+    pub fn version(&self) -> PackageVersion {
+        PackageVersion(self.parts().version.into())
+    }
+
+    /// The architecture in the file name, `any` included.
+    #[must_use]
+    pub fn architecture(&self) -> Architecture {
+        Architecture(self.parts().architecture.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_name_knows_its_parts() {
+        let file: PackageFileName = "lib-greet+-1:2.0-3.1-x86_64.pkg.tar.zst".parse().unwrap();
+        assert_eq!(file.pkgname().as_str(), "lib-greet+");
+        assert_eq!(file.version().as_str(), "1:2.0-3.1");
+        assert_eq!(file.version().pkgrel(), "3.1");
+        assert_eq!(file.version().without_pkgrel(), "1:2.0");
+        assert_eq!(file.architecture().as_str(), "x86_64");
+    }
+
+    #[test]
+    fn names_that_could_leave_a_folder_are_refused() {
+        for name in [
+            "../x", "a/b", ".", "..", "-x", ".x", "", "a b", "a\nb", "a\0b",
+        ] {
+            assert!(name.parse::<Pkgbase>().is_err(), "{name:?}");
+            let file = format!("{name}-1-1-any.pkg.tar.zst");
+            assert!(file.parse::<PackageFileName>().is_err(), "{file:?}");
+        }
+    }
+
+    #[test]
+    fn versions_compare_as_pacman_does() {
+        let version = |text: &str| text.parse::<PackageVersion>().unwrap();
+        assert!(version("1-1.1").compare(&version("1-1")).is_gt());
+        assert!(version("1-1.10").compare(&version("1-1.9")).is_gt());
+        assert!(version("1:0.1-1").compare(&version("9-1")).is_gt());
+    }
+}

@@ -1,0 +1,94 @@
+//! Names inside a git repository.
+
+use super::text_id;
+
+fn git_ref(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.len() > 255 {
+        return Err("1 to 255 bytes are allowed".into());
+    }
+    if text.starts_with(['-', '/']) || text.ends_with(['/', '.']) {
+        return Err("it must not start with '-' or '/', nor end with '/' or '.'".into());
+    }
+    let forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    if let Some(c) = text.chars().find(|&c| forbidden(c)) {
+        return Err(format!("it must not contain {c:?}"));
+    }
+    if text.contains("..") || text.contains("//") || text.contains("@{") || text == "@" {
+        return Err("it must not contain '..', '//' or '@{'".into());
+    }
+    if text
+        .split('/')
+        .any(|part| part.starts_with('.') || part.ends_with(".lock"))
+    {
+        return Err("no part of it may start with '.' or end with '.lock'".into());
+    }
+    Ok(())
+}
+
+text_id! {
+    /// A branch, a tag or a commit of a source repository, by the rules of git-check-ref-format(1).
+    GitRef, "git ref", git_ref
+}
+
+fn commit_hash(text: &str) -> Result<(), String> {
+    let hex = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if hex && matches!(text.len(), 40 | 64) {
+        Ok(())
+    } else {
+        Err("expected 40 or 64 lower-case hexadecimal digits".into())
+    }
+}
+
+text_id! {
+    /// The full hash of a commit.
+    CommitHash, "commit hash", commit_hash
+}
+
+impl CommitHash {
+    /// The first digits, as people write them.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.as_str().get(..10).unwrap_or(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refs_follow_gits_rules() {
+        for good in [
+            "main",
+            "feature/x",
+            "v1.0",
+            "a-b",
+            "é",
+            "1:2".replace(':', ".").as_str(),
+        ] {
+            assert!(good.parse::<GitRef>().is_ok(), "{good:?}");
+        }
+        for bad in [
+            "",
+            "-x",
+            "/x",
+            "x/",
+            "a..b",
+            "a b",
+            "a~1",
+            "a^",
+            "a:b",
+            "x.lock",
+            "a/.b",
+            "@{-1}",
+            "a\\b",
+            "--upload-pack=x",
+            "a\nb",
+            "@",
+        ] {
+            assert!(bad.parse::<GitRef>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Names of buildbtw's own things.
+
+use super::text_id;
+
+fn namespace_name(text: &str) -> Result<(), String> {
+    let first = text
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let rest = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
+    if !first || !rest || text.len() > 63 {
+        return Err(
+            "1 to 63 of a-z, 0-9, '_' and '-' are allowed, starting with a letter or digit".into(),
+        );
+    }
+    // The name is a section of pacman.conf and the name of a database (pacman.conf(5)).
+    if matches!(text, "local" | "options") {
+        return Err("pacman reserves this name".into());
+    }
+    Ok(())
+}
+
+text_id! {
+    /// The name of a namespace; also the name of its pacman repository.
+    NamespaceName, "namespace name", namespace_name
+}
+
+fn repository_name(text: &str) -> Result<(), String> {
+    let valid = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"@._+-".contains(&b));
+    if text.is_empty() || text.len() > 63 || !valid || text.starts_with(['-', '.']) {
+        return Err("1 to 63 letters, digits and @ . _ + - are allowed".into());
+    }
+    if matches!(text, "local" | "options") {
+        return Err("pacman reserves this name".into());
+    }
+    Ok(())
+}
+
+text_id! {
+    /// The name of a pacman repository, a section of pacman.conf(5).
+    RepositoryName, "repository name", repository_name
+}
+
+impl From<&NamespaceName> for RepositoryName {
+    fn from(name: &NamespaceName) -> Self {
+        // Every namespace name is a valid repository name: its rule is stricter.
+        Self(name.as_str().into())
+    }
+}
+
+fn worker_name(text: &str) -> Result<(), String> {
+    let first = text
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric());
+    let rest = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if first && rest && text.len() <= 64 {
+        Ok(())
+    } else {
+        Err("1 to 64 letters, digits and . _ - are allowed, starting with a letter or digit".into())
+    }
+}
+
+text_id! {
+    /// The name a worker gives itself; unique among the workers of a server.
+    WorkerName, "worker name", worker_name
+}
+
+fn sha256(text: &str) -> Result<(), String> {
+    let hex = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if hex && text.len() == 64 {
+        Ok(())
+    } else {
+        Err("expected 64 lower-case hexadecimal digits".into())
+    }
+}
+
+text_id! {
+    /// A SHA-256 digest in hexadecimal.
+    Sha256Digest, "SHA-256 digest", sha256
+}
+
+impl Sha256Digest {
+    /// The digest with these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        use std::fmt::Write as _;
+        let mut text = String::with_capacity(64);
+        for byte in bytes {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespace_names_are_safe_as_folder_and_section() {
+        for good in ["a", "openimageio-2", "0ad_x"] {
+            assert!(good.parse::<NamespaceName>().is_ok(), "{good:?}");
+        }
+        for bad in [
+            "",
+            "A",
+            "-a",
+            "_a",
+            "a/b",
+            "local",
+            "options",
+            "a.b",
+            "a]",
+            &"a".repeat(64),
+        ] {
+            assert!(bad.parse::<NamespaceName>().is_err(), "{bad:?}");
+        }
+    }
+}

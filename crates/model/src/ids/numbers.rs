@@ -1,0 +1,86 @@
+//! Identifiers that the programs make themselves.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{InvalidName, sqlx_text};
+
+/// The number of a build; unique within a server.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
+pub struct BuildId(pub i64);
+
+impl fmt::Display for BuildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for BuildId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| InvalidName::new("build number", text, "expected a number"))
+    }
+}
+
+/// A UUID (version 7, so that later ones sort later) with a kind of its own.
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
+            serde::Serialize, serde::Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(uuid::Uuid);
+
+        impl $name {
+            /// Makes a new, unique identifier.
+            #[must_use]
+            #[allow(clippy::new_without_default)]
+            pub fn new() -> Self {
+                Self(uuid::Uuid::now_v7())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                uuid::Uuid::try_parse(text)
+                    .map(Self)
+                    .map_err(|_| InvalidName::new($kind, text, "expected a UUID"))
+            }
+        }
+
+        sqlx_text!($name);
+    };
+}
+
+uuid_id! {
+    /// Names one attempt at a build, everywhere: in the API, in logs and as a GitLab pipeline's name.
+    AttemptId, "attempt id"
+}
+
+uuid_id! {
+    /// Made by a worker for each claim; repeating a claim with the same id returns the same attempt.
+    ClaimId, "claim id"
+}

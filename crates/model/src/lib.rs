@@ -1,0 +1,19 @@
+//! The vocabulary every buildbtw program shares: validated identifiers, the states of builds and
+//! attempts, and the JSON bodies of the HTTP API.
+//!
+//! Text from outside becomes one of these types at the edge, so that everything further in can
+//! rely on it: a [`Pkgbase`] is safe in a path, a [`GitRef`] is safe on a command line.
+
+pub mod api;
+mod changeset;
+mod ids;
+mod states;
+
+pub use changeset::{Changeset, ChangesetError};
+pub use ids::{
+    Architecture, AttemptId, BuildId, ClaimId, CommitHash, GitRef, InvalidName, NamespaceName,
+    PackageFileName, PackageVersion, Pkgbase, Pkgname, RepositoryName, Sha256Digest, WorkerName,
+};
+pub use states::{
+    AttemptStatus, BuildStatus, FailureKind, IterationStatus, Scope, TokenScope, UnknownState,
+};

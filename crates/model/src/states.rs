@@ -1,0 +1,249 @@
+//! The states of the design's state machines, with their questions as exhaustive matches: a new
+//! variant breaks the build wherever it matters.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ids::sqlx_text;
+
+/// Text that names no variant of a state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{value}' is not a {kind}; expected one of: {expected}")]
+pub struct UnknownState {
+    /// Which state it should have been.
+    pub kind: &'static str,
+    /// The text.
+    pub value: String,
+    /// The variants there are.
+    pub expected: &'static str,
+}
+
+/// Makes an enum whose variants have one fixed text each, used in JSON, SQL and on the terminal.
+macro_rules! text_enum {
+    (
+        $(#[$doc:meta])* $name:ident, $kind:literal
+        { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }
+    ) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+            serde::Serialize, serde::Deserialize,
+        )]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+
+        }
+
+        impl $name {
+            /// Every variant, in the order of its definition.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The text of the variant.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownState;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(UnknownState {
+                        kind: $kind,
+                        value: text.chars().take(60).collect(),
+                        expected: concat!($($text, " "),+).trim_ascii_end(),
+                    }),
+                }
+            }
+        }
+
+        sqlx_text!($name);
+    };
+}
+
+text_enum! {
+    /// Where a build stands.
+    BuildStatus, "build status" {
+        /// Waits for another build of its iteration.
+        Blocked = "blocked",
+        /// Can be handed out.
+        Ready = "ready",
+        /// Handed out, not yet confirmed by whoever got it.
+        Dispatched = "dispatched",
+        /// Being built.
+        Building = "building",
+        /// Built, its packages are in the repository.
+        Built = "built",
+        /// Its last attempt failed.
+        Failed = "failed",
+        /// Taken over from an earlier build with the same inputs.
+        Reused = "reused",
+        /// Will not be built.
+        Cancelled = "cancelled",
+    }
+}
+
+impl BuildStatus {
+    /// Whether its packages are in the namespace repository.
+    #[must_use]
+    pub fn has_packages(self) -> bool {
+        match self {
+            Self::Built | Self::Reused => true,
+            Self::Blocked
+            | Self::Ready
+            | Self::Dispatched
+            | Self::Building
+            | Self::Failed
+            | Self::Cancelled => false,
+        }
+    }
+
+    /// Whether it keeps an iteration running.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        match self {
+            Self::Ready | Self::Dispatched | Self::Building => true,
+            Self::Blocked | Self::Built | Self::Failed | Self::Reused | Self::Cancelled => false,
+        }
+    }
+}
+
+text_enum! {
+    /// Where an attempt stands.
+    AttemptStatus, "attempt status" {
+        /// Handed out, not yet started.
+        Queued = "queued",
+        /// Being worked on.
+        Running = "running",
+        /// Its packages were accepted.
+        Succeeded = "succeeded",
+        /// It failed; the kind says how.
+        Failed = "failed",
+        /// Its worker was not heard of again.
+        Lost = "lost",
+    }
+}
+
+impl AttemptStatus {
+    /// Whether nothing can change it any more.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Queued | Self::Running => false,
+            Self::Succeeded | Self::Failed | Self::Lost => true,
+        }
+    }
+}
+
+text_enum! {
+    /// Whose fault a failed attempt is.
+    FailureKind, "failure kind" {
+        /// The PKGBUILD or the software it builds.
+        Package = "package",
+        /// The machine, the network, the repositories or the plan.
+        Infrastructure = "infrastructure",
+        /// A limit of time was exceeded.
+        Timeout = "timeout",
+        /// Somebody stopped it.
+        Cancelled = "cancelled",
+    }
+}
+
+text_enum! {
+    /// Where an iteration stands.
+    IterationStatus, "iteration status" {
+        /// Something is ready or being built.
+        Running = "running",
+        /// Every build has packages.
+        Done = "done",
+        /// Something failed and nothing can move.
+        Failed = "failed",
+        /// Stopped by somebody.
+        Cancelled = "cancelled",
+    }
+}
+
+impl IterationStatus {
+    /// Whether nothing is going on any more.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Running => false,
+            Self::Done | Self::Failed | Self::Cancelled => true,
+        }
+    }
+
+    /// What a command that waited for the end exits with.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Done | Self::Running => 0,
+            Self::Failed => 1,
+            Self::Cancelled => 2,
+        }
+    }
+}
+
+text_enum! {
+    /// How far a rebuild spreads from its origins.
+    Scope, "scope" {
+        /// Only the origins themselves.
+        Origin = "origin",
+        /// And what depends on them directly, at run time.
+        Direct = "direct",
+        /// And what depends on them through soname dependencies, directly or not.
+        Soname = "soname",
+        /// And everything that depends on them at run time, directly or not.
+        Transitive = "transitive",
+        /// And what needs any of those to be built or checked.
+        All = "all",
+    }
+}
+
+text_enum! {
+    /// What a token allows.
+    TokenScope, "token scope" {
+        /// Create and steer namespaces.
+        Client = "client",
+        /// Claim builds and report on them.
+        Worker = "worker",
+        /// Everything, tokens included.
+        Admin = "admin",
+    }
+}
+
+impl TokenScope {
+    /// Whether a token of this scope may do what `needed` allows.
+    #[must_use]
+    pub fn allows(self, needed: Self) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Client | Self::Worker => self == needed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_reads_back() {
+        for status in BuildStatus::ALL {
+            assert_eq!(status.as_str().parse(), Ok(*status));
+        }
+        for scope in Scope::ALL {
+            assert_eq!(scope.as_str().parse(), Ok(*scope));
+        }
+        let error = "everything".parse::<Scope>().unwrap_err().to_string();
+        assert!(error.contains("transitive"), "{error}");
+    }
+}
