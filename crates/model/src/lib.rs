@@ -6,6 +6,8 @@
 
 pub mod api;
 mod changeset;
+#[cfg(feature = "client")]
+pub mod client;
 mod ids;
 mod states;
 

@@ -1,1 +1,34 @@
-//! The JSON bodies of `/api/v1`, one file per resource.
+//! The JSON bodies of `/api/v1`, one file per resource. The server answers with them, the client
+//! and the workers read them; database rows never leave the server in their own shape.
+
+mod attempts;
+mod builds;
+mod events;
+mod namespaces;
+mod problem;
+mod sources;
+mod tokens;
+
+pub use attempts::{
+    AttemptSummary, ClaimRequest, ClaimedBuild, ExpectedPackage, HeartbeatResponse, LogAppended,
+    Outcome, OutcomeAccepted, ReportedPackage, Repository, SourceLocation, UploadedPackage,
+};
+pub use builds::{BuildDetail, BuildSummary, PackageSummary};
+pub use events::Event;
+pub use namespaces::{
+    ArchitectureSummary, BuildCounts, CreateNamespace, IterationDetail, IterationSummary,
+    NamespaceDetail, NamespaceSummary, OriginSummary, PlanNote, RepositorySnippet,
+};
+pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
+pub use sources::{SourceRepositorySummary, SourcesOverview};
+pub use tokens::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};
+
+/// One page of a list. Pass `next` as `cursor` to get the page after it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Page<T> {
+    /// The entries of this page.
+    pub items: Vec<T>,
+    /// Where the next page starts; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}

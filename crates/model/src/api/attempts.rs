@@ -1,0 +1,178 @@
+//! `/attempts`: what workers and the server say to each other.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Architecture, AttemptId, AttemptStatus, BuildId, ClaimId, CommitHash, FailureKind,
+    NamespaceName, PackageFileName, PackageVersion, Pkgbase, Pkgname, RepositoryName, Sha256Digest,
+    WorkerName,
+};
+
+/// Asks for a build to work on. Answered with a [`ClaimedBuild`], or with 204 when none came up in
+/// time. Repeating a claim with the same id returns the same attempt.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimRequest {
+    /// Made by the worker, new for each build it wants.
+    pub claim: ClaimId,
+    /// Who asks.
+    pub worker: WorkerName,
+    /// What it can build.
+    pub architectures: Vec<Architecture>,
+    /// How long to wait for a build, in seconds; the server may answer earlier.
+    pub wait_s: u32,
+}
+
+/// A build handed out to a worker, with all it needs to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClaimedBuild {
+    /// Names the attempt in all reports.
+    pub attempt: AttemptId,
+    /// The build's number.
+    pub build: BuildId,
+    /// The namespace, also the name of its repository.
+    pub namespace: NamespaceName,
+    /// The iteration.
+    pub iteration: u32,
+    /// What to build.
+    pub pkgbase: Pkgbase,
+    /// What for.
+    pub architecture: Architecture,
+    /// 1, or 2 for the second build of a member of a cycle.
+    pub stage: u32,
+    /// Where the tree is.
+    pub source: SourceLocation,
+    /// The release to write into the PKGBUILD; absent when it keeps its own.
+    pub pkgrel: Option<String>,
+    /// The version the packages must have.
+    pub version: PackageVersion,
+    /// The packages it must produce.
+    pub packages: Vec<ExpectedPackage>,
+    /// What makepkg wants installed, in pacman's notation.
+    pub dependencies: Vec<String>,
+    /// What `.SRCINFO` lists as source.
+    pub sources: Vec<String>,
+    /// Where to install from, the namespace repository first.
+    pub repositories: Vec<Repository>,
+    /// Becomes `SOURCE_DATE_EPOCH`, in seconds.
+    pub source_date_epoch: i64,
+    /// Stop the build after this many seconds.
+    pub timeout_s: u32,
+    /// Seconds until the lease runs out unless it is renewed.
+    pub lease_s: u32,
+}
+
+/// Where a worker finds the tree to build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceLocation {
+    /// What `git fetch` understands.
+    pub clone_url: String,
+    /// Exactly this commit.
+    pub commit: CommitHash,
+}
+
+/// A package that a build has to produce.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectedPackage {
+    /// Its name.
+    pub name: Pkgname,
+    /// The architecture in its file name, `any` included.
+    pub architecture: Architecture,
+}
+
+/// A pacman repository to install from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// Its section name.
+    pub name: RepositoryName,
+    /// Its `Server` lines.
+    pub servers: Vec<String>,
+    /// Its `SigLevel`.
+    pub sig_level: String,
+}
+
+/// The answer to a heartbeat.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeartbeatResponse {
+    /// Seconds until the renewed lease runs out.
+    pub lease_s: u32,
+    /// Whether the worker shall stop the build.
+    pub cancel: bool,
+}
+
+/// The answer to a log chunk. What the log already held of the chunk is skipped; a chunk that would
+/// leave a hole is not stored at all. Either way the sender goes on from `length`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogAppended {
+    /// The length of the log in bytes: the offset of the next chunk.
+    pub length: u64,
+}
+
+/// The answer to an upload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UploadedPackage {
+    /// The file that is now complete on the server.
+    pub file_name: PackageFileName,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+/// How an attempt ended. Sent until it is answered; sending it again changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Outcome {
+    /// These packages, all uploaded before, are the result.
+    Succeeded {
+        /// Every package.
+        packages: Vec<ReportedPackage>,
+    },
+    /// There is no result.
+    Failed {
+        /// Whose fault it is.
+        kind: FailureKind,
+        /// What happened, for people.
+        message: String,
+    },
+}
+
+/// A package as the worker has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedPackage {
+    /// Its file name.
+    pub file_name: PackageFileName,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+/// The outcome is stored and will not be lost.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OutcomeAccepted {
+    /// Where the attempt stands now.
+    pub status: AttemptStatus,
+}
+
+/// An attempt in a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AttemptSummary {
+    /// Its id.
+    pub id: AttemptId,
+    /// 1, 2, 3 … within its build.
+    pub number: u32,
+    /// Where it stands.
+    pub status: AttemptStatus,
+    /// How it failed.
+    pub failure: Option<FailureKind>,
+    /// What happened.
+    pub message: Option<String>,
+    /// Who works or worked on it.
+    pub worker: Option<WorkerName>,
+    /// When it was handed out.
+    pub created_at: Timestamp,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}

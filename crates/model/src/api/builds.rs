@@ -1,0 +1,77 @@
+//! `/builds`: one pkgbase of an iteration.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::api::AttemptSummary;
+use crate::{
+    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NamespaceName, PackageFileName,
+    PackageVersion, Pkgbase, Sha256Digest,
+};
+
+/// A build in a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BuildSummary {
+    /// Its number.
+    pub id: BuildId,
+    /// The source package.
+    pub pkgbase: Pkgbase,
+    /// What it is built for.
+    pub architecture: Architecture,
+    /// 1, or 2 for the second build of a member of a cycle.
+    pub stage: u32,
+    /// The longest path from a build that needs nothing.
+    pub level: u32,
+    /// Where it stands.
+    pub status: BuildStatus,
+    /// The commit that is built.
+    pub commit: CommitHash,
+    /// The version its packages will have, or have.
+    pub version: PackageVersion,
+    /// The chain of dependencies from an origin to it, both included.
+    pub reason: Vec<Pkgbase>,
+    /// What is wrong or what it waits for, in one line.
+    pub message: Option<String>,
+    /// For a blocked build: the failed or cancelled builds that block it.
+    #[serde(default)]
+    pub blocked_by: Vec<Pkgbase>,
+    /// The newest attempt, if there was one.
+    pub attempt: Option<AttemptId>,
+    /// When its newest attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A build with its attempts and packages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BuildDetail {
+    /// What a list shows of it.
+    #[serde(flatten)]
+    pub summary: BuildSummary,
+    /// The namespace it belongs to.
+    pub namespace: NamespaceName,
+    /// The iteration it belongs to.
+    pub iteration: u32,
+    /// The builds it waits for directly.
+    pub needs: Vec<BuildSummary>,
+    /// The builds that wait for it directly.
+    pub needed_by: Vec<BuildSummary>,
+    /// All attempts, the newest first.
+    pub attempts: Vec<AttemptSummary>,
+    /// The packages it produced.
+    pub packages: Vec<PackageSummary>,
+}
+
+/// A package file in the namespace repository.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PackageSummary {
+    /// Its file name.
+    pub file_name: PackageFileName,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Where to get it.
+    pub url: String,
+}

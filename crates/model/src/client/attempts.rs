@@ -1,0 +1,130 @@
+//! `/attempts`: what a worker needs, and logs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+
+use super::{Client, ClientError, REQUEST_TIMEOUT};
+use crate::api::{
+    ClaimRequest, ClaimedBuild, HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted,
+    UploadedPackage,
+};
+use crate::{AttemptId, PackageFileName, Sha256Digest};
+
+/// How much longer than the wait it asked for a claim may take.
+const CLAIM_GRACE: Duration = Duration::from_secs(15);
+
+impl Client {
+    /// Asks for a build and waits for one; `None` when none came up in time.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses. Repeat it with the same claim id then.
+    pub async fn claim(&self, claim: &ClaimRequest) -> Result<Option<ClaimedBuild>, ClientError> {
+        let timeout = Duration::from_secs(claim.wait_s.into()) + CLAIM_GRACE;
+        let request = self
+            .request(Method::POST, &["attempts", "claim"])
+            .timeout(timeout)
+            .json(claim);
+        let response = self.send(request).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        self.decode(response).await.map(Some)
+    }
+
+    /// Renews the lease; the first one says that work has begun.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn heartbeat(&self, attempt: AttemptId) -> Result<HeartbeatResponse, ClientError> {
+        let segments = ["attempts", &attempt.to_string(), "heartbeat"];
+        self.json(self.request(Method::POST, &segments)).await
+    }
+
+    /// Appends to the log. `offset` is where `chunk` belongs; go on from the length in the answer.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn append_log(
+        &self,
+        attempt: AttemptId,
+        offset: u64,
+        chunk: Vec<u8>,
+    ) -> Result<LogAppended, ClientError> {
+        let segments = ["attempts", &attempt.to_string(), "log"];
+        let request = self
+            .request(Method::POST, &segments)
+            .query(&[("offset", offset)])
+            .body(chunk);
+        self.json(request).await
+    }
+
+    /// Uploads a package file. Uploading it again is answered from what is there.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the server cannot be reached or refuses.
+    pub async fn upload_package(
+        &self,
+        attempt: AttemptId,
+        file_name: &PackageFileName,
+        sha256: &Sha256Digest,
+        path: &Path,
+    ) -> Result<UploadedPackage, ClientError> {
+        let local = |source| ClientError::LocalFile {
+            path: path.into(),
+            source,
+        };
+        let file = tokio::fs::File::open(path).await.map_err(local)?;
+        let size = file.metadata().await.map_err(local)?.len();
+        let body = reqwest::Body::wrap_stream(tokio_util::io::ReaderStream::new(file));
+        let segments = [
+            "attempts",
+            &attempt.to_string(),
+            "packages",
+            file_name.as_str(),
+        ];
+        let request = self
+            .request(Method::PUT, &segments)
+            .query(&[("sha256", sha256.as_str())])
+            .header(reqwest::header::CONTENT_LENGTH, size)
+            .body(body);
+        let response = self.send(request).await?;
+        self.decode(response).await
+    }
+
+    /// Reports how the attempt ended. Once answered, the outcome is safe; until then, repeat it.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn report_outcome(
+        &self,
+        attempt: AttemptId,
+        outcome: &Outcome,
+    ) -> Result<OutcomeAccepted, ClientError> {
+        let segments = ["attempts", &attempt.to_string(), "outcome"];
+        self.json(self.request(Method::PUT, &segments).json(outcome))
+            .await
+    }
+
+    /// The log from `offset` on, as a stream of bytes; with `follow` it ends when the attempt does.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn log(
+        &self,
+        attempt: AttemptId,
+        offset: u64,
+        follow: bool,
+    ) -> Result<reqwest::Response, ClientError> {
+        let segments = ["attempts", &attempt.to_string(), "log"];
+        let mut request = self.request(Method::GET, &segments).query(&[
+            ("offset", offset.to_string()),
+            ("follow", follow.to_string()),
+        ]);
+        if !follow {
+            request = request.timeout(REQUEST_TIMEOUT);
+        }
+        self.send(request).await
+    }
+}

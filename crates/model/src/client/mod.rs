@@ -1,0 +1,118 @@
+//! The typed client of the HTTP API. The CLI and the workers use nothing else.
+
+mod attempts;
+mod error;
+mod follow;
+mod namespaces;
+mod retry;
+mod tokens;
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, Url};
+use serde::de::DeserializeOwned;
+
+pub use error::ClientError;
+pub use follow::EventStream;
+pub use retry::{Backoff, retry};
+
+/// How long a server may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an ordinary request may take as a whole.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a streamed answer may be silent. The server sends a sign of life more often.
+const STREAM_SILENCE: Duration = Duration::from_secs(90);
+
+/// A connection to one server, with the token to use there. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<Token>,
+}
+
+/// A token's text; never printed.
+#[derive(Clone)]
+struct Token(String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+impl Client {
+    /// A client of the server at `server` (`http://host:port`, a path before `/api` is kept).
+    ///
+    /// # Errors
+    /// When `server` is no HTTP address, or TLS cannot be set up.
+    pub fn new(server: &str, token: Option<String>) -> Result<Self, ClientError> {
+        let invalid = |reason: String| ClientError::InvalidServer {
+            server: server.into(),
+            reason,
+        };
+        let base = Url::parse(server).map_err(|error| invalid(error.to_string()))?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(invalid("expected http://host:port or https://host".into()));
+        }
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("buildbtw/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(STREAM_SILENCE)
+            .build()
+            .map_err(|error| invalid(error.to_string()))?;
+        Ok(Self {
+            http,
+            base,
+            token: token.map(Token),
+        })
+    }
+
+    /// The server's address.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// A request for `/api/v1/<segments>`. Every segment is escaped.
+    fn request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["api", "v1"]).extend(segments);
+        }
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(Token(token)) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request and turns everything but success into an error.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request
+            .send()
+            .await
+            .map_err(|source| ClientError::connection(self.server(), &source))?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(ClientError::from_response(response).await)
+        }
+    }
+
+    /// Sends an ordinary request and reads the JSON of its answer.
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.send(request.timeout(REQUEST_TIMEOUT)).await?;
+        self.decode(response).await
+    }
+
+    async fn decode<T: DeserializeOwned>(&self, response: Response) -> Result<T, ClientError> {
+        let url = response.url().path().to_owned();
+        let body = response
+            .bytes()
+            .await
+            .map_err(|source| ClientError::connection(self.server(), &source))?;
+        serde_json::from_slice(&body)
+            .map_err(|source| ClientError::UnexpectedAnswer { url, source })
+    }
+}

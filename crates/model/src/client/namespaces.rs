@@ -1,0 +1,87 @@
+//! `/namespaces` and `/builds`.
+
+use reqwest::Method;
+
+use super::{Client, ClientError, EventStream};
+use crate::api::{
+    BuildDetail, CreateNamespace, IterationDetail, NamespaceDetail, NamespaceSummary, Page,
+};
+use crate::{BuildId, NamespaceName};
+
+impl Client {
+    /// Makes a namespace and plans its first iteration.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn create_namespace(
+        &self,
+        namespace: &CreateNamespace,
+    ) -> Result<NamespaceDetail, ClientError> {
+        self.json(self.request(Method::POST, &["namespaces"]).json(namespace))
+            .await
+    }
+
+    /// A page of the namespaces, the newest first.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn namespaces(
+        &self,
+        cursor: Option<&str>,
+    ) -> Result<Page<NamespaceSummary>, ClientError> {
+        let mut request = self.request(Method::GET, &["namespaces"]);
+        if let Some(cursor) = cursor {
+            request = request.query(&[("cursor", cursor)]);
+        }
+        self.json(request).await
+    }
+
+    /// One namespace.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn namespace(&self, name: &NamespaceName) -> Result<NamespaceDetail, ClientError> {
+        self.json(self.request(Method::GET, &["namespaces", name.as_str()]))
+            .await
+    }
+
+    /// An iteration of a namespace with its builds; the newest when no number is given.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn iteration(
+        &self,
+        name: &NamespaceName,
+        number: Option<u32>,
+    ) -> Result<IterationDetail, ClientError> {
+        let number = number.map_or("current".to_owned(), |number| number.to_string());
+        let segments = ["namespaces", name.as_str(), "iterations", &number];
+        self.json(self.request(Method::GET, &segments)).await
+    }
+
+    /// What changes in a namespace from now on, or after the event numbered `after`.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn events(
+        &self,
+        name: &NamespaceName,
+        after: Option<i64>,
+    ) -> Result<EventStream, ClientError> {
+        let mut request = self.request(Method::GET, &["namespaces", name.as_str(), "events"]);
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        let response = self.send(request).await?;
+        Ok(EventStream::new(self.server().to_owned(), response))
+    }
+
+    /// One build with its attempts and packages.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn build(&self, id: BuildId) -> Result<BuildDetail, ClientError> {
+        self.json(self.request(Method::GET, &["builds", &id.to_string()]))
+            .await
+    }
+}
