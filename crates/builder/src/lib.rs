@@ -1,1 +1,43 @@
+//! Builds one package: in a sandbox from a commit of its source repository, or simulated.
 //!
+//! ```no_run
+//! use buildbtw_builder::{BuildRequest, Builder, SandboxConfig, Source};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // First thing in main, before any thread: the builder starts this program again as its helper.
+//! buildbtw_builder::run_helper_if_asked();
+//!
+//! let builder = Builder::sandboxed(SandboxConfig::new("/var/lib/buildbtw/scratch"));
+//! builder.requirements()?;
+//! let request = BuildRequest::new(
+//!     "libgreet".parse()?,
+//!     "x86_64".parse()?,
+//!     Source::Directory("packages/libgreet".into()),
+//! );
+//! let log = |bytes: &[u8]| { /* append to a file */ };
+//! let outcome = builder
+//!     .build(&request, "out".as_ref(), &log, CancellationToken::new())
+//!     .await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod host;
+mod log;
+mod outcome;
+mod request;
+mod sandbox;
+mod simulated;
+mod tiny_package;
+
+pub use builder::Builder;
+pub use host::{MissingRequirements, check_host};
+pub use log::LogSink;
+pub use outcome::{BuildOutcome, BuiltPackage};
+pub use request::{BuildRequest, ExpectedPackage, Limits, Repository, Source};
+pub use sandbox::{
+    Bind, RootCommand, RootError, SandboxConfig, reap, run_helper_if_asked, run_in_root,
+};
+pub use simulated::{SimulatedConfig, SimulatedDuration, SimulatedFailure, SimulatedRelations};

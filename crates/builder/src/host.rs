@@ -1,0 +1,107 @@
+//! Whether this machine can run the sandbox, said before the first build rather than by it.
+
+use std::path::{Path, PathBuf};
+
+use crate::sandbox::SandboxConfig;
+
+/// Programs a build needs, and what for.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("bwrap", "bubblewrap, the sandbox"),
+    ("pacman", "installs dependencies"),
+    ("makepkg", "builds packages"),
+    ("fakeroot", "used by makepkg"),
+    ("bsdtar", "libarchive-tools, used by makepkg"),
+    ("git", "checks out source repositories"),
+    ("curl", "fetches sources"),
+];
+
+/// What this machine lacks for building in a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this machine cannot build in a sandbox:{}\n`./bootstrap` installs what is missing", list(.missing))]
+pub struct MissingRequirements {
+    /// One line for each thing.
+    pub missing: Vec<String>,
+}
+
+fn list(missing: &[String]) -> String {
+    missing.iter().map(|line| format!("\n  - {line}")).collect()
+}
+
+/// Checks privileges, programs and the kernel.
+///
+/// # Errors
+///
+/// Says everything that is missing, not only the first.
+pub fn check_host(config: &SandboxConfig) -> Result<(), MissingRequirements> {
+    let mut missing = Vec::new();
+    if !nix::unistd::geteuid().is_root() {
+        missing.push(
+            "it must run as root, which it needs to mount the build's root and to map its users \
+             (packages are built as a user that is nobody on this machine)"
+                .to_owned(),
+        );
+    }
+    for (program, purpose) in PROGRAMS {
+        if find_program(program).is_none() {
+            missing.push(format!("the program `{program}` ({purpose})"));
+        }
+    }
+    let filesystems = fs_err::read_to_string("/proc/filesystems").unwrap_or_default();
+    if !filesystems.lines().any(|line| line.ends_with("\toverlay")) {
+        missing.push("the kernel's overlay file system (`modprobe overlay`)".to_owned());
+    }
+    for namespace in ["user", "mnt", "pid", "net"] {
+        if !Path::new("/proc/self/ns").join(namespace).exists() {
+            missing.push(format!("the kernel's {namespace} namespaces"));
+        }
+    }
+    if let Some(base) = &config.base_root
+        && !base.join("usr/bin/pacman").exists()
+    {
+        missing.push(format!(
+            "a base system in {} (make one with `pacstrap {} base-devel`)",
+            base.display(),
+            base.display()
+        ));
+    }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(MissingRequirements { missing })
+    }
+}
+
+/// Where a program is, looking where the sandbox looks.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    SEARCH_PATH
+        .split(':')
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.is_file())
+}
+
+/// `PATH` of everything the sandbox starts; never the caller's.
+pub(crate) const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_everything_that_is_missing() {
+        let error = MissingRequirements {
+            missing: vec!["one".into(), "two".into()],
+        };
+        let text = error.to_string();
+        assert!(text.contains("- one\n  - two\n"), "{text}");
+        assert!(text.contains("./bootstrap"), "{text}");
+    }
+
+    #[test]
+    fn a_base_without_pacman_is_no_base() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = SandboxConfig::new(folder.path());
+        config.base_root = Some(folder.path().join("base"));
+        let error = check_host(&config).unwrap_err().to_string();
+        assert!(error.contains("pacstrap"), "{error}");
+    }
+}

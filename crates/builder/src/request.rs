@@ -1,0 +1,139 @@
+//! What a builder is asked to do. Everything a build depends on is in here, so that a request can
+//! be handed to another process and run there.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use buildbtw_model::{
+    Architecture, AttemptId, CommitHash, PackageVersion, Pkgbase, Pkgname, RepositoryName,
+};
+use serde::{Deserialize, Serialize};
+
+/// One attempt at a build.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BuildRequest {
+    /// Names the attempt; also names its scratch folder and its cgroup.
+    pub attempt: AttemptId,
+    /// What is built.
+    pub pkgbase: Pkgbase,
+    /// The architecture to build for, never `any`.
+    pub architecture: Architecture,
+    /// Where the `PKGBUILD` comes from.
+    pub source: Source,
+    /// The release bump: the value to write into the `PKGBUILD` before it is built.
+    pub pkgrel: Option<String>,
+    /// The version the packages must have; a `PKGBUILD` with a `pkgver()` function may deviate.
+    pub version: Option<PackageVersion>,
+    /// The packages that must come out. Empty: whatever comes out is accepted.
+    pub packages: Vec<ExpectedPackage>,
+    /// What makepkg needs installed (depends, makedepends and checkdepends), as pacman writes it.
+    pub dependencies: Vec<String>,
+    /// The source entries of the `.SRCINFO`, fetched before the build, which is offline.
+    pub sources: Vec<String>,
+    /// Where dependencies are installed from; the first one wins, so the namespace's comes first.
+    pub repositories: Vec<Repository>,
+    /// The repository of the namespace: what is installed must agree with it.
+    pub namespace_repository: Option<RepositoryName>,
+    /// All packages of the rebuild set, so that an error can tell what lies outside of it.
+    pub member_packages: BTreeSet<Pkgname>,
+    /// What the build may use.
+    pub limits: Limits,
+    /// `SOURCE_DATE_EPOCH` of the build, for reproducible packages.
+    pub source_date_epoch: Option<u64>,
+    /// `PACKAGER` of the packages, `Name <mail>`.
+    pub packager: Option<String>,
+}
+
+impl BuildRequest {
+    /// A request with nothing but the necessary; everything else can be set afterwards.
+    #[must_use]
+    pub fn new(pkgbase: Pkgbase, architecture: Architecture, source: Source) -> Self {
+        Self {
+            attempt: AttemptId::new(),
+            pkgbase,
+            architecture,
+            source,
+            pkgrel: None,
+            version: None,
+            packages: Vec::new(),
+            dependencies: Vec::new(),
+            sources: Vec::new(),
+            repositories: Vec::new(),
+            namespace_repository: None,
+            member_packages: BTreeSet::new(),
+            limits: Limits::default(),
+            source_date_epoch: None,
+            packager: None,
+        }
+    }
+}
+
+/// Where the tree with the `PKGBUILD` comes from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A commit of a git repository.
+    Git {
+        /// Anything `git fetch` understands: https, ssh, file, a path.
+        url: String,
+        /// The commit; it need not be the tip of a branch.
+        commit: CommitHash,
+    },
+    /// A folder, copied as it is.
+    Directory(PathBuf),
+}
+
+/// A package that a build must produce.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectedPackage {
+    /// Its name.
+    pub name: Pkgname,
+    /// Its architecture, `any` included.
+    pub architecture: Architecture,
+}
+
+/// A section of pacman.conf(5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// The section's name.
+    pub name: RepositoryName,
+    /// `Server` lines: `http://`, `https://` or `file://`; `$repo` and `$arch` are replaced.
+    pub servers: Vec<String>,
+    /// The `SigLevel`, for example `Optional TrustAll`.
+    pub sig_level: String,
+}
+
+/// What a build may use. Exceeding one is a failure that names the figure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// From start to end, downloads included.
+    pub time: Duration,
+    /// Without a byte of output.
+    pub silence: Duration,
+    /// Of all processes together; files on a scratch disk in memory count as well.
+    pub memory_bytes: u64,
+    /// Processes and threads at the same time.
+    pub processes: u64,
+    /// Everything written: the installed dependencies, sources, the build and its packages.
+    pub disk_bytes: u64,
+    /// Of the log.
+    pub log_bytes: u64,
+    /// Of all packages together.
+    pub output_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const GIB: u64 = 1 << 30;
+        Self {
+            time: Duration::from_secs(6 * 60 * 60),
+            silence: Duration::from_secs(60 * 60),
+            memory_bytes: 8 * GIB,
+            processes: 4096,
+            disk_bytes: 8 * GIB,
+            log_bytes: 64 << 20,
+            output_bytes: 4 * GIB,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! How sandboxes are made on this machine.
+
+use std::path::PathBuf;
+
+/// How sandboxes are made on this machine.
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// Folder for the attempts' scratch folders; nobody else's.
+    pub scratch_root: PathBuf,
+    /// A pacstrapped system to build on. `None`: this machine's `/usr`, with a `host-base` package
+    /// that stands for what it holds.
+    pub base_root: Option<PathBuf>,
+    /// The first of the user ids that sandboxes are mapped to, 65,536 for each build at a time.
+    /// No real user of this machine may have an id at or above it.
+    pub uid_base: u32,
+    /// Jobs of `make` in a build. `None`: the number of processors.
+    pub jobs: Option<usize>,
+    /// The program that is started as helper; it must call [`crate::run_helper_if_asked`].
+    pub helper: PathBuf,
+}
+
+impl SandboxConfig {
+    /// The usual settings.
+    pub fn new(scratch_root: impl Into<PathBuf>) -> Self {
+        Self {
+            scratch_root: scratch_root.into(),
+            base_root: None,
+            uid_base: 200_000,
+            jobs: None,
+            // Also right when the file was replaced by an upgrade since this process started.
+            helper: PathBuf::from("/proc/self/exe"),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Writes the smallest package that pacman installs: metadata and one file, no process started.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use buildbtw_model::{
+    Architecture, PackageFileName, PackageVersion, Pkgbase, Pkgname, Sha256Digest,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::outcome::BuiltPackage;
+
+/// What a tiny package says about itself.
+#[derive(Clone, Debug)]
+pub(crate) struct PackageMetadata {
+    pub(crate) name: Pkgname,
+    pub(crate) base: Pkgbase,
+    pub(crate) version: PackageVersion,
+    pub(crate) architecture: Architecture,
+    pub(crate) packager: Option<String>,
+    pub(crate) build_date: u64,
+    pub(crate) depends: Vec<String>,
+    pub(crate) provides: Vec<String>,
+}
+
+/// Writes the package into a folder.
+pub(crate) fn write(
+    metadata: &PackageMetadata,
+    payload_bytes: usize,
+    folder: &Path,
+) -> io::Result<BuiltPackage> {
+    let file_name =
+        PackageFileName::from_parts(&metadata.name, &metadata.version, &metadata.architecture);
+    let bytes = zstd::bulk::compress(&archive(metadata, payload_bytes)?, 1)?;
+    let path = folder.join(file_name.as_str());
+    let mut file = fs_err::File::create(&path)?;
+    file.write_all(&bytes)?;
+    Ok(BuiltPackage {
+        path,
+        file_name,
+        sha256: Sha256Digest::from_bytes(&Sha256::digest(&bytes).into()),
+        size: bytes.len() as u64,
+    })
+}
+
+fn archive(metadata: &PackageMetadata, payload_bytes: usize) -> io::Result<Vec<u8>> {
+    let content = payload(metadata, payload_bytes);
+    let mut tar = tar::Builder::new(Vec::with_capacity(content.len() + 8192));
+    append(
+        &mut tar,
+        metadata,
+        ".BUILDINFO",
+        build_info(metadata).as_bytes(),
+    )?;
+    let info = package_info(metadata, content.len());
+    append(&mut tar, metadata, ".PKGINFO", info.as_bytes())?;
+    for folder in ["usr/", "usr/share/", "usr/share/buildbtw/"] {
+        let mut header = header(metadata, tar::EntryType::Directory, 0o755, 0);
+        tar.append_data(&mut header, folder, io::empty())?;
+    }
+    let path = format!("usr/share/buildbtw/{}", metadata.name);
+    append(&mut tar, metadata, &path, &content)?;
+    tar.into_inner()
+}
+
+fn append(
+    tar: &mut tar::Builder<Vec<u8>>,
+    metadata: &PackageMetadata,
+    path: &str,
+    content: &[u8],
+) -> io::Result<()> {
+    let mut header = header(
+        metadata,
+        tar::EntryType::Regular,
+        0o644,
+        content.len() as u64,
+    );
+    tar.append_data(&mut header, path, content)
+}
+
+fn header(metadata: &PackageMetadata, kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_mtime(metadata.build_date);
+    header
+}
+
+fn package_info(metadata: &PackageMetadata, size: usize) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: &dyn std::fmt::Display| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{key} = {value}");
+    };
+    line("pkgname", &metadata.name);
+    line("pkgbase", &metadata.base);
+    line("pkgver", &metadata.version);
+    line("pkgdesc", &"A simulated package");
+    line("builddate", &metadata.build_date);
+    line("packager", &packager(metadata));
+    line("size", &size);
+    line("arch", &metadata.architecture);
+    for provided in &metadata.provides {
+        line("provides", provided);
+    }
+    for dependency in &metadata.depends {
+        line("depend", dependency);
+    }
+    text
+}
+
+fn build_info(metadata: &PackageMetadata) -> String {
+    format!(
+        "format = 2\npkgname = {}\npkgbase = {}\npkgver = {}\npkgarch = {}\npackager = {}\n\
+         builddate = {}\nbuilddir = /build\nbuildtool = buildbtw-simulated\n",
+        metadata.name,
+        metadata.base,
+        metadata.version,
+        metadata.architecture,
+        packager(metadata),
+        metadata.build_date,
+    )
+}
+
+fn packager(metadata: &PackageMetadata) -> &str {
+    metadata.packager.as_deref().unwrap_or("Unknown Packager")
+}
+
+/// The file's content: a line for people, then bytes that no compression makes smaller.
+fn payload(metadata: &PackageMetadata, bytes: usize) -> Vec<u8> {
+    let mut content = format!("{} {}\n", metadata.name, metadata.version).into_bytes();
+    let mut seed = Sha256::digest(&content);
+    while bytes > 0 && content.len() < bytes {
+        content.extend_from_slice(&seed);
+        seed = Sha256::digest(seed);
+    }
+    content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_archive_holds_metadata_and_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let metadata = PackageMetadata {
+            name: "a".parse().unwrap(),
+            base: "a".parse().unwrap(),
+            version: "1:2-3".parse().unwrap(),
+            architecture: "any".parse().unwrap(),
+            packager: None,
+            build_date: 7,
+            depends: vec!["b>=1".into()],
+            provides: vec!["liba.so=1-64".into()],
+        };
+        let package = write(&metadata, 5000, folder.path()).unwrap();
+        assert!(package.size > 5000);
+        let file = fs_err::File::open(&package.path).unwrap();
+        let mut tar = tar::Archive::new(zstd::Decoder::new(file).unwrap());
+        let mut names = Vec::new();
+        for entry in tar.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().to_string_lossy().into_owned();
+            if name == ".PKGINFO" {
+                let text = io::read_to_string(&mut entry).unwrap();
+                assert!(text.contains("pkgver = 1:2-3\n"));
+                assert!(text.contains("depend = b>=1\n"));
+                assert!(text.contains("provides = liba.so=1-64\n"));
+            }
+            names.push(name);
+        }
+        assert_eq!(names.last().unwrap(), "usr/share/buildbtw/a");
+    }
+}
