@@ -1,0 +1,108 @@
+# Recipes for using and developing buildbtw. `just` alone lists them.
+
+set dotenv-load
+set positional-arguments
+set shell := ['bash', '-euo', 'pipefail', '-c']
+
+# Everything compiles from the committed .sqlx; only `just db` talks to a database.
+export SQLX_OFFLINE := env("SQLX_OFFLINE", "true")
+
+# List the recipes
+_default:
+    @just --justfile '{{ justfile() }}' --list --unsorted
+
+# Show the whole path on this machine and stay up; --ci: exit 0 when it worked (needs root)
+[group('see it')]
+demo *ARGS:
+    @demo/run "$@"
+
+# Compile all programs once, then run all tests
+[group('check')]
+test *ARGS: test-scripts
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # Tests bring their own settings.
+    unset "${!BUILDBTW_@}"
+    cargo build --workspace --bins --tests
+    cargo test --workspace "$@"
+
+# Test the shell scripts
+[group('check')]
+test-scripts:
+    @scripts/test-bootstrap
+
+# Check format, clippy, rustdoc and shell scripts; any warning fails
+[group('check')]
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- --deny warnings
+    RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items
+    scripts/lint-shell
+
+# Format all Rust code
+[group('check')]
+fmt:
+    cargo fmt --all
+
+# Check the dependencies' licences and sources, and for unwanted crates
+[group('check')]
+deny: (tools "cargo-deny")
+    cargo deny --workspace check bans licenses sources
+
+# Run all benchmarks; figures go to target/bench.txt, those worth keeping to notes/performance.md
+[group('check')]
+bench *ARGS:
+    @mkdir -p target
+    cargo bench --workspace --bench '*' "$@" | tee target/bench.txt
+    @echo 'The figures are in target/bench.txt; keep what matters in notes/performance.md.'
+
+# Run exactly what CI runs
+[group('check')]
+ci-dev:
+    @.ci/run
+
+# Compile all programs
+[group('run')]
+build:
+    cargo build --workspace --bins
+
+# Give run-server the demo's small distribution to build
+[group('run')]
+example-sources:
+    @scripts/run example-sources
+
+# Run the server; settings come from .env, and all its files go to data/
+[group('run')]
+run-server *ARGS:
+    @scripts/run server "$@"
+
+# The same, started again whenever its source changes
+[group('run')]
+watch-server *ARGS: (tools "watchexec")
+    watchexec --restart --stop-signal SIGTERM --watch server --watch crates --watch migrations --watch Cargo.toml \
+        -- scripts/run server "$@"
+
+# Run a worker that builds in the sandbox (needs root; asks sudo)
+[group('run')]
+run-worker *ARGS:
+    @scripts/run worker "$@"
+
+# Run a worker that only pretends to build, but makes real (tiny) packages
+[group('run')]
+run-worker-fake *ARGS:
+    @scripts/run worker-fake "$@"
+
+# Run the client as the server's first admin: just run-client new libgreet/main --follow
+[group('run')]
+run-client *ARGS:
+    @scripts/run client "$@"
+
+# The development database: just db create|migrate|reset|new-migration|prepare|check
+[group('develop')]
+db ACTION='' *ARGS:
+    @scripts/db "$@"
+
+# Install sqlx-cli and cargo-deny, or the named developers' tools, at the right versions
+[group('develop')]
+tools *NAMES:
+    @scripts/tools "$@"
