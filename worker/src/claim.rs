@@ -1,0 +1,72 @@
+//! Asks the server for a build until there is one.
+
+use std::time::{Duration, Instant};
+
+use buildbtw_model::ClaimId;
+use buildbtw_model::api::{ClaimRequest, ClaimedBuild};
+use buildbtw_model::client::ClientError;
+
+use crate::WorkerError;
+use crate::link::{self, Verdict, judge};
+use crate::worker::Context;
+
+/// A server that has no build answers after the wait it was asked for. One that answers earlier (it
+/// shuts down) must not be asked again at once, over and over.
+const EARLY: Duration = Duration::from_millis(500);
+
+/// Waits for a build. `None` when this claim's attempt is already over. Safe to drop: the claim can be
+/// repeated with the same id.
+pub(crate) async fn wait(
+    context: &Context,
+    claim: ClaimId,
+) -> Result<Option<ClaimedBuild>, WorkerError> {
+    let request = ClaimRequest {
+        claim,
+        worker: context.name.clone(),
+        architectures: context.architectures.clone(),
+        wait_s: context.claim_wait_s,
+    };
+    let mut backoff = link::backoff();
+    loop {
+        let asked = Instant::now();
+        let error = match context.link.client.claim(&request).await {
+            Ok(Some(claimed)) => {
+                context.link.outage.answered();
+                return Ok(Some(claimed));
+            }
+            Ok(None) => {
+                context.link.outage.answered();
+                if asked.elapsed() < EARLY {
+                    tokio::time::sleep(backoff.next_pause()).await;
+                } else {
+                    backoff = link::backoff();
+                }
+                continue;
+            }
+            Err(error) => error,
+        };
+        let server = || context.link.client.server().to_owned();
+        match (judge(&error), &error) {
+            // Nothing is lost by stopping here, and repeating it would not make it readable.
+            (_, ClientError::UnexpectedAnswer { .. }) | (Verdict::Refused, _) => {
+                return Err(WorkerError::Refused {
+                    server: server(),
+                    source: error,
+                });
+            }
+            (Verdict::Denied, _) => {
+                return Err(WorkerError::Denied {
+                    server: server(),
+                    source: error,
+                });
+            }
+            (Verdict::Ended, _) => return Ok(None),
+            (Verdict::Again, _) => {
+                if context.link.pause(&mut backoff, &error).await.is_err() {
+                    // Leaving: whoever waits for this sees it by itself.
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}

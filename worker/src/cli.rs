@@ -1,0 +1,217 @@
+//! The command line of `buildbtw-worker`, and how it becomes a [`Config`].
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use buildbtw_builder::{SandboxConfig, SimulatedConfig, SimulatedDuration};
+use buildbtw_model::client::Client;
+use buildbtw_model::{Architecture, WorkerName};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{BuilderConfig, Config, machine};
+
+/// Pulls builds from a buildbtw server and runs them.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the worker can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Claim builds and run them until stopped.
+    ///
+    /// SIGTERM or Ctrl-C: claims no more, lets running builds end within the grace time and reports
+    /// the others as failed for no fault of theirs. A second one stops them at once.
+    Run(Box<Run>),
+}
+
+/// The settings of `run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The server's address.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "BUILDBTW_SERVER",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub server: String,
+    /// File with a token of scope `worker`.
+    #[arg(long, value_name = "FILE", env = "BUILDBTW_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The token itself, when there is no file; on the command line others on this machine see it.
+    #[arg(long, env = "BUILDBTW_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// What the worker calls itself [default: this machine's name].
+    #[arg(long, env = "BUILDBTW_WORKER_NAME")]
+    pub name: Option<WorkerName>,
+    /// How many builds run at the same time.
+    #[arg(long, value_name = "N", env = "BUILDBTW_JOBS", default_value = "1")]
+    pub jobs: NonZeroUsize,
+    /// What it builds for, separated by commas [default: this machine's architecture].
+    #[arg(
+        long,
+        value_name = "LIST",
+        env = "BUILDBTW_ARCHITECTURES",
+        value_delimiter = ','
+    )]
+    pub architectures: Vec<Architecture>,
+    /// How it builds.
+    #[arg(long, value_enum, env = "BUILDBTW_BUILDER", default_value = "sandbox")]
+    pub builder: BuilderKind,
+    /// Folder for what must survive a restart; each worker needs its own.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "BUILDBTW_SCRATCH_DIR",
+        default_value = "/var/lib/buildbtw-worker"
+    )]
+    pub scratch_dir: PathBuf,
+    /// A pacstrapped system to build on [default: this machine's /usr].
+    #[arg(long, value_name = "DIR", env = "BUILDBTW_BASE_ROOT")]
+    pub base_root: Option<PathBuf>,
+    /// `PACKAGER` of the packages, as in makepkg.conf.
+    #[arg(long, value_name = "NAME <MAIL>", env = "BUILDBTW_PACKAGER")]
+    pub packager: Option<String>,
+    /// How long a simulated build takes.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "BUILDBTW_SIMULATED_SECONDS",
+        default_value = "2",
+        value_parser = seconds
+    )]
+    pub simulated_seconds: Duration,
+    /// How long running builds may go on when the worker is stopped.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "BUILDBTW_GRACE_SECONDS",
+        default_value = "30",
+        value_parser = seconds
+    )]
+    pub grace_seconds: Duration,
+    /// What is logged: a level, or directives such as `info,buildbtw_worker=debug`.
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "BUILDBTW_LOG",
+        default_value = "info"
+    )]
+    pub log: String,
+}
+
+/// How builds are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BuilderKind {
+    /// For real, in a sandbox; needs root.
+    Sandbox,
+    /// Tiny packages in a given time; needs nothing.
+    Simulated,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "expected a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+impl Run {
+    /// Reads the token and makes a connection to the server out of its address.
+    ///
+    /// # Errors
+    /// When the address is none, the token file cannot be read or the machine has no usable name.
+    pub fn into_config(self) -> anyhow::Result<Config> {
+        // The file wins: BUILDBTW_TOKEN is often set for the client of the same shell.
+        let token = match &self.token_file {
+            Some(file) => Some(fs_err::read_to_string(file)?),
+            None => self.token,
+        };
+        let token = token.map(|token| token.trim().to_owned());
+        let name = self
+            .name
+            .or_else(machine::worker_name)
+            .context("this machine has no usable name; give the worker one with --name")?;
+        let architectures = if self.architectures.is_empty() {
+            machine::architectures()
+        } else {
+            self.architectures
+        };
+        let builder = match self.builder {
+            BuilderKind::Sandbox => {
+                // The scratch folder is the worker's to choose.
+                let mut sandbox = SandboxConfig::new(self.scratch_dir.join("sandbox"));
+                sandbox.base_root = self.base_root;
+                BuilderConfig::Sandboxed(sandbox)
+            }
+            BuilderKind::Simulated => BuilderConfig::Simulated(SimulatedConfig {
+                duration: SimulatedDuration::Fixed(self.simulated_seconds),
+                ..SimulatedConfig::default()
+            }),
+        };
+        Ok(Config {
+            client: Client::new(&self.server, token)?,
+            name,
+            jobs: self.jobs,
+            architectures,
+            builder,
+            scratch_dir: self.scratch_dir,
+            packager: self.packager,
+            grace: self.grace_seconds,
+            claim_wait: Config::CLAIM_WAIT,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Config, String> {
+        let args = ["buildbtw-worker", "run", "--name", "w"].iter().chain(args);
+        let cli = Cli::try_parse_from(args).map_err(|error| error.to_string())?;
+        let Command::Run(run) = cli.command;
+        run.into_config().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_becomes_a_configuration() {
+        let config = parse(&[
+            "--token=secret",
+            "--jobs=3",
+            "--builder=simulated",
+            "--simulated-seconds=0.25",
+            "--architectures=x86_64,aarch64",
+        ])
+        .unwrap();
+        assert_eq!(config.jobs.get(), 3);
+        assert_eq!(config.architectures.len(), 2);
+        let BuilderConfig::Simulated(simulated) = &config.builder else {
+            panic!("{config:?}");
+        };
+        let quarter = SimulatedDuration::Fixed(Duration::from_millis(250));
+        assert_eq!(simulated.duration, quarter);
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn bad_settings_say_what_is_wrong() {
+        for (args, part) in [
+            (&["--jobs=0"][..], "zero"),
+            (&["--simulated-seconds=-1"], "negative"),
+            (&["--server=localhost"], "server address"),
+            (&["--architectures=x86-64"], "architecture"),
+            (&["--token-file=/nonexistent"], "/nonexistent"),
+        ] {
+            let error = parse(args).unwrap_err();
+            assert!(error.contains(part), "{args:?}: {error}");
+        }
+    }
+}

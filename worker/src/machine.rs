@@ -1,0 +1,57 @@
+//! What this machine is called and what it can run.
+
+use buildbtw_model::{Architecture, WorkerName};
+
+/// The architecture of this machine, as pacman names it.
+#[must_use]
+pub(crate) fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86" => "i686",
+        "arm" => "armv7h",
+        "loongarch64" => "loong64",
+        "powerpc64" => "powerpc64le",
+        other => other,
+    }
+}
+
+/// The default of `--architectures`.
+pub(crate) fn architectures() -> Vec<Architecture> {
+    architecture().parse().into_iter().collect()
+}
+
+/// The default of `--name`.
+pub(crate) fn worker_name() -> Option<WorkerName> {
+    let hostname = fs_err::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    name_from(&hostname)
+}
+
+/// Leaves out what a worker's name must not hold.
+fn name_from(hostname: &str) -> Option<WorkerName> {
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+    let name: String = hostname
+        .trim()
+        .chars()
+        .filter(allowed)
+        .skip_while(|c| !c.is_ascii_alphanumeric())
+        .take(64)
+        .collect();
+    name.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostname_becomes_a_worker_name() {
+        assert_eq!(name_from("build-1.lan\n").unwrap().as_str(), "build-1.lan");
+        assert_eq!(name_from("-bäu!box\n").unwrap().as_str(), "bubox");
+        assert!(name_from("\n").is_none());
+        assert_eq!(name_from(&"a".repeat(100)).unwrap().as_str().len(), 64);
+    }
+
+    #[test]
+    fn this_machine_has_an_architecture() {
+        assert_eq!(architectures().len(), 1);
+    }
+}

@@ -1,0 +1,48 @@
+//! From the server's words to the builder's.
+
+use std::time::Duration;
+
+use buildbtw_builder::{BuildRequest, ExpectedPackage, Repository, Source};
+use buildbtw_model::RepositoryName;
+use buildbtw_model::api::ClaimedBuild;
+
+/// What the builder has to do for a claimed build.
+pub(crate) fn build_request(claimed: &ClaimedBuild, packager: Option<&str>) -> BuildRequest {
+    let source = Source::Git {
+        url: claimed.source.clone_url.clone(),
+        commit: claimed.source.commit.clone(),
+    };
+    let mut request = BuildRequest::new(
+        claimed.pkgbase.clone(),
+        claimed.architecture.clone(),
+        source,
+    );
+    request.attempt = claimed.attempt;
+    request.pkgrel.clone_from(&claimed.pkgrel);
+    request.version = Some(claimed.version.clone());
+    request.packages = claimed
+        .packages
+        .iter()
+        .map(|package| ExpectedPackage {
+            name: package.name.clone(),
+            architecture: package.architecture.clone(),
+        })
+        .collect();
+    request.dependencies.clone_from(&claimed.dependencies);
+    request.sources.clone_from(&claimed.sources);
+    request.repositories = claimed
+        .repositories
+        .iter()
+        .map(|repository| Repository {
+            name: repository.name.clone(),
+            servers: repository.servers.clone(),
+            sig_level: repository.sig_level.clone(),
+        })
+        .collect();
+    request.namespace_repository = Some(RepositoryName::from(&claimed.namespace));
+    request.limits.time = Duration::from_secs(claimed.timeout_s.into());
+    // A commit from before 1970 has no date that a package could carry.
+    request.source_date_epoch = u64::try_from(claimed.source_date_epoch).ok();
+    request.packager = packager.map(str::to_owned);
+    request
+}

@@ -1,0 +1,212 @@
+//! What the worker keeps on disk, so that being killed loses nothing that was finished.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use buildbtw_model::api::Outcome;
+use buildbtw_model::{AttemptId, ClaimId, PackageFileName};
+
+use crate::WorkerError;
+
+/// The scratch folder, held by this process alone.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    root: PathBuf,
+    // Released by the kernel, however this process ends.
+    _lock: File,
+}
+
+impl Scratch {
+    /// Makes the folder if need be and takes its lock.
+    pub(crate) fn open(root: &Path) -> Result<Self, WorkerError> {
+        let unusable = |source| WorkerError::Scratch {
+            path: root.to_owned(),
+            source,
+        };
+        for folder in ["attempts", "claims", "sandbox"] {
+            fs_err::create_dir_all(root.join(folder)).map_err(unusable)?;
+        }
+        let root = fs_err::canonicalize(root).map_err(unusable)?;
+        let lock = fs_err::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join("lock"))
+            .map_err(unusable)?
+            .into_parts()
+            .0;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { root, _lock: lock }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(WorkerError::InUse { path: root }),
+            Err(std::fs::TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+
+    /// The builder's own folder.
+    pub(crate) fn sandbox(&self) -> PathBuf {
+        self.root.join("sandbox")
+    }
+
+    /// Makes the folder of an attempt that was just handed out.
+    pub(crate) fn begin(&self, attempt: AttemptId) -> io::Result<AttemptFolder> {
+        let path = self.root.join("attempts").join(attempt.to_string());
+        fs_err::create_dir_all(path.join("packages"))?;
+        Ok(AttemptFolder { attempt, path })
+    }
+
+    /// The attempts of an earlier run, the oldest first.
+    pub(crate) fn left_over(&self) -> io::Result<Vec<AttemptFolder>> {
+        let mut folders: Vec<AttemptFolder> = self
+            .names("attempts")?
+            .into_iter()
+            .filter_map(|name| name.parse().ok())
+            .map(|attempt: AttemptId| AttemptFolder {
+                attempt,
+                path: self.root.join("attempts").join(attempt.to_string()),
+            })
+            .collect();
+        folders.sort_by_key(|folder| folder.attempt);
+        Ok(folders)
+    }
+
+    /// Remembers a claim before it is made: its answer may be lost together with this process.
+    pub(crate) fn add_claim(&self, claim: ClaimId) -> io::Result<()> {
+        fs_err::File::create(self.claim_path(claim)).map(drop)
+    }
+
+    /// Forgets a claim that was answered.
+    pub(crate) fn remove_claim(&self, claim: ClaimId) -> io::Result<()> {
+        fs_err::remove_file(self.claim_path(claim))
+    }
+
+    /// The claims of an earlier run that were never answered.
+    pub(crate) fn open_claims(&self) -> io::Result<Vec<ClaimId>> {
+        let names = self.names("claims")?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    fn claim_path(&self, claim: ClaimId) -> PathBuf {
+        self.root.join("claims").join(claim.to_string())
+    }
+
+    fn names(&self, folder: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs_err::read_dir(self.root.join(folder))? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+}
+
+/// The folder of one attempt; it exists until the server has answered the attempt's outcome.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptFolder {
+    pub(crate) attempt: AttemptId,
+    path: PathBuf,
+}
+
+impl AttemptFolder {
+    /// The build's log.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    /// Where the build puts its packages.
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.path.join("packages")
+    }
+
+    /// One of the packages.
+    pub(crate) fn package(&self, file_name: &PackageFileName) -> PathBuf {
+        self.packages().join(file_name.as_str())
+    }
+
+    fn outcome(&self) -> PathBuf {
+        self.path.join("outcome.json")
+    }
+
+    /// Makes the outcome and what belongs to it safe from a crash. The last step is the rename: a
+    /// folder with an outcome holds everything that the outcome names.
+    pub(crate) fn save(&self, outcome: &Outcome) -> io::Result<()> {
+        if let Outcome::Succeeded { packages } = outcome {
+            for package in packages {
+                fs_err::File::open(self.package(&package.file_name))?.sync_all()?;
+            }
+            sync_folder(&self.packages())?;
+        }
+        let unfinished = self.path.join("outcome.json.new");
+        let mut file = fs_err::File::create(&unfinished)?;
+        file.write_all(&serde_json::to_vec_pretty(outcome)?)?;
+        file.sync_all()?;
+        fs_err::rename(&unfinished, self.outcome())?;
+        sync_folder(&self.path)
+    }
+
+    /// The saved outcome; `None` when the attempt was cut off before it had one.
+    pub(crate) fn saved_outcome(&self) -> Option<Outcome> {
+        let text = fs_err::read(self.outcome()).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Removes everything, the outcome first: what is left of a removal that was cut off must not
+    /// look like a success without packages.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        match fs_err::remove_file(self.outcome()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs_err::remove_dir_all(&self.path)
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    fs_err::File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use buildbtw_model::FailureKind;
+
+    #[test]
+    fn one_worker_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Scratch::open(folder.path()).unwrap();
+        let second = Scratch::open(folder.path()).unwrap_err();
+        assert!(matches!(second, WorkerError::InUse { .. }), "{second}");
+        drop(first);
+        Scratch::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn attempts_and_claims_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (running, finished, claim) = (AttemptId::new(), AttemptId::new(), ClaimId::new());
+        let outcome = Outcome::Failed {
+            kind: FailureKind::Package,
+            message: "no".into(),
+        };
+        {
+            let scratch = Scratch::open(folder.path()).unwrap();
+            scratch.begin(running).unwrap();
+            scratch.begin(finished).unwrap().save(&outcome).unwrap();
+            scratch.add_claim(claim).unwrap();
+        }
+        let scratch = Scratch::open(folder.path()).unwrap();
+        let left: Vec<_> = scratch
+            .left_over()
+            .unwrap()
+            .into_iter()
+            .map(|folder| (folder.attempt, folder.saved_outcome()))
+            .collect();
+        assert_eq!(left, [(running, None), (finished, Some(outcome))]);
+        assert_eq!(scratch.open_claims().unwrap(), [claim]);
+        scratch.remove_claim(claim).unwrap();
+        for folder in scratch.left_over().unwrap() {
+            folder.remove().unwrap();
+        }
+        assert!(scratch.left_over().unwrap().is_empty());
+        assert!(scratch.open_claims().unwrap().is_empty());
+    }
+}
