@@ -27,9 +27,12 @@ mod builder;
 mod host;
 mod log;
 mod outcome;
+mod package_info;
 mod request;
 mod sandbox;
 mod simulated;
+mod source;
+mod sys;
 mod tiny_package;
 
 pub use builder::Builder;

@@ -1,29 +1,48 @@
 //! Building for real: a helper process per attempt makes a clean root out of the base system,
 //! installs the dependencies and runs makepkg in it.
 
+mod cgroup;
 mod config;
+mod driver;
+mod helper;
+mod host_packages;
+pub(crate) mod job;
 mod root_command;
+mod scratch;
+pub(crate) mod slots;
 
+use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 
-use buildbtw_model::FailureKind;
 use tokio_util::sync::CancellationToken;
 
+use self::cgroup::Exceeded;
+use self::driver::Bounds;
+use self::job::{Base, BuildTask, Failure, Job, Report, Task};
+use self::scratch::Scratch;
+use self::slots::Slot;
 use crate::log::LogSink;
 use crate::outcome::BuildOutcome;
-use crate::request::BuildRequest;
+use crate::request::{BuildRequest, Limits};
 
 pub use config::SandboxConfig;
+pub use helper::run_helper_if_asked;
 pub use root_command::{Bind, RootCommand, RootError, run_in_root};
+pub use scratch::reap;
 
 #[derive(Debug)]
 pub(crate) struct Sandbox {
     config: SandboxConfig,
+    base: OnceLock<Base>,
 }
 
 impl Sandbox {
     pub(crate) fn new(config: SandboxConfig) -> Self {
-        Self { config }
+        Self {
+            config,
+            base: OnceLock::new(),
+        }
     }
 
     pub(crate) fn config(&self) -> &SandboxConfig {
@@ -32,26 +51,117 @@ impl Sandbox {
 
     pub(crate) async fn build(
         &self,
-        _request: &BuildRequest,
-        _output_dir: &Path,
-        _log: &dyn LogSink,
-        _cancel: CancellationToken,
+        request: &BuildRequest,
+        output_dir: &Path,
+        log: &dyn LogSink,
+        cancel: CancellationToken,
     ) -> BuildOutcome {
-        BuildOutcome::failed(FailureKind::Infrastructure, "the sandbox is not wired yet")
+        match self.attempt(request, output_dir, log, &cancel).await {
+            Ok(Report::Built { packages, notes }) => BuildOutcome::Succeeded { packages, notes },
+            Ok(Report::Failed(failure)) => BuildOutcome::failed(failure.kind, failure.message),
+            Ok(Report::Exited(code)) => {
+                let failure = Failure::infrastructure(format!("the helper reported exit {code}"));
+                BuildOutcome::failed(failure.kind, failure.message)
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                BuildOutcome::failed(failure.kind, failure.message)
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        request: &BuildRequest,
+        output_dir: &Path,
+        log: &dyn LogSink,
+        cancel: &CancellationToken,
+    ) -> io::Result<Report> {
+        let slot = Slot::take(self.config.uid_base)?;
+        let name = request.attempt.to_string();
+        let limits = &request.limits;
+        let scratch = Scratch::create(&self.config.scratch_root, &name, Some(limits))?;
+        let cgroup = scratch.cgroup();
+        let job = Job {
+            task: Task::Build(Box::new(BuildTask {
+                request: with_absolute_source(request)?,
+                output_dir: std::path::absolute(output_dir)?,
+                jobs: self.jobs(),
+            })),
+            base: self.base().await?,
+            first_uid: slot.first_uid(),
+            cgroup_procs: cgroup.map(cgroup::Cgroup::procs).unwrap_or_default(),
+            rlimits: cgroup.is_none().then(|| limits.clone()),
+            report: std::path::absolute(scratch.report())?,
+        };
+        let bounds = Bounds {
+            time: limits.time,
+            silence: limits.silence,
+            log_bytes: limits.log_bytes,
+        };
+        let mut report = driver::run(&self.config.helper, &job, bounds, log, cancel).await;
+        let exceeded = cgroup.map(cgroup::Cgroup::exceeded).unwrap_or_default();
+        if let Report::Failed(failure) = &mut report {
+            name_exceeded(failure, exceeded, limits);
+        }
+        if let Err(error) = scratch.remove().await {
+            // The build's result stands; `reap` tries again.
+            tracing::warn!(%error, attempt.id = %name, "scratch folder not removed");
+        }
+        Ok(report)
+    }
+
+    fn jobs(&self) -> usize {
+        self.config.jobs.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        })
+    }
+
+    async fn base(&self) -> io::Result<Base> {
+        if let Some(base) = self.base.get() {
+            return Ok(base.clone());
+        }
+        let base = base_of(&self.config).await?;
+        Ok(self.base.get_or_init(|| base).clone())
     }
 }
 
-/// Turns this process into the helper of one attempt when it was started as such, and then never
-/// returns. Every program that builds calls this first in `main`, before any thread exists.
-pub fn run_helper_if_asked() {}
+/// What this machine builds on; finding out costs some milliseconds.
+async fn base_of(config: &SandboxConfig) -> io::Result<Base> {
+    if let Some(root) = &config.base_root {
+        return Ok(Base::Root(std::path::absolute(root)?));
+    }
+    let provides = tokio::task::spawn_blocking(host_packages::provides)
+        .await
+        .map_err(io::Error::other)?;
+    Ok(Base::Host { provides })
+}
 
-/// Removes what builds left below `scratch_root` when their worker was killed: folders and cgroups.
-/// Returns how many attempts were cleaned up after.
-///
-/// # Errors
-///
-/// When something cannot be removed, or a file system is still mounted below it.
-pub fn reap(scratch_root: &Path) -> std::io::Result<usize> {
-    fs_err::create_dir_all(scratch_root)?;
-    Ok(0)
+/// The helper runs in another folder.
+fn with_absolute_source(request: &BuildRequest) -> io::Result<BuildRequest> {
+    let mut request = request.clone();
+    if let crate::request::Source::Directory(folder) = &mut request.source {
+        *folder = std::path::absolute(&folder)?;
+    }
+    Ok(request)
+}
+
+/// A process that is killed for a limit looks like any other failure to the tools.
+fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
+    use buildbtw_model::FailureKind;
+    let what = match failure.kind {
+        FailureKind::Timeout | FailureKind::Cancelled => return,
+        FailureKind::Package | FailureKind::Infrastructure if exceeded.memory => {
+            format!(
+                "the memory limit of {} bytes was exceeded",
+                limits.memory_bytes
+            )
+        }
+        FailureKind::Package | FailureKind::Infrastructure if exceeded.processes => {
+            format!("the limit of {} processes was exceeded", limits.processes)
+        }
+        FailureKind::Package | FailureKind::Infrastructure => return,
+    };
+    failure.kind = FailureKind::Package;
+    failure.message = format!("{what}; {}", failure.message);
 }

@@ -1,0 +1,199 @@
+//! Limits of memory and processes for a whole build: cgroup v2 where it has the controllers, else
+//! v1, else limits for each process.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fs_err as fs;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::request::Limits;
+
+const MOUNT: &str = "/sys/fs/cgroup";
+
+/// The cgroup of one attempt; several folders with v1.
+#[derive(Debug, Default)]
+pub(crate) struct Cgroup {
+    folders: Vec<PathBuf>,
+}
+
+/// Limits that were hit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Exceeded {
+    pub(crate) memory: bool,
+    pub(crate) processes: bool,
+}
+
+impl Cgroup {
+    /// Makes the cgroup; `None` where this machine lets us make none.
+    pub(crate) fn create(name: &str, limits: &Limits) -> Option<Self> {
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        create_v2(name, &own, limits).or_else(|| create_v1(name, &own, limits))
+    }
+
+    /// The cgroup with these folders, made earlier.
+    pub(crate) fn from_folders(folders: Vec<PathBuf>) -> Self {
+        Self { folders }
+    }
+
+    pub(crate) fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// The files that a process joins by.
+    pub(crate) fn procs(&self) -> Vec<PathBuf> {
+        self.folders
+            .iter()
+            .map(|f| f.join("cgroup.procs"))
+            .collect()
+    }
+
+    /// Which limits were hit so far.
+    pub(crate) fn exceeded(&self) -> Exceeded {
+        let count = |file: &str, key: &str| {
+            self.folders.iter().any(|folder| {
+                let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
+                text.lines()
+                    .filter_map(|line| line.split_once(' '))
+                    .any(|(name, value)| name == key && value.trim() != "0")
+            })
+        };
+        Exceeded {
+            memory: count("memory.events", "oom_kill") || count("memory.oom_control", "oom_kill"),
+            processes: count("pids.events", "max"),
+        }
+    }
+
+    /// Kills what is left in it and removes it.
+    pub(crate) async fn remove(&self) -> io::Result<()> {
+        // Processes that were killed leave a moment later, and nothing tells when in v1.
+        const TRIES: u32 = 200;
+        for try_number in 0..TRIES {
+            match self.try_remove() {
+                Ok(()) => return Ok(()),
+                Err(error) if try_number + 1 == TRIES => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+        Ok(())
+    }
+
+    fn try_remove(&self) -> io::Result<()> {
+        for folder in &self.folders {
+            if !fs::exists(folder)? {
+                continue;
+            }
+            if fs::write(folder.join("cgroup.kill"), "1").is_err() {
+                for line in fs::read_to_string(folder.join("cgroup.procs"))?.lines() {
+                    if let Ok(pid) = line.parse() {
+                        // It may be gone already.
+                        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                    }
+                }
+            }
+            fs::remove_dir(folder)?;
+        }
+        Ok(())
+    }
+}
+
+fn create_v2(name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
+    let mount = Path::new(MOUNT);
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let own = mount.join(own);
+    // A group with processes cannot limit children; then it is made next to ours.
+    let parent = [own.as_path(), own.parent()?]
+        .into_iter()
+        .filter(|parent| parent.starts_with(mount))
+        .find(|parent| offers(parent))?;
+    let folder = parent.join(name);
+    fs::create_dir(&folder).ok()?;
+    let set = |file: &str, value: u64| fs::write(folder.join(file), value.to_string());
+    let limited =
+        set("memory.max", limits.memory_bytes).is_ok() && set("pids.max", limits.processes).is_ok();
+    if !limited {
+        // Empty, so this removes all of it.
+        let _ = fs::remove_dir(&folder);
+        return None;
+    }
+    // Not every kernel counts swap.
+    let _ = set("memory.swap.max", 0);
+    Some(Cgroup {
+        folders: vec![folder],
+    })
+}
+
+/// Whether children of the group can be limited, after asking for it.
+fn offers(group: &Path) -> bool {
+    let control = group.join("cgroup.subtree_control");
+    let has_both = || {
+        fs::read_to_string(&control).is_ok_and(|text| {
+            ["memory", "pids"]
+                .iter()
+                .all(|name| text.split_whitespace().any(|word| word == *name))
+        })
+    };
+    has_both() || (fs::write(&control, "+memory +pids").is_ok() && has_both())
+}
+
+fn create_v1(name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
+    let mut cgroup = Cgroup::default();
+    for (controller, file, value) in [
+        ("memory", "memory.limit_in_bytes", limits.memory_bytes),
+        ("pids", "pids.max", limits.processes),
+    ] {
+        let mount = Path::new(MOUNT).join(controller);
+        let own = own.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            controllers
+                .split(',')
+                .any(|name| name == controller)
+                .then(|| path.trim_start_matches('/'))
+        });
+        let made = own.and_then(|own| {
+            // In a container the path may be one of the world outside.
+            [mount.join(own), mount.clone()]
+                .into_iter()
+                .find_map(|parent| {
+                    let folder = parent.join(name);
+                    fs::create_dir(&folder).ok()?;
+                    Some(folder)
+                })
+        });
+        let limited = made
+            .as_ref()
+            .is_some_and(|folder| fs::write(folder.join(file), value.to_string()).is_ok());
+        cgroup.folders.extend(made);
+        if !limited {
+            // Empty, so this removes all of it.
+            let _ = cgroup.try_remove();
+            return None;
+        }
+    }
+    Some(cgroup)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_from_both_versions() {
+        let folder = tempfile::tempdir().unwrap();
+        let cgroup = Cgroup::from_folders(vec![folder.path().to_owned()]);
+        assert_eq!(cgroup.exceeded(), Exceeded::default());
+        fs::write(folder.path().join("memory.events"), "oom 3\noom_kill 1\n").unwrap();
+        fs::write(folder.path().join("pids.events"), "max 0\n").unwrap();
+        let exceeded = cgroup.exceeded();
+        assert!(exceeded.memory && !exceeded.processes);
+        fs::write(folder.path().join("memory.events"), "oom_kill 0\n").unwrap();
+        let v1 = "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n";
+        fs::write(folder.path().join("memory.oom_control"), v1).unwrap();
+        fs::write(folder.path().join("pids.events"), "max 12\n").unwrap();
+        let exceeded = cgroup.exceeded();
+        assert!(exceeded.memory && exceeded.processes);
+    }
+}

@@ -1,0 +1,199 @@
+//! Runs the helper, passes its log on and stops it when a limit of time or of the log is exceeded.
+
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use buildbtw_model::FailureKind;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::helper::HELPER_ARGUMENT;
+use super::job::{Failure, Job, Report};
+use crate::host::SEARCH_PATH;
+use crate::log::{ErrorLines, LogSink};
+
+/// How long a supervisor may take to kill its processes, before it is killed itself.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// When a helper is stopped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) time: Duration,
+    pub(crate) silence: Duration,
+    pub(crate) log_bytes: u64,
+}
+
+impl Bounds {
+    /// For commands that people watch.
+    pub(crate) const NONE: Self = Self {
+        // A year; not so long that adding it to now overflows.
+        time: Duration::from_secs(365 * 24 * 3600),
+        silence: Duration::from_secs(365 * 24 * 3600),
+        log_bytes: u64::MAX,
+    };
+}
+
+/// Runs a job to its end. When this returns, none of its processes is left.
+pub(crate) async fn run(
+    helper: &Path,
+    job: &Job,
+    bounds: Bounds,
+    log: &dyn LogSink,
+    cancel: &CancellationToken,
+) -> Report {
+    match Running::start(helper, job).await {
+        Ok(running) => running.finish(job, bounds, log, cancel).await,
+        Err(error) => Report::Failed(Failure::infrastructure(format!(
+            "the sandbox's helper could not be started: {error}"
+        ))),
+    }
+}
+
+struct Running {
+    child: Child,
+    output: pipe::Receiver,
+}
+
+impl Running {
+    async fn start(helper: &Path, job: &Job) -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        let mut command = Command::new(helper);
+        command
+            .arg(HELPER_ARGUMENT)
+            .env_clear()
+            .env("PATH", SEARCH_PATH)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            // Ctrl-C on a terminal is for this program, which then stops the helper.
+            .process_group(0);
+        let mut child = command.spawn()?;
+        // It holds the pipe's write ends, which would keep the log from ending.
+        drop(command);
+        let output = pipe::Receiver::from_owned_fd(reader.into())?;
+        let mut text = serde_json::to_vec(job).map_err(io::Error::other)?;
+        text.push(b'\n');
+        if let Some(stdin) = &mut child.stdin {
+            stdin.write_all(&text).await?;
+            stdin.flush().await?;
+        }
+        Ok(Self { child, output })
+    }
+
+    async fn finish(
+        mut self,
+        job: &Job,
+        bounds: Bounds,
+        log: &dyn LogSink,
+        cancel: &CancellationToken,
+    ) -> Report {
+        let mut errors = ErrorLines::default();
+        let stopped = self.follow(bounds, log, &mut errors, cancel).await;
+        // Closing its standard input tells the supervisor to kill everything.
+        drop(self.child.stdin.take());
+        if stopped.is_some() {
+            self.drain().await;
+        }
+        let ended = self.child.wait().await;
+        if let Some(failure) = stopped {
+            return Report::Failed(failure);
+        }
+        let report = fs_err::read(&job.report)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
+        let mut report = report.unwrap_or_else(|| {
+            let how = ended.map_or_else(|e| e.to_string(), |status| status.to_string());
+            Report::Failed(
+                Failure::infrastructure(format!("the sandbox ended without a result ({how})"))
+                    .see_log(),
+            )
+        });
+        if let Report::Failed(failure) = &mut report
+            && failure.see_log
+        {
+            for line in errors.finish() {
+                failure.message.push('\n');
+                failure.message.push_str(&line);
+            }
+        }
+        report
+    }
+
+    /// Passes the log on until its end. Says why when the helper has to be stopped before.
+    async fn follow(
+        &mut self,
+        bounds: Bounds,
+        log: &dyn LogSink,
+        errors: &mut ErrorLines,
+        cancel: &CancellationToken,
+    ) -> Option<Failure> {
+        let deadline = Instant::now() + bounds.time;
+        let mut quiet = Instant::now() + bounds.silence;
+        let mut left = bounds.log_bytes;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let count = tokio::select! {
+                biased;
+                () = cancel.cancelled() => {
+                    return Some(failure(FailureKind::Cancelled, "the build was cancelled".into()));
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    let limit = bounds.time.as_secs();
+                    let text = format!("the build took longer than its limit of {limit} s");
+                    return Some(failure(FailureKind::Timeout, text));
+                }
+                () = tokio::time::sleep_until(quiet) => {
+                    let limit = bounds.silence.as_secs();
+                    let text = format!("the build wrote nothing for {limit} s, its limit of silence");
+                    return Some(failure(FailureKind::Timeout, text));
+                }
+                read = self.output.read(&mut buffer) => match read {
+                    Ok(0) => return None,
+                    Ok(count) => count,
+                    Err(error) => return Some(Failure::infrastructure(format!(
+                        "the log could not be read: {error}"
+                    ))),
+                },
+            };
+            quiet = Instant::now() + bounds.silence;
+            let bytes = buffer.get(..count).unwrap_or_default();
+            let fits = usize::try_from(left).map_or(count, |left| left.min(count));
+            log.write(bytes.get(..fits).unwrap_or_default());
+            errors.feed(bytes);
+            if fits < count {
+                let limit = bounds.log_bytes;
+                let text = format!("the log is larger than its limit of {limit} bytes");
+                return Some(failure(FailureKind::Package, text));
+            }
+            left -= count as u64;
+        }
+    }
+
+    /// Reads the rest, so that nobody blocks on writing it, until every process is gone.
+    async fn drain(&mut self) {
+        let mut buffer = vec![0; 1 << 16];
+        let rest = async {
+            while matches!(self.output.read(&mut buffer).await, Ok(count) if count > 0) {}
+        };
+        if tokio::time::timeout(GRACE, rest).await.is_err() {
+            // Its death takes all the others with it.
+            if let Err(error) = self.child.start_kill() {
+                tracing::warn!(%error, "the sandbox's supervisor could not be killed");
+            }
+        }
+    }
+}
+
+fn failure(kind: FailureKind, message: String) -> Failure {
+    Failure {
+        kind,
+        message,
+        see_log: false,
+    }
+}

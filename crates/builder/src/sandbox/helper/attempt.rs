@@ -1,0 +1,117 @@
+//! The order of things: what happens with the network comes before any package's code runs, and
+//! nothing of this machine is written to by path after it did.
+
+use buildbtw_model::FailureKind;
+use nix::sys::statvfs::statvfs;
+
+use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
+use super::files::{chown_tree, copy_tree, make_dir};
+use super::pacman::{self, Repositories};
+use super::root::Root;
+use super::{collect, fetch, heading, makepkg, verify};
+use crate::request::Source;
+use crate::sandbox::RootCommand;
+use crate::sandbox::job::{BuildTask, Context as _, Failure, Job, Report};
+use crate::source::bump::Pkgbuild;
+use crate::source::checkout::{checkout, shown};
+use crate::sys::Identity;
+
+/// Builds one package.
+pub(super) fn build(job: &Job, task: &BuildTask) -> Result<Report, Failure> {
+    heading("making a clean root");
+    let limit = task.request.limits.disk_bytes;
+    let root = Root::temporary(job, limit)?;
+    steps(&root, task).map_err(|failure| name_full_disk(&root, limit, failure))
+}
+
+fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
+    let request = &task.request;
+    let build = root.scratch_dir("build", BUILD_USER, 0o755)?;
+    for folder in ["home", "packages", "sources", "work"] {
+        root.scratch_dir(&format!("build/{folder}"), BUILD_USER, 0o755)?;
+    }
+    let tree = build.join("tree");
+    match &request.source {
+        Source::Git { url, commit } => {
+            heading(&format!("checking out {} at {commit}", shown(url)));
+            make_dir(&tree, 0o755)?;
+            checkout(url, commit, &root.scratch, &tree)?;
+        }
+        Source::Directory(folder) => {
+            heading("copying the source folder");
+            copy_tree(folder, &tree).context("copying the source folder")?;
+        }
+    }
+    let mut pkgbuild = Pkgbuild::open(&tree)?;
+    if let Some(release) = &request.pkgrel {
+        heading(&format!("setting pkgrel={release}"));
+        pkgbuild.set_release(release)?;
+    }
+    chown_tree(&tree, root.first_uid + BUILD_USER)?;
+
+    fetch::fetch(
+        root,
+        &request.sources,
+        &build.join("sources"),
+        request.limits.disk_bytes,
+    )?;
+    let repositories = Repositories::expose(root, &request.repositories, &request.architecture)?;
+    pacman::write_config(root, &repositories.config)?;
+    if !request.repositories.is_empty() {
+        pacman::install(root, &repositories, &request.dependencies)?;
+    }
+    if let Some(namespace) = &request.namespace_repository {
+        verify::installed(root, namespace, &request.member_packages)?;
+    }
+    makepkg::run(root, &build, task)?;
+    heading("collecting the packages");
+    let (packages, notes) = collect::collect(
+        &build.join("packages"),
+        &task.output_dir,
+        request,
+        pkgbuild.has_pkgver_function(),
+    )?;
+    for package in &packages {
+        heading(&format!("{} ({} bytes)", package.file_name, package.size));
+    }
+    Ok(Report::Built { packages, notes })
+}
+
+/// A full disk looks like any other failure to the tools.
+fn name_full_disk(root: &Root, limit: u64, failure: Failure) -> Failure {
+    let full = statvfs(&root.scratch).is_ok_and(|disk| {
+        disk.blocks_available() * 64 < disk.blocks() || disk.files_available() * 64 < disk.files()
+    });
+    if !full {
+        return failure;
+    }
+    Failure {
+        kind: FailureKind::Package,
+        message: format!(
+            "the disk limit of {limit} bytes is exhausted; {}",
+            failure.message
+        ),
+        see_log: failure.see_log,
+    }
+}
+
+/// Runs a command in a root that is kept, and returns its exit code.
+pub(super) fn run(job: &Job, command: &RootCommand) -> Result<i32, Failure> {
+    let root = Root::kept(job, &command.dir)?;
+    let repositories = Repositories::expose(&root, &command.repositories, &command.architecture)?;
+    if !command.repositories.is_empty() {
+        pacman::write_config(&root, &repositories.config)?;
+    }
+    let mut sandboxed =
+        Sandboxed::new(View::Writable(&root), Identity::Root).network(command.network);
+    sandboxed = repositories.bind_into(sandboxed).env("HOME", "/root");
+    for (number, bind) in command.binds.iter().enumerate() {
+        let target = bind.target.to_str().ok_or_else(|| {
+            Failure::infrastructure(format!("{} is not UTF-8", bind.target.display()))
+        })?;
+        let outside = root.expose(&bind.source, &format!("bind-{number}"), bind.writable)?;
+        sandboxed = sandboxed.bind(outside, target, bind.writable);
+    }
+    let arguments: Vec<&str> = command.command.iter().map(String::as_str).collect();
+    Ok(exit_code(sandboxed.run(&arguments)?))
+}

@@ -1,0 +1,328 @@
+//! Takes the packages out of the build folder. The build is over and its processes are gone, but
+//! every name and every byte in the folder is what hostile code made of it.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use buildbtw_model::{PackageFileName, Sha256Digest};
+use nix::dir::Dir;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use sha2::{Digest as _, Sha256};
+
+use crate::outcome::BuiltPackage;
+use crate::package_info::PackageInfo;
+use crate::request::BuildRequest;
+use crate::sandbox::job::{Context as _, Failure};
+
+/// More files than any PKGBUILD makes packages.
+const MOST_PACKAGES: usize = 1000;
+
+/// Copies the packages to the output folder and checks them. Returns them with notes for people.
+pub(super) fn collect(
+    folder: &Path,
+    output: &Path,
+    request: &BuildRequest,
+    computed_version: bool,
+) -> Result<(Vec<BuiltPackage>, Vec<String>), Failure> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut dir = Dir::open(folder, flags, Mode::empty())?;
+    let mut left = request.limits.output_bytes;
+    let mut packages = Vec::new();
+    for name in names(&mut dir)? {
+        let file_name: PackageFileName = name
+            .parse()
+            .map_err(|error| Failure::package(format!("the build left something else: {error}")))?;
+        let source = open(&dir, &file_name)?;
+        let package = copy(
+            source,
+            &file_name,
+            output,
+            left,
+            request.limits.output_bytes,
+        )?;
+        left = left.saturating_sub(package.size);
+        PackageInfo::read(&package.path)
+            .and_then(|info| info.check(&file_name, &request.pkgbase))
+            .map_err(|why| Failure::package(format!("{file_name}: {why}")))?;
+        packages.push(package);
+    }
+    let notes = check_expectations(&packages, request, computed_version)?;
+    Ok((packages, notes))
+}
+
+fn names(dir: &mut Dir) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for entry in dir.iter() {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "." || name == ".." {
+            continue;
+        }
+        if names.len() == MOST_PACKAGES {
+            return Err(Failure::package(format!(
+                "the build left more than {MOST_PACKAGES} files as packages"
+            )));
+        }
+        names.push(name);
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn open(dir: &Dir, name: &PackageFileName) -> Result<File, Failure> {
+    let refuse = || Failure::package(format!("{name} is not a regular file"));
+    // A pipe would block without O_NONBLOCK, a device could do anything: look before reading.
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = match openat(dir, name.as_str(), flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(nix::Error::ELOOP | nix::Error::ENXIO) => return Err(refuse()),
+        Err(error) => return Err(error.into()),
+    };
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(refuse())
+    }
+}
+
+fn copy(
+    source: File,
+    name: &PackageFileName,
+    output: &Path,
+    left: u64,
+    limit: u64,
+) -> Result<BuiltPackage, Failure> {
+    let path = output.join(name.as_str());
+    let mut target = fs_err::File::create(&path).context("storing a package")?;
+    let mut source = source.take(left.saturating_add(1));
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    let mut size = 0;
+    loop {
+        let count = match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let bytes = buffer.get(..count).unwrap_or_default();
+        hash.update(bytes);
+        target.write_all(bytes).context("storing a package")?;
+        size += count as u64;
+        if size > left {
+            return Err(Failure::package(format!(
+                "the packages are larger than their limit of {limit} bytes"
+            )));
+        }
+    }
+    Ok(BuiltPackage {
+        path,
+        file_name: name.clone(),
+        sha256: Sha256Digest::from_bytes(&hash.finalize().into()),
+        size,
+    })
+}
+
+/// Compares names, architectures and versions with what the plan expects.
+fn check_expectations(
+    packages: &[BuiltPackage],
+    request: &BuildRequest,
+    computed_version: bool,
+) -> Result<Vec<String>, Failure> {
+    if packages.is_empty() {
+        return Err(Failure::package("the build left no package"));
+    }
+    let mut notes = Vec::new();
+    let mut missing: Vec<_> = request.packages.iter().collect();
+    for package in packages {
+        let (name, architecture) = (
+            package.file_name.pkgname(),
+            package.file_name.architecture(),
+        );
+        if !request.packages.is_empty() {
+            let found = missing.iter().position(|expected| expected.name == name);
+            if let Some(expected) = found.map(|index| missing.remove(index)) {
+                if expected.architecture != architecture {
+                    return Err(Failure::package(format!(
+                        "{name} was built for {architecture}, the plan says {}",
+                        expected.architecture
+                    )));
+                }
+            } else if !is_debug_package(&name, request) {
+                return Err(Failure::package(format!(
+                    "the build made {name}, which is not in the plan"
+                )));
+            }
+        }
+        let version = package.file_name.version();
+        match &request.version {
+            Some(planned) if *planned != version && computed_version => notes.push(format!(
+                "{name} has version {version}, computed by pkgver(); the plan says {planned}"
+            )),
+            Some(planned) if *planned != version => {
+                return Err(Failure::package(format!(
+                    "{name} has version {version}, the plan says {planned}"
+                )));
+            }
+            Some(_) | None => {}
+        }
+    }
+    match missing.first() {
+        Some(package) => Err(Failure::package(format!(
+            "the build did not make {}",
+            package.name
+        ))),
+        None => Ok(notes),
+    }
+}
+
+/// Whether it holds the debug symbols of a package of the build.
+fn is_debug_package(name: &buildbtw_model::Pkgname, request: &BuildRequest) -> bool {
+    name.as_str().strip_suffix("-debug").is_some_and(|parent| {
+        parent == request.pkgbase.as_str()
+            || request
+                .packages
+                .iter()
+                .any(|package| package.name.as_str() == parent)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{ExpectedPackage, Source};
+    use crate::tiny_package::{self, PackageMetadata};
+    use std::os::unix::fs::symlink;
+
+    struct Folders {
+        _temporary: tempfile::TempDir,
+        built: std::path::PathBuf,
+        output: std::path::PathBuf,
+        request: BuildRequest,
+    }
+
+    fn folders() -> Folders {
+        let temporary = tempfile::tempdir().unwrap();
+        let (built, output) = (
+            temporary.path().join("built"),
+            temporary.path().join("output"),
+        );
+        fs_err::create_dir(&built).unwrap();
+        fs_err::create_dir(&output).unwrap();
+        let mut request = BuildRequest::new(
+            "a".parse().unwrap(),
+            "x86_64".parse().unwrap(),
+            Source::Directory("/nowhere".into()),
+        );
+        request.version = Some("1-1".parse().unwrap());
+        request.packages = vec![ExpectedPackage {
+            name: "a".parse().unwrap(),
+            architecture: "x86_64".parse().unwrap(),
+        }];
+        Folders {
+            _temporary: temporary,
+            built,
+            output,
+            request,
+        }
+    }
+
+    fn package(folders: &Folders, name: &str, version: &str, architecture: &str) -> BuiltPackage {
+        let metadata = PackageMetadata {
+            name: name.parse().unwrap(),
+            base: "a".parse().unwrap(),
+            version: version.parse().unwrap(),
+            architecture: architecture.parse().unwrap(),
+            packager: None,
+            build_date: 1,
+            depends: Vec::new(),
+            provides: Vec::new(),
+        };
+        tiny_package::write(&metadata, 0, &folders.built).unwrap()
+    }
+
+    fn run(folders: &Folders, computed: bool) -> Result<(Vec<BuiltPackage>, Vec<String>), String> {
+        collect(&folders.built, &folders.output, &folders.request, computed)
+            .map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn what_is_expected_is_taken_with_its_digest() {
+        let folders = folders();
+        let built = package(&folders, "a", "1-1", "x86_64");
+        package(&folders, "a-debug", "1-1", "x86_64");
+        let (packages, notes) = run(&folders, false).unwrap();
+        assert_eq!(packages.len(), 2);
+        assert_eq!(packages[0].sha256, built.sha256);
+        assert_eq!(packages[0].size, built.size);
+        assert!(packages[0].path.starts_with(&folders.output));
+        assert!(notes.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_expected_is_refused() {
+        for (name, version, architecture, complaint) in [
+            ("b", "1-1", "x86_64", "not in the plan"),
+            ("a", "2-1", "x86_64", "the plan says 1-1"),
+            ("a", "1-1", "any", "the plan says x86_64"),
+        ] {
+            let folders = folders();
+            package(&folders, name, version, architecture);
+            let message = run(&folders, false).unwrap_err();
+            assert!(message.contains(complaint), "{message}");
+        }
+        let empty = folders();
+        assert_eq!(run(&empty, false).unwrap_err(), "the build left no package");
+    }
+
+    #[test]
+    fn a_computed_version_is_noted() {
+        let folders = folders();
+        package(&folders, "a", "r7.abc-1", "x86_64");
+        let (_, notes) = run(&folders, true).unwrap();
+        assert!(notes[0].contains("r7.abc-1"), "{notes:?}");
+    }
+
+    #[test]
+    fn links_pipes_and_lies_are_refused() {
+        let name = "a-1-1-x86_64.pkg.tar.zst";
+        let linked = folders();
+        symlink("/etc/passwd", linked.built.join(name)).unwrap();
+        assert!(
+            run(&linked, false)
+                .unwrap_err()
+                .contains("not a regular file")
+        );
+
+        let pipe = folders();
+        nix::unistd::mkfifo(&pipe.built.join(name), Mode::S_IRUSR).unwrap();
+        assert!(
+            run(&pipe, false)
+                .unwrap_err()
+                .contains("not a regular file")
+        );
+
+        let liar = folders();
+        let other = package(&liar, "a", "9-9", "x86_64");
+        fs_err::rename(&other.path, liar.built.join(name)).unwrap();
+        assert!(run(&liar, false).unwrap_err().contains("9-9"));
+
+        let junk = folders();
+        fs_err::write(junk.built.join(name), "not a package").unwrap();
+        assert!(run(&junk, false).is_err());
+    }
+
+    #[test]
+    fn the_size_is_limited() {
+        let mut folders = folders();
+        let built = package(&folders, "a", "1-1", "x86_64");
+        folders.request.limits.output_bytes = built.size - 1;
+        let message = run(&folders, false).unwrap_err();
+        assert!(
+            message.contains(&format!("{} bytes", built.size - 1)),
+            "{message}"
+        );
+    }
+}

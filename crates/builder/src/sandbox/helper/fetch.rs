@@ -1,0 +1,123 @@
+//! Fetches the sources before the build, which is offline: by tools of this machine, as the
+//! unprivileged user, in a view without any package's code.
+
+use std::path::Path;
+
+use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
+use super::heading;
+use super::root::Root;
+use crate::sandbox::job::Failure;
+use crate::source::checkout::shown;
+use crate::source::entry::{Entry, parse};
+use crate::sys::Identity;
+
+/// Where the folder for sources is seen.
+const FOLDER: &str = "/sources";
+
+/// Fetches everything that is not in the tree into `folder`.
+pub(super) fn fetch(
+    root: &Root,
+    sources: &[String],
+    folder: &Path,
+    largest: u64,
+) -> Result<(), Failure> {
+    let entries = sources
+        .iter()
+        .map(|source| parse(source))
+        .collect::<Result<Vec<Entry>, Failure>>()?;
+    for entry in &entries {
+        match entry {
+            Entry::Local => {}
+            Entry::File { url, name } => {
+                heading(&format!("fetching {}", shown(url)));
+                download(root, folder, url, name, largest)?;
+            }
+            Entry::Git { url, name } => {
+                heading(&format!("mirroring {}", shown(url)));
+                mirror(root, folder, url, name)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tool<'a>(root: &'a Root, folder: &Path) -> Sandboxed<'a> {
+    Sandboxed::new(View::HostTools(root), Identity::User(BUILD_USER))
+        .network(true)
+        .bind(folder.to_owned(), FOLDER, true)
+        .folder(FOLDER)
+}
+
+fn download(
+    root: &Root,
+    folder: &Path,
+    url: &str,
+    name: &str,
+    largest: u64,
+) -> Result<(), Failure> {
+    let largest = largest.to_string();
+    let arguments = [
+        "curl",
+        "--disable",
+        "--globoff",
+        "--fail",
+        "--silent",
+        "--show-error",
+        "--location",
+        "--proto",
+        "=http,https,ftp",
+        "--proto-redir",
+        "=http,https,ftp",
+        "--max-redirs",
+        "10",
+        "--connect-timeout",
+        "30",
+        "--speed-limit",
+        "1000",
+        "--speed-time",
+        "60",
+        "--retry",
+        "3",
+        "--max-filesize",
+        &largest,
+        "--output",
+        name,
+        "--",
+        url,
+    ];
+    check(exit_code(tool(root, folder).run(&arguments)?), url)
+}
+
+fn mirror(root: &Root, folder: &Path, url: &str, name: &str) -> Result<(), Failure> {
+    let command = tool(root, folder)
+        .env("HOME", "/tmp")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ALLOW_PROTOCOL", "git:http:https");
+    let arguments = [
+        "git",
+        "-c",
+        "http.lowSpeedLimit=1000",
+        "-c",
+        "http.lowSpeedTime=60",
+        "clone",
+        "--quiet",
+        "--mirror",
+        "--",
+        url,
+        name,
+    ];
+    check(exit_code(command.run(&arguments)?), url)
+}
+
+fn check(code: i32, url: &str) -> Result<(), Failure> {
+    if code == 0 {
+        return Ok(());
+    }
+    let message = format!(
+        "the source {} could not be fetched (exit {code})",
+        shown(url)
+    );
+    Err(Failure::infrastructure(message).see_log())
+}

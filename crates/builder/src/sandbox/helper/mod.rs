@@ -1,0 +1,154 @@
+//! The helper process of one attempt. A supervisor starts a child as the first process of new pid
+//! and mount namespaces and waits; the child does the work. Whatever ends the parent program, the
+//! supervisor or the child, the kernel then kills every process and drops every mount.
+
+mod attempt;
+mod bwrap;
+mod collect;
+mod fetch;
+mod files;
+mod host_base;
+mod makepkg;
+mod pacman;
+mod root;
+mod skeleton;
+mod userns;
+mod verify;
+
+use std::io::{self, BufRead as _, Write as _};
+use std::os::fd::AsFd as _;
+
+use nix::mount::{MsFlags, mount};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use super::job::{Context as _, Failure, Job, Report, Task};
+use crate::log::HEADING;
+use crate::sys;
+
+/// The argument that makes a program the helper.
+pub(crate) const HELPER_ARGUMENT: &str = "buildbtw-sandbox-helper";
+
+/// Turns this process into the helper of one attempt when it was started as such, and then never
+/// returns. Every program that builds calls this first in `main`, before any thread exists.
+pub fn run_helper_if_asked() {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|a| a == HELPER_ARGUMENT)
+    {
+        std::process::exit(exit_code(supervise()));
+    }
+}
+
+/// Writes a heading of the builder's own into the log.
+fn heading(text: &str) {
+    let mut out = io::stdout().lock();
+    // Without a reader there is nobody to tell.
+    let _ = out.write_all(format!("{HEADING}{text}\n").as_bytes());
+    let _ = out.flush();
+}
+
+fn supervise() -> Result<(), Failure> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let job: Job = serde_json::from_str(&line)
+        .map_err(|error| Failure::infrastructure(format!("reading the job: {error}")))?;
+
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID).context("unsharing")?;
+    // Nothing that is mounted from here on is seen outside, and it all goes with the last process.
+    remount_private()?;
+    // The child holds the write end for as long as it lives.
+    let (alive, held) = io::pipe()?;
+    let (parent_alive, parent_held) = io::pipe()?;
+    let Some(child) = sys::fork()? else {
+        drop(parent_held);
+        let result = die_with(&parent_alive).and_then(|()| work(&job));
+        drop(held);
+        std::process::exit(exit_code(result));
+    };
+    drop(held);
+    wait(child, &alive)
+}
+
+fn exit_code(result: Result<(), Failure>) -> i32 {
+    match result {
+        Ok(()) => 0,
+        Err(failure) => {
+            heading(&format!("the sandbox failed: {failure}"));
+            1
+        }
+    }
+}
+
+fn remount_private() -> Result<(), Failure> {
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("making mounts private")
+}
+
+/// Waits for the child, and kills it when whoever started the supervisor is gone.
+fn wait(child: Pid, alive: &io::PipeReader) -> Result<(), Failure> {
+    let stdin = io::stdin();
+    loop {
+        let mut watched = [
+            PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
+            PollFd::new(alive.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut watched, PollTimeout::NONE) {
+            Err(nix::Error::EINTR) => continue,
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+        }
+        let happened = |watched: &PollFd| watched.any().unwrap_or(true);
+        if happened(&watched[0]) {
+            // The parent closed the pipe or died. Killing the first process of a pid namespace
+            // kills all of it, and waiting for it waits for all of it.
+            kill(child, Signal::SIGKILL)?;
+        }
+        if happened(&watched[0]) || happened(&watched[1]) {
+            waitpid(child, None)?;
+            return Ok(());
+        }
+    }
+}
+
+fn die_with(parent: &io::PipeReader) -> Result<(), Failure> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // The parent may have died before the line above.
+    let mut watched = [PollFd::new(parent.as_fd(), PollFlags::POLLIN)];
+    if poll(&mut watched, PollTimeout::ZERO)? > 0 {
+        return Err(Failure::infrastructure("the supervisor is gone"));
+    }
+    Ok(())
+}
+
+/// The child: does the job and leaves the report.
+fn work(job: &Job) -> Result<(), Failure> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).context("mounting /proc")?;
+    for procs in &job.cgroup_procs {
+        fs_err::write(procs, "0").context("joining the cgroup")?;
+    }
+    set_rlimits(job)?;
+    let result = match &job.task {
+        Task::Build(task) => attempt::build(job, task),
+        Task::Run(command) => attempt::run(job, command).map(Report::Exited),
+    };
+    let report = result.unwrap_or_else(Report::Failed);
+    let text = serde_json::to_vec(&report).map_err(io::Error::other)?;
+    fs_err::write(&job.report, text)?;
+    Ok(())
+}
+
+fn set_rlimits(job: &Job) -> Result<(), Failure> {
+    if let Some(limits) = &job.rlimits {
+        let processes = limits.processes;
+        setrlimit(Resource::RLIMIT_NPROC, processes, processes).context("limiting processes")?;
+        let memory = limits.memory_bytes;
+        setrlimit(Resource::RLIMIT_AS, memory, memory).context("limiting memory")?;
+    }
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("disabling core dumps")
+}

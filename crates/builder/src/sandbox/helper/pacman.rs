@@ -1,0 +1,209 @@
+//! Dependencies, installed by pacman itself: downloads with the network, everything that runs
+//! package code without it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use buildbtw_model::Architecture;
+
+use super::bwrap::{Sandboxed, View, text};
+use super::heading;
+use super::root::Root;
+use crate::request::Repository;
+use crate::sandbox::job::Failure;
+use crate::sys::Identity;
+
+/// Where repositories that are folders of this machine are seen inside.
+const FOLDERS: &str = "/run/repositories";
+
+/// Repositories as the sandbox sees them.
+pub(super) struct Repositories {
+    /// The text of pacman.conf(5).
+    pub(super) config: String,
+    /// Folders to bind: outside, inside.
+    pub(super) folders: Vec<(PathBuf, String)>,
+}
+
+impl Repositories {
+    /// Writes the configuration, and makes repositories that are folders visible.
+    pub(super) fn expose(
+        root: &Root,
+        repositories: &[Repository],
+        architecture: &Architecture,
+    ) -> Result<Self, Failure> {
+        let mut folders = Vec::new();
+        let mut sections = String::new();
+        for repository in repositories {
+            let _ = write!(sections, "\n[{}]\n", single_line(repository.name.as_str())?);
+            let _ = writeln!(
+                sections,
+                "SigLevel = {}",
+                single_line(&repository.sig_level)?
+            );
+            for server in &repository.servers {
+                let mut server = single_line(server)?
+                    .replace("$repo", repository.name.as_str())
+                    .replace("$arch", architecture.as_str());
+                if let Some(path) = server.strip_prefix("file://") {
+                    let number = folders.len();
+                    let outside =
+                        root.expose(path.as_ref(), &format!("repository-{number}"), false)?;
+                    let inside = format!("{FOLDERS}/{number}");
+                    server = format!("file://{inside}");
+                    folders.push((outside, inside));
+                }
+                let _ = writeln!(sections, "Server = {server}");
+            }
+        }
+        let config = format!(
+            "[options]\nArchitecture = {architecture}\nSigLevel = Required DatabaseOptional\n\
+             LocalFileSigLevel = Optional\n{sections}"
+        );
+        Ok(Self { config, folders })
+    }
+
+    /// Binds the folders into a command's view.
+    pub(super) fn bind_into<'a>(&self, mut command: Sandboxed<'a>) -> Sandboxed<'a> {
+        for (outside, inside) in &self.folders {
+            command = command.bind(outside.clone(), inside, false);
+        }
+        command
+    }
+}
+
+/// A value of a configuration file must not start another line.
+fn single_line(value: &str) -> Result<&str, Failure> {
+    if value.chars().any(char::is_control) {
+        return Err(Failure::infrastructure(format!(
+            "{value:?} cannot be written to pacman.conf"
+        )));
+    }
+    Ok(value)
+}
+
+/// Replaces the root's `/etc/pacman.conf`, from inside: a link there may lead anywhere.
+pub(super) fn write_config(root: &Root, config: &str) -> Result<(), Failure> {
+    let script = "rm -f /etc/pacman.conf && printf %s \"$1\" >/etc/pacman.conf";
+    let status = Sandboxed::new(View::Writable(root), Identity::Root)
+        .run(&["bash", "-c", script, "bash", config])?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::infrastructure("pacman.conf could not be written").see_log())
+    }
+}
+
+/// Installs what is not there yet; the newest of the base system, too.
+pub(super) fn install(
+    root: &Root,
+    repositories: &Repositories,
+    dependencies: &[String],
+) -> Result<(), Failure> {
+    if let Some(bad) = dependencies
+        .iter()
+        .find(|name| name.starts_with('-') || name.chars().any(|c| c.is_control() || c == ' '))
+    {
+        return Err(Failure::package(format!("{bad:?} is not a dependency")));
+    }
+    heading("reading the package databases");
+    let missing = missing(root, repositories, dependencies)?;
+    let mut targets: Vec<&str> = vec!["--"];
+    targets.extend(missing.iter().map(String::as_str));
+
+    heading(&format!(
+        "downloading dependencies ({} asked for)",
+        missing.len()
+    ));
+    let download = [
+        "pacman",
+        "-Suw",
+        "--noconfirm",
+        "--needed",
+        "--noprogressbar",
+    ];
+    let command = Sandboxed::new(View::Writable(root), Identity::Root).network(true);
+    let status = repositories
+        .bind_into(command)
+        .run(&[&download[..], &targets].concat())?;
+    if !status.success() {
+        return Err(Failure::infrastructure("pacman could not get the dependencies").see_log());
+    }
+    heading("installing dependencies, without network");
+    let install = [
+        "pacman",
+        "-Su",
+        "--noconfirm",
+        "--needed",
+        "--noprogressbar",
+    ];
+    let command = Sandboxed::new(View::Writable(root), Identity::Root);
+    // The folders are still named by the configuration, and pacman takes packages from them
+    // directly.
+    let status = repositories
+        .bind_into(command)
+        .run(&[&install[..], &targets].concat())?;
+    if !status.success() {
+        return Err(Failure::infrastructure("pacman could not install the dependencies").see_log());
+    }
+    Ok(())
+}
+
+/// Syncs the databases, then tells which dependencies have to be installed: those that nothing
+/// meets, and those that a repository has by name even though the base meets them.
+fn missing(
+    root: &Root,
+    repositories: &Repositories,
+    dependencies: &[String],
+) -> Result<Vec<String>, Failure> {
+    let script = "\
+        pacman -Sy --noconfirm --noprogressbar >&2 || exit 3
+        pacman -Slq || exit 3
+        echo
+        (( $# == 0 )) || pacman -T -- \"$@\"
+        exit 0";
+    let mut command = vec!["bash", "-c", script, "bash"];
+    command.extend(dependencies.iter().map(String::as_str));
+    let sandboxed = Sandboxed::new(View::Writable(root), Identity::Root).network(true);
+    let output = repositories.bind_into(sandboxed).output(&command)?;
+    if !output.status.success() {
+        return Err(
+            Failure::infrastructure("pacman could not read the repositories' databases").see_log(),
+        );
+    }
+    let text = text(output)?;
+    let (listed, unmet) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let listed: BTreeSet<&str> = listed.lines().collect();
+    let unmet: BTreeSet<&str> = unmet.lines().collect();
+    Ok(dependencies
+        .iter()
+        .filter(|name| unmet.contains(name.as_str()) || listed.contains(without_version(name)))
+        .cloned()
+        .collect())
+}
+
+/// The name in `name>=1.0`.
+fn without_version(dependency: &str) -> &str {
+    dependency
+        .split(['<', '>', '='])
+        .next()
+        .unwrap_or(dependency)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constraint_is_no_part_of_the_name() {
+        assert_eq!(without_version("glibc>=2.30"), "glibc");
+        assert_eq!(without_version("libgreet.so=1-64"), "libgreet.so");
+        assert_eq!(without_version("bash"), "bash");
+    }
+
+    #[test]
+    fn a_value_cannot_start_another_section() {
+        assert!(single_line("Optional TrustAll").is_ok());
+        assert!(single_line("Never\n[options]").is_err());
+    }
+}

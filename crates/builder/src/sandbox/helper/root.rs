@@ -1,0 +1,181 @@
+//! Makes the root of a sandbox: a scratch disk, the base system mounted read-only with its owners
+//! mapped, and an overlay that takes what is written.
+
+use std::fs::File;
+use std::os::unix::fs::lchown;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use nix::mount::{MsFlags, mount};
+
+use super::files::{chown_tree, make_dir};
+use super::{host_base, skeleton, userns};
+use crate::sandbox::job::{Base, Context as _, Failure, Job};
+use crate::sys;
+
+/// Where a sandbox is put together, in the helper's own mount namespace: everybody may pass through
+/// the folders above, unlike those above a scratch folder.
+pub(crate) const MOUNT_POINT: &str = "/run/buildbtw-sandbox";
+/// Bytes of a scratch disk for each file it can hold.
+const BYTES_PER_FILE: u64 = 8192;
+const FEWEST_FILES: u64 = 65_536;
+/// Marks a folder that holds a complete root.
+const MARKER: &str = "buildbtw-root";
+
+/// A root to run commands in.
+pub(super) struct Root {
+    /// The root itself, which package code may have filled with symlinks.
+    pub(super) path: PathBuf,
+    /// A folder next to it that no package code sees unless it is bound.
+    pub(super) scratch: PathBuf,
+    /// The user namespace of everything that runs in it.
+    pub(super) namespace: File,
+    pub(super) first_uid: u32,
+}
+
+impl Root {
+    /// A root that is gone with the helper.
+    pub(super) fn temporary(job: &Job, disk_bytes: u64) -> Result<Self, Failure> {
+        let top = mount_scratch(disk_bytes)?;
+        let root = Self::new(job, &top, &top)?;
+        root.fill(job, &top)?;
+        Ok(root)
+    }
+
+    /// A root that is kept in a folder.
+    pub(super) fn kept(job: &Job, dir: &Path) -> Result<Self, Failure> {
+        fs::create_dir_all(dir)?;
+        let top = mount_scratch(64 << 20)?;
+        let layers = top.join("kept");
+        make_dir(&layers, 0o755)?;
+        bind(dir, &layers, true)?;
+        let marker = layers.join(MARKER);
+        let owner = job.first_uid.to_string();
+        let root = Self::new(job, &top, &layers)?;
+        if !fs::exists(&marker)? {
+            if fs::read_dir(dir)?.next().is_some() {
+                return Err(Failure::infrastructure(format!(
+                    "{} is neither empty nor a root that was made before",
+                    dir.display()
+                )));
+            }
+            root.fill(job, &layers)?;
+            fs::write(&marker, owner)?;
+            return Ok(root);
+        }
+        if fs::read_to_string(&marker)? != owner {
+            return Err(Failure::infrastructure(format!(
+                "{} was made for another range of user ids",
+                dir.display()
+            )));
+        }
+        root.mount_layers(job, &layers)?;
+        Ok(root)
+    }
+
+    fn new(job: &Job, top: &Path, layers: &Path) -> Result<Self, Failure> {
+        let scratch = top.join("scratch");
+        make_dir(&scratch, 0o755)?;
+        Ok(Self {
+            path: layers.join("root"),
+            scratch,
+            namespace: userns::create(job.first_uid)?,
+            first_uid: job.first_uid,
+        })
+    }
+
+    fn fill(&self, job: &Job, layers: &Path) -> Result<(), Failure> {
+        for folder in ["root", "upper", "work"] {
+            let folder = layers.join(folder);
+            make_dir(&folder, 0o755)?;
+            lchown(&folder, Some(self.first_uid), Some(self.first_uid))?;
+        }
+        if let Base::Host { provides } = &job.base {
+            skeleton::make(&self.path)?;
+            host_base::register(&self.path.join("var/lib/pacman/local"), provides)?;
+            chown_tree(&self.path, self.first_uid)?;
+        }
+        self.mount_layers(job, layers)
+    }
+
+    fn mount_layers(&self, job: &Job, layers: &Path) -> Result<(), Failure> {
+        use std::os::fd::AsFd as _;
+        let low = self.scratch.with_file_name("low");
+        make_dir(&low, 0o755)?;
+        let (source, target) = match &job.base {
+            Base::Host { .. } => (Path::new("/usr"), self.path.join("usr")),
+            Base::Root(base) => (base.as_path(), self.path.clone()),
+        };
+        sys::mount_idmapped(source, &low, self.namespace.as_fd())
+            .context("mounting the base system with mapped owners")?;
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            low.display(),
+            layers.join("upper").display(),
+            layers.join("work").display()
+        );
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        mount(
+            Some("overlay"),
+            &target,
+            Some("overlay"),
+            flags,
+            Some(options.as_str()),
+        )
+        .context("mounting the overlay")
+    }
+
+    /// Makes a folder of this machine visible below the scratch folder, for binding it into the
+    /// root: its own path may lead through folders that the sandbox's user may not pass.
+    pub(super) fn expose(
+        &self,
+        source: &Path,
+        name: &str,
+        writable: bool,
+    ) -> Result<PathBuf, Failure> {
+        let target = self.scratch.join(name);
+        if fs::metadata(source)?.is_dir() {
+            make_dir(&target, 0o755)?;
+        } else {
+            fs::write(&target, "")?;
+        }
+        bind(source, &target, writable)?;
+        Ok(target)
+    }
+
+    /// Makes a folder below the scratch folder, owned by an id of the sandbox.
+    pub(super) fn scratch_dir(&self, name: &str, id: u32, mode: u32) -> Result<PathBuf, Failure> {
+        let path = self.scratch.join(name);
+        make_dir(&path, mode)?;
+        lchown(&path, Some(self.first_uid + id), Some(self.first_uid + id))?;
+        Ok(path)
+    }
+}
+
+fn mount_scratch(bytes: u64) -> Result<PathBuf, Failure> {
+    let top = PathBuf::from(MOUNT_POINT);
+    fs::create_dir_all(&top)?;
+    let files = (bytes / BYTES_PER_FILE).max(FEWEST_FILES);
+    let options = format!("size={bytes},nr_inodes={files},mode=0755");
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(
+        Some("buildbtw"),
+        &top,
+        Some("tmpfs"),
+        flags,
+        Some(options.as_str()),
+    )
+    .context("mounting the scratch disk")?;
+    Ok(top)
+}
+
+fn bind(source: &Path, target: &Path, writable: bool) -> Result<(), Failure> {
+    let doing = format!("binding {}", source.display());
+    let none = None::<&str>;
+    mount(Some(source), target, none, MsFlags::MS_BIND, none).context(&doing)?;
+    if !writable {
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        mount(none, target, none, flags, none).context(&doing)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! The user namespace of a sandbox: a range of ids that belong to nobody on this machine.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use crate::sandbox::job::{Context as _, Failure};
+use crate::sandbox::slots::RANGE;
+use crate::sys;
+
+/// Makes a user namespace whose id 0 is `first_uid` outside. It lives as long as the file.
+pub(super) fn create(first_uid: u32) -> Result<File, Failure> {
+    let (mut ready, mut say_ready) = io::pipe()?;
+    let (mut done, say_done) = io::pipe()?;
+    let Some(child) = sys::fork()? else {
+        drop((ready, say_done));
+        let ok = unshare(CloneFlags::CLONE_NEWUSER).is_ok() && say_ready.write_all(b"1").is_ok();
+        drop(say_ready);
+        // Stays until its namespace was opened: end of file.
+        let _ = done.read(&mut [0]);
+        std::process::exit(i32::from(!ok));
+    };
+    drop((say_ready, done));
+    let opened = open(&mut ready, child, first_uid);
+    drop(say_done);
+    waitpid(child, None)?;
+    opened
+}
+
+fn open(ready: &mut io::PipeReader, child: Pid, first_uid: u32) -> Result<File, Failure> {
+    ready
+        .read_exact(&mut [0])
+        .context("making a user namespace (are they allowed on this machine?)")?;
+    let map = format!("0 {first_uid} {RANGE}\n");
+    fs_err::write(format!("/proc/{child}/uid_map"), &map)?;
+    fs_err::write(format!("/proc/{child}/gid_map"), &map)?;
+    let namespace = fs_err::File::open(format!("/proc/{child}/ns/user"))?;
+    Ok(namespace.into_parts().0)
+}

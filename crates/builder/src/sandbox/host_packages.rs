@@ -1,0 +1,131 @@
+//! What a Debian machine holds, in pacman's words.
+
+use std::process::Command;
+
+use crate::host::SEARCH_PATH;
+
+/// Names that are always there: groups and meta packages, and the shell.
+const ALWAYS: &[&str] = &["base", "base-devel", "sh"];
+
+/// Arch's name for what a Debian package holds. One name may have several packages; the first that
+/// is installed counts.
+const NAMES: &[(&str, &str)] = &[
+    ("autoconf", "autoconf"),
+    ("automake", "automake"),
+    ("bash", "bash"),
+    ("binutils", "binutils"),
+    ("bison", "bison"),
+    ("bzip2", "bzip2"),
+    ("ca-certificates", "ca-certificates"),
+    ("clang", "clang"),
+    ("cmake", "cmake"),
+    ("coreutils", "coreutils"),
+    ("curl", "curl"),
+    ("debugedit", "debugedit"),
+    ("diffutils", "diffutils"),
+    ("fakeroot", "fakeroot"),
+    ("file", "file"),
+    ("findutils", "findutils"),
+    ("flex", "flex"),
+    ("gawk", "gawk"),
+    ("gcc", "gcc"),
+    ("gcc-libs", "libgcc-s1"),
+    ("gettext", "gettext"),
+    ("git", "git"),
+    ("glibc", "libc6"),
+    ("grep", "grep"),
+    ("groff", "groff-base"),
+    ("gzip", "gzip"),
+    ("libarchive", "libarchive-tools"),
+    ("libtool", "libtool"),
+    ("linux-api-headers", "linux-libc-dev"),
+    ("m4", "m4"),
+    ("make", "make"),
+    ("meson", "meson"),
+    ("ncurses", "ncurses-bin"),
+    ("ninja", "ninja-build"),
+    ("openssl", "openssl"),
+    ("pacman", "pacman-package-manager"),
+    ("patch", "patch"),
+    ("perl", "perl"),
+    ("pkgconf", "pkgconf"),
+    ("pkgconf", "pkg-config"),
+    ("python", "python3"),
+    ("rust", "rustc"),
+    ("sed", "sed"),
+    ("tar", "tar"),
+    ("texinfo", "texinfo"),
+    ("tzdata", "tzdata"),
+    ("unzip", "unzip"),
+    ("util-linux", "util-linux"),
+    ("which", "debianutils"),
+    ("xz", "xz-utils"),
+    ("zlib", "zlib1g-dev"),
+    ("zstd", "zstd"),
+];
+
+/// What this machine provides, `name=version` each. Costs some milliseconds.
+pub(crate) fn provides() -> Vec<String> {
+    let mut packages: Vec<&str> = NAMES.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
+    let output = Command::new("dpkg-query")
+        .env_clear()
+        .env("PATH", SEARCH_PATH)
+        .args(["-W", "-f", "${db:Status-Status} ${Package} ${Version}\\n"])
+        .args(packages)
+        .output();
+    // It complains about those that are not installed, and lists the others.
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    translate(&String::from_utf8_lossy(&text))
+}
+
+fn translate(list: &str) -> Vec<String> {
+    let mut provides: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
+    let mut last = "";
+    for (name, package) in NAMES {
+        let version = list.lines().find_map(|line| {
+            let mut words = line.split(' ');
+            let found = words.next() == Some("installed") && words.next() == Some(*package);
+            found.then(|| words.next().and_then(upstream)).flatten()
+        });
+        if let Some(version) = version
+            && last != *name
+        {
+            provides.push(format!("{name}={version}"));
+            last = name;
+        }
+    }
+    provides
+}
+
+/// The upstream part of a Debian version: no epoch, no revision, nothing pacman does not know.
+fn upstream(version: &str) -> Option<&str> {
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
+    let end = version.find(|c| !allowed(c)).unwrap_or(version.len());
+    version.get(..end).filter(|version| !version.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speaks_pacmans_words() {
+        let provides = translate(
+            "installed libc6 2.36-9+deb12u14\ninstalled gcc 4:12.2.0-3\nnot-installed clang \n\
+             installed pkg-config 1.8.1-1\ninstalled pkgconf 1.8.1-1\n",
+        );
+        assert_eq!(
+            provides,
+            [
+                "base",
+                "base-devel",
+                "sh",
+                "gcc=12.2.0",
+                "glibc=2.36",
+                "pkgconf=1.8.1"
+            ]
+        );
+    }
+}

@@ -1,0 +1,118 @@
+//! What the parent tells the helper process, and what comes back.
+
+use std::path::PathBuf;
+
+use buildbtw_model::FailureKind;
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::BuiltPackage;
+use crate::request::{BuildRequest, Limits};
+use crate::sandbox::RootCommand;
+
+/// Everything the helper needs; it reads no configuration of its own.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) task: Task,
+    pub(crate) base: Base,
+    /// The first of the 65,536 host ids that the sandbox is mapped to.
+    pub(crate) first_uid: u32,
+    /// Files to write the helper's process id into.
+    pub(crate) cgroup_procs: Vec<PathBuf>,
+    /// Limits to set by setrlimit(2), where there is no cgroup.
+    pub(crate) rlimits: Option<Limits>,
+    /// Where the report goes.
+    pub(crate) report: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Task {
+    Build(Box<BuildTask>),
+    Run(Box<RootCommand>),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BuildTask {
+    pub(crate) request: BuildRequest,
+    pub(crate) output_dir: PathBuf,
+    pub(crate) jobs: usize,
+}
+
+/// The system below the sandbox.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Base {
+    /// This machine's `/usr`, and what it provides, as pacman writes it.
+    Host { provides: Vec<String> },
+    /// A pacstrapped folder.
+    Root(PathBuf),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    Built {
+        packages: Vec<BuiltPackage>,
+        notes: Vec<String>,
+    },
+    Exited(i32),
+    Failed(Failure),
+}
+
+/// Why a step failed.
+#[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+    /// Whether the log's first error lines tell more.
+    pub(crate) see_log: bool,
+}
+
+impl Failure {
+    pub(crate) fn package(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Package, message)
+    }
+
+    pub(crate) fn infrastructure(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Infrastructure, message)
+    }
+
+    fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            see_log: false,
+        }
+    }
+
+    /// Adds the log's first error lines to the message.
+    pub(crate) fn see_log(mut self) -> Self {
+        self.see_log = true;
+        self
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::infrastructure(error.to_string())
+    }
+}
+
+impl From<nix::Error> for Failure {
+    fn from(error: nix::Error) -> Self {
+        std::io::Error::from(error).into()
+    }
+}
+
+/// Says what was being done when an error came up.
+pub(crate) trait Context<T> {
+    fn context(self, doing: &str) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<Failure>> Context<T> for Result<T, E> {
+    fn context(self, doing: &str) -> Result<T, Failure> {
+        self.map_err(|error| {
+            let mut failure = error.into();
+            failure.message = format!("{doing}: {}", failure.message);
+            failure
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! The folder of one attempt on this machine: what has to be found again when its program was
+//! killed. The sandbox itself lives in the helper's mount namespace and needs no clearing up.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::cgroup::Cgroup;
+use crate::request::Limits;
+
+const LOCK: &str = "lock";
+const CGROUP: &str = "cgroup";
+const REPORT: &str = "report.json";
+
+/// The scratch folder of one attempt, locked while this value lives.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    folder: PathBuf,
+    cgroup: Option<Cgroup>,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Makes the folder, and the cgroup that it keeps track of.
+    pub(crate) fn create(root: &Path, name: &str, limits: Option<&Limits>) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let folder = root.join(name);
+        fs::create_dir(&folder)?;
+        let lock = fs::File::create(folder.join(LOCK))?.into_parts().0;
+        lock.lock()?;
+        let cgroup = limits.and_then(|limits| Cgroup::create(&format!("buildbtw-{name}"), limits));
+        if let Some(cgroup) = &cgroup {
+            let folders: Vec<String> = cgroup
+                .folders()
+                .iter()
+                .map(|folder| folder.display().to_string())
+                .collect();
+            fs::write(folder.join(CGROUP), folders.join("\n"))?;
+        }
+        Ok(Self {
+            folder,
+            cgroup,
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn report(&self) -> PathBuf {
+        self.folder.join(REPORT)
+    }
+
+    pub(crate) fn cgroup(&self) -> Option<&Cgroup> {
+        self.cgroup.as_ref()
+    }
+
+    /// Removes the cgroup, then the folder.
+    pub(crate) async fn remove(self) -> io::Result<()> {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.remove().await?;
+        }
+        remove_folder(&self.folder)
+    }
+}
+
+/// Removes what builds left below `scratch_root` when their program was killed: folders and cgroups.
+/// Attempts that are still running, in any process, are left alone. Returns how many attempts were
+/// cleaned up after.
+///
+/// # Errors
+///
+/// When something cannot be removed, or a file system is mounted below it.
+pub async fn reap(scratch_root: &Path) -> io::Result<usize> {
+    let mut reaped = 0;
+    let entries = match fs::read_dir(scratch_root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let folder = entry?.path();
+        // Only what looks like ours.
+        let Ok(lock) = fs::File::open(folder.join(LOCK)) else {
+            continue;
+        };
+        if lock.into_parts().0.try_lock().is_err() {
+            continue;
+        }
+        let folders = fs::read_to_string(folder.join(CGROUP)).unwrap_or_default();
+        let folders = folders.lines().map(PathBuf::from).collect();
+        Cgroup::from_folders(folders).remove().await?;
+        remove_folder(&folder)?;
+        reaped += 1;
+    }
+    Ok(reaped)
+}
+
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    let folder = fs::canonicalize(folder)?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    if let Some(mounted) = mounted_below(&mounts, &folder) {
+        return Err(io::Error::other(format!(
+            "{mounted} is mounted; {} is not deleted",
+            folder.display()
+        )));
+    }
+    fs::remove_dir_all(folder)
+}
+
+/// The first mount point at or below a folder.
+fn mounted_below<'a>(mountinfo: &'a str, folder: &Path) -> Option<&'a str> {
+    mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .find(|point| Path::new(&unescape(point)).starts_with(folder))
+}
+
+/// Blanks and the like are octal there.
+fn unescape(text: &str) -> String {
+    text.replace("\\040", " ")
+        .replace("\\011", "\t")
+        .replace("\\012", "\n")
+        .replace("\\134", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_below_are_seen() {
+        let info = "1 0 8:1 / / rw - ext4 x rw\n2 1 0:5 / /s/a\\040b/low ro - ext4 x rw\n";
+        assert_eq!(
+            mounted_below(info, Path::new("/s/a b")),
+            Some("/s/a\\040b/low")
+        );
+        assert_eq!(mounted_below(info, Path::new("/s/a")), None);
+    }
+
+    #[tokio::test]
+    async fn only_abandoned_folders_are_reaped() {
+        let root = tempfile::tempdir().unwrap();
+        let alive = Scratch::create(root.path(), "alive", None).unwrap();
+        drop(Scratch::create(root.path(), "dead", None).unwrap());
+        fs::create_dir(root.path().join("foreign")).unwrap();
+        assert_eq!(reap(root.path()).await.unwrap(), 1);
+        assert!(!root.path().join("dead").exists());
+        assert!(root.path().join("alive").exists());
+        assert!(root.path().join("foreign").exists());
+        alive.remove().await.unwrap();
+        assert!(!root.path().join("alive").exists());
+    }
+}

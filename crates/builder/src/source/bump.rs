@@ -1,0 +1,158 @@
+//! The release bump: a rebuild must install over what it replaces.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+
+use crate::sandbox::job::{Context as _, Failure};
+
+/// No PKGBUILD is anywhere near this.
+const LARGEST_PKGBUILD: u64 = 4 << 20;
+const RELEASE: &[u8] = b"pkgrel=";
+
+/// The `PKGBUILD` of a tree, opened as what it must be: a file of the tree itself.
+pub(crate) struct Pkgbuild {
+    file: File,
+    text: Vec<u8>,
+}
+
+impl Pkgbuild {
+    /// Opens it. A symlink is refused, since it may lead to any file of this machine.
+    pub(crate) fn open(tree: &Path) -> Result<Self, Failure> {
+        let no_follow = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        // The standard library's error keeps the number that tells what was found instead.
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true).custom_flags(no_follow);
+        let opened = options.open(tree.join("PKGBUILD"));
+        let file =
+            opened.map_err(
+                |error| match error.raw_os_error().map(nix::Error::from_raw) {
+                    Some(nix::Error::ENOENT) => Failure::package("the tree has no PKGBUILD"),
+                    Some(nix::Error::ELOOP) => Failure::package("the PKGBUILD is a symlink"),
+                    Some(nix::Error::EISDIR) => Failure::package("the PKGBUILD is a folder"),
+                    _ => Failure::infrastructure(format!("opening the PKGBUILD: {error}")),
+                },
+            )?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.len() > LARGEST_PKGBUILD {
+            return Err(Failure::package("the PKGBUILD is not a file of sane size"));
+        }
+        let mut text = Vec::new();
+        (&file)
+            .take(LARGEST_PKGBUILD)
+            .read_to_end(&mut text)
+            .context("reading the PKGBUILD")?;
+        Ok(Self { file, text })
+    }
+
+    /// Whether it computes its version while it is built.
+    pub(crate) fn has_pkgver_function(&self) -> bool {
+        self.text.split(|&b| b == b'\n').any(|line| {
+            let line = line.trim_ascii();
+            let line = line.strip_prefix(b"function").unwrap_or(line).trim_ascii();
+            line.strip_prefix(b"pkgver")
+                .is_some_and(|rest| rest.trim_ascii_start().starts_with(b"("))
+        })
+    }
+
+    /// Writes the release, as makepkg does when it updates a version.
+    pub(crate) fn set_release(&mut self, release: &str) -> Result<(), Failure> {
+        let valid = !release.is_empty() && release.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if !valid {
+            return Err(Failure::infrastructure(format!(
+                "{release:?} is not a release"
+            )));
+        }
+        self.text = with_release(&self.text, release).ok_or_else(|| {
+            Failure::package(
+                "the release cannot be bumped: no line of the PKGBUILD starts with `pkgrel=`",
+            )
+        })?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.set_len(0)?;
+        self.file
+            .write_all(&self.text)
+            .context("writing the PKGBUILD")
+    }
+}
+
+fn with_release(text: &[u8], release: &str) -> Option<Vec<u8>> {
+    let mut found = false;
+    let mut result = Vec::with_capacity(text.len() + 8);
+    for line in text.split_inclusive(|&b| b == b'\n') {
+        if let Some(value) = line.strip_prefix(RELEASE) {
+            found = true;
+            result.extend_from_slice(RELEASE);
+            result.extend_from_slice(release.as_bytes());
+            // The value ends at the first blank; what follows (a comment) stays.
+            let end = value
+                .iter()
+                .position(u8::is_ascii_whitespace)
+                .unwrap_or(value.len());
+            result.extend_from_slice(value.get(end..).unwrap_or_default());
+        } else {
+            result.extend_from_slice(line);
+        }
+    }
+    found.then_some(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn every_release_line_is_rewritten_and_nothing_else() {
+        let text = b"pkgname=x\npkgrel=1 # first\n# pkgrel=9\n  pkgrel=7\npkgrel='3'\n\xff\n";
+        assert_eq!(
+            with_release(text, "1.1").unwrap(),
+            b"pkgname=x\npkgrel=1.1 # first\n# pkgrel=9\n  pkgrel=7\npkgrel=1.1\n\xff\n"
+        );
+        assert_eq!(with_release(b"pkgname=x\n", "1.1"), None);
+        assert_eq!(with_release(b"pkgrel=2", "2.1").unwrap(), b"pkgrel=2.1");
+    }
+
+    #[test]
+    fn a_symlink_is_refused_and_its_target_untouched() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("secret");
+        fs_err::write(&target, "pkgrel=1\n").unwrap();
+        let tree = folder.path().join("tree");
+        fs_err::create_dir(&tree).unwrap();
+        symlink(&target, tree.join("PKGBUILD")).unwrap();
+        let failure = Pkgbuild::open(&tree).err().unwrap();
+        assert_eq!(failure.message, "the PKGBUILD is a symlink");
+        assert_eq!(fs_err::read_to_string(&target).unwrap(), "pkgrel=1\n");
+    }
+
+    #[test]
+    fn a_missing_release_is_the_packages_fault() {
+        let tree = tempfile::tempdir().unwrap();
+        fs_err::write(tree.path().join("PKGBUILD"), "eval pkgrel=1\n").unwrap();
+        let failure = Pkgbuild::open(tree.path())
+            .unwrap()
+            .set_release("1.1")
+            .unwrap_err();
+        assert_eq!(failure.kind, buildbtw_model::FailureKind::Package);
+    }
+
+    #[test]
+    fn computed_versions_are_recognised() {
+        for (text, expected) in [
+            ("pkgver() {\n", true),
+            ("  pkgver ()\n", true),
+            ("function pkgver() {\n", true),
+            ("pkgver=1\n", false),
+            ("# pkgver() {\n", false),
+        ] {
+            let tree = tempfile::tempdir().unwrap();
+            fs_err::write(tree.path().join("PKGBUILD"), text).unwrap();
+            let pkgbuild = Pkgbuild::open(tree.path()).unwrap();
+            assert_eq!(pkgbuild.has_pkgver_function(), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The tree of one commit, without the history and without anything a repository could configure.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use buildbtw_model::CommitHash;
+
+use crate::host::SEARCH_PATH;
+use crate::sandbox::job::{Context as _, Failure};
+
+/// Settings that replace the machine's: no credentials, no hooks, no helper programs, and
+/// repositories may belong to anyone. They are a file because git passes options of its command
+/// line on to no other repository.
+const CONFIG: &str = "\
+[safe]
+\tdirectory = *
+[core]
+\thooksPath = /dev/null
+\tfsmonitor = false
+\tattributesFile = /dev/null
+[advice]
+\tdetachedHead = false
+[gc]
+\tauto = 0
+[http]
+\tlowSpeedLimit = 1000
+\tlowSpeedTime = 60
+";
+
+/// A git command of ours, free of the caller's environment.
+fn git(scratch: &Path) -> Command {
+    let mut command = Command::new("git");
+    command
+        .env_clear()
+        .env("PATH", SEARCH_PATH)
+        .env("LC_ALL", "C")
+        .env("HOME", scratch)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", scratch.join("gitconfig"))
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ASKPASS", "/bin/false")
+        .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
+        .env("GIT_DIR", scratch.join("git"))
+        .current_dir(scratch)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Puts the commit's files into `tree`, an empty folder. The repository itself stays in `scratch`:
+/// its configuration holds the address, which may hold a password.
+pub(crate) fn checkout(
+    url: &str,
+    commit: &CommitHash,
+    scratch: &Path,
+    tree: &Path,
+) -> Result<(), Failure> {
+    fs_err::write(scratch.join("gitconfig"), CONFIG)?;
+    let format = if commit.as_str().len() == 64 {
+        "sha256"
+    } else {
+        "sha1"
+    };
+    let format = format!("--object-format={format}");
+    run(git(scratch).args(["init", "--quiet", "--bare", &format]))
+        .context("making a git repository")?;
+    let fetch = [
+        "fetch",
+        "--quiet",
+        "--depth=1",
+        "--no-tags",
+        "--no-recurse-submodules",
+        "--",
+    ];
+    run(git(scratch).args(fetch).args([url, commit.as_str()])).map_err(|mut failure| {
+        failure.message = format!("commit {commit} could not be fetched from {}", shown(url));
+        failure
+    })?;
+    let checkout = [
+        "-c",
+        "core.bare=false",
+        "checkout",
+        "--quiet",
+        "--detach",
+        commit.as_str(),
+    ];
+    run(git(scratch).env("GIT_WORK_TREE", tree).args(checkout)).context("checking out the commit")
+}
+
+fn run(command: &mut Command) -> Result<(), Failure> {
+    let status = command.status().context("starting git")?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::infrastructure(format!("git failed ({status})")).see_log())
+    }
+}
+
+/// An address without the name and password it may hold.
+pub(crate) fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let host_end = rest.find('/').unwrap_or(rest.len());
+    match rest.get(..host_end).and_then(|host| host.rfind('@')) {
+        Some(at) => format!("{scheme}://{}", rest.get(at + 1..).unwrap_or_default()),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(folder: &Path, script: &str) -> String {
+        let output = Command::new("bash")
+            .args(["-ec", script])
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    const REPOSITORY: &str = "git init -q repo && cd repo
+        git config user.name t && git config user.email t@localhost
+        echo one >PKGBUILD && git add -A && git commit -qm one && git rev-parse HEAD
+        echo two >PKGBUILD && git add -A && git commit -qm two";
+
+    #[test]
+    fn any_commit_can_be_had_and_hooks_do_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let commit: CommitHash = sh(folder.path(), REPOSITORY).parse().unwrap();
+        sh(
+            folder.path(),
+            "mkdir -p git/hooks tree; printf '#!/bin/sh\\ntouch ran\\n' >git/hooks/post-checkout
+             chmod +x git/hooks/post-checkout",
+        );
+        let url = format!("file://{}", folder.path().join("repo").display());
+        let tree = folder.path().join("tree");
+        checkout(&url, &commit, folder.path(), &tree).unwrap();
+        assert_eq!(
+            fs_err::read_to_string(tree.join("PKGBUILD")).unwrap(),
+            "one\n"
+        );
+        assert!(!tree.join(".git").exists());
+        assert!(!tree.join("ran").exists() && !folder.path().join("ran").exists());
+    }
+
+    #[test]
+    fn a_commit_that_is_not_there_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        sh(folder.path(), REPOSITORY);
+        fs_err::create_dir(folder.path().join("tree")).unwrap();
+        let commit: CommitHash = "1".repeat(40).parse().unwrap();
+        let url = folder.path().join("repo");
+        let failure = checkout(
+            url.to_str().unwrap(),
+            &commit,
+            folder.path(),
+            &folder.path().join("tree"),
+        )
+        .unwrap_err();
+        assert_eq!(failure.kind, buildbtw_model::FailureKind::Infrastructure);
+        assert!(failure.message.contains("1111111111"), "{failure}");
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(
+            shown("https://user:pw@host/x@y.git"),
+            "https://host/x@y.git"
+        );
+        assert_eq!(shown("https://host/x@y.git"), "https://host/x@y.git");
+        assert_eq!(shown("/srv/git/x"), "/srv/git/x");
+    }
+}

@@ -1,0 +1,121 @@
+//! A source entry of a `.SRCINFO`, read as makepkg reads it.
+
+use crate::sandbox::job::Failure;
+
+/// Where a source comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// In the tree.
+    Local,
+    /// A file to download.
+    File { url: String, name: String },
+    /// A git repository to mirror.
+    Git { url: String, name: String },
+}
+
+/// Reads an entry, `[name::]url` or a path in the tree.
+pub(crate) fn parse(entry: &str) -> Result<Entry, Failure> {
+    let refuse = |why: &str| Failure::package(format!("source {entry:?} {why}"));
+    if entry.chars().any(|c| c.is_control()) {
+        return Err(refuse("holds control characters"));
+    }
+    let (given_name, address) = match entry.split_once("::") {
+        Some((name, address)) => (Some(name), address),
+        None => (None, entry),
+    };
+    let Some((scheme, _)) = address.split_once("://") else {
+        return Ok(Entry::Local);
+    };
+    // `git+https://…` and `git://…` are repositories, `https://….git` is a file.
+    let (vcs, transport) = scheme.split_once('+').unwrap_or((scheme, scheme));
+    let result = match (vcs, transport) {
+        ("http" | "https" | "ftp", _) if vcs == transport => Entry::File {
+            url: address.to_owned(),
+            name: given_name.unwrap_or_else(|| last_part(address)).to_owned(),
+        },
+        ("git", "git" | "http" | "https") => {
+            let url = before(before(address, '#'), '?');
+            let url = url.strip_prefix("git+").unwrap_or(url);
+            let last = last_part(url.strip_suffix('/').unwrap_or(url));
+            let bare = last.split_once(".git").map_or(last, |(name, _)| name);
+            Entry::Git {
+                url: url.to_owned(),
+                name: given_name.unwrap_or(bare).to_owned(),
+            }
+        }
+        ("local", _) => return Ok(Entry::Local),
+        _ => return Err(refuse("uses a protocol that is not fetched here")),
+    };
+    if let Entry::File { name, .. } | Entry::Git { name, .. } = &result {
+        let bad = name.is_empty() || name.contains('/') || name.starts_with(['.', '-']);
+        if bad || name.len() > 255 {
+            return Err(refuse("has no usable file name"));
+        }
+    }
+    Ok(result)
+}
+
+fn last_part(address: &str) -> &str {
+    address.rsplit_once('/').map_or(address, |(_, last)| last)
+}
+
+fn before(text: &str, end: char) -> &str {
+    text.split_once(end).map_or(text, |(start, _)| start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(url: &str, name: &str) -> Entry {
+        Entry::File {
+            url: url.into(),
+            name: name.into(),
+        }
+    }
+
+    fn git(url: &str, name: &str) -> Entry {
+        Entry::Git {
+            url: url.into(),
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn entries_are_read_as_makepkg_does() {
+        for (entry, expected) in [
+            ("fix.patch", Entry::Local),
+            (
+                "https://h/x-1.tar.gz",
+                file("https://h/x-1.tar.gz", "x-1.tar.gz"),
+            ),
+            ("x.tgz::http://h/v1", file("http://h/v1", "x.tgz")),
+            (
+                "git+https://h/a/x.git#tag=v1?signed",
+                git("https://h/a/x.git", "x"),
+            ),
+            ("git://h/x/", git("git://h/x/", "x")),
+            ("y::git+https://h/x", git("https://h/x", "y")),
+        ] {
+            assert_eq!(parse(entry).unwrap(), expected, "{entry}");
+        }
+    }
+
+    #[test]
+    fn what_could_leave_the_folder_or_read_this_machine_is_refused() {
+        for entry in [
+            "../x::https://h/x",
+            "-o::https://h/x",
+            ".::https://h/x",
+            "https://h/",
+            "file:///etc/shadow",
+            "git+file:///root",
+            "git+ssh://h/x",
+            "git+ext://sh",
+            "svn+https://h/x",
+            "x\n::https://h/x",
+        ] {
+            assert!(parse(entry).is_err(), "{entry}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Packages that build, and what they are built against.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use buildbtw_builder::{Bind, RootCommand, Source, run_in_root};
+use buildbtw_model::FailureKind;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Log, World, expected, file_in, script_package};
+
+fn libgreet(major: u32) -> String {
+    format!(
+        r#"pkgbase=libgreet
+pkgname=(libgreet libgreet-docs)
+pkgver={major}.0
+pkgrel=1
+arch=(x86_64)
+makedepends=('gcc>=4' make)
+source=(greet.c)
+sha256sums=(SKIP)
+build() {{
+  gcc -shared -fPIC -Wl,-soname,libgreet.so.{major} -o libgreet.so.{major} greet.c
+}}
+package_libgreet() {{
+  provides=(libgreet.so)
+  depends=('glibc>=2.30')
+  install -Dm755 libgreet.so.{major} "$pkgdir/usr/lib/libgreet.so.{major}"
+  ln -s libgreet.so.{major} "$pkgdir/usr/lib/libgreet.so"
+}}
+package_libgreet-docs() {{
+  arch=(any)
+  install -Dm644 greet.c "$pkgdir/usr/share/doc/libgreet/greet.c"
+}}
+"#
+    )
+}
+
+fn greet_c(major: u32) -> String {
+    format!("const char *greet(void) {{ return \"hello from {major}\"; }}\n")
+}
+
+const GREETER: &str = r#"pkgname=greeter
+pkgver=1.0
+pkgrel=1
+arch=(x86_64)
+depends=(libgreet.so)
+source=(greeter.c)
+sha256sums=(SKIP)
+build() { gcc -o greeter greeter.c -lgreet; }
+check() { ./greeter; }
+package() { install -Dm755 greeter "$pkgdir/usr/bin/greeter"; }
+"#;
+const GREETER_C: &str = "#include <stdio.h>\nconst char *greet(void);\n\
+                         int main(void) { return puts(greet()) < 0; }\n";
+
+impl World {
+    async fn build_libgreet(&self, major: u32, repository: &str) {
+        let files = [
+            ("PKGBUILD", &*libgreet(major)),
+            ("greet.c", &*greet_c(major)),
+        ];
+        let mut request = self.request_with("libgreet", &files);
+        request.packages = vec![
+            expected("libgreet", "x86_64"),
+            expected("libgreet-docs", "any"),
+        ];
+        request.dependencies = vec!["gcc>=4".into(), "make".into()];
+        request.version = Some(format!("{major}.0-1").parse().unwrap());
+        let (packages, log) = self.built(&request).await;
+        assert_eq!(packages.len(), 2, "{log}");
+        self.publish(repository, &packages);
+    }
+
+    async fn run(&self, root: &str, command: &[&str]) -> (i32, String) {
+        let log = Log::default();
+        let command = RootCommand {
+            dir: self.path(root),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            network: false,
+            binds: vec![Bind {
+                source: self.path("out"),
+                target: "/mnt/out".into(),
+                writable: false,
+            }],
+            repositories: vec![self.repository("base")],
+            architecture: "x86_64".parse().unwrap(),
+        };
+        let code = run_in_root(&self.config, &command, &log, CancellationToken::new())
+            .await
+            .unwrap_or_else(|error| panic!("{error}\n{}", log.text()));
+        (code, log.text())
+    }
+}
+
+/// The whole story: a library, a program against it, a bump, a rebuild, an upgraded system.
+#[tokio::test]
+async fn a_rebuild_upgrades_a_system() {
+    let Some(world) = World::new() else { return };
+    world.build_libgreet(1, "base").await;
+    let files = [("PKGBUILD", GREETER), ("greeter.c", GREETER_C)];
+    let mut greeter = world.request_with("greeter", &files);
+    greeter.dependencies = vec!["libgreet.so".into()];
+    greeter.packages = vec![expected("greeter", "x86_64")];
+    greeter.version = Some("1.0-1".parse().unwrap());
+    let (packages, log) = world.built(&greeter).await;
+    assert!(
+        log.contains("hello from 1"),
+        "check() ran against it: {log}"
+    );
+    let info = file_in(&packages[0].path, ".PKGINFO");
+    assert!(info.contains("depend = libgreet.so=1-64"), "{info}");
+    assert!(
+        info.contains("packager = Tester <tester@localhost>"),
+        "{info}"
+    );
+    world.publish("base", &packages);
+
+    let (code, text) = world
+        .run("system", &["pacman", "-Sy", "--noconfirm", "greeter"])
+        .await;
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = world.run("system", &["greeter"]).await;
+    assert_eq!((code, text.as_str()), (0, "hello from 1\n"));
+
+    world.build_libgreet(2, "base").await;
+    greeter.attempt = buildbtw_model::AttemptId::new();
+    greeter.pkgrel = Some("1.1".into());
+    greeter.version = Some("1.0-1.1".parse().unwrap());
+    let (packages, log) = world.built(&greeter).await;
+    assert!(log.contains("hello from 2"), "{log}");
+    assert_eq!(
+        packages[0].file_name.as_str(),
+        "greeter-1.0-1.1-x86_64.pkg.tar.zst"
+    );
+    world.publish("base", &packages);
+
+    let (code, text) = world
+        .run("system", &["pacman", "-Syu", "--noconfirm"])
+        .await;
+    assert_eq!(code, 0, "{text}");
+    let script = "greeter; id -u; touch /mine; ls /mnt/out; touch /mnt/out/x; exit 7";
+    let (code, text) = world.run("system", &["bash", "-c", script]).await;
+    assert_eq!(code, 7);
+    assert!(text.starts_with("hello from 2\n0\n"), "{text}");
+    assert!(
+        text.contains("greeter-1.0-1.1-x86_64") && text.contains("Read-only"),
+        "{text}"
+    );
+    let mine = fs_err::metadata(world.path("system/root/mine")).unwrap();
+    assert_eq!(mine.uid(), world.config.uid_base, "its root is nobody here");
+    assert!(!world.path("out/x").exists());
+}
+
+#[tokio::test]
+async fn an_old_member_of_the_set_is_not_accepted() {
+    let Some(world) = World::new() else { return };
+    world.build_libgreet(1, "base").await;
+    let outsider = "pkgname=outsider\npkgver=1\npkgrel=1\narch=(any)\ndepends=(libgreet.so=1-64)\n\
+                    package() { install -Dm644 /dev/null \"$pkgdir/usr/share/outsider\"; }\n";
+    let mut request = world.request("outsider", outsider);
+    request.dependencies = vec!["libgreet.so=1-64".into()];
+    let (packages, _) = world.built(&request).await;
+    world.publish("base", &packages);
+    world.build_libgreet(2, "rebuild").await;
+
+    let mut request = world.request("member", &script_package("member", "true"));
+    request.repositories = vec![world.repository("rebuild"), world.repository("base")];
+    request.namespace_repository = Some("rebuild".parse().unwrap());
+    request.member_packages = ["libgreet", "member"].map(|n| n.parse().unwrap()).into();
+    request.dependencies = vec!["outsider".into(), "libgreet".into()];
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Infrastructure, "{log}");
+    assert!(
+        message.contains("libgreet 1.0-1") && message.contains("include outsider"),
+        "{message}\n{log}"
+    );
+}
+
+#[tokio::test]
+async fn failures_say_whose_fault_they_are() {
+    let Some(world) = World::new() else { return };
+    let request = world.request(
+        "broken",
+        &script_package("broken", "echo 'x.c:1: error: boom'; false"),
+    );
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package);
+    assert!(
+        message.starts_with("makepkg: a function in the PKGBUILD failed (exit 4)\n"),
+        "{message}"
+    );
+    assert!(message.contains("x.c:1: error: boom"), "{message}");
+
+    let needy = script_package("needy", "true").replace("arch=", "depends=(nosuch)\narch=");
+    let (kind, message, _) = world.fails(&world.request("needy", &needy)).await;
+    assert_eq!(kind, FailureKind::Infrastructure);
+    assert!(message.contains("exit 8"), "{message}");
+
+    let mut request = world.request("gone", "");
+    request.source = Source::Git {
+        url: format!("file://{}", world.path("nowhere").display()),
+        commit: "1".repeat(40).parse().unwrap(),
+    };
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Infrastructure);
+    assert!(message.contains("could not be fetched from"), "{message}");
+
+    let mut request = world.request("offline", &script_package("offline", "true"));
+    request.sources = vec!["http://127.0.0.1:1/x.tar.gz".into()];
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Infrastructure);
+    assert!(message.contains("http://127.0.0.1:1/x.tar.gz"), "{message}");
+}
+
+#[tokio::test]
+async fn a_computed_version_is_recorded_and_several_builds_run_at_once() {
+    let Some(world) = World::new() else { return };
+    let mut computed = world.request(
+        "computed",
+        &script_package("computed", "true").replace("build()", "pkgver() { echo 1.5; }\nbuild()"),
+    );
+    computed.version = Some("1.0-1.1".parse().unwrap());
+    computed.pkgrel = Some("1.1".into());
+    let plain = world.request(
+        "plain",
+        &script_package("plain", "id -u; grep . /proc/self/uid_map"),
+    );
+    let ((first, log), (second, _)) = tokio::join!(world.built(&computed), world.built(&plain));
+    assert_eq!(first[0].file_name.version().as_str(), "1.5-1", "{log}");
+    assert_eq!(second[0].file_name.version().as_str(), "1.0-1");
+}

@@ -1,0 +1,196 @@
+//! Hostile packages, each doing for real what it should not be able to.
+
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+
+use buildbtw_builder::{BuildOutcome, Source, reap};
+use buildbtw_model::FailureKind;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Log, World, is_running, script_package, uid_of};
+
+#[tokio::test]
+async fn a_build_has_no_network_and_sees_no_host() {
+    let Some(world) = World::new() else { return };
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let secret = world.path("secret");
+    fs_err::write(&secret, "host secret").unwrap();
+    let script = format!(
+        "(: </dev/tcp/127.0.0.1/{port}) 2>/dev/null && echo NETWORK
+         [[ -e {secret} || -e /etc/shadow || -n $(ls -A /home) ]] && echo HOSTFILES
+         (echo x >/proc/sys/kernel/core_pattern) 2>/dev/null && echo COREPATTERN
+         (touch /usr/bin/x || touch /etc/x) 2>/dev/null && echo WRITABLE
+         [[ $LEAK ]] && echo LEAK
+         unshare -Ur true 2>/dev/null && echo USERNS
+         id",
+        secret = secret.display(),
+    );
+    let (_, log) = world
+        .built(&world.request("nosy", &script_package("nosy", &script)))
+        .await;
+    for word in [
+        "NETWORK",
+        "HOSTFILES",
+        "COREPATTERN",
+        "WRITABLE",
+        "LEAK",
+        "USERNS",
+    ] {
+        assert!(!log.contains(word), "{word}: {log}");
+    }
+    assert!(log.contains("uid=1000(build)"), "{log}");
+    server.set_nonblocking(true).unwrap();
+    assert!(server.accept().is_err(), "nobody connected");
+}
+
+const HOSTILE_INSTALL: &str = r#"post_install() {
+  {
+    echo "id $(id -u)"
+    (echo x >/proc/sys/kernel/core_pattern) 2>/dev/null && echo COREPATTERN
+    (: </dev/tcp/127.0.0.1/PORT) 2>/dev/null && echo NETWORK
+    [[ -e SECRET ]] && echo HOSTFILE
+    perl -e 'mkdir "/tmp/x"; chroot "/tmp/x"; chdir ".." for 1..50; chroot "."; print "ESCAPED\n" if -e "SECRET"'
+    mount -t tmpfs x /mnt 2>/dev/null && echo MOUNTED
+    mknod /tmp/disk b 254 0 2>/dev/null && echo DEVICE
+    touch /usr/bin/ls-evil
+    ln -sf /etc /build 2>/dev/null
+  } >/usr/share/hostile-result 2>&1
+  setsid sleep 987654321 >/dev/null 2>&1 &
+}
+"#;
+
+#[tokio::test]
+async fn a_scriptlet_of_a_dependency_stays_inside() {
+    let Some(world) = World::new() else { return };
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let secret = world.path("secret");
+    fs_err::write(&secret, "host secret").unwrap();
+    let install = HOSTILE_INSTALL
+        .replace("PORT", &port.to_string())
+        .replace("SECRET", &secret.display().to_string());
+    let pkgbuild = script_package("hostile", "true").replace("arch=", "install=x.install\narch=");
+    let request = world.request_with(
+        "hostile",
+        &[("PKGBUILD", &pkgbuild), ("x.install", &install)],
+    );
+    let (packages, _) = world.built(&request).await;
+    world.publish("base", &packages);
+
+    let script = "cat /usr/share/hostile-result; ls -l /usr/bin/ls-evil";
+    let mut victim = world.request("victim", &script_package("victim", script));
+    victim.dependencies = vec!["hostile".into()];
+    let (outcome, log) = world.build(&victim).await;
+    assert!(
+        log.contains("id 0\n"),
+        "the scriptlet ran: {outcome:?} {log}"
+    );
+    for word in [
+        "COREPATTERN",
+        "NETWORK",
+        "HOSTFILE",
+        "ESCAPED",
+        "MOUNTED",
+        "DEVICE",
+    ] {
+        assert!(!log.contains(word), "{word}: {log}");
+    }
+    assert!(!std::path::Path::new("/usr/bin/ls-evil").exists());
+    assert!(!is_running("987654321"));
+    server.set_nonblocking(true).unwrap();
+    assert!(server.accept().is_err(), "nobody connected");
+}
+
+#[tokio::test]
+async fn links_in_the_tree_and_in_the_output_lead_nowhere() {
+    let Some(world) = World::new() else { return };
+    let target = world.path("target");
+    fs_err::write(&target, script_package("linked", "true")).unwrap();
+    let mut request = world.request("linked", "");
+    let Source::Directory(folder) = &request.source else {
+        unreachable!()
+    };
+    fs_err::remove_file(folder.join("PKGBUILD")).unwrap();
+    symlink(&target, folder.join("PKGBUILD")).unwrap();
+    request.pkgrel = Some("9".into());
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(
+        (kind, &*message),
+        (FailureKind::Package, "the PKGBUILD is a symlink")
+    );
+    assert!(
+        fs_err::read_to_string(&target)
+            .unwrap()
+            .contains("pkgrel=1\n")
+    );
+
+    let extra = "$PKGDEST/extra-1-1-any.pkg.tar.zst";
+    for trick in ["ln -s /etc/passwd", "mkfifo"] {
+        let script = format!("{trick} {extra}");
+        let request = world.request("pointer", &script_package("pointer", &script));
+        let (kind, message, _) = world.fails(&request).await;
+        assert_eq!(kind, FailureKind::Package);
+        assert!(message.contains("is not a regular file"), "{message}");
+    }
+}
+
+const DAEMON: &str = "setsid bash -c 'exec -a MARKER sleep 100000' >/dev/null 2>&1 &
+    until pgrep -f '^MARKER' >/dev/null; do :; done
+    echo the daemon is up
+    sleep 100000";
+
+#[tokio::test]
+async fn cancelling_kills_daemons_too() {
+    let Some(world) = World::new() else { return };
+    let marker = format!("buildbtw-daemon-{}", std::process::id());
+    let script = DAEMON.replace("MARKER", &marker);
+    let request = world.request("daemon", &script_package("daemon", &script));
+    let cancel = CancellationToken::new();
+    let log = Log::cancelling("the daemon is up", &cancel);
+    let outcome = world
+        .builder
+        .build(&request, &world.path("out"), &log, cancel)
+        .await;
+    assert!(
+        matches!(
+            outcome,
+            BuildOutcome::Failed {
+                kind: FailureKind::Cancelled,
+                ..
+            }
+        ),
+        "{outcome:?} {}",
+        log.text()
+    );
+    assert!(!is_running(&format!("{marker}\0")));
+    world.assert_no_leftovers(&request);
+}
+
+/// As when the program that builds is killed: nobody waits, nobody cleans up.
+#[tokio::test]
+async fn an_abandoned_build_dies_and_is_reaped() {
+    let Some(world) = World::new() else { return };
+    let marker = format!("buildbtw-orphan-{}", std::process::id());
+    let script = DAEMON.replace("MARKER", &marker);
+    let request = world.request("orphan", &script_package("orphan", &script));
+    let up = CancellationToken::new();
+    let log = Log::cancelling("the daemon is up", &up);
+    let out = world.path("out");
+    let owner = async {
+        up.cancelled().await;
+        uid_of(&marker)
+    };
+    tokio::select! {
+        outcome = world.builder.build(&request, &out, &log, CancellationToken::new()) => {
+            panic!("{outcome:?} {}", log.text());
+        }
+        owner = owner => {
+            let first = world.config.uid_base + 65_536;
+            assert!(owner >= first + 1000 && (owner - 1000) % 65_536 == first % 65_536, "{owner}");
+        }
+    }
+    assert_eq!(reap(&world.path("scratch")).await.unwrap(), 1);
+    assert!(!is_running(&format!("{marker}\0")));
+    world.assert_no_leftovers(&request);
+}

@@ -1,0 +1,83 @@
+//! Every limit, exceeded for real.
+
+use std::time::Duration;
+
+use buildbtw_model::FailureKind;
+
+use crate::support::{World, script_package};
+
+#[tokio::test]
+async fn time_and_silence() {
+    let Some(world) = World::new() else { return };
+    let mut request = world.request(
+        "slow",
+        &script_package("slow", "while echo on; do sleep 0.1; done"),
+    );
+    request.limits.time = Duration::from_secs(3);
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Timeout);
+    assert!(message.contains("limit of 3 s"), "{message}");
+
+    let mut request = world.request("silent", &script_package("silent", "sleep 1000"));
+    request.limits.silence = Duration::from_secs(3);
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Timeout);
+    assert!(message.contains("nothing for 3 s"), "{message}");
+}
+
+#[tokio::test]
+async fn memory_and_processes() {
+    let Some(world) = World::new() else { return };
+    let hungry = "perl -e '$x = \"x\" x (1 << 29); print length($x), \"\\n\"'";
+    let mut request = world.request("hungry", &script_package("hungry", hungry));
+    request.limits.memory_bytes = 128 << 20;
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package, "{message} {log}");
+    assert!(
+        message.contains("memory limit of 134217728 bytes"),
+        "{message} {log}"
+    );
+
+    let bomb = "bomb() { bomb & bomb; }; bomb; for i in {1..200}; do sleep 1000 & done; wait";
+    let mut request = world.request("bomb", &script_package("bomb", bomb));
+    request.limits.processes = 60;
+    request.limits.time = Duration::from_secs(20);
+    let (kind, message, log) = world.fails(&request).await;
+    assert!(
+        kind == FailureKind::Package || kind == FailureKind::Timeout,
+        "{message}"
+    );
+    assert!(
+        message.contains("limit of 60 processes") || kind == FailureKind::Timeout,
+        "{message} {log}"
+    );
+}
+
+#[tokio::test]
+async fn disk_and_log_and_output() {
+    let Some(world) = World::new() else { return };
+    let mut request = world.request(
+        "fat",
+        &script_package("fat", "dd if=/dev/zero of=fat bs=1M count=200"),
+    );
+    request.limits.disk_bytes = 64 << 20;
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package, "{message} {log}");
+    assert!(
+        message.contains("disk limit of 67108864 bytes"),
+        "{message} {log}"
+    );
+
+    let mut request = world.request("loud", &script_package("loud", "yes loud"));
+    request.limits.log_bytes = 1 << 20;
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package);
+    assert!(message.contains("limit of 1048576 bytes"), "{message}");
+    assert_eq!(log.len(), 1 << 20);
+
+    let mut request = world.request("big", &script_package("big", "true"));
+    request.limits.output_bytes = 100;
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package);
+    assert!(message.contains("limit of 100 bytes"), "{message}");
+}

@@ -1,0 +1,214 @@
+//! A small world for each test: source folders, a pacman repository, a builder.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use buildbtw_builder::{
+    BuildOutcome, BuildRequest, Builder, BuiltPackage, ExpectedPackage, LogSink, Repository,
+    SandboxConfig, Source, check_host,
+};
+use buildbtw_model::FailureKind;
+use tokio_util::sync::CancellationToken;
+
+/// Keeps everything, and fires a token when a text appears.
+#[derive(Default)]
+pub(crate) struct Log {
+    text: Mutex<Vec<u8>>,
+    trigger: Option<(String, CancellationToken)>,
+}
+
+impl Log {
+    pub(crate) fn cancelling(at: &str, token: &CancellationToken) -> Self {
+        Self {
+            text: Mutex::default(),
+            trigger: Some((at.to_owned(), token.clone())),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
+    }
+}
+
+impl LogSink for Log {
+    fn write(&self, bytes: &[u8]) {
+        self.text.lock().unwrap().extend_from_slice(bytes);
+        if let Some((at, token)) = &self.trigger
+            && self.text().contains(at)
+        {
+            token.cancel();
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) config: SandboxConfig,
+    pub(crate) builder: Builder,
+}
+
+impl World {
+    /// `None`, with the reason on the terminal, where sandboxes cannot be made.
+    pub(crate) fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = SandboxConfig::new(folder.path().join("scratch"));
+        config.helper = env!("CARGO_BIN_EXE_sandbox-helper").into();
+        config.jobs = Some(2);
+        if let Err(missing) = check_host(&config) {
+            eprintln!("SKIPPED: {missing}");
+            return None;
+        }
+        for name in ["sources", "repository", "out"] {
+            fs_err::create_dir(folder.path().join(name)).unwrap();
+        }
+        Some(Self {
+            builder: Builder::sandboxed(config.clone()),
+            config,
+            folder,
+        })
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a source folder.
+    pub(crate) fn source(&self, name: &str, files: &[(&str, &str)]) -> Source {
+        let folder = self.path("sources").join(name);
+        fs_err::create_dir_all(&folder).unwrap();
+        for (file, text) in files {
+            fs_err::write(folder.join(file), text).unwrap();
+        }
+        Source::Directory(folder)
+    }
+
+    /// A request for a package named like its base, from a PKGBUILD.
+    pub(crate) fn request(&self, name: &str, pkgbuild: &str) -> BuildRequest {
+        self.request_with(name, &[("PKGBUILD", pkgbuild)])
+    }
+
+    pub(crate) fn request_with(&self, name: &str, files: &[(&str, &str)]) -> BuildRequest {
+        let mut request = BuildRequest::new(
+            name.parse().unwrap(),
+            "x86_64".parse().unwrap(),
+            self.source(name, files),
+        );
+        request.source_date_epoch = Some(1_700_000_000);
+        request.packager = Some("Tester <tester@localhost>".into());
+        if self.path("repository/base.db").exists() {
+            request.repositories = vec![self.repository("base")];
+        }
+        request
+    }
+
+    /// A repository in a folder.
+    pub(crate) fn repository(&self, name: &str) -> Repository {
+        Repository {
+            name: name.parse().unwrap(),
+            servers: vec![format!("file://{}", self.path("repository").display())],
+            sig_level: "Optional TrustAll".into(),
+        }
+    }
+
+    pub(crate) async fn build(&self, request: &BuildRequest) -> (BuildOutcome, String) {
+        let log = Log::default();
+        let outcome = self
+            .builder
+            .build(request, &self.path("out"), &log, CancellationToken::new())
+            .await;
+        self.assert_no_leftovers(request);
+        (outcome, log.text())
+    }
+
+    /// Builds what must succeed.
+    pub(crate) async fn built(&self, request: &BuildRequest) -> (Vec<BuiltPackage>, String) {
+        match self.build(request).await {
+            (BuildOutcome::Succeeded { packages, .. }, log) => (packages, log),
+            (outcome, log) => panic!("{outcome:?}\n{log}"),
+        }
+    }
+
+    /// Builds what must fail.
+    pub(crate) async fn fails(&self, request: &BuildRequest) -> (FailureKind, String, String) {
+        match self.build(request).await {
+            (BuildOutcome::Failed { kind, message }, log) => (kind, message, log),
+            (outcome, log) => panic!("{outcome:?}\n{log}"),
+        }
+    }
+
+    /// Adds packages to a repository.
+    pub(crate) fn publish(&self, repository: &str, packages: &[BuiltPackage]) {
+        let folder = self.path("repository");
+        for package in packages {
+            fs_err::copy(&package.path, folder.join(package.file_name.as_str())).unwrap();
+        }
+        let output = Command::new("repo-add")
+            .arg("--quiet")
+            .arg(format!("{repository}.db.tar.gz"))
+            .args(packages.iter().map(|package| package.file_name.as_str()))
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Nothing of an attempt is left: folder, cgroup, mount or process.
+    pub(crate) fn assert_no_leftovers(&self, request: &BuildRequest) {
+        let attempt = request.attempt.to_string();
+        assert!(!self.path("scratch").join(&attempt).exists());
+        let found = Command::new("find")
+            .args(["/sys/fs/cgroup", "-name", &format!("buildbtw-{attempt}")])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+        let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains("buildbtw-sandbox"), "{mounts}");
+    }
+}
+
+/// Whether a process with this text in its command line is alive.
+pub(crate) fn is_running(marker: &str) -> bool {
+    fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let cmdline = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&cmdline).contains(marker)
+    })
+}
+
+/// The id, on this machine, of the user that runs the process with this name.
+pub(crate) fn uid_of(marker: &str) -> u32 {
+    use std::os::unix::fs::MetadataExt as _;
+    let process = fs_err::read_dir("/proc").unwrap().flatten().find(|entry| {
+        let cmdline = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
+        cmdline.starts_with(format!("{marker}\0").as_bytes())
+    });
+    process.unwrap().path().metadata().unwrap().uid()
+}
+
+pub(crate) fn expected(name: &str, architecture: &str) -> ExpectedPackage {
+    ExpectedPackage {
+        name: name.parse().unwrap(),
+        architecture: architecture.parse().unwrap(),
+    }
+}
+
+/// The text of one file in a package.
+pub(crate) fn file_in(package: &Path, name: &str) -> String {
+    let output = Command::new("bsdtar")
+        .arg("-xOf")
+        .arg(package)
+        .arg(name)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A PKGBUILD of one package without sources whose build() is `script`.
+pub(crate) fn script_package(name: &str, script: &str) -> String {
+    format!(
+        "pkgname={name}\npkgver=1.0\npkgrel=1\narch=(x86_64)\n\
+         build() {{\n{script}\n}}\n\
+         package() {{ install -Dm644 /dev/null \"$pkgdir/usr/share/{name}/empty\"; }}\n"
+    )
+}
