@@ -1,1 +1,42 @@
+//! Decides what is rebuilt, in which order and why.
 //!
+//! Pure and synchronous: an index of `.SRCINFO`s and a request go in, a plan comes out. Nothing
+//! here reads files, clocks or databases.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use buildbtw_model::Scope;
+//! use buildbtw_planner::{PackageIndex, PlanRequest, parse_srcinfo, plan};
+//!
+//! let library = "pkgbase = libgreet\npkgver = 1\npkgrel = 1\narch = x86_64\npkgname = libgreet\n";
+//! let program = "pkgbase = greet\npkgver = 1\npkgrel = 1\narch = x86_64\ndepends = libgreet\npkgname = greet\n";
+//! let library = Arc::new(parse_srcinfo(library)?);
+//! let mut index = PackageIndex::new();
+//! index.insert(Arc::clone(&library));
+//! index.insert(Arc::new(parse_srcinfo(program)?));
+//!
+//! let request = PlanRequest::new("x86_64".parse()?, vec![library], Scope::Transitive);
+//! let plan = plan(&index, &request);
+//! let order: Vec<&str> = plan.builds.iter().map(|build| build.pkgbase.as_str()).collect();
+//! assert_eq!(order, ["libgreet", "greet"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod bits;
+mod index;
+mod plan;
+mod relation;
+mod release;
+mod srcinfo;
+mod version;
+mod world;
+
+pub use index::{DependencyKind, Footprint, IndexChange, PackageIndex};
+pub use plan::{
+    BrokenEdge, Cycle, Estimates, InvalidPattern, Need, NoEstimates, Patterns, Plan, PlanRequest,
+    PlannedBuild, Problem, ProblemKind, Unresolved, plan, plan_with_footprint,
+};
+pub use release::{bumped_pkgrel, bumped_version};
+pub use srcinfo::{LineProblem, Package, SourcePackage, SrcinfoError, parse_srcinfo};
+pub use version::compare_versions;

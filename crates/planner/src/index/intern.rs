@@ -1,0 +1,46 @@
+//! Numbers for texts, so that planning compares and hashes integers.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+/// Gives each distinct text the next number. Numbers are never given back: the texts of a
+/// distribution change slowly.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interner {
+    ids: FxHashMap<Arc<str>, u32>,
+    texts: Vec<Arc<str>>,
+}
+
+impl Interner {
+    /// The number of a text, if it has one.
+    pub(crate) fn get(&self, text: &str) -> Option<u32> {
+        self.ids.get(text).copied()
+    }
+
+    /// The number of a text, and whether it is new.
+    pub(crate) fn intern(&mut self, text: &str) -> (u32, bool) {
+        if let Some(id) = self.get(text) {
+            return (id, false);
+        }
+        // More than four thousand million texts do not fit into memory.
+        let id = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        let text: Arc<str> = text.into();
+        self.texts.push(Arc::clone(&text));
+        self.ids.insert(text, id);
+        (id, true)
+    }
+
+    pub(crate) fn text(&self, id: u32) -> &str {
+        &self.texts[id as usize]
+    }
+
+    /// All texts in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(AsRef::as_ref)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+}

@@ -1,0 +1,187 @@
+//! All packages of a distribution in memory, ready to be asked who needs what.
+//!
+//! Every distinct name and relation has a number, and every relation knows its users, so that a
+//! plan walks integers and looks only at what its origins reach. Replacing one package touches its
+//! own relations and nothing else.
+
+mod change;
+mod intern;
+mod record;
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use buildbtw_model::Pkgbase;
+use rustc_hash::FxHashMap;
+
+pub use change::{Footprint, IndexChange};
+pub use record::DependencyKind;
+pub(crate) use record::{
+    BaseRecord, EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, Provider, Use, User, Users,
+    records,
+};
+pub(crate) use table::{Tables, provisions};
+
+use crate::srcinfo::SourcePackage;
+
+/// The default branches of all source packages.
+///
+/// Of two packages with one pkgbase the later replaces the earlier.
+#[derive(Clone, Debug)]
+pub struct PackageIndex {
+    /// Tells the numbers of this index from those of another one.
+    pub(crate) identity: u64,
+    pub(crate) tables: Tables,
+    pub(crate) bases: Vec<Option<BaseRecord>>,
+    /// Unused numbers hold a record that is on no list and for no architecture.
+    pub(crate) nodes: Vec<NodeRecord>,
+    free_nodes: Vec<u32>,
+    base_ids: FxHashMap<Pkgbase, u32>,
+    len: usize,
+}
+
+impl Default for PackageIndex {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PackageIndex {
+    /// An index without packages.
+    #[must_use]
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            identity: NEXT.fetch_add(1, Ordering::Relaxed),
+            tables: Tables::default(),
+            bases: Vec::new(),
+            nodes: Vec::new(),
+            free_nodes: Vec::new(),
+            base_ids: FxHashMap::default(),
+            len: 0,
+        }
+    }
+
+    /// How many source packages it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The source package of this name.
+    #[must_use]
+    pub fn get(&self, pkgbase: &Pkgbase) -> Option<&Arc<SourcePackage>> {
+        let id = self.base_id(pkgbase)?;
+        self.base(id).map(|record| &record.source)
+    }
+
+    /// All source packages, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<SourcePackage>> {
+        self.bases.iter().flatten().map(|record| &record.source)
+    }
+
+    pub(crate) fn base_id(&self, pkgbase: &Pkgbase) -> Option<u32> {
+        self.base_ids.get(pkgbase).copied()
+    }
+
+    pub(crate) fn base(&self, id: u32) -> Option<&BaseRecord> {
+        self.bases.get(id as usize)?.as_ref()
+    }
+
+    /// Adds a source package or replaces the one with its name, and says what that can affect.
+    pub fn insert(&mut self, source: Arc<SourcePackage>) -> IndexChange {
+        let id = match self.base_id(source.pkgbase()) {
+            Some(id) => id,
+            None => {
+                let id = number(self.bases.len());
+                self.bases.push(None);
+                self.base_ids.insert(source.pkgbase().clone(), id);
+                id
+            }
+        };
+        let mut change = IndexChange::new(self.identity, id, source.pkgbase().clone());
+        if let Some(old) = self.base(id)
+            && change::plans_alike(&old.source, &source)
+        {
+            change.keeps_relations(old.source.version() != source.version());
+        }
+        if let Some((build, nodes)) = self.detach(id) {
+            change.touch(&self.tables, &build, nodes.iter());
+        }
+        let (build, nodes) = records(&source, id, &mut self.tables);
+        change.touch(&self.tables, &build, nodes.iter());
+        for used in &build {
+            self.tables.users[used.relation as usize].bases.push(User {
+                id,
+                architecture: used.architecture,
+            });
+        }
+        let nodes = nodes.into_iter().map(|node| self.attach(node)).collect();
+        self.bases[id as usize] = Some(BaseRecord {
+            source,
+            nodes,
+            build,
+        });
+        self.len += 1;
+        change
+    }
+
+    /// Takes a source package out, and says what that can affect; nothing if it is not there.
+    pub fn remove(&mut self, pkgbase: &Pkgbase) -> Option<IndexChange> {
+        let id = self.base_id(pkgbase)?;
+        let (build, nodes) = self.detach(id)?;
+        let mut change = IndexChange::new(self.identity, id, pkgbase.clone());
+        change.touch(&self.tables, &build, nodes.iter());
+        Some(change)
+    }
+
+    fn attach(&mut self, node: NodeRecord) -> u32 {
+        let id = match self.free_nodes.pop() {
+            Some(id) => id,
+            None => {
+                self.nodes.push(NodeRecord::default());
+                number(self.nodes.len() - 1)
+            }
+        };
+        self.tables.attach(id, &node);
+        self.nodes[id as usize] = node;
+        id
+    }
+
+    /// Takes a base out of every list that mentions it.
+    fn detach(&mut self, id: u32) -> Option<(Box<[Use]>, Vec<NodeRecord>)> {
+        let record = self.bases.get_mut(id as usize)?.take()?;
+        self.len -= 1;
+        for used in &record.build {
+            let users = &mut self.tables.users[used.relation as usize].bases;
+            forget(users, |user| user.id == id);
+        }
+        let mut nodes = Vec::with_capacity(record.nodes.len());
+        for &node_id in &record.nodes {
+            let node = std::mem::take(&mut self.nodes[node_id as usize]);
+            self.tables.detach(node_id, &node);
+            nodes.push(node);
+            self.free_nodes.push(node_id);
+        }
+        Some((record.build, nodes))
+    }
+}
+
+/// Removes the first entry that matches; the order of such lists means nothing.
+pub(crate) fn forget<T>(list: &mut Vec<T>, matches: impl Fn(&T) -> bool) {
+    if let Some(at) = list.iter().position(matches) {
+        list.swap_remove(at);
+    }
+}
+
+/// A position as a number; no list here can have four thousand million entries.
+pub(crate) fn number(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}

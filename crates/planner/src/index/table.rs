@@ -1,0 +1,114 @@
+//! The numbered names and relations, and who uses and provides them.
+
+use crate::relation::{Relation, is_soname};
+
+use super::forget;
+use super::intern::Interner;
+use super::record::{NodeRecord, Numbering, OWN_NAME, Provider, User, Users};
+
+/// The part of the index that is looked up by name or relation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tables {
+    pub(crate) names: Interner,
+    pub(crate) relations: Interner,
+    pub(crate) architectures: Interner,
+    /// Lists of architectures, each as one text with spaces.
+    pub(crate) architecture_lists: Interner,
+    /// For each name: the relations with it.
+    pub(crate) relations_of: Vec<Vec<u32>>,
+    /// For each name: who has or provides it.
+    pub(crate) providers: Vec<Vec<Provider>>,
+    /// For each relation: its name.
+    pub(crate) relation_name: Vec<u32>,
+    /// For each relation: whether it is of the soname kind.
+    pub(crate) relation_is_soname: Vec<bool>,
+    /// For each relation: who mentions it.
+    pub(crate) users: Vec<Users>,
+}
+
+impl Tables {
+    /// Enters a node wherever it is used or provides.
+    pub(super) fn attach(&mut self, id: u32, node: &NodeRecord) {
+        for used in &node.depends {
+            self.users[used.relation as usize].nodes.push(User {
+                id,
+                architecture: used.architecture,
+            });
+        }
+        for (name, provider) in
+            provisions(id, node, |relation| self.relation_name[relation as usize])
+        {
+            self.providers[name as usize].push(provider);
+        }
+    }
+
+    /// The opposite of [`Tables::attach`].
+    pub(super) fn detach(&mut self, id: u32, node: &NodeRecord) {
+        for used in &node.depends {
+            let users = &mut self.users[used.relation as usize].nodes;
+            forget(users, |user| user.id == id);
+        }
+        for (name, provider) in
+            provisions(id, node, |relation| self.relation_name[relation as usize])
+        {
+            forget(&mut self.providers[name as usize], |other| {
+                *other == provider
+            });
+        }
+    }
+}
+
+/// The names a node has or provides.
+pub(crate) fn provisions(
+    id: u32,
+    node: &NodeRecord,
+    name_of: impl Fn(u32) -> u32,
+) -> Vec<(u32, Provider)> {
+    let own = Provider {
+        node: id,
+        provision: OWN_NAME,
+        architecture: super::EVERY_ARCHITECTURE,
+    };
+    let mut list = vec![(node.name, own)];
+    list.extend(node.provides.iter().map(|used| {
+        let provider = Provider {
+            node: id,
+            provision: used.relation,
+            architecture: used.architecture,
+        };
+        (name_of(used.relation), provider)
+    }));
+    list
+}
+
+impl Numbering for Tables {
+    fn name(&mut self, text: &str) -> u32 {
+        let (id, new) = self.names.intern(text);
+        if new {
+            self.relations_of.push(Vec::new());
+            self.providers.push(Vec::new());
+        }
+        id
+    }
+
+    fn relation(&mut self, text: &str) -> u32 {
+        let (id, new) = self.relations.intern(text);
+        if new {
+            let parts = Relation::split(text);
+            let name = self.name(parts.name);
+            self.relation_name.push(name);
+            self.relation_is_soname.push(is_soname(parts.name));
+            self.relations_of[name as usize].push(id);
+            self.users.push(Users::default());
+        }
+        id
+    }
+
+    fn architecture(&mut self, text: &str) -> u32 {
+        self.architectures.intern(text).0
+    }
+
+    fn architectures(&mut self, list: &str) -> u32 {
+        self.architecture_lists.intern(list).0
+    }
+}

@@ -1,0 +1,167 @@
+//! From the graph to builds: components in order, each build with the builds it waits for.
+//!
+//! A build's needs may leave out what follows from others. Walking from what it lists, the search
+//! stops at the first member on each path: that member's own needs hold everything its packages
+//! pull in at run time. There are two exceptions. Members of a cycle may have been built without
+//! some of it, so what a path into a cycle leads to is worked out by the cycle. And packages
+//! outside of the set are not built, so the search goes on through them.
+
+use rustc_hash::FxHashMap;
+
+use super::components::{Components, components};
+use super::cycles::{self, Cyclic};
+use super::graph::Graph;
+use super::members::OUTSIDE;
+use crate::index::{DependencyKind, number};
+
+/// A build, not yet in its final place.
+pub(super) struct Draft {
+    pub(super) member: u32,
+    pub(super) stage: u32,
+    pub(super) is_last_stage: bool,
+    /// Drafts that come before this one; nothing as kind for the same package's earlier stage.
+    pub(super) needs: Vec<(u32, Option<DependencyKind>)>,
+}
+
+/// A cycle, in members.
+pub(super) struct CycleDraft {
+    pub(super) members: Vec<u32>,
+    /// What was built without: dependency, dependent, kind.
+    pub(super) broken: Vec<(u32, u32, DependencyKind)>,
+}
+
+/// The builds in a valid order.
+pub(super) struct Assembly<'g> {
+    pub(super) graph: &'g Graph,
+    /// Of builds, then of installs.
+    pub(super) components: Components,
+    pub(super) drafts: Vec<Draft>,
+    pub(super) cycles: Vec<CycleDraft>,
+    /// Package dependencies that gave way: dependency and dependent.
+    pub(super) relaxed: Vec<(u32, u32)>,
+    /// For each member: its last build.
+    pub(super) last: Vec<u32>,
+    pub(super) cyclic: FxHashMap<u32, Cyclic>,
+    /// For each install: when it was last seen.
+    seen: Vec<u32>,
+    now: u32,
+}
+
+/// Puts all builds in order.
+pub(super) fn assemble(graph: &Graph) -> Assembly<'_> {
+    let builds = graph.needs.len();
+    let vertices = builds + graph.built_by.len();
+    let components = components(vertices, |vertex, edge| successor(graph, vertex, edge));
+    let mut assembly = Assembly {
+        graph,
+        components,
+        drafts: Vec::with_capacity(builds),
+        cycles: Vec::new(),
+        relaxed: Vec::new(),
+        last: vec![OUTSIDE; builds],
+        cyclic: FxHashMap::default(),
+        seen: vec![0; graph.built_by.len()],
+        now: 0,
+    };
+    for component in 0..assembly.components.len() {
+        let vertices = assembly.components.vertices(component).iter();
+        let mut members: Vec<u32> = vertices
+            .copied()
+            .filter(|&vertex| (vertex as usize) < builds)
+            .collect();
+        match *members.as_slice() {
+            [] => {}
+            [member] => assembly.add_simple(member),
+            _ => {
+                members.sort_unstable();
+                cycles::add(&mut assembly, number(component), &members);
+            }
+        }
+    }
+    assembly
+}
+
+fn successor(graph: &Graph, vertex: u32, edge: u32) -> Option<u32> {
+    let builds = number(graph.needs.len());
+    if vertex < builds {
+        let edge = graph.needs.row(vertex).get(edge as usize)?;
+        return Some(builds + edge.install);
+    }
+    let install = vertex - builds;
+    let pulls = graph.pulls.row(install);
+    match pulls.get(edge as usize) {
+        Some(install) => Some(builds + install),
+        None if edge as usize == pulls.len() => {
+            let member = graph.built_by[install as usize];
+            (member != OUTSIDE).then_some(member)
+        }
+        None => None,
+    }
+}
+
+impl Assembly<'_> {
+    pub(super) fn component_of_install(&self, install: u32) -> u32 {
+        self.components.of[self.graph.needs.len() + install as usize]
+    }
+
+    pub(super) fn component_of_build(&self, member: u32) -> u32 {
+        self.components.of[member as usize]
+    }
+
+    /// Forgets which installs were seen.
+    pub(super) fn start_walk(&mut self) {
+        self.now += 1;
+    }
+
+    fn add_simple(&mut self, member: u32) {
+        self.start_walk();
+        let mut needs = Vec::new();
+        let mut found = Vec::new();
+        let graph = self.graph;
+        for edge in graph.needs.row(member) {
+            self.walk(edge.install, member, &mut found);
+            needs.extend(found.drain(..).map(|draft| (draft, Some(edge.kind))));
+        }
+        self.last[member as usize] = number(self.drafts.len());
+        self.drafts.push(Draft {
+            member,
+            stage: 1,
+            is_last_stage: true,
+            needs: unique(needs),
+        });
+    }
+
+    /// Finds the first builds on all paths from an install, except for those of one member itself.
+    pub(super) fn walk(&mut self, install: u32, own: u32, found: &mut Vec<u32>) {
+        let mut stack = vec![install];
+        while let Some(install) = stack.pop() {
+            let at = install as usize;
+            if std::mem::replace(&mut self.seen[at], self.now) == self.now {
+                continue;
+            }
+            let component = self.component_of_install(install);
+            if let Some(cyclic) = self.cyclic.get_mut(&component) {
+                found.extend_from_slice(cyclic.builds_behind(install));
+                continue;
+            }
+            let member = self.graph.built_by[at];
+            if member != OUTSIDE && member != own {
+                found.push(self.last[member as usize]);
+                let in_cycle = self.cyclic.contains_key(&self.component_of_build(member));
+                if self.graph.covered[at] && !in_cycle {
+                    continue;
+                }
+            }
+            stack.extend_from_slice(self.graph.pulls.row(install));
+        }
+    }
+}
+
+/// Each need once, with its hardest kind.
+pub(super) fn unique(
+    mut needs: Vec<(u32, Option<DependencyKind>)>,
+) -> Vec<(u32, Option<DependencyKind>)> {
+    needs.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
+    needs.dedup_by_key(|need| need.0);
+    needs
+}

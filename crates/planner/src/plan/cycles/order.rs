@@ -1,0 +1,318 @@
+//! An order of the builds in a component in which few of them come before something they need.
+//!
+//! Who comes too early is built twice, so it is builds that should be few, not edges; and the
+//! softest kind of dependency must give way first. The component is taken apart one kind at a time:
+//! without the softest kind it falls into smaller components, whose order among each other the
+//! harder kinds fix in part. The rest is chosen greedily: whatever waits for nothing goes first,
+//! what nothing waits for goes last, and when neither is left, the one that most others wait for
+//! goes too early. Then each smaller component is treated the same, with the next kind. Last, what
+//! came too early is moved back as far as nothing else suffers.
+
+use std::cmp::Reverse;
+
+use super::dense::{Dense, HARD, KINDS};
+use crate::bits::{BitMatrix, BitSet, has, ones};
+use crate::index::number;
+use crate::plan::components::components;
+
+/// Orders all builds of a component.
+pub(super) fn order(dense: &Dense) -> Vec<usize> {
+    let mut arrange = Arrange {
+        dense,
+        early: BitSet::default(),
+        order: Vec::with_capacity(dense.count),
+    };
+    arrange.component((0..dense.count).collect(), 0);
+    let mut order = arrange.order;
+    // Moving one often lets another move; after a few rounds hardly anything changes.
+    for _ in 0..3 {
+        if !settle(dense, &mut order) {
+            break;
+        }
+    }
+    order
+}
+
+/// The builds that come before something of their environment.
+pub(super) fn too_early(dense: &Dense, order: &[usize]) -> Vec<bool> {
+    let mut placed = vec![0u64; dense.count.div_ceil(64).max(1)];
+    let mut early = vec![false; dense.count];
+    for &build in order {
+        early[build] = (HARD..KINDS).any(|kind| {
+            let needs = dense.before[kind].row(build);
+            needs
+                .iter()
+                .zip(&placed)
+                .any(|(need, there)| need & !there != 0)
+        });
+        placed[build / 64] |= 1 << (build % 64);
+    }
+    early
+}
+
+struct Arrange<'a> {
+    dense: &'a Dense,
+    /// Builds that come too early already; one more need of theirs costs nothing.
+    early: BitSet,
+    order: Vec<usize>,
+}
+
+impl Arrange<'_> {
+    /// Appends builds that are strongly connected by needs of the kinds from `tier` up.
+    fn component(&mut self, builds: Vec<usize>, tier: usize) {
+        if builds.len() < 2 || tier >= KINDS {
+            self.order.extend(builds);
+            return;
+        }
+        let parts = parts(self.dense, &builds, tier + 1);
+        if parts.len() == 1 {
+            self.component(builds, tier + 1);
+            return;
+        }
+        let order = Greedy::new(self.dense, &builds, &parts, tier).run(&mut self.early);
+        let mut parts: Vec<Vec<usize>> = parts;
+        for part in order {
+            self.component(std::mem::take(&mut parts[part]), tier + 1);
+        }
+    }
+}
+
+/// The components of some builds by the kinds from `tier` up.
+pub(super) fn parts(dense: &Dense, builds: &[usize], tier: usize) -> Vec<Vec<usize>> {
+    let mut local = vec![usize::MAX; dense.count];
+    for (index, &build) in builds.iter().enumerate() {
+        local[build] = index;
+    }
+    let mut needs: Vec<Vec<u32>> = Vec::with_capacity(builds.len());
+    for &build in builds {
+        let of_kind = |kind: usize| ones(dense.before[kind].row(build));
+        let all = (tier..KINDS).flat_map(of_kind);
+        needs.push(
+            all.map(|need| local[need])
+                .filter(|&need| need != usize::MAX)
+                .map(number)
+                .collect(),
+        );
+    }
+    let found = components(builds.len(), |build, edge| {
+        needs[build as usize].get(edge as usize).copied()
+    });
+    let part = |component: usize| {
+        let vertices = found.vertices(component).iter();
+        let mut part: Vec<usize> = vertices.map(|&index| builds[index as usize]).collect();
+        part.sort_unstable();
+        part
+    };
+    let mut parts: Vec<Vec<usize>> = (0..found.len()).map(part).collect();
+    parts.sort_unstable();
+    parts
+}
+
+/// Marks builds that are not in any of the parts being ordered.
+const ELSEWHERE: u32 = u32::MAX;
+
+/// The greedy choice among the parts of a component.
+struct Greedy<'a> {
+    dense: &'a Dense,
+    parts: &'a [Vec<usize>],
+    part_of: Vec<u32>,
+    /// The kinds that may give way.
+    weak: std::ops::RangeInclusive<usize>,
+    /// The softest kind that may not.
+    firm: usize,
+    firm_in: Vec<u32>,
+    weak_in: Vec<u32>,
+    out: Vec<u32>,
+    placed: Vec<bool>,
+    /// Builds in parts that are not placed yet.
+    open: Vec<u64>,
+}
+
+impl<'a> Greedy<'a> {
+    fn new(dense: &'a Dense, builds: &[usize], parts: &'a [Vec<usize>], tier: usize) -> Self {
+        let mut part_of = vec![ELSEWHERE; dense.count];
+        for (part, builds) in (0..).zip(parts) {
+            for &build in builds {
+                part_of[build] = part;
+            }
+        }
+        let mut open = vec![0u64; dense.count.div_ceil(64).max(1)];
+        for &build in builds {
+            open[build / 64] |= 1 << (build % 64);
+        }
+        let mut greedy = Self {
+            dense,
+            parts,
+            part_of,
+            // The softest kind matters only while it is its turn.
+            weak: if tier == 0 { 0..=0 } else { HARD..=tier },
+            firm: tier + 1,
+            firm_in: vec![0; parts.len()],
+            weak_in: vec![0; parts.len()],
+            out: vec![0; parts.len()],
+            placed: vec![false; parts.len()],
+            open,
+        };
+        for &build in builds {
+            let part = greedy.part_of[build] as usize;
+            let firm = greedy.others(&dense.before, build, greedy.firm..=KINDS - 1);
+            let weak = greedy.others(&dense.before, build, greedy.weak.clone());
+            let kinds = *greedy.weak.start()..=KINDS - 1;
+            let out = greedy.others(&dense.after, build, kinds);
+            greedy.firm_in[part] += number(firm.len());
+            greedy.weak_in[part] += number(weak.len());
+            greedy.out[part] += number(out.len());
+        }
+        greedy
+    }
+
+    /// The parts on the other side of a build's needs, those placed and its own left out.
+    fn others(
+        &self,
+        rows: &[BitMatrix; KINDS],
+        build: usize,
+        kinds: std::ops::RangeInclusive<usize>,
+    ) -> Vec<usize> {
+        let own = self.part_of[build];
+        kinds
+            .flat_map(|kind| ones(rows[kind].row(build)))
+            .filter(|&other| has(&self.open, other))
+            .map(|other| self.part_of[other])
+            .filter(|&part| part != own)
+            .map(|part| part as usize)
+            .collect()
+    }
+
+    fn run(mut self, early: &mut BitSet) -> Vec<usize> {
+        let mut front = Vec::with_capacity(self.parts.len());
+        let mut back = Vec::new();
+        let count = self.parts.len();
+        let mut ready: Vec<usize> = (0..count).filter(|&part| self.is_ready(part)).collect();
+        let mut sinks: Vec<usize> = (0..count).filter(|&part| self.out[part] == 0).collect();
+        loop {
+            if let Some(part) = ready.pop() {
+                if !self.placed[part] {
+                    front.push(part);
+                    self.place(part, &mut ready, &mut sinks);
+                }
+            } else if let Some(part) = sinks.pop() {
+                if !self.placed[part] {
+                    back.push(part);
+                    self.place(part, &mut ready, &mut sinks);
+                }
+            } else if let Some(part) = self.choose(early) {
+                // What its own build does not install makes no build come too early.
+                if self.firm > HARD {
+                    for &build in &self.parts[part] {
+                        if self.waits(build) {
+                            early.insert(build);
+                        }
+                    }
+                }
+                front.push(part);
+                self.place(part, &mut ready, &mut sinks);
+            } else {
+                break;
+            }
+        }
+        front.extend(back.into_iter().rev());
+        front
+    }
+
+    fn is_ready(&self, part: usize) -> bool {
+        !self.placed[part] && self.firm_in[part] == 0 && self.weak_in[part] == 0
+    }
+
+    /// Whether a build needs something weakly that is not placed yet.
+    fn waits(&self, build: usize) -> bool {
+        let own = self.part_of[build];
+        self.weak.clone().any(|kind| {
+            ones(self.dense.before[kind].row(build))
+                .any(|need| has(&self.open, need) && self.part_of[need] != own)
+        })
+    }
+
+    /// The part that goes too early for the most benefit: among those that only weak needs hold
+    /// back, most needs of others per build that must be built twice.
+    fn choose(&self, early: &BitSet) -> Option<usize> {
+        let candidates = (0..self.parts.len())
+            .filter(|&part| !self.placed[part] && self.firm_in[part] == 0)
+            .map(|part| {
+                let builds = self.parts[part].iter();
+                let cost = builds
+                    .filter(|&&build| !early.contains(build) && self.waits(build))
+                    .count();
+                (part, cost)
+            });
+        candidates
+            .max_by(|&(a, cost_a), &(b, cost_b)| {
+                let benefit_a = u64::from(self.out[a]) * cost_b as u64;
+                let benefit_b = u64::from(self.out[b]) * cost_a as u64;
+                benefit_a
+                    .cmp(&benefit_b)
+                    .then_with(|| self.weak_in[b].cmp(&self.weak_in[a]))
+                    .then_with(|| Reverse(a).cmp(&Reverse(b)))
+            })
+            .map(|(part, _)| part)
+    }
+
+    fn place(&mut self, part: usize, ready: &mut Vec<usize>, sinks: &mut Vec<usize>) {
+        self.placed[part] = true;
+        let dense = self.dense;
+        for &build in &self.parts[part] {
+            self.open[build / 64] &= !(1 << (build % 64));
+        }
+        for &build in &self.parts[part] {
+            for other in self.others(&dense.after, build, self.firm..=KINDS - 1) {
+                self.firm_in[other] -= 1;
+                if self.is_ready(other) {
+                    ready.push(other);
+                }
+            }
+            for other in self.others(&dense.after, build, self.weak.clone()) {
+                self.weak_in[other] -= 1;
+                if self.is_ready(other) {
+                    ready.push(other);
+                }
+            }
+            let kinds = *self.weak.start()..=KINDS - 1;
+            for other in self.others(&dense.before, build, kinds) {
+                self.out[other] -= 1;
+                if self.out[other] == 0 {
+                    sinks.push(other);
+                }
+            }
+        }
+    }
+}
+
+/// Moves builds that come too early behind what they need, where nothing that follows needs them.
+fn settle(dense: &Dense, order: &mut [usize]) -> bool {
+    let mut position = vec![0usize; dense.count];
+    for (at, &build) in order.iter().enumerate() {
+        position[build] = at;
+    }
+    let mut moved = false;
+    let early = too_early(dense, order);
+    let from_the_end: Vec<usize> = order.iter().rev().copied().collect();
+    for build in from_the_end {
+        if !early[build] {
+            continue;
+        }
+        let at = position[build];
+        let needs = (HARD..KINDS).flat_map(|kind| ones(dense.before[kind].row(build)));
+        let Some(last_need) = needs.map(|need| position[need]).max() else {
+            continue;
+        };
+        let mut users = (HARD..KINDS).flat_map(|kind| ones(dense.after[kind].row(build)));
+        let stays = users.any(|user| (at..=last_need).contains(&position[user]));
+        if last_need > at && !stays {
+            order[at..=last_need].rotate_left(1);
+            for (at, &build) in order.iter().enumerate().take(last_need + 1).skip(at) {
+                position[build] = at;
+            }
+            moved = true;
+        }
+    }
+    moved
+}

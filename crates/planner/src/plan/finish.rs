@@ -1,0 +1,242 @@
+//! The last step: levels, durations, priorities and the order in which a plan is written.
+
+use std::sync::Arc;
+
+use buildbtw_model::Pkgbase;
+
+use super::assemble::{Assembly, Draft};
+use super::graph::{Findings, Graph};
+use super::members::Members;
+use super::request::PlanRequest;
+use super::{BrokenEdge, Cycle, Need, Plan, PlannedBuild, Problem, ProblemKind, Unresolved};
+use crate::index::{Footprint, number};
+use crate::relation::Relation;
+use crate::srcinfo::SourcePackage;
+use crate::world::World;
+
+/// The duration of a build when nothing is known about any.
+const DEFAULT_ESTIMATE_S: u64 = 60;
+
+/// Writes the plan.
+pub(super) fn finish(
+    world: &World<'_>,
+    request: &PlanRequest<'_>,
+    origins: &[Arc<SourcePackage>],
+    members: Members,
+    assembly: &Assembly<'_>,
+    findings: &Findings,
+) -> Plan {
+    let names: Vec<Pkgbase> = members
+        .bases
+        .iter()
+        .filter_map(|&base| world.base(base))
+        .map(|record| record.source.pkgbase().clone())
+        .collect();
+    let name = |member: u32| names[member as usize].clone();
+    let mut cycles: Vec<Cycle> = assembly
+        .cycles
+        .iter()
+        .map(|cycle| Cycle {
+            members: cycle.members.iter().copied().map(name).collect(),
+            broken: cycle
+                .broken
+                .iter()
+                .map(|&(from, to, kind)| BrokenEdge {
+                    from: name(from),
+                    to: name(to),
+                    kind,
+                })
+                .collect(),
+        })
+        .collect();
+    cycles.sort_by(|a, b| a.members.cmp(&b.members));
+    let mut relaxed: Vec<(Pkgbase, Pkgbase)> = assembly
+        .relaxed
+        .iter()
+        .map(|&(from, to)| (name(from), name(to)))
+        .collect();
+    relaxed.sort();
+    let mut unresolved: Vec<Unresolved> = findings
+        .unresolved
+        .iter()
+        .map(|&(member, kind, relation)| Unresolved {
+            pkgbase: name(member),
+            name: Relation::split(world.relation_text(relation))
+                .name
+                .to_owned(),
+            kind,
+        })
+        .collect();
+    unresolved.sort();
+    unresolved.dedup();
+    let problems = problems(world, request, origins, &members, &names, findings);
+    let estimates = estimates(request, &names);
+    let builds = builds(&assembly.drafts, &members, &names, &estimates);
+    Plan {
+        architecture: request.architecture.clone(),
+        scope: request.scope,
+        builds,
+        cycles,
+        unresolved,
+        problems,
+        relaxed,
+        names,
+        steps: members.steps,
+    }
+}
+
+/// The expected duration of each member: what is known, else the median of what is known.
+fn estimates(request: &PlanRequest<'_>, names: &[Pkgbase]) -> Vec<u64> {
+    let known: Vec<Option<u64>> = names
+        .iter()
+        .map(|name| request.estimates.seconds(name))
+        .collect();
+    let mut sorted: Vec<u64> = known.iter().copied().flatten().collect();
+    sorted.sort_unstable();
+    let median = sorted.get(sorted.len() / 2).copied();
+    let default = median.unwrap_or(DEFAULT_ESTIMATE_S);
+    known
+        .into_iter()
+        .map(|estimate| estimate.unwrap_or(default))
+        .collect()
+}
+
+fn builds(
+    drafts: &[Draft],
+    members: &Members,
+    names: &[Pkgbase],
+    estimates: &[u64],
+) -> Vec<PlannedBuild> {
+    let mut levels = vec![0u32; drafts.len()];
+    let mut priorities = vec![0u64; drafts.len()];
+    for (at, draft) in drafts.iter().enumerate() {
+        let below = draft
+            .needs
+            .iter()
+            .map(|&(need, _)| levels[need as usize] + 1);
+        levels[at] = below.max().unwrap_or(0);
+    }
+    for (at, draft) in drafts.iter().enumerate().rev() {
+        let own = estimates[draft.member as usize].saturating_add(priorities[at]);
+        priorities[at] = own;
+        for &(need, _) in &draft.needs {
+            let priority = &mut priorities[need as usize];
+            *priority = own.max(*priority);
+        }
+    }
+    let mut order: Vec<u32> = (0..number(drafts.len())).collect();
+    order.sort_unstable_by_key(|&at| {
+        let draft = &drafts[at as usize];
+        (levels[at as usize], draft.member, draft.stage)
+    });
+    let mut place = vec![0usize; drafts.len()];
+    for (index, &at) in order.iter().enumerate() {
+        place[at as usize] = index;
+    }
+    order
+        .into_iter()
+        .map(|at| {
+            let draft = &drafts[at as usize];
+            let member = draft.member as usize;
+            let mut needs: Vec<Need> = draft
+                .needs
+                .iter()
+                .map(|&(need, kind)| Need {
+                    build: place[need as usize],
+                    kind,
+                })
+                .collect();
+            needs.sort_unstable();
+            PlannedBuild {
+                pkgbase: names[member].clone(),
+                stage: draft.stage,
+                level: levels[at as usize],
+                needs,
+                estimate_s: estimates[member],
+                priority_s: priorities[at as usize],
+                is_last_stage: draft.is_last_stage,
+                reason: members.reason[member],
+            }
+        })
+        .collect()
+}
+
+fn problems(
+    world: &World<'_>,
+    request: &PlanRequest<'_>,
+    origins: &[Arc<SourcePackage>],
+    members: &Members,
+    names: &[Pkgbase],
+    findings: &Findings,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for origin in origins {
+        if !origin.builds_for(&request.architecture) {
+            problems.push(Problem {
+                pkgbase: origin.pkgbase().clone(),
+                kind: ProblemKind::NotForArchitecture,
+                message: format!("nothing of it is built for {}", request.architecture),
+            });
+        }
+    }
+    for &(member, relation) in &findings.outdated {
+        let text = world.relation_text(relation);
+        problems.push(Problem {
+            pkgbase: names[member as usize].clone(),
+            kind: ProblemKind::ConstraintNoLongerMet,
+            message: format!(
+                "constraint no longer met: {text}{}",
+                by_whom(world, relation)
+            ),
+        });
+    }
+    for (name, &base) in names.iter().zip(&members.bases) {
+        let Some(record) = world.base(base) else {
+            continue;
+        };
+        for bad in record.source.problems() {
+            problems.push(Problem {
+                pkgbase: name.clone(),
+                kind: ProblemKind::BadLine,
+                message: format!("line {}: {}", bad.line, bad.reason),
+            });
+        }
+    }
+    problems.sort();
+    problems
+}
+
+/// Names the origins whose old version met a relation.
+fn by_whom(world: &World<'_>, relation: u32) -> String {
+    let mut text = String::new();
+    for package in world.old_providers(relation) {
+        let old = world.base(world.node(package).base);
+        let new = world.base(world.base_of(package));
+        if let (Some(old), Some(new)) = (old, new) {
+            let (pkgbase, old, new) = (
+                old.source.pkgbase(),
+                old.source.version(),
+                new.source.version(),
+            );
+            text.push_str(&format!(" ({pkgbase} {old} did, {new} does not)"));
+        }
+    }
+    text
+}
+
+/// What the plan looked at.
+pub(super) fn footprint(
+    world: &World<'_>,
+    request: &PlanRequest<'_>,
+    members: &Members,
+    graph: &Graph,
+) -> Footprint {
+    let mut footprint = Footprint::new(world.index, &request.include);
+    for &base in &members.bases {
+        footprint.add_base(world, base);
+    }
+    for &package in members.reached.iter().chain(&graph.packages) {
+        footprint.add_package(world, package);
+    }
+    footprint
+}

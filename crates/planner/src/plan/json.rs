@@ -1,0 +1,80 @@
+//! The JSON contract of a plan: names, order and form of its fields are what other tools read.
+
+use buildbtw_model::{Architecture, Pkgbase, Scope};
+use serde::ser::{Serialize, SerializeSeq as _, Serializer};
+
+use super::{Cycle, Plan, PlannedBuild, Problem, Unresolved};
+
+#[derive(serde::Serialize)]
+struct PlanJson<'a> {
+    architecture: &'a Architecture,
+    scope: Scope,
+    builds: Builds<'a>,
+    cycles: &'a [Cycle],
+    unresolved: &'a [Unresolved],
+    problems: &'a [Problem],
+}
+
+/// Written one after the other, so that a plan of a whole distribution needs no copy in memory.
+struct Builds<'a>(&'a Plan);
+
+#[derive(serde::Serialize)]
+struct BuildJson<'a> {
+    pkgbase: &'a Pkgbase,
+    stage: u32,
+    level: u32,
+    needs: Vec<String>,
+    reason: Vec<&'a Pkgbase>,
+    estimate_s: u64,
+}
+
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        PlanJson {
+            architecture: &self.architecture,
+            scope: self.scope,
+            builds: Builds(self),
+            cycles: &self.cycles,
+            unresolved: &self.unresolved,
+            problems: &self.problems,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl Serialize for Builds<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.builds.len()))?;
+        for build in &self.0.builds {
+            list.serialize_element(&BuildJson {
+                pkgbase: &build.pkgbase,
+                stage: build.stage,
+                level: build.level,
+                needs: self.0.need_labels(build),
+                reason: self.0.reason(build),
+                estimate_s: build.estimate_s,
+            })?;
+        }
+        list.end()
+    }
+}
+
+impl PlannedBuild {
+    /// The build as other builds' needs name it: `pkgbase@stage`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}@{}", self.pkgbase, self.stage)
+    }
+}
+
+impl Plan {
+    /// The needs of a build as `pkgbase@stage`.
+    #[must_use]
+    pub fn need_labels(&self, build: &PlannedBuild) -> Vec<String> {
+        let needs = build.needs.iter();
+        needs
+            .filter_map(|need| self.builds.get(need.build))
+            .map(PlannedBuild::label)
+            .collect()
+    }
+}

@@ -1,0 +1,247 @@
+//! Plans: what is rebuilt for some changed packages, in which order and why.
+//!
+//! # How a plan is made
+//!
+//! 1. `members`: the rebuild set, by a search along dependencies, backwards.
+//! 2. `graph`: who needs whom, sparse.
+//! 3. `assemble`: the strongly connected components, those below first. A component with one build
+//!    is put down with its needs; one with several goes through `cycles`.
+//! 4. `finish`: levels, expected durations, priorities, and the final order.
+//!
+//! # What a build sees
+//!
+//! Of the rebuild set, a build sees exactly the packages of its ancestors: the builds it reaches
+//! through [`PlannedBuild::needs`], of each package the newest stage among them. Any other member it
+//! sees as it is without the rebuild. So the needs alone fix every environment, and for the plan to
+//! be right, the ancestors of a build must hold everything its environment holds: the packages that
+//! makepkg installs before the build and whatever those pull in at run time, also through packages
+//! that are not rebuilt. The tests hold this against an independent, slow implementation.
+//!
+//! # Cycles
+//!
+//! In a cycle some build comes before something in its environment and sees the old version of it.
+//! The constraint is listed as broken, and the package is built a second time once all of its
+//! environment was built. Everything outside of the cycle, and every later build inside, sees the
+//! second stage. So nothing final was built with an old member of the set in its environment. A
+//! package needing itself to be built is no cycle: it is built with its old version, as by hand.
+//! A split package's own run-time dependencies, which its build does not install, only order
+//! softly: in a cycle they give way silently and need no second stage.
+
+mod assemble;
+mod components;
+mod cycles;
+mod finish;
+mod graph;
+mod json;
+mod members;
+mod request;
+mod spread;
+
+use std::sync::Arc;
+
+use buildbtw_model::{Architecture, Pkgbase, Scope};
+
+pub use request::{Estimates, InvalidPattern, NoEstimates, Patterns, PlanRequest};
+
+use crate::index::{DependencyKind, Footprint, PackageIndex};
+use crate::srcinfo::SourcePackage;
+use crate::world::World;
+use members::{OUTSIDE, ReasonStep};
+
+/// What is rebuilt, in a valid order.
+///
+/// Serialises to the JSON contract that other tools read; see `notes/decisions/0003-planning.md`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What it is built for.
+    pub architecture: Architecture,
+    /// How far the rebuild spreads.
+    pub scope: Scope,
+    /// The builds; each comes after those it needs.
+    pub builds: Vec<PlannedBuild>,
+    /// The cycles there are, and where they were broken.
+    pub cycles: Vec<Cycle>,
+    /// Dependencies of the builds that no known package satisfies. They come from a repository
+    /// outside, or nowhere.
+    pub unresolved: Vec<Unresolved>,
+    /// What somebody should look at.
+    pub problems: Vec<Problem>,
+    /// Orders that gave way in a cycle although no environment depends on them.
+    relaxed: Vec<(Pkgbase, Pkgbase)>,
+    names: Vec<Pkgbase>,
+    steps: Vec<ReasonStep>,
+}
+
+/// One build of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedBuild {
+    /// What is built.
+    pub pkgbase: Pkgbase,
+    /// 1, or 2 for the second build of a package in a cycle.
+    pub stage: u32,
+    /// The length of the longest path to it; 0 for a build that waits for nothing.
+    pub level: u32,
+    /// The builds it waits for.
+    pub needs: Vec<Need>,
+    /// How long it is expected to take, in seconds.
+    pub estimate_s: u64,
+    /// How long it and the longest chain of builds that wait for it are expected to take, in
+    /// seconds. The larger, the earlier it should start.
+    pub priority_s: u64,
+    /// Whether no later stage of the same package follows.
+    pub is_last_stage: bool,
+    /// The last step of its reason.
+    reason: u32,
+}
+
+/// A build that another one waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    /// Its place in [`Plan::builds`].
+    pub build: usize,
+    /// Why: the hardest of the dependencies that lead to it. Nothing for the earlier stage of the
+    /// same package.
+    pub kind: Option<DependencyKind>,
+}
+
+/// Packages that need each other to be built.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Cycle {
+    /// All of them, by name.
+    pub members: Vec<Pkgbase>,
+    /// What gave way. Empty if the second stage of nothing was necessary.
+    pub broken: Vec<BrokenEdge>,
+}
+
+/// A dependency that a first stage was built without.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct BrokenEdge {
+    /// The dependency.
+    pub from: Pkgbase,
+    /// What was built with its old version, and is built again.
+    pub to: Pkgbase,
+    /// Which dependency of `to` leads to `from`.
+    pub kind: DependencyKind,
+}
+
+/// A dependency that no known package satisfies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Unresolved {
+    /// Who has it.
+    pub pkgbase: Pkgbase,
+    /// The name that is looked for, without the constraint on its version.
+    pub name: String,
+    /// Which dependency it is.
+    pub kind: DependencyKind,
+}
+
+/// Something that does not fail a plan, but should be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Problem {
+    /// The package in question.
+    pub pkgbase: Pkgbase,
+    /// What sort of problem it is.
+    pub kind: ProblemKind,
+    /// The problem in words.
+    pub message: String,
+}
+
+/// The sorts of [`Problem`].
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// Only the default-branch version of an origin satisfies a dependency, its new one does not.
+    ConstraintNoLongerMet,
+    /// An origin has no package for the architecture.
+    NotForArchitecture,
+    /// A line of its `.SRCINFO` was left out.
+    BadLine,
+}
+
+/// Plans the rebuild of some changed packages. Any graph has a plan, and the same input has the
+/// same plan.
+#[must_use]
+pub fn plan(index: &PackageIndex, request: &PlanRequest<'_>) -> Plan {
+    plan_with_footprint(index, request).0
+}
+
+/// [`plan`], with what tells later whether a change of the index can affect it.
+#[must_use]
+pub fn plan_with_footprint(index: &PackageIndex, request: &PlanRequest<'_>) -> (Plan, Footprint) {
+    let mut origins: Vec<Arc<SourcePackage>> = Vec::with_capacity(request.origins.len());
+    for origin in &request.origins {
+        if origins
+            .iter()
+            .all(|other| other.pkgbase() != origin.pkgbase())
+        {
+            origins.push(Arc::clone(origin));
+        }
+    }
+    let mut world = World::new(index, &request.architecture, &origins);
+    let members = members::find(&mut world, request, &origins);
+    let (graph, findings) = graph::build(&mut world, &members);
+    let assembly = assemble::assemble(&graph);
+    let footprint = finish::footprint(&world, request, &members, &graph);
+    let plan = finish::finish(&world, request, &origins, members, &assembly, &findings);
+    (plan, footprint)
+}
+
+impl Plan {
+    /// Why a package is rebuilt: the shortest chain of dependencies from an origin to it.
+    #[must_use]
+    pub fn reason(&self, build: &PlannedBuild) -> Vec<&Pkgbase> {
+        let mut chain = Vec::new();
+        let mut at = build.reason;
+        while let Some(step) = self.steps.get(at as usize) {
+            chain.extend(self.names.get(step.member as usize));
+            if step.before == OUTSIDE {
+                break;
+            }
+            at = step.before;
+        }
+        chain.reverse();
+        chain
+    }
+
+    /// The reason for a package by its name; nothing if it is not rebuilt.
+    #[must_use]
+    pub fn why(&self, pkgbase: &Pkgbase) -> Option<Vec<&Pkgbase>> {
+        let build = self.builds.iter().find(|build| build.pkgbase == *pkgbase)?;
+        Some(self.reason(build))
+    }
+
+    /// The rebuild set, by name.
+    #[must_use]
+    pub fn pkgbases(&self) -> &[Pkgbase] {
+        &self.names
+    }
+
+    /// Pairs of dependency and dependent whose order gave way in a cycle, although the dependent's
+    /// build does not install the dependency: only one of its packages needs it at run time.
+    #[must_use]
+    pub fn relaxed(&self) -> &[(Pkgbase, Pkgbase)] {
+        &self.relaxed
+    }
+
+    /// How many levels of builds there are.
+    #[must_use]
+    pub fn levels(&self) -> usize {
+        let deepest = self.builds.iter().map(|build| build.level as usize + 1);
+        deepest.max().unwrap_or(0)
+    }
+
+    /// The expected duration of all builds together, in seconds.
+    #[must_use]
+    pub fn total_s(&self) -> u64 {
+        self.builds.iter().map(|build| build.estimate_s).sum()
+    }
+
+    /// The expected duration with any number of workers, in seconds.
+    #[must_use]
+    pub fn critical_path_s(&self) -> u64 {
+        let starts = self.builds.iter().map(|build| build.priority_s);
+        starts.max().unwrap_or(0)
+    }
+}

@@ -1,0 +1,205 @@
+//! Who depends on the origins: a search from package to package along relations, backwards.
+//!
+//! It runs between pkgnames, because a split package that nothing reached must not pull in what
+//! depends on it. Distances count pkgbases: a step between two packages of one base costs nothing.
+
+use crate::world::World;
+
+/// Marks a package that was not reached.
+pub(super) const FAR: u32 = u32::MAX;
+
+/// How a search moves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moves {
+    pub(super) limit: u32,
+    pub(super) only_sonames: bool,
+    /// Also through what a build installs, to all packages of that base.
+    pub(super) through_builds: bool,
+}
+
+/// What a search reached.
+pub(super) struct Reach {
+    /// For each package: how many bases away it is, or [`FAR`].
+    pub(super) distance: Vec<u32>,
+    /// For each package: how many steps inside its base led to it at that distance.
+    pub(super) inner: Vec<u32>,
+    /// The packages reached, each once.
+    pub(super) packages: Vec<u32>,
+}
+
+impl Reach {
+    fn closer(&mut self, package: u32, distance: u32, inner: u32) -> bool {
+        let at = package as usize;
+        if self.distance[at] <= distance {
+            return false;
+        }
+        if self.distance[at] == FAR {
+            self.packages.push(package);
+        }
+        self.distance[at] = distance;
+        self.inner[at] = inner;
+        true
+    }
+}
+
+/// Searches from these packages. A base for which `enter` is false is not entered.
+pub(super) fn spread(
+    world: &mut World<'_>,
+    from: &[u32],
+    moves: Moves,
+    mut enter: impl FnMut(&World<'_>, u32) -> bool,
+) -> Reach {
+    let mut reach = Reach {
+        distance: vec![FAR; world.node_count()],
+        inner: vec![0; world.node_count()],
+        packages: Vec::new(),
+    };
+    let mut done = vec![false; world.relation_count()];
+    let mut current = Vec::new();
+    for &package in from {
+        if reach.closer(package, 0, 0) {
+            current.push(package);
+        }
+    }
+    let mut distance = 0;
+    while !current.is_empty() && distance < moves.limit {
+        let mut next = Vec::new();
+        let mut at = 0;
+        while let Some(&package) = current.get(at) {
+            at += 1;
+            // It may have been reached on a shorter way after it was put on the list.
+            if reach.distance[package as usize] != distance {
+                continue;
+            }
+            step_inside(world, package, moves, &mut reach, &mut current);
+            for relation in relations_met_by(world, package, moves, &mut done) {
+                step(
+                    world,
+                    relation,
+                    distance + 1,
+                    moves,
+                    &mut enter,
+                    &mut reach,
+                    &mut next,
+                );
+            }
+        }
+        current = next;
+        distance += 1;
+    }
+    reach
+}
+
+/// The relations that a package is a provider of and that were not followed before.
+fn relations_met_by(
+    world: &mut World<'_>,
+    package: u32,
+    moves: Moves,
+    done: &mut [bool],
+) -> Vec<u32> {
+    let node = world.node(package);
+    let provided = node.provides.iter().map(|used| used.relation);
+    let names = std::iter::once(node.name).chain(provided.map(|id| world.relation_name(id)));
+    let mut candidates: Vec<u32> = names
+        .flat_map(|name| world.relations_of(name))
+        .filter(|&relation| !done[relation as usize])
+        .filter(|&relation| !moves.only_sonames || world.is_soname(relation))
+        .collect();
+    candidates.retain(|&relation| {
+        let met = !done[relation as usize] && world.resolve(relation).contains(&package);
+        done[relation as usize] |= met;
+        met
+    });
+    candidates
+}
+
+/// Reaches everybody who mentions a relation.
+fn step(
+    world: &World<'_>,
+    relation: u32,
+    distance: u32,
+    moves: Moves,
+    enter: &mut impl FnMut(&World<'_>, u32) -> bool,
+    reach: &mut Reach,
+    next: &mut Vec<u32>,
+) {
+    for users in world.users(relation) {
+        for user in &users.nodes {
+            let far = reach.distance[user.id as usize] > distance;
+            if far
+                && world.applies(user.architecture)
+                && world.fits(user.id)
+                && !world.is_old(user.id)
+                && enter(world, world.node(user.id).base)
+                && reach.closer(user.id, distance, 0)
+            {
+                next.push(user.id);
+            }
+        }
+        if !moves.through_builds {
+            continue;
+        }
+        for user in &users.bases {
+            if !world.applies(user.architecture) || world.is_replaced(user.id) {
+                continue;
+            }
+            let Some(base) = world.base(user.id) else {
+                continue;
+            };
+            for package in world.packages_of(base) {
+                let far = reach.distance[package as usize] > distance;
+                if far && enter(world, user.id) && reach.closer(package, distance, 0) {
+                    next.push(package);
+                }
+            }
+        }
+    }
+}
+
+/// Reaches the other packages of the same base that depend on this one, at the same distance.
+fn step_inside(
+    world: &mut World<'_>,
+    package: u32,
+    moves: Moves,
+    reach: &mut Reach,
+    current: &mut Vec<u32>,
+) {
+    let distance = reach.distance[package as usize];
+    let inner = reach.inner[package as usize] + 1;
+    let base = world.base_of(package);
+    let siblings: Vec<u32> = match world.base(base) {
+        Some(base) if base.nodes.len() > 1 => world
+            .packages_of(base)
+            .filter(|&sibling| reach.distance[sibling as usize] > distance)
+            .collect(),
+        _ => return,
+    };
+    if siblings.is_empty() {
+        return;
+    }
+    let needed_to_build = moves.through_builds && {
+        let build = world.base(base).map(|base| base.build.clone());
+        build.is_some_and(|uses| any_resolves_to(world, &uses, package, moves))
+    };
+    for sibling in siblings {
+        let depends = world.node(sibling).depends.clone();
+        if (needed_to_build || any_resolves_to(world, &depends, package, moves))
+            && reach.closer(sibling, distance, inner)
+        {
+            current.push(sibling);
+        }
+    }
+}
+
+fn any_resolves_to(
+    world: &mut World<'_>,
+    uses: &[crate::index::Use],
+    package: u32,
+    moves: Moves,
+) -> bool {
+    uses.iter().any(|used| {
+        world.applies(used.architecture)
+            && (!moves.only_sonames || world.is_soname(used.relation))
+            && world.resolve(used.relation).contains(&package)
+    })
+}

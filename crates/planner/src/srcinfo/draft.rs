@@ -1,0 +1,154 @@
+//! The common result of both readers, and its way into a [`SourcePackage`].
+
+use std::fmt::Write as _;
+
+use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
+
+use super::{SourcePackage, SrcinfoError};
+
+/// A field of `.SRCINFO` that planning or fetching needs. The character is its tag in the stored
+/// form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Field {
+    Depends = b'd',
+    Makedepends = b'm',
+    Checkdepends = b'c',
+    Provides = b'p',
+    Source = b's',
+}
+
+impl Field {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Depends,
+        Self::Makedepends,
+        Self::Checkdepends,
+        Self::Provides,
+        Self::Source,
+    ];
+
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Depends => "depends",
+            Self::Makedepends => "makedepends",
+            Self::Checkdepends => "checkdepends",
+            Self::Provides => "provides",
+            Self::Source => "source",
+        }
+    }
+}
+
+/// The values of one field for one architecture suffix.
+#[derive(Clone, Debug)]
+pub(super) struct Values {
+    pub(super) field: Field,
+    /// Empty for the field without a suffix, which sorts first.
+    pub(super) architecture: String,
+    /// Empty in a package's section when it overrides the base with nothing.
+    pub(super) values: Vec<String>,
+}
+
+/// One section: the base's, or that of a package.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Section {
+    pub(super) architectures: Vec<String>,
+    pub(super) fields: Vec<Values>,
+}
+
+impl Section {
+    /// The values of a field, which are made when there are none yet.
+    pub(super) fn values(&mut self, field: Field, architecture: &str) -> &mut Vec<String> {
+        let found = self
+            .fields
+            .iter()
+            .position(|values| values.field == field && values.architecture == architecture);
+        let at = found.unwrap_or(self.fields.len());
+        if found.is_none() {
+            self.fields.push(Values {
+                field,
+                architecture: architecture.to_owned(),
+                values: Vec::new(),
+            });
+        }
+        &mut self.fields[at].values
+    }
+
+    fn write(&self, text: &mut String, is_base: bool) {
+        // Writing to a string cannot fail.
+        for architecture in &self.architectures {
+            let _ = writeln!(text, "a {architecture}");
+        }
+        let mut fields: Vec<&Values> = self.fields.iter().collect();
+        fields.sort_by(|a, b| (a.field, &a.architecture).cmp(&(b.field, &b.architecture)));
+        for values in fields {
+            let mut tag = char::from(values.field as u8).to_string();
+            if !values.architecture.is_empty() {
+                let _ = write!(tag, ":{}", values.architecture);
+            }
+            for value in &values.values {
+                let _ = writeln!(text, "{tag} {value}");
+            }
+            if values.values.is_empty() && !is_base {
+                let _ = writeln!(text, "{tag} ");
+            }
+        }
+    }
+}
+
+/// What a reader found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    pub(super) pkgbase: String,
+    pub(super) version: String,
+    pub(super) base: Section,
+    pub(super) packages: Vec<(String, Section)>,
+    /// Line number and reason of everything left out.
+    pub(super) problems: Vec<(usize, String)>,
+}
+
+impl Draft {
+    /// Checks what must not be missing and writes the stored form.
+    pub(super) fn finish(mut self) -> Result<SourcePackage, SrcinfoError> {
+        if self.pkgbase.is_empty() {
+            return Err(SrcinfoError::Missing("pkgbase"));
+        }
+        let pkgbase: Pkgbase = self.pkgbase.parse()?;
+        // makepkg writes no epoch of zero into a version.
+        let version = self.version.strip_prefix("0:").unwrap_or(&self.version);
+        let version: PackageVersion = version.parse()?;
+        let valid = |text: &String| text.parse::<Architecture>().is_ok();
+        self.base.architectures.retain(valid);
+        if self.base.architectures.is_empty() {
+            let reason = "there is no usable arch: it is built for no architecture".to_owned();
+            self.problems.push((0, reason));
+        }
+
+        let mut text = String::with_capacity(1024);
+        let _ = writeln!(text, "b {pkgbase}\nv {version}");
+        self.base.write(&mut text, true);
+        let mut pkgnames: Vec<Pkgname> = Vec::with_capacity(self.packages.len());
+        for (name, mut section) in self.packages {
+            section.architectures.retain(valid);
+            match name.parse::<Pkgname>() {
+                Ok(pkgname) if pkgnames.contains(&pkgname) => {
+                    let reason = format!("the pkgname {pkgname} is there twice");
+                    self.problems.push((0, reason));
+                }
+                Ok(pkgname) => {
+                    let _ = writeln!(text, "n {pkgname}");
+                    section.write(&mut text, false);
+                    pkgnames.push(pkgname);
+                }
+                Err(invalid) => self.problems.push((0, invalid.to_string())),
+            }
+        }
+        if pkgnames.is_empty() {
+            return Err(SrcinfoError::Missing("pkgname"));
+        }
+        for (line, reason) in &self.problems {
+            let reason = reason.replace(['\n', '\r'], " ");
+            let _ = writeln!(text, "! {line} {reason}");
+        }
+        Ok(SourcePackage::new(pkgbase, version, pkgnames, text))
+    }
+}

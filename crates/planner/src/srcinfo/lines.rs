@@ -1,0 +1,138 @@
+//! The lenient reader: line by line, a bad line costs only itself.
+
+use super::draft::{Draft, Field, Section};
+use crate::relation;
+
+/// Reads whatever can be read.
+pub(super) fn read(text: &str) -> Draft {
+    let mut draft = Draft::default();
+    let mut version = Version::default();
+    for (number, line) in numbered(text) {
+        let Some((key, value)) = split(line) else {
+            let reason = format!("'{line}' is no assignment");
+            draft.problems.push((number, reason));
+            continue;
+        };
+        match key {
+            "pkgbase" if draft.pkgbase.is_empty() => value.clone_into(&mut draft.pkgbase),
+            "pkgname" => draft.packages.push((value.to_owned(), Section::default())),
+            "pkgver" if draft.packages.is_empty() => version.pkgver = value,
+            "pkgrel" if draft.packages.is_empty() => version.pkgrel = value,
+            "epoch" if draft.packages.is_empty() => version.epoch = value,
+            _ => {
+                if let Err(reason) = read_entry(&mut draft, key, value) {
+                    draft.problems.push((number, reason));
+                }
+            }
+        }
+    }
+    draft.version = version.join();
+    draft
+}
+
+#[derive(Default)]
+struct Version<'a> {
+    epoch: &'a str,
+    pkgver: &'a str,
+    pkgrel: &'a str,
+}
+
+impl Version<'_> {
+    fn join(&self) -> String {
+        let Self {
+            epoch,
+            pkgver,
+            pkgrel,
+        } = self;
+        if epoch.is_empty() {
+            format!("{pkgver}-{pkgrel}")
+        } else {
+            format!("{epoch}:{pkgver}-{pkgrel}")
+        }
+    }
+}
+
+/// The sources as written, which the strict reader does not keep.
+pub(super) fn read_sources(text: &str, base: &mut Section) {
+    for (_, line) in numbered(text) {
+        if let Some((key, value)) = split(line)
+            && let Some((Field::Source, architecture)) = field(key)
+            && !value.is_empty()
+        {
+            base.values(Field::Source, architecture)
+                .push(value.to_owned());
+        }
+    }
+}
+
+fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line.trim()))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn split(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once('=')?;
+    Some((key.trim(), value.trim()))
+}
+
+/// The field and the architecture suffix of a key.
+fn field(key: &str) -> Option<(Field, &str)> {
+    Field::ALL.into_iter().find_map(|field| {
+        let suffix = key.strip_prefix(field.key())?;
+        match suffix.strip_prefix('_') {
+            Some(architecture) if !architecture.is_empty() => Some((field, architecture)),
+            _ if suffix.is_empty() => Some((field, "")),
+            _ => None,
+        }
+    })
+}
+
+fn read_entry(draft: &mut Draft, key: &str, value: &str) -> Result<(), String> {
+    let in_package = !draft.packages.is_empty();
+    let section = match draft.packages.last_mut() {
+        Some((_, section)) => section,
+        None => &mut draft.base,
+    };
+    if key == "arch" {
+        return match value.parse::<buildbtw_model::Architecture>() {
+            Ok(_) => {
+                section.architectures.push(value.to_owned());
+                Ok(())
+            }
+            Err(invalid) => Err(invalid.to_string()),
+        };
+    }
+    // Whatever planning does not need may be as odd as it likes.
+    let Some((field, architecture)) = field(key) else {
+        return Ok(());
+    };
+    if !architecture.is_empty()
+        && architecture
+            .parse::<buildbtw_model::Architecture>()
+            .is_err()
+    {
+        return Err(format!("'{key}' names no architecture"));
+    }
+    if in_package && matches!(field, Field::Makedepends | Field::Checkdepends) {
+        return Err(format!("{key} belongs to the pkgbase, not to a package"));
+    }
+    if value.is_empty() {
+        // In a package this overrides the base with nothing, unless values follow.
+        section.values(field, architecture);
+        return Ok(());
+    }
+    if field == Field::Source {
+        draft
+            .base
+            .values(field, architecture)
+            .push(value.to_owned());
+        return Ok(());
+    }
+    // An override whose only value is bad is still an override, so the list is made first.
+    let values = section.values(field, architecture);
+    relation::check(value).map_err(|reason| format!("{key}: {reason}"))?;
+    values.push(value.to_owned());
+    Ok(())
+}

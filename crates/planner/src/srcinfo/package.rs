@@ -1,0 +1,356 @@
+//! The stored form: a few short lines, kept as they are and read on demand.
+//!
+//! An index of 35,000 packages holds all of them in memory, and the server loads them at every
+//! start. One block of text per package is as small as it gets, loads without being taken apart,
+//! and every accessor is one pass over about a kilobyte. Each line is a tag, a space and a value:
+//! `b` pkgbase, `v` version, `a` architecture, `d` `m` `c` depends, makedepends and checkdepends,
+//! `p` provides, `s` source, `n` begins a package, `!` is a problem. `d:x86_64` is for one
+//! architecture. In a package, a tag without a value overrides the base with nothing.
+
+use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
+
+use super::SrcinfoError;
+use super::draft::Field;
+
+/// What planning needs to know of one source package.
+///
+/// It serialises as one string, the stored form; [`SourcePackage::as_stored`] is the same string
+/// without a detour.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SourcePackage {
+    pkgbase: Pkgbase,
+    version: PackageVersion,
+    pkgnames: Box<[Pkgname]>,
+    stored: Box<str>,
+}
+
+/// A line of an `.SRCINFO` that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LineProblem {
+    /// The number of the line, from 1; 0 when it is about the whole file.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// One package that a source package produces.
+#[derive(Clone, Copy, Debug)]
+pub struct Package<'a> {
+    source: &'a SourcePackage,
+    pkgname: &'a Pkgname,
+    /// The lines of its section.
+    section: &'a str,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Line<'a> {
+    /// Empty for every architecture.
+    pub(crate) architecture: &'a str,
+    pub(crate) value: &'a str,
+}
+
+fn parse_line(line: &str) -> Option<Line<'_>> {
+    let (head, value) = line.split_once(' ')?;
+    let (_, architecture) = head.split_once(':').unwrap_or((head, ""));
+    Some(Line {
+        architecture,
+        value,
+    })
+}
+
+fn lines(section: &str, tag: u8) -> impl Iterator<Item = Line<'_>> {
+    section
+        .lines()
+        .filter(move |line| line.as_bytes().first() == Some(&tag))
+        .filter_map(parse_line)
+}
+
+fn applies(line: &Line<'_>, architecture: &Architecture) -> bool {
+    line.architecture.is_empty() || line.architecture == architecture.as_str()
+}
+
+impl SourcePackage {
+    pub(super) fn new(
+        pkgbase: Pkgbase,
+        version: PackageVersion,
+        pkgnames: Vec<Pkgname>,
+        stored: String,
+    ) -> Self {
+        Self {
+            pkgbase,
+            version,
+            pkgnames: pkgnames.into(),
+            stored: stored.into(),
+        }
+    }
+
+    /// The stored form, which [`SourcePackage::from_stored`] reads.
+    #[must_use]
+    pub fn as_stored(&self) -> &str {
+        &self.stored
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not one that [`SourcePackage::as_stored`] gave.
+    pub fn from_stored(stored: impl Into<Box<str>>) -> Result<Self, SrcinfoError> {
+        let stored = stored.into();
+        let mut head = stored.lines();
+        let mut value = |tag: &str| {
+            let line = head.next().unwrap_or_default();
+            line.strip_prefix(tag)
+                .ok_or_else(|| SrcinfoError::NotStored(line.chars().take(60).collect()))
+        };
+        let pkgbase = value("b ")?.parse()?;
+        let version = value("v ")?.parse()?;
+        let pkgnames = lines(&stored, b'n')
+            .map(|line| line.value.parse())
+            .collect::<Result<Box<[Pkgname]>, _>>()?;
+        if pkgnames.is_empty() {
+            return Err(SrcinfoError::Missing("pkgname"));
+        }
+        Ok(Self {
+            pkgbase,
+            version,
+            pkgnames,
+            stored,
+        })
+    }
+
+    /// The name of the source package.
+    #[must_use]
+    pub fn pkgbase(&self) -> &Pkgbase {
+        &self.pkgbase
+    }
+
+    /// The version of all its packages.
+    #[must_use]
+    pub fn version(&self) -> &PackageVersion {
+        &self.version
+    }
+
+    /// The names of the packages it produces, in the order of the `PKGBUILD`.
+    #[must_use]
+    pub fn pkgnames(&self) -> &[Pkgname] {
+        &self.pkgnames
+    }
+
+    /// The lines before the first package.
+    fn base(&self) -> &str {
+        match self.stored.find("\nn ") {
+            Some(end) => self.stored.get(..=end).unwrap_or(&self.stored),
+            None => &self.stored,
+        }
+    }
+
+    /// The architectures of the base: `any`, or those it can be built for.
+    #[must_use]
+    pub fn architectures(&self) -> Vec<Architecture> {
+        architectures(self.base())
+    }
+
+    /// The packages it produces, on any architecture.
+    pub fn packages(&self) -> impl Iterator<Item = Package<'_>> {
+        let base = self.base().len();
+        let mut rest = self.stored.get(base..).unwrap_or_default();
+        self.pkgnames.iter().map(move |pkgname| {
+            let end = rest.find("\nn ").map_or(rest.len(), |end| end + 1);
+            let (section, next) = rest.split_at(end);
+            rest = next;
+            Package {
+                source: self,
+                pkgname,
+                section,
+            }
+        })
+    }
+
+    /// Whether something is built for this architecture: a package for it or for `any`.
+    #[must_use]
+    pub fn builds_for(&self, architecture: &Architecture) -> bool {
+        self.pkgnames_for(architecture).next().is_some()
+    }
+
+    /// Whether every package is for `any` architecture, so that one build serves all of them.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.packages()
+            .all(|package| package.architectures().iter().any(Architecture::is_any))
+    }
+
+    /// The packages that a build for this architecture makes, with the architecture in their file
+    /// name: this one or `any`.
+    pub fn pkgnames_for(
+        &self,
+        architecture: &Architecture,
+    ) -> impl Iterator<Item = (&Pkgname, Architecture)> {
+        self.packages().filter_map(move |package| {
+            let found = package
+                .architectures()
+                .into_iter()
+                .find(|own| own.is_any() || own == architecture)?;
+            Some((package.pkgname, found))
+        })
+    }
+
+    fn base_values(&self, field: Field, architecture: &Architecture) -> Vec<&str> {
+        lines(self.base(), field as u8)
+            .filter(|line| applies(line, architecture))
+            .map(|line| line.value)
+            .collect()
+    }
+
+    /// The base's run-time dependencies, which makepkg installs before a build too.
+    #[must_use]
+    pub fn depends(&self, architecture: &Architecture) -> Vec<&str> {
+        self.base_values(Field::Depends, architecture)
+    }
+
+    /// What is needed to build it.
+    #[must_use]
+    pub fn makedepends(&self, architecture: &Architecture) -> Vec<&str> {
+        self.base_values(Field::Makedepends, architecture)
+    }
+
+    /// What is needed to run its tests.
+    #[must_use]
+    pub fn checkdepends(&self, architecture: &Architecture) -> Vec<&str> {
+        self.base_values(Field::Checkdepends, architecture)
+    }
+
+    /// What makepkg installs before a build: the base's `depends`, `makedepends` and
+    /// `checkdepends` with those of the architecture, as pacman takes them.
+    #[must_use]
+    pub fn build_dependencies(&self, architecture: &Architecture) -> Vec<&str> {
+        [Field::Depends, Field::Makedepends, Field::Checkdepends]
+            .into_iter()
+            .flat_map(|field| self.base_values(field, architecture))
+            .collect()
+    }
+
+    /// The sources to fetch for an architecture, as written in the `PKGBUILD`.
+    #[must_use]
+    pub fn sources(&self, architecture: &Architecture) -> Vec<&str> {
+        self.base_values(Field::Source, architecture)
+    }
+
+    /// The lines of the `.SRCINFO` that were left out.
+    #[must_use]
+    pub fn problems(&self) -> Vec<LineProblem> {
+        lines(&self.stored, b'!')
+            .filter_map(|line| {
+                let (number, reason) = line.value.split_once(' ')?;
+                Some(LineProblem {
+                    line: number.parse().ok()?,
+                    reason: reason.to_owned(),
+                })
+            })
+            .collect()
+    }
+
+    /// The base's lines of a build dependency's field, for every architecture.
+    pub(crate) fn build_lines(&self, kind: BuildField) -> impl Iterator<Item = Line<'_>> {
+        let field = match kind {
+            BuildField::Depends => Field::Depends,
+            BuildField::Makedepends => Field::Makedepends,
+            BuildField::Checkdepends => Field::Checkdepends,
+        };
+        lines(self.base(), field as u8)
+    }
+}
+
+/// The fields whose packages makepkg installs before a build.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BuildField {
+    Depends,
+    Makedepends,
+    Checkdepends,
+}
+
+fn architectures(section: &str) -> Vec<Architecture> {
+    lines(section, b'a')
+        .filter_map(|line| line.value.parse().ok())
+        .collect()
+}
+
+impl<'a> Package<'a> {
+    /// Its name.
+    #[must_use]
+    pub fn pkgname(&self) -> &'a Pkgname {
+        self.pkgname
+    }
+
+    /// Its own architectures, or the base's where it has none.
+    #[must_use]
+    pub fn architectures(&self) -> Vec<Architecture> {
+        self.architecture_names()
+            .filter_map(|name| name.parse().ok())
+            .collect()
+    }
+
+    /// The same as plain text, without a copy.
+    pub(crate) fn architecture_names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let own = lines(self.section, b'a').next().is_some();
+        let section = if own {
+            self.section
+        } else {
+            self.source.base()
+        };
+        lines(section, b'a').map(|line| line.value)
+    }
+
+    /// Its run-time dependencies on an architecture, overrides considered.
+    #[must_use]
+    pub fn depends(&self, architecture: &Architecture) -> Vec<&'a str> {
+        self.values(Field::Depends, architecture)
+    }
+
+    /// What it provides on an architecture besides its own name, overrides considered.
+    #[must_use]
+    pub fn provides(&self, architecture: &Architecture) -> Vec<&'a str> {
+        self.values(Field::Provides, architecture)
+    }
+
+    fn values(&self, field: Field, architecture: &Architecture) -> Vec<&'a str> {
+        self.effective(field)
+            .filter(|line| applies(line, architecture))
+            .map(|line| line.value)
+            .collect()
+    }
+
+    pub(crate) fn depends_lines(&self) -> impl Iterator<Item = Line<'a>> + use<'a> {
+        self.effective(Field::Depends)
+    }
+
+    pub(crate) fn provides_lines(&self) -> impl Iterator<Item = Line<'a>> + use<'a> {
+        self.effective(Field::Provides)
+    }
+
+    /// The lines of a field: a package's own replace the base's, separately for each architecture
+    /// suffix.
+    fn effective(&self, field: Field) -> impl Iterator<Item = Line<'a>> + use<'a> {
+        let (base, section) = (self.source.base(), self.section);
+        let inherited = lines(base, field as u8).filter(move |line| {
+            lines(section, field as u8).all(|own| own.architecture != line.architecture)
+        });
+        let own = lines(section, field as u8).filter(|line| !line.value.is_empty());
+        inherited.chain(own)
+    }
+}
+
+impl TryFrom<String> for SourcePackage {
+    type Error = SrcinfoError;
+
+    fn try_from(stored: String) -> Result<Self, Self::Error> {
+        Self::from_stored(stored)
+    }
+}
+
+impl From<SourcePackage> for String {
+    fn from(package: SourcePackage) -> Self {
+        package.stored.into()
+    }
+}

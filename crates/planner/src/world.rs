@@ -1,0 +1,432 @@
+//! The packages as one plan sees them: the index for one architecture, with the origins' changed
+//! versions laid over it.
+//!
+//! The index is shared and stays untouched. Names, relations and packages that only the changed
+//! versions know continue its numbers. The default-branch version of an origin is *old* then: it
+//! still counts when it is asked who depends on the origin, because what only the old version
+//! satisfies must be rebuilt (and probably changed) too.
+
+use std::sync::Arc;
+
+use buildbtw_model::Architecture;
+use rustc_hash::FxHashMap;
+
+use crate::index::{
+    BaseRecord, EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, PackageIndex, Provider,
+    Tables, Use, User, Users, number, records,
+};
+use crate::relation::Relation;
+use crate::srcinfo::SourcePackage;
+
+/// The changed origins. Everything in it is keyed by number.
+struct Overlay<'a> {
+    index: &'a PackageIndex,
+    /// What the index has no number for; numbered from zero.
+    extra: Tables,
+    bases: Vec<BaseRecord>,
+    nodes: Vec<NodeRecord>,
+    relations_of: FxHashMap<u32, Vec<u32>>,
+    providers: FxHashMap<u32, Vec<Provider>>,
+    users: FxHashMap<u32, Users>,
+    /// The name of each relation in `extra`.
+    relation_name: Vec<u32>,
+}
+
+impl Numbering for Overlay<'_> {
+    fn name(&mut self, text: &str) -> u32 {
+        let names = &self.index.tables.names;
+        match names.get(text) {
+            Some(id) => id,
+            None => number(names.len()) + self.extra.names.intern(text).0,
+        }
+    }
+
+    fn relation(&mut self, text: &str) -> u32 {
+        let relations = &self.index.tables.relations;
+        if let Some(id) = relations.get(text) {
+            return id;
+        }
+        let (local, new) = self.extra.relations.intern(text);
+        let id = number(relations.len()) + local;
+        if new {
+            let name = self.name(Relation::split(text).name);
+            self.relation_name.push(name);
+            self.relations_of.entry(name).or_default().push(id);
+        }
+        id
+    }
+
+    fn architecture(&mut self, text: &str) -> u32 {
+        let architectures = &self.index.tables.architectures;
+        match architectures.get(text) {
+            Some(id) => id,
+            None => number(architectures.len()) + self.extra.architectures.intern(text).0,
+        }
+    }
+
+    fn architectures(&mut self, list: &str) -> u32 {
+        let lists = &self.index.tables.architecture_lists;
+        match lists.get(list) {
+            Some(id) => id,
+            None => number(lists.len()) + self.extra.architecture_lists.intern(list).0,
+        }
+    }
+}
+
+impl<'a> Overlay<'a> {
+    fn new(index: &'a PackageIndex, origins: &[Arc<SourcePackage>]) -> Self {
+        let mut overlay = Self {
+            index,
+            extra: Tables::default(),
+            bases: Vec::new(),
+            nodes: Vec::new(),
+            relations_of: FxHashMap::default(),
+            providers: FxHashMap::default(),
+            users: FxHashMap::default(),
+            relation_name: Vec::new(),
+        };
+        for origin in origins {
+            overlay.add(origin);
+        }
+        overlay
+    }
+
+    fn add(&mut self, source: &Arc<SourcePackage>) {
+        let base = number(self.index.bases.len() + self.bases.len());
+        let (build, nodes) = records(source, base, self);
+        for used in &build {
+            let users = self.users.entry(used.relation).or_default();
+            users.bases.push(User {
+                id: base,
+                architecture: used.architecture,
+            });
+        }
+        let mut ids = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let id = number(self.index.nodes.len() + self.nodes.len());
+            ids.push(id);
+            for used in &node.depends {
+                let users = self.users.entry(used.relation).or_default();
+                users.nodes.push(User {
+                    id,
+                    architecture: used.architecture,
+                });
+            }
+            let list = crate::index::provisions(id, &node, |relation| self.relation_name(relation));
+            for (name, provider) in list {
+                self.providers.entry(name).or_default().push(provider);
+            }
+            self.nodes.push(node);
+        }
+        self.bases.push(BaseRecord {
+            source: Arc::clone(source),
+            nodes: ids.into(),
+            build,
+        });
+    }
+
+    fn relation_name(&self, relation: u32) -> u32 {
+        let names = &self.index.tables.relation_name;
+        let relation = relation as usize;
+        match names.get(relation) {
+            Some(&name) => name,
+            None => self.relation_name[relation - names.len()],
+        }
+    }
+}
+
+/// Where the providers of a relation are in [`World::flat`].
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+const UNKNOWN: Span = Span {
+    start: u32::MAX,
+    len: 0,
+};
+
+/// The packages as one plan sees them.
+pub(crate) struct World<'a> {
+    pub(crate) index: &'a PackageIndex,
+    overlay: Overlay<'a>,
+    /// The number of the plan's architecture; none if nothing mentions it.
+    architecture: Option<u32>,
+    /// For each list of architectures: whether it has the plan's or `any`.
+    list_fits: Vec<bool>,
+    /// Bases of the index that an origin replaces.
+    replaced: FxHashMap<u32, u32>,
+    spans: Vec<Span>,
+    flat: Vec<u32>,
+}
+
+impl<'a> World<'a> {
+    /// The index for one architecture, with these versions of the origins in place of its own.
+    pub(crate) fn new(
+        index: &'a PackageIndex,
+        architecture: &Architecture,
+        origins: &[Arc<SourcePackage>],
+    ) -> Self {
+        // An origin that is the default branch itself changes nothing.
+        let changed: Vec<Arc<SourcePackage>> = origins
+            .iter()
+            .filter(|origin| index.get(origin.pkgbase()) != Some(origin))
+            .cloned()
+            .collect();
+        let overlay = Overlay::new(index, &changed);
+        let replaced = (number(index.bases.len())..)
+            .zip(&changed)
+            .filter_map(|(id, origin)| {
+                let old = index.base_id(origin.pkgbase())?;
+                index.base(old).map(|_| (old, id))
+            })
+            .collect();
+        let lists = &index.tables.architecture_lists;
+        let extra = &overlay.extra.architecture_lists;
+        let fits = |list: &str| {
+            list.split(' ')
+                .any(|name| name == "any" || name == architecture.as_str())
+        };
+        let list_fits = lists.iter().chain(extra.iter()).map(fits).collect();
+        let known = &index.tables.architectures;
+        let new = &overlay.extra.architectures;
+        let name = architecture.as_str();
+        let architecture = known
+            .get(name)
+            .or_else(|| new.get(name).map(|id| number(known.len()) + id));
+        let relations = index.tables.relations.len() + overlay.relation_name.len();
+        Self {
+            index,
+            architecture,
+            list_fits,
+            replaced,
+            spans: vec![UNKNOWN; relations],
+            flat: Vec::new(),
+            overlay,
+        }
+    }
+
+    pub(crate) fn base_count(&self) -> usize {
+        self.index.bases.len() + self.overlay.bases.len()
+    }
+
+    pub(crate) fn node_count(&self) -> usize {
+        self.index.nodes.len() + self.overlay.nodes.len()
+    }
+
+    pub(crate) fn relation_count(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub(crate) fn node(&self, id: u32) -> &NodeRecord {
+        let known = self.index.nodes.len();
+        match self.index.nodes.get(id as usize) {
+            Some(node) => node,
+            None => &self.overlay.nodes[id as usize - known],
+        }
+    }
+
+    pub(crate) fn base(&self, id: u32) -> Option<&BaseRecord> {
+        let known = self.index.bases.len();
+        if (id as usize) < known {
+            self.index.base(id)
+        } else {
+            self.overlay.bases.get(id as usize - known)
+        }
+    }
+
+    /// The bases there are, without those that an origin replaces.
+    pub(crate) fn bases(&self) -> impl Iterator<Item = (u32, &BaseRecord)> {
+        (0..number(self.base_count()))
+            .filter(|id| !self.replaced.contains_key(id))
+            .filter_map(|id| Some((id, self.base(id)?)))
+    }
+
+    /// The base of an origin: its changed version if it has one.
+    pub(crate) fn origin_base(&self, origin: &SourcePackage) -> Option<u32> {
+        let changed = self
+            .overlay
+            .bases
+            .iter()
+            .position(|base| base.source.pkgbase() == origin.pkgbase());
+        match changed {
+            Some(at) => Some(number(self.index.bases.len() + at)),
+            None => self.index.base_id(origin.pkgbase()),
+        }
+    }
+
+    /// The base that builds a package; for an old version the one that replaces it.
+    pub(crate) fn base_of(&self, node: u32) -> u32 {
+        let base = self.node(node).base;
+        self.current(base)
+    }
+
+    fn current(&self, base: u32) -> u32 {
+        if self.replaced.is_empty() {
+            return base;
+        }
+        self.replaced.get(&base).copied().unwrap_or(base)
+    }
+
+    /// The default-branch version of a changed origin.
+    pub(crate) fn old_version(&self, base: u32) -> Option<&BaseRecord> {
+        let (&old, _) = self.replaced.iter().find(|(_, new)| **new == base)?;
+        self.index.base(old)
+    }
+
+    /// Whether a package is of an origin's default branch, which its changed version replaces.
+    pub(crate) fn is_old(&self, node: u32) -> bool {
+        !self.replaced.is_empty() && self.replaced.contains_key(&self.node(node).base)
+    }
+
+    /// Whether an origin replaces this base.
+    pub(crate) fn is_replaced(&self, base: u32) -> bool {
+        !self.replaced.is_empty() && self.replaced.contains_key(&base)
+    }
+
+    /// Whether the package is for the plan's architecture.
+    pub(crate) fn fits(&self, node: u32) -> bool {
+        let list = self.node(node).architectures as usize;
+        self.list_fits.get(list).copied().unwrap_or_default()
+    }
+
+    /// Whether an architecture suffix is empty or the plan's.
+    pub(crate) fn applies(&self, architecture: u32) -> bool {
+        architecture == EVERY_ARCHITECTURE || Some(architecture) == self.architecture
+    }
+
+    /// The uses in a list that count for the plan's architecture.
+    pub(crate) fn applicable<'s>(&'s self, uses: &'s [Use]) -> impl Iterator<Item = &'s Use> {
+        uses.iter().filter(|used| self.applies(used.architecture))
+    }
+
+    /// The packages of a base for the plan's architecture.
+    pub(crate) fn packages_of<'s>(
+        &'s self,
+        base: &'s BaseRecord,
+    ) -> impl Iterator<Item = u32> + 's {
+        base.nodes.iter().copied().filter(|&node| self.fits(node))
+    }
+
+    pub(crate) fn relation_text(&self, relation: u32) -> &str {
+        let known = self.index.tables.relations.len();
+        if (relation as usize) < known {
+            self.index.tables.relations.text(relation)
+        } else {
+            self.overlay.extra.relations.text(relation - number(known))
+        }
+    }
+
+    pub(crate) fn relation_name(&self, relation: u32) -> u32 {
+        self.overlay.relation_name(relation)
+    }
+
+    pub(crate) fn is_soname(&self, relation: u32) -> bool {
+        match self.index.tables.relation_is_soname.get(relation as usize) {
+            Some(&is_soname) => is_soname,
+            None => crate::relation::is_soname(Relation::split(self.relation_text(relation)).name),
+        }
+    }
+
+    /// The relations with a name.
+    pub(crate) fn relations_of(&self, name: u32) -> impl Iterator<Item = u32> {
+        let known = self.index.tables.relations_of.get(name as usize);
+        let extra = self.overlay.relations_of.get(&name);
+        known.into_iter().chain(extra).flatten().copied()
+    }
+
+    /// Who mentions a relation; replaced versions and other architectures included.
+    pub(crate) fn users(&self, relation: u32) -> impl Iterator<Item = &Users> {
+        let known = self.index.tables.users.get(relation as usize);
+        known.into_iter().chain(self.overlay.users.get(&relation))
+    }
+
+    /// The providers of a relation, by pacman's rules: the packages of that name that meet it, else
+    /// all that provide it. An old version of an origin is among them if the new one is not.
+    pub(crate) fn resolve(&mut self, relation: u32) -> &[u32] {
+        let mut span = self.spans[relation as usize];
+        if span.start == u32::MAX {
+            let found = self.providers_of(relation);
+            span = Span {
+                start: number(self.flat.len()),
+                len: number(found.len()),
+            };
+            self.flat.extend(found);
+            self.spans[relation as usize] = span;
+        }
+        self.resolved(span)
+    }
+
+    /// Whether a relation that was resolved before is satisfied by an old version only.
+    pub(crate) fn has_old(&self, relation: u32) -> bool {
+        if self.replaced.is_empty() {
+            return false;
+        }
+        self.old_providers(relation).next().is_some()
+    }
+
+    /// The old versions of origins that satisfy a relation which was resolved before.
+    pub(crate) fn old_providers(&self, relation: u32) -> impl Iterator<Item = u32> {
+        let span = self.spans[relation as usize];
+        let providers = self.resolved(span).iter().copied();
+        providers.filter(|&package| self.is_old(package))
+    }
+
+    fn resolved(&self, span: Span) -> &[u32] {
+        let start = span.start as usize;
+        &self.flat[start..start + span.len as usize]
+    }
+
+    fn providers_of(&self, relation: u32) -> Vec<u32> {
+        let name = self.relation_name(relation);
+        let parts = Relation::split(self.relation_text(relation));
+        let known = self.index.tables.providers.get(name as usize);
+        let known = known.map(Vec::as_slice).unwrap_or_default();
+        let changed = self.overlay.providers.get(&name);
+        let changed = changed.map(Vec::as_slice).unwrap_or_default();
+
+        let mut any_old = false;
+        let current = known.iter().filter(|provider| {
+            let old = self.is_old(provider.node);
+            any_old |= old;
+            !old
+        });
+        let mut found = self.choose(&parts, current.chain(changed));
+        if any_old {
+            // Only the replaced versions themselves are of interest in the world as it was.
+            for node in self.choose(&parts, known.iter()) {
+                let origin = self.base_of(node);
+                if self.is_old(node) && found.iter().all(|&other| self.base_of(other) != origin) {
+                    found.push(node);
+                }
+            }
+        }
+        found
+    }
+
+    fn choose<'p>(
+        &self,
+        parts: &Relation<'_>,
+        providers: impl Iterator<Item = &'p Provider>,
+    ) -> Vec<u32> {
+        let mut named = Vec::new();
+        let mut providing = Vec::new();
+        for provider in providers.filter(|provider| self.fits(provider.node)) {
+            if provider.provision == OWN_NAME {
+                let base = self.base(self.node(provider.node).base);
+                let version = base.map(|base| base.source.version().as_str());
+                if parts.is_met_by(version) {
+                    named.push(provider.node);
+                }
+            } else if named.is_empty() && self.applies(provider.architecture) {
+                let provision = Relation::split(self.relation_text(provider.provision));
+                let version = Some(provision.version).filter(|version| !version.is_empty());
+                if parts.is_met_by(version) && !providing.contains(&provider.node) {
+                    providing.push(provider.node);
+                }
+            }
+        }
+        if named.is_empty() { providing } else { named }
+    }
+}

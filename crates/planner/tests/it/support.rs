@@ -1,0 +1,122 @@
+//! Small distributions in a few lines, and checks that any plan must pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use buildbtw_model::{Pkgbase, Scope};
+use buildbtw_planner::{PackageIndex, Plan, PlanRequest, SourcePackage, parse_srcinfo, plan};
+
+/// A package from lines such as `depends = x`; version 1-1 and x86_64 unless the lines say else.
+pub(crate) fn package(pkgbase: &str, lines: &[&str]) -> Arc<SourcePackage> {
+    let mut head = format!("pkgbase = {pkgbase}\n");
+    let has = |key: &str| lines.iter().any(|line| line.starts_with(key));
+    for (key, default) in [("pkgver", "1"), ("pkgrel", "1"), ("arch", "x86_64")] {
+        let first_package = lines.iter().position(|line| line.starts_with("pkgname"));
+        let base = &lines[..first_package.unwrap_or(lines.len())];
+        if !base.iter().any(|line| line.starts_with(key)) {
+            head.push_str(&format!("{key} = {default}\n"));
+        }
+    }
+    let mut text = head + &lines.join("\n") + "\n";
+    if !has("pkgname") {
+        text.push_str(&format!("pkgname = {pkgbase}\n"));
+    }
+    Arc::new(parse_srcinfo(&text).unwrap_or_else(|error| panic!("{error} in\n{text}")))
+}
+
+pub(crate) fn index(packages: impl IntoIterator<Item = Arc<SourcePackage>>) -> PackageIndex {
+    let mut index = PackageIndex::new();
+    for package in packages {
+        index.insert(package);
+    }
+    index
+}
+
+pub(crate) fn origin(index: &PackageIndex, pkgbase: &str) -> Arc<SourcePackage> {
+    Arc::clone(index.get(&pkgbase.parse().unwrap()).unwrap())
+}
+
+pub(crate) fn request(origins: Vec<Arc<SourcePackage>>, scope: Scope) -> PlanRequest<'static> {
+    PlanRequest::new("x86_64".parse().unwrap(), origins, scope)
+}
+
+/// The plan for origins as they are in the index.
+pub(crate) fn plan_of(index: &PackageIndex, origins: &[&str], scope: Scope) -> Plan {
+    let origins = origins.iter().map(|name| origin(index, name)).collect();
+    plan(index, &request(origins, scope))
+}
+
+/// What must hold for any plan, whatever the packages are.
+pub(crate) fn check_shape(plan: &Plan) {
+    let mut stages: BTreeMap<&Pkgbase, Vec<u32>> = BTreeMap::new();
+    for (at, build) in plan.builds.iter().enumerate() {
+        let mut level = 0;
+        let mut priority = 0;
+        for need in &build.needs {
+            assert!(need.build < at, "{} comes before a need", build.label());
+            level = level.max(plan.builds[need.build].level + 1);
+        }
+        for other in &plan.builds {
+            if other.needs.iter().any(|need| need.build == at) {
+                priority = priority.max(other.priority_s);
+            }
+        }
+        if plan.builds.len() < 500 {
+            assert_eq!(build.priority_s, priority + build.estimate_s);
+        }
+        assert_eq!(build.level, level, "{}", build.label());
+        let distinct: BTreeSet<usize> = build.needs.iter().map(|need| need.build).collect();
+        assert_eq!(distinct.len(), build.needs.len(), "{}", build.label());
+        let reason = plan.reason(build);
+        assert_eq!(reason.last(), Some(&&build.pkgbase));
+        stages.entry(&build.pkgbase).or_default().push(build.stage);
+    }
+    for (pkgbase, list) in &stages {
+        assert!(matches!(list[..], [1] | [1, 2]), "{pkgbase}: {list:?}");
+    }
+    for build in &plan.builds {
+        let last = stages[&build.pkgbase].len() as u32;
+        assert_eq!(build.is_last_stage, build.stage == last);
+    }
+    let again: BTreeSet<&Pkgbase> = stages
+        .iter()
+        .filter(|(_, list)| list.len() > 1)
+        .map(|(pkgbase, _)| *pkgbase)
+        .collect();
+    let broken: BTreeSet<&Pkgbase> = plan
+        .cycles
+        .iter()
+        .flat_map(|cycle| cycle.broken.iter().map(|edge| &edge.to))
+        .collect();
+    assert_eq!(
+        again, broken,
+        "exactly what was built without something is built again"
+    );
+}
+
+/// The corpora, where they are. Says so where they are not.
+pub(crate) fn corpus(name: &str) -> Option<Vec<String>> {
+    let path: PathBuf = [
+        env!("CARGO_MANIFEST_DIR"),
+        "../../../shared/data",
+        &format!("{name}.tar.zst"),
+    ]
+    .iter()
+    .collect();
+    let Ok(file) = fs_err::File::open(&path) else {
+        println!("skipped: {} is not there", path.display());
+        return None;
+    };
+    let mut archive = tar::Archive::new(zstd::Decoder::new(file).unwrap());
+    let mut texts = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path().unwrap().ends_with(".SRCINFO") {
+            let mut text = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut text).unwrap();
+            texts.push(String::from_utf8_lossy(&text).into_owned());
+        }
+    }
+    Some(texts)
+}
