@@ -14,6 +14,10 @@ use crate::{AttemptId, PackageFileName, Sha256Digest};
 
 /// How much longer than the wait it asked for a claim may take.
 const CLAIM_GRACE: Duration = Duration::from_secs(15);
+/// What an upload may take whatever its size.
+const UPLOAD_GRACE: Duration = Duration::from_secs(120);
+/// In bytes per second; an upload that is slower than this is given up.
+const SLOWEST_UPLOAD: u64 = 64 * 1024;
 
 impl Client {
     /// Asks for a build and waits for one; `None` when none came up in time.
@@ -84,8 +88,10 @@ impl Client {
             "packages",
             file_name.as_str(),
         ];
+        // The answer comes only after the whole file, so silence says nothing here.
         let request = self
-            .request(Method::PUT, &segments)
+            .patient_request(Method::PUT, &segments)
+            .timeout(UPLOAD_GRACE + Duration::from_secs(size / SLOWEST_UPLOAD))
             .query(&[("sha256", sha256.as_str())])
             .header(reqwest::header::CONTENT_LENGTH, size)
             .body(body);

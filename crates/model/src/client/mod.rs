@@ -27,6 +27,8 @@ const STREAM_SILENCE: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    /// Without a limit for silence, for requests that take long to send.
+    patient_http: reqwest::Client,
     base: Url,
     token: Option<Token>,
 }
@@ -55,14 +57,17 @@ impl Client {
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(invalid("expected http://host:port or https://host".into()));
         }
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("buildbtw/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(STREAM_SILENCE)
-            .build()
-            .map_err(|error| invalid(error.to_string()))?;
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("buildbtw/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT)
+        };
+        let build = |builder: reqwest::ClientBuilder| {
+            builder.build().map_err(|error| invalid(error.to_string()))
+        };
         Ok(Self {
-            http,
+            http: build(builder().read_timeout(STREAM_SILENCE))?,
+            patient_http: build(builder())?,
             base,
             token: token.map(Token),
         })
@@ -76,11 +81,25 @@ impl Client {
 
     /// A request for `/api/v1/<segments>`. Every segment is escaped.
     fn request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+        self.request_with(&self.http, method, segments)
+    }
+
+    /// The same for a request that takes long to send: its caller sets a timeout.
+    fn patient_request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+        self.request_with(&self.patient_http, method, segments)
+    }
+
+    fn request_with(
+        &self,
+        http: &reqwest::Client,
+        method: Method,
+        segments: &[&str],
+    ) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["api", "v1"]).extend(segments);
         }
-        let request = self.http.request(method, url);
+        let request = http.request(method, url);
         match &self.token {
             Some(Token(token)) => request.bearer_auth(token),
             None => request,
