@@ -55,11 +55,6 @@ impl Context {
                 sandbox.scratch_root = scratch.sandbox();
                 let builder = Builder::sandboxed(sandbox);
                 builder.requirements()?;
-                let reaped = buildbtw_builder::reap(&scratch.sandbox())
-                    .map_err(|source| WorkerError::Reap { source })?;
-                if reaped > 0 {
-                    tracing::info!("cleaned up after {reaped} builds of an earlier run");
-                }
                 builder
             }
         };
@@ -90,9 +85,15 @@ impl Context {
 /// is in use, the server refuses the token. A server that cannot be reached is waited for.
 pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), WorkerError> {
     let (jobs, grace) = (config.jobs.get(), config.grace);
-    // Looks at programs and removes folders: not for a thread that others wait for.
+    // Looks at programs and makes folders: not for a thread that others wait for.
     let context = tokio::task::spawn_blocking(move || Context::prepare(config)).await??;
     let context = Arc::new(context);
+    let reaped = buildbtw_builder::reap(&context.scratch.sandbox())
+        .await
+        .map_err(|source| WorkerError::Reap { source })?;
+    if reaped > 0 {
+        tracing::info!("cleaned up after {reaped} builds of an earlier run");
+    }
     tracing::info!(
         worker.name = %context.name,
         server.url = context.link.client.server(),
@@ -101,7 +102,7 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
     );
     let (phases, shutdown) = (Arc::clone(&context.phases), shutdown.into());
     let _supervisor = AbortOnDropHandle::new(tokio::spawn(async move {
-        phases.supervise(shutdown, grace).await
+        phases.supervise(shutdown, grace).await;
     }));
     tokio::select! {
         settled = resume::run(&context) => settled?,
