@@ -1,1 +1,16 @@
-//! The command line client.
+//! The command line client of buildbtw: one file per command in `commands`, what they print with in
+//! `output`, and the live view of a rebuild in `follow`.
+
+pub mod cli;
+mod commands;
+mod config;
+mod context;
+mod error;
+mod follow;
+mod output;
+#[cfg(test)]
+mod tests;
+
+pub use commands::run;
+pub use error::{EXIT_ERROR, Error};
+pub use output::report_error;

@@ -1,0 +1,344 @@
+//! The command line.
+
+use std::error::Error as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use buildbtw_model::{
+    Architecture, AttemptId, Changeset, NamespaceName, Pkgbase, RepositoryName, Scope, TokenScope,
+};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::error::EXIT_ERROR;
+use crate::output::{self, ColorChoice};
+
+/// Rebuilds packages and everything that depends on them.
+///
+/// Exit codes: 0 when all went well; commands that wait for a rebuild exit with 1 when it failed and
+/// with 2 when it was cancelled; 3 for every error.
+#[derive(Debug, Parser)]
+#[command(name = "buildbtw", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Settings of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Settings of every command.
+#[derive(Args, Debug)]
+pub struct Global {
+    /// The server's address [default: the one of the last login, else http://127.0.0.1:8080].
+    #[arg(long, global = true, value_name = "URL", env = "BUILDBTW_SERVER")]
+    pub server: Option<String>,
+    /// The token to use, instead of the one of the last login.
+    #[arg(long, global = true, env = "BUILDBTW_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Print JSON, as the server sends it.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+/// What the client can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Rebuild something and everything that depends on it.
+    New(New),
+    /// List the namespaces.
+    List,
+    /// Show a namespace and its builds.
+    Show(Show),
+    /// Follow a rebuild to its end.
+    Watch(Watch),
+    /// Print the log of a build.
+    Logs(Logs),
+    /// List the source repositories and what is wrong with them.
+    Sources(Sources),
+    /// Make, list and revoke tokens; needs a token of scope admin.
+    #[command(subcommand)]
+    Token(Token),
+    /// Keep a server's address and a token for later commands.
+    Login(Login),
+    /// Print completions for a shell.
+    Completions(Completions),
+    /// Build one package on this machine, as a worker would.
+    Build(Build),
+    /// Run a command in a root that is kept in a folder.
+    Sandbox(Sandbox),
+}
+
+/// Makes a namespace.
+#[derive(Args, Debug)]
+pub struct New {
+    /// What to build: a source repository and a branch, tag or commit of it.
+    #[arg(required = true, value_name = "PKGBASE/REF")]
+    pub changesets: Vec<Changeset>,
+    /// The namespace's name [default: the first pkgbase and a number].
+    #[arg(long)]
+    pub name: Option<NamespaceName>,
+    /// How far the rebuild spreads: origin, direct, soname, transitive or all.
+    #[arg(long, default_value_t = Scope::Transitive)]
+    pub scope: Scope,
+    /// Refuse to rebuild more than this many packages.
+    #[arg(long, value_name = "N")]
+    pub max_builds: Option<u32>,
+    /// Leave releases as they are: rebuilt packages get no higher pkgrel.
+    #[arg(long)]
+    pub no_bump: bool,
+    /// Wait for the end. With --json: prints an event per line, then the iteration.
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// Shows a namespace.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// The iteration [default: the newest].
+    #[arg(long, value_name = "N")]
+    pub iteration: Option<u32>,
+}
+
+/// Follows a namespace.
+#[derive(Args, Debug)]
+pub struct Watch {
+    /// The namespace.
+    pub namespace: NamespaceName,
+}
+
+/// Prints a log.
+#[derive(Args, Debug)]
+pub struct Logs {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// The source package.
+    pub pkgbase: Pkgbase,
+    /// The architecture; needed when it is built for several.
+    #[arg(long, value_name = "ARCH")]
+    pub architecture: Option<Architecture>,
+    /// The stage [default: the last that was tried].
+    #[arg(long, value_name = "N")]
+    pub stage: Option<u32>,
+    /// The attempt [default: the newest].
+    #[arg(long, value_name = "ID")]
+    pub attempt: Option<AttemptId>,
+    /// Go on until the attempt ends, and wait for it to begin.
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// Lists sources.
+#[derive(Args, Debug)]
+pub struct Sources {
+    /// Only those that cannot be used.
+    #[arg(long)]
+    pub broken: bool,
+}
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a token and print it, this once.
+    Create(TokenCreate),
+    /// List all tokens.
+    List,
+    /// Make a token useless, at once and for good.
+    Revoke {
+        /// Its number in the list.
+        id: i64,
+    },
+}
+
+/// Makes a token.
+#[derive(Args, Debug)]
+pub struct TokenCreate {
+    /// What it allows: client, worker or admin.
+    #[arg(long)]
+    pub scope: TokenScope,
+    /// What it is for, for people.
+    #[arg(long)]
+    pub name: String,
+    /// When it expires, for example 12h, 30d or 8w [default: never].
+    #[arg(long, value_name = "DURATION", value_parser = output::time::parse_seconds)]
+    pub expires: Option<u32>,
+    /// Write it to a file that only you can read, instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Logs in.
+#[derive(Args, Debug)]
+pub struct Login {
+    /// Read the token from a file [default: asks for it, or reads standard input].
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Prints completions.
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// Builds a package locally.
+#[derive(Args, Debug)]
+pub struct Build {
+    /// The folder with PKGBUILD and .SRCINFO.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Where the packages go.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub output: PathBuf,
+    /// A pacman repository to install dependencies from; the first one that has a package wins.
+    #[arg(long = "repository", value_name = "NAME=URL")]
+    pub repositories: Vec<RepositoryArgument>,
+    /// What to build for [default: this machine's architecture].
+    #[arg(long, value_name = "ARCH")]
+    pub architecture: Option<Architecture>,
+    /// The release to write into the PKGBUILD.
+    #[arg(long, value_name = "R")]
+    pub pkgrel: Option<String>,
+}
+
+/// Runs a command in a root.
+#[derive(Args, Debug)]
+pub struct Sandbox {
+    /// The folder that keeps the root; made when it is not there.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// Let the command use this machine's network.
+    #[arg(long)]
+    pub network: bool,
+    /// A pacman repository for the root's pacman.conf; the first one that has a package wins.
+    #[arg(long = "repository", value_name = "NAME=URL")]
+    pub repositories: Vec<RepositoryArgument>,
+    /// Show a folder or file of this machine inside, read-only unless `:rw` follows.
+    #[arg(long = "bind", value_name = "SRC:DST[:rw]")]
+    pub binds: Vec<BindArgument>,
+    /// The command and its arguments.
+    #[arg(last = true, required = true)]
+    pub command: Vec<String>,
+}
+
+/// `NAME=URL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryArgument {
+    /// The repository's name.
+    pub name: RepositoryName,
+    /// Its `Server` line.
+    pub url: String,
+}
+
+impl std::str::FromStr for RepositoryArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, url) = text
+            .split_once('=')
+            .ok_or("expected NAME=URL, for example base=file:///srv/repo")?;
+        let known = ["http://", "https://", "file://"];
+        if !known.iter().any(|scheme| url.starts_with(scheme)) || url.contains(char::is_control) {
+            return Err(format!(
+                "'{url}' is no http://, https:// or file:// address"
+            ));
+        }
+        let name = name.parse().map_err(|error| format!("{error}"))?;
+        let url = url.to_owned();
+        Ok(Self { name, url })
+    }
+}
+
+/// `SRC:DST` or `SRC:DST:rw`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindArgument {
+    /// The path outside.
+    pub source: PathBuf,
+    /// The path inside.
+    pub target: PathBuf,
+    /// Whether it can be changed from inside.
+    pub writable: bool,
+}
+
+impl std::str::FromStr for BindArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (paths, writable) = match text.strip_suffix(":rw") {
+            Some(paths) => (paths, true),
+            None => (text, false),
+        };
+        match paths.split_once(':') {
+            Some((source, target)) if !source.is_empty() && target.starts_with('/') => Ok(Self {
+                source: source.into(),
+                target: target.into(),
+                writable,
+            }),
+            _ => Err("expected SRC:DST or SRC:DST:rw, with an absolute DST".into()),
+        }
+    }
+}
+
+/// Prints what clap has to say. What our own types complain about becomes one line and a hint.
+#[must_use]
+pub fn report_usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed pipe is nothing to complain about.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        ErrorKind::ValueValidation => {
+            if let Some(source) = error.source() {
+                let hint = Some("`buildbtw help` shows how commands are used".to_owned());
+                output::report(&source.to_string(), hint.as_deref());
+                return ExitCode::from(EXIT_ERROR);
+            }
+            let _ = error.print();
+        }
+        _ => {
+            let _ = error.print();
+        }
+    }
+    let _ = std::io::stderr().flush();
+    ExitCode::from(EXIT_ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn repositories_and_binds_are_checked() {
+        let repository: RepositoryArgument = "base=file:///srv/a=b".parse().unwrap();
+        assert_eq!(repository.url, "file:///srv/a=b");
+        for bad in [
+            "base",
+            "=http://x",
+            "base=/srv",
+            "a b=http://x",
+            "b=http://x\n[y]",
+        ] {
+            assert!(bad.parse::<RepositoryArgument>().is_err(), "{bad:?}");
+        }
+        let bind: BindArgument = "a:/b:rw".parse().unwrap();
+        assert!(bind.writable && bind.target.ends_with("b"));
+        for bad in ["a", "a:b", ":/b"] {
+            assert!(bad.parse::<BindArgument>().is_err(), "{bad:?}");
+        }
+    }
+}

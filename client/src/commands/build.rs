@@ -1,0 +1,136 @@
+//! `buildbtw build`: one package on this machine, in the sandbox that workers use.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, ExpectedPackage, Source};
+use buildbtw_model::Architecture;
+use buildbtw_planner::{SourcePackage, parse_srcinfo};
+
+use super::sandbox::{cancel_on_signal, machine_architecture, repositories, sandbox_config};
+use crate::cli::Build;
+use crate::error::{Error, Result};
+use crate::output::{LogCleaner, Output, clean};
+
+pub(super) async fn run(args: &Build) -> Result<u8> {
+    let architecture = match &args.architecture {
+        Some(architecture) => architecture.clone(),
+        None => machine_architecture()?,
+    };
+    let source = read_source(&args.dir)?;
+    if !source.builds_for(&architecture) {
+        return Err(Error::with_hint(
+            format!("{} has no package for {architecture}", source.pkgbase()),
+            "choose another one with --architecture",
+        ));
+    }
+    let builder = Builder::sandboxed(sandbox_config().await?);
+    fs_err::create_dir_all(&args.output)?;
+    let output_dir = fs_err::canonicalize(&args.output)?;
+    let request = request(args, &source, &architecture)?;
+    let log = LogPrinter::new();
+    let sink = |bytes: &[u8]| log.print(bytes);
+    let outcome = builder
+        .build(&request, &output_dir, &sink, cancel_on_signal())
+        .await;
+    log.finish();
+    match outcome {
+        BuildOutcome::Succeeded { packages, notes } => {
+            let output = Output::new(false);
+            for note in notes {
+                output.note(format_args!("note: {}", clean(&note)));
+            }
+            for package in packages {
+                output.line(package.path.display())?;
+            }
+            Ok(0)
+        }
+        BuildOutcome::Failed { kind, message } => {
+            Err(Error::new(format!("the build failed ({kind}): {message}")))
+        }
+    }
+}
+
+fn read_source(dir: &Path) -> Result<SourcePackage> {
+    let path = dir.join(".SRCINFO");
+    let text = fs_err::read_to_string(&path).map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                "`makepkg --printsrcinfo > .SRCINFO` makes it from the PKGBUILD"
+            }
+            _ => "it has to be readable text",
+        };
+        Error::with_hint(error.to_string(), hint)
+    })?;
+    parse_srcinfo(&text).map_err(|error| Error::new(format!("{}: {error}", path.display())))
+}
+
+fn request(
+    args: &Build,
+    source: &SourcePackage,
+    architecture: &Architecture,
+) -> Result<BuildRequest> {
+    let folder = fs_err::canonicalize(&args.dir)?;
+    let mut request = BuildRequest::new(
+        source.pkgbase().clone(),
+        architecture.clone(),
+        Source::Directory(folder),
+    );
+    let texts = |values: Vec<&str>| values.into_iter().map(str::to_owned).collect();
+    request.packages = source
+        .pkgnames_for(architecture)
+        .map(|(name, architecture)| ExpectedPackage {
+            name: name.clone(),
+            architecture,
+        })
+        .collect();
+    request.dependencies = texts(source.build_dependencies(architecture));
+    request.sources = texts(source.sources(architecture));
+    request.repositories = repositories(&args.repositories);
+    request.version = Some(match &args.pkgrel {
+        None => source.version().clone(),
+        Some(pkgrel) => format!("{}-{pkgrel}", source.version().without_pkgrel())
+            .parse()
+            .map_err(|error| Error::new(format!("{error}")))?,
+    });
+    request.pkgrel.clone_from(&args.pkgrel);
+    Ok(request)
+}
+
+/// Prints the log as it comes.
+struct LogPrinter {
+    output: Output,
+    cleaner: Mutex<Option<LogCleaner>>,
+}
+
+impl LogPrinter {
+    fn new() -> Self {
+        let output = Output::new(false);
+        Self {
+            output,
+            cleaner: Mutex::new(output.terminal.then(LogCleaner::for_stdout)),
+        }
+    }
+
+    fn print(&self, bytes: &[u8]) {
+        let mut cleaner = self
+            .cleaner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        // A reader that went away does not stop the build: its packages are what counts.
+        let _ = match cleaner.as_mut() {
+            Some(cleaner) => self.output.bytes(&cleaner.feed(bytes)),
+            None => self.output.bytes(bytes),
+        };
+    }
+
+    fn finish(self) {
+        let cleaner = self
+            .cleaner
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(cleaner) = cleaner {
+            let _ = self.output.bytes(&cleaner.finish());
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! `buildbtw completions`: for shells.
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Completions};
+use crate::error::Result;
+use crate::output::Output;
+
+pub(super) fn run(args: &Completions) -> Result<u8> {
+    let mut script = Vec::new();
+    let mut command = Cli::command();
+    clap_complete::generate(args.shell, &mut command, "buildbtw", &mut script);
+    Output::new(false).bytes(&script)?;
+    Ok(0)
+}

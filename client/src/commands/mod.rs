@@ -1,0 +1,39 @@
+//! One file per command. Each asks the server through the typed client and prints what it says.
+
+mod build;
+mod completions;
+mod list;
+mod login;
+mod logs;
+mod new;
+mod sandbox;
+mod show;
+mod sources;
+mod token;
+mod watch;
+
+use crate::cli::{Cli, Command};
+use crate::context::Context;
+use crate::error::Error;
+
+/// Runs a command and returns the code to exit with.
+///
+/// # Errors
+/// When the command could not do its work.
+pub async fn run(cli: Cli) -> Result<u8, Error> {
+    let Cli { global, command } = cli;
+    let context = || Context::new(&global);
+    match command {
+        Command::New(args) => new::run(&context()?, args).await,
+        Command::List => list::run(&context()?).await,
+        Command::Show(args) => show::run(&context()?, &args).await,
+        Command::Watch(args) => watch::run(&context()?, &args).await,
+        Command::Logs(args) => logs::run(&context()?, &args).await,
+        Command::Sources(args) => sources::run(&context()?, &args).await,
+        Command::Token(args) => token::run(&context()?, args).await,
+        Command::Login(args) => login::run(&global, &args).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Build(args) => build::run(&args).await,
+        Command::Sandbox(args) => sandbox::run(args).await,
+    }
+}

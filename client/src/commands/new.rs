@@ -1,0 +1,41 @@
+//! `buildbtw new`: from a changeset to a rebuild.
+
+use buildbtw_model::api::CreateNamespace;
+
+use crate::cli::New;
+use crate::context::Context;
+use crate::error::Result;
+use crate::follow::{self, History};
+use crate::output::style;
+
+pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
+    let request = CreateNamespace {
+        changesets: args.changesets,
+        name: args.name,
+        scope: args.scope,
+        max_builds: args.max_builds,
+        no_bump: args.no_bump,
+    };
+    let created = context.ask(context.client.create_namespace(&request).await)?;
+    let output = context.output;
+    let name = &created.summary.name;
+    if !args.follow {
+        if output.json {
+            output.json(&created)?;
+            return Ok(0);
+        }
+        let builds = created.summary.iteration.counts.total();
+        output.line(format_args!(
+            "{}: {builds} to build",
+            style::paint(style::HEADER, name)
+        ))?;
+        output.line(&created.web_url)?;
+        output.note(format_args!("To follow it: buildbtw watch {name}"));
+        return Ok(0);
+    }
+    if !output.json {
+        let name = style::paint(style::HEADER, name);
+        output.line(format_args!("{name} {}", created.web_url))?;
+    }
+    follow::follow(context, name, History::Everything).await
+}

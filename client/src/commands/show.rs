@@ -1,0 +1,137 @@
+//! `buildbtw show`: one namespace, its newest or another iteration, and its builds.
+
+use buildbtw_model::api::{BuildSummary, IterationDetail, NamespaceDetail};
+use buildbtw_model::{BuildStatus, Pkgbase};
+use serde::Serialize;
+
+use crate::cli::Show;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{Cell, Output, Table, clean, style, time};
+
+/// Both answers of the server side by side.
+#[derive(Serialize)]
+struct Shown {
+    namespace: NamespaceDetail,
+    iteration: IterationDetail,
+}
+
+pub(super) async fn run(context: &Context, args: &Show) -> Result<u8> {
+    let (client, name) = (&context.client, &args.namespace);
+    let namespace = context.ask(client.namespace(name).await)?;
+    let iteration = context.ask(client.iteration(name, args.iteration).await)?;
+    let output = context.output;
+    if output.json {
+        output.json(&Shown {
+            namespace,
+            iteration,
+        })?;
+        return Ok(0);
+    }
+    print_namespace(output, &namespace, &iteration)?;
+    print_architectures(output, &iteration)?;
+    for note in &iteration.notes {
+        output.line(format_args!("{}: {}", clean(&note.kind), clean(&note.text)))?;
+    }
+    if !iteration.notes.is_empty() {
+        output.line("")?;
+    }
+    print_builds(output, &iteration)?;
+    Ok(0)
+}
+
+fn print_namespace(
+    output: Output,
+    namespace: &NamespaceDetail,
+    iteration: &IterationDetail,
+) -> Result<()> {
+    let field = |label: &str, value: String| output.line(format_args!("{label:11} {value}"));
+    let summary = &iteration.summary;
+    field(
+        "namespace",
+        style::paint(style::HEADER, &namespace.summary.name),
+    )?;
+    field(
+        "status",
+        style::paint(style::iteration(summary.status), summary.status),
+    )?;
+    field(
+        "iteration",
+        format!(
+            "{} of {} ({})",
+            summary.number,
+            namespace.iterations.len(),
+            clean(&summary.reason)
+        ),
+    )?;
+    for origin in &iteration.origins {
+        field(
+            "origin",
+            format!("{} at {}", origin.changeset, origin.commit.short()),
+        )?;
+    }
+    field("scope", namespace.summary.scope.to_string())?;
+    field("planned", time::date(summary.created_at))?;
+    if let Some(took) = time::between(Some(summary.created_at), summary.finished_at) {
+        field("took", took)?;
+    }
+    field("web", clean(&namespace.web_url))
+}
+
+fn print_architectures(output: Output, iteration: &IterationDetail) -> Result<()> {
+    for architecture in &iteration.architectures {
+        let counts = &architecture.counts;
+        let label = architecture.architecture.to_string();
+        let (done, total) = (counts.done, counts.total());
+        let failed = match counts.failed {
+            0 => String::new(),
+            failed => format!(", {failed} failed"),
+        };
+        let url = clean(&architecture.repository.url);
+        output.line(format_args!(
+            "{label:11} {done} of {total} built{failed}; {url}"
+        ))?;
+        if let Some(stalled) = &architecture.stalled {
+            output.line(format_args!("{:11} waiting: {}", "", clean(stalled)))?;
+        }
+    }
+    output.line("")
+}
+
+fn print_builds(output: Output, iteration: &IterationDetail) -> Result<()> {
+    let several = iteration.architectures.len() > 1;
+    let staged = iteration.builds.iter().any(|build| build.stage > 1);
+    let mut header = vec!["PKGBASE", "VERSION"];
+    header.extend(several.then_some("ARCH"));
+    header.extend(staged.then_some("STAGE"));
+    header.extend(["STATUS", "TOOK", "NOTE"]);
+    let mut table = Table::new(&header);
+    for build in &iteration.builds {
+        let mut row = vec![Cell::new(&build.pkgbase), Cell::new(&build.version)];
+        row.extend(several.then(|| Cell::new(&build.architecture)));
+        row.extend(staged.then(|| Cell::new(build.stage)));
+        row.push(Cell::styled(style::build(build.status), build.status));
+        let took = time::between(build.started_at, build.finished_at);
+        row.push(Cell::new(took.unwrap_or_default()));
+        row.push(Cell::new(note(build)));
+        table.row(row);
+    }
+    table.print(output)
+}
+
+/// What is worth knowing about a build beyond its state.
+fn note(build: &BuildSummary) -> String {
+    if !build.blocked_by.is_empty() {
+        let blockers: Vec<&str> = build.blocked_by.iter().map(Pkgbase::as_str).collect();
+        return format!("blocked by {}", blockers.join(", "));
+    }
+    match (&build.message, build.status) {
+        (Some(message), _) => message.clone(),
+        // Why it is in the set at all is what people ask of the others.
+        (None, BuildStatus::Blocked | BuildStatus::Ready) => {
+            let chain: Vec<&str> = build.reason.iter().map(Pkgbase::as_str).collect();
+            chain.join(" > ")
+        }
+        (None, _) => String::new(),
+    }
+}

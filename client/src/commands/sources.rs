@@ -1,0 +1,71 @@
+//! `buildbtw sources`: what the server can build, and what it cannot and why.
+
+use buildbtw_model::api::{Page, SourceRepositorySummary};
+
+use crate::cli::Sources;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{Cell, Table, style, time};
+
+pub(super) async fn run(context: &Context, args: &Sources) -> Result<u8> {
+    let mut items: Vec<SourceRepositorySummary> = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = context.client.sources(args.broken, cursor.as_deref()).await;
+        let page = context.ask(page)?;
+        items.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let output = context.output;
+    if output.json {
+        output.json(&Page { items, next: None })?;
+        return Ok(0);
+    }
+    if !items.is_empty() {
+        table(&items).print(output)?;
+    }
+    let overview = context.ask(context.client.sources_overview().await)?;
+    let scan = match overview.last_scan_at {
+        Some(at) => format!("last looked at {}", time::date(at)),
+        None => "not looked at yet".to_owned(),
+    };
+    let (usable, broken) = (overview.usable, overview.broken);
+    output.note(format_args!("{usable} usable, {broken} broken; {scan}"));
+    Ok(0)
+}
+
+fn table(items: &[SourceRepositorySummary]) -> Table {
+    let mut table = Table::new(&[
+        "REPOSITORY",
+        "PKGBASE",
+        "VERSION",
+        "BRANCH",
+        "COMMIT",
+        "NOTE",
+    ]);
+    for source in items {
+        let text = |value: Option<String>| Cell::new(value.unwrap_or_default());
+        let note = match (&source.problem, source.warnings.len()) {
+            (Some(problem), _) => problem.clone(),
+            (None, 0) => "ok".to_owned(),
+            (None, _) => format!("left out: {}", source.warnings.join("; ")),
+        };
+        table.row([
+            Cell::new(&source.path),
+            text(source.pkgbase.as_ref().map(ToString::to_string)),
+            text(source.version.as_ref().map(ToString::to_string)),
+            text(source.branch.clone()),
+            text(
+                source
+                    .commit
+                    .as_ref()
+                    .map(|commit| commit.short().to_owned()),
+            ),
+            Cell::styled(style::usable(source.problem.is_none()), note),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,103 @@
+//! `buildbtw token`: who may write what.
+
+use buildbtw_model::api::{CreateToken, TokenSummary};
+use jiff::Timestamp;
+
+use crate::cli::{Token, TokenCreate};
+use crate::config::PrivateFile;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{Cell, Table, clean, time};
+
+pub(super) async fn run(context: &Context, args: Token) -> Result<u8> {
+    match args {
+        Token::Create(args) => create(context, args).await,
+        Token::List => list(context).await,
+        Token::Revoke { id } => revoke(context, id).await,
+    }
+}
+
+async fn create(context: &Context, args: TokenCreate) -> Result<u8> {
+    // Before the token is made: it is shown only once, so it must have a place to go.
+    let file = args.output.as_deref().map(PrivateFile::create);
+    let file = file.transpose()?;
+    let request = CreateToken {
+        name: args.name,
+        scope: args.scope,
+        expires_in_s: args.expires,
+    };
+    let created = context.ask(context.client.create_token(&request).await)?;
+    let output = context.output;
+    let written = match (file, args.output) {
+        (Some(mut file), Some(path)) => {
+            file.write(&format!("{}\n", created.token))?;
+            file.finish()?;
+            Some(path)
+        }
+        _ => None,
+    };
+    match (&written, output.json) {
+        // The secret is where it was asked for, and nowhere else.
+        (Some(_), true) => output.json(&created.summary)?,
+        (None, true) => output.json(&created)?,
+        (Some(_), false) => {}
+        (None, false) => output.line(&created.token)?,
+    }
+    let summary = &created.summary;
+    let place = match &written {
+        Some(path) => format!("written to {}", path.display()),
+        None => "shown this once".to_owned(),
+    };
+    output.note(format_args!(
+        "token {} ({}, scope {}), {place}; {}",
+        summary.id,
+        clean(&summary.name),
+        summary.scope,
+        expiry(summary)
+    ));
+    Ok(0)
+}
+
+async fn list(context: &Context) -> Result<u8> {
+    let tokens = context.ask(context.client.tokens().await)?;
+    let output = context.output;
+    if output.json {
+        output.json(&tokens)?;
+        return Ok(0);
+    }
+    let mut table = Table::new(&["ID", "SCOPE", "CREATED", "STATE", "NAME"]);
+    for token in &tokens {
+        table.row([
+            Cell::new(token.id),
+            Cell::new(token.scope),
+            Cell::new(time::date(token.created_at)),
+            Cell::new(expiry(token)),
+            Cell::new(&token.name),
+        ]);
+    }
+    table.print(output)?;
+    Ok(0)
+}
+
+async fn revoke(context: &Context, id: i64) -> Result<u8> {
+    let token = context.ask(context.client.revoke_token(id).await)?;
+    let output = context.output;
+    if output.json {
+        output.json(&token)?;
+    } else {
+        output.line(format_args!(
+            "token {id} ({}) is revoked",
+            clean(&token.name)
+        ))?;
+    }
+    Ok(0)
+}
+
+fn expiry(token: &TokenSummary) -> String {
+    match (token.revoked_at, token.expires_at) {
+        (Some(at), _) => format!("revoked {}", time::date(at)),
+        (None, Some(at)) if at <= Timestamp::now() => format!("expired {}", time::date(at)),
+        (None, Some(at)) => format!("expires {}", time::date(at)),
+        (None, None) => "never expires".into(),
+    }
+}

@@ -1,0 +1,10 @@
+//! `buildbtw watch`: follows a rebuild that was started earlier.
+
+use crate::cli::Watch;
+use crate::context::Context;
+use crate::error::Result;
+use crate::follow::{self, History};
+
+pub(super) async fn run(context: &Context, args: &Watch) -> Result<u8> {
+    follow::follow(context, &args.namespace, History::Failures).await
+}

@@ -1,0 +1,136 @@
+//! What `buildbtw login` keeps: the server's address and a token, readable for the user alone.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The contents of the file.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Saved {
+    /// The server's address.
+    pub(crate) server: Option<String>,
+    /// A token of that server's; never sent to another one.
+    pub(crate) token: Option<String>,
+}
+
+impl Saved {
+    /// Where it lies by default; `None` when there is no home folder.
+    pub(crate) fn default_path() -> Option<PathBuf> {
+        let absolute = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let folder =
+            absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
+        Some(folder.join("buildbtw/config.toml"))
+    }
+
+    /// Reads it; empty when there is none.
+    pub(crate) fn load(path: &Path) -> Result<Self> {
+        match fs_err::read_to_string(path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| {
+                Error::with_hint(
+                    format!("{} cannot be read: {}", path.display(), error.message()),
+                    "`buildbtw login` writes it anew once it is removed",
+                )
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Replaces the file.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(self).map_err(|error| Error::new(error.to_string()))?;
+        let mut file = PrivateFile::create(path)?;
+        file.write(&text)?;
+        file.finish()
+    }
+}
+
+/// A file that only its owner can read, in place only when it is complete.
+pub(crate) struct PrivateFile {
+    path: PathBuf,
+    new: PathBuf,
+    file: fs_err::File,
+}
+
+impl PrivateFile {
+    /// Makes sure that the file can be written, without touching one that is there.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            fs_err::create_dir_all(folder)?;
+        }
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let new = path.with_file_name(name);
+        let mut options = fs_err::OpenOptions::new();
+        options.write(true).create_new(true);
+        options.options_mut().mode(0o600);
+        let file = options.open(&new)?;
+        Ok(Self {
+            path: path.to_owned(),
+            new,
+            file,
+        })
+    }
+
+    pub(crate) fn write(&mut self, text: &str) -> Result<()> {
+        Ok(self.file.write_all(text.as_bytes())?)
+    }
+
+    /// Puts the file in place.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.file.sync_all()?;
+        Ok(fs_err::rename(&self.new, &self.path)?)
+    }
+}
+
+impl Drop for PrivateFile {
+    fn drop(&mut self) {
+        // Already renamed, unless something went wrong.
+        let _ = fs_err::remove_file(&self.new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_login_is_kept_for_the_user_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/config.toml");
+        assert!(Saved::load(&path).unwrap() == Saved::default());
+        let saved = Saved {
+            server: Some("http://x".into()),
+            token: Some("secret".into()),
+        };
+        saved.save(&path).unwrap();
+        saved.save(&path).unwrap();
+        assert!(Saved::load(&path).unwrap() == saved);
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let files = path.parent().unwrap().read_dir().unwrap().count();
+        assert_eq!(files, 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs_err::write(&path, "server = [").unwrap();
+        let error = Saved::load(&path).err().unwrap().to_string();
+        assert!(error.contains("config.toml"), "{error}");
+    }
+}

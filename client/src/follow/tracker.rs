@@ -1,0 +1,192 @@
+//! What is known about the builds of an iteration, from the server's snapshots and from its events.
+//! Both may arrive late, twice or in either order; each change becomes one line.
+
+use std::collections::BTreeMap;
+
+use buildbtw_model::api::{BuildCounts, BuildSummary, Event, IterationDetail};
+use buildbtw_model::{BuildId, BuildStatus};
+use jiff::Timestamp;
+
+use super::History;
+use crate::output::time;
+
+/// One change of a build, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) at: Timestamp,
+    pub(crate) status: BuildStatus,
+    pub(crate) build: BuildId,
+    /// What changed, without time and status.
+    pub(crate) text: String,
+}
+
+/// The builds of one iteration.
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    iteration: u32,
+    several_architectures: bool,
+    builds: BTreeMap<BuildId, BuildSummary>,
+    /// When what is known of a build was true.
+    known_at: BTreeMap<BuildId, Timestamp>,
+    changes: Vec<Change>,
+}
+
+impl Tracker {
+    pub(crate) fn new(detail: &IterationDetail, history: History) -> Self {
+        let mut tracker = Self {
+            iteration: detail.summary.number,
+            several_architectures: detail.architectures.len() > 1,
+            builds: BTreeMap::new(),
+            known_at: BTreeMap::new(),
+            changes: Vec::new(),
+        };
+        tracker.refresh(detail);
+        tracker.changes.retain(|change| match history {
+            History::Everything => change.status != BuildStatus::Reused,
+            History::Failures => change.status == BuildStatus::Failed,
+        });
+        tracker
+    }
+
+    /// Takes over a snapshot.
+    pub(crate) fn refresh(&mut self, detail: &IterationDetail) {
+        let mut changes = Vec::new();
+        for build in &detail.builds {
+            let at = build.finished_at.or(build.started_at);
+            let known = self.builds.get(&build.id).map(|known| known.status);
+            if known != Some(build.status) && is_worth_a_line(build.status) {
+                changes.push(self.change(build, at.unwrap_or(detail.summary.created_at)));
+            }
+            if let Some(at) = at {
+                self.known_at.insert(build.id, at);
+            }
+            self.builds.insert(build.id, build.clone());
+        }
+        changes.sort_by_key(|change| change.at);
+        self.changes.extend(changes);
+    }
+
+    /// Takes over an event, unless a snapshot already told as much.
+    pub(crate) fn apply(&mut self, event: &Event) {
+        let status = event.kind.strip_prefix("build.").map(str::parse);
+        let (Some(Ok(status)), Some(id)) = (status, event.build) else {
+            return;
+        };
+        let is_old = self
+            .known_at
+            .get(&id)
+            .is_some_and(|known| event.at < *known);
+        if event.iteration != Some(self.iteration) || is_old {
+            return;
+        }
+        let Some(build) = self.builds.get_mut(&id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut build.status, status);
+        self.known_at.insert(id, event.at);
+        match status {
+            BuildStatus::Building => {
+                build.started_at = Some(event.at);
+                build.finished_at = None;
+            }
+            BuildStatus::Built | BuildStatus::Reused | BuildStatus::Failed => {
+                build.finished_at = Some(event.at);
+            }
+            _ => {}
+        }
+        build.message = match status {
+            BuildStatus::Built | BuildStatus::Reused => {
+                // The message is the version it has in the end.
+                if let Some(Ok(version)) = event.message.as_deref().map(str::parse) {
+                    build.version = version;
+                }
+                None
+            }
+            BuildStatus::Dispatched | BuildStatus::Building => None,
+            _ => event.message.clone(),
+        };
+        let retried = status == BuildStatus::Ready && event.message.is_some();
+        if before != status && (is_worth_a_line(status) || retried) {
+            let build = build.clone();
+            let change = self.change(&build, event.at);
+            self.changes.push(change);
+        }
+    }
+
+    fn change(&self, build: &BuildSummary, at: Timestamp) -> Change {
+        let mut text = format!("{} {}", build.pkgbase, build.version);
+        if self.several_architectures {
+            text = format!("{text} {}", build.architecture);
+        }
+        if build.stage > 1 {
+            text = format!("{text} (stage {})", build.stage);
+        }
+        let took = time::between(build.started_at, build.finished_at);
+        if let (BuildStatus::Built | BuildStatus::Failed, Some(took)) = (build.status, took) {
+            text = format!("{text} ({took})");
+        }
+        if let Some(message) = &build.message {
+            text = format!("{text}: {message}");
+        }
+        Change {
+            at,
+            status: build.status,
+            build: build.id,
+            text,
+        }
+    }
+
+    /// The changes since the last call.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// What is being built now, the longest-running first.
+    pub(crate) fn running(&self) -> Vec<&BuildSummary> {
+        let is_running = |build: &&BuildSummary| build.status == BuildStatus::Building;
+        let mut running: Vec<_> = self.builds.values().filter(is_running).collect();
+        running.sort_by_key(|build| build.started_at);
+        running
+    }
+
+    /// Whether anything moves.
+    pub(crate) fn is_active(&self) -> bool {
+        self.builds.values().any(|build| build.status.is_active())
+    }
+
+    /// How many builds stand where.
+    pub(crate) fn counts(&self) -> BuildCounts {
+        let mut counts = BuildCounts::default();
+        for build in self.builds.values() {
+            let count = match build.status {
+                BuildStatus::Blocked => &mut counts.blocked,
+                BuildStatus::Ready => &mut counts.ready,
+                BuildStatus::Dispatched | BuildStatus::Building => &mut counts.building,
+                BuildStatus::Built | BuildStatus::Reused => &mut counts.done,
+                BuildStatus::Failed => &mut counts.failed,
+                BuildStatus::Cancelled => &mut counts.cancelled,
+            };
+            *count += 1;
+        }
+        counts
+    }
+}
+
+/// The word a line begins with; shared by all displays.
+pub(crate) fn word(status: BuildStatus) -> &'static str {
+    match status {
+        BuildStatus::Ready => "retry",
+        other => other.as_str(),
+    }
+}
+
+fn is_worth_a_line(status: BuildStatus) -> bool {
+    match status {
+        BuildStatus::Building
+        | BuildStatus::Built
+        | BuildStatus::Reused
+        | BuildStatus::Failed
+        | BuildStatus::Cancelled => true,
+        BuildStatus::Blocked | BuildStatus::Ready | BuildStatus::Dispatched => false,
+    }
+}

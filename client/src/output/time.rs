@@ -1,0 +1,78 @@
+//! Times and durations, as people read and write them.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// The time of day, here.
+pub(crate) fn clock(at: Timestamp) -> String {
+    let local = at.to_zoned(TimeZone::system());
+    local.strftime("%H:%M:%S").to_string()
+}
+
+/// Date and time, here.
+pub(crate) fn date(at: Timestamp) -> String {
+    let local = at.to_zoned(TimeZone::system());
+    local.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// How long something took: `3.1 s`, `2 min 05 s`, `1 h 02 min`.
+pub(crate) fn duration(duration: SignedDuration) -> String {
+    let millis = duration.as_millis().max(0);
+    let seconds = millis / 1000;
+    match seconds {
+        0..60 => format!("{}.{} s", seconds, millis % 1000 / 100),
+        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// How long something took, when both ends are known.
+pub(crate) fn between(start: Option<Timestamp>, end: Option<Timestamp>) -> Option<String> {
+    Some(duration(end?.duration_since(start?)))
+}
+
+/// Reads `90s`, `15m`, `12h`, `30d` or `8w` as seconds.
+pub(crate) fn parse_seconds(text: &str) -> Result<u32, String> {
+    let wrong = || format!("'{text}' is no duration: expected for example 12h, 30d or 8w");
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(unit_at);
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        "w" => 7 * 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    match number.checked_mul(seconds) {
+        Some(0) => Err("something that expires at once is of no use".into()),
+        Some(seconds) => Ok(seconds),
+        None => Err(format!(
+            "'{text}' is longer than a century; leave it out instead"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let text = |millis| duration(SignedDuration::from_millis(millis));
+        assert_eq!(text(-5), "0.0 s");
+        assert_eq!(text(3_149), "3.1 s");
+        assert_eq!(text(125_000), "2 min 05 s");
+        assert_eq!(text(3_720_000), "1 h 02 min");
+    }
+
+    #[test]
+    fn durations_are_read() {
+        assert_eq!(parse_seconds("30d"), Ok(2_592_000));
+        assert_eq!(parse_seconds("90s"), Ok(90));
+        for bad in ["", "d", "30", "1y", "0d", "-1d", "99999w", "3 d"] {
+            assert!(parse_seconds(bad).is_err(), "{bad:?}");
+        }
+    }
+}
