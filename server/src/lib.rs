@@ -1,1 +1,20 @@
-//! .
+//! The buildbtw server: watches sources, plans rebuilds, hands builds out and publishes the result.
+//! The only program that writes the database.
+
+pub mod app_state;
+pub mod auth;
+pub mod changes;
+pub mod cli;
+pub mod config;
+pub mod db;
+pub mod dispatch;
+pub mod error;
+pub mod logs;
+pub mod repos;
+pub mod router;
+mod routes;
+pub mod run;
+pub mod service;
+pub mod shutdown;
+pub mod sources;
+mod views;

@@ -1,0 +1,80 @@
+//! What every handler and task shares.
+
+use std::sync::Arc;
+
+use buildbtw_model::BuildId;
+use tokio_util::sync::CancellationToken;
+
+use crate::changes::{Changes, Effects};
+use crate::config::Config;
+use crate::db::Database;
+use crate::dispatch::{ClaimDesk, LeaseClock};
+use crate::logs::Logs;
+use crate::repos::Repos;
+use crate::repos::base::BaseRepositories;
+use crate::service::publish::Publisher;
+use crate::sources::Sources;
+
+/// The parts of a running server. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+/// See [`AppState`].
+pub struct Parts {
+    /// The settings.
+    pub config: Config,
+    /// The database.
+    pub database: Database,
+    /// The package index and where it comes from.
+    pub sources: Sources,
+    /// The repositories on disk.
+    pub repos: Repos,
+    /// What builds install from besides.
+    pub base: BaseRepositories,
+    /// The build logs.
+    pub logs: Logs,
+    /// Wakes whoever waits for events.
+    pub changes: Changes,
+    /// Hands builds to waiting workers.
+    pub claims: ClaimDesk,
+    /// Wakes when the next lease runs out.
+    pub leases: LeaseClock,
+    /// Puts accepted packages into repositories.
+    pub publisher: Publisher,
+    /// Cancelled when the server shall stop.
+    pub shutdown: CancellationToken,
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl AppState {
+    /// Shares the parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Tells everybody concerned what a transaction changed. Call it after the commit.
+    pub fn announce(&self, effects: Effects) {
+        self.changes.notify(effects.namespaces);
+        if effects.ready {
+            self.claims.wake();
+        }
+        if effects.leases {
+            self.leases.wake();
+        }
+        for build in effects.publish {
+            self.publish_in_background(build);
+        }
+    }
+
+    fn publish_in_background(&self, build: BuildId) {
+        self.publisher.enqueue(build);
+    }
+}

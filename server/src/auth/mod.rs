@@ -1,0 +1,123 @@
+//! Who may write: every changing route stands behind one of these layers, so that a new handler
+//! cannot forget to ask.
+
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::Response;
+use buildbtw_model::TokenScope;
+use buildbtw_model::api::ProblemKind;
+
+use crate::app_state::AppState;
+use crate::db::tokens::TokenRow;
+use crate::error::{Error, Refusal};
+use crate::service::tokens::authenticate;
+
+/// The token of a request that passed a layer. Handlers get it as an extension.
+#[derive(Clone, Debug)]
+pub struct Identity(pub TokenRow);
+
+/// Lets requests of any valid token pass.
+///
+/// # Errors
+/// When there is no valid token.
+pub async fn any_token(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let identity = identify(&state, bearer(&request)).await?;
+    Ok(pass(identity, request, next).await)
+}
+
+/// Lets requests of clients pass.
+///
+/// # Errors
+/// When there is no valid token, or it is of another scope.
+pub async fn client(
+    state: State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    require(TokenScope::Client, state, request, next).await
+}
+
+/// Lets requests of workers pass.
+///
+/// # Errors
+/// When there is no valid token, or it is of another scope.
+pub async fn worker(
+    state: State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    require(TokenScope::Worker, state, request, next).await
+}
+
+/// Lets requests of administrators pass.
+///
+/// # Errors
+/// When there is no valid token, or it is of another scope.
+pub async fn admin(
+    state: State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    require(TokenScope::Admin, state, request, next).await
+}
+
+async fn require(
+    scope: TokenScope,
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let identity = identify(&state, bearer(&request)).await?;
+    if !identity.0.scope.allows(scope) {
+        let title = format!(
+            "this needs a token of scope '{scope}', yours is '{}'",
+            identity.0.scope
+        );
+        return Err(Refusal::new(ProblemKind::Forbidden, title)
+            .hint(format!(
+                "an administrator makes one with `buildbtw token create --scope {scope}`"
+            ))
+            .into());
+    }
+    Ok(pass(identity, request, next).await)
+}
+
+async fn pass(identity: Identity, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(identity);
+    next.run(request).await
+}
+
+/// The token that a request carries (RFC 6750, section 2.1).
+fn bearer(request: &Request) -> Option<String> {
+    let (scheme, token) = request
+        .headers()
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
+}
+
+async fn identify(state: &AppState, token: Option<String>) -> Result<Identity, Error> {
+    let Some(token) = token else {
+        return Err(Refusal::new(ProblemKind::Unauthenticated, "this needs a token")
+            .hint("`buildbtw login` stores one; administrators make them with `buildbtw token create`")
+            .into());
+    };
+    match authenticate(&state.database, &token).await? {
+        Some(row) => Ok(Identity(row)),
+        None => Err(Refusal::new(
+            ProblemKind::Unauthenticated,
+            "the token is unknown, expired or revoked",
+        )
+        .hint("`buildbtw login` stores another one")
+        .into()),
+    }
+}

@@ -1,0 +1,149 @@
+//! The server's settings, from flags and environment, checked together at start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use buildbtw_model::Architecture;
+use clap::Args;
+
+/// What `buildbtw-server run` can be told.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Where database, repositories and logs are kept
+    #[arg(
+        long,
+        env = "BUILDBTW_DATA_DIR",
+        default_value = "data",
+        value_name = "DIR"
+    )]
+    pub data_dir: PathBuf,
+    /// Address to serve at; with port 0 a free one is chosen. The file `address` in the data folder
+    /// says which
+    #[arg(
+        long,
+        env = "BUILDBTW_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    pub listen: SocketAddr,
+    /// Address under which users and workers reach the server, when it is another
+    #[arg(long, env = "BUILDBTW_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// Folder of git repositories, one per pkgbase
+    #[arg(long, env = "BUILDBTW_SOURCES_DIR", value_name = "DIR")]
+    pub sources_dir: PathBuf,
+    /// What to build for; the first one builds packages of architecture `any` for all
+    #[arg(
+        long,
+        env = "BUILDBTW_ARCHITECTURES",
+        default_value = "x86_64",
+        value_delimiter = ',',
+        value_name = "ARCH"
+    )]
+    pub architectures: Vec<Architecture>,
+    /// TOML file that lists the repositories builds install from
+    #[arg(long, env = "BUILDBTW_BASE_REPOSITORIES", value_name = "FILE")]
+    pub base_repositories: Option<PathBuf>,
+    /// Seconds without a sign of life after which a worker's build is given to another
+    #[arg(
+        long,
+        env = "BUILDBTW_LEASE_SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_name = "SECONDS"
+    )]
+    pub lease_seconds: u32,
+    /// Seconds that one build may take
+    #[arg(
+        long,
+        env = "BUILDBTW_BUILD_TIMEOUT_SECONDS",
+        default_value_t = 6 * 3600,
+        value_parser = clap::value_parser!(u32).range(1..=30 * 86_400),
+        value_name = "SECONDS"
+    )]
+    pub build_timeout_seconds: u32,
+    /// Seconds between full looks at all sources, which find what the watch has missed
+    #[arg(
+        long,
+        env = "BUILDBTW_SWEEP_SECONDS",
+        default_value_t = 600,
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_name = "SECONDS"
+    )]
+    pub sweep_seconds: u32,
+    /// The largest package that may be uploaded, in MiB
+    #[arg(
+        long,
+        env = "BUILDBTW_MAX_PACKAGE_MIB",
+        default_value_t = 4096,
+        value_parser = clap::value_parser!(u32).range(1..),
+        value_name = "MIB"
+    )]
+    pub max_package_mib: u32,
+    /// The longest log of one attempt, in MiB
+    #[arg(
+        long,
+        env = "BUILDBTW_MAX_LOG_MIB",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..),
+        value_name = "MIB"
+    )]
+    pub max_log_mib: u32,
+}
+
+/// The settings that the running server looks at.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address of the server for users and workers, without a trailing slash.
+    pub url: String,
+    /// What to build for; the first builds packages of architecture `any`.
+    pub architectures: Vec<Architecture>,
+    /// How long a worker may be silent.
+    pub lease: Duration,
+    /// How long one build may take.
+    pub build_timeout: Duration,
+    /// The largest package, in bytes.
+    pub max_package_bytes: u64,
+    /// The longest log, in bytes.
+    pub max_log_bytes: u64,
+}
+
+impl RunArgs {
+    /// The settings of a server that listens at `address`.
+    ///
+    /// # Errors
+    /// When settings contradict each other, in words.
+    pub fn config(&self, address: SocketAddr) -> Result<Config, String> {
+        let mut architectures: Vec<Architecture> = Vec::new();
+        for architecture in &self.architectures {
+            if architecture.is_any() {
+                return Err("--architectures: 'any' is no architecture of a machine".into());
+            }
+            if architectures.contains(architecture) {
+                return Err(format!("--architectures: '{architecture}' is listed twice"));
+            }
+            architectures.push(architecture.clone());
+        }
+        if architectures.is_empty() {
+            return Err("--architectures: at least one is needed".into());
+        }
+        let url = self
+            .url
+            .clone()
+            .unwrap_or_else(|| format!("http://{address}"));
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(format!(
+                "--url: '{url}' does not start with http:// or https://"
+            ));
+        }
+        Ok(Config {
+            url: url.trim_end_matches('/').to_owned(),
+            architectures,
+            lease: Duration::from_secs(self.lease_seconds.into()),
+            build_timeout: Duration::from_secs(self.build_timeout_seconds.into()),
+            max_package_bytes: u64::from(self.max_package_mib) << 20,
+            max_log_bytes: u64::from(self.max_log_mib) << 20,
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! Table `attempt`: every try at a build, with its lease.
+
+use buildbtw_model::{AttemptId, AttemptStatus, BuildId, ClaimId, FailureKind, WorkerName};
+use sqlx::SqliteExecutor;
+
+use super::{TokenId, WriteTransaction, now};
+
+/// An attempt.
+#[derive(Clone, Debug)]
+pub struct AttemptRow {
+    /// Its id.
+    pub id: AttemptId,
+    /// The build it is a try at.
+    pub build: BuildId,
+    /// 1, 2, 3 … within the build.
+    pub number: i64,
+    /// Who works on it.
+    pub worker: WorkerName,
+    /// The token it was claimed with; no other may report on it.
+    pub token: TokenId,
+    /// Where it stands.
+    pub status: AttemptStatus,
+    /// How it failed.
+    pub failure: Option<FailureKind>,
+    /// What happened.
+    pub message: Option<String>,
+    /// When it is given up unless the lease is renewed.
+    pub lease_expires_at: i64,
+    /// Whether the worker shall stop it.
+    pub cancel_requested: bool,
+    /// When it was handed out.
+    pub created_at: i64,
+    /// When work on it began.
+    pub started_at: Option<i64>,
+    /// When it ended.
+    pub finished_at: Option<i64>,
+}
+
+macro_rules! select_attempt {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            AttemptRow,
+            r#"select id as "id: AttemptId", build_id as "build: BuildId", number,
+               worker as "worker: WorkerName", token_id as "token: TokenId",
+               status as "status: AttemptStatus", failure as "failure: FailureKind", message,
+               lease_expires_at, cancel_requested as "cancel_requested: bool", created_at,
+               started_at, finished_at
+               from attempt "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// The attempt of this id.
+pub async fn by_id(
+    executor: impl SqliteExecutor<'_>,
+    id: AttemptId,
+) -> sqlx::Result<Option<AttemptRow>> {
+    select_attempt!("where id = ?", id)
+        .fetch_optional(executor)
+        .await
+}
+
+/// The attempt that a claim got.
+pub async fn by_claim(
+    executor: impl SqliteExecutor<'_>,
+    claim: ClaimId,
+) -> sqlx::Result<Option<AttemptRow>> {
+    select_attempt!("where claim = ?", claim)
+        .fetch_optional(executor)
+        .await
+}
+
+/// All attempts at a build, the newest first.
+pub async fn of_build(
+    executor: impl SqliteExecutor<'_>,
+    build: BuildId,
+) -> sqlx::Result<Vec<AttemptRow>> {
+    select_attempt!("where build_id = ? order by number desc", build)
+        .fetch_all(executor)
+        .await
+}
+
+/// The newest attempt of each build of an iteration.
+pub async fn newest_of_iteration(
+    executor: impl SqliteExecutor<'_>,
+    iteration: super::IterationId,
+) -> sqlx::Result<Vec<AttemptRow>> {
+    select_attempt!(
+        "where build_id in (select id from build where iteration_id = ?) and number =
+             (select max(number) from attempt as other where other.build_id = attempt.build_id)",
+        iteration
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Attempts whose lease ran out.
+pub async fn expired(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<AttemptRow>> {
+    let at = now();
+    select_attempt!(
+        "where status in ('queued', 'running') and lease_expires_at <= ?",
+        at
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// When the next lease runs out.
+pub async fn next_expiry(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<i64>> {
+    let row = sqlx::query!(
+        r#"select min(lease_expires_at) as "at: i64" from attempt where status in ('queued', 'running')"#
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.at)
+}
+
+/// What a new attempt is made of.
+#[derive(Clone, Debug)]
+pub struct NewAttempt<'a> {
+    /// Its id.
+    pub id: AttemptId,
+    /// The build it is a try at.
+    pub build: BuildId,
+    /// The worker's claim.
+    pub claim: ClaimId,
+    /// The worker.
+    pub worker: &'a WorkerName,
+    /// The token of the worker.
+    pub token: TokenId,
+    /// When it is given up unless the lease is renewed.
+    pub lease_expires_at: i64,
+}
+
+/// Stores a new attempt under the next number of its build.
+pub async fn insert(tx: &mut WriteTransaction, attempt: &NewAttempt<'_>) -> sqlx::Result<()> {
+    let created_at = now();
+    sqlx::query!(
+        "insert into attempt (id, build_id, number, claim, worker, token_id, status,
+             lease_expires_at, created_at)
+         values (?1, ?2, (select coalesce(max(number), 0) + 1 from attempt where build_id = ?2),
+             ?3, ?4, ?5, 'queued', ?6, ?7)",
+        attempt.id,
+        attempt.build,
+        attempt.claim,
+        attempt.worker,
+        attempt.token,
+        attempt.lease_expires_at,
+        created_at,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// `queued -> running`. False when it was running already, or is over.
+pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<bool> {
+    let at = now();
+    let result = sqlx::query!(
+        "update attempt set status = 'running', started_at = ? where id = ? and status = 'queued'",
+        at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Renews the lease of an attempt that is not over.
+pub async fn renew_lease(
+    tx: &mut WriteTransaction,
+    id: AttemptId,
+    lease_expires_at: i64,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update attempt set lease_expires_at = ? where id = ? and status in ('queued', 'running')",
+        lease_expires_at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Renews all leases, so that workers have time to find the server again after it was down.
+pub async fn renew_all_leases(
+    tx: &mut WriteTransaction,
+    lease_expires_at: i64,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "update attempt set lease_expires_at = max(lease_expires_at, ?)
+         where status in ('queued', 'running')",
+        lease_expires_at,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Ends an attempt that is not over.
+pub async fn finish(
+    tx: &mut WriteTransaction,
+    id: AttemptId,
+    status: AttemptStatus,
+    failure: Option<FailureKind>,
+    message: Option<&str>,
+) -> sqlx::Result<bool> {
+    let at = now();
+    let result = sqlx::query!(
+        "update attempt set status = ?, failure = ?, message = ?, finished_at = ?
+         where id = ? and status in ('queued', 'running')",
+        status,
+        failure,
+        message,
+        at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// How many attempts at a build ended through no fault of the package.
+pub async fn count_infrastructure(tx: &mut WriteTransaction, build: BuildId) -> sqlx::Result<i64> {
+    let row = sqlx::query!(
+        r#"select count(*) as "count!" from attempt
+           where build_id = ? and (status = 'lost' or failure = 'infrastructure')"#,
+        build,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.count)
+}
+
+/// How long builds for an architecture took on average, in seconds, by pkgbase.
+pub async fn durations(
+    executor: impl SqliteExecutor<'_>,
+    architecture: &buildbtw_model::Architecture,
+) -> sqlx::Result<std::collections::HashMap<buildbtw_model::Pkgbase, u64>> {
+    let rows = sqlx::query!(
+        r#"select build.pkgbase as "pkgbase!: buildbtw_model::Pkgbase",
+           cast(avg(attempt.finished_at - attempt.started_at) as integer) as "ms!: i64"
+           from attempt join build on build.id = attempt.build_id
+           where attempt.status = 'succeeded' and attempt.started_at is not null
+               and attempt.finished_at is not null and build.architecture = ?
+           group by build.pkgbase"#,
+        architecture,
+    )
+    .fetch_all(executor)
+    .await?;
+    // A build that took no time still counts as one second, so that long chains stay long.
+    let seconds = |ms: i64| super::unsigned::<u64>(ms / 1_000).max(1);
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.pkgbase, seconds(row.ms)))
+        .collect())
+}

@@ -1,0 +1,393 @@
+//! Tables `build` and `build_edge`. Every change of a status is one guarded statement that says
+//! which status it expects; the caller learns whether it applied.
+
+use buildbtw_model::{
+    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NamespaceName, PackageVersion,
+    Pkgbase, Sha256Digest,
+};
+use sqlx::SqliteExecutor;
+
+use super::{IterationId, NamespaceId, WriteTransaction, now};
+
+/// A build with the names of what it belongs to.
+#[derive(Clone, Debug)]
+pub struct BuildRow {
+    /// Its row.
+    pub id: BuildId,
+    /// The namespace it belongs to.
+    pub namespace_id: NamespaceId,
+    /// That namespace's name.
+    pub namespace: NamespaceName,
+    /// The iteration it belongs to.
+    pub iteration_id: IterationId,
+    /// That iteration's number.
+    pub iteration: i64,
+    /// What it is built for.
+    pub architecture: Architecture,
+    /// The source package.
+    pub pkgbase: Pkgbase,
+    /// 1, or 2 for the second build of a member of a cycle.
+    pub stage: i64,
+    /// The longest path from a build that needs nothing.
+    pub level: i64,
+    /// The commit that is built.
+    pub commit: CommitHash,
+    /// When that was committed, in seconds.
+    pub commit_time: i64,
+    /// Where to fetch it.
+    pub clone_url: String,
+    /// Its `.SRCINFO`.
+    pub srcinfo_sha256: Sha256Digest,
+    /// The version its packages get, or have.
+    pub version: PackageVersion,
+    /// The release to write into the PKGBUILD.
+    pub pkgrel: Option<String>,
+    /// The chain from an origin, separated by spaces.
+    pub reason: String,
+    /// Where it stands.
+    pub status: BuildStatus,
+    /// The build of another architecture it takes its packages from.
+    pub shared_build_id: Option<BuildId>,
+    /// The attempt whose packages are its own.
+    pub packages_attempt_id: Option<AttemptId>,
+    /// What is wrong, or what it waits for.
+    pub message: Option<String>,
+    /// When it ended.
+    pub finished_at: Option<i64>,
+}
+
+macro_rules! select_build {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            BuildRow,
+            r#"select build.id as "id!: BuildId", iteration.namespace_id as "namespace_id!: NamespaceId",
+               namespace.name as "namespace!: NamespaceName",
+               build.iteration_id as "iteration_id!: IterationId", iteration.number as "iteration!",
+               build.architecture as "architecture!: Architecture", build.pkgbase as "pkgbase!: Pkgbase",
+               build.stage as "stage!", build.level as "level!",
+               build.commit_hash as "commit!: CommitHash", build.commit_time as "commit_time!",
+               build.clone_url as "clone_url!",
+               build.srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest",
+               build.version as "version!: PackageVersion", build.pkgrel, build.reason as "reason!",
+               build.status as "status!: BuildStatus",
+               build.shared_build_id as "shared_build_id: BuildId",
+               build.packages_attempt_id as "packages_attempt_id: AttemptId", build.message,
+               build.finished_at
+               from build join iteration on iteration.id = build.iteration_id
+               join namespace on namespace.id = iteration.namespace_id "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// The build of this row.
+pub async fn by_id(
+    executor: impl SqliteExecutor<'_>,
+    id: BuildId,
+) -> sqlx::Result<Option<BuildRow>> {
+    select_build!("where build.id = ?", id)
+        .fetch_optional(executor)
+        .await
+}
+
+/// All builds of an iteration, each architecture's in a valid order.
+pub async fn of_iteration(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<Vec<BuildRow>> {
+    select_build!("where build.iteration_id = ? order by build.id", iteration)
+        .fetch_all(executor)
+        .await
+}
+
+/// The builds that a build waits for directly.
+pub async fn needs(executor: impl SqliteExecutor<'_>, id: BuildId) -> sqlx::Result<Vec<BuildRow>> {
+    select_build!(
+        "where build.id in (select needs_id from build_edge where build_id = ?) order by build.id",
+        id
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The builds that wait for a build directly.
+pub async fn needed_by(
+    executor: impl SqliteExecutor<'_>,
+    id: BuildId,
+) -> sqlx::Result<Vec<BuildRow>> {
+    select_build!(
+        "where build.id in (select build_id from build_edge where needs_id = ?) order by build.id",
+        id
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Builds whose outcome was accepted but which the repository may not list yet.
+pub async fn unpublished(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<BuildRow>> {
+    select_build!(
+        "where packages_attempt_id is not null and build.status not in ('built', 'reused')
+         order by build.id"
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// All edges inside an iteration: build, and what it needs.
+pub async fn edges(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<Vec<(BuildId, BuildId)>> {
+    let rows = sqlx::query!(
+        r#"select build_id as "build: BuildId", needs_id as "needs: BuildId" from build_edge
+           where build_id in (select id from build where iteration_id = ?)"#,
+        iteration,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.build, row.needs)).collect())
+}
+
+/// A build that can be handed out, and what is needed to choose between several.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The build.
+    pub id: BuildId,
+    /// The namespace it belongs to.
+    pub namespace: NamespaceId,
+    /// Seconds of work that wait for it.
+    pub priority_s: i64,
+    /// How many builds of its namespace are handed out at the moment.
+    pub namespace_load: i64,
+}
+
+/// Ready builds of an architecture: the most urgent `limit` of each namespace.
+pub async fn candidates(
+    executor: impl SqliteExecutor<'_>,
+    architecture: &Architecture,
+    limit: i64,
+) -> sqlx::Result<Vec<Candidate>> {
+    let at = now();
+    sqlx::query_as!(
+        Candidate,
+        r#"with load as (
+               select iteration.namespace_id, count(*) as running
+               from build join iteration on iteration.id = build.iteration_id
+               where build.status in ('dispatched', 'building') group by 1
+           ),
+           ranked as (
+               select build.id, iteration.namespace_id, build.priority_s, row_number() over (
+                   partition by iteration.namespace_id order by build.priority_s desc, build.id
+               ) as place
+               from build join iteration on iteration.id = build.iteration_id
+               where build.status = 'ready' and build.architecture = ?
+                   and iteration.status = 'running'
+                   and (build.not_before is null or build.not_before <= ?)
+           )
+           select ranked.id as "id!: BuildId", ranked.namespace_id as "namespace!: NamespaceId",
+               ranked.priority_s as "priority_s!: i64",
+               coalesce(load.running, 0) as "namespace_load!: i64"
+           from ranked left join load on load.namespace_id = ranked.namespace_id
+           where ranked.place <= ?"#,
+        architecture,
+        at,
+        limit,
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The earliest time at which a paused build can be handed out.
+pub async fn next_pause_end(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<i64>> {
+    let at = now();
+    let row = sqlx::query!(
+        r#"select min(not_before) as "at: i64" from build where status = 'ready' and not_before > ?"#,
+        at,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.at)
+}
+
+/// `ready -> dispatched`.
+pub async fn dispatch(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update build set status = 'dispatched', not_before = null, message = null
+         where id = ? and status = 'ready'",
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// `dispatched -> building`.
+pub async fn start(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update build set status = 'building' where id = ? and status = 'dispatched'",
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Back to `ready` after a lost attempt or an infrastructure failure, not before a time.
+pub async fn requeue(
+    tx: &mut WriteTransaction,
+    id: BuildId,
+    not_before: Option<i64>,
+    message: &str,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update build set status = 'ready', not_before = ?, message = ?
+         where id = ? and status in ('dispatched', 'building')",
+        not_before,
+        message,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Ends a build that is handed out with `failed` or `cancelled`.
+pub async fn end_without_packages(
+    tx: &mut WriteTransaction,
+    id: BuildId,
+    status: BuildStatus,
+    message: &str,
+) -> sqlx::Result<bool> {
+    let at = now();
+    let result = sqlx::query!(
+        "update build set status = ?, message = ?, finished_at = ?
+         where id = ? and status in ('dispatched', 'building')",
+        status,
+        message,
+        at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Gives a build the packages of an attempt; its status follows when the repository lists them.
+pub async fn accept_packages(
+    tx: &mut WriteTransaction,
+    id: BuildId,
+    attempt: AttemptId,
+    version: &PackageVersion,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update build set packages_attempt_id = ?, version = ? where id = ?
+         and packages_attempt_id is null and status in ('blocked', 'dispatched', 'building')",
+        attempt,
+        version,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// `-> built`, or `-> reused` for packages of another build, once the repository lists them.
+pub async fn complete(
+    tx: &mut WriteTransaction,
+    id: BuildId,
+    status: BuildStatus,
+) -> sqlx::Result<bool> {
+    let at = now();
+    let result = sqlx::query!(
+        "update build set status = ?, message = null, finished_at = ? where id = ?
+         and packages_attempt_id is not null and status in ('blocked', 'dispatched', 'building')",
+        status,
+        at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// A build that waits for nothing any more.
+#[derive(Clone, Debug)]
+pub struct Unblocked {
+    /// The build.
+    pub id: BuildId,
+    /// The build of another architecture whose packages it takes, instead of being built.
+    pub shared_build_id: Option<BuildId>,
+}
+
+/// Tells the dependents of a completed build, and returns those that wait for nothing any more.
+/// They are `ready` now, except those that take the packages of another build.
+pub async fn unblock_dependents(
+    tx: &mut WriteTransaction,
+    id: BuildId,
+) -> sqlx::Result<Vec<Unblocked>> {
+    sqlx::query!(
+        "update build set missing = missing - 1
+         where id in (select build_id from build_edge where needs_id = ?)",
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    sqlx::query_as!(
+        Unblocked,
+        r#"update build
+           set status = case when shared_build_id is null then 'ready' else status end
+           where status = 'blocked' and missing = 0
+               and id in (select build_id from build_edge where needs_id = ?)
+           returning id as "id: BuildId", shared_build_id as "shared_build_id: BuildId""#,
+        id,
+    )
+    .fetch_all(tx.connection())
+    .await
+}
+
+/// How many builds of an iteration can still move, and how many failed, were cancelled or have no
+/// packages for another reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Remaining {
+    /// Ready, handed out, or about to be published.
+    pub active: i64,
+    /// Failed.
+    pub failed: i64,
+    /// Without packages, whatever the status.
+    pub unfinished: i64,
+}
+
+/// What remains to be done in an iteration.
+pub async fn remaining(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+) -> sqlx::Result<Remaining> {
+    sqlx::query_as!(
+        Remaining,
+        r#"select
+               count(*) filter (where status in ('ready', 'dispatched', 'building')
+                   or (status = 'blocked' and packages_attempt_id is not null)) as "active!",
+               count(*) filter (where status = 'failed') as "failed!",
+               count(*) filter (where status not in ('built', 'reused')) as "unfinished!"
+           from build where iteration_id = ?"#,
+        iteration,
+    )
+    .fetch_one(tx.connection())
+    .await
+}
+
+/// The expected packages of a build.
+pub async fn outputs(
+    executor: impl SqliteExecutor<'_>,
+    id: BuildId,
+) -> sqlx::Result<Vec<buildbtw_model::api::ExpectedPackage>> {
+    sqlx::query_as!(
+        buildbtw_model::api::ExpectedPackage,
+        r#"select pkgname as "name: buildbtw_model::Pkgname",
+           architecture as "architecture: Architecture"
+           from build_output where build_id = ? order by pkgname"#,
+        id,
+    )
+    .fetch_all(executor)
+    .await
+}

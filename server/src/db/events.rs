@@ -1,0 +1,101 @@
+//! Table `event`: every transition, written in the transaction that makes it.
+
+use buildbtw_model::{Architecture, AttemptId, BuildId, Pkgbase};
+use sqlx::SqliteExecutor;
+
+use super::{IterationId, NamespaceId, WriteTransaction, now};
+
+/// A transition to record.
+#[derive(Clone, Debug)]
+pub struct NewEvent<'a> {
+    /// The namespace it happened in.
+    pub namespace: NamespaceId,
+    /// The iteration it is about.
+    pub iteration: Option<IterationId>,
+    /// The build it is about.
+    pub build: Option<BuildId>,
+    /// The attempt it is about.
+    pub attempt: Option<AttemptId>,
+    /// What happened, for example `build.built`.
+    pub kind: &'a str,
+    /// More, for people.
+    pub message: Option<&'a str>,
+}
+
+/// A recorded transition.
+#[derive(Clone, Debug)]
+pub struct EventRow {
+    /// Its number.
+    pub id: i64,
+    /// What happened.
+    pub kind: String,
+    /// The number of the iteration.
+    pub iteration: Option<i64>,
+    /// The build.
+    pub build: Option<BuildId>,
+    /// The build's pkgbase.
+    pub pkgbase: Option<Pkgbase>,
+    /// The build's architecture.
+    pub architecture: Option<Architecture>,
+    /// The attempt.
+    pub attempt: Option<AttemptId>,
+    /// More, for people.
+    pub message: Option<String>,
+    /// When.
+    pub at: i64,
+}
+
+/// Records a transition.
+pub async fn insert(tx: &mut WriteTransaction, event: &NewEvent<'_>) -> sqlx::Result<()> {
+    let at = now();
+    sqlx::query!(
+        "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, at)
+         values (?, ?, ?, ?, ?, ?, ?)",
+        event.namespace,
+        event.iteration,
+        event.build,
+        event.attempt,
+        event.kind,
+        event.message,
+        at,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Up to `limit` events of a namespace after a number.
+pub async fn after(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<EventRow>> {
+    sqlx::query_as!(
+        EventRow,
+        r#"select event.id, event.kind, iteration.number as "iteration?",
+           event.build_id as "build: BuildId", build.pkgbase as "pkgbase?: Pkgbase",
+           build.architecture as "architecture?: Architecture", event.attempt_id as "attempt: AttemptId",
+           event.message, event.at
+           from event
+           left join iteration on iteration.id = event.iteration_id
+           left join build on build.id = event.build_id
+           where event.namespace_id = ? and event.id > ? order by event.id limit ?"#,
+        namespace,
+        after,
+        limit,
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The number of the newest event of a namespace.
+pub async fn last(executor: impl SqliteExecutor<'_>, namespace: NamespaceId) -> sqlx::Result<i64> {
+    let row = sqlx::query!(
+        r#"select coalesce(max(id), 0) as "id!: i64" from event where namespace_id = ?"#,
+        namespace,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.id)
+}

@@ -1,0 +1,251 @@
+//! Tables `iteration`, `iteration_origin` and `iteration_base`.
+
+use buildbtw_model::{
+    Architecture, BuildStatus, Changeset, CommitHash, GitRef, IterationStatus, NamespaceName,
+    Pkgbase, RepositoryName, api::BuildCounts,
+};
+use sqlx::SqliteExecutor;
+
+use super::{IterationId, NamespaceId, WriteTransaction, now, unsigned};
+
+/// An iteration.
+#[derive(Clone, Debug)]
+pub struct IterationRow {
+    /// Its row.
+    pub id: IterationId,
+    /// The namespace it belongs to.
+    pub namespace_id: NamespaceId,
+    /// That namespace's name.
+    pub namespace: NamespaceName,
+    /// 1, 2, 3 …
+    pub number: i64,
+    /// Where it stands.
+    pub status: IterationStatus,
+    /// Why it was made.
+    pub reason: String,
+    /// When it was planned.
+    pub created_at: i64,
+    /// When its last build ended.
+    pub finished_at: Option<i64>,
+}
+
+macro_rules! select_iteration {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            IterationRow,
+            r#"select iteration.id as "id!: IterationId", namespace_id as "namespace_id!: NamespaceId",
+               namespace.name as "namespace!: NamespaceName", number as "number!",
+               status as "status!: IterationStatus", reason as "reason!",
+               iteration.created_at as "created_at!", finished_at
+               from iteration join namespace on namespace.id = iteration.namespace_id "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// The iteration of this row.
+pub async fn by_id(
+    executor: impl SqliteExecutor<'_>,
+    id: IterationId,
+) -> sqlx::Result<IterationRow> {
+    select_iteration!("where iteration.id = ?", id)
+        .fetch_one(executor)
+        .await
+}
+
+/// All iterations of a namespace, the newest first.
+pub async fn of_namespace(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<Vec<IterationRow>> {
+    select_iteration!("where namespace_id = ? order by number desc", namespace)
+        .fetch_all(executor)
+        .await
+}
+
+/// The iteration of this number.
+pub async fn by_number(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+    number: i64,
+) -> sqlx::Result<Option<IterationRow>> {
+    select_iteration!("where namespace_id = ? and number = ?", namespace, number)
+        .fetch_optional(executor)
+        .await
+}
+
+/// The newest iteration.
+pub async fn newest(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<Option<IterationRow>> {
+    select_iteration!(
+        "where namespace_id = ? order by number desc limit 1",
+        namespace
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// The newest iteration in which every build has packages.
+pub async fn newest_done(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<Option<IterationRow>> {
+    select_iteration!(
+        "where namespace_id = ? and status = 'done' order by number desc limit 1",
+        namespace
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// Stores a new iteration under the next number.
+pub async fn insert(
+    tx: &mut WriteTransaction,
+    namespace: NamespaceId,
+    reason: &str,
+) -> sqlx::Result<(IterationId, i64)> {
+    let created_at = now();
+    let row = sqlx::query!(
+        r#"insert into iteration (namespace_id, number, status, reason, created_at)
+           values (?1, (select coalesce(max(number), 0) + 1 from iteration where namespace_id = ?1),
+                   'running', ?2, ?3)
+           returning id as "id!: IterationId", number as "number!""#,
+        namespace,
+        reason,
+        created_at,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok((row.id, row.number))
+}
+
+/// Ends a running iteration. False when it was not running.
+pub async fn finish(
+    tx: &mut WriteTransaction,
+    id: IterationId,
+    status: IterationStatus,
+) -> sqlx::Result<bool> {
+    let at = now();
+    let result = sqlx::query!(
+        "update iteration set status = ?, finished_at = ? where id = ? and status = 'running'",
+        status,
+        at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Fixes the commits of an iteration's origins.
+pub async fn insert_origins(
+    tx: &mut WriteTransaction,
+    id: IterationId,
+    origins: &[(Changeset, CommitHash)],
+) -> sqlx::Result<()> {
+    for (position, (changeset, commit)) in (0_i64..).zip(origins) {
+        sqlx::query!(
+            "insert into iteration_origin (iteration_id, position, pkgbase, git_ref, commit_hash)
+             values (?, ?, ?, ?, ?)",
+            id,
+            position,
+            changeset.pkgbase,
+            changeset.git_ref,
+            commit,
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
+
+/// The fixed commits of an iteration's origins.
+pub async fn origins(
+    executor: impl SqliteExecutor<'_>,
+    id: IterationId,
+) -> sqlx::Result<Vec<(Changeset, CommitHash)>> {
+    let rows = sqlx::query!(
+        r#"select pkgbase as "pkgbase: Pkgbase", git_ref as "git_ref: GitRef",
+           commit_hash as "commit: CommitHash"
+           from iteration_origin where iteration_id = ? order by position"#,
+        id,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (
+                Changeset {
+                    pkgbase: row.pkgbase,
+                    git_ref: row.git_ref,
+                },
+                row.commit,
+            )
+        })
+        .collect())
+}
+
+/// Notes the digest of a base repository database, or why it could not be read.
+pub async fn insert_base(
+    tx: &mut WriteTransaction,
+    id: IterationId,
+    architecture: &Architecture,
+    repository: &RepositoryName,
+    digest: Result<&str, &str>,
+) -> sqlx::Result<()> {
+    let (digest, problem) = (digest.ok(), digest.err());
+    sqlx::query!(
+        "insert into iteration_base (iteration_id, architecture, repository, digest, problem)
+         values (?, ?, ?, ?, ?)",
+        id,
+        architecture,
+        repository,
+        digest,
+        problem,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// How many builds of an iteration stand where, per architecture in the order of first appearance.
+pub async fn counts(
+    executor: impl SqliteExecutor<'_>,
+    id: IterationId,
+) -> sqlx::Result<Vec<(Architecture, BuildCounts)>> {
+    let rows = sqlx::query!(
+        r#"select architecture as "architecture!: Architecture", status as "status!: BuildStatus",
+           count(*) as "count!", min(id) as "first!: i64"
+           from build where iteration_id = ? group by architecture, status order by 4"#,
+        id,
+    )
+    .fetch_all(executor)
+    .await?;
+    let mut counts: Vec<(Architecture, BuildCounts)> = Vec::new();
+    for row in rows {
+        let index = match counts
+            .iter()
+            .position(|(known, _)| *known == row.architecture)
+        {
+            Some(index) => index,
+            None => {
+                counts.push((row.architecture, BuildCounts::default()));
+                counts.len() - 1
+            }
+        };
+        let count: u64 = unsigned(row.count);
+        let entry = &mut counts[index].1;
+        match row.status {
+            BuildStatus::Blocked => entry.blocked += count,
+            BuildStatus::Ready => entry.ready += count,
+            BuildStatus::Dispatched | BuildStatus::Building => entry.building += count,
+            BuildStatus::Built | BuildStatus::Reused => entry.done += count,
+            BuildStatus::Failed => entry.failed += count,
+            BuildStatus::Cancelled => entry.cancelled += count,
+        }
+    }
+    Ok(counts)
+}

@@ -1,0 +1,220 @@
+//! The database: one function opens it, one file per table speaks to it. SQL and rows only; what a
+//! change means is decided in [`crate::service`].
+//!
+//! There is one writing connection, so writers queue in the process instead of failing with
+//! `SQLITE_BUSY`, and a pool of reading ones.
+
+pub mod attempts;
+pub mod builds;
+pub mod events;
+pub mod iterations;
+pub mod namespaces;
+pub mod packages;
+pub mod plans;
+pub mod source_repositories;
+pub mod srcinfos;
+pub mod tokens;
+pub mod workers;
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+/// All migrations, embedded.
+pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// How long a statement waits for another process that holds the database, for example a backup.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+const READERS: u32 = 6;
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// SQLite refuses the file.
+    #[error("cannot open the database {path}: {source}")]
+    Open {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: sqlx::Error,
+    },
+    /// The file is older or newer than this program can deal with.
+    #[error("cannot bring the database {path} up to date: {source}")]
+    Migrate {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: MigrateError,
+    },
+}
+
+/// The server's database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    readers: SqlitePool,
+    writer: SqlitePool,
+}
+
+impl Database {
+    /// Opens or creates the database and brings it up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        let name = path.display().to_string();
+        let open_error = |source| OpenError::Open {
+            path: name.clone(),
+            source,
+        };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A power cut must not undo what the server has answered.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .optimize_on_close(true, None);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(Duration::from_secs(60))
+            .connect_with(options.clone())
+            .await
+            .map_err(open_error)?;
+        MIGRATOR
+            .run(&writer)
+            .await
+            .map_err(|source| OpenError::Migrate {
+                path: name.clone(),
+                source,
+            })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.create_if_missing(false).read_only(true))
+            .await
+            .map_err(open_error)?;
+        Ok(Self { readers, writer })
+    }
+
+    /// For reading what needs no transaction with a write.
+    #[must_use]
+    pub fn read(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Begins a write transaction; waits for the ones before. Never wait for the network or for
+    /// large files while holding it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn write(&self) -> sqlx::Result<WriteTransaction> {
+        Ok(WriteTransaction(
+            self.writer.begin_with("BEGIN IMMEDIATE").await?,
+        ))
+    }
+
+    /// Closes all connections; merges the write-ahead log into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// A write transaction; rolled back when dropped. Functions that change something take it, so that
+/// nothing can bypass it.
+#[derive(Debug)]
+pub struct WriteTransaction(Transaction<'static, Sqlite>);
+
+impl WriteTransaction {
+    /// Makes the changes durable.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing was changed then.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        self.0.commit().await
+    }
+
+    /// For queries inside the transaction.
+    pub fn connection(&mut self) -> &mut sqlx::SqliteConnection {
+        &mut self.0
+    }
+}
+
+/// Now, as the database keeps times.
+#[must_use]
+pub fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// A time of the database.
+#[must_use]
+pub fn timestamp(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or_default()
+}
+
+/// A count or number that is never negative.
+#[must_use]
+pub fn unsigned<T: TryFrom<i64> + Default>(value: i64) -> T {
+    T::try_from(value).unwrap_or_default()
+}
+
+/// Row numbers with a type of their own.
+macro_rules! row_id {
+    ($($(#[$doc:meta])* $name:ident),+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
+        #[sqlx(transparent)]
+        pub struct $name(pub i64);
+    )+};
+}
+
+row_id! {
+    /// The row of a namespace.
+    NamespaceId,
+    /// The row of an iteration.
+    IterationId,
+    /// The row of a token.
+    TokenId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn opens_with_the_settings_that_keep_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("db.sqlite3"))
+            .await
+            .unwrap();
+        let mut tx = database.write().await.unwrap();
+        let pragma = async |tx: &mut WriteTransaction, query: &'static str| -> String {
+            let row: (String,) = sqlx::query_as(query)
+                .fetch_one(tx.connection())
+                .await
+                .unwrap();
+            row.0
+        };
+        assert_eq!(
+            pragma(&mut tx, "select journal_mode from pragma_journal_mode").await,
+            "wal"
+        );
+        let full = "select cast(synchronous as text) from pragma_synchronous";
+        assert_eq!(pragma(&mut tx, full).await, "2");
+        let keys = "select cast(foreign_keys as text) from pragma_foreign_keys";
+        assert_eq!(pragma(&mut tx, keys).await, "1");
+        drop(tx);
+        let refused = sqlx::query("delete from token")
+            .execute(database.read())
+            .await;
+        assert!(refused.is_err(), "readers must not write");
+    }
+}

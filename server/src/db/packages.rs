@@ -1,0 +1,178 @@
+//! Table `package`: the files that attempts uploaded, with their repository database entries.
+
+use buildbtw_model::{
+    Architecture, AttemptId, BuildId, PackageFileName, PackageVersion, Pkgname, Sha256Digest,
+};
+use sqlx::SqliteExecutor;
+
+use super::{IterationId, WriteTransaction};
+
+/// An uploaded package.
+#[derive(Clone, Debug)]
+pub struct PackageRow {
+    /// The attempt it belongs to.
+    pub attempt: AttemptId,
+    /// Its file name.
+    pub file_name: PackageFileName,
+    /// Its name.
+    pub pkgname: Pkgname,
+    /// Its version.
+    pub version: PackageVersion,
+    /// Its architecture, `any` included.
+    pub architecture: Architecture,
+    /// Its size in bytes.
+    pub size: i64,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Its `desc` entry.
+    pub desc_entry: String,
+    /// Its `files` entry.
+    pub files_entry: String,
+}
+
+macro_rules! select_package {
+    ($head:literal, $tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            PackageRow,
+            $head + r#" select package.attempt_id as "attempt!: AttemptId",
+               package.file_name as "file_name!: PackageFileName",
+               package.pkgname as "pkgname!: Pkgname", package.version as "version!: PackageVersion",
+               package.architecture as "architecture!: Architecture", package.size as "size!",
+               package.sha256 as "sha256!: Sha256Digest", package.desc_entry as "desc_entry!",
+               package.files_entry as "files_entry!"
+               from package "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// The packages of an attempt, by file name.
+pub async fn of_attempt(
+    executor: impl SqliteExecutor<'_>,
+    attempt: AttemptId,
+) -> sqlx::Result<Vec<PackageRow>> {
+    select_package!("", "where attempt_id = ? order by file_name", attempt)
+        .fetch_all(executor)
+        .await
+}
+
+/// One package of an attempt.
+pub async fn of_attempt_by_name(
+    executor: impl SqliteExecutor<'_>,
+    attempt: AttemptId,
+    file_name: &PackageFileName,
+) -> sqlx::Result<Option<PackageRow>> {
+    select_package!(
+        "",
+        "where attempt_id = ? and file_name = ?",
+        attempt,
+        file_name
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// What the repository of an iteration and architecture holds, later stages last. A package of two
+/// stages comes twice.
+pub async fn of_repository(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+    architecture: &Architecture,
+) -> sqlx::Result<Vec<PackageRow>> {
+    select_package!(
+        "",
+        "join build on build.packages_attempt_id = package.attempt_id
+         where build.iteration_id = ? and build.architecture = ?
+         order by build.stage, package.pkgname, package.file_name",
+        iteration,
+        architecture
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// What a build sees of its iteration's repository: the packages of all builds it needs, directly
+/// or not, later stages last.
+pub async fn of_ancestors(
+    executor: impl SqliteExecutor<'_>,
+    build: BuildId,
+) -> sqlx::Result<Vec<PackageRow>> {
+    select_package!(
+        "with recursive ancestor (id) as (
+             select needs_id from build_edge where build_id = ?
+             union
+             select build_edge.needs_id from build_edge join ancestor on ancestor.id = build_id
+             where build_edge.kind <> 'shared'
+         )",
+        "join build on build.packages_attempt_id = package.attempt_id
+         join ancestor on ancestor.id = build.id
+         order by build.stage, package.pkgname, package.file_name",
+        build
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The digest under which the repository of an iteration and architecture serves a file name.
+pub async fn digest_in_repository(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+    architecture: &Architecture,
+    file_name: &PackageFileName,
+) -> sqlx::Result<Option<Sha256Digest>> {
+    let row = sqlx::query!(
+        r#"select package.sha256 as "sha256: Sha256Digest" from package
+           join build on build.packages_attempt_id = package.attempt_id
+           where package.file_name = ? and build.iteration_id = ? and build.architecture = ?"#,
+        file_name,
+        iteration,
+        architecture,
+    )
+    .fetch_optional(executor)
+    .await?;
+    Ok(row.map(|row| row.sha256))
+}
+
+/// The versions of all packages that iterations of a namespace produced so far.
+pub async fn versions_in_namespace(
+    executor: impl SqliteExecutor<'_>,
+    namespace: super::NamespaceId,
+) -> sqlx::Result<Vec<(Pkgname, PackageVersion)>> {
+    let rows = sqlx::query!(
+        r#"select distinct package.pkgname as "pkgname: Pkgname",
+           package.version as "version: PackageVersion"
+           from package join build on build.packages_attempt_id = package.attempt_id
+           join iteration on iteration.id = build.iteration_id where iteration.namespace_id = ?"#,
+        namespace,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.pkgname, row.version))
+        .collect())
+}
+
+/// Stores an uploaded package; the same one again changes nothing.
+pub async fn put(tx: &mut WriteTransaction, package: &PackageRow) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into package (attempt_id, file_name, pkgname, version, architecture, size, sha256,
+             desc_entry, files_entry)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         on conflict (attempt_id, file_name) do update set size = excluded.size,
+             sha256 = excluded.sha256, desc_entry = excluded.desc_entry,
+             files_entry = excluded.files_entry",
+        package.attempt,
+        package.file_name,
+        package.pkgname,
+        package.version,
+        package.architecture,
+        package.size,
+        package.sha256,
+        package.desc_entry,
+        package.files_entry,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Stores a plan: tables `build`, `build_edge`, `build_output` and `plan_note`.
+
+use buildbtw_model::{
+    Architecture, BuildId, BuildStatus, CommitHash, PackageVersion, Pkgbase, Sha256Digest,
+    api::{ExpectedPackage, PlanNote},
+};
+use sqlx::SqliteExecutor;
+
+use super::{IterationId, WriteTransaction};
+
+/// A build of a new plan.
+#[derive(Clone, Debug)]
+pub struct NewBuild {
+    /// What it is built for.
+    pub architecture: Architecture,
+    /// The source package.
+    pub pkgbase: Pkgbase,
+    /// 1, or 2 for the second build of a member of a cycle.
+    pub stage: u32,
+    /// The longest path from a build that needs nothing.
+    pub level: u32,
+    /// Its place in a valid order of its architecture.
+    pub position: u32,
+    /// The commit to build.
+    pub commit: CommitHash,
+    /// When that was committed, in seconds.
+    pub commit_time: i64,
+    /// Where to fetch it.
+    pub clone_url: String,
+    /// Its `.SRCINFO`.
+    pub srcinfo_sha256: Sha256Digest,
+    /// The version its packages get.
+    pub version: PackageVersion,
+    /// The release to write into the PKGBUILD.
+    pub pkgrel: Option<String>,
+    /// The chain from an origin, separated by spaces.
+    pub reason: String,
+    /// How long it is expected to take.
+    pub estimate_s: u32,
+    /// Seconds of work that wait for it.
+    pub priority_s: u32,
+    /// How many builds it needs.
+    pub missing: u32,
+    /// The build of another architecture whose packages it takes.
+    pub shared_build: Option<BuildId>,
+    /// The packages it has to produce.
+    pub outputs: Vec<ExpectedPackage>,
+}
+
+/// Stores a build: `ready` when it needs nothing, else `blocked`.
+pub async fn insert_build(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+    build: &NewBuild,
+) -> sqlx::Result<BuildId> {
+    let status = if build.missing == 0 {
+        BuildStatus::Ready
+    } else {
+        BuildStatus::Blocked
+    };
+    let row = sqlx::query!(
+        r#"insert into build (iteration_id, architecture, pkgbase, stage, level, position, commit_hash,
+               commit_time, clone_url, srcinfo_sha256, version, pkgrel, reason, estimate_s, priority_s, status,
+               missing, shared_build_id)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           returning id as "id!: BuildId""#,
+        iteration,
+        build.architecture,
+        build.pkgbase,
+        build.stage,
+        build.level,
+        build.position,
+        build.commit,
+        build.commit_time,
+        build.clone_url,
+        build.srcinfo_sha256,
+        build.version,
+        build.pkgrel,
+        build.reason,
+        build.estimate_s,
+        build.priority_s,
+        status,
+        build.missing,
+        build.shared_build,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    for output in &build.outputs {
+        sqlx::query!(
+            "insert into build_output (build_id, pkgname, architecture) values (?, ?, ?)",
+            row.id,
+            output.name,
+            output.architecture,
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(row.id)
+}
+
+/// Stores that a build needs another one.
+pub async fn insert_edge(
+    tx: &mut WriteTransaction,
+    build: BuildId,
+    needs: BuildId,
+    kind: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into build_edge (build_id, needs_id, kind) values (?, ?, ?)",
+        build,
+        needs,
+        kind,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Stores what the planner found worth knowing.
+pub async fn insert_notes(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+    notes: &[(Architecture, PlanNote)],
+) -> sqlx::Result<()> {
+    for (position, (architecture, note)) in (0_i64..).zip(notes) {
+        sqlx::query!(
+            "insert into plan_note (iteration_id, position, architecture, kind, text)
+             values (?, ?, ?, ?, ?)",
+            iteration,
+            position,
+            architecture,
+            note.kind,
+            note.text,
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
+
+/// What the planner found worth knowing. The same note for several architectures comes once.
+pub async fn notes(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<Vec<PlanNote>> {
+    sqlx::query_as!(
+        PlanNote,
+        r#"select kind as "kind!", text as "text!" from plan_note where iteration_id = ? group by kind, text
+           order by min(position)"#,
+        iteration,
+    )
+    .fetch_all(executor)
+    .await
+}

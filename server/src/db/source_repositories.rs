@@ -1,0 +1,131 @@
+//! Table `source_repository`: what each repository of the source was found to hold.
+
+use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest};
+use sqlx::SqliteExecutor;
+
+use super::{WriteTransaction, now};
+
+/// A repository as it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRepositoryRow {
+    /// Where it lies, relative to the watched folder.
+    pub path: String,
+    /// The pkgbase in its `.SRCINFO`.
+    pub pkgbase: Option<Pkgbase>,
+    /// The default branch.
+    pub branch: Option<String>,
+    /// The head of the default branch.
+    pub commit: Option<CommitHash>,
+    /// When that was committed, in seconds.
+    pub commit_time: Option<i64>,
+    /// Its `.SRCINFO`.
+    pub srcinfo_sha256: Option<Sha256Digest>,
+    /// Why it cannot be used.
+    pub problem: Option<String>,
+    /// When this was found.
+    pub changed_at: i64,
+}
+
+macro_rules! select_repository {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            SourceRepositoryRow,
+            r#"select path, pkgbase as "pkgbase: Pkgbase", branch, commit_hash as "commit: CommitHash",
+               commit_time,
+               srcinfo_sha256 as "srcinfo_sha256: Sha256Digest", problem, changed_at
+               from source_repository "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// Every repository, by path.
+pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<SourceRepositoryRow>> {
+    select_repository!("order by path")
+        .fetch_all(executor)
+        .await
+}
+
+/// Up to `limit` repositories after a path; only those with a problem if `broken`.
+pub async fn page(
+    executor: impl SqliteExecutor<'_>,
+    broken: bool,
+    after: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<SourceRepositoryRow>> {
+    select_repository!(
+        "where path > ? and (not ? or problem is not null) order by path limit ?",
+        after,
+        broken,
+        limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The usable repository of a pkgbase.
+pub async fn usable(
+    executor: impl SqliteExecutor<'_>,
+    pkgbase: &Pkgbase,
+) -> sqlx::Result<Option<SourceRepositoryRow>> {
+    select_repository!("where pkgbase = ? and problem is null", pkgbase)
+        .fetch_optional(executor)
+        .await
+}
+
+/// A repository that cannot be used but claims this pkgbase, or is called like it.
+pub async fn broken_like(
+    executor: impl SqliteExecutor<'_>,
+    pkgbase: &Pkgbase,
+) -> sqlx::Result<Option<SourceRepositoryRow>> {
+    select_repository!(
+        "where problem is not null and (pkgbase = ?1 or path = ?1 or path = ?1 || '.git') limit 1",
+        pkgbase
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// How many repositories can be used, and how many cannot.
+pub async fn counts(executor: impl SqliteExecutor<'_>) -> sqlx::Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"select count(*) filter (where problem is null) as "usable!",
+           count(*) filter (where problem is not null) as "broken!" from source_repository"#,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok((row.usable, row.broken))
+}
+
+/// Stores what was found at a path.
+pub async fn put(tx: &mut WriteTransaction, row: &SourceRepositoryRow) -> sqlx::Result<()> {
+    let changed_at = now();
+    sqlx::query!(
+        "insert into source_repository
+             (path, pkgbase, branch, commit_hash, commit_time, srcinfo_sha256, problem, changed_at)
+         values (?, ?, ?, ?, ?, ?, ?, ?)
+         on conflict (path) do update set pkgbase = excluded.pkgbase, branch = excluded.branch,
+             commit_hash = excluded.commit_hash, commit_time = excluded.commit_time,
+             srcinfo_sha256 = excluded.srcinfo_sha256,
+             problem = excluded.problem, changed_at = excluded.changed_at",
+        row.path,
+        row.pkgbase,
+        row.branch,
+        row.commit,
+        row.commit_time,
+        row.srcinfo_sha256,
+        row.problem,
+        changed_at,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Forgets a repository that is gone.
+pub async fn delete(tx: &mut WriteTransaction, path: &str) -> sqlx::Result<()> {
+    sqlx::query!("delete from source_repository where path = ?", path)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Table `token`. Only digests of tokens are stored.
+
+use buildbtw_model::TokenScope;
+use sqlx::SqliteExecutor;
+
+use super::{TokenId, WriteTransaction, now};
+
+/// What is known about a token.
+#[derive(Clone, Debug)]
+pub struct TokenRow {
+    /// Its row.
+    pub id: TokenId,
+    /// What it is for.
+    pub name: String,
+    /// What it allows.
+    pub scope: TokenScope,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it expires.
+    pub expires_at: Option<i64>,
+    /// When it was revoked.
+    pub revoked_at: Option<i64>,
+}
+
+macro_rules! select_token {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            TokenRow,
+            r#"select id as "id: TokenId", name, scope as "scope: TokenScope", created_at, expires_at,
+               revoked_at from token "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// The token with this digest.
+pub async fn by_hash(
+    executor: impl SqliteExecutor<'_>,
+    hash: &[u8],
+) -> sqlx::Result<Option<TokenRow>> {
+    select_token!("where hash = ?", hash)
+        .fetch_optional(executor)
+        .await
+}
+
+/// The token with this number.
+pub async fn by_id(
+    executor: impl SqliteExecutor<'_>,
+    id: TokenId,
+) -> sqlx::Result<Option<TokenRow>> {
+    select_token!("where id = ?", id)
+        .fetch_optional(executor)
+        .await
+}
+
+/// All tokens, the newest first.
+pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<TokenRow>> {
+    select_token!("order by id desc").fetch_all(executor).await
+}
+
+/// Stores a new token.
+pub async fn insert(
+    tx: &mut WriteTransaction,
+    name: &str,
+    scope: TokenScope,
+    hash: &[u8],
+    expires_at: Option<i64>,
+) -> sqlx::Result<TokenId> {
+    let created_at = now();
+    let row = sqlx::query!(
+        r#"insert into token (name, scope, hash, created_at, expires_at) values (?, ?, ?, ?, ?)
+           returning id as "id: TokenId""#,
+        name,
+        scope,
+        hash,
+        created_at,
+        expires_at,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.id)
+}
+
+/// Revokes a token; a token that is revoked already keeps its time.
+pub async fn revoke(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> {
+    let revoked_at = now();
+    sqlx::query!(
+        "update token set revoked_at = ? where id = ? and revoked_at is null",
+        revoked_at,
+        id
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Whether a token of this scope exists that is neither revoked nor expired.
+pub async fn any_valid(executor: impl SqliteExecutor<'_>, scope: TokenScope) -> sqlx::Result<bool> {
+    let at = now();
+    let row = sqlx::query!(
+        r#"select count(*) as "count!" from token
+           where scope = ? and revoked_at is null and (expires_at is null or expires_at > ?)"#,
+        scope,
+        at,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.count > 0)
+}

@@ -1,0 +1,82 @@
+//! Which build goes out next: fair between namespaces, the most urgent one first within each.
+
+use std::collections::HashMap;
+
+use buildbtw_model::BuildId;
+
+use crate::db::NamespaceId;
+use crate::db::builds::Candidate;
+
+/// Chooses up to `count` of the candidates. The namespace with the fewest builds handed out comes
+/// first, so that one with thousands of ready builds cannot starve a small one.
+pub(super) fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<BuildId> {
+    // From the end the most urgent comes first.
+    candidates.sort_by_key(|candidate| (candidate.priority_s, std::cmp::Reverse(candidate.id)));
+    let mut queues: HashMap<NamespaceId, (i64, Vec<BuildId>)> = HashMap::new();
+    for candidate in candidates {
+        let queue = queues.entry(candidate.namespace);
+        queue
+            .or_insert((candidate.namespace_load, Vec::new()))
+            .1
+            .push(candidate.id);
+    }
+    let mut chosen = Vec::with_capacity(count);
+    while chosen.len() < count {
+        let next = queues
+            .iter_mut()
+            .filter(|(_, (_, builds))| !builds.is_empty())
+            .min_by_key(|(namespace, (load, _))| (*load, namespace.0));
+        let Some((_, (load, builds))) = next else {
+            break;
+        };
+        *load += 1;
+        chosen.extend(builds.pop());
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(id: i64, namespace: i64, priority_s: i64, namespace_load: i64) -> Candidate {
+        Candidate {
+            id: BuildId(id),
+            namespace: NamespaceId(namespace),
+            priority_s,
+            namespace_load,
+        }
+    }
+
+    #[test]
+    fn the_most_urgent_build_of_a_namespace_goes_first() {
+        let candidates = vec![
+            candidate(1, 1, 10, 0),
+            candidate(2, 1, 30, 0),
+            candidate(3, 1, 30, 0),
+        ];
+        assert_eq!(choose(candidates, 2), [BuildId(2), BuildId(3)]);
+    }
+
+    #[test]
+    fn a_large_namespace_does_not_starve_a_small_one() {
+        let mut candidates: Vec<_> = (1..=100).map(|id| candidate(id, 1, 1_000, 50)).collect();
+        candidates.push(candidate(200, 2, 1, 0));
+        assert_eq!(choose(candidates.clone(), 1), [BuildId(200)]);
+        assert_eq!(
+            choose(candidates, 3),
+            [BuildId(200), BuildId(1), BuildId(2)]
+        );
+    }
+
+    #[test]
+    fn equal_namespaces_take_turns() {
+        let candidates = vec![
+            candidate(1, 1, 1, 0),
+            candidate(2, 1, 1, 0),
+            candidate(3, 2, 1, 0),
+            candidate(4, 2, 1, 0),
+        ];
+        assert_eq!(choose(candidates, 4), [1, 3, 2, 4].map(BuildId));
+    }
+}

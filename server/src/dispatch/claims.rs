@@ -1,0 +1,196 @@
+//! The desk at which workers wait. One task serves it: it knows who waits, asks the database what is
+//! ready, and gives builds out in one transaction for all who can be served.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use buildbtw_model::api::ClaimedBuild;
+use buildbtw_model::{Architecture, AttemptId, BuildId, ClaimId};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::app_state::AppState;
+use crate::db::{builds, now};
+use crate::error::Error;
+use crate::service::claim_build::{self, Claimant};
+
+use super::choose::choose;
+
+/// How long to wait before the database is asked again after it failed.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Where claims wait for builds.
+#[derive(Clone)]
+pub struct ClaimDesk {
+    sender: mpsc::UnboundedSender<Waiter>,
+    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Waiter>>>>,
+    ready: Arc<Notify>,
+}
+
+/// A worker that waits.
+struct Waiter {
+    claimant: Claimant,
+    architectures: Vec<Architecture>,
+    answer: oneshot::Sender<AttemptId>,
+}
+
+impl Default for ClaimDesk {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self {
+            sender,
+            receiver: Arc::new(Mutex::new(Some(receiver))),
+            ready: Arc::default(),
+        }
+    }
+}
+
+impl ClaimDesk {
+    /// Says that builds may have become ready.
+    pub fn wake(&self) {
+        self.ready.notify_one();
+    }
+
+    /// Waits up to `wait` for a build.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn claim(
+        &self,
+        state: &AppState,
+        claimant: Claimant,
+        architectures: Vec<Architecture>,
+        wait: Duration,
+    ) -> Result<Option<ClaimedBuild>, Error> {
+        let (answer, given) = oneshot::channel();
+        let claim = claimant.clone();
+        let _ = self.sender.send(Waiter {
+            claimant,
+            architectures,
+            answer,
+        });
+        tokio::select! {
+            given = given => match given {
+                Ok(attempt) => claim_build::describe_attempt(state, attempt).await.map(Some),
+                // Another try of the same claim took this one's place, or the server stops.
+                Err(_) => Ok(None),
+            },
+            () = tokio::time::sleep(wait) => {
+                // It may have been given away at this very moment.
+                claim_build::repeated_claim(state, &claim).await
+            }
+            () = state.shutdown.cancelled() => claim_build::repeated_claim(state, &claim).await,
+        }
+    }
+
+    /// Serves the desk until cancelled. Runs once.
+    pub async fn run(self, state: AppState, cancel: CancellationToken) {
+        let receiver = self
+            .receiver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut receiver) = receiver else { return };
+        let mut waiters: Vec<Waiter> = Vec::new();
+        let mut again_at: Option<Instant> = None;
+        loop {
+            let pause = async {
+                match again_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = self.ready.notified() => {}
+                () = pause => {}
+                waiter = receiver.recv() => match waiter {
+                    Some(waiter) => admit(&mut waiters, waiter),
+                    None => return,
+                },
+            }
+            while let Ok(waiter) = receiver.try_recv() {
+                admit(&mut waiters, waiter);
+            }
+            waiters.retain(|waiter| !waiter.answer.is_closed());
+            if waiters.is_empty() {
+                again_at = None;
+                continue;
+            }
+            again_at = match serve(&state, &mut waiters).await {
+                Ok(pause) => pause.map(|pause| Instant::now() + pause),
+                Err(error) => {
+                    tracing::error!(error = error.to_string(), "cannot hand out builds");
+                    Some(Instant::now() + PAUSE_AFTER_ERROR)
+                }
+            };
+        }
+    }
+}
+
+/// A repeated claim takes the place of the first, whose connection is gone.
+fn admit(waiters: &mut Vec<Waiter>, waiter: Waiter) {
+    waiters.retain(|other| other.claimant.claim != waiter.claimant.claim);
+    waiters.push(waiter);
+}
+
+/// Serves whoever can be served; returns when a paused build comes up, if one does.
+async fn serve(state: &AppState, waiters: &mut Vec<Waiter>) -> Result<Option<Duration>, Error> {
+    let mut architectures: Vec<Architecture> = waiters
+        .iter()
+        .flat_map(|waiter| waiter.architectures.iter().cloned())
+        .collect();
+    architectures.sort_unstable();
+    architectures.dedup();
+    for architecture in architectures {
+        let waiting = waiters
+            .iter()
+            .filter(|waiter| waiter.architectures.contains(&architecture));
+        let count = waiting.count();
+        if count == 0 {
+            continue;
+        }
+        let limit = i64::try_from(count).unwrap_or(i64::MAX);
+        let candidates = builds::candidates(state.database.read(), &architecture, limit).await?;
+        let chosen = choose(candidates, count);
+        if !chosen.is_empty() {
+            hand_out(state, waiters, &architecture, &chosen).await?;
+        }
+    }
+    if waiters.is_empty() {
+        return Ok(None);
+    }
+    let next = builds::next_pause_end(state.database.read()).await?;
+    let milliseconds = |at: i64| u64::try_from(at - now()).unwrap_or_default() + 1;
+    Ok(next.map(|at| Duration::from_millis(milliseconds(at))))
+}
+
+async fn hand_out(
+    state: &AppState,
+    waiters: &mut Vec<Waiter>,
+    architecture: &Architecture,
+    chosen: &[BuildId],
+) -> Result<(), Error> {
+    let able = waiters
+        .iter()
+        .filter(|waiter| waiter.architectures.contains(architecture));
+    let pairs: Vec<_> = able
+        .map(|waiter| waiter.claimant.clone())
+        .zip(chosen.iter().copied())
+        .collect();
+    for (claim, attempt) in claim_build::give(state, &pairs).await? {
+        if let Some(waiter) = take(waiters, claim) {
+            // If its connection is gone it asks again with the same claim.
+            let _ = waiter.answer.send(attempt);
+        }
+    }
+    Ok(())
+}
+
+fn take(waiters: &mut Vec<Waiter>, claim: ClaimId) -> Option<Waiter> {
+    let place = waiters
+        .iter()
+        .position(|waiter| waiter.claimant.claim == claim)?;
+    Some(waiters.remove(place))
+}

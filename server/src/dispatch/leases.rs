@@ -1,0 +1,59 @@
+//! Wakes when a lease runs out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::app_state::AppState;
+use crate::db::{attempts, now};
+use crate::error::Error;
+use crate::service::expire_leases::expire_leases;
+
+/// How long to wait before the database is asked again after it failed.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// The task that gives builds of silent workers back to the queue.
+#[derive(Clone, Debug, Default)]
+pub struct LeaseClock {
+    changed: Arc<Notify>,
+}
+
+impl LeaseClock {
+    /// Says that a lease was given, so that the next to run out may be another.
+    pub fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Runs until cancelled.
+    pub async fn run(self, state: AppState, cancel: CancellationToken) {
+        loop {
+            let wait = match next_wait(&state).await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::error!(error = error.to_string(), "cannot look at leases");
+                    Some(PAUSE_AFTER_ERROR)
+                }
+            };
+            let expiry = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = self.changed.notified() => {}
+                () = expiry => {}
+            }
+        }
+    }
+}
+
+/// Gives back what has run out, and returns how long the next lease lasts.
+async fn next_wait(state: &AppState) -> Result<Option<Duration>, Error> {
+    expire_leases(state).await?;
+    let next = attempts::next_expiry(state.database.read()).await?;
+    Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now()).unwrap_or_default() + 1)))
+}

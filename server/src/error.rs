@@ -1,0 +1,158 @@
+//! The one error type of services and handlers. What a user did wrong is told in full; what went
+//! wrong inside is logged once and never sent.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use buildbtw_model::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request cannot be fulfilled, and whoever sent it can know why.
+    #[error("{}", .0.title)]
+    Refused(Refusal),
+    /// A fault of the server or its machine.
+    #[error("{0:#}")]
+    Internal(anyhow::Error),
+}
+
+/// A refusal, for the user to read.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    kind: ProblemKind,
+    title: String,
+    detail: Option<String>,
+    hint: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal with one line that says what is wrong.
+    pub fn new(kind: ProblemKind, title: impl Into<String>) -> Self {
+        Self {
+            kind,
+            title: title.into(),
+            detail: None,
+            hint: None,
+        }
+    }
+
+    /// Adds what exactly is wrong.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The refusal as an answer's body.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        Problem {
+            kind: self.kind,
+            status: status_of(self.kind).as_u16(),
+            title: self.title,
+            detail: self.detail,
+            hint: self.hint,
+        }
+    }
+}
+
+fn status_of(kind: ProblemKind) -> StatusCode {
+    match kind {
+        ProblemKind::InvalidRequest => StatusCode::BAD_REQUEST,
+        ProblemKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ProblemKind::Forbidden => StatusCode::FORBIDDEN,
+        ProblemKind::NotFound => StatusCode::NOT_FOUND,
+        ProblemKind::UnknownPkgbase
+        | ProblemKind::UnknownRef
+        | ProblemKind::BrokenSource
+        | ProblemKind::PlanTooLarge
+        | ProblemKind::ChecksumMismatch
+        | ProblemKind::UnexpectedPackage => StatusCode::UNPROCESSABLE_ENTITY,
+        ProblemKind::AlreadyExists | ProblemKind::AttemptEnded => StatusCode::CONFLICT,
+        ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ProblemKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ProblemKind::Internal | ProblemKind::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl Error {
+    /// A refusal with one line that says what is wrong.
+    pub fn refused(kind: ProblemKind, title: impl Into<String>) -> Self {
+        Self::Refused(Refusal::new(kind, title))
+    }
+
+    /// There is no such thing.
+    pub fn not_found(what: impl std::fmt::Display) -> Self {
+        Self::refused(ProblemKind::NotFound, format!("there is no {what}"))
+    }
+
+    /// The error as an answer's body; logs what must not be sent.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Refused(refusal) => refusal.into_problem(),
+            Self::Internal(error) => {
+                tracing::error!(error = format!("{error:#}"), "internal error");
+                Refusal::new(ProblemKind::Internal, "the server failed to do this")
+                    .hint("the server's log says why")
+                    .into_problem()
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Makes the errors of libraries internal ones.
+macro_rules! internal {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Internal(error.into())
+            }
+        }
+    )+};
+}
+
+internal!(
+    anyhow::Error,
+    sqlx::Error,
+    std::io::Error,
+    serde_json::Error,
+    tokio::task::JoinError
+);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        problem_response(self.into_problem())
+    }
+}
+
+/// Answers with a problem.
+#[must_use]
+pub fn problem_response(problem: Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(problem)).into_response();
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(PROBLEM_CONTENT_TYPE),
+    );
+    if status == StatusCode::UNAUTHORIZED {
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}

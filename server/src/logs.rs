@@ -1,0 +1,172 @@
+//! Build logs: one file per attempt, appended by offset, read while they grow.
+
+use std::collections::HashMap;
+use std::io::{self, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use buildbtw_model::AttemptId;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
+
+/// The logs of all attempts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    folder: Arc<Path>,
+    open: Arc<Mutex<HashMap<AttemptId, OpenLog>>>,
+}
+
+/// An attempt whose log somebody writes or follows.
+#[derive(Clone, Debug)]
+struct OpenLog {
+    /// Serialises appends; checking the offset and writing must not be torn apart.
+    file: Arc<tokio::sync::Mutex<Option<fs_err::tokio::File>>>,
+    length: watch::Sender<u64>,
+}
+
+impl Logs {
+    /// The logs below the server's data folder; makes the folder.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(data: &Path) -> io::Result<Self> {
+        let folder = data.join("logs");
+        fs_err::create_dir_all(&folder)?;
+        Ok(Self {
+            folder: folder.into(),
+            open: Arc::default(),
+        })
+    }
+
+    fn path(&self, attempt: AttemptId) -> PathBuf {
+        self.folder.join(format!("{attempt}.log"))
+    }
+
+    fn open_log(&self, attempt: AttemptId) -> OpenLog {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = open.entry(attempt).or_insert_with(|| OpenLog {
+            file: Arc::default(),
+            length: watch::channel(0).0,
+        });
+        entry.clone()
+    }
+
+    /// Appends the part of a chunk that the log does not hold yet, and returns the log's length. A
+    /// chunk that starts after the end is not stored.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn append(&self, attempt: AttemptId, offset: u64, chunk: &[u8]) -> io::Result<u64> {
+        let log = self.open_log(attempt);
+        let mut file = log.file.lock().await;
+        let opened = match file.take() {
+            Some(opened) => opened,
+            None => {
+                fs_err::tokio::OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(self.path(attempt))
+                    .await?
+            }
+        };
+        let length = opened.metadata().await?.len();
+        let (opened, length) = append_new(opened, length, offset, chunk).await?;
+        *file = Some(opened);
+        log.length.send_replace(length);
+        Ok(length)
+    }
+
+    /// The length of a log; 0 when nothing was logged.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn length(&self, attempt: AttemptId) -> io::Result<u64> {
+        match fs_err::tokio::metadata(self.path(attempt)).await {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Up to `limit` bytes of a log from `offset` on.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn read(&self, attempt: AttemptId, offset: u64, limit: u64) -> io::Result<Vec<u8>> {
+        let mut file = match fs_err::tokio::File::open(self.path(attempt)).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        file.seek(SeekFrom::Start(offset)).await?;
+        let mut bytes = Vec::new();
+        file.take(limit).read_to_end(&mut bytes).await?;
+        Ok(bytes)
+    }
+
+    /// Changes when the log grows. Subscribe first, read then.
+    #[must_use]
+    pub fn subscribe(&self, attempt: AttemptId) -> watch::Receiver<u64> {
+        self.open_log(attempt).length.subscribe()
+    }
+
+    /// Makes a log durable and forgets that it is open; nothing is appended after its attempt ended.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn close(&self, attempt: AttemptId) -> io::Result<()> {
+        let log = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.remove(&attempt)
+        };
+        if let Some(log) = log {
+            if let Some(file) = log.file.lock().await.take() {
+                file.sync_data().await?;
+            }
+            // Whoever follows it looks at the attempt once more, and finds that it is over.
+            log.length.send_modify(|_| {});
+        }
+        Ok(())
+    }
+}
+
+async fn append_new(
+    mut file: fs_err::tokio::File,
+    length: u64,
+    offset: u64,
+    chunk: &[u8],
+) -> io::Result<(fs_err::tokio::File, u64)> {
+    let Some(known) = length.checked_sub(offset) else {
+        return Ok((file, length));
+    };
+    let new = usize::try_from(known)
+        .ok()
+        .and_then(|known| chunk.get(known..))
+        .unwrap_or_default();
+    if new.is_empty() {
+        return Ok((file, length));
+    }
+    file.write_all(new).await?;
+    file.flush().await?;
+    Ok((file, length + new.len() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn chunks_may_come_twice_and_overlap_but_leave_no_hole() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path()).unwrap();
+        let attempt = AttemptId::new();
+        assert_eq!(logs.append(attempt, 0, b"hello ").await.unwrap(), 6);
+        assert_eq!(logs.append(attempt, 0, b"hello ").await.unwrap(), 6);
+        assert_eq!(logs.append(attempt, 3, b"lo world").await.unwrap(), 11);
+        assert_eq!(logs.append(attempt, 20, b"hole").await.unwrap(), 11);
+        logs.close(attempt).await.unwrap();
+        assert_eq!(logs.append(attempt, 11, b"!").await.unwrap(), 12);
+        assert_eq!(logs.read(attempt, 0, 100).await.unwrap(), b"hello world!");
+        assert_eq!(logs.read(attempt, 6, 5).await.unwrap(), b"world");
+    }
+}

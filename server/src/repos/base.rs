@@ -1,0 +1,236 @@
+//! The base repositories: what the distribution has already. Builds install from them, and a rebuild
+//! must have a higher release than what they hold.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildbtw_model::api::Repository;
+use buildbtw_model::{Architecture, NamespaceName, PackageVersion, Pkgname, RepositoryName};
+use serde::Deserialize;
+
+/// A larger database is not one: Arch's largest has about 10 MiB.
+const MAX_DATABASE: u64 = 256 << 20;
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why the file with the base repositories cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseConfigError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It does not say what it should.
+    #[error("{path}: {reason}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    #[serde(default)]
+    repository: Vec<BaseRepository>,
+}
+
+/// One base repository as it is configured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BaseRepository {
+    name: RepositoryName,
+    architectures: Vec<Architecture>,
+    servers: Vec<String>,
+    #[serde(default = "default_sig_level")]
+    sig_level: String,
+}
+
+fn default_sig_level() -> String {
+    "Required DatabaseOptional".into()
+}
+
+/// All base repositories, in the order in which pacman looks at them.
+#[derive(Clone, Debug, Default)]
+pub struct BaseRepositories {
+    repositories: Arc<[BaseRepository]>,
+}
+
+/// What the base repositories of one architecture hold at a moment.
+#[derive(Clone, Debug, Default)]
+pub struct BaseSnapshot {
+    /// Per repository the digest of its database, or why it could not be read.
+    pub databases: Vec<(RepositoryName, Result<String, String>)>,
+    /// The versions of each package, whichever repository has it.
+    pub versions: HashMap<Pkgname, Vec<PackageVersion>>,
+}
+
+impl BaseRepositories {
+    /// Reads the configuration file.
+    ///
+    /// # Errors
+    /// When it cannot be read or used.
+    pub fn read(path: &Path) -> Result<Self, BaseConfigError> {
+        let text = fs_err::read_to_string(path)?;
+        let invalid = |reason: String| BaseConfigError::Invalid {
+            path: path.display().to_string(),
+            reason,
+        };
+        let file: ConfigFile = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+        for repository in &file.repository {
+            if repository.servers.is_empty() || repository.architectures.is_empty() {
+                let name = &repository.name;
+                return Err(invalid(format!("[{name}] needs servers and architectures")));
+            }
+            // Both become lines of pacman.conf.
+            let lines = repository.servers.iter().chain([&repository.sig_level]);
+            if lines.into_iter().any(|line| line.contains(['\n', '\r'])) {
+                return Err(invalid(format!(
+                    "[{}] has a line break in it",
+                    repository.name
+                )));
+            }
+        }
+        Ok(Self {
+            repositories: file.repository.into(),
+        })
+    }
+
+    /// Whether a namespace of this name would hide a base repository.
+    #[must_use]
+    pub fn conflicts_with(&self, name: &NamespaceName) -> bool {
+        self.repositories
+            .iter()
+            .any(|repository| repository.name.as_str() == name.as_str())
+    }
+
+    /// What a build of this architecture installs from.
+    #[must_use]
+    pub fn of(&self, architecture: &Architecture) -> Vec<Repository> {
+        self.repositories
+            .iter()
+            .filter(|repository| repository.architectures.contains(architecture))
+            .map(|repository| Repository {
+                name: repository.name.clone(),
+                servers: repository.servers.clone(),
+                sig_level: repository.sig_level.clone(),
+            })
+            .collect()
+    }
+
+    /// Fetches the databases of an architecture. One that cannot be read is reported in the result
+    /// and does not stop the others.
+    pub async fn snapshot(&self, architecture: &Architecture) -> BaseSnapshot {
+        let mut snapshot = BaseSnapshot::default();
+        for repository in self.of(architecture) {
+            let fetched = fetch(&repository, architecture).await;
+            let digest = match fetched {
+                Ok(bytes) => read_versions(bytes, &mut snapshot.versions).await,
+                Err(reason) => Err(reason),
+            };
+            if let Err(problem) = &digest {
+                tracing::warn!(
+                    repository.name = repository.name.as_str(),
+                    problem,
+                    "cannot read a base repository"
+                );
+            }
+            snapshot.databases.push((repository.name, digest));
+        }
+        snapshot
+    }
+}
+
+/// Fetches a database from the first server that has it.
+async fn fetch(repository: &Repository, architecture: &Architecture) -> Result<Vec<u8>, String> {
+    let mut problem = "it has no servers".to_owned();
+    for server in &repository.servers {
+        let server = server
+            .replace("$repo", repository.name.as_str())
+            .replace("$arch", architecture.as_str());
+        let url = format!("{}/{}.db", server.trim_end_matches('/'), repository.name);
+        let fetched = match url.strip_prefix("file://") {
+            Some(path) => fs_err::tokio::read(path)
+                .await
+                .map_err(|error| error.to_string()),
+            None => fetch_http(&url).await,
+        };
+        match fetched {
+            Ok(bytes) => return Ok(bytes),
+            Err(reason) => problem = format!("{url}: {reason}"),
+        }
+    }
+    Err(problem)
+}
+
+async fn fetch_http(url: &str) -> Result<Vec<u8>, String> {
+    let fetch = async {
+        let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()?;
+        let mut response = client.get(url).send().await?.error_for_status()?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > MAX_DATABASE {
+                break;
+            }
+        }
+        Ok::<_, reqwest::Error>(bytes)
+    };
+    let bytes = fetch
+        .await
+        .map_err(|error| error.without_url().to_string())?;
+    if bytes.len() as u64 > MAX_DATABASE {
+        return Err(format!("larger than {} MiB", MAX_DATABASE >> 20));
+    }
+    Ok(bytes)
+}
+
+async fn read_versions(
+    bytes: Vec<u8>,
+    versions: &mut HashMap<Pkgname, Vec<PackageVersion>>,
+) -> Result<String, String> {
+    let parse = move || {
+        use sha2::Digest as _;
+        let digest: [u8; 32] = sha2::Sha256::digest(&bytes).into();
+        let digest = buildbtw_model::Sha256Digest::from_bytes(&digest).to_string();
+        database_versions(&bytes).map(|versions| (digest, versions))
+    };
+    let parsed = tokio::task::spawn_blocking(parse)
+        .await
+        .map_err(|error| error.to_string())?;
+    let (digest, found) = parsed.map_err(|error| format!("not a repository database: {error}"))?;
+    for (name, version) in found {
+        versions.entry(name).or_default().push(version);
+    }
+    Ok(digest)
+}
+
+/// The packages of a database: its folders are called `name-version`.
+fn database_versions(bytes: &[u8]) -> io::Result<Vec<(Pkgname, PackageVersion)>> {
+    let reader: Box<dyn Read + '_> = match bytes {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::new(bytes)?),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Box::new(liblzma::read::XzDecoder::new(bytes)),
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+        _ => Box::new(bytes),
+    };
+    let mut archive = tar::Archive::new(reader.take(16 * MAX_DATABASE));
+    let mut versions = Vec::new();
+    for entry in archive.entries()? {
+        let entry = entry?;
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let Some(folder) = path.trim_start_matches("./").strip_suffix("/desc") else {
+            continue;
+        };
+        let mut parts = folder.rsplitn(3, '-');
+        if let (Some(release), Some(version), Some(name)) =
+            (parts.next(), parts.next(), parts.next())
+            && let (Ok(name), Ok(version)) = (name.parse(), format!("{version}-{release}").parse())
+        {
+            versions.push((name, version));
+        }
+    }
+    Ok(versions)
+}

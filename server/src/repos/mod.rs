@@ -1,0 +1,117 @@
+//! Pacman repositories on disk, one folder per namespace, iteration and architecture. Every file of
+//! a package is there under its own name, so a folder can be copied and served by anything.
+
+pub mod base;
+pub mod database;
+pub mod package_file;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use buildbtw_model::{Architecture, AttemptId, NamespaceName, PackageFileName};
+
+/// The folders that packages live in.
+#[derive(Clone, Debug)]
+pub struct Repos {
+    repos: PathBuf,
+    uploads: PathBuf,
+}
+
+/// The repository of one iteration and architecture.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RepositoryKey {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// The number of the iteration.
+    pub iteration: i64,
+    /// The architecture, never `any`.
+    pub architecture: Architecture,
+}
+
+impl Repos {
+    /// The folders below the server's data folder; makes them.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn new(data: &Path) -> io::Result<Self> {
+        let this = Self {
+            repos: data.join("repos"),
+            uploads: data.join("uploads"),
+        };
+        fs_err::create_dir_all(&this.repos)?;
+        fs_err::create_dir_all(&this.uploads)?;
+        Ok(this)
+    }
+
+    /// The folder of a repository.
+    #[must_use]
+    pub fn folder(&self, key: &RepositoryKey) -> PathBuf {
+        self.repos
+            .join(key.namespace.as_str())
+            .join(key.iteration.to_string())
+            .join(key.architecture.as_str())
+    }
+
+    /// The folder that an attempt's uploads go to until its outcome is accepted.
+    #[must_use]
+    pub fn uploads(&self, attempt: AttemptId) -> PathBuf {
+        self.uploads.join(attempt.to_string())
+    }
+
+    /// Puts a package into a repository without copying it. Doing it again changes nothing; the
+    /// caller has made sure that no other package is served under this name.
+    ///
+    /// # Errors
+    /// When the file is not there, or the disk refuses.
+    pub fn link(&self, from: &Path, key: &RepositoryKey, file: &PackageFileName) -> io::Result<()> {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = self.folder(key);
+        fs_err::create_dir_all(&folder)?;
+        let target = folder.join(file.as_str());
+        match fs_err::hard_link(from, &target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let (old, new) = (fs_err::metadata(&target)?, fs_err::metadata(from)?);
+                if old.ino() == new.ino() {
+                    return Ok(());
+                }
+                // Left by an attempt that was never accepted, so no database ever listed it.
+                let temporary = folder.join(format!(".{file}.new"));
+                match fs_err::remove_file(&temporary) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                fs_err::hard_link(from, &temporary)?;
+                fs_err::rename(&temporary, &target)
+            }
+            result => result,
+        }
+    }
+}
+
+/// Makes the names in a folder durable.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs_err::File::open(folder)?.sync_all()
+}
+
+/// Writes a file so that it is either as before or complete, also after a power cut.
+///
+/// # Errors
+/// When the disk refuses; the file is as before then.
+pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    use io::Write as _;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    fs_err::set_permissions(
+        file.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )?;
+    file.persist(path)?;
+    sync_folder(folder)
+}

@@ -1,0 +1,126 @@
+//! All routes, with what protects them.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, Method, Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post, put};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::TraceLayer;
+use tracing::Level;
+
+use crate::app_state::AppState;
+use crate::auth;
+use crate::error::{Error, problem_response};
+use crate::routes::{api, repository};
+use buildbtw_model::api::ProblemKind;
+
+/// The largest JSON body.
+const MAX_JSON: usize = 1024 * 1024;
+/// The largest piece of a log.
+const MAX_LOG_CHUNK: usize = 1024 * 1024;
+
+/// The server's router.
+pub fn router(state: AppState) -> Router {
+    let layers = ServiceBuilder::new()
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(tower_http::trace::DefaultMakeSpan::new().level(Level::DEBUG))
+                .on_failure(())
+                .on_response(tower_http::trace::DefaultOnResponse::new().level(Level::DEBUG)),
+        )
+        .layer(CatchPanicLayer::custom(|_| {
+            let error = anyhow::anyhow!("a request handler panicked");
+            problem_response(Error::Internal(error).into_problem())
+        }))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ));
+    Router::new()
+        .nest("/api/v1", api_router(&state))
+        .nest("/repo", repository_router())
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(layers)
+        .with_state(state)
+}
+
+fn api_router(state: &AppState) -> Router<AppState> {
+    let public = Router::new()
+        .route("/namespaces", get(api::namespaces::list_namespaces))
+        .route("/namespaces/{name}", get(api::namespaces::show_namespace))
+        .route("/namespaces/{name}/events", get(api::events::stream_events))
+        .route(
+            "/namespaces/{name}/iterations/{number}",
+            get(api::namespaces::show_iteration),
+        )
+        .route("/builds/{id}", get(api::builds::show_build))
+        .route("/attempts/{id}/log", get(api::logs::read_log))
+        .route("/sources", get(api::sources::list_sources))
+        .route("/sources/overview", get(api::sources::show_overview));
+    let any_token = Router::new()
+        .route("/token", get(api::tokens::show_identity))
+        .route_layer(from_fn_with_state(state.clone(), auth::any_token));
+    let client = Router::new()
+        .route("/namespaces", post(api::namespaces::create_namespace))
+        .route_layer(from_fn_with_state(state.clone(), auth::client));
+    let worker = Router::new()
+        .route("/attempts/claim", post(api::attempts::claim_build))
+        .route("/attempts/{id}/heartbeat", post(api::attempts::renew_lease))
+        .route(
+            "/attempts/{id}/log",
+            post(api::attempts::append_log).layer(DefaultBodyLimit::max(MAX_LOG_CHUNK)),
+        )
+        .route(
+            "/attempts/{id}/packages/{file}",
+            // Counted while it streams, against the configured limit.
+            put(api::attempts::upload_package).layer(DefaultBodyLimit::disable()),
+        )
+        .route("/attempts/{id}/outcome", put(api::attempts::report_outcome))
+        .route_layer(from_fn_with_state(state.clone(), auth::worker));
+    let admin = Router::new()
+        .route(
+            "/tokens",
+            get(api::tokens::list_tokens).post(api::tokens::create_token),
+        )
+        .route("/tokens/{id}", delete(api::tokens::revoke_token))
+        .route_layer(from_fn_with_state(state.clone(), auth::admin));
+    Router::new()
+        .merge(public)
+        .merge(any_token)
+        .merge(client)
+        .merge(worker)
+        .merge(admin)
+        .layer(DefaultBodyLimit::max(MAX_JSON))
+}
+
+fn repository_router() -> Router<AppState> {
+    Router::new()
+        .route(
+            "/{name}/{iteration}/{architecture}/{file}",
+            get(repository::serve_file),
+        )
+        .route(
+            "/{name}/{iteration}/{architecture}/builds/{build}/{file}",
+            get(repository::serve_build_view),
+        )
+}
+
+async fn not_found(uri: Uri) -> Error {
+    Error::not_found(format!("page or resource at {}", uri.path()))
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> axum::response::Response {
+    let title = format!("{method} is not possible on {}", uri.path());
+    let mut problem = Error::refused(ProblemKind::InvalidRequest, title).into_problem();
+    problem.status = 405;
+    problem_response(problem)
+}
+
+/// How long a connection may take to send a request's headers.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,116 @@
+//! `/attempts`: claims and reports of workers.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use buildbtw_model::api::{
+    ClaimRequest, HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, ProblemKind,
+    UploadedPackage,
+};
+use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
+use serde::Deserialize;
+
+use crate::app_state::AppState;
+use crate::auth::Identity;
+use crate::error::Error;
+use crate::routes::extract;
+use crate::service::claim_build::{self, Claimant};
+use crate::service::upload_package::{self, Upload};
+use crate::service::{append_log, heartbeat, report_outcome};
+
+/// No claim waits longer: proxies close connections that are silent for a minute.
+const MAX_WAIT: Duration = Duration::from_secs(50);
+
+pub(crate) async fn claim_build(
+    State(state): State<AppState>,
+    Extension(Identity(token)): Extension<Identity>,
+    extract::Json(request): extract::Json<ClaimRequest>,
+) -> Result<Response, Error> {
+    if request.architectures.is_empty() || request.architectures.len() > 16 {
+        let title = "a claim names 1 to 16 architectures";
+        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+    }
+    let claimant = Claimant {
+        claim: request.claim,
+        worker: request.worker.clone(),
+        token: token.id,
+    };
+    claim_build::note_worker(&state, &request).await?;
+    let repeated = claim_build::repeated_claim(&state, &claimant).await?;
+    let build = match repeated {
+        Some(build) => Some(build),
+        None => {
+            let wait = Duration::from_secs(request.wait_s.into()).min(MAX_WAIT);
+            state
+                .claims
+                .claim(&state, claimant, request.architectures, wait)
+                .await?
+        }
+    };
+    Ok(match build {
+        Some(build) => Json(build).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
+}
+
+pub(crate) async fn renew_lease(
+    State(state): State<AppState>,
+    Extension(Identity(token)): Extension<Identity>,
+    extract::Path(id): extract::Path<AttemptId>,
+) -> Result<Json<HeartbeatResponse>, Error> {
+    Ok(Json(heartbeat::heartbeat(&state, token.id, id).await?))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct LogQuery {
+    offset: u64,
+}
+
+pub(crate) async fn append_log(
+    State(state): State<AppState>,
+    Extension(Identity(token)): Extension<Identity>,
+    extract::Path(id): extract::Path<AttemptId>,
+    extract::Query(query): extract::Query<LogQuery>,
+    chunk: Bytes,
+) -> Result<Json<LogAppended>, Error> {
+    Ok(Json(
+        append_log::append_log(&state, token.id, id, query.offset, &chunk).await?,
+    ))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct UploadQuery {
+    sha256: Sha256Digest,
+}
+
+pub(crate) async fn upload_package(
+    State(state): State<AppState>,
+    Extension(Identity(token)): Extension<Identity>,
+    extract::Path((attempt, file_name)): extract::Path<(AttemptId, PackageFileName)>,
+    extract::Query(query): extract::Query<UploadQuery>,
+    body: Body,
+) -> Result<Json<UploadedPackage>, Error> {
+    let upload = Upload {
+        attempt,
+        file_name,
+        sha256: query.sha256,
+    };
+    let uploaded =
+        upload_package::upload_package(&state, token.id, &upload, body.into_data_stream()).await?;
+    Ok(Json(uploaded))
+}
+
+pub(crate) async fn report_outcome(
+    State(state): State<AppState>,
+    Extension(Identity(token)): Extension<Identity>,
+    extract::Path(id): extract::Path<AttemptId>,
+    extract::Json(outcome): extract::Json<Outcome>,
+) -> Result<Json<OutcomeAccepted>, Error> {
+    Ok(Json(
+        report_outcome::report_outcome(&state, token.id, id, &outcome).await?,
+    ))
+}

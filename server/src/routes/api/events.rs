@@ -1,0 +1,98 @@
+//! `/namespaces/{name}/events`: server-sent events, as they are recorded.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::{Event as SseEvent, KeepAlive};
+use buildbtw_model::NamespaceName;
+use buildbtw_model::api::ProblemKind;
+use futures_util::Stream;
+use tokio::sync::watch;
+
+use crate::app_state::AppState;
+use crate::db::{NamespaceId, events};
+use crate::error::Error;
+use crate::routes::extract;
+use crate::service::queries;
+
+/// How many events are read at once.
+const BATCH: i64 = 500;
+/// Shows clients and proxies that the connection is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+pub(crate) async fn stream_events(
+    State(state): State<AppState>,
+    extract::Path(name): extract::Path<NamespaceName>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, Error> {
+    let namespace = queries::find_namespace(&state, &name).await?.id;
+    let changes = state.changes.subscribe(namespace);
+    let last = match headers.get("last-event-id") {
+        None => events::last(state.database.read(), namespace).await?,
+        Some(value) => {
+            let number = value.to_str().ok().and_then(|text| text.parse().ok());
+            number.ok_or_else(|| {
+                Error::refused(ProblemKind::InvalidRequest, "Last-Event-ID is not a number")
+            })?
+        }
+    };
+    let follower = Follower {
+        state,
+        namespace,
+        last,
+        changes,
+        pending: Vec::new(),
+    };
+    let stream = futures_util::stream::unfold(follower, |mut follower| async move {
+        let event = follower.next().await?;
+        Some((Ok(event), follower))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+struct Follower {
+    state: AppState,
+    namespace: NamespaceId,
+    last: i64,
+    changes: watch::Receiver<u64>,
+    /// Events read but not sent, the next one last.
+    pending: Vec<buildbtw_model::api::Event>,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<SseEvent> {
+        loop {
+            if let Some(event) = self.pending.pop() {
+                self.last = event.id;
+                let id = event.id.to_string();
+                match SseEvent::default().id(id).json_data(&event) {
+                    Ok(event) => return Some(event),
+                    Err(error) => {
+                        tracing::error!(error = error.to_string(), "cannot send an event");
+                        continue;
+                    }
+                }
+            }
+            self.changes.mark_unchanged();
+            match queries::events_after(&self.state, self.namespace, self.last, BATCH).await {
+                Ok(events) if events.is_empty() => {}
+                Ok(mut events) => {
+                    events.reverse();
+                    self.pending = events;
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!(error = error.to_string(), "cannot read events");
+                    return None;
+                }
+            }
+            tokio::select! {
+                changed = self.changes.changed() => changed.ok()?,
+                () = self.state.shutdown.cancelled() => return None,
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! `/api/v1`.
+
+pub(crate) mod attempts;
+pub(crate) mod builds;
+pub(crate) mod events;
+pub(crate) mod logs;
+pub(crate) mod namespaces;
+pub(crate) mod sources;
+pub(crate) mod tokens;

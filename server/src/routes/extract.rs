@@ -1,0 +1,92 @@
+//! Extractors whose refusals are problems like all others.
+
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use buildbtw_model::api::ProblemKind;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Refusal};
+
+fn refuse(status: StatusCode, title: &str, detail: String) -> Error {
+    let kind = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => ProblemKind::TooLarge,
+        status if status.is_server_error() => ProblemKind::Internal,
+        _ => ProblemKind::InvalidRequest,
+    };
+    Refusal::new(kind, title).detail(detail).into()
+}
+
+/// A JSON body.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                let title = match &rejection {
+                    _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                        "the body is larger than allowed"
+                    }
+                    JsonRejection::MissingJsonContentType(_) => {
+                        "the body must be JSON, and Content-Type must say so"
+                    }
+                    _ => "the body cannot be understood",
+                };
+                Err(refuse(rejection.status(), title, rejection.body_text()))
+            }
+        }
+    }
+}
+
+/// Parameters in the path.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                let detail = match &rejection {
+                    PathRejection::FailedToDeserializePathParams(error) => error.body_text(),
+                    rejection => rejection.body_text(),
+                };
+                Err(refuse(
+                    rejection.status(),
+                    "the address cannot be understood",
+                    detail,
+                ))
+            }
+        }
+    }
+}
+
+/// Parameters after the question mark.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                let detail = match &rejection {
+                    QueryRejection::FailedToDeserializeQueryString(error) => error.body_text(),
+                    rejection => rejection.body_text(),
+                };
+                Err(refuse(
+                    rejection.status(),
+                    "the parameters cannot be understood",
+                    detail,
+                ))
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! HTTP handlers. Each extracts, calls one service, and converts.
+
+pub(crate) mod api;
+pub(crate) mod extract;
+pub(crate) mod pages;
+pub(crate) mod repository;

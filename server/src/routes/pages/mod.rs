@@ -1,0 +1,1 @@
+//! The web UI. Every page works without JavaScript and asks nobody else for anything.

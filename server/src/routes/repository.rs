@@ -1,0 +1,222 @@
+//! `/repo`: pacman repositories. The newest iteration is `current`, the newest complete one
+//! `latest`; below `builds/<number>` lies what one build sees of its iteration.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{Architecture, BuildId, NamespaceName, PackageFileName};
+use tower::ServiceExt as _;
+use tower_http::services::ServeFile;
+
+use crate::app_state::AppState;
+use crate::db::iterations::{self, IterationRow};
+use crate::db::{builds, packages};
+use crate::error::Error;
+use crate::repos::RepositoryKey;
+use crate::repos::database::render;
+use crate::routes::extract;
+use crate::service::publish::{entry, newest_stage};
+use crate::service::queries;
+
+pub(crate) async fn serve_file(
+    State(state): State<AppState>,
+    extract::Path((name, iteration, architecture, file)): extract::Path<(
+        NamespaceName,
+        String,
+        Architecture,
+        String,
+    )>,
+    request: Request,
+) -> Result<Response, Error> {
+    let iteration = find_iteration(&state, &name, &iteration).await?;
+    let key = RepositoryKey {
+        namespace: name,
+        iteration: iteration.number,
+        architecture,
+    };
+    match DatabaseFile::parse(&file, &key.namespace) {
+        Some(_) => serve_database(&state, &key, &file, request).await,
+        None => serve_package(&state, &key, &file, request).await,
+    }
+}
+
+/// What one build sees: the packages of the builds it needs, and nothing else of its iteration.
+pub(crate) async fn serve_build_view(
+    State(state): State<AppState>,
+    extract::Path((name, iteration, architecture, build, file)): extract::Path<(
+        NamespaceName,
+        String,
+        Architecture,
+        BuildId,
+        String,
+    )>,
+    request: Request,
+) -> Result<Response, Error> {
+    let iteration = find_iteration(&state, &name, &iteration).await?;
+    let row = builds::by_id(state.database.read(), build)
+        .await?
+        .filter(|row| row.iteration_id == iteration.id && row.architecture == architecture)
+        .ok_or_else(|| Error::not_found(format!("build {build} in this repository")))?;
+    let key = RepositoryKey {
+        namespace: name,
+        iteration: iteration.number,
+        architecture,
+    };
+    let Some(kind) = DatabaseFile::parse(&file, &key.namespace) else {
+        return serve_package(&state, &key, &file, request).await;
+    };
+    let rows = packages::of_ancestors(state.database.read(), row.id).await?;
+    let rendered = tokio::task::spawn_blocking(move || {
+        let newest = newest_stage(&rows);
+        render(
+            newest
+                .into_iter()
+                .map(|row| entry(row, kind == DatabaseFile::WithFiles)),
+        )
+    })
+    .await??;
+    Ok(database_response(Body::from(rendered)))
+}
+
+/// Which database a file name asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DatabaseFile {
+    Plain,
+    WithFiles,
+}
+
+impl DatabaseFile {
+    fn parse(file: &str, namespace: &NamespaceName) -> Option<Self> {
+        match file.strip_prefix(namespace.as_str())? {
+            ".db" => Some(Self::Plain),
+            ".files" => Some(Self::WithFiles),
+            _ => None,
+        }
+    }
+}
+
+async fn find_iteration(
+    state: &AppState,
+    name: &NamespaceName,
+    text: &str,
+) -> Result<IterationRow, Error> {
+    let namespace = queries::find_namespace(state, name).await?.id;
+    let reader = state.database.read();
+    let found = match text {
+        "current" => iterations::newest(reader, namespace).await?,
+        "latest" => iterations::newest_done(reader, namespace).await?,
+        number => match number.parse() {
+            Ok(number) => iterations::by_number(reader, namespace, number).await?,
+            Err(_) => None,
+        },
+    };
+    found.ok_or_else(|| match text {
+        "latest" => Error::not_found(format!("complete iteration of namespace '{name}' yet")),
+        text => Error::not_found(format!("iteration '{text}' of namespace '{name}'")),
+    })
+}
+
+async fn serve_database(
+    state: &AppState,
+    key: &RepositoryKey,
+    file: &str,
+    request: Request,
+) -> Result<Response, Error> {
+    if !state.config.architectures.contains(&key.architecture) {
+        return Err(Error::not_found(format!(
+            "repository for {}",
+            key.architecture
+        )));
+    }
+    let path = state.repos.folder(key).join(file);
+    let metadata = match fs_err::tokio::metadata(&path).await {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // Nothing is built yet: pacman takes an empty database.
+            return Ok(database_response(Body::from(render([])?)));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let written = metadata
+        .modified()?
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let tag = format!("\"{:x}-{:x}\"", written.as_nanos(), metadata.len());
+    let mut response = serve(&path, &tag, request).await?;
+    // Times have a resolution of one second, in which a database can change more than once. Without
+    // this header pacman fetches it anew instead of believing that it is unchanged.
+    response.headers_mut().remove(header::LAST_MODIFIED);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+fn database_response(body: Body) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, body).into_response()
+}
+
+async fn serve_package(
+    state: &AppState,
+    key: &RepositoryKey,
+    file: &str,
+    request: Request,
+) -> Result<Response, Error> {
+    let not_found = || Error::not_found(format!("file '{file}' in this repository"));
+    let name: PackageFileName = file.parse().map_err(|_| not_found())?;
+    let path = state.repos.folder(key).join(name.as_str());
+    if !fs_err::tokio::try_exists(&path).await? {
+        return Err(not_found());
+    }
+    // A name is never served with other content, so the name is its tag.
+    let mut response = serve(&path, &format!("\"{name}\""), request).await?;
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=31536000, immutable"),
+    );
+    Ok(response)
+}
+
+/// Serves a file with ranges, and `304` to whoever has it already.
+async fn serve(path: &std::path::Path, tag: &str, mut request: Request) -> Result<Response, Error> {
+    let tag = HeaderValue::from_str(tag).map_err(anyhow::Error::from)?;
+    if has_tag(request.headers(), &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    request.headers_mut().remove(header::IF_MODIFIED_SINCE);
+    request.headers_mut().remove(header::IF_UNMODIFIED_SINCE);
+    let service = ServeFile::new_with_mime(
+        path,
+        &"application/octet-stream"
+            .parse()
+            .map_err(|_| Error::refused(ProblemKind::Internal, "media type"))?,
+    );
+    let served = service.oneshot(request).await;
+    let mut response = match served {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    };
+    response.headers_mut().insert(header::ETAG, tag);
+    Ok(response)
+}
+
+fn has_tag(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let Some(tag) = tag.to_str().ok() else {
+        return false;
+    };
+    let values = headers.get_all(header::IF_NONE_MATCH);
+    values
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| {
+            value
+                .split(',')
+                .any(|known| known.trim().trim_start_matches("W/") == tag)
+        })
+}

@@ -1,0 +1,194 @@
+//! Starts the parts of the server, serves until told to stop, and stops in order.
+
+use std::future::IntoFuture as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app_state::{AppState, Parts};
+use crate::changes::Changes;
+use crate::config::RunArgs;
+use crate::db::Database;
+use crate::dispatch::{ClaimDesk, LeaseClock};
+use crate::logs::Logs;
+use crate::repos::Repos;
+use crate::repos::base::BaseRepositories;
+use crate::router::router;
+use crate::service::publish::Publisher;
+use crate::service::{recover, tokens};
+use crate::sources::{self, Sources};
+
+/// The database's file in the data folder.
+pub const DATABASE_FILE: &str = "buildbtw.sqlite3";
+/// The file in the data folder that says where the server listens.
+pub const ADDRESS_FILE: &str = "address";
+/// How long open requests may take to end when the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A server that has started.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    state: AppState,
+    listener: TcpListener,
+    tasks: JoinSet<&'static str>,
+    sources_ready: oneshot::Receiver<()>,
+    /// Held as long as the server runs: one server per data folder.
+    _lock: fs_err::File,
+    address_file: PathBuf,
+}
+
+impl Server {
+    /// Opens everything and continues where the last run stopped, but serves nothing yet.
+    ///
+    /// # Errors
+    /// When the settings, the data folder, the database or the address cannot be used; the message
+    /// says what to do.
+    pub async fn start(args: &RunArgs, shutdown: CancellationToken) -> anyhow::Result<Self> {
+        let data = &args.data_dir;
+        fs_err::create_dir_all(data)?;
+        let lock = lock(data)?;
+        let folder = fs_err::canonicalize(&args.sources_dir)
+            .context("--sources-dir must name a folder of git repositories")?;
+        let base = match &args.base_repositories {
+            Some(path) => BaseRepositories::read(path).context("cannot use --base-repositories")?,
+            None => BaseRepositories::default(),
+        };
+        let listener = listen(args.listen).await?;
+        let address = listener.local_addr()?;
+        let config = args.config(address).map_err(anyhow::Error::msg)?;
+        let database = Database::open(&data.join(DATABASE_FILE)).await?;
+        tokens::ensure_admin_token(&database, data).await?;
+        let sources = Sources::load(database.clone(), folder).await?;
+        let state = AppState::new(Parts {
+            config,
+            database,
+            sources,
+            repos: Repos::new(data)?,
+            base,
+            logs: Logs::new(data)?,
+            changes: Changes::default(),
+            claims: ClaimDesk::default(),
+            leases: LeaseClock::default(),
+            publisher: Publisher::default(),
+            shutdown,
+        });
+        recover::recover(&state).await?;
+        let (tasks, sources_ready) = spawn_tasks(&state, args);
+        let address_file = data.join(ADDRESS_FILE);
+        Ok(Self {
+            address,
+            state,
+            listener,
+            tasks,
+            sources_ready,
+            _lock: lock,
+            address_file,
+        })
+    }
+
+    /// Serves until told to stop. A background task that ends by itself is a fault and ends the
+    /// server too, so that a service manager can start it again.
+    ///
+    /// # Errors
+    /// When a background task ended by itself, or the server cannot go on.
+    pub async fn serve(mut self) -> anyhow::Result<()> {
+        // Requests are answered from an index that has seen the sources.
+        let _ = self.sources_ready.await;
+        let shutdown = self.state.shutdown.clone();
+        let stopping = shutdown.clone();
+        let service = axum::serve(self.listener, router(self.state.clone()))
+            .with_graceful_shutdown(async move { stopping.cancelled().await });
+        let mut service = tokio::spawn(service.into_future());
+        let text = format!("{}\n", self.address);
+        crate::repos::replace_file(&self.address_file, text.as_bytes())?;
+        tracing::info!(address = %self.address, url = self.state.config.url, "serving");
+        let failure = tokio::select! {
+            () = shutdown.cancelled() => None,
+            ended = self.tasks.join_next() => Some(match ended {
+                Some(Ok(name)) => anyhow::anyhow!("the task '{name}' ended by itself"),
+                Some(Err(error)) => anyhow::anyhow!("a background task failed: {error}"),
+                None => anyhow::anyhow!("no background task is running"),
+            }),
+            ended = &mut service => Some(anyhow::anyhow!("serving ended: {ended:?}")),
+        };
+        shutdown.cancel();
+        tracing::info!("stopping");
+        if !service.is_finished() && tokio::time::timeout(GRACE, &mut service).await.is_err() {
+            tracing::warn!("some requests did not end in time");
+        }
+        let _ = tokio::time::timeout(GRACE, async {
+            while self.tasks.join_next().await.is_some() {}
+        })
+        .await;
+        let _ = fs_err::remove_file(&self.address_file);
+        self.state.database.close().await;
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+fn spawn_tasks(state: &AppState, args: &RunArgs) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
+    let mut tasks = JoinSet::new();
+    let (ready, sources_ready) = oneshot::channel();
+    let sweep = Duration::from_secs(args.sweep_seconds.into());
+    let cancel = &state.shutdown;
+    let watching = sources::watch(state.sources.clone(), sweep, ready, cancel.clone());
+    tasks.spawn(async move {
+        if let Err(error) = watching.await {
+            tracing::error!(error = error.to_string(), "watching the sources failed");
+        }
+        "sources"
+    });
+    let claims = state.claims.clone().run(state.clone(), cancel.clone());
+    tasks.spawn(async move {
+        claims.await;
+        "claims"
+    });
+    let leases = state.leases.clone().run(state.clone(), cancel.clone());
+    tasks.spawn(async move {
+        leases.await;
+        "leases"
+    });
+    let publisher = state.publisher.clone().run(state.clone(), cancel.clone());
+    tasks.spawn(async move {
+        publisher.await;
+        "publisher"
+    });
+    (tasks, sources_ready)
+}
+
+/// Two servers on one data folder would undo each other's work.
+fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
+    let path = data.join("lock");
+    let file = fs_err::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => anyhow::bail!(
+            "another server uses the data folder {}; stop it, or choose another --data-dir",
+            data.display()
+        ),
+        Err(error) => Err(anyhow::Error::from(error).context(format!("cannot lock {path:?}"))),
+    }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "{address} is in use by another program; stop it, or choose another --listen"
+        ),
+        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "may not listen at {address}; ports below 1024 need privileges, choose another --listen"
+        ),
+        _ => anyhow::anyhow!("cannot listen at {address}: {error}"),
+    })
+}

@@ -1,0 +1,34 @@
+//! Stores a piece of a build's log.
+
+use buildbtw_model::AttemptId;
+use buildbtw_model::api::{LogAppended, ProblemKind};
+
+use crate::app_state::AppState;
+use crate::db::TokenId;
+use crate::error::{Error, Refusal};
+
+use super::heartbeat::active_attempt;
+
+/// Appends a chunk that belongs at `offset`.
+///
+/// # Errors
+/// When the attempt is over or somebody else's, or the log has become too long.
+pub async fn append_log(
+    state: &AppState,
+    token: TokenId,
+    id: AttemptId,
+    offset: u64,
+    chunk: &[u8],
+) -> Result<LogAppended, Error> {
+    active_attempt(state, token, id).await?;
+    if offset.saturating_add(chunk.len() as u64) > state.config.max_log_bytes {
+        let limit = state.config.max_log_bytes >> 20;
+        return Err(Refusal::new(
+            ProblemKind::TooLarge,
+            format!("the log is longer than {limit} MiB"),
+        )
+        .into());
+    }
+    let length = state.logs.append(id, offset, chunk).await?;
+    Ok(LogAppended { length })
+}

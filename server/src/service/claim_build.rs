@@ -1,0 +1,166 @@
+//! Hands a ready build to a worker: makes the attempt, and tells the worker all it needs to know.
+
+use buildbtw_model::api::{ClaimRequest, ClaimedBuild, ProblemKind, Repository, SourceLocation};
+use buildbtw_model::{AttemptId, BuildId, ClaimId, WorkerName};
+use buildbtw_planner::SourcePackage;
+
+use crate::app_state::AppState;
+use crate::db::attempts::{AttemptRow, NewAttempt};
+use crate::db::builds::BuildRow;
+use crate::db::{TokenId, attempts, builds, now, srcinfos, unsigned, workers};
+use crate::error::{Error, Refusal};
+
+use super::transitions::Transition;
+
+/// A worker that wants a build.
+#[derive(Clone, Debug)]
+pub struct Claimant {
+    /// Its claim.
+    pub claim: ClaimId,
+    /// Its name.
+    pub worker: WorkerName,
+    /// Its token.
+    pub token: TokenId,
+}
+
+/// Notes that a worker is there and asks for these architectures.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
+    let mut tx = state.database.write().await?;
+    for architecture in &request.architectures {
+        workers::seen(&mut tx, &request.worker, architecture).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The build that an earlier try of the same claim got.
+///
+/// # Errors
+/// When the attempt is over already, or the claim is somebody else's.
+pub async fn repeated_claim(
+    state: &AppState,
+    claimant: &Claimant,
+) -> Result<Option<ClaimedBuild>, Error> {
+    let Some(attempt) = attempts::by_claim(state.database.read(), claimant.claim).await? else {
+        return Ok(None);
+    };
+    if attempt.token != claimant.token || attempt.worker != claimant.worker {
+        return Err(Error::refused(
+            ProblemKind::Forbidden,
+            "this claim id is another worker's",
+        ));
+    }
+    if attempt.status.is_final() {
+        return Err(Refusal::new(
+            ProblemKind::AttemptEnded,
+            "the attempt of this claim is over",
+        )
+        .hint("claim with a new id")
+        .into());
+    }
+    describe(state, &attempt).await.map(Some)
+}
+
+/// Gives builds to claimants: each pair is tried on its own, in one transaction. Returns the
+/// attempts made; a build that is not ready any more is left out.
+///
+/// # Errors
+/// When the database cannot be written; nothing was given then.
+pub async fn give(
+    state: &AppState,
+    pairs: &[(Claimant, BuildId)],
+) -> Result<Vec<(ClaimId, AttemptId)>, Error> {
+    let mut transition = Transition::begin(&state.database).await?;
+    let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
+    let mut given = Vec::with_capacity(pairs.len());
+    for (claimant, build) in pairs {
+        if !builds::dispatch(&mut transition.tx, *build).await? {
+            continue;
+        }
+        let attempt = NewAttempt {
+            id: AttemptId::new(),
+            build: *build,
+            claim: claimant.claim,
+            worker: &claimant.worker,
+            token: claimant.token,
+            lease_expires_at: now() + lease,
+        };
+        attempts::insert(&mut transition.tx, &attempt).await?;
+        if let Some(row) = builds::by_id(&mut *transition.tx.connection(), *build).await? {
+            transition
+                .dispatched(&row, attempt.id, claimant.worker.as_str())
+                .await?;
+        }
+        given.push((claimant.claim, attempt.id));
+    }
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    Ok(given)
+}
+
+/// All that a worker needs to know about an attempt.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn describe_attempt(state: &AppState, attempt: AttemptId) -> Result<ClaimedBuild, Error> {
+    let row = attempts::by_id(state.database.read(), attempt).await?;
+    describe(state, &row.ok_or_else(|| Error::not_found("such attempt"))?).await
+}
+
+async fn describe(state: &AppState, attempt: &AttemptRow) -> Result<ClaimedBuild, Error> {
+    let reader = state.database.read();
+    let build = builds::by_id(reader, attempt.build)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("attempt {} has no build", attempt.id))?;
+    let srcinfo = srcinfos::get(reader, &build.srcinfo_sha256)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!(".SRCINFO {} is not stored", build.srcinfo_sha256))?;
+    let package = SourcePackage::from_stored(srcinfo.parsed)
+        .or_else(|_| buildbtw_planner::parse_srcinfo(&srcinfo.text))
+        .map_err(|error| anyhow::anyhow!("stored .SRCINFO of {}: {error}", build.pkgbase))?;
+    let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
+    let seconds =
+        |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+    Ok(ClaimedBuild {
+        attempt: attempt.id,
+        build: build.id,
+        namespace: build.namespace.clone(),
+        iteration: unsigned(build.iteration),
+        pkgbase: build.pkgbase.clone(),
+        architecture: build.architecture.clone(),
+        stage: unsigned(build.stage),
+        source: SourceLocation {
+            clone_url: build.clone_url.clone(),
+            commit: build.commit.clone(),
+        },
+        pkgrel: build.pkgrel.clone(),
+        version: build.version.clone(),
+        packages: builds::outputs(reader, build.id).await?,
+        dependencies: owned(package.build_dependencies(&build.architecture)),
+        sources: owned(package.sources(&build.architecture)),
+        repositories: repositories(state, &build),
+        source_date_epoch: build.commit_time,
+        timeout_s: seconds(state.config.build_timeout),
+        lease_s: seconds(state.config.lease),
+    })
+}
+
+/// Where a build installs from: first what it sees of its iteration, then the base repositories.
+fn repositories(state: &AppState, build: &BuildRow) -> Vec<Repository> {
+    let server = format!(
+        "{}/repo/{}/{}/{}/builds/{}",
+        state.config.url, build.namespace, build.iteration, build.architecture, build.id
+    );
+    let own = Repository {
+        name: (&build.namespace).into(),
+        servers: vec![server],
+        // The server checked every package when it was uploaded, and serves nothing else here.
+        sig_level: "Never".into(),
+    };
+    std::iter::once(own)
+        .chain(state.base.of(&build.architecture))
+        .collect()
+}

@@ -1,0 +1,184 @@
+//! `new`: resolves the changesets, plans, and stores namespace and first iteration together.
+
+use std::collections::BTreeSet;
+
+use buildbtw_model::api::{CreateNamespace, ProblemKind};
+use buildbtw_model::{NamespaceName, Pkgbase};
+
+use crate::app_state::AppState;
+use crate::db::namespaces::{self, NewNamespace};
+use crate::db::{WriteTransaction, iterations};
+use crate::error::{Error, Refusal};
+
+use super::plan_iteration::{self, PlanInput};
+use super::transitions::Transition;
+
+/// Plans with more builds need a say-so.
+const DEFAULT_MAX_BUILDS: u32 = 1_000;
+/// More origins than anybody needs in one namespace.
+const MAX_CHANGESETS: usize = 1_000;
+
+/// Makes a namespace and plans its first iteration.
+///
+/// # Errors
+/// When a changeset cannot be resolved, the name is taken or reserved, or the plan is too large.
+pub async fn create_namespace(
+    state: &AppState,
+    request: CreateNamespace,
+) -> Result<NamespaceName, Error> {
+    check_changesets(&request)?;
+    if let Some(name) = &request.name {
+        check_name(state, name).await?;
+    }
+    let mut origins = Vec::with_capacity(request.changesets.len());
+    for changeset in &request.changesets {
+        origins.push(state.sources.resolve(changeset).await?);
+    }
+    let max_builds = request.max_builds.unwrap_or(DEFAULT_MAX_BUILDS);
+    let input = PlanInput {
+        origins: &origins,
+        scope: request.scope,
+        max_builds,
+        bump: !request.no_bump,
+        produced: Vec::new(),
+    };
+    let planned = plan_iteration::plan(state, input).await?;
+    let mut transition = Transition::begin(&state.database).await?;
+    let name = match request.name {
+        Some(name) => name,
+        None => free_name(state, &mut transition.tx, &request.changesets[0].pkgbase).await?,
+    };
+    let new = NewNamespace {
+        name: &name,
+        scope: request.scope,
+        max_builds,
+        bump: !request.no_bump,
+        origins: &request.changesets,
+    };
+    let namespace = match namespaces::insert(&mut transition.tx, &new).await {
+        // Somebody took it while this was planned.
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            return Err(name_taken(&name));
+        }
+        result => result?,
+    };
+    let reason = "created";
+    let (iteration, _) = iterations::insert(&mut transition.tx, namespace, reason).await?;
+    plan_iteration::store(&mut transition.tx, iteration, &origins, planned).await?;
+    transition.planned(namespace, iteration, reason).await?;
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    tracing::info!(namespace.name = name.as_str(), "made a namespace");
+    Ok(name)
+}
+
+fn check_changesets(request: &CreateNamespace) -> Result<(), Error> {
+    let invalid = |title: String| Error::refused(ProblemKind::InvalidRequest, title);
+    if request.changesets.is_empty() {
+        return Err(invalid("a namespace needs at least one changeset".into()));
+    }
+    if request.changesets.len() > MAX_CHANGESETS {
+        return Err(invalid(format!("more than {MAX_CHANGESETS} changesets")));
+    }
+    let mut seen = BTreeSet::new();
+    for changeset in &request.changesets {
+        if !seen.insert(&changeset.pkgbase) {
+            return Err(invalid(format!("'{}' is listed twice", changeset.pkgbase)));
+        }
+    }
+    Ok(())
+}
+
+async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
+    if state.base.conflicts_with(name) {
+        return Err(Refusal::new(
+            ProblemKind::InvalidRequest,
+            format!("'{name}' is the name of a base repository"),
+        )
+        .hint("pacman could not tell the two apart; choose another --name")
+        .into());
+    }
+    if namespaces::by_name(state.database.read(), name)
+        .await?
+        .is_some()
+    {
+        return Err(name_taken(name));
+    }
+    Ok(())
+}
+
+fn name_taken(name: &NamespaceName) -> Error {
+    Refusal::new(
+        ProblemKind::AlreadyExists,
+        format!("there is a namespace '{name}' already"),
+    )
+    .hint(format!(
+        "choose another --name, or look at it with `buildbtw show {name}`"
+    ))
+    .into()
+}
+
+/// The first free name made of a pkgbase and a counter.
+async fn free_name(
+    state: &AppState,
+    tx: &mut WriteTransaction,
+    pkgbase: &Pkgbase,
+) -> Result<NamespaceName, Error> {
+    let stem = name_stem(pkgbase);
+    for counter in 1..u32::MAX {
+        let name: NamespaceName = format!("{stem}-{counter}")
+            .parse()
+            .map_err(anyhow::Error::from)?;
+        if !state.base.conflicts_with(&name)
+            && namespaces::by_name(&mut *tx.connection(), &name)
+                .await?
+                .is_none()
+        {
+            return Ok(name);
+        }
+    }
+    Err(anyhow::anyhow!("all names like {stem} are taken").into())
+}
+
+/// A pkgbase as the beginning of a namespace name, which allows fewer characters.
+fn name_stem(pkgbase: &Pkgbase) -> String {
+    let mut stem: String = pkgbase
+        .as_str()
+        .chars()
+        .map(|c| match c.to_ascii_lowercase() {
+            c if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' => c,
+            _ => '-',
+        })
+        .collect();
+    stem.truncate(50);
+    let stem = stem.trim_matches(['-', '_']);
+    if stem.is_empty() {
+        "rebuild".to_owned()
+    } else {
+        stem.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_names_are_valid_for_every_pkgbase() {
+        for (pkgbase, expected) in [
+            ("openimageio", "openimageio"),
+            ("SDL2", "sdl2"),
+            ("libc++", "libc"),
+            ("_x.y", "x-y"),
+        ] {
+            assert_eq!(name_stem(&pkgbase.parse().unwrap()), expected);
+        }
+        let long = "x".repeat(180).parse().unwrap();
+        assert!(
+            format!("{}-4294967295", name_stem(&long))
+                .parse::<NamespaceName>()
+                .is_ok()
+        );
+        assert_eq!(name_stem(&"+++".parse().unwrap()), "rebuild");
+    }
+}

@@ -1,0 +1,37 @@
+//! Gives builds back to the queue whose workers were not heard of in time.
+
+use crate::app_state::AppState;
+use crate::db::{attempts, builds};
+use crate::error::Error;
+
+use super::transitions::Transition;
+
+/// Marks every attempt as lost whose lease has run out.
+///
+/// # Errors
+/// When the database cannot be used.
+pub async fn expire_leases(state: &AppState) -> Result<(), Error> {
+    for attempt in attempts::expired(state.database.read()).await? {
+        let mut transition = Transition::begin(&state.database).await?;
+        // A heartbeat may have come between.
+        let current = attempts::by_id(&mut *transition.tx.connection(), attempt.id).await?;
+        let Some(current) = current.filter(|row| row.lease_expires_at <= crate::db::now()) else {
+            continue;
+        };
+        let build = builds::by_id(&mut *transition.tx.connection(), current.build).await?;
+        if let Some(build) = build
+            && transition.lost(&build, &current).await?
+        {
+            tracing::warn!(
+                attempt.id = %current.id,
+                worker.name = current.worker.as_str(),
+                build.pkgbase = build.pkgbase.as_str(),
+                "lease ran out"
+            );
+        }
+        let effects = transition.commit().await?;
+        state.announce(effects);
+        state.logs.close(attempt.id).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! A worker's sign of life: renews the lease; the first one starts the attempt.
+
+use buildbtw_model::AttemptId;
+use buildbtw_model::api::{HeartbeatResponse, ProblemKind};
+
+use crate::app_state::AppState;
+use crate::db::attempts::AttemptRow;
+use crate::db::{TokenId, attempts, builds, now};
+use crate::error::{Error, Refusal};
+
+use super::transitions::Transition;
+
+/// Renews the lease of an attempt.
+///
+/// # Errors
+/// When the attempt is over or somebody else's.
+pub async fn heartbeat(
+    state: &AppState,
+    token: TokenId,
+    id: AttemptId,
+) -> Result<HeartbeatResponse, Error> {
+    let attempt = active_attempt(state, token, id).await?;
+    let lease_ms = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
+    let mut transition = Transition::begin(&state.database).await?;
+    if !attempts::renew_lease(&mut transition.tx, id, now() + lease_ms).await? {
+        return Err(ended(id));
+    }
+    if attempts::start(&mut transition.tx, id).await?
+        && let Some(build) = builds::by_id(&mut *transition.tx.connection(), attempt.build).await?
+    {
+        transition.started(&build, id).await?;
+    }
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    Ok(HeartbeatResponse {
+        lease_s: u32::try_from(state.config.lease.as_secs()).unwrap_or(u32::MAX),
+        cancel: attempt.cancel_requested,
+    })
+}
+
+/// The attempt of this id, if this token may report on it, over or not.
+///
+/// # Errors
+/// When there is none, or it was claimed with another token.
+pub(crate) async fn own_attempt(
+    state: &AppState,
+    token: TokenId,
+    id: AttemptId,
+) -> Result<AttemptRow, Error> {
+    let attempt = attempts::by_id(state.database.read(), id)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("attempt {id}")))?;
+    if attempt.token == token {
+        Ok(attempt)
+    } else {
+        Err(Error::refused(
+            ProblemKind::Forbidden,
+            "this attempt was claimed with another token",
+        ))
+    }
+}
+
+/// Like [`own_attempt`], but only while the attempt is not over.
+///
+/// # Errors
+/// When there is none, it was claimed with another token, or is over.
+pub(crate) async fn active_attempt(
+    state: &AppState,
+    token: TokenId,
+    id: AttemptId,
+) -> Result<AttemptRow, Error> {
+    let attempt = own_attempt(state, token, id).await?;
+    if attempt.status.is_final() {
+        Err(ended(id))
+    } else {
+        Ok(attempt)
+    }
+}
+
+/// The refusal of a report that comes too late.
+pub(crate) fn ended(id: AttemptId) -> Error {
+    Refusal::new(ProblemKind::AttemptEnded, format!("attempt {id} is over"))
+        .hint("its lease ran out, it was cancelled, or its outcome was reported already")
+        .into()
+}

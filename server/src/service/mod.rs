@@ -1,0 +1,16 @@
+//! What the server can do, one file per use case. Services own the transactions; handlers and tasks
+//! call them, and nothing else changes the database.
+
+pub mod append_log;
+pub mod claim_build;
+pub mod create_namespace;
+pub mod expire_leases;
+pub mod heartbeat;
+pub mod plan_iteration;
+pub mod publish;
+pub mod queries;
+pub mod recover;
+pub mod report_outcome;
+pub mod tokens;
+mod transitions;
+pub mod upload_package;

@@ -1,0 +1,433 @@
+//! What there is to see: the answers of the API and the content of the pages, made from rows.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use buildbtw_model::api::{
+    ArchitectureSummary, AttemptSummary, BuildCounts, BuildDetail, BuildSummary, Event,
+    IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary, OriginSummary,
+    PackageSummary, Page, ProblemKind, RepositorySnippet, SourceRepositorySummary, SourcesOverview,
+};
+use buildbtw_model::{Architecture, BuildId, BuildStatus, IterationStatus, NamespaceName, Pkgbase};
+
+use crate::app_state::AppState;
+use crate::db::attempts::AttemptRow;
+use crate::db::builds::BuildRow;
+use crate::db::events::EventRow;
+use crate::db::iterations::IterationRow;
+use crate::db::namespaces::NamespaceRow;
+use crate::db::{
+    NamespaceId, attempts, builds, events, iterations, namespaces, now, packages, plans,
+    source_repositories, srcinfos, timestamp, unsigned, workers,
+};
+use crate::error::Error;
+
+/// How many entries a page of a list has.
+const PAGE: usize = 100;
+/// A worker that was not heard of for longer is not counted on. Workers ask at least twice a minute.
+const WORKER_SILENCE_MS: i64 = 120_000;
+
+/// The namespace of a name.
+///
+/// # Errors
+/// When there is none.
+pub async fn find_namespace(state: &AppState, name: &NamespaceName) -> Result<NamespaceRow, Error> {
+    namespaces::by_name(state.database.read(), name)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("namespace '{name}'")))
+}
+
+fn parse_cursor(cursor: Option<&str>, first: i64) -> Result<i64, Error> {
+    let Some(cursor) = cursor else {
+        return Ok(first);
+    };
+    cursor.parse().map_err(|_| {
+        Error::refused(
+            ProblemKind::InvalidRequest,
+            "'cursor' is not one this server gave",
+        )
+    })
+}
+
+/// A page of the namespaces, the newest first.
+///
+/// # Errors
+/// When the cursor is none.
+pub async fn list_namespaces(
+    state: &AppState,
+    cursor: Option<&str>,
+) -> Result<Page<NamespaceSummary>, Error> {
+    let before = parse_cursor(cursor, i64::MAX)?;
+    let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
+    let mut rows = namespaces::page(state.database.read(), before, limit).await?;
+    let next = (rows.len() > PAGE).then(|| {
+        rows.truncate(PAGE);
+        rows[PAGE - 1].id.0.to_string()
+    });
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        items.push(namespace_summary(state, row).await?);
+    }
+    Ok(Page { items, next })
+}
+
+async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<NamespaceSummary, Error> {
+    let reader = state.database.read();
+    let newest = iterations::newest(reader, row.id)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", row.name))?;
+    Ok(NamespaceSummary {
+        changesets: namespaces::origins(reader, row.id).await?,
+        name: row.name,
+        scope: row.scope,
+        created_at: timestamp(row.created_at),
+        iteration: iteration_summary(state, &newest).await?.0,
+    })
+}
+
+/// A namespace with its iterations.
+///
+/// # Errors
+/// When there is none of this name.
+pub async fn show_namespace(
+    state: &AppState,
+    name: &NamespaceName,
+) -> Result<NamespaceDetail, Error> {
+    let row = find_namespace(state, name).await?;
+    let mut all = Vec::new();
+    for iteration in iterations::of_namespace(state.database.read(), row.id).await? {
+        all.push(iteration_summary(state, &iteration).await?.0);
+    }
+    Ok(NamespaceDetail {
+        web_url: format!("{}/namespaces/{}", state.config.url, row.name),
+        summary: namespace_summary(state, row).await?,
+        iterations: all,
+    })
+}
+
+async fn iteration_summary(
+    state: &AppState,
+    row: &IterationRow,
+) -> Result<(IterationSummary, Vec<(Architecture, BuildCounts)>), Error> {
+    let per_architecture = iterations::counts(state.database.read(), row.id).await?;
+    let mut counts = BuildCounts::default();
+    for (_, part) in &per_architecture {
+        counts.blocked += part.blocked;
+        counts.ready += part.ready;
+        counts.building += part.building;
+        counts.done += part.done;
+        counts.failed += part.failed;
+        counts.cancelled += part.cancelled;
+    }
+    let summary = IterationSummary {
+        number: unsigned(row.number),
+        status: row.status,
+        reason: row.reason.clone(),
+        counts,
+        created_at: timestamp(row.created_at),
+        finished_at: row.finished_at.map(timestamp),
+    };
+    Ok((summary, per_architecture))
+}
+
+/// An iteration with all its builds; the newest when no number is given.
+///
+/// # Errors
+/// When there is none.
+pub async fn show_iteration(
+    state: &AppState,
+    name: &NamespaceName,
+    number: Option<u32>,
+) -> Result<IterationDetail, Error> {
+    let namespace = find_namespace(state, name).await?;
+    let reader = state.database.read();
+    let row = match number {
+        Some(number) => iterations::by_number(reader, namespace.id, number.into()).await?,
+        None => iterations::newest(reader, namespace.id).await?,
+    };
+    let row = row.ok_or_else(|| {
+        let number = number.unwrap_or_default();
+        Error::not_found(format!("iteration {number} of namespace '{name}'"))
+    })?;
+    let (summary, per_architecture) = iteration_summary(state, &row).await?;
+    let rows = builds::of_iteration(reader, row.id).await?;
+    let newest: HashMap<BuildId, AttemptRow> = attempts::newest_of_iteration(reader, row.id)
+        .await?
+        .into_iter()
+        .map(|attempt| (attempt.build, attempt))
+        .collect();
+    let blockers = blockers(&rows, &builds::edges(reader, row.id).await?);
+    let builds = rows
+        .iter()
+        .map(|build| {
+            let blocked_by = blockers.get(&build.id).cloned().unwrap_or_default();
+            build_summary(build, newest.get(&build.id), blocked_by)
+        })
+        .collect();
+    let known = workers::architectures_since(reader, now() - WORKER_SILENCE_MS).await?;
+    let architectures = per_architecture
+        .into_iter()
+        .map(|(architecture, counts)| ArchitectureSummary {
+            stalled: (row.status == IterationStatus::Running
+                && counts.ready > 0
+                && !known.contains(&architecture))
+            .then(|| format!("no worker for {architecture}")),
+            repository: snippet(state, name, &architecture),
+            architecture,
+            counts,
+        })
+        .collect();
+    let origins = iterations::origins(reader, row.id).await?;
+    Ok(IterationDetail {
+        summary,
+        origins: origins
+            .into_iter()
+            .map(|(changeset, commit)| OriginSummary { changeset, commit })
+            .collect(),
+        architectures,
+        notes: plans::notes(reader, row.id).await?,
+        builds,
+    })
+}
+
+/// What to put into pacman.conf to use the newest packages of a namespace.
+fn snippet(
+    state: &AppState,
+    name: &NamespaceName,
+    architecture: &Architecture,
+) -> RepositorySnippet {
+    let base = format!("{}/repo/{name}/current", state.config.url);
+    RepositorySnippet {
+        url: format!("{base}/{architecture}"),
+        pacman_conf: format!("[{name}]\nSigLevel = Never\nServer = {base}/$arch\n"),
+    }
+}
+
+/// For every blocked build the failed or cancelled builds that it waits for, directly or not. Rows
+/// come in a valid order, so one pass is enough.
+fn blockers(rows: &[BuildRow], edges: &[(BuildId, BuildId)]) -> HashMap<BuildId, Vec<Pkgbase>> {
+    let mut needs: HashMap<BuildId, Vec<BuildId>> = HashMap::new();
+    for (build, needed) in edges {
+        needs.entry(*build).or_default().push(*needed);
+    }
+    let mut blockers: HashMap<BuildId, BTreeSet<&Pkgbase>> = HashMap::new();
+    for row in rows {
+        let mut own = BTreeSet::new();
+        match row.status {
+            BuildStatus::Failed | BuildStatus::Cancelled => {
+                own.insert(&row.pkgbase);
+            }
+            BuildStatus::Blocked => {
+                for needed in needs.get(&row.id).into_iter().flatten() {
+                    own.extend(blockers.get(needed).into_iter().flatten());
+                }
+            }
+            BuildStatus::Ready
+            | BuildStatus::Dispatched
+            | BuildStatus::Building
+            | BuildStatus::Built
+            | BuildStatus::Reused => {}
+        }
+        if !own.is_empty() {
+            blockers.insert(row.id, own);
+        }
+    }
+    let blocked = rows.iter().filter(|row| row.status == BuildStatus::Blocked);
+    blocked
+        .filter_map(|row| {
+            let own = blockers.get(&row.id)?;
+            Some((
+                row.id,
+                own.iter().map(|pkgbase| (*pkgbase).clone()).collect(),
+            ))
+        })
+        .collect()
+}
+
+fn build_summary(
+    row: &BuildRow,
+    newest: Option<&AttemptRow>,
+    blocked_by: Vec<Pkgbase>,
+) -> BuildSummary {
+    let message = row
+        .message
+        .clone()
+        .or_else(|| match (row.status, row.shared_build_id) {
+            (BuildStatus::Blocked, Some(_)) => {
+                Some("takes the packages of the first architecture's build".to_owned())
+            }
+            _ => None,
+        });
+    BuildSummary {
+        id: row.id,
+        pkgbase: row.pkgbase.clone(),
+        architecture: row.architecture.clone(),
+        stage: unsigned(row.stage),
+        level: unsigned(row.level),
+        status: row.status,
+        commit: row.commit.clone(),
+        version: row.version.clone(),
+        reason: row
+            .reason
+            .split(' ')
+            .filter_map(|pkgbase| pkgbase.parse().ok())
+            .collect(),
+        message,
+        blocked_by,
+        attempt: newest.map(|attempt| attempt.id),
+        started_at: newest.and_then(|attempt| attempt.started_at).map(timestamp),
+        finished_at: row.finished_at.map(timestamp),
+    }
+}
+
+/// A build with its attempts and packages.
+///
+/// # Errors
+/// When there is none of this number.
+pub async fn show_build(state: &AppState, id: BuildId) -> Result<BuildDetail, Error> {
+    let reader = state.database.read();
+    let row = builds::by_id(reader, id)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("build {id}")))?;
+    let all = builds::of_iteration(reader, row.iteration_id).await?;
+    let blockers = blockers(&all, &builds::edges(reader, row.iteration_id).await?);
+    let summary = |row: &BuildRow, attempt: Option<&AttemptRow>| {
+        build_summary(
+            row,
+            attempt,
+            blockers.get(&row.id).cloned().unwrap_or_default(),
+        )
+    };
+    let attempts = attempts::of_build(reader, id).await?;
+    let needs = builds::needs(reader, id).await?;
+    let needed_by = builds::needed_by(reader, id).await?;
+    let packages = match row.packages_attempt_id {
+        Some(attempt) => packages::of_attempt(reader, attempt).await?,
+        None => Vec::new(),
+    };
+    let folder = format!(
+        "{}/repo/{}/{}/{}",
+        state.config.url, row.namespace, row.iteration, row.architecture
+    );
+    Ok(BuildDetail {
+        summary: summary(&row, attempts.first()),
+        namespace: row.namespace.clone(),
+        iteration: unsigned(row.iteration),
+        needs: needs.iter().map(|row| summary(row, None)).collect(),
+        needed_by: needed_by.iter().map(|row| summary(row, None)).collect(),
+        attempts: attempts.into_iter().map(attempt_summary).collect(),
+        packages: packages
+            .into_iter()
+            .map(|package| PackageSummary {
+                url: format!("{folder}/{}", package.file_name),
+                file_name: package.file_name,
+                size: unsigned(package.size),
+                sha256: package.sha256,
+            })
+            .collect(),
+    })
+}
+
+fn attempt_summary(row: AttemptRow) -> AttemptSummary {
+    AttemptSummary {
+        id: row.id,
+        number: unsigned(row.number),
+        status: row.status,
+        failure: row.failure,
+        message: row.message,
+        worker: Some(row.worker),
+        created_at: timestamp(row.created_at),
+        started_at: row.started_at.map(timestamp),
+        finished_at: row.finished_at.map(timestamp),
+    }
+}
+
+/// Up to `limit` events of a namespace after a number.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn events_after(
+    state: &AppState,
+    namespace: NamespaceId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Event>, Error> {
+    let rows = events::after(state.database.read(), namespace, after, limit).await?;
+    Ok(rows.into_iter().map(event).collect())
+}
+
+fn event(row: EventRow) -> Event {
+    Event {
+        id: row.id,
+        kind: row.kind,
+        iteration: row.iteration.map(unsigned),
+        build: row.build,
+        pkgbase: row.pkgbase,
+        architecture: row.architecture,
+        attempt: row.attempt,
+        message: row.message,
+        at: timestamp(row.at),
+    }
+}
+
+/// A page of the source repositories by path, only broken ones if asked.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list_sources(
+    state: &AppState,
+    broken: bool,
+    cursor: Option<&str>,
+) -> Result<Page<SourceRepositorySummary>, Error> {
+    let reader = state.database.read();
+    let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
+    let after = cursor.unwrap_or_default();
+    let mut rows = source_repositories::page(reader, broken, after, limit).await?;
+    let next = (rows.len() > PAGE).then(|| {
+        rows.truncate(PAGE);
+        rows[PAGE - 1].path.clone()
+    });
+    let mut items = Vec::with_capacity(rows.len());
+    let mut parsed = BTreeMap::new();
+    for row in &rows {
+        if let Some(sha256) = &row.srcinfo_sha256
+            && let Some(srcinfo) = srcinfos::get(reader, sha256).await?
+            && let Ok(package) = buildbtw_planner::SourcePackage::from_stored(srcinfo.parsed)
+        {
+            parsed.insert(row.path.clone(), package);
+        }
+    }
+    for row in rows {
+        let package = parsed.get(&row.path);
+        items.push(SourceRepositorySummary {
+            version: package.map(|package| package.version().clone()),
+            warnings: package
+                .map(|package| {
+                    let problems = package.problems().into_iter();
+                    problems
+                        .map(|problem| format!("line {}: {}", problem.line, problem.reason))
+                        .collect()
+                })
+                .unwrap_or_default(),
+            path: row.path,
+            pkgbase: row.pkgbase,
+            branch: row.branch,
+            commit: row.commit,
+            problem: row.problem,
+            changed_at: timestamp(row.changed_at),
+        });
+    }
+    Ok(Page { items, next })
+}
+
+/// The state of the sources as a whole.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn sources_overview(state: &AppState) -> Result<SourcesOverview, Error> {
+    let (usable, broken) = source_repositories::counts(state.database.read()).await?;
+    Ok(SourcesOverview {
+        usable: unsigned(usable),
+        broken: unsigned(broken),
+        last_scan_at: state.sources.last_scan(),
+    })
+}

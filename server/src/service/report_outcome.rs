@@ -1,0 +1,165 @@
+//! How an attempt ended. Answered only when nothing can undo it: for a success that is when the
+//! repository lists the packages.
+
+use std::collections::BTreeSet;
+
+use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind, ReportedPackage};
+use buildbtw_model::{AttemptId, AttemptStatus, PackageVersion};
+
+use crate::app_state::AppState;
+use crate::db::attempts::AttemptRow;
+use crate::db::builds::BuildRow;
+use crate::db::packages::PackageRow;
+use crate::db::{TokenId, builds, packages};
+use crate::error::{Error, Refusal};
+use crate::repos::RepositoryKey;
+
+use super::heartbeat::{ended, own_attempt};
+use super::transitions::Transition;
+
+/// Takes the outcome of an attempt. The same outcome again changes nothing and gets the same answer.
+///
+/// # Errors
+/// When the attempt is somebody else's, is over with another outcome, or its packages are not those
+/// the plan expects.
+pub async fn report_outcome(
+    state: &AppState,
+    token: TokenId,
+    id: AttemptId,
+    outcome: &Outcome,
+) -> Result<OutcomeAccepted, Error> {
+    let attempt = own_attempt(state, token, id).await?;
+    let build = builds::by_id(state.database.read(), attempt.build)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
+    let status = match outcome {
+        Outcome::Succeeded { packages } => succeeded(state, &attempt, &build, packages).await?,
+        Outcome::Failed { kind, message } => {
+            let is_repeated = attempt.status == AttemptStatus::Failed
+                && attempt.failure == Some(*kind)
+                && attempt.message.as_deref() == Some(message);
+            if !is_repeated {
+                let message: String = message.chars().take(MAX_MESSAGE).collect();
+                let mut transition = Transition::begin(&state.database).await?;
+                if !transition.failed(&build, &attempt, *kind, &message).await? {
+                    return Err(ended(id));
+                }
+                let effects = transition.commit().await?;
+                state.announce(effects);
+            }
+            AttemptStatus::Failed
+        }
+    };
+    state.logs.close(id).await?;
+    Ok(OutcomeAccepted { status })
+}
+
+/// Longer messages are cut; the log has the rest.
+const MAX_MESSAGE: usize = 4_000;
+
+async fn succeeded(
+    state: &AppState,
+    attempt: &AttemptRow,
+    build: &BuildRow,
+    reported: &[ReportedPackage],
+) -> Result<AttemptStatus, Error> {
+    let uploaded = packages::of_attempt(state.database.read(), attempt.id).await?;
+    check_uploaded(reported, &uploaded)?;
+    match attempt.status {
+        AttemptStatus::Queued | AttemptStatus::Running => {
+            check_expected(state, build, &uploaded).await?;
+            let version = common_version(&uploaded)?;
+            let mut transition = Transition::begin(&state.database).await?;
+            if !transition.accepted(build, attempt.id, &version).await? {
+                return Err(ended(attempt.id));
+            }
+            let effects = transition.commit().await?;
+            state.announce(effects);
+        }
+        // Accepted before; the answer was lost, or publishing failed.
+        AttemptStatus::Succeeded => {}
+        AttemptStatus::Failed | AttemptStatus::Lost => return Err(ended(attempt.id)),
+    }
+    state.publisher.publish(build.id).await?;
+    Ok(AttemptStatus::Succeeded)
+}
+
+/// Every reported package must have been uploaded as it is, and every uploaded one reported.
+fn check_uploaded(reported: &[ReportedPackage], uploaded: &[PackageRow]) -> Result<(), Error> {
+    let reported: BTreeSet<_> = reported
+        .iter()
+        .map(|package| (&package.file_name, &package.sha256))
+        .collect();
+    let uploaded: BTreeSet<_> = uploaded
+        .iter()
+        .map(|package| (&package.file_name, &package.sha256))
+        .collect();
+    if let Some((missing, _)) = reported.difference(&uploaded).next() {
+        let title = format!("{missing} was not uploaded, or with other bytes");
+        return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+    }
+    if let Some((extra, _)) = uploaded.difference(&reported).next() {
+        let title = format!("{extra} was uploaded but is not part of the outcome");
+        return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+    }
+    Ok(())
+}
+
+/// All planned packages must be there, with the planned version or, for a PKGBUILD that makes its
+/// own version, with another one that nothing else in the repository has.
+async fn check_expected(
+    state: &AppState,
+    build: &BuildRow,
+    uploaded: &[PackageRow],
+) -> Result<(), Error> {
+    let reader = state.database.read();
+    for expected in builds::outputs(reader, build.id).await? {
+        if !uploaded
+            .iter()
+            .any(|package| package.pkgname == expected.name)
+        {
+            let title = format!("the package {} is missing", expected.name);
+            return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+        }
+    }
+    let key = (build.iteration_id, &build.architecture);
+    for package in uploaded {
+        // The version but not the release may come out of a pkgver() function.
+        if package.version.without_pkgrel() == build.version.without_pkgrel()
+            && package.version != build.version
+        {
+            return Err(Refusal::new(
+                ProblemKind::UnexpectedPackage,
+                format!(
+                    "{} has not the planned version {}",
+                    package.file_name, build.version
+                ),
+            )
+            .into());
+        }
+        let served =
+            packages::digest_in_repository(reader, key.0, key.1, &package.file_name).await?;
+        if served.is_some_and(|served| served != package.sha256) {
+            let title = format!("another {} is in the repository already", package.file_name);
+            return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+        }
+    }
+    Ok(())
+}
+
+fn common_version(uploaded: &[PackageRow]) -> Result<PackageVersion, Error> {
+    uploaded
+        .first()
+        .map(|package| package.version.clone())
+        .ok_or_else(|| Error::refused(ProblemKind::UnexpectedPackage, "a success without packages"))
+}
+
+/// The repository a build publishes into.
+#[must_use]
+pub fn repository_of(build: &BuildRow) -> RepositoryKey {
+    RepositoryKey {
+        namespace: build.namespace.clone(),
+        iteration: build.iteration,
+        architecture: build.architecture.clone(),
+    }
+}

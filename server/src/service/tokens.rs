@@ -1,0 +1,144 @@
+//! Tokens: random, stored as digests, shown once.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use buildbtw_model::TokenScope;
+use buildbtw_model::api::{CreateToken, CreatedToken, ProblemKind, TokenSummary};
+use jiff::Timestamp;
+use sha2::Digest as _;
+
+use crate::db::tokens::{self, TokenRow};
+use crate::db::{Database, TokenId, now, timestamp};
+use crate::error::{Error, Refusal};
+
+/// The file in the data folder that the first admin token is written to.
+pub const ADMIN_TOKEN_FILE: &str = "admin-token";
+
+fn hash(token: &str) -> [u8; 32] {
+    sha2::Sha256::digest(token.as_bytes()).into()
+}
+
+/// 256 random bits, with a prefix by which people and secret scanners know it.
+fn random_token() -> String {
+    let secret: [u8; 32] = rand::random();
+    format!("bbtw_{}", URL_SAFE_NO_PAD.encode(secret))
+}
+
+/// Makes a token.
+///
+/// # Errors
+/// When the name is empty or too long.
+pub async fn create(database: &Database, request: &CreateToken) -> Result<CreatedToken, Error> {
+    let name = request.name.trim();
+    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+        return Err(Refusal::new(
+            ProblemKind::InvalidRequest,
+            "a token needs a name of 1 to 100 characters",
+        )
+        .into());
+    }
+    let token = random_token();
+    let expires_at = request
+        .expires_in_s
+        .map(|seconds| now() + i64::from(seconds) * 1_000);
+    let mut tx = database.write().await?;
+    let id = tokens::insert(&mut tx, name, request.scope, &hash(&token), expires_at).await?;
+    let row = tokens::by_id(&mut *tx.connection(), id).await?;
+    tx.commit().await?;
+    let row = row.ok_or_else(|| anyhow::anyhow!("token {} vanished", id.0))?;
+    tracing::info!(token.id = id.0, token.name = name, token.scope = %request.scope, "made a token");
+    Ok(CreatedToken {
+        summary: summary(row),
+        token,
+    })
+}
+
+/// All tokens, the newest first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
+    Ok(tokens::all(database.read())
+        .await?
+        .into_iter()
+        .map(summary)
+        .collect())
+}
+
+/// Revokes a token at once.
+///
+/// # Errors
+/// When there is none of this number.
+pub async fn revoke(database: &Database, id: i64) -> Result<TokenSummary, Error> {
+    let mut tx = database.write().await?;
+    tokens::revoke(&mut tx, TokenId(id)).await?;
+    let row = tokens::by_id(&mut *tx.connection(), TokenId(id)).await?;
+    tx.commit().await?;
+    let row = row.ok_or_else(|| Error::not_found(format!("token {id}")))?;
+    tracing::info!(token.id = id, token.name = row.name, "revoked a token");
+    Ok(summary(row))
+}
+
+/// The token with this text, if it is valid now.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn authenticate(database: &Database, token: &str) -> Result<Option<TokenRow>, Error> {
+    // Looked up by digest, so that the time a comparison takes tells nothing about a secret.
+    let row = tokens::by_hash(database.read(), &hash(token)).await?;
+    Ok(row.filter(|row| {
+        row.revoked_at.is_none() && row.expires_at.is_none_or(|expires_at| expires_at > now())
+    }))
+}
+
+/// Makes the first admin token and writes it to a file only the server's user can read, unless a
+/// valid admin token exists.
+///
+/// # Errors
+/// When the file or the database cannot be written.
+pub async fn ensure_admin_token(database: &Database, data: &Path) -> Result<(), Error> {
+    if tokens::any_valid(database.read(), TokenScope::Admin).await? {
+        return Ok(());
+    }
+    let token = random_token();
+    let path = data.join(ADMIN_TOKEN_FILE);
+    // The file first: a token nobody can read would lock everybody out.
+    write_secret(&path, &token)?;
+    let mut tx = database.write().await?;
+    tokens::insert(
+        &mut tx,
+        "first admin token",
+        TokenScope::Admin,
+        &hash(&token),
+        None,
+    )
+    .await?;
+    tx.commit().await?;
+    tracing::info!(path = %path.display(), "wrote the first admin token");
+    Ok(())
+}
+
+fn write_secret(path: &Path, token: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // Temporary files are made with mode 0600.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{token}")?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn summary(row: TokenRow) -> TokenSummary {
+    let time = |milliseconds: Option<i64>| -> Option<Timestamp> { milliseconds.map(timestamp) };
+    TokenSummary {
+        id: row.id.0,
+        name: row.name,
+        scope: row.scope,
+        created_at: timestamp(row.created_at),
+        expires_at: time(row.expires_at),
+        revoked_at: time(row.revoked_at),
+    }
+}

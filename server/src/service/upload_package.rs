@@ -1,0 +1,206 @@
+//! Takes in a package file: hashed while it streams, checked against the plan, and kept aside until
+//! the outcome of its attempt is accepted.
+
+use std::path::{Path, PathBuf};
+
+use buildbtw_model::api::{ExpectedPackage, ProblemKind, UploadedPackage};
+use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use sha2::Digest as _;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::app_state::AppState;
+use crate::db::packages::{self, PackageRow};
+use crate::db::{TokenId, builds, unsigned};
+use crate::error::{Error, Refusal};
+use crate::repos::package_file::{PackageFileError, PackageMetadata};
+use crate::repos::sync_folder;
+
+use super::heartbeat::active_attempt;
+
+/// What is announced about an upload.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// The attempt it belongs to.
+    pub attempt: AttemptId,
+    /// Its name.
+    pub file_name: PackageFileName,
+    /// The digest it must have.
+    pub sha256: Sha256Digest,
+}
+
+/// Stores a package of an attempt. The same package again is answered from what is there.
+///
+/// # Errors
+/// When the attempt is over or somebody else's, the name is not one of the build's, the bytes are
+/// not what was announced, or the file is no package of that name.
+pub async fn upload_package<E: std::fmt::Display>(
+    state: &AppState,
+    token: TokenId,
+    upload: &Upload,
+    body: impl Stream<Item = Result<Bytes, E>> + Send,
+) -> Result<UploadedPackage, Error> {
+    let attempt = active_attempt(state, token, upload.attempt).await?;
+    let reader = state.database.read();
+    let expected = builds::outputs(reader, attempt.build).await?;
+    check_name(&upload.file_name, &expected)?;
+    let stored = packages::of_attempt_by_name(reader, upload.attempt, &upload.file_name).await?;
+    let folder = state.repos.uploads(upload.attempt);
+    let path = folder.join(upload.file_name.as_str());
+    if let Some(stored) = stored.filter(|stored| stored.sha256 == upload.sha256)
+        && fs_err::tokio::try_exists(&path).await?
+    {
+        return Ok(answer(upload, unsigned(stored.size)));
+    }
+    fs_err::tokio::create_dir_all(&folder).await?;
+    let partial = Partial::new(&folder, &upload.file_name);
+    let size = receive(
+        &partial,
+        &upload.sha256,
+        body,
+        state.config.max_package_bytes,
+    )
+    .await?;
+    let row = read_metadata(&partial.path, upload, size).await?;
+    // The file is durable before the row that says it is there.
+    fs_err::tokio::rename(&partial.path, &path).await?;
+    tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
+    let mut tx = state.database.write().await?;
+    packages::put(&mut tx, &row).await?;
+    tx.commit().await?;
+    Ok(answer(upload, size))
+}
+
+fn answer(upload: &Upload, size: u64) -> UploadedPackage {
+    UploadedPackage {
+        file_name: upload.file_name.clone(),
+        size,
+        sha256: upload.sha256.clone(),
+    }
+}
+
+/// A build may upload its packages and their `-debug` companions, nothing else.
+fn check_name(file: &PackageFileName, expected: &[ExpectedPackage]) -> Result<(), Error> {
+    let (name, architecture) = (file.pkgname(), file.architecture());
+    let plain_name = name
+        .as_str()
+        .strip_suffix("-debug")
+        .unwrap_or(name.as_str());
+    let found = expected
+        .iter()
+        .find(|package| package.name == name || package.name.as_str() == plain_name);
+    let unexpected = |title: String| Error::refused(ProblemKind::UnexpectedPackage, title);
+    match found {
+        None => {
+            let names: Vec<_> = expected
+                .iter()
+                .map(|package| package.name.as_str())
+                .collect();
+            Err(unexpected(format!(
+                "{file} is no package of this build, which makes {}",
+                names.join(", ")
+            )))
+        }
+        Some(package) if package.name == name && package.architecture != architecture => {
+            Err(unexpected(format!(
+                "{file} has architecture {architecture}, the plan says {}",
+                package.architecture
+            )))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// A file that is being received; removed unless it is renamed.
+struct Partial {
+    path: PathBuf,
+}
+
+impl Partial {
+    fn new(folder: &Path, file: &PackageFileName) -> Self {
+        // Two uploads of one file at a time must not write into each other.
+        let unique: u64 = rand::random();
+        let name = format!(".{unique:016x}.part");
+        debug_assert!(!file.as_str().starts_with('.'));
+        Self {
+            path: folder.join(name),
+        }
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // It is gone when all went well.
+        let _ = fs_err::remove_file(&self.path);
+    }
+}
+
+async fn receive<E: std::fmt::Display>(
+    partial: &Partial,
+    expected: &Sha256Digest,
+    body: impl Stream<Item = Result<Bytes, E>> + Send,
+    limit: u64,
+) -> Result<u64, Error> {
+    let mut file = fs_err::tokio::File::create(&partial.path).await?;
+    let mut hasher = sha2::Sha256::new();
+    let mut size = 0_u64;
+    let mut body = std::pin::pin!(body);
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| {
+            Refusal::new(ProblemKind::InvalidRequest, "the upload broke off")
+                .detail(error.to_string())
+        })?;
+        size += chunk.len() as u64;
+        if size > limit {
+            let title = format!("the package is larger than {} MiB", limit >> 20);
+            return Err(Error::refused(ProblemKind::TooLarge, title));
+        }
+        hasher.update(&chunk);
+        file.write_all(&chunk).await?;
+    }
+    let found = Sha256Digest::from_bytes(&hasher.finalize().into());
+    if found != *expected {
+        return Err(Refusal::new(
+            ProblemKind::ChecksumMismatch,
+            "the upload is not what was announced",
+        )
+        .detail(format!("announced {expected}, received {found}"))
+        .into());
+    }
+    file.flush().await?;
+    file.sync_all().await?;
+    Ok(size)
+}
+
+async fn read_metadata(path: &Path, upload: &Upload, size: u64) -> Result<PackageRow, Error> {
+    let (path, upload) = (path.to_owned(), upload.clone());
+    tokio::task::spawn_blocking(move || {
+        let Upload {
+            attempt,
+            file_name,
+            sha256,
+        } = upload;
+        let metadata = PackageMetadata::read(&path, &file_name).map_err(|error| match error {
+            PackageFileError::Io(error) => Error::from(error),
+            error => Refusal::new(
+                ProblemKind::UnexpectedPackage,
+                format!("{file_name} cannot be published"),
+            )
+            .detail(error.to_string())
+            .into(),
+        })?;
+        Ok(PackageRow {
+            attempt,
+            pkgname: file_name.pkgname(),
+            version: file_name.version(),
+            architecture: file_name.architecture(),
+            size: i64::try_from(size).unwrap_or(i64::MAX),
+            desc_entry: metadata.desc(&file_name, size, &sha256),
+            files_entry: metadata.files(),
+            file_name,
+            sha256,
+        })
+    })
+    .await?
+}

@@ -1,0 +1,61 @@
+//! The directory source: every git repository, bare or not, directly below one folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where git keeps a repository's refs.
+pub(super) fn git_dir(repository: &Path) -> Option<PathBuf> {
+    let inner = repository.join(".git");
+    if inner.join("HEAD").is_file() {
+        return Some(inner);
+    }
+    let bare = repository.join("HEAD").is_file() && repository.join("refs").is_dir();
+    bare.then(|| repository.to_owned())
+}
+
+/// The names of all repositories below `folder`, sorted.
+pub(super) fn repositories(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        // A name that is no text cannot be shown, stored or asked for.
+        if let Ok(name) = entry.file_name().into_string()
+            && git_dir(&entry.path()).is_some()
+        {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_bare_and_ordinary_repositories_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = |args: &[&str]| {
+            let status = std::process::Command::new("git")
+                .args(args)
+                .current_dir(folder.path())
+                .stdout(std::process::Stdio::null())
+                .status()
+                .unwrap();
+            assert!(status.success());
+        };
+        git(&["init", "--quiet", "ordinary"]);
+        git(&["init", "--quiet", "--bare", "bare.git"]);
+        fs_err::create_dir(folder.path().join("neither")).unwrap();
+        assert_eq!(
+            repositories(folder.path()).unwrap(),
+            ["bare.git", "ordinary"]
+        );
+        assert!(
+            git_dir(&folder.path().join("ordinary"))
+                .unwrap()
+                .ends_with(".git")
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! Notices new commits at once, through the kernel's notifications, and looks at everything again on
+//! a slow timer in case one was missed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+
+use super::{Sources, directory};
+
+/// How long to gather notifications: a push writes several files.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Keeps the sources current until cancelled. The first full look has ended when `ready` is told.
+///
+/// # Errors
+/// When the database cannot be used. A folder that cannot be watched is only looked at by timer.
+pub async fn watch(
+    sources: Sources,
+    sweep: Duration,
+    ready: tokio::sync::oneshot::Sender<()>,
+    cancel: CancellationToken,
+) -> Result<(), Error> {
+    let (sender, mut notifications) = mpsc::unbounded_channel();
+    let mut watcher = FolderWatcher::new(sources.folder().to_owned(), sender);
+    // Watch first, look then: what changes in between is noticed.
+    watcher.watch_new();
+    if let Err(error) = sources.scan_all().await {
+        report("cannot look at the source repositories", &error);
+    }
+    let _ = ready.send(());
+    let mut timer = tokio::time::interval_at(Instant::now() + sweep, sweep);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            _ = timer.tick() => {
+                watcher.watch_new();
+                if let Err(error) = sources.scan_all().await {
+                    report("cannot look at the source repositories", &error);
+                }
+            }
+            Some(first) = notifications.recv() => {
+                tokio::time::sleep(GATHER).await;
+                let mut changed = BTreeSet::from_iter([first]);
+                while let Ok(next) = notifications.try_recv() {
+                    changed.insert(next);
+                }
+                let known = watcher.watch_new();
+                changed.extend(known);
+                if let Err(error) = sources.scan_some(changed.into_iter().collect()).await {
+                    report("cannot look at changed source repositories", &error);
+                }
+            }
+        }
+    }
+}
+
+fn report(what: &str, error: &Error) {
+    tracing::error!(error = error.to_string(), "{what}; trying again later");
+}
+
+/// Watches the folder for new repositories, and of each repository only where refs are written.
+struct FolderWatcher {
+    folder: PathBuf,
+    watcher: Option<notify::RecommendedWatcher>,
+    watched: BTreeSet<String>,
+    /// Folders below `refs/heads` come and go with branch names that hold a slash; a recursive
+    /// watch on it follows them.
+    complained: bool,
+}
+
+impl FolderWatcher {
+    fn new(folder: PathBuf, sender: mpsc::UnboundedSender<String>) -> Self {
+        let root = folder.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            if event.kind.is_access() {
+                return;
+            }
+            for path in &event.paths {
+                if let Some(name) = repository_of(&root, path) {
+                    // The receiver is gone only when the server stops.
+                    let _ = sender.send(name);
+                }
+            }
+        });
+        let mut this = Self {
+            folder,
+            watcher: None,
+            watched: BTreeSet::new(),
+            complained: false,
+        };
+        match watcher {
+            Ok(mut watcher) => {
+                let watched = watcher.watch(&this.folder, RecursiveMode::NonRecursive);
+                this.complain_about(watched);
+                this.watcher = Some(watcher);
+            }
+            Err(error) => this.complain_about(Err(error)),
+        }
+        this
+    }
+
+    /// Watches repositories that are not watched yet, and returns their names.
+    fn watch_new(&mut self) -> Vec<String> {
+        let present = directory::repositories(&self.folder).unwrap_or_default();
+        self.watched
+            .retain(|name| present.binary_search(name).is_ok());
+        let mut new = Vec::new();
+        for name in present {
+            if self.watched.contains(&name) {
+                continue;
+            }
+            let Some(watcher) = &mut self.watcher else {
+                break;
+            };
+            let Some(git_dir) = directory::git_dir(&self.folder.join(&name)) else {
+                continue;
+            };
+            let watched = watcher
+                .watch(&git_dir, RecursiveMode::NonRecursive)
+                .and_then(|()| {
+                    watcher.watch(&git_dir.join("refs/heads"), RecursiveMode::Recursive)
+                });
+            self.complain_about(watched);
+            self.watched.insert(name.clone());
+            new.push(name);
+        }
+        new
+    }
+
+    fn complain_about(&mut self, result: notify::Result<()>) {
+        if let Err(error) = result
+            && !self.complained
+        {
+            self.complained = true;
+            tracing::warn!(
+                error = error.to_string(),
+                "cannot watch all source repositories; new commits are found by the timer only \
+                 (fs.inotify.max_user_watches may be too low)"
+            );
+        }
+    }
+}
+
+/// The repository below `root` that a path belongs to.
+fn repository_of(root: &Path, path: &Path) -> Option<String> {
+    let first = path.strip_prefix(root).ok()?.components().next()?;
+    first.as_os_str().to_str().map(str::to_owned)
+}
