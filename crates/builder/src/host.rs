@@ -55,19 +55,32 @@ pub fn check_host(config: &SandboxConfig) -> Result<(), MissingRequirements> {
             missing.push(format!("the kernel's {namespace} namespaces"));
         }
     }
-    if let Some(base) = &config.base_root
-        && !base.join("usr/bin/pacman").exists()
-    {
-        missing.push(format!(
-            "a base system in {} (make one with `pacstrap {} base-devel`)",
-            base.display(),
-            base.display()
-        ));
+    let users = fs_err::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
+    if users.trim() == "0" {
+        missing.push("user namespaces (`sysctl user.max_user_namespaces=10000`)".to_owned());
     }
+    missing.extend(missing_base(config));
     if missing.is_empty() {
         Ok(())
     } else {
         Err(MissingRequirements { missing })
+    }
+}
+
+fn missing_base(config: &SandboxConfig) -> Option<String> {
+    match &config.base_root {
+        Some(base) if base.join("usr/bin/pacman").exists() => None,
+        Some(base) => Some(format!(
+            "a base system in {} (make one with `pacstrap {} base-devel`)",
+            base.display(),
+            base.display()
+        )),
+        None if find_program("dpkg-query").is_some() => None,
+        None => Some(
+            "a base system to build on: only on Debian can it be this machine's own \
+             (make one with `pacstrap FOLDER base-devel` and name it in the configuration)"
+                .to_owned(),
+        ),
     }
 }
 

@@ -31,9 +31,8 @@ pub(crate) struct Bounds {
 impl Bounds {
     /// For commands that people watch.
     pub(crate) const NONE: Self = Self {
-        // A year; not so long that adding it to now overflows.
-        time: Duration::from_secs(365 * 24 * 3600),
-        silence: Duration::from_secs(365 * 24 * 3600),
+        time: Duration::MAX,
+        silence: Duration::MAX,
         log_bytes: u64::MAX,
     };
 }
@@ -133,8 +132,8 @@ impl Running {
         errors: &mut ErrorLines,
         cancel: &CancellationToken,
     ) -> Option<Failure> {
-        let deadline = Instant::now() + bounds.time;
-        let mut quiet = Instant::now() + bounds.silence;
+        let deadline = after(bounds.time);
+        let mut quiet = after(bounds.silence);
         let mut left = bounds.log_bytes;
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -161,7 +160,7 @@ impl Running {
                     ))),
                 },
             };
-            quiet = Instant::now() + bounds.silence;
+            quiet = after(bounds.silence);
             let bytes = buffer.get(..count).unwrap_or_default();
             let fits = usize::try_from(left).map_or(count, |left| left.min(count));
             log.write(bytes.get(..fits).unwrap_or_default());
@@ -188,6 +187,12 @@ impl Running {
             }
         }
     }
+}
+
+/// A point in time; far away when the duration is too long to be added.
+fn after(duration: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    Instant::now() + duration.min(YEAR)
 }
 
 fn failure(kind: FailureKind, message: String) -> Failure {

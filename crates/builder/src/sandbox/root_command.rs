@@ -84,6 +84,9 @@ async fn run(
     log: &dyn LogSink,
     cancel: &CancellationToken,
 ) -> io::Result<Report> {
+    if command.command.is_empty() {
+        return Err(io::Error::other("no command to run was given"));
+    }
     // Two overlays over the same folders would destroy each other's work.
     fs_err::create_dir_all(&command.dir)?;
     let lock = lock_file(&command.dir)?;

@@ -6,7 +6,7 @@ use buildbtw_builder::{Bind, RootCommand, Source, run_in_root};
 use buildbtw_model::FailureKind;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Log, World, expected, file_in, script_package};
+use crate::support::{Log, World, expected, file_in, script_package, serve};
 
 fn libgreet(major: u32) -> String {
     format!(
@@ -228,4 +228,50 @@ async fn a_computed_version_is_recorded_and_several_builds_run_at_once() {
     let ((first, log), (second, _)) = tokio::join!(world.built(&computed), world.built(&plain));
     assert_eq!(first[0].file_name.version().as_str(), "1.5-1", "{log}");
     assert_eq!(second[0].file_name.version().as_str(), "1.0-1");
+}
+
+/// A commit of a git repository, a dependency and a source over HTTP, a source from git.
+#[tokio::test]
+async fn everything_comes_over_the_network_before_the_build() {
+    let Some(world) = World::new() else { return };
+    let dependency = script_package("dependency", "true");
+    let (packages, _) = world.built(&world.request("dependency", &dependency)).await;
+    world.publish("base", &packages);
+    let port = serve(world.folder.path().to_owned()).await;
+    let upstream = world.git("upstream", &[("hello.txt", "from git\n")]);
+    world.sh(
+        "cd upstream && git tag v1 && git update-server-info && mv .git ../repository/upstream.git",
+    );
+    assert_eq!(upstream.len(), 40);
+    fs_err::write(world.path("repository/note.txt"), "from http\n").unwrap();
+
+    let note = format!("http://127.0.0.1:{port}/repository/note.txt");
+    let mirror = format!("git+http://127.0.0.1:{port}/repository/upstream.git#tag=v1");
+    let pkgbuild = format!(
+        "pkgname=fetched\npkgver=1\npkgrel=1\narch=(any)\ndepends=(dependency)\n\
+         source=('{note}' '{mirror}' local.txt)\nsha256sums=(SKIP SKIP SKIP)\n\
+         package() {{ cat note.txt upstream/hello.txt local.txt; ls -a ..; \
+         install -Dm644 note.txt \"$pkgdir/usr/share/note\"; }}\n"
+    );
+    let commit = world.git(
+        "tree",
+        &[("PKGBUILD", &pkgbuild), ("local.txt", "from here\n")],
+    );
+    let mut request = world.request("fetched", "");
+    request.source = Source::Git {
+        url: world.path("tree").display().to_string(),
+        commit: commit.parse().unwrap(),
+    };
+    request.sources = vec![note, mirror, "local.txt".into()];
+    request.dependencies = vec!["dependency".into()];
+    request.repositories[0].servers = vec![format!("http://127.0.0.1:{port}/repository")];
+    request.pkgrel = Some("1.1".into());
+    let (packages, log) = world.built(&request).await;
+    assert_eq!(
+        packages[0].file_name.as_str(),
+        "fetched-1-1.1-any.pkg.tar.zst"
+    );
+    for text in ["from http", "from git", "from here"] {
+        assert!(log.contains(text), "{text}: {log}");
+    }
 }

@@ -194,3 +194,57 @@ async fn an_abandoned_build_dies_and_is_reaped() {
     assert!(!is_running(&format!("{marker}\0")));
     world.assert_no_leftovers(&request);
 }
+
+/// The supervisor is the one process that nothing inside can reach; its death is everybody's.
+#[tokio::test]
+async fn a_killed_supervisor_takes_everything_with_it() {
+    let Some(world) = World::new() else { return };
+    let marker = format!("buildbtw-headless-{}", std::process::id());
+    let script = DAEMON.replace("MARKER", &marker);
+    let request = world.request("headless", &script_package("headless", &script));
+    let up = CancellationToken::new();
+    let log = Log::cancelling("the daemon is up", &up);
+    let out = world.path("out");
+    let build = world
+        .builder
+        .build(&request, &out, &log, CancellationToken::new());
+    let killer = async {
+        up.cancelled().await;
+        kill_supervisor(&request.attempt.to_string());
+    };
+    let (outcome, ()) = tokio::join!(build, killer);
+    assert!(
+        matches!(
+            outcome,
+            BuildOutcome::Failed {
+                kind: FailureKind::Infrastructure,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    assert!(!is_running(&format!("{marker}\0")));
+    world.assert_no_leftovers(&request);
+}
+
+/// Kills the child of this process whose cgroup is not the attempt's, though its child's is.
+fn kill_supervisor(attempt: &str) {
+    use nix::sys::signal::{Signal, kill};
+    let cgroup_of = |pid: &str| {
+        fs_err::read_to_string(format!("/proc/{pid}/cgroup"))
+            .is_ok_and(|text| text.contains(attempt))
+    };
+    let children = fs_err::read_dir("/proc/self/task").unwrap().flatten();
+    for task in children {
+        let children = fs_err::read_to_string(task.path().join("children")).unwrap();
+        for pid in children.split_whitespace() {
+            let below = fs_err::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+            if below.is_ok_and(|below| below.split_whitespace().any(cgroup_of)) {
+                let pid = nix::unistd::Pid::from_raw(pid.parse().unwrap());
+                kill(pid, Signal::SIGKILL).unwrap();
+                return;
+            }
+        }
+    }
+    panic!("no supervisor found");
+}

@@ -137,6 +137,29 @@ impl World {
         }
     }
 
+    /// Makes a git repository of one commit, and returns its hash.
+    pub(crate) fn git(&self, name: &str, files: &[(&str, &str)]) -> String {
+        fs_err::create_dir(self.path(name)).unwrap();
+        for (file, text) in files {
+            fs_err::write(self.path(name).join(file), text).unwrap();
+        }
+        self.sh(&format!(
+            "cd {name} && git init -q && git add -A \
+             && git -c user.name=t -c user.email=t@localhost commit -qm one && git rev-parse HEAD"
+        ))
+    }
+
+    pub(crate) fn sh(&self, script: &str) -> String {
+        let output = Command::new("bash")
+            .args(["-ec", script])
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// Adds packages to a repository.
     pub(crate) fn publish(&self, repository: &str, packages: &[BuiltPackage]) {
         let folder = self.path("repository");
@@ -211,4 +234,45 @@ pub(crate) fn script_package(name: &str, script: &str) -> String {
          build() {{\n{script}\n}}\n\
          package() {{ install -Dm644 /dev/null \"$pkgdir/usr/share/{name}/empty\"; }}\n"
     )
+}
+
+/// Serves a folder over HTTP for as long as the test runs, and returns the port.
+pub(crate) async fn serve(folder: PathBuf) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Clients go away when they like.
+            let _ = answer(stream, &folder).await;
+        }
+    });
+    port
+}
+
+async fn answer(stream: tokio::net::TcpStream, folder: &Path) -> std::io::Result<()> {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let mut stream = BufReader::new(stream);
+    let mut request = String::new();
+    stream.read_line(&mut request).await?;
+    let mut header = String::new();
+    while stream.read_line(&mut header).await? > 2 {
+        header.clear();
+    }
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let path = path
+        .split('?')
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches('/');
+    let (status, body) = match fs_err::read(folder.join(path)) {
+        Ok(body) => ("200 OK", body),
+        Err(_) => ("404 Not Found", Vec::new()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.shutdown().await
 }

@@ -56,7 +56,7 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
         request.limits.disk_bytes,
     )?;
     let repositories = Repositories::expose(root, &request.repositories, &request.architecture)?;
-    pacman::write_config(root, &repositories.config)?;
+    pacman::write_config(root, &repositories)?;
     if !request.repositories.is_empty() {
         pacman::install(root, &repositories, &request.dependencies)?;
     }
@@ -100,7 +100,7 @@ pub(super) fn run(job: &Job, command: &RootCommand) -> Result<i32, Failure> {
     let root = Root::kept(job, &command.dir)?;
     let repositories = Repositories::expose(&root, &command.repositories, &command.architecture)?;
     if !command.repositories.is_empty() {
-        pacman::write_config(&root, &repositories.config)?;
+        pacman::write_config(&root, &repositories)?;
     }
     let mut sandboxed =
         Sandboxed::new(View::Writable(&root), Identity::Root).network(command.network);

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use buildbtw_model::{PackageFileName, Sha256Digest};
 use nix::dir::Dir;
@@ -19,37 +19,53 @@ use crate::sandbox::job::{Context as _, Failure};
 /// More files than any PKGBUILD makes packages.
 const MOST_PACKAGES: usize = 1000;
 
-/// Copies the packages to the output folder and checks them. Returns them with notes for people.
+/// Copies the packages to the output folder and checks them. Returns them with notes for people;
+/// after a failure, nothing is left in the output folder.
 pub(super) fn collect(
     folder: &Path,
     output: &Path,
     request: &BuildRequest,
     computed_version: bool,
 ) -> Result<(Vec<BuiltPackage>, Vec<String>), Failure> {
+    let mut copied = Vec::new();
+    let result = copy_all(folder, output, request, &mut copied).and_then(|packages| {
+        let notes = check_expectations(&packages, request, computed_version)?;
+        Ok((packages, notes))
+    });
+    if result.is_err() {
+        for path in copied {
+            // The failure is reported; a file that stays does no harm.
+            let _ = fs_err::remove_file(path);
+        }
+    }
+    result
+}
+
+fn copy_all(
+    folder: &Path,
+    output: &Path,
+    request: &BuildRequest,
+    copied: &mut Vec<PathBuf>,
+) -> Result<Vec<BuiltPackage>, Failure> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut dir = Dir::open(folder, flags, Mode::empty())?;
-    let mut left = request.limits.output_bytes;
+    let limit = request.limits.output_bytes;
+    let mut left = limit;
     let mut packages = Vec::new();
     for name in names(&mut dir)? {
         let file_name: PackageFileName = name
             .parse()
             .map_err(|error| Failure::package(format!("the build left something else: {error}")))?;
         let source = open(&dir, &file_name)?;
-        let package = copy(
-            source,
-            &file_name,
-            output,
-            left,
-            request.limits.output_bytes,
-        )?;
+        copied.push(output.join(file_name.as_str()));
+        let package = copy(source, &file_name, output, left, limit)?;
         left = left.saturating_sub(package.size);
         PackageInfo::read(&package.path)
             .and_then(|info| info.check(&file_name, &request.pkgbase))
             .map_err(|why| Failure::package(format!("{file_name}: {why}")))?;
         packages.push(package);
     }
-    let notes = check_expectations(&packages, request, computed_version)?;
-    Ok((packages, notes))
+    Ok(packages)
 }
 
 fn names(dir: &mut Dir) -> Result<Vec<String>, Failure> {
@@ -272,6 +288,7 @@ mod tests {
             package(&folders, name, version, architecture);
             let message = run(&folders, false).unwrap_err();
             assert!(message.contains(complaint), "{message}");
+            assert!(fs_err::read_dir(&folders.output).unwrap().next().is_none());
         }
         let empty = folders();
         assert_eq!(run(&empty, false).unwrap_err(), "the build left no package");

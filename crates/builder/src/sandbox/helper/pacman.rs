@@ -21,6 +21,9 @@ const FOLDERS: &str = "/run/repositories";
 pub(super) struct Repositories {
     /// The text of pacman.conf(5).
     pub(super) config: String,
+    /// The same for the step without network. Signatures were checked with the download; pacman
+    /// would look for them on the servers again when a repository has none.
+    offline_config: String,
     /// Folders to bind: outside, inside.
     pub(super) folders: Vec<(PathBuf, String)>,
 }
@@ -34,13 +37,9 @@ impl Repositories {
     ) -> Result<Self, Failure> {
         let mut folders = Vec::new();
         let mut sections = String::new();
+        let mut offline_sections = String::new();
         for repository in repositories {
-            let _ = write!(sections, "\n[{}]\n", single_line(repository.name.as_str())?);
-            let _ = writeln!(
-                sections,
-                "SigLevel = {}",
-                single_line(&repository.sig_level)?
-            );
+            let mut section = String::new();
             for server in &repository.servers {
                 let mut server = single_line(server)?
                     .replace("$repo", repository.name.as_str())
@@ -53,14 +52,25 @@ impl Repositories {
                     server = format!("file://{inside}");
                     folders.push((outside, inside));
                 }
-                let _ = writeln!(sections, "Server = {server}");
+                let _ = writeln!(section, "Server = {server}");
             }
+            // Writing to a string cannot fail.
+            let name = &repository.name;
+            let level = single_line(&repository.sig_level)?;
+            let _ = write!(sections, "\n[{name}]\nSigLevel = {level}\n{section}");
+            let _ = write!(offline_sections, "\n[{name}]\nSigLevel = Never\n{section}");
         }
-        let config = format!(
-            "[options]\nArchitecture = {architecture}\nSigLevel = Required DatabaseOptional\n\
-             LocalFileSigLevel = Optional\n{sections}"
-        );
-        Ok(Self { config, folders })
+        let text = |level: &str, sections: &str| {
+            format!(
+                "[options]\nArchitecture = {architecture}\nSigLevel = {level}\n\
+                 LocalFileSigLevel = Optional\n{sections}"
+            )
+        };
+        Ok(Self {
+            config: text("Required DatabaseOptional", &sections),
+            offline_config: text("Never", &offline_sections),
+            folders,
+        })
     }
 
     /// Binds the folders into a command's view.
@@ -82,15 +92,23 @@ fn single_line(value: &str) -> Result<&str, Failure> {
     Ok(value)
 }
 
-/// Replaces the root's `/etc/pacman.conf`, from inside: a link there may lead anywhere.
-pub(super) fn write_config(root: &Root, config: &str) -> Result<(), Failure> {
-    let script = "rm -f /etc/pacman.conf && printf %s \"$1\" >/etc/pacman.conf";
+const CONFIG: &str = "/etc/pacman.conf";
+const OFFLINE_CONFIG: &str = "/etc/pacman-offline.conf";
+
+/// Replaces the root's `/etc/pacman.conf`.
+pub(super) fn write_config(root: &Root, repositories: &Repositories) -> Result<(), Failure> {
+    write_file(root, CONFIG, &repositories.config)
+}
+
+/// Replaces a file of the root from inside: a link there may lead anywhere.
+fn write_file(root: &Root, path: &str, text: &str) -> Result<(), Failure> {
+    let script = "rm -f -- \"$1\" && printf %s \"$2\" >\"$1\"";
     let status = Sandboxed::new(View::Writable(root), Identity::Root)
-        .run(&["bash", "-c", script, "bash", config])?;
+        .run(&["bash", "-c", script, "bash", path, text])?;
     if status.success() {
         Ok(())
     } else {
-        Err(Failure::infrastructure("pacman.conf could not be written").see_log())
+        Err(Failure::infrastructure(format!("{path} could not be written")).see_log())
     }
 }
 
@@ -130,9 +148,12 @@ pub(super) fn install(
         return Err(Failure::infrastructure("pacman could not get the dependencies").see_log());
     }
     heading("installing dependencies, without network");
+    write_file(root, OFFLINE_CONFIG, &repositories.offline_config)?;
     let install = [
         "pacman",
         "-Su",
+        "--config",
+        OFFLINE_CONFIG,
         "--noconfirm",
         "--needed",
         "--noprogressbar",

@@ -19,6 +19,7 @@ pub(crate) const MOUNT_POINT: &str = "/run/buildbtw-sandbox";
 /// Bytes of a scratch disk for each file it can hold.
 const BYTES_PER_FILE: u64 = 8192;
 const FEWEST_FILES: u64 = 65_536;
+const SMALLEST_DISK: u64 = 1 << 20;
 /// Marks a folder that holds a complete root.
 const MARKER: &str = "buildbtw-root";
 
@@ -95,7 +96,40 @@ impl Root {
             host_base::register(&self.path.join("var/lib/pacman/local"), provides)?;
             chown_tree(&self.path, self.first_uid)?;
         }
-        self.mount_layers(job, layers)
+        self.mount_layers(job, layers)?;
+        match &job.base {
+            Base::Host { .. } => Ok(()),
+            Base::Root(_) => self.complete_base(),
+        }
+    }
+
+    /// Adds to a foreign base what a build needs: its folders and its user. No package's code has
+    /// run yet, and the base is trusted, so paths lead where they seem to.
+    fn complete_base(&self) -> Result<(), Failure> {
+        for (folder, mode) in [("build", 0o755), ("tmp", 0o1777), ("var/tmp", 0o1777)] {
+            let folder = self.path.join(folder);
+            if !fs::exists(&folder)? {
+                make_dir(&folder, mode)?;
+                lchown(&folder, Some(self.first_uid), Some(self.first_uid))?;
+            }
+        }
+        for (file, line) in skeleton::BUILD_USER_LINES {
+            let path = self.path.join("etc").join(file);
+            let mut text = fs::read_to_string(&path).unwrap_or_default();
+            if text
+                .lines()
+                .any(|line| line.split(':').nth(2) == Some("1000"))
+            {
+                continue;
+            }
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(line);
+            fs::write(&path, text)?;
+            lchown(&path, Some(self.first_uid), Some(self.first_uid))?;
+        }
+        Ok(())
     }
 
     fn mount_layers(&self, job: &Job, layers: &Path) -> Result<(), Failure> {
@@ -153,6 +187,8 @@ impl Root {
 }
 
 fn mount_scratch(bytes: u64) -> Result<PathBuf, Failure> {
+    // Zero would mean no limit at all.
+    let bytes = bytes.max(SMALLEST_DISK);
     let top = PathBuf::from(MOUNT_POINT);
     fs::create_dir_all(&top)?;
     let files = (bytes / BYTES_PER_FILE).max(FEWEST_FILES);

@@ -74,6 +74,12 @@ build:x:1000:
 nobody:x:65534:
 ";
 
+/// The user that builds, for bases that do not know it: file and line.
+pub(super) const BUILD_USER_LINES: [(&str, &str); 2] = [
+    ("passwd", "build:x:1000:1000:build:/build/home:/bin/bash\n"),
+    ("group", "build:x:1000:\n"),
+];
+
 /// Fills a new root; `/usr` stays empty, the overlay goes there.
 pub(super) fn make(root: &Path) -> Result<(), Failure> {
     for (folder, mode) in FOLDERS {
