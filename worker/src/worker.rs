@@ -47,7 +47,7 @@ impl Context {
         }
     }
 
-    fn prepare(config: Config) -> Result<Self, WorkerError> {
+    pub(crate) fn prepare(config: Config) -> Result<Self, WorkerError> {
         let scratch = Scratch::open(&config.scratch_dir)?;
         let builder = match config.builder {
             BuilderConfig::Simulated(simulated) => Builder::simulated(simulated),

@@ -1,1 +1,6 @@
-//! Stories.
+//! Stories of a worker and a server that misbehaves.
+
+mod fake_server;
+mod logs;
+mod stories;
+mod support;

@@ -1,0 +1,377 @@
+//! A server that keeps its promises (claims, uploads and outcomes are idempotent, the log's length is
+//! the truth) but answers late, twice, never, or after a restart.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router, body::Body};
+use buildbtw_model::api::{
+    ClaimRequest, ClaimedBuild, HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, Problem,
+    ProblemKind, UploadedPackage,
+};
+use buildbtw_model::{AttemptId, AttemptStatus, ClaimId, PackageFileName, Sha256Digest};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than any story takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// Refused with 503 before it has any effect.
+    Unavailable,
+    /// It has its effect, but the answer never arrives.
+    LoseAnswer,
+}
+
+/// Decides about each request by its number and path.
+pub(crate) type Faults = fn(u64, &str) -> Fault;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempt {
+    pub(crate) heartbeats: u32,
+    pub(crate) log: Vec<u8>,
+    pub(crate) packages: BTreeMap<PackageFileName, Bytes>,
+    /// Every outcome that was accepted as a new one.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// What the heartbeats answer.
+    pub(crate) cancel: bool,
+    /// Given up by the server.
+    pub(crate) ended: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Inner {
+    pub(crate) queue: VecDeque<ClaimedBuild>,
+    pub(crate) claims: HashMap<ClaimId, ClaimedBuild>,
+    pub(crate) attempts: BTreeMap<AttemptId, Attempt>,
+    /// Attempts given to a second worker or never asked for.
+    pub(crate) surprises: Vec<String>,
+    /// How many requests for outcomes came in, answered or not.
+    pub(crate) outcome_requests: u32,
+    pub(crate) claim_requests: u32,
+    pub(crate) denied: bool,
+}
+
+#[derive(Clone)]
+struct Shared {
+    inner: Arc<Mutex<Inner>>,
+    changed: watch::Sender<u64>,
+    faults: Arc<Mutex<(Faults, u64)>>,
+    killed: CancellationToken,
+}
+
+pub(crate) struct FakeServer {
+    shared: Shared,
+    pub(crate) address: SocketAddr,
+}
+
+impl FakeServer {
+    pub(crate) async fn start() -> Self {
+        let mut server = Self {
+            shared: Shared {
+                inner: Arc::default(),
+                changed: watch::Sender::new(0),
+                faults: Arc::new(Mutex::new((|_, _| Fault::None, 0))),
+                killed: CancellationToken::new(),
+            },
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        server.restart().await;
+        server
+    }
+
+    /// Breaks all connections and takes no new ones, like `kill -9`.
+    pub(crate) fn kill(&self) {
+        self.shared.killed.cancel();
+    }
+
+    /// Comes back at the same address, with what it had recorded.
+    pub(crate) async fn restart(&mut self) {
+        self.shared.killed = CancellationToken::new();
+        let listener = loop {
+            match TcpListener::bind(self.address).await {
+                // The one before was not dropped yet.
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                    tokio::task::yield_now().await;
+                }
+                bound => break bound.unwrap(),
+            }
+        };
+        self.address = listener.local_addr().unwrap();
+        let (app, killed) = (router(self.shared.clone()), self.shared.killed.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                served = axum::serve(listener, app) => served.unwrap(),
+                () = killed.cancelled() => {}
+            }
+        });
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        self.shared.faults.lock().unwrap().0 = faults;
+    }
+
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        self.shared.change(change)
+    }
+
+    /// Waits until something is true.
+    pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Inner) -> bool) {
+        let mut changed = self.shared.changed.subscribe();
+        let wait = async {
+            while !condition(&self.shared.inner.lock().unwrap()) {
+                changed.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .unwrap_or_else(|_| panic!("never happened: {what}"));
+    }
+
+    pub(crate) fn attempt(&self, id: AttemptId) -> Attempt {
+        self.change(|inner| inner.attempts.get(&id).cloned().unwrap_or_default())
+    }
+}
+
+impl Shared {
+    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let result = change(&mut self.inner.lock().unwrap());
+        self.changed.send_modify(|version| *version += 1);
+        result
+    }
+
+    /// Works on an attempt that is not over.
+    fn with_attempt<T>(
+        &self,
+        id: AttemptId,
+        change: impl FnOnce(&mut Attempt) -> Result<T, Response>,
+    ) -> Result<T, Response> {
+        self.change(|inner| match inner.attempts.get_mut(&id) {
+            None => Err(problem(404, ProblemKind::NotFound)),
+            Some(attempt) if attempt.ended => Err(problem(409, ProblemKind::AttemptEnded)),
+            Some(attempt) => change(attempt),
+        })
+    }
+}
+
+fn router(shared: Shared) -> Router {
+    let api = Router::new()
+        .route("/attempts/claim", post(claim))
+        .route("/attempts/{id}/heartbeat", post(heartbeat))
+        .route("/attempts/{id}/log", post(append_log))
+        .route("/attempts/{id}/packages/{file}", put(upload))
+        .route("/attempts/{id}/outcome", put(outcome))
+        .route("/ping", get(|| async {}))
+        .layer(middleware::from_fn_with_state(shared.clone(), misbehave));
+    Router::new().nest("/api/v1", api).with_state(shared)
+}
+
+fn problem(status: u16, kind: ProblemKind) -> Response {
+    let problem = Problem {
+        kind,
+        title: format!("{kind:?}"),
+        status,
+        detail: None,
+        hint: None,
+    };
+    let status = StatusCode::from_u16(status).unwrap();
+    (status, Json(problem)).into_response()
+}
+
+/// An answer that breaks off, and with it the connection.
+fn broken() -> Response {
+    let error = futures_util::stream::iter([
+        Ok::<_, std::io::Error>(Bytes::from_static(b"{")),
+        Err(std::io::Error::other("gone")),
+    ]);
+    Response::new(Body::from_stream(error))
+}
+
+async fn misbehave(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let fault = {
+        let mut faults = shared.faults.lock().unwrap();
+        faults.1 += 1;
+        (faults.0)(faults.1, request.uri().path())
+    };
+    if request.uri().path().ends_with("/outcome") {
+        shared.change(|inner| inner.outcome_requests += 1);
+    }
+    if shared.change(|inner| inner.denied) {
+        return problem(401, ProblemKind::Unauthenticated);
+    }
+    let answer = async {
+        match fault {
+            Fault::None => next.run(request).await,
+            Fault::Unavailable => problem(503, ProblemKind::Unavailable),
+            Fault::LoseAnswer => {
+                next.run(request).await;
+                broken()
+            }
+        }
+    };
+    tokio::select! {
+        answer = answer => answer,
+        () = shared.killed.cancelled() => broken(),
+    }
+}
+
+async fn claim(State(shared): State<Shared>, Json(request): Json<ClaimRequest>) -> Response {
+    let mut changed = shared.changed.subscribe();
+    let wait = async {
+        loop {
+            let found = shared.change_quietly(|inner| {
+                if let Some(claimed) = inner.claims.get(&request.claim) {
+                    return Some(claimed.clone());
+                }
+                let claimed = inner.queue.pop_front()?;
+                inner.claims.insert(request.claim, claimed.clone());
+                let known = inner.attempts.insert(claimed.attempt, Attempt::default());
+                if known.is_some() {
+                    inner.surprises.push(format!("{} again", claimed.attempt));
+                }
+                Some(claimed)
+            });
+            if let Some(claimed) = found {
+                shared.changed.send_modify(|version| *version += 1);
+                return claimed;
+            }
+            changed.changed().await.unwrap();
+        }
+    };
+    shared.change(|inner| inner.claim_requests += 1);
+    let limit = Duration::from_secs(request.wait_s.into());
+    match tokio::time::timeout(limit, wait).await {
+        Ok(claimed) => Json(claimed).into_response(),
+        Err(_) => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+impl Shared {
+    /// Without waking those who wait, who may be the caller.
+    fn change_quietly<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        change(&mut self.inner.lock().unwrap())
+    }
+}
+
+async fn heartbeat(
+    State(shared): State<Shared>,
+    Path(id): Path<AttemptId>,
+) -> Result<Json<HeartbeatResponse>, Response> {
+    shared.with_attempt(id, |attempt| {
+        if !attempt.outcomes.is_empty() {
+            return Err(problem(409, ProblemKind::AttemptEnded));
+        }
+        attempt.heartbeats += 1;
+        Ok(Json(HeartbeatResponse {
+            // Short, so that stories in which a heartbeat has news do not take long.
+            lease_s: 0,
+            cancel: attempt.cancel,
+        }))
+    })
+}
+
+#[derive(serde::Deserialize)]
+struct Offset {
+    offset: u64,
+}
+
+async fn append_log(
+    State(shared): State<Shared>,
+    Path(id): Path<AttemptId>,
+    Query(Offset { offset }): Query<Offset>,
+    chunk: Bytes,
+) -> Result<Json<LogAppended>, Response> {
+    assert!(chunk.len() <= 64 * 1024, "a chunk of {}", chunk.len());
+    shared.with_attempt(id, |attempt| {
+        let offset = usize::try_from(offset).unwrap();
+        if let Some(known) = attempt.log.len().checked_sub(offset) {
+            assert_eq!(
+                attempt.log[offset..][..known.min(chunk.len())],
+                chunk[..known.min(chunk.len())],
+                "a chunk contradicts what was sent before"
+            );
+            attempt.log.extend(chunk.get(known..).unwrap_or_default());
+        }
+        Ok(Json(LogAppended {
+            length: attempt.log.len() as u64,
+        }))
+    })
+}
+
+#[derive(serde::Deserialize)]
+struct Digest {
+    sha256: Sha256Digest,
+}
+
+async fn upload(
+    State(shared): State<Shared>,
+    Path((id, file_name)): Path<(AttemptId, PackageFileName)>,
+    Query(Digest { sha256 }): Query<Digest>,
+    bytes: Bytes,
+) -> Result<Json<UploadedPackage>, Response> {
+    let found = Sha256Digest::from_bytes(&Sha256::digest(&bytes).into());
+    if found != sha256 {
+        return Err(problem(422, ProblemKind::ChecksumMismatch));
+    }
+    shared.with_attempt(id, |attempt| {
+        if file_name.pkgname().as_str() == "refused" {
+            return Err(problem(422, ProblemKind::UnexpectedPackage));
+        }
+        let size = bytes.len() as u64;
+        attempt.packages.insert(file_name.clone(), bytes);
+        Ok(Json(UploadedPackage {
+            file_name,
+            size,
+            sha256,
+        }))
+    })
+}
+
+async fn outcome(
+    State(shared): State<Shared>,
+    Path(id): Path<AttemptId>,
+    Json(outcome): Json<Outcome>,
+) -> Result<Json<OutcomeAccepted>, Response> {
+    shared.with_attempt(id, |attempt| {
+        let status = match &outcome {
+            Outcome::Succeeded { .. } => AttemptStatus::Succeeded,
+            Outcome::Failed { .. } => AttemptStatus::Failed,
+        };
+        if attempt.heartbeats == 0 {
+            return Err(problem(400, ProblemKind::InvalidRequest));
+        }
+        match attempt.outcomes.first() {
+            Some(first) if *first != outcome => Err(problem(409, ProblemKind::AttemptEnded)),
+            Some(_) => Ok(Json(OutcomeAccepted { status })),
+            None => {
+                if let Outcome::Succeeded { packages } = &outcome {
+                    let missing = |p: &&_| !attempt.packages.contains_key(&file_name(p));
+                    assert!(packages.iter().find(missing).is_none(), "not uploaded");
+                }
+                attempt.outcomes.push(outcome);
+                Ok(Json(OutcomeAccepted { status }))
+            }
+        }
+    })
+}
+
+fn file_name(package: &buildbtw_model::api::ReportedPackage) -> PackageFileName {
+    package.file_name.clone()
+}

@@ -1,0 +1,301 @@
+//! What happens to builds when everything around them goes wrong.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use buildbtw_model::FailureKind;
+use buildbtw_model::api::Outcome;
+
+use super::fake_server::{FakeServer, Fault};
+use super::support::{FOREVER, Worker, build, config, left_in};
+use crate::WorkerError;
+
+fn failed(outcome: &Outcome) -> Option<(FailureKind, &str)> {
+    match outcome {
+        Outcome::Failed { kind, message } => Some((*kind, message)),
+        Outcome::Succeeded { .. } => None,
+    }
+}
+
+/// Refuses or loses about every fourth request, in an order that is the same each time.
+fn chaos(number: u64, _path: &str) -> Fault {
+    match number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 {
+        0 => Fault::Unavailable,
+        1 => Fault::LoseAnswer,
+        _ => Fault::None,
+    }
+}
+
+#[tokio::test]
+async fn builds_are_built_once_and_nothing_is_lost_whatever_the_server_does() {
+    let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    server.set_faults(chaos);
+    let builds: Vec<_> = (0..12).map(|n| build(&format!("pkg{n}"))).collect();
+    server.change(|inner| inner.queue.extend(builds.iter().cloned()));
+    let mut config = config(&server, scratch.path(), Duration::ZERO);
+    config.jobs = NonZeroUsize::new(4).unwrap();
+    let worker = Worker::start(config);
+    server
+        .until("all outcomes", |inner| {
+            let done = |attempt: &super::fake_server::Attempt| !attempt.outcomes.is_empty();
+            inner.attempts.len() == 12 && inner.attempts.values().all(done)
+        })
+        .await;
+    server.set_faults(|_, _| Fault::None);
+    worker.stop().await.unwrap();
+    for build in builds {
+        let attempt = server.attempt(build.attempt);
+        assert!(failed(&attempt.outcomes[0]).is_none(), "{attempt:?}");
+        assert_eq!(attempt.packages.len(), 2);
+        let name = &build.pkgbase;
+        assert_eq!(
+            String::from_utf8(attempt.log).unwrap(),
+            format!(
+                "==> buildbtw: simulating {name} for 0 ms\n\
+                 ==> buildbtw: made {name}-1.0-1.1-x86_64.pkg.tar.zst\n\
+                 ==> buildbtw: made {name}-docs-1.0-1.1-any.pkg.tar.zst\n"
+            )
+        );
+    }
+    assert_eq!(server.change(|inner| inner.surprises.len()), 0);
+    assert_eq!(left_in(scratch.path(), "attempts"), 0);
+}
+
+#[tokio::test]
+async fn a_result_waits_for_a_server_that_was_killed() {
+    let (mut server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    let build = build("a");
+    server.set_faults(|_, path| match path.ends_with("/outcome") {
+        true => Fault::Unavailable,
+        false => Fault::None,
+    });
+    server.change(|inner| inner.queue.push_back(build.clone()));
+    let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));
+    server
+        .until("a try to report", |inner| inner.outcome_requests > 0)
+        .await;
+    server.kill();
+    server.set_faults(|_, _| Fault::None);
+    server.restart().await;
+    server
+        .until("the outcome", |inner| {
+            !inner.attempts[&build.attempt].outcomes.is_empty()
+        })
+        .await;
+    worker.stop().await.unwrap();
+    assert_eq!(left_in(scratch.path(), "attempts"), 0);
+}
+
+#[tokio::test]
+async fn a_killed_worker_reports_what_it_had_finished_without_building_it_again() {
+    let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    server.set_faults(|_, path| match path.ends_with("/outcome") {
+        true => Fault::Unavailable,
+        false => Fault::None,
+    });
+    let build = build("a");
+    server.change(|inner| inner.queue.push_back(build.clone()));
+    let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));
+    // The second try comes after a pause, by which the outcome is on disk.
+    server
+        .until("two tries to report", |inner| inner.outcome_requests > 1)
+        .await;
+    worker.kill().await;
+    let log = server.attempt(build.attempt).log;
+    server.change(|inner| {
+        let attempt = inner.attempts.get_mut(&build.attempt).unwrap();
+        attempt.packages.clear();
+    });
+    server.set_faults(|_, _| Fault::None);
+    let worker = Worker::start(config(&server, scratch.path(), FOREVER));
+    server
+        .until("the outcome", |inner| {
+            !inner.attempts[&build.attempt].outcomes.is_empty()
+        })
+        .await;
+    worker.stop().await.unwrap();
+    let attempt = server.attempt(build.attempt);
+    assert!(failed(&attempt.outcomes[0]).is_none(), "{attempt:?}");
+    assert_eq!(attempt.packages.len(), 2);
+    assert_eq!(attempt.log, log);
+    assert_eq!(left_in(scratch.path(), "attempts"), 0);
+}
+
+#[tokio::test]
+async fn a_build_that_was_cut_off_is_ready_again_at_once() {
+    let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    let build = build("a");
+    server.change(|inner| inner.queue.push_back(build.clone()));
+    let worker = Worker::start(config(&server, scratch.path(), FOREVER));
+    server
+        .until("the beginning of its log", |inner| {
+            inner
+                .attempts
+                .values()
+                .any(|attempt| !attempt.log.is_empty())
+        })
+        .await;
+    worker.kill().await;
+    let worker = Worker::start(config(&server, scratch.path(), FOREVER));
+    server
+        .until("the outcome", |inner| {
+            !inner.attempts[&build.attempt].outcomes.is_empty()
+        })
+        .await;
+    worker.stop().await.unwrap();
+    let attempt = server.attempt(build.attempt);
+    let expected = (FailureKind::Infrastructure, "worker restarted");
+    assert_eq!(failed(&attempt.outcomes[0]), Some(expected));
+    let log = String::from_utf8(attempt.log).unwrap();
+    assert!(log.starts_with("==> buildbtw: simulating a "), "{log}");
+    assert!(log.contains("the worker was restarted"), "{log}");
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_died_with_the_worker_is_asked_again() {
+    let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    server.set_faults(|_, path| match path.ends_with("/claim") {
+        true => Fault::LoseAnswer,
+        false => Fault::None,
+    });
+    let build = build("a");
+    server.change(|inner| inner.queue.push_back(build.clone()));
+    let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));
+    server
+        .until("the claim", |inner| !inner.claims.is_empty())
+        .await;
+    worker.kill().await;
+    server.set_faults(|_, _| Fault::None);
+    let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));
+    server
+        .until("the outcome", |inner| {
+            !inner.attempts[&build.attempt].outcomes.is_empty()
+        })
+        .await;
+    worker.stop().await.unwrap();
+    assert!(failed(&server.attempt(build.attempt).outcomes[0]).is_none());
+    assert_eq!(server.change(|inner| inner.claims.len()), 1);
+}
+
+#[tokio::test]
+async fn a_cancelled_build_is_stopped_and_says_so() {
+    let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    let build = build("a");
+    server.change(|inner| inner.queue.push_back(build.clone()));
+    let worker = Worker::start(config(&server, scratch.path(), FOREVER));
+    server
+        .until("a heartbeat", |inner| {
+            inner
+                .attempts
+                .values()
+                .any(|attempt| attempt.heartbeats > 0)
+        })
+        .await;
+    server.change(|inner| inner.attempts.get_mut(&build.attempt).unwrap().cancel = true);
+    server
+        .until("the outcome", |inner| {
+            !inner.attempts[&build.attempt].outcomes.is_empty()
+        })
+        .await;
+    worker.stop().await.unwrap();
+    let attempt = server.attempt(build.attempt);
+    let expected = (FailureKind::Cancelled, "cancelled");
+    assert_eq!(failed(&attempt.outcomes[0]), Some(expected));
+}
+
+#[tokio::test]
+async fn an_attempt_that_the_server_gave_up_is_dropped_for_the_next() {
+    let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    let (lost, next) = (build("a"), build("b"));
+    server.change(|inner| inner.queue.push_back(lost.clone()));
+    let worker = Worker::start(config(&server, scratch.path(), FOREVER));
+    server
+        .until("a heartbeat", |inner| {
+            inner
+                .attempts
+                .values()
+                .any(|attempt| attempt.heartbeats > 0)
+        })
+        .await;
+    server.change(|inner| {
+        inner.attempts.get_mut(&lost.attempt).unwrap().ended = true;
+        inner.queue.push_back(next.clone());
+    });
+    server
+        .until("the next one", |inner| {
+            inner.attempts.contains_key(&next.attempt)
+        })
+        .await;
+    worker.stop().await.unwrap();
+    assert!(server.attempt(lost.attempt).outcomes.is_empty());
+    let attempt = server.attempt(next.attempt);
+    let expected = (FailureKind::Infrastructure, "worker shut down");
+    assert_eq!(failed(&attempt.outcomes[0]), Some(expected));
+    assert_eq!(left_in(scratch.path(), "attempts"), 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_fails_the_build_with_the_reason() {
+    let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    let build = build("refused");
+    server.change(|inner| inner.queue.push_back(build.clone()));
+    let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));
+    server
+        .until("the outcome", |inner| {
+            inner
+                .attempts
+                .values()
+                .any(|attempt| !attempt.outcomes.is_empty())
+        })
+        .await;
+    worker.stop().await.unwrap();
+    let attempt = server.attempt(build.attempt);
+    let (kind, message) = failed(&attempt.outcomes[0]).unwrap();
+    assert_eq!(kind, FailureKind::Package);
+    assert!(message.contains("UnexpectedPackage"), "{message}");
+}
+
+#[tokio::test]
+async fn a_refused_token_ends_the_worker_and_keeps_its_results() {
+    let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    let build = build("a");
+    server.change(|inner| inner.queue.push_back(build.clone()));
+    let worker = Worker::start(config(&server, scratch.path(), FOREVER));
+    server
+        .until("a heartbeat", |inner| {
+            inner
+                .attempts
+                .values()
+                .any(|attempt| attempt.heartbeats > 0)
+        })
+        .await;
+    server.change(|inner| inner.denied = true);
+    let error = worker.ended().await.unwrap_err();
+    assert!(matches!(error, WorkerError::Denied { .. }), "{error}");
+    assert!(
+        error.to_string().contains("buildbtw token create"),
+        "{error}"
+    );
+    assert_eq!(left_in(scratch.path(), "attempts"), 1);
+    // With a token that is accepted the result is told.
+    server.change(|inner| inner.denied = false);
+    let worker = Worker::start(config(&server, scratch.path(), FOREVER));
+    server
+        .until("the outcome", |inner| {
+            !inner.attempts[&build.attempt].outcomes.is_empty()
+        })
+        .await;
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_waits_for_a_server_that_is_not_there_yet() {
+    let (mut server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
+    server.kill();
+    let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));
+    server.restart().await;
+    server
+        .until("a claim", |inner| inner.claim_requests > 0)
+        .await;
+    worker.stop().await.unwrap();
+}

@@ -1,0 +1,112 @@
+//! A worker to tell stories about.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use buildbtw_builder::{SimulatedConfig, SimulatedDuration};
+use buildbtw_model::api::{ClaimedBuild, ExpectedPackage, SourceLocation};
+use buildbtw_model::client::Client;
+use buildbtw_model::{AttemptId, BuildId};
+use tokio::task::JoinHandle;
+
+use super::fake_server::FakeServer;
+use crate::{BuilderConfig, Config, Shutdown, WorkerError, run};
+
+/// Nobody waits for these builds to end by themselves.
+pub(crate) const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(crate) fn config(server: &FakeServer, scratch: &Path, duration: Duration) -> Config {
+    Config {
+        client: Client::new(&server.url(), Some("token".into())).unwrap(),
+        name: "tester".parse().unwrap(),
+        jobs: NonZeroUsize::MIN,
+        architectures: vec!["x86_64".parse().unwrap()],
+        builder: BuilderConfig::Simulated(SimulatedConfig {
+            duration: SimulatedDuration::Fixed(duration),
+            ..SimulatedConfig::default()
+        }),
+        scratch_dir: scratch.to_owned(),
+        packager: None,
+        grace: Duration::ZERO,
+        claim_wait: Duration::from_secs(30),
+    }
+}
+
+/// A build with a package of the same name, and one for any architecture.
+pub(crate) fn build(pkgbase: &str) -> ClaimedBuild {
+    let package = |name: String, architecture: &str| ExpectedPackage {
+        name: name.parse().unwrap(),
+        architecture: architecture.parse().unwrap(),
+    };
+    ClaimedBuild {
+        attempt: AttemptId::new(),
+        build: BuildId(1),
+        namespace: "space".parse().unwrap(),
+        iteration: 1,
+        pkgbase: pkgbase.parse().unwrap(),
+        architecture: "x86_64".parse().unwrap(),
+        stage: 1,
+        source: SourceLocation {
+            clone_url: "/nowhere".into(),
+            commit: "0".repeat(40).parse().unwrap(),
+        },
+        pkgrel: None,
+        version: "1.0-1.1".parse().unwrap(),
+        packages: vec![
+            package(pkgbase.into(), "x86_64"),
+            package(format!("{pkgbase}-docs"), "any"),
+        ],
+        dependencies: vec![],
+        sources: vec![],
+        repositories: vec![],
+        source_date_epoch: 1,
+        timeout_s: 1_000_000,
+        lease_s: 60,
+    }
+}
+
+/// A running worker.
+pub(crate) struct Worker {
+    pub(crate) shutdown: Shutdown,
+    task: JoinHandle<Result<(), WorkerError>>,
+}
+
+impl Worker {
+    /// Starts a worker; waits for the one before it to let go of the scratch folder.
+    pub(crate) fn start(config: Config) -> Self {
+        let shutdown = Shutdown::default();
+        let asked = shutdown.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                match run(config.clone(), asked.clone()).await {
+                    Err(WorkerError::InUse { .. }) => tokio::task::yield_now().await,
+                    ended => return ended,
+                }
+            }
+        });
+        Self { shutdown, task }
+    }
+
+    /// Ends it like `kill -9`: whatever it was doing, and without a word to the server.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub(crate) async fn stop(self) -> Result<(), WorkerError> {
+        self.shutdown.gently.cancel();
+        self.task.await.unwrap()
+    }
+
+    /// Waits until it stops by itself.
+    pub(crate) async fn ended(self) -> Result<(), WorkerError> {
+        self.task.await.unwrap()
+    }
+}
+
+/// What is left in the scratch folder.
+pub(crate) fn left_in(scratch: &Path, folder: &str) -> usize {
+    scratch.join(folder).read_dir().unwrap().count()
+}
