@@ -64,6 +64,7 @@ impl ErrorLines {
             || lower.starts_with("error:")
             || lower.contains(" error: ")
             || lower.starts_with("fatal:")
+            || lower.starts_with("bwrap:")
             || lower.contains("no space left on device");
         if is_error && self.kept.len() < KEPT_LINES {
             let clean = text.chars().filter(|c| !c.is_control()).collect();

@@ -31,8 +31,15 @@ pub(super) fn run(root: &Root, build: &Path, task: &BuildTask) -> Result<(), Fai
     if let Some(packager) = &task.request.packager {
         command = command.env("PACKAGER", packager.clone());
     }
+    // Tells a failure of makepkg from one to start it.
+    let started = build.join("work/started");
+    let script = ": >/build/work/started && exec makepkg \"$@\"";
     // Signatures need keys that only the packager has; checksums are checked.
-    let status = command.run(&["makepkg", "--noconfirm", "--nocolor", "--skippgpcheck"])?;
+    let options = ["--noconfirm", "--nocolor", "--skippgpcheck"];
+    let status = command.run(&[&["bash", "-c", script, "makepkg"], &options[..]].concat())?;
+    if !status.success() && fs_err::symlink_metadata(&started).is_err() {
+        return Err(Failure::infrastructure("the sandbox could not start makepkg").see_log());
+    }
     failure_of(exit_code(status)).map_or(Ok(()), Err)
 }
 
