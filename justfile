@@ -13,6 +13,7 @@ _default:
 
 # Show the whole path on this machine and stay up; --ci: exit 0 when it worked (needs root)
 [group('see it')]
+[no-exit-message]
 demo *ARGS:
     @demo/run "$@"
 
@@ -58,6 +59,7 @@ bench *ARGS:
 
 # Run exactly what CI runs
 [group('check')]
+[no-exit-message]
 ci-dev:
     @.ci/run
 
@@ -73,32 +75,38 @@ example-sources:
 
 # Run the server; settings come from .env, and all its files go to data/
 [group('run')]
+[no-exit-message]
 run-server *ARGS:
     @scripts/run server "$@"
 
 # The same, started again whenever its source changes
 [group('run')]
+[no-exit-message]
 watch-server *ARGS: (tools "watchexec")
     watchexec --restart --stop-signal SIGTERM --watch server --watch crates --watch migrations --watch Cargo.toml \
         -- scripts/run server "$@"
 
 # Run a worker that builds in the sandbox (needs root; asks sudo)
 [group('run')]
+[no-exit-message]
 run-worker *ARGS:
     @scripts/run worker "$@"
 
 # Run a worker that only pretends to build, but makes real (tiny) packages
 [group('run')]
+[no-exit-message]
 run-worker-fake *ARGS:
     @scripts/run worker-fake "$@"
 
 # Run the client as the server's first admin: just run-client new libgreet/main --follow
 [group('run')]
+[no-exit-message]
 run-client *ARGS:
     @scripts/run client "$@"
 
 # The development database: just db create|migrate|reset|new-migration|prepare|check
 [group('develop')]
+[no-exit-message]
 db ACTION='' *ARGS:
     @scripts/db "$@"
 
