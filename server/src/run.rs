@@ -110,6 +110,8 @@ impl Server {
         crate::repos::replace_file(&self.address_file, text.as_bytes())?;
         tracing::info!(address = %self.address, url = self.state.config.url, "serving");
         let failure = tokio::select! {
+            // First: told to stop, tasks end, and that is no fault of theirs.
+            biased;
             () = shutdown.cancelled() => None,
             ended = self.tasks.join_next() => Some(match ended {
                 Some(Ok(name)) => anyhow::anyhow!("the task '{name}' ended by itself"),

@@ -1,0 +1,137 @@
+//! The whole path: from one command to a repository that pacman installs from.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Server, Sources, Worker, cli, has_tool, printed};
+
+#[test]
+fn one_command_rebuilds_a_library_and_its_dependents() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let server = Server::start(folder.path(), &sources);
+    let _worker = Worker::simulated(&server, &folder.path().join("scratch"), 2, "0");
+
+    let output = cli(
+        &server,
+        &["new", "libfoo/main", "--name", "foo", "--follow"],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let built = |pkgbase: &str| {
+        text.lines()
+            .position(|line| line.contains("built") && line.contains(pkgbase))
+    };
+    let order: Vec<_> = ["libfoo", "left", "top"]
+        .iter()
+        .map(|pkgbase| built(pkgbase))
+        .collect();
+    assert!(
+        order.iter().all(Option::is_some) && order.is_sorted(),
+        "{text}"
+    );
+    assert!(built("right") < built("top"), "{text}");
+    assert!(
+        !text.contains("other"),
+        "what does not depend on it is left alone: {text}"
+    );
+
+    if has_tool("pacman") {
+        let installed = install(
+            folder.path(),
+            &server,
+            "foo",
+            &["libfoo", "left", "right", "top"],
+        );
+        assert_eq!(
+            installed,
+            ["left 1-1.1", "libfoo 1-1", "right 1-1.1", "top 1-1.1"]
+        );
+    }
+}
+
+/// What real pacman would install from a namespace repository, and with it downloads and checks.
+fn install(folder: &Path, server: &Server, namespace: &str, packages: &[&str]) -> Vec<String> {
+    let root = folder.join("root");
+    std::fs::create_dir_all(root.join("var/lib/pacman")).unwrap();
+    std::fs::create_dir_all(root.join("cache")).unwrap();
+    let config = folder.join("pacman.conf");
+    let url = format!("{}/repo/{namespace}/latest/$arch", server.url());
+    let text = format!(
+        "[options]\nArchitecture = x86_64\nSigLevel = Never\n[{namespace}]\nServer = {url}\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let pacman = |args: &[&str]| {
+        let output = Command::new("pacman")
+            .args(["--noconfirm", "--config"])
+            .arg(&config)
+            .arg("--root")
+            .arg(&root)
+            .arg("--dbpath")
+            .arg(root.join("var/lib/pacman"))
+            .arg("--cachedir")
+            .arg(root.join("cache"))
+            .args(["--hookdir", "/nonexistent"])
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "pacman {args:?}: {}",
+            printed(&output)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // Only downloads: what packages bring along runs in sandboxes alone, even in tests.
+    pacman(&[&["-Syw"], packages].concat());
+    let list = pacman(&[&["-Sp", "--print-format", "%n %v"], packages].concat());
+    let mut list: Vec<_> = list.lines().map(str::to_owned).collect();
+    list.sort();
+    list
+}
+
+#[test]
+fn an_unknown_pkgbase_is_one_line_and_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let server = Server::start(folder.path(), &sources);
+    let output = cli(&server, &["new", "nothing/main"]);
+    assert_eq!(output.status.code(), Some(3), "{}", printed(&output));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<_> = error.lines().collect();
+    assert_eq!(lines.len(), 2, "{error}");
+    assert!(
+        lines[0].starts_with("error: ") && lines[0].contains("nothing"),
+        "{error}"
+    );
+    assert!(lines[1].starts_with("hint: "), "{error}");
+}
+
+#[test]
+fn a_port_in_use_is_told_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    let server = Server::start(folder.path(), &sources);
+    let other = folder.path().join("other");
+    let address = server.url().replace("http://", "");
+    let output = Command::new(crate::support::program("buildbtw-server"))
+        .args(["run", "--listen", &address, "--data-dir"])
+        .arg(&other)
+        .arg("--sources-dir")
+        .arg(sources.folder())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains(&format!("{address} is in use")), "{error}");
+}
+
+#[test]
+fn the_server_stops_in_order_when_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    let mut server = Server::start(folder.path(), &sources);
+    let (code, log) = server.stop();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!server.data().join("address").exists());
+}

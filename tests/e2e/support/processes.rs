@@ -1,0 +1,216 @@
+//! Servers and workers as processes that can be killed.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use buildbtw_model::client::Client;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Sources, program};
+
+/// Longer than anything here takes on a busy machine; only a failing test waits that long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A process that is killed, and whose log is printed, when the test ends.
+pub struct Process {
+    name: String,
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Process {
+    fn start(name: &str, command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            name: name.to_owned(),
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Waits until the process logs a line that contains `text`.
+    pub fn wait_for_line(&mut self, text: &str) -> String {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("{} never logged {text:?}: {error}", self.name),
+            }
+        }
+    }
+
+    /// Waits for the end of the process and returns its exit code and what it logged.
+    pub fn wait(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().unwrap();
+        self.seen.extend(self.lines.iter());
+        (status.code(), std::mem::take(&mut self.seen).join("\n"))
+    }
+
+    /// `kill -9`: the process has no say in it.
+    pub fn kill_hard(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        kill(
+            Pid::from_raw(self.child.id().try_into().unwrap()),
+            Signal::SIGTERM,
+        )
+        .unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.seen.extend(self.lines.try_iter());
+            eprintln!("--- log of the {}\n{}", self.name, self.seen.join("\n"));
+        }
+    }
+}
+
+/// A running server with a data folder of its own.
+pub struct Server {
+    process: Option<Process>,
+    data: PathBuf,
+    sources: PathBuf,
+    address: SocketAddr,
+    lease_seconds: u32,
+}
+
+impl Server {
+    /// Starts a server on a free port with leases of two seconds.
+    pub fn start(folder: &Path, sources: &Sources) -> Self {
+        Self::start_with_lease(folder, sources, 2)
+    }
+
+    /// Starts a server on a free port.
+    pub fn start_with_lease(folder: &Path, sources: &Sources, lease_seconds: u32) -> Self {
+        let mut server = Self {
+            process: None,
+            data: folder.join("data"),
+            sources: sources.folder().to_owned(),
+            address: "127.0.0.1:0".parse().unwrap(),
+            lease_seconds,
+        };
+        server.start_again();
+        server
+    }
+
+    /// Starts the server at its old address, with its old data.
+    pub fn start_again(&mut self) {
+        let mut process = Process::start("server", &mut self.command());
+        let line = process.wait_for_line("serving");
+        let url = line.split("http://").nth(1).unwrap();
+        let address: String = url
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || ".:".contains(*c))
+            .collect();
+        self.address = address.parse().unwrap();
+        self.process = Some(process);
+    }
+
+    /// The command that starts this server.
+    fn command(&self) -> Command {
+        let mut command = Command::new(program("buildbtw-server"));
+        command
+            .arg("run")
+            .arg("--data-dir")
+            .arg(&self.data)
+            .arg("--sources-dir")
+            .arg(&self.sources)
+            .args(["--listen", &self.address.to_string()])
+            .args(["--lease-seconds", &self.lease_seconds.to_string()])
+            .env("NO_COLOR", "1");
+        command
+    }
+
+    /// `kill -9`.
+    pub fn kill_hard(&mut self) {
+        self.process.take().unwrap().kill_hard();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self) -> (Option<i32>, String) {
+        let process = self.process.take().unwrap();
+        process.terminate();
+        process.wait()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    pub fn admin_token(&self) -> String {
+        let text = std::fs::read_to_string(self.data.join("admin-token")).unwrap();
+        text.trim().to_owned()
+    }
+
+    /// A client with the admin token.
+    pub fn client(&self) -> Client {
+        Client::new(&self.url(), Some(self.admin_token())).unwrap()
+    }
+}
+
+/// A running worker.
+pub struct Worker {
+    pub process: Process,
+}
+
+impl Worker {
+    /// Starts a worker that simulates builds of `seconds` each.
+    pub fn simulated(server: &Server, scratch: &Path, jobs: u32, seconds: &str) -> Self {
+        let mut command = Command::new(program("buildbtw-worker"));
+        command
+            .arg("run")
+            .args(["--server", &server.url(), "--token", &server.admin_token()])
+            .args(["--builder", "simulated", "--simulated-seconds", seconds])
+            .args([
+                "--name",
+                "test",
+                "--architectures",
+                "x86_64",
+                "--jobs",
+                &jobs.to_string(),
+            ])
+            .arg("--scratch-dir")
+            .arg(scratch)
+            .env("NO_COLOR", "1");
+        Self {
+            process: Process::start("worker", &mut command),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Real git repositories with `.SRCINFO`s, as packagers push them.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder of source repositories.
+pub struct Sources {
+    folder: PathBuf,
+}
+
+/// What a package's `.SRCINFO` says.
+pub struct Package {
+    pub pkgbase: &'static str,
+    pub pkgver: &'static str,
+    /// `key = value` lines of the base.
+    pub base: &'static [&'static str],
+    /// Packages with lines of their own.
+    pub packages: &'static [(&'static str, &'static [&'static str])],
+}
+
+impl Package {
+    pub fn srcinfo(&self) -> String {
+        let mut text = format!("pkgbase = {}\n", self.pkgbase);
+        let _ = writeln!(
+            text,
+            "\tpkgver = {}\n\tpkgrel = 1\n\tarch = x86_64",
+            self.pkgver
+        );
+        for line in self.base {
+            let _ = writeln!(text, "\t{line}");
+        }
+        for (name, lines) in self.packages {
+            let _ = writeln!(text, "\npkgname = {name}");
+            for line in *lines {
+                let _ = writeln!(text, "\t{line}");
+            }
+        }
+        if self.packages.is_empty() {
+            let _ = writeln!(text, "\npkgname = {}", self.pkgbase);
+        }
+        text
+    }
+}
+
+impl Sources {
+    pub fn new(folder: &Path) -> Self {
+        let folder = folder.join("sources");
+        std::fs::create_dir_all(&folder).unwrap();
+        Self { folder }
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Commits a package to the branch `main` of its repository; makes the repository if needed.
+    pub fn commit(&self, package: &Package) {
+        self.commit_text(package.pkgbase, &package.srcinfo());
+    }
+
+    /// Commits any text as `.SRCINFO`.
+    pub fn commit_text(&self, repository: &str, srcinfo: &str) {
+        let path = self.folder.join(repository);
+        if !path.exists() {
+            git(
+                &self.folder,
+                &["init", "--quiet", "--initial-branch", "main", repository],
+            );
+        }
+        std::fs::write(path.join(".SRCINFO"), srcinfo).unwrap();
+        std::fs::write(path.join("PKGBUILD"), "# simulated\n").unwrap();
+        git(&path, &["add", "--all"]);
+        git(&path, &["commit", "--quiet", "--message", "Update"]);
+    }
+
+    /// A library, two programs linked to it, one that needs both of them, and one that needs none.
+    pub fn with_a_library(folder: &Path) -> Self {
+        let sources = Self::new(folder);
+        for package in [
+            Package {
+                pkgbase: "libfoo",
+                pkgver: "1",
+                base: &["provides = libfoo.so=1-64"],
+                packages: &[],
+            },
+            Package {
+                pkgbase: "left",
+                pkgver: "1",
+                base: &["depends = libfoo"],
+                packages: &[],
+            },
+            Package {
+                pkgbase: "right",
+                pkgver: "1",
+                base: &["depends = libfoo"],
+                packages: &[],
+            },
+            Package {
+                pkgbase: "top",
+                pkgver: "1",
+                base: &["depends = left", "depends = right"],
+                packages: &[],
+            },
+            Package {
+                pkgbase: "other",
+                pkgver: "1",
+                base: &[],
+                packages: &[],
+            },
+        ] {
+            sources.commit(&package);
+        }
+        sources
+    }
+
+    /// A chain of `length` packages `p0` … , each of which depends on the one before.
+    pub fn with_a_chain(folder: &Path, length: usize) -> Self {
+        let sources = Self::new(folder);
+        for number in 0..length {
+            let mut text =
+                format!("pkgbase = p{number}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
+            if number > 0 {
+                let _ = writeln!(text, "\tdepends = p{}", number - 1);
+            }
+            let _ = write!(text, "\npkgname = p{number}\n");
+            sources.commit_text(&format!("p{number}"), &text);
+        }
+        sources
+    }
+}
+
+pub fn git(folder: &Path, args: &[&str]) {
+    let output = Command::new("git")
+        .args([
+            "-c",
+            "user.name=Test",
+            "-c",
+            "user.email=test@example.invalid",
+        ])
+        .args(args)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
