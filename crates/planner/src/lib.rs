@@ -24,14 +24,18 @@
 //! ```
 
 mod bits;
+mod diff;
 mod index;
 mod plan;
 mod relation;
 mod release;
+pub mod render;
+pub mod simulate;
 mod srcinfo;
 mod version;
 mod world;
 
+pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
 pub use index::{DependencyKind, Footprint, IndexChange, PackageIndex};
 pub use plan::{
     BrokenEdge, Cycle, Estimates, InvalidPattern, Need, NoEstimates, Patterns, Plan, PlanRequest,

@@ -116,13 +116,17 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    pub(crate) fn new(index: &PackageIndex, include: &Patterns) -> Self {
+    pub(crate) fn new<'a>(
+        index: &PackageIndex,
+        include: &Patterns,
+        origins: impl Iterator<Item = &'a Pkgbase>,
+    ) -> Self {
         Self {
             identity: index.identity,
             names: index.tables.names.len(),
             has_names_of_its_own: false,
             bases: BitSet::default(),
-            origins: Vec::new(),
+            origins: origins.cloned().collect(),
             include: include.clone(),
             provided: BitSet::default(),
             mentioned: BitSet::default(),
@@ -134,10 +138,9 @@ impl Footprint {
         let Some(record) = world.base(base) else {
             return;
         };
+        // A changed origin is known by its name.
         if (base as usize) < world.index.bases.len() {
             self.bases.insert(base as usize);
-        } else {
-            self.origins.push(record.source.pkgbase().clone());
         }
         for used in &record.build {
             self.add_mentioned(world.relation_name(used.relation));

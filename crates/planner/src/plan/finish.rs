@@ -29,6 +29,7 @@ pub(super) fn finish(
     let names: Vec<Pkgbase> = members
         .bases
         .iter()
+        .chain(&members.origins)
         .filter_map(|&base| world.base(base))
         .map(|record| record.source.pkgbase().clone())
         .collect();
@@ -70,7 +71,7 @@ pub(super) fn finish(
     unresolved.sort();
     unresolved.dedup();
     let problems = problems(world, request, origins, &members, &names, findings);
-    let estimates = estimates(request, &names);
+    let estimates = estimates(request, &names[..members.bases.len()]);
     let builds = builds(&assembly.drafts, &members, &names, &estimates);
     Plan {
         architecture: request.architecture.clone(),
@@ -80,6 +81,7 @@ pub(super) fn finish(
         unresolved,
         problems,
         relaxed,
+        members: members.bases.len(),
         names,
         steps: members.steps,
     }
@@ -231,7 +233,8 @@ pub(super) fn footprint(
     members: &Members,
     graph: &Graph,
 ) -> Footprint {
-    let mut footprint = Footprint::new(world.index, &request.include);
+    let origins = request.origins.iter().map(|origin| origin.pkgbase());
+    let mut footprint = Footprint::new(world.index, &request.include, origins);
     for &base in &members.bases {
         footprint.add_base(world, base);
     }

@@ -18,7 +18,7 @@ pub(super) const OUTSIDE: u32 = u32::MAX;
 /// The chain to a member, as a tree with the origins as its roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReasonStep {
-    /// The number of a member.
+    /// The number of a member; behind those, of an origin that is not built.
     pub(super) member: u32,
     /// The step before; [`OUTSIDE`] for a root.
     pub(super) before: u32,
@@ -28,6 +28,8 @@ pub(super) struct ReasonStep {
 pub(super) struct Members {
     /// The base of each member.
     pub(super) bases: Vec<u32>,
+    /// The origins, which may have nothing to build for the architecture.
+    pub(super) origins: Vec<u32>,
     /// For each base: its number as a member, or [`OUTSIDE`].
     pub(super) member_of: Vec<u32>,
     pub(super) steps: Vec<ReasonStep>,
@@ -132,13 +134,16 @@ pub(super) fn find(
         reach: &reach,
         moves,
         member_of: &member_of,
+        members: number(bases.len()),
+        origins: &origin_bases,
         steps: Vec::new(),
         step_of: FxHashMap::default(),
     };
-    let reason = reasons.of_members(&bases, &origin_bases);
+    let reason = reasons.of_members(&bases);
     Members {
         steps: reasons.steps,
         bases,
+        origins: origin_bases,
         member_of,
         reason,
         complete,
@@ -157,22 +162,33 @@ struct Reasons<'w, 'i> {
     reach: &'w Reach,
     moves: Moves,
     member_of: &'w [u32],
+    members: u32,
+    origins: &'w [u32],
     steps: Vec<ReasonStep>,
     step_of: FxHashMap<u32, u32>,
 }
 
 impl Reasons<'_, '_> {
-    fn of_members(&mut self, bases: &[u32], origins: &[u32]) -> Vec<u32> {
+    fn of_members(&mut self, bases: &[u32]) -> Vec<u32> {
         (0..)
             .zip(bases)
             .map(|(member, &base)| {
                 let nearest = self.nearest(base);
                 match nearest {
-                    Some(package) if !origins.contains(&base) => self.chain(package),
+                    Some(package) if !self.origins.contains(&base) => self.chain(package),
                     _ => self.push(member, OUTSIDE),
                 }
             })
             .collect()
+    }
+
+    fn number_of(&self, base: u32) -> u32 {
+        let member = self.member_of[base as usize];
+        if member != OUTSIDE {
+            return member;
+        }
+        let origin = self.origins.iter().position(|&origin| origin == base);
+        origin.map_or(OUTSIDE, |origin| self.members + number(origin))
     }
 
     fn push(&mut self, member: u32, before: u32) -> u32 {
@@ -223,7 +239,7 @@ impl Reasons<'_, '_> {
         }
         for &package in path.iter().rev() {
             let base = self.world.base_of(package);
-            let member = self.member_of[base as usize];
+            let member = self.number_of(base);
             let same_base = self
                 .steps
                 .get(before as usize)

@@ -68,6 +68,9 @@ pub struct Plan {
     pub problems: Vec<Problem>,
     /// Orders that gave way in a cycle although no environment depends on them.
     relaxed: Vec<(Pkgbase, Pkgbase)>,
+    /// How many packages are rebuilt.
+    members: usize,
+    /// Their names, in order, and then those of the origins.
     names: Vec<Pkgbase>,
     steps: Vec<ReasonStep>,
 }
@@ -215,7 +218,7 @@ impl Plan {
     /// The rebuild set, by name.
     #[must_use]
     pub fn pkgbases(&self) -> &[Pkgbase] {
-        &self.names
+        &self.names[..self.members]
     }
 
     /// Pairs of dependency and dependent whose order gave way in a cycle, although the dependent's

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use buildbtw_model::Scope;
 use buildbtw_planner::parse_srcinfo;
 
-use crate::support::{check_shape, corpus, index, plan_of};
+use crate::generate::corpus;
+use crate::support::{check_shape, index, plan_of};
 
 #[test]
 fn real_distributions_have_plans_in_every_scope() {

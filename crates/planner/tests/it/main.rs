@@ -1,5 +1,17 @@
 //! The planner from outside: small distributions made by hand, random ones against a slow
 //! reference, and real ones.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "everything here is a test"
+)]
+
 mod corpora;
+mod generate;
+mod golden;
+mod properties;
+mod reference;
+mod srcinfo;
 mod support;

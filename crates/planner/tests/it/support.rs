@@ -1,7 +1,6 @@
 //! Small distributions in a few lines, and checks that any plan must pass.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use buildbtw_model::{Pkgbase, Scope};
@@ -93,30 +92,4 @@ pub(crate) fn check_shape(plan: &Plan) {
         again, broken,
         "exactly what was built without something is built again"
     );
-}
-
-/// The corpora, where they are. Says so where they are not.
-pub(crate) fn corpus(name: &str) -> Option<Vec<String>> {
-    let path: PathBuf = [
-        env!("CARGO_MANIFEST_DIR"),
-        "../../../shared/data",
-        &format!("{name}.tar.zst"),
-    ]
-    .iter()
-    .collect();
-    let Ok(file) = fs_err::File::open(&path) else {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    };
-    let mut archive = tar::Archive::new(zstd::Decoder::new(file).unwrap());
-    let mut texts = Vec::new();
-    for entry in archive.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        if entry.path().unwrap().ends_with(".SRCINFO") {
-            let mut text = Vec::new();
-            std::io::Read::read_to_end(&mut entry, &mut text).unwrap();
-            texts.push(String::from_utf8_lossy(&text).into_owned());
-        }
-    }
-    Some(texts)
 }

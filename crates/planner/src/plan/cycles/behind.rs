@@ -137,14 +137,14 @@ impl Inside {
         Some(self.members.row(group as usize))
     }
 
-    /// The builds of lower components that a member waits for. One that comes too early sees old
-    /// members, whose dependencies are in its environment all the same; they do not follow from
-    /// anything else it waits for.
+    /// The builds of lower components that a member waits for. Where it comes before a member that
+    /// it depends on, in one of the kinds in `early`, it sees the old version. The dependencies of
+    /// that one are there all the same, and do not follow from anything else it waits for.
     pub(super) fn outer_needs(
         &self,
         assembly: &mut Assembly<'_>,
         member: u32,
-        early: bool,
+        early: impl Fn(DependencyKind) -> bool,
     ) -> Vec<(u32, DependencyKind)> {
         let graph = assembly.graph;
         assembly.start_walk();
@@ -154,8 +154,7 @@ impl Inside {
             match self.group_of.get(&edge.install) {
                 None => assembly.walk(edge.install, member, &mut found),
                 Some(&group) => {
-                    let all = early && edge.kind != DependencyKind::Package;
-                    let rows = if all {
+                    let rows = if early(edge.kind) {
                         &self.below.all
                     } else {
                         &self.below.uncovered

@@ -42,7 +42,12 @@ pub(super) fn add(assembly: &mut Assembly<'_>, component: u32, members: &[u32]) 
             .collect();
         if step.stage == 1 {
             // The second stage has these through the first one.
-            let outer = inside.outer_needs(assembly, member, early[step.build]);
+            let relaxed = ones(dense.before[DependencyKind::Package as usize].row(step.build))
+                .any(|need| sequence.first[need] > sequence.first[step.build]);
+            let outer = inside.outer_needs(assembly, member, |kind| match kind {
+                DependencyKind::Package => relaxed || early[step.build],
+                _ => early[step.build],
+            });
             needs.extend(outer.into_iter().map(|(draft, kind)| (draft, Some(kind))));
         }
         let is_last_stage = sequence.last[step.build] == at;

@@ -1,0 +1,207 @@
+//! How fast an index is filled and plans are made, at the size of whole distributions.
+//!
+//! The distributions are real ones, copied until they are large enough: each copy has names of its
+//! own, and every tenth package of a copy also depends on one of the copy before, so that the copies
+//! form one graph. Where the real ones are not there, a made-up one takes their place.
+//!
+//! `cargo bench -p buildbtw-planner`; `-- --sample-count 20` for a quick look.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark stops at the first surprise and reports to a terminal"
+)]
+
+use std::sync::Arc;
+
+use buildbtw_model::Scope;
+use buildbtw_planner::simulate::{Policy, simulate};
+use buildbtw_planner::{
+    PackageIndex, Plan, PlanRequest, SourcePackage, parse_srcinfo, plan, plan_with_footprint,
+};
+
+#[path = "../tests/it/generate.rs"]
+mod generate;
+
+const SIZES: [usize; 3] = [15_000, 35_000, 100_000];
+
+fn main() {
+    memory();
+    ratios();
+    divan::main();
+}
+
+fn packages(size: usize) -> Vec<Arc<SourcePackage>> {
+    let parse = |text: String| Arc::new(parse_srcinfo(&text).unwrap());
+    generate::texts(size).into_iter().map(parse).collect()
+}
+
+fn index(packages: &[Arc<SourcePackage>]) -> PackageIndex {
+    let mut index = PackageIndex::new();
+    for package in packages {
+        index.insert(Arc::clone(package));
+    }
+    index
+}
+
+fn request(origin: &Arc<SourcePackage>, scope: Scope) -> PlanRequest<'static> {
+    PlanRequest::new("x86_64".parse().unwrap(), vec![Arc::clone(origin)], scope)
+}
+
+/// The plan that builds most: of the first package of the first copy that has many dependents.
+fn worst<'p>(
+    index: &PackageIndex,
+    packages: &'p [Arc<SourcePackage>],
+) -> (&'p Arc<SourcePackage>, Plan) {
+    let candidates = packages.iter().filter(|package| {
+        let name = package.pkgbase().as_str();
+        ["mingw-w64-headers", "mingw-w64-zlib", "made-up-0"].contains(&name)
+    });
+    candidates
+        .map(|origin| (origin, plan(index, &request(origin, Scope::All))))
+        .max_by_key(|(_, plan)| plan.builds.len())
+        .unwrap()
+}
+
+/// The resident memory of this process in MB.
+fn resident_mb() -> u64 {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    number.and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+fn memory() {
+    let stored: Vec<String> = packages(35_000)
+        .iter()
+        .map(|package| package.as_stored().to_owned())
+        .collect();
+    let before = resident_mb();
+    let mut index = PackageIndex::new();
+    for text in &stored {
+        index.insert(Arc::new(SourcePackage::from_stored(text.as_str()).unwrap()));
+    }
+    let after = resident_mb();
+    println!(
+        "memory of an index of {} packages: {} MB",
+        index.len(),
+        after.saturating_sub(before)
+    );
+}
+
+/// Durations as builds have them: most take a minute or two, few take hours (log-normal with a
+/// median of 90 s and sigma 1.2, from 12 uniform numbers each).
+fn durations(count: usize) -> Vec<u64> {
+    let mut state = 42u64;
+    let mut uniform = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    (0..count)
+        .map(|_| {
+            let normal: f64 = (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
+            ((90f64.ln() + 1.2 * normal).exp() as u64).max(1)
+        })
+        .collect()
+}
+
+fn ratios() {
+    for size in [15_000, 35_000] {
+        let packages = packages(size);
+        let index = index(&packages);
+        for scope in [Scope::Transitive, Scope::All] {
+            let origin = Arc::clone(worst(&index, &packages).0);
+            let plan = plan(&index, &request(&origin, scope));
+            let durations = durations(plan.builds.len());
+            let builds = plan.to_simulate(|at| durations.get(at).copied());
+            for workers in [8, 64, 512] {
+                let ratio = |policy| simulate(&builds, workers, policy).ratio();
+                println!(
+                    "{} builds ({scope}, of {size} packages), {workers} workers: critical path {:.3}, first in first out {:.3}, random {:.3}",
+                    builds.len(),
+                    ratio(Policy::CriticalPath),
+                    ratio(Policy::Fifo),
+                    ratio(Policy::Random(42)),
+                );
+            }
+        }
+    }
+}
+
+#[divan::bench(args = [15_000, 35_000], sample_count = 10, sample_size = 1)]
+fn load_index(bencher: divan::Bencher<'_, '_>, size: usize) {
+    let stored: Vec<String> = packages(size)
+        .iter()
+        .map(|package| package.as_stored().to_owned())
+        .collect();
+    bencher.bench_local(|| {
+        let mut index = PackageIndex::new();
+        for text in &stored {
+            index.insert(Arc::new(SourcePackage::from_stored(text.as_str()).unwrap()));
+        }
+        index
+    });
+}
+
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn parse_1000_srcinfo(bencher: divan::Bencher<'_, '_>) {
+    let texts = generate::texts(1_000);
+    bencher.bench_local(|| -> usize {
+        let parsed = texts.iter().map(|text| parse_srcinfo(text).unwrap());
+        parsed.map(|package| package.pkgnames().len()).sum()
+    });
+}
+
+#[divan::bench(args = SIZES, sample_count = 10, sample_size = 1)]
+fn plan_worst_case(bencher: divan::Bencher<'_, '_>, size: usize) {
+    let packages = packages(size);
+    let index = index(&packages);
+    let (origin, plan) = worst(&index, &packages);
+    println!(
+        "{size}: {} builds, {} packages",
+        plan.builds.len(),
+        plan.pkgbases().len()
+    );
+    let request = request(origin, Scope::All);
+    bencher.bench_local(|| buildbtw_planner::plan(&index, &request));
+}
+
+/// A package of the set changes, and the plan is made again if it is affected: for the median
+/// origin of the distribution, transitively.
+#[divan::bench(args = [15_000, 35_000], sample_count = 50, sample_size = 1)]
+fn replan_after_one_change(bencher: divan::Bencher<'_, '_>, size: usize) {
+    let packages = packages(size);
+    let mut index = index(&packages);
+    let mut sizes: Vec<(usize, &Arc<SourcePackage>)> = packages
+        .iter()
+        .step_by(37)
+        .map(|origin| {
+            (
+                plan(&index, &request(origin, Scope::Transitive))
+                    .builds
+                    .len(),
+                origin,
+            )
+        })
+        .filter(|(builds, _)| *builds > 1)
+        .collect();
+    sizes.sort_by_key(|(builds, _)| *builds);
+    let (builds, origin) = sizes[sizes.len() / 2];
+    println!("median plan with dependents: {builds} builds");
+    let request = request(origin, Scope::Transitive);
+    let (first, footprint) = plan_with_footprint(&index, &request);
+    let member = Arc::clone(index.get(&first.builds[builds - 1].pkgbase).unwrap());
+    let stored = member.as_stored().replacen("\nn ", "\nd glibc\nn ", 1);
+    let changed = Arc::new(SourcePackage::from_stored(stored).unwrap());
+    let mut flip = false;
+    bencher.bench_local(|| {
+        flip = !flip;
+        let next = if flip { &changed } else { &member };
+        let change = index.insert(Arc::clone(next));
+        footprint
+            .is_affected_by(&change)
+            .then(|| plan_with_footprint(&index, &request))
+    });
+}

@@ -1,0 +1,127 @@
+//! A plan as text: what is built in which order, and what somebody should know about it.
+
+use std::fmt::{self, Write as _};
+
+use crate::plan::Plan;
+
+/// Writes out a plan, one build per line, level by level.
+#[must_use]
+pub fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write(plan, &mut out);
+    out
+}
+
+fn write(plan: &Plan, out: &mut String) -> fmt::Result {
+    let packages = plan.pkgbases().len();
+    let builds = plan.builds.len();
+    writeln!(
+        out,
+        "{} of {} in {} for {}, scope {}",
+        counted(builds, "build"),
+        counted(packages, "package"),
+        counted(plan.levels(), "level"),
+        plan.architecture,
+        plan.scope,
+    )?;
+    writeln!(
+        out,
+        "expected: {} of work, at least {} with any number of workers",
+        duration(plan.total_s()),
+        duration(plan.critical_path_s()),
+    )?;
+    let mut level = None;
+    for build in &plan.builds {
+        if level != Some(build.level) {
+            level = Some(build.level);
+            writeln!(out, "\nlevel {}", build.level)?;
+        }
+        write!(out, "  {}", build.pkgbase)?;
+        if build.stage > 1 {
+            write!(out, " (stage {})", build.stage)?;
+        }
+        let needs = plan.need_labels(build);
+        if !needs.is_empty() {
+            write!(out, "  after {}", needs.join(", "))?;
+        }
+        writeln!(out)?;
+    }
+    write_cycles(plan, out)?;
+    if !plan.unresolved.is_empty() {
+        writeln!(out, "\nunresolved, expected from other repositories")?;
+        for entry in &plan.unresolved {
+            writeln!(out, "  {}: {} ({})", entry.pkgbase, entry.name, entry.kind)?;
+        }
+    }
+    if !plan.problems.is_empty() {
+        writeln!(out, "\nproblems")?;
+        for problem in &plan.problems {
+            writeln!(out, "  {}: {}", problem.pkgbase, problem.message)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_cycles(plan: &Plan, out: &mut String) -> fmt::Result {
+    for cycle in &plan.cycles {
+        let names: Vec<&str> = cycle.members.iter().map(|name| name.as_str()).collect();
+        writeln!(
+            out,
+            "\ncycle of {}: {}",
+            counted(names.len(), "package"),
+            names.join(", ")
+        )?;
+        for edge in &cycle.broken {
+            let (from, to, kind) = (&edge.from, &edge.to, edge.kind);
+            writeln!(
+                out,
+                "  {to} is first built with the old {from} ({kind}), and again with the new one"
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// A duration with its two largest units.
+fn duration(seconds: u64) -> String {
+    let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, size) in units {
+        if rest >= size && parts.len() < 2 {
+            parts.push(format!("{} {unit}", rest / size));
+            rest %= size;
+        } else if !parts.is_empty() {
+            break;
+        }
+    }
+    if parts.is_empty() {
+        return "0 s".to_owned();
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_at_most_two_units() {
+        for (seconds, expected) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_661, "1 h 1 min"),
+            (86_405, "1 d"),
+            (180_000, "2 d 2 h"),
+        ] {
+            assert_eq!(duration(seconds), expected);
+        }
+    }
+}

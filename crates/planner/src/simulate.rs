@@ -1,0 +1,198 @@
+//! How long a plan takes with a number of workers.
+//!
+//! No schedule beats the longest chain of builds, nor all work divided by all workers. How close a
+//! policy comes to the larger of the two tells what the priorities are worth.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::plan::Plan;
+
+/// Which of the builds that are ready goes to the next free worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The one with the longest chain of builds behind it.
+    CriticalPath,
+    /// The one that was ready first.
+    Fifo,
+    /// Any; the seed makes it the same one every time.
+    Random(u64),
+}
+
+/// A build to simulate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimulatedBuild {
+    /// How long it takes.
+    pub duration_s: u64,
+    /// The places of the builds it waits for, all before its own.
+    pub needs: Vec<usize>,
+}
+
+/// What came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// When the last build ended.
+    pub makespan_s: u64,
+    /// The longest chain of builds.
+    pub critical_path_s: u64,
+    /// All durations together.
+    pub work_s: u64,
+    /// What no schedule can beat: the longest chain, or the work divided by the workers.
+    pub bound_s: u64,
+}
+
+impl Outcome {
+    /// The makespan as a multiple of the bound.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        if self.bound_s == 0 {
+            return 1.0;
+        }
+        self.makespan_s as f64 / self.bound_s as f64
+    }
+}
+
+impl Plan {
+    /// The builds with these durations, or with the plan's own estimates.
+    pub fn to_simulate(&self, duration: impl Fn(usize) -> Option<u64>) -> Vec<SimulatedBuild> {
+        let builds = self.builds.iter().enumerate();
+        builds
+            .map(|(at, build)| SimulatedBuild {
+                duration_s: duration(at).unwrap_or(build.estimate_s),
+                needs: build.needs.iter().map(|need| need.build).collect(),
+            })
+            .collect()
+    }
+}
+
+/// Runs builds on `workers` workers (at least one).
+#[must_use]
+pub fn simulate(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Outcome {
+    let workers = workers.max(1);
+    let mut users: Vec<Vec<usize>> = vec![Vec::new(); builds.len()];
+    let mut waiting: Vec<usize> = Vec::with_capacity(builds.len());
+    for (at, build) in builds.iter().enumerate() {
+        // What comes later cannot be waited for; a plan never says so.
+        let needs = build.needs.iter().filter(|&&need| need < at);
+        waiting.push(needs.clone().count());
+        for &need in needs {
+            users[need].push(at);
+        }
+    }
+    let mut remaining = vec![0u64; builds.len()];
+    for (at, build) in builds.iter().enumerate().rev() {
+        let behind = users[at].iter().map(|&user| remaining[user]).max();
+        remaining[at] = build.duration_s + behind.unwrap_or(0);
+    }
+
+    let mut random = Random::new(policy);
+    let mut arrivals = 0u64;
+    let mut rank = |at: usize| {
+        arrivals += 1;
+        match policy {
+            Policy::CriticalPath => (remaining[at], Reverse(arrivals)),
+            Policy::Fifo => (0, Reverse(arrivals)),
+            Policy::Random(_) => (random.next(), Reverse(arrivals)),
+        }
+    };
+    let mut ready = BinaryHeap::new();
+    for (at, _) in waiting.iter().enumerate().filter(|(_, count)| **count == 0) {
+        ready.push((rank(at), at));
+    }
+    let mut running: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
+    let mut now = 0;
+    loop {
+        while running.len() < workers
+            && let Some((_, at)) = ready.pop()
+        {
+            running.push(Reverse((now + builds[at].duration_s, at)));
+        }
+        let Some(Reverse((end, at))) = running.pop() else {
+            break;
+        };
+        now = end;
+        for &user in &users[at] {
+            waiting[user] -= 1;
+            if waiting[user] == 0 {
+                ready.push((rank(user), user));
+            }
+        }
+    }
+    let work_s: u64 = builds.iter().map(|build| build.duration_s).sum();
+    let critical_path_s = remaining.iter().copied().max().unwrap_or(0);
+    Outcome {
+        makespan_s: now,
+        critical_path_s,
+        work_s,
+        bound_s: critical_path_s.max(work_s.div_ceil(workers as u64)),
+    }
+}
+
+/// A small generator of numbers (SplitMix64): the same seed must give the same schedule for ever.
+struct Random(u64);
+
+impl Random {
+    fn new(policy: Policy) -> Self {
+        match policy {
+            Policy::Random(seed) => Self(seed),
+            Policy::CriticalPath | Policy::Fifo => Self(0),
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn builds(list: &[(u64, &[usize])]) -> Vec<SimulatedBuild> {
+        list.iter()
+            .map(|(duration_s, needs)| SimulatedBuild {
+                duration_s: *duration_s,
+                needs: needs.to_vec(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_critical_path_goes_first() {
+        // Three short builds and a chain of two long ones, on two workers.
+        let builds = builds(&[(1, &[]), (1, &[]), (1, &[]), (3, &[]), (3, &[3])]);
+        let good = simulate(&builds, 2, Policy::CriticalPath);
+        assert_eq!((good.makespan_s, good.bound_s), (6, 6));
+        assert_eq!(simulate(&builds, 2, Policy::Fifo).makespan_s, 7);
+        assert_eq!(simulate(&builds, 0, Policy::Fifo).makespan_s, 9);
+    }
+
+    proptest! {
+        #[test]
+        fn every_policy_stays_between_the_bound_and_twice_it(
+            list in prop::collection::vec((1u64..50, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..40),
+            workers in 1usize..6,
+            seed: u64,
+        ) {
+            let builds: Vec<SimulatedBuild> = list.iter().enumerate().map(|(at, (duration_s, needs))| {
+                let mut needs: Vec<usize> = needs.iter().map(|need| need.index(at + 1)).filter(|&need| need < at).collect();
+                needs.sort_unstable();
+                needs.dedup();
+                SimulatedBuild { duration_s: *duration_s, needs }
+            }).collect();
+            for policy in [Policy::CriticalPath, Policy::Fifo, Policy::Random(seed)] {
+                let outcome = simulate(&builds, workers, policy);
+                prop_assert!(outcome.makespan_s >= outcome.bound_s);
+                // No worker is idle while something is ready, which bounds any such schedule.
+                prop_assert!(outcome.makespan_s <= outcome.critical_path_s + outcome.work_s.div_ceil(workers as u64));
+                prop_assert_eq!(outcome, simulate(&builds, workers, policy));
+            }
+        }
+    }
+}

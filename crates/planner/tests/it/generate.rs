@@ -1,0 +1,104 @@
+//! Distributions of any size.
+
+use std::path::PathBuf;
+
+/// The `.SRCINFO`s of a distribution with this many source packages.
+pub(crate) fn texts(size: usize) -> Vec<String> {
+    let mut originals = Vec::new();
+    for name in ["mingw", "archlinuxcn"] {
+        originals.extend(corpus(name).unwrap_or_default());
+    }
+    if originals.is_empty() {
+        originals = (0..6_000).map(made_up).collect();
+    }
+    let mut texts = Vec::with_capacity(size);
+    for copy in 0.. {
+        for (at, original) in originals.iter().enumerate() {
+            if texts.len() == size {
+                return texts;
+            }
+            texts.push(if copy == 0 {
+                original.clone()
+            } else {
+                renamed(original, copy, at)
+            });
+        }
+    }
+    texts
+}
+
+/// A package with names of its copy. Every tenth needs a base package of the copy before.
+fn renamed(original: &str, copy: usize, at: usize) -> String {
+    let mut text = String::with_capacity(original.len() + 256);
+    for line in original.lines() {
+        let Some((key, value)) = line.split_once(" = ") else {
+            text.push_str(line);
+            text.push('\n');
+            continue;
+        };
+        let renames = [
+            "pkgbase",
+            "pkgname",
+            "depends",
+            "makedepends",
+            "checkdepends",
+            "provides",
+        ];
+        let name = key.trim();
+        if renames.contains(&name) && !value.contains(".so") {
+            let end = value.find(['<', '>', '=']).unwrap_or(value.len());
+            let (relation, constraint) = value.split_at(end);
+            text.push_str(&format!("{key} = {relation}-copy{copy}{constraint}\n"));
+        } else {
+            text.push_str(&format!("{line}\n"));
+        }
+        if name == "arch" && at.is_multiple_of(10) {
+            let before = match copy {
+                1 => String::new(),
+                _ => format!("-copy{}", copy - 1),
+            };
+            text.push_str(&format!("\tdepends = mingw-w64-ucrt-x86_64-zlib{before}\n"));
+        }
+    }
+    text
+}
+
+/// A package that needs some of those before it, and builds with one of those after it.
+fn made_up(at: usize) -> String {
+    let mut text = format!("pkgbase = made-up-{at}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
+    for step in [1, 7, 61, 401] {
+        if at >= step {
+            text.push_str(&format!("\tdepends = made-up-{}\n", (at - step) / 2));
+        }
+    }
+    if at.is_multiple_of(9) {
+        text.push_str(&format!("\tmakedepends = made-up-{}\n", at + 20));
+    }
+    text + &format!("\npkgname = made-up-{at}\n")
+}
+
+/// The corpora, where they are. Says so where they are not.
+pub(crate) fn corpus(name: &str) -> Option<Vec<String>> {
+    let path: PathBuf = [
+        env!("CARGO_MANIFEST_DIR"),
+        "../../../shared/data",
+        &format!("{name}.tar.zst"),
+    ]
+    .iter()
+    .collect();
+    let Ok(file) = fs_err::File::open(&path) else {
+        println!("skipped: {} is not there", path.display());
+        return None;
+    };
+    let mut archive = tar::Archive::new(zstd::Decoder::new(file).unwrap());
+    let mut texts = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path().unwrap().ends_with(".SRCINFO") {
+            let mut text = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut text).unwrap();
+            texts.push(String::from_utf8_lossy(&text).into_owned());
+        }
+    }
+    Some(texts)
+}

@@ -1,0 +1,249 @@
+//! One small distribution for every rule, with its plan written down.
+
+use buildbtw_model::Scope;
+use buildbtw_planner::{Patterns, Plan, PlanRequest, plan, render};
+
+use crate::support::{check_shape, index, origin, package, plan_of, request};
+
+/// Builds as `name@stage: needs (reason)`, then what else the plan says.
+fn brief(plan: &Plan) -> String {
+    check_shape(plan);
+    let mut lines = Vec::new();
+    for build in &plan.builds {
+        let reason: Vec<&str> = plan
+            .reason(build)
+            .iter()
+            .map(|name| name.as_str())
+            .collect();
+        let needs = plan.need_labels(build).join(" ");
+        lines.push(format!("{}: {needs} ({})", build.label(), reason.join(" ")));
+    }
+    for cycle in &plan.cycles {
+        for edge in &cycle.broken {
+            lines.push(format!(
+                "broken: {} without {} ({})",
+                edge.to, edge.from, edge.kind
+            ));
+        }
+    }
+    for (from, to) in plan.relaxed() {
+        lines.push(format!("relaxed: {to} before {from}"));
+    }
+    for problem in &plan.problems {
+        lines.push(format!("problem: {}: {}", problem.pkgbase, problem.message));
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn the_json_is_a_contract() {
+    let index = index([
+        package("a", &["depends = b>=1", "makedepends = glibc"]),
+        package("b", &["makedepends = a"]),
+        package("c", &["depends = a", "depends = libm"]),
+    ]);
+    let plan = plan_of(&index, &["b"], Scope::All);
+    check_shape(&plan);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&plan).unwrap());
+    insta::assert_snapshot!(render::text(&plan));
+    insta::assert_snapshot!(render::dot(&plan));
+}
+
+#[test]
+fn scopes() {
+    let index = index([
+        package("lib", &["provides = lib.so=1-64"]),
+        package("direct", &["depends = lib"]),
+        package("linked", &["depends = lib.so"]),
+        package("far", &["depends = direct"]),
+        package("built-with", &["makedepends = lib"]),
+        package("checked-with", &["checkdepends = far"]),
+        package("on-built-with", &["depends = built-with"]),
+        package("unrelated", &["depends = glibc"]),
+    ]);
+    let mut text = String::new();
+    for &scope in Scope::ALL {
+        text.push_str(&format!(
+            "{scope}\n{}\n\n",
+            brief(&plan_of(&index, &["lib"], scope))
+        ));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn providers() {
+    let index = index([
+        package("real", &["pkgver = 2"]),
+        package("old-compat", &["provides = real=1"]),
+        package("vague", &["provides = real", "provides = virtual"]),
+        package("exact", &["provides = virtual=3"]),
+        package("by-name", &["depends = real"]),
+        package("by-compat", &["depends = real<2"]),
+        package("by-either", &["depends = virtual"]),
+        package("by-version", &["depends = virtual>=2"]),
+        package("by-none", &["depends = real>2"]),
+    ]);
+    let mut text = String::new();
+    for name in ["real", "old-compat", "vague", "exact"] {
+        text.push_str(&brief(&plan_of(&index, &[name], Scope::Direct)));
+        text.push_str("\n\n");
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_split_package_spreads_only_what_was_reached() {
+    let index = index([
+        package("lib", &[]),
+        package(
+            "suite",
+            &[
+                "pkgname = suite-gui",
+                "depends = lib",
+                "pkgname = suite-data",
+            ],
+        ),
+        package("uses-gui", &["depends = suite-gui"]),
+        package("uses-data", &["depends = suite-data"]),
+    ]);
+    insta::assert_snapshot!(brief(&plan_of(&index, &["lib"], Scope::Transitive)));
+}
+
+#[test]
+fn the_order_holds_through_packages_outside_of_the_set() {
+    let index = index([
+        package("lib", &["provides = lib.so"]),
+        package("tool", &["depends = script"]),
+        package("script", &["depends = helper"]),
+        package("helper", &["depends = lib"]),
+        package("app", &["depends = lib.so", "makedepends = tool"]),
+        package("plugin", &["depends = lib", "makedepends = app"]),
+    ]);
+    insta::assert_snapshot!(brief(&plan_of(&index, &["lib"], Scope::Direct)));
+}
+
+#[test]
+fn cycles_give_way_at_the_softest_edge() {
+    let cycle = |kind: &str| {
+        let needs = format!("{kind} = b");
+        let index = index([
+            package("a", &[&needs]),
+            package("b", &["depends = a"]),
+            package("user", &["depends = a"]),
+        ]);
+        brief(&plan_of(&index, &["a", "b"], Scope::All))
+    };
+    let kinds = ["checkdepends", "makedepends", "depends"];
+    insta::assert_snapshot!(kinds.map(cycle).join("\n\n"));
+}
+
+#[test]
+fn what_a_package_needs_at_run_time_gives_way_first() {
+    let index = index([
+        package(
+            "base",
+            &[
+                "pkgname = base",
+                "pkgname = base-docs",
+                "depends = generator",
+            ],
+        ),
+        package("generator", &["makedepends = base"]),
+    ]);
+    insta::assert_snapshot!(brief(&plan_of(&index, &["base"], Scope::All)));
+}
+
+#[test]
+fn what_only_the_old_version_satisfies_is_rebuilt_and_reported() {
+    let index = index([
+        package("lib", &["provides = lib.so=1-64", "provides = feature"]),
+        package("pinned", &["depends = lib.so=1-64"]),
+        package("loose", &["depends = lib.so"]),
+        package("dropped", &["depends = feature"]),
+        package("waiting", &["depends = lib.so=2-64"]),
+    ]);
+    let new = package(
+        "lib",
+        &[
+            "pkgver = 2",
+            "provides = lib.so=2-64",
+            "makedepends = extra",
+        ],
+    );
+    let plan = plan(&index, &request(vec![new], Scope::Transitive));
+    insta::assert_snapshot!(brief(&plan));
+}
+
+#[test]
+fn architectures() {
+    let index = index([
+        package("lib", &["arch = x86_64", "arch = aarch64"]),
+        package("data", &["arch = any", "depends = lib"]),
+        package("elsewhere", &["arch = aarch64", "depends = lib"]),
+        package(
+            "sometimes",
+            &["arch = x86_64", "arch = aarch64", "depends_aarch64 = lib"],
+        ),
+    ]);
+    let on = |name: &str| {
+        let request = PlanRequest {
+            architecture: name.parse().unwrap(),
+            ..request(vec![origin(&index, "lib")], Scope::Transitive)
+        };
+        brief(&plan(&index, &request))
+    };
+    insta::assert_snapshot!(["x86_64", "aarch64", "riscv64"].map(on).join("\n\n"));
+}
+
+#[test]
+fn patterns_widen_and_narrow() {
+    let index = index([
+        package("lib", &[]),
+        package("mid", &["depends = lib"]),
+        package("top", &["depends = mid"]),
+        package("other", &["makedepends = lib"]),
+    ]);
+    let request = PlanRequest {
+        include: Patterns::new(["o*", "top"]).unwrap(),
+        exclude: Patterns::new(["mid"]).unwrap(),
+        ..request(vec![origin(&index, "lib")], Scope::Transitive)
+    };
+    insta::assert_snapshot!(brief(&plan(&index, &request)));
+    assert!(Patterns::new(["[a"]).is_err());
+}
+
+#[test]
+fn priorities_follow_the_longest_chain() {
+    let index = index([
+        package("lib", &[]),
+        package("slow", &["depends = lib"]),
+        package("quick", &["depends = lib"]),
+        package("unknown", &["depends = quick"]),
+    ]);
+    let known = |pkgbase: &buildbtw_model::Pkgbase| match pkgbase.as_str() {
+        "lib" => Some(10),
+        "slow" => Some(500),
+        "quick" => Some(20),
+        _ => None,
+    };
+    let request = PlanRequest {
+        estimates: &known,
+        ..request(vec![origin(&index, "lib")], Scope::Transitive)
+    };
+    let plan = plan(&index, &request);
+    check_shape(&plan);
+    let numbers: Vec<(&str, u64, u64)> = plan
+        .builds
+        .iter()
+        .map(|build| (build.pkgbase.as_str(), build.estimate_s, build.priority_s))
+        .collect();
+    let expected = [
+        ("lib", 10, 510),
+        ("quick", 20, 40),
+        ("slow", 500, 500),
+        ("unknown", 20, 20),
+    ];
+    assert_eq!(numbers, expected);
+    assert_eq!((plan.total_s(), plan.critical_path_s()), (550, 510));
+}

@@ -1,0 +1,172 @@
+//! Reading `.SRCINFO`s: every oddity that real ones have.
+
+use std::sync::Arc;
+
+use alpm_srcinfo::SourceInfoV1;
+use buildbtw_model::Architecture;
+use buildbtw_planner::{SourcePackage, SrcinfoError, parse_srcinfo};
+
+use crate::generate::{corpus, texts};
+
+/// A line that alpm-srcinfo refuses and nothing else looks at.
+const POISON: &str = "\tbackup = not/a/file/\n";
+
+fn architecture(name: &str) -> Architecture {
+    name.parse().unwrap()
+}
+
+#[test]
+fn both_readers_agree_on_every_file_that_both_accept() {
+    let mut all = texts(500);
+    for name in ["archlinuxcn", "mingw"] {
+        // A third of them is plenty, and quick.
+        all.extend(corpus(name).unwrap_or_default().into_iter().step_by(3));
+    }
+    let mut compared = 0;
+    for text in &all {
+        if SourceInfoV1::from_string(text).is_err() {
+            continue;
+        }
+        let end_of_first_line = text.find("\tpkgver").unwrap();
+        let (head, tail) = text.split_at(end_of_first_line);
+        let poisoned = format!("{head}{POISON}{tail}");
+        assert!(
+            SourceInfoV1::from_string(&poisoned).is_err(),
+            "the poison does not work"
+        );
+        assert_eq!(parse_srcinfo(text), parse_srcinfo(&poisoned));
+        compared += 1;
+    }
+    assert!(compared > 400, "{compared}");
+}
+
+#[test]
+fn every_file_of_the_corpora_can_be_read() {
+    for name in ["archlinuxcn", "mingw"] {
+        for text in corpus(name).unwrap_or_default() {
+            let package = parse_srcinfo(&text).unwrap();
+            let stored = SourcePackage::from_stored(package.as_stored()).unwrap();
+            assert_eq!(stored, package);
+            for problem in package.problems() {
+                println!(
+                    "{}: line {}: {}",
+                    package.pkgbase(),
+                    problem.line,
+                    problem.reason
+                );
+            }
+        }
+    }
+}
+
+const SPLIT: &str = "
+pkgbase = split
+	pkgver = 1.0
+	pkgrel = 2
+	epoch = 3
+	arch = x86_64
+	arch = aarch64
+	depends = glibc
+	depends_x86_64 = libasm
+	makedepends = cmake
+	checkdepends_aarch64 = qemu
+	provides = thing
+	source = one.tar.gz::https://example.org/1
+	source_x86_64 = two
+
+pkgname = split
+	provides = libsplit.so=1-64
+
+pkgname = split-data
+	arch = any
+	depends = 
+	provides = 
+
+pkgname = split-tools
+	depends = split
+	depends_x86_64 = 
+";
+
+#[test]
+fn split_packages_override_field_by_field() {
+    let package = parse_srcinfo(SPLIT).unwrap();
+    let x86 = architecture("x86_64");
+    let arm = architecture("aarch64");
+    assert_eq!(package.version().as_str(), "3:1.0-2");
+    assert_eq!(
+        package.build_dependencies(&x86),
+        ["glibc", "libasm", "cmake"]
+    );
+    assert_eq!(package.build_dependencies(&arm), ["glibc", "cmake", "qemu"]);
+    assert_eq!(
+        package.sources(&x86),
+        ["one.tar.gz::https://example.org/1", "two"]
+    );
+    let of = |name: &str| {
+        package
+            .packages()
+            .find(|p| p.pkgname().as_str() == name)
+            .unwrap()
+    };
+    assert_eq!(of("split").depends(&x86), ["glibc", "libasm"]);
+    assert_eq!(of("split").provides(&x86), ["libsplit.so=1-64"]);
+    assert_eq!(of("split-data").depends(&x86), ["libasm"]);
+    assert!(of("split-data").provides(&x86).is_empty());
+    assert_eq!(of("split-tools").depends(&x86), ["split"]);
+    assert_eq!(of("split-tools").provides(&arm), ["thing"]);
+    let made: Vec<String> = package
+        .pkgnames_for(&arm)
+        .map(|(name, architecture)| format!("{name} {architecture}"))
+        .collect();
+    assert_eq!(
+        made,
+        ["split aarch64", "split-data any", "split-tools aarch64"]
+    );
+    assert!(
+        package.builds_for(&architecture("riscv64")),
+        "one of its packages is for any"
+    );
+    assert!(!package.is_any());
+}
+
+#[test]
+fn a_bad_line_costs_only_itself() {
+    let text = "pkgbase = odd\n\tpkgver = 1\n\tpkgrel = 21.1\n\tarch = aarach64\n\tarch = x86_64\n\
+                \tdepends = guile>=\n\tdepends = glibc\n\tmakedepends = a b\n\tnonsense\n\npkgname = Odd\n";
+    let package = parse_srcinfo(text).unwrap();
+    assert_eq!(
+        package.build_dependencies(&architecture("x86_64")),
+        ["glibc"]
+    );
+    assert_eq!(package.version().pkgrel(), "21.1");
+    let lines: Vec<usize> = package
+        .problems()
+        .iter()
+        .map(|problem| problem.line)
+        .collect();
+    assert_eq!(lines, [6, 8, 9]);
+    let json = serde_json::to_string(&package).unwrap();
+    assert_eq!(
+        serde_json::from_str::<SourcePackage>(&json).unwrap(),
+        package
+    );
+}
+
+#[test]
+fn without_a_name_or_a_version_there_is_no_package() {
+    let head = "pkgbase = a\npkgver = 1\npkgrel = 1\narch = any\n";
+    assert_eq!(parse_srcinfo(head), Err(SrcinfoError::Missing("pkgname")));
+    assert_eq!(parse_srcinfo(""), Err(SrcinfoError::Missing("pkgbase")));
+    for text in [
+        "pkgbase = ../a\npkgver = 1\npkgrel = 1\npkgname = a",
+        "pkgbase = a\npkgrel = 1\npkgname = a",
+    ] {
+        assert!(
+            matches!(parse_srcinfo(text), Err(SrcinfoError::Invalid(_))),
+            "{text}"
+        );
+    }
+    assert!(SourcePackage::from_stored("anything").is_err());
+    let good = Arc::new(parse_srcinfo(SPLIT).unwrap());
+    assert!(SourcePackage::from_stored(good.as_stored()).is_ok());
+}
