@@ -24,7 +24,7 @@ test *ARGS: test-scripts
     set -euo pipefail
     # Tests bring their own settings.
     unset "${!BUILDBTW_@}"
-    cargo build --workspace --bins --tests
+    cargo build --workspace --bins
     cargo test --workspace "$@"
 
 # Test the shell scripts
