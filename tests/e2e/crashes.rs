@@ -4,7 +4,7 @@ use buildbtw_model::api::Event;
 use buildbtw_model::client::Client;
 use buildbtw_model::{AttemptStatus, BuildStatus, IterationStatus, NamespaceName};
 
-use crate::support::{Server, Sources, Worker, cli, printed};
+use buildbtw_tests::{Server, Sources, Worker, cli, printed};
 
 /// Waits for the next event of this kind, from the first event of the namespace on.
 async fn wait_for_event(client: &Client, namespace: &NamespaceName, kind: &str) -> Event {

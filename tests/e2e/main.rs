@@ -1,6 +1,11 @@
 //! Whole processes against each other: the real server, workers and CLI, real git repositories, and
 //! pacman as the referee of what comes out. `just test` compiles the programs first.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a failure here is a failed test, and the panic its message"
+)]
 
 mod crashes;
 mod path;
-mod support;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Server, Sources, Worker, cli, has_tool, printed};
+use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, printed};
 
 #[test]
 fn one_command_rebuilds_a_library_and_its_dependents() {
@@ -114,7 +114,7 @@ fn a_port_in_use_is_told_in_one_line() {
     let server = Server::start(folder.path(), &sources);
     let other = folder.path().join("other");
     let address = server.url().replace("http://", "");
-    let output = Command::new(crate::support::program("buildbtw-server"))
+    let output = Command::new(buildbtw_tests::program("buildbtw-server"))
         .args(["run", "--listen", &address, "--data-dir"])
         .arg(&other)
         .arg("--sources-dir")

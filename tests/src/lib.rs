@@ -1,1 +1,65 @@
-//! End-to-end tests live in `e2e/`; this package has no code of its own.
+//! What end-to-end tests and benchmarks are told with: the programs of this workspace as processes,
+//! and source repositories to point them at.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a failure here is a failed test, and the panic its message"
+)]
+
+mod processes;
+mod sources;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub use processes::{Process, Server, Worker};
+pub use sources::{Package, Sources, git};
+
+/// A program of this workspace, compiled by `cargo build --workspace --bins`.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    // target/<profile>/deps/e2e-… -> target/<profile>/<name>
+    let path = test.parent().and_then(Path::parent).unwrap().join(name);
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo build --workspace --bins` first, or `just test`",
+        path.display()
+    );
+    path
+}
+
+/// Whether a program of the system is there. Says visibly what a test leaves out without it.
+pub fn has_tool(name: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
+    if !found {
+        eprintln!("SKIPPED: {name} is not installed (./bootstrap installs it)");
+    }
+    found
+}
+
+/// Runs the CLI against a server.
+pub fn cli(server: &Server, args: &[&str]) -> Output {
+    Command::new(program("buildbtw"))
+        .args(["--server", &server.url()])
+        .args(args)
+        .env("BUILDBTW_TOKEN", server.admin_token())
+        .env("XDG_CONFIG_HOME", server.data())
+        .env("TZ", "UTC")
+        .output()
+        .unwrap()
+}
+
+/// What a program printed, for messages of assertions.
+pub fn printed(output: &Output) -> String {
+    format!(
+        "exit {:?}\n--- stdout\n{}\n--- stderr\n{}",
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
