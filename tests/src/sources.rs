@@ -14,7 +14,6 @@ pub struct Package {
     pub pkgbase: &'static str,
     pub pkgver: &'static str,
     /// `key = value` lines of the base.
-    /// `key = value` lines of the base.
     pub base: &'static [&'static str],
     /// Packages with lines of their own.
     pub packages: &'static [(&'static str, &'static [&'static str])],
