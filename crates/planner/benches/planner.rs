@@ -168,6 +168,28 @@ fn plan_worst_case(bencher: divan::Bencher<'_, '_>, size: usize) {
     bencher.bench_local(|| buildbtw_planner::plan(&index, &request));
 }
 
+/// A component of thousands of packages, in which environments hold hundreds of each other.
+#[divan::bench(args = [600, 5_600], sample_count = 5, sample_size = 1)]
+fn plan_with_a_large_cycle(bencher: divan::Bencher<'_, '_>, knot: usize) {
+    let texts = generate::tangled(34_000, knot);
+    let packages: Vec<_> = texts
+        .iter()
+        .map(|text| Arc::new(parse_srcinfo(text).unwrap()))
+        .collect();
+    let index = index(&packages);
+    let request = request(&packages[0], Scope::All);
+    let plan = plan(&index, &request);
+    let largest = plan.cycles.iter().map(|cycle| cycle.members.len()).max();
+    let broken: usize = plan.cycles.iter().map(|cycle| cycle.broken.len()).sum();
+    println!(
+        "{} builds of {} packages, largest cycle {largest:?}, {broken} broken, {} levels",
+        plan.builds.len(),
+        plan.pkgbases().len(),
+        plan.levels(),
+    );
+    bencher.bench_local(|| buildbtw_planner::plan(&index, &request));
+}
+
 /// A package of the set changes, and the plan is made again if it is affected: for the median
 /// origin of the distribution, transitively.
 #[divan::bench(args = [15_000, 35_000], sample_count = 50, sample_size = 1)]

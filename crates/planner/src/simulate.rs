@@ -68,6 +68,33 @@ impl Plan {
 /// Runs builds on `workers` workers (at least one).
 #[must_use]
 pub fn simulate(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Outcome {
+    let ends = ends(builds, workers, policy);
+    let work_s: u64 = builds.iter().map(|build| build.duration_s).sum();
+    let critical_path_s = chains(builds).into_iter().max().unwrap_or(0);
+    Outcome {
+        makespan_s: ends.into_iter().max().unwrap_or(0),
+        critical_path_s,
+        work_s,
+        bound_s: critical_path_s.max(work_s.div_ceil(workers.max(1) as u64)),
+    }
+}
+
+/// For each build the length of the longest chain that starts with it.
+fn chains(builds: &[SimulatedBuild]) -> Vec<u64> {
+    let mut chains = vec![0u64; builds.len()];
+    for (at, build) in builds.iter().enumerate().rev() {
+        // Everything that waits for it came before in this loop and left its chain here.
+        chains[at] += build.duration_s;
+        for &need in build.needs.iter().filter(|&&need| need < at) {
+            chains[need] = chains[need].max(chains[at]);
+        }
+    }
+    chains
+}
+
+/// When each build ends if they run on `workers` workers (at least one), in seconds from the start.
+#[must_use]
+pub fn ends(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Vec<u64> {
     let workers = workers.max(1);
     let mut users: Vec<Vec<usize>> = vec![Vec::new(); builds.len()];
     let mut waiting: Vec<usize> = Vec::with_capacity(builds.len());
@@ -79,11 +106,8 @@ pub fn simulate(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Ou
             users[need].push(at);
         }
     }
-    let mut remaining = vec![0u64; builds.len()];
-    for (at, build) in builds.iter().enumerate().rev() {
-        let behind = users[at].iter().map(|&user| remaining[user]).max();
-        remaining[at] = build.duration_s + behind.unwrap_or(0);
-    }
+    let remaining = chains(builds);
+    let mut ends = vec![0u64; builds.len()];
 
     let mut random = Random::new(policy);
     let mut arrivals = 0u64;
@@ -111,6 +135,7 @@ pub fn simulate(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Ou
             break;
         };
         now = end;
+        ends[at] = end;
         for &user in &users[at] {
             waiting[user] -= 1;
             if waiting[user] == 0 {
@@ -118,14 +143,7 @@ pub fn simulate(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Ou
             }
         }
     }
-    let work_s: u64 = builds.iter().map(|build| build.duration_s).sum();
-    let critical_path_s = remaining.iter().copied().max().unwrap_or(0);
-    Outcome {
-        makespan_s: now,
-        critical_path_s,
-        work_s,
-        bound_s: critical_path_s.max(work_s.div_ceil(workers as u64)),
-    }
+    ends
 }
 
 /// A small generator of numbers (SplitMix64): the same seed must give the same schedule for ever.

@@ -46,7 +46,8 @@ pub use request::{Estimates, InvalidPattern, NoEstimates, Patterns, PlanRequest}
 use crate::index::{DependencyKind, Footprint, PackageIndex};
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
-use members::{OUTSIDE, ReasonStep};
+use graph::Graph;
+use members::{Members, OUTSIDE, ReasonStep};
 
 /// What is rebuilt, in a valid order.
 ///
@@ -167,18 +168,26 @@ pub enum ProblemKind {
 /// same plan.
 #[must_use]
 pub fn plan(index: &PackageIndex, request: &PlanRequest<'_>) -> Plan {
-    plan_with_footprint(index, request).0
+    make(index, request, |_, _, _| ()).0
 }
 
 /// [`plan`], with what tells later whether a change of the index can affect it.
 #[must_use]
 pub fn plan_with_footprint(index: &PackageIndex, request: &PlanRequest<'_>) -> (Plan, Footprint) {
+    make(index, request, |world, members, graph| {
+        finish::footprint(world, request, members, graph)
+    })
+}
+
+fn make<T>(
+    index: &PackageIndex,
+    request: &PlanRequest<'_>,
+    look: impl FnOnce(&World<'_>, &Members, &Graph) -> T,
+) -> (Plan, T) {
     let mut origins: Vec<Arc<SourcePackage>> = Vec::with_capacity(request.origins.len());
     for origin in &request.origins {
-        if origins
-            .iter()
-            .all(|other| other.pkgbase() != origin.pkgbase())
-        {
+        let is_new = |other: &Arc<SourcePackage>| other.pkgbase() != origin.pkgbase();
+        if origins.iter().all(is_new) {
             origins.push(Arc::clone(origin));
         }
     }
@@ -186,9 +195,9 @@ pub fn plan_with_footprint(index: &PackageIndex, request: &PlanRequest<'_>) -> (
     let members = members::find(&mut world, request, &origins);
     let (graph, findings) = graph::build(&mut world, &members);
     let assembly = assemble::assemble(&graph);
-    let footprint = finish::footprint(&world, request, &members, &graph);
+    let seen = look(&world, &members, &graph);
     let plan = finish::finish(&world, request, &origins, members, &assembly, &findings);
-    (plan, footprint)
+    (plan, seen)
 }
 
 impl Plan {

@@ -77,6 +77,37 @@ fn made_up(at: usize) -> String {
     text + &format!("\npkgname = made-up-{at}\n")
 }
 
+/// A distribution in which the first `knot` packages need each other to be built, most of them
+/// through many others, and all others depend on those.
+pub(crate) fn tangled(size: usize, knot: usize) -> Vec<String> {
+    let mut state = 7u64;
+    let mut random = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let package = |at: usize| {
+        let mut text = format!("pkgbase = p{at}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n");
+        for _ in 0..3 {
+            // Near packages more often than far ones, as in life.
+            let near = random(at.min(300) + 1);
+            let back = if random(3) == 0 { random(at + 1) } else { near };
+            if back > 0 {
+                text.push_str(&format!("\tdepends = p{}\n", at - back));
+            }
+        }
+        if at < knot {
+            for _ in 0..random(3) {
+                text.push_str(&format!("\tmakedepends = p{}\n", random(knot)));
+            }
+            text.push_str(&format!("\tcheckdepends = p{}\n", random(knot)));
+        }
+        text + &format!("\npkgname = p{at}\n")
+    };
+    (0..size).map(package).collect()
+}
+
 /// The corpora, where they are. Says so where they are not.
 pub(crate) fn corpus(name: &str) -> Option<Vec<String>> {
     let path: PathBuf = [
