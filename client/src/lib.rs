@@ -8,8 +8,6 @@ mod context;
 mod error;
 mod follow;
 mod output;
-#[cfg(test)]
-mod tests;
 
 pub use commands::run;
 pub use error::{EXIT_ERROR, Error};

@@ -125,7 +125,7 @@ impl Tracker {
         if let (BuildStatus::Built | BuildStatus::Failed, Some(took)) = (build.status, took) {
             text = format!("{text} ({took})");
         }
-        if let Some(message) = &build.message {
+        if let (Some(message), false) = (&build.message, build.status.has_packages()) {
             text = format!("{text}: {message}");
         }
         Change {

@@ -1,0 +1,102 @@
+//! Every error is one line, a hint, and exit code 3.
+
+use super::fake::{Fake, TOKEN};
+use super::program::{Ran, run};
+
+async fn fails(server: &str, args: &[&str]) -> Ran {
+    let home = tempfile::tempdir().unwrap();
+    let ran = run(home.path(), server, args).await;
+    assert_eq!(ran.code, 3, "{args:?}: {}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stdout, "", "{args:?}");
+    ran
+}
+
+#[tokio::test]
+async fn errors_say_what_is_wrong_and_what_to_do() {
+    let fake = Fake::start(&["libgreet"]).await;
+    let token = format!("--token={TOKEN}");
+    let cases: &[(&[&str], &str, &str)] = &[
+        (
+            &["new", "libgreet/main"],
+            "error: a token is needed",
+            "hint: no token: run `buildbtw login`, or set BUILDBTW_TOKEN",
+        ),
+        (
+            &["new", "libgreet/main", "--token=old"],
+            "error: a token is needed",
+            "hint: the token is unknown, expired or revoked: run `buildbtw login` with another one",
+        ),
+        (
+            &["new", "libgreet/main", "--name=taken", &token],
+            "error: taken is taken",
+            "hint: choose another name with --name",
+        ),
+        (
+            &["new", "libgreet"],
+            "error: 'libgreet' is not a changeset: expected pkgbase/git-ref, for example \
+             libgreet/main",
+            "hint: `buildbtw help` shows how commands are used",
+        ),
+        (
+            &["show", "nowhere"],
+            "error: there is no namespace nowhere",
+            "hint: `buildbtw list` shows the namespaces there are",
+        ),
+        (
+            &["watch", "nowhere"],
+            "error: there is no namespace nowhere",
+            "hint: `buildbtw list` shows the namespaces there are",
+        ),
+        (
+            &["logs", "space", "coffee"],
+            "error: coffee is not part of space",
+            "hint: `buildbtw show space` lists its builds",
+        ),
+        (
+            &["logs", "space", "libgreet"],
+            "error: libgreet waits for a worker",
+            "",
+        ),
+    ];
+    for (args, error, hint) in cases {
+        let ran = fails(&fake.url, args).await;
+        let lines = format!("{error}\n{hint}");
+        assert_eq!(ran.stderr.trim_end(), lines.trim_end(), "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named() {
+    let ran = fails("http://127.0.0.1:1", &["list"]).await;
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert!(
+        lines[0].starts_with("error: cannot reach the server at http://127.0.0.1:1: "),
+        "{lines:?}"
+    );
+    assert!(lines[1].contains("BUILDBTW_SERVER"), "{lines:?}");
+    assert_eq!(lines.len(), 2);
+    let ran = fails("localhost", &["list"]).await;
+    assert!(
+        ran.stderr.contains("is not a server address"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[tokio::test]
+async fn wrong_usage_is_an_error_and_asking_for_help_is_not() {
+    let server = "http://127.0.0.1:1";
+    for args in [
+        &["frobnicate"][..],
+        &["new"],
+        &["show"],
+        &["list", "--colour"],
+    ] {
+        let ran = fails(server, args).await;
+        assert!(ran.stderr.contains("Usage:"), "{}", ran.stderr);
+    }
+    let home = tempfile::tempdir().unwrap();
+    let ran = run(home.path(), server, &["--help"]).await;
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains("Exit codes"), "{}", ran.stdout);
+}

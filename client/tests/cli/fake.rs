@@ -1,0 +1,440 @@
+//! A server with one namespace, whose state the tests change.
+
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use buildbtw_model::api::{
+    AttemptSummary, BuildCounts, BuildDetail, BuildSummary, CreateNamespace, CreateToken,
+    CreatedToken, Event, IterationDetail, NamespaceDetail, NamespaceSummary, Page, Problem,
+    ProblemKind, TokenIdentity, TokenSummary,
+};
+use buildbtw_model::{AttemptId, BuildId, BuildStatus, IterationStatus, TokenScope};
+use futures_util::stream;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub(crate) const TOKEN: &str = "bbtw_secret";
+
+pub(crate) struct Inner {
+    pub(crate) iteration: IterationDetail,
+    pub(crate) events: Vec<Event>,
+    pub(crate) created: Option<CreateNamespace>,
+    pub(crate) log: Vec<u8>,
+    pub(crate) attempt: AttemptSummary,
+    /// Everything is answered with 503 while this is set.
+    pub(crate) away: bool,
+    /// Streams that began before this generation are broken off.
+    generation: u64,
+    clock: i64,
+}
+
+#[derive(Clone)]
+pub(crate) struct Fake {
+    inner: Arc<Mutex<Inner>>,
+    changed: watch::Sender<u64>,
+    pub(crate) url: String,
+}
+
+type Answer<T> = Result<Json<T>, Response>;
+
+impl Fake {
+    /// A namespace `space` with these builds, all ready.
+    pub(crate) async fn start(pkgbases: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let fake = Self {
+            inner: Arc::new(Mutex::new(Inner::new(pkgbases))),
+            changed: watch::Sender::new(0),
+            url: format!("http://{}", listener.local_addr().unwrap()),
+        };
+        let app = fake.router();
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        fake
+    }
+
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let result = change(&mut self.inner.lock().unwrap());
+        self.changed.send_modify(|version| *version += 1);
+        result
+    }
+
+    /// Changes a build, a second after the change before.
+    pub(crate) fn build(&self, pkgbase: &str, status: BuildStatus, message: Option<&str>) {
+        self.change(|inner| inner.build(pkgbase, status, message));
+    }
+
+    /// Ends the iteration.
+    pub(crate) fn end(&self, status: IterationStatus) {
+        self.change(|inner| {
+            inner.iteration.summary.status = status;
+            inner.iteration.summary.finished_at = Some(inner.now());
+            inner.event(&format!("iteration.{status}"), None, None);
+        });
+    }
+
+    /// Breaks all streams off.
+    pub(crate) fn break_streams(&self) {
+        self.change(|inner| inner.generation += 1);
+    }
+
+    fn router(&self) -> Router {
+        let api = Router::new()
+            .route("/namespaces", get(list).post(create))
+            .route("/namespaces/{name}", get(namespace))
+            .route("/namespaces/{name}/iterations/{number}", get(iteration))
+            .route("/namespaces/{name}/events", get(events))
+            .route("/builds/{id}", get(build))
+            .route("/attempts/{id}/log", get(log))
+            .route("/tokens", get(no_tokens).post(create_token))
+            .route("/token", get(identity));
+        Router::new().nest("/api/v1", api).with_state(self.clone())
+    }
+
+    fn check(&self) -> Result<(), Response> {
+        if self.change_quietly(|inner| inner.away) {
+            return Err(problem(503, ProblemKind::Unavailable, "not now"));
+        }
+        Ok(())
+    }
+
+    fn change_quietly<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        change(&mut self.inner.lock().unwrap())
+    }
+
+    /// A stream of what `next` finds, until it has nothing more to give or the streams are broken.
+    fn stream<F>(&self, mut next: F) -> Response
+    where
+        F: FnMut(&mut Inner) -> Option<Vec<u8>> + Send + 'static,
+    {
+        let (fake, changed) = (self.clone(), self.changed.subscribe());
+        let generation = self.change_quietly(|inner| inner.generation);
+        let chunks = stream::unfold((fake, changed, next_boxed(move |i| next(i)), false), {
+            move |(fake, mut changed, mut next, broken)| async move {
+                loop {
+                    if broken {
+                        return None;
+                    }
+                    let (now, found) = fake.change_quietly(|inner| (inner.generation, next(inner)));
+                    if now != generation {
+                        let error = Err(std::io::Error::other("broken off"));
+                        return Some((error, (fake, changed, next, true)));
+                    }
+                    match found {
+                        Some(chunk) if chunk.is_empty() => return None,
+                        Some(chunk) => return Some((Ok(chunk), (fake, changed, next, false))),
+                        None => changed.changed().await.unwrap(),
+                    }
+                }
+            }
+        });
+        Response::new(Body::from_stream(chunks))
+    }
+}
+
+type Next = Box<dyn FnMut(&mut Inner) -> Option<Vec<u8>> + Send>;
+
+fn next_boxed(next: impl FnMut(&mut Inner) -> Option<Vec<u8>> + Send + 'static) -> Next {
+    Box::new(next)
+}
+
+impl Inner {
+    fn new(pkgbases: &[&str]) -> Self {
+        let start = Timestamp::from_second(1_700_000_000).unwrap();
+        let builds: Vec<BuildSummary> = pkgbases
+            .iter()
+            .zip(1..)
+            .map(|(pkgbase, id)| summary(pkgbase, id))
+            .collect();
+        let counts = BuildCounts {
+            ready: builds.len() as u64,
+            ..BuildCounts::default()
+        };
+        Self {
+            iteration: from_json(json!({
+                "number": 1,
+                "status": "running",
+                "reason": "first",
+                "counts": counts,
+                "created_at": start,
+                "origins": [{ "changeset": "libgreet/main", "commit": "a".repeat(40) }],
+                "architectures": [{
+                    "architecture": "x86_64",
+                    "counts": counts,
+                    "repository": {
+                        "url": "http://server/repo/space/latest/x86_64",
+                        "pacman_conf": "[space]\nServer = http://server/repo/x\n",
+                    },
+                }],
+                "notes": [],
+                "builds": builds,
+            })),
+            events: vec![],
+            created: None,
+            log: vec![],
+            attempt: from_json(json!({
+                "id": AttemptId::new(),
+                "number": 1,
+                "status": "running",
+                "created_at": start,
+            })),
+            away: false,
+            generation: 0,
+            clock: 1_700_000_000,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.clock).unwrap()
+    }
+
+    pub(crate) fn build(&mut self, pkgbase: &str, status: BuildStatus, message: Option<&str>) {
+        self.clock += 1;
+        let now = self.now();
+        let mut builds = self.iteration.builds.iter_mut();
+        let build = builds.find(|b| b.pkgbase.as_str() == pkgbase).unwrap();
+        build.status = status;
+        // Of a build with packages, the event's message is the version.
+        let told = message.filter(|_| !status.has_packages());
+        build.message = told.map(str::to_owned);
+        match status {
+            BuildStatus::Building => build.started_at = Some(now),
+            _ => build.finished_at = Some(now),
+        }
+        let id = build.id;
+        self.event(&format!("build.{status}"), Some((id, pkgbase)), message);
+        self.count();
+    }
+
+    fn count(&mut self) {
+        let count = |status: BuildStatus| {
+            let builds = self.iteration.builds.iter();
+            builds.filter(|build| build.status == status).count() as u64
+        };
+        let counts = BuildCounts {
+            blocked: count(BuildStatus::Blocked),
+            ready: count(BuildStatus::Ready),
+            building: count(BuildStatus::Building),
+            done: count(BuildStatus::Built),
+            failed: count(BuildStatus::Failed),
+            cancelled: count(BuildStatus::Cancelled),
+        };
+        self.iteration.summary.counts = counts;
+        self.iteration.architectures[0].counts = counts;
+    }
+
+    fn event(&mut self, kind: &str, build: Option<(BuildId, &str)>, message: Option<&str>) {
+        self.events.push(from_json(json!({
+            "id": self.events.len() + 1,
+            "kind": kind,
+            "iteration": self.iteration.summary.number,
+            "build": build.map(|(id, _)| id),
+            "pkgbase": build.map(|(_, pkgbase)| pkgbase),
+            "architecture": build.map(|_| "x86_64"),
+            "message": message,
+            "at": self.now(),
+        })));
+    }
+
+    fn namespace(&self) -> NamespaceDetail {
+        from_json(json!({
+            "name": "space",
+            "changesets": ["libgreet/main"],
+            "scope": "transitive",
+            "created_at": self.iteration.summary.created_at,
+            "iteration": self.iteration.summary,
+            "iterations": [self.iteration.summary],
+            "web_url": "http://server/space",
+        }))
+    }
+}
+
+/// From JSON, as a server that says nothing more than it must would send it.
+fn summary(pkgbase: &str, id: i64) -> BuildSummary {
+    from_json(json!({
+        "id": id,
+        "pkgbase": pkgbase,
+        "architecture": "x86_64",
+        "stage": 1,
+        "level": 0,
+        "status": "ready",
+        "commit": "a".repeat(40),
+        "version": "2.0-1",
+        "reason": [pkgbase],
+    }))
+}
+
+fn from_json<T: DeserializeOwned>(json: serde_json::Value) -> T {
+    serde_json::from_value(json).unwrap()
+}
+
+pub(crate) fn problem(status: u16, kind: ProblemKind, title: &str) -> Response {
+    let problem = Problem {
+        kind,
+        title: title.into(),
+        status,
+        detail: None,
+        hint: None,
+    };
+    let status = StatusCode::from_u16(status).unwrap();
+    (status, Json(problem)).into_response()
+}
+
+fn authenticated(headers: &HeaderMap) -> Result<(), Response> {
+    let sent = headers.get("authorization").map(|value| value.as_bytes());
+    if sent == Some(format!("Bearer {TOKEN}").as_bytes()) {
+        return Ok(());
+    }
+    Err(problem(
+        401,
+        ProblemKind::Unauthenticated,
+        "a token is needed",
+    ))
+}
+
+fn known(name: &str) -> Result<(), Response> {
+    match name {
+        "space" => Ok(()),
+        _ => {
+            let title = format!("there is no namespace {name}");
+            Err(problem(404, ProblemKind::NotFound, &title))
+        }
+    }
+}
+
+async fn list(State(fake): State<Fake>) -> Answer<Page<NamespaceSummary>> {
+    fake.check()?;
+    let items = vec![fake.change_quietly(|inner| inner.namespace().summary)];
+    Ok(Json(Page { items, next: None }))
+}
+
+async fn create(
+    State(fake): State<Fake>,
+    headers: HeaderMap,
+    Json(request): Json<CreateNamespace>,
+) -> Answer<NamespaceDetail> {
+    authenticated(&headers)?;
+    if request
+        .name
+        .as_ref()
+        .is_some_and(|name| name.as_str() == "taken")
+    {
+        return Err(problem(409, ProblemKind::AlreadyExists, "taken is taken"));
+    }
+    Ok(Json(fake.change(|inner| {
+        inner.created = Some(request);
+        inner.namespace()
+    })))
+}
+
+async fn namespace(State(fake): State<Fake>, Path(name): Path<String>) -> Answer<NamespaceDetail> {
+    known(&name)?;
+    Ok(Json(fake.change_quietly(|inner| inner.namespace())))
+}
+
+async fn iteration(
+    State(fake): State<Fake>,
+    Path((name, _number)): Path<(String, String)>,
+) -> Answer<IterationDetail> {
+    fake.check()?;
+    known(&name)?;
+    Ok(Json(fake.change_quietly(|inner| inner.iteration.clone())))
+}
+
+async fn events(
+    State(fake): State<Fake>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    fake.check()?;
+    known(&name)?;
+    let last = headers.get("last-event-id");
+    let last: Option<usize> = last.map(|id| id.to_str().unwrap().parse().unwrap());
+    let mut sent = last.unwrap_or_else(|| fake.change_quietly(|inner| inner.events.len()));
+    Ok(fake.stream(move |inner| {
+        let event = inner.events.get(sent)?;
+        sent += 1;
+        let json = serde_json::to_string(event).unwrap();
+        Some(format!(": hello\nid: {}\ndata: {json}\n\n", event.id).into_bytes())
+    }))
+}
+
+async fn build(State(fake): State<Fake>, Path(id): Path<BuildId>) -> Answer<BuildDetail> {
+    fake.check()?;
+    Ok(Json(fake.change_quietly(|inner| {
+        BuildDetail {
+            summary: inner
+                .iteration
+                .builds
+                .iter()
+                .find(|build| build.id == id)
+                .unwrap()
+                .clone(),
+            namespace: "space".parse().unwrap(),
+            iteration: 1,
+            needs: vec![],
+            needed_by: vec![],
+            attempts: vec![inner.attempt.clone()],
+            packages: vec![],
+        }
+    })))
+}
+
+#[derive(serde::Deserialize)]
+struct LogQuery {
+    offset: usize,
+    follow: bool,
+}
+
+async fn log(
+    State(fake): State<Fake>,
+    Path(_id): Path<AttemptId>,
+    Query(LogQuery { offset, follow }): Query<LogQuery>,
+) -> Result<Response, Response> {
+    fake.check()?;
+    let mut offset = offset;
+    Ok(fake.stream(move |inner| {
+        let rest = inner.log.get(offset..).unwrap_or_default().to_vec();
+        offset += rest.len();
+        // Nothing is the end of the stream.
+        let over = !follow || inner.attempt.status.is_final();
+        (!rest.is_empty() || over).then_some(rest)
+    }))
+}
+
+async fn create_token(
+    headers: HeaderMap,
+    Json(request): Json<CreateToken>,
+) -> Answer<CreatedToken> {
+    authenticated(&headers)?;
+    Ok(Json(CreatedToken {
+        summary: TokenSummary {
+            id: 7,
+            name: request.name,
+            scope: request.scope,
+            created_at: Timestamp::UNIX_EPOCH,
+            expires_at: None,
+            revoked_at: None,
+        },
+        token: "bbtw_new".into(),
+    }))
+}
+
+async fn no_tokens(headers: HeaderMap) -> Answer<Vec<TokenSummary>> {
+    authenticated(&headers)?;
+    Ok(Json(vec![]))
+}
+
+async fn identity(headers: HeaderMap) -> Result<Json<TokenIdentity>, Response> {
+    authenticated(&headers)?;
+    Ok(Json(TokenIdentity {
+        name: "tester".into(),
+        scope: TokenScope::Client,
+    }))
+}

@@ -1,0 +1,15 @@
+//! The client as people and scripts meet it: the real program, in a pipe, against a server that
+//! breaks connections.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::result_large_err,
+    reason = "helpers of tests fail like tests, and answer like servers"
+)]
+
+mod commands;
+mod errors;
+mod fake;
+mod following;
+mod program;
