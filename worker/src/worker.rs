@@ -24,8 +24,6 @@ pub(crate) struct Context {
     pub(crate) architectures: Vec<Architecture>,
     pub(crate) packager: Option<String>,
     pub(crate) claim_wait_s: u32,
-    /// How many builds run at the same time.
-    pub(crate) jobs: u32,
     /// Claims of an earlier run, to be repeated before new ones are made.
     pub(crate) open_claims: Mutex<Vec<ClaimId>>,
 }
