@@ -41,8 +41,19 @@ create table namespace (
     scope text not null,
     max_builds integer not null,
     bump integer not null,
+    -- How long changes of default branches are gathered before a new iteration is made, in seconds;
+    -- null: none is made for them.
+    follow_default_s integer,
     created_at integer not null
 ) strict;
+
+-- Patterns of pkgbases that are rebuilt in any case, or in none.
+create table namespace_pattern (
+    namespace_id integer not null references namespace (id) on delete cascade,
+    kind text not null check (kind in ('include', 'exclude')),
+    pattern text not null,
+    primary key (namespace_id, kind, pattern)
+) strict, without rowid;
 
 create table namespace_origin (
     namespace_id integer not null references namespace (id) on delete cascade,
@@ -58,10 +69,25 @@ create table iteration (
     number integer not null,
     status text not null,
     reason text not null,
+    -- The number of the iteration that took its place; it dispatches nothing more.
+    superseded_by integer,
     created_at integer not null,
     finished_at integer,
     unique (namespace_id, number)
 ) strict;
+
+-- What differs from the iteration before.
+create table iteration_change (
+    iteration_id integer not null references iteration (id) on delete cascade,
+    position integer not null,
+    architecture text not null,
+    pkgbase text not null,
+    stage integer not null,
+    kind text not null check (kind in ('added', 'removed', 'changed', 'rewired')),
+    from_commit text,
+    to_commit text,
+    primary key (iteration_id, position)
+) strict, without rowid;
 
 create table iteration_origin (
     iteration_id integer not null references iteration (id) on delete cascade,
@@ -72,7 +98,8 @@ create table iteration_origin (
     primary key (iteration_id, position)
 ) strict, without rowid;
 
--- The base repository databases an iteration was planned with.
+-- The base repository databases an iteration was planned with: the snapshot that a namespace keeps
+-- across its iterations.
 create table iteration_base (
     iteration_id integer not null references iteration (id) on delete cascade,
     architecture text not null,
@@ -116,6 +143,9 @@ create table build (
     status text not null,
     -- How many of its needs have no packages yet. Ready when none.
     missing integer not null,
+    -- Commit, architecture, base snapshot and the input hashes of what it needs: builds with the same
+    -- hash have the same packages. Null when a part of it is not known.
+    input_hash text,
     -- Takes its packages from that build of another architecture instead of being built: all of
     -- them are of architecture `any`.
     shared_build_id integer references build (id) on delete cascade,
@@ -132,6 +162,7 @@ create table build (
 create index build_ready on build (architecture, iteration_id, priority_s) where status = 'ready';
 create index build_active on build (iteration_id) where status in ('dispatched', 'building');
 create index build_shared on build (shared_build_id) where shared_build_id is not null;
+create index build_input_hash on build (input_hash) where status in ('built', 'reused');
 create index build_srcinfo on build (srcinfo_sha256);
 
 create table build_edge (
@@ -204,6 +235,8 @@ create index event_namespace on event (namespace_id, id);
 create table worker (
     name text not null,
     architecture text not null,
+    -- How many builds it works on at the same time.
+    jobs integer not null,
     last_seen_at integer not null,
     primary key (name, architecture)
 ) strict, without rowid;

@@ -5,13 +5,15 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use buildbtw_model::api::FollowDefault;
 use buildbtw_model::{
     Architecture, AttemptId, Changeset, NamespaceName, Pkgbase, RepositoryName, Scope, TokenScope,
 };
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::EXIT_ERROR;
+use crate::output::time::parse_seconds;
 use crate::output::{self, ColorChoice};
 
 /// Rebuilds packages and everything that depends on them.
@@ -55,6 +57,12 @@ pub enum Command {
     List,
     /// Show a namespace and its builds.
     Show(Show),
+    /// Show what a rebuild would be, without starting it.
+    Plan(Plan),
+    /// Explain why something is rebuilt.
+    Why(Why),
+    /// Plan a namespace again; what is as before is carried over.
+    NewIteration(NewIteration),
     /// Follow a rebuild to its end.
     Watch(Watch),
     /// Print the log of a build.
@@ -83,18 +91,97 @@ pub struct New {
     /// The namespace's name [default: the first pkgbase and a number].
     #[arg(long)]
     pub name: Option<NamespaceName>,
-    /// How far the rebuild spreads: origin, direct, soname, transitive or all.
-    #[arg(long, default_value_t = Scope::Transitive)]
-    pub scope: Scope,
+    /// How far the rebuild spreads.
+    #[command(flatten)]
+    pub spread: Spread,
     /// Refuse to rebuild more than this many packages.
     #[arg(long, value_name = "N")]
     pub max_builds: Option<u32>,
     /// Leave releases as they are: rebuilt packages get no higher pkgrel.
     #[arg(long)]
     pub no_bump: bool,
+    /// How long to gather changes of default branches before a new iteration is made (10m, 1h), or never.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "10m",
+        value_parser = follow_default
+    )]
+    pub follow_default: FollowDefault,
     /// Wait for the end. With --json: prints an event per line, then the iteration.
     #[arg(long)]
     pub follow: bool,
+}
+
+/// How far a rebuild spreads.
+#[derive(Args, Debug)]
+pub struct Spread {
+    /// How far the rebuild spreads: origin, direct, soname, transitive or all.
+    #[arg(long, default_value_t = Scope::Transitive)]
+    pub scope: Scope,
+    /// Rebuild what matches too, although the scope does not reach it (shell pattern of pkgbases).
+    #[arg(long, value_name = "PATTERN")]
+    pub include: Vec<String>,
+    /// Leave alone what matches; nothing spreads through it (shell pattern of pkgbases).
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+}
+
+fn follow_default(text: &str) -> Result<FollowDefault, String> {
+    if text == "never" {
+        return Ok(FollowDefault::Never);
+    }
+    parse_seconds(text).map(FollowDefault::AfterS)
+}
+
+/// Shows what a rebuild would be.
+#[derive(Args, Debug)]
+pub struct Plan {
+    /// What would be built: PKGBASE/REF of the server's sources, or PKGBASE with --srcinfo.
+    #[arg(required = true, value_name = "PKGBASE[/REF]")]
+    pub origins: Vec<String>,
+    /// Plan offline, on a folder of `<pkgbase>/.SRCINFO` files.
+    #[arg(long, value_name = "DIR")]
+    pub srcinfo: Option<PathBuf>,
+    /// How far the rebuild spreads.
+    #[command(flatten)]
+    pub spread: Spread,
+    /// The architecture [default: the server's first one; with --srcinfo this machine's].
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<Architecture>,
+    /// The form of the answer [default: text, or json with --json].
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub format: Option<PlanForm>,
+}
+
+/// The forms a plan is shown in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PlanForm {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For Graphviz.
+    Dot,
+}
+
+/// Explains why something is rebuilt.
+#[derive(Args, Debug)]
+pub struct Why {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// The source package.
+    pub pkgbase: Pkgbase,
+}
+
+/// Makes a new iteration.
+#[derive(Args, Debug)]
+pub struct NewIteration {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// Plan with what the base repositories hold now, instead of what they held at first.
+    #[arg(long)]
+    pub refresh_base: bool,
 }
 
 /// Shows a namespace.

@@ -12,6 +12,7 @@ use crate::dispatch::{ClaimDesk, LeaseClock};
 use crate::logs::Logs;
 use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
+use crate::service::follow::Follower;
 use crate::service::publish::Publisher;
 use crate::sources::Sources;
 
@@ -39,6 +40,8 @@ pub struct Parts {
     pub claims: ClaimDesk,
     /// Wakes when the next lease runs out.
     pub leases: LeaseClock,
+    /// Plans namespaces again when their sources change.
+    pub follower: Follower,
     /// Puts accepted packages into repositories.
     pub publisher: Publisher,
     /// Cancelled when the server shall stop.

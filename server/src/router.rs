@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -16,8 +17,8 @@ use tracing::Level;
 use crate::app_state::AppState;
 use crate::auth;
 use crate::error::{Error, problem_response};
-use crate::routes::{api, repository};
-use buildbtw_model::api::ProblemKind;
+use crate::routes::{api, pages, repository};
+use buildbtw_model::api::{Problem, ProblemKind};
 
 /// The largest JSON body.
 const MAX_JSON: usize = 1024 * 1024;
@@ -44,6 +45,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .nest("/api/v1", api_router(&state))
         .nest("/repo", repository_router())
+        .merge(pages::router())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(layers)
@@ -62,12 +64,18 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/builds/{id}", get(api::builds::show_build))
         .route("/attempts/{id}/log", get(api::logs::read_log))
         .route("/sources", get(api::sources::list_sources))
+        // Changes nothing, though it is a POST: its parameters are a document.
+        .route("/plans", post(api::namespaces::preview_plan))
         .route("/sources/overview", get(api::sources::show_overview));
     let any_token = Router::new()
         .route("/token", get(api::tokens::show_identity))
         .route_layer(from_fn_with_state(state.clone(), auth::any_token));
     let client = Router::new()
         .route("/namespaces", post(api::namespaces::create_namespace))
+        .route(
+            "/namespaces/{name}/iterations",
+            post(api::namespaces::create_iteration),
+        )
         .route_layer(from_fn_with_state(state.clone(), auth::client));
     let worker = Router::new()
         .route("/attempts/claim", post(api::attempts::claim_build))
@@ -111,15 +119,29 @@ fn repository_router() -> Router<AppState> {
         )
 }
 
-async fn not_found(uri: Uri) -> Error {
-    Error::not_found(format!("page or resource at {}", uri.path()))
+async fn not_found(OriginalUri(uri): OriginalUri) -> Response {
+    let error = Error::not_found(format!("page or resource at {}", uri.path()));
+    explain(&uri, error.into_problem())
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> axum::response::Response {
+async fn method_not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> Response {
     let title = format!("{method} is not possible on {}", uri.path());
     let mut problem = Error::refused(ProblemKind::InvalidRequest, title).into_problem();
     problem.status = 405;
-    problem_response(problem)
+    explain(&uri, problem)
+}
+
+/// Tells programs about a problem as JSON, and people as a page.
+fn explain(uri: &Uri, problem: Problem) -> Response {
+    let for_programs = ["/api", "/repo"].into_iter().any(|prefix| {
+        let rest = uri.path().strip_prefix(prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    if for_programs {
+        problem_response(problem)
+    } else {
+        pages::error_response(problem)
+    }
 }
 
 /// How long a connection may take to send a request's headers.

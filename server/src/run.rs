@@ -20,6 +20,7 @@ use crate::logs::Logs;
 use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
 use crate::router::router;
+use crate::service::follow::Follower;
 use crate::service::publish::Publisher;
 use crate::service::{recover, tokens};
 use crate::sources::{self, Sources};
@@ -65,7 +66,8 @@ impl Server {
         let config = args.config(address).map_err(anyhow::Error::msg)?;
         let database = Database::open(&data.join(DATABASE_FILE)).await?;
         tokens::ensure_admin_token(&database, data).await?;
-        let sources = Sources::load(database.clone(), folder).await?;
+        let follower = Follower::default();
+        let sources = Sources::load(database.clone(), folder, follower.sender()).await?;
         let state = AppState::new(Parts {
             config,
             database,
@@ -76,6 +78,7 @@ impl Server {
             changes: Changes::default(),
             claims: ClaimDesk::default(),
             leases: LeaseClock::default(),
+            follower,
             publisher: Publisher::default(),
             shutdown,
         });
@@ -161,6 +164,11 @@ fn spawn_tasks(state: &AppState, args: &RunArgs) -> (JoinSet<&'static str>, ones
     tasks.spawn(async move {
         publisher.await;
         "publisher"
+    });
+    let follower = state.follower.clone().run(state.clone(), cancel.clone());
+    tasks.spawn(async move {
+        follower.await;
+        "follower"
     });
     (tasks, sources_ready)
 }

@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 use buildbtw_builder::{
     BuildOutcome, BuildRequest, Builder, BuiltPackage, SimulatedConfig, SimulatedDuration, Source,
 };
-use buildbtw_model::api::{ClaimRequest, ClaimedBuild, CreateNamespace, Outcome, ReportedPackage};
+use buildbtw_model::api::{
+    ClaimRequest, ClaimedBuild, CreateNamespace, FollowDefault, Outcome, ReportedPackage,
+};
 use buildbtw_model::client::Client;
 use buildbtw_model::{ClaimId, NamespaceName, Scope};
 use buildbtw_tests::{Server, Sources};
@@ -145,6 +147,9 @@ async fn create(client: &Client, changeset: &str, name: &str) {
         scope: Scope::Transitive,
         max_builds: Some(100_000),
         no_bump: false,
+        include: Vec::new(),
+        exclude: Vec::new(),
+        follow_default: FollowDefault::Never,
     };
     client.create_namespace(&request).await.unwrap();
 }
@@ -154,6 +159,7 @@ async fn try_claim(client: &Client, wait_s: u32) -> Option<ClaimedBuild> {
         claim: ClaimId::new(),
         worker: "bench".parse().unwrap(),
         architectures: vec!["x86_64".parse().unwrap()],
+        jobs: 1,
         wait_s,
     };
     client.claim(&request).await.unwrap()

@@ -3,9 +3,11 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::disallowed_methods,
     reason = "a failure here is a failed test, and the panic its message"
 )]
 
 mod crashes;
+mod following;
 mod path;

@@ -24,6 +24,7 @@ pub(crate) async fn wait(
         claim,
         worker: context.name.clone(),
         architectures: context.architectures.clone(),
+        jobs: context.jobs,
         wait_s: context.claim_wait_s,
     };
     let mut backoff = link::backoff();

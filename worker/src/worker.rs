@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) architectures: Vec<Architecture>,
     pub(crate) packager: Option<String>,
     pub(crate) claim_wait_s: u32,
+    /// How many builds run at the same time.
+    pub(crate) jobs: u32,
     /// Claims of an earlier run, to be repeated before new ones are made.
     pub(crate) open_claims: Mutex<Vec<ClaimId>>,
 }
@@ -72,6 +74,7 @@ impl Context {
             name: config.name,
             architectures: config.architectures,
             packager: config.packager,
+            jobs: u32::try_from(config.jobs.get()).unwrap_or(u32::MAX),
             claim_wait_s: u32::try_from(config.claim_wait.as_secs()).unwrap_or(u32::MAX),
             open_claims: Mutex::new(open_claims),
         })

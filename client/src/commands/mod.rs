@@ -6,11 +6,14 @@ mod list;
 mod login;
 mod logs;
 mod new;
+mod new_iteration;
+mod plan;
 mod sandbox;
 mod show;
 mod sources;
 mod token;
 mod watch;
+mod why;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;
@@ -27,6 +30,9 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::New(args) => new::run(&context()?, args).await,
         Command::List => list::run(&context()?).await,
         Command::Show(args) => show::run(&context()?, &args).await,
+        Command::Plan(args) => plan::run(&global, args).await,
+        Command::Why(args) => why::run(&context()?, &args).await,
+        Command::NewIteration(args) => new_iteration::run(&context()?, &args).await,
         Command::Watch(args) => watch::run(&context()?, &args).await,
         Command::Logs(args) => logs::run(&context()?, &args).await,
         Command::Sources(args) => sources::run(&context()?, &args).await,

@@ -12,9 +12,12 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
     let request = CreateNamespace {
         changesets: args.changesets,
         name: args.name,
-        scope: args.scope,
+        scope: args.spread.scope,
         max_builds: args.max_builds,
         no_bump: args.no_bump,
+        include: args.spread.include,
+        exclude: args.spread.exclude,
+        follow_default: args.follow_default,
     };
     let created = context.ask(context.client.create_namespace(&request).await)?;
     let output = context.output;

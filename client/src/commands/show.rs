@@ -1,6 +1,6 @@
 //! `buildbtw show`: one namespace, its newest or another iteration, and its builds.
 
-use buildbtw_model::api::{BuildSummary, IterationDetail, NamespaceDetail};
+use buildbtw_model::api::{BuildSummary, ChangeKind, IterationDetail, NamespaceDetail};
 use buildbtw_model::{BuildStatus, Pkgbase};
 use serde::Serialize;
 
@@ -30,6 +30,7 @@ pub(super) async fn run(context: &Context, args: &Show) -> Result<u8> {
     }
     print_namespace(output, &namespace, &iteration)?;
     print_architectures(output, &iteration)?;
+    print_changes(output, &iteration)?;
     for note in &iteration.notes {
         output.line(format_args!("{}: {}", clean(&note.kind), clean(&note.text)))?;
     }
@@ -75,6 +76,12 @@ fn print_namespace(
     if let Some(took) = time::between(Some(summary.created_at), summary.finished_at) {
         field("took", took)?;
     }
+    if let Some(eta) = summary.eta {
+        field("done by", format!("{} (expected)", time::date(eta)))?;
+    }
+    if let Some(number) = summary.superseded_by {
+        field("superseded", format!("by iteration {number}"))?;
+    }
     field("web", clean(&namespace.web_url))
 }
 
@@ -96,6 +103,37 @@ fn print_architectures(output: Output, iteration: &IterationDetail) -> Result<()
         }
     }
     output.line("")
+}
+
+/// How many changes are listed; a JSON answer has them all.
+const SHOWN_CHANGES: usize = 20;
+
+fn print_changes(output: Output, iteration: &IterationDetail) -> Result<()> {
+    for change in iteration.changes.iter().take(SHOWN_CHANGES) {
+        let what = match change.kind {
+            ChangeKind::Added => "added",
+            ChangeKind::Removed => "removed",
+            ChangeKind::Changed => "changed",
+            ChangeKind::Rewired => "waits for others",
+        };
+        let commits = match (&change.from, &change.to, change.kind) {
+            (Some(from), Some(to), ChangeKind::Changed) => {
+                format!(" from {} to {}", from.short(), to.short())
+            }
+            _ => String::new(),
+        };
+        let (pkgbase, architecture) = (&change.pkgbase, &change.architecture);
+        output.line(format_args!("{what}: {pkgbase} ({architecture}){commits}"))?;
+    }
+    let more = iteration.changes.len().saturating_sub(SHOWN_CHANGES);
+    if more > 0 {
+        output.line(format_args!("and {more} more changes"))?;
+    }
+    if iteration.changes.is_empty() {
+        Ok(())
+    } else {
+        output.line("")
+    }
 }
 
 fn print_builds(output: Output, iteration: &IterationDetail) -> Result<()> {

@@ -256,3 +256,24 @@ pub async fn durations(
         .map(|row| (row.pkgbase, seconds(row.ms)))
         .collect())
 }
+
+/// Asks the workers on an iteration's attempts to stop, except where a build of a later iteration
+/// waits for the packages.
+pub async fn cancel_without_heirs(
+    tx: &mut WriteTransaction,
+    iteration: super::IterationId,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "update attempt set cancel_requested = 1
+         where status in ('queued', 'running')
+             and build_id in (select id from build where iteration_id = ?1)
+             and not exists (
+                 select 1 from build as heir
+                 where heir.shared_build_id = attempt.build_id and heir.iteration_id <> ?1
+             )",
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
+}

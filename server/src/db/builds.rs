@@ -44,6 +44,8 @@ pub struct BuildRow {
     pub pkgrel: Option<String>,
     /// The chain from an origin, separated by spaces.
     pub reason: String,
+    /// How long it is expected to take, in seconds.
+    pub estimate_s: i64,
     /// Where it stands.
     pub status: BuildStatus,
     /// The build of another architecture it takes its packages from.
@@ -69,7 +71,7 @@ macro_rules! select_build {
                build.clone_url as "clone_url!",
                build.srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest",
                build.version as "version!: PackageVersion", build.pkgrel, build.reason as "reason!",
-               build.status as "status!: BuildStatus",
+               build.estimate_s as "estimate_s!", build.status as "status!: BuildStatus",
                build.shared_build_id as "shared_build_id: BuildId",
                build.packages_attempt_id as "packages_attempt_id: AttemptId", build.message,
                build.finished_at
@@ -131,6 +133,90 @@ pub async fn unpublished(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<
     )
     .fetch_all(executor)
     .await
+}
+
+/// A finished build with this input hash, in any namespace; the newest one.
+pub async fn finished_with_hash(
+    executor: impl SqliteExecutor<'_>,
+    input_hash: &Sha256Digest,
+) -> sqlx::Result<Option<BuildRow>> {
+    select_build!(
+        "where build.input_hash = ? and build.status in ('built', 'reused')
+         order by build.id desc limit 1",
+        input_hash
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// A build with this input hash that somebody is working on, in any iteration of a namespace.
+pub async fn active_with_hash(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+    input_hash: &Sha256Digest,
+) -> sqlx::Result<Option<BuildRow>> {
+    select_build!(
+        "where iteration.namespace_id = ? and build.input_hash = ?
+             and build.status in ('dispatched', 'building') limit 1",
+        namespace,
+        input_hash
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// Lets builds of later iterations that waited for the packages of this one be built themselves;
+/// returns how many of them are ready now.
+pub async fn release_heirs(
+    tx: &mut WriteTransaction,
+    id: BuildId,
+    iteration: IterationId,
+) -> sqlx::Result<u64> {
+    sqlx::query!(
+        "update build set shared_build_id = null, missing = missing - 1
+         where shared_build_id = ? and status = 'blocked' and iteration_id <> ?",
+        id,
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    let result = sqlx::query!(
+        "update build set status = 'ready' where status = 'blocked' and missing = 0
+             and shared_build_id is null and packages_attempt_id is null and iteration_id <> ?
+             and id in (select build_id from build_edge where needs_id = ? and kind = 'shared')",
+        iteration,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    sqlx::query!(
+        "delete from build_edge where needs_id = ? and kind = 'shared'
+             and build_id in (select id from build where iteration_id <> ?)",
+        id,
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Cancels every build of an iteration that nobody has begun and that has no packages.
+pub async fn cancel_unstarted(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+    message: &str,
+) -> sqlx::Result<u64> {
+    let at = now();
+    let result = sqlx::query!(
+        "update build set status = 'cancelled', message = ?, finished_at = ?
+         where iteration_id = ? and status in ('blocked', 'ready') and packages_attempt_id is null",
+        message,
+        at,
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
 }
 
 /// All edges inside an iteration: build, and what it needs.
@@ -336,7 +422,7 @@ pub async fn unblock_dependents(
         Unblocked,
         r#"update build
            set status = case when shared_build_id is null then 'ready' else status end
-           where status = 'blocked' and missing = 0
+           where status = 'blocked' and missing = 0 and packages_attempt_id is null
                and id in (select build_id from build_edge where needs_id = ?)
            returning id as "id: BuildId", shared_build_id as "shared_build_id: BuildId""#,
         id,

@@ -2,7 +2,8 @@
 
 use buildbtw_model::{
     Architecture, BuildStatus, Changeset, CommitHash, GitRef, IterationStatus, NamespaceName,
-    Pkgbase, RepositoryName, api::BuildCounts,
+    Pkgbase, RepositoryName,
+    api::{BuildCounts, ChangeKind, IterationChange},
 };
 use sqlx::SqliteExecutor;
 
@@ -23,6 +24,8 @@ pub struct IterationRow {
     pub status: IterationStatus,
     /// Why it was made.
     pub reason: String,
+    /// The number of the iteration that took its place.
+    pub superseded_by: Option<i64>,
     /// When it was planned.
     pub created_at: i64,
     /// When its last build ended.
@@ -35,7 +38,7 @@ macro_rules! select_iteration {
             IterationRow,
             r#"select iteration.id as "id!: IterationId", namespace_id as "namespace_id!: NamespaceId",
                namespace.name as "namespace!: NamespaceName", number as "number!",
-               status as "status!: IterationStatus", reason as "reason!",
+               status as "status!: IterationStatus", reason as "reason!", superseded_by,
                iteration.created_at as "created_at!", finished_at
                from iteration join namespace on namespace.id = iteration.namespace_id "# + $tail
             $(, $argument)*
@@ -137,6 +140,105 @@ pub async fn finish(
     .execute(tx.connection())
     .await?;
     Ok(result.rows_affected() == 1)
+}
+
+/// Notes that a later iteration took the place of this one, and ends it.
+pub async fn supersede(tx: &mut WriteTransaction, id: IterationId, by: i64) -> sqlx::Result<()> {
+    let at = now();
+    sqlx::query!(
+        "update iteration set superseded_by = ?,
+             finished_at = case when status = 'running' then ? else finished_at end,
+             status = case when status = 'running' then 'cancelled' else status end
+         where id = ?",
+        by,
+        at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Stores what differs from the iteration before.
+pub async fn insert_changes(
+    tx: &mut WriteTransaction,
+    id: IterationId,
+    changes: &[IterationChange],
+) -> sqlx::Result<()> {
+    for (position, change) in (0_i64..).zip(changes) {
+        let kind = match change.kind {
+            ChangeKind::Added => "added",
+            ChangeKind::Removed => "removed",
+            ChangeKind::Changed => "changed",
+            ChangeKind::Rewired => "rewired",
+        };
+        sqlx::query!(
+            "insert into iteration_change (iteration_id, position, architecture, pkgbase, stage, kind,
+                 from_commit, to_commit)
+             values (?, ?, ?, ?, ?, ?, ?, ?)",
+            id,
+            position,
+            change.architecture,
+            change.pkgbase,
+            change.stage,
+            kind,
+            change.from,
+            change.to,
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
+
+/// What differs from the iteration before.
+pub async fn changes(
+    executor: impl SqliteExecutor<'_>,
+    id: IterationId,
+) -> sqlx::Result<Vec<IterationChange>> {
+    let rows = sqlx::query!(
+        r#"select architecture as "architecture: Architecture", pkgbase as "pkgbase: Pkgbase", stage,
+           kind, from_commit as "from: CommitHash", to_commit as "to: CommitHash"
+           from iteration_change where iteration_id = ? order by position"#,
+        id,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| IterationChange {
+            architecture: row.architecture,
+            pkgbase: row.pkgbase,
+            stage: unsigned(row.stage),
+            kind: match row.kind.as_str() {
+                "added" => ChangeKind::Added,
+                "removed" => ChangeKind::Removed,
+                "changed" => ChangeKind::Changed,
+                _ => ChangeKind::Rewired,
+            },
+            from: row.from,
+            to: row.to,
+        })
+        .collect())
+}
+
+/// The digests of the base repository databases that an iteration was planned with.
+pub async fn base_digests(
+    executor: impl SqliteExecutor<'_>,
+    id: IterationId,
+) -> sqlx::Result<Vec<(Architecture, RepositoryName, String)>> {
+    let rows = sqlx::query!(
+        r#"select architecture as "architecture: Architecture",
+           repository as "repository: RepositoryName", digest as "digest!"
+           from iteration_base where iteration_id = ? and digest is not null"#,
+        id,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.architecture, row.repository, row.digest))
+        .collect())
 }
 
 /// Fixes the commits of an iteration's origins.

@@ -18,6 +18,8 @@ pub struct NamespaceRow {
     pub max_builds: i64,
     /// Whether rebuilt packages get a higher release.
     pub bump: bool,
+    /// How long changes of default branches are gathered, in seconds; never followed if absent.
+    pub follow_default_s: Option<i64>,
     /// When it was made.
     pub created_at: i64,
 }
@@ -33,8 +35,14 @@ pub struct NewNamespace<'a> {
     pub max_builds: u32,
     /// Whether rebuilt packages get a higher release.
     pub bump: bool,
+    /// How long changes of default branches are gathered, in seconds; never followed if absent.
+    pub follow_default_s: Option<u32>,
     /// What it builds.
     pub origins: &'a [Changeset],
+    /// Patterns of what is rebuilt in any case.
+    pub include: &'a [String],
+    /// Patterns of what is never rebuilt.
+    pub exclude: &'a [String],
 }
 
 macro_rules! select_namespace {
@@ -42,7 +50,7 @@ macro_rules! select_namespace {
         sqlx::query_as!(
             NamespaceRow,
             r#"select id as "id: NamespaceId", name as "name: NamespaceName", scope as "scope: Scope",
-               max_builds, bump as "bump: bool", created_at from namespace "# + $tail
+               max_builds, bump as "bump: bool", follow_default_s, created_at from namespace "# + $tail
             $(, $argument)*
         )
     };
@@ -86,12 +94,14 @@ pub async fn insert(
 ) -> sqlx::Result<NamespaceId> {
     let created_at = now();
     let row = sqlx::query!(
-        r#"insert into namespace (name, scope, max_builds, bump, created_at) values (?, ?, ?, ?, ?)
-           returning id as "id: NamespaceId""#,
+        r#"insert into namespace (name, scope, max_builds, bump, follow_default_s, created_at)
+           values (?, ?, ?, ?, ?, ?)
+           returning id as "id!: NamespaceId""#,
         namespace.name,
         namespace.scope,
         namespace.max_builds,
         namespace.bump,
+        namespace.follow_default_s,
         created_at,
     )
     .fetch_one(tx.connection())
@@ -108,7 +118,64 @@ pub async fn insert(
         .execute(tx.connection())
         .await?;
     }
+    for (kind, patterns) in [
+        ("include", namespace.include),
+        ("exclude", namespace.exclude),
+    ] {
+        for pattern in patterns {
+            sqlx::query!(
+                "insert or ignore into namespace_pattern (namespace_id, kind, pattern)
+                 values (?, ?, ?)",
+                row.id,
+                kind,
+                pattern,
+            )
+            .execute(tx.connection())
+            .await?;
+        }
+    }
     Ok(row.id)
+}
+
+/// The include and exclude patterns of a namespace.
+pub async fn patterns(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<(Vec<String>, Vec<String>)> {
+    let rows = sqlx::query!(
+        "select kind, pattern from namespace_pattern where namespace_id = ? order by pattern",
+        namespace,
+    )
+    .fetch_all(executor)
+    .await?;
+    let (mut include, mut exclude) = (Vec::new(), Vec::new());
+    for row in rows {
+        if row.kind == "include" {
+            &mut include
+        } else {
+            &mut exclude
+        }
+        .push(row.pattern);
+    }
+    Ok((include, exclude))
+}
+
+/// All namespaces, the oldest first.
+pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<NamespaceRow>> {
+    select_namespace!("order by id").fetch_all(executor).await
+}
+
+/// The namespaces with an origin of this pkgbase.
+pub async fn with_origin(
+    executor: impl SqliteExecutor<'_>,
+    pkgbase: &Pkgbase,
+) -> sqlx::Result<Vec<NamespaceRow>> {
+    select_namespace!(
+        "where id in (select namespace_id from namespace_origin where pkgbase = ?) order by id",
+        pkgbase
+    )
+    .fetch_all(executor)
+    .await
 }
 
 /// The origin changesets of a namespace.

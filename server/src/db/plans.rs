@@ -1,7 +1,8 @@
 //! Stores a plan: tables `build`, `build_edge`, `build_output` and `plan_note`.
 
 use buildbtw_model::{
-    Architecture, BuildId, BuildStatus, CommitHash, PackageVersion, Pkgbase, Sha256Digest,
+    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, PackageVersion, Pkgbase,
+    Sha256Digest,
     api::{ExpectedPackage, PlanNote},
 };
 use sqlx::SqliteExecutor;
@@ -41,19 +42,23 @@ pub struct NewBuild {
     pub priority_s: u32,
     /// How many builds it needs.
     pub missing: u32,
+    /// What its packages follow from.
+    pub input_hash: Option<Sha256Digest>,
     /// The build of another architecture whose packages it takes.
     pub shared_build: Option<BuildId>,
+    /// The attempt of an earlier build whose packages it takes at once.
+    pub reused: Option<AttemptId>,
     /// The packages it has to produce.
     pub outputs: Vec<ExpectedPackage>,
 }
 
-/// Stores a build: `ready` when it needs nothing, else `blocked`.
+/// Stores a build: `ready` when it needs nothing and has no packages, else `blocked`.
 pub async fn insert_build(
     tx: &mut WriteTransaction,
     iteration: IterationId,
     build: &NewBuild,
 ) -> sqlx::Result<BuildId> {
-    let status = if build.missing == 0 {
+    let status = if build.missing == 0 && build.reused.is_none() {
         BuildStatus::Ready
     } else {
         BuildStatus::Blocked
@@ -61,8 +66,8 @@ pub async fn insert_build(
     let row = sqlx::query!(
         r#"insert into build (iteration_id, architecture, pkgbase, stage, level, position, commit_hash,
                commit_time, clone_url, srcinfo_sha256, version, pkgrel, reason, estimate_s, priority_s, status,
-               missing, shared_build_id)
-           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+               missing, input_hash, shared_build_id, packages_attempt_id)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            returning id as "id!: BuildId""#,
         iteration,
         build.architecture,
@@ -81,7 +86,9 @@ pub async fn insert_build(
         build.priority_s,
         status,
         build.missing,
+        build.input_hash,
         build.shared_build,
+        build.reused,
     )
     .fetch_one(tx.connection())
     .await?;

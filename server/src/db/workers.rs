@@ -1,22 +1,27 @@
 //! Table `worker`: who was heard of when, to tell an architecture without workers from a busy one.
 
+use std::collections::HashMap;
+
 use buildbtw_model::{Architecture, WorkerName};
 use sqlx::SqliteExecutor;
 
-use super::{WriteTransaction, now};
+use super::{WriteTransaction, now, unsigned};
 
 /// Notes that a worker asked for builds of an architecture.
 pub async fn seen(
     tx: &mut WriteTransaction,
     name: &WorkerName,
     architecture: &Architecture,
+    jobs: u32,
 ) -> sqlx::Result<()> {
     let at = now();
     sqlx::query!(
-        "insert into worker (name, architecture, last_seen_at) values (?, ?, ?)
-         on conflict (name, architecture) do update set last_seen_at = excluded.last_seen_at",
+        "insert into worker (name, architecture, jobs, last_seen_at) values (?, ?, ?, ?)
+         on conflict (name, architecture) do update set jobs = excluded.jobs,
+             last_seen_at = excluded.last_seen_at",
         name,
         architecture,
+        jobs,
         at,
     )
     .execute(tx.connection())
@@ -24,17 +29,33 @@ pub async fn seen(
     Ok(())
 }
 
-/// The architectures that some worker asked for since a time.
-pub async fn architectures_since(
+/// Notes that a worker is still there.
+pub async fn seen_again(tx: &mut WriteTransaction, name: &WorkerName) -> sqlx::Result<()> {
+    let at = now();
+    sqlx::query!(
+        "update worker set last_seen_at = ? where name = ?",
+        at,
+        name
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// How many builds the workers that were heard of since a time can work on at once, by architecture.
+pub async fn jobs_since(
     executor: impl SqliteExecutor<'_>,
     since: i64,
-) -> sqlx::Result<Vec<Architecture>> {
+) -> sqlx::Result<HashMap<Architecture, usize>> {
     let rows = sqlx::query!(
-        r#"select distinct architecture as "architecture: Architecture" from worker
-           where last_seen_at >= ?"#,
+        r#"select architecture as "architecture!: Architecture", sum(jobs) as "jobs!: i64" from worker
+           where last_seen_at >= ? group by architecture"#,
         since,
     )
     .fetch_all(executor)
     .await?;
-    Ok(rows.into_iter().map(|row| row.architecture).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.architecture, unsigned(row.jobs)))
+        .collect())
 }

@@ -32,6 +32,9 @@ pub struct ClaimDesk {
 struct Waiter {
     claimant: Claimant,
     architectures: Vec<Architecture>,
+    /// When it is sent away. The desk looks at this itself, so that no build is given to a worker
+    /// that is being sent away at the same moment.
+    until: Instant,
     answer: oneshot::Sender<AttemptId>,
 }
 
@@ -68,18 +71,16 @@ impl ClaimDesk {
         let _ = self.sender.send(Waiter {
             claimant,
             architectures,
+            until: Instant::now() + wait,
             answer,
         });
         tokio::select! {
             given = given => match given {
                 Ok(attempt) => claim_build::describe_attempt(state, attempt).await.map(Some),
-                // Another try of the same claim took this one's place, or the server stops.
+                // Its time is over, another try of the same claim took this one's place, or the
+                // server stops.
                 Err(_) => Ok(None),
             },
-            () = tokio::time::sleep(wait) => {
-                // It may have been given away at this very moment.
-                claim_build::repeated_claim(state, &claim).await
-            }
             () = state.shutdown.cancelled() => claim_build::repeated_claim(state, &claim).await,
         }
     }
@@ -95,8 +96,10 @@ impl ClaimDesk {
         let mut waiters: Vec<Waiter> = Vec::new();
         let mut again_at: Option<Instant> = None;
         loop {
+            let next_end = waiters.iter().map(|waiter| waiter.until).min();
+            let wake_at = again_at.into_iter().chain(next_end).min();
             let pause = async {
-                match again_at {
+                match wake_at {
                     Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }
@@ -125,6 +128,8 @@ impl ClaimDesk {
                     Some(Instant::now() + PAUSE_AFTER_ERROR)
                 }
             };
+            let now = Instant::now();
+            waiters.retain(|waiter| waiter.until > now);
         }
     }
 }

@@ -68,6 +68,29 @@ pub struct BaseSnapshot {
     pub versions: HashMap<Pkgname, Vec<PackageVersion>>,
 }
 
+impl BaseSnapshot {
+    /// Keeps the digests of an earlier snapshot where it has one, and returns the repositories that
+    /// have changed since.
+    pub fn keep(
+        &mut self,
+        architecture: &Architecture,
+        earlier: Option<&HashMap<(Architecture, RepositoryName), String>>,
+    ) -> Vec<RepositoryName> {
+        let mut moved = Vec::new();
+        for (repository, digest) in &mut self.databases {
+            let key = (architecture.clone(), repository.clone());
+            let Some(before) = earlier.and_then(|earlier| earlier.get(&key)) else {
+                continue;
+            };
+            if digest.as_ref().is_ok_and(|now| now != before) {
+                moved.push(repository.clone());
+            }
+            *digest = Ok(before.clone());
+        }
+        moved
+    }
+}
+
 impl BaseRepositories {
     /// Reads the configuration file.
     ///

@@ -43,6 +43,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// A body as it is.
+pub(crate) struct Bytes(pub(crate) axum::body::Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Bytes {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        match axum::body::Bytes::from_request(request, state).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(rejection) => {
+                let title = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    "the body is larger than allowed"
+                } else {
+                    "the body broke off"
+                };
+                Err(refuse(rejection.status(), title, rejection.body_text()))
+            }
+        }
+    }
+}
+
 /// Parameters in the path.
 pub(crate) struct Path<T>(pub(crate) T);
 

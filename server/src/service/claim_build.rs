@@ -30,7 +30,7 @@ pub struct Claimant {
 pub async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
     for architecture in &request.architectures {
-        workers::seen(&mut tx, &request.worker, architecture).await?;
+        workers::seen(&mut tx, &request.worker, architecture, request.jobs).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::api::{CreateNamespace, ProblemKind};
-use buildbtw_model::{NamespaceName, Pkgbase};
+use buildbtw_model::api::{CreateNamespace, FollowDefault, ProblemKind};
+use buildbtw_model::{Changeset, NamespaceName, Pkgbase};
+use buildbtw_planner::Patterns;
 
 use crate::app_state::AppState;
 use crate::db::namespaces::{self, NewNamespace};
@@ -26,7 +27,7 @@ pub async fn create_namespace(
     state: &AppState,
     request: CreateNamespace,
 ) -> Result<NamespaceName, Error> {
-    check_changesets(&request)?;
+    check_changesets(&request.changesets)?;
     if let Some(name) = &request.name {
         check_name(state, name).await?;
     }
@@ -36,13 +37,18 @@ pub async fn create_namespace(
     }
     let max_builds = request.max_builds.unwrap_or(DEFAULT_MAX_BUILDS);
     let input = PlanInput {
-        origins: &origins,
+        namespace: None,
+        origins,
         scope: request.scope,
+        include: patterns("include", &request.include)?,
+        exclude: patterns("exclude", &request.exclude)?,
         max_builds,
         bump: !request.no_bump,
         produced: Vec::new(),
+        snapshot: None,
     };
-    let planned = plan_iteration::plan(state, input).await?;
+    let planned = plan_iteration::plan(state, &input).await?;
+    let footprints = planned.footprints();
     let mut transition = Transition::begin(&state.database).await?;
     let name = match request.name {
         Some(name) => name,
@@ -53,7 +59,13 @@ pub async fn create_namespace(
         scope: request.scope,
         max_builds,
         bump: !request.no_bump,
+        follow_default_s: match request.follow_default {
+            FollowDefault::Never => None,
+            FollowDefault::AfterS(seconds) => Some(seconds),
+        },
         origins: &request.changesets,
+        include: &request.include,
+        exclude: &request.exclude,
     };
     let namespace = match namespaces::insert(&mut transition.tx, &new).await {
         // Somebody took it while this was planned.
@@ -64,24 +76,37 @@ pub async fn create_namespace(
     };
     let reason = "created";
     let (iteration, _) = iterations::insert(&mut transition.tx, namespace, reason).await?;
-    plan_iteration::store(&mut transition.tx, iteration, &origins, planned).await?;
+    let Transition { tx, effects } = &mut transition;
+    plan_iteration::store(tx, effects, iteration, &input.origins, planned).await?;
     transition.planned(namespace, iteration, reason).await?;
     let effects = transition.commit().await?;
+    state.follower.planned(namespace, footprints);
     state.announce(effects);
     tracing::info!(namespace.name = name.as_str(), "made a namespace");
     Ok(name)
 }
 
-fn check_changesets(request: &CreateNamespace) -> Result<(), Error> {
+/// Reads `--include` or `--exclude`.
+pub(crate) fn patterns(what: &str, patterns: &[String]) -> Result<Patterns, Error> {
+    Patterns::new(patterns).map_err(|error| {
+        let title = format!("--{what}: {error}");
+        Refusal::new(ProblemKind::InvalidRequest, title)
+            .hint("shell patterns of pkgbases are expected, for example 'haskell-*'")
+            .into()
+    })
+}
+
+/// Checks a list of changesets for what no single one of them shows.
+pub(crate) fn check_changesets(changesets: &[Changeset]) -> Result<(), Error> {
     let invalid = |title: String| Error::refused(ProblemKind::InvalidRequest, title);
-    if request.changesets.is_empty() {
+    if changesets.is_empty() {
         return Err(invalid("a namespace needs at least one changeset".into()));
     }
-    if request.changesets.len() > MAX_CHANGESETS {
+    if changesets.len() > MAX_CHANGESETS {
         return Err(invalid(format!("more than {MAX_CHANGESETS} changesets")));
     }
     let mut seen = BTreeSet::new();
-    for changeset in &request.changesets {
+    for changeset in changesets {
         if !seen.insert(&changeset.pkgbase) {
             return Err(invalid(format!("'{}' is listed twice", changeset.pkgbase)));
         }

@@ -5,7 +5,7 @@ use buildbtw_model::api::{HeartbeatResponse, ProblemKind};
 
 use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
-use crate::db::{TokenId, attempts, builds, now};
+use crate::db::{TokenId, attempts, builds, now, workers};
 use crate::error::{Error, Refusal};
 
 use super::transitions::Transition;
@@ -25,6 +25,7 @@ pub async fn heartbeat(
     if !attempts::renew_lease(&mut transition.tx, id, now() + lease_ms).await? {
         return Err(ended(id));
     }
+    workers::seen_again(&mut transition.tx, &attempt.worker).await?;
     if attempts::start(&mut transition.tx, id).await?
         && let Some(build) = builds::by_id(&mut *transition.tx.connection(), attempt.build).await?
     {

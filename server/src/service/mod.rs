@@ -4,9 +4,13 @@
 pub mod append_log;
 pub mod claim_build;
 pub mod create_namespace;
+mod eta;
 pub mod expire_leases;
+pub mod follow;
 pub mod heartbeat;
+pub mod new_iteration;
 pub mod plan_iteration;
+pub mod preview_plan;
 pub mod publish;
 pub mod queries;
 pub mod recover;

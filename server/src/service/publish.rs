@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
+use crate::db::attempts;
 use crate::db::builds::{self, BuildRow};
 use crate::db::packages::{self, PackageRow};
 use crate::error::Error;
@@ -157,8 +158,8 @@ async fn publish_group(
     Ok(())
 }
 
-/// Where the packages of a build lie now: among the uploads, or in the repository of the build it
-/// shares them with.
+/// Where the packages of a build lie now: among the uploads, or in the repository of the build that
+/// made them.
 async fn package_files(
     state: &AppState,
     build: &BuildRow,
@@ -167,9 +168,10 @@ async fn package_files(
     let Some(attempt) = build.packages_attempt_id else {
         return Ok(Vec::new());
     };
-    let shared = match build.shared_build_id {
-        Some(id) => builds::by_id(reader, id).await?,
-        None => None,
+    // Reused packages lie in the repository of the build that made them.
+    let source = match attempts::by_id(reader, attempt).await? {
+        Some(attempt) if attempt.build != build.id => builds::by_id(reader, attempt.build).await?,
+        _ => None,
     };
     let own = state.repos.folder(&repository_of(build));
     let uploads = state.repos.uploads(attempt);
@@ -178,7 +180,7 @@ async fn package_files(
         let name = package.file_name.as_str();
         let candidates = [
             Some(uploads.join(name)),
-            shared
+            source
                 .as_ref()
                 .map(|build| state.repos.folder(&repository_of(build)).join(name)),
             Some(own.join(name)),

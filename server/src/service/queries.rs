@@ -9,6 +9,8 @@ use buildbtw_model::api::{
 };
 use buildbtw_model::{Architecture, BuildId, BuildStatus, IterationStatus, NamespaceName, Pkgbase};
 
+use jiff::Timestamp;
+
 use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
@@ -20,6 +22,8 @@ use crate::db::{
     source_repositories, srcinfos, timestamp, unsigned, workers,
 };
 use crate::error::Error;
+
+use super::eta;
 
 /// How many entries a page of a list has.
 const PAGE: usize = 100;
@@ -123,8 +127,10 @@ async fn iteration_summary(
         status: row.status,
         reason: row.reason.clone(),
         counts,
+        superseded_by: row.superseded_by.map(unsigned),
         created_at: timestamp(row.created_at),
         finished_at: row.finished_at.map(timestamp),
+        eta: None,
     };
     Ok((summary, per_architecture))
 }
@@ -148,28 +154,49 @@ pub async fn show_iteration(
         let number = number.unwrap_or_default();
         Error::not_found(format!("iteration {number} of namespace '{name}'"))
     })?;
-    let (summary, per_architecture) = iteration_summary(state, &row).await?;
+    let (mut summary, per_architecture) = iteration_summary(state, &row).await?;
     let rows = builds::of_iteration(reader, row.id).await?;
     let newest: HashMap<BuildId, AttemptRow> = attempts::newest_of_iteration(reader, row.id)
         .await?
         .into_iter()
         .map(|attempt| (attempt.build, attempt))
         .collect();
-    let blockers = blockers(&rows, &builds::edges(reader, row.id).await?);
+    let edges = builds::edges(reader, row.id).await?;
+    let workers = workers::jobs_since(reader, now() - WORKER_SILENCE_MS).await?;
+    let etas = match row.status {
+        IterationStatus::Running => {
+            let started = newest
+                .iter()
+                .filter_map(|(build, attempt)| Some((*build, timestamp(attempt.started_at?))));
+            eta::estimate(
+                &rows,
+                &edges,
+                &started.collect(),
+                &workers,
+                Timestamp::now(),
+            )
+        }
+        IterationStatus::Done | IterationStatus::Failed | IterationStatus::Cancelled => {
+            HashMap::new()
+        }
+    };
+    summary.eta = etas.values().max().copied();
+    let blockers = blockers(&rows, &edges);
     let builds = rows
         .iter()
         .map(|build| {
             let blocked_by = blockers.get(&build.id).cloned().unwrap_or_default();
-            build_summary(build, newest.get(&build.id), blocked_by)
+            let mut summary = build_summary(build, newest.get(&build.id), blocked_by);
+            summary.eta = etas.get(&build.id).copied();
+            summary
         })
         .collect();
-    let known = workers::architectures_since(reader, now() - WORKER_SILENCE_MS).await?;
     let architectures = per_architecture
         .into_iter()
         .map(|(architecture, counts)| ArchitectureSummary {
             stalled: (row.status == IterationStatus::Running
                 && counts.ready > 0
-                && !known.contains(&architecture))
+                && !workers.contains_key(&architecture))
             .then(|| format!("no worker for {architecture}")),
             repository: snippet(state, name, &architecture),
             architecture,
@@ -185,6 +212,7 @@ pub async fn show_iteration(
             .collect(),
         architectures,
         notes: plans::notes(reader, row.id).await?,
+        changes: iterations::changes(reader, row.id).await?,
         builds,
     })
 }
@@ -276,6 +304,8 @@ fn build_summary(
         attempt: newest.map(|attempt| attempt.id),
         started_at: newest.and_then(|attempt| attempt.started_at).map(timestamp),
         finished_at: row.finished_at.map(timestamp),
+        estimate_s: unsigned(row.estimate_s),
+        eta: None,
     }
 }
 

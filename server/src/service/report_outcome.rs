@@ -35,11 +35,11 @@ pub async fn report_outcome(
     let status = match outcome {
         Outcome::Succeeded { packages } => succeeded(state, &attempt, &build, packages).await?,
         Outcome::Failed { kind, message } => {
+            let message: String = message.chars().take(MAX_MESSAGE).collect();
             let is_repeated = attempt.status == AttemptStatus::Failed
                 && attempt.failure == Some(*kind)
-                && attempt.message.as_deref() == Some(message);
+                && attempt.message.as_ref() == Some(&message);
             if !is_repeated {
-                let message: String = message.chars().take(MAX_MESSAGE).collect();
                 let mut transition = Transition::begin(&state.database).await?;
                 if !transition.failed(&build, &attempt, *kind, &message).await? {
                     return Err(ended(id));
@@ -64,9 +64,10 @@ async fn succeeded(
     reported: &[ReportedPackage],
 ) -> Result<AttemptStatus, Error> {
     let uploaded = packages::of_attempt(state.database.read(), attempt.id).await?;
-    check_uploaded(reported, &uploaded)?;
+    let checked = check_uploaded(reported, &uploaded);
     match attempt.status {
         AttemptStatus::Queued | AttemptStatus::Running => {
+            checked?;
             check_expected(state, build, &uploaded).await?;
             let version = common_version(&uploaded)?;
             let mut transition = Transition::begin(&state.database).await?;
@@ -77,7 +78,7 @@ async fn succeeded(
             state.announce(effects);
         }
         // Accepted before; the answer was lost, or publishing failed.
-        AttemptStatus::Succeeded => {}
+        AttemptStatus::Succeeded => checked.map_err(|_| ended(attempt.id))?,
         AttemptStatus::Failed | AttemptStatus::Lost => return Err(ended(attempt.id)),
     }
     state.publisher.publish(build.id).await?;

@@ -9,6 +9,7 @@ use crate::changes::Effects;
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::{self, BuildRow};
 use crate::db::events::{self, NewEvent};
+use crate::db::iterations::IterationRow;
 use crate::db::{IterationId, WriteTransaction, attempts, iterations, now};
 
 /// How often a build is tried again after failures that are no fault of the package.
@@ -35,6 +36,30 @@ impl Transition {
     pub(crate) async fn commit(self) -> sqlx::Result<Effects> {
         self.tx.commit().await?;
         Ok(self.effects)
+    }
+
+    /// An iteration takes the place of another, which dispatches nothing more. Attempts go on if a
+    /// build of the new iteration waits for them, and are cancelled otherwise.
+    pub(crate) async fn superseded(&mut self, old: &IterationRow, by: i64) -> sqlx::Result<()> {
+        iterations::supersede(&mut self.tx, old.id, by).await?;
+        builds::cancel_unstarted(
+            &mut self.tx,
+            old.id,
+            &format!("superseded by iteration {by}"),
+        )
+        .await?;
+        attempts::cancel_without_heirs(&mut self.tx, old.id).await?;
+        let event = NewEvent {
+            namespace: old.namespace_id,
+            iteration: Some(old.id),
+            build: None,
+            attempt: None,
+            kind: "iteration.superseded",
+            message: None,
+        };
+        events::insert(&mut self.tx, &event).await?;
+        self.effects.namespaces.insert(old.namespace_id);
+        Ok(())
     }
 
     async fn record(
@@ -122,20 +147,22 @@ impl Transition {
 
     /// `-> built` or `reused`: the repository lists the packages, so dependents may go on.
     pub(crate) async fn published(&mut self, build: &BuildRow) -> sqlx::Result<bool> {
-        let status = match build.shared_build_id {
-            None => BuildStatus::Built,
-            Some(_) => BuildStatus::Reused,
+        let Some(packages) = build.packages_attempt_id else {
+            return Ok(false);
+        };
+        let attempt = attempts::by_id(&mut *self.tx.connection(), packages).await?;
+        let is_own = attempt.is_some_and(|attempt| attempt.build == build.id);
+        let status = if is_own {
+            BuildStatus::Built
+        } else {
+            BuildStatus::Reused
         };
         if !builds::complete(&mut self.tx, build.id, status).await? {
             return Ok(false);
         }
-        let kind = if status == BuildStatus::Built {
-            "build.built"
-        } else {
-            "build.reused"
-        };
+        let kind = format!("build.{status}");
         let version = build.version.to_string();
-        self.record(build, build.packages_attempt_id, kind, Some(&version))
+        self.record(build, Some(packages), &kind, Some(&version))
             .await?;
         for unblocked in builds::unblock_dependents(&mut self.tx, build.id).await? {
             match unblocked.shared_build_id {
@@ -218,6 +245,12 @@ impl Transition {
         attempt: AttemptId,
         message: &str,
     ) -> sqlx::Result<()> {
+        let iteration = iterations::by_id(&mut *self.tx.connection(), build.iteration_id).await?;
+        if iteration.status.is_final() {
+            return self
+                .give_up(build, attempt, BuildStatus::Cancelled, message)
+                .await;
+        }
         let failures = attempts::count_infrastructure(&mut self.tx, build.id).await?;
         if failures > MAX_INFRASTRUCTURE_FAILURES {
             let message = format!("given up after {failures} tries: {message}");
@@ -245,6 +278,9 @@ impl Transition {
             let kind = format!("build.{status}");
             self.record(build, Some(attempt), &kind, Some(message))
                 .await?;
+            // A later iteration that waited for these packages makes them itself.
+            let ready = builds::release_heirs(&mut self.tx, build.id, build.iteration_id).await?;
+            self.effects.ready |= ready > 0;
             self.settle(build).await?;
         }
         Ok(())

@@ -12,12 +12,12 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::app_state::AppState;
 use crate::db::packages::{self, PackageRow};
-use crate::db::{TokenId, builds, unsigned};
+use crate::db::{TokenId, attempts, builds, unsigned};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageFileError, PackageMetadata};
 use crate::repos::sync_folder;
 
-use super::heartbeat::active_attempt;
+use super::heartbeat::{active_attempt, ended};
 
 /// What is announced about an upload.
 #[derive(Clone, Debug)]
@@ -63,10 +63,15 @@ pub async fn upload_package<E: std::fmt::Display>(
     )
     .await?;
     let row = read_metadata(&partial.path, upload, size).await?;
+    let mut tx = state.database.write().await?;
+    // What an attempt has ended with must not change any more, on disk or in the database.
+    let current = attempts::by_id(&mut *tx.connection(), upload.attempt).await?;
+    if current.is_none_or(|attempt| attempt.status.is_final()) {
+        return Err(ended(upload.attempt));
+    }
     // The file is durable before the row that says it is there.
     fs_err::tokio::rename(&partial.path, &path).await?;
     tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
-    let mut tx = state.database.write().await?;
     packages::put(&mut tx, &row).await?;
     tx.commit().await?;
     Ok(answer(upload, size))

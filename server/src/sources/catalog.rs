@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest};
-use buildbtw_planner::{PackageIndex, SourcePackage, parse_srcinfo};
+use buildbtw_planner::{IndexChange, PackageIndex, SourcePackage, parse_srcinfo};
 
 use crate::db::{Database, source_repositories, srcinfos};
 use crate::error::Error;
@@ -51,19 +51,24 @@ impl Catalog {
     }
 
     /// Adds the package of the repository at `path`, or replaces the one of the same pkgbase.
-    pub fn put(&mut self, path: &str, package: Arc<SourcePackage>, head: Head) {
+    pub fn put(&mut self, path: &str, package: Arc<SourcePackage>, head: Head) -> IndexChange {
         self.by_path
             .insert(path.to_owned(), package.pkgbase().clone());
         self.heads.insert(package.pkgbase().clone(), head);
-        self.index.insert(package);
+        self.index.insert(package)
     }
 
     /// Removes the package of the repository at `path`.
-    pub fn remove_path(&mut self, path: &str) {
-        if let Some(pkgbase) = self.by_path.remove(path) {
-            self.heads.remove(&pkgbase);
-            self.index.remove(&pkgbase);
-        }
+    pub fn remove_path(&mut self, path: &str) -> Option<IndexChange> {
+        let pkgbase = self.by_path.remove(path)?;
+        self.heads.remove(&pkgbase);
+        self.index.remove(&pkgbase)
+    }
+
+    /// The pkgbase of the repository at `path`.
+    #[must_use]
+    pub fn pkgbase_at(&self, path: &str) -> Option<&Pkgbase> {
+        self.by_path.get(path)
     }
 }
 

@@ -29,6 +29,18 @@ pub(super) fn repositories(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Folders directly below `folder` that are no repositories, but may become some.
+pub(super) fn others(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() && git_dir(&path).is_none() {
+            folders.push(path);
+        }
+    }
+    Ok(folders)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,12 +7,14 @@ mod git;
 mod scan;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{Changeset, CommitHash, Pkgbase, Sha256Digest};
-use buildbtw_planner::SourcePackage;
+use buildbtw_planner::{IndexChange, SourcePackage};
+use tokio::sync::mpsc;
 
 pub use catalog::{Catalog, Head, PARSER};
 pub use watch::watch;
@@ -28,6 +30,18 @@ pub struct Sources {
     catalog: SharedCatalog,
     folder: Arc<Path>,
     last_scan: Arc<std::sync::Mutex<Option<jiff::Timestamp>>>,
+    events: mpsc::UnboundedSender<SourceEvent>,
+}
+
+/// What happened in the sources.
+#[derive(Debug)]
+pub enum SourceEvent {
+    /// Refs of these packages' repositories may have moved.
+    Touched(BTreeSet<Pkgbase>),
+    /// The index changed.
+    Indexed(Vec<IndexChange>),
+    /// Everything was looked at again.
+    Swept,
 }
 
 /// A changeset whose ref was looked up.
@@ -43,18 +57,28 @@ pub struct ResolvedChangeset {
 
 impl Sources {
     /// The sources below a folder, as far as the database knows them. Look at them afresh with
-    /// [`watch`].
+    /// [`watch`]; what it finds is told to `events`.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn load(database: Database, folder: PathBuf) -> Result<Self, Error> {
+    pub async fn load(
+        database: Database,
+        folder: PathBuf,
+        events: mpsc::UnboundedSender<SourceEvent>,
+    ) -> Result<Self, Error> {
         let catalog = catalog::load(&database, &folder).await?;
         Ok(Self {
             database,
             catalog: SharedCatalog::new(catalog),
             folder: folder.into(),
             last_scan: Arc::default(),
+            events,
         })
+    }
+
+    /// Tells what happened; whoever listens is gone only when the server stops.
+    fn tell(&self, event: SourceEvent) {
+        let _ = self.events.send(event);
     }
 
     /// The watched folder.

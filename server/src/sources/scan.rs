@@ -12,7 +12,7 @@ use crate::db::{Database, WriteTransaction};
 use crate::error::Error;
 
 use super::catalog::{Head, PARSER};
-use super::{Sources, directory, git};
+use super::{SourceEvent, Sources, directory, git};
 
 /// How many changed repositories are stored in one transaction.
 const BATCH: usize = 200;
@@ -42,6 +42,7 @@ impl Sources {
         if let Ok(mut last) = self.last_scan.lock() {
             *last = Some(jiff::Timestamp::now());
         }
+        self.tell(SourceEvent::Swept);
         if changed > 0 {
             tracing::info!(
                 sources.changed = changed,
@@ -65,7 +66,14 @@ impl Sources {
                 self.forget(row).await?;
             }
         }
+        let touched = present.clone();
         let changed = self.look_and_store(present, known).await?;
+        // Refs other than the default branch may have moved too.
+        let pkgbases = self.with_catalog(|catalog| {
+            let pkgbases = touched.iter().filter_map(|path| catalog.pkgbase_at(path));
+            pkgbases.cloned().collect()
+        });
+        self.tell(SourceEvent::Touched(pkgbases));
         if changed > 0 {
             tracing::info!(sources.changed = changed, "source repositories changed");
         }
@@ -136,11 +144,17 @@ impl Sources {
             updates.push((row, package.map(|(_, package)| Arc::new(package))));
         }
         tx.commit().await?;
-        self.catalog.change(|catalog| {
+        let changes = self.catalog.change(|catalog| {
+            let mut changes = Vec::new();
             for (row, package) in updates {
-                catalog.remove_path(&row.path);
-                if let (Some(package), Some(commit), Some(srcinfo_sha256), None) =
-                    (package, row.commit, row.srcinfo_sha256, row.problem)
+                let usable = row.problem.is_none();
+                let is_same = usable && catalog.pkgbase_at(&row.path) == row.pkgbase.as_ref();
+                // Replaced in one step where it can be: removed and added again would affect more.
+                if !is_same {
+                    changes.extend(catalog.remove_path(&row.path));
+                }
+                if let (Some(package), Some(commit), Some(srcinfo_sha256), true) =
+                    (package, row.commit, row.srcinfo_sha256, usable)
                 {
                     let head = Head {
                         commit,
@@ -148,10 +162,12 @@ impl Sources {
                         clone_url: git::clone_url(&self.folder, &row.path),
                         srcinfo_sha256,
                     };
-                    catalog.put(&row.path, package, head);
+                    changes.push(catalog.put(&row.path, package, head));
                 }
             }
+            changes
         });
+        self.tell(SourceEvent::Indexed(changes));
         Ok(())
     }
 
@@ -160,8 +176,10 @@ impl Sources {
         let mut tx = self.database.write().await?;
         source_repositories::delete(&mut tx, &row.path).await?;
         tx.commit().await?;
-        self.catalog
+        let change = self
+            .catalog
             .change(|catalog| catalog.remove_path(&row.path));
+        self.tell(SourceEvent::Indexed(change.into_iter().collect()));
         Ok(())
     }
 }

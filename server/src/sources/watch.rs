@@ -110,6 +110,18 @@ impl FolderWatcher {
 
     /// Watches repositories that are not watched yet, and returns their names.
     fn watch_new(&mut self) -> Vec<String> {
+        // Git writes a new repository file by file, and not always at once with its folder: each
+        // step is watched before the next is looked for, so that the last one cannot be missed.
+        for folder in directory::others(&self.folder).unwrap_or_default() {
+            for path in [folder.clone(), folder.join(".git")] {
+                if let Some(watcher) = &mut self.watcher
+                    && path.is_dir()
+                {
+                    let watched = watcher.watch(&path, RecursiveMode::NonRecursive);
+                    self.complain_about(watched);
+                }
+            }
+        }
         let present = directory::repositories(&self.folder).unwrap_or_default();
         self.watched
             .retain(|name| present.binary_search(name).is_ok());

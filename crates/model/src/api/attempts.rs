@@ -20,8 +20,15 @@ pub struct ClaimRequest {
     pub worker: WorkerName,
     /// What it can build.
     pub architectures: Vec<Architecture>,
+    /// How many builds it works on at the same time, this one included.
+    #[serde(default = "one")]
+    pub jobs: u32,
     /// How long to wait for a build, in seconds; the server may answer earlier.
     pub wait_s: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// A build handed out to a worker, with all it needs to know.

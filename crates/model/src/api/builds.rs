@@ -41,6 +41,12 @@ pub struct BuildSummary {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// How long it is expected to take, in seconds.
+    #[serde(default)]
+    pub estimate_s: u64,
+    /// When it is expected to end, as long as its iteration is running and workers are there.
+    #[serde(default)]
+    pub eta: Option<Timestamp>,
 }
 
 /// A build with its attempts and packages.

@@ -16,8 +16,9 @@ pub use attempts::{
 pub use builds::{BuildDetail, BuildSummary, PackageSummary};
 pub use events::Event;
 pub use namespaces::{
-    ArchitectureSummary, BuildCounts, CreateNamespace, IterationDetail, IterationSummary,
-    NamespaceDetail, NamespaceSummary, OriginSummary, PlanNote, RepositorySnippet,
+    ArchitectureSummary, BuildCounts, ChangeKind, CreateIteration, CreateNamespace, FollowDefault,
+    IterationChange, IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary,
+    OriginSummary, PlanFormat, PlanNote, PlanPreview, RepositorySnippet,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 pub use sources::{SourceRepositorySummary, SourcesOverview};

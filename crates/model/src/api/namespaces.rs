@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::BuildSummary;
-use crate::{Architecture, Changeset, CommitHash, IterationStatus, NamespaceName, Scope};
+use crate::{
+    Architecture, Changeset, CommitHash, IterationStatus, NamespaceName, Pkgbase, Scope,
+};
 
 /// Asks for a new namespace.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +26,77 @@ pub struct CreateNamespace {
     /// Leave releases as they are: rebuilt packages get no higher `pkgrel`.
     #[serde(default)]
     pub no_bump: bool,
+    /// Shell patterns of pkgbases to rebuild although the scope does not reach them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Shell patterns of pkgbases to leave alone; nothing spreads through them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// When to make a new iteration because packages of the graph changed on their default branch.
+    #[serde(default)]
+    pub follow_default: FollowDefault,
+}
+
+/// Whether changes of default branches lead to new iterations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FollowDefault {
+    /// They do not. Changes of origins still do.
+    Never,
+    /// They are gathered for this many seconds first.
+    AfterS(u32),
+}
+
+impl Default for FollowDefault {
+    fn default() -> Self {
+        Self::AfterS(600)
+    }
+}
+
+/// Asks for a new iteration of a namespace, whether anything changed or not.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateIteration {
+    /// Plan with what the base repositories hold now, instead of the snapshot of the iteration
+    /// before.
+    #[serde(default)]
+    pub refresh_base: bool,
+}
+
+/// Asks what a rebuild would be, without starting it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanPreview {
+    /// What would be built, at least one.
+    pub changesets: Vec<Changeset>,
+    /// How far the rebuild would spread.
+    #[serde(default = "default_scope")]
+    pub scope: Scope,
+    /// For which architecture; the first configured one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<Architecture>,
+    /// Shell patterns of pkgbases to rebuild although the scope does not reach them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Shell patterns of pkgbases to leave alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// The form of the answer.
+    #[serde(default)]
+    pub format: PlanFormat,
+}
+
+/// The forms a plan is shown in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For Graphviz.
+    Dot,
 }
 
 fn default_scope() -> Scope {
@@ -93,10 +166,47 @@ pub struct IterationSummary {
     pub reason: String,
     /// How many builds stand where, all architectures together.
     pub counts: BuildCounts,
+    /// The iteration that took its place, if one did.
+    #[serde(default)]
+    pub superseded_by: Option<u32>,
     /// When it was planned.
     pub created_at: Timestamp,
     /// When its last build ended.
     pub finished_at: Option<Timestamp>,
+    /// When its last build is expected to end, as long as it is running and workers are there.
+    #[serde(default)]
+    pub eta: Option<Timestamp>,
+}
+
+/// What became of a build since the iteration before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// Its commit changed.
+    Changed,
+    /// It waits for other builds than before.
+    Rewired,
+}
+
+/// A difference from the iteration before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IterationChange {
+    /// The architecture.
+    pub architecture: Architecture,
+    /// The source package.
+    pub pkgbase: Pkgbase,
+    /// 1, or 2 for the second build of a member of a cycle.
+    pub stage: u32,
+    /// What happened to it.
+    pub kind: ChangeKind,
+    /// Its commit before.
+    pub from: Option<CommitHash>,
+    /// Its commit now.
+    pub to: Option<CommitHash>,
 }
 
 /// An origin changeset at the commit an iteration was planned with.
@@ -120,6 +230,9 @@ pub struct IterationDetail {
     pub architectures: Vec<ArchitectureSummary>,
     /// What the planner found worth knowing.
     pub notes: Vec<PlanNote>,
+    /// What differs from the iteration before; nothing for the first.
+    #[serde(default)]
+    pub changes: Vec<IterationChange>,
     /// Its builds, in a valid order of building.
     pub builds: Vec<BuildSummary>,
 }

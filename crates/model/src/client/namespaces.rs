@@ -2,9 +2,10 @@
 
 use reqwest::Method;
 
-use super::{Client, ClientError, EventStream};
+use super::{Client, ClientError, EventStream, REQUEST_TIMEOUT};
 use crate::api::{
-    BuildDetail, CreateNamespace, IterationDetail, NamespaceDetail, NamespaceSummary, Page,
+    BuildDetail, CreateIteration, CreateNamespace, IterationDetail, NamespaceDetail,
+    NamespaceSummary, Page, PlanPreview,
 };
 use crate::{BuildId, NamespaceName};
 
@@ -19,6 +20,30 @@ impl Client {
     ) -> Result<NamespaceDetail, ClientError> {
         self.json(self.request(Method::POST, &["namespaces"]).json(namespace))
             .await
+    }
+
+    /// Plans a rebuild without starting it; the answer is text in the asked form.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn preview_plan(&self, preview: &PlanPreview) -> Result<String, ClientError> {
+        let request = self.request(Method::POST, &["plans"]).timeout(REQUEST_TIMEOUT).json(preview);
+        let response = self.send(request).await?;
+        let text = response.text().await;
+        text.map_err(|source| ClientError::connection(self.server(), &source))
+    }
+
+    /// Makes a new iteration of a namespace.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn create_iteration(
+        &self,
+        name: &NamespaceName,
+        iteration: CreateIteration,
+    ) -> Result<IterationDetail, ClientError> {
+        let segments = ["namespaces", name.as_str(), "iterations"];
+        self.json(self.request(Method::POST, &segments).json(&iteration)).await
     }
 
     /// A page of the namespaces, the newest first.

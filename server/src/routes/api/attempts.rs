@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -75,7 +75,7 @@ pub(crate) async fn append_log(
     Extension(Identity(token)): Extension<Identity>,
     extract::Path(id): extract::Path<AttemptId>,
     extract::Query(query): extract::Query<LogQuery>,
-    chunk: Bytes,
+    extract::Bytes(chunk): extract::Bytes,
 ) -> Result<Json<LogAppended>, Error> {
     Ok(Json(
         append_log::append_log(&state, token.id, id, query.offset, &chunk).await?,

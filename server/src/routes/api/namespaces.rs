@@ -2,10 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{
-    CreateNamespace, IterationDetail, NamespaceDetail, NamespaceSummary, Page, ProblemKind,
+    CreateIteration, CreateNamespace, IterationDetail, NamespaceDetail, NamespaceSummary, Page,
+    PlanFormat, PlanPreview, ProblemKind,
 };
 use serde::Deserialize;
 
@@ -13,6 +15,8 @@ use crate::app_state::AppState;
 use crate::error::Error;
 use crate::routes::extract;
 use crate::service::create_namespace;
+use crate::service::new_iteration::{Trigger, new_iteration};
+use crate::service::preview_plan;
 use crate::service::queries;
 
 #[derive(Deserialize)]
@@ -53,6 +57,34 @@ pub(crate) async fn show_iteration(
 ) -> Result<Json<IterationDetail>, Error> {
     let number = parse_iteration(&number)?;
     Ok(Json(queries::show_iteration(&state, &name, number).await?))
+}
+
+pub(crate) async fn create_iteration(
+    State(state): State<AppState>,
+    extract::Path(name): extract::Path<NamespaceName>,
+    extract::Json(request): extract::Json<CreateIteration>,
+) -> Result<(StatusCode, Json<IterationDetail>), Error> {
+    let namespace = queries::find_namespace(&state, &name).await?;
+    let trigger = Trigger::Requested {
+        refresh_base: request.refresh_base,
+    };
+    new_iteration(&state, &namespace, trigger).await?;
+    Ok((
+        StatusCode::CREATED,
+        Json(queries::show_iteration(&state, &name, None).await?),
+    ))
+}
+
+pub(crate) async fn preview_plan(
+    State(state): State<AppState>,
+    extract::Json(preview): extract::Json<PlanPreview>,
+) -> Result<Response, Error> {
+    let content_type = match preview.format {
+        PlanFormat::Json => "application/json",
+        PlanFormat::Text | PlanFormat::Dot => "text/plain; charset=utf-8",
+    };
+    let text = preview_plan::preview_plan(&state, &preview).await?;
+    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }
 
 /// The number of an iteration, or `current` for the newest.

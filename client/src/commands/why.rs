@@ -1,0 +1,92 @@
+//! `buildbtw why`: the chain of dependencies that put something into a rebuild, and what it waits
+//! for.
+
+use buildbtw_model::api::BuildSummary;
+use buildbtw_model::{BuildStatus, Pkgbase};
+
+use crate::cli::Why;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::output::{clean, style};
+
+pub(super) async fn run(context: &Context, args: &Why) -> Result<u8> {
+    let iteration = context.ask(context.client.iteration(&args.namespace, None).await)?;
+    let builds: Vec<&BuildSummary> = iteration
+        .builds
+        .iter()
+        .filter(|build| build.pkgbase == args.pkgbase)
+        .collect();
+    let Some(first) = builds.first() else {
+        return Err(Error::with_hint(
+            format!("{} is not part of {}", args.pkgbase, args.namespace),
+            format!("`buildbtw show {}` lists what is", args.namespace),
+        ));
+    };
+    let output = context.output;
+    if output.json {
+        output.json(&builds)?;
+        return Ok(0);
+    }
+    output.line(explain(&first.reason))?;
+    for build in builds {
+        let stage = if build.stage > 1 {
+            format!(" stage {}", build.stage)
+        } else {
+            String::new()
+        };
+        let status = style::paint(style::build(build.status), build.status);
+        output.line(format_args!(
+            "  {}{stage}: {status}{}",
+            build.architecture,
+            waits(build)
+        ))?;
+    }
+    Ok(0)
+}
+
+/// The chain from an origin, one step a line.
+fn explain(reason: &[Pkgbase]) -> String {
+    match reason {
+        [] => "it was asked for".to_owned(),
+        [origin] => format!("{origin} was asked for"),
+        [origin, rest @ ..] => {
+            let mut text = format!("{origin} was asked for");
+            let mut before = origin;
+            for next in rest {
+                text.push_str(&format!("\n{next} depends on {before}"));
+                before = next;
+            }
+            text
+        }
+    }
+}
+
+fn waits(build: &BuildSummary) -> String {
+    if !build.blocked_by.is_empty() {
+        let names: Vec<&str> = build.blocked_by.iter().map(Pkgbase::as_str).collect();
+        return format!(", blocked by {}", names.join(", "));
+    }
+    match (&build.message, build.status) {
+        (Some(message), _) => format!(", {}", clean(message)),
+        (None, BuildStatus::Blocked) => ", waits for what it depends on".to_owned(),
+        (None, _) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_told_step_by_step() {
+        let chain: Vec<Pkgbase> = ["a", "b", "c"]
+            .iter()
+            .map(|name| name.parse().unwrap())
+            .collect();
+        assert_eq!(
+            explain(&chain),
+            "a was asked for\nb depends on a\nc depends on b"
+        );
+        assert_eq!(explain(&chain[..1]), "a was asked for");
+    }
+}

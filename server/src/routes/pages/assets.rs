@@ -1,0 +1,41 @@
+//! `/assets`: what pages load.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::{PageError, PageResult};
+use crate::error::Error;
+use crate::routes::extract;
+use crate::views::assets;
+
+pub(crate) async fn serve_asset(
+    path: Result<extract::Path<(String, String)>, Error>,
+    headers: axum::http::HeaderMap,
+) -> PageResult {
+    let extract::Path((hash, name)) = path?;
+    let asset = assets::find(&name)
+        .ok_or_else(|| PageError::from(Error::not_found(format!("asset '{name}'"))))?;
+    let tag = format!("\"{}\"", asset.hash);
+    // A page of another version of the program gets what there is, but must not keep it.
+    let cache = if hash == asset.hash {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(',').any(|known| known.trim() == tag));
+    let tag = HeaderValue::from_str(&tag).map_err(|error| Error::Internal(error.into()))?;
+    let caching = [
+        (header::ETAG, tag),
+        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
+    ];
+    let response: Response = if known {
+        (StatusCode::NOT_MODIFIED, caching).into_response()
+    } else {
+        let media_type = [(header::CONTENT_TYPE, asset.media_type)];
+        (caching, media_type, asset.content).into_response()
+    };
+    Ok(response)
+}

@@ -1,0 +1,33 @@
+//! `/`: what runs and what broke.
+
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{PageResult, page};
+use crate::app_state::AppState;
+use crate::error::Error;
+use crate::routes::extract;
+use crate::service::queries;
+use crate::views::home::HomePage;
+
+#[derive(Deserialize)]
+pub(crate) struct HomeQuery {
+    cursor: Option<String>,
+}
+
+pub(crate) async fn show_home(
+    State(state): State<AppState>,
+    query: Result<extract::Query<HomeQuery>, Error>,
+) -> PageResult {
+    let extract::Query(query) = query?;
+    let namespaces = queries::list_namespaces(&state, query.cursor.as_deref()).await?;
+    let sources = queries::sources_overview(&state).await?;
+    let first = query.cursor.is_none();
+    page(&HomePage::new(
+        namespaces,
+        sources,
+        first,
+        Timestamp::now(),
+    )?)
+}

@@ -1,0 +1,54 @@
+//! `/namespaces/{name}`: the newest iteration of a namespace, or one of the others.
+
+use axum::extract::State;
+use buildbtw_model::NamespaceName;
+use buildbtw_model::api::ProblemKind;
+use jiff::Timestamp;
+
+use super::{PageResult, page};
+use crate::app_state::AppState;
+use crate::error::Error;
+use crate::routes::extract;
+use crate::service::queries;
+use crate::views::filter::{Filter, FilterQuery};
+use crate::views::namespace::NamespacePage;
+
+type Filtering = Result<extract::Query<FilterQuery>, Error>;
+
+pub(crate) async fn show_namespace(
+    State(state): State<AppState>,
+    name: Result<extract::Path<NamespaceName>, Error>,
+    filtering: Filtering,
+) -> PageResult {
+    let extract::Path(name) = name?;
+    let path = format!("/namespaces/{name}");
+    show(&state, &name, None, filtering, path).await
+}
+
+pub(crate) async fn show_iteration(
+    State(state): State<AppState>,
+    place: Result<extract::Path<(NamespaceName, u32)>, Error>,
+    filtering: Filtering,
+) -> PageResult {
+    let extract::Path((name, number)) = place?;
+    let path = format!("/namespaces/{name}/iterations/{number}");
+    show(&state, &name, Some(number), filtering, path).await
+}
+
+async fn show(
+    state: &AppState,
+    name: &NamespaceName,
+    number: Option<u32>,
+    filtering: Filtering,
+    path: String,
+) -> PageResult {
+    let extract::Query(query) = filtering?;
+    let filter = Filter::parse(query)
+        .map_err(|message| Error::refused(ProblemKind::InvalidRequest, message))?;
+    let namespace = queries::show_namespace(state, name).await?;
+    let iteration = queries::show_iteration(state, name, number).await?;
+    let now = Timestamp::now();
+    page(&NamespacePage::new(
+        &namespace, &iteration, filter, path, now,
+    ))
+}

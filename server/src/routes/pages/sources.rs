@@ -1,0 +1,37 @@
+//! `/sources`: the package index and what is wrong with it.
+
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{PageResult, page};
+use crate::app_state::AppState;
+use crate::error::Error;
+use crate::routes::extract;
+use crate::service::queries;
+use crate::views::sources::SourcesPage;
+
+#[derive(Deserialize)]
+pub(crate) struct SourcesQuery {
+    #[serde(default)]
+    broken: bool,
+    cursor: Option<String>,
+}
+
+pub(crate) async fn list_sources(
+    State(state): State<AppState>,
+    query: Result<extract::Query<SourcesQuery>, Error>,
+) -> PageResult {
+    let extract::Query(query) = query?;
+    let sources = queries::list_sources(&state, query.broken, query.cursor.as_deref()).await?;
+    let overview = queries::sources_overview(&state).await?;
+    let first = query.cursor.is_none();
+    let now = Timestamp::now();
+    page(&SourcesPage::new(
+        sources,
+        overview,
+        query.broken,
+        first,
+        now,
+    )?)
+}

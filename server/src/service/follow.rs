@@ -1,0 +1,204 @@
+//! Follows the sources: an origin that moves leads to a new iteration at once; changes of other
+//! packages of a graph are gathered first. Changes that cannot affect a plan cost a lookup.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use buildbtw_model::Pkgbase;
+use buildbtw_planner::{Footprint, IndexChange};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::app_state::AppState;
+use crate::db::namespaces::NamespaceRow;
+use crate::db::{NamespaceId, iterations, namespaces, unsigned};
+use crate::error::Error;
+use crate::sources::SourceEvent;
+
+use super::new_iteration::{Trigger, new_iteration};
+
+/// Decides when namespaces are planned again.
+#[derive(Clone)]
+pub struct Follower {
+    sender: mpsc::UnboundedSender<SourceEvent>,
+    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<SourceEvent>>>>,
+    /// What can affect the newest plan of a namespace; anything, where it is not known.
+    footprints: Arc<Mutex<HashMap<NamespaceId, Vec<Footprint>>>>,
+}
+
+impl Default for Follower {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self {
+            sender,
+            receiver: Arc::new(Mutex::new(Some(receiver))),
+            footprints: Arc::default(),
+        }
+    }
+}
+
+impl Follower {
+    /// Where the sources tell what happened.
+    #[must_use]
+    pub fn sender(&self) -> mpsc::UnboundedSender<SourceEvent> {
+        self.sender.clone()
+    }
+
+    /// Remembers what can affect the plan that a namespace has now.
+    pub fn planned(&self, namespace: NamespaceId, footprints: Vec<Footprint>) {
+        let mut known = self
+            .footprints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.insert(namespace, footprints);
+    }
+
+    fn is_affected(&self, namespace: NamespaceId, changes: &[IndexChange]) -> bool {
+        let known = self
+            .footprints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.get(&namespace).is_none_or(|footprints| {
+            footprints.iter().any(|footprint| {
+                changes
+                    .iter()
+                    .any(|change| footprint.is_affected_by(change))
+            })
+        })
+    }
+
+    /// Follows the sources until cancelled. Runs once.
+    pub async fn run(self, state: AppState, cancel: CancellationToken) {
+        let receiver = self
+            .receiver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut receiver) = receiver else { return };
+        let mut due: HashMap<NamespaceId, Instant> = HashMap::new();
+        // What was being gathered when the last run stopped is not known any more.
+        if let Err(error) = self.gather(&state, &mut due, None).await {
+            tracing::error!(error = error.to_string(), "cannot look at the namespaces");
+        }
+        loop {
+            let next = due.values().min().copied();
+            let pause = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let handled = tokio::select! {
+                () = cancel.cancelled() => return,
+                () = pause => self.plan_due(&state, &mut due).await,
+                event = receiver.recv() => match event {
+                    None => return,
+                    Some(SourceEvent::Indexed(changes)) => {
+                        self.gather(&state, &mut due, Some(&changes)).await
+                    }
+                    Some(SourceEvent::Touched(pkgbases)) => {
+                        check_touched(&state, &pkgbases).await
+                    }
+                    Some(SourceEvent::Swept) => check_all(&state).await,
+                },
+            };
+            if let Err(error) = handled {
+                tracing::error!(error = error.to_string(), "cannot follow the sources");
+            }
+        }
+    }
+
+    /// Starts the time in which changes are gathered, for every namespace they can affect.
+    async fn gather(
+        &self,
+        state: &AppState,
+        due: &mut HashMap<NamespaceId, Instant>,
+        changes: Option<&[IndexChange]>,
+    ) -> Result<(), Error> {
+        for namespace in namespaces::all(state.database.read()).await? {
+            let Some(seconds) = namespace.follow_default_s else {
+                continue;
+            };
+            if changes.is_none_or(|changes| self.is_affected(namespace.id, changes)) {
+                let at = Instant::now() + Duration::from_secs(unsigned(seconds));
+                due.entry(namespace.id).or_insert(at);
+            }
+        }
+        Ok(())
+    }
+
+    async fn plan_due(
+        &self,
+        state: &AppState,
+        due: &mut HashMap<NamespaceId, Instant>,
+    ) -> Result<(), Error> {
+        let now = Instant::now();
+        let ready: Vec<_> = due
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ready {
+            due.remove(&id);
+            let namespace = namespaces::by_id(state.database.read(), id).await?;
+            plan_again(state, &namespace).await;
+        }
+        Ok(())
+    }
+}
+
+async fn check_touched(state: &AppState, pkgbases: &BTreeSet<Pkgbase>) -> Result<(), Error> {
+    for pkgbase in pkgbases {
+        for namespace in namespaces::with_origin(state.database.read(), pkgbase).await? {
+            check_origins(state, &namespace).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn check_all(state: &AppState) -> Result<(), Error> {
+    for namespace in namespaces::all(state.database.read()).await? {
+        check_origins(state, &namespace).await?;
+    }
+    Ok(())
+}
+
+/// Plans a namespace again if a ref of its origins names another commit than in its newest
+/// iteration.
+async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(), Error> {
+    let reader = state.database.read();
+    let Some(newest) = iterations::newest(reader, namespace.id).await? else {
+        return Ok(());
+    };
+    for (changeset, commit) in iterations::origins(reader, newest.id).await? {
+        match state.sources.resolve(&changeset).await {
+            Ok(origin) if origin.head.commit == commit => {}
+            Ok(_) => {
+                plan_again(state, namespace).await;
+                return Ok(());
+            }
+            // A branch that was deleted after it was merged ends nothing: its iteration goes on.
+            Err(error) => {
+                tracing::debug!(
+                    namespace.name = namespace.name.as_str(),
+                    origin = %changeset,
+                    error = error.to_string(),
+                    "an origin cannot be resolved"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
+    if let Err(error) = new_iteration(state, namespace, Trigger::SourcesChanged).await {
+        tracing::warn!(
+            namespace.name = namespace.name.as_str(),
+            error = error.to_string(),
+            "sources changed, but no new iteration could be planned"
+        );
+    }
+}

@@ -1,0 +1,255 @@
+//! Plans a namespace again: because its origins or packages of its graph changed, or because
+//! somebody asked for it. What is as before is carried over, only the rest is built.
+
+use std::collections::BTreeMap;
+
+use buildbtw_model::api::{ChangeKind, IterationChange};
+use buildbtw_model::{Architecture, CommitHash};
+use buildbtw_planner::{BuildSnapshot, Patterns};
+
+use crate::app_state::AppState;
+use crate::db::builds::{self, BuildRow};
+use crate::db::iterations::IterationRow;
+use crate::db::namespaces::NamespaceRow;
+use crate::db::{iterations, namespaces, packages, unsigned};
+use crate::error::Error;
+use crate::sources::ResolvedChangeset;
+
+use super::plan_iteration::{self, PlanInput};
+use super::transitions::Transition;
+
+/// Why a namespace is planned again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Somebody asked.
+    Requested {
+        /// Whether to plan with what the base repositories hold now.
+        refresh_base: bool,
+    },
+    /// Something changed in a source repository. Nothing is done if the plan is as before.
+    SourcesChanged,
+}
+
+/// How many names a reason lists.
+const SHOWN: usize = 5;
+
+/// Makes a new iteration and returns its number; `None` when nothing changed and nobody asked.
+///
+/// # Errors
+/// When an origin cannot be resolved any more, or the plan is too large.
+pub async fn new_iteration(
+    state: &AppState,
+    namespace: &NamespaceRow,
+    trigger: Trigger,
+) -> Result<Option<i64>, Error> {
+    let reader = state.database.read();
+    let old = iterations::newest(reader, namespace.id)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", namespace.name))?;
+    let input = plan_input(state, namespace, &old, trigger).await?;
+    let planned = plan_iteration::plan(state, &input).await?;
+    let changes = changes(&old_snapshots(state, &old).await?, &planned.snapshots());
+    let footprints = planned.footprints();
+    let moved = moved_origins(state, &old, &input.origins).await?;
+    if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
+        state.follower.planned(namespace.id, footprints);
+        return Ok(None);
+    }
+    let reason = reason(trigger, &moved, &changes);
+    let mut transition = Transition::begin(&state.database).await?;
+    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
+    if newest.map(|newest| newest.id) != Some(old.id) {
+        // Somebody else was faster; that iteration saw at least what this one has seen.
+        return Ok(None);
+    }
+    let (iteration, number) = iterations::insert(&mut transition.tx, namespace.id, &reason).await?;
+    let Transition { tx, effects } = &mut transition;
+    plan_iteration::store(tx, effects, iteration, &input.origins, planned).await?;
+    iterations::insert_changes(tx, iteration, &changes).await?;
+    transition.superseded(&old, number).await?;
+    transition.planned(namespace.id, iteration, &reason).await?;
+    let effects = transition.commit().await?;
+    state.follower.planned(namespace.id, footprints);
+    state.announce(effects);
+    tracing::info!(
+        namespace.name = namespace.name.as_str(),
+        iteration.number = number,
+        reason,
+        "planned a new iteration"
+    );
+    Ok(Some(number))
+}
+
+async fn plan_input(
+    state: &AppState,
+    namespace: &NamespaceRow,
+    old: &IterationRow,
+    trigger: Trigger,
+) -> Result<PlanInput, Error> {
+    let reader = state.database.read();
+    let mut origins = Vec::new();
+    for changeset in namespaces::origins(reader, namespace.id).await? {
+        origins.push(state.sources.resolve(&changeset).await?);
+    }
+    let snapshot = match trigger {
+        Trigger::Requested { refresh_base: true } => None,
+        Trigger::Requested {
+            refresh_base: false,
+        }
+        | Trigger::SourcesChanged => {
+            let digests = iterations::base_digests(reader, old.id).await?.into_iter();
+            Some(
+                digests
+                    .map(|(arch, repo, digest)| ((arch, repo), digest))
+                    .collect(),
+            )
+        }
+    };
+    let (include, exclude) = namespaces::patterns(reader, namespace.id).await?;
+    Ok(PlanInput {
+        namespace: Some(namespace.id),
+        origins,
+        scope: namespace.scope,
+        include: Patterns::new(&include).map_err(anyhow::Error::from)?,
+        exclude: Patterns::new(&exclude).map_err(anyhow::Error::from)?,
+        max_builds: unsigned(namespace.max_builds),
+        bump: namespace.bump,
+        produced: packages::versions_in_namespace(reader, namespace.id).await?,
+        snapshot,
+    })
+}
+
+type Snapshots = Vec<(Architecture, Vec<BuildSnapshot>)>;
+
+async fn old_snapshots(state: &AppState, old: &IterationRow) -> Result<Snapshots, Error> {
+    let reader = state.database.read();
+    let rows = builds::of_iteration(reader, old.id).await?;
+    let by_id: BTreeMap<_, &BuildRow> = rows.iter().map(|row| (row.id, row)).collect();
+    let mut needs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (build, needed) in builds::edges(reader, old.id).await? {
+        let (Some(build), Some(needed)) = (by_id.get(&build), by_id.get(&needed)) else {
+            continue;
+        };
+        if build.architecture == needed.architecture {
+            let key = (needed.pkgbase.clone(), unsigned(needed.stage));
+            needs.entry(build.id).or_default().push(key);
+        }
+    }
+    let mut snapshots: BTreeMap<Architecture, Vec<BuildSnapshot>> = BTreeMap::new();
+    for row in &rows {
+        snapshots
+            .entry(row.architecture.clone())
+            .or_default()
+            .push(BuildSnapshot {
+                pkgbase: row.pkgbase.clone(),
+                stage: unsigned(row.stage),
+                revision: row.commit.to_string(),
+                needs: needs.remove(&row.id).unwrap_or_default(),
+            });
+    }
+    Ok(snapshots.into_iter().collect())
+}
+
+/// What became of every build since the iteration before.
+fn changes(old: &Snapshots, new: &Snapshots) -> Vec<IterationChange> {
+    let mut changes = Vec::new();
+    for (architecture, new) in new {
+        let before = old.iter().find(|(other, _)| other == architecture);
+        let before = before
+            .map(|(_, builds)| builds.as_slice())
+            .unwrap_or_default();
+        let diff = buildbtw_planner::diff(before, new);
+        let commit = |builds: &[BuildSnapshot], key: &(buildbtw_model::Pkgbase, u32)| {
+            let build = builds
+                .iter()
+                .find(|build| build.pkgbase == key.0 && build.stage == key.1)?;
+            build.revision.parse::<CommitHash>().ok()
+        };
+        let mut push = |key: &(buildbtw_model::Pkgbase, u32), kind| {
+            changes.push(IterationChange {
+                architecture: architecture.clone(),
+                pkgbase: key.0.clone(),
+                stage: key.1,
+                kind,
+                from: commit(before, key),
+                to: commit(new, key),
+            });
+        };
+        let changed = diff
+            .changed
+            .iter()
+            .map(|changed| (changed.pkgbase.clone(), changed.stage));
+        changed.for_each(|key| push(&key, ChangeKind::Changed));
+        diff.added
+            .iter()
+            .for_each(|key| push(key, ChangeKind::Added));
+        diff.removed
+            .iter()
+            .for_each(|key| push(key, ChangeKind::Removed));
+        diff.rewired
+            .iter()
+            .for_each(|key| push(key, ChangeKind::Rewired));
+    }
+    changes
+}
+
+/// The origins whose refs name another commit than before.
+async fn moved_origins(
+    state: &AppState,
+    old: &IterationRow,
+    now: &[ResolvedChangeset],
+) -> Result<Vec<String>, Error> {
+    let before = iterations::origins(state.database.read(), old.id).await?;
+    let moved = now.iter().filter(|origin| {
+        !before.iter().any(|(changeset, commit)| {
+            *changeset == origin.changeset && *commit == origin.head.commit
+        })
+    });
+    Ok(moved
+        .map(|origin| {
+            format!(
+                "{} moved to {}",
+                origin.changeset,
+                origin.head.commit.short()
+            )
+        })
+        .collect())
+}
+
+fn reason(trigger: Trigger, moved: &[String], changes: &[IterationChange]) -> String {
+    let mut reasons: Vec<String> = moved.to_vec();
+    if let Trigger::Requested { refresh_base } = trigger {
+        let base = if refresh_base {
+            ", with the base repositories as they are now"
+        } else {
+            ""
+        };
+        reasons.push(format!("requested{base}"));
+    }
+    let mut changed: Vec<_> = changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Changed)
+        .map(|change| change.pkgbase.as_str())
+        .filter(|pkgbase| {
+            !moved
+                .iter()
+                .any(|text| text.starts_with(&format!("{pkgbase}/")))
+        })
+        .collect();
+    changed.sort_unstable();
+    changed.dedup();
+    if !changed.is_empty() {
+        let more = changed.len().saturating_sub(SHOWN);
+        changed.truncate(SHOWN);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        reasons.push(format!("new commits of {}{more}", changed.join(", ")));
+    }
+    if reasons.is_empty() {
+        reasons.push("the dependencies between packages changed".into());
+    }
+    reasons.join("; ")
+}

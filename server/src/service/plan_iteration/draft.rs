@@ -1,0 +1,212 @@
+//! From the planner's answer to builds that know their commit and their input hash.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use buildbtw_model::{Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, Sha256Digest};
+use buildbtw_planner::{BuildSnapshot, Footprint, Plan, PlanRequest, SourcePackage};
+use sha2::Digest as _;
+
+use crate::error::Error;
+use crate::repos::base::BaseSnapshot;
+use crate::sources::{Catalog, Head};
+
+use super::PlanInput;
+
+/// Raise it when the same inputs no longer give the same packages.
+const HASH_VERSION: &str = "buildbtw input 1";
+
+/// A build on its way into the database.
+pub(super) struct Draft {
+    pub(super) package: Arc<SourcePackage>,
+    pub(super) head: Head,
+    pub(super) is_origin: bool,
+    pub(super) stage: u32,
+    pub(super) level: u32,
+    pub(super) estimate_s: u64,
+    pub(super) priority_s: u64,
+    /// The chain from an origin.
+    pub(super) reason: Vec<Pkgbase>,
+    /// The places of the builds it needs, with the kind of each edge.
+    pub(super) needs: Vec<(usize, &'static str)>,
+    /// See [`input_hash`].
+    pub(super) input_hash: Option<Sha256Digest>,
+    /// The attempt whose packages it takes, and their version.
+    pub(super) reused: Option<(AttemptId, PackageVersion)>,
+    /// The build of the iteration before that somebody is working on with the same inputs.
+    pub(super) awaited: Option<BuildId>,
+    /// The version its packages get.
+    pub(super) version: PackageVersion,
+}
+
+/// Plans one architecture against a state of the catalog.
+pub(super) struct Drafter<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) input: &'a PlanInput,
+    pub(super) durations: &'a HashMap<Pkgbase, u64>,
+}
+
+impl Drafter<'_> {
+    pub(super) fn plan(&self, architecture: &Architecture) -> (Plan, Footprint) {
+        let origins = self
+            .input
+            .origins
+            .iter()
+            .map(|origin| origin.package.clone())
+            .collect();
+        let estimates = |pkgbase: &Pkgbase| self.durations.get(pkgbase).copied();
+        let mut request = PlanRequest::new(architecture.clone(), origins, self.input.scope);
+        request.include = self.input.include.clone();
+        request.exclude = self.input.exclude.clone();
+        request.estimates = &estimates;
+        buildbtw_planner::plan_with_footprint(self.catalog.index(), &request)
+    }
+
+    pub(super) fn drafts(&self, plan: &Plan, base: &BaseSnapshot) -> Result<Vec<Draft>, Error> {
+        let mut drafts: Vec<Draft> = Vec::with_capacity(plan.builds.len());
+        for build in &plan.builds {
+            let (package, head, is_origin) = self.find(&build.pkgbase)?;
+            let needs: Vec<_> = build
+                .needs
+                .iter()
+                .map(|need| (need.build, need.kind.map_or("stage", |kind| kind.as_str())))
+                .collect();
+            let needed = needs
+                .iter()
+                .map(|(place, _)| drafts[*place].input_hash.as_ref());
+            let input_hash = input_hash(&head, &plan.architecture, build.stage, base, needed);
+            drafts.push(Draft {
+                version: package.version().clone(),
+                package,
+                head,
+                is_origin,
+                stage: build.stage,
+                level: build.level,
+                estimate_s: build.estimate_s,
+                priority_s: build.priority_s,
+                reason: plan.reason(build).into_iter().cloned().collect(),
+                needs,
+                input_hash,
+                reused: None,
+                awaited: None,
+            });
+        }
+        Ok(drafts)
+    }
+
+    /// The package of a build and where it is built from: an origin's changeset, or the default
+    /// branch.
+    fn find(&self, pkgbase: &Pkgbase) -> Result<(Arc<SourcePackage>, Head, bool), Error> {
+        let mut origins = self.input.origins.iter();
+        if let Some(origin) = origins.find(|origin| origin.package.pkgbase() == pkgbase) {
+            return Ok((Arc::clone(&origin.package), origin.head.clone(), true));
+        }
+        match (
+            self.catalog.index().get(pkgbase),
+            self.catalog.head(pkgbase),
+        ) {
+            (Some(package), Some(head)) => Ok((Arc::clone(package), head.clone(), false)),
+            _ => Err(anyhow::anyhow!("{pkgbase} is planned but not in the index").into()),
+        }
+    }
+}
+
+/// What a build's packages follow from: commit, architecture, the base snapshot and the hashes of
+/// what it needs. The bumped release is no part of it. `None` when any of it is not known.
+fn input_hash<'a>(
+    head: &Head,
+    architecture: &Architecture,
+    stage: u32,
+    base: &BaseSnapshot,
+    needs: impl Iterator<Item = Option<&'a Sha256Digest>>,
+) -> Option<Sha256Digest> {
+    let mut hasher = sha2::Sha256::new();
+    let mut field = |text: &str| {
+        // Each with its length, so that no two inputs run together to the same bytes.
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    field(HASH_VERSION);
+    field(head.commit.as_str());
+    field(architecture.as_str());
+    field(&stage.to_string());
+    for (repository, digest) in &base.databases {
+        field(repository.as_str());
+        field(digest.as_deref().ok()?);
+    }
+    let mut needs: Vec<_> = needs.collect::<Option<_>>()?;
+    needs.sort_unstable();
+    for hash in needs {
+        field(hash.as_str());
+    }
+    Some(Sha256Digest::from_bytes(&hasher.finalize().into()))
+}
+
+/// The builds for a comparison with another iteration.
+pub(super) fn snapshot(drafts: &[Draft]) -> Vec<BuildSnapshot> {
+    drafts
+        .iter()
+        .map(|draft| BuildSnapshot {
+            pkgbase: draft.package.pkgbase().clone(),
+            stage: draft.stage,
+            revision: draft.head.commit.to_string(),
+            needs: draft
+                .needs
+                .iter()
+                .map(|(place, _)| {
+                    (
+                        drafts[*place].package.pkgbase().clone(),
+                        drafts[*place].stage,
+                    )
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(commit: char, base: &BaseSnapshot, needs: &[&Sha256Digest]) -> Option<Sha256Digest> {
+        let head = Head {
+            commit: commit.to_string().repeat(40).parse().unwrap(),
+            commit_time: 0,
+            clone_url: String::new(),
+            srcinfo_sha256: "0".repeat(64).parse().unwrap(),
+        };
+        let architecture = "x86_64".parse().unwrap();
+        input_hash(
+            &head,
+            &architecture,
+            1,
+            base,
+            needs.iter().map(|hash| Some(*hash)),
+        )
+    }
+
+    #[test]
+    fn every_input_counts_and_the_order_of_needs_does_not() {
+        let base = BaseSnapshot {
+            databases: vec![("core".parse().unwrap(), Ok("digest".into()))],
+            ..BaseSnapshot::default()
+        };
+        let (a, b) = (
+            hash('a', &base, &[]).unwrap(),
+            hash('b', &base, &[]).unwrap(),
+        );
+        assert_ne!(a, b);
+        assert_ne!(hash('a', &base, &[&a]), Some(a.clone()));
+        assert_eq!(hash('c', &base, &[&a, &b]), hash('c', &base, &[&b, &a]));
+        assert_ne!(hash('a', &BaseSnapshot::default(), &[]), Some(a));
+    }
+
+    #[test]
+    fn what_is_not_known_is_never_reused() {
+        let base = BaseSnapshot {
+            databases: vec![("core".parse().unwrap(), Err("unreachable".into()))],
+            ..BaseSnapshot::default()
+        };
+        assert_eq!(hash('a', &base, &[]), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! Plans an iteration: asks the planner for each architecture, fixes commits, finds what can be
+//! reused, fixes versions, and stores the result as rows.
+
+mod draft;
+mod notes;
+mod reuse;
+mod store;
+mod versions;
+
+use std::collections::HashMap;
+
+use buildbtw_model::api::{PlanNote, ProblemKind};
+use buildbtw_model::{Architecture, PackageVersion, Pkgname, RepositoryName, Scope};
+use buildbtw_planner::{Footprint, Patterns};
+
+use crate::app_state::AppState;
+use crate::db::{NamespaceId, attempts};
+use crate::error::{Error, Refusal};
+use crate::repos::base::BaseSnapshot;
+use crate::sources::ResolvedChangeset;
+
+pub use store::store;
+
+use draft::{Draft, Drafter};
+
+/// What an iteration is planned from.
+#[derive(Clone)]
+pub struct PlanInput {
+    /// The namespace, when it exists already.
+    pub namespace: Option<NamespaceId>,
+    /// The origins at the commits they have now.
+    pub origins: Vec<ResolvedChangeset>,
+    /// How far the rebuild spreads.
+    pub scope: Scope,
+    /// What is rebuilt in any case.
+    pub include: Patterns,
+    /// What is never rebuilt.
+    pub exclude: Patterns,
+    /// Plans with more builds are refused.
+    pub max_builds: u32,
+    /// Whether rebuilt packages get a higher release.
+    pub bump: bool,
+    /// Versions that earlier iterations of the namespace produced.
+    pub produced: Vec<(Pkgname, PackageVersion)>,
+    /// The base snapshot of the iteration before, to be kept.
+    pub snapshot: Option<SnapshotDigests>,
+}
+
+/// The digests of base repository databases.
+pub type SnapshotDigests = HashMap<(Architecture, RepositoryName), String>;
+
+/// An iteration that can be stored.
+pub struct PlannedIteration {
+    architectures: Vec<PlannedArchitecture>,
+    notes: Vec<(Architecture, PlanNote)>,
+}
+
+/// The part of an iteration for one architecture.
+pub struct PlannedArchitecture {
+    architecture: Architecture,
+    base: BaseSnapshot,
+    drafts: Vec<Draft>,
+    footprint: Footprint,
+}
+
+impl PlannedIteration {
+    /// What tells later whether a change of a package can affect this plan, per architecture.
+    #[must_use]
+    pub fn footprints(&self) -> Vec<Footprint> {
+        self.architectures
+            .iter()
+            .map(|part| part.footprint.clone())
+            .collect()
+    }
+
+    /// The builds of an architecture as they can be compared with those of another iteration.
+    pub(crate) fn snapshots(&self) -> Vec<(Architecture, Vec<buildbtw_planner::BuildSnapshot>)> {
+        self.architectures
+            .iter()
+            .map(|part| (part.architecture.clone(), draft::snapshot(&part.drafts)))
+            .collect()
+    }
+}
+
+/// Plans an iteration for all architectures.
+///
+/// # Errors
+/// When the plan is larger than allowed, or no origin can be built for any architecture.
+pub async fn plan(state: &AppState, input: &PlanInput) -> Result<PlannedIteration, Error> {
+    let mut planned = PlannedIteration {
+        architectures: Vec::new(),
+        notes: Vec::new(),
+    };
+    for architecture in &state.config.architectures {
+        let (part, notes) = plan_architecture(state, input, architecture.clone()).await?;
+        planned
+            .notes
+            .extend(notes.into_iter().map(|note| (architecture.clone(), note)));
+        planned.architectures.push(part);
+    }
+    let total: usize = planned
+        .architectures
+        .iter()
+        .map(|part| part.drafts.len())
+        .sum();
+    if total == 0 {
+        let names: Vec<_> = state
+            .config
+            .architectures
+            .iter()
+            .map(Architecture::as_str)
+            .collect();
+        return Err(Refusal::new(
+            ProblemKind::InvalidRequest,
+            format!(
+                "none of the changesets can be built for {}",
+                names.join(" or ")
+            ),
+        )
+        .hint("their `arch` arrays name other architectures")
+        .into());
+    }
+    if total > usize::try_from(input.max_builds).unwrap_or(usize::MAX) {
+        return Err(too_large(&planned, total, input.max_builds));
+    }
+    for part in &mut planned.architectures {
+        reuse::find(state, input.namespace, &mut part.drafts).await?;
+        versions::fix(part, input);
+    }
+    Ok(planned)
+}
+
+async fn plan_architecture(
+    state: &AppState,
+    input: &PlanInput,
+    architecture: Architecture,
+) -> Result<(PlannedArchitecture, Vec<PlanNote>), Error> {
+    let mut base = state.base.snapshot(&architecture).await;
+    let moved = base.keep(&architecture, input.snapshot.as_ref());
+    let durations = attempts::durations(state.database.read(), &architecture).await?;
+    let (state, input) = (state.clone(), input.clone());
+    tokio::task::spawn_blocking(move || {
+        state.sources.with_catalog(|catalog| {
+            let drafter = Drafter {
+                catalog,
+                input: &input,
+                durations: &durations,
+            };
+            let (plan, footprint) = drafter.plan(&architecture);
+            let drafts = drafter.drafts(&plan, &base)?;
+            let notes = notes::notes(&plan, &base, &moved);
+            Ok((
+                PlannedArchitecture {
+                    architecture,
+                    base,
+                    drafts,
+                    footprint,
+                },
+                notes,
+            ))
+        })
+    })
+    .await?
+}
+
+fn too_large(planned: &PlannedIteration, total: usize, limit: u32) -> Error {
+    let counts: Vec<_> = planned
+        .architectures
+        .iter()
+        .map(|part| format!("{} for {}", part.drafts.len(), part.architecture))
+        .collect();
+    Refusal::new(
+        ProblemKind::PlanTooLarge,
+        format!("this would be {total} builds, more than the allowed {limit}"),
+    )
+    .detail(counts.join(", "))
+    .hint("allow it with --max-builds, or choose a narrower --scope")
+    .into()
+}

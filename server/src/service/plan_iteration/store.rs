@@ -1,0 +1,120 @@
+//! Stores a planned iteration as rows.
+
+use std::collections::HashMap;
+
+use buildbtw_model::api::ExpectedPackage;
+use buildbtw_model::{Architecture, BuildId, Pkgbase};
+
+use crate::changes::Effects;
+use crate::db::plans::{self, NewBuild};
+use crate::db::{IterationId, WriteTransaction, builds, iterations};
+use crate::error::Error;
+use crate::sources::ResolvedChangeset;
+
+use super::PlannedIteration;
+use super::draft::Draft;
+
+/// Stores a planned iteration: its commits, builds and edges. Reused builds are told to `effects`.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn store(
+    tx: &mut WriteTransaction,
+    effects: &mut Effects,
+    iteration: IterationId,
+    origins: &[ResolvedChangeset],
+    planned: PlannedIteration,
+) -> Result<(), Error> {
+    let fixed: Vec<_> = origins
+        .iter()
+        .map(|origin| (origin.changeset.clone(), origin.head.commit.clone()))
+        .collect();
+    iterations::insert_origins(tx, iteration, &fixed).await?;
+    let mut shared: HashMap<(Pkgbase, u32), BuildId> = HashMap::new();
+    for (number, part) in planned.architectures.into_iter().enumerate() {
+        for (repository, digest) in &part.base.databases {
+            let digest = digest.as_deref().map_err(String::as_str);
+            iterations::insert_base(tx, iteration, &part.architecture, repository, digest).await?;
+        }
+        let mut ids: Vec<BuildId> = Vec::with_capacity(part.drafts.len());
+        for (position, draft) in (0_u32..).zip(&part.drafts) {
+            let mut build = new_build(&part.architecture, position, draft);
+            let key = (build.pkgbase.clone(), build.stage);
+            let is_any = draft.package.is_any();
+            if let Some(awaited) = draft.awaited {
+                await_or_reuse(tx, &mut build, awaited).await?;
+            } else if number > 0 && is_any && build.reused.is_none() {
+                // The first architecture builds packages of architecture `any` for all.
+                build.shared_build = shared.get(&key).copied();
+            }
+            build.missing += u32::from(build.shared_build.is_some());
+            let id = plans::insert_build(tx, iteration, &build).await?;
+            if number == 0 && is_any {
+                shared.insert(key, id);
+            }
+            for (needs, kind) in &draft.needs {
+                plans::insert_edge(tx, id, ids[*needs], kind).await?;
+            }
+            if let Some(source) = build.shared_build {
+                plans::insert_edge(tx, id, source, "shared").await?;
+            }
+            if build.reused.is_some() {
+                effects.publish.push(id);
+            }
+            ids.push(id);
+        }
+    }
+    plans::insert_notes(tx, iteration, &planned.notes).await?;
+    Ok(())
+}
+
+/// A build that was being built when this was planned may have ended meanwhile.
+async fn await_or_reuse(
+    tx: &mut WriteTransaction,
+    build: &mut NewBuild,
+    awaited: BuildId,
+) -> Result<(), Error> {
+    match builds::by_id(&mut *tx.connection(), awaited).await? {
+        Some(row) if row.packages_attempt_id.is_some() => {
+            build.reused = row.packages_attempt_id;
+            build.version = row.version;
+        }
+        Some(row) if row.status.is_active() => build.shared_build = Some(awaited),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBuild {
+    let small = |seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX);
+    let reason: Vec<_> = draft.reason.iter().map(Pkgbase::as_str).collect();
+    NewBuild {
+        architecture: architecture.clone(),
+        pkgbase: draft.package.pkgbase().clone(),
+        stage: draft.stage,
+        level: draft.level,
+        position,
+        commit: draft.head.commit.clone(),
+        commit_time: draft.head.commit_time,
+        clone_url: draft.head.clone_url.clone(),
+        srcinfo_sha256: draft.head.srcinfo_sha256.clone(),
+        pkgrel: (draft.version != *draft.package.version())
+            .then(|| draft.version.pkgrel().to_owned()),
+        version: draft.version.clone(),
+        reason: reason.join(" "),
+        estimate_s: small(draft.estimate_s),
+        priority_s: small(draft.priority_s),
+        missing: u32::try_from(draft.needs.len()).unwrap_or(u32::MAX),
+        input_hash: draft.input_hash.clone(),
+        shared_build: None,
+        reused: draft.reused.as_ref().map(|(attempt, _)| *attempt),
+        outputs: draft
+            .package
+            .pkgnames_for(architecture)
+            .map(|(name, architecture)| ExpectedPackage {
+                name: name.clone(),
+                architecture,
+            })
+            .collect(),
+    }
+}

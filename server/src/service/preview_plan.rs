@@ -1,0 +1,56 @@
+//! A dry run: what a rebuild would be. Nothing is stored.
+
+use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
+use buildbtw_planner::{PlanRequest, render};
+
+use crate::app_state::AppState;
+use crate::db::attempts;
+use crate::error::{Error, Refusal};
+
+use super::create_namespace::{check_changesets, patterns};
+
+/// Plans a rebuild and renders it in the asked form.
+///
+/// # Errors
+/// When a changeset cannot be resolved, or the architecture is not one this server builds for.
+pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<String, Error> {
+    check_changesets(&preview.changesets)?;
+    let configured = &state.config.architectures;
+    let architecture = match &preview.architecture {
+        None => configured.first().cloned(),
+        Some(wanted) => configured.iter().find(|known| *known == wanted).cloned(),
+    };
+    let Some(architecture) = architecture else {
+        let known: Vec<_> = configured.iter().map(|known| known.as_str()).collect();
+        let title = "this server does not build for that architecture";
+        return Err(Refusal::new(ProblemKind::InvalidRequest, title)
+            .hint(format!("it builds for {}", known.join(", ")))
+            .into());
+    };
+    let (include, exclude) = (
+        patterns("include", &preview.include)?,
+        patterns("exclude", &preview.exclude)?,
+    );
+    let mut origins = Vec::with_capacity(preview.changesets.len());
+    for changeset in &preview.changesets {
+        origins.push(state.sources.resolve(changeset).await?.package);
+    }
+    let durations = attempts::durations(state.database.read(), &architecture).await?;
+    let (state, scope, format) = (state.clone(), preview.scope, preview.format);
+    let rendered = tokio::task::spawn_blocking(move || {
+        let estimates = |pkgbase: &buildbtw_model::Pkgbase| durations.get(pkgbase).copied();
+        let mut request = PlanRequest::new(architecture, origins, scope);
+        request.include = include;
+        request.exclude = exclude;
+        request.estimates = &estimates;
+        let plan = state
+            .sources
+            .with_catalog(|catalog| buildbtw_planner::plan(catalog.index(), &request));
+        Ok::<_, serde_json::Error>(match format {
+            PlanFormat::Text => render::text(&plan),
+            PlanFormat::Json => serde_json::to_string(&plan)?,
+            PlanFormat::Dot => render::dot(&plan),
+        })
+    });
+    Ok(rendered.await??)
+}

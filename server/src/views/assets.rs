@@ -1,0 +1,71 @@
+//! Style, script and icon, compiled into the program. Their addresses hold a hash of their content:
+//! browsers keep them for good, and a new version of the program has new addresses.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest as _, Sha256};
+
+/// A file that pages refer to.
+pub(crate) struct Asset {
+    /// Its name, the last part of its address.
+    pub(crate) name: &'static str,
+    /// Its media type.
+    pub(crate) media_type: &'static str,
+    /// Its bytes.
+    pub(crate) content: &'static [u8],
+    /// A hash of them.
+    pub(crate) hash: String,
+    /// Its address on this server.
+    pub(crate) href: String,
+}
+
+impl Asset {
+    fn new(name: &'static str, media_type: &'static str, content: &'static [u8]) -> Self {
+        let hash: String = Sha256::digest(content)
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self {
+            name,
+            media_type,
+            content,
+            href: format!("/assets/{hash}/{name}"),
+            hash,
+        }
+    }
+}
+
+/// The style sheet.
+pub(crate) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new(
+        "style.css",
+        "text/css; charset=utf-8",
+        include_bytes!("../../assets/style.css"),
+    )
+});
+
+/// The script that keeps pages up to date. They work without it.
+pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new(
+        "live.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../../assets/live.js"),
+    )
+});
+
+/// The icon in the browser's tab.
+pub(crate) static ICON: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new(
+        "icon.svg",
+        "image/svg+xml",
+        include_bytes!("../../assets/icon.svg"),
+    )
+});
+
+/// The asset of a name.
+pub(crate) fn find(name: &str) -> Option<&'static Asset> {
+    [&*STYLE, &*SCRIPT, &*ICON]
+        .into_iter()
+        .find(|asset| asset.name == name)
+}

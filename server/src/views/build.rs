@@ -1,0 +1,223 @@
+//! A build: why it is made, what was tried, what came out, and the log.
+
+use askama::Template;
+use askama::filters::urlencode;
+use buildbtw_model::api::{AttemptSummary, BuildDetail, BuildSummary};
+use buildbtw_model::{AttemptId, AttemptStatus, Pkgbase};
+use jiff::Timestamp;
+
+use super::build_table::took;
+use super::layout::{Layout, Section};
+use super::log::LogHtml;
+use super::reason::{Names, Reason, Step};
+use super::size::size;
+use super::status::Badge;
+use super::time::{Elapsed, When};
+
+/// How many names of blocking builds are listed.
+const BLOCKERS: usize = 10;
+/// How many builds before and after this one are listed.
+const NEIGHBOURS: usize = 100;
+
+/// See the module.
+#[derive(Template)]
+#[template(path = "build.html")]
+pub(crate) struct BuildPage {
+    layout: Layout,
+    build: BuildSummary,
+    /// The pages of its namespace and iteration.
+    namespace: String,
+    namespace_path: String,
+    iteration: u32,
+    iteration_path: String,
+    badge: Badge,
+    took: Option<Elapsed>,
+    reason: Reason,
+    blocked_by: Option<Names>,
+    needs: Neighbours,
+    needed_by: Neighbours,
+    attempts: Vec<Attempt>,
+    packages: Vec<Package>,
+    log: Option<Log>,
+}
+
+/// Builds right before or after this one.
+struct Neighbours {
+    count: usize,
+    rows: Vec<Neighbour>,
+    more: usize,
+}
+
+struct Neighbour {
+    build: BuildSummary,
+    badge: Badge,
+}
+
+struct Attempt {
+    summary: AttemptSummary,
+    badge: Badge,
+    href: String,
+    created: When,
+    took: Option<Elapsed>,
+    /// Whether its log is shown.
+    shown: bool,
+}
+
+struct Package {
+    file_name: String,
+    href: String,
+    size: String,
+    sha256: String,
+}
+
+struct Log {
+    attempt: AttemptId,
+    number: u32,
+    /// Whether more of it may come.
+    live: bool,
+    tail: LogTail,
+}
+
+/// The end of a log as it was read.
+pub(crate) struct LogTail {
+    /// How many bytes came before.
+    pub(crate) skipped: u64,
+    /// Where to go on reading.
+    pub(crate) end: u64,
+    /// What to show.
+    pub(crate) html: LogHtml,
+}
+
+/// The attempt whose log is asked for: the newest when none is named.
+pub(crate) fn select_attempt(
+    detail: &BuildDetail,
+    wanted: Option<AttemptId>,
+) -> Option<&AttemptSummary> {
+    match wanted {
+        None => detail.attempts.first(),
+        Some(wanted) => detail.attempts.iter().find(|attempt| attempt.id == wanted),
+    }
+}
+
+/// Whether more may be written to the log of an attempt.
+pub(crate) fn is_live(attempt: &AttemptSummary) -> bool {
+    match attempt.status {
+        AttemptStatus::Queued | AttemptStatus::Running => true,
+        AttemptStatus::Succeeded | AttemptStatus::Failed | AttemptStatus::Lost => false,
+    }
+}
+
+impl BuildPage {
+    /// The page with the end of the log of one attempt.
+    pub(crate) fn new(
+        detail: BuildDetail,
+        log: Option<(AttemptSummary, LogTail)>,
+        now: Timestamp,
+    ) -> askama::Result<Self> {
+        let build = detail.summary;
+        let badge = Badge::from(build.status);
+        let namespace_path = format!("/namespaces/{}", detail.namespace);
+        let iteration_path = format!("{namespace_path}/iterations/{}", detail.iteration);
+        let link = |pkgbase: &Pkgbase| find(pkgbase, &build, &detail.needs, &iteration_path);
+        let mut packages = Vec::new();
+        for package in &detail.packages {
+            // Relative to this page: the browser knows best how it reached the server.
+            let folder = format!(
+                "/repo/{}/{}/{}",
+                detail.namespace, detail.iteration, build.architecture
+            );
+            let file_name = package.file_name.to_string();
+            packages.push(Package {
+                href: format!("{folder}/{}", urlencode(&file_name)?),
+                size: size(package.size),
+                sha256: package.sha256.to_string(),
+                file_name,
+            });
+        }
+        let shown = log.as_ref().map(|(attempt, _)| attempt.id);
+        let steps = build.blocked_by.iter().map(|pkgbase| Step {
+            pkgbase: pkgbase.clone(),
+            href: Some(link(pkgbase)),
+        });
+        Ok(Self {
+            layout: Layout::new(
+                Section::Namespaces,
+                format!("{} · {} · {}", build.pkgbase, badge.label, detail.namespace),
+            ),
+            took: took(&build, now),
+            reason: Reason::new(&build.reason, |pkgbase| Some(link(pkgbase))),
+            blocked_by: (!build.blocked_by.is_empty()).then(|| Names::new(steps, BLOCKERS)),
+            attempts: detail
+                .attempts
+                .into_iter()
+                .map(|summary| attempt(summary, &build, shown, now))
+                .collect(),
+            log: log.map(|(attempt, tail)| Log {
+                attempt: attempt.id,
+                number: attempt.number,
+                live: is_live(&attempt),
+                tail,
+            }),
+            needs: neighbours(detail.needs),
+            needed_by: neighbours(detail.needed_by),
+            namespace: detail.namespace.to_string(),
+            iteration: detail.iteration,
+            namespace_path,
+            iteration_path,
+            badge,
+            packages,
+            build,
+        })
+    }
+}
+
+/// The page of a build of the same iteration: its own when it is near, else the search for it.
+fn find(
+    pkgbase: &Pkgbase,
+    build: &BuildSummary,
+    near: &[BuildSummary],
+    iteration_path: &str,
+) -> String {
+    if let Some(found) = near.iter().find(|found| found.pkgbase == *pkgbase) {
+        return format!("/builds/{}", found.id);
+    }
+    let (Ok(architecture), Ok(name)) = (
+        urlencode(build.architecture.as_str()),
+        urlencode(pkgbase.as_str()),
+    );
+    format!("{iteration_path}?arch={architecture}&q={name}")
+}
+
+fn neighbours(builds: Vec<BuildSummary>) -> Neighbours {
+    let count = builds.len();
+    let rows = builds.into_iter().take(NEIGHBOURS).map(|build| Neighbour {
+        badge: build.status.into(),
+        build,
+    });
+    Neighbours {
+        count,
+        rows: rows.collect(),
+        more: count.saturating_sub(NEIGHBOURS),
+    }
+}
+
+fn attempt(
+    summary: AttemptSummary,
+    build: &BuildSummary,
+    shown: Option<AttemptId>,
+    now: Timestamp,
+) -> Attempt {
+    let took = match (summary.started_at, summary.finished_at) {
+        (Some(from), Some(to)) => Some(Elapsed::between(from, to)),
+        (Some(from), None) => Some(Elapsed::since(from, now)),
+        (None, _) => None,
+    };
+    Attempt {
+        badge: (&summary).into(),
+        href: format!("/builds/{}?attempt={}#log", build.id, summary.id),
+        created: When::new(summary.created_at, now),
+        took,
+        shown: shown == Some(summary.id),
+        summary,
+    }
+}

@@ -1,0 +1,72 @@
+//! The home page: what runs and what broke.
+
+use askama::Template;
+use askama::filters::urlencode;
+use buildbtw_model::NamespaceName;
+use buildbtw_model::api::{NamespaceSummary, Page, SourcesOverview};
+use jiff::Timestamp;
+
+use super::layout::{Layout, Section};
+use super::progress::Progress;
+use super::status::Badge;
+use super::time::When;
+
+/// See the module.
+#[derive(Template)]
+#[template(path = "home.html")]
+pub(crate) struct HomePage {
+    layout: Layout,
+    sources: SourcesOverview,
+    rows: Vec<Row>,
+    /// Whether this is the first page of the list.
+    first: bool,
+    next: Option<String>,
+}
+
+struct Row {
+    name: NamespaceName,
+    /// The first changesets.
+    changesets: Vec<String>,
+    more_changesets: usize,
+    iteration: u32,
+    badge: Badge,
+    progress: Progress,
+    created: When,
+}
+
+/// How many changesets of a namespace are listed.
+const CHANGESETS: usize = 3;
+
+impl HomePage {
+    pub(crate) fn new(
+        page: Page<NamespaceSummary>,
+        sources: SourcesOverview,
+        first: bool,
+        now: Timestamp,
+    ) -> askama::Result<Self> {
+        let next = match page.next {
+            Some(cursor) => Some(format!("/?cursor={}", urlencode(cursor)?)),
+            None => None,
+        };
+        Ok(Self {
+            layout: Layout::new(Section::Namespaces, "Namespaces"),
+            sources,
+            rows: page.items.into_iter().map(|item| row(item, now)).collect(),
+            first,
+            next,
+        })
+    }
+}
+
+fn row(item: NamespaceSummary, now: Timestamp) -> Row {
+    let shown = item.changesets.iter().take(CHANGESETS);
+    Row {
+        changesets: shown.map(ToString::to_string).collect(),
+        more_changesets: item.changesets.len().saturating_sub(CHANGESETS),
+        iteration: item.iteration.number,
+        badge: item.iteration.status.into(),
+        progress: Progress::new(&item.iteration.counts),
+        created: When::new(item.created_at, now),
+        name: item.name,
+    }
+}

@@ -1,0 +1,204 @@
+//! A namespace at one of its iterations.
+
+use askama::Template;
+use buildbtw_model::api::{
+    BuildSummary, IterationDetail, IterationSummary, NamespaceDetail, OriginSummary,
+};
+use buildbtw_model::{BuildId, BuildStatus, NamespaceName, Scope};
+use jiff::Timestamp;
+
+use super::build_table::{BuildLinks, BuildTable, took};
+use super::filter::{Filter, StatusGroup};
+use super::layout::{Layout, Section};
+use super::notes::{self, NoteGroup};
+use super::progress::Progress;
+use super::reason::{Names, Step};
+use super::status::Badge;
+use super::time::{Elapsed, When};
+
+/// How many failures are told in full above the table.
+const FAILURES: usize = 30;
+/// How many blocked builds a failure names.
+const BLOCKED: usize = 6;
+/// How many iterations are listed unfolded.
+const ITERATIONS: usize = 5;
+
+/// See the module.
+#[derive(Template)]
+#[template(path = "namespace.html")]
+pub(crate) struct NamespacePage {
+    layout: Layout,
+    name: NamespaceName,
+    /// The address of the page without its filter.
+    path: String,
+    scope: Scope,
+    number: u32,
+    newest: u32,
+    badge: Badge,
+    reason: String,
+    origins: Vec<OriginSummary>,
+    progress: Progress,
+    planned: When,
+    finished: Option<When>,
+    took: Elapsed,
+    stalled: Vec<String>,
+    failures: Vec<Failure>,
+    failed: usize,
+    all_failures: String,
+    notes: Vec<NoteGroup>,
+    iterations: Vec<Iteration>,
+    older_iterations: Vec<Iteration>,
+    snippets: Vec<Snippet>,
+    several_architectures: bool,
+    table: BuildTable,
+}
+
+/// A failed build and what it means for others.
+struct Failure {
+    build: BuildSummary,
+    took: Option<Elapsed>,
+    blocks: usize,
+    names: Names,
+}
+
+struct Iteration {
+    number: u32,
+    href: String,
+    current: bool,
+    badge: Badge,
+    reason: String,
+    progress: Progress,
+    planned: When,
+}
+
+/// A section for pacman.conf, and which architectures it is good for.
+struct Snippet {
+    architectures: String,
+    text: String,
+}
+
+impl NamespacePage {
+    /// The page at `path`, which is that of the namespace or of one of its iterations.
+    pub(crate) fn new(
+        namespace: &NamespaceDetail,
+        detail: &IterationDetail,
+        filter: Filter,
+        path: String,
+        now: Timestamp,
+    ) -> Self {
+        let name = namespace.summary.name.clone();
+        let links = BuildLinks::new(&detail.builds);
+        let table = BuildTable::new(detail, &links, filter, &path, now);
+        let failed = of_status(detail, BuildStatus::Failed).count();
+        let failures = of_status(detail, BuildStatus::Failed).take(FAILURES);
+        let failures = failures.map(|build| failure(build, detail, now)).collect();
+        let badge = Badge::from(detail.summary.status);
+        let progress = Progress::new(&detail.summary.counts);
+        let title = format!(
+            "{name} · {} {}/{}",
+            badge.label, progress.done, progress.total
+        );
+        let number = detail.summary.number;
+        let mut iterations: Vec<Iteration> = namespace
+            .iterations
+            .iter()
+            .map(|summary| iteration(&name, summary, number, now))
+            .collect();
+        let older_iterations = iterations.split_off(iterations.len().min(ITERATIONS));
+        let only_failed = Filter::default().with_status(Some(StatusGroup::Failed));
+        Self {
+            layout: Layout::new(Section::Namespaces, title),
+            newest: namespace.summary.iteration.number,
+            scope: namespace.summary.scope,
+            planned: When::new(detail.summary.created_at, now),
+            finished: detail.summary.finished_at.map(|at| When::new(at, now)),
+            took: match detail.summary.finished_at {
+                Some(end) => Elapsed::between(detail.summary.created_at, end),
+                None => Elapsed::since(detail.summary.created_at, now),
+            },
+            stalled: detail
+                .architectures
+                .iter()
+                .filter_map(|known| known.stalled.clone())
+                .collect(),
+            all_failures: only_failed.href(&path),
+            notes: notes::group(&detail.notes),
+            snippets: snippets(detail),
+            several_architectures: detail.architectures.len() > 1,
+            reason: detail.summary.reason.clone(),
+            origins: detail.origins.clone(),
+            name,
+            path,
+            number,
+            badge,
+            progress,
+            failures,
+            failed,
+            iterations,
+            older_iterations,
+            table,
+        }
+    }
+}
+
+fn of_status(detail: &IterationDetail, status: BuildStatus) -> impl Iterator<Item = &BuildSummary> {
+    let builds = detail.builds.iter();
+    builds.filter(move |build| build.status == status)
+}
+
+fn failure(build: &BuildSummary, detail: &IterationDetail, now: Timestamp) -> Failure {
+    let blocked: Vec<&BuildSummary> = of_status(detail, BuildStatus::Blocked)
+        .filter(|blocked| blocked.architecture == build.architecture)
+        .filter(|blocked| blocked.blocked_by.contains(&build.pkgbase))
+        .collect();
+    let step = |blocked: &&BuildSummary| Step {
+        pkgbase: blocked.pkgbase.clone(),
+        href: Some(build_href(blocked.id)),
+    };
+    Failure {
+        blocks: blocked.len(),
+        names: Names::new(blocked.iter().map(step), BLOCKED),
+        took: took(build, now),
+        build: build.clone(),
+    }
+}
+
+fn build_href(id: BuildId) -> String {
+    format!("/builds/{id}")
+}
+
+fn iteration(
+    name: &NamespaceName,
+    summary: &IterationSummary,
+    current: u32,
+    now: Timestamp,
+) -> Iteration {
+    Iteration {
+        number: summary.number,
+        href: format!("/namespaces/{name}/iterations/{}", summary.number),
+        current: summary.number == current,
+        badge: summary.status.into(),
+        reason: summary.reason.clone(),
+        progress: Progress::new(&summary.counts),
+        planned: When::new(summary.created_at, now),
+    }
+}
+
+/// One snippet per architecture; those that are the same are shown once.
+fn snippets(detail: &IterationDetail) -> Vec<Snippet> {
+    let mut snippets: Vec<Snippet> = Vec::new();
+    for known in &detail.architectures {
+        let text = known.repository.pacman_conf.trim_end();
+        match snippets.iter_mut().find(|snippet| snippet.text == text) {
+            Some(snippet) => {
+                snippet.architectures.push_str(", ");
+                snippet.architectures.push_str(known.architecture.as_str());
+            }
+            None => snippets.push(Snippet {
+                architectures: known.architecture.to_string(),
+                text: text.to_owned(),
+            }),
+        }
+    }
+    snippets
+}

@@ -1,0 +1,66 @@
+//! What the planner found, grouped by what it means for people.
+
+use buildbtw_model::api::PlanNote;
+
+/// More notes of a kind than this are folded.
+const UNFOLDED: usize = 5;
+/// More are counted, not listed: the page has to stay light.
+const LISTED: usize = 200;
+
+/// The notes of one kind.
+pub(crate) struct NoteGroup {
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    /// What it means for the rebuild.
+    pub(crate) meaning: &'static str,
+    pub(crate) count: usize,
+    pub(crate) open: bool,
+    pub(crate) texts: Vec<String>,
+    pub(crate) more: usize,
+}
+
+/// Groups notes, the most urgent kind first.
+pub(crate) fn group(notes: &[PlanNote]) -> Vec<NoteGroup> {
+    const KINDS: [(&str, &str, &str); 3] = [
+        ("problem", "Problems", "These probably need a change."),
+        (
+            "cycle",
+            "Dependency cycles",
+            "Builds that need each other; where the circle was cut, packages are built twice.",
+        ),
+        (
+            "unresolved",
+            "Unresolved names",
+            "No source repository provides these; builds take them from the base repositories.",
+        ),
+    ];
+    let known = |kind: &str| KINDS.iter().any(|(name, ..)| *name == kind);
+    let mut groups = Vec::new();
+    for (kind, title, meaning) in KINDS {
+        let texts = notes.iter().filter(|note| note.kind == kind);
+        groups.extend(make(kind, title, meaning, texts));
+    }
+    let others = notes.iter().filter(|note| !known(&note.kind));
+    groups.extend(make("other", "Notes", "", others));
+    groups
+}
+
+fn make<'a>(
+    id: &'static str,
+    title: &'static str,
+    meaning: &'static str,
+    notes: impl Iterator<Item = &'a PlanNote>,
+) -> Option<NoteGroup> {
+    let mut texts: Vec<String> = notes.map(|note| note.text.clone()).collect();
+    let count = texts.len();
+    texts.truncate(LISTED);
+    (count > 0).then(|| NoteGroup {
+        id,
+        title,
+        meaning,
+        count,
+        open: count <= UNFOLDED,
+        more: count - texts.len(),
+        texts,
+    })
+}

@@ -1,0 +1,56 @@
+//! Names of builds that lead to their pages, alone and as the chain that says why a build is made.
+
+use askama::Template;
+use buildbtw_model::Pkgbase;
+
+use super::html_part;
+
+/// A pkgbase, with the address of its build when that is known.
+#[derive(Clone)]
+pub(crate) struct Step {
+    pub(crate) pkgbase: Pkgbase,
+    pub(crate) href: Option<String>,
+}
+
+/// The dependencies from an origin to a build.
+#[derive(Template)]
+#[template(path = "parts/reason.html")]
+pub(crate) struct Reason {
+    steps: Vec<Step>,
+}
+
+html_part!(Reason);
+
+impl Reason {
+    /// With `href` giving addresses for all but the last, which is the build itself.
+    pub(crate) fn new(chain: &[Pkgbase], href: impl Fn(&Pkgbase) -> Option<String>) -> Self {
+        let last = chain.len().saturating_sub(1);
+        let steps = chain.iter().enumerate().map(|(position, pkgbase)| Step {
+            pkgbase: pkgbase.clone(),
+            href: (position < last).then(|| href(pkgbase)).flatten(),
+        });
+        Self {
+            steps: steps.collect(),
+        }
+    }
+}
+
+/// A list of builds that is cut when it is long.
+#[derive(Template)]
+#[template(path = "parts/names.html")]
+pub(crate) struct Names {
+    steps: Vec<Step>,
+    more: usize,
+}
+
+html_part!(Names);
+
+impl Names {
+    pub(crate) fn new(steps: impl ExactSizeIterator<Item = Step>, shown: usize) -> Self {
+        let more = steps.len().saturating_sub(shown);
+        Self {
+            steps: steps.take(shown).collect(),
+            more,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The source repositories, and what is wrong with them.
+
+use askama::Template;
+use askama::filters::urlencode;
+use buildbtw_model::api::{Page, SourceRepositorySummary, SourcesOverview};
+use jiff::Timestamp;
+
+use super::layout::{Layout, Section};
+use super::time::When;
+
+/// See the module.
+#[derive(Template)]
+#[template(path = "sources.html")]
+pub(crate) struct SourcesPage {
+    layout: Layout,
+    overview: SourcesOverview,
+    last_scan: Option<When>,
+    broken_only: bool,
+    first: bool,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+struct Row {
+    source: SourceRepositorySummary,
+    changed: When,
+}
+
+impl SourcesPage {
+    pub(crate) fn new(
+        page: Page<SourceRepositorySummary>,
+        overview: SourcesOverview,
+        broken_only: bool,
+        first: bool,
+        now: Timestamp,
+    ) -> askama::Result<Self> {
+        let next = match page.next {
+            Some(cursor) => {
+                let filter = if broken_only { "broken=true&" } else { "" };
+                Some(format!("/sources?{filter}cursor={}", urlencode(cursor)?))
+            }
+            None => None,
+        };
+        let title = if broken_only {
+            "Broken sources"
+        } else {
+            "Sources"
+        };
+        let rows = page.items.into_iter().map(|source| Row {
+            changed: When::new(source.changed_at, now),
+            source,
+        });
+        Ok(Self {
+            layout: Layout::new(Section::Sources, title),
+            last_scan: overview.last_scan_at.map(|at| When::new(at, now)),
+            overview,
+            broken_only,
+            first,
+            rows: rows.collect(),
+            next,
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Points in time and durations, as people read them. The script formats them in the same way when
+//! it lets them tick.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::html_part;
+
+/// A point in time, relative to now.
+#[derive(Template)]
+#[template(path = "parts/when.html")]
+pub(crate) struct When {
+    datetime: String,
+    absolute: String,
+    relative: String,
+}
+
+impl When {
+    pub(crate) fn new(at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            datetime: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            absolute: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            relative: ago(seconds_between(at, now)),
+        }
+    }
+}
+
+/// How long something took, or takes so far.
+#[derive(Template)]
+#[template(path = "parts/elapsed.html")]
+pub(crate) struct Elapsed {
+    text: String,
+    /// When it began, while it goes on.
+    since: Option<String>,
+}
+
+impl Elapsed {
+    /// Between two points in time.
+    pub(crate) fn between(from: Timestamp, to: Timestamp) -> Self {
+        Self {
+            text: duration(seconds_between(from, to)),
+            since: None,
+        }
+    }
+
+    /// Since a point in time until now, and going on.
+    pub(crate) fn since(from: Timestamp, now: Timestamp) -> Self {
+        Self {
+            text: duration(seconds_between(from, now)),
+            since: Some(from.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        }
+    }
+}
+
+html_part!(When, Elapsed);
+
+/// Clocks differ and are set back: never less than zero.
+fn seconds_between(from: Timestamp, to: Timestamp) -> u64 {
+    let seconds = to.as_second().saturating_sub(from.as_second());
+    u64::try_from(seconds).unwrap_or_default()
+}
+
+fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    if minutes == 0 {
+        format!("{seconds}s")
+    } else if hours == 0 {
+        format!("{minutes}m {:02}s", seconds % 60)
+    } else if days == 0 {
+        format!("{hours}h {:02}m", minutes % 60)
+    } else {
+        format!("{days}d {:02}h", hours % 24)
+    }
+}
+
+fn ago(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    if minutes == 0 {
+        "just now".to_owned()
+    } else if hours == 0 {
+        format!("{minutes} min ago")
+    } else if days == 0 {
+        format!("{hours} h ago")
+    } else if days == 1 {
+        "1 day ago".to_owned()
+    } else {
+        format!("{days} days ago")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        let texts = [0, 59, 60, 3_599, 3_661, 90_000].map(duration);
+        assert_eq!(
+            texts,
+            ["0s", "59s", "1m 00s", "59m 59s", "1h 01m", "1d 01h"]
+        );
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        let texts = [0, 60, 7_200, 86_400, 200_000].map(ago);
+        assert_eq!(
+            texts,
+            [
+                "just now",
+                "1 min ago",
+                "2 h ago",
+                "1 day ago",
+                "2 days ago"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_no_harm() {
+        let later: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let earlier: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
+        let when = When::new(later, earlier).render().unwrap();
+        assert!(when.contains("just now"), "{when}");
+        assert!(when.contains("title=\"2026-01-02 03:04:05 UTC\""), "{when}");
+        assert!(
+            Elapsed::between(later, earlier)
+                .render()
+                .unwrap()
+                .contains("0s")
+        );
+    }
+}

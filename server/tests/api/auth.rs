@@ -1,0 +1,328 @@
+//! Who may do what. Reading is public, every write needs a token of the right scope.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use buildbtw_model::TokenScope;
+use buildbtw_model::api::{CreateToken, ProblemKind};
+use reqwest::{Method, StatusCode, header};
+use serde_json::json;
+
+use crate::support::{FakeWorker, Srcinfo, TestServer, expect_problem, refusal};
+
+async fn server() -> TestServer {
+    TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+    })
+    .await
+}
+
+/// Every route that needs a token, with a scope that does not suffice, if there is one.
+fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
+    let attempt = format!("/api/v1/attempts/{}", buildbtw_model::AttemptId::new());
+    let client = Some(TokenScope::Client);
+    let worker = Some(TokenScope::Worker);
+    let package = "libgreet-1.0-1-x86_64.pkg.tar.zst";
+    let route = |method: Method, path: &str, wrong| (method, path.to_owned(), wrong);
+    vec![
+        route(Method::GET, "/api/v1/token", None),
+        route(Method::POST, "/api/v1/namespaces", worker),
+        route(Method::POST, "/api/v1/attempts/claim", client),
+        route(Method::POST, &format!("{attempt}/heartbeat"), client),
+        route(Method::POST, &format!("{attempt}/log?offset=0"), client),
+        route(
+            Method::PUT,
+            &format!("{attempt}/packages/{package}?sha256={}", "0".repeat(64)),
+            client,
+        ),
+        route(Method::PUT, &format!("{attempt}/outcome"), client),
+        route(Method::GET, "/api/v1/tokens", client),
+        route(Method::GET, "/api/v1/tokens", worker),
+        route(Method::POST, "/api/v1/tokens", client),
+        route(Method::POST, "/api/v1/tokens", worker),
+        route(Method::DELETE, "/api/v1/tokens/1", client),
+        route(Method::DELETE, "/api/v1/tokens/1", worker),
+    ]
+}
+
+#[tokio::test]
+async fn no_guarded_route_opens_without_a_valid_token() {
+    let server = server().await;
+    let admin = server.admin();
+    let revoked = admin
+        .create_token(&CreateToken {
+            name: "revoked".into(),
+            scope: TokenScope::Admin,
+            expires_in_s: None,
+        })
+        .await
+        .unwrap();
+    assert!(
+        server
+            .client(Some(revoked.token.clone()))
+            .tokens()
+            .await
+            .is_ok()
+    );
+    admin.revoke_token(revoked.summary.id).await.unwrap();
+    let expired = server.token_that_expires(TokenScope::Admin, Some(0)).await;
+    let valid = server.admin_token();
+    let credentials = [
+        ("no token", None),
+        ("an empty one", Some("Bearer ".to_owned())),
+        ("garbage", Some("Bearer garbage".to_owned())),
+        ("another scheme", Some(format!("Basic {valid}"))),
+        ("no scheme", Some(valid.clone())),
+        (
+            "a cut token",
+            Some(format!("Bearer {}", &valid[..valid.len() - 1])),
+        ),
+        ("a revoked one", Some(format!("Bearer {}", revoked.token))),
+        ("an expired one", Some(format!("Bearer {expired}"))),
+    ];
+    for (method, path, _) in guarded() {
+        for (what, credential) in &credentials {
+            let mut request = server.request(method.clone(), &path).json(&json!({}));
+            if let Some(credential) = credential {
+                request = request.header(header::AUTHORIZATION, credential);
+            }
+            let response = request.send().await.unwrap();
+            let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
+            assert!(
+                challenge.is_some_and(|value| value.as_bytes().starts_with(b"Bearer")),
+                "{method} {path} with {what}"
+            );
+            let problem = expect_problem(response, 401, ProblemKind::Unauthenticated).await;
+            assert!(problem.hint.is_some(), "{problem:?}");
+        }
+    }
+    assert!(
+        server
+            .public()
+            .namespaces(None)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+    // The token that the routes were to revoke still works.
+    assert!(server.admin().tokens().await.is_ok());
+}
+
+#[tokio::test]
+async fn no_guarded_route_opens_for_another_scope() {
+    let server = server().await;
+    let client = server.token(TokenScope::Client).await;
+    let worker = server.token(TokenScope::Worker).await;
+    for (method, path, wrong) in guarded() {
+        let token = match wrong {
+            Some(TokenScope::Client) => &client,
+            Some(TokenScope::Worker) => &worker,
+            _ => continue,
+        };
+        let request = server
+            .request(method, &path)
+            .bearer_auth(token)
+            .json(&json!({}));
+        let response = request.send().await.unwrap();
+        let problem = expect_problem(response, 403, ProblemKind::Forbidden).await;
+        assert!(problem.title.contains("scope"), "{problem:?}");
+        assert!(problem.hint.unwrap().contains("buildbtw token create"));
+    }
+}
+
+#[tokio::test]
+async fn each_scope_may_do_its_own() {
+    let server = server().await;
+    let client = server.client(Some(server.token(TokenScope::Client).await));
+    client
+        .create_namespace(&crate::support::new_namespace(&["libgreet/main"]))
+        .await
+        .unwrap();
+    assert_eq!(client.identity().await.unwrap().scope, TokenScope::Client);
+    let worker = server.worker("w").await;
+    assert_eq!(
+        worker.client.identity().await.unwrap().scope,
+        TokenScope::Worker
+    );
+    worker.builds("libgreet").await;
+    assert_eq!(
+        server.admin().identity().await.unwrap().scope,
+        TokenScope::Admin
+    );
+}
+
+#[tokio::test]
+async fn the_administrator_may_do_everything() {
+    let server = server().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let token = server.admin_token();
+    let worker = FakeWorker::new(server.url(), token, "admins-own", &["x86_64"]);
+    worker.builds("libgreet").await;
+}
+
+#[tokio::test]
+async fn reading_is_public() {
+    let server = server().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = server.worker("w").await.builds("libgreet").await;
+    let build = job.claimed.build;
+    for path in [
+        "/api/v1/namespaces".to_owned(),
+        "/api/v1/namespaces/bump".into(),
+        "/api/v1/namespaces/bump/iterations/1".into(),
+        "/api/v1/namespaces/bump/iterations/current".into(),
+        format!("/api/v1/builds/{build}"),
+        format!("/api/v1/attempts/{}/log", job.claimed.attempt),
+        "/api/v1/sources".into(),
+        "/api/v1/sources/overview".into(),
+        "/repo/bump/1/x86_64/bump.db".into(),
+        "/repo/bump/latest/x86_64/libgreet-1.0-1-x86_64.pkg.tar.zst".into(),
+        format!("/repo/bump/1/x86_64/builds/{build}/bump.db"),
+    ] {
+        let response = server.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert_eq!(
+            response.headers()["x-content-type-options"],
+            "nosniff",
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_listed_without_their_text_and_revoked_at_once() {
+    let server = server().await;
+    let admin = server.admin();
+    let request = CreateToken {
+        name: "build machine 7".into(),
+        scope: TokenScope::Worker,
+        expires_in_s: Some(3600),
+    };
+    let made = admin.create_token(&request).await.unwrap();
+    assert!(made.summary.expires_at.unwrap() > made.summary.created_at);
+    let response = server
+        .admin_request(Method::GET, "/api/v1/tokens")
+        .send()
+        .await
+        .unwrap();
+    let text = response.text().await.unwrap();
+    assert!(text.contains("build machine 7") && !text.contains(&made.token));
+
+    let holder = server.client(Some(made.token));
+    assert_eq!(holder.identity().await.unwrap().name, "build machine 7");
+    let revoked = admin.revoke_token(made.summary.id).await.unwrap();
+    assert!(revoked.revoked_at.is_some());
+    assert_eq!(
+        refusal(holder.identity().await).kind,
+        ProblemKind::Unauthenticated
+    );
+    // Again is no error, and does not change when it was.
+    let again = admin.revoke_token(made.summary.id).await.unwrap();
+    assert_eq!(again.revoked_at, revoked.revoked_at);
+    let problem = refusal(admin.revoke_token(999).await);
+    assert_eq!((problem.status, problem.kind), (404, ProblemKind::NotFound));
+}
+
+#[tokio::test]
+async fn tokens_need_sensible_names() {
+    let server = server().await;
+    for name in ["", "   ", "a\nb", "\u{1b}[31mred", &"x".repeat(101)] {
+        let request = CreateToken {
+            name: name.into(),
+            scope: TokenScope::Client,
+            expires_in_s: None,
+        };
+        let problem = refusal(server.admin().create_token(&request).await);
+        assert_eq!(
+            (problem.status, problem.kind),
+            (400, ProblemKind::InvalidRequest),
+            "{name:?}"
+        );
+    }
+    for body in [
+        json!({ "name": "x", "scope": "god" }),
+        json!({ "name": "x" }),
+        json!({ "name": "x", "scope": "admin", "expires_in_s": -5 }),
+    ] {
+        let request = server
+            .admin_request(Method::POST, "/api/v1/tokens")
+            .json(&body);
+        expect_problem(
+            request.send().await.unwrap(),
+            400,
+            ProblemKind::InvalidRequest,
+        )
+        .await;
+    }
+}
+
+/// All files below a folder that hold a text.
+fn holding(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(holding(&path, text));
+        } else {
+            let bytes = fs_err::read(&path).unwrap();
+            if bytes
+                .windows(text.len())
+                .any(|window| window == text.as_bytes())
+            {
+                found.push(path.file_name().unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn no_token_is_stored_except_the_first_and_that_one_is_for_its_owner_only() {
+    let mut server = server().await;
+    let token = server.token(TokenScope::Worker).await;
+    assert!(holding(&server.data(), &token).is_empty());
+    let first = server.admin_token();
+    assert_eq!(holding(&server.data(), &first), ["admin-token"]);
+    let file = server.data().join("admin-token");
+    let mode = fs_err::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+
+    server.stop().await;
+    assert!(holding(&server.data(), &token).is_empty());
+    server.start_again().await;
+    assert_eq!(
+        server.admin_token(),
+        first,
+        "a restart must not replace the token"
+    );
+    assert_eq!(server.admin().tokens().await.unwrap().len(), 2);
+    assert_eq!(
+        server.client(Some(token)).identity().await.unwrap().scope,
+        TokenScope::Worker
+    );
+}
+
+#[tokio::test]
+async fn a_first_token_that_was_taken_away_is_not_written_again() {
+    let mut server = server().await;
+    let token = server.admin_token();
+    // Careful administrators keep it elsewhere.
+    fs_err::remove_file(server.data().join("admin-token")).unwrap();
+    server.stop().await;
+    server.start_again().await;
+    assert!(!server.data().join("admin-token").exists());
+    assert!(server.client(Some(token)).tokens().await.is_ok());
+}
+
+#[tokio::test]
+async fn whoever_revokes_the_last_admin_token_gets_a_new_one_at_the_next_start() {
+    let mut server = server().await;
+    let old = server.admin_token();
+    let tokens = server.admin().tokens().await.unwrap();
+    server.admin().revoke_token(tokens[0].id).await.unwrap();
+    server.stop().await;
+    server.start_again().await;
+    assert_ne!(server.admin_token(), old);
+    assert!(server.admin().tokens().await.is_ok());
+}

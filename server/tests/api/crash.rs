@@ -1,0 +1,276 @@
+//! The server ends in the middle of everything and goes on where it was.
+
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{AttemptStatus, BuildStatus, ClaimId, FailureKind, IterationStatus};
+
+use crate::support::{
+    Repository, ServerOptions, SourceTree, Srcinfo, TestServer, failed, refusal, reported,
+};
+
+fn chain(sources: &SourceTree) {
+    sources.push(&Srcinfo::new("libgreet", "2.0-1"));
+    sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
+}
+
+#[tokio::test]
+async fn a_build_goes_on_through_a_crash_and_is_not_built_again() {
+    let mut server = TestServer::start(chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims_build_of("libgreet").await;
+    job.starts().await;
+    job.logs(0, "==> before\n").await.unwrap();
+    let packages = job.makes().await;
+    job.uploads(&packages[0]).await.unwrap();
+
+    server.crash().await;
+    server.start_again().await;
+
+    let worker = worker.finds_server_at(server.url());
+    let job = worker.job(job.claimed);
+    assert_eq!(job.logs(11, "==> after\n").await.unwrap().length, 21);
+    job.starts().await;
+    // What was uploaded is there; sending it again is how a worker finds out.
+    job.uploads(&packages[0]).await.unwrap();
+    job.reports(&reported(&packages)).await.unwrap();
+    worker.builds("greet").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+    let build = server.public().build(job.claimed.build).await.unwrap();
+    assert_eq!(build.attempts.len(), 1);
+    let log = server
+        .public()
+        .log(job.claimed.attempt, 0, false)
+        .await
+        .unwrap();
+    assert_eq!(log.text().await.unwrap(), "==> before\n==> after\n");
+}
+
+#[tokio::test]
+async fn what_was_accepted_but_not_published_is_published_at_the_next_start() {
+    let mut server = TestServer::start(chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims_build_of("libgreet").await;
+    job.starts().await;
+    let packages = job.makes_and_uploads().await;
+    server.crash().await;
+    // The instant after the outcome was recorded: nothing is in the repository yet.
+    server
+        .sql("update attempt set status = 'succeeded', finished_at = created_at")
+        .await;
+    server
+        .sql(
+            "update build set packages_attempt_id = (select id from attempt)
+             where pkgbase = 'libgreet'",
+        )
+        .await;
+    server.start_again().await;
+
+    let mut events = server.follow("bump").await;
+    events.until_build("build.built", "libgreet").await;
+
+    let repository = Repository::new(server.url(), "bump", "1", "x86_64");
+    assert_eq!(repository.lists().await, ["libgreet-2.0-1"]);
+    let worker = worker.finds_server_at(server.url());
+    let again = worker
+        .job(job.claimed.clone())
+        .reports(&reported(&packages))
+        .await
+        .unwrap();
+    assert_eq!(again.status, AttemptStatus::Succeeded);
+    let uploads = server
+        .data()
+        .join("uploads")
+        .join(job.claimed.attempt.to_string());
+    assert!(!uploads.exists(), "uploads stay after they were published");
+    worker.builds("greet").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn packages_that_were_linked_but_not_listed_are_listed_at_the_next_start() {
+    let mut server = TestServer::start(chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = server.worker("w").await.builds("libgreet").await;
+    server.crash().await;
+    // The repository folder is complete, the uploads are gone, but the row does not say so yet.
+    server
+        .sql("update build set status = 'building', finished_at = null where pkgbase = 'libgreet'")
+        .await;
+    server
+        .sql("update build set status = 'blocked', missing = 1 where pkgbase = 'greet'")
+        .await;
+    let database = server.data().join("repos/bump/1/x86_64/bump.db");
+    fs_err::remove_file(database).unwrap();
+    server.start_again().await;
+
+    let worker = server.worker("other").await;
+    worker.builds("greet").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+    let repository = Repository::new(server.url(), "bump", "latest", "x86_64");
+    assert_eq!(
+        repository.lists().await,
+        ["greet-1.0-1.1", "libgreet-2.0-1"]
+    );
+    let build = server.public().build(job.claimed.build).await.unwrap();
+    assert_eq!(
+        build.attempts.len(),
+        1,
+        "a finished build is not built again"
+    );
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_an_outcome_is_no_loss() {
+    let mut server = TestServer::start(chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims().await;
+    job.starts().await;
+    let packages = job.makes_and_uploads().await;
+    job.reports(&reported(&packages)).await.unwrap();
+    server.crash().await;
+    server.start_again().await;
+
+    let worker = worker.finds_server_at(server.url());
+    let job = worker.job(job.claimed);
+    let again = job.reports(&reported(&packages)).await.unwrap();
+    assert_eq!(again.status, AttemptStatus::Succeeded);
+    let other = refusal(job.reports(&failed(FailureKind::Package, "no")).await);
+    assert_eq!(other.kind, ProblemKind::AttemptEnded);
+    server
+        .expect_builds(
+            "bump",
+            &[
+                ("libgreet", BuildStatus::Built),
+                ("greet", BuildStatus::Ready),
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_was_lost_gets_the_same_attempt_after_the_crash() {
+    let mut server = TestServer::start(chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let worker = server.worker("w").await;
+    let claim = ClaimId::new();
+    let first = worker.asks(claim, 30).await.unwrap().unwrap();
+    server.crash().await;
+    server.start_again().await;
+    let worker = worker.finds_server_at(server.url());
+    let again = worker.asks(claim, 30).await.unwrap().unwrap();
+    assert_eq!(first.claimed.attempt, again.claimed.attempt);
+    again.succeeds().await;
+    worker.builds("greet").await;
+}
+
+#[tokio::test]
+async fn workers_get_a_full_lease_to_find_a_server_that_was_away_for_long() {
+    let mut server = TestServer::start(chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims().await;
+    job.starts().await;
+    server.crash().await;
+    server.sql("update attempt set lease_expires_at = 1").await;
+    server.start_again().await;
+    let worker = worker.finds_server_at(server.url());
+    worker.job(job.claimed).succeeds().await;
+    worker.builds("greet").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_died_with_the_server_loses_its_build_after_the_restart() {
+    let options = ServerOptions {
+        lease_seconds: 1,
+        ..Default::default()
+    };
+    let mut server = TestServer::start_with(options, chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    server.worker("dead").await.claims().await.starts().await;
+    server.crash().await;
+    server.start_again().await;
+    let mut events = server.follow("bump").await;
+    events.until("attempt.lost").await;
+    server.worker("alive").await.builds("libgreet").await;
+}
+
+#[tokio::test]
+async fn events_go_on_where_a_listener_was_before_the_crash() {
+    let mut server = TestServer::start(chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let mut events = server.follow("bump").await;
+    let worker = server.worker("w").await;
+    let job = worker.claims().await;
+    let last = events.until("build.dispatched").await;
+    job.starts().await;
+    server.crash().await;
+    server.start_again().await;
+    worker
+        .finds_server_at(server.url())
+        .job(job.claimed)
+        .succeeds()
+        .await;
+
+    let mut events = server.follow_after("bump", Some(last.id)).await;
+    let mut kinds = Vec::new();
+    while kinds.last().is_none_or(|kind| kind != "build.built") {
+        let event = events.next().await;
+        assert!(event.id > last.id);
+        kinds.push(event.kind);
+    }
+    let expected = ["build.building", "attempt.succeeded", "build.built"];
+    assert_eq!(kinds, expected);
+}
+
+#[tokio::test]
+async fn pushes_that_came_while_the_server_was_away_are_found_at_the_start() {
+    let mut server = TestServer::start(chain).await;
+    server.crash().await;
+    server.sources.push(&Srcinfo::new("libgreet", "3.0-1"));
+    server.sources.push(&Srcinfo::new("new", "1-1"));
+    server.sources.remove("greet");
+    server.start_again().await;
+    // No waiting: a server answers from what it has looked at.
+    let page = server.public().sources(false, None).await.unwrap();
+    let found: Vec<_> = page
+        .items
+        .iter()
+        .map(|source| format!("{} {}", source.path, source.version.as_ref().unwrap()))
+        .collect();
+    assert_eq!(found, ["libgreet 3.0-1", "new 1-1"]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_sends_waiting_workers_home() {
+    let mut server = TestServer::start(chain).await;
+    let worker = server.worker("w").await;
+    let request = worker.request(ClaimId::new(), 45);
+    let client = worker.client.clone();
+    let waiting = tokio::spawn(async move { client.claim(&request).await });
+    server.namespace("other", &["libgreet/main"]).await;
+    waiting
+        .await
+        .unwrap()
+        .unwrap()
+        .expect("there was something to build");
+    let request = worker.request(ClaimId::new(), 45);
+    let client = worker.client.clone();
+    let waiting = tokio::spawn(async move { client.claim(&request).await });
+    let mut events = server.follow_after("other", None).await;
+
+    let started = tokio::time::Instant::now();
+    server.stop().await;
+    assert!(
+        started.elapsed() < std::time::Duration::from_secs(9),
+        "it waited for its clients"
+    );
+    // Either answered empty or cut off, if it had not arrived yet.
+    if let Ok(answer) = waiting.await.unwrap() {
+        assert!(answer.is_none());
+    }
+    assert!(events.end().await.is_none());
+    assert!(!server.data().join("address").exists());
+}

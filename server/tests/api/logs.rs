@@ -1,0 +1,205 @@
+//! Build logs: written in pieces by offset, read while they grow.
+
+use buildbtw_model::FailureKind;
+use buildbtw_model::api::ProblemKind;
+use reqwest::{Method, header};
+
+use crate::support::{
+    FakeWorker, Job, PATIENCE, ServerOptions, Srcinfo, TestServer, expect_problem, refusal,
+};
+
+async fn building_with(options: ServerOptions) -> (TestServer, FakeWorker, Job) {
+    let server = TestServer::start_with(options, |sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+    })
+    .await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims().await;
+    job.starts().await;
+    (server, worker, job)
+}
+
+async fn building() -> (TestServer, FakeWorker, Job) {
+    building_with(ServerOptions::default()).await
+}
+
+async fn log(server: &TestServer, job: &Job, offset: u64) -> String {
+    let response = server
+        .public()
+        .log(job.claimed.attempt, offset, false)
+        .await
+        .unwrap();
+    response.text().await.unwrap()
+}
+
+#[tokio::test]
+async fn pieces_are_put_together_by_their_offsets() {
+    let (server, _, job) = building().await;
+    assert_eq!(log(&server, &job, 0).await, "");
+    assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
+    // Sent again, because the answer was lost.
+    assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
+    // Partly sent before.
+    assert_eq!(job.logs(3, "lo wörld").await.unwrap().length, 12);
+    // Too far: the answer says where to go on.
+    assert_eq!(job.logs(50, "hole").await.unwrap().length, 12);
+    assert_eq!(job.logs(12, "").await.unwrap().length, 12);
+    assert_eq!(job.logs(12, "!\n").await.unwrap().length, 14);
+    assert_eq!(log(&server, &job, 0).await, "hello wörld!\n");
+    assert_eq!(log(&server, &job, 6).await, "wörld!\n");
+    assert_eq!(log(&server, &job, 14).await, "");
+    assert_eq!(log(&server, &job, 1_000_000).await, "");
+}
+
+#[tokio::test]
+async fn many_senders_of_one_piece_write_it_once() {
+    let (server, _, job) = building().await;
+    let piece = "x".repeat(50_000);
+    let all = (0..8).map(|_| job.logs(0, &piece));
+    for appended in futures_util::future::join_all(all).await {
+        assert_eq!(appended.unwrap().length, 50_000);
+    }
+    assert_eq!(log(&server, &job, 0).await, piece);
+}
+
+#[tokio::test]
+async fn a_follower_reads_along_until_the_attempt_ends() {
+    let (server, _, job) = building().await;
+    job.logs(0, "one\n").await.unwrap();
+    let mut following = server
+        .public()
+        .log(job.claimed.attempt, 0, true)
+        .await
+        .unwrap();
+    let mut read = Vec::new();
+    let mut offset = 4;
+    for (expected, next) in [("one\n", "two\n"), ("two\n", "three\n"), ("three\n", "")] {
+        while !read.ends_with(expected.as_bytes()) {
+            let piece = tokio::time::timeout(PATIENCE, following.chunk()).await;
+            let piece = piece
+                .expect("nothing came")
+                .unwrap()
+                .expect("it ended early");
+            read.extend_from_slice(&piece);
+        }
+        offset = job.logs(offset, next).await.unwrap().length;
+    }
+    job.succeeds().await;
+    let end = tokio::time::timeout(PATIENCE, following.chunk()).await;
+    assert!(end.expect("it does not end").unwrap().is_none());
+    assert_eq!(read, b"one\ntwo\nthree\n");
+}
+
+#[tokio::test]
+async fn following_ends_with_failed_attempts_and_lost_ones_too() {
+    let options = ServerOptions {
+        lease_seconds: 1,
+        ..Default::default()
+    };
+    let (server, worker, job) = building_with(options).await;
+    let following = server
+        .public()
+        .log(job.claimed.attempt, 0, true)
+        .await
+        .unwrap();
+    // Nobody gives a sign of life any more.
+    let text = tokio::time::timeout(PATIENCE, following.text())
+        .await
+        .expect("it does not end");
+    assert_eq!(text.unwrap(), "");
+
+    let job = worker.claims().await;
+    let following = server
+        .public()
+        .log(job.claimed.attempt, 0, true)
+        .await
+        .unwrap();
+    job.logs(0, "==> ERROR\n").await.unwrap();
+    job.fails(FailureKind::Package, "it failed").await;
+    let text = tokio::time::timeout(PATIENCE, following.text())
+        .await
+        .expect("it does not end");
+    assert_eq!(text.unwrap(), "==> ERROR\n");
+}
+
+#[tokio::test]
+async fn following_a_finished_attempt_ends_at_once() {
+    let (server, _, job) = building().await;
+    job.logs(0, "all of it\n").await.unwrap();
+    job.succeeds().await;
+    let following = server
+        .public()
+        .log(job.claimed.attempt, 4, true)
+        .await
+        .unwrap();
+    let text = tokio::time::timeout(PATIENCE, following.text())
+        .await
+        .expect("it does not end");
+    assert_eq!(text.unwrap(), "of it\n");
+}
+
+#[tokio::test]
+async fn a_log_is_text_whatever_a_build_writes() {
+    let (server, _, job) = building().await;
+    job.logs(0, "<script>alert(1)</script>").await.unwrap();
+    let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
+    let response = server.request(Method::GET, &path).send().await.unwrap();
+    assert_eq!(
+        response.headers()[header::CONTENT_TYPE],
+        "text/plain; charset=utf-8"
+    );
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
+async fn pieces_over_the_limit_are_refused() {
+    let (server, worker, job) = building().await;
+    let limit = 1024 * 1024;
+    let whole = "x".repeat(limit);
+    assert_eq!(job.logs(0, &whole).await.unwrap().length, limit as u64);
+    let path = format!(
+        "/api/v1/attempts/{}/log?offset={limit}",
+        job.claimed.attempt
+    );
+    let request = server
+        .request(Method::POST, &path)
+        .bearer_auth(&worker.token);
+    let response = request.body("x".repeat(limit + 1)).send().await.unwrap();
+    expect_problem(response, 413, ProblemKind::TooLarge).await;
+    assert_eq!(
+        job.logs(limit as u64, "y").await.unwrap().length,
+        limit as u64 + 1
+    );
+}
+
+#[tokio::test]
+async fn a_log_that_grows_too_long_is_refused_and_kept() {
+    let options = ServerOptions {
+        extra: vec!["--max-log-mib".into(), "1".into()],
+        ..Default::default()
+    };
+    let (server, _, job) = building_with(options).await;
+    let limit = 1024 * 1024;
+    job.logs(0, &"x".repeat(limit)).await.unwrap();
+    let problem = refusal(job.logs(limit as u64, "one more").await);
+    assert_eq!((problem.status, problem.kind), (413, ProblemKind::TooLarge));
+    assert!(problem.title.contains("1 MiB"), "{problem:?}");
+    let far = refusal(job.logs(u64::MAX, "far").await);
+    assert_eq!(far.kind, ProblemKind::TooLarge);
+    assert_eq!(log(&server, &job, 0).await.len(), limit);
+    job.succeeds().await;
+}
+
+#[tokio::test]
+async fn offsets_that_are_none_are_refused() {
+    let (server, worker, job) = building().await;
+    for query in ["", "?offset=", "?offset=-1", "?offset=x"] {
+        let path = format!("/api/v1/attempts/{}/log{query}", job.claimed.attempt);
+        let request = server
+            .request(Method::POST, &path)
+            .bearer_auth(&worker.token);
+        let response = request.body("text").send().await.unwrap();
+        expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+    }
+}

@@ -1,0 +1,25 @@
+//! The server from outside: stories told through its real router, on a database of their own and
+//! real git repositories, over HTTP.
+
+// Clippy's leave for tests reaches only functions that are tests themselves.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "everything here is a test"
+)]
+
+mod auth;
+mod crash;
+mod events;
+mod logs;
+mod namespaces;
+mod outcomes;
+mod pages;
+mod repositories;
+mod scheduling;
+mod sources;
+mod startup;
+mod support;
+mod uploads;

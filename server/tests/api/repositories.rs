@@ -1,0 +1,285 @@
+//! Repositories as pacman sees them.
+
+use buildbtw_model::IterationStatus;
+use buildbtw_model::api::ProblemKind;
+use reqwest::{Method, StatusCode, header};
+
+use crate::support::{Repository, SourceTree, Srcinfo, TestServer, expect_problem, have_pacman};
+
+/// A diamond, with a package besides that only shares its top.
+fn diamond(sources: &SourceTree) {
+    sources.push(&Srcinfo::new("libgreet", "1:2.0-1"));
+    sources.push(&Srcinfo::new("left", "1-1").depends(&["libgreet"]));
+    sources.push(&Srcinfo::new("right", "1-1").depends(&["libgreet"]));
+    sources.push(&Srcinfo::new("app", "1-1").depends(&["left", "right"]));
+    sources.push(&Srcinfo::new("other", "1-1").depends(&["libgreet"]));
+}
+
+/// A server that has built some of the diamond.
+async fn with_built(builds: usize) -> TestServer {
+    let server = TestServer::start(diamond).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let worker = server.worker("w").await;
+    for _ in 0..builds {
+        worker.claims().await.succeeds().await;
+    }
+    server
+}
+
+fn repository(server: &TestServer, iteration: &str) -> Repository {
+    Repository::new(server.url(), "bump", iteration, "x86_64")
+}
+
+#[tokio::test]
+async fn pacman_synchronises_searches_and_downloads() {
+    let server = with_built(5).await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+    let section = server.iteration("bump").await.architectures[0]
+        .repository
+        .pacman_conf
+        .clone();
+    let Some(pacman) = have_pacman(&server.scratch("pacman"), &section) else {
+        return;
+    };
+    pacman.run(&["-Sy"]);
+    let mut listed: Vec<_> = pacman
+        .run(&["-Sl", "bump"])
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    listed.sort_unstable();
+    assert_eq!(
+        listed,
+        [
+            "bump app 1-1.1",
+            "bump left 1-1.1",
+            "bump libgreet 1:2.0-1",
+            "bump other 1-1.1",
+            "bump right 1-1.1"
+        ]
+    );
+    let info = pacman.run(&["-Si", "libgreet"]);
+    assert!(
+        info.contains("1:2.0-1") && info.contains("A simulated package"),
+        "{info}"
+    );
+    pacman.run(&["-Fy"]);
+    let files = pacman.run(&["-Fl", "libgreet"]);
+    assert!(
+        files.contains("libgreet usr/share/buildbtw/libgreet"),
+        "{files}"
+    );
+    // Downloads, and compares size and checksum with the database.
+    pacman.run(&["-Sw", "libgreet", "app"]);
+    let downloaded = fs_err::read(pacman.cached("libgreet-1:2.0-1-x86_64.pkg.tar.zst")).unwrap();
+    let served = repository(&server, "1")
+        .bytes("libgreet-1:2.0-1-x86_64.pkg.tar.zst")
+        .await;
+    assert_eq!(downloaded, served);
+    // A second look is cheap and changes nothing.
+    let again = pacman.run(&["-Sy"]);
+    assert!(again.contains("bump"), "{again}");
+    let names = pacman.run(&["-Slq", "bump"]);
+    assert_eq!(names.lines().count(), 5);
+}
+
+#[tokio::test]
+async fn pacman_takes_a_repository_where_nothing_is_built_yet() {
+    let server = with_built(0).await;
+    let section = server.iteration("bump").await.architectures[0]
+        .repository
+        .pacman_conf
+        .clone();
+    let Some(pacman) = have_pacman(&server.scratch("pacman"), &section) else {
+        return;
+    };
+    pacman.run(&["-Sy"]);
+    // It must not take the empty database for the current one later.
+    server.worker("w").await.claims().await.succeeds().await;
+    pacman.run(&["-Sy"]);
+    assert_eq!(pacman.run(&["-Sl", "bump"]).trim(), "bump libgreet 1:2.0-1");
+}
+
+#[tokio::test]
+async fn databases_say_what_repo_add_would_say() {
+    let server = with_built(1).await;
+    let repository = repository(&server, "1");
+    let desc = repository
+        .entry("bump.db", "libgreet-1:2.0-1/desc")
+        .await
+        .unwrap();
+    let file = "libgreet-1:2.0-1-x86_64.pkg.tar.zst";
+    let size = repository.bytes(file).await.len();
+    for expected in [
+        format!("%FILENAME%\n{file}\n\n"),
+        "%NAME%\nlibgreet\n\n".into(),
+        "%BASE%\nlibgreet\n\n".into(),
+        "%VERSION%\n1:2.0-1\n\n".into(),
+        format!("%CSIZE%\n{size}\n\n"),
+        "%ARCH%\nx86_64\n\n".into(),
+        "%SHA256SUM%\n".into(),
+    ] {
+        assert!(desc.contains(&expected), "{expected:?} is not in {desc}");
+    }
+    assert_eq!(
+        repository.entry("bump.db", "libgreet-1:2.0-1/files").await,
+        None
+    );
+    let files = repository
+        .entry("bump.files", "libgreet-1:2.0-1/files")
+        .await
+        .unwrap();
+    assert!(files.starts_with("%FILES%\nusr/\n"), "{files}");
+}
+
+#[tokio::test]
+async fn packages_come_whole_in_parts_or_not_at_all_when_known() {
+    let server = with_built(1).await;
+    let file = "libgreet-1:2.0-1-x86_64.pkg.tar.zst";
+    let url = format!("/repo/bump/1/x86_64/{file}");
+    let get = || server.request(Method::GET, &url);
+    let whole = get().send().await.unwrap();
+    assert_eq!(whole.headers()[header::ACCEPT_RANGES], "bytes");
+    let cached = whole.headers()[header::CACHE_CONTROL]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(cached.contains("immutable"), "{cached}");
+    let tag = whole.headers()[header::ETAG].clone();
+    let bytes = whole.bytes().await.unwrap();
+
+    let part = get()
+        .header(header::RANGE, "bytes=10-19")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    let range = format!("bytes 10-19/{}", bytes.len());
+    assert_eq!(part.headers()[header::CONTENT_RANGE], range.as_str());
+    assert_eq!(part.bytes().await.unwrap(), bytes[10..20]);
+    let rest = get()
+        .header(header::RANGE, "bytes=100-")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(rest.bytes().await.unwrap(), bytes[100..]);
+    let beyond = get()
+        .header(header::RANGE, "bytes=99999999-")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+
+    let known = get()
+        .header(header::IF_NONE_MATCH, &tag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+    assert!(known.bytes().await.unwrap().is_empty());
+    let other = get()
+        .header(header::IF_NONE_MATCH, "\"other\"")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(other.status(), StatusCode::OK);
+    let head = server.request(Method::HEAD, &url).send().await.unwrap();
+    assert_eq!(
+        head.headers()[header::CONTENT_LENGTH],
+        bytes.len().to_string().as_str()
+    );
+}
+
+#[tokio::test]
+async fn a_database_gets_another_tag_with_every_package() {
+    let server = with_built(1).await;
+    let get = || server.request(Method::GET, "/repo/bump/1/x86_64/bump.db");
+    let first = get().send().await.unwrap();
+    let tag = first.headers()[header::ETAG].clone();
+    // Its date has a resolution of a second, in which it may change twice.
+    assert!(first.headers().get(header::LAST_MODIFIED).is_none());
+    assert_eq!(first.headers()[header::CACHE_CONTROL], "no-cache");
+    let same = get()
+        .header(header::IF_NONE_MATCH, &tag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
+
+    server.worker("w").await.claims().await.succeeds().await;
+    let changed = get()
+        .header(header::IF_NONE_MATCH, &tag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(changed.status(), StatusCode::OK);
+    assert_ne!(changed.headers()[header::ETAG], tag);
+}
+
+#[tokio::test]
+async fn the_newest_iteration_is_current_and_latest_once_it_is_done() {
+    let server = with_built(4).await;
+    assert_eq!(repository(&server, "current").lists().await.len(), 4);
+    let early = repository(&server, "latest").get("bump.db").await;
+    let problem = expect_problem(early, 404, ProblemKind::NotFound).await;
+    assert!(problem.title.contains("yet"), "{problem:?}");
+
+    server.worker("w").await.claims().await.succeeds().await;
+    assert_eq!(repository(&server, "latest").lists().await.len(), 5);
+    assert_eq!(repository(&server, "current").lists().await.len(), 5);
+}
+
+#[tokio::test]
+async fn what_is_not_in_a_repository_is_not_found() {
+    let server = with_built(1).await;
+    let build = server.build("bump", "libgreet").await.id;
+    for path in [
+        "/repo/nothing/1/x86_64/nothing.db",
+        "/repo/bump/2/x86_64/bump.db",
+        "/repo/bump/0/x86_64/bump.db",
+        "/repo/bump/newest/x86_64/bump.db",
+        "/repo/bump/1/aarch64/bump.db",
+        "/repo/bump/1/x86_64/other.db",
+        "/repo/bump/1/x86_64/bump.db.sig",
+        "/repo/bump/1/x86_64/glibc-1-1-x86_64.pkg.tar.zst",
+        "/repo/bump/1/x86_64/..%2F..%2F..%2F..%2Fadmin-token",
+        "/repo/bump/1/x86_64/..%2f..%2f..%2f..%2fbuildbtw.sqlite3",
+        "/repo/bump/1/x86_64/",
+        "/repo/bump/1/x86_64/builds/999/bump.db",
+        &format!("/repo/bump/1/aarch64/builds/{build}/bump.db"),
+    ] {
+        let response = server.request(Method::GET, path).send().await.unwrap();
+        expect_problem(response, 404, ProblemKind::NotFound).await;
+    }
+}
+
+#[tokio::test]
+async fn a_build_sees_exactly_what_it_waited_for() {
+    let server = with_built(5).await;
+    let seen = async |pkgbase: &str| {
+        let build = server.build("bump", pkgbase).await.id;
+        repository(&server, "1").seen_by(build).lists().await
+    };
+    assert!(seen("libgreet").await.is_empty());
+    assert_eq!(seen("left").await, ["libgreet-1:2.0-1"]);
+    assert_eq!(seen("other").await, ["libgreet-1:2.0-1"]);
+    assert_eq!(
+        seen("app").await,
+        ["left-1-1.1", "libgreet-1:2.0-1", "right-1-1.1"]
+    );
+    // The packages themselves come from there too, and the database with file lists.
+    let app = server.build("bump", "app").await.id;
+    let view = repository(&server, "1").seen_by(app);
+    assert!(!view.bytes("left-1-1.1-x86_64.pkg.tar.zst").await.is_empty());
+    assert!(view.entry("bump.files", "left-1-1.1/files").await.is_some());
+}
+
+#[tokio::test]
+async fn namespaces_do_not_see_each_other() {
+    let server = with_built(1).await;
+    server.namespace("second", &["libgreet/main"]).await;
+    let second = Repository::new(server.url(), "second", "1", "x86_64");
+    assert!(second.lists().await.is_empty());
+    let file = second.get("libgreet-1:2.0-1-x86_64.pkg.tar.zst").await;
+    expect_problem(file, 404, ProblemKind::NotFound).await;
+}

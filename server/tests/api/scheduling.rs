@@ -1,0 +1,608 @@
+//! Who builds what, when, and what happens when it goes wrong.
+
+use std::time::Duration;
+
+use buildbtw_model::api::{CreateNamespace, ProblemKind};
+use buildbtw_model::{AttemptStatus, BuildStatus, ClaimId, FailureKind, IterationStatus, Scope};
+
+use crate::support::{
+    PATIENCE, Repository, ServerOptions, SourceTree, Srcinfo, TestServer, new_namespace, parse,
+    refusal,
+};
+
+/// `libgreet` <- `greet` <- `greet-gui`.
+fn chain(sources: &SourceTree) {
+    sources.push(&Srcinfo::new("libgreet", "2.0-1"));
+    sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
+    sources.push(&Srcinfo::new("greet-gui", "1.0-1").depends(&["greet"]));
+}
+
+/// Packages that have nothing to do with each other.
+fn strangers(sources: &SourceTree) {
+    for name in ["a", "b", "c", "d"] {
+        sources.push(&Srcinfo::new(name, "1-1"));
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_goes_in_order_from_one_changeset_to_done() {
+    let server = TestServer::start(chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let repository = Repository::new(server.url(), "bump", "1", "x86_64");
+    let worker = server.worker("w").await;
+
+    assert!(repository.lists().await.is_empty());
+    let job = worker.claims_build_of("libgreet").await;
+    assert_eq!(
+        server.build("bump", "libgreet").await.status,
+        BuildStatus::Dispatched
+    );
+    job.starts().await;
+    assert_eq!(
+        server.build("bump", "libgreet").await.status,
+        BuildStatus::Building
+    );
+    // Somebody waits for the dependent while its dependency is not there.
+    let early = worker.request(ClaimId::new(), 30);
+    let client = worker.client.clone();
+    let early = tokio::spawn(async move { client.claim(&early).await });
+    job.succeeds().await;
+
+    let next = early.await.unwrap().unwrap().expect("nobody was woken");
+    assert_eq!(next.pkgbase.as_str(), "greet");
+    let own = &next.repositories[0];
+    assert_eq!(own.name.as_str(), "bump");
+    let seen = Repository {
+        url: own.servers[0].clone(),
+        name: "bump".into(),
+    };
+    assert_eq!(seen.lists().await, ["libgreet-2.0-1"]);
+    assert_eq!(repository.lists().await, ["libgreet-2.0-1"]);
+    worker.job(next).succeeds().await;
+    assert_eq!(
+        repository.lists().await,
+        ["greet-1.0-1.1", "libgreet-2.0-1"]
+    );
+    server
+        .expect_iteration("bump", IterationStatus::Running)
+        .await;
+
+    worker.builds("greet-gui").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+    let counts = server.iteration("bump").await.summary.counts;
+    assert_eq!((counts.done, counts.total()), (3, 3));
+    let built = server
+        .public()
+        .build(server.build("bump", "greet").await.id)
+        .await
+        .unwrap();
+    assert_eq!(built.attempts.len(), 1);
+    assert_eq!(built.attempts[0].status, AttemptStatus::Succeeded);
+    assert_eq!(built.packages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_says_everything_a_worker_needs() {
+    let server = TestServer::start(|sources| {
+        sources.push(
+            &Srcinfo::new("libgreet", "2.0-1")
+                .depends(&["glibc"])
+                .with("makedepends", "meson")
+                .with("checkdepends", "valgrind")
+                .with("source", "https://example.org/libgreet.tar.gz")
+                .pkgname("libgreet")
+                .pkgname("libgreet-doc"),
+        );
+    })
+    .await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = server.worker("w").await.claims().await.claimed;
+    assert_eq!(job.namespace.as_str(), "bump");
+    assert_eq!((job.iteration, job.stage), (1, 1));
+    assert_eq!(
+        job.source.commit,
+        server.sources.commit_of("libgreet", "main")
+    );
+    assert!(job.source.clone_url.ends_with("/sources/libgreet"));
+    assert_eq!(job.version.as_str(), "2.0-1");
+    let mut dependencies = job.dependencies.clone();
+    dependencies.sort_unstable();
+    assert_eq!(dependencies, ["glibc", "meson", "valgrind"]);
+    assert_eq!(job.sources, ["https://example.org/libgreet.tar.gz"]);
+    let packages: Vec<_> = job
+        .packages
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
+    assert_eq!(packages, ["libgreet", "libgreet-doc"]);
+    assert_eq!(job.source_date_epoch, 1_700_000_000);
+    assert_eq!(job.lease_s, 60);
+}
+
+#[tokio::test]
+async fn repeating_a_claim_returns_the_same_attempt() {
+    let server = TestServer::start(strangers).await;
+    server.namespace("two", &["a/main", "b/main"]).await;
+    let worker = server.worker("w").await;
+    let claim = ClaimId::new();
+    let first = worker.asks(claim, 30).await.unwrap().unwrap();
+    let again = worker.asks(claim, 30).await.unwrap().unwrap();
+    assert_eq!(first.claimed.attempt, again.claimed.attempt);
+    assert_eq!(server.iteration("two").await.summary.counts.building, 1);
+
+    let thief = server.worker("thief").await;
+    let problem = refusal(thief.asks(claim, 0).await);
+    assert_eq!(
+        (problem.status, problem.kind),
+        (403, ProblemKind::Forbidden)
+    );
+
+    first.succeeds().await;
+    let problem = refusal(worker.asks(claim, 0).await);
+    assert_eq!(
+        (problem.status, problem.kind),
+        (409, ProblemKind::AttemptEnded)
+    );
+    assert!(problem.hint.unwrap().contains("new id"));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_sent_twice_at_once_gets_one_build() {
+    let server = TestServer::start(strangers).await;
+    let worker = server.worker("w").await;
+    let claim = ClaimId::new();
+    let request = worker.request(claim, 20);
+    let client = worker.client.clone();
+    let first = tokio::spawn(async move { client.claim(&request).await });
+    let (second, ()) = tokio::join!(worker.asks(claim, 20), async {
+        server.namespace("two", &["a/main", "b/main"]).await;
+    });
+    let first = first.await.unwrap().unwrap();
+    let second = second.unwrap();
+    assert!(first.is_some() || second.is_some());
+    assert_eq!(server.iteration("two").await.summary.counts.building, 1);
+    let again = worker.asks(claim, 20).await.unwrap().unwrap();
+    if let (Some(first), Some(second)) = (first, second) {
+        assert_eq!(first.attempt, second.claimed.attempt);
+    }
+    assert_eq!(again.claimed.namespace.as_str(), "two");
+}
+
+#[tokio::test]
+async fn a_waiting_claim_is_answered_as_soon_as_there_is_something() {
+    let server = TestServer::start(strangers).await;
+    let worker = server.worker("w").await;
+    let request = worker.request(ClaimId::new(), 45);
+    let client = worker.client.clone();
+    let waiting = tokio::spawn(async move { client.claim(&request).await });
+    server.namespace("one", &["a/main"]).await;
+    let claimed = tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .expect("it was not woken");
+    assert_eq!(claimed.unwrap().unwrap().unwrap().pkgbase.as_str(), "a");
+}
+
+#[tokio::test]
+async fn a_claim_ends_empty_when_nothing_comes_up() {
+    let server = TestServer::start(strangers).await;
+    let worker = server.worker("w").await;
+    let started = tokio::time::Instant::now();
+    assert!(worker.asks(ClaimId::new(), 1).await.unwrap().is_none());
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    // The same id goes on waiting.
+    let claim = ClaimId::new();
+    assert!(worker.asks(claim, 0).await.unwrap().is_none());
+    server.namespace("one", &["a/main"]).await;
+    assert!(worker.asks(claim, 30).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_claim_that_does_not_wait_gets_what_is_ready_and_loses_nothing() {
+    let server = TestServer::start(strangers).await;
+    server.namespace("one", &["a/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.asks(ClaimId::new(), 0).await.unwrap();
+    job.expect("a ready build was not handed out")
+        .succeeds()
+        .await;
+    server.expect_iteration("one", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn claims_without_a_sensible_architecture_are_refused() {
+    let server = TestServer::start(strangers).await;
+    let nobody = server.worker_for("w", &[]).await;
+    let problem = refusal(nobody.asks(ClaimId::new(), 0).await);
+    assert_eq!(
+        (problem.status, problem.kind),
+        (400, ProblemKind::InvalidRequest)
+    );
+    let boaster = server.worker_for("w", &["x86_64"; 17]).await;
+    let problem = refusal(boaster.asks(ClaimId::new(), 0).await);
+    assert_eq!(problem.kind, ProblemKind::InvalidRequest);
+}
+
+#[tokio::test]
+async fn a_silent_worker_loses_its_build_to_another() {
+    let options = ServerOptions {
+        lease_seconds: 1,
+        ..Default::default()
+    };
+    let server = TestServer::start_with(options, strangers).await;
+    server.namespace("one", &["a/main"]).await;
+    let mut events = server.follow("one").await;
+    let silent = server.worker("silent").await;
+    let job = silent.claims().await;
+    job.starts().await;
+
+    let lost = events.until("attempt.lost").await;
+    assert_eq!(lost.attempt, Some(job.claimed.attempt));
+    assert!(lost.message.unwrap().contains("silent"));
+    let other = server.worker("other").await.claims_build_of("a").await;
+    assert_ne!(other.claimed.attempt, job.claimed.attempt);
+
+    job.is_refused_everything().await;
+    other.succeeds().await;
+    server.expect_iteration("one", IterationStatus::Done).await;
+    let build = server.public().build(job.claimed.build).await.unwrap();
+    let attempts: Vec<_> = build
+        .attempts
+        .iter()
+        .map(|a| (a.number, a.status))
+        .collect();
+    assert_eq!(
+        attempts,
+        [(2, AttemptStatus::Succeeded), (1, AttemptStatus::Lost)]
+    );
+}
+
+#[tokio::test]
+async fn heartbeats_keep_a_lease() {
+    let options = ServerOptions {
+        lease_seconds: 2,
+        ..Default::default()
+    };
+    let server = TestServer::start_with(options, strangers).await;
+    server.namespace("one", &["a/main"]).await;
+    let job = server.worker("w").await.claims().await;
+    // Longer than the lease; this is about time, so time has to pass.
+    let end = tokio::time::Instant::now() + Duration::from_secs(3);
+    while tokio::time::Instant::now() < end {
+        let answer = job.heartbeat().await.unwrap();
+        assert_eq!((answer.lease_s, answer.cancel), (2, false));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    job.succeeds().await;
+    server.expect_iteration("one", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn a_package_that_fails_blocks_its_dependents_and_nothing_else() {
+    let server = TestServer::start(|sources| {
+        chain(sources);
+        sources.push(&Srcinfo::new("libother", "1-1"));
+        sources.push(&Srcinfo::new("other", "1-1").depends(&["libother"]));
+    })
+    .await;
+    server
+        .namespace("bump", &["libgreet/main", "libother/main"])
+        .await;
+    let mut events = server.follow("bump").await;
+    let worker = server.worker("w").await;
+    let mut jobs = [worker.claims().await, worker.claims().await];
+    jobs.sort_by_key(|job| job.claimed.pkgbase.clone());
+    let [libgreet, libother] = &jobs;
+    libgreet
+        .fails(FailureKind::Package, "make: *** [all] Error 2")
+        .await;
+    let failed = events.until("build.failed").await;
+    assert_eq!(failed.message.as_deref(), Some("make: *** [all] Error 2"));
+
+    server
+        .expect_iteration("bump", IterationStatus::Running)
+        .await;
+    libother.succeeds().await;
+    worker.builds("other").await;
+    events.until("iteration.failed").await;
+
+    server
+        .expect_iteration("bump", IterationStatus::Failed)
+        .await;
+    server
+        .expect_builds(
+            "bump",
+            &[
+                ("libgreet", BuildStatus::Failed),
+                ("greet", BuildStatus::Blocked),
+                ("greet-gui", BuildStatus::Blocked),
+                ("libother", BuildStatus::Built),
+                ("other", BuildStatus::Built),
+            ],
+        )
+        .await;
+    for blocked in ["greet", "greet-gui"] {
+        let build = server.build("bump", blocked).await;
+        assert_eq!(build.blocked_by, [parse("libgreet")], "{blocked}");
+    }
+    let failed = server.build("bump", "libgreet").await;
+    assert!(failed.blocked_by.is_empty());
+    assert_eq!(failed.message.as_deref(), Some("make: *** [all] Error 2"));
+    let attempt = &server.public().build(failed.id).await.unwrap().attempts[0];
+    assert_eq!(attempt.status, AttemptStatus::Failed);
+    assert_eq!(attempt.failure, Some(FailureKind::Package));
+    libgreet.is_refused_a_second_chance().await;
+}
+
+impl crate::support::Job {
+    async fn is_refused_a_second_chance(&self) {
+        assert_eq!(
+            refusal(self.heartbeat().await).kind,
+            ProblemKind::AttemptEnded
+        );
+        assert_eq!(
+            refusal(self.logs(0, "late").await).kind,
+            ProblemKind::AttemptEnded
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_takes_too_long_has_failed() {
+    let server = TestServer::start(strangers).await;
+    server.namespace("one", &["a/main"]).await;
+    let job = server.worker("w").await.claims().await;
+    job.fails(FailureKind::Timeout, "the build took longer than its limit")
+        .await;
+    server
+        .expect_builds("one", &[("a", BuildStatus::Failed)])
+        .await;
+    server
+        .expect_iteration("one", IterationStatus::Failed)
+        .await;
+}
+
+#[tokio::test]
+async fn a_cancelled_build_is_cancelled_not_failed() {
+    let server = TestServer::start(chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = server.worker("w").await.claims().await;
+    job.fails(FailureKind::Cancelled, "the worker was stopped")
+        .await;
+    server
+        .expect_builds(
+            "bump",
+            &[
+                ("libgreet", BuildStatus::Cancelled),
+                ("greet", BuildStatus::Blocked),
+                ("greet-gui", BuildStatus::Blocked),
+            ],
+        )
+        .await;
+    server
+        .expect_iteration("bump", IterationStatus::Cancelled)
+        .await;
+    assert_eq!(
+        server.build("bump", "greet").await.blocked_by,
+        [parse("libgreet")]
+    );
+}
+
+#[tokio::test]
+async fn what_is_nobodys_fault_is_tried_again_and_given_up_at_last() {
+    let server = TestServer::start(strangers).await;
+    server.namespace("one", &["a/main"]).await;
+    let worker = server.worker("w").await;
+    for number in 1..=6 {
+        let job = worker.claims_build_of("a").await;
+        job.fails(FailureKind::Infrastructure, "the mirror is down")
+            .await;
+        let build = server.build("one", "a").await;
+        if number < 6 {
+            assert_eq!(build.status, BuildStatus::Ready, "after {number} failures");
+            assert_eq!(build.message.as_deref(), Some("the mirror is down"));
+            // The pauses between the tries are tested where they are computed.
+            server.sql("update build set not_before = 0").await;
+        } else {
+            assert_eq!(build.status, BuildStatus::Failed);
+            let message = build.message.unwrap();
+            assert!(message.contains("given up after 6 tries"), "{message}");
+        }
+    }
+    server
+        .expect_iteration("one", IterationStatus::Failed)
+        .await;
+}
+
+#[tokio::test]
+async fn after_one_infrastructure_failure_another_try_succeeds_at_once() {
+    let server = TestServer::start(strangers).await;
+    server.namespace("one", &["a/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims_build_of("a").await;
+    job.fails(FailureKind::Infrastructure, "out of disk").await;
+    job.is_refused_a_second_chance().await;
+    worker.builds("a").await;
+    server.expect_iteration("one", IterationStatus::Done).await;
+    assert_eq!(server.build("one", "a").await.message, None);
+}
+
+#[tokio::test]
+async fn a_pause_after_failures_ends_by_itself() {
+    let server = TestServer::start(strangers).await;
+    server.namespace("one", &["a/main"]).await;
+    let worker = server.worker("w").await;
+    for _ in 0..2 {
+        let job = worker.claims_build_of("a").await;
+        job.fails(FailureKind::Infrastructure, "out of disk").await;
+    }
+    // Two seconds' pause now: nothing for who asks at once, the build for who waits.
+    assert!(worker.asks(ClaimId::new(), 0).await.unwrap().is_none());
+    worker.builds("a").await;
+}
+
+#[tokio::test]
+async fn namespaces_take_turns() {
+    let server = TestServer::start(strangers).await;
+    let request = CreateNamespace {
+        scope: Scope::Origin,
+        name: Some(parse("large")),
+        ..new_namespace(&["a/main", "b/main", "c/main"])
+    };
+    server.admin().create_namespace(&request).await.unwrap();
+    server.namespace("small", &["d/main"]).await;
+    let worker = server.worker("w").await;
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        order.push(worker.claims().await.claimed.namespace.to_string());
+    }
+    assert_eq!(order, ["large", "small", "large", "large"]);
+}
+
+#[tokio::test]
+async fn what_most_waits_for_goes_first() {
+    let server = TestServer::start(|sources| {
+        strangers(sources);
+        chain(sources);
+    })
+    .await;
+    server
+        .namespace("mixed", &["a/main", "b/main", "libgreet/main"])
+        .await;
+    server.worker("w").await.claims_build_of("libgreet").await;
+}
+
+/// A library for two architectures, and its manual for any.
+fn two_architectures(sources: &SourceTree) {
+    sources.push(&Srcinfo::new("libgreet", "2.0-1").arch(&["x86_64", "aarch64"]));
+    let manual = Srcinfo::new("manual", "1.0-1")
+        .arch(&["any"])
+        .depends(&["libgreet"]);
+    sources.push(&manual);
+    let reader = Srcinfo::new("reader", "1.0-1").arch(&["x86_64", "aarch64"]);
+    sources.push(&reader.depends(&["manual"]));
+}
+
+fn for_both() -> ServerOptions {
+    ServerOptions {
+        architectures: "x86_64,aarch64",
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn packages_for_any_architecture_are_built_once_and_reused() {
+    let server = TestServer::start_with(for_both(), two_architectures).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let mut events = server.follow("bump").await;
+    let (intel, arm) = (
+        server.worker_for("intel", &["x86_64"]).await,
+        server.worker_for("arm", &["aarch64"]).await,
+    );
+    let repository = |architecture| Repository::new(server.url(), "bump", "1", architecture);
+
+    intel.builds("libgreet").await;
+    intel.builds("manual").await;
+    // The other architecture must not install what its own library does not accompany.
+    assert_eq!(
+        server.build_for("bump", "manual", "aarch64").await.status,
+        BuildStatus::Blocked
+    );
+    arm.builds("libgreet").await;
+    let reused = events.until("build.reused").await;
+    assert_eq!(reused.architecture, Some(parse("aarch64")));
+    let on_arm = server.build_for("bump", "manual", "aarch64").await;
+    assert_eq!(on_arm.status, BuildStatus::Reused);
+    let on_intel = server.build_for("bump", "manual", "x86_64").await;
+    assert_eq!(on_arm.version, on_intel.version);
+    let expected = [
+        format!("libgreet-2.0-1"),
+        format!("manual-{}", on_arm.version),
+    ];
+    assert_eq!(repository("aarch64").lists().await, expected);
+    let file = format!("manual-{}-any.pkg.tar.zst", on_arm.version);
+    let copies = (
+        repository("x86_64").bytes(&file).await,
+        repository("aarch64").bytes(&file).await,
+    );
+    assert_eq!(copies.0, copies.1);
+
+    arm.builds("reader").await;
+    intel.builds("reader").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+    let kinds: Vec<_> = server.public().build(on_arm.id).await.unwrap().attempts;
+    assert!(
+        kinds.is_empty(),
+        "nothing was built for the second architecture"
+    );
+}
+
+#[tokio::test]
+async fn the_other_order_of_architectures_ends_the_same() {
+    let server = TestServer::start_with(for_both(), two_architectures).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let mut events = server.follow("bump").await;
+    let arm = server.worker_for("arm", &["aarch64"]).await;
+    let intel = server.worker_for("intel", &["x86_64"]).await;
+    arm.builds("libgreet").await;
+    intel.builds("libgreet").await;
+    intel.builds("manual").await;
+    events.until("build.reused").await;
+    arm.builds("reader").await;
+    intel.builds("reader").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn a_failure_of_a_shared_package_blocks_both_architectures() {
+    let server = TestServer::start_with(for_both(), two_architectures).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let intel = server.worker_for("intel", &["x86_64"]).await;
+    intel.builds("libgreet").await;
+    intel
+        .claims_build_of("manual")
+        .await
+        .fails(FailureKind::Package, "no")
+        .await;
+    server
+        .worker_for("arm", &["aarch64"])
+        .await
+        .builds("libgreet")
+        .await;
+    server
+        .expect_iteration("bump", IterationStatus::Failed)
+        .await;
+    let reader = server.build_for("bump", "reader", "aarch64").await;
+    assert_eq!(reader.blocked_by, [parse("manual")]);
+}
+
+#[tokio::test]
+async fn an_architecture_without_workers_says_so() {
+    let server = TestServer::start_with(for_both(), two_architectures).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let stalled = async || -> Vec<Option<String>> {
+        let iteration = server.iteration("bump").await;
+        iteration
+            .architectures
+            .into_iter()
+            .map(|part| part.stalled)
+            .collect()
+    };
+    let nobody = |name: &str| Some(format!("no worker for {name}"));
+    let mut before = stalled().await;
+    before.sort_unstable();
+    assert_eq!(before, [nobody("aarch64"), nobody("x86_64")]);
+    server.worker("intel").await.builds("libgreet").await;
+    let mut after = stalled().await;
+    after.sort_unstable();
+    assert_eq!(after, [None, nobody("aarch64")]);
+}
+
+#[tokio::test]
+async fn a_worker_gets_nothing_for_other_architectures() {
+    let server = TestServer::start(strangers).await;
+    server.namespace("one", &["a/main"]).await;
+    let arm = server.worker_for("arm", &["aarch64"]).await;
+    assert!(arm.asks(ClaimId::new(), 1).await.unwrap().is_none());
+    let both = server.worker_for("both", &["aarch64", "x86_64"]).await;
+    both.builds("a").await;
+}

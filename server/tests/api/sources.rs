@@ -1,0 +1,302 @@
+//! The package index follows the source repositories, and says what is wrong with them.
+
+use buildbtw_model::api::ProblemKind;
+
+use crate::support::{Srcinfo, TestServer, git, new_namespace, refusal, run};
+
+#[tokio::test]
+async fn every_repository_is_listed_with_what_it_holds() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+        sources.push(&Srcinfo::new("greet", "3-2").with("epoch", "1"));
+        fs_err::create_dir(sources.path("no-repository")).unwrap();
+        fs_err::write(sources.path("README"), "not a folder").unwrap();
+    })
+    .await;
+
+    let page = server.public().sources(false, None).await.unwrap();
+    let listed: Vec<_> = page
+        .items
+        .iter()
+        .map(|source| {
+            (
+                source.path.as_str(),
+                source.version.as_ref().unwrap().as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(listed, [("greet", "1:3-2"), ("libgreet", "1.0-1")]);
+
+    let greet = server.source("greet").await.unwrap();
+    assert_eq!(greet.branch.as_deref(), Some("main"));
+    assert_eq!(
+        greet.commit,
+        Some(server.sources.commit_of("greet", "main"))
+    );
+    assert_eq!(greet.problem, None);
+    let overview = server.public().sources_overview().await.unwrap();
+    assert_eq!((overview.usable, overview.broken), (2, 0));
+    assert!(overview.last_scan_at.is_some());
+}
+
+#[tokio::test]
+async fn a_push_is_noticed_without_a_restart() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+    })
+    .await;
+    server.source_at("libgreet", "1.0-1").await;
+
+    let commit = server.sources.push(&Srcinfo::new("libgreet", "2.0-1"));
+
+    let found = server.source_at("libgreet", "2.0-1").await;
+    assert_eq!(found.commit, Some(commit));
+}
+
+#[tokio::test]
+async fn a_commit_in_an_ordinary_clone_is_noticed_too() {
+    let commit = |folder: &std::path::Path, version: &str| {
+        let text = Srcinfo::new("libgreet", version).text();
+        fs_err::write(folder.join(".SRCINFO"), text).unwrap();
+        run(git(folder).args(["add", "."]));
+        run(git(folder).args(["commit", "--quiet", "-m", version]));
+    };
+    let server = TestServer::start(|sources| {
+        run(git(sources.folder()).args(["init", "--quiet", "-b", "main", "libgreet"]));
+        commit(&sources.path("libgreet"), "1.0-1");
+    })
+    .await;
+    server.source_at("libgreet", "1.0-1").await;
+    commit(&server.sources.path("libgreet"), "1.1-1");
+    server.source_at("libgreet", "1.1-1").await;
+}
+
+#[tokio::test]
+async fn new_repositories_are_found_and_removed_ones_forgotten() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("old", "1-1"));
+    })
+    .await;
+    server.source_at("old", "1-1").await;
+
+    server.sources.push(&Srcinfo::new("new", "1-1"));
+    server.source_at("new", "1-1").await;
+    // A second one, to see that the first was no accident of the start.
+    server.sources.push(&Srcinfo::new("newer", "1-1"));
+    server.source_at("newer", "1-1").await;
+
+    server.sources.remove("old");
+    crate::support::eventually("old is forgotten", async || {
+        server.source("old").await.is_none().then_some(())
+    })
+    .await;
+    let problem = refusal(
+        server
+            .admin()
+            .create_namespace(&new_namespace(&["old/main"]))
+            .await,
+    );
+    assert_eq!(problem.kind, ProblemKind::UnknownPkgbase);
+}
+
+#[tokio::test]
+async fn a_folder_that_becomes_a_repository_later_is_found() {
+    let server = TestServer::start(|_| {}).await;
+    fs_err::create_dir(server.sources.path("late")).unwrap();
+    // When this one is found, the empty folder was looked at and left alone.
+    server.sources.push(&Srcinfo::new("other", "1-1"));
+    server.source_at("other", "1-1").await;
+    assert!(server.source("late").await.is_none());
+
+    server.sources.push(&Srcinfo::new("late", "1-1"));
+    server.source_at("late", "1-1").await;
+}
+
+#[tokio::test]
+async fn a_repository_that_was_empty_is_found_usable_after_its_first_push() {
+    let server = TestServer::start(|sources| sources.make_empty("libgreet")).await;
+    let empty = server
+        .source_that("libgreet", "broken", |source| source.problem.is_some())
+        .await;
+    assert_eq!(
+        empty.problem.as_deref(),
+        Some("the default branch has no commits")
+    );
+    assert_eq!(empty.pkgbase, None);
+
+    server.sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+    server.source_at("libgreet", "1.0-1").await;
+}
+
+#[tokio::test]
+async fn broken_repositories_are_listed_with_their_reasons_and_can_be_mended() {
+    let broken = [
+        ("missing", None, "there is no .SRCINFO in it"),
+        ("empty", Some(String::new()), ".SRCINFO"),
+        (
+            "garbage",
+            Some("<<<<<<< HEAD\n=======\n".to_owned()),
+            ".SRCINFO",
+        ),
+        (
+            "versionless",
+            Some("pkgbase = versionless\n\narch = x86_64\npkgname = versionless\n".to_owned()),
+            ".SRCINFO",
+        ),
+        (
+            "liar",
+            Some(Srcinfo::new("honest", "1-1").text()),
+            "'honest'",
+        ),
+        (
+            "climber",
+            Some(Srcinfo::new("../climber", "1-1").text()),
+            ".SRCINFO",
+        ),
+    ];
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("fine", "1-1"));
+        for (repository, text, _) in &broken {
+            sources.push_to(repository, "main", text.as_deref());
+        }
+    })
+    .await;
+
+    let page = server.public().sources(true, None).await.unwrap();
+    let listed: Vec<_> = page
+        .items
+        .iter()
+        .map(|source| source.path.as_str())
+        .collect();
+    let mut expected = broken.each_ref().map(|(repository, ..)| *repository);
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
+    let overview = server.public().sources_overview().await.unwrap();
+    assert_eq!((overview.usable, overview.broken), (1, 6));
+    for (repository, _, reason) in &broken {
+        let problem = server.source(repository).await.unwrap().problem.unwrap();
+        assert!(problem.contains(reason), "{repository}: {problem}");
+        let refused = server
+            .admin()
+            .create_namespace(&new_namespace(&[&format!("{repository}/main")]))
+            .await;
+        let refused = refusal(refused);
+        assert_eq!(refused.kind, ProblemKind::BrokenSource, "{repository}");
+        assert_eq!(refused.detail.as_deref(), Some(problem.as_str()));
+        assert!(refused.hint.is_some());
+    }
+
+    for (repository, ..) in &broken {
+        server.sources.push(&Srcinfo::new(repository, "2-1"));
+        server.source_at(repository, "2-1").await;
+    }
+    let overview = server.public().sources_overview().await.unwrap();
+    assert_eq!((overview.usable, overview.broken), (7, 0));
+}
+
+#[tokio::test]
+async fn a_repository_that_breaks_is_not_built_any_more() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+        sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
+    })
+    .await;
+    server.source_at("greet", "1.0-1").await;
+
+    server
+        .sources
+        .push_to("greet", "main", Some("pkgbase = greet\n"));
+    server
+        .source_that("greet", "broken", |source| source.problem.is_some())
+        .await;
+
+    server.namespace("bump", &["libgreet/main"]).await;
+    let iteration = server.iteration("bump").await;
+    assert_eq!(iteration.builds.len(), 1, "{:?}", iteration.builds);
+}
+
+#[tokio::test]
+async fn bad_lines_cost_only_themselves_and_are_reported() {
+    let srcinfo = Srcinfo::new("libgreet", "1.0-1").with("depends", "guile>=");
+    let server = TestServer::start(|sources| {
+        sources.push(&srcinfo);
+    })
+    .await;
+    let source = server.source("libgreet").await.unwrap();
+    assert_eq!(source.problem, None);
+    assert_eq!(source.warnings.len(), 1, "{:?}", source.warnings);
+    assert!(
+        source.warnings[0].contains("guile>="),
+        "{:?}",
+        source.warnings
+    );
+}
+
+#[tokio::test]
+#[ignore = "the second claim is looked at again by the slow sweep only"]
+async fn of_two_repositories_for_one_pkgbase_one_is_refused_until_the_other_is_gone() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+        sources.push_to(
+            "libgreet.git",
+            "main",
+            Some(&Srcinfo::new("libgreet", "9-1").text()),
+        );
+    })
+    .await;
+    let first = server.source("libgreet").await.unwrap();
+    assert_eq!(first.problem, None);
+    let second = server.source("libgreet.git").await.unwrap();
+    let problem = second.problem.unwrap();
+    assert!(
+        problem.contains("claimed by the repository 'libgreet'"),
+        "{problem}"
+    );
+
+    server.sources.remove("libgreet");
+    server.source_at("libgreet.git", "9-1").await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    assert_eq!(
+        server.build("bump", "libgreet").await.version.as_str(),
+        "9-1"
+    );
+}
+
+#[tokio::test]
+async fn what_the_watch_misses_is_found_by_the_sweep() {
+    let options = crate::support::ServerOptions {
+        sweep_seconds: 1,
+        ..Default::default()
+    };
+    let server = TestServer::start_with(options, |sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+    })
+    .await;
+    // A symbolic link into the folder: the kernel tells nothing about its target.
+    let elsewhere = crate::support::SourceTree::new(server.scratch("elsewhere"));
+    elsewhere.push(&Srcinfo::new("linked", "1-1"));
+    std::os::unix::fs::symlink(elsewhere.path("linked"), server.sources.path("linked")).unwrap();
+    server.source_at("linked", "1-1").await;
+}
+
+#[tokio::test]
+async fn long_lists_come_in_pages() {
+    let server = TestServer::start(|sources| {
+        // Broken ones are listed like all others, and made faster.
+        for number in 0..105 {
+            sources.make_empty(&format!("p{number:03}"));
+        }
+    })
+    .await;
+    let client = server.public();
+    let first = client.sources(false, None).await.unwrap();
+    assert_eq!(first.items.len(), 100);
+    let second = client.sources(false, first.next.as_deref()).await.unwrap();
+    assert_eq!(second.next, None);
+    let paths: Vec<_> = second
+        .items
+        .iter()
+        .map(|source| source.path.as_str())
+        .collect();
+    assert_eq!(paths, ["p100", "p101", "p102", "p103", "p104"]);
+}

@@ -1,0 +1,45 @@
+//! The actors of the stories: a server, the source repositories it watches, and workers.
+
+mod packages;
+mod problems;
+mod repository;
+mod server;
+mod sources;
+mod worker;
+
+use std::time::Duration;
+
+pub(crate) use packages::{make_package, make_packages};
+pub(crate) use problems::{expect_problem, refusal};
+pub(crate) use repository::{Repository, have_pacman};
+pub(crate) use server::{ServerOptions, TestServer, new_namespace, start_server};
+pub(crate) use sources::{SourceTree, Srcinfo, git, run};
+pub(crate) use worker::{FakeWorker, Job, failed, reported};
+
+/// Longer than anything here takes on a slow and busy machine. Only tests that fail wait for it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Parses text that the test itself wrote.
+pub(crate) fn parse<T>(text: &str) -> T
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse()
+        .unwrap_or_else(|error| panic!("{text:?} in a test: {error}"))
+}
+
+/// Asks again until there is an answer: for what the server tells nobody about by itself.
+pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{what} did not happen in {PATIENCE:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

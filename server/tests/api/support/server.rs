@@ -1,0 +1,403 @@
+//! A server of a test's own, which it may stop, crash and start again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use buildbtw_model::api::{
+    BuildSummary, CreateNamespace, CreateToken, Event, IterationDetail, SourceRepositorySummary,
+};
+use buildbtw_model::client::{Client, EventStream};
+use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName, TokenScope};
+use buildbtw_server::cli::{Cli, Command};
+use buildbtw_server::run::{DATABASE_FILE, Server};
+use clap::Parser as _;
+use reqwest::{Method, RequestBuilder};
+use sqlx::{Connection as _, SqliteConnection};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::{FakeWorker, PATIENCE, SourceTree, eventually, parse};
+
+/// How a server is started. Everything not said here is the default.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerOptions {
+    pub(crate) architectures: &'static str,
+    pub(crate) lease_seconds: u32,
+    pub(crate) sweep_seconds: u32,
+    pub(crate) extra: Vec<String>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            architectures: "x86_64",
+            lease_seconds: 60,
+            // So long that nothing is found by accident.
+            sweep_seconds: 3600,
+            extra: Vec::new(),
+        }
+    }
+}
+
+/// A server with its data and sources in a folder of its own.
+pub(crate) struct TestServer {
+    pub(crate) sources: SourceTree,
+    folder: TempDir,
+    options: ServerOptions,
+    running: Option<Running>,
+}
+
+struct Running {
+    /// The server has threads of its own, so that it can be killed whatever it is doing.
+    runtime: tokio::runtime::Runtime,
+    serving: tokio::task::JoinHandle<anyhow::Result<()>>,
+    shutdown: CancellationToken,
+    address: String,
+}
+
+impl TestServer {
+    /// A server over the repositories that `prepare` makes.
+    pub(crate) async fn start(prepare: impl FnOnce(&SourceTree)) -> Self {
+        Self::start_with(ServerOptions::default(), prepare).await
+    }
+
+    /// The same with options.
+    pub(crate) async fn start_with(
+        options: ServerOptions,
+        prepare: impl FnOnce(&SourceTree),
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = SourceTree::new(folder.path().join("sources"));
+        prepare(&sources);
+        let mut this = Self {
+            sources,
+            folder,
+            options,
+            running: None,
+        };
+        this.start_again().await;
+        this
+    }
+
+    /// The arguments it is started with.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut arguments: Vec<String> = ["buildbtw-server", "run", "--listen", "127.0.0.1:0"]
+            .map(str::to_owned)
+            .into();
+        let mut add = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
+        add("--data-dir", self.data().display().to_string());
+        add("--sources-dir", self.sources.folder().display().to_string());
+        add("--architectures", self.options.architectures.to_owned());
+        add("--lease-seconds", self.options.lease_seconds.to_string());
+        add("--sweep-seconds", self.options.sweep_seconds.to_string());
+        arguments.extend(self.options.extra.iter().cloned());
+        arguments
+    }
+
+    /// Starts it again on the same data, at another address.
+    pub(crate) async fn start_again(&mut self) {
+        assert!(self.running.is_none(), "it runs already");
+        let arguments = self.arguments();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let shutdown = CancellationToken::new();
+        let token = shutdown.clone();
+        let (sender, started) = tokio::sync::oneshot::channel();
+        let serving = runtime.spawn(async move {
+            let server = start_server(&arguments, token).await?;
+            let _ = sender.send(server.address);
+            server.serve().await
+        });
+        // Connections wait in the socket's queue until the sources were looked at.
+        let address = match started.await {
+            Ok(address) => format!("http://{address}"),
+            Err(_) => panic!("the server does not start: {:?}", serving.await),
+        };
+        self.running = Some(Running {
+            runtime,
+            serving,
+            shutdown,
+            address,
+        });
+    }
+
+    /// Stops it as SIGTERM does.
+    pub(crate) async fn stop(&mut self) {
+        let running = self.running.take().expect("it does not run");
+        running.shutdown.cancel();
+        let ended = tokio::time::timeout(PATIENCE, running.serving).await;
+        ended
+            .expect("it does not stop")
+            .unwrap()
+            .expect("stopping failed");
+        running.runtime.shutdown_background();
+    }
+
+    /// Ends it wherever it is, without any goodbye. What `kill -9` does, as far as one process can.
+    pub(crate) async fn crash(&mut self) {
+        let running = self.running.take().expect("it does not run");
+        tokio::task::spawn_blocking(move || running.runtime.shutdown_timeout(PATIENCE))
+            .await
+            .unwrap();
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder for whatever the test needs besides.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs_err::create_dir_all(&path).unwrap();
+        path
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.running.as_ref().expect("it does not run").address
+    }
+
+    /// A client with a token, or without one.
+    pub(crate) fn client(&self, token: Option<String>) -> Client {
+        Client::new(self.url(), token).unwrap()
+    }
+
+    pub(crate) fn admin_token(&self) -> String {
+        let file = self.data().join("admin-token");
+        fs_err::read_to_string(file).unwrap().trim().to_owned()
+    }
+
+    /// The client of the administrator, who may do everything.
+    pub(crate) fn admin(&self) -> Client {
+        self.client(Some(self.admin_token()))
+    }
+
+    /// Anybody, without a token.
+    pub(crate) fn public(&self) -> Client {
+        self.client(None)
+    }
+
+    /// The text of a new token.
+    pub(crate) async fn token(&self, scope: TokenScope) -> String {
+        self.token_that_expires(scope, None).await
+    }
+
+    pub(crate) async fn token_that_expires(&self, scope: TokenScope, in_s: Option<u32>) -> String {
+        let request = CreateToken {
+            name: format!("a {scope}"),
+            scope,
+            expires_in_s: in_s,
+        };
+        self.admin().create_token(&request).await.unwrap().token
+    }
+
+    /// A worker for x86_64 with a token of its own.
+    pub(crate) async fn worker(&self, name: &str) -> FakeWorker {
+        self.worker_for(name, &["x86_64"]).await
+    }
+
+    pub(crate) async fn worker_for(&self, name: &str, architectures: &[&str]) -> FakeWorker {
+        let token = self.token(TokenScope::Worker).await;
+        FakeWorker::new(self.url(), token, name, architectures)
+    }
+
+    /// A request that the typed client would never send.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        reqwest::Client::new().request(method, format!("{}{path}", self.url()))
+    }
+
+    /// The same with the administrator's token.
+    pub(crate) fn admin_request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, path).bearer_auth(self.admin_token())
+    }
+
+    /// Makes a namespace that builds changesets with all their dependents.
+    pub(crate) async fn namespace(&self, name: &str, changesets: &[&str]) -> NamespaceName {
+        let request = CreateNamespace {
+            name: Some(parse(name)),
+            ..new_namespace(changesets)
+        };
+        let made = self.admin().create_namespace(&request).await;
+        made.unwrap_or_else(|error| panic!("{name}: {error}"))
+            .summary
+            .name
+    }
+
+    pub(crate) async fn iteration(&self, name: &str) -> IterationDetail {
+        self.public().iteration(&parse(name), None).await.unwrap()
+    }
+
+    /// The x86_64 build of a pkgbase.
+    pub(crate) async fn build(&self, namespace: &str, pkgbase: &str) -> BuildSummary {
+        self.build_for(namespace, pkgbase, "x86_64").await
+    }
+
+    pub(crate) async fn build_for(
+        &self,
+        namespace: &str,
+        pkgbase: &str,
+        architecture: &str,
+    ) -> BuildSummary {
+        let builds = self.iteration(namespace).await.builds;
+        let found = builds.iter().find(|build| {
+            build.pkgbase.as_str() == pkgbase && build.architecture.as_str() == architecture
+        });
+        match found {
+            Some(build) => build.clone(),
+            None => panic!("{namespace} has no build of {pkgbase}: {builds:?}"),
+        }
+    }
+
+    /// Checks where every build of a namespace stands, and that there are no others.
+    pub(crate) async fn expect_builds(&self, namespace: &str, expected: &[(&str, BuildStatus)]) {
+        let builds = self.iteration(namespace).await.builds;
+        let mut found: Vec<_> = builds
+            .iter()
+            .map(|build| (build.pkgbase.as_str(), build.status))
+            .collect();
+        let mut expected = expected.to_vec();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+
+    pub(crate) async fn expect_iteration(&self, namespace: &str, status: IterationStatus) {
+        let iteration = self.iteration(namespace).await;
+        assert_eq!(iteration.summary.status, status, "{:?}", iteration.builds);
+        let over = iteration.summary.finished_at.is_some();
+        assert_eq!(over, status.is_final(), "finished_at of {status}");
+    }
+
+    /// What is known about the source repository at a path.
+    pub(crate) async fn source(&self, path: &str) -> Option<SourceRepositorySummary> {
+        let page = self.public().sources(false, None).await.unwrap();
+        page.items.into_iter().find(|source| source.path == path)
+    }
+
+    /// Waits until a source repository is as described.
+    pub(crate) async fn source_that(
+        &self,
+        path: &str,
+        what: &str,
+        is: impl Fn(&SourceRepositorySummary) -> bool,
+    ) -> SourceRepositorySummary {
+        eventually(&format!("{path}: {what}"), async || {
+            self.source(path).await.filter(|source| is(source))
+        })
+        .await
+    }
+
+    /// Waits until a source repository is at a version.
+    pub(crate) async fn source_at(&self, path: &str, version: &str) -> SourceRepositorySummary {
+        self.source_that(path, &format!("version {version}"), |source| {
+            source.problem.is_none()
+                && source
+                    .version
+                    .as_ref()
+                    .is_some_and(|found| found.as_str() == version)
+        })
+        .await
+    }
+
+    /// The events of a namespace from the first on.
+    pub(crate) async fn follow(&self, namespace: &str) -> Following {
+        self.follow_after(namespace, Some(0)).await
+    }
+
+    pub(crate) async fn follow_after(&self, namespace: &str, after: Option<i64>) -> Following {
+        let stream = self.public().events(&parse(namespace), after).await;
+        Following {
+            stream: stream.unwrap(),
+        }
+    }
+
+    /// Changes the database behind the server's back: for states that only a crash leaves behind.
+    pub(crate) async fn sql(&self, statement: &'static str) {
+        let path = self.data().join(DATABASE_FILE);
+        let url = format!("sqlite://{}", path.display());
+        let mut database = SqliteConnection::connect(&url).await.unwrap();
+        let result = sqlx::raw_sql(statement)
+            .execute(&mut database)
+            .await
+            .unwrap();
+        assert!(result.rows_affected() > 0, "{statement} changed nothing");
+        database.close().await.unwrap();
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            // Waiting is not allowed here: this may be dropped inside another runtime.
+            running.runtime.shutdown_background();
+        }
+    }
+}
+
+/// Starts a server with these arguments, as its program does.
+pub(crate) async fn start_server(
+    arguments: &[String],
+    shutdown: CancellationToken,
+) -> anyhow::Result<Server> {
+    let Command::Run(args) = Cli::try_parse_from(arguments)?.command;
+    Server::start(&args, shutdown).await
+}
+
+/// A request for a namespace of these changesets, everything else being the default.
+pub(crate) fn new_namespace(changesets: &[&str]) -> CreateNamespace {
+    let value = serde_json::json!({ "changesets": changesets });
+    serde_json::from_value(value).unwrap()
+}
+
+/// Somebody who listens to a namespace.
+pub(crate) struct Following {
+    stream: EventStream,
+}
+
+impl Following {
+    pub(crate) async fn next(&mut self) -> Event {
+        let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+        let next = next.expect("no event came").expect("the events broke off");
+        next.expect("the server ended the events")
+    }
+
+    /// Waits for an event of a kind.
+    pub(crate) async fn until(&mut self, kind: &str) -> Event {
+        let mut seen = Vec::new();
+        let wait = async {
+            loop {
+                let event = self.next().await;
+                if event.kind == kind {
+                    return event;
+                }
+                seen.push(event.kind);
+            }
+        };
+        match tokio::time::timeout(PATIENCE + Duration::from_secs(1), wait).await {
+            Ok(event) => event,
+            Err(_) => panic!("{kind} did not happen; what did: {seen:?}"),
+        }
+    }
+
+    /// Waits for an event of a kind that is about a pkgbase.
+    pub(crate) async fn until_build(&mut self, kind: &str, pkgbase: &str) -> Event {
+        loop {
+            let event = self.until(kind).await;
+            if event
+                .pkgbase
+                .as_ref()
+                .is_some_and(|found| found.as_str() == pkgbase)
+            {
+                return event;
+            }
+        }
+    }
+
+    /// The next event, or `None` when the server ends the stream.
+    pub(crate) async fn end(&mut self) -> Option<Event> {
+        let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+        next.expect("the events do not end").ok().flatten()
+    }
+}

@@ -1,0 +1,226 @@
+//! Workers that build nothing, but report as real ones do.
+
+use std::sync::Arc;
+
+use buildbtw_builder::BuiltPackage;
+use buildbtw_model::api::{
+    ClaimRequest, ClaimedBuild, HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, Problem,
+    ProblemKind, ReportedPackage, UploadedPackage,
+};
+use buildbtw_model::client::{Client, ClientError};
+use buildbtw_model::{ClaimId, FailureKind, PackageFileName};
+use tempfile::TempDir;
+
+use super::{make_packages, refusal};
+
+/// As long as a story may have to wait for a build; the server answers at once when there is one.
+const WAIT_S: u32 = 30;
+
+/// A worker with a token of its own.
+pub(crate) struct FakeWorker {
+    pub(crate) client: Client,
+    pub(crate) token: String,
+    name: String,
+    architectures: Vec<String>,
+    folder: Arc<TempDir>,
+}
+
+impl FakeWorker {
+    pub(crate) fn new(url: &str, token: String, name: &str, architectures: &[&str]) -> Self {
+        Self {
+            client: Client::new(url, Some(token.clone())).unwrap(),
+            token,
+            name: name.to_owned(),
+            architectures: architectures.iter().map(|&name| name.to_owned()).collect(),
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+        }
+    }
+
+    /// The same worker after the server came back at another address.
+    pub(crate) fn finds_server_at(&self, url: &str) -> Self {
+        Self {
+            client: Client::new(url, Some(self.token.clone())).unwrap(),
+            token: self.token.clone(),
+            name: self.name.clone(),
+            architectures: self.architectures.clone(),
+            folder: Arc::clone(&self.folder),
+        }
+    }
+
+    pub(crate) fn request(&self, claim: ClaimId, wait_s: u32) -> ClaimRequest {
+        let request = serde_json::json!({
+            "claim": claim,
+            "worker": self.name,
+            "architectures": self.architectures,
+            "wait_s": wait_s,
+        });
+        serde_json::from_value(request).unwrap()
+    }
+
+    /// Claims whatever comes next, or learns that nothing does.
+    pub(crate) async fn asks(
+        &self,
+        claim: ClaimId,
+        wait_s: u32,
+    ) -> Result<Option<Job>, ClientError> {
+        let claimed = self.client.claim(&self.request(claim, wait_s)).await?;
+        Ok(claimed.map(|claimed| self.job(claimed)))
+    }
+
+    /// Waits for the next build, whichever it is.
+    pub(crate) async fn claims(&self) -> Job {
+        let job = self.asks(ClaimId::new(), WAIT_S).await;
+        job.expect("the claim was refused")
+            .expect("there is nothing to build")
+    }
+
+    /// Waits for the next build, which must be of this pkgbase.
+    pub(crate) async fn claims_build_of(&self, pkgbase: &str) -> Job {
+        let job = self.claims().await;
+        assert_eq!(job.claimed.pkgbase.as_str(), pkgbase);
+        job
+    }
+
+    /// Does the next build, which must be of this pkgbase, from its claim to its outcome.
+    pub(crate) async fn builds(&self, pkgbase: &str) -> Job {
+        let job = self.claims_build_of(pkgbase).await;
+        job.succeeds().await;
+        job
+    }
+
+    /// The work on a claimed build.
+    pub(crate) fn job(&self, claimed: ClaimedBuild) -> Job {
+        Job {
+            claimed,
+            client: self.client.clone(),
+            folder: Arc::clone(&self.folder),
+        }
+    }
+}
+
+/// A claimed build.
+pub(crate) struct Job {
+    pub(crate) claimed: ClaimedBuild,
+    pub(crate) client: Client,
+    folder: Arc<TempDir>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.claimed.attempt, self.claimed.pkgbase)
+    }
+}
+
+impl Job {
+    /// Where its packages are made.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Gives a sign of life; the first says that work has begun.
+    pub(crate) async fn heartbeat(&self) -> Result<HeartbeatResponse, ClientError> {
+        self.client.heartbeat(self.claimed.attempt).await
+    }
+
+    pub(crate) async fn starts(&self) {
+        self.heartbeat().await.expect("the heartbeat was refused");
+    }
+
+    pub(crate) async fn logs(&self, offset: u64, text: &str) -> Result<LogAppended, ClientError> {
+        let attempt = self.claimed.attempt;
+        self.client.append_log(attempt, offset, text.into()).await
+    }
+
+    /// Makes its packages.
+    pub(crate) async fn makes(&self) -> Vec<BuiltPackage> {
+        self.makes_with_payload(0).await
+    }
+
+    pub(crate) async fn makes_with_payload(&self, payload: usize) -> Vec<BuiltPackage> {
+        make_packages(&self.claimed, payload, self.folder.path()).await
+    }
+
+    /// Uploads a package under its own name.
+    pub(crate) async fn uploads(
+        &self,
+        package: &BuiltPackage,
+    ) -> Result<UploadedPackage, ClientError> {
+        self.uploads_as(&package.file_name, package).await
+    }
+
+    /// Uploads a package under any name.
+    pub(crate) async fn uploads_as(
+        &self,
+        name: &PackageFileName,
+        package: &BuiltPackage,
+    ) -> Result<UploadedPackage, ClientError> {
+        let attempt = self.claimed.attempt;
+        self.client
+            .upload_package(attempt, name, &package.sha256, &package.path)
+            .await
+    }
+
+    /// Makes and uploads everything that is asked for.
+    pub(crate) async fn makes_and_uploads(&self) -> Vec<BuiltPackage> {
+        let packages = self.makes().await;
+        for package in &packages {
+            self.uploads(package).await.expect("the upload was refused");
+        }
+        packages
+    }
+
+    pub(crate) async fn reports(&self, outcome: &Outcome) -> Result<OutcomeAccepted, ClientError> {
+        self.client
+            .report_outcome(self.claimed.attempt, outcome)
+            .await
+    }
+
+    /// Does all that a build that succeeds does.
+    pub(crate) async fn succeeds(&self) {
+        self.starts().await;
+        let packages = self.makes_and_uploads().await;
+        let accepted = self.reports(&reported(&packages)).await;
+        accepted.expect("the outcome was refused");
+    }
+
+    pub(crate) async fn fails(&self, kind: FailureKind, message: &str) {
+        self.starts().await;
+        let accepted = self.reports(&failed(kind, message)).await;
+        accepted.expect("the outcome was refused");
+    }
+
+    /// Every kind of report must be refused now: the attempt is over.
+    pub(crate) async fn is_refused_everything(&self) {
+        let packages = self.makes().await;
+        let ended = |problem: Problem| {
+            assert_eq!(problem.kind, ProblemKind::AttemptEnded, "{problem:?}");
+            assert_eq!(problem.status, 409);
+            assert!(problem.hint.is_some(), "{problem:?}");
+        };
+        ended(refusal(self.heartbeat().await));
+        ended(refusal(self.logs(0, "late").await));
+        ended(refusal(self.uploads(&packages[0]).await));
+        ended(refusal(self.reports(&reported(&packages)).await));
+        let late = failed(FailureKind::Package, "too late");
+        ended(refusal(self.reports(&late).await));
+    }
+}
+
+/// The outcome of a build with these packages.
+pub(crate) fn reported(packages: &[BuiltPackage]) -> Outcome {
+    let report = |package: &BuiltPackage| ReportedPackage {
+        file_name: package.file_name.clone(),
+        sha256: package.sha256.clone(),
+    };
+    Outcome::Succeeded {
+        packages: packages.iter().map(report).collect(),
+    }
+}
+
+/// The outcome of a build without packages.
+pub(crate) fn failed(kind: FailureKind, message: &str) -> Outcome {
+    Outcome::Failed {
+        kind,
+        message: message.to_owned(),
+    }
+}

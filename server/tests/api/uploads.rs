@@ -1,0 +1,477 @@
+//! Packages on their way in: what is taken, and what is refused and leaves nothing behind.
+
+use buildbtw_builder::BuiltPackage;
+use buildbtw_model::api::{Problem, ProblemKind};
+use buildbtw_model::{IterationStatus, PackageFileName, Sha256Digest};
+use bytes::Bytes;
+use reqwest::{Method, Response};
+use sha2::Digest as _;
+
+use crate::support::{
+    FakeWorker, Job, Repository, ServerOptions, Srcinfo, TestServer, expect_problem, make_package,
+    parse, refusal, reported,
+};
+
+/// A server where a worker has begun to build `libgreet`.
+async fn building() -> (TestServer, FakeWorker, Job) {
+    building_with(ServerOptions::default()).await
+}
+
+async fn building_with(options: ServerOptions) -> (TestServer, FakeWorker, Job) {
+    let server = TestServer::start_with(options, |sources| {
+        let library = Srcinfo::new("libgreet", "2.0-1");
+        sources.push(&library.pkgname("libgreet").pkgname("greet-tools"));
+    })
+    .await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims().await;
+    job.starts().await;
+    (server, worker, job)
+}
+
+fn unexpected(problem: &Problem) {
+    assert_eq!(
+        (problem.status, problem.kind),
+        (422, ProblemKind::UnexpectedPackage),
+        "{problem:?}"
+    );
+}
+
+/// What is left of an attempt's uploads on disk.
+fn left_behind(server: &TestServer, job: &Job) -> Vec<String> {
+    let folder = server
+        .data()
+        .join("uploads")
+        .join(job.claimed.attempt.to_string());
+    let Ok(entries) = fs_err::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+fn digest(bytes: &[u8]) -> Sha256Digest {
+    Sha256Digest::from_bytes(&sha2::Sha256::digest(bytes).into())
+}
+
+/// Uploads any bytes under any name.
+async fn send(
+    server: &TestServer,
+    worker: &FakeWorker,
+    job: &Job,
+    name: &str,
+    bytes: impl Into<reqwest::Body>,
+    sha256: &str,
+) -> Response {
+    let path = format!("/api/v1/attempts/{}/packages/{name}", job.claimed.attempt);
+    server
+        .request(Method::PUT, &path)
+        .query(&[("sha256", sha256)])
+        .bearer_auth(&worker.token)
+        .body(bytes)
+        .send()
+        .await
+        .unwrap()
+}
+
+async fn send_honestly(
+    server: &TestServer,
+    worker: &FakeWorker,
+    job: &Job,
+    name: &str,
+    bytes: &[u8],
+) -> Response {
+    send(
+        server,
+        worker,
+        job,
+        name,
+        bytes.to_vec(),
+        digest(bytes).as_str(),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_wrong_checksum_is_refused_and_the_right_one_taken() {
+    let (server, _, job) = building().await;
+    let packages = job.makes().await;
+    let wrong = BuiltPackage {
+        sha256: digest(b"something else"),
+        ..packages[0].clone()
+    };
+    let problem = refusal(job.uploads(&wrong).await);
+    assert_eq!(
+        (problem.status, problem.kind),
+        (422, ProblemKind::ChecksumMismatch)
+    );
+    let detail = problem.detail.unwrap();
+    assert!(detail.contains(packages[0].sha256.as_str()), "{detail}");
+    assert!(left_behind(&server, &job).is_empty());
+
+    for package in &packages {
+        let uploaded = job.uploads(package).await.unwrap();
+        assert_eq!(uploaded.size, package.size);
+        assert_eq!(uploaded.sha256, package.sha256);
+    }
+    job.reports(&reported(&packages)).await.unwrap();
+    server.expect_iteration("bump", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn packages_that_the_build_does_not_make_are_refused() {
+    let (server, _, job) = building().await;
+    let names = [
+        ("glibc", "2.0-1", "x86_64"),
+        ("libgreet", "2.0-1", "aarch64"),
+        ("libgreet", "2.0-1", "any"),
+        ("greet-tools-docs", "2.0-1", "x86_64"),
+    ];
+    for (name, version, architecture) in names {
+        let package = make_package(name, version, architecture, job.folder()).await;
+        let problem = refusal(job.uploads(&package).await);
+        unexpected(&problem);
+        assert!(
+            problem.title.contains(package.file_name.as_str()),
+            "{problem:?}"
+        );
+    }
+    assert!(left_behind(&server, &job).is_empty());
+}
+
+#[tokio::test]
+async fn debug_packages_may_come_along() {
+    let (server, _, job) = building().await;
+    let mut packages = job.makes_and_uploads().await;
+    let debug = make_package("libgreet-debug", "2.0-1", "x86_64", job.folder()).await;
+    job.uploads(&debug).await.unwrap();
+    packages.push(debug);
+    job.reports(&reported(&packages)).await.unwrap();
+    let lists = Repository::new(server.url(), "bump", "1", "x86_64")
+        .lists()
+        .await;
+    assert_eq!(
+        lists,
+        [
+            "greet-tools-2.0-1",
+            "libgreet-2.0-1",
+            "libgreet-debug-2.0-1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_package_that_contradicts_its_name_is_refused() {
+    let (server, _, job) = building().await;
+    let honest: PackageFileName = parse("libgreet-2.0-1-x86_64.pkg.tar.zst");
+    let liars = [
+        ("glibc", "2.0-1", "x86_64", "pkgname"),
+        ("libgreet", "2.0-2", "x86_64", "pkgver"),
+        ("libgreet", "2.0-1", "any", "arch"),
+    ];
+    for (name, version, architecture, field) in liars {
+        let package = make_package(name, version, architecture, job.folder()).await;
+        let problem = refusal(job.uploads_as(&honest, &package).await);
+        unexpected(&problem);
+        let detail = problem.detail.unwrap();
+        assert!(
+            detail.contains(field) && detail.contains("file name"),
+            "{detail}"
+        );
+    }
+    assert!(left_behind(&server, &job).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_package_is_refused() {
+    let (server, worker, job) = building().await;
+    let name = "libgreet-2.0-1-x86_64.pkg.tar.zst";
+    let archive = |path: &str, content: &[u8]| {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        // Set as it is: the library would refuse to climb.
+        header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_cksum();
+        tar.append(&header, content).unwrap();
+        zstd::bulk::compress(&tar.into_inner().unwrap(), 1).unwrap()
+    };
+    let mut cut = zstd::bulk::compress(&[7; 100_000], 1).unwrap();
+    cut.truncate(20);
+    let no_packages: [(&str, Vec<u8>); 6] = [
+        ("nothing", Vec::new()),
+        ("text", b"this is no package".to_vec()),
+        ("a broken archive", cut),
+        ("an archive of something else", archive("README", b"hello")),
+        (
+            "an archive that climbs",
+            archive("../../etc/passwd", b"root::0:0"),
+        ),
+        (
+            "metadata in bytes",
+            archive(".PKGINFO", &[0xff, 0xfe, b'=', 0xff]),
+        ),
+    ];
+    for (what, bytes) in &no_packages {
+        let response = send_honestly(&server, &worker, &job, name, bytes).await;
+        let problem = expect_problem(response, 422, ProblemKind::UnexpectedPackage).await;
+        assert!(problem.detail.is_some(), "{what}: {problem:?}");
+    }
+    assert!(left_behind(&server, &job).is_empty());
+}
+
+#[tokio::test]
+async fn names_that_are_none_are_refused() {
+    let (server, worker, job) = building().await;
+    for name in [
+        "..%2Flibgreet-2.0-1-x86_64.pkg.tar.zst",
+        "..%2F..%2Fadmin-token",
+        "%2Fetc%2Fpasswd",
+        "libgreet",
+        "libgreet-2.0-x86_64.pkg.tar.zst",
+        "libgreet-2.0-1-x86_64.pkg.tar.zst%00",
+        ".part",
+    ] {
+        let response = send_honestly(&server, &worker, &job, name, b"x").await;
+        expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+    }
+    // The client library resolves these two by itself, so they reach other routes.
+    for name in ["../outcome", ".."] {
+        let response = send_honestly(&server, &worker, &job, name, b"x").await;
+        assert!(response.status().is_client_error(), "{name}: {response:?}");
+    }
+    let name = "libgreet-2.0-1-x86_64.pkg.tar.zst";
+    for sha256 in ["", "abc", &"X".repeat(64)] {
+        let response = send(&server, &worker, &job, name, "x", sha256).await;
+        expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+    }
+    assert!(left_behind(&server, &job).is_empty());
+}
+
+#[tokio::test]
+async fn packages_over_the_limit_are_refused() {
+    let options = ServerOptions {
+        extra: vec!["--max-package-mib".into(), "1".into()],
+        ..Default::default()
+    };
+    let (server, _, job) = building_with(options).await;
+    let packages = job.makes_with_payload((1 << 20) + 100_000).await;
+    let problem = refusal(job.uploads(&packages[0]).await);
+    assert_eq!((problem.status, problem.kind), (413, ProblemKind::TooLarge));
+    assert!(problem.title.contains("1 MiB"), "{problem:?}");
+    assert!(left_behind(&server, &job).is_empty());
+    // Below it is fine, although it is more than a JSON body may have.
+    let packages = job.makes_with_payload((1 << 20) - 100_000).await;
+    job.uploads(&packages[0]).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_sends_far_too_much_still_learns_why_it_is_refused() {
+    let options = ServerOptions {
+        extra: vec!["--max-package-mib".into(), "1".into()],
+        ..Default::default()
+    };
+    let (_server, _, job) = building_with(options).await;
+    let packages = job.makes_with_payload(24 << 20).await;
+    let problem = refusal(job.uploads(&packages[0]).await);
+    assert_eq!((problem.status, problem.kind), (413, ProblemKind::TooLarge));
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_nothing_and_can_be_sent_again() {
+    let (server, worker, job) = building().await;
+    let packages = job.makes().await;
+    let bytes = fs_err::read(&packages[0].path).unwrap();
+    let half = Bytes::copy_from_slice(&bytes[..bytes.len() / 2]);
+    let broken =
+        futures_util::stream::iter([Ok(half), Err(std::io::Error::other("the cable was pulled"))]);
+    let path = format!(
+        "/api/v1/attempts/{}/packages/{}",
+        job.claimed.attempt, packages[0].file_name
+    );
+    let sent = server
+        .request(Method::PUT, &path)
+        .query(&[("sha256", packages[0].sha256.as_str())])
+        .bearer_auth(&worker.token)
+        .body(reqwest::Body::wrap_stream(broken))
+        .send()
+        .await;
+    assert!(sent.is_err());
+    for package in &packages {
+        job.uploads(package).await.unwrap();
+    }
+    job.reports(&reported(&packages)).await.unwrap();
+    crate::support::eventually("nothing is left", async || {
+        left_behind(&server, &job).is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_package_twice_is_taken_once() {
+    let (server, worker, job) = building().await;
+    let packages = job.makes_and_uploads().await;
+    for package in &packages {
+        let again = job.uploads(package).await.unwrap();
+        assert_eq!(again.sha256, package.sha256);
+        assert_eq!(again.size, package.size);
+    }
+    // What is there already is not even read again.
+    let name = packages[0].file_name.as_str();
+    let digest = packages[0].sha256.as_str();
+    let response = send(&server, &worker, &job, name, "whatever", digest).await;
+    assert!(response.status().is_success());
+    let mut names = left_behind(&server, &job);
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "greet-tools-2.0-1-x86_64.pkg.tar.zst",
+            "libgreet-2.0-1-x86_64.pkg.tar.zst"
+        ]
+    );
+    job.reports(&reported(&packages)).await.unwrap();
+}
+
+#[tokio::test]
+async fn until_the_outcome_a_package_can_be_replaced() {
+    let (server, _, job) = building().await;
+    job.makes_and_uploads().await;
+    let better = job.makes_with_payload(5_000).await;
+    for package in &better {
+        job.uploads(package).await.unwrap();
+    }
+    job.reports(&reported(&better)).await.unwrap();
+    let repository = Repository::new(server.url(), "bump", "1", "x86_64");
+    let served = repository.bytes(better[0].file_name.as_str()).await;
+    assert_eq!(digest(&served), better[0].sha256);
+}
+
+#[tokio::test]
+async fn many_uploads_of_one_file_at_a_time_do_not_harm_each_other() {
+    let (server, _, job) = building().await;
+    let packages = job.makes_with_payload(300_000).await;
+    let all = (0..6).map(|_| job.uploads(&packages[0]));
+    for uploaded in futures_util::future::join_all(all).await {
+        assert_eq!(uploaded.unwrap().sha256, packages[0].sha256);
+    }
+    assert_eq!(left_behind(&server, &job), [packages[0].file_name.as_str()]);
+    job.uploads(&packages[1]).await.unwrap();
+    job.reports(&reported(&packages)).await.unwrap();
+    let repository = Repository::new(server.url(), "bump", "1", "x86_64");
+    let served = repository.bytes(packages[0].file_name.as_str()).await;
+    assert_eq!(digest(&served), packages[0].sha256);
+}
+
+#[tokio::test]
+async fn after_the_end_nothing_is_taken() {
+    let (server, _, job) = building().await;
+    let packages = job.makes_and_uploads().await;
+    job.reports(&reported(&packages)).await.unwrap();
+    let other = job.makes_with_payload(5_000).await;
+    let problem = refusal(job.uploads(&other[0]).await);
+    assert_eq!(
+        (problem.status, problem.kind),
+        (409, ProblemKind::AttemptEnded)
+    );
+    assert!(left_behind(&server, &job).is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_that_is_overtaken_by_the_outcome_changes_nothing() {
+    let (server, worker, job) = building().await;
+    let packages = job.makes_and_uploads().await;
+    let first = fs_err::read(&packages[0].path).unwrap();
+    // Another file of the same name is still on its way when the outcome is accepted.
+    let other = job.makes_with_payload(5_000).await;
+    let bytes = fs_err::read(&other[0].path).unwrap();
+    let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(1);
+    let body = reqwest::Body::wrap_stream(tokio_stream::wrappers::ReceiverStream::new(receiver));
+    let path = format!(
+        "/api/v1/attempts/{}/packages/{}",
+        job.claimed.attempt, other[0].file_name
+    );
+    let request = server
+        .request(Method::PUT, &path)
+        .query(&[("sha256", other[0].sha256.as_str())])
+        .bearer_auth(&worker.token)
+        .body(body);
+    let slow = tokio::spawn(request.send());
+    sender
+        .send(Ok(Bytes::copy_from_slice(&bytes[..100])))
+        .await
+        .unwrap();
+    crate::support::eventually("the slow upload begins", async || {
+        let names = left_behind(&server, &job);
+        names.iter().any(|name| name.starts_with('.')).then_some(())
+    })
+    .await;
+    job.reports(&reported(&packages)).await.unwrap();
+    sender
+        .send(Ok(Bytes::copy_from_slice(&bytes[100..])))
+        .await
+        .unwrap();
+    drop(sender);
+    let late = slow.await.unwrap().unwrap();
+    expect_problem(late, 409, ProblemKind::AttemptEnded).await;
+
+    let repository = Repository::new(server.url(), "bump", "1", "x86_64");
+    assert_eq!(
+        repository.bytes(packages[0].file_name.as_str()).await,
+        first
+    );
+    let build = server.public().build(job.claimed.build).await.unwrap();
+    let found = build
+        .packages
+        .iter()
+        .find(|found| found.file_name == packages[0].file_name);
+    assert_eq!(
+        found.unwrap().sha256,
+        packages[0].sha256,
+        "the record was overwritten"
+    );
+}
+
+#[tokio::test]
+async fn nobody_reports_on_anothers_attempt() {
+    let (server, _, job) = building().await;
+    let packages = job.makes().await;
+    let thief = server.worker("thief").await;
+    let admin = FakeWorker::new(server.url(), server.admin_token(), "w", &["x86_64"]);
+    for other in [thief, admin] {
+        let stolen = other.job(job.claimed.clone());
+        let forbidden = |problem: Problem| {
+            assert_eq!(
+                (problem.status, problem.kind),
+                (403, ProblemKind::Forbidden)
+            );
+        };
+        forbidden(refusal(stolen.heartbeat().await));
+        forbidden(refusal(stolen.logs(0, "mine").await));
+        forbidden(refusal(stolen.uploads(&packages[0]).await));
+        forbidden(refusal(stolen.reports(&reported(&packages)).await));
+    }
+    job.succeeds().await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn attempts_that_never_were_are_not_found() {
+    let (server, worker, job) = building().await;
+    let packages = job.makes().await;
+    let mut claimed = job.claimed.clone();
+    claimed.attempt = buildbtw_model::AttemptId::new();
+    let ghost = worker.job(claimed);
+    for problem in [
+        refusal(ghost.heartbeat().await),
+        refusal(ghost.logs(0, "boo").await),
+        refusal(ghost.uploads(&packages[0]).await),
+        refusal(ghost.reports(&reported(&packages)).await),
+    ] {
+        assert_eq!((problem.status, problem.kind), (404, ProblemKind::NotFound));
+    }
+    drop(server);
+}
