@@ -5,6 +5,7 @@
 pub(crate) mod assets;
 pub(crate) mod build;
 pub(crate) mod build_table;
+mod changes;
 pub(crate) mod error;
 pub(crate) mod filter;
 pub(crate) mod home;

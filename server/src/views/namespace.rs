@@ -8,13 +8,14 @@ use buildbtw_model::{BuildId, BuildStatus, NamespaceName, Scope};
 use jiff::Timestamp;
 
 use super::build_table::{BuildLinks, BuildTable, took};
+use super::changes::Changes;
 use super::filter::{Filter, StatusGroup};
 use super::layout::{Layout, Section};
 use super::notes::{self, NoteGroup};
 use super::progress::Progress;
 use super::reason::{Names, Step};
 use super::status::Badge;
-use super::time::{Elapsed, When};
+use super::time::{Elapsed, Expected, When};
 
 /// How many failures are told in full above the table.
 const FAILURES: usize = 30;
@@ -40,12 +41,14 @@ pub(crate) struct NamespacePage {
     progress: Progress,
     planned: When,
     finished: Option<When>,
+    eta: Option<Expected>,
     took: Elapsed,
     stalled: Vec<String>,
     failures: Vec<Failure>,
     failed: usize,
     all_failures: String,
     notes: Vec<NoteGroup>,
+    changes: Changes,
     iterations: Vec<Iteration>,
     older_iterations: Vec<Iteration>,
     snippets: Vec<Snippet>,
@@ -112,6 +115,7 @@ impl NamespacePage {
             scope: namespace.summary.scope,
             planned: When::new(detail.summary.created_at, now),
             finished: detail.summary.finished_at.map(|at| When::new(at, now)),
+            eta: detail.summary.eta.map(|at| Expected::new(at, now)),
             took: match detail.summary.finished_at {
                 Some(end) => Elapsed::between(detail.summary.created_at, end),
                 None => Elapsed::since(detail.summary.created_at, now),
@@ -122,6 +126,7 @@ impl NamespacePage {
                 .filter_map(|known| known.stalled.clone())
                 .collect(),
             all_failures: only_failed.href(&path),
+            changes: Changes::new(&detail.changes),
             notes: notes::group(&detail.notes),
             snippets: snippets(detail),
             several_architectures: detail.architectures.len() > 1,

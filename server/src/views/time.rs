@@ -52,7 +52,35 @@ impl Elapsed {
     }
 }
 
-html_part!(When, Elapsed);
+/// A point in time that is expected.
+#[derive(Template)]
+#[template(path = "parts/expected.html")]
+pub(crate) struct Expected {
+    datetime: String,
+    absolute: String,
+    text: String,
+}
+
+impl Expected {
+    pub(crate) fn new(at: Timestamp, now: Timestamp) -> Self {
+        let seconds = seconds_between(now, at);
+        Self {
+            datetime: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            absolute: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            text: if seconds < 60 {
+                "within a minute".to_owned()
+            } else {
+                // Guesses have no seconds.
+                let text = duration(seconds);
+                let whole = text.split(" ").next().unwrap_or(&text);
+                let text = if seconds < 3_600 { whole } else { &text };
+                format!("in about {text}")
+            },
+        }
+    }
+}
+
+html_part!(When, Elapsed, Expected);
 
 /// Clocks differ and are set back: never less than zero.
 fn seconds_between(from: Timestamp, to: Timestamp) -> u64 {
@@ -114,6 +142,19 @@ mod tests {
                 "2 days ago"
             ]
         );
+    }
+
+    #[test]
+    fn guesses_are_rough() {
+        let now: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
+        for (at, expected) in [
+            ("2026-01-02T02:00:00Z", "within a minute"),
+            ("2026-01-02T03:05:30Z", "in about 5m<"),
+            ("2026-01-02T05:05:30Z", "in about 2h 05m"),
+        ] {
+            let html = Expected::new(at.parse().unwrap(), now).render().unwrap();
+            assert!(html.contains(expected), "{html}");
+        }
     }
 
     #[test]

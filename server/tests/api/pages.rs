@@ -325,6 +325,27 @@ async fn builds_can_be_filtered() {
 }
 
 #[tokio::test]
+async fn iterations_say_what_differs_from_the_one_before() {
+    let server = bumped(ServerOptions::default()).await;
+    let before = server.sources.commit_of("libgreet", "main");
+    let mut events = server.follow("bump").await;
+    events.until("iteration.planned").await;
+    let now = server.sources.push(&Srcinfo::new("libgreet", "2.1-1"));
+    events.until("iteration.planned").await;
+
+    let page = get_ok(&server, "/namespaces/bump").await;
+    page.expect(&[
+        "iteration 2",
+        "libgreet: new commit",
+        before.short(),
+        now.short(),
+    ]);
+    let old = get_ok(&server, "/namespaces/bump/iterations/1").await;
+    old.expect(&["This is not the newest iteration", "See iteration 2"]);
+    old.expect_none(&["Changes since"]);
+}
+
+#[tokio::test]
 async fn wrong_addresses_are_explained_on_a_page() {
     let server = bumped(ServerOptions::default()).await;
     let build = server.build("bump", "libgreet").await.id;
