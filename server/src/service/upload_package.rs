@@ -62,6 +62,9 @@ pub async fn upload_package<E: std::fmt::Display>(
         state.config.max_package_bytes,
     )
     .await?;
+    // Looked at again: a large file takes its time, and what belongs to an ended attempt is cleared
+    // away.
+    active_attempt(state, token, upload.attempt).await?;
     let row = read_metadata(&partial.path, upload, size).await?;
     let mut tx = state.database.write().await?;
     // What an attempt has ended with must not change any more, on disk or in the database.
