@@ -52,10 +52,7 @@ async fn a_rebuild_goes_in_order_from_one_changeset_to_done() {
     assert_eq!(next.pkgbase.as_str(), "greet");
     let own = &next.repositories[0];
     assert_eq!(own.name.as_str(), "bump");
-    let seen = Repository {
-        url: own.servers[0].clone(),
-        name: "bump".into(),
-    };
+    let seen = Repository::at(&own.servers[0], "bump");
     assert_eq!(seen.lists().await, ["libgreet-2.0-1"]);
     assert_eq!(repository.lists().await, ["libgreet-2.0-1"]);
     worker.job(next).succeeds().await;
@@ -515,7 +512,7 @@ async fn packages_for_any_architecture_are_built_once_and_reused() {
     let on_intel = server.build_for("bump", "manual", "x86_64").await;
     assert_eq!(on_arm.version, on_intel.version);
     let expected = [
-        format!("libgreet-2.0-1"),
+        "libgreet-2.0-1".to_owned(),
         format!("manual-{}", on_arm.version),
     ];
     assert_eq!(repository("aarch64").lists().await, expected);

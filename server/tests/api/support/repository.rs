@@ -9,16 +9,24 @@ use reqwest::{Response, StatusCode};
 
 /// A repository of a server.
 pub(crate) struct Repository {
-    pub(crate) url: String,
-    pub(crate) name: String,
+    url: String,
+    name: String,
+    http: reqwest::Client,
 }
 
 impl Repository {
     /// The repository of an iteration: its number, `current` or `latest`.
     pub(crate) fn new(server: &str, namespace: &str, iteration: &str, architecture: &str) -> Self {
+        let url = format!("{server}/repo/{namespace}/{iteration}/{architecture}");
+        Self::at(&url, namespace)
+    }
+
+    /// The repository at an address.
+    pub(crate) fn at(url: &str, name: &str) -> Self {
         Self {
-            url: format!("{server}/repo/{namespace}/{iteration}/{architecture}"),
-            name: namespace.to_owned(),
+            url: url.to_owned(),
+            name: name.to_owned(),
+            http: reqwest::Client::new(),
         }
     }
 
@@ -27,12 +35,13 @@ impl Repository {
         Self {
             url: format!("{}/builds/{build}", self.url),
             name: self.name.clone(),
+            http: self.http.clone(),
         }
     }
 
     pub(crate) async fn get(&self, file: &str) -> Response {
         let url = format!("{}/{file}", self.url);
-        reqwest::get(url).await.unwrap()
+        self.http.get(url).send().await.unwrap()
     }
 
     pub(crate) async fn bytes(&self, file: &str) -> Vec<u8> {

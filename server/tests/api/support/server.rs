@@ -1,5 +1,6 @@
 //! A server of a test's own, which it may stop, crash and start again.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub(crate) struct TestServer {
     pub(crate) sources: SourceTree,
     folder: TempDir,
     options: ServerOptions,
+    /// Making one is dear, so there is one for all unusual requests.
+    http: reqwest::Client,
     running: Option<Running>,
 }
 
@@ -53,6 +56,8 @@ struct Running {
     serving: tokio::task::JoinHandle<anyhow::Result<()>>,
     shutdown: CancellationToken,
     address: String,
+    public: OnceCell<Client>,
+    admin: OnceCell<Client>,
 }
 
 impl TestServer {
@@ -73,6 +78,7 @@ impl TestServer {
             sources,
             folder,
             options,
+            http: reqwest::Client::new(),
             running: None,
         };
         this.start_again().await;
@@ -121,6 +127,8 @@ impl TestServer {
             serving,
             shutdown,
             address,
+            public: OnceCell::new(),
+            admin: OnceCell::new(),
         });
     }
 
@@ -155,8 +163,12 @@ impl TestServer {
         path
     }
 
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("it does not run")
+    }
+
     pub(crate) fn url(&self) -> &str {
-        &self.running.as_ref().expect("it does not run").address
+        &self.running().address
     }
 
     /// A client with a token, or without one.
@@ -171,12 +183,14 @@ impl TestServer {
 
     /// The client of the administrator, who may do everything.
     pub(crate) fn admin(&self) -> Client {
-        self.client(Some(self.admin_token()))
+        let make = || self.client(Some(self.admin_token()));
+        self.running().admin.get_or_init(make).clone()
     }
 
     /// Anybody, without a token.
     pub(crate) fn public(&self) -> Client {
-        self.client(None)
+        let make = || self.client(None);
+        self.running().public.get_or_init(make).clone()
     }
 
     /// The text of a new token.
@@ -205,7 +219,7 @@ impl TestServer {
 
     /// A request that the typed client would never send.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        reqwest::Client::new().request(method, format!("{}{path}", self.url()))
+        self.http.request(method, format!("{}{path}", self.url()))
     }
 
     /// The same with the administrator's token.
