@@ -54,6 +54,8 @@ deny: (tools "cargo-deny")
 [group('check')]
 bench *ARGS:
     @mkdir -p target
+    # The benchmark of dispatch starts the server as a process.
+    cargo build --release --workspace --bins
     cargo bench --workspace --bench '*' "$@" | tee target/bench.txt
     @echo 'The figures are in target/bench.txt; keep what matters in notes/performance.md.'
 

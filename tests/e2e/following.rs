@@ -194,3 +194,54 @@ fn new_iteration_forces_one_and_why_explains_it() {
         "the server plans with the same code"
     );
 }
+
+#[test]
+fn a_build_that_is_running_when_its_iteration_is_superseded_is_not_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let server = Server::start(folder.path(), &sources);
+    let output = cli(
+        &server,
+        &[
+            "new",
+            "libfoo/main",
+            "other/main",
+            "--name",
+            "set",
+            "--scope",
+            "origin",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    let _worker = Worker::simulated(&server, &folder.path().join("scratch"), 2, "1");
+
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let (client, name) = (server.client(), "set".parse().unwrap());
+        let mut events = client.events(&name, Some(0)).await.unwrap();
+        let mut building = 0;
+        while building < 2 {
+            let event = events.next().await.unwrap().unwrap();
+            building += usize::from(event.kind == "build.building");
+        }
+        sources.commit(&Package {
+            pkgbase: "other",
+            pkgver: "2",
+            base: &[],
+            packages: &[],
+        });
+        let second = wait_until_done(&client, &name, 2).await;
+        assert_eq!(status(&second, "libfoo"), BuildStatus::Reused);
+        assert_eq!(status(&second, "other"), BuildStatus::Built);
+        let first = client.iteration(&name, Some(1)).await.unwrap();
+        assert_eq!(
+            status(&first, "libfoo"),
+            BuildStatus::Built,
+            "its attempt went on"
+        );
+        assert_eq!(
+            status(&first, "other"),
+            BuildStatus::Cancelled,
+            "nobody wants it any more"
+        );
+    });
+}

@@ -9,5 +9,6 @@
 )]
 
 mod crashes;
+mod cycle;
 mod following;
 mod path;

@@ -105,6 +105,7 @@ pub struct Server {
     sources: PathBuf,
     address: SocketAddr,
     lease_seconds: u32,
+    base_repositories: Option<PathBuf>,
 }
 
 impl Server {
@@ -115,12 +116,28 @@ impl Server {
 
     /// Starts a server on a free port.
     pub fn start_with_lease(folder: &Path, sources: &Sources, lease_seconds: u32) -> Self {
+        Self::start_with(folder, sources, lease_seconds, None)
+    }
+
+    /// Starts a server on a free port whose builds install from the base repositories that a file
+    /// lists, and leases long enough for real builds.
+    pub fn start_with_base(folder: &Path, sources: &Sources, base: &Path) -> Self {
+        Self::start_with(folder, sources, 60, Some(base.to_owned()))
+    }
+
+    fn start_with(
+        folder: &Path,
+        sources: &Sources,
+        lease_seconds: u32,
+        base_repositories: Option<PathBuf>,
+    ) -> Self {
         let mut server = Self {
             process: None,
             data: folder.join("data"),
             sources: sources.folder().to_owned(),
             address: "127.0.0.1:0".parse().unwrap(),
             lease_seconds,
+            base_repositories,
         };
         server.start_again();
         server
@@ -151,6 +168,9 @@ impl Server {
             .args(["--listen", &self.address.to_string()])
             .args(["--lease-seconds", &self.lease_seconds.to_string()])
             .env("NO_COLOR", "1");
+        if let Some(base) = &self.base_repositories {
+            command.arg("--base-repositories").arg(base);
+        }
         command
     }
 
@@ -191,21 +211,32 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Starts a worker that builds for real.
+    pub fn sandboxed(server: &Server, scratch: &Path) -> Self {
+        Self::start(server, scratch, &["--builder", "sandbox", "--jobs", "1"])
+    }
+
     /// Starts a worker that simulates builds of `seconds` each.
     pub fn simulated(server: &Server, scratch: &Path, jobs: u32, seconds: &str) -> Self {
+        let jobs = jobs.to_string();
+        let builder = [
+            "--builder",
+            "simulated",
+            "--simulated-seconds",
+            seconds,
+            "--jobs",
+            &jobs,
+        ];
+        Self::start(server, scratch, &builder)
+    }
+
+    fn start(server: &Server, scratch: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(program("buildbtw-worker"));
         command
             .arg("run")
             .args(["--server", &server.url(), "--token", &server.admin_token()])
-            .args(["--builder", "simulated", "--simulated-seconds", seconds])
-            .args([
-                "--name",
-                "test",
-                "--architectures",
-                "x86_64",
-                "--jobs",
-                &jobs.to_string(),
-            ])
+            .args(["--name", "test", "--architectures", "x86_64"])
+            .args(arguments)
             .arg("--scratch-dir")
             .arg(scratch)
             .env("NO_COLOR", "1");

@@ -191,6 +191,9 @@ pub async fn show_iteration(
             summary
         })
         .collect();
+    // Nobody wants half of a rebuild on a system, as long as there is a whole one.
+    let done = iterations::newest_done(reader, namespace.id).await?;
+    let which = if done.is_some() { "latest" } else { "current" };
     let architectures = per_architecture
         .into_iter()
         .map(|(architecture, counts)| ArchitectureSummary {
@@ -198,7 +201,7 @@ pub async fn show_iteration(
                 && counts.ready > 0
                 && !workers.contains_key(&architecture))
             .then(|| format!("no worker for {architecture}")),
-            repository: snippet(state, name, &architecture),
+            repository: snippet(state, name, &architecture, which),
             architecture,
             counts,
         })
@@ -217,13 +220,14 @@ pub async fn show_iteration(
     })
 }
 
-/// What to put into pacman.conf to use the newest packages of a namespace.
+/// What to put into pacman.conf to use the packages of a namespace.
 fn snippet(
     state: &AppState,
     name: &NamespaceName,
     architecture: &Architecture,
+    which: &str,
 ) -> RepositorySnippet {
-    let base = format!("{}/repo/{name}/current", state.config.url);
+    let base = format!("{}/repo/{name}/{which}", state.config.url);
     RepositorySnippet {
         url: format!("{base}/{architecture}"),
         pacman_conf: format!("[{name}]\nSigLevel = Never\nServer = {base}/$arch\n"),
