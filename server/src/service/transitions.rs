@@ -166,7 +166,13 @@ impl Transition {
             .await?;
         for unblocked in builds::unblock_dependents(&mut self.tx, build.id).await? {
             match unblocked.shared_build_id {
-                None => self.effects.ready = true,
+                None => {
+                    let ready = builds::by_id(&mut *self.tx.connection(), unblocked.id).await?;
+                    if let Some(ready) = ready {
+                        self.record(&ready, None, "build.ready", None).await?;
+                    }
+                    self.effects.ready = true;
+                }
                 Some(_) => self.share(unblocked.id).await?,
             }
         }

@@ -26,9 +26,6 @@ async fn a_rebuild_tells_its_whole_story_in_order() {
     let mut last = 0;
     loop {
         let event = events.next().await;
-        if event.kind == "build.ready" {
-            continue;
-        }
         assert!(event.id > last, "events are numbered in order");
         last = event.id;
         let about = event
@@ -48,6 +45,7 @@ async fn a_rebuild_tells_its_whole_story_in_order() {
             "build.building libgreet",
             "attempt.succeeded libgreet",
             "build.built libgreet",
+            "build.ready greet",
             "build.dispatched greet",
             "build.building greet",
             "attempt.succeeded greet",
@@ -55,15 +53,6 @@ async fn a_rebuild_tells_its_whole_story_in_order() {
             "iteration.done",
         ]
     );
-}
-
-#[tokio::test]
-#[ignore = "a dependent that becomes ready is not recorded as an event yet"]
-async fn a_dependent_that_becomes_ready_is_told() {
-    let server = server().await;
-    let mut events = server.follow("bump").await;
-    server.worker("w").await.builds("libgreet").await;
-    events.until_build("build.ready", "greet").await;
 }
 
 #[tokio::test]
