@@ -58,12 +58,17 @@ impl Sources {
     /// When the database cannot be used.
     pub async fn scan_some(&self, paths: Vec<String>) -> Result<(), Error> {
         let known = source_repositories::all(self.database.read()).await?;
-        let (present, gone): (Vec<_>, Vec<_>) = paths
+        let (mut present, gone): (Vec<_>, Vec<_>) = paths
             .into_iter()
             .partition(|path| directory::git_dir(&self.folder.join(path)).is_some());
         for path in gone {
             if let Some(row) = known.iter().find(|row| row.path == path) {
                 self.forget(row).await?;
+                // Another one that claims the same pkgbase may have it now.
+                let same = known.iter().filter(|other| other.path != path);
+                let same =
+                    same.filter(|other| row.pkgbase.is_some() && other.pkgbase == row.pkgbase);
+                present.extend(same.map(|other| other.path.clone()));
             }
         }
         let touched = present.clone();

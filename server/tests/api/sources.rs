@@ -233,7 +233,6 @@ async fn bad_lines_cost_only_themselves_and_are_reported() {
 }
 
 #[tokio::test]
-#[ignore = "the second claim is looked at again by the slow sweep only"]
 async fn of_two_repositories_for_one_pkgbase_one_is_refused_until_the_other_is_gone() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
