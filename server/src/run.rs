@@ -57,6 +57,11 @@ impl Server {
         let lock = lock(data)?;
         let folder = fs_err::canonicalize(&args.sources_dir)
             .context("--sources-dir must name a folder of git repositories")?;
+        anyhow::ensure!(
+            folder.is_dir(),
+            "--sources-dir must name a folder of git repositories, {} is none",
+            folder.display()
+        );
         let base = match &args.base_repositories {
             Some(path) => BaseRepositories::read(path).context("cannot use --base-repositories")?,
             None => BaseRepositories::default(),

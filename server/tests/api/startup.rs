@@ -74,7 +74,6 @@ async fn sources_that_are_not_there_are_named() {
 }
 
 #[tokio::test]
-#[ignore = "a file is taken for a folder without repositories"]
 async fn sources_that_are_no_folder_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
