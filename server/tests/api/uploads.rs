@@ -274,10 +274,11 @@ async fn who_sends_far_too_much_still_learns_why_it_is_refused() {
         extra: vec!["--max-package-mib".into(), "1".into()],
         ..Default::default()
     };
-    let (_server, _, job) = building_with(options).await;
-    let packages = job.makes_with_payload(24 << 20).await;
-    let problem = refusal(job.uploads(&packages[0]).await);
-    assert_eq!((problem.status, problem.kind), (413, ProblemKind::TooLarge));
+    let (server, worker, job) = building_with(options).await;
+    let name = "libgreet-2.0-1-x86_64.pkg.tar.zst";
+    let zeros = "0".repeat(64);
+    let sent = send(&server, &worker, &job, name, vec![0; 24 << 20], &zeros).await;
+    expect_problem(sent, 413, ProblemKind::TooLarge).await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use buildbtw_model::api::{
     UploadedPackage,
 };
 use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 
 use crate::app_state::AppState;
@@ -24,6 +25,8 @@ use crate::service::{append_log, heartbeat, report_outcome};
 
 /// No claim waits longer: proxies close connections that are silent for a minute.
 const MAX_WAIT: Duration = Duration::from_secs(50);
+/// How long to go on reading an upload that was refused.
+const MAX_DRAIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn claim_build(
     State(state): State<AppState>,
@@ -99,9 +102,14 @@ pub(crate) async fn upload_package(
         file_name,
         sha256: query.sha256,
     };
-    let uploaded =
-        upload_package::upload_package(&state, token.id, &upload, body.into_data_stream()).await?;
-    Ok(Json(uploaded))
+    let mut body = body.into_data_stream();
+    let uploaded = upload_package::upload_package(&state, token.id, &upload, &mut body).await;
+    if uploaded.is_err() {
+        // Who is still sending when the connection closes never reads why it was refused.
+        let rest = async { while let Some(Ok(_)) = body.next().await {} };
+        let _ = tokio::time::timeout(MAX_DRAIN, rest).await;
+    }
+    Ok(Json(uploaded?))
 }
 
 pub(crate) async fn report_outcome(
