@@ -544,7 +544,6 @@ async fn what_is_not_there_is_not_found() {
         "/api/v1/builds/999",
         &format!("/api/v1/attempts/{attempt}/log"),
         "/api/v1/nothing",
-        "/nothing-at-all",
     ] {
         let response = server.request(Method::GET, path).send().await.unwrap();
         expect_problem(response, 404, ProblemKind::NotFound).await;

@@ -277,9 +277,25 @@ async fn a_build_sees_exactly_what_it_waited_for() {
 #[tokio::test]
 async fn namespaces_do_not_see_each_other() {
     let server = with_built(1).await;
-    server.namespace("second", &["libgreet/main"]).await;
+    server.namespace("second", &["other/main"]).await;
     let second = Repository::new(server.url(), "second", "1", "x86_64");
     assert!(second.lists().await.is_empty());
     let file = second.get("libgreet-1:2.0-1-x86_64.pkg.tar.zst").await;
     expect_problem(file, 404, ProblemKind::NotFound).await;
+}
+
+#[tokio::test]
+async fn what_another_namespace_has_built_the_same_is_served_without_building_it() {
+    let server = with_built(1).await;
+    server.namespace("second", &["libgreet/main"]).await;
+    server
+        .follow("second")
+        .await
+        .until_build("build.reused", "libgreet")
+        .await;
+    let second = Repository::new(server.url(), "second", "1", "x86_64");
+    assert_eq!(second.lists().await, ["libgreet-1:2.0-1"]);
+    let file = "libgreet-1:2.0-1-x86_64.pkg.tar.zst";
+    let first = repository(&server, "1").bytes(file).await;
+    assert_eq!(second.bytes(file).await, first);
 }
