@@ -26,8 +26,15 @@ mod generate;
 const SIZES: [usize; 3] = [15_000, 35_000, 100_000];
 
 fn main() {
-    memory();
-    ratios();
+    // With the name of a benchmark only that one runs.
+    if std::env::args()
+        .skip(1)
+        .all(|argument| argument.starts_with('-'))
+    {
+        memory();
+        processor_time();
+        ratios();
+    }
     divan::main();
 }
 
@@ -87,6 +94,87 @@ fn memory() {
         index.len(),
         after.saturating_sub(before)
     );
+}
+
+/// The processor time of this thread in milliseconds: on a busy machine the only fair measure.
+fn processor_ms() -> f64 {
+    let text = fs_err::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text
+        .split(' ')
+        .next()
+        .and_then(|first| first.parse::<f64>().ok());
+    nanoseconds.unwrap_or(0.0) / 1e6
+}
+
+fn least_of<T>(runs: usize, label: &str, mut run: impl FnMut() -> T) {
+    let measured = (0..runs).map(|_| {
+        let before = processor_ms();
+        let result = run();
+        let after = processor_ms();
+        drop(result);
+        after - before
+    });
+    let least = measured.fold(f64::INFINITY, f64::min);
+    println!("processor time, least of {runs}: {label}: {least:.2} ms");
+}
+
+fn processor_time() {
+    for size in SIZES {
+        let packages = packages(size);
+        let stored: Vec<&str> = packages.iter().map(|package| package.as_stored()).collect();
+        least_of(3, &format!("load an index of {size}"), || {
+            let mut index = PackageIndex::new();
+            for &text in &stored {
+                index.insert(Arc::new(SourcePackage::from_stored(text).unwrap()));
+            }
+            index
+        });
+        let mut index = index(&packages);
+        let (origin, worst) = worst(&index, &packages);
+        let label = format!("plan {} builds of {size}", worst.builds.len());
+        least_of(5, &label, || plan(&index, &request(origin, Scope::All)));
+        replan(&mut index, &packages);
+    }
+}
+
+/// Replaces one package and plans anew: a set of median size, and the largest when the change
+/// turns out not to concern it.
+fn replan(index: &mut PackageIndex, packages: &[Arc<SourcePackage>]) {
+    let mut origins: Vec<(usize, &Arc<SourcePackage>)> = packages
+        .iter()
+        .step_by(packages.len() / 200)
+        .map(|origin| {
+            (
+                plan(index, &request(origin, Scope::Transitive))
+                    .builds
+                    .len(),
+                origin,
+            )
+        })
+        .filter(|(builds, _)| *builds > 1)
+        .collect();
+    origins.sort_by_key(|(builds, _)| *builds);
+    for percent in [50, 90] {
+        let Some(&(builds, origin)) = origins.get(origins.len() * percent / 100) else {
+            continue;
+        };
+        let request = request(origin, Scope::Transitive);
+        let (first, footprint) = plan_with_footprint(index, &request);
+        let last = first.builds.last().unwrap();
+        let member = Arc::clone(index.get(&last.pkgbase).unwrap());
+        let stored = member.as_stored().replacen("\nn ", "\nd glibc\nn ", 1);
+        let changed = Arc::new(SourcePackage::from_stored(stored).unwrap());
+        let label =
+            format!("replace a package and replan {builds} builds ({percent}th percentile)");
+        let mut flip = false;
+        least_of(10, &label, || {
+            flip = !flip;
+            let next = if flip { &changed } else { &member };
+            let change = index.insert(Arc::clone(next));
+            assert!(footprint.is_affected_by(&change));
+            plan_with_footprint(index, &request)
+        });
+    }
 }
 
 /// Durations as builds have them: most take a minute or two, few take hours (log-normal with a

@@ -91,7 +91,16 @@ pub(crate) fn subtract(from: &mut [u64], what: &[u64]) {
 
 /// The numbers in a row, ascending.
 pub(crate) fn ones(row: &[u64]) -> impl Iterator<Item = usize> {
-    row.iter().enumerate().flat_map(|(index, &word)| {
+    numbers(row.iter().copied())
+}
+
+/// The numbers in both of two rows, ascending.
+pub(crate) fn common_ones(a: &[u64], b: &[u64]) -> impl Iterator<Item = usize> {
+    numbers(a.iter().zip(b).map(|(a, b)| a & b))
+}
+
+fn numbers(words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
+    words.enumerate().flat_map(|(index, word)| {
         std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
             .take_while(|&rest| rest != 0)
             .map(move |rest| index * 64 + rest.trailing_zeros() as usize)

@@ -7,6 +7,7 @@ use buildbtw_model::Pkgbase;
 use super::assemble::{Assembly, Draft};
 use super::graph::{Findings, Graph};
 use super::members::Members;
+use super::reasons::Reasons;
 use super::request::PlanRequest;
 use super::{BrokenEdge, Cycle, Need, Plan, PlannedBuild, Problem, ProblemKind, Unresolved};
 use crate::index::{Footprint, number};
@@ -22,7 +23,8 @@ pub(super) fn finish(
     world: &World<'_>,
     request: &PlanRequest<'_>,
     origins: &[Arc<SourcePackage>],
-    members: Members,
+    members: &Members,
+    reasons: Reasons,
     assembly: &Assembly<'_>,
     findings: &Findings,
 ) -> Plan {
@@ -57,22 +59,10 @@ pub(super) fn finish(
         .map(|&(from, to)| (name(from), name(to)))
         .collect();
     relaxed.sort();
-    let mut unresolved: Vec<Unresolved> = findings
-        .unresolved
-        .iter()
-        .map(|&(member, kind, relation)| Unresolved {
-            pkgbase: name(member),
-            name: Relation::split(world.relation_text(relation))
-                .name
-                .to_owned(),
-            kind,
-        })
-        .collect();
-    unresolved.sort();
-    unresolved.dedup();
-    let problems = problems(world, request, origins, &members, &names, findings);
+    let unresolved = unresolved(world, &names, findings);
+    let problems = problems(world, request, origins, members, &names, findings);
     let estimates = estimates(request, &names[..members.bases.len()]);
-    let builds = builds(&assembly.drafts, &members, &names, &estimates);
+    let builds = builds(&assembly.drafts, &reasons, &names, &estimates);
     Plan {
         architecture: request.architecture.clone(),
         scope: request.scope,
@@ -83,8 +73,31 @@ pub(super) fn finish(
         relaxed,
         members: members.bases.len(),
         names,
-        steps: members.steps,
+        steps: reasons.steps,
     }
+}
+
+/// By package, then by name and kind.
+fn unresolved(world: &World<'_>, names: &[Pkgbase], findings: &Findings) -> Vec<Unresolved> {
+    let mut all = Vec::with_capacity(findings.unresolved.len());
+    // The members are in the order of their names already, which leaves short lists to sort.
+    for group in findings.unresolved.chunk_by(|a, b| a.0 == b.0) {
+        let mut entries: Vec<_> = group
+            .iter()
+            .map(|&(member, kind, relation)| {
+                let text = world.relation_text(relation);
+                (Relation::split(text).name, kind, member)
+            })
+            .collect();
+        entries.sort_unstable();
+        entries.dedup();
+        all.extend(entries.into_iter().map(|(name, kind, member)| Unresolved {
+            pkgbase: names[member as usize].clone(),
+            name: name.to_owned(),
+            kind,
+        }));
+    }
+    all
 }
 
 /// The expected duration of each member: what is known, else the median of what is known.
@@ -105,7 +118,7 @@ fn estimates(request: &PlanRequest<'_>, names: &[Pkgbase]) -> Vec<u64> {
 
 fn builds(
     drafts: &[Draft],
-    members: &Members,
+    reasons: &Reasons,
     names: &[Pkgbase],
     estimates: &[u64],
 ) -> Vec<PlannedBuild> {
@@ -157,7 +170,7 @@ fn builds(
                 estimate_s: estimates[member],
                 priority_s: priorities[at as usize],
                 is_last_stage: draft.is_last_stage,
-                reason: members.reason[member],
+                reason: reasons.last[member],
             }
         })
         .collect()
@@ -210,20 +223,18 @@ fn problems(
 
 /// Names the origins whose old version met a relation.
 fn by_whom(world: &World<'_>, relation: u32) -> String {
-    let mut text = String::new();
-    for package in world.old_providers(relation) {
-        let old = world.base(world.node(package).base);
-        let new = world.base(world.base_of(package));
-        if let (Some(old), Some(new)) = (old, new) {
-            let (pkgbase, old, new) = (
-                old.source.pkgbase(),
-                old.source.version(),
-                new.source.version(),
-            );
-            text.push_str(&format!(" ({pkgbase} {old} did, {new} does not)"));
-        }
-    }
-    text
+    let mut origins: Vec<String> = world
+        .old_providers(relation)
+        .filter_map(|package| {
+            let old = world.base(world.node(package).base)?.source.version();
+            let new = &world.base(world.base_of(package))?.source;
+            let (pkgbase, new) = (new.pkgbase(), new.version());
+            Some(format!(" ({pkgbase} {old} did, {new} does not)"))
+        })
+        .collect();
+    origins.sort_unstable();
+    origins.dedup();
+    origins.concat()
 }
 
 /// What the plan looked at.
@@ -238,7 +249,7 @@ pub(super) fn footprint(
     for &base in &members.bases {
         footprint.add_base(world, base);
     }
-    for &package in members.reached.iter().chain(&graph.packages) {
+    for &package in members.reach.packages.iter().chain(&graph.packages) {
         footprint.add_package(world, package);
     }
     footprint

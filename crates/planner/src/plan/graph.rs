@@ -7,8 +7,6 @@
 //! and, if a member builds it, that build. A build's environment holds a member exactly if there is
 //! a path to it through installs alone.
 
-use std::collections::BTreeSet;
-
 use crate::index::{DependencyKind, Use, number};
 use crate::world::World;
 
@@ -75,9 +73,9 @@ impl<T> Rows<T> {
 #[derive(Default)]
 pub(super) struct Findings {
     /// Member, kind and relation of what nobody provides.
-    pub(super) unresolved: BTreeSet<(u32, DependencyKind, u32)>,
+    pub(super) unresolved: Vec<(u32, DependencyKind, u32)>,
     /// Member and relation of what only an origin's old version satisfies.
-    pub(super) outdated: BTreeSet<(u32, u32)>,
+    pub(super) outdated: Vec<(u32, u32)>,
 }
 
 /// Builds the graph of a set.
@@ -90,9 +88,11 @@ pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Finding
     let mut findings = Findings::default();
     let mut needs = Rows::new();
     let mut edges = Vec::new();
+    let mut uses = Vec::new();
     for (member, &base) in (0..).zip(&members.bases) {
         edges.clear();
-        for used in uses_of(world, base) {
+        uses_of(world, base, &mut uses);
+        for used in &uses {
             let providers = world.resolve(used.relation);
             edges.extend(providers.iter().filter_map(|&package| {
                 let install = install_of[package as usize];
@@ -103,9 +103,9 @@ pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Finding
             }));
             if providers.is_empty() {
                 let kind = used.kind.listed();
-                findings.unresolved.insert((member, kind, used.relation));
+                findings.unresolved.push((member, kind, used.relation));
             } else if world.has_old(used.relation) {
-                findings.outdated.insert((member, used.relation));
+                findings.outdated.push((member, used.relation));
             }
         }
         edges.sort_unstable_by(|a, b| a.install.cmp(&b.install).then(b.kind.cmp(&a.kind)));
@@ -136,6 +136,10 @@ pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Finding
         covered.push(!world.is_old(package));
         built_by.push(members.member_of[world.base_of(package) as usize]);
     }
+    findings.unresolved.sort_unstable();
+    findings.unresolved.dedup();
+    findings.outdated.sort_unstable();
+    findings.outdated.dedup();
     let graph = Graph {
         packages,
         needs,
@@ -148,33 +152,35 @@ pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Finding
 
 /// What a build lists: the base's fields, then the run-time dependencies of its packages that the
 /// base does not have.
-fn uses_of(world: &World<'_>, base: u32) -> Vec<Use> {
+fn uses_of(world: &World<'_>, base: u32, uses: &mut Vec<Use>) {
+    uses.clear();
     let Some(record) = world.base(base) else {
-        return Vec::new();
+        return;
     };
-    let mut uses: Vec<Use> = world.applicable(&record.build).copied().collect();
-    let listed = uses.len();
+    uses.extend(world.applicable(&record.build));
+    let listed = uses
+        .iter()
+        .take_while(|used| used.kind == DependencyKind::Depends)
+        .count();
     for package in world.packages_of(record) {
         for used in world.applicable(&world.node(package).depends) {
-            let known = uses.iter().take(listed).any(|other| {
-                other.relation == used.relation && other.kind == DependencyKind::Depends
-            });
-            if !known {
+            let mut base = uses.iter().take(listed);
+            if base.all(|other| other.relation != used.relation) {
                 uses.push(*used);
             }
         }
     }
-    uses
 }
 
 /// The packages of the members, and those that lead to one at run time.
 fn relevant(world: &mut World<'_>, members: &Members) -> Vec<u32> {
     if members.complete {
-        return members.reached.clone();
+        return members.reach.packages.clone();
     }
     // The old versions of origins are among those reached; they count as packages of a member.
     let mut own: Vec<u32> = members
-        .reached
+        .reach
+        .packages
         .iter()
         .copied()
         .filter(|&package| world.is_old(package))

@@ -3,7 +3,7 @@
 //! # How a plan is made
 //!
 //! 1. `members`: the rebuild set, by a search along dependencies, backwards.
-//! 2. `graph`: who needs whom, sparse.
+//! 2. `graph`: who needs whom, sparse; `reasons`: the chain to each member.
 //! 3. `assemble`: the strongly connected components, those below first. A component with one build
 //!    is put down with its needs; one with several goes through `cycles`.
 //! 4. `finish`: levels, expected durations, priorities, and the final order.
@@ -34,6 +34,7 @@ mod finish;
 mod graph;
 mod json;
 mod members;
+mod reasons;
 mod request;
 mod spread;
 
@@ -47,7 +48,8 @@ use crate::index::{DependencyKind, Footprint, PackageIndex};
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
 use graph::Graph;
-use members::{Members, OUTSIDE, ReasonStep};
+use members::{Members, OUTSIDE};
+use reasons::ReasonStep;
 
 /// What is rebuilt, in a valid order.
 ///
@@ -194,9 +196,12 @@ fn make<T>(
     let mut world = World::new(index, &request.architecture, &origins);
     let members = members::find(&mut world, request, &origins);
     let (graph, findings) = graph::build(&mut world, &members);
+    let reasons = reasons::trace(&world, &members);
     let assembly = assemble::assemble(&graph);
     let seen = look(&world, &members, &graph);
-    let plan = finish::finish(&world, request, &origins, members, &assembly, &findings);
+    let plan = finish::finish(
+        &world, request, &origins, &members, reasons, &assembly, &findings,
+    );
     (plan, seen)
 }
 

@@ -3,6 +3,7 @@
 //! It runs between pkgnames, because a split package that nothing reached must not pull in what
 //! depends on it. Distances count pkgbases: a step between two packages of one base costs nothing.
 
+use crate::index::Use;
 use crate::world::World;
 
 /// Marks a package that was not reached.
@@ -178,12 +179,12 @@ fn step_inside(
         return;
     }
     let needed_to_build = moves.through_builds && {
-        let build = world.base(base).map(|base| base.build.clone());
-        build.is_some_and(|uses| any_resolves_to(world, &uses, package, moves))
+        let uses = |world: &World<'_>, at: usize| world.base(base)?.build.get(at).copied();
+        any_resolves_to(world, uses, package, moves)
     };
     for sibling in siblings {
-        let depends = world.node(sibling).depends.clone();
-        if (needed_to_build || any_resolves_to(world, &depends, package, moves))
+        let uses = |world: &World<'_>, at: usize| world.node(sibling).depends.get(at).copied();
+        if (needed_to_build || any_resolves_to(world, uses, package, moves))
             && reach.closer(sibling, distance, inner)
         {
             current.push(sibling);
@@ -191,15 +192,22 @@ fn step_inside(
     }
 }
 
+/// Whether one of some uses, given by their place, has the package as a provider.
 fn any_resolves_to(
     world: &mut World<'_>,
-    uses: &[crate::index::Use],
+    uses: impl Fn(&World<'_>, usize) -> Option<Use>,
     package: u32,
     moves: Moves,
 ) -> bool {
-    uses.iter().any(|used| {
-        world.applies(used.architecture)
+    let mut at = 0;
+    while let Some(used) = uses(world, at) {
+        at += 1;
+        if world.applies(used.architecture)
             && (!moves.only_sonames || world.is_soname(used.relation))
             && world.resolve(used.relation).contains(&package)
-    })
+        {
+            return true;
+        }
+    }
+    false
 }

@@ -106,8 +106,17 @@ impl SourcePackage {
         };
         let pkgbase = value("b ")?.parse()?;
         let version = value("v ")?.parse()?;
+        // Most packages are called like their base; that name has been checked.
+        let pkgbase: Pkgbase = pkgbase;
+        let pkgname = |name: &str| {
+            if name == pkgbase.as_str() {
+                Ok(pkgbase.to_pkgname())
+            } else {
+                name.parse()
+            }
+        };
         let pkgnames = lines(&stored, b'n')
-            .map(|line| line.value.parse())
+            .map(|line| pkgname(line.value))
             .collect::<Result<Box<[Pkgname]>, _>>()?;
         if pkgnames.is_empty() {
             return Err(SrcinfoError::Missing("pkgname"));
@@ -240,6 +249,11 @@ impl SourcePackage {
     /// The lines of the `.SRCINFO` that were left out.
     #[must_use]
     pub fn problems(&self) -> Vec<LineProblem> {
+        // They come last, and nearly always there is none.
+        let last = self.stored.lines().next_back();
+        if !last.is_some_and(|line| line.starts_with('!')) {
+            return Vec::new();
+        }
         lines(&self.stored, b'!')
             .filter_map(|line| {
                 let (number, reason) = line.value.split_once(' ')?;

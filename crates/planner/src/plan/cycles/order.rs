@@ -9,9 +9,10 @@
 //! came too early is moved back as far as nothing else suffers.
 
 use std::cmp::Reverse;
+use std::ops::RangeInclusive;
 
 use super::dense::{Dense, HARD, KINDS};
-use crate::bits::{BitMatrix, BitSet, has, ones};
+use crate::bits::{BitMatrix, BitSet, common_ones, ones};
 use crate::index::number;
 use crate::plan::components::components;
 
@@ -117,7 +118,7 @@ struct Greedy<'a> {
     parts: &'a [Vec<usize>],
     part_of: Vec<u32>,
     /// The kinds that may give way.
-    weak: std::ops::RangeInclusive<usize>,
+    weak: RangeInclusive<usize>,
     /// The softest kind that may not.
     firm: usize,
     firm_in: Vec<u32>,
@@ -155,32 +156,19 @@ impl<'a> Greedy<'a> {
         };
         for &build in builds {
             let part = greedy.part_of[build] as usize;
-            let firm = greedy.others(&dense.before, build, greedy.firm..=KINDS - 1);
-            let weak = greedy.others(&dense.before, build, greedy.weak.clone());
-            let kinds = *greedy.weak.start()..=KINDS - 1;
-            let out = greedy.others(&dense.after, build, kinds);
-            greedy.firm_in[part] += number(firm.len());
-            greedy.weak_in[part] += number(weak.len());
-            greedy.out[part] += number(out.len());
+            let all = *greedy.weak.start()..=KINDS - 1;
+            let count = |rows, kinds| {
+                let others = others(&greedy.open, &greedy.part_of, rows, build, kinds);
+                number(others.count())
+            };
+            let firm = count(&dense.before, greedy.firm..=KINDS - 1);
+            let weak = count(&dense.before, greedy.weak.clone());
+            let out = count(&dense.after, all);
+            greedy.firm_in[part] += firm;
+            greedy.weak_in[part] += weak;
+            greedy.out[part] += out;
         }
         greedy
-    }
-
-    /// The parts on the other side of a build's needs, those placed and its own left out.
-    fn others(
-        &self,
-        rows: &[BitMatrix; KINDS],
-        build: usize,
-        kinds: std::ops::RangeInclusive<usize>,
-    ) -> Vec<usize> {
-        let own = self.part_of[build];
-        kinds
-            .flat_map(|kind| ones(rows[kind].row(build)))
-            .filter(|&other| has(&self.open, other))
-            .map(|other| self.part_of[other])
-            .filter(|&part| part != own)
-            .map(|part| part as usize)
-            .collect()
     }
 
     fn run(mut self, early: &mut BitSet) -> Vec<usize> {
@@ -227,8 +215,8 @@ impl<'a> Greedy<'a> {
     fn waits(&self, build: usize) -> bool {
         let own = self.part_of[build];
         self.weak.clone().any(|kind| {
-            ones(self.dense.before[kind].row(build))
-                .any(|need| has(&self.open, need) && self.part_of[need] != own)
+            common_ones(self.dense.before[kind].row(build), &self.open)
+                .any(|need| self.part_of[need] != own)
         })
     }
 
@@ -238,10 +226,15 @@ impl<'a> Greedy<'a> {
         let candidates = (0..self.parts.len())
             .filter(|&part| !self.placed[part] && self.firm_in[part] == 0)
             .map(|part| {
-                let builds = self.parts[part].iter();
-                let cost = builds
-                    .filter(|&&build| !early.contains(build) && self.waits(build))
-                    .count();
+                let builds = &self.parts[part];
+                let cost = match **builds {
+                    // It waits for something, or it would be ready.
+                    [build] => usize::from(!early.contains(build)),
+                    _ => builds
+                        .iter()
+                        .filter(|&&build| !early.contains(build) && self.waits(build))
+                        .count(),
+                };
                 (part, cost)
             });
         candidates
@@ -257,33 +250,61 @@ impl<'a> Greedy<'a> {
     }
 
     fn place(&mut self, part: usize, ready: &mut Vec<usize>, sinks: &mut Vec<usize>) {
-        self.placed[part] = true;
-        let dense = self.dense;
-        for &build in &self.parts[part] {
-            self.open[build / 64] &= !(1 << (build % 64));
+        let Self {
+            dense,
+            parts,
+            part_of,
+            weak,
+            firm,
+            firm_in,
+            weak_in,
+            out,
+            placed,
+            open,
+        } = self;
+        placed[part] = true;
+        for &build in &parts[part] {
+            open[build / 64] &= !(1 << (build % 64));
         }
-        for &build in &self.parts[part] {
-            for other in self.others(&dense.after, build, self.firm..=KINDS - 1) {
-                self.firm_in[other] -= 1;
-                if self.is_ready(other) {
+        for &build in &parts[part] {
+            let mut freed = |other: usize, firm_in: &[u32], weak_in: &[u32]| {
+                if firm_in[other] == 0 && weak_in[other] == 0 {
                     ready.push(other);
                 }
+            };
+            for other in others(open, part_of, &dense.after, build, *firm..=KINDS - 1) {
+                firm_in[other] -= 1;
+                freed(other, firm_in, weak_in);
             }
-            for other in self.others(&dense.after, build, self.weak.clone()) {
-                self.weak_in[other] -= 1;
-                if self.is_ready(other) {
-                    ready.push(other);
-                }
+            for other in others(open, part_of, &dense.after, build, weak.clone()) {
+                weak_in[other] -= 1;
+                freed(other, firm_in, weak_in);
             }
-            let kinds = *self.weak.start()..=KINDS - 1;
-            for other in self.others(&dense.before, build, kinds) {
-                self.out[other] -= 1;
-                if self.out[other] == 0 {
+            let all = *weak.start()..=KINDS - 1;
+            for other in others(open, part_of, &dense.before, build, all) {
+                out[other] -= 1;
+                if out[other] == 0 {
                     sinks.push(other);
                 }
             }
         }
     }
+}
+
+/// The parts on the other side of a build's needs; those placed and its own are left out.
+fn others(
+    open: &[u64],
+    part_of: &[u32],
+    rows: &[BitMatrix; KINDS],
+    build: usize,
+    kinds: RangeInclusive<usize>,
+) -> impl Iterator<Item = usize> {
+    let own = part_of[build];
+    kinds
+        .flat_map(move |kind| common_ones(rows[kind].row(build), open))
+        .map(|other| part_of[other])
+        .filter(move |&part| part != own)
+        .map(|part| part as usize)
 }
 
 /// Moves builds that come too early behind what they need, where nothing that follows needs them.
