@@ -58,6 +58,22 @@ impl Repos {
         self.uploads.join(attempt.to_string())
     }
 
+    /// The attempts that have uploaded something.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn uploading(&self) -> io::Result<Vec<AttemptId>> {
+        let mut attempts = Vec::new();
+        for entry in fs_err::read_dir(&self.uploads)? {
+            let name = entry?.file_name();
+            attempts.extend(
+                name.to_str()
+                    .and_then(|name| name.parse::<AttemptId>().ok()),
+            );
+        }
+        Ok(attempts)
+    }
+
     /// Puts a package into a repository without copying it. Doing it again changes nothing; the
     /// caller has made sure that no other package is served under this name.
     ///

@@ -218,7 +218,14 @@ async fn write_repository(
         }
         let folder = repos.folder(&key);
         sync_folder(&folder)?;
-        let newest = newest_stage(&rows);
+        // A build that was accepted a moment ago has its files linked when its own turn comes.
+        let mut listed = Vec::with_capacity(rows.len());
+        for row in rows {
+            if folder.join(row.file_name.as_str()).try_exists()? {
+                listed.push(row);
+            }
+        }
+        let newest = newest_stage(&listed);
         let plain = newest.iter().map(|row| entry(row, false));
         let with_files = newest.iter().map(|row| entry(row, true));
         let (database, files) = (render(plain)?, render(with_files)?);

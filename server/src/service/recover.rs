@@ -1,5 +1,7 @@
 //! What the server does first after it was stopped, however it was stopped.
 
+use buildbtw_model::AttemptStatus;
+
 use crate::app_state::AppState;
 use crate::db::{attempts, builds, now};
 use crate::error::Error;
@@ -25,7 +27,26 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
     for build in unpublished {
         state.publisher.enqueue(build.id);
     }
+    remove_stale_uploads(state).await?;
     state.claims.wake();
     state.leases.wake();
+    Ok(())
+}
+
+/// Removes what attempts uploaded that ended without success. What an accepted attempt uploaded stays
+/// until it is published.
+async fn remove_stale_uploads(state: &AppState) -> Result<(), Error> {
+    for attempt in state.repos.uploading()? {
+        let row = attempts::by_id(state.database.read(), attempt).await?;
+        let stale = match row.map(|row| row.status) {
+            Some(AttemptStatus::Queued | AttemptStatus::Running | AttemptStatus::Succeeded) => {
+                false
+            }
+            Some(AttemptStatus::Failed | AttemptStatus::Lost) | None => true,
+        };
+        if stale {
+            fs_err::tokio::remove_dir_all(state.repos.uploads(attempt)).await?;
+        }
+    }
     Ok(())
 }
