@@ -59,6 +59,11 @@ bench *ARGS:
     cargo bench --workspace --bench '*' "$@" | tee target/bench.txt
     @echo 'The figures are in target/bench.txt; keep what matters in notes/performance.md.'
 
+# Plan every package of a tree of <pkgbase>/.SRCINFO files as origin, in every scope
+[group('check')]
+plan-all +FOLDERS:
+    cargo run --release --package buildbtw-planner --example plan_all -- "$@"
+
 # Run exactly what CI runs
 [group('check')]
 [no-exit-message]

@@ -103,6 +103,13 @@ impl PackageMetadata {
     }
 
     fn check(&self, name: &PackageFileName) -> Result<(), PackageFileError> {
+        // In a `desc` such a value would begin a section of its own.
+        let is_heading =
+            |value: &str| value.len() > 1 && value.starts_with('%') && value.ends_with('%');
+        if let Some((key, value)) = self.fields.iter().find(|(_, value)| is_heading(value)) {
+            let text = format!(".PKGINFO says {key} = {value}, which no repository can list");
+            return Err(PackageFileError::Metadata(text));
+        }
         let expected = [
             ("pkgname", name.pkgname().to_string()),
             ("pkgver", name.version().to_string()),

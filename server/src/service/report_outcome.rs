@@ -149,6 +149,16 @@ async fn check_expected(
 }
 
 fn common_version(uploaded: &[PackageRow]) -> Result<PackageVersion, Error> {
+    // All packages of a PKGBUILD have its version (PKGBUILD(5), `pkgver`).
+    if let [first, rest @ ..] = uploaded
+        && let Some(other) = rest.iter().find(|package| package.version != first.version)
+    {
+        let title = format!(
+            "{} and {} differ in version",
+            first.file_name, other.file_name
+        );
+        return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+    }
     uploaded
         .first()
         .map(|package| package.version.clone())
