@@ -28,7 +28,9 @@ fn plan_all(folder: &Path) -> Result<(), Box<dyn Error>> {
     let (mut read, mut refused) = (0, 0);
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path().join(".SRCINFO");
-        let Ok(bytes) = fs_err::read(path) else { continue };
+        let Ok(bytes) = fs_err::read(path) else {
+            continue;
+        };
         read += 1;
         match parse_srcinfo(&String::from_utf8_lossy(&bytes)) {
             Ok(package) => drop(index.insert(Arc::new(package))),
@@ -38,7 +40,11 @@ fn plan_all(folder: &Path) -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    println!("{}: {read} files, {refused} refused, {} packages", folder.display(), index.len());
+    println!(
+        "{}: {read} files, {refused} refused, {} packages",
+        folder.display(),
+        index.len()
+    );
     let architecture: Architecture = "x86_64".parse()?;
     for &scope in Scope::ALL {
         let (mut plans, mut builds, mut largest, mut slowest) = (0, 0, 0, Duration::ZERO);

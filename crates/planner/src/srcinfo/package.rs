@@ -23,6 +23,8 @@ pub struct SourcePackage {
     version: PackageVersion,
     pkgnames: Box<[Pkgname]>,
     stored: Box<str>,
+    /// Nearly always false, which spares every plan a look through the text.
+    has_problems: bool,
 }
 
 /// A line of an `.SRCINFO` that was left out.
@@ -66,6 +68,12 @@ fn lines(section: &str, tag: u8) -> impl Iterator<Item = Line<'_>> {
         .filter_map(parse_line)
 }
 
+/// Problems are written last.
+fn ends_with_problem(stored: &str) -> bool {
+    let last = stored.lines().next_back();
+    last.is_some_and(|line| line.starts_with('!'))
+}
+
 fn applies(line: &Line<'_>, architecture: &Architecture) -> bool {
     line.architecture.is_empty() || line.architecture == architecture.as_str()
 }
@@ -81,6 +89,7 @@ impl SourcePackage {
             pkgbase,
             version,
             pkgnames: pkgnames.into(),
+            has_problems: ends_with_problem(&stored),
             stored: stored.into(),
         }
     }
@@ -125,6 +134,7 @@ impl SourcePackage {
             pkgbase,
             version,
             pkgnames,
+            has_problems: ends_with_problem(&stored),
             stored,
         })
     }
@@ -249,9 +259,7 @@ impl SourcePackage {
     /// The lines of the `.SRCINFO` that were left out.
     #[must_use]
     pub fn problems(&self) -> Vec<LineProblem> {
-        // They come last, and nearly always there is none.
-        let last = self.stored.lines().next_back();
-        if !last.is_some_and(|line| line.starts_with('!')) {
+        if !self.has_problems {
             return Vec::new();
         }
         lines(&self.stored, b'!')
