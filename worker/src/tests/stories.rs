@@ -222,8 +222,9 @@ async fn an_attempt_that_the_server_gave_up_is_dropped_for_the_next() {
         inner.queue.push_back(next.clone());
     });
     server
-        .until("the next one", |inner| {
-            inner.attempts.contains_key(&next.attempt)
+        .until("a heartbeat of the next one", |inner| {
+            let next = inner.attempts.get(&next.attempt);
+            next.is_some_and(|attempt| attempt.heartbeats > 0)
         })
         .await;
     worker.stop().await.unwrap();

@@ -4,9 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::BuildSummary;
-use crate::{
-    Architecture, Changeset, CommitHash, IterationStatus, NamespaceName, Pkgbase, Scope,
-};
+use crate::{Architecture, Changeset, CommitHash, IterationStatus, NamespaceName, Pkgbase, Scope};
 
 /// Asks for a new namespace.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -27,7 +27,10 @@ impl Client {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub async fn preview_plan(&self, preview: &PlanPreview) -> Result<String, ClientError> {
-        let request = self.request(Method::POST, &["plans"]).timeout(REQUEST_TIMEOUT).json(preview);
+        let request = self
+            .request(Method::POST, &["plans"])
+            .timeout(REQUEST_TIMEOUT)
+            .json(preview);
         let response = self.send(request).await?;
         let text = response.text().await;
         text.map_err(|source| ClientError::connection(self.server(), &source))
@@ -43,7 +46,8 @@ impl Client {
         iteration: CreateIteration,
     ) -> Result<IterationDetail, ClientError> {
         let segments = ["namespaces", name.as_str(), "iterations"];
-        self.json(self.request(Method::POST, &segments).json(&iteration)).await
+        self.json(self.request(Method::POST, &segments).json(&iteration))
+            .await
     }
 
     /// A page of the namespaces, the newest first.
