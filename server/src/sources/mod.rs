@@ -57,7 +57,7 @@ pub struct ResolvedChangeset {
 
 impl Sources {
     /// The sources below a folder, as far as the database knows them. Look at them afresh with
-    /// [`watch`]; what it finds is told to `events`.
+    /// [`watch()`]; what it finds is told to `events`.
     ///
     /// # Errors
     /// When the database cannot be read.
