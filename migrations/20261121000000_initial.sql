@@ -3,11 +3,13 @@
 -- Content-addressed store of .SRCINFO texts. `parsed` is the planner's reading of `text`, made by
 -- the parser of that number; a newer parser reads the text again.
 create table srcinfo (
-    sha256 text not null primary key,
-    text text not null,
+    id integer primary key,
+    sha256 text not null unique,
+    parser integer not null,
     parsed text not null,
-    parser integer not null
-) strict, without rowid;
+    -- Last, and in a table with row ids: loading the index reads all the others and never this one.
+    text text not null
+) strict;
 
 create table source_repository (
     id integer primary key,

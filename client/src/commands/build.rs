@@ -31,7 +31,7 @@ pub(super) async fn run(args: &Build) -> Result<u8> {
     let log = LogPrinter::new();
     let sink = |bytes: &[u8]| log.print(bytes);
     let outcome = builder
-        .build(&request, &output_dir, &sink, cancel_on_signal())
+        .build(&request, &output_dir, &sink, cancel_on_signal()?)
         .await;
     log.finish();
     match outcome {

@@ -6,6 +6,7 @@ use buildbtw_builder::{
     Bind, Repository, RootCommand, SandboxConfig, check_host, reap, run_in_root,
 };
 use buildbtw_model::Architecture;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{RepositoryArgument, Sandbox};
@@ -40,7 +41,7 @@ pub(super) async fn run(args: Sandbox) -> Result<u8> {
         // The command goes on without a reader, as it would in a shell that ignores SIGPIPE.
         let _ = output.bytes(bytes);
     };
-    let code = run_in_root(&config, &command, &sink, cancel_on_signal())
+    let code = run_in_root(&config, &command, &sink, cancel_on_signal()?)
         .await
         .map_err(|error| Error::new(error.to_string()))?;
     // 128 + signal at most; anything else is no exit code.
@@ -73,24 +74,19 @@ pub(super) fn machine_architecture() -> Result<Architecture> {
 }
 
 /// Fires on Ctrl-C and SIGTERM, so that everything in the sandbox is ended in order.
-pub(super) fn cancel_on_signal() -> CancellationToken {
-    use tokio::signal::unix::{SignalKind, signal};
-
+pub(super) fn cancel_on_signal() -> Result<CancellationToken> {
     let cancel = CancellationToken::new();
     let fired = cancel.clone();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
-        if let (Ok(mut interrupt), Ok(mut terminate)) = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-        ) {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            fired.cancel();
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
+        fired.cancel();
     });
-    cancel
+    Ok(cancel)
 }
 
 /// The builder on this machine, when it has all that is needed. Cleans up after commands that were

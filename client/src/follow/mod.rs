@@ -7,6 +7,7 @@ mod tracker;
 
 use buildbtw_model::api::IterationDetail;
 use buildbtw_model::{IterationStatus, NamespaceName};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::context::Context;
 use crate::error::Result;
@@ -32,10 +33,12 @@ pub(crate) async fn follow(
     namespace: &NamespaceName,
     history: History,
 ) -> Result<u8> {
+    // Before the first line is printed: from then on people may press Ctrl-C.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut display = Display::new(context.output);
     let followed = tokio::select! {
         ended = follow_to_end(context, namespace, history, &mut display) => Some(ended),
-        _ = tokio::signal::ctrl_c() => None,
+        _ = interrupt.recv() => None,
     };
     display.clear();
     let Some(ended) = followed else {

@@ -99,12 +99,36 @@ pub(crate) fn common_ones(a: &[u64], b: &[u64]) -> impl Iterator<Item = usize> {
     numbers(a.iter().zip(b).map(|(a, b)| a & b))
 }
 
-fn numbers(words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
-    words.enumerate().flat_map(|(index, word)| {
-        std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
-            .take_while(|&rest| rest != 0)
-            .map(move |rest| index * 64 + rest.trailing_zeros() as usize)
-    })
+fn numbers<W: Iterator<Item = u64>>(words: W) -> Numbers<W> {
+    Numbers {
+        words,
+        rest: 0,
+        next_word: 0,
+    }
+}
+
+/// The numbers of the bits that are set in some words. Cycles are taken apart bit by bit, so this
+/// is written out rather than put together from adapters.
+struct Numbers<W> {
+    words: W,
+    /// What is left of the current word.
+    rest: u64,
+    next_word: usize,
+}
+
+impl<W: Iterator<Item = u64>> Iterator for Numbers<W> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.rest == 0 {
+            self.rest = self.words.next()?;
+            self.next_word += 1;
+        }
+        let bit = self.rest.trailing_zeros() as usize;
+        self.rest &= self.rest - 1;
+        Some((self.next_word - 1) * 64 + bit)
+    }
 }
 
 /// The largest number in a row.

@@ -1,6 +1,7 @@
 //! Table `source_repository`: what each repository of the source was found to hold.
 
 use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest};
+use futures_util::stream::BoxStream;
 use sqlx::SqliteExecutor;
 
 use super::{WriteTransaction, now};
@@ -44,6 +45,39 @@ pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<SourceRe
     select_repository!("order by path")
         .fetch_all(executor)
         .await
+}
+
+/// A usable repository with the reading of its `.SRCINFO`, for the package index.
+pub struct IndexedRow {
+    /// Where it lies, relative to the watched folder.
+    pub path: String,
+    /// The head of the default branch.
+    pub commit: CommitHash,
+    /// When that was committed, in seconds.
+    pub commit_time: Option<i64>,
+    /// Its `.SRCINFO`.
+    pub srcinfo_sha256: Sha256Digest,
+    /// The reading of that which is stored.
+    pub parsed: String,
+    /// The text, if another parser made that reading.
+    pub outdated: Option<String>,
+}
+
+/// All usable repositories, in no particular order.
+pub fn indexed<'e>(
+    executor: impl SqliteExecutor<'e> + 'e,
+    parser: i64,
+) -> BoxStream<'e, sqlx::Result<IndexedRow>> {
+    sqlx::query_as!(
+        IndexedRow,
+        r#"select path, commit_hash as "commit!: CommitHash", commit_time,
+           srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest", srcinfo.parsed,
+           case when srcinfo.parser = ? then null else srcinfo.text end as "outdated: String"
+           from source_repository join srcinfo on srcinfo.sha256 = srcinfo_sha256
+           where problem is null and commit_hash is not null"#,
+        parser,
+    )
+    .fetch(executor)
 }
 
 /// Up to `limit` repositories after a path; only those with a problem if `broken`.

@@ -45,15 +45,3 @@ pub async fn get(
     .fetch_optional(executor)
     .await
 }
-
-/// The parsed texts of all usable source repositories, for the package index.
-pub async fn all_indexed(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<SrcinfoRow>> {
-    sqlx::query_as!(
-        SrcinfoRow,
-        r#"select srcinfo.sha256 as "sha256!: Sha256Digest", srcinfo.text, srcinfo.parsed, srcinfo.parser
-           from source_repository join srcinfo on srcinfo.sha256 = source_repository.srcinfo_sha256
-           where source_repository.problem is null"#,
-    )
-    .fetch_all(executor)
-    .await
-}

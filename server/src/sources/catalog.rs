@@ -6,8 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest};
 use buildbtw_planner::{IndexChange, PackageIndex, SourcePackage, parse_srcinfo};
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
 
-use crate::db::{Database, source_repositories, srcinfos};
+use crate::db::Database;
+use crate::db::source_repositories::{self, IndexedRow};
 use crate::error::Error;
 
 use super::git;
@@ -15,6 +18,9 @@ use super::git;
 /// The number of the `.SRCINFO` parser. Raise it when the parsed form changes: stored texts are
 /// read again then.
 pub const PARSER: i64 = 1;
+
+/// How many stored packages the loader gets at once.
+const ROWS_AT_ONCE: usize = 512;
 
 /// Where a package is built from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,46 +97,60 @@ impl SharedCatalog {
 }
 
 /// Loads the catalog from the database, parsing only what an older parser has read.
+///
+/// The rows are read on one thread while another enters those before them.
 pub(super) async fn load(database: &Database, folder: &Path) -> Result<Catalog, Error> {
     let started = std::time::Instant::now();
-    let rows = source_repositories::all(database.read()).await?;
-    let srcinfos = srcinfos::all_indexed(database.read()).await?;
+    let (sender, mut receiver) = mpsc::channel::<Vec<IndexedRow>>(8);
     let folder = folder.to_owned();
-    let catalog = tokio::task::spawn_blocking(move || {
-        let mut parsed = HashMap::with_capacity(srcinfos.len());
-        for row in srcinfos {
-            let package = if row.parser == PARSER {
-                SourcePackage::from_stored(row.parsed).ok()
-            } else {
-                parse_srcinfo(&row.text).ok()
-            };
-            if let Some(package) = package {
-                parsed.insert(row.sha256, Arc::<SourcePackage>::new(package));
-            }
-        }
+    let loader = tokio::task::spawn_blocking(move || {
         let mut catalog = Catalog::default();
-        for row in rows {
-            let (Some(commit), Some(sha256), None) = (row.commit, row.srcinfo_sha256, row.problem)
-            else {
-                continue;
-            };
-            if let Some(package) = parsed.get(&sha256) {
-                let head = Head {
-                    commit,
-                    commit_time: row.commit_time.unwrap_or_default(),
-                    clone_url: git::clone_url(&folder, &row.path),
-                    srcinfo_sha256: sha256,
-                };
-                catalog.put(&row.path, Arc::clone(package), head);
+        while let Some(rows) = receiver.blocking_recv() {
+            for row in rows {
+                catalog.enter(&folder, row);
             }
         }
         catalog
-    })
-    .await?;
+    });
+    let mut rows = source_repositories::indexed(database.read(), PARSER).ready_chunks(ROWS_AT_ONCE);
+    while let Some(rows) = rows.next().await {
+        let rows = rows.into_iter().collect::<sqlx::Result<Vec<_>>>()?;
+        if sender.send(rows).await.is_err() {
+            // It has panicked, which waiting for it reports.
+            break;
+        }
+    }
+    drop(sender);
+    let catalog = loader.await?;
     tracing::info!(
         index.packages = catalog.heads.len(),
         elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "loaded the package index"
     );
     Ok(catalog)
+}
+
+impl Catalog {
+    /// Enters a stored package.
+    fn enter(&mut self, folder: &Path, row: IndexedRow) {
+        let package = match row.outdated {
+            None => SourcePackage::from_stored(row.parsed),
+            Some(text) => parse_srcinfo(&text),
+        };
+        let package = match package {
+            Ok(package) => Arc::new(package),
+            Err(error) => {
+                let path = row.path;
+                tracing::error!(path, %error, "a stored .SRCINFO cannot be read any more; leaving its package out");
+                return;
+            }
+        };
+        let head = Head {
+            commit: row.commit,
+            commit_time: row.commit_time.unwrap_or_default(),
+            clone_url: git::clone_url(folder, &row.path),
+            srcinfo_sha256: row.srcinfo_sha256,
+        };
+        self.put(&row.path, package, head);
+    }
 }

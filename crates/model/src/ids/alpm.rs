@@ -11,12 +11,25 @@ fn package_name(text: &str) -> Result<(), String> {
     if text.len() > MAX_NAME_LENGTH {
         return Err(format!("longer than {MAX_NAME_LENGTH} bytes"));
     }
+    if is_plain_name(text) {
+        return Ok(());
+    }
     alpm_types::Name::from_str(text)
         .map_err(|_| {
             "only letters, digits and @ . _ + - are allowed, not starting with a hyphen or a dot"
                 .into()
         })
         .map(drop)
+}
+
+/// Whether a name is of the sort that nearly all are of. An index checks tens of thousands when it
+/// is loaded, and these need no grammar.
+fn is_plain_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+'))
 }
 
 text_id! {
@@ -65,9 +78,33 @@ fn full_version(text: &str) -> Result<(), String> {
     if text.len() > 128 {
         return Err("longer than 128 bytes".into());
     }
+    if is_plain_version(text) {
+        return Ok(());
+    }
     alpm_types::FullVersion::from_str(text)
         .map(drop)
         .map_err(|_| "expected [epoch:]pkgver-pkgrel".into())
+}
+
+/// Whether a version is of the sort that nearly all are of: letters, digits and dots with a whole
+/// number as release, without epoch.
+fn is_plain_version(text: &str) -> bool {
+    let Some((version, release)) = text.rsplit_once('-') else {
+        return false;
+    };
+    let is_number = |text: &str| {
+        (1..=9).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && !text.starts_with('0')
+    };
+    version
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && version
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+        && is_number(release)
 }
 
 text_id! {
@@ -185,7 +222,25 @@ impl PackageFileName {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_accepted_by_the_judge(
+            name in "[-@._+a-zA-Z0-9/ ]{0,8}",
+            version in "[-:._+~a-zA-Z0-9]{0,8}(-[0-9.]{0,4})?",
+        ) {
+            if is_plain_name(&name) {
+                prop_assert!(alpm_types::Name::from_str(&name).is_ok(), "{}", name);
+            }
+            if is_plain_version(&version) {
+                let judged = alpm_types::FullVersion::from_str(&version).unwrap();
+                prop_assert_eq!(judged.to_string(), version);
+            }
+        }
+    }
 
     #[test]
     fn file_name_knows_its_parts() {

@@ -35,6 +35,11 @@ impl Interner {
         &self.texts[id as usize]
     }
 
+    /// The text as it can be kept without a copy.
+    pub(crate) fn shared(&self, id: u32) -> &Arc<str> {
+        &self.texts[id as usize]
+    }
+
     /// All texts in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(AsRef::as_ref)

@@ -1,6 +1,6 @@
 //! The numbered names and relations, and who uses and provides them.
 
-use crate::relation::{Relation, is_soname};
+use crate::relation::{Comparison, Relation, is_soname};
 
 use super::forget;
 use super::intern::Interner;
@@ -20,6 +20,8 @@ pub(crate) struct Tables {
     pub(crate) providers: Vec<Vec<Provider>>,
     /// For each relation: its name.
     pub(crate) relation_name: Vec<u32>,
+    /// For each relation: whether it is a name without a constraint.
+    pub(crate) relation_is_plain: Vec<bool>,
     /// For each relation: whether it is of the soname kind.
     pub(crate) relation_is_soname: Vec<bool>,
     /// For each relation: who mentions it.
@@ -97,6 +99,8 @@ impl Numbering for Tables {
             let parts = Relation::split(text);
             let name = self.name(parts.name);
             self.relation_name.push(name);
+            self.relation_is_plain
+                .push(parts.comparison == Comparison::Any);
             self.relation_is_soname.push(is_soname(parts.name));
             self.relations_of[name as usize].push(id);
             self.users.push(Users::default());

@@ -11,7 +11,6 @@ use super::reasons::Reasons;
 use super::request::PlanRequest;
 use super::{BrokenEdge, Cycle, Need, Plan, PlannedBuild, Problem, ProblemKind, Unresolved};
 use crate::index::{Footprint, number};
-use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
 
@@ -85,15 +84,15 @@ fn unresolved(world: &World<'_>, names: &[Pkgbase], findings: &Findings) -> Vec<
         let mut entries: Vec<_> = group
             .iter()
             .map(|&(member, kind, relation)| {
-                let text = world.relation_text(relation);
-                (Relation::split(text).name, kind, member)
+                let name = world.name_text(world.relation_name(relation));
+                (name, kind, member)
             })
             .collect();
         entries.sort_unstable();
         entries.dedup();
         all.extend(entries.into_iter().map(|(name, kind, member)| Unresolved {
             pkgbase: names[member as usize].clone(),
-            name: name.to_owned(),
+            name: Arc::clone(name),
             kind,
         }));
     }

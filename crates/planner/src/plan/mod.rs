@@ -136,7 +136,7 @@ pub struct Unresolved {
     /// Who has it.
     pub pkgbase: Pkgbase,
     /// The name that is looked for, without the constraint on its version.
-    pub name: String,
+    pub name: Arc<str>,
     /// Which dependency it is.
     pub kind: DependencyKind,
 }

@@ -62,10 +62,21 @@ fn parse_line(line: &str) -> Option<Line<'_>> {
 }
 
 fn lines(section: &str, tag: u8) -> impl Iterator<Item = Line<'_>> {
-    section
-        .lines()
-        .filter(move |line| line.as_bytes().first() == Some(&tag))
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', section.as_bytes())
+        .chain([section.len()])
+        .filter_map(move |end| {
+            let line = section.get(start..end)?;
+            start = end + 1;
+            (line.as_bytes().first() == Some(&tag)).then_some(line)
+        })
         .filter_map(parse_line)
+}
+
+/// Where the section of the next package begins.
+fn next_package(section: &str) -> Option<usize> {
+    let found = memchr::memmem::find(section.as_bytes(), b"\nn ")?;
+    Some(found + 1)
 }
 
 /// Problems are written last.
@@ -159,10 +170,8 @@ impl SourcePackage {
 
     /// The lines before the first package.
     fn base(&self) -> &str {
-        match self.stored.find("\nn ") {
-            Some(end) => self.stored.get(..=end).unwrap_or(&self.stored),
-            None => &self.stored,
-        }
+        let end = next_package(&self.stored).unwrap_or(self.stored.len());
+        self.stored.get(..end).unwrap_or(&self.stored)
     }
 
     /// The architectures of the base: `any`, or those it can be built for.
@@ -176,7 +185,7 @@ impl SourcePackage {
         let base = self.base().len();
         let mut rest = self.stored.get(base..).unwrap_or_default();
         self.pkgnames.iter().map(move |pkgname| {
-            let end = rest.find("\nn ").map_or(rest.len(), |end| end + 1);
+            let end = next_package(rest).unwrap_or(rest.len());
             let (section, next) = rest.split_at(end);
             rest = next;
             Package {

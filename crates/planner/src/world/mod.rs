@@ -204,6 +204,17 @@ impl<'a> World<'a> {
         }
     }
 
+    /// The text of a name.
+    pub(crate) fn name_text(&self, name: u32) -> &Arc<str> {
+        let known = &self.index.tables.names;
+        if (name as usize) < known.len() {
+            known.shared(name)
+        } else {
+            self.overlay.extra.names.shared(name - number(known.len()))
+        }
+    }
+
+    /// The number of a relation's name.
     pub(crate) fn relation_name(&self, relation: u32) -> u32 {
         self.overlay.relation_name(relation)
     }
@@ -233,12 +244,14 @@ impl<'a> World<'a> {
     pub(crate) fn resolve(&mut self, relation: u32) -> &[u32] {
         let mut span = self.spans[relation as usize];
         if span.start == u32::MAX {
-            let found = self.providers_of(relation);
+            let start = self.flat.len();
+            let mut flat = std::mem::take(&mut self.flat);
+            self.find_providers(relation, &mut flat);
+            self.flat = flat;
             span = Span {
-                start: number(self.flat.len()),
-                len: number(found.len()),
+                start: number(start),
+                len: number(self.flat.len() - start),
             };
-            self.flat.extend(found);
             self.spans[relation as usize] = span;
         }
         self.resolved(span)
@@ -271,55 +284,77 @@ impl<'a> World<'a> {
         &self.flat[start..start + span.len as usize]
     }
 
-    fn providers_of(&self, relation: u32) -> Vec<u32> {
+    /// Appends the providers of a relation.
+    fn find_providers(&self, relation: u32, found: &mut Vec<u32>) {
         let name = self.relation_name(relation);
-        let parts = Relation::split(self.relation_text(relation));
         let known = self.index.tables.providers.get(name as usize);
         let known = known.map(Vec::as_slice).unwrap_or_default();
         let changed = self.overlay.providers.get(&name);
         let changed = changed.map(Vec::as_slice).unwrap_or_default();
-
+        if known.is_empty() && changed.is_empty() {
+            return;
+        }
+        // Most relations have no constraint, and their text need not be looked at.
+        let is_plain = self.index.tables.relation_is_plain.get(relation as usize);
+        let wanted = match is_plain {
+            Some(true) => None,
+            _ => Some(Relation::split(self.relation_text(relation))),
+        };
+        let start = found.len();
         let mut any_old = false;
         let current = known.iter().filter(|provider| {
             let old = self.is_old(provider.node);
             any_old |= old;
             !old
         });
-        let mut found = self.choose(&parts, current.chain(changed));
+        self.choose(wanted.as_ref(), current.chain(changed), found);
         if any_old {
             // Only the replaced versions themselves are of interest in the world as it was.
-            for node in self.choose(&parts, known.iter()) {
+            let mut before = Vec::new();
+            self.choose(wanted.as_ref(), known.iter(), &mut before);
+            for node in before {
                 let origin = self.base_of(node);
-                if self.is_old(node) && found.iter().all(|&other| self.base_of(other) != origin) {
+                let is_other = |&other: &u32| self.base_of(other) != origin;
+                if self.is_old(node) && found[start..].iter().all(is_other) {
                     found.push(node);
                 }
             }
         }
-        found
     }
 
+    /// Appends those that meet a relation; none given stands for one without a constraint.
     fn choose<'p>(
         &self,
-        parts: &Relation<'_>,
+        wanted: Option<&Relation<'_>>,
         providers: impl Iterator<Item = &'p Provider>,
-    ) -> Vec<u32> {
-        let mut named = Vec::new();
-        let mut providing = Vec::new();
+        found: &mut Vec<u32>,
+    ) {
+        let start = found.len();
+        let mut any_named = false;
         for provider in providers.filter(|provider| self.fits(provider.node)) {
             if provider.provision == OWN_NAME {
-                let base = self.base(self.node(provider.node).base);
-                let version = base.map(|base| base.source.version().as_str());
-                if parts.is_met_by(version) {
-                    named.push(provider.node);
+                let is_met = wanted.is_none_or(|wanted| {
+                    let base = self.base(self.node(provider.node).base);
+                    wanted.is_met_by(base.map(|base| base.source.version().as_str()))
+                });
+                if is_met {
+                    if !any_named {
+                        // A package of that name comes before everything that provides it.
+                        found.truncate(start);
+                        any_named = true;
+                    }
+                    found.push(provider.node);
                 }
-            } else if named.is_empty() && self.applies(provider.architecture) {
-                let provision = Relation::split(self.relation_text(provider.provision));
-                let version = Some(provision.version).filter(|version| !version.is_empty());
-                if parts.is_met_by(version) && !providing.contains(&provider.node) {
-                    providing.push(provider.node);
+            } else if !any_named && self.applies(provider.architecture) {
+                let is_met = wanted.is_none_or(|wanted| {
+                    let provision = Relation::split(self.relation_text(provider.provision));
+                    let version = Some(provision.version).filter(|version| !version.is_empty());
+                    wanted.is_met_by(version)
+                });
+                if is_met && !found[start..].contains(&provider.node) {
+                    found.push(provider.node);
                 }
             }
         }
-        if named.is_empty() { providing } else { named }
     }
 }

@@ -337,7 +337,13 @@ fn check_findings(reference: &Reference, members: &BTreeMap<String, Option<u32>>
     let listed: BTreeSet<_> = plan
         .unresolved
         .iter()
-        .map(|entry| (entry.pkgbase.to_string(), entry.name.clone(), entry.kind))
+        .map(|entry| {
+            (
+                entry.pkgbase.to_string(),
+                entry.name.to_string(),
+                entry.kind,
+            )
+        })
         .collect();
     assert_eq!(listed, unresolved);
     let problems = plan.problems.iter();

@@ -68,7 +68,7 @@ pub(super) fn notes(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) 
     // What the base repositories hold is found when a build installs it.
     let mut unresolved: BTreeMap<&str, Vec<&Pkgbase>> = BTreeMap::new();
     for missing in &plan.unresolved {
-        if !base.versions.contains_key(missing.name.as_str()) {
+        if !base.versions.contains_key(missing.name.as_ref()) {
             unresolved
                 .entry(&missing.name)
                 .or_default()

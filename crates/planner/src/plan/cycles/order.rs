@@ -80,20 +80,20 @@ impl Arrange<'_> {
 
 /// The components of some builds by the kinds from `tier` up.
 pub(super) fn parts(dense: &Dense, builds: &[usize], tier: usize) -> Vec<Vec<usize>> {
-    let mut local = vec![usize::MAX; dense.count];
-    for (index, &build) in builds.iter().enumerate() {
+    let mut local = vec![u32::MAX; dense.count];
+    let mut wanted = vec![0u64; dense.count.div_ceil(64).max(1)];
+    for (index, &build) in (0..).zip(builds) {
         local[build] = index;
+        wanted[build / 64] |= 1 << (build % 64);
     }
     let mut needs: Vec<Vec<u32>> = Vec::with_capacity(builds.len());
     for &build in builds {
-        let of_kind = |kind: usize| ones(dense.before[kind].row(build));
-        let all = (tier..KINDS).flat_map(of_kind);
-        needs.push(
-            all.map(|need| local[need])
-                .filter(|&need| need != usize::MAX)
-                .map(number)
-                .collect(),
-        );
+        let mut of_build = Vec::new();
+        for kind in tier..KINDS {
+            let inside = common_ones(dense.before[kind].row(build), &wanted);
+            of_build.extend(inside.map(|need| local[need]));
+        }
+        needs.push(of_build);
     }
     let found = components(builds.len(), |build, edge| {
         needs[build as usize].get(edge as usize).copied()
