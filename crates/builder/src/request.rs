@@ -1,7 +1,6 @@
 //! What a builder is asked to do. Everything a build depends on is in here, so that a request can
 //! be handed to another process and run there.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,8 +34,6 @@ pub struct BuildRequest {
     pub repositories: Vec<Repository>,
     /// The repository of the namespace: what is installed must agree with it.
     pub namespace_repository: Option<RepositoryName>,
-    /// All packages of the rebuild set, so that an error can tell what lies outside of it.
-    pub member_packages: BTreeSet<Pkgname>,
     /// What the build may use.
     pub limits: Limits,
     /// `SOURCE_DATE_EPOCH` of the build, for reproducible packages.
@@ -61,7 +58,6 @@ impl BuildRequest {
             sources: Vec::new(),
             repositories: Vec::new(),
             namespace_repository: None,
-            member_packages: BTreeSet::new(),
             limits: Limits::default(),
             source_date_epoch: None,
             packager: None,

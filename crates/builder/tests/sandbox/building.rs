@@ -166,7 +166,6 @@ async fn an_old_member_of_the_set_is_not_accepted() {
     let mut request = world.request("member", &script_package("member", "true"));
     request.repositories = vec![world.repository("rebuild"), world.repository("base")];
     request.namespace_repository = Some("rebuild".parse().unwrap());
-    request.member_packages = ["libgreet", "member"].map(|n| n.parse().unwrap()).into();
     request.dependencies = vec!["outsider".into(), "libgreet".into()];
     let (kind, message, log) = world.fails(&request).await;
     assert_eq!(kind, FailureKind::Infrastructure, "{log}");

@@ -61,7 +61,7 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
         pacman::install(root, &repositories, &request.dependencies)?;
     }
     if let Some(namespace) = &request.namespace_repository {
-        verify::installed(root, namespace, &request.member_packages)?;
+        verify::installed(root, namespace)?;
     }
     makepkg::run(root, &build, task)?;
     heading("collecting the packages");

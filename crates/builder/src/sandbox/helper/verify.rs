@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use buildbtw_model::{Pkgname, RepositoryName};
+use buildbtw_model::RepositoryName;
 
 use super::bwrap::{Sandboxed, View, text};
 use super::heading;
@@ -12,11 +12,7 @@ use crate::sandbox::job::Failure;
 use crate::sys::Identity;
 
 /// Checks that every installed package that the namespace's repository has, has its version.
-pub(super) fn installed(
-    root: &Root,
-    namespace: &RepositoryName,
-    members: &BTreeSet<Pkgname>,
-) -> Result<(), Failure> {
+pub(super) fn installed(root: &Root, namespace: &RepositoryName) -> Result<(), Failure> {
     heading("verifying what is installed");
     let script = "pacman -Q && echo && pacman -Sl -- \"$1\"";
     let output = query(root).output(&["bash", "-c", script, "bash", namespace.as_str()])?;
@@ -35,7 +31,7 @@ pub(super) fn installed(
         installed,
         planned,
         &required_by(&info),
-        members,
+        &rebuilt(&text),
     )))
 }
 
@@ -61,6 +57,13 @@ fn disagreements(text: &str) -> Vec<(&str, &str, &str)> {
         .collect()
 }
 
+/// The packages that the namespace's repository has.
+fn rebuilt(text: &str) -> BTreeSet<&str> {
+    let (_, repository) = text.split_once("\n\n").unwrap_or_default();
+    let names = repository.lines().map(|line| line.split(' ').nth(1));
+    names.flatten().collect()
+}
+
 fn required_by(info: &str) -> Vec<&str> {
     let mut lines = info
         .lines()
@@ -81,12 +84,12 @@ fn explain(
     installed: &str,
     planned: &str,
     required_by: &[&str],
-    members: &BTreeSet<Pkgname>,
+    rebuilt: &BTreeSet<&str>,
 ) -> String {
     let outside: Vec<&str> = required_by
         .iter()
         .copied()
-        .filter(|package| !members.contains(*package))
+        .filter(|package| !rebuilt.contains(package))
         .collect();
     let blamed = if outside.is_empty() {
         required_by
@@ -123,8 +126,8 @@ mod tests {
         let info = "Name            : libgreet\nRequired By     : greeter  outsider\n                  other\nOptional For    : None\n";
         let required = required_by(info);
         assert_eq!(required, ["greeter", "outsider", "other"]);
-        let members = ["greeter", "other"].map(|n| n.parse().unwrap()).into();
-        let message = explain("libgreet", "1.0-1", "2.0-1", &required, &members);
+        let text = "libgreet 1.0-1\n\nns libgreet 2.0-1 [installed: 1.0-1]\nns greeter 1.0-1.1\nns other 1-1\n";
+        let message = explain("libgreet", "1.0-1", "2.0-1", &required, &rebuilt(text));
         assert!(
             message.ends_with("widen the scope or include outsider"),
             "{message}"
