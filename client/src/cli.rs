@@ -63,6 +63,14 @@ pub enum Command {
     Why(Why),
     /// Plan a namespace again; what is as before is carried over.
     NewIteration(NewIteration),
+    /// Try failed builds again, and build what waited for them.
+    Retry(Retry),
+    /// Stop what runs of a namespace and hold the rest.
+    Cancel(Namespace),
+    /// Let a cancelled namespace go on.
+    Resume(Namespace),
+    /// Remove a namespace with its repositories and logs.
+    Delete(Delete),
     /// Follow a rebuild to its end.
     Watch(Watch),
     /// Print the log of a build.
@@ -182,6 +190,32 @@ pub struct NewIteration {
     /// Plan with what the base repositories hold now, instead of what they held at first.
     #[arg(long)]
     pub refresh_base: bool,
+}
+
+/// Tries failed builds again.
+#[derive(Args, Debug)]
+pub struct Retry {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// The source packages to try again [default: all that failed].
+    pub pkgbases: Vec<Pkgbase>,
+}
+
+/// Does something to a namespace as a whole.
+#[derive(Args, Debug)]
+pub struct Namespace {
+    /// The namespace.
+    pub namespace: NamespaceName,
+}
+
+/// Removes a namespace.
+#[derive(Args, Debug)]
+pub struct Delete {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// Do not ask first. Nothing is asked either where there is no terminal.
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// Shows a namespace.

@@ -102,6 +102,7 @@ fn problem_hint(kind: ProblemKind) -> Option<&'static str> {
         ProblemKind::InvalidRequest
         | ProblemKind::Unauthenticated
         | ProblemKind::Forbidden
+        | ProblemKind::Conflict
         | ProblemKind::AttemptEnded
         | ProblemKind::ChecksumMismatch
         | ProblemKind::UnexpectedPackage

@@ -76,7 +76,9 @@ fn status_of(kind: ProblemKind) -> StatusCode {
         | ProblemKind::PlanTooLarge
         | ProblemKind::ChecksumMismatch
         | ProblemKind::UnexpectedPackage => StatusCode::UNPROCESSABLE_ENTITY,
-        ProblemKind::AlreadyExists | ProblemKind::AttemptEnded => StatusCode::CONFLICT,
+        ProblemKind::AlreadyExists | ProblemKind::AttemptEnded | ProblemKind::Conflict => {
+            StatusCode::CONFLICT
+        }
         ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ProblemKind::Internal | ProblemKind::Unknown => StatusCode::INTERNAL_SERVER_ERROR,

@@ -107,7 +107,44 @@ impl Logs {
     /// Changes when the log grows. Subscribe first, read then.
     #[must_use]
     pub fn subscribe(&self, attempt: AttemptId) -> watch::Receiver<u64> {
+        self.forget_unused();
         self.open_log(attempt).length.subscribe()
+    }
+
+    /// Forgets logs that nobody writes or follows: whoever follows an ended attempt opens its log,
+    /// and nobody closes it.
+    fn forget_unused(&self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, log| {
+            let is_written = log.file.try_lock().map_or(true, |file| file.is_some());
+            is_written || log.length.receiver_count() > 0 || Arc::strong_count(&log.file) > 1
+        });
+    }
+
+    /// The attempts that have a log.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn all(&self) -> io::Result<Vec<AttemptId>> {
+        let mut attempts = Vec::new();
+        for entry in fs_err::read_dir(&*self.folder)? {
+            let name = entry?.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".log"));
+            attempts.extend(stem.and_then(|stem| stem.parse::<AttemptId>().ok()));
+        }
+        Ok(attempts)
+    }
+
+    /// Removes a log.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn remove(&self, attempt: AttemptId) -> io::Result<()> {
+        self.close(attempt).await?;
+        match fs_err::tokio::remove_file(self.path(attempt)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Makes a log durable and forgets that it is open; nothing is appended after its attempt ended.

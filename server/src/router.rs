@@ -76,6 +76,10 @@ fn api_router(state: &AppState) -> Router<AppState> {
             "/namespaces/{name}/iterations",
             post(api::namespaces::create_iteration),
         )
+        .route("/namespaces/{name}", delete(api::control::delete_namespace))
+        .route("/namespaces/{name}/cancel", post(api::control::cancel))
+        .route("/namespaces/{name}/resume", post(api::control::resume))
+        .route("/namespaces/{name}/retry", post(api::control::retry))
         .route_layer(from_fn_with_state(state.clone(), auth::client));
     let worker = Router::new()
         .route("/attempts/claim", post(api::attempts::claim_build))

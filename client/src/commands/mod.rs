@@ -2,6 +2,7 @@
 
 mod build;
 mod completions;
+mod control;
 mod list;
 mod login;
 mod logs;
@@ -33,6 +34,10 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Plan(args) => plan::run(&global, args).await,
         Command::Why(args) => why::run(&context()?, &args).await,
         Command::NewIteration(args) => new_iteration::run(&context()?, &args).await,
+        Command::Retry(args) => control::retry(&context()?, args).await,
+        Command::Cancel(args) => control::cancel(&context()?, &args.namespace).await,
+        Command::Resume(args) => control::resume(&context()?, &args.namespace).await,
+        Command::Delete(args) => control::delete(&context()?, &args).await,
         Command::Watch(args) => watch::run(&context()?, &args).await,
         Command::Logs(args) => logs::run(&context()?, &args).await,
         Command::Sources(args) => sources::run(&context()?, &args).await,

@@ -221,11 +221,13 @@ pub async fn finish(
     Ok(result.rows_affected() == 1)
 }
 
-/// How many attempts at a build ended through no fault of the package.
+/// How many attempts at a build ended through no fault of the package, since somebody last asked
+/// for new ones.
 pub async fn count_infrastructure(tx: &mut WriteTransaction, build: BuildId) -> sqlx::Result<i64> {
     let row = sqlx::query!(
-        r#"select count(*) as "count!" from attempt
-           where build_id = ? and (status = 'lost' or failure = 'infrastructure')"#,
+        r#"select count(*) as "count!" from attempt join build on build.id = attempt.build_id
+           where build_id = ? and attempt.number > build.tried_before
+               and (attempt.status = 'lost' or failure in ('infrastructure', 'cancelled'))"#,
         build,
     )
     .fetch_one(tx.connection())
@@ -255,6 +257,64 @@ pub async fn durations(
         .into_iter()
         .map(|row| (row.pkgbase, seconds(row.ms)))
         .collect())
+}
+
+/// Asks the workers on all attempts of a namespace to stop, or not to stop after all.
+pub async fn request_cancel(
+    tx: &mut WriteTransaction,
+    namespace: super::NamespaceId,
+    cancel: bool,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "update attempt set cancel_requested = ?
+         where status in ('queued', 'running') and build_id in (
+             select build.id from build join iteration on iteration.id = build.iteration_id
+             where iteration.namespace_id = ?
+         )",
+        cancel,
+        namespace,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// All attempts at the builds of an iteration.
+pub async fn ids_of_iteration(
+    executor: impl SqliteExecutor<'_>,
+    iteration: super::IterationId,
+) -> sqlx::Result<Vec<AttemptId>> {
+    let rows = sqlx::query!(
+        r#"select id as "id: AttemptId" from attempt
+           where build_id in (select id from build where iteration_id = ?)"#,
+        iteration,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Gives the attempts of an iteration whose packages other iterations use to the newest build that
+/// uses them, so that they outlive the iteration.
+pub async fn bequeath(
+    tx: &mut WriteTransaction,
+    iteration: super::IterationId,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "update attempt set
+             build_id = (select max(heir.id) from build as heir
+                 where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1),
+             number = 1 + (select coalesce(max(other.number), 0) from attempt as other
+                 where other.build_id = (select max(heir.id) from build as heir
+                     where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1))
+         where build_id in (select id from build where iteration_id = ?1)
+             and exists (select 1 from build as heir
+                 where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1)",
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
 }
 
 /// Asks the workers on an iteration's attempts to stop, except where a build of a later iteration

@@ -219,6 +219,74 @@ pub async fn cancel_unstarted(
     Ok(result.rows_affected())
 }
 
+/// Makes failed builds of an iteration ready again, and those that pause after an infrastructure
+/// failure; all of them, or those of one pkgbase. Returns them.
+pub async fn retry(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+    pkgbase: Option<&Pkgbase>,
+) -> sqlx::Result<Vec<BuildId>> {
+    let rows = sqlx::query!(
+        r#"update build set status = 'ready', not_before = null, message = null, finished_at = null,
+               tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
+           where iteration_id = ?1 and (?2 is null or pkgbase = ?2)
+               and (status = 'failed' or (status = 'ready' and not_before is not null))
+           returning id as "id: BuildId""#,
+        iteration,
+        pkgbase,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Makes cancelled builds of an iteration wait again; returns those that wait for nothing any more.
+/// They are `ready` now, except those that take the packages of another build.
+pub async fn resume(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+) -> sqlx::Result<Vec<Unblocked>> {
+    sqlx::query!(
+        "update build set status = 'blocked', not_before = null, message = null, finished_at = null,
+             tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
+         where iteration_id = ? and status = 'cancelled'",
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    sqlx::query_as!(
+        Unblocked,
+        r#"update build
+           set status = case when shared_build_id is null then 'ready' else status end
+           where iteration_id = ? and status = 'blocked' and missing = 0
+               and packages_attempt_id is null
+           returning id as "id: BuildId", shared_build_id as "shared_build_id: BuildId""#,
+        iteration,
+    )
+    .fetch_all(tx.connection())
+    .await
+}
+
+/// Whether packages that an iteration made were accepted for a build of another one, whose
+/// repository does not hold them yet.
+pub async fn is_inheriting(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<bool> {
+    let row = sqlx::query!(
+        r#"select exists (
+               select 1 from build as heir join attempt on attempt.id = heir.packages_attempt_id
+               join build on build.id = attempt.build_id
+               where build.iteration_id = ?1 and heir.iteration_id <> ?1
+                   and heir.status not in ('built', 'reused')
+           ) as "found!: bool""#,
+        iteration,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.found)
+}
+
 /// All edges inside an iteration: build, and what it needs.
 pub async fn edges(
     executor: impl SqliteExecutor<'_>,

@@ -142,6 +142,26 @@ pub async fn finish(
     Ok(result.rows_affected() == 1)
 }
 
+/// Lets an ended iteration run again. False when it runs, is done, or another took its place.
+pub async fn reopen(tx: &mut WriteTransaction, id: IterationId) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update iteration set status = 'running', finished_at = null
+         where id = ? and status in ('failed', 'cancelled') and superseded_by is null",
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Removes an iteration with all its rows.
+pub async fn delete(tx: &mut WriteTransaction, id: IterationId) -> sqlx::Result<bool> {
+    let result = sqlx::query!("delete from iteration where id = ?", id)
+        .execute(tx.connection())
+        .await?;
+    Ok(result.rows_affected() == 1)
+}
+
 /// Notes that a later iteration took the place of this one, and ends it.
 pub async fn supersede(tx: &mut WriteTransaction, id: IterationId, by: i64) -> sqlx::Result<()> {
     let at = now();

@@ -20,6 +20,8 @@ pub struct NamespaceRow {
     pub bump: bool,
     /// How long changes of default branches are gathered, in seconds; never followed if absent.
     pub follow_default_s: Option<i64>,
+    /// Since when nothing of it is handed out.
+    pub held_at: Option<i64>,
     /// When it was made.
     pub created_at: i64,
 }
@@ -50,7 +52,7 @@ macro_rules! select_namespace {
         sqlx::query_as!(
             NamespaceRow,
             r#"select id as "id: NamespaceId", name as "name: NamespaceName", scope as "scope: Scope",
-               max_builds, bump as "bump: bool", follow_default_s, created_at from namespace "# + $tail
+               max_builds, bump as "bump: bool", follow_default_s, held_at, created_at from namespace "# + $tail
             $(, $argument)*
         )
     };
@@ -70,9 +72,9 @@ pub async fn by_name(
 pub async fn by_id(
     executor: impl SqliteExecutor<'_>,
     id: NamespaceId,
-) -> sqlx::Result<NamespaceRow> {
+) -> sqlx::Result<Option<NamespaceRow>> {
     select_namespace!("where id = ?", id)
-        .fetch_one(executor)
+        .fetch_optional(executor)
         .await
 }
 
@@ -191,4 +193,31 @@ pub async fn origins(
     )
     .fetch_all(executor)
     .await
+}
+
+/// Holds a namespace, or lets it go on. False when it is so already.
+pub async fn hold(
+    tx: &mut WriteTransaction,
+    namespace: NamespaceId,
+    held: bool,
+) -> sqlx::Result<bool> {
+    let at = now();
+    let result = sqlx::query!(
+        "update namespace set held_at = case when ?1 then ?2 end
+         where id = ?3 and (held_at is not null) <> ?1",
+        held,
+        at,
+        namespace,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Removes a namespace with all its rows.
+pub async fn delete(tx: &mut WriteTransaction, namespace: NamespaceId) -> sqlx::Result<bool> {
+    let result = sqlx::query!("delete from namespace where id = ?", namespace)
+        .execute(tx.connection())
+        .await?;
+    Ok(result.rows_affected() == 1)
 }

@@ -15,6 +15,8 @@ use buildbtw_model::{Architecture, AttemptId, NamespaceName, PackageFileName};
 pub struct Repos {
     repos: PathBuf,
     uploads: PathBuf,
+    /// What is about to be removed, out of the way of new namespaces of the same name.
+    trash: PathBuf,
 }
 
 /// The repository of one iteration and architecture.
@@ -37,10 +39,65 @@ impl Repos {
         let this = Self {
             repos: data.join("repos"),
             uploads: data.join("uploads"),
+            trash: data.join("trash"),
         };
-        fs_err::create_dir_all(&this.repos)?;
-        fs_err::create_dir_all(&this.uploads)?;
+        for folder in [&this.repos, &this.uploads, &this.trash] {
+            fs_err::create_dir_all(folder)?;
+        }
         Ok(this)
+    }
+
+    /// The folder of a namespace, or of one of its iterations.
+    #[must_use]
+    pub fn folder_of(&self, namespace: &NamespaceName, iteration: Option<i64>) -> PathBuf {
+        let folder = self.repos.join(namespace.as_str());
+        match iteration {
+            Some(number) => folder.join(number.to_string()),
+            None => folder,
+        }
+    }
+
+    /// Removes a folder of repositories: at once for everybody who looks, and from the disk in a
+    /// while. It is no error when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be moved out of the way; it is as before then.
+    pub fn discard(&self, folder: &Path) -> io::Result<()> {
+        let place = tempfile::Builder::new()
+            .prefix("")
+            .tempdir_in(&self.trash)?
+            .keep();
+        match fs_err::rename(folder, place.join("files")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Frees the space of what was discarded.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn empty_trash(&self) -> io::Result<()> {
+        for entry in fs_err::read_dir(&self.trash)? {
+            fs_err::remove_dir_all(entry?.path())?;
+        }
+        Ok(())
+    }
+
+    /// The names of the folders that should be namespaces.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn namespaces(&self) -> io::Result<Vec<NamespaceName>> {
+        let mut names = Vec::new();
+        for entry in fs_err::read_dir(&self.repos)? {
+            let name = entry?.file_name();
+            names.extend(
+                name.to_str()
+                    .and_then(|name| name.parse::<NamespaceName>().ok()),
+            );
+        }
+        Ok(names)
     }
 
     /// The folder of a repository.

@@ -55,6 +55,15 @@ impl Follower {
         known.insert(namespace, footprints);
     }
 
+    /// Forgets a namespace that is gone.
+    pub fn forget(&self, namespace: NamespaceId) {
+        let mut known = self
+            .footprints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.remove(&namespace);
+    }
+
     fn is_affected(&self, namespace: NamespaceId, changes: &[IndexChange]) -> bool {
         let known = self
             .footprints
@@ -118,7 +127,7 @@ impl Follower {
         changes: Option<&[IndexChange]>,
     ) -> Result<(), Error> {
         for namespace in namespaces::all(state.database.read()).await? {
-            let Some(seconds) = namespace.follow_default_s else {
+            let (Some(seconds), None) = (namespace.follow_default_s, namespace.held_at) else {
                 continue;
             };
             if changes.is_none_or(|changes| self.is_affected(namespace.id, changes)) {
@@ -142,8 +151,10 @@ impl Follower {
             .collect();
         for id in ready {
             due.remove(&id);
-            let namespace = namespaces::by_id(state.database.read(), id).await?;
-            plan_again(state, &namespace).await;
+            // It may be deleted by now.
+            if let Some(namespace) = namespaces::by_id(state.database.read(), id).await? {
+                plan_again(state, &namespace).await;
+            }
         }
         Ok(())
     }
@@ -194,6 +205,10 @@ async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(),
 }
 
 async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
+    if namespace.held_at.is_some() {
+        // Resuming it looks at its sources.
+        return;
+    }
     if let Err(error) = new_iteration(state, namespace, Trigger::SourcesChanged).await {
         tracing::warn!(
             namespace.name = namespace.name.as_str(),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use buildbtw_model::api::{ChangeKind, IterationChange};
+use buildbtw_model::api::{ChangeKind, IterationChange, ProblemKind};
 use buildbtw_model::{Architecture, CommitHash};
 use buildbtw_planner::{BuildSnapshot, Patterns};
 
@@ -12,7 +12,7 @@ use crate::db::builds::{self, BuildRow};
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{iterations, namespaces, packages, unsigned};
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::sources::ResolvedChangeset;
 
 use super::plan_iteration::{self, PlanInput};
@@ -57,6 +57,18 @@ pub async fn new_iteration(
     }
     let reason = reason(trigger, &moved, &changes);
     let mut transition = Transition::begin(&state.database).await?;
+    let current = namespaces::by_id(&mut *transition.tx.connection(), namespace.id).await?;
+    if current.is_none_or(|current| current.held_at.is_some()) {
+        return match trigger {
+            Trigger::SourcesChanged => Ok(None),
+            Trigger::Requested { .. } => Err(Refusal::new(
+                ProblemKind::Conflict,
+                format!("'{}' is cancelled", namespace.name),
+            )
+            .hint("`resume` it; that plans it again if its sources changed")
+            .into()),
+        };
+    }
     let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
     if newest.map(|newest| newest.id) != Some(old.id) {
         // Somebody else was faster; that iteration saw at least what this one has seen.

@@ -83,6 +83,7 @@ async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<Namesp
         changesets: namespaces::origins(reader, row.id).await?,
         name: row.name,
         scope: row.scope,
+        held: row.held_at.is_some(),
         created_at: timestamp(row.created_at),
         iteration: iteration_summary(state, &newest).await?.0,
     })

@@ -6,6 +6,8 @@ use crate::app_state::AppState;
 use crate::db::{attempts, builds, now};
 use crate::error::Error;
 
+use super::delete::remove_orphans;
+
 /// Continues where the last run stopped: workers get a full lease to find the server again, and
 /// packages whose outcome was accepted are published.
 ///
@@ -28,6 +30,7 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
         state.publisher.enqueue(build.id);
     }
     remove_stale_uploads(state).await?;
+    remove_orphans(state).await?;
     state.claims.wake();
     state.leases.wake();
     Ok(())

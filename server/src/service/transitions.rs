@@ -2,7 +2,7 @@
 //! event in the same transaction and notes in [`Effects`] who has to be told after the commit.
 
 use buildbtw_model::{
-    AttemptId, AttemptStatus, BuildStatus, FailureKind, IterationStatus, PackageVersion,
+    AttemptId, AttemptStatus, BuildStatus, FailureKind, IterationStatus, PackageVersion, Pkgbase,
 };
 
 use crate::changes::Effects;
@@ -10,7 +10,9 @@ use crate::db::attempts::AttemptRow;
 use crate::db::builds::{self, BuildRow};
 use crate::db::events::{self, NewEvent};
 use crate::db::iterations::IterationRow;
-use crate::db::{IterationId, WriteTransaction, attempts, iterations, now};
+use crate::db::{
+    IterationId, NamespaceId, WriteTransaction, attempts, iterations, namespaces, now,
+};
 
 /// How often a build is tried again after failures that are no fault of the package.
 const MAX_INFRASTRUCTURE_FAILURES: i64 = 5;
@@ -49,17 +51,8 @@ impl Transition {
         )
         .await?;
         attempts::cancel_without_heirs(&mut self.tx, old.id).await?;
-        let event = NewEvent {
-            namespace: old.namespace_id,
-            iteration: Some(old.id),
-            build: None,
-            attempt: None,
-            kind: "iteration.superseded",
-            message: None,
-        };
-        events::insert(&mut self.tx, &event).await?;
-        self.effects.namespaces.insert(old.namespace_id);
-        Ok(())
+        self.record_iteration(old.namespace_id, old.id, "iteration.superseded", None)
+            .await
     }
 
     async fn record(
@@ -85,22 +78,58 @@ impl Transition {
     /// An iteration was planned.
     pub(crate) async fn planned(
         &mut self,
-        namespace: crate::db::NamespaceId,
+        namespace: NamespaceId,
         iteration: IterationId,
         reason: &str,
     ) -> sqlx::Result<()> {
-        let event = NewEvent {
-            namespace,
-            iteration: Some(iteration),
-            build: None,
-            attempt: None,
-            kind: "iteration.planned",
-            message: Some(reason),
-        };
-        events::insert(&mut self.tx, &event).await?;
-        self.effects.namespaces.insert(namespace);
         self.effects.ready = true;
-        Ok(())
+        self.record_iteration(namespace, iteration, "iteration.planned", Some(reason))
+            .await
+    }
+
+    /// A namespace is held: its running attempts are to stop, everything else waits to be resumed.
+    pub(crate) async fn held(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
+        attempts::request_cancel(&mut self.tx, newest.namespace_id, true).await?;
+        builds::cancel_unstarted(&mut self.tx, newest.id, "cancelled").await?;
+        self.record_iteration(newest.namespace_id, newest.id, "namespace.cancelled", None)
+            .await?;
+        self.settle(newest.namespace_id, newest.id).await
+    }
+
+    /// A namespace is held no more: what was cancelled goes on.
+    pub(crate) async fn resumed(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
+        attempts::request_cancel(&mut self.tx, newest.namespace_id, false).await?;
+        self.record_iteration(newest.namespace_id, newest.id, "namespace.resumed", None)
+            .await?;
+        iterations::reopen(&mut self.tx, newest.id).await?;
+        for build in builds::resume(&mut self.tx, newest.id).await? {
+            if build.shared_build_id.is_some() {
+                self.share(build.id).await?;
+            }
+        }
+        self.effects.ready = true;
+        self.settle(newest.namespace_id, newest.id).await
+    }
+
+    /// Failed builds get new attempts. Returns them.
+    pub(crate) async fn retried(
+        &mut self,
+        newest: &IterationRow,
+        pkgbase: Option<&Pkgbase>,
+    ) -> sqlx::Result<Vec<BuildRow>> {
+        let mut retried = Vec::new();
+        for id in builds::retry(&mut self.tx, newest.id, pkgbase).await? {
+            if let Some(build) = builds::by_id(&mut *self.tx.connection(), id).await? {
+                self.record(&build, None, "build.ready", Some("to be tried again"))
+                    .await?;
+                retried.push(build);
+            }
+        }
+        if !retried.is_empty() {
+            iterations::reopen(&mut self.tx, newest.id).await?;
+            self.effects.ready = true;
+        }
+        Ok(retried)
     }
 
     /// `ready -> dispatched`.
@@ -176,7 +205,7 @@ impl Transition {
                 Some(_) => self.share(unblocked.id).await?,
             }
         }
-        self.settle(build).await?;
+        self.settle(build.namespace_id, build.iteration_id).await?;
         Ok(true)
     }
 
@@ -215,13 +244,12 @@ impl Transition {
         self.record(build, Some(attempt.id), &event, Some(message))
             .await?;
         match kind {
-            FailureKind::Infrastructure => self.try_again(build, attempt.id, message).await?,
+            // A build whose cancellation was lifted before the worker noticed is tried again, too.
+            FailureKind::Infrastructure | FailureKind::Cancelled => {
+                self.try_again(build, attempt.id, message).await?;
+            }
             FailureKind::Package | FailureKind::Timeout => {
                 self.give_up(build, attempt.id, BuildStatus::Failed, message)
-                    .await?;
-            }
-            FailureKind::Cancelled => {
-                self.give_up(build, attempt.id, BuildStatus::Cancelled, message)
                     .await?;
             }
         }
@@ -252,7 +280,9 @@ impl Transition {
         message: &str,
     ) -> sqlx::Result<()> {
         let iteration = iterations::by_id(&mut *self.tx.connection(), build.iteration_id).await?;
-        if iteration.status.is_final() {
+        let namespace = namespaces::by_id(&mut *self.tx.connection(), build.namespace_id).await?;
+        let is_held = namespace.is_some_and(|namespace| namespace.held_at.is_some());
+        if iteration.status.is_final() || is_held {
             return self
                 .give_up(build, attempt, BuildStatus::Cancelled, message)
                 .await;
@@ -287,14 +317,14 @@ impl Transition {
             // A later iteration that waited for these packages makes them itself.
             let ready = builds::release_heirs(&mut self.tx, build.id, build.iteration_id).await?;
             self.effects.ready |= ready > 0;
-            self.settle(build).await?;
+            self.settle(build.namespace_id, build.iteration_id).await?;
         }
         Ok(())
     }
 
     /// Ends the iteration when nothing in it can move any more.
-    async fn settle(&mut self, build: &BuildRow) -> sqlx::Result<()> {
-        let remaining = builds::remaining(&mut self.tx, build.iteration_id).await?;
+    async fn settle(&mut self, namespace: NamespaceId, iteration: IterationId) -> sqlx::Result<()> {
+        let remaining = builds::remaining(&mut self.tx, iteration).await?;
         if remaining.active > 0 {
             return Ok(());
         }
@@ -305,17 +335,31 @@ impl Transition {
         } else {
             IterationStatus::Cancelled
         };
-        if iterations::finish(&mut self.tx, build.iteration_id, status).await? {
-            let event = NewEvent {
-                namespace: build.namespace_id,
-                iteration: Some(build.iteration_id),
-                build: None,
-                attempt: None,
-                kind: &format!("iteration.{status}"),
-                message: None,
-            };
-            events::insert(&mut self.tx, &event).await?;
+        if iterations::finish(&mut self.tx, iteration, status).await? {
+            let kind = format!("iteration.{status}");
+            self.record_iteration(namespace, iteration, &kind, None)
+                .await?;
         }
+        Ok(())
+    }
+
+    async fn record_iteration(
+        &mut self,
+        namespace: NamespaceId,
+        iteration: IterationId,
+        kind: &str,
+        message: Option<&str>,
+    ) -> sqlx::Result<()> {
+        let event = NewEvent {
+            namespace,
+            iteration: Some(iteration),
+            build: None,
+            attempt: None,
+            kind,
+            message,
+        };
+        events::insert(&mut self.tx, &event).await?;
+        self.effects.namespaces.insert(namespace);
         Ok(())
     }
 }

@@ -11,6 +11,7 @@
 )]
 
 mod auth;
+mod control;
 mod crash;
 mod events;
 mod logs;

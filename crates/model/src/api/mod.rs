@@ -18,7 +18,8 @@ pub use events::Event;
 pub use namespaces::{
     ArchitectureSummary, BuildCounts, ChangeKind, CreateIteration, CreateNamespace, FollowDefault,
     IterationChange, IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary,
-    OriginSummary, PlanFormat, PlanNote, PlanPreview, RepositorySnippet,
+    OriginSummary, PlanFormat, PlanNote, PlanPreview, RepositorySnippet, RetriedBuild,
+    RetriedBuilds, RetryBuilds,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 pub use sources::{SourceRepositorySummary, SourcesOverview};

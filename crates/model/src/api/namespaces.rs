@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::BuildSummary;
-use crate::{Architecture, Changeset, CommitHash, IterationStatus, NamespaceName, Pkgbase, Scope};
+use crate::{
+    Architecture, BuildId, Changeset, CommitHash, IterationStatus, NamespaceName, Pkgbase, Scope,
+};
 
 /// Asks for a new namespace.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,6 +63,37 @@ pub struct CreateIteration {
     pub refresh_base: bool,
 }
 
+/// Asks for new attempts of failed builds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryBuilds {
+    /// Those of these source packages; all when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pkgbases: Vec<Pkgbase>,
+}
+
+/// The builds that are tried again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RetriedBuilds {
+    /// The iteration they belong to.
+    pub iteration: u32,
+    /// The builds.
+    pub builds: Vec<RetriedBuild>,
+}
+
+/// A build that is tried again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RetriedBuild {
+    /// Its number.
+    pub id: BuildId,
+    /// The source package.
+    pub pkgbase: Pkgbase,
+    /// What for.
+    pub architecture: Architecture,
+    /// 1, or 2 for the second build of a member of a cycle.
+    pub stage: u32,
+}
+
 /// Asks what a rebuild would be, without starting it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,6 +143,9 @@ pub struct NamespaceSummary {
     pub changesets: Vec<Changeset>,
     /// How far it spreads.
     pub scope: Scope,
+    /// Whether it is cancelled: nothing of it is built until it is resumed.
+    #[serde(default)]
+    pub held: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// Its newest iteration.

@@ -27,6 +27,8 @@ pub enum ProblemKind {
     BrokenSource,
     /// The name is taken.
     AlreadyExists,
+    /// It cannot be done in the state things are in.
+    Conflict,
     /// The plan has more builds than allowed.
     PlanTooLarge,
     /// The attempt is over, or belongs to someone else by now.

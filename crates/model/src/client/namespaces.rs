@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::{Client, ClientError, EventStream, REQUEST_TIMEOUT};
 use crate::api::{
     BuildDetail, CreateIteration, CreateNamespace, IterationDetail, NamespaceDetail,
-    NamespaceSummary, Page, PlanPreview,
+    NamespaceSummary, Page, PlanPreview, RetriedBuilds, RetryBuilds,
 };
 use crate::{BuildId, NamespaceName};
 
@@ -48,6 +48,48 @@ impl Client {
         let segments = ["namespaces", name.as_str(), "iterations"];
         self.json(self.request(Method::POST, &segments).json(&iteration))
             .await
+    }
+
+    /// Stops what runs of a namespace, and holds the rest.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn cancel(&self, name: &NamespaceName) -> Result<NamespaceDetail, ClientError> {
+        let segments = ["namespaces", name.as_str(), "cancel"];
+        self.json(self.request(Method::POST, &segments)).await
+    }
+
+    /// Lets a cancelled namespace go on.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn resume(&self, name: &NamespaceName) -> Result<NamespaceDetail, ClientError> {
+        let segments = ["namespaces", name.as_str(), "resume"];
+        self.json(self.request(Method::POST, &segments)).await
+    }
+
+    /// Makes new attempts for failed builds.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn retry_builds(
+        &self,
+        name: &NamespaceName,
+        builds: &RetryBuilds,
+    ) -> Result<RetriedBuilds, ClientError> {
+        let segments = ["namespaces", name.as_str(), "retry"];
+        self.json(self.request(Method::POST, &segments).json(builds))
+            .await
+    }
+
+    /// Removes a namespace with its repositories and logs.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn delete_namespace(&self, name: &NamespaceName) -> Result<(), ClientError> {
+        let request = self.request(Method::DELETE, &["namespaces", name.as_str()]);
+        self.send(request.timeout(REQUEST_TIMEOUT)).await?;
+        Ok(())
     }
 
     /// A page of the namespaces, the newest first.

@@ -2,6 +2,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod builds;
+pub(crate) mod control;
 pub(crate) mod events;
 pub(crate) mod logs;
 pub(crate) mod namespaces;

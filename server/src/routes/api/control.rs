@@ -1,0 +1,44 @@
+//! What people do to a namespace: cancel, resume, retry, delete.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use buildbtw_model::NamespaceName;
+use buildbtw_model::api::{NamespaceDetail, RetriedBuilds, RetryBuilds};
+
+use crate::app_state::AppState;
+use crate::error::Error;
+use crate::routes::extract;
+use crate::service::{delete, hold, queries, retry};
+
+pub(crate) async fn cancel(
+    State(state): State<AppState>,
+    extract::Path(name): extract::Path<NamespaceName>,
+) -> Result<Json<NamespaceDetail>, Error> {
+    hold::cancel(&state, &name).await?;
+    Ok(Json(queries::show_namespace(&state, &name).await?))
+}
+
+pub(crate) async fn resume(
+    State(state): State<AppState>,
+    extract::Path(name): extract::Path<NamespaceName>,
+) -> Result<Json<NamespaceDetail>, Error> {
+    hold::resume(&state, &name).await?;
+    Ok(Json(queries::show_namespace(&state, &name).await?))
+}
+
+pub(crate) async fn retry(
+    State(state): State<AppState>,
+    extract::Path(name): extract::Path<NamespaceName>,
+    extract::Json(request): extract::Json<RetryBuilds>,
+) -> Result<Json<RetriedBuilds>, Error> {
+    Ok(Json(retry::retry(&state, &name, &request.pkgbases).await?))
+}
+
+pub(crate) async fn delete_namespace(
+    State(state): State<AppState>,
+    extract::Path(name): extract::Path<NamespaceName>,
+) -> Result<StatusCode, Error> {
+    delete::delete(&state, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

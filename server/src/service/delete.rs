@@ -1,0 +1,115 @@
+//! `delete`: removes a namespace, its repositories and its logs. Packages that other namespaces have
+//! reused stay with those.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{AttemptId, NamespaceName};
+
+use crate::app_state::AppState;
+use crate::db::iterations::IterationRow;
+use crate::db::{WriteTransaction, attempts, builds, iterations, namespaces};
+use crate::error::{Error, Refusal};
+
+use super::queries::find_namespace;
+
+/// Removes a namespace. Workers that build for it are told so with their next report.
+///
+/// # Errors
+/// When there is no such namespace, or another one is about to take over packages of it.
+pub async fn delete(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
+    let namespace = find_namespace(state, name).await?;
+    let mut tx = state.database.write().await?;
+    let mut gone = Vec::new();
+    for iteration in iterations::of_namespace(&mut *tx.connection(), namespace.id).await? {
+        gone.extend(delete_iteration(&mut tx, &iteration).await?);
+    }
+    namespaces::delete(&mut tx, namespace.id).await?;
+    tx.commit().await?;
+    tracing::info!(namespace.name = name.as_str(), "deleted a namespace");
+    state.follower.forget(namespace.id);
+    // Its followers find that it is gone.
+    state.changes.notify([namespace.id]);
+    remove_files(state, vec![state.repos.folder_of(name, None)], gone).await
+}
+
+/// Removes the rows of an iteration and returns the attempts that went with it.
+///
+/// # Errors
+/// When packages of it were accepted for a build elsewhere but are not there yet.
+pub(super) async fn delete_iteration(
+    tx: &mut WriteTransaction,
+    iteration: &IterationRow,
+) -> Result<Vec<AttemptId>, Error> {
+    if builds::is_inheriting(&mut *tx.connection(), iteration.id).await? {
+        return Err(Refusal::new(
+            ProblemKind::Conflict,
+            format!(
+                "packages of iteration {} of '{}' are being handed to another build",
+                iteration.number, iteration.namespace
+            ),
+        )
+        .hint("try again in a moment")
+        .into());
+    }
+    attempts::bequeath(tx, iteration.id).await?;
+    let gone = attempts::ids_of_iteration(&mut *tx.connection(), iteration.id).await?;
+    iterations::delete(tx, iteration.id).await?;
+    Ok(gone)
+}
+
+/// Removes what lies on the disk for rows that are gone. What a crash leaves is removed at the next
+/// start.
+pub(super) async fn remove_files(
+    state: &AppState,
+    folders: Vec<PathBuf>,
+    attempts: Vec<AttemptId>,
+) -> Result<(), Error> {
+    let repos = state.repos.clone();
+    for attempt in attempts {
+        state.logs.remove(attempt).await?;
+        match fs_err::tokio::remove_dir_all(repos.uploads(attempt)).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    tokio::task::spawn_blocking(move || {
+        for folder in &folders {
+            repos.discard(folder)?;
+        }
+        repos.empty_trash()
+    })
+    .await??;
+    Ok(())
+}
+
+/// Removes files without rows, which a crash in the middle of a deletion leaves.
+///
+/// # Errors
+/// When the database or the disk refuses.
+pub(super) async fn remove_orphans(state: &AppState) -> Result<(), Error> {
+    let reader = state.database.read();
+    let known: BTreeSet<NamespaceName> = namespaces::all(reader)
+        .await?
+        .into_iter()
+        .map(|namespace| namespace.name)
+        .collect();
+    let mut folders = Vec::new();
+    for name in state.repos.namespaces()? {
+        if !known.contains(&name) {
+            tracing::info!(
+                namespace.name = name.as_str(),
+                "removing what is left of a namespace"
+            );
+            folders.push(state.repos.folder_of(&name, None));
+        }
+    }
+    let mut gone = Vec::new();
+    for attempt in state.logs.all()? {
+        if attempts::by_id(reader, attempt).await?.is_none() {
+            gone.push(attempt);
+        }
+    }
+    remove_files(state, folders, gone).await
+}

@@ -1,0 +1,68 @@
+//! `cancel` and `resume`: holds a namespace, and lets it go on.
+
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{IterationStatus, NamespaceName};
+
+use crate::app_state::AppState;
+use crate::db::{iterations, namespaces};
+use crate::error::{Error, Refusal};
+
+use super::new_iteration::{Trigger, new_iteration};
+use super::queries::find_namespace;
+use super::transitions::Transition;
+
+/// Stops the running attempts of a namespace and holds the rest. Doing it again changes nothing.
+///
+/// # Errors
+/// When there is no such namespace, or nothing of it is left to cancel.
+pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
+    let namespace = find_namespace(state, name).await?;
+    let mut transition = Transition::begin(&state.database).await?;
+    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
+    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
+    if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
+        let title = format!(
+            "nothing of '{name}' is left to cancel: iteration {} is done",
+            newest.number
+        );
+        return Err(Error::refused(ProblemKind::Conflict, title));
+    }
+    if namespaces::hold(&mut transition.tx, namespace.id, true).await? {
+        transition.held(&newest).await?;
+    }
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    Ok(())
+}
+
+/// Lets a cancelled namespace go on, with what its sources hold now.
+///
+/// # Errors
+/// When there is no such namespace, or it is not cancelled.
+pub async fn resume(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
+    let namespace = find_namespace(state, name).await?;
+    let mut transition = Transition::begin(&state.database).await?;
+    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
+    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
+    let was_held = namespaces::hold(&mut transition.tx, namespace.id, false).await?;
+    if !was_held && newest.status != IterationStatus::Cancelled {
+        return Err(Refusal::new(
+            ProblemKind::Conflict,
+            format!("'{name}' is not cancelled, it is {}", newest.status),
+        )
+        .hint("`retry` makes new attempts for failed builds")
+        .into());
+    }
+    transition.resumed(&newest).await?;
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    // What its sources did meanwhile led to nothing.
+    if let Err(error) = new_iteration(state, &namespace, Trigger::SourcesChanged).await {
+        tracing::warn!(
+            namespace.name = name.as_str(),
+            error = error.to_string(),
+            "resumed with the plan there was: no new one can be made"
+        );
+    }
+    Ok(())
+}
