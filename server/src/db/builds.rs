@@ -3,7 +3,7 @@
 
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NamespaceName, PackageVersion,
-    Pkgbase, Sha256Digest,
+    Pkgbase, Sha256Digest, WorkerName,
 };
 use sqlx::SqliteExecutor;
 
@@ -313,6 +313,10 @@ pub struct Candidate {
     pub priority_s: i64,
     /// How many builds of its namespace are handed out at the moment.
     pub namespace_load: i64,
+    /// The worker on which the last try ended through no fault of the package.
+    pub failed_on: Option<WorkerName>,
+    /// Since when it may be tried again after that.
+    pub not_before: Option<i64>,
 }
 
 /// Ready builds of an architecture: the most urgent `limit` of each namespace.
@@ -330,7 +334,8 @@ pub async fn candidates(
                where build.status in ('dispatched', 'building') group by 1
            ),
            ranked as (
-               select build.id, iteration.namespace_id, build.priority_s, row_number() over (
+               select build.id, iteration.namespace_id, build.priority_s, build.not_before,
+                   row_number() over (
                    partition by iteration.namespace_id order by build.priority_s desc, build.id
                ) as place
                from build join iteration on iteration.id = build.iteration_id
@@ -340,7 +345,11 @@ pub async fn candidates(
            )
            select ranked.id as "id!: BuildId", ranked.namespace_id as "namespace!: NamespaceId",
                ranked.priority_s as "priority_s!: i64",
-               coalesce(load.running, 0) as "namespace_load!: i64"
+               coalesce(load.running, 0) as "namespace_load!: i64", ranked.not_before,
+               case when ranked.not_before is not null then (
+                   select worker from attempt where attempt.build_id = ranked.id
+                   order by number desc limit 1
+               ) end as "failed_on: WorkerName"
            from ranked left join load on load.namespace_id = ranked.namespace_id
            where ranked.place <= ?"#,
         architecture,

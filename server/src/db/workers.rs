@@ -7,6 +7,9 @@ use sqlx::SqliteExecutor;
 
 use super::{WriteTransaction, now, unsigned};
 
+/// A worker that was not heard of for longer is not counted on. Workers ask at least twice a minute.
+pub const WORKER_SILENCE_MS: i64 = 120_000;
+
 /// Notes that a worker asked for builds of an architecture.
 pub async fn seen(
     tx: &mut WriteTransaction,
@@ -58,4 +61,21 @@ pub async fn jobs_since(
         .into_iter()
         .map(|row| (row.architecture, unsigned(row.jobs)))
         .collect())
+}
+
+/// The workers for an architecture that were heard of since a time.
+pub async fn alive(
+    executor: impl SqliteExecutor<'_>,
+    architecture: &Architecture,
+    since: i64,
+) -> sqlx::Result<Vec<WorkerName>> {
+    let rows = sqlx::query!(
+        r#"select name as "name!: WorkerName" from worker
+           where architecture = ? and last_seen_at >= ?"#,
+        architecture,
+        since,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.name).collect())
 }

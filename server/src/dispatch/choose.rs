@@ -2,23 +2,21 @@
 
 use std::collections::HashMap;
 
-use buildbtw_model::BuildId;
-
 use crate::db::NamespaceId;
 use crate::db::builds::Candidate;
 
 /// Chooses up to `count` of the candidates. The namespace with the fewest builds handed out comes
 /// first, so that one with thousands of ready builds cannot starve a small one.
-pub(super) fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<BuildId> {
+pub(super) fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
     // From the end the most urgent comes first.
     candidates.sort_by_key(|candidate| (candidate.priority_s, std::cmp::Reverse(candidate.id)));
-    let mut queues: HashMap<NamespaceId, (i64, Vec<BuildId>)> = HashMap::new();
+    let mut queues: HashMap<NamespaceId, (i64, Vec<Candidate>)> = HashMap::new();
     for candidate in candidates {
         let queue = queues.entry(candidate.namespace);
         queue
             .or_insert((candidate.namespace_load, Vec::new()))
             .1
-            .push(candidate.id);
+            .push(candidate);
     }
     let mut chosen = Vec::with_capacity(count);
     while chosen.len() < count {
@@ -37,7 +35,14 @@ pub(super) fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<BuildI
 
 #[cfg(test)]
 mod tests {
+    use buildbtw_model::BuildId;
+
     use super::*;
+
+    fn chosen(candidates: Vec<Candidate>, count: usize) -> Vec<BuildId> {
+        let chosen = choose(candidates, count).into_iter();
+        chosen.map(|candidate| candidate.id).collect()
+    }
 
     fn candidate(id: i64, namespace: i64, priority_s: i64, namespace_load: i64) -> Candidate {
         Candidate {
@@ -45,6 +50,8 @@ mod tests {
             namespace: NamespaceId(namespace),
             priority_s,
             namespace_load,
+            failed_on: None,
+            not_before: None,
         }
     }
 
@@ -55,16 +62,16 @@ mod tests {
             candidate(2, 1, 30, 0),
             candidate(3, 1, 30, 0),
         ];
-        assert_eq!(choose(candidates, 2), [BuildId(2), BuildId(3)]);
+        assert_eq!(chosen(candidates, 2), [BuildId(2), BuildId(3)]);
     }
 
     #[test]
     fn a_large_namespace_does_not_starve_a_small_one() {
         let mut candidates: Vec<_> = (1..=100).map(|id| candidate(id, 1, 1_000, 50)).collect();
         candidates.push(candidate(200, 2, 1, 0));
-        assert_eq!(choose(candidates.clone(), 1), [BuildId(200)]);
+        assert_eq!(chosen(candidates.clone(), 1), [BuildId(200)]);
         assert_eq!(
-            choose(candidates, 3),
+            chosen(candidates, 3),
             [BuildId(200), BuildId(1), BuildId(2)]
         );
     }
@@ -77,6 +84,6 @@ mod tests {
             candidate(3, 2, 1, 0),
             candidate(4, 2, 1, 0),
         ];
-        assert_eq!(choose(candidates, 4), [1, 3, 2, 4].map(BuildId));
+        assert_eq!(chosen(candidates, 4), [1, 3, 2, 4].map(BuildId));
     }
 }

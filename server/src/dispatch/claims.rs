@@ -5,20 +5,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use buildbtw_model::api::ClaimedBuild;
-use buildbtw_model::{Architecture, AttemptId, BuildId, ClaimId};
+use buildbtw_model::{Architecture, AttemptId, ClaimId};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
-use crate::db::{builds, now};
+use crate::db::builds::{self, Candidate};
+use crate::db::now;
+use crate::db::workers::{self, WORKER_SILENCE_MS};
 use crate::error::Error;
 use crate::service::claim_build::{self, Claimant};
 
 use super::choose::choose;
+use super::pair::{Pairs, pair};
 
 /// How long to wait before the database is asked again after it failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// How many builds more than waiting workers are looked at.
+const SPARE: usize = 16;
 
 /// Where claims wait for builds.
 #[derive(Clone)]
@@ -148,6 +154,7 @@ async fn serve(state: &AppState, waiters: &mut Vec<Waiter>) -> Result<Option<Dur
         .collect();
     architectures.sort_unstable();
     architectures.dedup();
+    let mut held_back: Option<i64> = None;
     for architecture in architectures {
         let waiting = waiters
             .iter()
@@ -156,33 +163,48 @@ async fn serve(state: &AppState, waiters: &mut Vec<Waiter>) -> Result<Option<Dur
         if count == 0 {
             continue;
         }
+        // Those that are held back for another worker must not hold up the ones behind them.
+        let count = count + SPARE;
         let limit = i64::try_from(count).unwrap_or(i64::MAX);
         let candidates = builds::candidates(state.database.read(), &architecture, limit).await?;
         let chosen = choose(candidates, count);
         if !chosen.is_empty() {
-            hand_out(state, waiters, &architecture, &chosen).await?;
+            let again_at = hand_out(state, waiters, &architecture, &chosen).await?;
+            held_back = held_back.into_iter().chain(again_at).min();
         }
     }
     if waiters.is_empty() {
         return Ok(None);
     }
-    let next = builds::next_pause_end(state.database.read()).await?;
+    let pause_end = builds::next_pause_end(state.database.read()).await?;
+    let next = pause_end.into_iter().chain(held_back).min();
     let milliseconds = |at: i64| u64::try_from(at - now()).unwrap_or_default() + 1;
     Ok(next.map(|at| Duration::from_millis(milliseconds(at))))
 }
 
+/// Returns when a build that is held back for another worker goes to any.
 async fn hand_out(
     state: &AppState,
     waiters: &mut Vec<Waiter>,
     architecture: &Architecture,
-    chosen: &[BuildId],
-) -> Result<(), Error> {
-    let able = waiters
+    chosen: &[Candidate],
+) -> Result<Option<i64>, Error> {
+    let alive = if chosen.iter().any(|build| build.failed_on.is_some()) {
+        let since = now() - WORKER_SILENCE_MS;
+        workers::alive(state.database.read(), architecture, since).await?
+    } else {
+        Vec::new()
+    };
+    let able: Vec<&Claimant> = waiters
         .iter()
-        .filter(|waiter| waiter.architectures.contains(architecture));
-    let pairs: Vec<_> = able
-        .map(|waiter| waiter.claimant.clone())
-        .zip(chosen.iter().copied())
+        .filter(|waiter| waiter.architectures.contains(architecture))
+        .map(|waiter| &waiter.claimant)
+        .collect();
+    let names: Vec<_> = able.iter().map(|claimant| &claimant.worker).collect();
+    let Pairs { pairs, again_at } = pair(chosen, &names, &alive, now());
+    let pairs: Vec<_> = pairs
+        .into_iter()
+        .map(|(place, build)| (able[place].clone(), build))
         .collect();
     for (claim, attempt) in claim_build::give(state, &pairs).await? {
         if let Some(waiter) = take(waiters, claim) {
@@ -190,7 +212,7 @@ async fn hand_out(
             let _ = waiter.answer.send(attempt);
         }
     }
-    Ok(())
+    Ok(again_at)
 }
 
 fn take(waiters: &mut Vec<Waiter>, claim: ClaimId) -> Option<Waiter> {

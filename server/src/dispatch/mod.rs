@@ -4,6 +4,7 @@
 mod choose;
 mod claims;
 mod leases;
+mod pair;
 
 pub use claims::ClaimDesk;
 pub use leases::LeaseClock;

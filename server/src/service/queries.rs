@@ -27,8 +27,6 @@ use super::eta;
 
 /// How many entries a page of a list has.
 const PAGE: usize = 100;
-/// A worker that was not heard of for longer is not counted on. Workers ask at least twice a minute.
-const WORKER_SILENCE_MS: i64 = 120_000;
 
 /// The namespace of a name.
 ///
@@ -163,7 +161,7 @@ pub async fn show_iteration(
         .map(|attempt| (attempt.build, attempt))
         .collect();
     let edges = builds::edges(reader, row.id).await?;
-    let workers = workers::jobs_since(reader, now() - WORKER_SILENCE_MS).await?;
+    let workers = workers::jobs_since(reader, now() - workers::WORKER_SILENCE_MS).await?;
     let etas = match row.status {
         IterationStatus::Running => {
             let started = newest

@@ -372,6 +372,23 @@ async fn what_a_worker_cancels_by_itself_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_build_is_tried_again_on_another_worker_if_there_is_one() {
+    let server = TestServer::start(strangers).await;
+    server.namespace("one", &["a/main"]).await;
+    let (bad, good) = (server.worker("bad").await, server.worker("good").await);
+    let nothing = good.request(ClaimId::new(), 0);
+    let job = bad.claims().await;
+    assert!(good.client.claim(&nothing).await.unwrap().is_none());
+    job.fails(FailureKind::Infrastructure, "no disk").await;
+    let again = bad.asks(ClaimId::new(), 0).await.unwrap();
+    assert!(again.is_none(), "the same worker gets it again");
+    // Others are not held up by that.
+    server.namespace("two", &["b/main"]).await;
+    bad.builds("b").await;
+    good.builds("a").await;
+}
+
+#[tokio::test]
 async fn what_is_nobodys_fault_is_tried_again_and_given_up_at_last() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;

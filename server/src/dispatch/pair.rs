@@ -1,0 +1,104 @@
+//! Which waiting worker gets which build: any of them, but one on which a build has just failed
+//! through no fault of the package is the last to get it again.
+
+use buildbtw_model::{BuildId, WorkerName};
+
+use crate::db::builds::Candidate;
+
+/// How long a build waits for another worker than the one it failed on, as long as one is there.
+const OTHERS_FIRST_MS: i64 = 30_000;
+
+/// Pairs of a place among the waiting and a build, and when a build that is held back for another
+/// worker goes to any.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Pairs {
+    pub(super) pairs: Vec<(usize, BuildId)>,
+    pub(super) again_at: Option<i64>,
+}
+
+/// Gives each build to a worker. `waiting` are the names of those who wait, `alive` of all that may
+/// come.
+pub(super) fn pair(
+    builds: &[Candidate],
+    waiting: &[&WorkerName],
+    alive: &[WorkerName],
+    now: i64,
+) -> Pairs {
+    let mut free: Vec<usize> = (0..waiting.len()).collect();
+    let mut result = Pairs::default();
+    for build in builds {
+        let failed_on = |worker: &WorkerName| build.failed_on.as_ref() == Some(worker);
+        let other = free.iter().position(|&place| !failed_on(waiting[place]));
+        let place = match other {
+            Some(place) => place,
+            None if free.is_empty() => break,
+            None => {
+                let any_at = build.not_before.unwrap_or_default() + OTHERS_FIRST_MS;
+                if any_at > now && alive.iter().any(|worker| !failed_on(worker)) {
+                    result.again_at = result.again_at.into_iter().chain([any_at]).min();
+                    continue;
+                }
+                0
+            }
+        };
+        result.pairs.push((free.remove(place), build.id));
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::NamespaceId;
+
+    fn build(id: i64, failed_on: Option<&str>) -> Candidate {
+        Candidate {
+            id: BuildId(id),
+            namespace: NamespaceId(1),
+            priority_s: 1,
+            namespace_load: 0,
+            failed_on: failed_on.map(|name| name.parse().unwrap()),
+            not_before: failed_on.map(|_| 1_000),
+        }
+    }
+
+    fn names(names: &[&str]) -> Vec<WorkerName> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn paired(builds: &[Candidate], waiting: &[&str], alive: &[&str], now: i64) -> Pairs {
+        let waiting = names(waiting);
+        pair(
+            builds,
+            &waiting.iter().collect::<Vec<_>>(),
+            &names(alive),
+            now,
+        )
+    }
+
+    #[test]
+    fn whoever_waits_longest_gets_the_most_urgent() {
+        let found = paired(&[build(7, None), build(8, None)], &["a", "b"], &[], 0);
+        assert_eq!(found.pairs, [(0, BuildId(7)), (1, BuildId(8))]);
+    }
+
+    #[test]
+    fn a_build_goes_to_another_worker_than_it_failed_on() {
+        let builds = [build(7, Some("a")), build(8, None)];
+        let found = paired(&builds, &["a", "b"], &["a", "b"], 2_000);
+        assert_eq!(found.pairs, [(1, BuildId(7)), (0, BuildId(8))]);
+    }
+
+    #[test]
+    fn it_waits_for_another_worker_but_not_for_long() {
+        let builds = [build(7, Some("a"))];
+        let found = paired(&builds, &["a"], &["a", "b"], 2_000);
+        assert_eq!(found.pairs, []);
+        assert_eq!(found.again_at, Some(31_000));
+        let found = paired(&builds, &["a"], &["a", "b"], 31_000);
+        assert_eq!(found.pairs, [(0, BuildId(7))]);
+        // Nobody else is there.
+        let found = paired(&builds, &["a"], &["a"], 2_000);
+        assert_eq!(found.pairs, [(0, BuildId(7))]);
+    }
+}
