@@ -9,7 +9,7 @@ use buildbtw_model::api::FollowDefault;
 use buildbtw_model::{
     Architecture, AttemptId, Changeset, NamespaceName, Pkgbase, RepositoryName, Scope, TokenScope,
 };
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::EXIT_ERROR;
@@ -35,16 +35,35 @@ pub struct Cli {
 #[derive(Args, Debug)]
 pub struct Global {
     /// The server's address [default: the one of the last login, else http://127.0.0.1:8080].
-    #[arg(long, global = true, value_name = "URL", env = "BUILDBTW_SERVER")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "BUILDBTW_SERVER",
+        help_heading = "Global options"
+    )]
     pub server: Option<String>,
     /// The token to use, instead of the one of the last login.
-    #[arg(long, global = true, env = "BUILDBTW_TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "BUILDBTW_TOKEN",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub token: Option<String>,
     /// Print JSON, as the server sends it.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
     /// When to use colours.
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
     pub color: ColorChoice,
 }
 
@@ -419,8 +438,22 @@ pub fn report_usage(error: &clap::Error) -> ExitCode {
         }
         ErrorKind::ValueValidation => {
             if let Some(source) = error.source() {
-                let hint = Some("`buildbtw help` shows how commands are used".to_owned());
-                output::report(&source.to_string(), hint.as_deref());
+                let source = source.to_string();
+                let text = |kind| error.get(kind).map(ToString::to_string);
+                let message = match (
+                    text(ContextKind::InvalidArg),
+                    text(ContextKind::InvalidValue),
+                ) {
+                    // What the standard library says names neither.
+                    (Some(argument), Some(value)) if !source.contains(&value) => {
+                        format!("{argument} '{value}': {source}")
+                    }
+                    _ => source,
+                };
+                output::report(
+                    &message,
+                    Some("`buildbtw help` shows how commands are used"),
+                );
                 return ExitCode::from(EXIT_ERROR);
             }
             let _ = error.print();

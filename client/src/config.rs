@@ -41,13 +41,19 @@ impl Saved {
                 )
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(Error::with_hint(
+                error.to_string(),
+                "it holds what `buildbtw login` stored; move it away, or set XDG_CONFIG_HOME",
+            )),
         }
     }
 
     /// Replaces the file.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).map_err(|error| Error::new(error.to_string()))?;
+        if let Some(folder) = path.parent() {
+            fs_err::create_dir_all(folder)?;
+        }
         let mut file = PrivateFile::create(path)?;
         file.write(&text)?;
         file.finish()
@@ -64,12 +70,6 @@ pub(crate) struct PrivateFile {
 impl PrivateFile {
     /// Makes sure that the file can be written, without touching one that is there.
     pub(crate) fn create(path: &Path) -> Result<Self> {
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            fs_err::create_dir_all(folder)?;
-        }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.new", std::process::id()));
         let new = path.with_file_name(name);

@@ -50,6 +50,16 @@ impl Error {
         }
     }
 
+    /// What the program exits with. Whoever has read enough of the output, as `head` does, made no
+    /// error happen.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::OutputClosed => 0,
+            Self::Server { .. } | Self::Local { .. } => EXIT_ERROR,
+        }
+    }
+
     /// What to do about it, in one line.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -66,9 +76,9 @@ fn server_hint(error: &ClientError, had_token: bool) -> Option<String> {
         Some(ProblemKind::Unauthenticated) if !had_token => {
             Some("no token: run `buildbtw login`, or set BUILDBTW_TOKEN")
         }
-        Some(ProblemKind::Unauthenticated) => {
-            Some("the token is unknown, expired or revoked: run `buildbtw login` with another one")
-        }
+        Some(ProblemKind::Unauthenticated) => Some(
+            "run `buildbtw login` with another one; an admin makes them with `buildbtw token create`",
+        ),
         Some(ProblemKind::Forbidden) => {
             Some("this needs a token of another scope; see `buildbtw help token create`")
         }
@@ -89,7 +99,6 @@ fn server_hint(error: &ClientError, had_token: bool) -> Option<String> {
 /// For when the server gives no hint of its own.
 fn problem_hint(kind: ProblemKind) -> Option<&'static str> {
     match kind {
-        ProblemKind::NotFound => Some("`buildbtw list` shows the namespaces there are"),
         ProblemKind::UnknownPkgbase => Some("`buildbtw sources` lists what the server knows"),
         ProblemKind::UnknownRef => Some("was the branch or tag pushed?"),
         ProblemKind::BrokenSource => Some("`buildbtw sources --broken` says more"),
@@ -99,7 +108,8 @@ fn problem_hint(kind: ProblemKind) -> Option<&'static str> {
         }
         ProblemKind::Internal => Some("the server's log says more"),
         ProblemKind::Unavailable => Some("try again in a moment"),
-        ProblemKind::InvalidRequest
+        ProblemKind::NotFound
+        | ProblemKind::InvalidRequest
         | ProblemKind::Unauthenticated
         | ProblemKind::Forbidden
         | ProblemKind::Conflict
@@ -156,7 +166,7 @@ mod tests {
         let none = refused(ProblemKind::Unauthenticated, Some("from the server"), false);
         assert!(hint(none).starts_with("no token: run `buildbtw login`"));
         let old = refused(ProblemKind::Unauthenticated, None, true);
-        assert!(hint(old).contains("expired"));
+        assert!(hint(old).contains("another one"));
         let own = refused(ProblemKind::AlreadyExists, Some("from the server"), true);
         assert_eq!(hint(own), "from the server");
         let fallback = refused(ProblemKind::AlreadyExists, None, true);

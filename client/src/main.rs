@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use buildbtw::cli::Cli;
-use buildbtw::{EXIT_ERROR, report_error};
+use buildbtw::report_error;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             report_error(&error);
-            ExitCode::from(EXIT_ERROR)
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The server's program: parses, wires and waits.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use buildbtw_server::cli::{Cli, Command};
@@ -16,6 +17,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let result = match &cli.command {
         Command::Run(args) => {

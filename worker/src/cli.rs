@@ -135,6 +135,12 @@ impl Run {
             None => self.token,
         };
         let token = token.map(|token| token.trim().to_owned());
+        if token.as_deref() == Some("") {
+            match &self.token_file {
+                Some(file) => anyhow::bail!("{} is empty", file.display()),
+                None => anyhow::bail!("the token is empty"),
+            }
+        }
         let name = self
             .name
             .or_else(machine::worker_name)
@@ -144,6 +150,11 @@ impl Run {
         } else {
             self.architectures
         };
+        if architectures.iter().any(Architecture::is_any) {
+            anyhow::bail!(
+                "packages for `any` are built for an architecture: name that one instead"
+            );
+        }
         let builder = match self.builder {
             BuilderKind::Sandbox => {
                 // The scratch folder is the worker's to choose.

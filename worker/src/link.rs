@@ -65,7 +65,9 @@ pub(crate) fn judge(error: &ClientError) -> Verdict {
             413 => Verdict::Refused,
             _ => Verdict::Again,
         },
-        ClientError::InvalidServer { .. } | ClientError::LocalFile { .. } => Verdict::Refused,
+        ClientError::InvalidToken
+        | ClientError::InvalidServer { .. }
+        | ClientError::LocalFile { .. } => Verdict::Refused,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `buildbtw new`: from a changeset to a rebuild.
 
-use buildbtw_model::api::CreateNamespace;
+use buildbtw_model::api::{BuildCounts, CreateNamespace};
 
 use crate::cli::New;
 use crate::context::Context;
@@ -27,10 +27,10 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
             output.json(&created)?;
             return Ok(0);
         }
-        let builds = created.summary.iteration.counts.total();
         output.line(format_args!(
-            "{}: {builds} to build",
-            style::paint(style::HEADER, name)
+            "{}: {}",
+            style::paint(style::HEADER, name),
+            to_do(&created.summary.iteration.counts)
         ))?;
         output.line(&created.web_url)?;
         output.note(format_args!("To follow it: buildbtw watch {name}"));
@@ -41,4 +41,14 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
         output.line(format_args!("{name} {}", created.web_url))?;
     }
     follow::follow(context, name, History::Everything).await
+}
+
+/// What a new iteration has to do.
+pub(super) fn to_do(counts: &BuildCounts) -> String {
+    let (reused, total) = (counts.done, counts.total());
+    match (reused, total - reused) {
+        (0, builds) => format!("{builds} to build"),
+        (reused, 0) => format!("nothing to build, all {reused} builds are there already"),
+        (reused, builds) => format!("{builds} to build, {reused} are there already"),
+    }
 }

@@ -6,6 +6,8 @@ use crate::cli::NewIteration;
 use crate::context::Context;
 use crate::error::Result;
 
+use super::new::to_do;
+
 pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
     let request = CreateIteration {
         refresh_base: args.refresh_base,
@@ -21,18 +23,11 @@ pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
         output.json(&iteration)?;
         return Ok(0);
     }
-    let counts = iteration.summary.counts;
     output.line(format_args!(
-        "{}: iteration {}, {} builds, {} of them to do",
+        "{}: iteration {}, {}",
         args.namespace,
         iteration.summary.number,
-        counts.total(),
-        counts.total()
-            - iteration
-                .builds
-                .iter()
-                .filter(|build| build.attempt.is_none() && build.status.has_packages())
-                .count() as u64,
+        to_do(&iteration.summary.counts),
     ))?;
     output.note(format_args!(
         "To follow it: buildbtw watch {}",

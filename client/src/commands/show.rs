@@ -94,15 +94,25 @@ fn print_architectures(output: Output, iteration: &IterationDetail) -> Result<()
             0 => String::new(),
             failed => format!(", {failed} failed"),
         };
-        let url = clean(&architecture.repository.url);
-        output.line(format_args!(
-            "{label:11} {done} of {total} built{failed}; {url}"
-        ))?;
+        output.line(format_args!("{label:11} {done} of {total} built{failed}"))?;
         if let Some(stalled) = &architecture.stalled {
             output.line(format_args!("{:11} waiting: {}", "", clean(stalled)))?;
         }
     }
-    output.line("")
+    output.line("")?;
+    // One section does for all architectures.
+    if let Some(architecture) = iteration.architectures.first() {
+        let repository = &architecture.repository;
+        output.line("For pacman.conf, above all other repositories:")?;
+        output.line("")?;
+        for line in repository.pacman_conf.lines() {
+            output.line(format_args!("    {}", clean(line)))?;
+        }
+        output.line("")?;
+        output.line(clean(&repository.note))?;
+        output.line("")?;
+    }
+    Ok(())
 }
 
 /// How many changes are listed; a JSON answer has them all.
@@ -165,11 +175,24 @@ fn note(build: &BuildSummary) -> String {
     }
     match (&build.message, build.status) {
         (Some(message), _) => message.clone(),
+        (None, BuildStatus::Blocked) if !build.waits_for.is_empty() => {
+            format!("waits for {}", some(&build.waits_for))
+        }
         // Why it is in the set at all is what people ask of the others.
         (None, BuildStatus::Blocked | BuildStatus::Ready) => {
             let chain: Vec<&str> = build.reason.iter().map(Pkgbase::as_str).collect();
             chain.join(" > ")
         }
         (None, _) => String::new(),
+    }
+}
+
+/// The first few names, and how many more there are.
+fn some(names: &[Pkgbase]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(Pkgbase::as_str).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, args: &Sources) -> Result<u8> {
     }
     let overview = context.ask(context.client.sources_overview().await)?;
     let scan = match overview.last_scan_at {
-        Some(at) => format!("last looked at {}", time::date(at)),
+        Some(at) => format!("last full look {}", time::date(at)),
         None => "not looked at yet".to_owned(),
     };
     let (usable, broken) = (overview.usable, overview.broken);

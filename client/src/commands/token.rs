@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::cli::{Token, TokenCreate};
 use crate::config::PrivateFile;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::{Cell, Table, clean, time};
 
 pub(super) async fn run(context: &Context, args: Token) -> Result<u8> {
@@ -18,7 +18,16 @@ pub(super) async fn run(context: &Context, args: Token) -> Result<u8> {
 }
 
 async fn create(context: &Context, args: TokenCreate) -> Result<u8> {
-    // Before the token is made: it is shown only once, so it must have a place to go.
+    // Before the token is made: it is shown only once, so it must have a place to go. Another token
+    // that is there is shown nowhere else, either.
+    if let Some(path) = &args.output
+        && path.symlink_metadata().is_ok()
+    {
+        return Err(Error::with_hint(
+            format!("{} is there already", path.display()),
+            "choose another file, or remove it first",
+        ));
+    }
     let file = args.output.as_deref().map(PrivateFile::create);
     let file = file.transpose()?;
     let request = CreateToken {

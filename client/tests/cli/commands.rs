@@ -45,7 +45,7 @@ async fn a_new_token_goes_where_it_is_asked_for_and_nowhere_else() {
     let ran = run(home.path(), &fake.url, &create).await;
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "bbtw_new\n"));
     assert!(ran.stderr.contains("shown this once"), "{}", ran.stderr);
-    let file = home.path().join("a/token");
+    let file = home.path().join("token");
     let output = format!("--output={}", file.display());
     let args = [&create[..], &[&output]].concat();
     let ran = run(home.path(), &fake.url, &args).await;
@@ -53,6 +53,10 @@ async fn a_new_token_goes_where_it_is_asked_for_and_nowhere_else() {
     assert!(!ran.stderr.contains("bbtw_new"), "{}", ran.stderr);
     assert_eq!(fs_err::read_to_string(&file).unwrap(), "bbtw_new\n");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // A second one does not take the place of the first.
+    let ran = run(home.path(), &fake.url, &args).await;
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("is there already"), "{}", ran.stderr);
 }
 
 #[tokio::test]

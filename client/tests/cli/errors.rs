@@ -24,7 +24,7 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
         (
             &["new", "libgreet/main", "--token=old"],
             "error: a token is needed",
-            "hint: the token is unknown, expired or revoked: run `buildbtw login` with another one",
+            "hint: run `buildbtw login` with another one; an admin makes them with `buildbtw token create`",
         ),
         (
             &["new", "libgreet/main", "--name=taken", &token],
@@ -40,12 +40,12 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
         (
             &["show", "nowhere"],
             "error: there is no namespace nowhere",
-            "hint: `buildbtw list` shows the namespaces there are",
+            "hint: look at the others",
         ),
         (
             &["watch", "nowhere"],
             "error: there is no namespace nowhere",
-            "hint: `buildbtw list` shows the namespaces there are",
+            "hint: look at the others",
         ),
         (
             &["logs", "space", "coffee"],

@@ -280,7 +280,7 @@ pub(crate) fn problem(status: u16, kind: ProblemKind, title: &str) -> Response {
         title: title.into(),
         status,
         detail: None,
-        hint: None,
+        hint: (kind == ProblemKind::NotFound).then(|| "look at the others".to_owned()),
     };
     let status = StatusCode::from_u16(status).unwrap();
     (status, Json(problem)).into_response()

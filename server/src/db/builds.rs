@@ -135,17 +135,19 @@ pub async fn unpublished(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<
     .await
 }
 
-/// A finished build with this input hash, in any namespace; the newest one.
+/// Finished builds with this input hash: the newest ones of a namespace, then those of others.
 pub async fn finished_with_hash(
     executor: impl SqliteExecutor<'_>,
     input_hash: &Sha256Digest,
-) -> sqlx::Result<Option<BuildRow>> {
+    namespace: Option<NamespaceId>,
+) -> sqlx::Result<Vec<BuildRow>> {
     select_build!(
         "where build.input_hash = ? and build.status in ('built', 'reused')
-         order by build.id desc limit 1",
-        input_hash
+         order by iteration.namespace_id is ? desc, build.id desc limit 8",
+        input_hash,
+        namespace
     )
-    .fetch_optional(executor)
+    .fetch_all(executor)
     .await
 }
 

@@ -339,9 +339,12 @@ pub async fn counts(
     id: IterationId,
 ) -> sqlx::Result<Vec<(Architecture, BuildCounts)>> {
     let rows = sqlx::query!(
-        r#"select architecture as "architecture!: Architecture", status as "status!: BuildStatus",
+        // What has packages is done, even if its repository lists them only in a moment.
+        r#"select architecture as "architecture!: Architecture",
+           case when status = 'blocked' and packages_attempt_id is not null then 'reused'
+               else status end as "status!: BuildStatus",
            count(*) as "count!", min(id) as "first!: i64"
-           from build where iteration_id = ? group by architecture, status order by 4"#,
+           from build where iteration_id = ? group by 1, 2 order by 4"#,
         id,
     )
     .fetch_all(executor)

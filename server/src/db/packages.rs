@@ -133,24 +133,32 @@ pub async fn digest_in_repository(
     Ok(row.map(|row| row.sha256))
 }
 
-/// The versions of all packages that iterations of a namespace produced so far.
-pub async fn versions_in_namespace(
+/// A package that an iteration of a namespace had.
+#[derive(Clone, Debug)]
+pub struct Produced {
+    /// Its name.
+    pub pkgname: Pkgname,
+    /// Its version.
+    pub version: PackageVersion,
+    /// The stage of the build.
+    pub stage: i64,
+}
+
+/// All packages that iterations of a namespace had so far.
+pub async fn produced_in_namespace(
     executor: impl SqliteExecutor<'_>,
     namespace: super::NamespaceId,
-) -> sqlx::Result<Vec<(Pkgname, PackageVersion)>> {
-    let rows = sqlx::query!(
+) -> sqlx::Result<Vec<Produced>> {
+    sqlx::query_as!(
+        Produced,
         r#"select distinct package.pkgname as "pkgname: Pkgname",
-           package.version as "version: PackageVersion"
+           package.version as "version: PackageVersion", build.stage
            from package join build on build.packages_attempt_id = package.attempt_id
            join iteration on iteration.id = build.iteration_id where iteration.namespace_id = ?"#,
         namespace,
     )
     .fetch_all(executor)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.pkgname, row.version))
-        .collect())
+    .await
 }
 
 /// Stores an uploaded package; the same one again changes nothing.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::path::Path;
 
-use buildbtw_model::{PackageFileName, Sha256Digest};
+use buildbtw_model::{PackageFileName, Pkgbase, Sha256Digest};
 
 /// A larger `.PKGINFO` is not one.
 const MAX_PKGINFO: u64 = 4 * 1024 * 1024;
@@ -58,7 +58,11 @@ impl PackageMetadata {
     ///
     /// # Errors
     /// When it is not.
-    pub fn read(path: &Path, name: &PackageFileName) -> Result<Self, PackageFileError> {
+    pub fn read(
+        path: &Path,
+        name: &PackageFileName,
+        pkgbase: &Pkgbase,
+    ) -> Result<Self, PackageFileError> {
         let reader = decompress(fs_err::File::open(path)?)?.take(MAX_UNPACKED);
         let mut archive = tar::Archive::new(reader);
         let mut pkginfo = None;
@@ -98,11 +102,11 @@ impl PackageMetadata {
             fields: parse_pkginfo(&pkginfo),
             files,
         };
-        this.check(name)?;
+        this.check(name, pkgbase)?;
         Ok(this)
     }
 
-    fn check(&self, name: &PackageFileName) -> Result<(), PackageFileError> {
+    fn check(&self, name: &PackageFileName, pkgbase: &Pkgbase) -> Result<(), PackageFileError> {
         // In a `desc` such a value would begin a section of its own.
         let is_heading =
             |value: &str| value.len() > 1 && value.starts_with('%') && value.ends_with('%');
@@ -123,7 +127,12 @@ impl PackageMetadata {
                 )));
             }
         }
-        Ok(())
+        match self.first("pkgbase") {
+            Some(found) if found != pkgbase.as_str() => Err(PackageFileError::Metadata(format!(
+                ".PKGINFO says pkgbase = {found}, the build is of {pkgbase}"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn first(&self, key: &str) -> Option<&str> {

@@ -28,6 +28,8 @@ pub async fn create_namespace(
     request: CreateNamespace,
 ) -> Result<NamespaceName, Error> {
     check_changesets(&request.changesets)?;
+    let exclude = patterns("exclude", &request.exclude)?;
+    check_excluded(&request.changesets, &exclude)?;
     if let Some(name) = &request.name {
         check_name(state, name).await?;
     }
@@ -41,7 +43,7 @@ pub async fn create_namespace(
         origins,
         scope: request.scope,
         include: patterns("include", &request.include)?,
-        exclude: patterns("exclude", &request.exclude)?,
+        exclude,
         max_builds,
         bump: !request.no_bump,
         produced: Vec::new(),
@@ -112,6 +114,20 @@ pub(crate) fn check_changesets(changesets: &[Changeset]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Nobody can want to build something and not to build it.
+pub(crate) fn check_excluded(changesets: &[Changeset], exclude: &Patterns) -> Result<(), Error> {
+    match changesets
+        .iter()
+        .find(|changeset| exclude.matches(&changeset.pkgbase))
+    {
+        Some(changeset) => {
+            let title = format!("--exclude matches '{changeset}', which is to be built");
+            Err(Error::refused(ProblemKind::InvalidRequest, title))
+        }
+        None => Ok(()),
+    }
 }
 
 async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error> {

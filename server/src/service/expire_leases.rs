@@ -4,6 +4,7 @@ use crate::app_state::AppState;
 use crate::db::{attempts, builds};
 use crate::error::Error;
 
+use super::report_outcome::remove_uploads;
 use super::transitions::Transition;
 
 /// Marks every attempt as lost whose lease has run out.
@@ -32,6 +33,7 @@ pub async fn expire_leases(state: &AppState) -> Result<(), Error> {
         let effects = transition.commit().await?;
         state.announce(effects);
         state.logs.close(attempt.id).await?;
+        remove_uploads(state, attempt.id).await;
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ async fn plan_input(
         exclude: Patterns::new(&exclude).map_err(anyhow::Error::from)?,
         max_builds: unsigned(namespace.max_builds),
         bump: namespace.bump,
-        produced: packages::versions_in_namespace(reader, namespace.id).await?,
+        produced: packages::produced_in_namespace(reader, namespace.id).await?,
         snapshot,
     })
 }

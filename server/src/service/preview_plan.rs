@@ -7,7 +7,7 @@ use crate::app_state::AppState;
 use crate::db::attempts;
 use crate::error::{Error, Refusal};
 
-use super::create_namespace::{check_changesets, patterns};
+use super::create_namespace::{check_changesets, check_excluded, patterns};
 
 /// Plans a rebuild and renders it in the asked form.
 ///
@@ -15,6 +15,7 @@ use super::create_namespace::{check_changesets, patterns};
 /// When a changeset cannot be resolved, or the architecture is not one this server builds for.
 pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<String, Error> {
     check_changesets(&preview.changesets)?;
+    check_excluded(&preview.changesets, &patterns("exclude", &preview.exclude)?)?;
     let configured = &state.config.architectures;
     let architecture = match &preview.architecture {
         None => configured.first().cloned(),

@@ -21,7 +21,7 @@ use crate::db::{
     NamespaceId, attempts, builds, events, iterations, namespaces, now, packages, plans,
     source_repositories, srcinfos, timestamp, unsigned, workers,
 };
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 
 use super::eta;
 
@@ -35,7 +35,14 @@ const PAGE: usize = 100;
 pub async fn find_namespace(state: &AppState, name: &NamespaceName) -> Result<NamespaceRow, Error> {
     namespaces::by_name(state.database.read(), name)
         .await?
-        .ok_or_else(|| Error::not_found(format!("namespace '{name}'")))
+        .ok_or_else(|| {
+            Refusal::new(
+                ProblemKind::NotFound,
+                format!("there is no namespace '{name}'"),
+            )
+            .hint("`buildbtw list` shows the namespaces there are")
+            .into()
+        })
 }
 
 fn parse_cursor(cursor: Option<&str>, first: i64) -> Result<i64, Error> {
@@ -181,18 +188,23 @@ pub async fn show_iteration(
     };
     summary.eta = etas.values().max().copied();
     let blockers = blockers(&rows, &edges);
+    let mut waiting = waiting(&rows, &edges);
     let builds = rows
         .iter()
         .map(|build| {
             let blocked_by = blockers.get(&build.id).cloned().unwrap_or_default();
             let mut summary = build_summary(build, newest.get(&build.id), blocked_by);
+            summary.waits_for = waiting.remove(&build.id).unwrap_or_default();
             summary.eta = etas.get(&build.id).copied();
             summary
         })
         .collect();
-    // Nobody wants half of a rebuild on a system, as long as there is a whole one.
-    let done = iterations::newest_done(reader, namespace.id).await?;
-    let which = if done.is_some() { "latest" } else { "current" };
+    let served = Served::of(
+        &row,
+        iterations::newest_done(reader, namespace.id)
+            .await?
+            .as_ref(),
+    );
     let architectures = per_architecture
         .into_iter()
         .map(|(architecture, counts)| ArchitectureSummary {
@@ -200,7 +212,7 @@ pub async fn show_iteration(
                 && counts.ready > 0
                 && !workers.contains_key(&architecture))
             .then(|| format!("no worker for {architecture}")),
-            repository: snippet(state, name, &architecture, which),
+            repository: served.snippet(state, name, &architecture),
             architecture,
             counts,
         })
@@ -219,18 +231,76 @@ pub async fn show_iteration(
     })
 }
 
-/// What to put into pacman.conf to use the packages of a namespace.
-fn snippet(
-    state: &AppState,
-    name: &NamespaceName,
-    architecture: &Architecture,
-    which: &str,
-) -> RepositorySnippet {
-    let base = format!("{}/repo/{name}/{which}", state.config.url);
-    RepositorySnippet {
-        url: format!("{base}/{architecture}"),
-        pacman_conf: format!("[{name}]\nSigLevel = Never\nServer = {base}/$arch\n"),
+/// The repository that is offered with an iteration.
+struct Served {
+    which: String,
+    note: String,
+}
+
+impl Served {
+    /// Nobody wants half of a rebuild on a system, as long as there is a whole one.
+    fn of(shown: &IterationRow, done: Option<&IterationRow>) -> Self {
+        let number = shown.number;
+        if let Some(later) = shown.superseded_by {
+            return Self {
+                which: number.to_string(),
+                note: format!(
+                    "It serves iteration {number}, which iteration {later} has replaced."
+                ),
+            };
+        }
+        match done {
+            Some(done) => Self {
+                which: "latest".into(),
+                note: format!(
+                    "It serves the newest complete iteration, now number {}. With `current` for \
+                     `latest` it serves the newest one as it is built.",
+                    done.number
+                ),
+            },
+            None => Self {
+                which: "current".into(),
+                note: "It serves the newest iteration as it is built. With `latest` for `current` \
+                       it serves the newest complete one, once there is one."
+                    .into(),
+            },
+        }
     }
+
+    /// What to put into pacman.conf to use the packages.
+    fn snippet(
+        &self,
+        state: &AppState,
+        name: &NamespaceName,
+        architecture: &Architecture,
+    ) -> RepositorySnippet {
+        let base = format!("{}/repo/{name}/{}", state.config.url, self.which);
+        RepositorySnippet {
+            url: format!("{base}/{architecture}"),
+            pacman_conf: format!("[{name}]\nSigLevel = Never\nServer = {base}/$arch\n"),
+            note: self.note.clone(),
+        }
+    }
+}
+
+/// For every blocked build the builds that it waits for directly and that have no packages yet.
+fn waiting(rows: &[BuildRow], edges: &[(BuildId, BuildId)]) -> HashMap<BuildId, Vec<Pkgbase>> {
+    let by_id: HashMap<BuildId, &BuildRow> = rows.iter().map(|row| (row.id, row)).collect();
+    let mut waiting: HashMap<BuildId, BTreeSet<&Pkgbase>> = HashMap::new();
+    for (build, needed) in edges {
+        if let (Some(build), Some(needed)) = (by_id.get(build), by_id.get(needed))
+            && build.status == BuildStatus::Blocked
+            && !needed.status.has_packages()
+        {
+            let own = waiting.entry(build.id).or_default();
+            own.insert(&needed.pkgbase);
+        }
+    }
+    let owned = |names: BTreeSet<&Pkgbase>| names.into_iter().cloned().collect();
+    waiting
+        .into_iter()
+        .map(|(build, names)| (build, owned(names)))
+        .collect()
 }
 
 /// For every blocked build the failed or cancelled builds that it waits for, directly or not. Rows
@@ -304,6 +374,7 @@ fn build_summary(
             .collect(),
         message,
         blocked_by,
+        waits_for: Vec::new(),
         attempt: newest.map(|attempt| attempt.id),
         started_at: newest.and_then(|attempt| attempt.started_at).map(timestamp),
         finished_at: row.finished_at.map(timestamp),

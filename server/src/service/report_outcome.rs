@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind, ReportedPackage};
 use buildbtw_model::{AttemptId, AttemptStatus, PackageVersion};
+use buildbtw_planner::compare_versions;
 
 use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
@@ -47,11 +48,23 @@ pub async fn report_outcome(
                 let effects = transition.commit().await?;
                 state.announce(effects);
             }
+            remove_uploads(state, id).await;
             AttemptStatus::Failed
         }
     };
     state.logs.close(id).await?;
     Ok(OutcomeAccepted { status })
+}
+
+/// Frees the space of what an attempt uploaded that ended without success.
+pub(super) async fn remove_uploads(state: &AppState, attempt: AttemptId) {
+    let folder = state.repos.uploads(attempt);
+    match fs_err::tokio::remove_dir_all(&folder).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "the next start tries again to remove it");
+        }
+        _ => {}
+    }
 }
 
 /// Longer messages are cut; the log has the rest.
@@ -125,9 +138,11 @@ async fn check_expected(
     }
     let key = (build.iteration_id, &build.architecture);
     for package in uploaded {
-        // The version but not the release may come out of a pkgver() function.
-        if package.version.without_pkgrel() == build.version.without_pkgrel()
-            && package.version != build.version
+        // A pkgver() function may move the version, but never back; with the same version the release
+        // is the planned one.
+        let moved = package.version.without_pkgrel() != build.version.without_pkgrel();
+        let (found, planned) = (package.version.as_str(), build.version.as_str());
+        if package.version != build.version && !(moved && compare_versions(found, planned).is_gt())
         {
             return Err(Refusal::new(
                 ProblemKind::UnexpectedPackage,
@@ -136,6 +151,7 @@ async fn check_expected(
                     package.file_name, build.version
                 ),
             )
+            .hint("only a pkgver() function may make another version, and only a newer one")
             .into());
         }
         let served =

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use buildbtw_model::api::{ExpectedPackage, ProblemKind, UploadedPackage};
-use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
+use buildbtw_model::{AttemptId, PackageFileName, Pkgbase, Sha256Digest};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use sha2::Digest as _;
@@ -65,7 +65,9 @@ pub async fn upload_package<E: std::fmt::Display>(
     // Looked at again: a large file takes its time, and what belongs to an ended attempt is cleared
     // away.
     active_attempt(state, token, upload.attempt).await?;
-    let row = read_metadata(&partial.path, upload, size).await?;
+    let build = builds::by_id(reader, attempt.build).await?;
+    let build = build.ok_or_else(|| ended(upload.attempt))?;
+    let row = read_metadata(&partial.path, upload, build.pkgbase, size).await?;
     let mut tx = state.database.write().await?;
     // What an attempt has ended with must not change any more, on disk or in the database.
     let current = attempts::by_id(&mut *tx.connection(), upload.attempt).await?;
@@ -181,7 +183,12 @@ async fn receive<E: std::fmt::Display>(
     Ok(size)
 }
 
-async fn read_metadata(path: &Path, upload: &Upload, size: u64) -> Result<PackageRow, Error> {
+async fn read_metadata(
+    path: &Path,
+    upload: &Upload,
+    pkgbase: Pkgbase,
+    size: u64,
+) -> Result<PackageRow, Error> {
     let (path, upload) = (path.to_owned(), upload.clone());
     tokio::task::spawn_blocking(move || {
         let Upload {
@@ -189,15 +196,16 @@ async fn read_metadata(path: &Path, upload: &Upload, size: u64) -> Result<Packag
             file_name,
             sha256,
         } = upload;
-        let metadata = PackageMetadata::read(&path, &file_name).map_err(|error| match error {
-            PackageFileError::Io(error) => Error::from(error),
-            error => Refusal::new(
-                ProblemKind::UnexpectedPackage,
-                format!("{file_name} cannot be published"),
-            )
-            .detail(error.to_string())
-            .into(),
-        })?;
+        let metadata =
+            PackageMetadata::read(&path, &file_name, &pkgbase).map_err(|error| match error {
+                PackageFileError::Io(error) => Error::from(error),
+                error => Refusal::new(
+                    ProblemKind::UnexpectedPackage,
+                    format!("{file_name} cannot be published"),
+                )
+                .detail(error.to_string())
+                .into(),
+            })?;
         Ok(PackageRow {
             attempt,
             pkgname: file_name.pkgname(),

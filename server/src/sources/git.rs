@@ -84,7 +84,18 @@ pub(super) fn read_ref(path: &Path, git_ref: &GitRef) -> Result<TreeAtCommit, Gi
     {
         return read_tree(&repository, id);
     }
+    if let Some(id) = abbreviated(&repository, git_ref.as_str()) {
+        return read_tree(&repository, id);
+    }
     Err(GitError::UnknownRef)
+}
+
+/// The one commit whose hash begins like this.
+fn abbreviated(repository: &gix::Repository, text: &str) -> Option<gix::ObjectId> {
+    let prefix = gix::hash::Prefix::from_hex(text).ok()?;
+    let found = repository.objects.lookup_prefix(prefix, None).ok()??.ok()?;
+    repository.find_commit(found).ok()?;
+    Some(found)
 }
 
 fn read_tree(repository: &gix::Repository, id: gix::ObjectId) -> Result<TreeAtCommit, GitError> {

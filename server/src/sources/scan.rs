@@ -130,7 +130,10 @@ impl Sources {
                 put_srcinfo(&mut tx, text, package).await?;
                 let claimed =
                     source_repositories::usable(&mut *tx.connection(), package.pkgbase()).await?;
-                if let Some(other) = claimed.filter(|other| other.path != row.path) {
+                // A repository with another name than its package says so, and claims nothing.
+                if let Some(other) = claimed.filter(|other| other.path != row.path)
+                    && row.problem.is_none()
+                {
                     row.problem = Some(format!(
                         "pkgbase '{}' is claimed by the repository '{}' already",
                         package.pkgbase(),

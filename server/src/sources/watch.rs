@@ -141,7 +141,9 @@ impl FolderWatcher {
                 .and_then(|()| {
                     watcher.watch(&git_dir.join("refs/heads"), RecursiveMode::Recursive)
                 });
-            self.complain_about(watched);
+            if !is_repository_fault(&watched) {
+                self.complain_about(watched);
+            }
             self.watched.insert(name.clone());
             new.push(name);
         }
@@ -166,4 +168,12 @@ impl FolderWatcher {
 fn repository_of(root: &Path, path: &Path) -> Option<String> {
     let first = path.strip_prefix(root).ok()?.components().next()?;
     first.as_os_str().to_str().map(str::to_owned)
+}
+
+/// A repository without branches has nothing to watch; the scan says what is wrong with it.
+fn is_repository_fault(watched: &notify::Result<()>) -> bool {
+    match watched {
+        Ok(()) => false,
+        Err(error) => matches!(error.kind, notify::ErrorKind::PathNotFound),
+    }
 }

@@ -57,6 +57,8 @@ pub(crate) struct Row {
     pub(crate) badge: Badge,
     pub(crate) reason: Reason,
     pub(crate) blocked_by: Option<Names>,
+    /// What it waits for, as long as nothing has failed.
+    pub(crate) waits_for: Option<Names>,
     pub(crate) message: Option<String>,
     pub(crate) took: Option<Elapsed>,
 }
@@ -207,6 +209,13 @@ fn row(build: &BuildSummary, links: &BuildLinks<'_>, now: Timestamp) -> Row {
             links.href(&build.architecture, pkgbase)
         }),
         blocked_by: (!build.blocked_by.is_empty()).then(|| Names::new(blockers, BLOCKERS)),
+        waits_for: (!build.waits_for.is_empty()).then(|| {
+            let step = |pkgbase: &Pkgbase| Step {
+                pkgbase: pkgbase.clone(),
+                href: links.href(&build.architecture, pkgbase),
+            };
+            Names::new(build.waits_for.iter().map(step), BLOCKERS)
+        }),
         message: build.message.clone(),
         took: took(build, now),
     }

@@ -52,6 +52,8 @@ pub(crate) struct NamespacePage {
     iterations: Vec<Iteration>,
     older_iterations: Vec<Iteration>,
     snippets: Vec<Snippet>,
+    /// What the repository serves.
+    served: String,
     several_architectures: bool,
     table: BuildTable,
 }
@@ -129,6 +131,11 @@ impl NamespacePage {
             changes: Changes::new(&detail.changes),
             notes: notes::group(&detail.notes),
             snippets: snippets(detail),
+            served: detail
+                .architectures
+                .first()
+                .map(|known| known.repository.note.replace('`', ""))
+                .unwrap_or_default(),
             several_architectures: detail.architectures.len() > 1,
             reason: detail.summary.reason.clone(),
             origins: detail.origins.clone(),

@@ -19,6 +19,7 @@ mod namespaces;
 mod outcomes;
 mod pages;
 mod repositories;
+mod reuse;
 mod scheduling;
 mod sources;
 mod startup;

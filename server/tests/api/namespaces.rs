@@ -7,7 +7,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    ServerOptions, SourceTree, Srcinfo, TestServer, expect_problem, new_namespace, parse, refusal,
+    ServerOptions, SourceTree, Srcinfo, TestServer, eventually, expect_problem, new_namespace,
+    parse, refusal,
 };
 
 /// A library, what depends on it directly, indirectly, and to be built, and a stranger.
@@ -566,4 +567,80 @@ async fn what_is_not_there_is_not_found() {
         .await
         .unwrap();
     expect_problem(response, 405, ProblemKind::InvalidRequest).await;
+}
+
+#[tokio::test]
+async fn nothing_can_be_built_and_excluded() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "2.0-1"));
+    })
+    .await;
+    let mut request = new_namespace(&["libgreet/main"]);
+    request.exclude = vec!["lib*".to_owned()];
+    let problem = refusal(server.admin().create_namespace(&request).await);
+    assert_eq!(problem.kind, ProblemKind::InvalidRequest);
+    assert!(problem.title.contains("libgreet/main"), "{problem:?}");
+}
+
+#[tokio::test]
+async fn a_commit_may_be_abbreviated() {
+    let server = TestServer::start(|_| {}).await;
+    let commit = server.sources.push(&Srcinfo::new("libgreet", "2.0-1"));
+    server.source_at("libgreet", "2.0-1").await;
+    let changeset = format!("libgreet/{}", &commit.to_string()[..8]);
+    server.namespace("short", &[&changeset]).await;
+    let origins = server.iteration("short").await.origins;
+    assert_eq!(origins[0].commit, commit);
+}
+
+#[tokio::test]
+async fn two_makers_of_one_package_are_pointed_out() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("greet", "1-1"));
+        sources.push(&Srcinfo::new("other", "1-1").pkgname("greet"));
+    })
+    .await;
+    server.namespace("bump", &["greet/main"]).await;
+    let notes = server.iteration("bump").await.notes;
+    let expected = "greet is made by several source packages: greet, other";
+    assert!(notes.iter().any(|note| note.text == expected), "{notes:?}");
+}
+
+#[tokio::test]
+async fn what_a_blocked_build_waits_for_and_what_the_repository_serves_is_told() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "2.0-1"));
+        sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
+    })
+    .await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let repository = async || {
+        let iteration = server.iteration("bump").await;
+        iteration.architectures[0].repository.clone()
+    };
+    assert_eq!(
+        server.build("bump", "greet").await.waits_for,
+        [parse("libgreet")]
+    );
+    assert!(
+        repository()
+            .await
+            .url
+            .ends_with("/repo/bump/current/x86_64")
+    );
+    let worker = server.worker("w").await;
+    worker.builds("libgreet").await;
+    worker.builds("greet").await;
+    assert!(repository().await.url.ends_with("/repo/bump/latest/x86_64"));
+    server.sources.push(&Srcinfo::new("libgreet", "3.0-1"));
+    server.source_at("libgreet", "3.0-1").await;
+    eventually("it is planned again", async || {
+        (server.iteration("bump").await.summary.number == 2).then_some(())
+    })
+    .await;
+    let served = repository().await;
+    assert!(served.note.contains("now number 1"), "{}", served.note);
+    let old = server.public().iteration(&parse("bump"), Some(1)).await;
+    let old = &old.unwrap().architectures[0].repository;
+    assert!(old.url.ends_with("/repo/bump/1/x86_64"), "{}", old.url);
 }

@@ -9,7 +9,7 @@ use sha2::Digest as _;
 
 use crate::support::{
     FakeWorker, Job, Repository, ServerOptions, Srcinfo, TestServer, expect_problem, make_package,
-    parse, refusal, reported,
+    make_package_of, parse, refusal, reported,
 };
 
 /// A server where a worker has begun to build `libgreet`.
@@ -142,10 +142,36 @@ async fn packages_that_the_build_does_not_make_are_refused() {
 }
 
 #[tokio::test]
+async fn a_package_of_another_source_package_is_refused() {
+    let (_server, _, job) = building().await;
+    let package = make_package_of("other", "libgreet", "2.0-1", "x86_64", job.folder()).await;
+    let problem = refusal(job.uploads(&package).await);
+    unexpected(&problem);
+    let detail = problem.detail.unwrap();
+    assert!(detail.contains("pkgbase = other"), "{detail}");
+}
+
+#[tokio::test]
+async fn what_a_failed_attempt_uploaded_frees_its_space_at_once() {
+    let (server, _, job) = building().await;
+    job.makes_and_uploads().await;
+    job.fails(buildbtw_model::FailureKind::Package, "too late")
+        .await;
+    assert!(left_behind(&server, &job).is_empty());
+}
+
+#[tokio::test]
 async fn debug_packages_may_come_along() {
     let (server, _, job) = building().await;
     let mut packages = job.makes_and_uploads().await;
-    let debug = make_package("libgreet-debug", "2.0-1", "x86_64", job.folder()).await;
+    let debug = make_package_of(
+        "libgreet",
+        "libgreet-debug",
+        "2.0-1",
+        "x86_64",
+        job.folder(),
+    )
+    .await;
     job.uploads(&debug).await.unwrap();
     packages.push(debug);
     job.reports(&reported(&packages)).await.unwrap();

@@ -35,6 +35,9 @@ pub struct BuildSummary {
     /// For a blocked build: the failed or cancelled builds that block it.
     #[serde(default)]
     pub blocked_by: Vec<Pkgbase>,
+    /// For a blocked build in an iteration: what it waits for directly and that has no packages yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<Pkgbase>,
     /// The newest attempt, if there was one.
     pub attempt: Option<AttemptId>,
     /// When its newest attempt started.

@@ -291,6 +291,9 @@ pub struct RepositorySnippet {
     pub url: String,
     /// A section for pacman.conf(5), to stand above all other repositories.
     pub pacman_conf: String,
+    /// What it serves, in a sentence or two.
+    #[serde(default)]
+    pub note: String,
 }
 
 /// Something the planner found: an unresolved name, a broken cycle, a constraint no longer met.

@@ -7,6 +7,9 @@ use crate::api::{Problem, ProblemKind};
 /// An error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// The configured token cannot be one.
+    #[error("the token holds characters that no token has")]
+    InvalidToken,
     /// The configured address cannot be one.
     #[error("'{server}' is not a server address: {reason}")]
     InvalidServer {
@@ -78,9 +81,10 @@ impl ClientError {
             Self::Connection { .. } => true,
             Self::Refused(problem) => problem.status >= 500 || problem.status == 429,
             Self::Status { status } => status.is_server_error() || status.as_u16() == 429,
-            Self::InvalidServer { .. } | Self::UnexpectedAnswer { .. } | Self::LocalFile { .. } => {
-                false
-            }
+            Self::InvalidToken
+            | Self::InvalidServer { .. }
+            | Self::UnexpectedAnswer { .. }
+            | Self::LocalFile { .. } => false,
         }
     }
 
@@ -102,7 +106,8 @@ impl ClientError {
                 "is buildbtw-server running there? --server or BUILDBTW_SERVER names another"
                     .into(),
             ),
-            Self::InvalidServer { .. }
+            Self::InvalidToken
+            | Self::InvalidServer { .. }
             | Self::Status { .. }
             | Self::UnexpectedAnswer { .. }
             | Self::LocalFile { .. } => None,

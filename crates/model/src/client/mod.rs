@@ -53,9 +53,16 @@ impl Client {
             server: server.into(),
             reason,
         };
-        let base = Url::parse(server).map_err(|error| invalid(error.to_string()))?;
+        let expected = || invalid("expected http://host:port or https://host".into());
+        let base = Url::parse(server).map_err(|_| expected())?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
-            return Err(invalid("expected http://host:port or https://host".into()));
+            return Err(expected());
+        }
+        if token
+            .as_deref()
+            .is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return Err(ClientError::InvalidToken);
         }
         let builder = || {
             reqwest::Client::builder()

@@ -31,12 +31,26 @@ pub(super) struct Draft {
     pub(super) needs: Vec<(usize, &'static str)>,
     /// See [`input_hash`].
     pub(super) input_hash: Option<Sha256Digest>,
-    /// The attempt whose packages it takes, and their version.
-    pub(super) reused: Option<(AttemptId, PackageVersion)>,
-    /// The build of the iteration before that somebody is working on with the same inputs.
-    pub(super) awaited: Option<BuildId>,
+    /// Finished packages with the same inputs, the best first.
+    pub(super) reusable: Vec<Reusable>,
+    /// The attempt whose packages it takes.
+    pub(super) reused: Option<AttemptId>,
+    /// The build of the iteration before that somebody is working on with the same inputs, and the
+    /// version that will have.
+    pub(super) awaited: Option<(BuildId, PackageVersion)>,
     /// The version its packages get.
     pub(super) version: PackageVersion,
+}
+
+/// Packages that were made from the inputs of a build.
+#[derive(Clone, Debug)]
+pub(super) struct Reusable {
+    /// The attempt that made them.
+    pub(super) attempt: AttemptId,
+    /// Their version.
+    pub(super) version: PackageVersion,
+    /// Whether this namespace has them already.
+    pub(super) is_own: bool,
 }
 
 /// Plans one architecture against a state of the catalog.
@@ -87,6 +101,7 @@ impl Drafter<'_> {
                 reason: plan.reason(build).into_iter().cloned().collect(),
                 needs,
                 input_hash,
+                reusable: Vec::new(),
                 reused: None,
                 awaited: None,
             });

@@ -8,12 +8,14 @@ mod store;
 mod versions;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use buildbtw_model::api::{PlanNote, ProblemKind};
-use buildbtw_model::{Architecture, PackageVersion, Pkgname, RepositoryName, Scope};
+use buildbtw_model::{Architecture, RepositoryName, Scope};
 use buildbtw_planner::{Footprint, Patterns};
 
 use crate::app_state::AppState;
+use crate::db::packages::Produced;
 use crate::db::{NamespaceId, attempts};
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseSnapshot;
@@ -40,8 +42,8 @@ pub struct PlanInput {
     pub max_builds: u32,
     /// Whether rebuilt packages get a higher release.
     pub bump: bool,
-    /// Versions that earlier iterations of the namespace produced.
-    pub produced: Vec<(Pkgname, PackageVersion)>,
+    /// The packages that earlier iterations of the namespace had.
+    pub produced: Vec<Produced>,
     /// The base snapshot of the iteration before, to be kept.
     pub snapshot: Option<SnapshotDigests>,
 }
@@ -148,7 +150,12 @@ async fn plan_architecture(
             };
             let (plan, footprint) = drafter.plan(&architecture);
             let drafts = drafter.drafts(&plan, &base)?;
-            let notes = notes::notes(&plan, &base, &moved);
+            let mut notes = notes::notes(&plan, &base, &moved);
+            let planned = drafts.iter().map(|draft| draft.package.as_ref());
+            notes.extend(notes::rivals(
+                planned,
+                catalog.index().iter().map(Arc::as_ref),
+            ));
             Ok((
                 PlannedArchitecture {
                     architecture,

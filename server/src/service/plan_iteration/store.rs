@@ -41,7 +41,7 @@ pub async fn store(
             let mut build = new_build(&part.architecture, position, draft);
             let key = (build.pkgbase.clone(), build.stage);
             let is_any = draft.package.is_any();
-            if let Some(awaited) = draft.awaited {
+            if let Some((awaited, _)) = draft.awaited {
                 await_or_reuse(tx, &mut build, awaited).await?;
             } else if number > 0 && is_any && build.reused.is_none() {
                 // The first architecture builds packages of architecture `any` for all.
@@ -107,7 +107,7 @@ fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBu
         missing: u32::try_from(draft.needs.len()).unwrap_or(u32::MAX),
         input_hash: draft.input_hash.clone(),
         shared_build: None,
-        reused: draft.reused.as_ref().map(|(attempt, _)| *attempt),
+        reused: draft.reused,
         outputs: draft
             .package
             .pkgnames_for(architecture)

@@ -41,9 +41,24 @@ pub(crate) async fn make_package(
     architecture: &str,
     folder: &Path,
 ) -> BuiltPackage {
+    make_package_of(name, name, version, architecture, folder).await
+}
+
+/// Makes one package of a source package of the test's choice.
+pub(crate) async fn make_package_of(
+    pkgbase: &str,
+    name: &str,
+    version: &str,
+    architecture: &str,
+    folder: &Path,
+) -> BuiltPackage {
     let nowhere = Source::Directory("/nowhere".into());
-    let mut request = BuildRequest::new(parse(name), parse(architecture), nowhere);
+    let mut request = BuildRequest::new(parse(pkgbase), parse(architecture), nowhere);
     request.version = Some(parse(version));
+    request.packages = vec![ExpectedPackage {
+        name: parse(name),
+        architecture: parse(architecture),
+    }];
     build(&request, 0, folder).await.remove(0)
 }
 
