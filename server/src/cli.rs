@@ -1,6 +1,8 @@
 //! The server's command line.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::RunArgs;
 
@@ -26,5 +28,47 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server until it is told to stop (SIGTERM or Ctrl-C)
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Copy the database, also while the server runs
+    Backup(BackupArgs),
+    /// Compare the database with the files on the disk; the server must not run
+    Check(CheckArgs),
+}
+
+/// Where the server keeps its files.
+#[derive(Clone, Debug, Args)]
+pub struct DataArgs {
+    /// Where database, repositories and logs are kept
+    #[arg(
+        long,
+        env = "BUILDBTW_DATA_DIR",
+        default_value = "data",
+        value_name = "DIR"
+    )]
+    pub data_dir: PathBuf,
+}
+
+/// What `buildbtw-server backup` can be told.
+#[derive(Clone, Debug, Args)]
+pub struct BackupArgs {
+    /// Where the data is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The file to write; it must not be there yet
+    #[arg(value_name = "PATH")]
+    pub target: PathBuf,
+}
+
+/// What `buildbtw-server check` can be told.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Where the data is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Read every package, too, instead of looking at its size
+    #[arg(long)]
+    pub digests: bool,
+    /// Repair what can be repaired, and remove what belongs to nothing
+    #[arg(long)]
+    pub repair: bool,
 }

@@ -10,6 +10,7 @@ pub mod db;
 pub mod dispatch;
 pub mod error;
 pub mod logs;
+pub mod maintenance;
 pub mod repos;
 pub mod router;
 mod routes;

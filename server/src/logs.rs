@@ -38,7 +38,9 @@ impl Logs {
         })
     }
 
-    fn path(&self, attempt: AttemptId) -> PathBuf {
+    /// Where the log of an attempt lies, if it has one.
+    #[must_use]
+    pub fn path(&self, attempt: AttemptId) -> PathBuf {
         self.folder.join(format!("{attempt}.log"))
     }
 

@@ -1,14 +1,18 @@
 //! The server's program: parses, wires and waits.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use buildbtw_server::cli::{Cli, Command};
+use buildbtw_server::cli::{BackupArgs, CheckArgs, Cli, Command};
+use buildbtw_server::maintenance;
 use buildbtw_server::run::Server;
 use buildbtw_server::shutdown;
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// What `check` exits with when something is not as it should be and was not repaired.
+const EXIT_FINDINGS: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,14 +30,57 @@ async fn main() -> ExitCode {
                 shutdown::on_signals(token.clone())?;
                 Server::start(args, token).await?.serve().await
             };
-            run.await
+            run.await.map(|()| ExitCode::SUCCESS)
         }
+        Command::Backup(args) => copy(args).await,
+        Command::Check(args) => check(args).await,
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+async fn copy(args: &BackupArgs) -> anyhow::Result<ExitCode> {
+    let size = maintenance::backup::backup(&args.data.data_dir, &args.target).await?;
+    say(format_args!("{}: {size} bytes", args.target.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let options = maintenance::check::Options {
+        digests: args.digests,
+        repair: args.repair,
+    };
+    let findings = maintenance::check::check(&args.data.data_dir, options).await?;
+    let mut left = 0;
+    for finding in &findings {
+        match finding.repair().filter(|_| args.repair) {
+            Some(repair) => say(format_args!("{finding}: {repair}"))?,
+            None => {
+                left += 1;
+                say(format_args!("{finding}"))?;
+            }
+        }
+    }
+    match (findings.len(), left) {
+        (0, _) => say(format_args!("everything is as it should be"))?,
+        (_, 0) => return Ok(ExitCode::SUCCESS),
+        (found, _) if args.repair => say(format_args!("{left} of {found} cannot be repaired"))?,
+        (found, _) => say(format_args!(
+            "{found} found; --repair repairs what can be repaired"
+        ))?,
+    }
+    Ok(if left == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_FINDINGS)
+    })
+}
+
+fn say(line: std::fmt::Arguments<'_>) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
 }

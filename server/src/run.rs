@@ -32,6 +32,10 @@ pub const ADDRESS_FILE: &str = "address";
 /// How long open requests may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How often, and after which pauses, the lock of the data folder is tried for.
+const LOCK_TRIES: usize = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
 /// A server that has started.
 pub struct Server {
     /// Where it listens.
@@ -54,7 +58,7 @@ impl Server {
     pub async fn start(args: &RunArgs, shutdown: CancellationToken) -> anyhow::Result<Self> {
         let data = &args.data_dir;
         fs_err::create_dir_all(data)?;
-        let lock = lock(data)?;
+        let lock = lock(data).await?;
         let folder = fs_err::canonicalize(&args.sources_dir)
             .context("--sources-dir must name a folder of git repositories")?;
         anyhow::ensure!(
@@ -179,21 +183,28 @@ fn spawn_tasks(state: &AppState, args: &RunArgs) -> (JoinSet<&'static str>, ones
 }
 
 /// Two servers on one data folder would undo each other's work.
-fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
+///
+/// One that is ending is waited for, as is a child process between fork and exec, which holds a copy.
+pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
     let path = data.join("lock");
     let file = fs_err::OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(&path)?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => anyhow::bail!(
-            "another server uses the data folder {}; stop it, or choose another --data-dir",
-            data.display()
-        ),
-        Err(error) => Err(anyhow::Error::from(error).context(format!("cannot lock {path:?}"))),
+    for _ in 0..LOCK_TRIES {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => tokio::time::sleep(LOCK_PAUSE).await,
+            Err(error) => {
+                return Err(anyhow::Error::from(error).context(format!("cannot lock {path:?}")));
+            }
+        }
     }
+    anyhow::bail!(
+        "another server uses the data folder {}; stop it, or choose another --data-dir",
+        data.display()
+    )
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

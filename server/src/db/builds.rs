@@ -475,6 +475,40 @@ pub async fn complete(
     Ok(result.rows_affected() == 1)
 }
 
+/// Takes a finished build's packages away because they are not there any more, so that it can be
+/// tried again. Builds that were made with them stay as they are.
+pub async fn lose_packages(
+    tx: &mut WriteTransaction,
+    id: BuildId,
+    message: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update build set status = 'failed', packages_attempt_id = null, shared_build_id = null,
+             message = ? where id = ? and status in ('built', 'reused')",
+        message,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    // Its dependents wait for it again, as far as they have not begun.
+    sqlx::query!(
+        "update build set missing = missing + 1,
+             status = case when status = 'ready' then 'blocked' else status end
+         where id in (select build_id from build_edge where needs_id = ?)",
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    sqlx::query!(
+        "update iteration set status = 'failed'
+         where id = (select iteration_id from build where id = ?) and status = 'done'",
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// A build that waits for nothing any more.
 #[derive(Clone, Debug)]
 pub struct Unblocked {

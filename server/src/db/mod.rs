@@ -29,6 +29,8 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
 /// How long a statement waits for another process that holds the database, for example a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// SQLITE_CORRUPT (SQLite, rescode).
+const CORRUPT: &str = "11";
 const READERS: u32 = 6;
 /// How many rows SQLite's thread reads ahead of who takes them. With few, the threads of a long
 /// reading wake each other for every other row.
@@ -44,6 +46,17 @@ pub enum OpenError {
         path: String,
         /// The cause.
         source: sqlx::Error,
+    },
+    /// The file is damaged.
+    #[error(
+        "the database {path} is damaged ({finding}); nothing was changed. Stop everything that uses \
+         it, keep it aside with its -wal and -shm, put the newest backup in its place and start again"
+    )]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What SQLite found first.
+        finding: String,
     },
     /// The file is older or newer than this program can deal with.
     #[error("cannot bring the database {path} up to date: {source}")]
@@ -69,9 +82,17 @@ impl Database {
     /// When the file cannot be used.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let name = path.display().to_string();
-        let open_error = |source| OpenError::Open {
-            path: name.clone(),
-            source,
+        let open_error = |source: sqlx::Error| match &source {
+            sqlx::Error::Database(error) if error.code().as_deref() == Some(CORRUPT) => {
+                OpenError::Damaged {
+                    path: name.clone(),
+                    finding: error.message().to_owned(),
+                }
+            }
+            _ => OpenError::Open {
+                path: name.clone(),
+                source,
+            },
         };
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -91,6 +112,12 @@ impl Database {
             .connect_with(options.clone())
             .await
             .map_err(open_error)?;
+        if let Some(finding) = damage(&writer).await {
+            return Err(OpenError::Damaged {
+                path: name,
+                finding,
+            });
+        }
         MIGRATOR
             .run(&writer)
             .await
@@ -129,6 +156,19 @@ impl Database {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+/// What is wrong with the structure of the file, if anything is. Reads all of it, which is a small
+/// price at a start for never writing into a damaged database.
+async fn damage(pool: &SqlitePool) -> Option<String> {
+    let found: sqlx::Result<String> = sqlx::query_scalar("pragma quick_check(1)")
+        .fetch_one(pool)
+        .await;
+    match found {
+        Ok(finding) if finding == "ok" => None,
+        Ok(finding) => Some(finding),
+        Err(error) => Some(error.to_string()),
     }
 }
 

@@ -184,3 +184,43 @@ pub async fn put(tx: &mut WriteTransaction, package: &PackageRow) -> sqlx::Resul
     .await?;
     Ok(())
 }
+
+/// A package that a repository has to hold.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The build it is of.
+    pub build: BuildId,
+    /// The attempt that made it.
+    pub attempt: AttemptId,
+    /// The namespace.
+    pub namespace: buildbtw_model::NamespaceName,
+    /// The number of the iteration.
+    pub iteration: i64,
+    /// The architecture of the repository.
+    pub architecture: Architecture,
+    /// Its file name.
+    pub file_name: PackageFileName,
+    /// Its size in bytes.
+    pub size: i64,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+/// All packages of all repositories, ordered by repository.
+pub async fn published(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Published>> {
+    sqlx::query_as!(
+        Published,
+        r#"select build.id as "build: BuildId", package.attempt_id as "attempt: AttemptId",
+           namespace.name as "namespace: buildbtw_model::NamespaceName",
+           iteration.number as iteration, build.architecture as "architecture: Architecture",
+           package.file_name as "file_name: PackageFileName", package.size,
+           package.sha256 as "sha256: Sha256Digest"
+           from package join build on build.packages_attempt_id = package.attempt_id
+           join iteration on iteration.id = build.iteration_id
+           join namespace on namespace.id = iteration.namespace_id
+           where build.status in ('built', 'reused')
+           order by namespace.name, iteration.number, build.architecture, package.file_name"#
+    )
+    .fetch_all(executor)
+    .await
+}

@@ -2,7 +2,8 @@
 //! does all of it: builds that end at about the same time share one new database.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use buildbtw_model::{BuildId, PackageFileName};
@@ -218,21 +219,49 @@ async fn write_repository(
         }
         let folder = repos.folder(&key);
         sync_folder(&folder)?;
-        // A build that was accepted a moment ago has its files linked when its own turn comes.
-        let mut listed = Vec::with_capacity(rows.len());
-        for row in rows {
-            if folder.join(row.file_name.as_str()).try_exists()? {
-                listed.push(row);
-            }
-        }
-        let newest = newest_stage(&listed);
-        let plain = newest.iter().map(|row| entry(row, false));
-        let with_files = newest.iter().map(|row| entry(row, true));
-        let (database, files) = (render(plain)?, render(with_files)?);
-        replace_file(&folder.join(format!("{}.files", key.namespace)), &files)?;
-        replace_file(&folder.join(format!("{}.db", key.namespace)), &database)
+        replace_databases(&databases(&folder, &key, rows)?)
     })
     .await??;
+    Ok(())
+}
+
+/// The databases of a repository with what they should hold: of the rows those whose files are
+/// there. Blocking.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(crate) fn databases(
+    folder: &Path,
+    key: &RepositoryKey,
+    rows: Vec<PackageRow>,
+) -> io::Result<[(PathBuf, Vec<u8>); 2]> {
+    // A build that was accepted a moment ago has its files linked when its own turn comes.
+    let mut listed = Vec::with_capacity(rows.len());
+    for row in rows {
+        if folder.join(row.file_name.as_str()).try_exists()? {
+            listed.push(row);
+        }
+    }
+    let newest = newest_stage(&listed);
+    let plain = newest.iter().map(|row| entry(row, false));
+    let with_files = newest.iter().map(|row| entry(row, true));
+    Ok([
+        (
+            folder.join(format!("{}.files", key.namespace)),
+            render(with_files)?,
+        ),
+        (folder.join(format!("{}.db", key.namespace)), render(plain)?),
+    ])
+}
+
+/// Replaces the databases of a repository, each at once. Blocking.
+///
+/// # Errors
+/// When the disk refuses.
+pub(crate) fn replace_databases(databases: &[(PathBuf, Vec<u8>)]) -> io::Result<()> {
+    for (path, content) in databases {
+        replace_file(path, content)?;
+    }
     Ok(())
 }
 

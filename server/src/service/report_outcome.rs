@@ -36,7 +36,7 @@ pub async fn report_outcome(
     let status = match outcome {
         Outcome::Succeeded { packages } => succeeded(state, &attempt, &build, packages).await?,
         Outcome::Failed { kind, message } => {
-            let message: String = message.chars().take(MAX_MESSAGE).collect();
+            let message = presentable(message);
             let is_repeated = attempt.status == AttemptStatus::Failed
                 && attempt.failure == Some(*kind)
                 && attempt.message.as_ref() == Some(&message);
@@ -54,6 +54,16 @@ pub async fn report_outcome(
     };
     state.logs.close(id).await?;
     Ok(OutcomeAccepted { status })
+}
+
+/// A message as it is stored: not too long, and without characters that steer terminals.
+fn presentable(message: &str) -> String {
+    let plain = |char: char| match char {
+        '\n' => '\n',
+        char if char.is_control() => ' ',
+        char => char,
+    };
+    message.chars().map(plain).take(MAX_MESSAGE).collect()
 }
 
 /// Frees the space of what an attempt uploaded that ended without success.

@@ -15,6 +15,7 @@ mod control;
 mod crash;
 mod events;
 mod logs;
+mod maintenance;
 mod namespaces;
 mod outcomes;
 mod pages;

@@ -355,7 +355,9 @@ pub(crate) async fn start_server(
     arguments: &[String],
     shutdown: CancellationToken,
 ) -> anyhow::Result<Server> {
-    let Command::Run(args) = Cli::try_parse_from(arguments)?.command;
+    let Command::Run(args) = Cli::try_parse_from(arguments)?.command else {
+        anyhow::bail!("these are not the arguments of a server");
+    };
     Server::start(&args, shutdown).await
 }
 

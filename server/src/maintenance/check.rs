@@ -1,0 +1,334 @@
+//! `check`: compares the database with what lies on the disk, and repairs what can be repaired.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use buildbtw_model::{AttemptId, AttemptStatus, NamespaceName, Sha256Digest};
+use sha2::Digest as _;
+
+use crate::db::packages::{self, Published};
+use crate::db::{Database, attempts, builds, iterations, namespaces};
+use crate::logs::Logs;
+use crate::repos::{Repos, RepositoryKey};
+use crate::run::{DATABASE_FILE, lock};
+use crate::service::publish::{databases, replace_databases};
+
+pub use super::findings::Finding;
+
+/// What to look at, and whether to change anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Read every package, not only its size.
+    pub digests: bool,
+    /// Repair what can be repaired.
+    pub repair: bool,
+}
+
+/// Checks a data folder that no server uses.
+///
+/// # Errors
+/// When a server uses the folder, or it cannot be read.
+pub async fn check(data: &Path, options: Options) -> anyhow::Result<Vec<Finding>> {
+    let path = data.join(DATABASE_FILE);
+    anyhow::ensure!(
+        path.try_exists()?,
+        "there is no database {}; --data-dir names the server's data folder",
+        path.display()
+    );
+    // What is written while it is looked at would look wrong.
+    let _lock = lock(data).await?;
+    let database = Database::open(&path).await?;
+    let checker = Checker {
+        repos: Repos::new(data)?,
+        logs: Logs::new(data)?,
+        database,
+        options,
+    };
+    let found = checker.run().await;
+    checker.database.close().await;
+    found
+}
+
+struct Checker {
+    database: Database,
+    repos: Repos,
+    logs: Logs,
+    options: Options,
+}
+
+impl Checker {
+    async fn run(&self) -> anyhow::Result<Vec<Finding>> {
+        let mut findings = self.integrity().await?;
+        if !findings.is_empty() {
+            // Nothing that such a database says is worth acting on.
+            return Ok(findings);
+        }
+        let published = packages::published(self.database.read()).await?;
+        let damaged = self.packages(&published)?;
+        if self.options.repair {
+            for finding in &damaged {
+                self.restore(finding, &published).await?;
+            }
+        }
+        findings.extend(damaged);
+        findings.extend(self.repository_databases().await?);
+        findings.extend(self.orphans(&published).await?);
+        Ok(findings)
+    }
+
+    async fn integrity(&self) -> anyhow::Result<Vec<Finding>> {
+        let reader = self.database.read();
+        let mut findings = Vec::new();
+        let lines: Vec<String> = sqlx::query_scalar("pragma integrity_check")
+            .fetch_all(reader)
+            .await?;
+        findings.extend(lines.into_iter().filter(|line| line != "ok"));
+        let tables: Vec<String> =
+            sqlx::query_scalar("select distinct \"table\" from pragma_foreign_key_check")
+                .fetch_all(reader)
+                .await?;
+        findings.extend(
+            tables
+                .into_iter()
+                .map(|table| format!("rows of {table} refer to rows that are gone")),
+        );
+        Ok(findings.into_iter().map(Finding::Database).collect())
+    }
+
+    fn packages(&self, published: &[Published]) -> anyhow::Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for package in published {
+            let path = self.path(package);
+            let what = match fs_err::metadata(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => "is not there".to_owned(),
+                Err(error) => return Err(error.into()),
+                Ok(metadata) if i64::try_from(metadata.len()).ok() != Some(package.size) => {
+                    format!("has {} bytes instead of {}", metadata.len(), package.size)
+                }
+                Ok(_) if self.options.digests && digest(&path)? != package.sha256 => {
+                    "has other bytes than were uploaded".to_owned()
+                }
+                Ok(_) => continue,
+            };
+            findings.push(Finding::Package {
+                build: package.build,
+                attempt: package.attempt,
+                path,
+                what,
+            });
+        }
+        Ok(findings)
+    }
+
+    fn path(&self, package: &Published) -> PathBuf {
+        self.repos
+            .folder(&key(package))
+            .join(package.file_name.as_str())
+    }
+
+    /// Takes a lost package from another repository that holds the same one, or has its build made
+    /// again.
+    async fn restore(&self, finding: &Finding, published: &[Published]) -> anyhow::Result<()> {
+        let Finding::Package {
+            build,
+            attempt,
+            path,
+            what,
+        } = finding
+        else {
+            return Ok(());
+        };
+        let same = published
+            .iter()
+            .filter(|other| other.attempt == *attempt && path.ends_with(other.file_name.as_str()));
+        for other in same {
+            let source = self.path(other);
+            if source == *path || !source.try_exists()? || digest(&source)? != other.sha256 {
+                continue;
+            }
+            if path.try_exists()? {
+                fs_err::remove_file(path)?;
+            }
+            if let Some(folder) = path.parent() {
+                fs_err::create_dir_all(folder)?;
+            }
+            fs_err::hard_link(&source, path)?;
+            return Ok(());
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let message = format!("its package {name} {what}; `retry` builds it again");
+        let mut tx = self.database.write().await?;
+        builds::lose_packages(&mut tx, *build, &message).await?;
+        tx.commit().await?;
+        if path.try_exists()? {
+            fs_err::remove_file(path)?;
+        }
+        Ok(())
+    }
+
+    async fn repository_databases(&self) -> anyhow::Result<Vec<Finding>> {
+        let reader = self.database.read();
+        let mut findings = Vec::new();
+        for namespace in namespaces::all(reader).await? {
+            for iteration in iterations::of_namespace(reader, namespace.id).await? {
+                for (architecture, counts) in iterations::counts(reader, iteration.id).await? {
+                    if counts.done == 0 {
+                        continue;
+                    }
+                    let key = RepositoryKey {
+                        namespace: namespace.name.clone(),
+                        iteration: iteration.number,
+                        architecture,
+                    };
+                    let rows =
+                        packages::of_repository(reader, iteration.id, &key.architecture).await?;
+                    let folder = self.repos.folder(&key);
+                    let expected = databases(&folder, &key, rows)?;
+                    let mut wrong = Vec::new();
+                    for (path, content) in &expected {
+                        if !is_content(path, content)? {
+                            wrong.push(path.clone());
+                        }
+                    }
+                    if self.options.repair && !wrong.is_empty() {
+                        fs_err::create_dir_all(&folder)?;
+                        replace_databases(&expected)?;
+                    }
+                    findings.extend(wrong.into_iter().map(|path| Finding::RepositoryDatabase {
+                        repository: key.clone(),
+                        path,
+                    }));
+                }
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Files and folders that no row knows.
+    async fn orphans(&self, published: &[Published]) -> anyhow::Result<Vec<Finding>> {
+        let reader = self.database.read();
+        let mut orphans = Vec::new();
+        let mut known: BTreeMap<NamespaceName, BTreeSet<String>> = BTreeMap::new();
+        for namespace in namespaces::all(reader).await? {
+            let numbers = iterations::of_namespace(reader, namespace.id).await?;
+            let numbers = numbers.iter().map(|row| row.number.to_string());
+            known.insert(namespace.name, numbers.collect());
+        }
+        let mut files: BTreeSet<PathBuf> = BTreeSet::new();
+        for package in published {
+            files.insert(self.path(package));
+            let folder = self.repos.folder(&key(package));
+            for ending in ["db", "files"] {
+                files.insert(folder.join(format!("{}.{ending}", package.namespace)));
+            }
+        }
+        for name in self.repos.namespaces()? {
+            let folder = self.repos.folder_of(&name, None);
+            let Some(numbers) = known.get(&name) else {
+                orphans.push(folder);
+                continue;
+            };
+            for iteration in entries(&folder)? {
+                let number = iteration.file_name().unwrap_or_default().to_string_lossy();
+                if !numbers.contains(number.as_ref()) {
+                    orphans.push(iteration);
+                    continue;
+                }
+                for architecture in entries(&iteration)? {
+                    for file in entries(&architecture)? {
+                        if !files.contains(&file) {
+                            orphans.push(file);
+                        }
+                    }
+                }
+            }
+        }
+        for attempt in self.logs.all()? {
+            if attempts::by_id(reader, attempt).await?.is_none() {
+                orphans.push(self.logs.path(attempt));
+            }
+        }
+        for attempt in self.repos.uploading()? {
+            if !self.may_upload(attempt).await? {
+                orphans.push(self.repos.uploads(attempt));
+            }
+        }
+        if self.options.repair {
+            for path in &orphans {
+                remove(path)?;
+            }
+        }
+        Ok(orphans.into_iter().map(Finding::Orphan).collect())
+    }
+
+    async fn may_upload(&self, attempt: AttemptId) -> anyhow::Result<bool> {
+        let reader = self.database.read();
+        let Some(row) = attempts::by_id(reader, attempt).await? else {
+            return Ok(false);
+        };
+        Ok(match row.status {
+            AttemptStatus::Queued | AttemptStatus::Running => true,
+            AttemptStatus::Succeeded => builds::by_id(reader, row.build)
+                .await?
+                .is_some_and(|build| !build.status.has_packages()),
+            AttemptStatus::Failed | AttemptStatus::Lost => false,
+        })
+    }
+}
+
+fn key(package: &Published) -> RepositoryKey {
+    RepositoryKey {
+        namespace: package.namespace.clone(),
+        iteration: package.iteration,
+        architecture: package.architecture.clone(),
+    }
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    match fs_err::read_dir(folder) {
+        // A file where a folder should be is an orphan of its own folder.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) => {}
+        listed => {
+            for entry in listed? {
+                paths.push(entry?.path());
+            }
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn is_content(path: &Path, content: &[u8]) -> io::Result<bool> {
+    match fs_err::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        read => Ok(read? == content),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata()?.is_dir() {
+        fs_err::remove_dir_all(path)
+    } else {
+        fs_err::remove_file(path)
+    }
+}
+
+fn digest(path: &Path) -> anyhow::Result<Sha256Digest> {
+    let mut file = fs_err::File::open(path)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match io::Read::read(&mut file, &mut buffer).context("cannot read a package")? {
+            0 => break,
+            count => hasher.update(buffer.get(..count).unwrap_or_default()),
+        }
+    }
+    Ok(Sha256Digest::from_bytes(&hasher.finalize().into()))
+}

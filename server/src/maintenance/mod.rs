@@ -1,0 +1,5 @@
+//! What operators do to a data folder beside running the server.
+
+pub mod backup;
+pub mod check;
+mod findings;

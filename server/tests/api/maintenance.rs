@@ -1,0 +1,185 @@
+//! Backups, checks and repairs of a data folder, and databases that are damaged.
+
+use std::path::Path;
+
+use buildbtw_model::{BuildStatus, IterationStatus};
+use buildbtw_server::maintenance::backup::backup;
+use buildbtw_server::maintenance::check::{Finding, Options, check};
+use buildbtw_server::run::DATABASE_FILE;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{
+    Repository, SourceTree, Srcinfo, TestServer, eventually, parse, start_server,
+};
+
+/// `libgreet` <- `greet`.
+fn pair(sources: &SourceTree) {
+    sources.push(&Srcinfo::new("libgreet", "2.0-1"));
+    sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
+}
+
+async fn done(server: &TestServer) {
+    server.namespace("bump", &["libgreet/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims_build_of("libgreet").await;
+    job.logs(0, "building\n").await.unwrap();
+    job.succeeds().await;
+    worker.builds("greet").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+}
+
+fn texts(findings: &[Finding]) -> Vec<String> {
+    findings.iter().map(ToString::to_string).collect()
+}
+
+const REPAIR: Options = Options {
+    digests: false,
+    repair: true,
+};
+
+async fn is_fine(data: &Path) {
+    let options = Options {
+        digests: true,
+        repair: false,
+    };
+    assert_eq!(texts(&check(data, options).await.unwrap()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_backup_of_a_running_server_starts_as_a_server() {
+    let mut server = TestServer::start(pair).await;
+    done(&server).await;
+    let copy = server.scratch("backup").join("copy.sqlite3");
+    let size = backup(&server.data(), &copy).await.unwrap();
+    assert_eq!(copy.metadata().unwrap().len(), size);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&copy.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let again = backup(&server.data(), &copy).await.unwrap_err();
+    assert!(again.to_string().contains("already"), "{again}");
+    let nowhere = backup(Path::new("/nonexistent"), &copy).await.unwrap_err();
+    assert!(nowhere.to_string().contains("--data-dir"), "{nowhere}");
+
+    server.crash().await;
+    let database = server.data().join(DATABASE_FILE);
+    for ending in ["", "-wal", "-shm"] {
+        let _ = fs_err::remove_file(format!("{}{ending}", database.display()));
+    }
+    fs_err::copy(&copy, &database).unwrap();
+    server.start_again().await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+    server.stop().await;
+    is_fine(&server.data()).await;
+}
+
+#[tokio::test]
+async fn a_check_waits_for_no_server_and_finds_nothing_in_a_whole_folder() {
+    let mut server = TestServer::start(pair).await;
+    done(&server).await;
+    let busy = check(&server.data(), Options::default()).await.unwrap_err();
+    assert!(busy.to_string().contains("another server"), "{busy}");
+    server.stop().await;
+    is_fine(&server.data()).await;
+}
+
+#[tokio::test]
+async fn what_is_lost_is_built_again_and_what_belongs_to_nothing_is_removed() {
+    let mut server = TestServer::start(pair).await;
+    done(&server).await;
+    server.stop().await;
+    let data = server.data();
+    let folder = data.join("repos/bump/1/x86_64");
+    fs_err::remove_file(folder.join("libgreet-2.0-1-x86_64.pkg.tar.zst")).unwrap();
+    fs_err::write(folder.join("bump.files"), "nonsense").unwrap();
+    fs_err::write(folder.join("stranger.pkg.tar.zst"), "").unwrap();
+    fs_err::create_dir_all(data.join("repos/gone/1")).unwrap();
+    fs_err::create_dir_all(data.join("repos/bump/7")).unwrap();
+    let attempt = buildbtw_model::AttemptId::new();
+    fs_err::write(data.join(format!("logs/{attempt}.log")), "old").unwrap();
+    fs_err::create_dir_all(data.join(format!("uploads/{attempt}"))).unwrap();
+
+    let found = texts(&check(&data, Options::default()).await.unwrap());
+    for (part, what) in [
+        ("libgreet-2.0-1-x86_64.pkg.tar.zst", "is not there"),
+        ("bump.files", "does not list"),
+        ("stranger.pkg.tar.zst", "belongs to nothing"),
+        ("repos/gone", "belongs to nothing"),
+        ("repos/bump/7", "belongs to nothing"),
+        (".log", "belongs to nothing"),
+        ("uploads/", "belongs to nothing"),
+    ] {
+        let is_told = |line: &String| line.contains(part) && line.contains(what);
+        assert!(found.iter().any(is_told), "{part}: {found:?}");
+    }
+    // Looking changes nothing.
+    assert_eq!(
+        texts(&check(&data, Options::default()).await.unwrap()),
+        found
+    );
+    check(&data, REPAIR).await.unwrap();
+    is_fine(&data).await;
+
+    server.start_again().await;
+    let lost = server.build("bump", "libgreet").await;
+    assert_eq!(lost.status, BuildStatus::Failed);
+    assert!(lost.message.unwrap().contains("is not there"));
+    let all = buildbtw_model::api::RetryBuilds::default();
+    server
+        .admin()
+        .retry_builds(&parse("bump"), &all)
+        .await
+        .unwrap();
+    server.worker("w").await.builds("libgreet").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+    let lists = Repository::new(server.url(), "bump", "1", "x86_64")
+        .lists()
+        .await;
+    assert_eq!(lists, ["greet-1.0-1.1", "libgreet-2.0-1"]);
+}
+
+#[tokio::test]
+async fn a_lost_package_is_taken_from_where_it_was_reused() {
+    let mut server = TestServer::start(pair).await;
+    done(&server).await;
+    server.namespace("other", &["libgreet/main"]).await;
+    eventually("all is reused", async || {
+        let status = server.iteration("other").await.summary.status;
+        (status == IterationStatus::Done).then_some(())
+    })
+    .await;
+    server.stop().await;
+    let data = server.data();
+    let lost = data.join("repos/bump/1/x86_64/libgreet-2.0-1-x86_64.pkg.tar.zst");
+    // Of the right size, so that only reading it tells.
+    let size = lost.metadata().unwrap().len();
+    fs_err::remove_file(&lost).unwrap();
+    fs_err::write(&lost, vec![0; usize::try_from(size).unwrap()]).unwrap();
+    assert_eq!(check(&data, Options::default()).await.unwrap(), []);
+    let thorough = Options {
+        digests: true,
+        repair: true,
+    };
+    assert_eq!(check(&data, thorough).await.unwrap().len(), 1);
+    is_fine(&data).await;
+    server.start_again().await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_not_started_with() {
+    let mut server = TestServer::start(pair).await;
+    done(&server).await;
+    server.stop().await;
+    let path = server.data().join(DATABASE_FILE);
+    let mut bytes = fs_err::read(&path).unwrap();
+    // Every page but the first, which says how to read the others.
+    for byte in bytes.iter_mut().skip(4096 + 100) {
+        *byte = byte.wrapping_add(17);
+    }
+    fs_err::write(&path, &bytes).unwrap();
+    let started = start_server(&server.arguments(), CancellationToken::new()).await;
+    let error = started.err().expect("it has started");
+    assert!(error.to_string().contains("backup"), "{error:#}");
+    assert_eq!(fs_err::read(&path).unwrap(), bytes);
+    let error = check(&server.data(), REPAIR).await.unwrap_err();
+    assert!(error.to_string().contains("damaged"), "{error:#}");
+}
