@@ -117,6 +117,7 @@ fn problem_hint(kind: ProblemKind) -> Option<&'static str> {
         | ProblemKind::ChecksumMismatch
         | ProblemKind::UnexpectedPackage
         | ProblemKind::TooLarge
+        | ProblemKind::TooManyRequests
         | ProblemKind::Unknown => None,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use buildbtw_model::BuildId;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::FailedLogins;
 use crate::changes::{Changes, Effects};
 use crate::config::Config;
 use crate::db::Database;
@@ -44,6 +45,8 @@ pub struct Parts {
     pub follower: Follower,
     /// Puts accepted packages into repositories.
     pub publisher: Publisher,
+    /// Who sends wrong tokens.
+    pub failed_logins: FailedLogins,
     /// Cancelled when the server shall stop.
     pub shutdown: CancellationToken,
 }

@@ -1,6 +1,8 @@
 //! The one error type of services and handlers. What a user did wrong is told in full; what went
 //! wrong inside is logged once and never sent.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +26,7 @@ pub struct Refusal {
     title: String,
     detail: Option<String>,
     hint: Option<String>,
+    retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -34,7 +37,15 @@ impl Refusal {
             title: title.into(),
             detail: None,
             hint: None,
+            retry_after: None,
         }
+    }
+
+    /// Adds when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
+        self
     }
 
     /// Adds what exactly is wrong.
@@ -79,6 +90,7 @@ fn status_of(kind: ProblemKind) -> StatusCode {
         ProblemKind::AlreadyExists | ProblemKind::AttemptEnded | ProblemKind::Conflict => {
             StatusCode::CONFLICT
         }
+        ProblemKind::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ProblemKind::Internal | ProblemKind::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
@@ -138,7 +150,18 @@ internal!(
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        problem_response(self.into_problem())
+        let pause = match &self {
+            Self::Refused(refusal) => refusal.retry_after,
+            Self::Internal(_) => None,
+        };
+        let mut response = problem_response(self.into_problem());
+        if let Some(pause) = pause {
+            let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -15,6 +15,7 @@ pub mod repos;
 pub mod router;
 mod routes;
 pub mod run;
+mod serve;
 pub mod service;
 pub mod shutdown;
 pub mod sources;

@@ -11,6 +11,7 @@ use axum::routing::{delete, get, post, put};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tracing::Level;
 
@@ -38,6 +39,7 @@ pub fn router(state: AppState) -> Router {
             let error = anyhow::anyhow!("a request handler panicked");
             problem_response(Error::Internal(error).into_problem())
         }))
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
@@ -148,5 +150,5 @@ fn explain(uri: &Uri, problem: Problem) -> Response {
     }
 }
 
-/// How long a connection may take to send a request's headers.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request's body may pause.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);

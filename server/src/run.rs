@@ -1,6 +1,5 @@
 //! Starts the parts of the server, serves until told to stop, and stops in order.
 
-use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::{AppState, Parts};
+use crate::auth::FailedLogins;
 use crate::changes::Changes;
 use crate::config::RunArgs;
 use crate::db::Database;
@@ -20,6 +20,7 @@ use crate::logs::Logs;
 use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
 use crate::router::router;
+use crate::serve::serve;
 use crate::service::follow::Follower;
 use crate::service::publish::Publisher;
 use crate::service::{recover, tokens};
@@ -89,6 +90,7 @@ impl Server {
             leases: LeaseClock::default(),
             follower,
             publisher: Publisher::default(),
+            failed_logins: FailedLogins::default(),
             shutdown,
         });
         recover::recover(&state).await?;
@@ -115,9 +117,8 @@ impl Server {
         let _ = self.sources_ready.await;
         let shutdown = self.state.shutdown.clone();
         let stopping = shutdown.clone();
-        let service = axum::serve(self.listener, router(self.state.clone()))
-            .with_graceful_shutdown(async move { stopping.cancelled().await });
-        let mut service = tokio::spawn(service.into_future());
+        let service = serve(self.listener, router(self.state.clone()), stopping);
+        let mut service = tokio::spawn(service);
         let text = format!("{}\n", self.address);
         crate::repos::replace_file(&self.address_file, text.as_bytes())?;
         tracing::info!(address = %self.address, url = self.state.config.url, "serving");

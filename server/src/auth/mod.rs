@@ -1,6 +1,10 @@
 //! Who may write: every changing route stands behind one of these layers, so that a new handler
 //! cannot forget to ask.
 
+mod failures;
+
+use std::net::IpAddr;
+
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
@@ -11,7 +15,10 @@ use buildbtw_model::api::ProblemKind;
 use crate::app_state::AppState;
 use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
+use crate::serve::Peer;
 use crate::service::tokens::authenticate;
+
+pub use failures::FailedLogins;
 
 /// The token of a request that passed a layer. Handlers get it as an extension.
 #[derive(Clone, Debug)]
@@ -26,7 +33,7 @@ pub async fn any_token(
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let identity = identify(&state, bearer(&request)).await?;
+    let identity = identify(&state, bearer(&request), peer(&request)).await?;
     Ok(pass(identity, request, next).await)
 }
 
@@ -72,7 +79,7 @@ async fn require(
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let identity = identify(&state, bearer(&request)).await?;
+    let identity = identify(&state, bearer(&request), peer(&request)).await?;
     if !identity.0.scope.allows(scope) {
         let title = format!(
             "this needs a token of scope '{scope}', yours is '{}'",
@@ -105,19 +112,38 @@ fn bearer(request: &Request) -> Option<String> {
         .then(|| token.trim().to_owned())
 }
 
-async fn identify(state: &AppState, token: Option<String>) -> Result<Identity, Error> {
+/// Where a request comes from.
+fn peer(request: &Request) -> Option<IpAddr> {
+    let peer = request.extensions().get::<Peer>()?;
+    Some(peer.0.ip())
+}
+
+async fn identify(
+    state: &AppState,
+    token: Option<String>,
+    peer: Option<IpAddr>,
+) -> Result<Identity, Error> {
     let Some(token) = token else {
         return Err(Refusal::new(ProblemKind::Unauthenticated, "this needs a token")
             .hint("`buildbtw login` stores one; administrators make them with `buildbtw token create`")
             .into());
     };
-    match authenticate(&state.database, &token).await? {
-        Some(row) => Ok(Identity(row)),
-        None => Err(Refusal::new(
+    if let Some(row) = authenticate(&state.database, &token).await? {
+        return Ok(Identity(row));
+    }
+    let pause = peer.and_then(|address| state.failed_logins.note(address));
+    Err(match pause {
+        None => Refusal::new(
             ProblemKind::Unauthenticated,
             "the token is unknown, expired or revoked",
         )
-        .hint("`buildbtw login` stores another one")
-        .into()),
+        .hint("`buildbtw login` stores another one"),
+        Some(pause) => {
+            let title = "too many requests with a wrong token";
+            Refusal::new(ProblemKind::TooManyRequests, title)
+                .hint("`buildbtw login` stores another one")
+                .retry_after(pause)
+        }
     }
+    .into())
 }

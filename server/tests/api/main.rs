@@ -22,6 +22,7 @@ mod pages;
 mod repositories;
 mod reuse;
 mod scheduling;
+mod slow_peers;
 mod sources;
 mod startup;
 mod support;

@@ -39,6 +39,8 @@ pub enum ProblemKind {
     UnexpectedPackage,
     /// The body is larger than allowed.
     TooLarge,
+    /// Slow down; the answer's `Retry-After` says for how long.
+    TooManyRequests,
     /// Something the server needs is not available now; try again.
     Unavailable,
     /// A fault of the server; its log says more.

@@ -1,0 +1,75 @@
+//! Peers that are slow, break off, or send more than they may.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::{PATIENCE, TestServer};
+
+async fn connect(server: &TestServer) -> TcpStream {
+    let address = server.url().strip_prefix("http://").unwrap();
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// What the server answers until it closes the connection.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let read = stream.read_to_end(&mut bytes);
+    // An abrupt end is one, too.
+    let _ = tokio::time::timeout(PATIENCE, read)
+        .await
+        .expect("still open");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn headers_without_end_are_refused() {
+    let server = TestServer::start(|_| {}).await;
+    let mut stream = connect(&server).await;
+    let sent = async {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").await?;
+        for number in 0..10_000 {
+            let line = format!("X-{number}: {}\r\n", "a".repeat(100));
+            stream.write_all(line.as_bytes()).await?;
+        }
+        std::io::Result::Ok(())
+    };
+    // It may close the connection before all is sent.
+    let _ = sent.await;
+    let answer = rest(stream).await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
+        "{answer}"
+    );
+    assert!(server.public().namespaces(None).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_refused() {
+    let server = TestServer::start(|_| {}).await;
+    for bytes in [&b"\0\0\0\0\0"[..], b"SSH-2.0-x\r\n\r\n", b"GET\r\n\r\n"] {
+        let mut stream = connect(&server).await;
+        stream.write_all(bytes).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answer = rest(stream).await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_keep_the_server_from_stopping() {
+    let mut server = TestServer::start(|_| {}).await;
+    let idle = connect(&server).await;
+    let mut half = connect(&server).await;
+    half.write_all(b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\n")
+        .await
+        .unwrap();
+    tokio::time::timeout(Duration::from_secs(15), server.stop())
+        .await
+        .expect("it waits for peers that say nothing");
+    drop((idle, half));
+}
