@@ -64,6 +64,13 @@ bench *ARGS:
 plan-all +FOLDERS:
     cargo run --release --package buildbtw-planner --example plan_all -- "$@"
 
+# Kill server and worker with SIGKILL at random moments of rebuilds, and see that nothing is lost
+[group('check')]
+kill-test KILLS='1000' SEED='1' BUILDER='simulated':
+    cargo build --workspace --bins
+    KILLS='{{ KILLS }}' SEED='{{ SEED }}' {{ if BUILDER == 'sandbox' { "SANDBOX=1" } else { "" } }} \
+        cargo test --package buildbtw-tests --test e2e -- --nocapture kills
+
 # Run exactly what CI runs
 [group('check')]
 [no-exit-message]

@@ -120,7 +120,9 @@ impl Server {
         let service = serve(self.listener, router(self.state.clone()), stopping);
         let mut service = tokio::spawn(service);
         let text = format!("{}\n", self.address);
-        crate::repos::replace_file(&self.address_file, text.as_bytes())?;
+        self.state
+            .repos
+            .replace(&self.address_file, text.as_bytes())?;
         tracing::info!(address = %self.address, url = self.state.config.url, "serving");
         let failure = tokio::select! {
             // First: told to stop, tasks end, and that is no fault of theirs.

@@ -11,4 +11,5 @@
 mod crashes;
 mod cycle;
 mod following;
+mod kills;
 mod path;

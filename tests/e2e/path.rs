@@ -1,9 +1,8 @@
 //! The whole path: from one command to a repository that pacman installs from.
 
-use std::path::Path;
 use std::process::Command;
 
-use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, printed};
+use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, pacman_installs, printed};
 
 #[test]
 fn one_command_rebuilds_a_library_and_its_dependents() {
@@ -37,7 +36,7 @@ fn one_command_rebuilds_a_library_and_its_dependents() {
     );
 
     if has_tool("pacman") {
-        let installed = install(
+        let installed = pacman_installs(
             folder.path(),
             &server,
             "foo",
@@ -48,46 +47,6 @@ fn one_command_rebuilds_a_library_and_its_dependents() {
             ["left 1-1.1", "libfoo 1-1", "right 1-1.1", "top 1-1.1"]
         );
     }
-}
-
-/// What real pacman would install from a namespace repository, and with it downloads and checks.
-fn install(folder: &Path, server: &Server, namespace: &str, packages: &[&str]) -> Vec<String> {
-    let root = folder.join("root");
-    std::fs::create_dir_all(root.join("var/lib/pacman")).unwrap();
-    std::fs::create_dir_all(root.join("cache")).unwrap();
-    let config = folder.join("pacman.conf");
-    let url = format!("{}/repo/{namespace}/latest/$arch", server.url());
-    let text = format!(
-        "[options]\nArchitecture = x86_64\nSigLevel = Never\n[{namespace}]\nServer = {url}\n"
-    );
-    std::fs::write(&config, text).unwrap();
-    let pacman = |args: &[&str]| {
-        let output = Command::new("pacman")
-            .args(["--noconfirm", "--config"])
-            .arg(&config)
-            .arg("--root")
-            .arg(&root)
-            .arg("--dbpath")
-            .arg(root.join("var/lib/pacman"))
-            .arg("--cachedir")
-            .arg(root.join("cache"))
-            .args(["--hookdir", "/nonexistent"])
-            .args(args)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "pacman {args:?}: {}",
-            printed(&output)
-        );
-        String::from_utf8(output.stdout).unwrap()
-    };
-    // Only downloads: what packages bring along runs in sandboxes alone, even in tests.
-    pacman(&[&["-Syw"], packages].concat());
-    let list = pacman(&[&["-Sp", "--print-format", "%n %v"], packages].concat());
-    let mut list: Vec<_> = list.lines().map(str::to_owned).collect();
-    list.sort();
-    list
 }
 
 #[test]

@@ -10,12 +10,14 @@
     reason = "a failure here is a failed test, and the panic its message"
 )]
 
+mod pacman;
 mod processes;
 mod sources;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+pub use pacman::pacman_installs;
 pub use processes::{Process, Server, Worker};
 pub use sources::{Package, Sources, git};
 

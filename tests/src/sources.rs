@@ -61,6 +61,11 @@ impl Sources {
 
     /// Commits any text as `.SRCINFO`.
     pub fn commit_text(&self, repository: &str, srcinfo: &str) {
+        self.commit_with(repository, srcinfo, "# simulated\n");
+    }
+
+    /// Commits any `.SRCINFO` and `PKGBUILD`.
+    pub fn commit_with(&self, repository: &str, srcinfo: &str, pkgbuild: &str) {
         let path = self.folder.join(repository);
         if !path.exists() {
             git(
@@ -69,7 +74,7 @@ impl Sources {
             );
         }
         std::fs::write(path.join(".SRCINFO"), srcinfo).unwrap();
-        std::fs::write(path.join("PKGBUILD"), "# simulated\n").unwrap();
+        std::fs::write(path.join("PKGBUILD"), pkgbuild).unwrap();
         git(&path, &["add", "--all"]);
         git(&path, &["commit", "--quiet", "--message", "Update"]);
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use buildbtw_model::api::{PlanFormat, PlanPreview};
 use buildbtw_model::{Changeset, Pkgbase};
-use buildbtw_planner::{PackageIndex, Patterns, PlanRequest, parse_srcinfo, render};
+use buildbtw_planner::{
+    PackageIndex, Patterns, PlanRequest, Problem, ProblemKind, parse_srcinfo, render,
+};
 
 use super::sandbox::machine_architecture;
 use crate::cli::{Global, Plan, PlanForm};
@@ -54,7 +56,7 @@ async fn online(context: &Context, args: Plan, format: PlanFormat) -> Result<Str
 }
 
 fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
-    let index = read_index(folder)?;
+    let Tree { index, left_out } = read_tree(folder)?;
     let mut origins = Vec::with_capacity(args.origins.len());
     for origin in &args.origins {
         let pkgbase: Pkgbase = origin.parse().map_err(|_| {
@@ -82,7 +84,9 @@ fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
     let mut request = PlanRequest::new(architecture, origins, args.spread.scope);
     request.include = patterns(&args.spread.include)?;
     request.exclude = patterns(&args.spread.exclude)?;
-    let plan = buildbtw_planner::plan(&index, &request);
+    let mut plan = buildbtw_planner::plan(&index, &request);
+    plan.problems.extend(left_out);
+    plan.problems.sort();
     Ok(match format {
         PlanFormat::Text => render::text(&plan),
         PlanFormat::Dot => render::dot(&plan),
@@ -92,41 +96,67 @@ fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
     })
 }
 
+/// The packages of a folder, and what had to be left out.
+#[derive(Default)]
+struct Tree {
+    index: PackageIndex,
+    left_out: Vec<Problem>,
+}
+
 /// Reads every `<folder>/.SRCINFO`. One that cannot be read is reported and left out.
-fn read_index(folder: &Path) -> Result<PackageIndex> {
-    let mut paths = Vec::new();
+fn read_tree(folder: &Path) -> Result<Tree> {
+    let mut folders = Vec::new();
     for entry in fs_err::read_dir(folder)? {
-        let path = entry?.path().join(".SRCINFO");
-        if path.is_file() {
-            paths.push(path);
+        let path = entry?.path();
+        // A link that leads nowhere, or in circles, counts as one that is there.
+        if path.join(".SRCINFO").symlink_metadata().is_ok() {
+            folders.push(path);
         }
     }
-    if paths.is_empty() {
+    if folders.is_empty() {
         return Err(Error::with_hint(
             format!("{} holds no <pkgbase>/.SRCINFO", folder.display()),
             "expected is a folder of folders with a .SRCINFO each",
         ));
     }
     // Where two claim one pkgbase the first by name wins, whatever order the disk has.
-    paths.sort();
-    let mut index = PackageIndex::new();
+    folders.sort();
+    let mut tree = Tree::default();
     let notes = Output::new(false);
-    for path in paths {
-        let text = String::from_utf8_lossy(&fs_err::read(&path)?).into_owned();
-        match parse_srcinfo(&text) {
-            Ok(package) if index.get(package.pkgbase()).is_some() => {
-                let message = format!(
-                    "{}: another one has the pkgbase '{}' already; left out",
-                    path.display(),
-                    package.pkgbase()
-                );
-                notes.note(message);
+    for folder in folders {
+        if let Err(reason) = tree.read(&folder) {
+            let path = folder.join(".SRCINFO");
+            notes.note(format_args!("{}: {reason}; left out", path.display()));
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            if let Ok(pkgbase) = name.parse() {
+                tree.left_out.push(Problem {
+                    pkgbase,
+                    kind: ProblemKind::LeftOut,
+                    message: format!("its .SRCINFO was left out: {reason}"),
+                });
             }
-            Ok(package) => {
-                index.insert(Arc::new(package));
-            }
-            Err(error) => notes.note(format_args!("{}: {error}; left out", path.display())),
         }
     }
-    Ok(index)
+    Ok(tree)
+}
+
+impl Tree {
+    fn read(&mut self, folder: &Path) -> std::result::Result<(), String> {
+        let path = folder.join(".SRCINFO");
+        // Reading a pipe or a device might never end.
+        match path.metadata() {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Err("it is no regular file".into()),
+            Err(error) => return Err(error.to_string()),
+        }
+        let bytes = std::fs::read(&path).map_err(|error| error.to_string())?;
+        let package = parse_srcinfo(&String::from_utf8_lossy(&bytes));
+        let package = package.map_err(|error| error.to_string())?;
+        if self.index.get(package.pkgbase()).is_some() {
+            let pkgbase = package.pkgbase();
+            return Err(format!("another one has the pkgbase '{pkgbase}' already"));
+        }
+        self.index.insert(Arc::new(package));
+        Ok(())
+    }
 }

@@ -133,7 +133,13 @@ fn print_changes(output: Output, iteration: &IterationDetail) -> Result<()> {
             _ => String::new(),
         };
         let (pkgbase, architecture) = (&change.pkgbase, &change.architecture);
-        output.line(format_args!("{what}: {pkgbase} ({architecture}){commits}"))?;
+        let stage = match change.stage {
+            1 => String::new(),
+            stage => format!(", stage {stage}"),
+        };
+        output.line(format_args!(
+            "{what}: {pkgbase} ({architecture}{stage}){commits}"
+        ))?;
     }
     let more = iteration.changes.len().saturating_sub(SHOWN_CHANGES);
     if more > 0 {

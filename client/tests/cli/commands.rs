@@ -93,3 +93,40 @@ async fn completions_need_no_server() {
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("_buildbtw"), "{}", ran.stdout);
 }
+
+#[tokio::test]
+async fn a_tree_with_files_that_cannot_be_used_is_planned_without_them() {
+    let home = tempfile::tempdir().unwrap();
+    let tree = home.path().join("tree");
+    let write = |name: &str, text: &str| {
+        fs_err::create_dir_all(tree.join(name)).unwrap();
+        fs_err::write(tree.join(name).join(".SRCINFO"), text).unwrap();
+    };
+    let package = |name: &str, more: &str| {
+        format!(
+            "pkgbase = {name}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n{more}\npkgname = {name}\n"
+        )
+    };
+    write("a", &package("a", ""));
+    write("b", &format!("\u{feff}{}", package("b", "\tdepends = a\n")));
+    write("nameless", "pkgver = 1\n");
+    write("twice", &package("a", ""));
+    fs_err::create_dir_all(tree.join("folder/.SRCINFO")).unwrap();
+    fs_err::create_dir_all(tree.join("circle")).unwrap();
+    fs_err::os::unix::fs::symlink(".SRCINFO", tree.join("circle/.SRCINFO")).unwrap();
+    let tree = format!("--srcinfo={}", tree.display());
+    let ran = run(home.path(), "", &["plan", &tree, "a", "--format=json"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let plan: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(plan["builds"].as_array().unwrap().len(), 2);
+    let problems = plan["problems"].as_array().unwrap();
+    for name in ["nameless", "twice", "folder", "circle"] {
+        let left_out = problems.iter().find(|problem| problem["pkgbase"] == name);
+        assert_eq!(left_out.unwrap()["kind"], "left_out", "{problems:?}");
+        assert!(
+            ran.stderr.contains(&format!("/{name}/.SRCINFO: ")),
+            "{}",
+            ran.stderr
+        );
+    }
+}

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use buildbtw_model::{AttemptId, AttemptStatus, NamespaceName, Sha256Digest};
+use buildbtw_model::{NamespaceName, Sha256Digest};
 use sha2::Digest as _;
 
 use crate::db::packages::{self, Published};
@@ -14,6 +14,7 @@ use crate::logs::Logs;
 use crate::repos::{Repos, RepositoryKey};
 use crate::run::{DATABASE_FILE, lock};
 use crate::service::publish::{databases, replace_databases};
+use crate::service::recover::may_upload;
 
 pub use super::findings::Finding;
 
@@ -194,7 +195,7 @@ impl Checker {
                     }
                     if self.options.repair && !wrong.is_empty() {
                         fs_err::create_dir_all(&folder)?;
-                        replace_databases(&expected)?;
+                        replace_databases(&self.repos, &expected)?;
                     }
                     findings.extend(wrong.into_iter().map(|path| Finding::RepositoryDatabase {
                         repository: key.clone(),
@@ -251,7 +252,7 @@ impl Checker {
             }
         }
         for attempt in self.repos.uploading()? {
-            if !self.may_upload(attempt).await? {
+            if !may_upload(reader, attempt).await? {
                 orphans.push(self.repos.uploads(attempt));
             }
         }
@@ -261,20 +262,6 @@ impl Checker {
             }
         }
         Ok(orphans.into_iter().map(Finding::Orphan).collect())
-    }
-
-    async fn may_upload(&self, attempt: AttemptId) -> anyhow::Result<bool> {
-        let reader = self.database.read();
-        let Some(row) = attempts::by_id(reader, attempt).await? else {
-            return Ok(false);
-        };
-        Ok(match row.status {
-            AttemptStatus::Queued | AttemptStatus::Running => true,
-            AttemptStatus::Succeeded => builds::by_id(reader, row.build)
-                .await?
-                .is_some_and(|build| !build.status.has_packages()),
-            AttemptStatus::Failed | AttemptStatus::Lost => false,
-        })
     }
 }
 

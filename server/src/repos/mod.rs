@@ -17,6 +17,8 @@ pub struct Repos {
     uploads: PathBuf,
     /// What is about to be removed, out of the way of new namespaces of the same name.
     trash: PathBuf,
+    /// Files that are being written. What a crash leaves is removed at the next start.
+    staging: PathBuf,
 }
 
 /// The repository of one iteration and architecture.
@@ -40,8 +42,9 @@ impl Repos {
             repos: data.join("repos"),
             uploads: data.join("uploads"),
             trash: data.join("trash"),
+            staging: data.join("staging"),
         };
-        for folder in [&this.repos, &this.uploads, &this.trash] {
+        for folder in [&this.repos, &this.uploads, &this.trash, &this.staging] {
             fs_err::create_dir_all(folder)?;
         }
         Ok(this)
@@ -82,6 +85,25 @@ impl Repos {
             fs_err::remove_dir_all(entry?.path())?;
         }
         Ok(())
+    }
+
+    /// Removes what was being written when the last run ended. Only before anything is written.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn empty_staging(&self) -> io::Result<()> {
+        for entry in fs_err::read_dir(&self.staging)? {
+            fs_err::remove_file(entry?.path())?;
+        }
+        Ok(())
+    }
+
+    /// Writes a file of a repository so that it is either as before or complete.
+    ///
+    /// # Errors
+    /// When the disk refuses; the file is as before then.
+    pub fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        replace_file(path, content, &self.staging)
     }
 
     /// The names of the folders that should be namespaces.
@@ -169,16 +191,17 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     fs_err::File::open(folder)?.sync_all()
 }
 
-/// Writes a file so that it is either as before or complete, also after a power cut.
+/// Writes a file so that it is either as before or complete, also after a power cut. Until it is
+/// complete it lies in another folder of the same file system.
 ///
 /// # Errors
 /// When the disk refuses; the file is as before then.
-pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace_file(path: &Path, content: &[u8], staging: &Path) -> io::Result<()> {
     use io::Write as _;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
-        .tempfile_in(folder)?;
+        .tempfile_in(staging)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     fs_err::set_permissions(

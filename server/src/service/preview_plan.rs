@@ -32,6 +32,7 @@ pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<Str
         patterns("include", &preview.include)?,
         patterns("exclude", &preview.exclude)?,
     );
+    state.sources.catch_up().await;
     let mut origins = Vec::with_capacity(preview.changesets.len());
     for changeset in &preview.changesets {
         origins.push(state.sources.resolve(changeset).await?.package);

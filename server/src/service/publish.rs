@@ -16,7 +16,7 @@ use crate::db::builds::{self, BuildRow};
 use crate::db::packages::{self, PackageRow};
 use crate::error::Error;
 use crate::repos::database::{Entry, render};
-use crate::repos::{RepositoryKey, replace_file, sync_folder};
+use crate::repos::{Repos, RepositoryKey, sync_folder};
 
 use super::report_outcome::repository_of;
 use super::transitions::Transition;
@@ -219,7 +219,7 @@ async fn write_repository(
         }
         let folder = repos.folder(&key);
         sync_folder(&folder)?;
-        replace_databases(&databases(&folder, &key, rows)?)
+        replace_databases(&repos, &databases(&folder, &key, rows)?)
     })
     .await??;
     Ok(())
@@ -258,9 +258,9 @@ pub(crate) fn databases(
 ///
 /// # Errors
 /// When the disk refuses.
-pub(crate) fn replace_databases(databases: &[(PathBuf, Vec<u8>)]) -> io::Result<()> {
+pub(crate) fn replace_databases(repos: &Repos, databases: &[(PathBuf, Vec<u8>)]) -> io::Result<()> {
     for (path, content) in databases {
-        replace_file(path, content)?;
+        repos.replace(path, content)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What the server does first after it was stopped, however it was stopped.
 
-use buildbtw_model::AttemptStatus;
+use buildbtw_model::{AttemptId, AttemptStatus};
+use sqlx::SqlitePool;
 
 use crate::app_state::AppState;
 use crate::db::{attempts, builds, now};
@@ -29,6 +30,7 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
     for build in unpublished {
         state.publisher.enqueue(build.id);
     }
+    state.repos.empty_staging()?;
     remove_stale_uploads(state).await?;
     remove_orphans(state).await?;
     state.claims.wake();
@@ -36,20 +38,30 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes what attempts uploaded that ended without success. What an accepted attempt uploaded stays
-/// until it is published.
+/// Removes what attempts uploaded that is needed no more.
 async fn remove_stale_uploads(state: &AppState) -> Result<(), Error> {
     for attempt in state.repos.uploading()? {
-        let row = attempts::by_id(state.database.read(), attempt).await?;
-        let stale = match row.map(|row| row.status) {
-            Some(AttemptStatus::Queued | AttemptStatus::Running | AttemptStatus::Succeeded) => {
-                false
-            }
-            Some(AttemptStatus::Failed | AttemptStatus::Lost) | None => true,
-        };
-        if stale {
+        if !may_upload(state.database.read(), attempt).await? {
             fs_err::tokio::remove_dir_all(state.repos.uploads(attempt)).await?;
         }
     }
     Ok(())
+}
+
+/// Whether an attempt may still have uploads: it is not over, or its packages were accepted and are
+/// not in their repository yet.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn may_upload(reader: &SqlitePool, attempt: AttemptId) -> sqlx::Result<bool> {
+    let Some(row) = attempts::by_id(reader, attempt).await? else {
+        return Ok(false);
+    };
+    Ok(match row.status {
+        AttemptStatus::Queued | AttemptStatus::Running => true,
+        AttemptStatus::Succeeded => builds::by_id(reader, row.build)
+            .await?
+            .is_some_and(|build| !build.status.has_packages()),
+        AttemptStatus::Failed | AttemptStatus::Lost => false,
+    })
 }

@@ -22,6 +22,10 @@ pub use watch::watch;
 use crate::db::{Database, source_repositories};
 use crate::error::{Error, Refusal};
 use catalog::SharedCatalog;
+use watch::CatchUpDesk;
+
+/// How long a request waits for changes that are being read.
+const CATCH_UP_AT_MOST: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The source repositories of a server. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +35,7 @@ pub struct Sources {
     folder: Arc<Path>,
     last_scan: Arc<std::sync::Mutex<Option<jiff::Timestamp>>>,
     events: mpsc::UnboundedSender<SourceEvent>,
+    catching_up: CatchUpDesk,
 }
 
 /// What happened in the sources.
@@ -73,12 +78,20 @@ impl Sources {
             folder: folder.into(),
             last_scan: Arc::default(),
             events,
+            catching_up: CatchUpDesk::default(),
         })
     }
 
     /// Tells what happened; whoever listens is gone only when the server stops.
     fn tell(&self, event: SourceEvent) {
         let _ = self.events.send(event);
+    }
+
+    /// Waits until everything that was pushed before this call is in the index, as far as the kernel
+    /// tells of changes. Not for long: the sweep finds what this misses.
+    pub async fn catch_up(&self) {
+        let caught_up = self.catching_up.ask();
+        let _ = tokio::time::timeout(CATCH_UP_AT_MOST, caught_up).await;
     }
 
     /// The watched folder.

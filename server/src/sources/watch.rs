@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,35 @@ use super::{Sources, directory};
 
 /// How long to gather notifications: a push writes several files.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// How long the kernel may take to tell of a change that has just been made.
+const TELLING: Duration = Duration::from_millis(20);
+
+/// Where requests wait for the index to be as new as the sources.
+#[derive(Clone, Default)]
+pub(super) struct CatchUpDesk {
+    waiting: Arc<Mutex<Vec<oneshot::Sender<()>>>>,
+    asked: Arc<Notify>,
+}
+
+impl CatchUpDesk {
+    /// Ends when the watch has looked at all that had changed before.
+    pub(super) async fn ask(&self) {
+        let (sender, receiver) = oneshot::channel();
+        self.lock().push(sender);
+        self.asked.notify_one();
+        // Without a watch there is nobody to wait for.
+        let _ = receiver.await;
+    }
+
+    fn take(&self) -> Vec<oneshot::Sender<()>> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<oneshot::Sender<()>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Keeps the sources current until cancelled. The first full look has ended when `ready` is told.
 ///
@@ -46,19 +76,40 @@ pub async fn watch(
                     report("cannot look at the source repositories", &error);
                 }
             }
-            Some(first) = notifications.recv() => {
-                tokio::time::sleep(GATHER).await;
-                let mut changed = BTreeSet::from_iter([first]);
-                while let Ok(next) = notifications.try_recv() {
-                    changed.insert(next);
-                }
-                let known = watcher.watch_new();
-                changed.extend(known);
-                if let Err(error) = sources.scan_some(changed.into_iter().collect()).await {
-                    report("cannot look at changed source repositories", &error);
+            () = sources.catching_up.asked.notified() => {
+                let waiting = sources.catching_up.take();
+                tokio::time::sleep(TELLING).await;
+                scan_changed(&sources, &mut watcher, &mut notifications, BTreeSet::new()).await;
+                for asked in waiting {
+                    // Whoever asked may be gone.
+                    let _ = asked.send(());
                 }
             }
+            Some(first) = notifications.recv() => {
+                tokio::time::sleep(GATHER).await;
+                let changed = BTreeSet::from_iter([first]);
+                scan_changed(&sources, &mut watcher, &mut notifications, changed).await;
+            }
         }
+    }
+}
+
+/// Looks at everything the kernel has told of.
+async fn scan_changed(
+    sources: &Sources,
+    watcher: &mut FolderWatcher,
+    notifications: &mut mpsc::UnboundedReceiver<String>,
+    mut changed: BTreeSet<String>,
+) {
+    while let Ok(next) = notifications.try_recv() {
+        changed.insert(next);
+    }
+    changed.extend(watcher.watch_new());
+    if changed.is_empty() {
+        return;
+    }
+    if let Err(error) = sources.scan_some(changed.into_iter().collect()).await {
+        report("cannot look at changed source repositories", &error);
     }
 }
 

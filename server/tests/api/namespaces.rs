@@ -1,6 +1,6 @@
 //! Namespaces: their names, what they are made of, and everything that is refused.
 
-use buildbtw_model::api::{CreateNamespace, Problem, ProblemKind};
+use buildbtw_model::api::{CreateIteration, CreateNamespace, Problem, ProblemKind};
 use buildbtw_model::{BuildStatus, IterationStatus, Scope};
 use buildbtw_server::repos::database::{Entry, render};
 use reqwest::{Method, StatusCode};
@@ -643,4 +643,22 @@ async fn what_a_blocked_build_waits_for_and_what_the_repository_serves_is_told()
     let old = server.public().iteration(&parse("bump"), Some(1)).await;
     let old = &old.unwrap().architectures[0].repository;
     assert!(old.url.ends_with("/repo/bump/1/x86_64"), "{}", old.url);
+}
+
+#[tokio::test]
+async fn a_requested_iteration_has_seen_what_was_pushed_before() {
+    let server = TestServer::start(small_distribution).await;
+    let name = server.namespace("bump", &["libgreet/main"]).await;
+    for release in 4..8 {
+        let commit = server
+            .sources
+            .push(&Srcinfo::new("greet", &format!("1.0-{release}")).depends(&["libgreet"]));
+        let request = CreateIteration::default();
+        let iteration = server.admin().create_iteration(&name, request).await;
+        let builds = iteration.unwrap().builds;
+        let greet = builds
+            .iter()
+            .find(|build| build.pkgbase.as_str() == "greet");
+        assert_eq!(greet.unwrap().commit, commit);
+    }
 }

@@ -607,3 +607,60 @@ async fn a_worker_gets_nothing_for_other_architectures() {
     let both = server.worker_for("both", &["aarch64", "x86_64"]).await;
     both.builds("a").await;
 }
+
+#[tokio::test]
+async fn a_shared_package_of_a_cycle_is_its_final_build_for_every_architecture() {
+    let server = TestServer::start_with(for_both(), |sources| {
+        let both = ["x86_64", "aarch64"];
+        sources.push(&Srcinfo::new("root", "2-1").arch(&both));
+        sources.push(
+            &Srcinfo::new("shared", "1-1")
+                .arch(&["any"])
+                .depends(&["root"])
+                .with("makedepends_x86_64", "user"),
+        );
+        sources.push(&Srcinfo::new("user", "1-1").arch(&both).depends(&["shared"]));
+    })
+    .await;
+    let mut request = new_namespace(&["root/main"]);
+    request.name = Some(parse("bump"));
+    request.scope = Scope::All;
+    server.admin().create_namespace(&request).await.unwrap();
+    let (intel, arm) = (
+        server.worker_for("intel", &["x86_64"]).await,
+        server.worker_for("arm", &["aarch64"]).await,
+    );
+    let building = async |worker: &crate::support::FakeWorker, count: usize| {
+        for _ in 0..count {
+            worker.claims().await.succeeds().await;
+        }
+    };
+    let counts = |architecture: &str| {
+        let architecture = parse(architecture);
+        let server = &server;
+        async move {
+            let iteration = server.iteration("bump").await;
+            let builds = iteration.builds.into_iter();
+            builds
+                .filter(|build| build.architecture == architecture)
+                .map(|build| (build.pkgbase.to_string(), build.stage))
+                .collect::<Vec<_>>()
+        }
+    };
+    let on_intel = counts("x86_64").await;
+    assert!(on_intel.contains(&("shared".to_owned(), 2)), "{on_intel:?}");
+    let on_arm = counts("aarch64").await;
+    assert!(!on_arm.contains(&("shared".to_owned(), 2)), "{on_arm:?}");
+    // Everything but what is shared.
+    building(&intel, on_intel.len()).await;
+    building(&arm, on_arm.len() - 1).await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+    let lists = |architecture| Repository::new(server.url(), "bump", "1", architecture);
+    let is_shared = |entries: Vec<String>| {
+        let mut entries = entries.into_iter();
+        entries.find(|entry| entry.starts_with("shared-"))
+    };
+    let intel = is_shared(lists("x86_64").lists().await);
+    assert_eq!(intel, is_shared(lists("aarch64").lists().await));
+    assert_eq!(intel.as_deref(), Some("shared-1-1.2"));
+}

@@ -7,6 +7,8 @@
 //! and, if a member builds it, that build. A build's environment holds a member exactly if there is
 //! a path to it through installs alone.
 
+use rustc_hash::FxHashSet;
+
 use crate::index::{DependencyKind, Use, number};
 use crate::world::World;
 
@@ -93,7 +95,7 @@ pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Finding
         edges.clear();
         uses_of(world, base, &mut uses);
         for used in &uses {
-            let providers = world.resolve(used.relation);
+            let providers = world.installable(used.relation);
             edges.extend(providers.iter().filter_map(|&package| {
                 let install = install_of[package as usize];
                 (install != OUTSIDE).then_some(Edge {
@@ -104,7 +106,7 @@ pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Finding
             if providers.is_empty() {
                 let kind = used.kind.listed();
                 findings.unresolved.push((member, kind, used.relation));
-            } else if world.has_old(used.relation) {
+            } else if world.is_outdated(used.relation) {
                 findings.outdated.push((member, used.relation));
             }
         }
@@ -125,7 +127,7 @@ pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Finding
         let node = world.node(package);
         relations.extend(world.applicable(&node.depends).map(|used| used.relation));
         for &relation in &relations {
-            for &provider in world.resolve(relation) {
+            for &provider in world.installable(relation) {
                 let install = install_of[provider as usize];
                 if install != OUTSIDE && provider != package {
                     pulls.push(install);
@@ -162,10 +164,19 @@ fn uses_of(world: &World<'_>, base: u32, uses: &mut Vec<Use>) {
         .iter()
         .take_while(|used| used.kind == DependencyKind::Depends)
         .count();
+    // A list is faster than a set as long as it is short, which it nearly always is.
+    let many: Option<FxHashSet<u32>> =
+        (listed > 64).then(|| uses.iter().take(listed).map(|used| used.relation).collect());
     for package in world.packages_of(record) {
         for used in world.applicable(&world.node(package).depends) {
-            let mut base = uses.iter().take(listed);
-            if base.all(|other| other.relation != used.relation) {
+            let in_base = match &many {
+                Some(relations) => relations.contains(&used.relation),
+                None => {
+                    let mut base = uses.iter().take(listed);
+                    base.any(|other| other.relation == used.relation)
+                }
+            };
+            if !in_base {
                 uses.push(*used);
             }
         }

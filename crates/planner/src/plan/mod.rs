@@ -164,6 +164,8 @@ pub enum ProblemKind {
     NotForArchitecture,
     /// A line of its `.SRCINFO` was left out.
     BadLine,
+    /// Its `.SRCINFO` cannot be used, so it was left out as a whole.
+    LeftOut,
 }
 
 /// Plans the rebuild of some changed packages. Any graph has a plan, and the same input has the

@@ -102,6 +102,8 @@ pub(super) struct Draft {
     pub(super) version: String,
     pub(super) base: Section,
     pub(super) packages: Vec<(String, Section)>,
+    /// The line of each `pkgname`, as far as the reader knows lines.
+    pub(super) pkgname_lines: Vec<usize>,
     /// Line number and reason of everything left out.
     pub(super) problems: Vec<(usize, String)>,
 }
@@ -127,19 +129,22 @@ impl Draft {
         let _ = writeln!(text, "b {pkgbase}\nv {version}");
         self.base.write(&mut text, true);
         let mut pkgnames: Vec<Pkgname> = Vec::with_capacity(self.packages.len());
+        let mut lines = self.pkgname_lines.into_iter();
         for (name, mut section) in self.packages {
+            // Unknown to the strict reader, which refuses such names itself.
+            let line = lines.next().unwrap_or_default();
             section.architectures.retain(valid);
             match name.parse::<Pkgname>() {
                 Ok(pkgname) if pkgnames.contains(&pkgname) => {
                     let reason = format!("the pkgname {pkgname} is there twice");
-                    self.problems.push((0, reason));
+                    self.problems.push((line, reason));
                 }
                 Ok(pkgname) => {
                     let _ = writeln!(text, "n {pkgname}");
                     section.write(&mut text, false);
                     pkgnames.push(pkgname);
                 }
-                Err(invalid) => self.problems.push((0, invalid.to_string())),
+                Err(invalid) => self.problems.push((line, invalid.to_string())),
             }
         }
         if pkgnames.is_empty() {

@@ -15,7 +15,10 @@ pub(super) fn read(text: &str) -> Draft {
         };
         match key {
             "pkgbase" if draft.pkgbase.is_empty() => value.clone_into(&mut draft.pkgbase),
-            "pkgname" => draft.packages.push((value.to_owned(), Section::default())),
+            "pkgname" => {
+                draft.pkgname_lines.push(number);
+                draft.packages.push((value.to_owned(), Section::default()));
+            }
             "pkgver" if draft.packages.is_empty() => version.pkgver = value,
             "pkgrel" if draft.packages.is_empty() => version.pkgrel = value,
             "epoch" if draft.packages.is_empty() => version.epoch = value,

@@ -34,6 +34,8 @@ pub enum SrcinfoError {
 /// Only when there is no usable `pkgbase`, `pkgver`, `pkgrel` or `pkgname`. Any other bad line is
 /// left out and listed in [`SourcePackage::problems`].
 pub fn parse_srcinfo(text: &str) -> Result<SourcePackage, SrcinfoError> {
+    // What some editors put before a text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match strict::read(text) {
         Some(draft) => draft.finish(),
         None => lines::read(text).finish(),

@@ -17,7 +17,7 @@ use crate::index::{
     BaseRecord, EVERY_ARCHITECTURE, NodeRecord, OWN_NAME, PackageIndex, Provider, Use, Users,
     number,
 };
-use crate::relation::Relation;
+use crate::relation::{Comparison, Relation};
 use crate::srcinfo::SourcePackage;
 use overlay::Overlay;
 
@@ -257,12 +257,25 @@ impl<'a> World<'a> {
         self.resolved(span)
     }
 
-    /// Whether a relation that was resolved before is satisfied by an old version only.
-    pub(crate) fn has_old(&self, relation: u32) -> bool {
+    /// What can be installed for a relation: its providers without old versions, which are gone, or
+    /// nothing but old versions where only they satisfy it.
+    pub(crate) fn installable(&mut self, relation: u32) -> &[u32] {
+        self.resolve(relation);
+        let providers = self.providers(relation);
         if self.replaced.is_empty() {
-            return false;
+            return providers;
         }
-        self.old_providers(relation).next().is_some()
+        // Old versions come last.
+        match providers.iter().position(|&package| self.is_old(package)) {
+            Some(first) if first > 0 => providers.get(..first).unwrap_or(providers),
+            _ => providers,
+        }
+    }
+
+    /// Whether a relation that was resolved before is satisfied by old versions only.
+    pub(crate) fn is_outdated(&self, relation: u32) -> bool {
+        let first = self.providers(relation).first();
+        !self.replaced.is_empty() && first.is_some_and(|&package| self.is_old(package))
     }
 
     /// The old versions of origins that satisfy a relation which was resolved before.
@@ -348,8 +361,9 @@ impl<'a> World<'a> {
             } else if !any_named && self.applies(provider.architecture) {
                 let is_met = wanted.is_none_or(|wanted| {
                     let provision = Relation::split(self.relation_text(provider.provision));
-                    let version = Some(provision.version).filter(|version| !version.is_empty());
-                    wanted.is_met_by(version)
+                    // Only `name=version` provides a version (libalpm compares no other).
+                    let has_version = provision.comparison == Comparison::Equal;
+                    wanted.is_met_by(Some(provision.version).filter(|_| has_version))
                 });
                 if is_met && !found[start..].contains(&provider.node) {
                     found.push(provider.node);

@@ -247,3 +247,32 @@ fn priorities_follow_the_longest_chain() {
     assert_eq!(numbers, expected);
     assert_eq!((plan.total_s(), plan.critical_path_s()), (550, 510));
 }
+
+#[test]
+fn an_origin_that_stops_providing_what_others_provide() {
+    let index = index([
+        package("pa", &["provides = virt"]),
+        package("pb", &["provides = virt"]),
+        package("user", &["depends = virt"]),
+    ]);
+    let request = request(vec![package("pa", &[])], Scope::Transitive);
+    // It is rebuilt, as it may have used the old one; but it lacks nothing and need not wait.
+    insta::assert_snapshot!(brief(&plan(&index, &request)), @r"
+    pa@1:  (pa)
+    user@1:  (pa user)
+    ");
+}
+
+#[test]
+fn only_an_equals_sign_provides_a_version() {
+    let index = index([
+        package("a", &["provides = foo>=1"]),
+        package("exact", &["depends = foo=1"]),
+        package("at-least", &["depends = foo>=1"]),
+        package("any-version", &["depends = foo"]),
+    ]);
+    insta::assert_snapshot!(brief(&plan_of(&index, &["a"], Scope::Transitive)), @r"
+    a@1:  (a)
+    any-version@1: a@1 (a any-version)
+    ");
+}

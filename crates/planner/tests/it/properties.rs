@@ -329,7 +329,7 @@ fn check_findings(reference: &Reference, members: &BTreeMap<String, Option<u32>>
             if providers.is_empty() {
                 unresolved.insert((name.clone(), split(&relation).0.to_owned(), kind));
             }
-            if providers.iter().any(|id| id.2) {
+            if !providers.is_empty() && providers.iter().all(|id| id.2) {
                 outdated.insert((name.clone(), relation));
             }
         }

@@ -100,7 +100,7 @@ impl Reference {
         let provides = |id: &&Id| {
             self.provides(id).into_iter().any(|provision| {
                 let (provided, sign, version) = split(provision);
-                provided == name && meets(Some(version).filter(|_| !sign.is_empty()))
+                provided == name && meets(Some(version).filter(|_| sign == "="))
             })
         };
         candidates.iter().filter(provides).cloned().collect()
@@ -129,6 +129,13 @@ impl Reference {
             }
         }
         found
+    }
+
+    /// What can be installed for a relation: old versions only where nothing else satisfies it.
+    pub(crate) fn installable(&self, relation: &str) -> BTreeSet<Id> {
+        let all = self.resolve(relation);
+        let current: BTreeSet<Id> = all.iter().filter(|id| !id.2).cloned().collect();
+        if current.is_empty() { all } else { current }
     }
 
     /// For each package reached: how many bases away it is.
@@ -204,12 +211,12 @@ impl Reference {
         let mut found = BTreeSet::new();
         let mut queue: VecDeque<Id> = VecDeque::new();
         for relation in relations {
-            queue.extend(self.resolve(relation));
+            queue.extend(self.installable(relation));
         }
         while let Some(id) = queue.pop_front() {
             if found.insert(id.clone()) {
                 for relation in self.depends(&id) {
-                    queue.extend(self.resolve(relation));
+                    queue.extend(self.installable(relation));
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Stores a planned iteration as rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{Architecture, BuildId, Pkgbase};
@@ -30,27 +30,35 @@ pub async fn store(
         .map(|origin| (origin.changeset.clone(), origin.head.commit.clone()))
         .collect();
     iterations::insert_origins(tx, iteration, &fixed).await?;
-    let mut shared: HashMap<(Pkgbase, u32), BuildId> = HashMap::new();
+    let mut shared: HashMap<Pkgbase, BTreeMap<u32, BuildId>> = HashMap::new();
     for (number, part) in planned.architectures.into_iter().enumerate() {
         for (repository, digest) in &part.base.databases {
             let digest = digest.as_deref().map_err(String::as_str);
             iterations::insert_base(tx, iteration, &part.architecture, repository, digest).await?;
         }
         let mut ids: Vec<BuildId> = Vec::with_capacity(part.drafts.len());
+        let mut last_stages: HashMap<&Pkgbase, u32> = HashMap::new();
+        for draft in &part.drafts {
+            let last = last_stages.entry(draft.package.pkgbase()).or_default();
+            *last = draft.stage.max(*last);
+        }
         for (position, draft) in (0_u32..).zip(&part.drafts) {
             let mut build = new_build(&part.architecture, position, draft);
-            let key = (build.pkgbase.clone(), build.stage);
             let is_any = draft.package.is_any();
             if let Some((awaited, _)) = draft.awaited {
                 await_or_reuse(tx, &mut build, awaited).await?;
             } else if number > 0 && is_any && build.reused.is_none() {
                 // The first architecture builds packages of architecture `any` for all.
-                build.shared_build = shared.get(&key).copied();
+                let is_last = last_stages.get(&build.pkgbase) == Some(&build.stage);
+                build.shared_build = shared
+                    .get(&build.pkgbase)
+                    .and_then(|stages| same_stage(stages, build.stage, is_last));
             }
             build.missing += u32::from(build.shared_build.is_some());
             let id = plans::insert_build(tx, iteration, &build).await?;
             if number == 0 && is_any {
-                shared.insert(key, id);
+                let stages = shared.entry(draft.package.pkgbase().clone()).or_default();
+                stages.insert(draft.stage, id);
             }
             for (needs, kind) in &draft.needs {
                 plans::insert_edge(tx, id, ids[*needs], kind).await?;
@@ -66,6 +74,16 @@ pub async fn store(
     }
     plans::insert_notes(tx, iteration, &planned.notes).await?;
     Ok(())
+}
+
+/// Which of the first architecture's builds another architecture takes the packages of. Cycles differ
+/// between architectures, and with them the number of stages; but the last one is the same for all.
+fn same_stage(stages: &BTreeMap<u32, BuildId>, stage: u32, is_last: bool) -> Option<BuildId> {
+    let last = || stages.last_key_value().map(|(_, id)| *id);
+    if is_last {
+        return last();
+    }
+    stages.get(&stage).copied().or_else(last)
 }
 
 /// A build that was being built when this was planned may have ended meanwhile.
