@@ -149,6 +149,10 @@ impl Tree {
             Ok(_) => return Err("it is no regular file".into()),
             Err(error) => return Err(error.to_string()),
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "who prints the reason names the file"
+        )]
         let bytes = std::fs::read(&path).map_err(|error| error.to_string())?;
         let package = parse_srcinfo(&String::from_utf8_lossy(&bytes));
         let package = package.map_err(|error| error.to_string())?;
