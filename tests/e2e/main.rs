@@ -11,5 +11,6 @@
 mod crashes;
 mod cycle;
 mod following;
+mod hostile;
 mod kills;
 mod path;

@@ -10,5 +10,6 @@
 
 mod building;
 mod escaping;
+mod hostile;
 mod limits;
 mod support;

@@ -1,0 +1,260 @@
+//! More attacks: what a package does when another build installs it, what it leaves as its
+//! packages, and what a build tries against another one beside it.
+
+use buildbtw_model::FailureKind;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Log, World, expected, script_package};
+
+/// Tries every file below the folders with settings of the kernel, as whoever runs it.
+const PROBE_KERNEL: &str = r#"
+    for file in $(find /proc/sys /sys -type f 2>/dev/null) /proc/sysrq-trigger /proc/kcore; do
+      (: >>"$file") 2>/dev/null && echo "OPENED $file"
+    done
+    [[ -e /dev/mem || -e /dev/kmsg || -e /dev/kvm ]] && echo OPENED a device
+    cat /proc/kcore 2>/dev/null | head -c 1 | grep -q . && echo KCORE
+    true"#;
+
+const HOOK: &str = "[Trigger]
+Operation = Install
+Type = Package
+Target = *
+[Action]
+When = PostTransaction
+Exec = /usr/share/hooked/run
+";
+
+/// Hooks are run by pacman as its own user, root of the sandbox, when a dependency is installed.
+#[tokio::test]
+async fn a_hook_of_a_dependency_stays_inside() {
+    let Some(world) = World::new() else { return };
+    let secret = world.path("secret");
+    fs_err::write(&secret, "host secret").unwrap();
+    let run = format!(
+        r#"#!/bin/bash
+        exec >/usr/share/hooked-result 2>&1
+        echo "hook ran as $(id -u)"
+        {PROBE_KERNEL}
+        [[ -e {secret} ]] && echo HOSTFILE
+        mount -t tmpfs x /mnt 2>/dev/null && echo MOUNTED
+        mount -o remount,rw /proc/sys 2>/dev/null && echo REMOUNTED
+        nsenter -t 1 -m true 2>/dev/null && [[ -e {secret} ]] && echo ENTERED
+        for pid in /proc/[0-9]*; do [[ -e $pid/root/{secret} ]] && echo ESCAPED; done
+        true
+        "#,
+        secret = secret.display()
+    );
+    let pkgbuild = "pkgname=hooked\npkgver=1.0\npkgrel=1\narch=(x86_64)\n\
+         package() {\n\
+         install -Dm644 \"$startdir/evil.hook\" \"$pkgdir/usr/share/libalpm/hooks/evil.hook\"\n\
+         install -Dm755 \"$startdir/run\" \"$pkgdir/usr/share/hooked/run\"\n}\n";
+    let request = world.request_with(
+        "hooked",
+        &[("PKGBUILD", pkgbuild), ("evil.hook", HOOK), ("run", &run)],
+    );
+    let (packages, _) = world.built(&request).await;
+    world.publish("base", &packages);
+
+    let script = format!("cat /usr/share/hooked-result\n{PROBE_KERNEL}");
+    let mut victim = world.request("victim", &script_package("victim", &script));
+    victim.dependencies = vec!["hooked".into()];
+    let (_, log) = world.built(&victim).await;
+    assert!(log.contains("hook ran as 0\n"), "{log}");
+    for word in [
+        "OPENED",
+        "KCORE",
+        "HOSTFILE",
+        "MOUNTED",
+        "REMOUNTED",
+        "ENTERED",
+        "ESCAPED",
+    ] {
+        assert!(!log.contains(word), "{word}: {log}");
+    }
+    assert!(!std::path::Path::new("/usr/share/hooked-result").exists());
+}
+
+/// A package made by hand, so that it says and holds what makepkg would refuse.
+fn forged(file: &str, pkginfo: &str, members: &str) -> String {
+    format!(
+        "mkdir -p \"$srcdir/forge\"; cd \"$srcdir/forge\"; {members}
+         printf '{pkginfo}' >.PKGINFO
+         bsdtar -P -cf - --format=pax .PKGINFO $(ls -A | grep -v PKGINFO) $EXTRA | zstd -q >\"$PKGDEST/{file}\""
+    )
+}
+
+#[tokio::test]
+async fn names_that_lead_elsewhere_are_refused() {
+    let Some(world) = World::new() else { return };
+    let names = [
+        "pkgname='../../../../tmp/evil'",
+        "pkgbase=named\npkgname=('named' '../evil')",
+    ];
+    for name in names {
+        let pkgbuild = script_package("named", "true").replace("pkgname=named", name);
+        let (kind, message, _) = world.fails(&world.request("named", &pkgbuild)).await;
+        assert_eq!(kind, FailureKind::Package, "{message}");
+    }
+    for trick in [
+        "touch $PKGDEST/..-1-1-any.pkg.tar.zst",
+        "touch \"$PKGDEST/..%2f..%2fevil-1-1-any.pkg.tar.zst\"",
+        "touch \"$PKGDEST/$(printf 'new\\nline-1-1-any.pkg.tar.zst')\"",
+        "mkdir -p $PKGDEST/evil-1-1-any.pkg.tar.zst/below",
+        "touch $PKGDEST/evil",
+    ] {
+        let request = world.request("named", &script_package("named", trick));
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, FailureKind::Package, "{trick}: {message} {log}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+    assert_eq!(
+        fs_err::read_dir(world.path("out")).unwrap().count(),
+        0,
+        "nothing was taken"
+    );
+}
+
+#[tokio::test]
+async fn lies_in_pkginfo_are_refused() {
+    let Some(world) = World::new() else { return };
+    let file = "liar-extra-1.0-1-x86_64.pkg.tar.zst";
+    let truth = [
+        ("pkgname", "liar-extra"),
+        ("pkgbase", "liar"),
+        ("pkgver", "1.0-1"),
+        ("arch", "x86_64"),
+    ];
+    for (key, lie) in [
+        ("pkgname", "glibc"),
+        ("pkgver", "99:1-1"),
+        ("arch", "any"),
+        ("pkgbase", "pacman"),
+    ] {
+        let pkginfo: String = truth
+            .iter()
+            .map(|(name, value)| {
+                let value = if *name == key { lie } else { value };
+                format!("{name} = {value}\\n")
+            })
+            .collect();
+        let script = forged(file, &pkginfo, "");
+        let mut request = world.request("liar", &script_package("liar", &script));
+        request.packages = vec![expected("liar", "x86_64"), expected("liar-extra", "x86_64")];
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, FailureKind::Package);
+        assert!(
+            message.contains(file) && message.contains(&format!("{key} = \"{lie}\"")),
+            "{message} {log}"
+        );
+    }
+}
+
+/// The archive itself names files above its root, and a device: whoever installs it is in a
+/// sandbox of its own.
+#[tokio::test]
+async fn members_above_the_root_and_devices_harm_only_their_own_root() {
+    let Some(world) = World::new() else { return };
+    let marker = format!("buildbtw-evil-{}", std::process::id());
+    let pkginfo = "pkgname = forged\\npkgbase = forged\\npkgver = 1.0-1\\narch = x86_64\\nsize = 1\\nbuilddate = 1\\n";
+    let members = format!(
+        "EXTRA=../../../../../../../../../tmp/{marker}
+         touch /tmp/{marker}
+         mkdir -p usr/share
+         ln -s ../../../../../../../../tmp usr/share/up"
+    );
+    let forge = forged("forged-1.0-1-x86_64.pkg.tar.zst", pkginfo, &members);
+    // Instead of the package makepkg would make, so that there is only the forged one.
+    let pkgbuild = format!(
+        "pkgname=maker\npkgver=1.0\npkgrel=1\narch=(x86_64)\n\
+         build() {{\n{forge}\n}}\n\
+         package() {{\n\
+         mkdir -p \"$pkgdir/usr/share\"\n\
+         mknod \"$pkgdir/usr/share/disk\" b 254 0\n\
+         mkfifo \"$pkgdir/usr/share/pipe\"\n}}\n"
+    );
+    let mut request = world.request("maker", &pkgbuild);
+    // Taken as they are: both are installed below by a victim, as if published.
+    request.pkgbase = "maker".parse().unwrap();
+    let (outcome, log) = world.build(&request).await;
+    let refused = format!("{outcome:?}");
+    assert!(refused.contains("pkgbase"), "{outcome:?} {log}");
+
+    // The same package file, handed to pacman as if somebody had published it.
+    let with_device = pkgbuild.replace(&forge, "true");
+    let (packages, _) = world.built(&world.request("maker", &with_device)).await;
+    world.publish("base", &packages);
+    world.sh(&format!(
+        "mkdir forge forge/f forge/tmp; cd forge/f; printf '{pkginfo}' >.PKGINFO
+         touch ../tmp/{marker}; mkdir -p usr/share; ln -s ../../../../../../tmp usr/share/up
+         bsdtar -P -cf - --format=pax .PKGINFO usr ../tmp/{marker} \
+           | zstd -q >../../repository/forged-1.0-1-x86_64.pkg.tar.zst
+         cd ../../repository; repo-add -q base.db.tar.gz forged-1.0-1-x86_64.pkg.tar.zst"
+    ));
+    let script =
+        "[[ -b /usr/share/disk ]] && head -c 1 /usr/share/disk >/dev/null && echo DISK; true";
+    for dependency in ["maker", "forged"] {
+        let mut victim = world.request("victim", &script_package("victim", script));
+        victim.dependencies = vec![dependency.into()];
+        let (outcome, log) = world.build(&victim).await;
+        assert!(!log.contains("DISK"), "{outcome:?} {log}");
+    }
+    for folder in ["/tmp", "/", "/usr", "/usr/share"] {
+        assert!(!std::path::Path::new(folder).join(&marker).exists());
+    }
+}
+
+/// Two builds run at once; neither sees a file, a process or a socket of the other.
+#[tokio::test]
+async fn a_build_does_not_see_the_one_beside_it() {
+    let Some(world) = World::new() else { return };
+    let marker = format!("buildbtw-neighbour-{}", std::process::id());
+    let neighbour = format!(
+        "touch /tmp/{marker} /build/{marker}
+         perl -MIO::Socket::INET -MIO::Socket::UNIX -e '
+           $tcp = IO::Socket::INET->new(Listen => 1, LocalAddr => \"127.0.0.1:45871\") or die $!;
+           $abstract = IO::Socket::UNIX->new(Listen => 1, Local => \"\\0{marker}\") or die $!;
+           $| = 1; print \"the neighbour is up\\n\"; sleep 100000' {marker}"
+    );
+    let neighbour = world.request("neighbour", &script_package("neighbour", &neighbour));
+    let up = CancellationToken::new();
+    let cancel = CancellationToken::new();
+    let log = Log::cancelling("the neighbour is up", &up);
+    let out = world.path("out");
+    let building = world.builder.build(&neighbour, &out, &log, cancel.clone());
+    let spying = async {
+        up.cancelled().await;
+        let script = format!(
+            "find / -name '*{marker}*' 2>/dev/null | grep -q . && echo FILE
+             cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -q '^buildbtw-neigh[b]our' && echo PROCESS
+             (: </dev/tcp/127.0.0.1/45871) 2>/dev/null && echo CONNECTED
+             perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Peer => \"\\0{marker}\") and print \"ABSTRACT\\n\"'
+             kill -9 -- $(pgrep -f 'neigh[b]our') 2>/dev/null && echo KILLED
+             ipcs -a 2>/dev/null | grep -q 0x && echo IPC
+             true"
+        );
+        let spy = world.request("spy", &script_package("spy", &script));
+        let log = Log::default();
+        let outcome = world
+            .builder
+            .build(&spy, &world.path("out"), &log, CancellationToken::new())
+            .await;
+        cancel.cancel();
+        (outcome, log.text())
+    };
+    let (_, (outcome, spied)) = tokio::join!(building, spying);
+    assert!(
+        matches!(outcome, buildbtw_builder::BuildOutcome::Succeeded { .. }),
+        "{outcome:?} {spied}"
+    );
+    for word in [
+        "FILE\n",
+        "PROCESS",
+        "CONNECTED",
+        "ABSTRACT",
+        "KILLED",
+        "IPC\n",
+    ] {
+        assert!(!spied.contains(word), "{word}: {spied}\n{}", log.text());
+    }
+    world.assert_no_leftovers(&neighbour);
+}
