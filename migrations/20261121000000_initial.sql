@@ -66,7 +66,8 @@ create table namespace_origin (
 ) strict, without rowid;
 
 create table iteration (
-    id integer primary key,
+    -- Never used again, so that what is remembered about one cannot be taken for another's.
+    id integer primary key autoincrement,
     namespace_id integer not null references namespace (id) on delete cascade,
     number integer not null,
     status text not null,
@@ -161,8 +162,15 @@ create table build (
     unique (iteration_id, architecture, pkgbase, stage)
 ) strict;
 
-create index build_ready on build (architecture, iteration_id, priority_s) where status = 'ready';
+create index build_ready on build (architecture, iteration_id, priority_s desc, id)
+    where status = 'ready';
+create index build_paused on build (not_before) where status = 'ready' and not_before is not null;
 create index build_active on build (iteration_id) where status in ('dispatched', 'building');
+-- What can still move; an iteration with none of them is over.
+create index build_moving on build (iteration_id)
+    where status in ('ready', 'dispatched', 'building')
+        or (status = 'blocked' and packages_attempt_id is not null);
+create index build_packages on build (packages_attempt_id) where packages_attempt_id is not null;
 create index build_shared on build (shared_build_id) where shared_build_id is not null;
 create index build_input_hash on build (input_hash) where status in ('built', 'reused');
 create index build_srcinfo on build (srcinfo_sha256);
@@ -220,6 +228,8 @@ create table package (
     files_entry text not null,
     primary key (attempt_id, file_name)
 ) strict, without rowid;
+
+create index package_file_name on package (file_name);
 
 create table event (
     id integer primary key autoincrement,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use buildbtw_model::BuildId;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::FailedLogins;
+use crate::auth::{FailedLogins, KnownTokens};
 use crate::changes::{Changes, Effects};
 use crate::config::Config;
 use crate::db::Database;
@@ -15,6 +15,7 @@ use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
 use crate::service::follow::Follower;
 use crate::service::publish::Publisher;
+use crate::service::publish::file_lists::FileLists;
 use crate::sources::Sources;
 
 /// The parts of a running server. Cheap to clone.
@@ -45,6 +46,10 @@ pub struct Parts {
     pub follower: Follower,
     /// Puts accepted packages into repositories.
     pub publisher: Publisher,
+    /// Writes the repository databases that list files.
+    pub file_lists: FileLists,
+    /// Who sends valid tokens.
+    pub known_tokens: KnownTokens,
     /// Who sends wrong tokens.
     pub failed_logins: FailedLogins,
     /// Cancelled when the server shall stop.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use buildbtw_model::BuildId;
 use tokio::sync::watch;
 
-use crate::db::NamespaceId;
+use crate::db::{IterationId, NamespaceId};
 
 /// What a committed transaction has to be told about.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Effects {
     pub ready: bool,
     /// Leases were given, so the next one to run out may be another.
     pub leases: bool,
+    /// Iterations that ended.
+    pub ended: Vec<IterationId>,
     /// Builds that have packages now and wait for their repository to list them.
     pub publish: Vec<BuildId>,
 }

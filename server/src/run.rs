@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::{AppState, Parts};
-use crate::auth::FailedLogins;
+use crate::auth::{FailedLogins, KnownTokens};
 use crate::changes::Changes;
 use crate::config::RunArgs;
 use crate::db::Database;
@@ -23,6 +23,7 @@ use crate::router::router;
 use crate::serve::serve;
 use crate::service::follow::Follower;
 use crate::service::publish::Publisher;
+use crate::service::publish::file_lists::FileLists;
 use crate::service::{recover, tokens};
 use crate::sources::{self, Sources};
 
@@ -90,6 +91,8 @@ impl Server {
             leases: LeaseClock::default(),
             follower,
             publisher: Publisher::default(),
+            file_lists: FileLists::default(),
+            known_tokens: KnownTokens::default(),
             failed_logins: FailedLogins::default(),
             shutdown,
         });
@@ -176,6 +179,11 @@ fn spawn_tasks(state: &AppState, args: &RunArgs) -> (JoinSet<&'static str>, ones
     tasks.spawn(async move {
         publisher.await;
         "publisher"
+    });
+    let file_lists = state.file_lists.clone().run(state.clone(), cancel.clone());
+    tasks.spawn(async move {
+        file_lists.await;
+        "file lists"
     });
     let follower = state.follower.clone().run(state.clone(), cancel.clone());
     tasks.spawn(async move {

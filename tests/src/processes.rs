@@ -190,6 +190,18 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// The most memory the process has had, in KiB (proc(5), `VmHWM`).
+    pub fn memory_kib(&self) -> u64 {
+        let pid = self.process.as_ref().unwrap().child.id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap()
+    }
+
     pub fn data(&self) -> &Path {
         &self.data
     }

@@ -119,6 +119,53 @@ impl Sources {
         sources
     }
 
+    /// Packages `p0`, `p1` …, each with the numbers it depends on. Writes the repositories without
+    /// running git, so that many thousand take seconds.
+    pub fn write_graph(&self, graph: impl Iterator<Item = Vec<usize>>) {
+        for (number, needs) in graph.enumerate() {
+            let name = format!("p{number}");
+            let mut text =
+                format!("pkgbase = {name}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
+            for need in needs {
+                let _ = writeln!(text, "\tdepends = p{need}");
+            }
+            let _ = write!(text, "\npkgname = {name}\n");
+            self.write_repository(&name, &text);
+        }
+    }
+
+    /// A bare repository with one commit of a `.SRCINFO`.
+    fn write_repository(&self, name: &str, srcinfo: &str) {
+        use gix::objs::tree::{Entry, EntryKind};
+        let path = self.folder.join(format!("{name}.git"));
+        let repository = gix::init_bare(&path).unwrap();
+        let tree = gix::objs::Tree {
+            entries: vec![Entry {
+                mode: EntryKind::Blob.into(),
+                filename: ".SRCINFO".into(),
+                oid: repository.write_blob(srcinfo).unwrap().detach(),
+            }],
+        };
+        let author = gix::actor::Signature {
+            name: "Test".into(),
+            email: "test@example.invalid".into(),
+            time: gix::date::Time::new(1_700_000_000, 0),
+        };
+        let commit = gix::objs::Commit {
+            tree: repository.write_object(&tree).unwrap().detach(),
+            parents: Default::default(),
+            author: author.clone(),
+            committer: author,
+            encoding: None,
+            message: "Update\n".into(),
+            extra_headers: Vec::new(),
+        };
+        let commit = repository.write_object(&commit).unwrap();
+        std::fs::write(path.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+        std::fs::create_dir_all(path.join("refs/heads")).unwrap();
+        std::fs::write(path.join("refs/heads/main"), format!("{commit}\n")).unwrap();
+    }
+
     /// A chain of `length` packages `p0` … , each of which depends on the one before.
     pub fn with_a_chain(folder: &Path, length: usize) -> Self {
         let sources = Self::new(folder);

@@ -2,6 +2,7 @@
 //! cannot forget to ask.
 
 mod failures;
+mod known;
 
 use std::net::IpAddr;
 
@@ -19,6 +20,7 @@ use crate::serve::Peer;
 use crate::service::tokens::authenticate;
 
 pub use failures::FailedLogins;
+pub use known::KnownTokens;
 
 /// The token of a request that passed a layer. Handlers get it as an extension.
 #[derive(Clone, Debug)]
@@ -128,7 +130,7 @@ async fn identify(
             .hint("`buildbtw login` stores one; administrators make them with `buildbtw token create`")
             .into());
     };
-    if let Some(row) = authenticate(&state.database, &token).await? {
+    if let Some(row) = authenticate(state, &token).await? {
         return Ok(Identity(row));
     }
     let pause = peer.and_then(|address| state.failed_logins.note(address));

@@ -3,6 +3,7 @@
 use buildbtw_model::{AttemptId, AttemptStatus, BuildId, ClaimId, FailureKind, WorkerName};
 use sqlx::SqliteExecutor;
 
+use super::builds::json_list;
 use super::{TokenId, WriteTransaction, now};
 
 /// An attempt.
@@ -58,6 +59,17 @@ pub async fn by_id(
 ) -> sqlx::Result<Option<AttemptRow>> {
     select_attempt!("where id = ?", id)
         .fetch_optional(executor)
+        .await
+}
+
+/// The attempts of these ids, in no particular order.
+pub async fn by_ids(
+    executor: impl SqliteExecutor<'_>,
+    ids: &[AttemptId],
+) -> sqlx::Result<Vec<AttemptRow>> {
+    let ids = json_list(ids);
+    select_attempt!("where id in (select value from json_each(?))", ids)
+        .fetch_all(executor)
         .await
 }
 
@@ -117,7 +129,7 @@ pub async fn next_expiry(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Opti
 }
 
 /// What a new attempt is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct NewAttempt<'a> {
     /// Its id.
     pub id: AttemptId,
@@ -128,26 +140,28 @@ pub struct NewAttempt<'a> {
     /// The worker.
     pub worker: &'a WorkerName,
     /// The token of the worker.
-    pub token: TokenId,
-    /// When it is given up unless the lease is renewed.
-    pub lease_expires_at: i64,
+    pub token: i64,
 }
 
-/// Stores a new attempt under the next number of its build.
-pub async fn insert(tx: &mut WriteTransaction, attempt: &NewAttempt<'_>) -> sqlx::Result<()> {
+/// Stores new attempts, each under the next number of its build.
+pub async fn insert(
+    tx: &mut WriteTransaction,
+    attempts: &[NewAttempt<'_>],
+    lease_expires_at: i64,
+) -> sqlx::Result<()> {
     let created_at = now();
+    let attempts = json_list(attempts);
     sqlx::query!(
         "insert into attempt (id, build_id, number, claim, worker, token_id, status,
              lease_expires_at, created_at)
-         values (?1, ?2, (select coalesce(max(number), 0) + 1 from attempt where build_id = ?2),
-             ?3, ?4, ?5, 'queued', ?6, ?7)",
-        attempt.id,
-        attempt.build,
-        attempt.claim,
-        attempt.worker,
-        attempt.token,
-        attempt.lease_expires_at,
+         select value ->> 'id', value ->> 'build',
+             (select coalesce(max(number), 0) + 1 from attempt as other
+                 where other.build_id = value ->> 'build'),
+             value ->> 'claim', value ->> 'worker', value ->> 'token', 'queued', ?, ?
+         from json_each(?)",
+        lease_expires_at,
         created_at,
+        attempts,
     )
     .execute(tx.connection())
     .await?;

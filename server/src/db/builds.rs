@@ -92,6 +92,26 @@ pub async fn by_id(
         .await
 }
 
+/// The builds of these rows, in no particular order.
+pub async fn by_ids(
+    executor: impl SqliteExecutor<'_>,
+    ids: &[BuildId],
+) -> sqlx::Result<Vec<BuildRow>> {
+    let ids = json_list(ids);
+    select_build!(
+        "where build.id in (select value from json_each(?)) order by build.id",
+        ids
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// A list as a parameter: statements for many rows cost little more than those for one.
+pub(super) fn json_list<T: serde::Serialize>(items: &[T]) -> String {
+    // Numbers and texts always serialise.
+    serde_json::to_string(items).unwrap_or_default()
+}
+
 /// All builds of an iteration, each architecture's in a valid order.
 pub async fn of_iteration(
     executor: impl SqliteExecutor<'_>,
@@ -334,26 +354,24 @@ pub async fn candidates(
                select iteration.namespace_id, count(*) as running
                from build join iteration on iteration.id = build.iteration_id
                where build.status in ('dispatched', 'building') group by 1
-           ),
-           ranked as (
-               select build.id, iteration.namespace_id, build.priority_s, build.not_before,
-                   row_number() over (
-                   partition by iteration.namespace_id order by build.priority_s desc, build.id
-               ) as place
-               from build join iteration on iteration.id = build.iteration_id
-               where build.status = 'ready' and build.architecture = ?
-                   and iteration.status = 'running'
-                   and (build.not_before is null or build.not_before <= ?)
            )
-           select ranked.id as "id!: BuildId", ranked.namespace_id as "namespace!: NamespaceId",
-               ranked.priority_s as "priority_s!: i64",
-               coalesce(load.running, 0) as "namespace_load!: i64", ranked.not_before,
-               case when ranked.not_before is not null then (
-                   select worker from attempt where attempt.build_id = ranked.id
+           select build.id as "id!: BuildId", iteration.namespace_id as "namespace!: NamespaceId",
+               build.priority_s as "priority_s!: i64",
+               coalesce(load.running, 0) as "namespace_load!: i64", build.not_before,
+               case when build.not_before is not null then (
+                   select worker from attempt where attempt.build_id = build.id
                    order by number desc limit 1
                ) end as "failed_on: WorkerName"
-           from ranked left join load on load.namespace_id = ranked.namespace_id
-           where ranked.place <= ?"#,
+           -- A cross join keeps this order: per iteration, the top of one index.
+           from iteration cross join build on build.id in (
+               select top.id from build as top
+               where top.status = 'ready' and top.architecture = ?1
+                   and top.iteration_id = iteration.id
+                   and (top.not_before is null or top.not_before <= ?2)
+               order by top.priority_s desc, top.id limit ?3
+           )
+           left join load on load.namespace_id = iteration.namespace_id
+           where iteration.status = 'running'"#,
         architecture,
         at,
         limit,
@@ -366,7 +384,8 @@ pub async fn candidates(
 pub async fn next_pause_end(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<i64>> {
     let at = now();
     let row = sqlx::query!(
-        r#"select min(not_before) as "at: i64" from build where status = 'ready' and not_before > ?"#,
+        r#"select min(not_before) as "at: i64" from build
+           where status = 'ready' and not_before is not null and not_before > ?"#,
         at,
     )
     .fetch_one(executor)
@@ -374,16 +393,18 @@ pub async fn next_pause_end(executor: impl SqliteExecutor<'_>) -> sqlx::Result<O
     Ok(row.at)
 }
 
-/// `ready -> dispatched`.
-pub async fn dispatch(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool> {
-    let result = sqlx::query!(
-        "update build set status = 'dispatched', not_before = null, message = null
-         where id = ? and status = 'ready'",
-        id,
+/// `ready -> dispatched`, for those that are ready; returns them.
+pub async fn dispatch(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
+    let ids = json_list(ids);
+    let rows = sqlx::query!(
+        r#"update build set status = 'dispatched', not_before = null, message = null
+           where id in (select value from json_each(?)) and status = 'ready'
+           returning id as "id: BuildId""#,
+        ids,
     )
-    .execute(tx.connection())
+    .fetch_all(tx.connection())
     .await?;
-    Ok(result.rows_affected() == 1)
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 /// `dispatched -> building`.
@@ -456,23 +477,26 @@ pub async fn accept_packages(
     Ok(result.rows_affected() == 1)
 }
 
-/// `-> built`, or `-> reused` for packages of another build, once the repository lists them.
-pub async fn complete(
-    tx: &mut WriteTransaction,
-    id: BuildId,
-    status: BuildStatus,
-) -> sqlx::Result<bool> {
+/// `-> built`, or `-> reused` for packages of another build, once the repository lists them. Returns
+/// those for which it was so.
+pub async fn complete(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
     let at = now();
-    let result = sqlx::query!(
-        "update build set status = ?, message = null, finished_at = ? where id = ?
-         and packages_attempt_id is not null and status in ('blocked', 'dispatched', 'building')",
-        status,
+    let ids = json_list(ids);
+    let rows = sqlx::query!(
+        r#"update build set message = null, finished_at = ?,
+               status = case when exists (
+                   select 1 from attempt
+                   where attempt.id = build.packages_attempt_id and attempt.build_id = build.id
+               ) then 'built' else 'reused' end
+           where id in (select value from json_each(?)) and packages_attempt_id is not null
+               and status in ('blocked', 'dispatched', 'building')
+           returning id as "id: BuildId""#,
         at,
-        id,
+        ids,
     )
-    .execute(tx.connection())
+    .fetch_all(tx.connection())
     .await?;
-    Ok(result.rows_affected() == 1)
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 /// Takes a finished build's packages away because they are not there any more, so that it can be
@@ -518,16 +542,22 @@ pub struct Unblocked {
     pub shared_build_id: Option<BuildId>,
 }
 
-/// Tells the dependents of a completed build, and returns those that wait for nothing any more.
+/// Tells the dependents of completed builds, and returns those that wait for nothing any more.
 /// They are `ready` now, except those that take the packages of another build.
 pub async fn unblock_dependents(
     tx: &mut WriteTransaction,
-    id: BuildId,
+    completed: &[BuildId],
 ) -> sqlx::Result<Vec<Unblocked>> {
+    let completed = json_list(completed);
     sqlx::query!(
-        "update build set missing = missing - 1
-         where id in (select build_id from build_edge where needs_id = ?)",
-        id,
+        "update build set missing = missing - (
+             select count(*) from build_edge
+             where build_id = build.id and needs_id in (select value from json_each(?1))
+         )
+         where id in (
+             select build_id from build_edge where needs_id in (select value from json_each(?1))
+         )",
+        completed,
     )
     .execute(tx.connection())
     .await?;
@@ -536,38 +566,51 @@ pub async fn unblock_dependents(
         r#"update build
            set status = case when shared_build_id is null then 'ready' else status end
            where status = 'blocked' and missing = 0 and packages_attempt_id is null
-               and id in (select build_id from build_edge where needs_id = ?)
+               and id in (
+                   select build_id from build_edge
+                   where needs_id in (select value from json_each(?))
+               )
            returning id as "id: BuildId", shared_build_id as "shared_build_id: BuildId""#,
-        id,
+        completed,
     )
     .fetch_all(tx.connection())
     .await
 }
 
-/// How many builds of an iteration can still move, and how many failed, were cancelled or have no
-/// packages for another reason.
-#[derive(Clone, Copy, Debug)]
-pub struct Remaining {
-    /// Ready, handed out, or about to be published.
-    pub active: i64,
-    /// Failed.
-    pub failed: i64,
-    /// Without packages, whatever the status.
-    pub unfinished: i64,
+/// Whether a build of an iteration is ready, handed out, or about to be published.
+pub async fn is_moving(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<bool> {
+    let row = sqlx::query!(
+        r#"select exists (
+               select 1 from build where iteration_id = ? and (
+                   status in ('ready', 'dispatched', 'building')
+                   or (status = 'blocked' and packages_attempt_id is not null)
+               )
+           ) as "found!: bool""#,
+        iteration,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.found)
 }
 
-/// What remains to be done in an iteration.
-pub async fn remaining(
+/// How many builds of an iteration have no packages.
+#[derive(Clone, Copy, Debug)]
+pub struct Unfinished {
+    /// Those that failed.
+    pub failed: i64,
+    /// All of them, whatever the status.
+    pub all: i64,
+}
+
+/// What an iteration lacks. Looks at all of its builds.
+pub async fn unfinished(
     tx: &mut WriteTransaction,
     iteration: IterationId,
-) -> sqlx::Result<Remaining> {
+) -> sqlx::Result<Unfinished> {
     sqlx::query_as!(
-        Remaining,
-        r#"select
-               count(*) filter (where status in ('ready', 'dispatched', 'building')
-                   or (status = 'blocked' and packages_attempt_id is not null)) as "active!",
-               count(*) filter (where status = 'failed') as "failed!",
-               count(*) filter (where status not in ('built', 'reused')) as "unfinished!"
+        Unfinished,
+        r#"select count(*) filter (where status = 'failed') as "failed!",
+               count(*) filter (where status not in ('built', 'reused')) as "all!"
            from build where iteration_id = ?"#,
         iteration,
     )

@@ -3,6 +3,7 @@
 use buildbtw_model::{Architecture, AttemptId, BuildId, Pkgbase};
 use sqlx::SqliteExecutor;
 
+use super::builds::json_list;
 use super::{IterationId, NamespaceId, WriteTransaction, now};
 
 /// A transition to record.
@@ -62,6 +63,71 @@ pub async fn insert(tx: &mut WriteTransaction, event: &NewEvent<'_>) -> sqlx::Re
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Records the same transition of many builds of an iteration, in this order.
+pub async fn insert_for_builds(
+    tx: &mut WriteTransaction,
+    builds: &[BuildId],
+    kind: BuildEvent,
+) -> sqlx::Result<()> {
+    let at = now();
+    let builds = json_list(builds);
+    match kind {
+        BuildEvent::Completed => {
+            sqlx::query!(
+                "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, at)
+                 select iteration.namespace_id, build.iteration_id, build.id,
+                     build.packages_attempt_id, 'build.' || build.status, build.version, ?
+                 from json_each(?) as chosen cross join build on build.id = chosen.value
+                 join iteration on iteration.id = build.iteration_id order by chosen.key",
+                at,
+                builds,
+            )
+            .execute(tx.connection())
+            .await?
+        }
+        BuildEvent::Ready => {
+            sqlx::query!(
+                "insert into event (namespace_id, iteration_id, build_id, kind, at)
+                 select iteration.namespace_id, build.iteration_id, build.id, 'build.ready', ?
+                 from json_each(?) as chosen cross join build on build.id = chosen.value
+                 join iteration on iteration.id = build.iteration_id order by chosen.key",
+                at,
+                builds,
+            )
+            .execute(tx.connection())
+            .await?
+        }
+        BuildEvent::Dispatched => {
+            sqlx::query!(
+                "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, at)
+                 select iteration.namespace_id, build.iteration_id, build.id, attempt.id,
+                     'build.dispatched', attempt.worker, ?
+                 from json_each(?) as chosen cross join build on build.id = chosen.value
+                 join iteration on iteration.id = build.iteration_id
+                 join attempt on attempt.build_id = build.id
+                     and attempt.status in ('queued', 'running')
+                 order by chosen.key",
+                at,
+                builds,
+            )
+            .execute(tx.connection())
+            .await?
+        }
+    };
+    Ok(())
+}
+
+/// A transition that many builds make at once.
+#[derive(Clone, Copy, Debug)]
+pub enum BuildEvent {
+    /// They wait for nothing any more.
+    Ready,
+    /// They were handed to workers.
+    Dispatched,
+    /// The repository lists their packages.
+    Completed,
 }
 
 /// Up to `limit` events of a namespace after a number.

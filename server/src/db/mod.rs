@@ -2,7 +2,7 @@
 //! change means is decided in [`crate::service`].
 //!
 //! There is one writing connection, so writers queue in the process instead of failing with
-//! `SQLITE_BUSY`, and a pool of reading ones.
+//! `SQLITE_BUSY`, and a pool of reading ones. Writes that queue share one commit ([`writer`]).
 
 pub mod attempts;
 pub mod builds;
@@ -15,14 +15,19 @@ pub mod source_repositories;
 pub mod srcinfos;
 pub mod tokens;
 pub mod workers;
+mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions as _, SqlitePool};
+
+pub use writer::WriteTransaction;
+use writer::Writer;
 
 /// All migrations, embedded.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
@@ -72,7 +77,7 @@ pub enum OpenError {
 #[derive(Clone, Debug)]
 pub struct Database {
     readers: SqlitePool,
-    writer: SqlitePool,
+    writer: Arc<Writer>,
 }
 
 impl Database {
@@ -104,34 +109,32 @@ impl Database {
             .busy_timeout(BUSY_TIMEOUT)
             .row_buffer_size(ROWS_AHEAD)
             .optimize_on_close(true, None);
-        let writer = SqlitePoolOptions::new()
+        let first = SqlitePoolOptions::new()
             .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .acquire_timeout(Duration::from_secs(60))
             .connect_with(options.clone())
             .await
             .map_err(open_error)?;
-        if let Some(finding) = damage(&writer).await {
+        if let Some(finding) = damage(&first).await {
             return Err(OpenError::Damaged {
                 path: name,
                 finding,
             });
         }
-        MIGRATOR
-            .run(&writer)
-            .await
-            .map_err(|source| OpenError::Migrate {
-                path: name.clone(),
-                source,
-            })?;
+        let migrated = MIGRATOR.run(&first).await;
+        first.close().await;
+        migrated.map_err(|source| OpenError::Migrate {
+            path: name.clone(),
+            source,
+        })?;
+        let writer = options.connect().await.map_err(open_error)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_with(options.create_if_missing(false).read_only(true))
+            .connect_with(options.clone().create_if_missing(false).read_only(true))
             .await
             .map_err(open_error)?;
+        let writer = Writer::new(writer, options);
         Ok(Self { readers, writer })
     }
 
@@ -141,15 +144,13 @@ impl Database {
         &self.readers
     }
 
-    /// Begins a write transaction; waits for the ones before. Never wait for the network or for
-    /// large files while holding it.
+    /// Begins a write transaction; waits for the ones before, and sees what they did. Never wait for
+    /// the network or for large files while holding it.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn write(&self) -> sqlx::Result<WriteTransaction> {
-        Ok(WriteTransaction(
-            self.writer.begin_with("BEGIN IMMEDIATE").await?,
-        ))
+        self.writer.begin().await
     }
 
     /// Closes all connections; merges the write-ahead log into the file.
@@ -169,26 +170,6 @@ async fn damage(pool: &SqlitePool) -> Option<String> {
         Ok(finding) if finding == "ok" => None,
         Ok(finding) => Some(finding),
         Err(error) => Some(error.to_string()),
-    }
-}
-
-/// A write transaction; rolled back when dropped. Functions that change something take it, so that
-/// nothing can bypass it.
-#[derive(Debug)]
-pub struct WriteTransaction(Transaction<'static, Sqlite>);
-
-impl WriteTransaction {
-    /// Makes the changes durable.
-    ///
-    /// # Errors
-    /// When the database cannot be written; nothing was changed then.
-    pub async fn commit(self) -> sqlx::Result<()> {
-        self.0.commit().await
-    }
-
-    /// For queries inside the transaction.
-    pub fn connection(&mut self) -> &mut sqlx::SqliteConnection {
-        &mut self.0
     }
 }
 

@@ -5,6 +5,7 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
+use super::builds::json_list;
 use super::{IterationId, WriteTransaction};
 
 /// An uploaded package.
@@ -56,6 +57,35 @@ pub async fn of_attempt(
         .await
 }
 
+/// The packages of attempts, without their files, as a repository lists them: attempt, file name and
+/// the rest. The stage is the build's that made them.
+pub async fn of_attempts(
+    executor: impl SqliteExecutor<'_>,
+    attempts: &[AttemptId],
+) -> sqlx::Result<Vec<(AttemptId, PackageFileName, Listing)>> {
+    let attempts = json_list(attempts);
+    let rows = sqlx::query!(
+        r#"select attempt_id as "attempt: AttemptId", file_name as "file_name: PackageFileName",
+           pkgname as "pkgname: Pkgname", version as "version: PackageVersion", desc_entry
+           from package where attempt_id in (select value from json_each(?))"#,
+        attempts,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let listing = Listing {
+                stage: 1,
+                pkgname: row.pkgname,
+                version: row.version,
+                desc_entry: row.desc_entry,
+            };
+            (row.attempt, row.file_name, listing)
+        })
+        .collect())
+}
+
 /// One package of an attempt.
 pub async fn of_attempt_by_name(
     executor: impl SqliteExecutor<'_>,
@@ -72,8 +102,8 @@ pub async fn of_attempt_by_name(
     .await
 }
 
-/// What the repository of an iteration and architecture holds, later stages last. A package of two
-/// stages comes twice.
+/// What the repository of an iteration and architecture holds or is about to hold, later stages
+/// last. A package of two stages comes twice.
 pub async fn of_repository(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -86,6 +116,39 @@ pub async fn of_repository(
          order by build.stage, package.pkgname, package.file_name",
         iteration,
         architecture
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// What a repository database says about a package, without its files.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The stage of the build it is of.
+    pub stage: i64,
+    /// Its name.
+    pub pkgname: Pkgname,
+    /// Its version.
+    pub version: PackageVersion,
+    /// Its `desc` entry.
+    pub desc_entry: String,
+}
+
+/// What the repository of an iteration and architecture holds, as its database lists it.
+pub async fn listings(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+    architecture: &Architecture,
+) -> sqlx::Result<Vec<Listing>> {
+    sqlx::query_as!(
+        Listing,
+        r#"select build.stage, package.pkgname as "pkgname: Pkgname",
+           package.version as "version: PackageVersion", package.desc_entry
+           from package join build on build.packages_attempt_id = package.attempt_id
+           where build.iteration_id = ? and build.architecture = ?
+               and build.status in ('built', 'reused')"#,
+        iteration,
+        architecture,
     )
     .fetch_all(executor)
     .await
@@ -121,8 +184,9 @@ pub async fn digest_in_repository(
     file_name: &PackageFileName,
 ) -> sqlx::Result<Option<Sha256Digest>> {
     let row = sqlx::query!(
+        // A cross join keeps this order: file names are rare, builds of an iteration many.
         r#"select package.sha256 as "sha256: Sha256Digest" from package
-           join build on build.packages_attempt_id = package.attempt_id
+           cross join build on build.packages_attempt_id = package.attempt_id
            where package.file_name = ? and build.iteration_id = ? and build.architecture = ?"#,
         file_name,
         iteration,

@@ -10,6 +10,29 @@ use super::{WriteTransaction, now, unsigned};
 /// A worker that was not heard of for longer is not counted on. Workers ask at least twice a minute.
 pub const WORKER_SILENCE_MS: i64 = 120_000;
 
+/// How precisely it is kept when a worker was heard of: writing it for every claim would cost more
+/// than the claim.
+const PRECISION_MS: i64 = 20_000;
+
+/// The architectures for which it was noted a moment ago that this worker is there.
+pub async fn noted(
+    executor: impl SqliteExecutor<'_>,
+    name: &WorkerName,
+    jobs: u32,
+) -> sqlx::Result<Vec<Architecture>> {
+    let since = now() - PRECISION_MS;
+    let rows = sqlx::query!(
+        r#"select architecture as "architecture!: Architecture" from worker
+           where name = ? and jobs = ? and last_seen_at >= ?"#,
+        name,
+        jobs,
+        since,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.architecture).collect())
+}
+
 /// Notes that a worker asked for builds of an architecture.
 pub async fn seen(
     tx: &mut WriteTransaction,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use buildbtw_model::api::ClaimedBuild;
-use buildbtw_model::{Architecture, AttemptId, ClaimId};
+use buildbtw_model::{Architecture, ClaimId};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use crate::db::builds::{self, Candidate};
 use crate::db::now;
 use crate::db::workers::{self, WORKER_SILENCE_MS};
 use crate::error::Error;
-use crate::service::claim_build::{self, Claimant};
+use crate::service::claim_build::{self, Claimant, Given};
 
 use super::choose::choose;
 use super::pair::{Pairs, pair};
@@ -41,7 +41,7 @@ struct Waiter {
     /// When it is sent away. The desk looks at this itself, so that no build is given to a worker
     /// that is being sent away at the same moment.
     until: Instant,
-    answer: oneshot::Sender<AttemptId>,
+    answer: oneshot::Sender<Given>,
 }
 
 impl Default for ClaimDesk {
@@ -82,7 +82,7 @@ impl ClaimDesk {
         });
         tokio::select! {
             given = given => match given {
-                Ok(attempt) => claim_build::describe_attempt(state, attempt).await.map(Some),
+                Ok(given) => claim_build::describe(state, given).await.map(Some),
                 // Its time is over, another try of the same claim took this one's place, or the
                 // server stops.
                 Err(_) => Ok(None),
@@ -206,10 +206,10 @@ async fn hand_out(
         .into_iter()
         .map(|(place, build)| (able[place].clone(), build))
         .collect();
-    for (claim, attempt) in claim_build::give(state, &pairs).await? {
+    for (claim, given) in claim_build::give(state, &pairs).await? {
         if let Some(waiter) = take(waiters, claim) {
             // If its connection is gone it asks again with the same claim.
-            let _ = waiter.answer.send(attempt);
+            let _ = waiter.answer.send(given);
         }
     }
     Ok(again_at)

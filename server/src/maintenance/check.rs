@@ -9,11 +9,12 @@ use buildbtw_model::{NamespaceName, Sha256Digest};
 use sha2::Digest as _;
 
 use crate::db::packages::{self, Published};
-use crate::db::{Database, attempts, builds, iterations, namespaces};
+use crate::db::{Database, IterationId, attempts, builds, iterations, namespaces};
 use crate::logs::Logs;
+use crate::repos::image::DatabaseImage;
 use crate::repos::{Repos, RepositoryKey};
 use crate::run::{DATABASE_FILE, lock};
-use crate::service::publish::{databases, replace_databases};
+use crate::service::publish::file_lists::{replace_both, with_files};
 use crate::service::recover::may_upload;
 
 pub use super::findings::Finding;
@@ -183,19 +184,19 @@ impl Checker {
                         iteration: iteration.number,
                         architecture,
                     };
-                    let rows =
-                        packages::of_repository(reader, iteration.id, &key.architecture).await?;
-                    let folder = self.repos.folder(&key);
-                    let expected = databases(&folder, &key, rows)?;
+                    let (plain, lists) = self.expected(iteration.id, &key).await?;
                     let mut wrong = Vec::new();
-                    for (path, content) in &expected {
-                        if !is_content(path, content)? {
-                            wrong.push(path.clone());
+                    for (path, content) in [
+                        (self.repos.file_lists(&key), &lists),
+                        (self.repos.database(&key), &plain),
+                    ] {
+                        if !is_content(&path, content)? {
+                            wrong.push(path);
                         }
                     }
                     if self.options.repair && !wrong.is_empty() {
-                        fs_err::create_dir_all(&folder)?;
-                        replace_databases(&self.repos, &expected)?;
+                        fs_err::create_dir_all(self.repos.folder(&key))?;
+                        replace_both(&self.repos, &key, &plain, &lists)?;
                     }
                     findings.extend(wrong.into_iter().map(|path| Finding::RepositoryDatabase {
                         repository: key.clone(),
@@ -205,6 +206,21 @@ impl Checker {
             }
         }
         Ok(findings)
+    }
+
+    /// What the two databases of a repository have to hold.
+    async fn expected(
+        &self,
+        iteration: IterationId,
+        key: &RepositoryKey,
+    ) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+        let reader = self.database.read();
+        let mut image = DatabaseImage::default();
+        for listing in packages::listings(reader, iteration, &key.architecture).await? {
+            image.list(listing);
+        }
+        let rows = packages::of_repository(reader, iteration, &key.architecture).await?;
+        Ok((image.render()?, with_files(&rows)?))
     }
 
     /// Files and folders that no row knows.
@@ -219,11 +235,12 @@ impl Checker {
         }
         let mut files: BTreeSet<PathBuf> = BTreeSet::new();
         for package in published {
-            files.insert(self.path(package));
-            let folder = self.repos.folder(&key(package));
-            for ending in ["db", "files"] {
-                files.insert(folder.join(format!("{}.{ending}", package.namespace)));
-            }
+            let key = key(package);
+            files.extend([
+                self.path(package),
+                self.repos.database(&key),
+                self.repos.file_lists(&key),
+            ]);
         }
         for name in self.repos.namespaces()? {
             let folder = self.repos.folder_of(&name, None);

@@ -18,14 +18,27 @@ pub struct Entry<'a> {
     pub files: Option<&'a str>,
 }
 
+/// Two empty blocks end an archive (tar(5), "General Format").
+pub(super) const TRAILER: [u8; 1024] = [0; 1024];
+
 /// Renders a database. The same entries give the same bytes.
 ///
 /// # Errors
 /// Only when memory runs out.
 pub fn render<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> io::Result<Vec<u8>> {
-    // The fastest level: databases are written often and fetched over short ways.
-    let encoder = zstd::Encoder::new(Vec::new(), 1)?;
-    let mut archive = tar::Builder::new(encoder);
+    let mut archive = members(entries)?;
+    archive.extend_from_slice(&TRAILER);
+    compress(&archive)
+}
+
+/// The fastest level: databases are written often and fetched over short ways.
+pub(super) fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    zstd::bulk::compress(bytes, 1)
+}
+
+/// The members of the archive, without its end.
+pub(super) fn members<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
     for entry in entries {
         let folder = format!("{}-{}", entry.name, entry.version);
         append(
@@ -51,7 +64,9 @@ pub fn render<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> io::Result<Ve
             )?;
         }
     }
-    archive.into_inner()?.finish()
+    let mut bytes = archive.into_inner()?;
+    bytes.truncate(bytes.len() - TRAILER.len());
+    Ok(bytes)
 }
 
 fn append<W: io::Write>(

@@ -3,6 +3,7 @@
 
 pub mod base;
 pub mod database;
+pub mod image;
 pub mod package_file;
 
 use std::io;
@@ -96,6 +97,18 @@ impl Repos {
             fs_err::remove_file(entry?.path())?;
         }
         Ok(())
+    }
+
+    /// Where the database of a repository lies.
+    #[must_use]
+    pub fn database(&self, key: &RepositoryKey) -> PathBuf {
+        self.folder(key).join(format!("{}.db", key.namespace))
+    }
+
+    /// Where the database of a repository lies that lists files too.
+    #[must_use]
+    pub fn file_lists(&self, key: &RepositoryKey) -> PathBuf {
+        self.folder(key).join(format!("{}.files", key.namespace))
     }
 
     /// Writes a file of a repository so that it is either as before or complete.

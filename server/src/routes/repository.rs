@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::repos::RepositoryKey;
 use crate::repos::database::render;
 use crate::routes::extract;
-use crate::service::publish::{entry, newest_stage};
+use crate::service::publish::file_lists::{self, entry, newest_stage};
 use crate::service::queries;
 
 pub(crate) async fn serve_file(
@@ -36,10 +36,13 @@ pub(crate) async fn serve_file(
         iteration: iteration.number,
         architecture,
     };
-    match DatabaseFile::parse(&file, &key.namespace) {
-        Some(_) => serve_database(&state, &key, &file, request).await,
-        None => serve_package(&state, &key, &file, request).await,
+    let Some(kind) = DatabaseFile::parse(&file, &key.namespace) else {
+        return serve_package(&state, &key, &file, request).await;
+    };
+    if kind == DatabaseFile::WithFiles {
+        file_lists::update(&state, &key, iteration.id).await?;
     }
+    serve_database(&state, &key, &file, request).await
 }
 
 /// What one build sees: the packages of the builds it needs, and nothing else of its iteration.

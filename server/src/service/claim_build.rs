@@ -5,7 +5,7 @@ use buildbtw_model::{AttemptId, BuildId, ClaimId, WorkerName};
 use buildbtw_planner::SourcePackage;
 
 use crate::app_state::AppState;
-use crate::db::attempts::{AttemptRow, NewAttempt};
+use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::{TokenId, attempts, builds, now, srcinfos, unsigned, workers};
 use crate::error::{Error, Refusal};
@@ -28,6 +28,15 @@ pub struct Claimant {
 /// # Errors
 /// When the database cannot be written.
 pub async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
+    let reader = state.database.read();
+    let known = workers::noted(reader, &request.worker, request.jobs).await?;
+    if request
+        .architectures
+        .iter()
+        .all(|architecture| known.contains(architecture))
+    {
+        return Ok(());
+    }
     let mut tx = state.database.write().await?;
     for architecture in &request.architectures {
         workers::seen(&mut tx, &request.worker, architecture, request.jobs).await?;
@@ -61,60 +70,65 @@ pub async fn repeated_claim(
         .hint("claim with a new id")
         .into());
     }
-    describe(state, &attempt).await.map(Some)
+    let build = builds::by_id(state.database.read(), attempt.build)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("attempt {} has no build", attempt.id))?;
+    let attempt = attempt.id;
+    describe(state, Given { attempt, build }).await.map(Some)
 }
 
-/// Gives builds to claimants: each pair is tried on its own, in one transaction. Returns the
-/// attempts made; a build that is not ready any more is left out.
+/// A build that was given to a claimant.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The attempt made for it.
+    pub attempt: AttemptId,
+    /// The build.
+    pub build: BuildRow,
+}
+
+/// Gives builds to claimants, in one transaction. Returns what was given; a build that is not ready
+/// any more is left out.
 ///
 /// # Errors
 /// When the database cannot be written; nothing was given then.
 pub async fn give(
     state: &AppState,
     pairs: &[(Claimant, BuildId)],
-) -> Result<Vec<(ClaimId, AttemptId)>, Error> {
+) -> Result<Vec<(ClaimId, Given)>, Error> {
     let mut transition = Transition::begin(&state.database).await?;
     let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
-    let mut given = Vec::with_capacity(pairs.len());
-    for (claimant, build) in pairs {
-        if !builds::dispatch(&mut transition.tx, *build).await? {
-            continue;
-        }
-        let attempt = NewAttempt {
-            id: AttemptId::new(),
-            build: *build,
-            claim: claimant.claim,
-            worker: &claimant.worker,
-            token: claimant.token,
-            lease_expires_at: now() + lease,
-        };
-        attempts::insert(&mut transition.tx, &attempt).await?;
-        if let Some(row) = builds::by_id(&mut *transition.tx.connection(), *build).await? {
-            transition
-                .dispatched(&row, attempt.id, claimant.worker.as_str())
-                .await?;
-        }
-        given.push((claimant.claim, attempt.id));
-    }
+    let attempts = pairs.iter().map(|(claimant, build)| NewAttempt {
+        id: AttemptId::new(),
+        build: *build,
+        claim: claimant.claim,
+        worker: &claimant.worker,
+        token: claimant.token.0,
+    });
+    let given = transition.dispatched(attempts, now() + lease).await?;
     let effects = transition.commit().await?;
     state.announce(effects);
-    Ok(given)
+    Ok(given
+        .into_iter()
+        .map(|(attempt, build)| {
+            let attempt_id = attempt.id;
+            (
+                attempt.claim,
+                Given {
+                    attempt: attempt_id,
+                    build,
+                },
+            )
+        })
+        .collect())
 }
 
-/// All that a worker needs to know about an attempt.
+/// All that a worker needs to know about what it was given.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn describe_attempt(state: &AppState, attempt: AttemptId) -> Result<ClaimedBuild, Error> {
-    let row = attempts::by_id(state.database.read(), attempt).await?;
-    describe(state, &row.ok_or_else(|| Error::not_found("such attempt"))?).await
-}
-
-async fn describe(state: &AppState, attempt: &AttemptRow) -> Result<ClaimedBuild, Error> {
+pub async fn describe(state: &AppState, given: Given) -> Result<ClaimedBuild, Error> {
+    let Given { attempt, build } = given;
     let reader = state.database.read();
-    let build = builds::by_id(reader, attempt.build)
-        .await?
-        .ok_or_else(|| anyhow::anyhow!("attempt {} has no build", attempt.id))?;
     let srcinfo = srcinfos::get(reader, &build.srcinfo_sha256)
         .await?
         .ok_or_else(|| anyhow::anyhow!(".SRCINFO {} is not stored", build.srcinfo_sha256))?;
@@ -125,7 +139,7 @@ async fn describe(state: &AppState, attempt: &AttemptRow) -> Result<ClaimedBuild
     let seconds =
         |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
     Ok(ClaimedBuild {
-        attempt: attempt.id,
+        attempt,
         build: build.id,
         namespace: build.namespace.clone(),
         iteration: unsigned(build.iteration),

@@ -8,6 +8,7 @@ use crate::db::{attempts, builds, now};
 use crate::error::Error;
 
 use super::delete::remove_orphans;
+use super::publish::file_lists;
 
 /// Continues where the last run stopped: workers get a full lease to find the server again, and
 /// packages whose outcome was accepted are published.
@@ -31,6 +32,7 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
         state.publisher.enqueue(build.id);
     }
     state.repos.empty_staging()?;
+    file_lists::recover(state).await?;
     remove_stale_uploads(state).await?;
     remove_orphans(state).await?;
     state.claims.wake();

@@ -9,6 +9,7 @@ use buildbtw_model::api::{CreateToken, CreatedToken, ProblemKind, TokenSummary};
 use jiff::Timestamp;
 use sha2::Digest as _;
 
+use crate::app_state::AppState;
 use crate::db::tokens::{self, TokenRow};
 use crate::db::{Database, TokenId, now, timestamp};
 use crate::error::{Error, Refusal};
@@ -71,11 +72,12 @@ pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
 ///
 /// # Errors
 /// When there is none of this number.
-pub async fn revoke(database: &Database, id: i64) -> Result<TokenSummary, Error> {
-    let mut tx = database.write().await?;
+pub async fn revoke(state: &AppState, id: i64) -> Result<TokenSummary, Error> {
+    let mut tx = state.database.write().await?;
     tokens::revoke(&mut tx, TokenId(id)).await?;
     let row = tokens::by_id(&mut *tx.connection(), TokenId(id)).await?;
     tx.commit().await?;
+    state.known_tokens.forget();
     let row = row.ok_or_else(|| Error::not_found(format!("token {id}")))?;
     tracing::info!(token.id = id, token.name = row.name, "revoked a token");
     Ok(summary(row))
@@ -85,12 +87,22 @@ pub async fn revoke(database: &Database, id: i64) -> Result<TokenSummary, Error>
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn authenticate(database: &Database, token: &str) -> Result<Option<TokenRow>, Error> {
+pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenRow>, Error> {
     // Looked up by digest, so that the time a comparison takes tells nothing about a secret.
-    let row = tokens::by_hash(database.read(), &hash(token)).await?;
-    Ok(row.filter(|row| {
+    let hash = hash(token);
+    let is_valid = |row: &TokenRow| {
         row.revoked_at.is_none() && row.expires_at.is_none_or(|expires_at| expires_at > now())
-    }))
+    };
+    let lookup = match state.known_tokens.get(&hash) {
+        Ok(row) => return Ok(Some(row).filter(is_valid)),
+        Err(lookup) => lookup,
+    };
+    let row = tokens::by_hash(state.database.read(), &hash).await?;
+    let row = row.filter(is_valid);
+    if let Some(row) = &row {
+        state.known_tokens.keep(lookup, hash, row.clone());
+    }
+    Ok(row)
 }
 
 /// Makes the first admin token and writes it to a file only the server's user can read, unless a

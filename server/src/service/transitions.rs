@@ -1,14 +1,17 @@
 //! The transitions of builds, attempts and iterations. Each is a guarded statement that records its
 //! event in the same transaction and notes in [`Effects`] who has to be told after the commit.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use buildbtw_model::{
-    AttemptId, AttemptStatus, BuildStatus, FailureKind, IterationStatus, PackageVersion, Pkgbase,
+    AttemptId, AttemptStatus, BuildId, BuildStatus, FailureKind, IterationStatus, PackageVersion,
+    Pkgbase,
 };
 
 use crate::changes::Effects;
-use crate::db::attempts::AttemptRow;
+use crate::db::attempts::{AttemptRow, NewAttempt};
 use crate::db::builds::{self, BuildRow};
-use crate::db::events::{self, NewEvent};
+use crate::db::events::{self, BuildEvent, NewEvent};
 use crate::db::iterations::IterationRow;
 use crate::db::{
     IterationId, NamespaceId, WriteTransaction, attempts, iterations, namespaces, now,
@@ -132,16 +135,53 @@ impl Transition {
         Ok(retried)
     }
 
-    /// `ready -> dispatched`.
-    pub(crate) async fn dispatched(
+    /// `ready -> dispatched`: gives builds to workers that wait, each to the one it is paired with.
+    /// Returns the attempts made; a build that is not ready any more is left out.
+    pub(crate) async fn dispatched<'a>(
         &mut self,
-        build: &BuildRow,
-        attempt: AttemptId,
-        worker: &str,
-    ) -> sqlx::Result<()> {
+        pairs: impl IntoIterator<Item = NewAttempt<'a>>,
+        lease_expires_at: i64,
+    ) -> sqlx::Result<Vec<(NewAttempt<'a>, BuildRow)>> {
+        let mut attempts: Vec<_> = pairs.into_iter().collect();
+        let wanted: Vec<_> = attempts.iter().map(|attempt| attempt.build).collect();
+        let ready: HashSet<_> = builds::dispatch(&mut self.tx, &wanted)
+            .await?
+            .into_iter()
+            .collect();
+        attempts.retain(|attempt| ready.contains(&attempt.build));
+        if attempts.is_empty() {
+            return Ok(Vec::new());
+        }
+        attempts::insert(&mut self.tx, &attempts, lease_expires_at).await?;
+        let given: Vec<_> = attempts.iter().map(|attempt| attempt.build).collect();
+        let mut rows: HashMap<_, _> = self.builds(&given).await?;
+        self.record_builds(rows.values(), &given, BuildEvent::Dispatched)
+            .await?;
         self.effects.leases = true;
-        self.record(build, Some(attempt), "build.dispatched", Some(worker))
-            .await
+        Ok(attempts
+            .into_iter()
+            .filter_map(|attempt| {
+                let row = rows.remove(&attempt.build)?;
+                Some((attempt, row))
+            })
+            .collect())
+    }
+
+    async fn builds(&mut self, ids: &[BuildId]) -> sqlx::Result<HashMap<BuildId, BuildRow>> {
+        let rows = builds::by_ids(&mut *self.tx.connection(), ids).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    async fn record_builds<'a>(
+        &mut self,
+        rows: impl IntoIterator<Item = &'a BuildRow>,
+        order: &[BuildId],
+        event: BuildEvent,
+    ) -> sqlx::Result<()> {
+        events::insert_for_builds(&mut self.tx, order, event).await?;
+        let namespaces = rows.into_iter().map(|row| row.namespace_id);
+        self.effects.namespaces.extend(namespaces);
+        Ok(())
     }
 
     /// `dispatched -> building`, with the first sign of life of the worker.
@@ -174,43 +214,42 @@ impl Transition {
         Ok(true)
     }
 
-    /// `-> built` or `reused`: the repository lists the packages, so dependents may go on.
-    pub(crate) async fn published(&mut self, build: &BuildRow) -> sqlx::Result<bool> {
-        let Some(packages) = build.packages_attempt_id else {
-            return Ok(false);
-        };
-        let attempt = attempts::by_id(&mut *self.tx.connection(), packages).await?;
-        let is_own = attempt.is_some_and(|attempt| attempt.build == build.id);
-        let status = if is_own {
-            BuildStatus::Built
-        } else {
-            BuildStatus::Reused
-        };
-        if !builds::complete(&mut self.tx, build.id, status).await? {
-            return Ok(false);
+    /// `-> built` or `reused`: the repository of these builds lists their packages, so dependents may
+    /// go on.
+    pub(crate) async fn published(&mut self, group: &[BuildRow]) -> sqlx::Result<()> {
+        let ids: Vec<_> = group.iter().map(|build| build.id).collect();
+        let completed = builds::complete(&mut self.tx, &ids).await?;
+        if completed.is_empty() {
+            return Ok(());
         }
-        let kind = format!("build.{status}");
-        let version = build.version.to_string();
-        self.record(build, Some(packages), &kind, Some(&version))
+        self.record_builds(group, &completed, BuildEvent::Completed)
             .await?;
-        for unblocked in builds::unblock_dependents(&mut self.tx, build.id).await? {
-            match unblocked.shared_build_id {
-                None => {
-                    let ready = builds::by_id(&mut *self.tx.connection(), unblocked.id).await?;
-                    if let Some(ready) = ready {
-                        self.record(&ready, None, "build.ready", None).await?;
-                    }
-                    self.effects.ready = true;
-                }
-                Some(_) => self.share(unblocked.id).await?,
-            }
+        let unblocked = builds::unblock_dependents(&mut self.tx, &completed).await?;
+        let (shared, ready): (Vec<_>, Vec<_>) = unblocked
+            .into_iter()
+            .partition(|build| build.shared_build_id.is_some());
+        if !ready.is_empty() {
+            let ready: Vec<_> = ready.into_iter().map(|build| build.id).collect();
+            let rows = self.builds(&ready).await?;
+            self.record_builds(rows.values(), &ready, BuildEvent::Ready)
+                .await?;
+            self.effects.ready = true;
         }
-        self.settle(build.namespace_id, build.iteration_id).await?;
-        Ok(true)
+        for build in shared {
+            self.share(build.id).await?;
+        }
+        let iterations: BTreeMap<_, _> = group
+            .iter()
+            .map(|build| (build.iteration_id, build.namespace_id))
+            .collect();
+        for (iteration, namespace) in iterations {
+            self.settle(namespace, iteration).await?;
+        }
+        Ok(())
     }
 
     /// Gives a build of another architecture the packages that were built once for all.
-    async fn share(&mut self, id: buildbtw_model::BuildId) -> sqlx::Result<()> {
+    async fn share(&mut self, id: BuildId) -> sqlx::Result<()> {
         let Some(build) = builds::by_id(&mut *self.tx.connection(), id).await? else {
             return Ok(());
         };
@@ -324,18 +363,19 @@ impl Transition {
 
     /// Ends the iteration when nothing in it can move any more.
     async fn settle(&mut self, namespace: NamespaceId, iteration: IterationId) -> sqlx::Result<()> {
-        let remaining = builds::remaining(&mut self.tx, iteration).await?;
-        if remaining.active > 0 {
+        if builds::is_moving(&mut self.tx, iteration).await? {
             return Ok(());
         }
-        let status = if remaining.unfinished == 0 {
+        let unfinished = builds::unfinished(&mut self.tx, iteration).await?;
+        let status = if unfinished.all == 0 {
             IterationStatus::Done
-        } else if remaining.failed > 0 {
+        } else if unfinished.failed > 0 {
             IterationStatus::Failed
         } else {
             IterationStatus::Cancelled
         };
         if iterations::finish(&mut self.tx, iteration, status).await? {
+            self.effects.ended.push(iteration);
             let kind = format!("iteration.{status}");
             self.record_iteration(namespace, iteration, &kind, None)
                 .await?;

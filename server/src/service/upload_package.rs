@@ -62,23 +62,28 @@ pub async fn upload_package<E: std::fmt::Display>(
         state.config.max_package_bytes,
     )
     .await?;
-    // Looked at again: a large file takes its time, and what belongs to an ended attempt is cleared
-    // away.
-    active_attempt(state, token, upload.attempt).await?;
     let build = builds::by_id(reader, attempt.build).await?;
     let build = build.ok_or_else(|| ended(upload.attempt))?;
-    let row = read_metadata(&partial.path, upload, build.pkgbase, size).await?;
+    let row = match read_metadata(&partial.path, upload, build.pkgbase, size).await {
+        Ok(row) => row,
+        Err(error) => {
+            // What belongs to an attempt that ended meanwhile is cleared away, this file too.
+            active_attempt(state, token, upload.attempt).await?;
+            return Err(error);
+        }
+    };
     let mut tx = state.database.write().await?;
     // What an attempt has ended with must not change any more, on disk or in the database.
     let current = attempts::by_id(&mut *tx.connection(), upload.attempt).await?;
     if current.is_none_or(|attempt| attempt.status.is_final()) {
         return Err(ended(upload.attempt));
     }
-    // The file is durable before the row that says it is there.
     fs_err::tokio::rename(&partial.path, &path).await?;
-    tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
     packages::put(&mut tx, &row).await?;
     tx.commit().await?;
+    // Its bytes are durable since it was received. Its name is before anybody relies on it: without
+    // this answer the worker sends it again, and the row without the file is overwritten.
+    tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
     Ok(answer(upload, size))
 }
 

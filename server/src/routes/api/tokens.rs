@@ -31,7 +31,7 @@ pub(crate) async fn revoke_token(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<i64>,
 ) -> Result<Json<TokenSummary>, Error> {
-    Ok(Json(tokens::revoke(&state.database, id).await?))
+    Ok(Json(tokens::revoke(&state, id).await?))
 }
 
 pub(crate) async fn show_identity(

@@ -1,0 +1,77 @@
+//! Tokens that were valid a moment ago, so that not every request of a worker reads the database.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::db::tokens::TokenRow;
+
+/// More than this many are forgotten at once.
+const MOST: usize = 4_096;
+
+/// Valid tokens by their digest. Whoever uses one still looks at when it expires.
+#[derive(Clone, Debug, Default)]
+pub struct KnownTokens(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    tokens: HashMap<[u8; 32], TokenRow>,
+    revocations: u64,
+}
+
+/// The state in which somebody looks a token up in the database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lookup(u64);
+
+impl KnownTokens {
+    /// The token of this digest, or leave to look it up.
+    pub(crate) fn get(&self, hash: &[u8; 32]) -> Result<TokenRow, Lookup> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = known.tokens.get(hash).cloned();
+        row.ok_or(Lookup(known.revocations))
+    }
+
+    /// Keeps a valid token, unless one was revoked since it was looked up: it may be that one.
+    pub(crate) fn keep(&self, lookup: Lookup, hash: [u8; 32], row: TokenRow) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.revocations == lookup.0 {
+            if known.tokens.len() >= MOST {
+                known.tokens.clear();
+            }
+            known.tokens.insert(hash, row);
+        }
+    }
+
+    /// Forgets all of them, once a revocation is durable.
+    pub(crate) fn forget(&self) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.revocations += 1;
+        known.tokens.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::TokenId;
+
+    #[test]
+    fn a_token_that_is_revoked_while_it_is_looked_up_is_not_kept() {
+        let known = KnownTokens::default();
+        let row = TokenRow {
+            id: TokenId(1),
+            name: "a".into(),
+            scope: buildbtw_model::TokenScope::Worker,
+            created_at: 0,
+            expires_at: None,
+            revoked_at: None,
+        };
+        let lookup = known.get(&[1; 32]).unwrap_err();
+        known.keep(lookup, [1; 32], row.clone());
+        assert!(known.get(&[1; 32]).is_ok());
+        let lookup = known.get(&[2; 32]).unwrap_err();
+        known.forget();
+        known.keep(lookup, [2; 32], row);
+        assert!(known.get(&[1; 32]).is_err());
+        assert!(known.get(&[2; 32]).is_err());
+    }
+}

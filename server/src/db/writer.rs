@@ -1,0 +1,342 @@
+//! The one writer. Writes that queue behind each other are members of one transaction, each between
+//! savepoints of its own (SQLite, "Savepoints"), and share its commit: making a hundred reports
+//! durable costs the disk as much as one.
+//!
+//! Nobody is told that a write is done before the commit is. If that fails, all members fail.
+
+use std::sync::{Arc, Weak};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
+
+/// A commit does not wait for more members than this.
+const MOST_MEMBERS: usize = 128;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Writer {
+    options: SqliteConnectOptions,
+    batch: Arc<Mutex<Batch>>,
+    /// There is something to commit, or to roll back.
+    pending: Arc<Notify>,
+}
+
+/// The open transaction and those who wait for its commit.
+#[derive(Debug, Default)]
+struct Batch {
+    /// Nothing after a failure that left its state in doubt.
+    connection: Option<SqliteConnection>,
+    state: State,
+    members: Vec<oneshot::Sender<Result<(), Arc<sqlx::Error>>>>,
+}
+
+/// What the connection is in the middle of. Whoever finds another state than it should be left by
+/// the one before, which was dropped, failed or cancelled at some await.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Idle,
+    /// A transaction is being begun or ended.
+    InDoubt,
+    /// A transaction is open, with what its members did.
+    Open,
+    /// A member has begun, and not ended.
+    InMember,
+}
+
+impl Writer {
+    pub(super) fn new(connection: SqliteConnection, options: SqliteConnectOptions) -> Arc<Self> {
+        let batch = Batch {
+            connection: Some(connection),
+            ..Batch::default()
+        };
+        let writer = Arc::new(Self {
+            options,
+            batch: Arc::new(Mutex::new(batch)),
+            pending: Arc::default(),
+        });
+        tokio::spawn(commit_pending(
+            Arc::downgrade(&writer),
+            Arc::clone(&writer.pending),
+        ));
+        writer
+    }
+
+    /// Waits for the members before, and becomes the next one.
+    pub(super) async fn begin(&self) -> sqlx::Result<WriteTransaction> {
+        let batch = Arc::clone(&self.batch).lock_owned().await;
+        // Dropped at any await from here on, it lets the committer clean up.
+        let mut member = WriteTransaction {
+            batch: Some(batch),
+            pending: Arc::clone(&self.pending),
+        };
+        if let Some(batch) = &mut member.batch {
+            batch.undo_unfinished().await;
+            batch.open(&self.options).await?;
+            batch.state = State::InMember;
+            batch.execute("SAVEPOINT member").await?;
+        }
+        Ok(member)
+    }
+
+    /// Commits what is open, then closes the connection.
+    pub(super) async fn close(&self) {
+        let mut batch = self.batch.lock().await;
+        batch.commit().await;
+        if let Some(connection) = batch.connection.take() {
+            let _ = connection.close().await;
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.pending.notify_one();
+    }
+}
+
+/// Queues behind the members of a transaction and commits it when its turn comes.
+async fn commit_pending(writer: Weak<Writer>, pending: Arc<Notify>) {
+    loop {
+        pending.notified().await;
+        let Some(batch) = writer.upgrade().map(|writer| Arc::clone(&writer.batch)) else {
+            return;
+        };
+        batch.lock().await.commit().await;
+    }
+}
+
+impl Batch {
+    fn connection(&mut self) -> sqlx::Result<&mut SqliteConnection> {
+        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    async fn execute(&mut self, statement: &'static str) -> sqlx::Result<()> {
+        sqlx::query(statement).execute(self.connection()?).await?;
+        Ok(())
+    }
+
+    async fn open(&mut self, options: &SqliteConnectOptions) -> sqlx::Result<()> {
+        if self.state == State::Open {
+            return Ok(());
+        }
+        if self.connection.is_none() {
+            self.connection = Some(options.connect().await?);
+        }
+        self.state = State::InDoubt;
+        if let Err(error) = self.execute("BEGIN IMMEDIATE").await {
+            self.state = State::Idle;
+            return Err(error);
+        }
+        self.state = State::Open;
+        Ok(())
+    }
+
+    /// Undoes what the last member did if it did not come to its end.
+    async fn undo_unfinished(&mut self) {
+        let undone = match self.state {
+            State::Idle | State::Open => return,
+            State::InMember => match self.execute("ROLLBACK TO member").await {
+                Ok(()) => self.execute("RELEASE member").await,
+                Err(error) => Err(error),
+            },
+            State::InDoubt => Err(sqlx::Error::WorkerCrashed),
+        };
+        match undone {
+            Ok(()) => self.state = State::Open,
+            // Errors such as a full disk make SQLite roll back the whole transaction (SQLite,
+            // "Transactions", section 3), the savepoint with it. Nothing of it may be taken for done.
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Makes all members durable and tells them.
+    async fn commit(&mut self) {
+        self.undo_unfinished().await;
+        if self.state != State::Open {
+            return;
+        }
+        self.state = State::InDoubt;
+        let statement = if self.members.is_empty() {
+            "ROLLBACK"
+        } else {
+            "COMMIT"
+        };
+        match self.execute(statement).await {
+            Ok(()) => {
+                self.state = State::Idle;
+                for member in self.members.drain(..) {
+                    // Whoever waited may be gone; what it wrote is durable all the same.
+                    let _ = member.send(Ok(()));
+                }
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Gives the transaction up. The connection goes with it: closing it rolls back whatever is open.
+    fn fail(&mut self, error: sqlx::Error) {
+        self.connection = None;
+        self.state = State::Idle;
+        let error = Arc::new(error);
+        for member in self.members.drain(..) {
+            let _ = member.send(Err(Arc::clone(&error)));
+        }
+    }
+}
+
+/// A write transaction; rolled back when dropped. Functions that change something take it, so that
+/// nothing can bypass it.
+#[derive(Debug)]
+pub struct WriteTransaction {
+    /// Nothing after its end.
+    batch: Option<OwnedMutexGuard<Batch>>,
+    pending: Arc<Notify>,
+}
+
+impl WriteTransaction {
+    /// Makes the changes durable.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing was changed then.
+    pub async fn commit(mut self) -> sqlx::Result<()> {
+        let Some(batch) = &mut self.batch else {
+            return Err(sqlx::Error::WorkerCrashed);
+        };
+        batch.execute("RELEASE member").await?;
+        batch.state = State::Open;
+        let (member, committed) = oneshot::channel();
+        batch.members.push(member);
+        if batch.members.len() >= MOST_MEMBERS {
+            batch.commit().await;
+        }
+        // Lets the next one in, and the committer behind those that wait already.
+        drop(self);
+        match committed.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(sqlx::Error::Io(std::io::Error::other(error))),
+            Err(_) => Err(sqlx::Error::WorkerCrashed),
+        }
+    }
+
+    /// For queries inside the transaction.
+    ///
+    /// # Panics
+    /// Never: only [`Self::commit`] ends it, and consumes it.
+    #[expect(clippy::expect_used, reason = "see the section about panics")]
+    pub fn connection(&mut self) -> &mut SqliteConnection {
+        let batch = self.batch.as_mut().expect("not ended");
+        batch.connection().expect("not ended")
+    }
+}
+
+impl Drop for WriteTransaction {
+    fn drop(&mut self) {
+        self.batch = None;
+        self.pending.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Database;
+
+    async fn names(database: &Database) -> Vec<String> {
+        let names = sqlx::query_scalar("select name from worker order by name");
+        names.fetch_all(database.read()).await.unwrap()
+    }
+
+    async fn insert(tx: &mut WriteTransaction, name: &str) {
+        sqlx::query("insert into worker values (?, 'x86_64', 1, 0)")
+            .bind(name)
+            .execute(tx.connection())
+            .await
+            .unwrap();
+    }
+
+    async fn opened() -> (tempfile::TempDir, Database) {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("db")).await.unwrap();
+        (folder, database)
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_is_undone_and_what_queued_with_it_is_kept() {
+        let (_folder, database) = opened().await;
+        let writes = (0..300).map(|number| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                let mut tx = database.write().await.unwrap();
+                insert(&mut tx, &format!("{number:03}")).await;
+                if number % 3 == 0 {
+                    drop(tx);
+                    return None;
+                }
+                tx.commit().await.unwrap();
+                // Durable when it is told: another connection sees it.
+                assert!(names(&database).await.contains(&format!("{number:03}")));
+                Some(format!("{number:03}"))
+            })
+        });
+        let mut expected = Vec::new();
+        for write in writes.collect::<Vec<_>>() {
+            expected.extend(write.await.unwrap());
+        }
+        expected.sort();
+        assert_eq!(names(&database).await, expected);
+        assert_eq!(expected.len(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_cancelled_anywhere_disturbs_nobody() {
+        use futures_util::FutureExt as _;
+        let (_folder, database) = opened().await;
+        for polls in 1..40 {
+            let mut write = Box::pin(async {
+                let mut tx = database.write().await.unwrap();
+                insert(&mut tx, "cancelled").await;
+                insert(&mut tx, "cancelled too").await;
+                std::future::pending::<()>().await;
+            });
+            for _ in 0..polls {
+                assert!((&mut write).now_or_never().is_none());
+                tokio::task::yield_now().await;
+            }
+            drop(write);
+            let mut tx = database.write().await.unwrap();
+            insert(&mut tx, &format!("kept{polls:02}")).await;
+            tx.commit().await.unwrap();
+            assert_eq!(names(&database).await.len(), polls);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_rolled_back_fails_for_all_of_its_members() {
+        let (_folder, database) = opened().await;
+        let mut first = database.write().await.unwrap();
+        insert(&mut first, "first").await;
+        let second = {
+            let database = database.clone();
+            tokio::spawn(async move {
+                let mut tx = database.write().await.unwrap();
+                insert(&mut tx, "second").await;
+                // As a full disk does.
+                sqlx::query("ROLLBACK")
+                    .execute(tx.connection())
+                    .await
+                    .unwrap();
+            })
+        };
+        // The second one is in the queue before the committer.
+        tokio::task::yield_now().await;
+        assert!(first.commit().await.is_err());
+        second.await.unwrap();
+        assert_eq!(names(&database).await, [""; 0]);
+        let mut third = database.write().await.unwrap();
+        insert(&mut third, "third").await;
+        third.commit().await.unwrap();
+        assert_eq!(names(&database).await, ["third"]);
+    }
+}

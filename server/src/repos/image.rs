@@ -1,0 +1,131 @@
+//! The database of a repository in memory, so that one more package costs little however many
+//! there are. Packages lie in buckets by name; each bucket is compressed by itself, and the file is
+//! their concatenation: several zstd frames in a row decompress to one stream (RFC 8878, section 3).
+
+use std::collections::BTreeMap;
+use std::io;
+
+use buildbtw_model::Pkgname;
+
+use super::database::{Entry, TRAILER, compress, members};
+use crate::db::packages::Listing;
+
+/// So many that a bucket of the largest distributions has some dozen packages.
+const BUCKETS: u64 = 256;
+
+/// What a repository database without file lists says.
+#[derive(Debug, Default)]
+pub struct DatabaseImage {
+    buckets: BTreeMap<u64, Bucket>,
+}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    packages: BTreeMap<Pkgname, Listing>,
+    /// Nothing when a package changed since.
+    compressed: Option<Vec<u8>>,
+}
+
+impl DatabaseImage {
+    /// Lists a package, unless one of a later stage is listed already.
+    pub fn list(&mut self, package: Listing) {
+        let bucket = self.buckets.entry(bucket_of(&package.pkgname)).or_default();
+        let listed = bucket.packages.get(&package.pkgname);
+        if listed.is_some_and(|listed| listed.stage > package.stage) {
+            return;
+        }
+        bucket.compressed = None;
+        bucket.packages.insert(package.pkgname.clone(), package);
+    }
+
+    /// The bytes of the file. The same packages give the same bytes, in whichever order they came.
+    ///
+    /// # Errors
+    /// Only when memory runs out.
+    pub fn render(&mut self) -> io::Result<Vec<u8>> {
+        let mut file = Vec::new();
+        for bucket in self.buckets.values_mut() {
+            if bucket.compressed.is_none() {
+                let entries = bucket.packages.iter().map(|(name, listed)| Entry {
+                    name,
+                    version: &listed.version,
+                    desc: &listed.desc_entry,
+                    files: None,
+                });
+                bucket.compressed = Some(compress(&members(entries)?)?);
+            }
+            file.extend_from_slice(bucket.compressed.as_deref().unwrap_or_default());
+        }
+        file.extend_from_slice(&compress(&TRAILER)?);
+        Ok(file)
+    }
+}
+
+/// FNV-1a: the same everywhere and for ever, which the standard library's hashes do not promise.
+fn bucket_of(name: &Pkgname) -> u64 {
+    let hash = name
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    hash % BUCKETS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    fn package(stage: i64, name: &str, version: &str) -> Listing {
+        Listing {
+            stage,
+            pkgname: name.parse().unwrap(),
+            version: version.parse().unwrap(),
+            desc_entry: format!("%NAME%\n{name}\n"),
+        }
+    }
+
+    fn folders(file: &[u8]) -> Vec<String> {
+        let mut bytes = Vec::new();
+        let mut decoder = zstd::Decoder::new(file).unwrap();
+        decoder.read_to_end(&mut bytes).unwrap();
+        let mut archive = tar::Archive::new(&*bytes);
+        let mut folders: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .filter(|path| path.ends_with('/'))
+            .collect();
+        folders.sort();
+        folders
+    }
+
+    #[test]
+    fn packages_come_in_any_order_and_later_stages_win() {
+        let mut image = DatabaseImage::default();
+        for number in 0..1_000 {
+            image.list(package(1, &format!("p{number}"), "1-1"));
+        }
+        let before = folders(&image.render().unwrap());
+        assert_eq!(before.len(), 1_000);
+        image.list(package(2, "p7", "1-3"));
+        image.list(package(1, "p7", "1-2"));
+        let after = folders(&image.render().unwrap());
+        assert_eq!(after.len(), 1_000);
+        assert!(after.contains(&"p7-1-3/".to_owned()));
+
+        let mut other = DatabaseImage::default();
+        other.list(package(2, "p7", "1-3"));
+        for number in (0..1_000).rev() {
+            other.list(package(1, &format!("p{number}"), "1-1"));
+        }
+        assert_eq!(image.render().unwrap(), other.render().unwrap());
+    }
+
+    #[test]
+    fn an_empty_one_is_an_archive_too() {
+        let file = DatabaseImage::default().render().unwrap();
+        assert_eq!(folders(&file), [""; 0]);
+    }
+}

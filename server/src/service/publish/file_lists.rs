@@ -1,0 +1,207 @@
+//! The databases that list files, too. Only `pacman -F` reads them and they are many times larger,
+//! so they follow a little later, except at the end of an iteration or when somebody asks.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::app_state::AppState;
+use crate::db::packages::{self, PackageRow};
+use crate::db::{IterationId, iterations, namespaces};
+use crate::error::Error;
+use crate::repos::database::{Entry, render};
+use crate::repos::{Repos, RepositoryKey};
+
+/// How long they may lag behind.
+const LAG: Duration = Duration::from_secs(2);
+
+/// Keeps the databases with file lists up to date.
+#[derive(Clone)]
+pub struct FileLists {
+    sender: mpsc::UnboundedSender<Outdated>,
+    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Outdated>>>>,
+}
+
+type Outdated = (RepositoryKey, IterationId);
+
+impl Default for FileLists {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self {
+            sender,
+            receiver: Arc::new(Mutex::new(Some(receiver))),
+        }
+    }
+}
+
+impl FileLists {
+    /// Says that a repository holds more than its file lists tell.
+    pub fn outdated(&self, key: RepositoryKey, iteration: IterationId) {
+        // The receiver is gone only when the server stops; the next start looks for itself.
+        let _ = self.sender.send((key, iteration));
+    }
+
+    /// Writes what is outdated until cancelled, and the rest then. Runs once.
+    pub async fn run(self, state: AppState, cancel: CancellationToken) {
+        let receiver = self
+            .receiver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut receiver) = receiver else { return };
+        let mut waiting: BTreeMap<RepositoryKey, (IterationId, Instant)> = BTreeMap::new();
+        while !cancel.is_cancelled() {
+            let next = waiting.values().map(|(_, at)| *at).min();
+            let pause = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = pause => {
+                    let due = Instant::now();
+                    for (key, (iteration, at)) in std::mem::take(&mut waiting) {
+                        if at <= due {
+                            update_and_report(&state, &key, iteration).await;
+                        } else {
+                            waiting.insert(key, (iteration, at));
+                        }
+                    }
+                }
+                outdated = receiver.recv() => if let Some((key, iteration)) = outdated {
+                    waiting.entry(key).or_insert((iteration, Instant::now() + LAG));
+                }
+            }
+        }
+        while let Ok((key, iteration)) = receiver.try_recv() {
+            waiting.entry(key).or_insert((iteration, Instant::now()));
+        }
+        for (key, (iteration, _)) in waiting {
+            update_and_report(&state, &key, iteration).await;
+        }
+    }
+}
+
+async fn update_and_report(state: &AppState, key: &RepositoryKey, iteration: IterationId) {
+    if let Err(error) = update(state, key, iteration).await {
+        tracing::error!(
+            error = error.to_string(),
+            namespace.name = key.namespace.as_str(),
+            architecture = key.architecture.as_str(),
+            "cannot write the file lists of a repository; they stay as they are"
+        );
+    }
+}
+
+/// Brings the file lists of a repository up to date, if they are not.
+///
+/// # Errors
+/// When the database or the disk refuses.
+pub async fn update(
+    state: &AppState,
+    key: &RepositoryKey,
+    iteration: IterationId,
+) -> Result<(), Error> {
+    let repos = &state.repos;
+    // Looked at first: what is published from now on makes them outdated again.
+    let Some(written) = modified(&repos.database(key))? else {
+        return Ok(());
+    };
+    if modified(&repos.file_lists(key))? == Some(written) {
+        return Ok(());
+    }
+    let rows = packages::of_repository(state.database.read(), iteration, &key.architecture).await?;
+    let (repos, key) = (repos.clone(), key.clone());
+    tokio::task::spawn_blocking(move || {
+        let path = repos.file_lists(&key);
+        repos.replace(&path, &with_files(&rows)?)?;
+        fs_err::File::options()
+            .write(true)
+            .open(&path)?
+            .file()
+            .set_modified(written)
+    })
+    .await??;
+    Ok(())
+}
+
+/// Looks for file lists that a crash has left behind.
+///
+/// # Errors
+/// When the database or the disk refuses.
+pub async fn recover(state: &AppState) -> Result<(), Error> {
+    let reader = state.database.read();
+    for namespace in namespaces::all(reader).await? {
+        for iteration in iterations::of_namespace(reader, namespace.id).await? {
+            for architecture in &state.config.architectures {
+                let key = RepositoryKey {
+                    namespace: namespace.name.clone(),
+                    iteration: iteration.number,
+                    architecture: architecture.clone(),
+                };
+                if modified(&state.repos.database(&key))?
+                    != modified(&state.repos.file_lists(&key))?
+                {
+                    state.file_lists.outdated(key, iteration.id);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn modified(path: &Path) -> io::Result<Option<std::time::SystemTime>> {
+    match fs_err::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.modified()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The database with file lists of rows sorted by stage.
+///
+/// # Errors
+/// Only when memory runs out.
+pub(crate) fn with_files(rows: &[PackageRow]) -> io::Result<Vec<u8>> {
+    render(newest_stage(rows).into_iter().map(|row| entry(row, true)))
+}
+
+/// Of rows sorted by stage, the last one of each package, sorted by name.
+#[must_use]
+pub fn newest_stage(rows: &[PackageRow]) -> Vec<&PackageRow> {
+    let newest: BTreeMap<_, _> = rows.iter().map(|row| (&row.pkgname, row)).collect();
+    newest.into_values().collect()
+}
+
+/// The database entry of a package.
+#[must_use]
+pub fn entry(row: &PackageRow, with_files: bool) -> Entry<'_> {
+    Entry {
+        name: &row.pkgname,
+        version: &row.version,
+        desc: &row.desc_entry,
+        files: with_files.then_some(row.files_entry.as_str()),
+    }
+}
+
+/// Replaces both databases of a repository by what its rows say. Blocking.
+///
+/// # Errors
+/// When the disk refuses.
+pub(crate) fn replace_both(
+    repos: &Repos,
+    key: &RepositoryKey,
+    database: &[u8],
+    file_lists: &[u8],
+) -> io::Result<()> {
+    repos.replace(&repos.database(key), database)?;
+    repos.replace(&repos.file_lists(key), file_lists)
+}

@@ -1,0 +1,268 @@
+//! Puts accepted packages into the repositories, and only then calls their builds built. One task
+//! does all of it: builds that end at about the same time share one new database.
+
+pub mod file_lists;
+mod images;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use buildbtw_model::{AttemptId, BuildId, PackageFileName};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::app_state::AppState;
+use crate::db::attempts;
+use crate::db::builds::{self, BuildRow};
+use crate::db::packages::{self, Listing};
+use crate::error::Error;
+use crate::repos::image::DatabaseImage;
+use crate::repos::{Repos, RepositoryKey};
+
+use super::report_outcome::repository_of;
+use super::transitions::Transition;
+use images::Images;
+
+/// Accepts builds to publish.
+#[derive(Clone)]
+pub struct Publisher {
+    sender: mpsc::UnboundedSender<Job>,
+    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Job>>>>,
+}
+
+struct Job {
+    build: BuildId,
+    /// Told when the build is published, or that it could not be.
+    done: Option<oneshot::Sender<bool>>,
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self {
+            sender,
+            receiver: Arc::new(Mutex::new(Some(receiver))),
+        }
+    }
+}
+
+impl Publisher {
+    /// Publishes a build whose packages were accepted, and waits for it.
+    ///
+    /// # Errors
+    /// When it could not be published now. Nothing is lost: asking again tries again.
+    pub async fn publish(&self, build: BuildId) -> Result<(), Error> {
+        let (done, published) = oneshot::channel();
+        let _ = self.sender.send(Job {
+            build,
+            done: Some(done),
+        });
+        if published.await.unwrap_or(false) {
+            Ok(())
+        } else {
+            Err(anyhow::anyhow!("build {build} is accepted but could not be published yet").into())
+        }
+    }
+
+    /// Publishes a build without waiting for it.
+    pub fn enqueue(&self, build: BuildId) {
+        // The receiver is gone only when the server stops; the next start publishes it.
+        let _ = self.sender.send(Job { build, done: None });
+    }
+
+    /// Publishes what is asked for until cancelled. Runs once.
+    pub async fn run(self, state: AppState, cancel: CancellationToken) {
+        let receiver = self
+            .receiver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut receiver) = receiver else { return };
+        let mut images = Images::default();
+        loop {
+            let first = tokio::select! {
+                () = cancel.cancelled() => return,
+                job = receiver.recv() => job,
+            };
+            let Some(first) = first else { return };
+            let mut jobs = vec![first];
+            while let Ok(job) = receiver.try_recv() {
+                jobs.push(job);
+            }
+            let failed = publish_all(&state, &mut images, &jobs).await;
+            for job in jobs {
+                let published = !failed.contains(&job.build);
+                if let Some(done) = job.done {
+                    // Whoever asked may be gone.
+                    let _ = done.send(published);
+                }
+            }
+        }
+    }
+}
+
+/// Publishes the builds of some jobs, repository by repository; returns those that failed.
+async fn publish_all(state: &AppState, images: &mut Images, jobs: &[Job]) -> Vec<BuildId> {
+    let ids: Vec<BuildId> = jobs.iter().map(|job| job.build).collect();
+    let found = match builds::by_ids(state.database.read(), &ids).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::error!(error = error.to_string(), "cannot read builds to publish");
+            return ids;
+        }
+    };
+    let known: BTreeSet<BuildId> = found.iter().map(|build| build.id).collect();
+    let mut failed: Vec<BuildId> = ids.into_iter().filter(|id| !known.contains(id)).collect();
+    let mut groups: BTreeMap<RepositoryKey, Vec<BuildRow>> = BTreeMap::new();
+    for build in found {
+        if !build.status.has_packages() {
+            groups.entry(repository_of(&build)).or_default().push(build);
+        }
+    }
+    for (key, group) in groups {
+        if let Err(error) = publish_group(state, images, &key, &group).await {
+            tracing::error!(
+                error = error.to_string(),
+                namespace.name = key.namespace.as_str(),
+                architecture = key.architecture.as_str(),
+                "cannot publish packages; the reports are answered with an error and come again"
+            );
+            failed.extend(group.iter().map(|build| build.id));
+        }
+    }
+    failed
+}
+
+async fn publish_group(
+    state: &AppState,
+    images: &mut Images,
+    key: &RepositoryKey,
+    group: &[BuildRow],
+) -> Result<(), Error> {
+    let Some(iteration) = group.first().map(|build| build.iteration_id) else {
+        return Ok(());
+    };
+    let (links, listings) = package_files(state, key, group).await?;
+    // Taken out: if anything below fails it is made anew from the database.
+    let mut image = images.take(state, iteration, key).await?;
+    for listing in listings {
+        image.list(listing);
+    }
+    let image = write_repository(state, key, links, image).await?;
+    let mut transition = Transition::begin(&state.database).await?;
+    transition.published(group).await?;
+    let effects = transition.commit().await?;
+    images.keep(iteration, key, image);
+    if effects.ended.contains(&iteration) {
+        file_lists::update(state, key, iteration).await?;
+    } else {
+        state.file_lists.outdated(key.clone(), iteration);
+    }
+    state.announce(effects);
+    let uploads: Vec<PathBuf> = group
+        .iter()
+        .filter_map(|build| build.packages_attempt_id)
+        .map(|attempt| state.repos.uploads(attempt))
+        .collect();
+    tokio::task::spawn_blocking(move || {
+        for folder in uploads {
+            // Linked into the repository; a folder that stays is removed at the next start.
+            let _ = fs_err::remove_dir_all(folder);
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+/// A package file with the places where it may lie now.
+struct PackageFile {
+    attempt: AttemptId,
+    name: PackageFileName,
+    places: Vec<PathBuf>,
+}
+
+/// The packages of builds of one repository, and where their files may be: among the uploads, or in
+/// the repository of the build that made them.
+async fn package_files(
+    state: &AppState,
+    key: &RepositoryKey,
+    group: &[BuildRow],
+) -> Result<(Vec<PackageFile>, Vec<Listing>), Error> {
+    let reader = state.database.read();
+    let of_build: BTreeMap<AttemptId, &BuildRow> = group
+        .iter()
+        .filter_map(|build| Some((build.packages_attempt_id?, build)))
+        .collect();
+    let ids: Vec<AttemptId> = of_build.keys().copied().collect();
+    // Reused packages lie in the repository of the build that made them.
+    let makers: BTreeMap<AttemptId, BuildId> = attempts::by_ids(reader, &ids)
+        .await?
+        .into_iter()
+        .filter(|attempt| of_build.get(&attempt.id).map(|build| build.id) != Some(attempt.build))
+        .map(|attempt| (attempt.id, attempt.build))
+        .collect();
+    let sources: Vec<BuildId> = makers.values().copied().collect();
+    let sources: BTreeMap<BuildId, PathBuf> = builds::by_ids(reader, &sources)
+        .await?
+        .into_iter()
+        .map(|build| (build.id, state.repos.folder(&repository_of(&build))))
+        .collect();
+    let own = state.repos.folder(key);
+    let mut files = Vec::new();
+    let mut listings = Vec::new();
+    for (attempt, name, mut listing) in packages::of_attempts(reader, &ids).await? {
+        let source = makers.get(&attempt).and_then(|build| sources.get(build));
+        let uploads = state.repos.uploads(attempt);
+        let folders = [Some(&uploads), source, Some(&own)].into_iter().flatten();
+        let places = folders.map(|folder| folder.join(name.as_str())).collect();
+        files.push(PackageFile {
+            attempt,
+            name,
+            places,
+        });
+        if let Some(build) = of_build.get(&attempt) {
+            listing.stage = build.stage;
+        }
+        listings.push(listing);
+    }
+    Ok((files, listings))
+}
+
+/// Links package files in, then replaces the database. Durable when it returns.
+async fn write_repository(
+    state: &AppState,
+    key: &RepositoryKey,
+    files: Vec<PackageFile>,
+    mut image: DatabaseImage,
+) -> Result<DatabaseImage, Error> {
+    let (repos, key) = (state.repos.clone(), key.clone());
+    let image = tokio::task::spawn_blocking(move || {
+        for file in &files {
+            link(&repos, &key, file)?;
+        }
+        // Makes the names of the packages durable, too: they are in the same folder.
+        repos.replace(&repos.database(&key), &image.render()?)?;
+        io::Result::Ok(image)
+    })
+    .await??;
+    Ok(image)
+}
+
+fn link(repos: &Repos, key: &RepositoryKey, file: &PackageFile) -> io::Result<()> {
+    for place in &file.places {
+        if place.try_exists()? {
+            let is_there = place.starts_with(repos.folder(key));
+            return if is_there {
+                Ok(())
+            } else {
+                repos.link(place, key, &file.name)
+            };
+        }
+    }
+    let PackageFile { attempt, name, .. } = file;
+    Err(io::Error::other(format!(
+        "{name} of attempt {attempt} is not on disk any more"
+    )))
+}

@@ -1,0 +1,201 @@
+//! How long it takes from the report of a dependency to its dependent in a worker's hands, and how
+//! many builds a second one server gets through. Prints figures; asserts nothing about time.
+//!
+//! The server is a process of its own, and the workers share another one. `just bench` compiles the
+//! server first. `cargo bench … -- chain|scale|paced|makespan` runs one part.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a failure here is a broken benchmark, and its figures are what it prints"
+)]
+
+mod workers;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use buildbtw_model::Pkgbase;
+use buildbtw_model::client::Client;
+use buildbtw_tests::{Server, Sources, Worker};
+
+use workers::{Crew, Packages, claim, create, done, report};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--test") {
+        return;
+    }
+    let names: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| *wanted == name);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        if wanted("chain") {
+            chain(300).await;
+        }
+        if wanted("paced") {
+            paced(100, 30, 500).await;
+        }
+        if wanted("scale") {
+            scale(
+                std::env::var("BUILDS").map_or(12_000, |n| n.parse().unwrap()),
+                500,
+            )
+            .await;
+        }
+        if wanted("makespan") {
+            makespan(30, 8, "0.3").await;
+        }
+    });
+}
+
+/// One worker in a chain: its next claim waits while the dependency is built.
+async fn chain(length: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_chain(folder.path(), length + 1);
+    let server = Server::start_with_lease(folder.path(), &sources, 60);
+    let client = server.client();
+    let packages = Packages::new(folder.path());
+    let started = Instant::now();
+    create(&client, "p0/main", "chain").await;
+    let mut current = claim(&client, "bench", 50).await.unwrap();
+    let first = started.elapsed();
+    let mut latencies = Vec::with_capacity(length);
+    for _ in 0..length {
+        let packages = packages.upload(&client, &current).await;
+        let waiting = tokio::spawn({
+            let client = client.clone();
+            async move { claim(&client, "bench", 50).await.unwrap() }
+        });
+        // The claim is at the server before the report: any answer to a later request says so.
+        client.heartbeat(current.attempt).await.unwrap();
+        let reported = Instant::now();
+        report(&client, &current, packages).await;
+        current = waiting.await.unwrap();
+        latencies.push(reported.elapsed());
+    }
+    println!("new -> first of {length} builds in hand   {first:.2?}");
+    println!("outcome -> dependent, one by one     {}", spread(latencies));
+}
+
+/// Chains side by side at a steady pace: as many builds a second as chains.
+async fn paced(chains: usize, length: usize, workers: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    let dependency = |number: usize| number.saturating_sub(chains).min(number);
+    let graph = (0..=chains * length).map(|number| match number {
+        0 => Vec::new(),
+        _ => vec![dependency(number)],
+    });
+    sources.write_graph(graph);
+    let (server, client) = serve(folder.path(), &sources);
+    let crew = Crew::hire(&client, folder.path(), workers, Duration::from_secs(1));
+    create(&client, "p0/main", "paced").await;
+    done(&client, "paced").await;
+    let mut latencies = Vec::new();
+    let times = std::sync::Arc::clone(&crew.times);
+    crew.go_home().await;
+    let times = times.lock().unwrap();
+    for number in 1..=chains * length {
+        let of = |number: usize| format!("p{number}").parse::<Pkgbase>().unwrap();
+        let reported = times.reported[&of(dependency(number))];
+        latencies.push(times.claimed[&of(number)].duration_since(reported));
+    }
+    // The first ones come all at once.
+    latencies.drain(..chains);
+    println!(
+        "outcome -> dependent, {chains} builds/s      {}",
+        spread(latencies)
+    );
+    drop(server);
+}
+
+/// As fast as one server can: builds without work, each of which needs up to three others.
+async fn scale(builds: usize, workers: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    let mut random = 1_u64;
+    let mut below = |limit: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        usize::try_from(random >> 33).unwrap() % limit
+    };
+    let graph = (0..builds).map(|number| match number {
+        0 => Vec::new(),
+        _ => (0..=below(3)).map(|_| below(number)).collect(),
+    });
+    sources.write_graph(graph);
+    let (server, client) = serve(folder.path(), &sources);
+    let idle = server.memory_kib();
+    let crew = Crew::hire(&client, folder.path(), workers, Duration::ZERO);
+    let started = Instant::now();
+    create(&client, "p0/main", "scale").await;
+    let planned = started.elapsed();
+    done(&client, "scale").await;
+    let elapsed = started.elapsed();
+    let built = crew.go_home().await;
+    assert_eq!(built, builds, "every build once");
+    println!(
+        "{builds} builds, {workers} workers          {:.0} builds/s ({elapsed:.2?}, of it {planned:.2?} to plan and store)",
+        builds as f64 / elapsed.as_secs_f64()
+    );
+    println!(
+        "memory of the server                 {} MiB, {} before",
+        server.memory_kib() >> 10,
+        idle >> 10
+    );
+    let files = ["buildbtw.sqlite3", "buildbtw.sqlite3-wal"];
+    let bytes =
+        files.map(|file| std::fs::metadata(server.data().join(file)).map_or(0, |m| m.len()));
+    println!(
+        "database afterwards                  {:.1} MiB",
+        bytes.iter().sum::<u64>() as f64 / 1_048_576.0
+    );
+}
+
+/// A chain and a fan at its end, built by a real worker with as many jobs as the fan is wide.
+async fn makespan(length: usize, fan: usize, seconds: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    let graph = (0..length + fan).map(|number| match number {
+        0 => Vec::new(),
+        _ => vec![(number - 1).min(length - 1)],
+    });
+    sources.write_graph(graph);
+    let (server, client) = serve(folder.path(), &sources);
+    let jobs = u32::try_from(fan).unwrap();
+    let _worker = Worker::simulated(&server, &folder.path().join("scratch"), jobs, seconds);
+    let started = Instant::now();
+    create(&client, "p0/main", "makespan").await;
+    done(&client, "makespan").await;
+    let elapsed = started.elapsed();
+    let ideal = seconds.parse::<f64>().unwrap() * (length + 1) as f64;
+    println!(
+        "chain of {length} x {seconds} s and a fan of {fan}    {elapsed:.2?}, {:.3} x ideal",
+        elapsed.as_secs_f64() / ideal
+    );
+}
+
+fn serve(folder: &Path, sources: &Sources) -> (Server, Client) {
+    let server = Server::start_with_lease(folder, sources, 60);
+    let client = server.client();
+    (server, client)
+}
+
+fn spread(mut latencies: Vec<Duration>) -> String {
+    latencies.sort();
+    let count = latencies.len();
+    format!(
+        "median {:.2?}, p99 {:.2?}, max {:.2?} ({count} hand-overs)",
+        latencies[count / 2],
+        latencies[count * 99 / 100],
+        latencies[count - 1]
+    )
+}

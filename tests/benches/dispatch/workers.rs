@@ -1,0 +1,195 @@
+//! Workers that are clients of the API and nothing more, many in one process. They send tiny real
+//! packages.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use buildbtw_builder::{
+    BuildOutcome, BuildRequest, Builder, BuiltPackage, SimulatedConfig, SimulatedDuration, Source,
+};
+use buildbtw_model::api::{
+    ClaimRequest, ClaimedBuild, CreateNamespace, FollowDefault, Outcome, ReportedPackage,
+};
+use buildbtw_model::client::Client;
+use buildbtw_model::{ClaimId, Pkgbase, Scope};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) async fn create(client: &Client, changeset: &str, name: &str) {
+    let request = CreateNamespace {
+        changesets: vec![changeset.parse().unwrap()],
+        name: Some(name.parse().unwrap()),
+        scope: Scope::Transitive,
+        max_builds: Some(100_000),
+        no_bump: false,
+        include: Vec::new(),
+        exclude: Vec::new(),
+        follow_default: FollowDefault::Never,
+    };
+    client.create_namespace(&request).await.unwrap();
+}
+
+/// Waits for the end of the rebuild.
+pub(crate) async fn done(client: &Client, name: &str) {
+    let mut events = client
+        .events(&name.parse().unwrap(), Some(0))
+        .await
+        .unwrap();
+    while let Some(event) = events.next().await.unwrap() {
+        if event.kind == "iteration.done" {
+            return;
+        }
+    }
+    panic!("the events of {name} ended");
+}
+
+pub(crate) async fn claim(client: &Client, worker: &str, wait_s: u32) -> Option<ClaimedBuild> {
+    let request = ClaimRequest {
+        claim: ClaimId::new(),
+        worker: worker.parse().unwrap(),
+        architectures: vec!["x86_64".parse().unwrap()],
+        jobs: 1,
+        wait_s,
+    };
+    client.claim(&request).await.unwrap()
+}
+
+pub(crate) async fn report(client: &Client, build: &ClaimedBuild, packages: Vec<ReportedPackage>) {
+    client
+        .report_outcome(build.attempt, &Outcome::Succeeded { packages })
+        .await
+        .unwrap();
+}
+
+/// When what was reported, and when what was claimed.
+#[derive(Default)]
+pub(crate) struct Times {
+    pub(crate) reported: HashMap<Pkgbase, Instant>,
+    pub(crate) claimed: HashMap<Pkgbase, Instant>,
+}
+
+/// Many workers, each with one build at a time.
+pub(crate) struct Crew {
+    workers: Vec<tokio::task::JoinHandle<usize>>,
+    pub(crate) times: Arc<Mutex<Times>>,
+}
+
+impl Crew {
+    pub(crate) fn hire(client: &Client, folder: &Path, count: usize, duration: Duration) -> Self {
+        let packages = Arc::new(Packages::new(folder));
+        let times = Arc::new(Mutex::new(Times::default()));
+        let worker = |number: usize| {
+            let (client, packages) = (client.clone(), Arc::clone(&packages));
+            let times = Arc::clone(&times);
+            tokio::spawn(async move {
+                let name = format!("bench{number}");
+                let mut built = 0;
+                while let Some(build) = claim(&client, &name, 3).await {
+                    let now = Instant::now();
+                    let pkgbase = build.pkgbase.clone();
+                    times.lock().unwrap().claimed.insert(pkgbase.clone(), now);
+                    tokio::time::sleep(duration.mul_f64(spread(&build.pkgbase))).await;
+                    let uploaded = packages.upload(&client, &build).await;
+                    let now = Instant::now();
+                    times.lock().unwrap().reported.insert(pkgbase, now);
+                    report(&client, &build, uploaded).await;
+                    built += 1;
+                }
+                built
+            })
+        };
+        Self {
+            workers: (0..count).map(worker).collect(),
+            times,
+        }
+    }
+
+    /// Waits until nothing is left to do, and returns how much was done.
+    pub(crate) async fn go_home(self) -> usize {
+        let mut built = 0;
+        for worker in self.workers {
+            built += worker.await.unwrap();
+        }
+        built
+    }
+}
+
+/// Between 0.5 and 1.5, 1 on average, so that builds do not end all at once.
+fn spread(pkgbase: &Pkgbase) -> f64 {
+    let hash = pkgbase.as_str().bytes().fold(7_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    0.5 + (hash >> 8 & 0xffff) as f64 / 65_536.0
+}
+
+/// Makes and uploads tiny packages.
+pub(crate) struct Packages {
+    builder: Builder,
+    folder: PathBuf,
+}
+
+impl Packages {
+    pub(crate) fn new(folder: &Path) -> Self {
+        let config = SimulatedConfig {
+            duration: SimulatedDuration::Fixed(Duration::ZERO),
+            ..SimulatedConfig::default()
+        };
+        Self {
+            builder: Builder::simulated(config),
+            folder: folder.join("packages"),
+        }
+    }
+
+    async fn make(&self, build: &ClaimedBuild) -> Vec<BuiltPackage> {
+        let folder = self.folder.join(build.attempt.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut request = BuildRequest::new(
+            build.pkgbase.clone(),
+            build.architecture.clone(),
+            Source::Directory(folder.clone()),
+        );
+        request.version = Some(build.version.clone());
+        request.packages = build
+            .packages
+            .iter()
+            .map(|package| buildbtw_builder::ExpectedPackage {
+                name: package.name.clone(),
+                architecture: package.architecture.clone(),
+            })
+            .collect();
+        let log = |_: &[u8]| {};
+        match self
+            .builder
+            .build(&request, &folder, &log, CancellationToken::new())
+            .await
+        {
+            BuildOutcome::Succeeded { packages, .. } => packages,
+            BuildOutcome::Failed { message, .. } => panic!("{message}"),
+        }
+    }
+
+    pub(crate) async fn upload(
+        &self,
+        client: &Client,
+        build: &ClaimedBuild,
+    ) -> Vec<ReportedPackage> {
+        let mut reported = Vec::new();
+        for package in self.make(build).await {
+            client
+                .upload_package(
+                    build.attempt,
+                    &package.file_name,
+                    &package.sha256,
+                    &package.path,
+                )
+                .await
+                .unwrap();
+            reported.push(ReportedPackage {
+                file_name: package.file_name,
+                sha256: package.sha256,
+            });
+        }
+        reported
+    }
+}
