@@ -16,6 +16,7 @@ use crate::repos::base::BaseRepositories;
 use crate::service::follow::Follower;
 use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
+use crate::service::retention::Retention;
 use crate::sources::Sources;
 
 /// The parts of a running server. Cheap to clone.
@@ -48,6 +49,8 @@ pub struct Parts {
     pub publisher: Publisher,
     /// Writes the repository databases that list files.
     pub file_lists: FileLists,
+    /// Removes old iterations.
+    pub retention: Retention,
     /// Who sends valid tokens.
     pub known_tokens: KnownTokens,
     /// Who sends wrong tokens.
@@ -79,6 +82,9 @@ impl AppState {
         }
         if effects.leases {
             self.leases.wake();
+        }
+        if !effects.ended.is_empty() {
+            self.retention.wake();
         }
         for build in effects.publish {
             self.publish_in_background(build);

@@ -18,7 +18,7 @@ pub struct Effects {
     pub ready: bool,
     /// Leases were given, so the next one to run out may be another.
     pub leases: bool,
-    /// Iterations that ended.
+    /// Iterations that ended, or whose place another one took.
     pub ended: Vec<IterationId>,
     /// Builds that have packages now and wait for their repository to list them.
     pub publish: Vec<BuildId>,

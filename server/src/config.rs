@@ -90,6 +90,15 @@ pub struct RunArgs {
         value_name = "MIB"
     )]
     pub max_log_mib: u32,
+    /// How many iterations a namespace keeps, besides its newest complete one; older ones are
+    /// removed with their packages and logs. 0 keeps all
+    #[arg(
+        long,
+        env = "BUILDBTW_KEEP_ITERATIONS",
+        default_value_t = 20,
+        value_name = "COUNT"
+    )]
+    pub keep_iterations: u32,
 }
 
 /// The settings that the running server looks at.
@@ -107,6 +116,8 @@ pub struct Config {
     pub max_package_bytes: u64,
     /// The longest log, in bytes.
     pub max_log_bytes: u64,
+    /// How many iterations a namespace keeps; all when nothing is said.
+    pub keep_iterations: Option<usize>,
 }
 
 impl RunArgs {
@@ -144,6 +155,9 @@ impl RunArgs {
             build_timeout: Duration::from_secs(self.build_timeout_seconds.into()),
             max_package_bytes: u64::from(self.max_package_mib) << 20,
             max_log_bytes: u64::from(self.max_log_mib) << 20,
+            keep_iterations: usize::try_from(self.keep_iterations)
+                .ok()
+                .filter(|keep| *keep > 0),
         })
     }
 }

@@ -113,6 +113,12 @@ impl Error {
     pub fn into_problem(self) -> Problem {
         match self {
             Self::Refused(refusal) => refusal.into_problem(),
+            Self::Internal(error) if is_full(&error) => {
+                tracing::error!(error = format!("{error:#}"), "the disk is full");
+                Refusal::new(ProblemKind::Unavailable, "the server's disk is full")
+                    .hint("nothing is lost; it goes on when there is space again")
+                    .into_problem()
+            }
             Self::Internal(error) => {
                 tracing::error!(error = format!("{error:#}"), "internal error");
                 Refusal::new(ProblemKind::Internal, "the server failed to do this")
@@ -121,6 +127,22 @@ impl Error {
             }
         }
     }
+}
+
+/// Whether there was no space left, or no more allowed.
+fn is_full(error: &anyhow::Error) -> bool {
+    use std::io::{Error, ErrorKind};
+    /// SQLITE_FULL (SQLite, rescode).
+    const FULL: &str = "13";
+    let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    error.chain().any(|cause| {
+        let disk = cause.downcast_ref::<Error>();
+        let database = cause.downcast_ref::<sqlx::Error>();
+        disk.is_some_and(|error| full(error.kind()))
+            || database
+                .and_then(sqlx::Error::as_database_error)
+                .is_some_and(|error| error.code().as_deref() == Some(FULL))
+    })
 }
 
 impl From<Refusal> for Error {
@@ -152,7 +174,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let pause = match &self {
             Self::Refused(refusal) => refusal.retry_after,
-            Self::Internal(_) => None,
+            Self::Internal(error) => is_full(error).then_some(PAUSE_WHEN_FULL),
         };
         let mut response = problem_response(self.into_problem());
         if let Some(pause) = pause {
@@ -164,6 +186,9 @@ impl IntoResponse for Error {
         response
     }
 }
+
+/// When to ask again while the disk is full.
+const PAUSE_WHEN_FULL: Duration = Duration::from_secs(10);
 
 /// Answers with a problem.
 #[must_use]

@@ -24,6 +24,7 @@ use crate::serve::serve;
 use crate::service::follow::Follower;
 use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
+use crate::service::retention::Retention;
 use crate::service::{recover, tokens};
 use crate::sources::{self, Sources};
 
@@ -92,6 +93,7 @@ impl Server {
             follower,
             publisher: Publisher::default(),
             file_lists: FileLists::default(),
+            retention: Retention::default(),
             known_tokens: KnownTokens::default(),
             failed_logins: FailedLogins::default(),
             shutdown,
@@ -184,6 +186,11 @@ fn spawn_tasks(state: &AppState, args: &RunArgs) -> (JoinSet<&'static str>, ones
     tasks.spawn(async move {
         file_lists.await;
         "file lists"
+    });
+    let retention = state.retention.clone().run(state.clone(), cancel.clone());
+    tasks.spawn(async move {
+        retention.await;
+        "retention"
     });
     let follower = state.follower.clone().run(state.clone(), cancel.clone());
     tasks.spawn(async move {

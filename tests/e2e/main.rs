@@ -11,6 +11,7 @@
 mod crashes;
 mod cycle;
 mod following;
+mod full_disk;
 mod hostile;
 mod kills;
 mod path;

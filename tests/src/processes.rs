@@ -98,6 +98,49 @@ impl Drop for Process {
     }
 }
 
+/// A command that runs with a small disk of its own below `folder`. The mount is in a namespace that
+/// only the process is in, and gone with it.
+fn on_small_disk(command: &Command, folder: &Path, size: &str) -> Command {
+    std::fs::create_dir_all(folder).unwrap();
+    let mut small = Command::new("unshare");
+    small
+        .args(["--mount", "--propagation", "private", "sh", "-ec"])
+        .arg(format!(
+            "mount -t tmpfs -o size={size} none \"$0\"; exec \"$@\""
+        ))
+        .arg(folder)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env("NO_COLOR", "1");
+    small
+}
+
+/// Fills the disk that a process sees at a folder, until the result is dropped.
+pub struct Ballast(PathBuf);
+
+impl Ballast {
+    fn fill(pid: u32, folder: &Path) -> Self {
+        use std::io::Write as _;
+        let folder = folder.strip_prefix("/").unwrap();
+        let path = Path::new("/proc")
+            .join(pid.to_string())
+            .join("root")
+            .join(folder)
+            .join("ballast");
+        let mut file = std::fs::File::create(&path).unwrap();
+        for size in [1 << 20, 4096, 1] {
+            while file.write(&vec![0; size]).is_ok() {}
+        }
+        Self(path)
+    }
+}
+
+impl Drop for Ballast {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// A running server with a data folder of its own.
 pub struct Server {
     process: Option<Process>,
@@ -106,6 +149,8 @@ pub struct Server {
     address: SocketAddr,
     lease_seconds: u32,
     base_repositories: Option<PathBuf>,
+    /// The size of the disk the data folder is on, if it is one of its own.
+    disk: Option<String>,
 }
 
 impl Server {
@@ -138,9 +183,35 @@ impl Server {
             address: "127.0.0.1:0".parse().unwrap(),
             lease_seconds,
             base_repositories,
+            disk: None,
         };
         server.start_again();
         server
+    }
+
+    /// Starts a server whose data folder is on a small disk of its own; needs root.
+    pub fn start_on_small_disk(folder: &Path, sources: &Sources, size: &str) -> Self {
+        let mut server = Self {
+            process: None,
+            data: folder.join("data"),
+            sources: sources.folder().to_owned(),
+            address: "127.0.0.1:0".parse().unwrap(),
+            lease_seconds: 2,
+            base_repositories: None,
+            disk: Some(size.to_owned()),
+        };
+        server.start_again();
+        server
+    }
+
+    /// Fills the disk of its data folder.
+    pub fn fill_disk(&self) -> Ballast {
+        Ballast::fill(self.process.as_ref().unwrap().child.id(), &self.data)
+    }
+
+    /// Waits until it logs a line that contains `text`.
+    pub fn wait_for_line(&mut self, text: &str) -> String {
+        self.process.as_mut().unwrap().wait_for_line(text)
     }
 
     /// Starts the server at its old address, with its old data.
@@ -171,7 +242,10 @@ impl Server {
         if let Some(base) = &self.base_repositories {
             command.arg("--base-repositories").arg(base);
         }
-        command
+        match &self.disk {
+            Some(size) => on_small_disk(&command, &self.data, size),
+            None => command,
+        }
     }
 
     /// `kill -9`.
@@ -207,7 +281,15 @@ impl Server {
     }
 
     pub fn admin_token(&self) -> String {
-        let text = std::fs::read_to_string(self.data.join("admin-token")).unwrap();
+        let data = match (&self.disk, &self.process) {
+            (Some(_), Some(process)) => PathBuf::from(format!(
+                "/proc/{}/root{}",
+                process.child.id(),
+                self.data.display()
+            )),
+            _ => self.data.clone(),
+        };
+        let text = std::fs::read_to_string(data.join("admin-token")).unwrap();
         text.trim().to_owned()
     }
 
@@ -220,6 +302,7 @@ impl Server {
 /// A running worker.
 pub struct Worker {
     pub process: Process,
+    scratch: PathBuf,
 }
 
 impl Worker {
@@ -242,7 +325,31 @@ impl Worker {
         Self::start(server, scratch, &builder)
     }
 
+    /// Starts a worker that simulates builds, with its scratch folder on a small disk of its own;
+    /// needs root.
+    pub fn simulated_on_small_disk(server: &Server, scratch: &Path, size: &str) -> Self {
+        let builder = ["--builder", "simulated", "--simulated-seconds", "0"];
+        let command = Self::command(server, scratch, &builder);
+        let mut command = on_small_disk(&command, scratch, size);
+        Self {
+            process: Process::start("worker", &mut command),
+            scratch: scratch.to_owned(),
+        }
+    }
+
+    /// Fills the disk of its scratch folder.
+    pub fn fill_disk(&self) -> Ballast {
+        Ballast::fill(self.process.child.id(), &self.scratch)
+    }
+
     fn start(server: &Server, scratch: &Path, arguments: &[&str]) -> Self {
+        Self {
+            process: Process::start("worker", &mut Self::command(server, scratch, arguments)),
+            scratch: scratch.to_owned(),
+        }
+    }
+
+    fn command(server: &Server, scratch: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("buildbtw-worker"));
         command
             .arg("run")
@@ -252,8 +359,6 @@ impl Worker {
             .arg("--scratch-dir")
             .arg(scratch)
             .env("NO_COLOR", "1");
-        Self {
-            process: Process::start("worker", &mut command),
-        }
+        command
     }
 }

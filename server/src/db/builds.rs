@@ -289,16 +289,20 @@ pub async fn resume(
     .await
 }
 
-/// Whether packages that an iteration made were accepted for a build of another one, whose
-/// repository does not hold them yet.
+/// Whether builds of other iterations wait for packages of an iteration, or were given packages of
+/// it that their repository does not hold yet.
 pub async fn is_inheriting(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
 ) -> sqlx::Result<bool> {
     let row = sqlx::query!(
         r#"select exists (
-               select 1 from build as heir join attempt on attempt.id = heir.packages_attempt_id
-               join build on build.id = attempt.build_id
+               select 1 from build join attempt on attempt.build_id = build.id
+               join build as heir on heir.packages_attempt_id = attempt.id
+               where build.iteration_id = ?1 and heir.iteration_id <> ?1
+                   and heir.status not in ('built', 'reused')
+           ) or exists (
+               select 1 from build join build as heir on heir.shared_build_id = build.id
                where build.iteration_id = ?1 and heir.iteration_id <> ?1
                    and heir.status not in ('built', 'reused')
            ) as "found!: bool""#,
@@ -307,6 +311,36 @@ pub async fn is_inheriting(
     .fetch_one(executor)
     .await?;
     Ok(row.found)
+}
+
+/// Whether somebody works on a build of an iteration.
+pub async fn is_worked_on(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<bool> {
+    let row = sqlx::query!(
+        r#"select exists (
+               select 1 from build where iteration_id = ? and status in ('dispatched', 'building')
+           ) as "found!: bool""#,
+        iteration,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.found)
+}
+
+/// Lets the finished builds of other iterations that took packages of an iteration stand for
+/// themselves.
+pub async fn release_finished_heirs(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update build set shared_build_id = null
+         where shared_build_id in (select id from build where iteration_id = ?1)
+             and iteration_id <> ?1 and status in ('built', 'reused')",
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// All edges inside an iteration: build, and what it needs.

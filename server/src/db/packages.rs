@@ -208,6 +208,55 @@ pub struct Produced {
     pub stage: i64,
 }
 
+/// Remembers the versions of the packages of an iteration that is about to be removed.
+pub async fn remember(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert or ignore into past_package (namespace_id, pkgname, version, stage)
+         select iteration.namespace_id, package.pkgname, package.version, build.stage
+         from build join iteration on iteration.id = build.iteration_id
+         join package on package.attempt_id = build.packages_attempt_id
+         where build.iteration_id = ?",
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// The bytes of the packages of an iteration.
+pub async fn size_of_iteration(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<i64> {
+    let row = sqlx::query!(
+        r#"select coalesce(sum(package.size), 0) as "size!: i64" from build
+           cross join package on package.attempt_id = build.packages_attempt_id
+           where build.iteration_id = ? and build.status in ('built', 'reused')"#,
+        iteration,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.size)
+}
+
+/// The bytes of the packages of a namespace on the disk; iterations share files.
+pub async fn size_of_namespace(
+    executor: impl SqliteExecutor<'_>,
+    namespace: super::NamespaceId,
+) -> sqlx::Result<i64> {
+    let row = sqlx::query!(
+        r#"select coalesce(sum(size), 0) as "size!: i64" from package where attempt_id in (
+               select packages_attempt_id from build
+               join iteration on iteration.id = build.iteration_id
+               where iteration.namespace_id = ? and build.status in ('built', 'reused')
+           )"#,
+        namespace,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.size)
+}
+
 /// All packages that iterations of a namespace had so far.
 pub async fn produced_in_namespace(
     executor: impl SqliteExecutor<'_>,
@@ -215,10 +264,11 @@ pub async fn produced_in_namespace(
 ) -> sqlx::Result<Vec<Produced>> {
     sqlx::query_as!(
         Produced,
-        r#"select distinct package.pkgname as "pkgname: Pkgname",
-           package.version as "version: PackageVersion", build.stage
+        r#"select package.pkgname as "pkgname!: Pkgname",
+           package.version as "version!: PackageVersion", build.stage as "stage!"
            from package join build on build.packages_attempt_id = package.attempt_id
-           join iteration on iteration.id = build.iteration_id where iteration.namespace_id = ?"#,
+           join iteration on iteration.id = build.iteration_id where iteration.namespace_id = ?1
+           union select pkgname, version, stage from past_package where namespace_id = ?1"#,
         namespace,
     )
     .fetch_all(executor)

@@ -215,7 +215,7 @@ impl WriteTransaction {
         drop(self);
         match committed.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(sqlx::Error::Io(std::io::Error::other(error))),
+            Ok(Err(error)) => Err(sqlx::Error::Io(shared(error))),
             Err(_) => Err(sqlx::Error::WorkerCrashed),
         }
     }
@@ -229,6 +229,18 @@ impl WriteTransaction {
         let batch = self.batch.as_mut().expect("not ended");
         batch.connection().expect("not ended")
     }
+}
+
+/// The error of a commit for one of its members; a full disk stays recognisable.
+fn shared(error: Arc<sqlx::Error>) -> std::io::Error {
+    /// SQLITE_FULL (SQLite, rescode).
+    const FULL: &str = "13";
+    let code = error.as_database_error().and_then(|error| error.code());
+    let kind = match code.as_deref() {
+        Some(FULL) => std::io::ErrorKind::StorageFull,
+        _ => std::io::ErrorKind::Other,
+    };
+    std::io::Error::new(kind, error)
 }
 
 impl Drop for WriteTransaction {

@@ -1,6 +1,7 @@
 //! The desk at which workers wait. One task serves it: it knows who waits, asks the database what is
 //! ready, and gives builds out in one transaction for all who can be served.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -100,6 +101,7 @@ impl ClaimDesk {
             .take();
         let Some(mut receiver) = receiver else { return };
         let mut waiters: Vec<Waiter> = Vec::new();
+        let mut drained = BTreeSet::new();
         let mut again_at: Option<Instant> = None;
         loop {
             let next_end = waiters.iter().map(|waiter| waiter.until).min();
@@ -112,8 +114,12 @@ impl ClaimDesk {
             };
             tokio::select! {
                 () = cancel.cancelled() => return,
-                () = self.ready.notified() => {}
-                () = pause => {}
+                () = self.ready.notified() => drained.clear(),
+                () = pause => {
+                    if again_at.is_some_and(|at| at <= Instant::now()) {
+                        drained.clear();
+                    }
+                }
                 waiter = receiver.recv() => match waiter {
                     Some(waiter) => admit(&mut waiters, waiter),
                     None => return,
@@ -125,9 +131,22 @@ impl ClaimDesk {
             waiters.retain(|waiter| !waiter.answer.is_closed());
             if waiters.is_empty() {
                 again_at = None;
+                // Whoever comes next looks for itself.
+                drained.clear();
                 continue;
             }
-            again_at = match serve(&state, &mut waiters).await {
+            let is_served = |waiter: &Waiter| {
+                waiter
+                    .architectures
+                    .iter()
+                    .all(|known| drained.contains(known))
+            };
+            if waiters.iter().all(is_served) {
+                let now = Instant::now();
+                waiters.retain(|waiter| waiter.until > now);
+                continue;
+            }
+            again_at = match serve(&state, &mut waiters, &mut drained).await {
                 Ok(pause) => pause.map(|pause| Instant::now() + pause),
                 Err(error) => {
                     tracing::error!(error = error.to_string(), "cannot hand out builds");
@@ -147,7 +166,14 @@ fn admit(waiters: &mut Vec<Waiter>, waiter: Waiter) {
 }
 
 /// Serves whoever can be served; returns when a paused build comes up, if one does.
-async fn serve(state: &AppState, waiters: &mut Vec<Waiter>) -> Result<Option<Duration>, Error> {
+///
+/// An architecture is `drained` when nothing is ready for it: until a transition says otherwise,
+/// nobody who comes has to look.
+async fn serve(
+    state: &AppState,
+    waiters: &mut Vec<Waiter>,
+    drained: &mut BTreeSet<Architecture>,
+) -> Result<Option<Duration>, Error> {
     let mut architectures: Vec<Architecture> = waiters
         .iter()
         .flat_map(|waiter| waiter.architectures.iter().cloned())
@@ -167,10 +193,14 @@ async fn serve(state: &AppState, waiters: &mut Vec<Waiter>) -> Result<Option<Dur
         let count = count + SPARE;
         let limit = i64::try_from(count).unwrap_or(i64::MAX);
         let candidates = builds::candidates(state.database.read(), &architecture, limit).await?;
+        let (found, waiting) = (candidates.len(), waiters.len());
         let chosen = choose(candidates, count);
         if !chosen.is_empty() {
             let again_at = hand_out(state, waiters, &architecture, &chosen).await?;
             held_back = held_back.into_iter().chain(again_at).min();
+        }
+        if found == waiting - waiters.len() {
+            drained.insert(architecture);
         }
     }
     if waiters.is_empty() {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app_state::AppState;
 use crate::db::{attempts, now};
 use crate::error::Error;
-use crate::service::expire_leases::expire_leases;
+use crate::service::expire_leases::{expire_leases, renew_leases};
 
 /// How long to wait before the database is asked again after it failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -28,11 +28,16 @@ impl LeaseClock {
 
     /// Runs until cancelled.
     pub async fn run(self, state: AppState, cancel: CancellationToken) {
+        let mut was_down = false;
         loop {
-            let wait = match next_wait(&state).await {
-                Ok(wait) => wait,
+            let wait = match next_wait(&state, was_down).await {
+                Ok(wait) => {
+                    was_down = false;
+                    wait
+                }
                 Err(error) => {
                     tracing::error!(error = error.to_string(), "cannot look at leases");
+                    was_down = true;
                     Some(PAUSE_AFTER_ERROR)
                 }
             };
@@ -52,7 +57,12 @@ impl LeaseClock {
 }
 
 /// Gives back what has run out, and returns how long the next lease lasts.
-async fn next_wait(state: &AppState) -> Result<Option<Duration>, Error> {
+async fn next_wait(state: &AppState, was_down: bool) -> Result<Option<Duration>, Error> {
+    if was_down {
+        // While nothing could be written, for example because the disk was full, heartbeats were
+        // refused: that is no sign that a worker is gone.
+        renew_leases(state).await?;
+    }
     expire_leases(state).await?;
     let next = attempts::next_expiry(state.database.read()).await?;
     Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now()).unwrap_or_default() + 1)))

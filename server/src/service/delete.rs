@@ -53,6 +53,7 @@ pub(super) async fn delete_iteration(
         .hint("try again in a moment")
         .into());
     }
+    builds::release_finished_heirs(tx, iteration.id).await?;
     attempts::bequeath(tx, iteration.id).await?;
     let gone = attempts::ids_of_iteration(&mut *tx.connection(), iteration.id).await?;
     iterations::delete(tx, iteration.id).await?;

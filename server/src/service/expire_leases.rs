@@ -1,7 +1,7 @@
 //! Gives builds back to the queue whose workers were not heard of in time.
 
 use crate::app_state::AppState;
-use crate::db::{attempts, builds};
+use crate::db::{attempts, builds, now};
 use crate::error::Error;
 
 use super::report_outcome::remove_uploads;
@@ -16,7 +16,7 @@ pub async fn expire_leases(state: &AppState) -> Result<(), Error> {
         let mut transition = Transition::begin(&state.database).await?;
         // A heartbeat may have come between.
         let current = attempts::by_id(&mut *transition.tx.connection(), attempt.id).await?;
-        let Some(current) = current.filter(|row| row.lease_expires_at <= crate::db::now()) else {
+        let Some(current) = current.filter(|row| row.lease_expires_at <= now()) else {
             continue;
         };
         let build = builds::by_id(&mut *transition.tx.connection(), current.build).await?;
@@ -36,4 +36,16 @@ pub async fn expire_leases(state: &AppState) -> Result<(), Error> {
         remove_uploads(state, attempt.id).await;
     }
     Ok(())
+}
+
+/// Renews all leases, because workers had no chance to do so; returns how many there are.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn renew_leases(state: &AppState) -> Result<u64, Error> {
+    let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
+    let mut tx = state.database.write().await?;
+    let renewed = attempts::renew_all_leases(&mut tx, now() + lease).await?;
+    tx.commit().await?;
+    Ok(renewed)
 }

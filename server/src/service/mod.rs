@@ -17,6 +17,7 @@ pub mod publish;
 pub mod queries;
 pub mod recover;
 pub mod report_outcome;
+pub mod retention;
 pub mod retry;
 pub mod tokens;
 mod transitions;

@@ -109,6 +109,7 @@ pub async fn show_namespace(
     }
     Ok(NamespaceDetail {
         web_url: format!("{}/namespaces/{}", state.config.url, row.name),
+        size: unsigned(packages::size_of_namespace(state.database.read(), row.id).await?),
         summary: namespace_summary(state, row).await?,
         iterations: all,
     })
@@ -137,6 +138,7 @@ async fn iteration_summary(
         created_at: timestamp(row.created_at),
         finished_at: row.finished_at.map(timestamp),
         eta: None,
+        size: unsigned(packages::size_of_iteration(state.database.read(), row.id).await?),
     };
     Ok((summary, per_architecture))
 }

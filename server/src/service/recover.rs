@@ -4,10 +4,11 @@ use buildbtw_model::{AttemptId, AttemptStatus};
 use sqlx::SqlitePool;
 
 use crate::app_state::AppState;
-use crate::db::{attempts, builds, now};
+use crate::db::{attempts, builds};
 use crate::error::Error;
 
 use super::delete::remove_orphans;
+use super::expire_leases::renew_leases;
 use super::publish::file_lists;
 
 /// Continues where the last run stopped: workers get a full lease to find the server again, and
@@ -16,10 +17,7 @@ use super::publish::file_lists;
 /// # Errors
 /// When the database cannot be used.
 pub async fn recover(state: &AppState) -> Result<(), Error> {
-    let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
-    let mut tx = state.database.write().await?;
-    let running = attempts::renew_all_leases(&mut tx, now() + lease).await?;
-    tx.commit().await?;
+    let running = renew_leases(state).await?;
     let unpublished = builds::unpublished(state.database.read()).await?;
     if running > 0 || !unpublished.is_empty() {
         tracing::info!(
@@ -37,6 +35,7 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
     remove_orphans(state).await?;
     state.claims.wake();
     state.leases.wake();
+    state.retention.wake();
     Ok(())
 }
 

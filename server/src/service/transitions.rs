@@ -54,6 +54,7 @@ impl Transition {
         )
         .await?;
         attempts::cancel_without_heirs(&mut self.tx, old.id).await?;
+        self.effects.ended.push(old.id);
         self.record_iteration(old.namespace_id, old.id, "iteration.superseded", None)
             .await
     }

@@ -14,6 +14,7 @@ use super::layout::{Layout, Section};
 use super::notes::{self, NoteGroup};
 use super::progress::Progress;
 use super::reason::{Names, Step};
+use super::size::size;
 use super::status::Badge;
 use super::time::{Elapsed, Expected, When};
 
@@ -52,6 +53,8 @@ pub(crate) struct NamespacePage {
     changes: Changes,
     iterations: Vec<Iteration>,
     older_iterations: Vec<Iteration>,
+    /// What the packages of all iterations take on the disk.
+    size: String,
     snippets: Vec<Snippet>,
     /// What the repository serves.
     served: String,
@@ -76,6 +79,7 @@ struct Iteration {
     reason: String,
     progress: Progress,
     planned: When,
+    size: String,
 }
 
 /// A section for pacman.conf, and which architectures it is good for.
@@ -151,6 +155,7 @@ impl NamespacePage {
             failed,
             iterations,
             older_iterations,
+            size: size(namespace.size),
             table,
         }
     }
@@ -197,6 +202,7 @@ fn iteration(
         reason: summary.reason.clone(),
         progress: Progress::new(&summary.counts),
         planned: When::new(summary.created_at, now),
+        size: size(summary.size),
     }
 }
 

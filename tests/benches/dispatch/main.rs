@@ -100,7 +100,7 @@ async fn paced(chains: usize, length: usize, workers: usize) {
     done(&client, "paced").await;
     let mut latencies = Vec::new();
     let times = std::sync::Arc::clone(&crew.times);
-    crew.go_home().await;
+    crew.go_home();
     let times = times.lock().unwrap();
     for number in 1..=chains * length {
         let of = |number: usize| format!("p{number}").parse::<Pkgbase>().unwrap();
@@ -140,7 +140,7 @@ async fn scale(builds: usize, workers: usize) {
     let planned = started.elapsed();
     done(&client, "scale").await;
     let elapsed = started.elapsed();
-    let built = crew.go_home().await;
+    let built = crew.go_home();
     assert_eq!(built, builds, "every build once");
     println!(
         "{builds} builds, {workers} workers          {:.0} builds/s ({elapsed:.2?}, of it {planned:.2?} to plan and store)",

@@ -158,8 +158,11 @@ pub struct NamespaceDetail {
     /// What a list shows of it.
     #[serde(flatten)]
     pub summary: NamespaceSummary,
-    /// All iterations, the newest first.
+    /// All iterations that are kept, the newest first.
     pub iterations: Vec<IterationSummary>,
+    /// The bytes of its packages on the disk; iterations share files.
+    #[serde(default)]
+    pub size: u64,
     /// Its address in the web UI.
     pub web_url: String,
 }
@@ -210,6 +213,9 @@ pub struct IterationSummary {
     /// When its last build is expected to end, as long as it is running and workers are there.
     #[serde(default)]
     pub eta: Option<Timestamp>,
+    /// The bytes of its packages.
+    #[serde(default)]
+    pub size: u64,
 }
 
 /// What became of a build since the iteration before.

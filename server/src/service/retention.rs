@@ -1,0 +1,96 @@
+//! Keeps the newest iterations of every namespace, and the newest complete one; removes older ones
+//! with their packages and logs.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::app_state::AppState;
+use crate::db::iterations::IterationRow;
+use crate::db::namespaces::NamespaceRow;
+use crate::db::{builds, iterations, namespaces, packages};
+use crate::error::Error;
+
+use super::delete::{delete_iteration, remove_files};
+
+/// The task that removes old iterations.
+#[derive(Clone, Debug, Default)]
+pub struct Retention {
+    changed: Arc<Notify>,
+}
+
+impl Retention {
+    /// Says that iterations ended.
+    pub fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Runs until cancelled.
+    pub async fn run(self, state: AppState, cancel: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = self.changed.notified() => {}
+            }
+            if let Err(error) = prune(&state).await {
+                tracing::error!(
+                    error = error.to_string(),
+                    "cannot remove old iterations; tried again when the next one ends"
+                );
+            }
+        }
+    }
+}
+
+/// Removes what is too old, in all namespaces.
+///
+/// # Errors
+/// When the database or the disk refuses.
+async fn prune(state: &AppState) -> Result<(), Error> {
+    let Some(keep) = state.config.keep_iterations else {
+        return Ok(());
+    };
+    for namespace in namespaces::all(state.database.read()).await? {
+        let all = iterations::of_namespace(state.database.read(), namespace.id).await?;
+        if all.len() <= keep {
+            continue;
+        }
+        let complete = iterations::newest_done(state.database.read(), namespace.id).await?;
+        let complete = complete.map(|iteration| iteration.id);
+        for iteration in all.iter().skip(keep) {
+            if Some(iteration.id) != complete {
+                remove(state, &namespace, iteration).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes an iteration, unless something of it is still needed; it is looked at again later then.
+async fn remove(
+    state: &AppState,
+    namespace: &NamespaceRow,
+    iteration: &IterationRow,
+) -> Result<(), Error> {
+    let mut tx = state.database.write().await?;
+    if builds::is_worked_on(&mut tx, iteration.id).await? {
+        return Ok(());
+    }
+    packages::remember(&mut tx, iteration.id).await?;
+    let gone = match delete_iteration(&mut tx, iteration).await {
+        Ok(gone) => gone,
+        Err(Error::Refused(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    tx.commit().await?;
+    tracing::info!(
+        namespace.name = namespace.name.as_str(),
+        iteration.number = iteration.number,
+        "removed an old iteration"
+    );
+    let folder = state
+        .repos
+        .folder_of(&namespace.name, Some(iteration.number));
+    remove_files(state, vec![folder], gone).await
+}

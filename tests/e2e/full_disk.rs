@@ -1,0 +1,89 @@
+//! Disks that fill up, and have space again.
+
+use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind};
+use buildbtw_tests::{Server, Sources, Worker, cli, printed};
+
+fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("SKIPPED: mounting a small disk needs root");
+    }
+    root
+}
+
+/// Database, uploads and repositories share the disk.
+#[test]
+fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let mut server = Server::start_on_small_disk(folder.path(), &sources, "24m");
+
+    let ballast = server.fill_disk();
+    let refused = cli(&server, &["new", "libfoo/main", "--name", "foo"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", printed(&refused));
+    assert!(
+        printed(&refused).contains("the server's disk is full"),
+        "{}",
+        printed(&refused)
+    );
+    drop(ballast);
+    let made = cli(&server, &["new", "libfoo/main", "--name", "foo"]);
+    assert_eq!(made.status.code(), Some(0), "{}", printed(&made));
+
+    let ballast = server.fill_disk();
+    let scratch = folder.path().join("scratch");
+    let mut worker = Worker::simulated(&server, &scratch, 2, "0.05");
+    worker.process.wait_for_line("waiting for the server");
+    server.wait_for_line("the disk is full");
+    drop(ballast);
+
+    let watched = cli(&server, &["watch", "foo"]);
+    assert_eq!(watched.status.code(), Some(0), "{}", printed(&watched));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = server.client();
+        let name = "foo".parse().unwrap();
+        let iteration = client.iteration(&name, None).await.unwrap();
+        assert_eq!(iteration.builds.len(), 4);
+        for build in iteration.builds {
+            assert_eq!(build.status, BuildStatus::Built);
+            let attempts = client.build(build.id).await.unwrap().attempts;
+            assert_eq!(attempts.len(), 1, "{attempts:?}");
+        }
+    });
+}
+
+#[test]
+fn a_worker_whose_disk_is_full_fails_builds_that_are_tried_again() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let server = Server::start_with_lease(folder.path(), &sources, 60);
+    let scratch = folder.path().join("scratch");
+    let mut worker = Worker::simulated_on_small_disk(&server, &scratch, "1m");
+    worker.process.wait_for_line("worker started");
+    let ballast = worker.fill_disk();
+    let made = cli(&server, &["new", "libfoo/main", "--name", "foo"]);
+    assert_eq!(made.status.code(), Some(0), "{}", printed(&made));
+    worker.process.wait_for_line("No space left on device");
+    drop(ballast);
+    let watched = cli(&server, &["watch", "foo"]);
+    assert_eq!(watched.status.code(), Some(0), "{}", printed(&watched));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = server.client();
+        let name = "foo".parse().unwrap();
+        let iteration = client.iteration(&name, None).await.unwrap();
+        let first = client.build(iteration.builds[0].id).await.unwrap();
+        let failed = first.attempts.last().unwrap();
+        assert_eq!(failed.status, AttemptStatus::Failed);
+        assert_eq!(failed.failure, Some(FailureKind::Infrastructure));
+        let message = failed.message.as_deref().unwrap_or_default();
+        assert!(message.contains("No space left"), "{message}");
+    });
+}
