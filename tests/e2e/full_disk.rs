@@ -1,15 +1,7 @@
 //! Disks that fill up, and have space again.
 
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind};
-use buildbtw_tests::{Server, Sources, Worker, cli, printed};
-
-fn is_root() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        eprintln!("SKIPPED: mounting a small disk needs root");
-    }
-    root
-}
+use buildbtw_tests::{Server, Sources, Worker, cli, is_root, printed};
 
 /// Database, uploads and repositories share the disk.
 #[test]

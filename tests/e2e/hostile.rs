@@ -1,14 +1,13 @@
 //! A package that is after the worker's token and the server, built by a real worker.
 
 use buildbtw_model::BuildStatus;
-use buildbtw_tests::{Server, Sources, Worker, cli, printed};
+use buildbtw_tests::{Server, Sources, Worker, cli, is_root, printed};
 
 /// The worker is given the most powerful token there is, on its command line, where it is easiest
 /// to find.
 #[test]
 fn a_build_finds_no_token_and_no_server() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: the sandbox needs root");
+    if !is_root() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -15,3 +15,4 @@ mod full_disk;
 mod hostile;
 mod kills;
 mod path;
+mod reports;

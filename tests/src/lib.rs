@@ -10,6 +10,7 @@
     reason = "a failure here is a failed test, and the panic its message"
 )]
 
+pub mod crew;
 mod pacman;
 mod processes;
 mod sources;
@@ -42,6 +43,15 @@ pub fn has_tool(name: &str) -> bool {
         eprintln!("SKIPPED: {name} is not installed (./bootstrap installs it)");
     }
     found
+}
+
+/// Whether mounts and sandboxes are possible. Says visibly that a test is left out otherwise.
+pub fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("SKIPPED: mounts and the sandbox need root");
+    }
+    root
 }
 
 /// Runs the CLI against a server.

@@ -11,7 +11,7 @@ use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::packages::PackageRow;
-use crate::db::{TokenId, builds, packages};
+use crate::db::{TokenId, attempts, builds, packages};
 use crate::error::{Error, Refusal};
 use crate::repos::RepositoryKey;
 
@@ -37,12 +37,17 @@ pub async fn report_outcome(
         Outcome::Succeeded { packages } => succeeded(state, &attempt, &build, packages).await?,
         Outcome::Failed { kind, message } => {
             let message = presentable(message);
-            let is_repeated = attempt.status == AttemptStatus::Failed
-                && attempt.failure == Some(*kind)
-                && attempt.message.as_ref() == Some(&message);
-            if !is_repeated {
+            let is_repeated = |row: &AttemptRow| {
+                row.status == AttemptStatus::Failed
+                    && row.failure == Some(*kind)
+                    && row.message.as_ref() == Some(&message)
+            };
+            if !is_repeated(&attempt) {
                 let mut transition = Transition::begin(&state.database).await?;
-                if !transition.failed(&build, &attempt, *kind, &message).await? {
+                let before = current(&mut transition, id).await?;
+                if !before.is_some_and(|row| is_repeated(&row))
+                    && !transition.failed(&build, &attempt, *kind, &message).await?
+                {
                     return Err(ended(id));
                 }
                 let effects = transition.commit().await?;
@@ -54,6 +59,11 @@ pub async fn report_outcome(
     };
     state.logs.close(id).await?;
     Ok(OutcomeAccepted { status })
+}
+
+/// The attempt as others have left it by now.
+async fn current(transition: &mut Transition, id: AttemptId) -> sqlx::Result<Option<AttemptRow>> {
+    attempts::by_id(&mut *transition.tx.connection(), id).await
 }
 
 /// A message as it is stored: not too long, and without characters that steer terminals.
@@ -94,9 +104,13 @@ async fn succeeded(
             check_expected(state, build, &uploaded).await?;
             let version = common_version(&uploaded)?;
             let mut transition = Transition::begin(&state.database).await?;
-            if !transition.accepted(build, attempt.id, &version).await? {
+            let before = current(&mut transition, attempt.id).await?;
+            let is_repeated = before.is_some_and(|row| row.status == AttemptStatus::Succeeded);
+            if !is_repeated && !transition.accepted(build, attempt.id, &version).await? {
                 return Err(ended(attempt.id));
             }
+            // Also when the same report came twice at once and the other one was accepted: durable
+            // before it is relied on.
             let effects = transition.commit().await?;
             state.announce(effects);
         }

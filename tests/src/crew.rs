@@ -16,7 +16,7 @@ use buildbtw_model::client::Client;
 use buildbtw_model::{ClaimId, Pkgbase, Scope};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) async fn create(client: &Client, changeset: &str, name: &str) {
+pub async fn create(client: &Client, changeset: &str, name: &str) {
     let request = CreateNamespace {
         changesets: vec![changeset.parse().unwrap()],
         name: Some(name.parse().unwrap()),
@@ -31,7 +31,7 @@ pub(crate) async fn create(client: &Client, changeset: &str, name: &str) {
 }
 
 /// Waits for the end of the rebuild.
-pub(crate) async fn done(client: &Client, name: &str) {
+pub async fn done(client: &Client, name: &str) {
     let mut events = client
         .events(&name.parse().unwrap(), Some(0))
         .await
@@ -44,7 +44,7 @@ pub(crate) async fn done(client: &Client, name: &str) {
     panic!("the events of {name} ended");
 }
 
-pub(crate) async fn claim(client: &Client, worker: &str, wait_s: u32) -> Option<ClaimedBuild> {
+pub async fn claim(client: &Client, worker: &str, wait_s: u32) -> Option<ClaimedBuild> {
     let request = ClaimRequest {
         claim: ClaimId::new(),
         worker: worker.parse().unwrap(),
@@ -55,7 +55,7 @@ pub(crate) async fn claim(client: &Client, worker: &str, wait_s: u32) -> Option<
     client.claim(&request).await.unwrap()
 }
 
-pub(crate) async fn report(client: &Client, build: &ClaimedBuild, packages: Vec<ReportedPackage>) {
+pub async fn report(client: &Client, build: &ClaimedBuild, packages: Vec<ReportedPackage>) {
     client
         .report_outcome(build.attempt, &Outcome::Succeeded { packages })
         .await
@@ -64,19 +64,19 @@ pub(crate) async fn report(client: &Client, build: &ClaimedBuild, packages: Vec<
 
 /// When what was reported, and when what was claimed.
 #[derive(Default)]
-pub(crate) struct Times {
-    pub(crate) reported: HashMap<Pkgbase, Instant>,
-    pub(crate) claimed: HashMap<Pkgbase, Instant>,
+pub struct Times {
+    pub reported: HashMap<Pkgbase, Instant>,
+    pub claimed: HashMap<Pkgbase, Instant>,
 }
 
 /// Many workers, each with one build at a time.
-pub(crate) struct Crew {
+pub struct Crew {
     workers: Vec<tokio::task::JoinHandle<()>>,
-    pub(crate) times: Arc<Mutex<Times>>,
+    pub times: Arc<Mutex<Times>>,
 }
 
 impl Crew {
-    pub(crate) fn hire(client: &Client, folder: &Path, count: usize, duration: Duration) -> Self {
+    pub fn hire(client: &Client, folder: &Path, count: usize, duration: Duration) -> Self {
         let packages = Arc::new(Packages::new(folder));
         let times = Arc::new(Mutex::new(Times::default()));
         let worker = |number: usize| {
@@ -103,7 +103,7 @@ impl Crew {
     }
 
     /// Sends everybody home, and returns how many builds they reported.
-    pub(crate) fn go_home(self) -> usize {
+    pub fn go_home(self) -> usize {
         for worker in self.workers {
             worker.abort();
         }
@@ -120,13 +120,13 @@ fn spread(pkgbase: &Pkgbase) -> f64 {
 }
 
 /// Makes and uploads tiny packages.
-pub(crate) struct Packages {
+pub struct Packages {
     builder: Builder,
     folder: PathBuf,
 }
 
 impl Packages {
-    pub(crate) fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path) -> Self {
         let config = SimulatedConfig {
             duration: SimulatedDuration::Fixed(Duration::ZERO),
             ..SimulatedConfig::default()
@@ -165,11 +165,7 @@ impl Packages {
         }
     }
 
-    pub(crate) async fn upload(
-        &self,
-        client: &Client,
-        build: &ClaimedBuild,
-    ) -> Vec<ReportedPackage> {
+    pub async fn upload(&self, client: &Client, build: &ClaimedBuild) -> Vec<ReportedPackage> {
         let mut reported = Vec::new();
         for package in self.make(build).await {
             client

@@ -13,16 +13,13 @@
     reason = "a failure here is a broken benchmark, and its figures are what it prints"
 )]
 
-mod workers;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use buildbtw_model::Pkgbase;
 use buildbtw_model::client::Client;
+use buildbtw_tests::crew::{Crew, Packages, claim, create, done, report};
 use buildbtw_tests::{Server, Sources, Worker};
-
-use workers::{Crew, Packages, claim, create, done, report};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,11 +40,7 @@ fn main() {
             paced(100, 30, 500).await;
         }
         if wanted("scale") {
-            scale(
-                std::env::var("BUILDS").map_or(12_000, |n| n.parse().unwrap()),
-                500,
-            )
-            .await;
+            scale(12_000, 500).await;
         }
         if wanted("makespan") {
             makespan(30, 8, "0.3").await;

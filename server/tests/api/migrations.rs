@@ -1,0 +1,149 @@
+//! Every migration runs over rows as the one before left them, and nothing is lost.
+
+use std::collections::BTreeMap;
+
+use buildbtw_server::db::{Database, MIGRATOR};
+use sqlx::migrate::Migrator;
+use sqlx::{Connection as _, SqliteConnection};
+
+/// Rows for the tables that a migration makes. A new migration with tables needs some here.
+const ROWS: [(i64, &str); 3] = [
+    (
+        20_261_121_000_000,
+        "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
+         insert into source_repository values
+             (1, 'a', 'a', 'main', 'c', 1, 's', null, 1), (2, 'b', null, null, null, null, null, 'p', 1);
+         insert into token values (1, 't', 'admin', x'00', 1, null, null);
+         insert into namespace values (1, 'n', 'transitive', 10, 1, null, 1);
+         insert into namespace_pattern values (1, 'include', 'x*');
+         insert into namespace_origin values (1, 0, 'a', 'main');
+         insert into iteration values (1, 1, 1, 'running', 'r', null, 1, null);
+         insert into iteration_change values (1, 0, 'x86_64', 'a', 1, 'added', null, 'c');
+         insert into iteration_origin values (1, 0, 'a', 'main', 'c');
+         insert into iteration_base values (1, 'x86_64', 'core', 'd', null);
+         insert into plan_note values (1, 0, 'x86_64', 'cycle', 't');
+         insert into build (id, iteration_id, architecture, pkgbase, stage, level, position,
+             commit_hash, commit_time, clone_url, srcinfo_sha256, version, reason, estimate_s,
+             priority_s, status, missing)
+             values (1, 1, 'x86_64', 'a', 1, 0, 0, 'c', 1, 'u', 's', '1-1', 'a', 1, 1, 'built', 0),
+                 (2, 1, 'x86_64', 'b', 1, 1, 1, 'c', 1, 'u', 's', '1-1', 'a b', 1, 1, 'ready', 0);
+         insert into build_edge values (2, 1, 'depends');
+         insert into build_output values (1, 'a', 'x86_64');
+         insert into attempt (id, build_id, number, claim, worker, token_id, status,
+             lease_expires_at, created_at) values ('i', 1, 1, 'k', 'w', 1, 'succeeded', 1, 1);
+         update build set packages_attempt_id = 'i' where id = 1;
+         insert into package values ('i', 'f', 'a', '1-1', 'x86_64', 1, 'h', 'd', 'l');
+         insert into event values (1, 1, 1, 1, 'i', 'build.built', '1-1', 1);
+         insert into worker values ('w', 'x86_64', 1, 1);",
+    ),
+    (20_261_121_080_000, ""),
+    (
+        20_261_121_100_000,
+        "insert into past_package values (1, 'a', '1-1', 1);",
+    ),
+];
+
+/// The rows of every table, with the columns of `like` only.
+async fn rows(
+    database: &mut SqliteConnection,
+    like: &BTreeMap<String, Vec<String>>,
+) -> BTreeMap<String, Vec<String>> {
+    let mut all = BTreeMap::new();
+    for (table, columns) in like {
+        // JSON has no bytes, which digests of tokens are.
+        let listed: Vec<String> = columns
+            .iter()
+            .map(|name| format!("quote({name})"))
+            .collect();
+        let listed = listed.join(", ");
+        let query = format!("select json_array({listed}) from {table} order by 1");
+        let found: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            .fetch_all(&mut *database)
+            .await
+            .unwrap();
+        all.insert(table.clone(), found);
+    }
+    all
+}
+
+async fn columns(database: &mut SqliteConnection) -> BTreeMap<String, Vec<String>> {
+    let found: Vec<(String, String)> = sqlx::query_as(
+        "select m.name, c.name from sqlite_schema as m join pragma_table_info(m.name) as c
+         where m.type = 'table' and m.name not like '\\_sqlx%' escape '\\'
+             and m.name not like 'sqlite%' order by m.name, c.cid",
+    )
+    .fetch_all(database)
+    .await
+    .unwrap();
+    let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (table, column) in found {
+        tables.entry(table).or_default().push(column);
+    }
+    tables
+}
+
+async fn schema(database: &mut SqliteConnection) -> Vec<String> {
+    let schema = "select sql from sqlite_schema
+                  where sql is not null and name not like 'sqlite%' order by name";
+    sqlx::query_scalar(schema)
+        .fetch_all(database)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn migrations_keep_every_row_step_by_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.sqlite3");
+    let url = format!("sqlite://{}?mode=rwc", path.display());
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    let migrations: Vec<_> = MIGRATOR.iter().cloned().collect();
+    let versions: Vec<i64> = migrations.iter().map(|known| known.version).collect();
+    assert_eq!(versions, ROWS.map(|(version, _)| version), "rows for each");
+    for (step, (version, sql)) in ROWS.into_iter().enumerate() {
+        let known = columns(&mut database).await;
+        let before = rows(&mut database, &known).await;
+        let migrator = Migrator::with_migrations(migrations[..=step].to_vec());
+        migrator.run(&mut database).await.unwrap();
+        let after = rows(&mut database, &known).await;
+        assert_eq!(before, after, "migration {version} lost something");
+        if !sql.is_empty() {
+            sqlx::raw_sql(sql).execute(&mut database).await.unwrap();
+        }
+        let known = columns(&mut database).await;
+        for (table, found) in rows(&mut database, &known).await {
+            assert!(!found.is_empty(), "no rows for {table}, of {version}");
+        }
+        let broken: Vec<String> =
+            sqlx::query_scalar("select \"table\" from pragma_foreign_key_check")
+                .fetch_all(&mut database)
+                .await
+                .unwrap();
+        assert_eq!(broken, [""; 0]);
+    }
+    let migrated = schema(&mut database).await;
+    database.close().await.unwrap();
+
+    let fresh = folder.path().join("fresh.sqlite3");
+    Database::open(&fresh).await.unwrap().close().await;
+    let url = format!("sqlite://{}", fresh.display());
+    let mut fresh = SqliteConnection::connect(&url).await.unwrap();
+    assert_eq!(schema(&mut fresh).await, migrated);
+    // And the server opens it.
+    Database::open(&path).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_server_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.sqlite3");
+    Database::open(&path).await.unwrap().close().await;
+    let url = format!("sqlite://{}", path.display());
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    let newer = "insert into _sqlx_migrations select 99999999999999, description, installed_on,
+                 success, checksum, execution_time from _sqlx_migrations limit 1";
+    sqlx::raw_sql(newer).execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+    let error = Database::open(&path).await.unwrap_err().to_string();
+    assert!(error.contains("cannot bring the database"), "{error}");
+}

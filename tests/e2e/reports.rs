@@ -1,0 +1,80 @@
+//! Two thousand workers that report at the same moment, each of them twice.
+
+use std::sync::Arc;
+
+use buildbtw_model::api::Outcome;
+use buildbtw_model::{AttemptStatus, BuildStatus, IterationStatus, NamespaceName};
+use buildbtw_tests::crew::{Packages, claim, create, done, report};
+use buildbtw_tests::{Server, Sources};
+use tokio::sync::Barrier;
+
+const REPORTS: usize = 2_000;
+
+#[test]
+fn reports_that_come_all_at_once_and_twice_are_all_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    sources.write_graph((0..=REPORTS).map(|number| match number {
+        0 => Vec::new(),
+        _ => vec![0],
+    }));
+    let server = Server::start_with_lease(folder.path(), &sources, 600);
+    let packages = Arc::new(Packages::new(folder.path()));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = server.client();
+        create(&client, "p0/main", "all").await;
+        let first = claim(&client, "first", 50).await.unwrap();
+        let uploaded = packages.upload(&client, &first).await;
+        report(&client, &first, uploaded).await;
+
+        let all_are_ready = Arc::new(Barrier::new(REPORTS));
+        // Many at a time, but not more connections than a process may have.
+        let uploading = Arc::new(tokio::sync::Semaphore::new(64));
+        let workers: Vec<_> = (0..REPORTS)
+            .map(|number| {
+                let (client, packages) = (client.clone(), Arc::clone(&packages));
+                let (ready, uploading) = (Arc::clone(&all_are_ready), Arc::clone(&uploading));
+                tokio::spawn(async move {
+                    let permit = uploading.acquire().await.unwrap();
+                    let name = format!("worker{number}");
+                    let build = claim(&client, &name, 50).await.unwrap();
+                    let packages = packages.upload(&client, &build).await;
+                    drop(permit);
+                    ready.wait().await;
+                    let outcome = Outcome::Succeeded { packages };
+                    let (one, two) = tokio::join!(
+                        client.report_outcome(build.attempt, &outcome),
+                        client.report_outcome(build.attempt, &outcome)
+                    );
+                    (one.unwrap().status, two.unwrap().status)
+                })
+            })
+            .collect();
+        for worker in workers {
+            let answers = worker.await.unwrap();
+            assert_eq!(
+                answers,
+                (AttemptStatus::Succeeded, AttemptStatus::Succeeded)
+            );
+        }
+        done(&client, "all").await;
+        let name: NamespaceName = "all".parse().unwrap();
+        let iteration = client.iteration(&name, None).await.unwrap();
+        assert_eq!(iteration.summary.status, IterationStatus::Done);
+        assert_eq!(iteration.builds.len(), REPORTS + 1);
+        for build in &iteration.builds {
+            assert_eq!(build.status, BuildStatus::Built, "{}", build.pkgbase);
+        }
+        // One event for each, however often it was reported.
+        let mut events = client.events(&name, Some(0)).await.unwrap();
+        let mut built = 0;
+        while let Some(event) = events.next().await.unwrap() {
+            built += usize::from(event.kind == "build.built");
+            if event.kind == "iteration.done" {
+                break;
+            }
+        }
+        assert_eq!(built, REPORTS + 1);
+    });
+}
