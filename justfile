@@ -71,6 +71,20 @@ kill-test KILLS='1000' SEED='1' BUILDER='simulated':
     KILLS='{{ KILLS }}' SEED='{{ SEED }}' {{ if BUILDER == 'sandbox' { "SANDBOX=1" } else { "" } }} \
         cargo test --package buildbtw-tests --test e2e -- --nocapture kills
 
+# Feed a parser or the server hostile input: srcinfo, changeset, package or json; without a name, all
+[group('check')]
+fuzz TARGET='srcinfo changeset package json' RUNS='1000000': (tools "cargo-fuzz")
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # Instrumenting needs an option that stable compilers have, too, but only show when asked.
+    export RUSTC_BOOTSTRAP=1 SQLX_OFFLINE=true RUST_LOG=off
+    # There is no unsafe code of ours for a sanitizer to watch, and without one it is faster.
+    for target in {{ TARGET }}; do
+        mkdir -p "fuzz/corpus/$target"
+        cargo fuzz run --sanitizer none "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" \
+            -- -runs='{{ RUNS }}' -max_len=16384 -timeout=60
+    done
+
 # Run exactly what CI runs
 [group('check')]
 [no-exit-message]

@@ -112,6 +112,11 @@ impl Server {
         })
     }
 
+    /// The routes, for whoever wants to ask without a socket. The background tasks answer them, too.
+    pub fn router(&self) -> axum::Router {
+        router(self.state.clone())
+    }
+
     /// Serves until told to stop. A background task that ends by itself is a fault and ends the
     /// server too, so that a service manager can start it again.
     ///

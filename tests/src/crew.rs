@@ -113,9 +113,10 @@ impl Crew {
 
 /// Between 0.5 and 1.5, 1 on average, so that builds do not end all at once.
 fn spread(pkgbase: &Pkgbase) -> f64 {
-    let hash = pkgbase.as_str().bytes().fold(7_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    pkgbase.as_str().hash(&mut hasher);
+    let hash = hasher.finish();
     0.5 + (hash >> 8 & 0xffff) as f64 / 65_536.0
 }
 

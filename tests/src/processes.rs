@@ -337,6 +337,26 @@ impl Worker {
         }
     }
 
+    /// Starts a worker on a machine whose clock is wrong by some seconds. `shim` is the library that
+    /// makes it so.
+    pub fn simulated_with_clock(
+        server: &Server,
+        scratch: &Path,
+        seconds: &str,
+        shim: &Path,
+        shift: i64,
+    ) -> Self {
+        let builder = ["--builder", "simulated", "--simulated-seconds", seconds];
+        let mut command = Self::command(server, scratch, &builder);
+        command
+            .env("LD_PRELOAD", shim)
+            .env("CLOCK_SHIFT", shift.to_string());
+        Self {
+            process: Process::start("worker", &mut command),
+            scratch: scratch.to_owned(),
+        }
+    }
+
     /// Fills the disk of its scratch folder.
     pub fn fill_disk(&self) -> Ballast {
         Ballast::fill(self.process.child.id(), &self.scratch)

@@ -126,6 +126,8 @@ impl Database {
             path: name.clone(),
             source,
         })?;
+        // The writer leaves checkpoints to another connection: a commit would wait for them.
+        let options = options.pragma("wal_autocheckpoint", "0");
         let writer = options.connect().await.map_err(open_error)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)

@@ -4,14 +4,22 @@
 //!
 //! Nobody is told that a write is done before the commit is. If that fails, all members fail.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
+use tokio::task::AbortHandle;
 
 /// A commit does not wait for more members than this.
 const MOST_MEMBERS: usize = 128;
+
+/// About as many as fill the thousand pages at which SQLite itself would copy.
+const COMMITS_PER_CHECKPOINT: u32 = 200;
+
+/// The longest the log may get before it begins anew: 32 MiB in pages of 4 KiB.
+const MOST_PAGES: i64 = 8_192;
 
 /// See the module.
 #[derive(Debug)]
@@ -20,6 +28,24 @@ pub(super) struct Writer {
     batch: Arc<Mutex<Batch>>,
     /// There is something to commit, or to roll back.
     pending: Arc<Notify>,
+    /// Commits since the last checkpoint.
+    written: Arc<Written>,
+    checkpointer: AbortHandle,
+}
+
+/// Tells the checkpointer how much there is to do.
+#[derive(Debug, Default)]
+struct Written {
+    commits: AtomicU32,
+    many: Notify,
+}
+
+impl Written {
+    fn commit(&self) {
+        if self.commits.fetch_add(1, Ordering::Relaxed) + 1 == COMMITS_PER_CHECKPOINT {
+            self.many.notify_one();
+        }
+    }
 }
 
 /// The open transaction and those who wait for its commit.
@@ -51,10 +77,14 @@ impl Writer {
             connection: Some(connection),
             ..Batch::default()
         };
+        let written = Arc::default();
+        let checkpointer = tokio::spawn(checkpoint(options.clone(), Arc::clone(&written)));
         let writer = Arc::new(Self {
             options,
             batch: Arc::new(Mutex::new(batch)),
             pending: Arc::default(),
+            written,
+            checkpointer: checkpointer.abort_handle(),
         });
         tokio::spawn(commit_pending(
             Arc::downgrade(&writer),
@@ -82,6 +112,7 @@ impl Writer {
 
     /// Commits what is open, then closes the connection.
     pub(super) async fn close(&self) {
+        self.checkpointer.abort();
         let mut batch = self.batch.lock().await;
         batch.commit().await;
         if let Some(connection) = batch.connection.take() {
@@ -92,6 +123,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        self.checkpointer.abort();
         self.pending.notify_one();
     }
 }
@@ -104,7 +136,46 @@ async fn commit_pending(writer: Weak<Writer>, pending: Arc<Notify>) {
             return;
         };
         batch.lock().await.commit().await;
+        if let Some(writer) = writer.upgrade() {
+            writer.written.commit();
+        }
     }
+}
+
+/// Copies the write-ahead log into the database from time to time, beside the commits (SQLite,
+/// "Write-Ahead Logging", section 2.3.2). What it leaves is copied when the database is closed, or by the
+/// next run.
+async fn checkpoint(options: SqliteConnectOptions, written: Arc<Written>) {
+    let mut connection = None;
+    loop {
+        written.many.notified().await;
+        written.commits.store(0, Ordering::Relaxed);
+        let mut own = match connection.take() {
+            Some(own) => own,
+            None => match options.connect().await {
+                Ok(own) => own,
+                Err(_) => continue,
+            },
+        };
+        match copy_log(&mut own).await {
+            Ok(()) => connection = Some(own),
+            Err(error) => tracing::warn!(%error, "cannot shorten the database's log; tried again"),
+        }
+    }
+}
+
+async fn copy_log(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let (_, pages, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)")
+        .fetch_one(&mut *connection)
+        .await?;
+    if pages > MOST_PAGES {
+        // Under steady load there is always something left, and the log grows. Little is left now, so
+        // writers wait but shortly.
+        sqlx::query("PRAGMA wal_checkpoint(RESTART)")
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 impl Batch {

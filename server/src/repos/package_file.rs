@@ -71,6 +71,13 @@ impl PackageMetadata {
             let mut entry = entry.map_err(PackageFileError::Archive)?;
             let kind = entry.header().entry_type();
             let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            if path.contains(['\n', '\0'])
+                || path.starts_with('/')
+                || path.split('/').any(|part| part == "..")
+            {
+                let text = format!("it holds a file with the name {path:?}");
+                return Err(PackageFileError::Metadata(text));
+            }
             if path == ".PKGINFO" && kind.is_file() {
                 let mut text = String::new();
                 (&mut entry)
@@ -79,10 +86,6 @@ impl PackageMetadata {
                     .map_err(PackageFileError::Archive)?;
                 pkginfo = Some(text);
             } else if !path.starts_with('.') {
-                if path.contains(['\n', '\0']) || path.split('/').any(|part| part == "..") {
-                    let text = format!("it holds a file with the name {path:?}");
-                    return Err(PackageFileError::Metadata(text));
-                }
                 let slash = if kind.is_dir() && !path.ends_with('/') {
                     "/"
                 } else {

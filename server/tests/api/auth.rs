@@ -216,6 +216,32 @@ async fn no_guarded_route_opens_for_another_scope() {
 }
 
 #[tokio::test]
+async fn every_guarded_route_opens_for_its_own_scope_and_for_administrators() {
+    let server = server().await;
+    let client = server.token(TokenScope::Client).await;
+    let worker = server.token(TokenScope::Worker).await;
+    let admin = server.token(TokenScope::Admin).await;
+    for (method, path, _) in guarded() {
+        let part = path.split('/').nth(3).unwrap();
+        let own = match part.split('?').next().unwrap() {
+            "namespaces" => vec![&client],
+            "attempts" => vec![&worker],
+            "token" => vec![&client, &worker],
+            "tokens" => vec![],
+            other => panic!("whose is {other}?"),
+        };
+        for token in own.into_iter().chain([&admin]) {
+            let request = server.request(method.clone(), &path).bearer_auth(token);
+            let status = request.json(&json!({})).send().await.unwrap().status();
+            assert!(
+                status != StatusCode::UNAUTHORIZED && status != StatusCode::FORBIDDEN,
+                "{method} {path}: {status}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn each_scope_may_do_its_own() {
     let server = server().await;
     let client = server.client(Some(server.token(TokenScope::Client).await));

@@ -274,3 +274,30 @@ async fn everything_comes_over_the_network_before_the_build() {
         assert!(log.contains(text), "{text}: {log}");
     }
 }
+
+/// Nothing is kept from build to build: what one download got damaged is fetched anew by the next.
+#[tokio::test]
+async fn a_damaged_package_of_a_repository_is_no_fault_of_the_build() {
+    let Some(world) = World::new() else { return };
+    let library = script_package("library", "true");
+    let (packages, _) = world.built(&world.request("library", &library)).await;
+    world.publish("base", &packages);
+    let served = world
+        .path("repository")
+        .join(packages[0].file_name.as_str());
+    let whole = fs_err::read(&served).unwrap();
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0xff;
+
+    let mut request = world.request("program", &script_package("program", "true"));
+    request.dependencies = vec!["library".into()];
+    for bytes in [damaged, whole[..middle].to_vec(), Vec::new()] {
+        fs_err::write(&served, bytes).unwrap();
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, FailureKind::Infrastructure, "{message} {log}");
+        assert!(message.contains("pacman"), "{message} {log}");
+    }
+    fs_err::write(&served, whole).unwrap();
+    world.built(&request).await;
+}

@@ -18,8 +18,10 @@ use crate::error::Error;
 use crate::repos::database::{Entry, render};
 use crate::repos::{Repos, RepositoryKey};
 
-/// How long they may lag behind.
+/// How long they may lag behind, at least.
 const LAG: Duration = Duration::from_secs(2);
+/// And how much longer than writing them takes, so that large ones take a small part of the time.
+const LAG_PER_WORK: u32 = 50;
 
 /// Keeps the databases with file lists up to date.
 #[derive(Clone)]
@@ -56,6 +58,7 @@ impl FileLists {
             .take();
         let Some(mut receiver) = receiver else { return };
         let mut waiting: BTreeMap<RepositoryKey, (IterationId, Instant)> = BTreeMap::new();
+        let mut lag = LAG;
         while !cancel.is_cancelled() {
             let next = waiting.values().map(|(_, at)| *at).min();
             let pause = async {
@@ -68,16 +71,19 @@ impl FileLists {
                 () = cancel.cancelled() => {}
                 () = pause => {
                     let due = Instant::now();
+                    lag = LAG;
                     for (key, (iteration, at)) in std::mem::take(&mut waiting) {
                         if at <= due {
+                            let began = Instant::now();
                             update_and_report(&state, &key, iteration).await;
+                            lag = lag.max(began.elapsed() * LAG_PER_WORK);
                         } else {
                             waiting.insert(key, (iteration, at));
                         }
                     }
                 }
                 outdated = receiver.recv() => if let Some((key, iteration)) = outdated {
-                    waiting.entry(key).or_insert((iteration, Instant::now() + LAG));
+                    waiting.entry(key).or_insert((iteration, Instant::now() + lag));
                 }
             }
         }

@@ -166,13 +166,13 @@ async fn publish_group(
         .filter_map(|build| build.packages_attempt_id)
         .map(|attempt| state.repos.uploads(attempt))
         .collect();
+    // Linked into the repository. Nobody waits for it; a folder that stays is removed at the next
+    // start.
     tokio::task::spawn_blocking(move || {
         for folder in uploads {
-            // Linked into the repository; a folder that stays is removed at the next start.
             let _ = fs_err::remove_dir_all(folder);
         }
-    })
-    .await?;
+    });
     Ok(())
 }
 
@@ -204,8 +204,11 @@ async fn package_files(
         .map(|attempt| (attempt.id, attempt.build))
         .collect();
     let sources: Vec<BuildId> = makers.values().copied().collect();
-    let sources: BTreeMap<BuildId, PathBuf> = builds::by_ids(reader, &sources)
-        .await?
+    let sources = match sources.as_slice() {
+        [] => Vec::new(),
+        ids => builds::by_ids(reader, ids).await?,
+    };
+    let sources: BTreeMap<BuildId, PathBuf> = sources
         .into_iter()
         .map(|build| (build.id, state.repos.folder(&repository_of(&build))))
         .collect();
