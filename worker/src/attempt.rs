@@ -53,7 +53,7 @@ pub(crate) async fn run(context: &Arc<Context>, claim: ClaimId, claimed: Claimed
 }
 
 async fn build(context: &Arc<Context>, claimed: &ClaimedBuild, delivery: &Delivery) -> Outcome {
-    let request = build_request(claimed, context.packager.as_deref());
+    let request = build_request(claimed, context.packager.as_deref(), &context.limits);
     let task = tokio::spawn(
         build_task(
             Arc::clone(context),

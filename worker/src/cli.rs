@@ -10,6 +10,7 @@ use buildbtw_model::client::Client;
 use buildbtw_model::{Architecture, WorkerName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::limits::LimitArgs;
 use crate::{BuilderConfig, Config, machine};
 
 /// Pulls builds from a buildbtw server and runs them.
@@ -105,6 +106,9 @@ pub struct Run {
         default_value = "info"
     )]
     pub log: String,
+    /// What one build may use.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// How builds are made.
@@ -160,6 +164,7 @@ impl Run {
                 // The scratch folder is the worker's to choose.
                 let mut sandbox = SandboxConfig::new(self.scratch_dir.join("sandbox"));
                 sandbox.base_root = self.base_root;
+                sandbox.cgroups = !self.limits.no_cgroups;
                 BuilderConfig::Sandboxed(sandbox)
             }
             BuilderKind::Simulated => BuilderConfig::Simulated(SimulatedConfig {
@@ -175,6 +180,7 @@ impl Run {
             builder,
             scratch_dir: self.scratch_dir,
             packager: self.packager,
+            limits: self.limits.limits(),
             grace: self.grace_seconds,
             claim_wait: Config::CLAIM_WAIT,
         })

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use buildbtw_builder::{SandboxConfig, SimulatedConfig};
+use buildbtw_builder::{Limits, SandboxConfig, SimulatedConfig};
 use buildbtw_model::client::Client;
 use buildbtw_model::{Architecture, WorkerName};
 
@@ -25,6 +25,8 @@ pub struct Config {
     pub scratch_dir: PathBuf,
     /// `PACKAGER` of the packages, `Name <mail>`.
     pub packager: Option<String>,
+    /// What one build may use; the server says how long it may take.
+    pub limits: Limits,
     /// How long running builds may go on after the worker was asked to stop.
     pub grace: Duration,
     /// How long a claim waits for a build before it is repeated.

@@ -20,6 +20,7 @@ mod config;
 mod deliver;
 mod error;
 mod heartbeat;
+pub mod limits;
 mod link;
 mod log_file;
 mod log_stream;

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use buildbtw_builder::{BuildRequest, ExpectedPackage, Repository, Source};
+use buildbtw_builder::{BuildRequest, ExpectedPackage, Limits, Repository, Source};
 use buildbtw_model::RepositoryName;
 use buildbtw_model::api::ClaimedBuild;
 
 /// What the builder has to do for a claimed build.
-pub(crate) fn build_request(claimed: &ClaimedBuild, packager: Option<&str>) -> BuildRequest {
+pub(crate) fn build_request(
+    claimed: &ClaimedBuild,
+    packager: Option<&str>,
+    limits: &Limits,
+) -> BuildRequest {
     let source = Source::Git {
         url: claimed.source.clone_url.clone(),
         commit: claimed.source.commit.clone(),
@@ -40,6 +44,7 @@ pub(crate) fn build_request(claimed: &ClaimedBuild, packager: Option<&str>) -> B
         })
         .collect();
     request.namespace_repository = Some(RepositoryName::from(&claimed.namespace));
+    request.limits.clone_from(limits);
     request.limits.time = Duration::from_secs(claimed.timeout_s.into());
     // A commit from before 1970 has no date that a package could carry.
     request.source_date_epoch = u64::try_from(claimed.source_date_epoch).ok();

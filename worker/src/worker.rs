@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use buildbtw_builder::Builder;
+use buildbtw_builder::{Builder, Limits};
 use buildbtw_model::client::ClientError;
 use buildbtw_model::{Architecture, ClaimId, WorkerName};
 use tokio::task::JoinSet;
@@ -23,6 +23,7 @@ pub(crate) struct Context {
     pub(crate) name: WorkerName,
     pub(crate) architectures: Vec<Architecture>,
     pub(crate) packager: Option<String>,
+    pub(crate) limits: Limits,
     pub(crate) claim_wait_s: u32,
     /// How many builds run at the same time.
     pub(crate) jobs: u32,
@@ -74,6 +75,7 @@ impl Context {
             name: config.name,
             architectures: config.architectures,
             packager: config.packager,
+            limits: config.limits,
             jobs: u32::try_from(config.jobs.get()).unwrap_or(u32::MAX),
             claim_wait_s: u32::try_from(config.claim_wait.as_secs()).unwrap_or(u32::MAX),
             open_claims: Mutex::new(open_claims),

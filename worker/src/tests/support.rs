@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use buildbtw_builder::{SimulatedConfig, SimulatedDuration};
+use buildbtw_builder::{Limits, SimulatedConfig, SimulatedDuration};
 use buildbtw_model::api::{ClaimedBuild, ExpectedPackage, SourceLocation};
 use buildbtw_model::client::Client;
 use buildbtw_model::{AttemptId, BuildId};
@@ -28,6 +28,7 @@ pub(crate) fn config(server: &FakeServer, scratch: &Path, duration: Duration) ->
         }),
         scratch_dir: scratch.to_owned(),
         packager: None,
+        limits: Limits::default(),
         grace: Duration::ZERO,
         claim_wait: Duration::from_secs(30),
     }

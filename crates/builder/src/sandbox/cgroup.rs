@@ -30,7 +30,7 @@ impl Cgroup {
     /// Makes the cgroup; `None` where this machine lets us make none.
     pub(crate) fn create(name: &str, limits: &Limits) -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        create_v2(name, &own, limits).or_else(|| create_v1(name, &own, limits))
+        create_v2(Path::new(MOUNT), name, &own, limits).or_else(|| create_v1(name, &own, limits))
     }
 
     /// The cgroup with these folders, made earlier.
@@ -99,8 +99,7 @@ impl Cgroup {
     }
 }
 
-fn create_v2(name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
-    let mount = Path::new(MOUNT);
+fn create_v2(mount: &Path, name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let own = mount.join(own);
     // A group with processes cannot limit children; then it is made next to ours.
@@ -179,6 +178,36 @@ fn create_v1(name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A folder shaped like version 2 of the kernel's: what is written where, without a kernel to
+    /// follow it.
+    #[test]
+    fn version_2_is_one_group_with_both_limits() {
+        let mount = tempfile::tempdir().unwrap();
+        let own = mount.path().join("system.slice/worker.service");
+        fs::create_dir_all(&own).unwrap();
+        // Processes are in our own group: it cannot offer anything, the one above does.
+        let offered = own.parent().unwrap().join("cgroup.subtree_control");
+        fs::write(offered, "cpu memory pids").unwrap();
+        fs::create_dir(own.join("cgroup.subtree_control")).unwrap();
+        let limits = Limits {
+            memory_bytes: 1 << 30,
+            processes: 64,
+            ..Limits::default()
+        };
+        let line = "0::/system.slice/worker.service\n";
+        let cgroup = create_v2(mount.path(), "buildbtw-x", line, &limits).unwrap();
+        let folder = mount.path().join("system.slice/buildbtw-x");
+        assert_eq!(cgroup.folders(), std::slice::from_ref(&folder));
+        let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
+        assert_eq!(read("memory.max"), "1073741824");
+        assert_eq!(read("memory.swap.max"), "0");
+        assert_eq!(read("pids.max"), "64");
+
+        let elsewhere = "0::/../../etc\n";
+        assert!(create_v2(mount.path(), "y", elsewhere, &limits).is_none());
+        assert!(create_v2(mount.path(), "y", "1:name=x:/\n", &limits).is_none());
+    }
 
     #[test]
     fn counts_are_read_from_both_versions() {

@@ -15,6 +15,9 @@ pub struct SandboxConfig {
     pub uid_base: u32,
     /// Jobs of `make` in a build. `None`: the number of processors.
     pub jobs: Option<usize>,
+    /// Whether builds get cgroups, where this machine lets us make some. Without, memory is limited
+    /// for each process and processes for each build (setrlimit(2)).
+    pub cgroups: bool,
     /// The program that is started as helper; it must call [`crate::run_helper_if_asked`].
     pub helper: PathBuf,
 }
@@ -27,6 +30,7 @@ impl SandboxConfig {
             base_root: None,
             uid_base: 200_000,
             jobs: None,
+            cgroups: true,
             // Also right when the file was replaced by an upgrade since this process started.
             helper: PathBuf::from("/proc/self/exe"),
         }

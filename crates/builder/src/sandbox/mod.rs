@@ -80,7 +80,8 @@ impl Sandbox {
         let slot = Slot::take(self.config.uid_base)?;
         let name = request.attempt.to_string();
         let limits = &request.limits;
-        let scratch = Scratch::create(&self.config.scratch_root, &name, Some(limits))?;
+        let grouped = self.config.cgroups.then_some(limits);
+        let scratch = Scratch::create(&self.config.scratch_root, &name, grouped)?;
         let cgroup = scratch.cgroup();
         let job = Job {
             task: Task::Build(Box::new(BuildTask {
@@ -100,9 +101,11 @@ impl Sandbox {
             log_bytes: limits.log_bytes,
         };
         let mut report = driver::run(&self.config.helper, &job, bounds, log, cancel).await;
-        let exceeded = cgroup.map(cgroup::Cgroup::exceeded).unwrap_or_default();
         if let Report::Failed(failure) = &mut report {
-            name_exceeded(failure, exceeded, limits);
+            match cgroup {
+                Some(cgroup) => name_exceeded(failure, cgroup.exceeded(), limits),
+                None => name_possibly_exceeded(failure, limits),
+            }
         }
         if let Err(error) = scratch.remove().await {
             // The build's result stands; `reap` tries again.
@@ -164,4 +167,16 @@ fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
     };
     failure.kind = FailureKind::Package;
     failure.message = format!("{what}; {}", failure.message);
+}
+
+/// Limits of single processes leave no trace when they are hit.
+fn name_possibly_exceeded(failure: &mut Failure, limits: &Limits) {
+    if failure.kind == buildbtw_model::FailureKind::Package {
+        let (memory, processes) = (limits.memory_bytes, limits.processes);
+        failure.message = format!(
+            "{}\n(for want of a cgroup each process may have {memory} bytes of memory, and all \
+             together may be {processes})",
+            failure.message
+        );
+    }
 }

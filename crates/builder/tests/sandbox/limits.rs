@@ -81,3 +81,33 @@ async fn disk_and_log_and_output() {
     assert_eq!(kind, FailureKind::Package);
     assert!(message.contains("limit of 100 bytes"), "{message}");
 }
+
+/// As on machines that let us make no cgroup.
+#[tokio::test]
+async fn without_cgroups_processes_are_limited_one_by_one() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    world.without_cgroups();
+    let hungry = "perl -e '$x = \"x\" x (1 << 30); print length($x), \"\\n\"'";
+    let mut request = world.request("hungry", &script_package("hungry", hungry));
+    request.limits.memory_bytes = 512 << 20;
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package, "{message} {log}");
+    assert!(
+        message.contains("each process may have 536870912 bytes"),
+        "{message} {log}"
+    );
+    assert!(!log.contains("1073741824"), "{log}");
+
+    let bomb = "for i in {1..200}; do sleep 1000 & done; echo all of them; wait";
+    let mut request = world.request("bomb", &script_package("bomb", bomb));
+    request.limits.processes = 60;
+    request.limits.time = Duration::from_secs(8);
+    let (kind, message, log) = world.fails(&request).await;
+    assert!(!log.contains("all of them"), "{log}");
+    assert!(
+        message.contains("together may be 60") || kind == FailureKind::Timeout,
+        "{message} {log}"
+    );
+}

@@ -69,6 +69,11 @@ impl World {
         })
     }
 
+    pub(crate) fn without_cgroups(&mut self) {
+        self.config.cgroups = false;
+        self.builder = Builder::sandboxed(self.config.clone());
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -1,0 +1,54 @@
+//! What one build may use of this machine; the server says how long it may take.
+
+use std::time::Duration;
+
+use buildbtw_builder::Limits;
+use clap::Args;
+use clap::value_parser;
+
+/// Limits of one build.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Limits of one build")]
+pub struct LimitArgs {
+    /// Memory of all its processes together.
+    #[arg(long, value_name = "MIB", env = "BUILDBTW_LIMIT_MEMORY_MIB", default_value_t = 8192,
+        value_parser = value_parser!(u64).range(64..=1 << 30))]
+    limit_memory_mib: u64,
+    /// Everything it writes: installed dependencies, sources, the build, its packages.
+    #[arg(long, value_name = "MIB", env = "BUILDBTW_LIMIT_DISK_MIB", default_value_t = 8192,
+        value_parser = value_parser!(u64).range(64..=1 << 30))]
+    limit_disk_mib: u64,
+    /// Processes and threads at the same time.
+    #[arg(long, value_name = "COUNT", env = "BUILDBTW_LIMIT_PROCESSES", default_value_t = 4096,
+        value_parser = value_parser!(u64).range(32..=1 << 22))]
+    limit_processes: u64,
+    /// Time without a line of output.
+    #[arg(long, value_name = "SECONDS", env = "BUILDBTW_LIMIT_SILENCE_SECONDS", default_value_t = 3600,
+        value_parser = value_parser!(u64).range(1..=30 * 86_400))]
+    limit_silence_seconds: u64,
+    /// Its log. The server has a limit of its own.
+    #[arg(long, value_name = "MIB", env = "BUILDBTW_LIMIT_LOG_MIB", default_value_t = 64,
+        value_parser = value_parser!(u64).range(1..=1 << 20))]
+    limit_log_mib: u64,
+    /// Its packages together. The server has a limit for each.
+    #[arg(long, value_name = "MIB", env = "BUILDBTW_LIMIT_OUTPUT_MIB", default_value_t = 4096,
+        value_parser = value_parser!(u64).range(1..=1 << 30))]
+    limit_output_mib: u64,
+    /// Make no cgroups: memory is then limited for each process instead of all together.
+    #[arg(long, env = "BUILDBTW_NO_CGROUPS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_cgroups: bool,
+}
+
+impl LimitArgs {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            silence: Duration::from_secs(self.limit_silence_seconds),
+            memory_bytes: self.limit_memory_mib << 20,
+            processes: self.limit_processes,
+            disk_bytes: self.limit_disk_mib << 20,
+            log_bytes: self.limit_log_mib << 20,
+            output_bytes: self.limit_output_mib << 20,
+            ..Limits::default()
+        }
+    }
+}
