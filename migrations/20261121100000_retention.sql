@@ -6,3 +6,7 @@ create table past_package (
     stage integer not null,
     primary key (namespace_id, pkgname, version, stage)
 ) strict, without rowid;
+
+-- Removing a build or an iteration looks for its events.
+create index event_build on event (build_id);
+create index event_iteration on event (iteration_id);

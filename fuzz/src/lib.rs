@@ -16,11 +16,10 @@ pub struct Target {
     router: Router,
     token: String,
     _server: Server,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
-const SRCINFO: &str =
-    "pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = a\n";
+const SRCINFO: &str = "pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = a\n";
 
 impl Target {
     /// A server with one source repository, `a`.
@@ -40,7 +39,15 @@ impl Target {
         for arguments in [
             vec!["init", "--quiet", "--initial-branch", "main"],
             vec!["add", "--all"],
-            vec!["-c", "user.name=f", "-c", "user.email=f@localhost", "commit", "-qm", "f"],
+            vec![
+                "-c",
+                "user.name=f",
+                "-c",
+                "user.email=f@localhost",
+                "commit",
+                "-qm",
+                "f",
+            ],
         ] {
             let git = std::process::Command::new("git")
                 .args(arguments)
@@ -79,8 +86,13 @@ impl Target {
             token: token.trim().to_owned(),
             runtime,
             _server: server,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// A folder for whatever the target needs.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Asks, and panics at an answer that says the server failed.

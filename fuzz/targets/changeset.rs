@@ -11,7 +11,10 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     if let Ok(changeset) = text.parse::<Changeset>() {
-        assert_eq!(changeset.to_string().parse::<Changeset>().unwrap(), changeset);
+        assert_eq!(
+            changeset.to_string().parse::<Changeset>().unwrap(),
+            changeset
+        );
     }
     if let Ok(name) = text.parse::<PackageFileName>() {
         assert!(!text.contains('/') && !text.starts_with('.'), "{text:?}");

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Request};
 use axum::http::{HeaderValue, Method, Uri, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use tower::ServiceBuilder;
@@ -82,20 +82,26 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/namespaces/{name}/cancel", post(api::control::cancel))
         .route("/namespaces/{name}/resume", post(api::control::resume))
         .route("/namespaces/{name}/retry", post(api::control::retry))
+        .route_layer(from_fn(to_the_end))
         .route_layer(from_fn_with_state(state.clone(), auth::client));
-    let worker = Router::new()
+    // These end with their connection: a claim that nobody waits for gets nothing, and what is
+    // received of a package is thrown away.
+    let waiting = Router::new()
         .route("/attempts/claim", post(api::attempts::claim_build))
+        .route(
+            "/attempts/{id}/packages/{file}",
+            // Counted while it streams, against the configured limit.
+            put(api::attempts::upload_package).layer(DefaultBodyLimit::disable()),
+        );
+    let worker = Router::new()
         .route("/attempts/{id}/heartbeat", post(api::attempts::renew_lease))
         .route(
             "/attempts/{id}/log",
             post(api::attempts::append_log).layer(DefaultBodyLimit::max(MAX_LOG_CHUNK)),
         )
-        .route(
-            "/attempts/{id}/packages/{file}",
-            // Counted while it streams, against the configured limit.
-            put(api::attempts::upload_package).layer(DefaultBodyLimit::disable()),
-        )
         .route("/attempts/{id}/outcome", put(api::attempts::report_outcome))
+        .route_layer(from_fn(to_the_end))
+        .merge(waiting)
         .route_layer(from_fn_with_state(state.clone(), auth::worker));
     let admin = Router::new()
         .route(
@@ -103,6 +109,7 @@ fn api_router(state: &AppState) -> Router<AppState> {
             get(api::tokens::list_tokens).post(api::tokens::create_token),
         )
         .route("/tokens/{id}", delete(api::tokens::revoke_token))
+        .route_layer(from_fn(to_the_end))
         .route_layer(from_fn_with_state(state.clone(), auth::admin));
     Router::new()
         .merge(public)
@@ -111,6 +118,12 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .merge(worker)
         .merge(admin)
         .layer(DefaultBodyLimit::max(MAX_JSON))
+}
+
+/// Lets a handler come to its end when the client goes away: between a commit and telling everybody
+/// about it nothing may get lost.
+async fn to_the_end(request: Request, next: Next) -> Result<Response, Error> {
+    Ok(tokio::spawn(next.run(request)).await?)
 }
 
 fn repository_router() -> Router<AppState> {

@@ -168,6 +168,22 @@ pub async fn insert(
     Ok(())
 }
 
+/// Those of some claims that have an attempt already.
+pub async fn claims_taken(
+    tx: &mut WriteTransaction,
+    claims: &[ClaimId],
+) -> sqlx::Result<Vec<ClaimId>> {
+    let claims = json_list(claims);
+    let rows = sqlx::query!(
+        r#"select claim as "claim: ClaimId" from attempt
+           where claim in (select value from json_each(?))"#,
+        claims,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| row.claim).collect())
+}
+
 /// `queued -> running`. False when it was running already, or is over.
 pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<bool> {
     let at = now();

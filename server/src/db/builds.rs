@@ -313,19 +313,6 @@ pub async fn is_inheriting(
     Ok(row.found)
 }
 
-/// Whether somebody works on a build of an iteration.
-pub async fn is_worked_on(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<bool> {
-    let row = sqlx::query!(
-        r#"select exists (
-               select 1 from build where iteration_id = ? and status in ('dispatched', 'building')
-           ) as "found!: bool""#,
-        iteration,
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(row.found)
-}
-
 /// Lets the finished builds of other iterations that took packages of an iteration stand for
 /// themselves.
 pub async fn release_finished_heirs(
@@ -375,13 +362,13 @@ pub struct Candidate {
     pub not_before: Option<i64>,
 }
 
-/// Ready builds of an architecture: the most urgent `limit` of each namespace.
+/// Ready builds of an architecture at a time: the most urgent `limit` of each iteration.
 pub async fn candidates(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
     limit: i64,
+    at: i64,
 ) -> sqlx::Result<Vec<Candidate>> {
-    let at = now();
     sqlx::query_as!(
         Candidate,
         r#"with load as (
@@ -414,9 +401,11 @@ pub async fn candidates(
     .await
 }
 
-/// The earliest time at which a paused build can be handed out.
-pub async fn next_pause_end(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<i64>> {
-    let at = now();
+/// The earliest time after `at` at which a paused build can be handed out.
+pub async fn next_pause_end(
+    executor: impl SqliteExecutor<'_>,
+    at: i64,
+) -> sqlx::Result<Option<i64>> {
     let row = sqlx::query!(
         r#"select min(not_before) as "at: i64" from build
            where status = 'ready' and not_before is not null and not_before > ?"#,

@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
@@ -20,6 +21,10 @@ const COMMITS_PER_CHECKPOINT: u32 = 200;
 
 /// The longest the log may get before it begins anew: 32 MiB in pages of 4 KiB.
 const MOST_PAGES: i64 = 8_192;
+
+/// How long a checkpoint waits for readers, and writers for it. A long reader, such as a backup, only
+/// means that the next one does more.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Debug)]
@@ -152,7 +157,7 @@ async fn checkpoint(options: SqliteConnectOptions, written: Arc<Written>) {
         written.commits.store(0, Ordering::Relaxed);
         let mut own = match connection.take() {
             Some(own) => own,
-            None => match options.connect().await {
+            None => match options.clone().busy_timeout(PATIENCE).connect().await {
                 Ok(own) => own,
                 Err(_) => continue,
             },
@@ -197,6 +202,8 @@ impl Batch {
         }
         self.state = State::InDoubt;
         if let Err(error) = self.execute("BEGIN IMMEDIATE").await {
+            // Whatever is wrong with it, the next one begins with another.
+            self.connection = None;
             self.state = State::Idle;
             return Err(error);
         }
@@ -279,8 +286,11 @@ impl WriteTransaction {
         batch.state = State::Open;
         let (member, committed) = oneshot::channel();
         batch.members.push(member);
-        if batch.members.len() >= MOST_MEMBERS {
-            batch.commit().await;
+        if batch.members.len() >= MOST_MEMBERS
+            && let Some(mut batch) = self.batch.take()
+        {
+            // In a task of its own: whoever waits here may be dropped, and a commit must not be.
+            tokio::spawn(async move { batch.commit().await });
         }
         // Lets the next one in, and the committer behind those that wait already.
         drop(self);

@@ -16,13 +16,17 @@ use crate::db::builds::{self, Candidate};
 use crate::db::now;
 use crate::db::workers::{self, WORKER_SILENCE_MS};
 use crate::error::Error;
-use crate::service::claim_build::{self, Claimant, Given};
+use crate::service::claim_build::{self, Claimant, Gifts, Given};
 
 use super::choose::choose;
 use super::pair::{Pairs, pair};
 
 /// How long to wait before the database is asked again after it failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// How long an architecture for which nothing was ready is believed to have nothing. Transitions say
+/// when there is something; this is for those that could not.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// How many builds more than waiting workers are looked at.
 const SPARE: usize = 16;
@@ -103,9 +107,11 @@ impl ClaimDesk {
         let mut waiters: Vec<Waiter> = Vec::new();
         let mut drained = BTreeSet::new();
         let mut again_at: Option<Instant> = None;
+        let mut looked_at = Instant::now();
         loop {
             let next_end = waiters.iter().map(|waiter| waiter.until).min();
-            let wake_at = again_at.into_iter().chain(next_end).min();
+            let look_again = (!waiters.is_empty()).then_some(looked_at + LOOK_AGAIN);
+            let wake_at = again_at.into_iter().chain(next_end).chain(look_again).min();
             let pause = async {
                 match wake_at {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -116,7 +122,8 @@ impl ClaimDesk {
                 () = cancel.cancelled() => return,
                 () = self.ready.notified() => drained.clear(),
                 () = pause => {
-                    if again_at.is_some_and(|at| at <= Instant::now()) {
+                    let now = Instant::now();
+                    if again_at.is_some_and(|at| at <= now) || looked_at + LOOK_AGAIN <= now {
                         drained.clear();
                     }
                 }
@@ -129,32 +136,28 @@ impl ClaimDesk {
                 admit(&mut waiters, waiter);
             }
             waiters.retain(|waiter| !waiter.answer.is_closed());
+            let is_drained = |waiter: &Waiter| {
+                let mut architectures = waiter.architectures.iter();
+                architectures.all(|known| drained.contains(known))
+            };
+            if !waiters.iter().all(is_drained) {
+                looked_at = Instant::now();
+                again_at = match serve(&state, &mut waiters, &mut drained).await {
+                    Ok(pause) => pause.map(|pause| Instant::now() + pause),
+                    Err(error) => {
+                        tracing::error!(error = error.to_string(), "cannot hand out builds");
+                        Some(Instant::now() + PAUSE_AFTER_ERROR)
+                    }
+                };
+            }
+            // Everybody is served once, also who does not want to wait.
+            let now = Instant::now();
+            waiters.retain(|waiter| waiter.until > now);
             if waiters.is_empty() {
                 again_at = None;
                 // Whoever comes next looks for itself.
                 drained.clear();
-                continue;
             }
-            let is_served = |waiter: &Waiter| {
-                waiter
-                    .architectures
-                    .iter()
-                    .all(|known| drained.contains(known))
-            };
-            if waiters.iter().all(is_served) {
-                let now = Instant::now();
-                waiters.retain(|waiter| waiter.until > now);
-                continue;
-            }
-            again_at = match serve(&state, &mut waiters, &mut drained).await {
-                Ok(pause) => pause.map(|pause| Instant::now() + pause),
-                Err(error) => {
-                    tracing::error!(error = error.to_string(), "cannot hand out builds");
-                    Some(Instant::now() + PAUSE_AFTER_ERROR)
-                }
-            };
-            let now = Instant::now();
-            waiters.retain(|waiter| waiter.until > now);
         }
     }
 }
@@ -181,6 +184,8 @@ async fn serve(
     architectures.sort_unstable();
     architectures.dedup();
     let mut held_back: Option<i64> = None;
+    // One time for both questions: a pause that ends between them would be in neither answer.
+    let at = now();
     for architecture in architectures {
         let waiting = waiters
             .iter()
@@ -192,7 +197,8 @@ async fn serve(
         // Those that are held back for another worker must not hold up the ones behind them.
         let count = count + SPARE;
         let limit = i64::try_from(count).unwrap_or(i64::MAX);
-        let candidates = builds::candidates(state.database.read(), &architecture, limit).await?;
+        let candidates =
+            builds::candidates(state.database.read(), &architecture, limit, at).await?;
         let (found, waiting) = (candidates.len(), waiters.len());
         let chosen = choose(candidates, count);
         if !chosen.is_empty() {
@@ -206,7 +212,7 @@ async fn serve(
     if waiters.is_empty() {
         return Ok(None);
     }
-    let pause_end = builds::next_pause_end(state.database.read()).await?;
+    let pause_end = builds::next_pause_end(state.database.read(), at).await?;
     let next = pause_end.into_iter().chain(held_back).min();
     let milliseconds = |at: i64| u64::try_from(at - now()).unwrap_or_default() + 1;
     Ok(next.map(|at| Duration::from_millis(milliseconds(at))))
@@ -236,7 +242,16 @@ async fn hand_out(
         .into_iter()
         .map(|(place, build)| (able[place].clone(), build))
         .collect();
-    for (claim, given) in claim_build::give(state, &pairs).await? {
+    let Gifts { given, repeated } = claim_build::give(state, &pairs).await?;
+    let again_at = again_at
+        .into_iter()
+        .chain((!repeated.is_empty()).then(now))
+        .min();
+    for claim in repeated {
+        // Sent away, it asks again and finds what it got.
+        take(waiters, claim);
+    }
+    for (claim, given) in given {
         if let Some(waiter) = take(waiters, claim) {
             // If its connection is gone it asks again with the same claim.
             let _ = waiter.answer.send(given);

@@ -8,6 +8,8 @@ pub mod package_file;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use buildbtw_model::{Architecture, AttemptId, NamespaceName, PackageFileName};
 
@@ -20,6 +22,8 @@ pub struct Repos {
     trash: PathBuf,
     /// Files that are being written. What a crash leaves is removed at the next start.
     staging: PathBuf,
+    /// Who empties the trash must not find the place that another one has just made in it.
+    emptying: Arc<Mutex<()>>,
 }
 
 /// The repository of one iteration and architecture.
@@ -44,6 +48,7 @@ impl Repos {
             uploads: data.join("uploads"),
             trash: data.join("trash"),
             staging: data.join("staging"),
+            emptying: Arc::default(),
         };
         for folder in [&this.repos, &this.uploads, &this.trash, &this.staging] {
             fs_err::create_dir_all(folder)?;
@@ -61,12 +66,24 @@ impl Repos {
         }
     }
 
+    /// Removes folders of repositories, and frees their space.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove(&self, folders: &[PathBuf]) -> io::Result<()> {
+        let _alone = self.emptying.lock().unwrap_or_else(PoisonError::into_inner);
+        for folder in folders {
+            self.discard(folder)?;
+        }
+        self.empty_trash()
+    }
+
     /// Removes a folder of repositories: at once for everybody who looks, and from the disk in a
     /// while. It is no error when there is none.
     ///
     /// # Errors
     /// When it cannot be moved out of the way; it is as before then.
-    pub fn discard(&self, folder: &Path) -> io::Result<()> {
+    fn discard(&self, folder: &Path) -> io::Result<()> {
         let place = tempfile::Builder::new()
             .prefix("")
             .tempdir_in(&self.trash)?
@@ -81,7 +98,7 @@ impl Repos {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn empty_trash(&self) -> io::Result<()> {
+    fn empty_trash(&self) -> io::Result<()> {
         for entry in fs_err::read_dir(&self.trash)? {
             fs_err::remove_dir_all(entry?.path())?;
         }
@@ -116,7 +133,15 @@ impl Repos {
     /// # Errors
     /// When the disk refuses; the file is as before then.
     pub fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        replace_file(path, content, &self.staging)
+        replace_file(path, content, None, &self.staging)
+    }
+
+    /// The same, with a time of modification.
+    ///
+    /// # Errors
+    /// When the disk refuses; the file is as before then.
+    pub fn replace_at(&self, path: &Path, content: &[u8], modified: SystemTime) -> io::Result<()> {
+        replace_file(path, content, Some(modified), &self.staging)
     }
 
     /// The names of the folders that should be namespaces.
@@ -133,6 +158,19 @@ impl Repos {
             );
         }
         Ok(names)
+    }
+
+    /// The numbers of the iterations of a namespace that have folders.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn iterations(&self, namespace: &NamespaceName) -> io::Result<Vec<i64>> {
+        let mut numbers = Vec::new();
+        for entry in fs_err::read_dir(self.folder_of(namespace, None))? {
+            let name = entry?.file_name();
+            numbers.extend(name.to_str().and_then(|name| name.parse::<i64>().ok()));
+        }
+        Ok(numbers)
     }
 
     /// The folder of a repository.
@@ -209,13 +247,21 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When the disk refuses; the file is as before then.
-pub fn replace_file(path: &Path, content: &[u8], staging: &Path) -> io::Result<()> {
+fn replace_file(
+    path: &Path,
+    content: &[u8],
+    modified: Option<SystemTime>,
+    staging: &Path,
+) -> io::Result<()> {
     use io::Write as _;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
         .tempfile_in(staging)?;
     file.write_all(content)?;
+    if let Some(modified) = modified {
+        file.as_file().set_modified(modified)?;
+    }
     file.as_file().sync_all()?;
     fs_err::set_permissions(
         file.path(),

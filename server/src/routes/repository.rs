@@ -146,7 +146,13 @@ async fn serve_database(
         .modified()?
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
-    let tag = format!("\"{:x}-{:x}\"", written.as_nanos(), metadata.len());
+    // The kernel's clock ticks slowly enough for two databases of one size; they are two files.
+    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
+    let tag = format!(
+        "\"{:x}-{inode:x}-{:x}\"",
+        written.as_nanos(),
+        metadata.len()
+    );
     let mut response = serve(&path, &tag, request).await?;
     // Times have a resolution of one second, in which a database can change more than once. Without
     // this header pacman fetches it anew instead of believing that it is unchanged.

@@ -86,18 +86,28 @@ pub struct Given {
     pub build: BuildRow,
 }
 
-/// Gives builds to claimants, in one transaction. Returns what was given; a build that is not ready
-/// any more is left out.
+/// What came of giving.
+#[derive(Debug, Default)]
+pub struct Gifts {
+    /// What was given to which claim.
+    pub given: Vec<(ClaimId, Given)>,
+    /// Claims that had got an attempt already, and got nothing more.
+    pub repeated: Vec<ClaimId>,
+}
+
+/// Gives builds to claimants, in one transaction. A build that is not ready any more is left out.
 ///
 /// # Errors
 /// When the database cannot be written; nothing was given then.
-pub async fn give(
-    state: &AppState,
-    pairs: &[(Claimant, BuildId)],
-) -> Result<Vec<(ClaimId, Given)>, Error> {
+pub async fn give(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Gifts, Error> {
     let mut transition = Transition::begin(&state.database).await?;
     let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
-    let attempts = pairs.iter().map(|(claimant, build)| NewAttempt {
+    let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
+    let repeated = attempts::claims_taken(&mut transition.tx, &claims).await?;
+    let new = pairs
+        .iter()
+        .filter(|(claimant, _)| !repeated.contains(&claimant.claim));
+    let attempts = new.map(|(claimant, build)| NewAttempt {
         id: AttemptId::new(),
         build: *build,
         claim: claimant.claim,
@@ -107,19 +117,17 @@ pub async fn give(
     let given = transition.dispatched(attempts, now() + lease).await?;
     let effects = transition.commit().await?;
     state.announce(effects);
-    Ok(given
-        .into_iter()
-        .map(|(attempt, build)| {
-            let attempt_id = attempt.id;
-            (
-                attempt.claim,
-                Given {
-                    attempt: attempt_id,
-                    build,
-                },
-            )
-        })
-        .collect())
+    let given = given.into_iter().map(|(attempt, build)| {
+        let given = Given {
+            attempt: attempt.id,
+            build,
+        };
+        (attempt.claim, given)
+    });
+    Ok(Gifts {
+        given: given.collect(),
+        repeated,
+    })
 }
 
 /// All that a worker needs to know about what it was given.

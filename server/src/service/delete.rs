@@ -1,7 +1,7 @@
 //! `delete`: removes a namespace, its repositories and its logs. Packages that other namespaces have
 //! reused stay with those.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use buildbtw_model::api::ProblemKind;
@@ -68,6 +68,8 @@ pub(super) async fn remove_files(
     attempts: Vec<AttemptId>,
 ) -> Result<(), Error> {
     let repos = state.repos.clone();
+    let removing = repos.clone();
+    tokio::task::spawn_blocking(move || removing.remove(&folders)).await??;
     for attempt in attempts {
         state.logs.remove(attempt).await?;
         match fs_err::tokio::remove_dir_all(repos.uploads(attempt)).await {
@@ -75,13 +77,6 @@ pub(super) async fn remove_files(
             _ => {}
         }
     }
-    tokio::task::spawn_blocking(move || {
-        for folder in &folders {
-            repos.discard(folder)?;
-        }
-        repos.empty_trash()
-    })
-    .await??;
     Ok(())
 }
 
@@ -91,19 +86,31 @@ pub(super) async fn remove_files(
 /// When the database or the disk refuses.
 pub(super) async fn remove_orphans(state: &AppState) -> Result<(), Error> {
     let reader = state.database.read();
-    let known: BTreeSet<NamespaceName> = namespaces::all(reader)
-        .await?
-        .into_iter()
-        .map(|namespace| namespace.name)
-        .collect();
+    let mut known: BTreeMap<NamespaceName, BTreeSet<i64>> = BTreeMap::new();
+    for namespace in namespaces::all(reader).await? {
+        let kept = iterations::of_namespace(reader, namespace.id).await?;
+        let numbers = kept.iter().map(|iteration| iteration.number).collect();
+        known.insert(namespace.name, numbers);
+    }
     let mut folders = Vec::new();
     for name in state.repos.namespaces()? {
-        if !known.contains(&name) {
+        let Some(kept) = known.get(&name) else {
             tracing::info!(
                 namespace.name = name.as_str(),
                 "removing what is left of a namespace"
             );
             folders.push(state.repos.folder_of(&name, None));
+            continue;
+        };
+        for number in state.repos.iterations(&name)? {
+            if !kept.contains(&number) {
+                tracing::info!(
+                    namespace.name = name.as_str(),
+                    iteration.number = number,
+                    "removing what is left of an iteration"
+                );
+                folders.push(state.repos.folder_of(&name, Some(number)));
+            }
         }
     }
     let mut gone = Vec::new();

@@ -274,3 +274,26 @@ async fn a_server_that_is_told_to_stop_sends_waiting_workers_home() {
     assert!(events.end().await.is_none());
     assert!(!server.data().join("address").exists());
 }
+
+/// The worker is told that its packages are not published yet, and goes away for ever.
+#[tokio::test]
+async fn what_cannot_be_published_is_tried_again_without_anybody_asking() {
+    let server = TestServer::start(chain).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims_build_of("libgreet").await;
+    job.starts().await;
+    let packages = job.makes_and_uploads().await;
+    let (staging, aside) = (server.data().join("staging"), server.data().join("aside"));
+    fs_err::rename(&staging, &aside).unwrap();
+    let answer = job.reports(&reported(&packages)).await;
+    assert!(answer.is_err(), "{answer:?}");
+    let build = server.build("bump", "libgreet").await;
+    assert_eq!(build.status, BuildStatus::Building);
+    fs_err::rename(&aside, &staging).unwrap();
+
+    let mut events = server.follow("bump").await;
+    events.until_build("build.built", "libgreet").await;
+    let repository = Repository::new(server.url(), "bump", "1", "x86_64");
+    assert_eq!(repository.lists().await, ["libgreet-2.0-1"]);
+}

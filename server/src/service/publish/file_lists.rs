@@ -28,6 +28,7 @@ const LAG_PER_WORK: u32 = 50;
 pub struct FileLists {
     sender: mpsc::UnboundedSender<Outdated>,
     receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Outdated>>>>,
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 type Outdated = (RepositoryKey, IterationId);
@@ -38,6 +39,7 @@ impl Default for FileLists {
         Self {
             sender,
             receiver: Arc::new(Mutex::new(Some(receiver))),
+            writing: Arc::default(),
         }
     }
 }
@@ -83,12 +85,15 @@ impl FileLists {
                     }
                 }
                 outdated = receiver.recv() => if let Some((key, iteration)) = outdated {
-                    waiting.entry(key).or_insert((iteration, Instant::now() + lag));
+                    // A namespace of the same name may have been made anew.
+                    let known = waiting.get(&key).map(|(_, at)| *at);
+                    let at = known.unwrap_or_else(|| Instant::now() + lag);
+                    waiting.insert(key, (iteration, at));
                 }
             }
         }
         while let Ok((key, iteration)) = receiver.try_recv() {
-            waiting.entry(key).or_insert((iteration, Instant::now()));
+            waiting.insert(key, (iteration, Instant::now()));
         }
         for (key, (iteration, _)) in waiting {
             update_and_report(&state, &key, iteration).await;
@@ -116,6 +121,8 @@ pub async fn update(
     key: &RepositoryKey,
     iteration: IterationId,
 ) -> Result<(), Error> {
+    // One at a time: two could each take the other's file for their own, and are a lot of work.
+    let _alone = state.file_lists.writing.lock().await;
     let repos = &state.repos;
     // Looked at first: what is published from now on makes them outdated again.
     let Some(written) = modified(&repos.database(key))? else {
@@ -127,13 +134,7 @@ pub async fn update(
     let rows = packages::of_repository(state.database.read(), iteration, &key.architecture).await?;
     let (repos, key) = (repos.clone(), key.clone());
     tokio::task::spawn_blocking(move || {
-        let path = repos.file_lists(&key);
-        repos.replace(&path, &with_files(&rows)?)?;
-        fs_err::File::options()
-            .write(true)
-            .open(&path)?
-            .file()
-            .set_modified(written)
+        repos.replace_at(&repos.file_lists(&key), &with_files(&rows)?, written)
     })
     .await??;
     Ok(())

@@ -4,10 +4,11 @@
 pub mod file_lists;
 mod images;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use buildbtw_model::{AttemptId, BuildId, PackageFileName};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +25,9 @@ use crate::repos::{Repos, RepositoryKey};
 use super::report_outcome::repository_of;
 use super::transitions::Transition;
 use images::Images;
+
+/// How long a build that could not be published is left alone.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Accepts builds to publish.
 #[derive(Clone)]
@@ -72,6 +76,24 @@ impl Publisher {
         let _ = self.sender.send(Job { build, done: None });
     }
 
+    /// Nobody may ask again: packages of another architecture or iteration have no worker that waits.
+    fn again_later(&self, failed: &[BuildId], cancel: &CancellationToken) {
+        if failed.is_empty() {
+            return;
+        }
+        let (publisher, failed, cancel) = (self.clone(), failed.to_vec(), cancel.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = tokio::time::sleep(PAUSE_AFTER_FAILURE) => {
+                    for build in failed {
+                        publisher.enqueue(build);
+                    }
+                }
+            }
+        });
+    }
+
     /// Publishes what is asked for until cancelled. Runs once.
     pub async fn run(self, state: AppState, cancel: CancellationToken) {
         let receiver = self
@@ -92,6 +114,7 @@ impl Publisher {
                 jobs.push(job);
             }
             let failed = publish_all(&state, &mut images, &jobs).await;
+            self.again_later(&failed, &cancel);
             for job in jobs {
                 let published = !failed.contains(&job.build);
                 if let Some(done) = job.done {
@@ -113,8 +136,7 @@ async fn publish_all(state: &AppState, images: &mut Images, jobs: &[Job]) -> Vec
             return ids;
         }
     };
-    let known: BTreeSet<BuildId> = found.iter().map(|build| build.id).collect();
-    let mut failed: Vec<BuildId> = ids.into_iter().filter(|id| !known.contains(id)).collect();
+    let mut failed = Vec::new();
     let mut groups: BTreeMap<RepositoryKey, Vec<BuildRow>> = BTreeMap::new();
     for build in found {
         if !build.status.has_packages() {
@@ -122,17 +144,33 @@ async fn publish_all(state: &AppState, images: &mut Images, jobs: &[Job]) -> Vec
         }
     }
     for (key, group) in groups {
-        if let Err(error) = publish_group(state, images, &key, &group).await {
-            tracing::error!(
-                error = error.to_string(),
-                namespace.name = key.namespace.as_str(),
-                architecture = key.architecture.as_str(),
-                "cannot publish packages; the reports are answered with an error and come again"
-            );
+        let Err(error) = publish_group(state, images, &key, &group).await else {
+            continue;
+        };
+        report(&key, &error);
+        if group.len() == 1 {
             failed.extend(group.iter().map(|build| build.id));
+            continue;
+        }
+        // One of them must not hold up the others.
+        for build in group {
+            let id = build.id;
+            if let Err(error) = publish_group(state, images, &key, &[build]).await {
+                report(&key, &error);
+                failed.push(id);
+            }
         }
     }
     failed
+}
+
+fn report(key: &RepositoryKey, error: &Error) {
+    tracing::error!(
+        error = error.to_string(),
+        namespace.name = key.namespace.as_str(),
+        architecture = key.architecture.as_str(),
+        "cannot publish packages; tried again in a few seconds"
+    );
 }
 
 async fn publish_group(
@@ -144,7 +182,11 @@ async fn publish_group(
     let Some(iteration) = group.first().map(|build| build.iteration_id) else {
         return Ok(());
     };
-    let (links, listings) = package_files(state, key, group).await?;
+    let Packages {
+        files: links,
+        listings,
+        made,
+    } = package_files(state, key, group).await?;
     // Taken out: if anything below fails it is made anew from the database.
     let mut image = images.take(state, iteration, key).await?;
     for listing in listings {
@@ -155,15 +197,24 @@ async fn publish_group(
     transition.published(group).await?;
     let effects = transition.commit().await?;
     images.keep(iteration, key, image);
-    if effects.ended.contains(&iteration) {
-        file_lists::update(state, key, iteration).await?;
-    } else {
+    let is_current = effects.ended.contains(&iteration)
+        && match file_lists::update(state, key, iteration).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(
+                    error = error.to_string(),
+                    "cannot write file lists; tried again"
+                );
+                false
+            }
+        };
+    if !is_current {
         state.file_lists.outdated(key.clone(), iteration);
     }
     state.announce(effects);
-    let uploads: Vec<PathBuf> = group
-        .iter()
-        .filter_map(|build| build.packages_attempt_id)
+    // Packages of other builds are only borrowed: those builds may still have to publish them.
+    let uploads: Vec<PathBuf> = made
+        .into_iter()
         .map(|attempt| state.repos.uploads(attempt))
         .collect();
     // Linked into the repository. Nobody waits for it; a folder that stays is removed at the next
@@ -183,13 +234,21 @@ struct PackageFile {
     places: Vec<PathBuf>,
 }
 
+/// The packages of some builds.
+struct Packages {
+    files: Vec<PackageFile>,
+    listings: Vec<Listing>,
+    /// The attempts among them that were made at the builds themselves.
+    made: Vec<AttemptId>,
+}
+
 /// The packages of builds of one repository, and where their files may be: among the uploads, or in
 /// the repository of the build that made them.
 async fn package_files(
     state: &AppState,
     key: &RepositoryKey,
     group: &[BuildRow],
-) -> Result<(Vec<PackageFile>, Vec<Listing>), Error> {
+) -> Result<Packages, Error> {
     let reader = state.database.read();
     let of_build: BTreeMap<AttemptId, &BuildRow> = group
         .iter()
@@ -230,7 +289,12 @@ async fn package_files(
         }
         listings.push(listing);
     }
-    Ok((files, listings))
+    let made = ids.into_iter().filter(|id| !makers.contains_key(id));
+    Ok(Packages {
+        files,
+        listings,
+        made: made.collect(),
+    })
 }
 
 /// Links package files in, then replaces the database. Durable when it returns.
