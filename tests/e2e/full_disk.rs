@@ -46,6 +46,18 @@ fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space() {
             assert_eq!(attempts.len(), 1, "{attempts:?}");
         }
     });
+
+    // What is pushed meanwhile is not forgotten.
+    let ballast = server.fill_disk();
+    sources.commit_text(
+        "libfoo",
+        "pkgbase = libfoo\n\tpkgver = 2\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = libfoo\n",
+    );
+    server.wait_for_line("cannot look at source repositories");
+    drop(ballast);
+    server.wait_for_line("planned a new iteration");
+    let watched = cli(&server, &["watch", "foo"]);
+    assert_eq!(watched.status.code(), Some(0), "{}", printed(&watched));
 }
 
 #[test]

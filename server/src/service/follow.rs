@@ -19,6 +19,9 @@ use crate::sources::SourceEvent;
 
 use super::new_iteration::{Trigger, new_iteration};
 
+/// When planning is tried again that failed through no fault of the sources.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
+
 /// Decides when namespaces are planned again.
 #[derive(Clone)]
 pub struct Follower {
@@ -86,7 +89,7 @@ impl Follower {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let Some(mut receiver) = receiver else { return };
-        let mut due: HashMap<NamespaceId, Instant> = HashMap::new();
+        let mut due = Due::new();
         // What was being gathered when the last run stopped is not known any more.
         if let Err(error) = self.gather(&state, &mut due, None).await {
             tracing::error!(error = error.to_string(), "cannot look at the namespaces");
@@ -108,9 +111,9 @@ impl Follower {
                         self.gather(&state, &mut due, Some(&changes)).await
                     }
                     Some(SourceEvent::Touched(pkgbases)) => {
-                        check_touched(&state, &pkgbases).await
+                        check_touched(&state, &mut due, &pkgbases).await
                     }
-                    Some(SourceEvent::Swept) => check_all(&state).await,
+                    Some(SourceEvent::Swept) => check_all(&state, &mut due).await,
                 },
             };
             if let Err(error) = handled {
@@ -123,7 +126,7 @@ impl Follower {
     async fn gather(
         &self,
         state: &AppState,
-        due: &mut HashMap<NamespaceId, Instant>,
+        due: &mut Due,
         changes: Option<&[IndexChange]>,
     ) -> Result<(), Error> {
         for namespace in namespaces::all(state.database.read()).await? {
@@ -138,11 +141,7 @@ impl Follower {
         Ok(())
     }
 
-    async fn plan_due(
-        &self,
-        state: &AppState,
-        due: &mut HashMap<NamespaceId, Instant>,
-    ) -> Result<(), Error> {
+    async fn plan_due(&self, state: &AppState, due: &mut Due) -> Result<(), Error> {
         let now = Instant::now();
         let ready: Vec<_> = due
             .iter()
@@ -153,32 +152,43 @@ impl Follower {
             due.remove(&id);
             // It may be deleted by now.
             if let Some(namespace) = namespaces::by_id(state.database.read(), id).await? {
-                plan_again(state, &namespace).await;
+                plan_again(state, due, &namespace).await;
             }
         }
         Ok(())
     }
 }
 
-async fn check_touched(state: &AppState, pkgbases: &BTreeSet<Pkgbase>) -> Result<(), Error> {
+/// When which namespace is planned again.
+type Due = HashMap<NamespaceId, Instant>;
+
+async fn check_touched(
+    state: &AppState,
+    due: &mut Due,
+    pkgbases: &BTreeSet<Pkgbase>,
+) -> Result<(), Error> {
     for pkgbase in pkgbases {
         for namespace in namespaces::with_origin(state.database.read(), pkgbase).await? {
-            check_origins(state, &namespace).await?;
+            check_origins(state, due, &namespace).await?;
         }
     }
     Ok(())
 }
 
-async fn check_all(state: &AppState) -> Result<(), Error> {
+async fn check_all(state: &AppState, due: &mut Due) -> Result<(), Error> {
     for namespace in namespaces::all(state.database.read()).await? {
-        check_origins(state, &namespace).await?;
+        check_origins(state, due, &namespace).await?;
     }
     Ok(())
 }
 
 /// Plans a namespace again if a ref of its origins names another commit than in its newest
 /// iteration.
-async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(), Error> {
+async fn check_origins(
+    state: &AppState,
+    due: &mut Due,
+    namespace: &NamespaceRow,
+) -> Result<(), Error> {
     let reader = state.database.read();
     let Some(newest) = iterations::newest(reader, namespace.id).await? else {
         return Ok(());
@@ -187,7 +197,7 @@ async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(),
         match state.sources.resolve(&changeset).await {
             Ok(origin) if origin.head.commit == commit => {}
             Ok(_) => {
-                plan_again(state, namespace).await;
+                plan_again(state, due, namespace).await;
                 return Ok(());
             }
             // A branch that was deleted after it was merged ends nothing: its iteration goes on.
@@ -204,7 +214,7 @@ async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(),
     Ok(())
 }
 
-async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
+async fn plan_again(state: &AppState, due: &mut Due, namespace: &NamespaceRow) {
     if namespace.held_at.is_some() {
         // Resuming it looks at its sources.
         return;
@@ -215,5 +225,9 @@ async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
             error = error.to_string(),
             "sources changed, but no new iteration could be planned"
         );
+        // What is refused stays refused until something changes; a full disk does not stay full.
+        if matches!(error, Error::Internal(_)) {
+            due.insert(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
+        }
     }
 }

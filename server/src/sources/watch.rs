@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -20,6 +20,8 @@ const GATHER: Duration = Duration::from_millis(50);
 
 /// How long the kernel may take to tell of a change that has just been made.
 const TELLING: Duration = Duration::from_millis(20);
+/// When to look again after a look that failed.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 
 /// Where requests wait for the index to be as new as the sources.
 #[derive(Clone, Default)]
@@ -61,25 +63,35 @@ pub async fn watch(
     let mut watcher = FolderWatcher::new(sources.folder().to_owned(), sender);
     // Watch first, look then: what changes in between is noticed.
     watcher.watch_new();
-    if let Err(error) = sources.scan_all().await {
-        report("cannot look at the source repositories", &error);
-    }
+    let looked = sources.scan_all().await;
     let _ = ready.send(());
     let mut timer = tokio::time::interval_at(Instant::now() + sweep, sweep);
+    // What a look has missed because something was broken must not wait for the next sweep.
+    let again_soon = |timer: &mut Interval, looked: Result<(), Error>| {
+        if let Err(error) = looked {
+            tracing::error!(
+                error = error.to_string(),
+                "cannot look at source repositories; tried again in a few seconds"
+            );
+            timer.reset_after(PAUSE_AFTER_ERROR.min(sweep));
+        }
+    };
+    again_soon(&mut timer, looked);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = cancel.cancelled() => return Ok(()),
             _ = timer.tick() => {
                 watcher.watch_new();
-                if let Err(error) = sources.scan_all().await {
-                    report("cannot look at the source repositories", &error);
-                }
+                let looked = sources.scan_all().await;
+                again_soon(&mut timer, looked);
             }
             () = sources.catching_up.asked.notified() => {
                 let waiting = sources.catching_up.take();
                 tokio::time::sleep(TELLING).await;
-                scan_changed(&sources, &mut watcher, &mut notifications, BTreeSet::new()).await;
+                let looked =
+                    scan_changed(&sources, &mut watcher, &mut notifications, BTreeSet::new()).await;
+                again_soon(&mut timer, looked);
                 for asked in waiting {
                     // Whoever asked may be gone.
                     let _ = asked.send(());
@@ -88,7 +100,9 @@ pub async fn watch(
             Some(first) = notifications.recv() => {
                 tokio::time::sleep(GATHER).await;
                 let changed = BTreeSet::from_iter([first]);
-                scan_changed(&sources, &mut watcher, &mut notifications, changed).await;
+                let looked =
+                    scan_changed(&sources, &mut watcher, &mut notifications, changed).await;
+                again_soon(&mut timer, looked);
             }
         }
     }
@@ -100,21 +114,15 @@ async fn scan_changed(
     watcher: &mut FolderWatcher,
     notifications: &mut mpsc::UnboundedReceiver<String>,
     mut changed: BTreeSet<String>,
-) {
+) -> Result<(), Error> {
     while let Ok(next) = notifications.try_recv() {
         changed.insert(next);
     }
     changed.extend(watcher.watch_new());
     if changed.is_empty() {
-        return;
+        return Ok(());
     }
-    if let Err(error) = sources.scan_some(changed.into_iter().collect()).await {
-        report("cannot look at changed source repositories", &error);
-    }
-}
-
-fn report(what: &str, error: &Error) {
-    tracing::error!(error = error.to_string(), "{what}; trying again later");
+    sources.scan_some(changed.into_iter().collect()).await
 }
 
 /// Watches the folder for new repositories, and of each repository only where refs are written.
