@@ -74,7 +74,7 @@ fn a_worker_whose_disk_is_full_fails_builds_that_are_tried_again() {
     let ballast = worker.fill_disk();
     let made = cli(&server, &["new", "libfoo/main", "--name", "foo"]);
     assert_eq!(made.status.code(), Some(0), "{}", printed(&made));
-    worker.process.wait_for_line("No space left on device");
+    worker.process.wait_for_line("failure.kind=infrastructure");
     drop(ballast);
     let watched = cli(&server, &["watch", "foo"]);
     assert_eq!(watched.status.code(), Some(0), "{}", printed(&watched));
