@@ -2,7 +2,7 @@
 //! change means is decided in [`crate::service`].
 //!
 //! There is one writing connection, so writers queue in the process instead of failing with
-//! `SQLITE_BUSY`, and a pool of reading ones. Writes that queue share one commit ([`writer`]).
+//! `SQLITE_BUSY`, and a pool of reading ones. Writes that queue share one commit (`writer`).
 
 pub mod attempts;
 pub mod builds;
