@@ -6,7 +6,6 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
@@ -18,13 +17,6 @@ const MOST_MEMBERS: usize = 128;
 
 /// About as many as fill the thousand pages at which SQLite itself would copy.
 const COMMITS_PER_CHECKPOINT: u32 = 200;
-
-/// The longest the log may get before it begins anew: 32 MiB in pages of 4 KiB.
-const MOST_PAGES: i64 = 8_192;
-
-/// How long a checkpoint waits for readers, and writers for it. A long reader, such as a backup, only
-/// means that the next one does more.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Debug)]
@@ -157,30 +149,19 @@ async fn checkpoint(options: SqliteConnectOptions, written: Arc<Written>) {
         written.commits.store(0, Ordering::Relaxed);
         let mut own = match connection.take() {
             Some(own) => own,
-            None => match options.clone().busy_timeout(PATIENCE).connect().await {
+            None => match options.connect().await {
                 Ok(own) => own,
                 Err(_) => continue,
             },
         };
-        match copy_log(&mut own).await {
-            Ok(()) => connection = Some(own),
+        match sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+            .execute(&mut own)
+            .await
+        {
+            Ok(_) => connection = Some(own),
             Err(error) => tracing::warn!(%error, "cannot shorten the database's log; tried again"),
         }
     }
-}
-
-async fn copy_log(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    let (_, pages, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)")
-        .fetch_one(&mut *connection)
-        .await?;
-    if pages > MOST_PAGES {
-        // Under steady load there is always something left, and the log grows. Little is left now, so
-        // writers wait but shortly.
-        sqlx::query("PRAGMA wal_checkpoint(RESTART)")
-            .execute(connection)
-            .await?;
-    }
-    Ok(())
 }
 
 impl Batch {

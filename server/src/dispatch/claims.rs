@@ -2,12 +2,12 @@
 //! ready, and gives builds out in one transaction for all who can be served.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use buildbtw_model::api::ClaimedBuild;
 use buildbtw_model::{Architecture, ClaimId};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ use crate::db::builds::{self, Candidate};
 use crate::db::now;
 use crate::db::workers::{self, WORKER_SILENCE_MS};
 use crate::error::Error;
+use crate::inbox::Inbox;
 use crate::service::claim_build::{self, Claimant, Gifts, Given};
 
 use super::choose::choose;
@@ -32,10 +33,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 const SPARE: usize = 16;
 
 /// Where claims wait for builds.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct ClaimDesk {
-    sender: mpsc::UnboundedSender<Waiter>,
-    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Waiter>>>>,
+    inbox: Inbox<Waiter>,
     ready: Arc<Notify>,
 }
 
@@ -47,17 +47,6 @@ struct Waiter {
     /// that is being sent away at the same moment.
     until: Instant,
     answer: oneshot::Sender<Given>,
-}
-
-impl Default for ClaimDesk {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        Self {
-            sender,
-            receiver: Arc::new(Mutex::new(Some(receiver))),
-            ready: Arc::default(),
-        }
-    }
 }
 
 impl ClaimDesk {
@@ -79,7 +68,7 @@ impl ClaimDesk {
     ) -> Result<Option<ClaimedBuild>, Error> {
         let (answer, given) = oneshot::channel();
         let claim = claimant.clone();
-        let _ = self.sender.send(Waiter {
+        self.inbox.send(Waiter {
             claimant,
             architectures,
             until: Instant::now() + wait,
@@ -98,12 +87,9 @@ impl ClaimDesk {
 
     /// Serves the desk until cancelled. Runs once.
     pub async fn run(self, state: AppState, cancel: CancellationToken) {
-        let receiver = self
-            .receiver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(mut receiver) = receiver else { return };
+        let Some(mut receiver) = self.inbox.take() else {
+            return;
+        };
         let mut waiters: Vec<Waiter> = Vec::new();
         let mut drained = BTreeSet::new();
         let mut again_at: Option<Instant> = None;

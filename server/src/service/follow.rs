@@ -15,6 +15,7 @@ use crate::app_state::AppState;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{NamespaceId, iterations, namespaces, unsigned};
 use crate::error::Error;
+use crate::inbox::Inbox;
 use crate::sources::SourceEvent;
 
 use super::new_iteration::{Trigger, new_iteration};
@@ -23,30 +24,18 @@ use super::new_iteration::{Trigger, new_iteration};
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 /// Decides when namespaces are planned again.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Follower {
-    sender: mpsc::UnboundedSender<SourceEvent>,
-    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<SourceEvent>>>>,
+    inbox: Inbox<SourceEvent>,
     /// What can affect the newest plan of a namespace; anything, where it is not known.
     footprints: Arc<Mutex<HashMap<NamespaceId, Vec<Footprint>>>>,
-}
-
-impl Default for Follower {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        Self {
-            sender,
-            receiver: Arc::new(Mutex::new(Some(receiver))),
-            footprints: Arc::default(),
-        }
-    }
 }
 
 impl Follower {
     /// Where the sources tell what happened.
     #[must_use]
     pub fn sender(&self) -> mpsc::UnboundedSender<SourceEvent> {
-        self.sender.clone()
+        self.inbox.sender()
     }
 
     /// Remembers what can affect the plan that a namespace has now.
@@ -83,12 +72,9 @@ impl Follower {
 
     /// Follows the sources until cancelled. Runs once.
     pub async fn run(self, state: AppState, cancel: CancellationToken) {
-        let receiver = self
-            .receiver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(mut receiver) = receiver else { return };
+        let Some(mut receiver) = self.inbox.take() else {
+            return;
+        };
         let mut due = Due::new();
         // What was being gathered when the last run stopped is not known any more.
         if let Err(error) = self.gather(&state, &mut due, None).await {

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +14,7 @@ use crate::app_state::AppState;
 use crate::db::packages::{self, PackageRow};
 use crate::db::{IterationId, iterations, namespaces};
 use crate::error::Error;
+use crate::inbox::Inbox;
 use crate::repos::database::{Entry, render};
 use crate::repos::{Repos, RepositoryKey};
 
@@ -24,41 +24,25 @@ const LAG: Duration = Duration::from_secs(2);
 const LAG_PER_WORK: u32 = 50;
 
 /// Keeps the databases with file lists up to date.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct FileLists {
-    sender: mpsc::UnboundedSender<Outdated>,
-    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Outdated>>>>,
+    inbox: Inbox<Outdated>,
     writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 type Outdated = (RepositoryKey, IterationId);
 
-impl Default for FileLists {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        Self {
-            sender,
-            receiver: Arc::new(Mutex::new(Some(receiver))),
-            writing: Arc::default(),
-        }
-    }
-}
-
 impl FileLists {
     /// Says that a repository holds more than its file lists tell.
     pub fn outdated(&self, key: RepositoryKey, iteration: IterationId) {
-        // The receiver is gone only when the server stops; the next start looks for itself.
-        let _ = self.sender.send((key, iteration));
+        self.inbox.send((key, iteration));
     }
 
     /// Writes what is outdated until cancelled, and the rest then. Runs once.
     pub async fn run(self, state: AppState, cancel: CancellationToken) {
-        let receiver = self
-            .receiver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(mut receiver) = receiver else { return };
+        let Some(mut receiver) = self.inbox.take() else {
+            return;
+        };
         let mut waiting: BTreeMap<RepositoryKey, (IterationId, Instant)> = BTreeMap::new();
         let mut lag = LAG;
         while !cancel.is_cancelled() {

@@ -7,11 +7,10 @@ mod images;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use buildbtw_model::{AttemptId, BuildId, PackageFileName};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
@@ -19,6 +18,7 @@ use crate::db::attempts;
 use crate::db::builds::{self, BuildRow};
 use crate::db::packages::{self, Listing};
 use crate::error::Error;
+use crate::inbox::Inbox;
 use crate::repos::image::DatabaseImage;
 use crate::repos::{Repos, RepositoryKey};
 
@@ -30,26 +30,15 @@ use images::Images;
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Accepts builds to publish.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Publisher {
-    sender: mpsc::UnboundedSender<Job>,
-    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Job>>>>,
+    inbox: Inbox<Job>,
 }
 
 struct Job {
     build: BuildId,
     /// Told when the build is published, or that it could not be.
     done: Option<oneshot::Sender<bool>>,
-}
-
-impl Default for Publisher {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        Self {
-            sender,
-            receiver: Arc::new(Mutex::new(Some(receiver))),
-        }
-    }
 }
 
 impl Publisher {
@@ -59,7 +48,7 @@ impl Publisher {
     /// When it could not be published now. Nothing is lost: asking again tries again.
     pub async fn publish(&self, build: BuildId) -> Result<(), Error> {
         let (done, published) = oneshot::channel();
-        let _ = self.sender.send(Job {
+        self.inbox.send(Job {
             build,
             done: Some(done),
         });
@@ -72,8 +61,7 @@ impl Publisher {
 
     /// Publishes a build without waiting for it.
     pub fn enqueue(&self, build: BuildId) {
-        // The receiver is gone only when the server stops; the next start publishes it.
-        let _ = self.sender.send(Job { build, done: None });
+        self.inbox.send(Job { build, done: None });
     }
 
     /// Nobody may ask again: packages of another architecture or iteration have no worker that waits.
@@ -96,12 +84,9 @@ impl Publisher {
 
     /// Publishes what is asked for until cancelled. Runs once.
     pub async fn run(self, state: AppState, cancel: CancellationToken) {
-        let receiver = self
-            .receiver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(mut receiver) = receiver else { return };
+        let Some(mut receiver) = self.inbox.take() else {
+            return;
+        };
         let mut images = Images::default();
         loop {
             let first = tokio::select! {
