@@ -3,8 +3,7 @@
 use buildbtw_model::{AttemptId, AttemptStatus, BuildId, ClaimId, FailureKind, WorkerName};
 use sqlx::SqliteExecutor;
 
-use super::builds::json_list;
-use super::{TokenId, WriteTransaction, now};
+use super::{TokenId, WriteTransaction, json_list, now};
 
 /// An attempt.
 #[derive(Clone, Debug)]

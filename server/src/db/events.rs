@@ -3,8 +3,7 @@
 use buildbtw_model::{Architecture, AttemptId, BuildId, Pkgbase};
 use sqlx::SqliteExecutor;
 
-use super::builds::json_list;
-use super::{IterationId, NamespaceId, WriteTransaction, now};
+use super::{IterationId, NamespaceId, WriteTransaction, json_list, now};
 
 /// A transition to record.
 #[derive(Clone, Debug)]

@@ -175,6 +175,12 @@ async fn damage(pool: &SqlitePool) -> Option<String> {
     }
 }
 
+/// A list as a parameter: statements for many rows cost little more than those for one.
+fn json_list<T: serde::Serialize>(items: &[T]) -> String {
+    // Numbers and texts always serialise.
+    serde_json::to_string(items).unwrap_or_default()
+}
+
 /// Now, as the database keeps times.
 #[must_use]
 pub fn now() -> i64 {

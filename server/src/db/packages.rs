@@ -5,8 +5,7 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
-use super::builds::json_list;
-use super::{IterationId, WriteTransaction};
+use super::{IterationId, WriteTransaction, json_list};
 
 /// An uploaded package.
 #[derive(Clone, Debug)]

@@ -1,0 +1,82 @@
+//! Builds of later iterations that take the packages of earlier ones.
+
+use buildbtw_model::BuildId;
+use sqlx::SqliteExecutor;
+
+use crate::db::{IterationId, WriteTransaction};
+
+/// Lets builds of later iterations that waited for the packages of this one be built themselves;
+/// returns how many of them are ready now.
+pub async fn release_heirs(
+    tx: &mut WriteTransaction,
+    id: BuildId,
+    iteration: IterationId,
+) -> sqlx::Result<u64> {
+    sqlx::query!(
+        "update build set shared_build_id = null, missing = missing - 1
+         where shared_build_id = ? and status = 'blocked' and iteration_id <> ?",
+        id,
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    let result = sqlx::query!(
+        "update build set status = 'ready' where status = 'blocked' and missing = 0
+             and shared_build_id is null and packages_attempt_id is null and iteration_id <> ?
+             and id in (select build_id from build_edge where needs_id = ? and kind = 'shared')",
+        iteration,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    sqlx::query!(
+        "delete from build_edge where needs_id = ? and kind = 'shared'
+             and build_id in (select id from build where iteration_id <> ?)",
+        id,
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Whether builds of other iterations wait for packages of an iteration, or were given packages of
+/// it that their repository does not hold yet.
+pub async fn is_inheriting(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<bool> {
+    let row = sqlx::query!(
+        r#"select exists (
+               select 1 from build join attempt on attempt.build_id = build.id
+               join build as heir on heir.packages_attempt_id = attempt.id
+               where build.iteration_id = ?1 and heir.iteration_id <> ?1
+                   and heir.status not in ('built', 'reused')
+           ) or exists (
+               select 1 from build join build as heir on heir.shared_build_id = build.id
+               where build.iteration_id = ?1 and heir.iteration_id <> ?1
+                   and heir.status not in ('built', 'reused')
+           ) as "found!: bool""#,
+        iteration,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.found)
+}
+
+/// Lets the finished builds of other iterations that took packages of an iteration stand for
+/// themselves.
+pub async fn release_finished_heirs(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update build set shared_build_id = null
+         where shared_build_id in (select id from build where iteration_id = ?1)
+             and iteration_id <> ?1 and status in ('built', 'reused')",
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

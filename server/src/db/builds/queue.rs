@@ -1,0 +1,121 @@
+//! From ready builds to those that are worked on.
+
+use buildbtw_model::{Architecture, BuildId, WorkerName};
+use sqlx::SqliteExecutor;
+
+use crate::db::{NamespaceId, WriteTransaction, json_list};
+
+/// A build that can be handed out, and what is needed to choose between several.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The build.
+    pub id: BuildId,
+    /// The namespace it belongs to.
+    pub namespace: NamespaceId,
+    /// Seconds of work that wait for it.
+    pub priority_s: i64,
+    /// How many builds of its namespace are handed out at the moment.
+    pub namespace_load: i64,
+    /// The worker on which the last try ended through no fault of the package.
+    pub failed_on: Option<WorkerName>,
+    /// Since when it may be tried again after that.
+    pub not_before: Option<i64>,
+}
+
+/// Ready builds of an architecture at a time: the most urgent `limit` of each iteration.
+pub async fn candidates(
+    executor: impl SqliteExecutor<'_>,
+    architecture: &Architecture,
+    limit: i64,
+    at: i64,
+) -> sqlx::Result<Vec<Candidate>> {
+    sqlx::query_as!(
+        Candidate,
+        r#"with load as (
+               select iteration.namespace_id, count(*) as running
+               from build join iteration on iteration.id = build.iteration_id
+               where build.status in ('dispatched', 'building') group by 1
+           )
+           select build.id as "id!: BuildId", iteration.namespace_id as "namespace!: NamespaceId",
+               build.priority_s as "priority_s!: i64",
+               coalesce(load.running, 0) as "namespace_load!: i64", build.not_before,
+               case when build.not_before is not null then (
+                   select worker from attempt where attempt.build_id = build.id
+                   order by number desc limit 1
+               ) end as "failed_on: WorkerName"
+           -- A cross join keeps this order: per iteration, the top of one index.
+           from iteration cross join build on build.id in (
+               select top.id from build as top
+               where top.status = 'ready' and top.architecture = ?1
+                   and top.iteration_id = iteration.id
+                   and (top.not_before is null or top.not_before <= ?2)
+               order by top.priority_s desc, top.id limit ?3
+           )
+           left join load on load.namespace_id = iteration.namespace_id
+           where iteration.status = 'running'"#,
+        architecture,
+        at,
+        limit,
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The earliest time after `at` at which a paused build can be handed out.
+pub async fn next_pause_end(
+    executor: impl SqliteExecutor<'_>,
+    at: i64,
+) -> sqlx::Result<Option<i64>> {
+    let row = sqlx::query!(
+        r#"select min(not_before) as "at: i64" from build
+           where status = 'ready' and not_before is not null and not_before > ?"#,
+        at,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.at)
+}
+
+/// `ready -> dispatched`, for those that are ready; returns them.
+pub async fn dispatch(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
+    let ids = json_list(ids);
+    let rows = sqlx::query!(
+        r#"update build set status = 'dispatched', not_before = null, message = null
+           where id in (select value from json_each(?)) and status = 'ready'
+           returning id as "id: BuildId""#,
+        ids,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// `dispatched -> building`.
+pub async fn start(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update build set status = 'building' where id = ? and status = 'dispatched'",
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Back to `ready` after a lost attempt or an infrastructure failure, not before a time.
+pub async fn requeue(
+    tx: &mut WriteTransaction,
+    id: BuildId,
+    not_before: Option<i64>,
+    message: &str,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update build set status = 'ready', not_before = ?, message = ?
+         where id = ? and status in ('dispatched', 'building')",
+        not_before,
+        message,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
