@@ -1,4 +1,4 @@
-//! The database: one function opens it, one file per table speaks to it. SQL and rows only; what a
+//! The database: one function opens it, one file or folder per table speaks to it. SQL and rows only; what a
 //! change means is decided in [`crate::service`].
 //!
 //! There is one writing connection, so writers queue in the process instead of failing with
