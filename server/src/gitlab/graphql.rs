@@ -1,0 +1,199 @@
+//! Sends queries, and judges answers that are not whole. What is asked is in [`super::queries`].
+
+use std::collections::BTreeMap;
+
+use graphql_client::{GraphQLQuery, PathFragment};
+use jiff::Timestamp;
+
+use super::error::{GitlabError, GitlabErrorKind};
+use super::http::{Http, Patience, Subject};
+
+/// How often a query is sent of which GitLab could only answer a part.
+const PARTIAL_TRIES: usize = 3;
+/// How many errors of an answer are shown.
+const SHOWN: usize = 3;
+
+/// What a query was answered with.
+pub(super) struct Reply<T> {
+    pub(super) data: T,
+    /// GitLab's own clock.
+    pub(super) date: Option<Timestamp>,
+    /// What could not be answered, by its place in the list that the query asked for.
+    pub(super) broken: BTreeMap<usize, String>,
+}
+
+/// Sends a query. An answer that lacks something is none.
+pub(super) async fn query<Q: GraphQLQuery>(
+    http: &Http,
+    subject: Subject<'_>,
+    variables: Q::Variables,
+    patience: Patience,
+) -> Result<Q::ResponseData, GitlabError> {
+    Ok(query_list::<Q>(http, subject, variables, patience, &[])
+        .await?
+        .data)
+}
+
+/// The same for a query of a list at `list`: when only some of its items lack something, and asking
+/// again does not help, the others are good.
+pub(super) async fn query_list<Q: GraphQLQuery>(
+    http: &Http,
+    subject: Subject<'_>,
+    variables: Q::Variables,
+    patience: Patience,
+    list: &[&str],
+) -> Result<Reply<Q::ResponseData>, GitlabError> {
+    let unexpected = |reason: String, request_id| GitlabError {
+        request: subject.request,
+        about: subject.about.to_owned(),
+        request_id,
+        kind: GitlabErrorKind::Unexpected(reason),
+    };
+    let body = serde_json::to_value(Q::build_query(variables))
+        .map_err(|error| unexpected(error.to_string(), None))?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let answer = http.post(subject, "api/graphql", &body, patience).await?;
+        let fail = |kind| GitlabError {
+            request: subject.request,
+            about: subject.about.to_owned(),
+            request_id: answer.request_id.clone(),
+            kind,
+        };
+        let parsed: graphql_client::Response<Q::ResponseData> =
+            match serde_json::from_slice(&answer.body) {
+                Ok(parsed) => parsed,
+                // Errors without data have a better word for it than what is missing then.
+                Err(error) => match refusal(&answer.body) {
+                    Some(kind) => return Err(fail(kind)),
+                    None => return Err(unexpected(error.to_string(), answer.request_id)),
+                },
+            };
+        let errors = parsed.errors.unwrap_or_default();
+        let Some(data) = parsed.data else {
+            return Err(fail(refused(&errors)));
+        };
+        if errors.is_empty() {
+            return Ok(Reply {
+                data,
+                date: answer.date,
+                broken: BTreeMap::new(),
+            });
+        }
+        if tries < PARTIAL_TRIES {
+            continue;
+        }
+        return match by_item(&errors, list) {
+            Some(broken) => Ok(Reply {
+                data,
+                date: answer.date,
+                broken,
+            }),
+            None => Err(fail(GitlabErrorKind::Partial(joined(&errors)))),
+        };
+    }
+}
+
+/// What the errors of an answer say whose data cannot be read.
+fn refusal(body: &[u8]) -> Option<GitlabErrorKind> {
+    #[derive(serde::Deserialize)]
+    struct Errors {
+        errors: Vec<graphql_client::Error>,
+    }
+    let Errors { errors } = serde_json::from_slice(body).ok()?;
+    (!errors.is_empty()).then(|| GitlabErrorKind::Partial(joined(&errors)))
+}
+
+fn refused(errors: &[graphql_client::Error]) -> GitlabErrorKind {
+    let text = joined(errors);
+    let says = |phrase| errors.iter().any(|error| error.message.contains(phrase));
+    if says("exceeds max complexity") {
+        GitlabErrorKind::TooComplex(text)
+    } else if says("insufficient_scope") {
+        GitlabErrorKind::MissingScope {
+            scope: "read_api".to_owned(),
+        }
+    } else if says("Timeout on") || says("Request timed out") {
+        GitlabErrorKind::Partial(text)
+    } else if errors.is_empty() {
+        GitlabErrorKind::Unexpected("it holds neither data nor errors".to_owned())
+    } else {
+        GitlabErrorKind::Refused(text)
+    }
+}
+
+fn joined(errors: &[graphql_client::Error]) -> String {
+    let shown: Vec<_> = errors
+        .iter()
+        .take(SHOWN)
+        .map(|error| error.message.trim())
+        .collect();
+    let more = errors.len().saturating_sub(SHOWN);
+    let more = if more > 0 {
+        format!(" (and {more} more)")
+    } else {
+        String::new()
+    };
+    format!("{}{more}", shown.join("; "))
+}
+
+/// The errors by the list's items they are about, if all are about items.
+fn by_item(errors: &[graphql_client::Error], list: &[&str]) -> Option<BTreeMap<usize, String>> {
+    if list.is_empty() {
+        return None;
+    }
+    let mut broken = BTreeMap::new();
+    for error in errors {
+        let path = error.path.as_ref()?;
+        let (head, rest) = path.split_at_checked(list.len())?;
+        let is_there = head
+            .iter()
+            .zip(list)
+            .all(|(part, name)| matches!(part, PathFragment::Key(key) if key == name));
+        let Some(PathFragment::Index(index)) = rest.first().filter(|_| is_there) else {
+            return None;
+        };
+        let index = usize::try_from(*index).ok()?;
+        broken.insert(index, error.message.trim().to_owned());
+    }
+    Some(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(json: serde_json::Value) -> Vec<graphql_client::Error> {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn errors_of_single_items_leave_the_others_good() {
+        let list = ["group", "projects", "nodes"];
+        let two = errors(serde_json::json!([
+            {"message": "Timeout on Repository.tree", "path": ["group", "projects", "nodes", 3, "repository", "tree"]},
+            {"message": "x", "path": ["group", "projects", "nodes", 7]},
+        ]));
+        let broken = by_item(&two, &list).unwrap();
+        assert_eq!(broken.keys().copied().collect::<Vec<_>>(), [3, 7]);
+        let elsewhere = errors(serde_json::json!([
+            {"message": "x", "path": ["group", "projects", "count"]}, {"message": "y"},
+        ]));
+        assert!(by_item(&elsewhere[..1], &list).is_none());
+        assert!(by_item(&elsewhere[1..], &list).is_none());
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        let text = "Query has complexity of 341, which exceeds max complexity of 250";
+        let complex = errors(serde_json::json!([{ "message": text }]));
+        assert!(matches!(refused(&complex), GitlabErrorKind::TooComplex(_)));
+        let unknown = errors(serde_json::json!([{
+            "message": "Field 'x' doesn't exist on type 'Project'",
+            "extensions": {"code": "undefinedField"},
+        }]));
+        assert!(matches!(refused(&unknown), GitlabErrorKind::Refused(_)));
+        assert!(matches!(refused(&[]), GitlabErrorKind::Unexpected(_)));
+    }
+}

@@ -1,0 +1,157 @@
+//! The GitLab client: GraphQL over the queries in `graphql/`, REST where GraphQL lacks something.
+//! It knows nothing of packages; what its answers mean is decided in [`crate::sources`].
+
+mod error;
+mod graphql;
+mod http;
+mod queries;
+mod rest;
+mod settings;
+mod types;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use buildbtw_model::CommitHash;
+
+pub use error::{GitlabError, GitlabErrorKind};
+pub use queries::{RefNames, Selection};
+pub use settings::{CloneBy, GitlabArgs, GitlabSettings, Secret, SigningKey, WebhookSecrets};
+pub use types::{
+    Blob, Contents, MergeRequest, MergeRequestState, Project, ProjectId, ProjectPage, TreeAt,
+};
+
+use http::Http;
+
+/// GitLab gives no more at once.
+const LARGEST_PAGE: u8 = 100;
+/// Any of these lets the server read what it needs.
+const READING_SCOPES: [&str; 2] = ["read_api", "api"];
+
+/// A GitLab and a group in it. Cheap to clone.
+#[derive(Clone)]
+pub struct Gitlab {
+    http: Arc<Http>,
+    /// How many projects GitLab lets a query ask for.
+    page_size: Arc<AtomicU8>,
+}
+
+impl Gitlab {
+    /// Prepares to talk to a GitLab; sends nothing yet.
+    ///
+    /// # Errors
+    /// When a file of the settings cannot be used.
+    pub fn new(settings: GitlabSettings) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: Arc::new(Http::new(settings)?),
+            page_size: Arc::new(AtomicU8::new(LARGEST_PAGE)),
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &GitlabSettings {
+        self.http.settings()
+    }
+
+    /// Checks that the token may read the group, and returns GitLab's version.
+    ///
+    /// # Errors
+    /// When it may not, saying what is missing.
+    pub async fn check_access(&self) -> Result<Option<String>, GitlabError> {
+        match rest::token_info(&self.http).await {
+            Ok(info) => {
+                let has = |scope: &&str| info.scopes.iter().any(|known| known == scope);
+                if !info.scopes.is_empty() && !READING_SCOPES.iter().any(has) {
+                    return Err(GitlabError {
+                        request: "the token",
+                        about: self.settings().group.clone(),
+                        request_id: None,
+                        kind: GitlabErrorKind::MissingScope {
+                            scope: "read_api".to_owned(),
+                        },
+                    });
+                }
+                if let Some(day) = &info.expires_at {
+                    tracing::info!(expires = day, "GitLab's token expires");
+                }
+            }
+            // Tokens of other kinds cannot ask about themselves; the query will tell.
+            Err(error) if matches!(error.kind, GitlabErrorKind::Status { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        queries::group_access(&self.http).await
+    }
+
+    /// A page of the group's projects, newest activity first.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn projects(&self, selection: &Selection) -> Result<ProjectPage, GitlabError> {
+        loop {
+            let size = self.page_size.load(Ordering::Relaxed);
+            let error = match queries::group_projects(&self.http, selection, size).await {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            let too_much = matches!(
+                error.kind,
+                GitlabErrorKind::TooComplex(_) | GitlabErrorKind::TooLarge(_)
+            );
+            // A selection of projects has no next page to get the rest from.
+            if !too_much || size == 1 || matches!(selection, Selection::Only(_)) {
+                return Err(error);
+            }
+            tracing::warn!(
+                error = error.to_string(),
+                page.size = size / 2,
+                "asking GitLab for fewer projects at a time from now on"
+            );
+            self.page_size.store(size / 2, Ordering::Relaxed);
+        }
+    }
+
+    /// The largest number of projects that one page can hold now.
+    #[must_use]
+    pub fn page_size(&self) -> usize {
+        self.page_size.load(Ordering::Relaxed).into()
+    }
+
+    /// The commit of the first of these names that a project knows.
+    ///
+    /// # Errors
+    /// When GitLab does not answer, or the project is not in the group any more.
+    pub async fn resolve_ref(
+        &self,
+        project: ProjectId,
+        about: &str,
+        names: RefNames,
+    ) -> Result<Option<CommitHash>, GitlabError> {
+        queries::resolve_ref(&self.http, project, about, names).await
+    }
+
+    /// What a project's tree holds at a commit; `None` when it has no such commit.
+    ///
+    /// # Errors
+    /// When GitLab does not answer, or the project is not in the group any more.
+    pub async fn srcinfo_at(
+        &self,
+        project: ProjectId,
+        about: &str,
+        commit: &CommitHash,
+    ) -> Result<Option<TreeAt>, GitlabError> {
+        queries::srcinfo_at_commit(&self.http, project, about, commit).await
+    }
+
+    /// A merge request of a project that is named by its path.
+    ///
+    /// # Errors
+    /// When GitLab does not answer, or there is no such merge request.
+    pub async fn merge_request(
+        &self,
+        project_path: &str,
+        iid: u64,
+    ) -> Result<MergeRequest, GitlabError> {
+        queries::merge_request(&self.http, project_path, iid).await
+    }
+}

@@ -1,0 +1,32 @@
+//! REST, for what GraphQL cannot say.
+
+use super::error::{GitlabError, GitlabErrorKind};
+use super::http::{Http, Patience, Subject};
+
+/// What the token may do.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub(super) struct TokenInfo {
+    /// Its scopes.
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+    /// The day it expires, if it does.
+    #[serde(default)]
+    pub(super) expires_at: Option<String>,
+}
+
+/// Asks about the token itself (`GET /personal_access_tokens/self`; group and project tokens answer
+/// it, too).
+pub(super) async fn token_info(http: &Http) -> Result<TokenInfo, GitlabError> {
+    let subject = Subject {
+        request: "the token",
+        about: &http.settings().group,
+    };
+    let path = "api/v4/personal_access_tokens/self";
+    let answer = http.get(subject, path, Patience::Short).await?;
+    serde_json::from_slice(&answer.body).map_err(|error| GitlabError {
+        request: subject.request,
+        about: subject.about.to_owned(),
+        request_id: answer.request_id,
+        kind: GitlabErrorKind::Unexpected(error.to_string()),
+    })
+}

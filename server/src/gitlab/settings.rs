@@ -1,0 +1,353 @@
+//! Which GitLab, which group, and how to get there.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use reqwest::Url;
+
+/// What `buildbtw-server run` can be told about GitLab.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "GitLab, in place of --sources-dir")]
+pub struct GitlabArgs {
+    /// The GitLab whose group is watched, for example gitlab.example.org
+    #[arg(long, env = "BUILDBTW_GITLAB_URL", value_name = "URL")]
+    pub gitlab_url: Option<String>,
+    /// The group of package repositories, subgroups included
+    #[arg(long, env = "BUILDBTW_GITLAB_GROUP", value_name = "PATH")]
+    pub gitlab_group: Option<String>,
+    /// File with an access token of scope `read_api`; it is read again when GitLab refuses the token
+    #[arg(long, env = "BUILDBTW_GITLAB_TOKEN_FILE", value_name = "FILE")]
+    pub gitlab_token_file: Option<PathBuf>,
+    /// Proxy to reach GitLab through [default: what HTTPS_PROXY and its like say]
+    #[arg(long, env = "BUILDBTW_GITLAB_PROXY", value_name = "URL")]
+    pub gitlab_proxy: Option<String>,
+    /// PEM file of a certificate authority to trust besides the machine's
+    #[arg(long, env = "BUILDBTW_GITLAB_CA", value_name = "FILE")]
+    pub gitlab_ca: Option<PathBuf>,
+    /// Seconds between looks at what moved in the group; webhooks are faster
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_POLL_SECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=3_600),
+        value_name = "SECONDS"
+    )]
+    pub gitlab_poll_seconds: Option<u32>,
+    /// How workers fetch sources
+    #[arg(long, env = "BUILDBTW_GITLAB_CLONE", value_enum)]
+    pub gitlab_clone: Option<CloneBy>,
+    /// File with the secret token of the webhook
+    #[arg(long, env = "BUILDBTW_GITLAB_WEBHOOK_SECRET_FILE", value_name = "FILE")]
+    pub gitlab_webhook_secret_file: Option<PathBuf>,
+    /// File with the signing token of the webhook, `whsec_…`
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_WEBHOOK_SIGNING_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    pub gitlab_webhook_signing_token_file: Option<PathBuf>,
+}
+
+/// How workers fetch sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, ValueEnum)]
+pub enum CloneBy {
+    /// By the project's HTTP address.
+    #[default]
+    Https,
+    /// By its SSH address.
+    Ssh,
+}
+
+/// Settings that belong together and were checked.
+#[derive(Clone, Debug)]
+pub struct GitlabSettings {
+    /// The address, without a trailing slash.
+    pub url: Url,
+    /// The full path of the group.
+    pub group: String,
+    /// Where the token is read.
+    pub token_file: PathBuf,
+    /// A proxy other than the environment's.
+    pub proxy: Option<String>,
+    /// A certificate authority besides the machine's.
+    pub ca: Option<PathBuf>,
+    /// The time between polls.
+    pub poll: Duration,
+    /// How workers fetch sources.
+    pub clone_by: CloneBy,
+    /// What webhooks are checked with.
+    pub webhook: WebhookSecrets,
+}
+
+/// What webhooks are checked with. Without any, none is accepted.
+#[derive(Clone, Debug, Default)]
+pub struct WebhookSecrets {
+    /// `X-Gitlab-Token`.
+    pub token: Option<Secret>,
+    /// The key of the signature, decoded.
+    pub signing_key: Option<SigningKey>,
+}
+
+impl WebhookSecrets {
+    /// Whether webhooks are wanted at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.token.is_none() && self.signing_key.is_none()
+    }
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// The key that webhooks are signed with, never shown either.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningKey(Vec<u8>);
+
+impl Secret {
+    /// Reads a secret that is all there is in a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is empty, or holds more than one line.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs_err::read_to_string(path)?;
+        let text = text.trim();
+        anyhow::ensure!(!text.is_empty(), "{} is empty", path.display());
+        anyhow::ensure!(
+            text.chars().all(|c| c.is_ascii_graphic()),
+            "{} must hold one line, and nothing but the secret",
+            path.display()
+        );
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SigningKey {
+    /// The bytes.
+    #[must_use]
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn decode(secret: &Secret) -> Result<Self, String> {
+        use base64::Engine as _;
+        let encoded = secret
+            .reveal()
+            .strip_prefix("whsec_")
+            .ok_or("it does not start with whsec_")?;
+        let key = base64::engine::general_purpose::STANDARD
+            .decode(encoded)
+            .map_err(|error| format!("what follows whsec_ is not base64: {error}"))?;
+        // Standard Webhooks asks for 24 to 64 bytes.
+        if !(24..=64).contains(&key.len()) {
+            return Err(format!(
+                "its key has {} bytes, 24 to 64 are needed",
+                key.len()
+            ));
+        }
+        Ok(Self(key))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+/// The time between polls when nothing is said.
+const POLL: Duration = Duration::from_secs(30);
+
+impl GitlabArgs {
+    /// The settings; `None` when nothing is said about GitLab.
+    ///
+    /// # Errors
+    /// When some are missing or wrong, in words.
+    pub fn settings(&self) -> anyhow::Result<Option<GitlabSettings>> {
+        let needed = [
+            ("--gitlab-url", self.gitlab_url.is_some()),
+            ("--gitlab-group", self.gitlab_group.is_some()),
+            ("--gitlab-token-file", self.gitlab_token_file.is_some()),
+        ];
+        let optional = [
+            ("--gitlab-proxy", self.gitlab_proxy.is_some()),
+            ("--gitlab-ca", self.gitlab_ca.is_some()),
+            ("--gitlab-poll-seconds", self.gitlab_poll_seconds.is_some()),
+            ("--gitlab-clone", self.gitlab_clone.is_some()),
+            (
+                "--gitlab-webhook-secret-file",
+                self.gitlab_webhook_secret_file.is_some(),
+            ),
+            (
+                "--gitlab-webhook-signing-token-file",
+                self.gitlab_webhook_signing_token_file.is_some(),
+            ),
+        ];
+        let (Some(url), Some(group), Some(token_file)) = (
+            &self.gitlab_url,
+            &self.gitlab_group,
+            &self.gitlab_token_file,
+        ) else {
+            let given = needed.iter().chain(&optional).find(|(_, given)| *given);
+            let Some((given, _)) = given else {
+                return Ok(None);
+            };
+            let missing: Vec<_> = needed
+                .iter()
+                .filter(|(_, given)| !given)
+                .map(|(name, _)| *name)
+                .collect();
+            anyhow::bail!(
+                "{given} is given, but {} is not: a GitLab needs all of --gitlab-url, \
+                 --gitlab-group and --gitlab-token-file, or none",
+                missing.join(" and ")
+            );
+        };
+        let signing_token = self.gitlab_webhook_signing_token_file.as_deref();
+        let signing_key = signing_token
+            .map(|path| {
+                SigningKey::decode(&Secret::read(path)?).map_err(|reason| {
+                    anyhow::anyhow!(
+                        "--gitlab-webhook-signing-token-file: {} holds no signing token: {reason}",
+                        path.display()
+                    )
+                })
+            })
+            .transpose()?;
+        let token = self.gitlab_webhook_secret_file.as_deref();
+        Ok(Some(GitlabSettings {
+            url: base_url(url)?,
+            group: group_path(group)?,
+            token_file: token_file.clone(),
+            proxy: self.gitlab_proxy.clone(),
+            ca: self.gitlab_ca.clone(),
+            poll: self
+                .gitlab_poll_seconds
+                .map_or(POLL, |seconds| Duration::from_secs(seconds.into())),
+            clone_by: self.gitlab_clone.unwrap_or_default(),
+            webhook: WebhookSecrets {
+                token: token.map(Secret::read).transpose()?,
+                signing_key,
+            },
+        }))
+    }
+}
+
+fn base_url(text: &str) -> anyhow::Result<Url> {
+    let full = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("https://{text}")
+    };
+    let url: Url = full
+        .trim_end_matches('/')
+        .parse()
+        .map_err(|error| anyhow::anyhow!("--gitlab-url: '{text}' is no address: {error}"))?;
+    anyhow::ensure!(
+        matches!(url.scheme(), "http" | "https") && url.has_host(),
+        "--gitlab-url: '{text}' is no web address"
+    );
+    anyhow::ensure!(
+        url.username().is_empty() && url.password().is_none(),
+        "--gitlab-url must hold neither name nor password; the token goes into --gitlab-token-file"
+    );
+    Ok(url)
+}
+
+fn group_path(text: &str) -> anyhow::Result<String> {
+    let path = text.trim_matches('/');
+    let valid = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    };
+    anyhow::ensure!(
+        path.split('/').all(valid),
+        "--gitlab-group: '{text}' is not the path of a group, such as 'archlinux/packaging/packages'"
+    );
+    Ok(path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(folder: &Path) -> GitlabArgs {
+        GitlabArgs {
+            gitlab_url: Some("gitlab.example.org/".into()),
+            gitlab_group: Some("/packaging/packages".into()),
+            gitlab_token_file: Some(folder.join("token")),
+            ..GitlabArgs::default()
+        }
+    }
+
+    #[test]
+    fn settings_come_together_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(GitlabArgs::default().settings().unwrap().is_none());
+        let settings = args(folder.path()).settings().unwrap().unwrap();
+        assert_eq!(settings.url.as_str(), "https://gitlab.example.org/");
+        assert_eq!(settings.group, "packaging/packages");
+        let partial = GitlabArgs {
+            gitlab_poll_seconds: Some(5),
+            gitlab_group: Some("g".into()),
+            ..GitlabArgs::default()
+        };
+        let message = partial.settings().unwrap_err().to_string();
+        assert!(
+            message.contains("--gitlab-url and --gitlab-token-file is not"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn nothing_secret_is_accepted_in_an_address_or_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let with_password = GitlabArgs {
+            gitlab_url: Some("https://me:glpat-secret@gitlab.example.org".into()),
+            ..args(folder.path())
+        };
+        let message = with_password.settings().unwrap_err().to_string();
+        assert!(!message.contains("glpat-secret"), "{message}");
+        let secret = folder.path().join("secret");
+        fs_err::write(&secret, "abc\n").unwrap();
+        let with_secret = GitlabArgs {
+            gitlab_webhook_secret_file: Some(secret),
+            ..args(folder.path())
+        };
+        let settings = with_secret.settings().unwrap().unwrap();
+        assert_eq!(settings.webhook.token.as_ref().unwrap().reveal(), "abc");
+        assert!(!format!("{settings:?}").contains("abc"));
+    }
+
+    #[test]
+    fn a_signing_token_has_its_own_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("signing");
+        let with = || GitlabArgs {
+            gitlab_webhook_signing_token_file: Some(file.clone()),
+            ..args(folder.path())
+        };
+        for bad in ["abc", "whsec_!", "whsec_YWJj"] {
+            fs_err::write(&file, bad).unwrap();
+            assert!(with().settings().is_err(), "{bad}");
+        }
+        fs_err::write(&file, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=").unwrap();
+        let settings = with().settings().unwrap().unwrap();
+        assert_eq!(settings.webhook.signing_key.unwrap().reveal().len(), 32);
+    }
+}
