@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use buildbtw_model::api::FollowDefault;
 use buildbtw_model::{
-    Architecture, AttemptId, Changeset, NamespaceName, Pkgbase, RepositoryName, Scope, TokenScope,
+    Architecture, AttemptId, NamespaceName, OriginSpec, Pkgbase, RepositoryName, Scope, TokenScope,
 };
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -112,9 +112,10 @@ pub enum Command {
 /// Makes a namespace.
 #[derive(Args, Debug)]
 pub struct New {
-    /// What to build: a source repository and a branch, tag or commit of it.
-    #[arg(required = true, value_name = "PKGBASE/REF")]
-    pub changesets: Vec<Changeset>,
+    /// What to build: a source repository and a branch, tag or commit of it, or the address of a merge
+    /// request.
+    #[arg(required = true, value_name = "PKGBASE/REF|URL")]
+    pub changesets: Vec<OriginSpec>,
     /// The namespace's name [default: the first pkgbase and a number].
     #[arg(long)]
     pub name: Option<NamespaceName>,

@@ -18,7 +18,7 @@ use buildbtw_planner::{PackageIndex, PlanRequest, SourcePackage, parse_srcinfo, 
 use buildbtw_server::db::source_repositories::{self, SourceRepositoryRow};
 use buildbtw_server::db::srcinfos::{self, SrcinfoRow};
 use buildbtw_server::db::{Database, WriteTransaction};
-use buildbtw_server::sources::{PARSER, Sources};
+use buildbtw_server::sources::{PARSER, SourceConfig, Sources};
 use sha2::{Digest as _, Sha256};
 
 #[path = "../../crates/planner/tests/it/generate.rs"]
@@ -78,7 +78,11 @@ async fn load_once(folder: &Path) -> (Duration, usize) {
         .await
         .unwrap();
     let (events, _listener) = tokio::sync::mpsc::unbounded_channel();
-    let sources = Sources::load(database.clone(), folder.to_owned(), events)
+    let config = SourceConfig::Directory {
+        folder: folder.to_owned(),
+        sweep: Duration::MAX,
+    };
+    let sources = Sources::load(database.clone(), config, events)
         .await
         .unwrap();
     let time = started.elapsed();
@@ -105,9 +109,12 @@ async fn store(tx: &mut WriteTransaction, at: usize, text: &str, package: &Sourc
         srcinfo_sha256: Some(sha256),
         problem: None,
         changed_at: 1_700_000_000,
+        project_id: None,
+        http_url: None,
+        ssh_url: None,
     };
     // Corpora name a few packages twice; a scan would call the second one broken.
-    let _ = source_repositories::put(tx, &row).await;
+    let _ = source_repositories::put(tx, None, &row).await;
 }
 
 /// The plan that builds most, of all packages as origin.

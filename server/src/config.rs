@@ -4,8 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use buildbtw_model::Architecture;
 use clap::Args;
+
+use crate::gitlab::{Gitlab, GitlabArgs, WebhookSecrets};
+use crate::sources::SourceConfig;
 
 /// What `buildbtw-server run` can be told.
 #[derive(Clone, Debug, Args)]
@@ -32,7 +36,7 @@ pub struct RunArgs {
     pub url: Option<String>,
     /// Folder of git repositories, one per pkgbase
     #[arg(long, env = "BUILDBTW_SOURCES_DIR", value_name = "DIR")]
-    pub sources_dir: PathBuf,
+    pub sources_dir: Option<PathBuf>,
     /// What to build for; the first one builds packages of architecture `any` for all
     #[arg(
         long,
@@ -63,15 +67,15 @@ pub struct RunArgs {
         value_name = "SECONDS"
     )]
     pub build_timeout_seconds: u32,
-    /// Seconds between full looks at all sources, which find what the watch has missed
+    /// Seconds between full looks at all sources, which find what the watch has missed [default: 600 for
+    /// a folder, 21600 for a GitLab]
     #[arg(
         long,
         env = "BUILDBTW_SWEEP_SECONDS",
-        default_value_t = 600,
-        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_parser = clap::value_parser!(u32).range(1..=7 * 86_400),
         value_name = "SECONDS"
     )]
-    pub sweep_seconds: u32,
+    pub sweep_seconds: Option<u32>,
     /// The largest package that may be uploaded, in MiB
     #[arg(
         long,
@@ -99,6 +103,9 @@ pub struct RunArgs {
         value_name = "COUNT"
     )]
     pub keep_iterations: u32,
+    /// The GitLab whose group holds the sources.
+    #[command(flatten)]
+    pub gitlab: GitlabArgs,
 }
 
 /// The settings that the running server looks at.
@@ -118,14 +125,67 @@ pub struct Config {
     pub max_log_bytes: u64,
     /// How many iterations a namespace keeps; all when nothing is said.
     pub keep_iterations: Option<usize>,
+    /// What webhooks of GitLab are checked with; none are accepted when nothing is said.
+    pub webhook: Option<WebhookConfig>,
 }
 
+/// Whose webhooks are accepted.
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// The group.
+    pub group: String,
+    /// What they are checked with.
+    pub secrets: WebhookSecrets,
+}
+
+/// The time between full looks at a folder, which cost little.
+const SWEEP_FOLDER: Duration = Duration::from_secs(600);
+/// The time between full looks at a group: more than a hundred requests each.
+const SWEEP_GITLAB: Duration = Duration::from_secs(6 * 3600);
+
 impl RunArgs {
+    /// Where the sources are, and what their webhooks are checked with.
+    ///
+    /// # Errors
+    /// When settings are missing, contradict each other or cannot be used.
+    pub fn sources(&self) -> anyhow::Result<(SourceConfig, Option<WebhookConfig>)> {
+        let seconds = self.sweep_seconds;
+        let sweep = |default| seconds.map_or(default, |s| Duration::from_secs(s.into()));
+        match (&self.sources_dir, self.gitlab.settings()?) {
+            (Some(_), Some(_)) => anyhow::bail!(
+                "--sources-dir and --gitlab-url exclude each other: sources come from one place"
+            ),
+            (None, None) => anyhow::bail!(
+                "where are the sources? --sources-dir names a folder of git repositories, or \
+                 --gitlab-url, --gitlab-group and --gitlab-token-file a group of a GitLab"
+            ),
+            (Some(folder), None) => {
+                let wrong = "--sources-dir must name a folder of git repositories";
+                let folder = fs_err::canonicalize(folder).context(wrong)?;
+                anyhow::ensure!(folder.is_dir(), "{wrong}, {} is none", folder.display());
+                let sweep = sweep(SWEEP_FOLDER);
+                Ok((SourceConfig::Directory { folder, sweep }, None))
+            }
+            (None, Some(settings)) => {
+                let secrets = settings.webhook.clone();
+                let group = settings.group.clone();
+                let webhook = (!secrets.is_empty()).then_some(WebhookConfig { group, secrets });
+                let gitlab = Gitlab::new(settings)?;
+                let sweep = sweep(SWEEP_GITLAB);
+                Ok((SourceConfig::Gitlab { gitlab, sweep }, webhook))
+            }
+        }
+    }
+
     /// The settings of a server that listens at `address`.
     ///
     /// # Errors
     /// When settings contradict each other, in words.
-    pub fn config(&self, address: SocketAddr) -> Result<Config, String> {
+    pub fn config(
+        &self,
+        address: SocketAddr,
+        webhook: Option<WebhookConfig>,
+    ) -> Result<Config, String> {
         let mut architectures: Vec<Architecture> = Vec::new();
         for architecture in &self.architectures {
             if architecture.is_any() {
@@ -158,6 +218,7 @@ impl RunArgs {
             keep_iterations: usize::try_from(self.keep_iterations)
                 .ok()
                 .filter(|keep| *keep > 0),
+            webhook,
         })
     }
 }

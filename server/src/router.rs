@@ -23,6 +23,8 @@ use buildbtw_model::api::{Problem, ProblemKind};
 
 /// The largest JSON body.
 const MAX_JSON: usize = 1024 * 1024;
+/// The largest webhook. The description of a merge request may have a million characters.
+const MAX_WEBHOOK: usize = 8 * 1024 * 1024;
 /// The largest piece of a log.
 const MAX_LOG_CHUNK: usize = 1024 * 1024;
 
@@ -111,8 +113,16 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/tokens/{id}", delete(api::tokens::revoke_token))
         .route_layer(from_fn(to_the_end))
         .route_layer(from_fn_with_state(state.clone(), auth::admin));
+    // Checked by the handler itself: the signature covers the body.
+    let webhooks = Router::new()
+        .route(
+            "/webhooks/gitlab",
+            post(api::webhooks::receive_from_gitlab).layer(DefaultBodyLimit::max(MAX_WEBHOOK)),
+        )
+        .route_layer(from_fn(to_the_end));
     Router::new()
         .merge(public)
+        .merge(webhooks)
         .merge(any_token)
         .merge(client)
         .merge(worker)

@@ -26,7 +26,7 @@ use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
 use crate::service::retention::Retention;
 use crate::service::{recover, tokens};
-use crate::sources::{self, Sources};
+use crate::sources::Sources;
 
 /// The database's file in the data folder.
 pub const DATABASE_FILE: &str = "buildbtw.sqlite3";
@@ -62,24 +62,18 @@ impl Server {
         let data = &args.data_dir;
         fs_err::create_dir_all(data)?;
         let lock = lock(data).await?;
-        let folder = fs_err::canonicalize(&args.sources_dir)
-            .context("--sources-dir must name a folder of git repositories")?;
-        anyhow::ensure!(
-            folder.is_dir(),
-            "--sources-dir must name a folder of git repositories, {} is none",
-            folder.display()
-        );
+        let (source_config, webhook) = args.sources()?;
         let base = match &args.base_repositories {
             Some(path) => BaseRepositories::read(path).context("cannot use --base-repositories")?,
             None => BaseRepositories::default(),
         };
         let listener = listen(args.listen).await?;
         let address = listener.local_addr()?;
-        let config = args.config(address).map_err(anyhow::Error::msg)?;
+        let config = args.config(address, webhook).map_err(anyhow::Error::msg)?;
         let database = Database::open(&data.join(DATABASE_FILE)).await?;
         tokens::ensure_admin_token(&database, data).await?;
         let follower = Follower::default();
-        let sources = Sources::load(database.clone(), folder, follower.sender()).await?;
+        let sources = Sources::load(database.clone(), source_config, follower.sender()).await?;
         let state = AppState::new(Parts {
             config,
             database,
@@ -99,7 +93,7 @@ impl Server {
             shutdown,
         });
         recover::recover(&state).await?;
-        let (tasks, sources_ready) = spawn_tasks(&state, args);
+        let (tasks, sources_ready) = spawn_tasks(&state);
         let address_file = data.join(ADDRESS_FILE);
         Ok(Self {
             address,
@@ -160,12 +154,11 @@ impl Server {
     }
 }
 
-fn spawn_tasks(state: &AppState, args: &RunArgs) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
+fn spawn_tasks(state: &AppState) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
     let mut tasks = JoinSet::new();
     let (ready, sources_ready) = oneshot::channel();
-    let sweep = Duration::from_secs(args.sweep_seconds.into());
     let cancel = &state.shutdown;
-    let watching = sources::watch(state.sources.clone(), sweep, ready, cancel.clone());
+    let watching = state.sources.clone().watch(ready, cancel.clone());
     tasks.spawn(async move {
         if let Err(error) = watching.await {
             tracing::error!(error = error.to_string(), "watching the sources failed");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use buildbtw_model::api::{PlanFormat, PlanPreview};
-use buildbtw_model::{Changeset, Pkgbase};
+use buildbtw_model::{OriginSpec, Pkgbase};
 use buildbtw_planner::{
     PackageIndex, Patterns, PlanRequest, Problem, ProblemKind, parse_srcinfo, render,
 };
@@ -40,7 +40,7 @@ async fn online(context: &Context, args: Plan, format: PlanFormat) -> Result<Str
     for origin in &args.origins {
         changesets.push(
             origin
-                .parse::<Changeset>()
+                .parse::<OriginSpec>()
                 .map_err(|error| Error::new(error.to_string()))?,
         );
     }

@@ -1,6 +1,6 @@
 //! `buildbtw sources`: what the server can build, and what it cannot and why.
 
-use buildbtw_model::api::{Page, SourceRepositorySummary};
+use buildbtw_model::api::{Page, SourceRepositorySummary, SourcesOverview};
 
 use crate::cli::Sources;
 use crate::context::Context;
@@ -28,13 +28,34 @@ pub(super) async fn run(context: &Context, args: &Sources) -> Result<u8> {
         table(&items).print(output)?;
     }
     let overview = context.ask(context.client.sources_overview().await)?;
-    let scan = match overview.last_scan_at {
-        Some(at) => format!("last full look {}", time::date(at)),
-        None => "not looked at yet".to_owned(),
-    };
     let (usable, broken) = (overview.usable, overview.broken);
-    output.note(format_args!("{usable} usable, {broken} broken; {scan}"));
+    output.note(format_args!(
+        "{usable} usable, {broken} broken; {}",
+        looked(&overview)
+    ));
+    if let Some(trouble) = overview.trouble {
+        let since = time::date(trouble.since);
+        output.note(format_args!(
+            "They cannot be looked at since {since}: {}",
+            trouble.message
+        ));
+    }
     Ok(0)
+}
+
+/// How recent that is.
+fn looked(overview: &SourcesOverview) -> String {
+    let progress = overview.progress.map(|progress| match progress.total {
+        Some(total) => format!("{} of {total} looked at", progress.seen),
+        None => format!("{} looked at", progress.seen),
+    });
+    match (progress, overview.last_scan_at, overview.last_poll_at) {
+        (Some(progress), _, _) if overview.complete => progress,
+        (Some(progress), _, _) => format!("being read for the first time, {progress}"),
+        (None, _, Some(at)) => format!("last looked at {}", time::date(at)),
+        (None, Some(at), None) => format!("last full look {}", time::date(at)),
+        (None, None, None) => "not looked at yet".to_owned(),
+    }
 }
 
 fn table(items: &[SourceRepositorySummary]) -> Table {

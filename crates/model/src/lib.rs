@@ -9,6 +9,7 @@ mod changeset;
 #[cfg(feature = "client")]
 pub mod client;
 mod ids;
+mod merge_request;
 mod states;
 
 pub use changeset::{Changeset, ChangesetError};
@@ -16,6 +17,7 @@ pub use ids::{
     Architecture, AttemptId, BuildId, ClaimId, CommitHash, GitRef, InvalidName, NamespaceName,
     PackageFileName, PackageVersion, Pkgbase, Pkgname, RepositoryName, Sha256Digest, WorkerName,
 };
+pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use states::{
     AttemptStatus, BuildStatus, FailureKind, IterationStatus, Scope, TokenScope, UnknownState,
 };

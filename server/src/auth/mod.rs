@@ -16,6 +16,7 @@ use buildbtw_model::api::ProblemKind;
 use crate::app_state::AppState;
 use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
+use crate::gitlab::webhook::Forged;
 use crate::serve::Peer;
 use crate::service::tokens::authenticate;
 
@@ -99,6 +100,24 @@ async fn require(
 async fn pass(identity: Identity, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(identity);
     next.run(request).await
+}
+
+/// What the sender of a webhook is told that was not accepted.
+pub(crate) fn refuse_webhook(state: &AppState, peer: Option<Peer>, forged: Forged) -> Error {
+    let pause = peer.and_then(|peer| state.failed_logins.note(peer.0.ip()));
+    match pause {
+        None => Refusal::new(
+            ProblemKind::Unauthenticated,
+            format!("the webhook is not accepted: {forged}"),
+        )
+        .hint("its secret token or signing token must be the one in the server's settings"),
+        Some(pause) => Refusal::new(
+            ProblemKind::TooManyRequests,
+            "too many webhooks that are not accepted",
+        )
+        .retry_after(pause),
+    }
+    .into()
 }
 
 /// The token that a request carries (RFC 6750, section 2.1).

@@ -11,9 +11,11 @@ pub mod iterations;
 pub mod namespaces;
 pub mod packages;
 pub mod plans;
+pub mod source_progress;
 pub mod source_repositories;
 pub mod srcinfos;
 pub mod tokens;
+pub mod webhook_deliveries;
 pub mod workers;
 mod writer;
 

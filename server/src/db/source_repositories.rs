@@ -4,12 +4,12 @@ use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest};
 use futures_util::stream::BoxStream;
 use sqlx::SqliteExecutor;
 
-use super::{WriteTransaction, now};
+use super::{WriteTransaction, json_list, now};
 
 /// A repository as it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceRepositoryRow {
-    /// Where it lies, relative to the watched folder.
+    /// Where it lies, relative to the watched folder or group.
     pub path: String,
     /// The pkgbase in its `.SRCINFO`.
     pub pkgbase: Option<Pkgbase>,
@@ -25,6 +25,12 @@ pub struct SourceRepositoryRow {
     pub problem: Option<String>,
     /// When this was found.
     pub changed_at: i64,
+    /// GitLab's number of the project.
+    pub project_id: Option<i64>,
+    /// Where to fetch it over HTTP, if its path does not say.
+    pub http_url: Option<String>,
+    /// Where to fetch it over SSH.
+    pub ssh_url: Option<String>,
 }
 
 macro_rules! select_repository {
@@ -33,7 +39,8 @@ macro_rules! select_repository {
             SourceRepositoryRow,
             r#"select path, pkgbase as "pkgbase: Pkgbase", branch, commit_hash as "commit: CommitHash",
                commit_time,
-               srcinfo_sha256 as "srcinfo_sha256: Sha256Digest", problem, changed_at
+               srcinfo_sha256 as "srcinfo_sha256: Sha256Digest", problem, changed_at,
+               project_id, http_url, ssh_url
                from source_repository "# + $tail
             $(, $argument)*
         )
@@ -49,7 +56,7 @@ pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<SourceRe
 
 /// A usable repository with the reading of its `.SRCINFO`, for the package index.
 pub struct IndexedRow {
-    /// Where it lies, relative to the watched folder.
+    /// Where it lies, relative to the watched folder or group.
     pub path: String,
     /// The head of the default branch.
     pub commit: CommitHash,
@@ -61,6 +68,10 @@ pub struct IndexedRow {
     pub parsed: String,
     /// The text, if another parser made that reading.
     pub outdated: Option<String>,
+    /// Where to fetch it over HTTP, if its path does not say.
+    pub http_url: Option<String>,
+    /// Where to fetch it over SSH.
+    pub ssh_url: Option<String>,
 }
 
 /// All usable repositories, in no particular order.
@@ -72,7 +83,8 @@ pub fn indexed<'e>(
         IndexedRow,
         r#"select path, commit_hash as "commit!: CommitHash", commit_time,
            srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest", srcinfo.parsed,
-           case when srcinfo.parser = ? then null else srcinfo.text end as "outdated: String"
+           case when srcinfo.parser = ? then null else srcinfo.text end as "outdated: String",
+           http_url, ssh_url
            from source_repository join srcinfo on srcinfo.sha256 = srcinfo_sha256
            where problem is null and commit_hash is not null"#,
         parser,
@@ -113,7 +125,8 @@ pub async fn broken_like(
     pkgbase: &Pkgbase,
 ) -> sqlx::Result<Option<SourceRepositoryRow>> {
     select_repository!(
-        "where problem is not null and (pkgbase = ?1 or path = ?1 or path = ?1 || '.git') limit 1",
+        "where problem is not null and (pkgbase = ?1 or path = ?1 or path = ?1 || '.git')
+             order by pkgbase is not null desc limit 1",
         pkgbase
     )
     .fetch_optional(executor)
@@ -131,17 +144,78 @@ pub async fn counts(executor: impl SqliteExecutor<'_>) -> sqlx::Result<(i64, i64
     Ok((row.usable, row.broken))
 }
 
-/// Stores what was found at a path.
-pub async fn put(tx: &mut WriteTransaction, row: &SourceRepositoryRow) -> sqlx::Result<()> {
+/// The repository at a path.
+pub async fn at(
+    executor: impl SqliteExecutor<'_>,
+    path: &str,
+) -> sqlx::Result<Option<SourceRepositoryRow>> {
+    select_repository!("where path = ?", path)
+        .fetch_optional(executor)
+        .await
+}
+
+/// The repository of a project.
+pub async fn of_project(
+    executor: impl SqliteExecutor<'_>,
+    project: i64,
+) -> sqlx::Result<Option<SourceRepositoryRow>> {
+    select_repository!("where project_id = ?", project)
+        .fetch_optional(executor)
+        .await
+}
+
+/// The repositories of some projects.
+pub async fn of_projects(
+    executor: impl SqliteExecutor<'_>,
+    projects: &[i64],
+) -> sqlx::Result<Vec<SourceRepositoryRow>> {
+    let projects = json_list(projects);
+    select_repository!(
+        "where project_id in (select value from json_each(?))",
+        projects
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The projects of all repositories.
+pub async fn project_ids(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        r#"select project_id as "id!" from source_repository where project_id is not null"#
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The repositories that hold a pkgbase without being usable, by path.
+pub async fn refused(
+    executor: impl SqliteExecutor<'_>,
+    pkgbase: &Pkgbase,
+) -> sqlx::Result<Vec<SourceRepositoryRow>> {
+    select_repository!(
+        "where pkgbase = ? and problem is not null order by path",
+        pkgbase
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Stores what was found, in place of the row that was there.
+pub async fn put(
+    tx: &mut WriteTransaction,
+    before: Option<&SourceRepositoryRow>,
+    row: &SourceRepositoryRow,
+) -> sqlx::Result<()> {
     let changed_at = now();
+    let path = before.map(|before| &before.path);
+    sqlx::query!("delete from source_repository where path = ?", path)
+        .execute(tx.connection())
+        .await?;
     sqlx::query!(
         "insert into source_repository
-             (path, pkgbase, branch, commit_hash, commit_time, srcinfo_sha256, problem, changed_at)
-         values (?, ?, ?, ?, ?, ?, ?, ?)
-         on conflict (path) do update set pkgbase = excluded.pkgbase, branch = excluded.branch,
-             commit_hash = excluded.commit_hash, commit_time = excluded.commit_time,
-             srcinfo_sha256 = excluded.srcinfo_sha256,
-             problem = excluded.problem, changed_at = excluded.changed_at",
+             (path, pkgbase, branch, commit_hash, commit_time, srcinfo_sha256, problem, changed_at,
+              project_id, http_url, ssh_url)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         row.path,
         row.pkgbase,
         row.branch,
@@ -150,6 +224,9 @@ pub async fn put(tx: &mut WriteTransaction, row: &SourceRepositoryRow) -> sqlx::
         row.srcinfo_sha256,
         row.problem,
         changed_at,
+        row.project_id,
+        row.http_url,
+        row.ssh_url,
     )
     .execute(tx.connection())
     .await?;

@@ -8,6 +8,7 @@ mod queries;
 mod rest;
 mod settings;
 mod types;
+pub mod webhook;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -122,6 +122,12 @@ impl Secret {
         Ok(Self(text.to_owned()))
     }
 
+    /// A secret of a test's own.
+    #[cfg(test)]
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The text.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -130,6 +136,12 @@ impl Secret {
 }
 
 impl SigningKey {
+    /// A key of a test's own.
+    #[cfg(test)]
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+
     /// The bytes.
     #[must_use]
     pub fn reveal(&self) -> &[u8] {

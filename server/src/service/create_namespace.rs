@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use buildbtw_model::api::{CreateNamespace, FollowDefault, ProblemKind};
-use buildbtw_model::{Changeset, NamespaceName, Pkgbase};
+use buildbtw_model::{Changeset, NamespaceName, OriginSpec, Pkgbase};
 use buildbtw_planner::Patterns;
 
 use crate::app_state::AppState;
@@ -27,14 +27,14 @@ pub async fn create_namespace(
     state: &AppState,
     request: CreateNamespace,
 ) -> Result<NamespaceName, Error> {
-    check_changesets(&request.changesets)?;
+    let changesets = changesets(state, &request.changesets).await?;
     let exclude = patterns("exclude", &request.exclude)?;
-    check_excluded(&request.changesets, &exclude)?;
+    check_excluded(&changesets, &exclude)?;
     if let Some(name) = &request.name {
         check_name(state, name).await?;
     }
-    let mut origins = Vec::with_capacity(request.changesets.len());
-    for changeset in &request.changesets {
+    let mut origins = Vec::with_capacity(changesets.len());
+    for changeset in &changesets {
         origins.push(state.sources.resolve(changeset).await?);
     }
     let max_builds = request.max_builds.unwrap_or(DEFAULT_MAX_BUILDS);
@@ -54,7 +54,7 @@ pub async fn create_namespace(
     let mut transition = Transition::begin(&state.database).await?;
     let name = match request.name {
         Some(name) => name,
-        None => free_name(state, &mut transition.tx, &request.changesets[0].pkgbase).await?,
+        None => free_name(state, &mut transition.tx, &changesets[0].pkgbase).await?,
     };
     let new = NewNamespace {
         name: &name,
@@ -65,7 +65,7 @@ pub async fn create_namespace(
             FollowDefault::Never => None,
             FollowDefault::AfterS(seconds) => Some(seconds),
         },
-        origins: &request.changesets,
+        origins: &changesets,
         include: &request.include,
         exclude: &request.exclude,
     };
@@ -98,22 +98,28 @@ pub(crate) fn patterns(what: &str, patterns: &[String]) -> Result<Patterns, Erro
     })
 }
 
-/// Checks a list of changesets for what no single one of them shows.
-pub(crate) fn check_changesets(changesets: &[Changeset]) -> Result<(), Error> {
+/// The changesets that somebody means; checks their list for what no single one of them shows.
+pub(crate) async fn changesets(
+    state: &AppState,
+    specs: &[OriginSpec],
+) -> Result<Vec<Changeset>, Error> {
     let invalid = |title: String| Error::refused(ProblemKind::InvalidRequest, title);
-    if changesets.is_empty() {
+    if specs.is_empty() {
         return Err(invalid("a namespace needs at least one changeset".into()));
     }
-    if changesets.len() > MAX_CHANGESETS {
+    if specs.len() > MAX_CHANGESETS {
         return Err(invalid(format!("more than {MAX_CHANGESETS} changesets")));
     }
     let mut seen = BTreeSet::new();
-    for changeset in changesets {
-        if !seen.insert(&changeset.pkgbase) {
+    let mut changesets = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let changeset = state.sources.changeset(spec).await?;
+        if !seen.insert(changeset.pkgbase.clone()) {
             return Err(invalid(format!("'{}' is listed twice", changeset.pkgbase)));
         }
+        changesets.push(changeset);
     }
-    Ok(())
+    Ok(changesets)
 }
 
 /// Nobody can want to build something and not to build it.

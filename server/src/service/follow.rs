@@ -180,7 +180,7 @@ async fn check_origins(
         return Ok(());
     };
     for (changeset, commit) in iterations::origins(reader, newest.id).await? {
-        match state.sources.resolve(&changeset).await {
+        match state.sources.resolve_caught_up(&changeset).await {
             Ok(origin) if origin.head.commit == commit => {}
             Ok(_) => {
                 plan_again(state, due, namespace).await;

@@ -15,6 +15,7 @@ pub mod plan_iteration;
 pub mod preview_plan;
 pub mod publish;
 pub mod queries;
+pub mod receive_webhook;
 pub mod recover;
 pub mod report_outcome;
 pub mod retention;

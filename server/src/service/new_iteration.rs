@@ -101,7 +101,7 @@ async fn plan_input(
     let reader = state.database.read();
     let mut origins = Vec::new();
     for changeset in namespaces::origins(reader, namespace.id).await? {
-        origins.push(state.sources.resolve(&changeset).await?);
+        origins.push(state.sources.resolve_caught_up(&changeset).await?);
     }
     let snapshot = match trigger {
         Trigger::Requested { refresh_base: true } => None,

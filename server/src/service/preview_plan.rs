@@ -7,15 +7,15 @@ use crate::app_state::AppState;
 use crate::db::attempts;
 use crate::error::{Error, Refusal};
 
-use super::create_namespace::{check_changesets, check_excluded, patterns};
+use super::create_namespace::{changesets, check_excluded, patterns};
 
 /// Plans a rebuild and renders it in the asked form.
 ///
 /// # Errors
 /// When a changeset cannot be resolved, or the architecture is not one this server builds for.
 pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<String, Error> {
-    check_changesets(&preview.changesets)?;
-    check_excluded(&preview.changesets, &patterns("exclude", &preview.exclude)?)?;
+    let changesets = changesets(state, &preview.changesets).await?;
+    check_excluded(&changesets, &patterns("exclude", &preview.exclude)?)?;
     let configured = &state.config.architectures;
     let architecture = match &preview.architecture {
         None => configured.first().cloned(),
@@ -33,9 +33,9 @@ pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<Str
         patterns("exclude", &preview.exclude)?,
     );
     state.sources.catch_up().await;
-    let mut origins = Vec::with_capacity(preview.changesets.len());
-    for changeset in &preview.changesets {
-        origins.push(state.sources.resolve(changeset).await?.package);
+    let mut origins = Vec::with_capacity(changesets.len());
+    for changeset in &changesets {
+        origins.push(state.sources.resolve_caught_up(changeset).await?.package);
     }
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let (state, scope, format) = (state.clone(), preview.scope, preview.format);

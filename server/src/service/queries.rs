@@ -6,6 +6,7 @@ use buildbtw_model::api::{
     ArchitectureSummary, AttemptSummary, BuildCounts, BuildDetail, BuildSummary, Event,
     IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary, OriginSummary,
     PackageSummary, Page, ProblemKind, RepositorySnippet, SourceRepositorySummary, SourcesOverview,
+    SourcesProgress, SourcesTrouble,
 };
 use buildbtw_model::{Architecture, BuildId, BuildStatus, IterationStatus, NamespaceName, Pkgbase};
 
@@ -531,9 +532,21 @@ pub async fn list_sources(
 /// When the database cannot be read.
 pub async fn sources_overview(state: &AppState) -> Result<SourcesOverview, Error> {
     let (usable, broken) = source_repositories::counts(state.database.read()).await?;
+    let status = state.sources.status();
     Ok(SourcesOverview {
+        origin: state.sources.title(),
         usable: unsigned(usable),
         broken: unsigned(broken),
-        last_scan_at: state.sources.last_scan(),
+        complete: status.complete,
+        last_scan_at: status.last_scan,
+        last_poll_at: status.last_poll,
+        progress: status.progress.map(|progress| SourcesProgress {
+            seen: progress.seen,
+            total: progress.total,
+        }),
+        trouble: status.trouble.map(|trouble| SourcesTrouble {
+            message: trouble.message,
+            since: trouble.since,
+        }),
     })
 }

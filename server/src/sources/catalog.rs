@@ -1,7 +1,6 @@
 //! The package index and the heads of the default branches, in memory.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest};
@@ -13,7 +12,7 @@ use crate::db::Database;
 use crate::db::source_repositories::{self, IndexedRow};
 use crate::error::Error;
 
-use super::git;
+use super::kind::{Place, SourceKind};
 
 /// The number of the `.SRCINFO` parser. Raise it when the parsed form changes: stored texts are
 /// read again then.
@@ -71,6 +70,13 @@ impl Catalog {
         self.index.remove(&pkgbase)
     }
 
+    /// Follows a repository to its new path.
+    pub(super) fn rename_path(&mut self, from: &str, to: &str) {
+        if let Some(pkgbase) = self.by_path.remove(from) {
+            self.by_path.insert(to.to_owned(), pkgbase);
+        }
+    }
+
     /// The pkgbase of the repository at `path`.
     #[must_use]
     pub fn pkgbase_at(&self, path: &str) -> Option<&Pkgbase> {
@@ -99,15 +105,18 @@ impl SharedCatalog {
 /// Loads the catalog from the database, parsing only what an older parser has read.
 ///
 /// The rows are read on one thread while another enters those before them.
-pub(super) async fn load(database: &Database, folder: &Path) -> Result<Catalog, Error> {
+pub(super) async fn load(
+    database: &Database,
+    kind: &Arc<dyn SourceKind>,
+) -> Result<Catalog, Error> {
     let started = std::time::Instant::now();
     let (sender, mut receiver) = mpsc::channel::<Vec<IndexedRow>>(8);
-    let folder = folder.to_owned();
+    let kind = Arc::clone(kind);
     let loader = tokio::task::spawn_blocking(move || {
         let mut catalog = Catalog::default();
         while let Some(rows) = receiver.blocking_recv() {
             for row in rows {
-                catalog.enter(&folder, row);
+                catalog.enter(&*kind, row);
             }
         }
         catalog
@@ -132,7 +141,7 @@ pub(super) async fn load(database: &Database, folder: &Path) -> Result<Catalog, 
 
 impl Catalog {
     /// Enters a stored package.
-    fn enter(&mut self, folder: &Path, row: IndexedRow) {
+    fn enter(&mut self, kind: &dyn SourceKind, row: IndexedRow) {
         let package = match row.outdated {
             None => SourcePackage::from_stored(row.parsed),
             Some(text) => parse_srcinfo(&text),
@@ -145,10 +154,15 @@ impl Catalog {
                 return;
             }
         };
+        let clone_url = kind.clone_url(Place {
+            path: &row.path,
+            http_url: row.http_url.as_deref(),
+            ssh_url: row.ssh_url.as_deref(),
+        });
         let head = Head {
             commit: row.commit,
             commit_time: row.commit_time.unwrap_or_default(),
-            clone_url: git::clone_url(folder, &row.path),
+            clone_url,
             srcinfo_sha256: row.srcinfo_sha256,
         };
         self.put(&row.path, package, head);

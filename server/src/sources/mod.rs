@@ -2,40 +2,71 @@
 //! the database current with the source repositories.
 
 mod catalog;
+mod catch_up;
 mod directory;
-mod git;
-mod scan;
-mod watch;
+mod gitlab;
+mod kind;
+mod status;
+mod store;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Changeset, CommitHash, Pkgbase, Sha256Digest};
+use buildbtw_model::{Changeset, OriginSpec, Pkgbase};
 use buildbtw_planner::{IndexChange, SourcePackage};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 pub use catalog::{Catalog, Head, PARSER};
-pub use watch::watch;
+pub use status::{Progress, Snapshot, Trouble};
 
-use crate::db::{Database, source_repositories};
+use crate::db::source_repositories::SourceRepositoryRow;
+use crate::db::{Database, source_progress, source_repositories};
 use crate::error::{Error, Refusal};
+use crate::gitlab::{Gitlab, GitlabError};
 use catalog::SharedCatalog;
-use watch::CatchUpDesk;
+use catch_up::CatchUpDesk;
+use kind::{Place, ReadError, SourceKind};
+use status::Status;
 
 /// How long a request waits for changes that are being read.
 const CATCH_UP_AT_MOST: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Where the source repositories are.
+pub enum SourceConfig {
+    /// Directly below a folder.
+    Directory {
+        /// The folder.
+        folder: PathBuf,
+        /// The time between full looks.
+        sweep: Duration,
+    },
+    /// In a group of a GitLab.
+    Gitlab {
+        /// The GitLab and its group.
+        gitlab: Gitlab,
+        /// The time between full looks.
+        sweep: Duration,
+    },
+}
+
+/// When to ask again for what is not there yet.
+const PAUSE_WHILE_READING: Duration = Duration::from_secs(10);
 
 /// The source repositories of a server. Cheap to clone.
 #[derive(Clone)]
 pub struct Sources {
     database: Database,
     catalog: SharedCatalog,
-    folder: Arc<Path>,
-    last_scan: Arc<std::sync::Mutex<Option<jiff::Timestamp>>>,
+    kind: Arc<dyn SourceKind>,
+    status: Status,
     events: mpsc::UnboundedSender<SourceEvent>,
     catching_up: CatchUpDesk,
+    /// Wakes the watch when a webhook was stored.
+    delivered: Arc<tokio::sync::Notify>,
 }
 
 /// What happened in the sources.
@@ -61,25 +92,68 @@ pub struct ResolvedChangeset {
 }
 
 impl Sources {
-    /// The sources below a folder, as far as the database knows them. Look at them afresh with
-    /// [`watch()`]; what it finds is told to `events`.
+    /// The sources, as far as the database knows them. Look at them afresh with [`Self::watch`];
+    /// what it finds is told to `events`.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn load(
         database: Database,
-        folder: PathBuf,
+        config: SourceConfig,
         events: mpsc::UnboundedSender<SourceEvent>,
     ) -> Result<Self, Error> {
-        let catalog = catalog::load(&database, &folder).await?;
+        let kind: Arc<dyn SourceKind> = match config {
+            SourceConfig::Directory { folder, sweep } => {
+                Arc::new(directory::Directory::new(folder, sweep))
+            }
+            SourceConfig::Gitlab { gitlab, sweep } => {
+                Arc::new(gitlab::GitlabGroup::new(gitlab, sweep))
+            }
+        };
+        let mut tx = database.write().await?;
+        let progress = source_progress::begin(&mut tx, &kind.origin()).await?;
+        tx.commit().await?;
+        let complete = kind.is_read_before_serving() || progress.finished_at.is_some();
+        let catalog = catalog::load(&database, &kind).await?;
         Ok(Self {
             database,
             catalog: SharedCatalog::new(catalog),
-            folder: folder.into(),
-            last_scan: Arc::default(),
+            kind,
+            status: Status::new(complete),
             events,
             catching_up: CatchUpDesk::default(),
+            delivered: Arc::default(),
         })
+    }
+
+    /// Keeps the sources current until cancelled. `ready` is told when requests can be answered.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn watch(
+        self,
+        ready: oneshot::Sender<()>,
+        cancel: CancellationToken,
+    ) -> Result<(), Error> {
+        let kind = Arc::clone(&self.kind);
+        kind.watch(self, ready, cancel).await
+    }
+
+    /// What the sources are, in words.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.kind.title()
+    }
+
+    /// How watching them goes.
+    #[must_use]
+    pub fn status(&self) -> Snapshot {
+        self.status.snapshot()
+    }
+
+    /// Tells the watch that a webhook was stored.
+    pub fn wake_for_webhook(&self) {
+        self.delivered.notify_one();
     }
 
     /// Tells what happened; whoever listens is gone only when the server stops.
@@ -94,21 +168,23 @@ impl Sources {
         let _ = tokio::time::timeout(CATCH_UP_AT_MOST, caught_up).await;
     }
 
-    /// The watched folder.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// When the last full look at the sources ended.
-    #[must_use]
-    pub fn last_scan(&self) -> Option<jiff::Timestamp> {
-        self.last_scan.lock().ok().and_then(|time| *time)
-    }
-
     /// Runs a function over the package index. Do not wait for anything inside.
     pub fn with_catalog<T>(&self, read: impl FnOnce(&Catalog) -> T) -> T {
         self.catalog.read(read)
+    }
+
+    /// The changeset that somebody means.
+    ///
+    /// # Errors
+    /// When a merge request cannot be looked up, or is not open.
+    pub async fn changeset(&self, spec: &OriginSpec) -> Result<Changeset, Error> {
+        match spec {
+            OriginSpec::Changeset(changeset) => Ok(changeset.clone()),
+            OriginSpec::MergeRequest(url) => {
+                self.expect_complete()?;
+                self.kind.merge_request(self, url).await
+            }
+        }
     }
 
     /// Looks up the commit of a changeset and its `.SRCINFO` there, directly in the repository.
@@ -116,41 +192,21 @@ impl Sources {
     /// # Errors
     /// When pkgbase or ref are unknown, or the tree at the ref has no usable `.SRCINFO`.
     pub async fn resolve(&self, changeset: &Changeset) -> Result<ResolvedChangeset, Error> {
-        let Some(row) =
-            source_repositories::usable(self.database.read(), &changeset.pkgbase).await?
-        else {
-            return Err(self.explain_unusable(&changeset.pkgbase).await?);
-        };
-        let path = self.folder.join(&row.path);
-        let git_ref = changeset.git_ref.clone();
-        let found = tokio::task::spawn_blocking(move || git::read_ref(&path, &git_ref))
-            .await?
-            .map_err(|error| match error {
-                git::GitError::UnknownRef => {
-                    let title = format!(
-                        "{} has no branch, tag or commit '{}'",
-                        changeset.pkgbase, changeset.git_ref
-                    );
-                    let hint = row.branch.as_deref().map_or_else(
-                        || "is it pushed?".to_owned(),
-                        |branch| format!("is it pushed? the default branch is '{branch}'"),
-                    );
-                    Error::from(Refusal::new(ProblemKind::UnknownRef, title).hint(hint))
-                }
-                error => Error::Internal(anyhow::Error::from(error)),
-            })?;
-        let package = git::parse(&found, Some(&changeset.pkgbase)).map_err(|reason| {
+        let row = self.usable(&changeset.pkgbase).await?;
+        let found = self.kind.read_ref(&row, &changeset.git_ref).await;
+        let found = found.map_err(|error| explain(changeset, &row, error))?;
+        let package = store::parse(&found, Some(&changeset.pkgbase)).map_err(|reason| {
             Refusal::new(
                 ProblemKind::BrokenSource,
                 format!("{changeset} cannot be built: {reason}"),
             )
             .hint("mend .SRCINFO (makepkg --printsrcinfo > .SRCINFO), commit and push")
         })?;
-        let sha256 = scan::store_srcinfo(&self.database, &found.srcinfo, &package).await?;
+        let sha256 = store::store_srcinfo(&self.database, &found.srcinfo, &package).await?;
         let head = Head {
             commit: found.commit,
             commit_time: found.commit_time,
-            clone_url: git::clone_url(&self.folder, &row.path),
+            clone_url: self.kind.clone_url(Place::from(&row)),
             srcinfo_sha256: sha256,
         };
         Ok(ResolvedChangeset {
@@ -158,6 +214,65 @@ impl Sources {
             head,
             package: Arc::new(package),
         })
+    }
+
+    /// The same for who has just heard of a change, or waited for [`Self::catch_up`]: default
+    /// branches are as the index has them, without asking anybody.
+    ///
+    /// # Errors
+    /// See [`Self::resolve`].
+    pub async fn resolve_caught_up(
+        &self,
+        changeset: &Changeset,
+    ) -> Result<ResolvedChangeset, Error> {
+        let row = self.usable(&changeset.pkgbase).await?;
+        let is_default = row.branch.as_deref() == Some(changeset.git_ref.as_str());
+        let indexed = self.with_catalog(|catalog| {
+            let head = catalog.head(&changeset.pkgbase)?;
+            let package = catalog.index().get(&changeset.pkgbase)?;
+            Some((head.clone(), Arc::clone(package)))
+        });
+        match indexed.filter(|_| is_default) {
+            Some((head, package)) => Ok(ResolvedChangeset {
+                changeset: changeset.clone(),
+                head,
+                package,
+            }),
+            None => self.resolve(changeset).await,
+        }
+    }
+
+    /// The usable repository of a pkgbase.
+    async fn usable(&self, pkgbase: &Pkgbase) -> Result<SourceRepositoryRow, Error> {
+        self.expect_complete()?;
+        match source_repositories::usable(self.database.read(), pkgbase).await? {
+            Some(row) => Ok(row),
+            None => Err(self.explain_unusable(pkgbase).await?),
+        }
+    }
+
+    /// Plans made of a part of the packages would lack dependents.
+    fn expect_complete(&self) -> Result<(), Error> {
+        let status = self.status();
+        if status.complete {
+            return Ok(());
+        }
+        let far = status.progress.map_or_else(String::new, |progress| {
+            let total = progress
+                .total
+                .map_or_else(String::new, |n| format!(" of {n}"));
+            format!(" ({}{total} so far)", progress.seen)
+        });
+        let mut refusal = Refusal::new(
+            ProblemKind::Unavailable,
+            format!("the sources are being read for the first time{far}"),
+        )
+        .hint("a plan made now would lack packages; `buildbtw sources` shows how far it is")
+        .retry_after(PAUSE_WHILE_READING);
+        if let Some(trouble) = status.trouble {
+            refusal = refusal.detail(trouble.message);
+        }
+        Err(refusal.into())
     }
 
     /// Why there is no usable repository of a pkgbase.
@@ -207,17 +322,37 @@ impl Sources {
     }
 }
 
-/// The digest of a text.
-fn digest(text: &str) -> Sha256Digest {
-    use sha2::Digest as _;
-    Sha256Digest::from_bytes(&sha2::Sha256::digest(text.as_bytes()).into())
+/// Why a ref could not be read, for whoever asked for it.
+fn explain(changeset: &Changeset, row: &SourceRepositoryRow, error: ReadError) -> Error {
+    let refusal = match error {
+        ReadError::UnknownRef => {
+            let title = format!(
+                "{} has no branch, tag or commit '{}'",
+                changeset.pkgbase, changeset.git_ref
+            );
+            let hint = row.branch.as_deref().map_or_else(
+                || "is it pushed?".to_owned(),
+                |branch| format!("is it pushed? the default branch is '{branch}'"),
+            );
+            Refusal::new(ProblemKind::UnknownRef, title).hint(hint)
+        }
+        ReadError::Gitlab(error) => return unavailable(&error),
+        ReadError::Broken(reason) => {
+            return anyhow::anyhow!("cannot read the source repository '{}': {reason}", row.path)
+                .into();
+        }
+    };
+    refusal.into()
 }
 
-/// What a repository's tree holds at a commit.
-#[derive(Clone, Debug)]
-pub(crate) struct TreeAtCommit {
-    pub(crate) commit: CommitHash,
-    pub(crate) commit_time: i64,
-    /// The text of `.SRCINFO`, or why there is none.
-    pub(crate) srcinfo: Result<String, String>,
+/// What somebody is told who waits for GitLab.
+fn unavailable(error: &GitlabError) -> Error {
+    tracing::warn!(error = error.to_string(), "GitLab did not answer a request");
+    let mut refusal = Refusal::new(ProblemKind::Unavailable, "GitLab did not answer")
+        .detail(error.to_string())
+        .retry_after(error.kind.pause().unwrap_or(PAUSE_WHILE_READING));
+    if error.kind.is_transient() {
+        refusal = refusal.hint("try again in a while");
+    }
+    refusal.into()
 }

@@ -15,10 +15,17 @@ pub(crate) struct SourcesPage {
     layout: Layout,
     overview: SourcesOverview,
     last_scan: Option<When>,
+    last_poll: Option<When>,
+    trouble: Option<Trouble>,
     broken_only: bool,
     first: bool,
     rows: Vec<Row>,
     next: Option<String>,
+}
+
+struct Trouble {
+    message: String,
+    since: When,
 }
 
 struct Row {
@@ -53,6 +60,11 @@ impl SourcesPage {
         Ok(Self {
             layout: Layout::new(Section::Sources, title),
             last_scan: overview.last_scan_at.map(|at| When::new(at, now)),
+            last_poll: overview.last_poll_at.map(|at| When::new(at, now)),
+            trouble: overview.trouble.as_ref().map(|trouble| Trouble {
+                message: trouble.message.clone(),
+                since: When::new(trouble.since, now),
+            }),
             overview,
             broken_only,
             first,

@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration makes. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 3] = [
+const ROWS: [(i64, &str); 4] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -40,6 +40,11 @@ const ROWS: [(i64, &str); 3] = [
     (
         20_261_121_100_000,
         "insert into past_package values (1, 'a', '1-1', 1);",
+    ),
+    (
+        20_261_121_140_000,
+        "insert into source_progress (id, origin) values (1, 'o');
+         insert into webhook_delivery values ('w', 'push', 1, null, 1, null);",
     ),
 ];
 

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::BuildSummary;
 use crate::{
-    Architecture, BuildId, Changeset, CommitHash, IterationStatus, NamespaceName, Pkgbase, Scope,
+    Architecture, BuildId, Changeset, CommitHash, IterationStatus, NamespaceName, OriginSpec,
+    Pkgbase, Scope,
 };
 
 /// Asks for a new namespace.
@@ -13,7 +14,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct CreateNamespace {
     /// What to build, at least one.
-    pub changesets: Vec<Changeset>,
+    pub changesets: Vec<OriginSpec>,
     /// Its name; made from the first pkgbase and a counter when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<NamespaceName>,
@@ -99,7 +100,7 @@ pub struct RetriedBuild {
 #[serde(deny_unknown_fields)]
 pub struct PlanPreview {
     /// What would be built, at least one.
-    pub changesets: Vec<Changeset>,
+    pub changesets: Vec<OriginSpec>,
     /// How far the rebuild would spread.
     #[serde(default = "default_scope")]
     pub scope: Scope,

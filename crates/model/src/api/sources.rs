@@ -34,6 +34,44 @@ pub struct SourcesOverview {
     pub usable: u64,
     /// How many cannot.
     pub broken: u64,
-    /// When the last full look at them ended; absent before the first has.
+    /// Where they are: a folder or a group of a GitLab.
+    #[serde(default)]
+    pub origin: String,
+    /// Whether there ever was a full look; before, nothing can be planned.
+    #[serde(default = "yes")]
+    pub complete: bool,
+    /// When the last full look since the server's start ended; absent before the first has.
     pub last_scan_at: Option<Timestamp>,
+    /// When what moved was last looked at, where that is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_poll_at: Option<Timestamp>,
+    /// How far the full look that is under way has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<SourcesProgress>,
+    /// What keeps the sources from being looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<SourcesTrouble>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How far a full look at the sources has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcesProgress {
+    /// Repositories looked at.
+    pub seen: u64,
+    /// Of how many, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+}
+
+/// What keeps the sources from being looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcesTrouble {
+    /// In words.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
 }

@@ -8,3 +8,4 @@ pub(crate) mod logs;
 pub(crate) mod namespaces;
 pub(crate) mod sources;
 pub(crate) mod tokens;
+pub(crate) mod webhooks;

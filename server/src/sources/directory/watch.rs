@@ -3,17 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher as _};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 
-use super::{Sources, directory};
+use crate::sources::Sources;
+
+use super::{Directory, repositories};
 
 /// How long to gather notifications: a push writes several files.
 const GATHER: Duration = Duration::from_millis(50);
@@ -23,47 +25,22 @@ const TELLING: Duration = Duration::from_millis(20);
 /// When to look again after a look that failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 
-/// Where requests wait for the index to be as new as the sources.
-#[derive(Clone, Default)]
-pub(super) struct CatchUpDesk {
-    waiting: Arc<Mutex<Vec<oneshot::Sender<()>>>>,
-    asked: Arc<Notify>,
-}
-
-impl CatchUpDesk {
-    /// Ends when the watch has looked at all that had changed before.
-    pub(super) async fn ask(&self) {
-        let (sender, receiver) = oneshot::channel();
-        self.lock().push(sender);
-        self.asked.notify_one();
-        // Without a watch there is nobody to wait for.
-        let _ = receiver.await;
-    }
-
-    fn take(&self) -> Vec<oneshot::Sender<()>> {
-        std::mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<oneshot::Sender<()>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Keeps the sources current until cancelled. The first full look has ended when `ready` is told.
 ///
 /// # Errors
 /// When the database cannot be used. A folder that cannot be watched is only looked at by timer.
-pub async fn watch(
+pub(super) async fn watch(
+    directory: Arc<Directory>,
     sources: Sources,
-    sweep: Duration,
-    ready: tokio::sync::oneshot::Sender<()>,
+    ready: oneshot::Sender<()>,
     cancel: CancellationToken,
 ) -> Result<(), Error> {
     let (sender, mut notifications) = mpsc::unbounded_channel();
-    let mut watcher = FolderWatcher::new(sources.folder().to_owned(), sender);
+    let sweep = directory.sweep;
+    let mut watcher = FolderWatcher::new(directory.folder.clone(), sender);
     // Watch first, look then: what changes in between is noticed.
     watcher.watch_new();
-    let looked = sources.scan_all().await;
+    let looked = directory.scan_all(&sources).await;
     let _ = ready.send(());
     let mut timer = tokio::time::interval_at(Instant::now() + sweep, sweep);
     // What a look has missed because something was broken must not wait for the next sweep.
@@ -83,14 +60,14 @@ pub async fn watch(
             () = cancel.cancelled() => return Ok(()),
             _ = timer.tick() => {
                 watcher.watch_new();
-                let looked = sources.scan_all().await;
+                let looked = directory.scan_all(&sources).await;
                 again_soon(&mut timer, looked);
             }
-            () = sources.catching_up.asked.notified() => {
+            () = sources.catching_up.asked() => {
                 let waiting = sources.catching_up.take();
                 tokio::time::sleep(TELLING).await;
                 let looked =
-                    scan_changed(&sources, &mut watcher, &mut notifications, BTreeSet::new()).await;
+                    scan_changed(&directory, &sources, &mut watcher, &mut notifications, BTreeSet::new()).await;
                 again_soon(&mut timer, looked);
                 for asked in waiting {
                     // Whoever asked may be gone.
@@ -101,7 +78,7 @@ pub async fn watch(
                 tokio::time::sleep(GATHER).await;
                 let changed = BTreeSet::from_iter([first]);
                 let looked =
-                    scan_changed(&sources, &mut watcher, &mut notifications, changed).await;
+                    scan_changed(&directory, &sources, &mut watcher, &mut notifications, changed).await;
                 again_soon(&mut timer, looked);
             }
         }
@@ -110,6 +87,7 @@ pub async fn watch(
 
 /// Looks at everything the kernel has told of.
 async fn scan_changed(
+    directory: &Arc<Directory>,
     sources: &Sources,
     watcher: &mut FolderWatcher,
     notifications: &mut mpsc::UnboundedReceiver<String>,
@@ -122,7 +100,9 @@ async fn scan_changed(
     if changed.is_empty() {
         return Ok(());
     }
-    sources.scan_some(changed.into_iter().collect()).await
+    directory
+        .scan_some(sources, changed.into_iter().collect())
+        .await
 }
 
 /// Watches the folder for new repositories, and of each repository only where refs are written.
@@ -171,7 +151,7 @@ impl FolderWatcher {
     fn watch_new(&mut self) -> Vec<String> {
         // Git writes a new repository file by file, and not always at once with its folder: each
         // step is watched before the next is looked for, so that the last one cannot be missed.
-        for folder in directory::others(&self.folder).unwrap_or_default() {
+        for folder in repositories::others(&self.folder).unwrap_or_default() {
             for path in [folder.clone(), folder.join(".git")] {
                 if let Some(watcher) = &mut self.watcher
                     && path.is_dir()
@@ -181,7 +161,7 @@ impl FolderWatcher {
                 }
             }
         }
-        let present = directory::repositories(&self.folder).unwrap_or_default();
+        let present = repositories::repositories(&self.folder).unwrap_or_default();
         self.watched
             .retain(|name| present.binary_search(name).is_ok());
         let mut new = Vec::new();
@@ -192,7 +172,7 @@ impl FolderWatcher {
             let Some(watcher) = &mut self.watcher else {
                 break;
             };
-            let Some(git_dir) = directory::git_dir(&self.folder.join(&name)) else {
+            let Some(git_dir) = repositories::git_dir(&self.folder.join(&name)) else {
                 continue;
             };
             let watched = watcher

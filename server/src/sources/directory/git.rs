@@ -2,13 +2,9 @@
 
 use std::path::Path;
 
-use buildbtw_model::{CommitHash, GitRef, Pkgbase};
-use buildbtw_planner::{SourcePackage, parse_srcinfo};
+use buildbtw_model::{CommitHash, GitRef};
 
-use super::TreeAtCommit;
-
-/// A larger `.SRCINFO` is not one: the largest real ones have about 100 KiB.
-const MAX_SRCINFO: u64 = 4 * 1024 * 1024;
+use crate::sources::kind::{MAX_SRCINFO, NO_SRCINFO, TreeAtCommit};
 
 /// Why a repository could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -104,11 +100,11 @@ fn read_tree(repository: &gix::Repository, id: gix::ObjectId) -> Result<TreeAtCo
     let hash = commit_hash(&commit.id())?;
     let tree = commit.tree().map_err(broken)?;
     let srcinfo = match tree.lookup_entry_by_path(".SRCINFO").map_err(broken)? {
-        None => Err("there is no .SRCINFO in it".to_owned()),
+        None => Err(NO_SRCINFO.to_owned()),
         Some(entry) if !entry.mode().is_blob() => Err(".SRCINFO is not a regular file".to_owned()),
         Some(entry) => {
             let header = repository.find_header(entry.object_id()).map_err(broken)?;
-            if header.size() > MAX_SRCINFO {
+            if header.size() > MAX_SRCINFO as u64 {
                 Err(format!(".SRCINFO is larger than {} MiB", MAX_SRCINFO >> 20))
             } else {
                 let mut blob = entry.object().map_err(broken)?.into_blob();
@@ -121,25 +117,4 @@ fn read_tree(repository: &gix::Repository, id: gix::ObjectId) -> Result<TreeAtCo
         commit_time,
         srcinfo,
     })
-}
-
-/// Parses the `.SRCINFO` of a tree. `expected` is the pkgbase it must be of, where that is known.
-pub(super) fn parse(
-    tree: &TreeAtCommit,
-    expected: Option<&Pkgbase>,
-) -> Result<SourcePackage, String> {
-    let text = tree.srcinfo.as_ref().map_err(Clone::clone)?;
-    let package = parse_srcinfo(text).map_err(|error| format!(".SRCINFO: {error}"))?;
-    match expected {
-        Some(expected) if expected != package.pkgbase() => Err(format!(
-            ".SRCINFO is of pkgbase '{}', not of '{expected}'",
-            package.pkgbase()
-        )),
-        _ => Ok(package),
-    }
-}
-
-/// What `git fetch` on this machine understands as the repository at `path` below `folder`.
-pub(super) fn clone_url(folder: &Path, path: &str) -> String {
-    folder.join(path).to_string_lossy().into_owned()
 }

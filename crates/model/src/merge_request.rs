@@ -1,0 +1,189 @@
+//! The addresses of merge requests, as people copy them from a browser.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Changeset, ChangesetError};
+
+/// `https://gitlab.example.org/group/project/-/merge_requests/5`. What follows the number in the
+/// address, such as `/diffs`, is not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeRequestUrl {
+    /// Everything before the project's path, for example `https://gitlab.example.org`. A GitLab below
+    /// a path of its own has that path here only after [`Self::below`].
+    origin: String,
+    path: String,
+    number: u64,
+}
+
+/// Why an address is not one of a merge request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' is not the address of a merge request: expected \
+     https://gitlab.example.org/group/project/-/merge_requests/5"
+)]
+pub struct MergeRequestUrlError(String);
+
+impl MergeRequestUrl {
+    /// The project's path and the merge request's number, if it is one of the GitLab at this address.
+    #[must_use]
+    pub fn below(&self, gitlab: &str) -> Option<(&str, u64)> {
+        let address = gitlab.trim_end_matches('/').to_ascii_lowercase();
+        let rest = address.strip_prefix(&self.origin)?;
+        let path = match rest.strip_prefix('/') {
+            Some(prefix) => self.path.strip_prefix(prefix)?.strip_prefix('/')?,
+            None if rest.is_empty() => &self.path,
+            None => return None,
+        };
+        Some((path, self.number))
+    }
+}
+
+impl FromStr for MergeRequestUrl {
+    type Err = MergeRequestUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text).ok_or_else(|| MergeRequestUrlError(text.chars().take(200).collect()))
+    }
+}
+
+fn parse(text: &str) -> Option<MergeRequestUrl> {
+    let (scheme, rest) = text.split_once("://")?;
+    if !matches!(scheme, "http" | "https") {
+        return None;
+    }
+    let (host, path) = rest.split_once('/')?;
+    let (path, number) = path.split_once("/-/merge_requests/")?;
+    let end = number.find(|c: char| !c.is_ascii_digit());
+    let number = number.get(..end.unwrap_or(number.len()))?.parse().ok()?;
+    let is_path = |part: &str| {
+        !part.is_empty()
+            && part != ".."
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    };
+    let is_host = !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
+    let well_formed = is_host && path.contains('/') && path.split('/').all(is_path);
+    well_formed.then(|| MergeRequestUrl {
+        origin: format!("{scheme}://{}", host.to_ascii_lowercase()),
+        path: path.to_owned(),
+        number,
+    })
+}
+
+impl fmt::Display for MergeRequestUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}/{}/-/merge_requests/{}",
+            self.origin, self.path, self.number
+        )
+    }
+}
+
+/// How somebody names what is to be built.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum OriginSpec {
+    /// `pkgbase/git-ref`.
+    Changeset(Changeset),
+    /// The branch of a merge request.
+    MergeRequest(MergeRequestUrl),
+}
+
+/// Why a text names nothing to be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginSpecError {
+    /// It looks like a changeset.
+    #[error(transparent)]
+    Changeset(#[from] ChangesetError),
+    /// It looks like an address.
+    #[error(transparent)]
+    MergeRequest(#[from] MergeRequestUrlError),
+}
+
+impl FromStr for OriginSpec {
+    type Err = OriginSpecError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains("://") {
+            Ok(Self::MergeRequest(text.parse()?))
+        } else {
+            Ok(Self::Changeset(text.parse()?))
+        }
+    }
+}
+
+impl TryFrom<String> for OriginSpec {
+    type Error = OriginSpecError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<OriginSpec> for String {
+    fn from(spec: OriginSpec) -> Self {
+        spec.to_string()
+    }
+}
+
+impl From<Changeset> for OriginSpec {
+    fn from(changeset: Changeset) -> Self {
+        Self::Changeset(changeset)
+    }
+}
+
+impl fmt::Display for OriginSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changeset(changeset) => changeset.fmt(f),
+            Self::MergeRequest(url) => url.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_as_browsers_show_them() {
+        for text in [
+            "https://gitlab.example.org/packaging/packages/gtk4/-/merge_requests/12",
+            "https://gitlab.example.org/packaging/packages/gtk4/-/merge_requests/12/diffs?x#note_1",
+            "https://GitLab.example.org/packaging/packages/gtk4/-/merge_requests/12#",
+        ] {
+            let url: MergeRequestUrl = text.parse().unwrap();
+            let found = url.below("https://gitlab.example.org/");
+            assert_eq!(found, Some(("packaging/packages/gtk4", 12)), "{text}");
+            assert_eq!(url.below("https://gitlab.com"), None);
+        }
+        let below: MergeRequestUrl = "http://host:8080/git/lab/g/p/-/merge_requests/1"
+            .parse()
+            .unwrap();
+        assert_eq!(below.below("http://host:8080/git/lab"), Some(("g/p", 1)));
+    }
+
+    #[test]
+    fn other_addresses_say_what_is_expected() {
+        for text in [
+            "https://gitlab.example.org/packaging/gtk4",
+            "https://gitlab.example.org/packaging/gtk4/-/issues/1",
+            "https://gitlab.example.org/packaging/gtk4/-/merge_requests/x",
+            "https://gitlab.example.org/gtk4/-/merge_requests/1",
+            "https://gitlab.example.org/a/../b/-/merge_requests/1",
+            "ftp://gitlab.example.org/a/b/-/merge_requests/1",
+            "https:///a/b/-/merge_requests/1",
+        ] {
+            let error = text.parse::<OriginSpec>().unwrap_err().to_string();
+            assert!(error.contains("expected"), "{text}: {error}");
+        }
+        let spec: OriginSpec = "gtk4/main".parse().unwrap();
+        assert_eq!(spec.to_string(), "gtk4/main");
+    }
+}

@@ -1,0 +1,70 @@
+//! Table `webhook_delivery`: what GitLab told us, until all it leads to has happened, and a while
+//! longer to know a repetition.
+
+use sqlx::SqliteExecutor;
+
+use super::{WriteTransaction, json_list, now};
+
+/// A webhook.
+#[derive(Clone, Debug)]
+pub struct DeliveryRow {
+    /// The sender's id of it; a repetition has the same.
+    pub id: String,
+    /// What it is about.
+    pub kind: String,
+    /// The project.
+    pub project_id: i64,
+    /// The pipeline, job or merge request.
+    pub object_id: Option<i64>,
+}
+
+/// Stores a webhook. Returns whether it is new.
+pub async fn insert(tx: &mut WriteTransaction, row: &DeliveryRow) -> sqlx::Result<bool> {
+    let received_at = now();
+    let done = sqlx::query!(
+        "insert into webhook_delivery (id, kind, project_id, object_id, received_at)
+         values (?, ?, ?, ?, ?) on conflict (id) do nothing",
+        row.id,
+        row.kind,
+        row.project_id,
+        row.object_id,
+        received_at,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Up to `limit` webhooks that were not worked off, oldest first.
+pub async fn open(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result<Vec<DeliveryRow>> {
+    sqlx::query_as!(
+        DeliveryRow,
+        "select id, kind, project_id, object_id from webhook_delivery where done_at is null
+         order by received_at, id limit ?",
+        limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Notes that these have been worked off.
+pub async fn done(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()> {
+    let now = now();
+    let ids = json_list(ids);
+    sqlx::query!(
+        "update webhook_delivery set done_at = ? where id in (select value from json_each(?))",
+        now,
+        ids,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Forgets what was worked off before a time.
+pub async fn forget_before(tx: &mut WriteTransaction, time: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query!("delete from webhook_delivery where done_at < ?", time)
+        .execute(tx.connection())
+        .await?;
+    Ok(done.rows_affected())
+}

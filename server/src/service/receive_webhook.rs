@@ -1,0 +1,82 @@
+//! Takes in a webhook: stores it and answers; what it leads to happens afterwards.
+
+use buildbtw_model::api::ProblemKind;
+
+use crate::app_state::AppState;
+use crate::config::WebhookConfig;
+use crate::db::source_repositories;
+use crate::db::webhook_deliveries::{self, DeliveryRow};
+use crate::error::{Error, Refusal};
+use crate::gitlab::webhook::{self, Webhook};
+
+/// What became of a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It was stored, now or before.
+    Stored,
+    /// It is about nothing that concerns this server.
+    Ignored,
+}
+
+/// Stores a webhook whose sender was checked. `id` is the sender's; a repetition has the same.
+///
+/// # Errors
+/// When it cannot be read, or the database not be written: then the sender should send it again.
+pub async fn receive_webhook(
+    state: &AppState,
+    config: &WebhookConfig,
+    id: String,
+    body: &[u8],
+) -> Result<Received, Error> {
+    let parsed = webhook::parse(body).map_err(|error| {
+        Refusal::new(
+            ProblemKind::InvalidRequest,
+            format!("the webhook cannot be read: {error}"),
+        )
+    })?;
+    let Some(webhook) = parsed else {
+        return Ok(Received::Ignored);
+    };
+    if !concerns(state, config, &webhook).await? {
+        return Ok(Received::Ignored);
+    }
+    let row = DeliveryRow {
+        id,
+        kind: webhook.kind.as_str().to_owned(),
+        project_id: webhook.project_id,
+        object_id: webhook.object_id,
+    };
+    let mut tx = state.database.write().await?;
+    let is_new = webhook_deliveries::insert(&mut tx, &row).await?;
+    tx.commit().await?;
+    if is_new {
+        tracing::debug!(
+            webhook.kind = row.kind,
+            gitlab.project = row.project_id,
+            "a webhook came"
+        );
+        state.sources.wake_for_webhook();
+    }
+    Ok(Received::Stored)
+}
+
+/// Whether it is about a project of the group. A hook may be one of the whole GitLab.
+async fn concerns(
+    state: &AppState,
+    config: &WebhookConfig,
+    webhook: &Webhook,
+) -> Result<bool, Error> {
+    let Some(path) = &webhook.path else {
+        return Ok(true);
+    };
+    let below = path
+        .get(..config.group.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(&config.group))
+        && path.as_bytes().get(config.group.len()) == Some(&b'/');
+    if below {
+        return Ok(true);
+    }
+    // It may have been moved out of the group.
+    let known = source_repositories::of_project(state.database.read(), webhook.project_id).await?;
+    Ok(known.is_some())
+}

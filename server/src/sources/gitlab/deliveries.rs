@@ -1,0 +1,58 @@
+//! Works off stored webhooks. What they tell is not believed: it only says where to look.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::db::{now, webhook_deliveries};
+use crate::error::Error;
+use crate::gitlab::ProjectId;
+use crate::gitlab::webhook::WebhookKind;
+use crate::sources::Sources;
+
+use super::GitlabGroup;
+use super::poll::Window;
+use super::watch::WatchError;
+
+/// How many are worked off together.
+const BATCH: i64 = 200;
+/// How long a repeated webhook is known as one.
+const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl GitlabGroup {
+    /// Works off every webhook that is stored.
+    pub(super) async fn work_off(
+        &self,
+        sources: &Sources,
+        window: &mut Window,
+    ) -> Result<(), WatchError> {
+        loop {
+            let open = webhook_deliveries::open(sources.database.read(), BATCH)
+                .await
+                .map_err(Error::from)?;
+            if open.is_empty() {
+                return Ok(());
+            }
+            let moved: BTreeSet<ProjectId> = open
+                .iter()
+                .filter(|row| row.kind.parse().is_ok_and(WebhookKind::moves_sources))
+                .filter_map(|row| u64::try_from(row.project_id).ok())
+                .map(ProjectId)
+                .collect();
+            let moved: Vec<ProjectId> = moved.into_iter().collect();
+            if !moved.is_empty() {
+                self.look_again(sources, window, moved.clone()).await?;
+                self.tell_touched(sources, &moved).await?;
+            }
+            let done: Vec<String> = open.into_iter().map(|row| row.id).collect();
+            let before = now() - i64::try_from(REMEMBERED.as_millis()).unwrap_or_default();
+            let mut tx = sources.database.write().await.map_err(Error::from)?;
+            webhook_deliveries::done(&mut tx, &done)
+                .await
+                .map_err(Error::from)?;
+            webhook_deliveries::forget_before(&mut tx, before)
+                .await
+                .map_err(Error::from)?;
+            tx.commit().await.map_err(Error::from)?;
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The GitLab source: every project of a group, subgroups included. The index is read through
+//! GraphQL; nothing is cloned here.
+
+mod deliveries;
+mod paths;
+mod poll;
+mod project;
+mod walk;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::db::source_repositories::{self, SourceRepositoryRow};
+use crate::error::{Error, Refusal};
+use crate::gitlab::{CloneBy, Gitlab, GitlabErrorKind, MergeRequestState, ProjectId, RefNames};
+
+use super::Sources;
+use super::kind::{Place, ReadError, SourceKind, TreeAtCommit};
+
+/// A watched group.
+pub(crate) struct GitlabGroup {
+    gitlab: Gitlab,
+    /// The time between full looks.
+    sweep: Duration,
+}
+
+impl GitlabGroup {
+    /// Watches a group, and looks at everything in it every so often.
+    pub(crate) fn new(gitlab: Gitlab, sweep: Duration) -> Self {
+        Self { gitlab, sweep }
+    }
+
+    fn group(&self) -> &str {
+        &self.gitlab.settings().group
+    }
+}
+
+impl SourceKind for GitlabGroup {
+    fn origin(&self) -> String {
+        let settings = self.gitlab.settings();
+        format!("group {} of {}", settings.group, settings.url)
+    }
+
+    fn title(&self) -> String {
+        self.origin()
+    }
+
+    fn is_read_before_serving(&self) -> bool {
+        false
+    }
+
+    fn clone_url(&self, place: Place<'_>) -> String {
+        let settings = self.gitlab.settings();
+        let told = match settings.clone_by {
+            CloneBy::Https => place.http_url,
+            CloneBy::Ssh => place.ssh_url,
+        };
+        told.map_or_else(
+            || {
+                let base = settings.url.as_str().trim_end_matches('/');
+                format!("{base}/{}/{}.git", settings.group, place.path)
+            },
+            str::to_owned,
+        )
+    }
+
+    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<String> {
+        project::misnamed(path, pkgbase)
+    }
+
+    fn read_ref<'a>(
+        &'a self,
+        repository: &'a SourceRepositoryRow,
+        git_ref: &'a GitRef,
+    ) -> BoxFuture<'a, Result<TreeAtCommit, ReadError>> {
+        async move {
+            let project = project_of(repository)?;
+            let names = ref_names(git_ref);
+            let about = &repository.path;
+            let commit = self.gitlab.resolve_ref(project, about, names).await?;
+            let commit = commit.ok_or(ReadError::UnknownRef)?;
+            // Asked for by commit: a branch may move between two requests.
+            let tree = self.gitlab.srcinfo_at(project, about, &commit).await?;
+            tree.map(project::tree_at_commit)
+                .ok_or(ReadError::UnknownRef)
+        }
+        .boxed()
+    }
+
+    fn merge_request<'a>(
+        &'a self,
+        sources: &'a Sources,
+        url: &'a MergeRequestUrl,
+    ) -> BoxFuture<'a, Result<Changeset, Error>> {
+        self.merge_request_changeset(sources, url).boxed()
+    }
+
+    fn watch(
+        self: Arc<Self>,
+        sources: Sources,
+        ready: oneshot::Sender<()>,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'static, Result<(), Error>> {
+        watch::watch(self, sources, ready, cancel).boxed()
+    }
+}
+
+fn project_of(repository: &SourceRepositoryRow) -> Result<ProjectId, ReadError> {
+    let id = repository.project_id.and_then(|id| u64::try_from(id).ok());
+    id.map(ProjectId)
+        .ok_or_else(|| ReadError::Broken("it has no project number".to_owned()))
+}
+
+/// What to look for: a branch, a tag, and then a commit or the head of a merge request.
+fn ref_names(git_ref: &GitRef) -> RefNames {
+    let text = git_ref.as_str();
+    let is_commit = (4..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let other = if is_commit {
+        Some(text.to_owned())
+    } else {
+        // GitLab keeps the heads of merge requests in the project they go to, forks' too.
+        text.starts_with(MERGE_REQUESTS)
+            .then(|| format!("refs/{text}"))
+    };
+    RefNames {
+        branch: format!("refs/heads/{text}"),
+        tag: format!("refs/tags/{text}"),
+        other,
+    }
+}
+
+const MERGE_REQUESTS: &str = "merge-requests/";
+
+impl GitlabGroup {
+    /// The changeset of a merge request: its branch, or its head where that comes from a fork.
+    async fn merge_request_changeset(
+        &self,
+        sources: &Sources,
+        url: &MergeRequestUrl,
+    ) -> Result<Changeset, Error> {
+        let gitlab = self.gitlab.settings().url.as_str();
+        let Some((path, number)) = url.below(gitlab) else {
+            let title = format!("{url} is not an address of this server's GitLab");
+            return Err(Refusal::new(ProblemKind::InvalidRequest, title)
+                .hint(format!("it watches {}", self.title()))
+                .into());
+        };
+        let found = match self.gitlab.merge_request(path, number).await {
+            Ok(found) => found,
+            Err(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
+                let title = format!("there is no merge request {url}");
+                return Err(Refusal::new(ProblemKind::UnknownRef, title)
+                    .hint("or the server's token may not see it")
+                    .into());
+            }
+            Err(error) => return Err(super::unavailable(&error)),
+        };
+        let id = i64::try_from(found.project.0).unwrap_or(i64::MAX);
+        let row = source_repositories::of_project(sources.database.read(), id).await?;
+        let Some(row) = row else {
+            let title = format!("{path} is not a package repository of this server");
+            return Err(Refusal::new(ProblemKind::UnknownPkgbase, title)
+                .hint(format!("it watches {}", self.title()))
+                .into());
+        };
+        let Some(pkgbase) = row.pkgbase.filter(|_| row.problem.is_none()) else {
+            let title = format!("the source repository '{}' cannot be used", row.path);
+            return Err(Refusal::new(ProblemKind::BrokenSource, title)
+                .detail(row.problem.unwrap_or_default())
+                .into());
+        };
+        if let MergeRequestState::Over(state) = found.state {
+            let branch = row.branch.unwrap_or_else(|| "main".to_owned());
+            let title = format!("the merge request {url} is {state}");
+            return Err(Refusal::new(ProblemKind::Conflict, title)
+                .hint(format!("what was merged is in {pkgbase}/{branch}"))
+                .into());
+        }
+        let name = if found.same_project {
+            found.source_branch
+        } else {
+            format!("{MERGE_REQUESTS}{number}/head")
+        };
+        let git_ref = name.parse().map_err(|error| {
+            Refusal::new(
+                ProblemKind::InvalidRequest,
+                format!("the merge request's branch cannot be named: {error}"),
+            )
+        })?;
+        Ok(Changeset { pkgbase, git_ref })
+    }
+}
+
+/// Milliseconds of GitLab's clock, as the database keeps times.
+fn millis(time: jiff::Timestamp) -> i64 {
+    time.as_millisecond()
+}

@@ -1,0 +1,108 @@
+//! What a project of the group means to us.
+
+use buildbtw_model::Pkgbase;
+
+use crate::db::source_repositories::SourceRepositoryRow;
+use crate::gitlab::{Blob, Contents, Project, TreeAt};
+use crate::sources::kind::{MAX_SRCINFO, NO_SRCINFO, TreeAtCommit};
+use crate::sources::store::Found;
+
+use super::paths::project_path;
+
+/// What is new about a project; `None` when it is as it was.
+///
+/// A project that GitLab failed to tell about stays as it was, too.
+pub(super) fn look(
+    project: Project,
+    group: &str,
+    known: Option<&SourceRepositoryRow>,
+) -> Option<Found> {
+    let mut found = Found::at(relative(&project.full_path, group));
+    found.row.project_id = i64::try_from(project.id.0).ok();
+    found.row.http_url = project.http_url;
+    found.row.ssh_url = project.ssh_url;
+    match project.contents {
+        _ if project.archived => found.row.problem = Some("the project is archived".to_owned()),
+        Contents::Hidden => {
+            found.row.problem = Some(
+                "the token may not read its code (it needs the role Reporter or higher)".to_owned(),
+            );
+        }
+        Contents::Empty => found.row.problem = Some("the project has no commits".to_owned()),
+        Contents::Unknown(_) if known.is_some_and(|known| known.problem.is_none()) => return None,
+        Contents::Unknown(reason) => {
+            found.row.problem = Some(format!("GitLab could not read it: {reason}"));
+        }
+        Contents::Head { branch, tree } => {
+            found.row.branch = Some(branch);
+            found.row.commit = Some(tree.commit.clone());
+            found.enter(tree_at_commit(tree), misnamed);
+        }
+    }
+    (!known.is_some_and(|known| found.is(known))).then_some(found)
+}
+
+/// The path below the group.
+pub(super) fn relative<'a>(full_path: &'a str, group: &str) -> &'a str {
+    let below = |path: &'a str| {
+        let head = path.get(..group.len())?;
+        head.eq_ignore_ascii_case(group).then_some(())?;
+        path.get(group.len()..)?.strip_prefix('/')
+    };
+    below(full_path).unwrap_or(full_path)
+}
+
+/// What a tree of GitLab's holds, in the words of both kinds of sources.
+pub(super) fn tree_at_commit(tree: TreeAt) -> TreeAtCommit {
+    TreeAtCommit {
+        commit: tree.commit,
+        commit_time: tree.commit_time,
+        srcinfo: match tree.srcinfo {
+            Blob::Missing => Err(NO_SRCINFO.to_owned()),
+            Blob::Binary => Err(".SRCINFO is not UTF-8".to_owned()),
+            Blob::Text(text) if text.len() > MAX_SRCINFO => {
+                Err(format!(".SRCINFO is larger than {} MiB", MAX_SRCINFO >> 20))
+            }
+            Blob::Text(text) => Ok(text),
+        },
+    }
+}
+
+/// A project is called after its pkgbase, by Arch Linux's rules. One that is not would be found under
+/// a name nobody expects, or take the place of another one.
+pub(super) fn misnamed(path: &str, pkgbase: &Pkgbase) -> Option<String> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let expected = project_path(pkgbase);
+    // GitLab's paths differ in more than case.
+    (!name.eq_ignore_ascii_case(&expected)).then(|| {
+        let called = if expected == pkgbase.as_str() {
+            String::new()
+        } else {
+            format!(" and not '{expected}'")
+        };
+        format!(".SRCINFO says pkgbase '{pkgbase}', but the project is called '{name}'{called}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_shown_below_the_group() {
+        assert_eq!(relative("a/b/c", "a/b"), "c");
+        assert_eq!(relative("A/b/sub/c", "a/B"), "sub/c");
+        assert_eq!(relative("a/bc/d", "a/b"), "a/bc/d");
+        assert_eq!(relative("x", "a/b"), "x");
+    }
+
+    #[test]
+    fn a_project_must_be_called_like_its_pkgbase() {
+        let named = |path, pkgbase: &str| misnamed(path, &pkgbase.parse().unwrap());
+        assert!(named("gtk4", "gtk4").is_none());
+        assert!(named("sub/libsigcplusplus", "libsigc++").is_none());
+        assert!(named("sdl2", "SDL2").is_none());
+        let message = named("libsigc", "libsigc++").unwrap();
+        assert!(message.contains("'libsigcplusplus'"), "{message}");
+    }
+}

@@ -1,0 +1,207 @@
+//! A look at all projects of the group, one page at a time: the first one fills the index and goes on
+//! where it stopped, later ones find what polls cannot show.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::db::source_progress::{self, ProgressRow};
+use crate::db::source_repositories;
+use crate::error::Error;
+use crate::gitlab::{GitlabErrorKind, ProjectId, Selection};
+use crate::sources::status::Progress;
+use crate::sources::{SourceEvent, Sources};
+
+use super::poll::Window;
+use super::watch::WatchError;
+use super::{GitlabGroup, millis};
+
+/// A group whose projects seem to vanish by more than half, and more than this many, is looked at
+/// once more before they are forgotten: most likely the token has lost its role.
+const FEW: usize = 10;
+/// How often the log tells how far a walk is, in pages.
+const TELL_EVERY: u64 = 10;
+
+/// How far a walk has come.
+#[derive(Debug)]
+pub(super) struct Walk {
+    cursor: Option<String>,
+    seen: BTreeSet<ProjectId>,
+    /// How many were seen before a restart.
+    seen_before: u64,
+    total: Option<u64>,
+    /// GitLab's time when it began: what happens later, polls have to find.
+    began: Option<Timestamp>,
+    /// Whether it is the one that fills the index.
+    is_first: bool,
+    pages: u64,
+}
+
+/// What a step of a walk led to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// There are more pages.
+    More,
+    /// Everything was looked at.
+    Done,
+}
+
+impl Walk {
+    /// The walk that fills the index, from where it has come.
+    pub(super) fn first(progress: ProgressRow) -> Self {
+        Self {
+            seen_before: u64::try_from(progress.seen).unwrap_or_default(),
+            total: progress.total.and_then(|total| u64::try_from(total).ok()),
+            began: progress
+                .began_at
+                .and_then(|at| Timestamp::from_millisecond(at).ok()),
+            cursor: progress.cursor,
+            is_first: true,
+            ..Self::again()
+        }
+    }
+
+    /// A walk over what is known.
+    pub(super) fn again() -> Self {
+        Self {
+            cursor: None,
+            seen: BTreeSet::new(),
+            seen_before: 0,
+            total: None,
+            began: None,
+            is_first: false,
+            pages: 0,
+        }
+    }
+
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    fn seen(&self) -> u64 {
+        self.seen_before + u64::try_from(self.seen.len()).unwrap_or_default()
+    }
+}
+
+impl GitlabGroup {
+    /// Looks at the next page.
+    pub(super) async fn step(
+        &self,
+        sources: &Sources,
+        walk: &mut Walk,
+        window: &mut Window,
+    ) -> Result<Step, WatchError> {
+        let asked = Selection::After(walk.cursor.clone());
+        let page = match self.gitlab.projects(&asked).await {
+            Ok(page) => page,
+            // A cursor of long ago may not be understood any more.
+            Err(error)
+                if walk.cursor.is_some() && matches!(error.kind, GitlabErrorKind::Refused(_)) =>
+            {
+                tracing::warn!(
+                    error = error.to_string(),
+                    "GitLab does not know where the look at all projects stopped; it begins anew"
+                );
+                walk.cursor = None;
+                walk.seen_before = 0;
+                return Ok(Step::More);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if walk.began.is_none() {
+            let newest = page.projects.iter().filter_map(|p| p.last_activity).max();
+            walk.began = page.date.or(newest);
+        }
+        walk.total = page.count.or(walk.total);
+        walk.seen
+            .extend(page.projects.iter().map(|project| project.id));
+        window.note_unreadable(&page.projects);
+        self.enter(sources, page.projects).await?;
+        walk.cursor = page.next;
+        walk.pages += 1;
+        sources.status.progressed(Progress {
+            seen: walk.seen(),
+            total: walk.total,
+        });
+        if walk.cursor.is_none() {
+            self.finish(sources, walk, window).await?;
+            return Ok(Step::Done);
+        }
+        if walk.is_first {
+            let mut tx = sources.database.write().await.map_err(Error::from)?;
+            let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            source_progress::progressed(
+                &mut tx,
+                walk.cursor.as_deref(),
+                signed(walk.seen()),
+                walk.total.map(signed),
+                walk.began.map(millis),
+            )
+            .await
+            .map_err(Error::from)?;
+            tx.commit().await.map_err(Error::from)?;
+            if walk.pages.is_multiple_of(TELL_EVERY) {
+                tracing::info!(
+                    sources.seen = walk.seen(),
+                    sources.total = walk.total,
+                    "reading the group for the first time"
+                );
+            }
+        }
+        Ok(Step::More)
+    }
+
+    async fn finish(
+        &self,
+        sources: &Sources,
+        walk: &Walk,
+        window: &mut Window,
+    ) -> Result<(), WatchError> {
+        if !walk.is_first {
+            self.forget_vanished(sources, walk, window).await?;
+        }
+        let mut tx = sources.database.write().await.map_err(Error::from)?;
+        source_progress::finished(&mut tx, walk.began.map(millis))
+            .await
+            .map_err(Error::from)?;
+        tx.commit().await.map_err(Error::from)?;
+        window.watermark = walk.began;
+        window.count = walk.total;
+        sources.status.looked_at_all();
+        sources.tell(SourceEvent::Swept);
+        tracing::info!(
+            sources.seen = walk.seen(),
+            "looked at all projects of the group"
+        );
+        Ok(())
+    }
+
+    /// Asks about every project that the walk has not shown: it is gone, or went past while the pages
+    /// were asked for.
+    async fn forget_vanished(
+        &self,
+        sources: &Sources,
+        walk: &Walk,
+        window: &mut Window,
+    ) -> Result<(), WatchError> {
+        let known = source_repositories::project_ids(sources.database.read())
+            .await
+            .map_err(Error::from)?;
+        let count = known.len();
+        let missing: Vec<ProjectId> = known
+            .into_iter()
+            .filter_map(|id| u64::try_from(id).ok().map(ProjectId))
+            .filter(|id| !walk.seen.contains(id))
+            .collect();
+        let is_most = missing.len() > FEW && missing.len() * 2 > count;
+        if is_most && !window.has_shrunk {
+            window.has_shrunk = true;
+            return Err(WatchError::Shrunk {
+                shown: count - missing.len(),
+                known: count,
+            });
+        }
+        window.has_shrunk = false;
+        self.look_again(sources, window, missing).await
+    }
+}

@@ -1,0 +1,99 @@
+//! What the two kinds of sources have in common.
+
+use std::sync::Arc;
+
+use buildbtw_model::{Changeset, CommitHash, GitRef, MergeRequestUrl, Pkgbase};
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::db::source_repositories::SourceRepositoryRow;
+use crate::error::Error;
+use crate::gitlab::GitlabError;
+
+use super::Sources;
+
+/// A place that holds source repositories: a folder, or a group of a GitLab.
+pub(super) trait SourceKind: Send + Sync {
+    /// What it is, in words. What is known about another one's repositories is worth nothing.
+    fn origin(&self) -> String;
+
+    /// What it is, for everybody to read.
+    fn title(&self) -> String;
+
+    /// Whether the server only begins to serve when everything was looked at.
+    fn is_read_before_serving(&self) -> bool;
+
+    /// What `git fetch` understands as a repository.
+    fn clone_url(&self, place: Place<'_>) -> String;
+
+    /// What a repository of a pkgbase has to be called, if the one at this path is not.
+    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<String>;
+
+    /// Looks up a branch, a tag or a commit, in this order, and reads `.SRCINFO` there.
+    fn read_ref<'a>(
+        &'a self,
+        repository: &'a SourceRepositoryRow,
+        git_ref: &'a GitRef,
+    ) -> BoxFuture<'a, Result<TreeAtCommit, ReadError>>;
+
+    /// What a merge request wants to bring in.
+    fn merge_request<'a>(
+        &'a self,
+        sources: &'a Sources,
+        url: &'a MergeRequestUrl,
+    ) -> BoxFuture<'a, Result<Changeset, Error>>;
+
+    /// Keeps the sources current until cancelled. Tells `ready` when requests can be answered.
+    fn watch(
+        self: Arc<Self>,
+        sources: Sources,
+        ready: oneshot::Sender<()>,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'static, Result<(), Error>>;
+}
+
+/// Where a repository lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// Relative to the folder or group.
+    pub(super) path: &'a str,
+    pub(super) http_url: Option<&'a str>,
+    pub(super) ssh_url: Option<&'a str>,
+}
+
+impl<'a> From<&'a SourceRepositoryRow> for Place<'a> {
+    fn from(row: &'a SourceRepositoryRow) -> Self {
+        Self {
+            path: &row.path,
+            http_url: row.http_url.as_deref(),
+            ssh_url: row.ssh_url.as_deref(),
+        }
+    }
+}
+
+/// Why a ref could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error("no such branch, tag or commit")]
+    UnknownRef,
+    #[error(transparent)]
+    Gitlab(#[from] GitlabError),
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// What a repository's tree holds at a commit.
+#[derive(Clone, Debug)]
+pub(super) struct TreeAtCommit {
+    pub(super) commit: CommitHash,
+    pub(super) commit_time: i64,
+    /// The text of `.SRCINFO`, or why there is none.
+    pub(super) srcinfo: Result<String, String>,
+}
+
+/// A larger `.SRCINFO` is not one: the largest real ones have about 100 KiB.
+pub(super) const MAX_SRCINFO: usize = 4 << 20;
+
+/// What is wrong with a repository without one.
+pub(super) const NO_SRCINFO: &str = "there is no .SRCINFO in it";

@@ -1,0 +1,334 @@
+//! Stores what was found in repositories: first in the database, then in the catalog.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use buildbtw_model::{Pkgbase, Sha256Digest};
+use buildbtw_planner::{SourcePackage, parse_srcinfo};
+
+use crate::db::source_repositories::{self, SourceRepositoryRow};
+use crate::db::srcinfos::{self, SrcinfoRow};
+use crate::db::{Database, WriteTransaction};
+use crate::error::Error;
+
+use super::catalog::{Head, PARSER};
+use super::kind::{Place, TreeAtCommit};
+use super::{SourceEvent, Sources};
+
+/// What a look at a repository found.
+pub(super) struct Found {
+    pub(super) row: SourceRepositoryRow,
+    /// The text and its reading, when the repository can be used.
+    pub(super) package: Option<(String, SourcePackage)>,
+}
+
+impl Found {
+    /// A repository in which nothing was found yet.
+    pub(super) fn at(path: &str) -> Self {
+        let row = SourceRepositoryRow {
+            path: path.to_owned(),
+            pkgbase: None,
+            branch: None,
+            commit: None,
+            commit_time: None,
+            srcinfo_sha256: None,
+            problem: None,
+            changed_at: 0,
+            project_id: None,
+            http_url: None,
+            ssh_url: None,
+        };
+        Self { row, package: None }
+    }
+
+    /// Enters what the tree of the default branch holds.
+    pub(super) fn enter(&mut self, tree: TreeAtCommit, misnamed: impl Misnamed) {
+        self.row.commit_time = Some(tree.commit_time);
+        match (parse(&tree, None), tree.srcinfo) {
+            (Ok(parsed), Ok(text)) => {
+                self.row.pkgbase = Some(parsed.pkgbase().clone());
+                self.row.srcinfo_sha256 = Some(digest(&text));
+                self.row.problem = misnamed(&self.row.path, parsed.pkgbase());
+                self.package = Some((text, parsed));
+            }
+            (Err(reason), _) | (_, Err(reason)) => self.row.problem = Some(reason),
+        }
+    }
+
+    /// Whether this is what is known already. A repository that only lost a claim is.
+    pub(super) fn is(&self, known: &SourceRepositoryRow) -> bool {
+        let lost_claim = self.row.problem.is_none() && known.pkgbase.is_some();
+        let problem = if lost_claim {
+            known.problem.clone()
+        } else {
+            self.row.problem.clone()
+        };
+        SourceRepositoryRow {
+            changed_at: known.changed_at,
+            problem,
+            ..self.row.clone()
+        } == *known
+    }
+}
+
+/// See [`super::kind::SourceKind::misnamed`].
+pub(super) trait Misnamed: Fn(&str, &Pkgbase) -> Option<String> {}
+impl<F: Fn(&str, &Pkgbase) -> Option<String>> Misnamed for F {}
+
+/// A row as it was and as it is now.
+struct Update {
+    before: Option<SourceRepositoryRow>,
+    row: SourceRepositoryRow,
+    package: Option<Arc<SourcePackage>>,
+}
+
+impl Sources {
+    /// Stores what was found, and forgets what is gone. One transaction.
+    pub(super) async fn store(
+        &self,
+        found: Vec<Found>,
+        gone: Vec<SourceRepositoryRow>,
+    ) -> Result<(), Error> {
+        if found.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let mut updates = Vec::with_capacity(found.len());
+        let mut released = BTreeSet::new();
+        let mut tx = self.database.write().await?;
+        for row in &gone {
+            tracing::info!(source.path = row.path, "source repository is gone");
+            source_repositories::delete(&mut tx, &row.path).await?;
+            released.extend(claim(row));
+        }
+        for Found { mut row, package } in found {
+            let before = previous(&mut tx, &row).await?;
+            updates.extend(displace(&mut tx, &row).await?);
+            released.extend(before.as_ref().and_then(claim));
+            if let Some((text, package)) = &package {
+                put_srcinfo(&mut tx, text, package).await?;
+                let claimed =
+                    source_repositories::usable(&mut *tx.connection(), package.pkgbase()).await?;
+                // A repository with another name than its package says so, and claims nothing.
+                if let Some(other) = claimed.filter(|other| !is_same(other, &row))
+                    && row.problem.is_none()
+                {
+                    row.problem = Some(format!(
+                        "pkgbase '{}' is claimed by the repository '{}' already",
+                        package.pkgbase(),
+                        other.path
+                    ));
+                }
+            }
+            if let Some(problem) = &row.problem
+                && before.as_ref().and_then(|before| before.problem.as_ref()) != Some(problem)
+            {
+                tracing::warn!(
+                    source.path = row.path,
+                    problem,
+                    "source repository cannot be used"
+                );
+            }
+            source_repositories::put(&mut tx, before.as_ref(), &row).await?;
+            updates.push(Update {
+                before,
+                row,
+                package: package.map(|(_, package)| Arc::new(package)),
+            });
+        }
+        for pkgbase in released {
+            updates.extend(self.grant(&mut tx, &pkgbase).await?);
+        }
+        tx.commit().await?;
+        self.enter(updates, &gone);
+        Ok(())
+    }
+
+    /// Gives a pkgbase that nobody claims any more to the first repository that was refused it.
+    async fn grant(
+        &self,
+        tx: &mut WriteTransaction,
+        pkgbase: &Pkgbase,
+    ) -> Result<Option<Update>, Error> {
+        let usable = source_repositories::usable(&mut *tx.connection(), pkgbase).await?;
+        if usable.is_some() {
+            return Ok(None);
+        }
+        for before in source_repositories::refused(&mut *tx.connection(), pkgbase).await? {
+            let Some(sha256) = &before.srcinfo_sha256 else {
+                continue;
+            };
+            if self.kind.misnamed(&before.path, pkgbase).is_some() {
+                continue;
+            }
+            let Some(stored) = srcinfos::get(&mut *tx.connection(), sha256).await? else {
+                continue;
+            };
+            let Ok(package) = parse_srcinfo(&stored.text) else {
+                continue;
+            };
+            let row = SourceRepositoryRow {
+                problem: None,
+                ..before.clone()
+            };
+            source_repositories::put(tx, Some(&before), &row).await?;
+            return Ok(Some(Update {
+                before: Some(before),
+                row,
+                package: Some(Arc::new(package)),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Brings the catalog to where the database is, and tells what that changed.
+    fn enter(&self, updates: Vec<Update>, gone: &[SourceRepositoryRow]) {
+        let changes = self.catalog.change(|catalog| {
+            let mut changes = Vec::new();
+            for row in gone {
+                changes.extend(catalog.remove_path(&row.path));
+            }
+            for Update {
+                before,
+                row,
+                package,
+            } in updates
+            {
+                if let Some(before) = before.filter(|before| before.path != row.path) {
+                    catalog.rename_path(&before.path, &row.path);
+                }
+                let usable = row.problem.is_none();
+                let is_same = usable && catalog.pkgbase_at(&row.path) == row.pkgbase.as_ref();
+                // Replaced in one step where it can be: removed and added again would affect more.
+                if !is_same {
+                    changes.extend(catalog.remove_path(&row.path));
+                }
+                let clone_url = self.kind.clone_url(Place::from(&row));
+                if let (Some(package), Some(commit), Some(srcinfo_sha256), true) =
+                    (package, row.commit, row.srcinfo_sha256, usable)
+                {
+                    let head = Head {
+                        commit,
+                        commit_time: row.commit_time.unwrap_or_default(),
+                        clone_url,
+                        srcinfo_sha256,
+                    };
+                    changes.push(catalog.put(&row.path, package, head));
+                }
+            }
+            changes
+        });
+        if !changes.is_empty() {
+            self.tell(SourceEvent::Indexed(changes));
+        }
+    }
+}
+
+/// The pkgbase that a repository claims.
+fn claim(row: &SourceRepositoryRow) -> Option<Pkgbase> {
+    row.pkgbase.clone().filter(|_| row.problem.is_none())
+}
+
+/// Whether two rows are of the same repository.
+fn is_same(one: &SourceRepositoryRow, other: &SourceRepositoryRow) -> bool {
+    match (one.project_id, other.project_id) {
+        (Some(one), Some(other)) => one == other,
+        _ => one.path == other.path,
+    }
+}
+
+/// What was known about the repository.
+async fn previous(
+    tx: &mut WriteTransaction,
+    row: &SourceRepositoryRow,
+) -> Result<Option<SourceRepositoryRow>, Error> {
+    let connection = tx.connection();
+    let known = match row.project_id {
+        Some(id) => source_repositories::of_project(connection, id).await?,
+        None => source_repositories::at(connection, &row.path).await?,
+    };
+    Ok(known)
+}
+
+/// Makes room at a path: the project that was there has moved, and says where when it is looked at.
+async fn displace(
+    tx: &mut WriteTransaction,
+    row: &SourceRepositoryRow,
+) -> Result<Option<Update>, Error> {
+    let there = source_repositories::at(&mut *tx.connection(), &row.path).await?;
+    let Some(before) = there.filter(|there| !is_same(there, row)) else {
+        return Ok(None);
+    };
+    let moved = SourceRepositoryRow {
+        // No path of a project can begin like this.
+        path: format!("~{}", before.project_id.unwrap_or_default()),
+        pkgbase: None,
+        srcinfo_sha256: None,
+        commit: None,
+        problem: Some(format!("it was at '{}' and has moved", before.path)),
+        ..before.clone()
+    };
+    source_repositories::put(tx, Some(&before), &moved).await?;
+    Ok(Some(Update {
+        before: Some(before),
+        row: moved,
+        package: None,
+    }))
+}
+
+/// Parses the `.SRCINFO` of a tree. `expected` is the pkgbase it must be of, where that is known.
+pub(super) fn parse(
+    tree: &TreeAtCommit,
+    expected: Option<&Pkgbase>,
+) -> Result<SourcePackage, String> {
+    let text = tree.srcinfo.as_ref().map_err(Clone::clone)?;
+    let package = parse_srcinfo(text).map_err(|error| format!(".SRCINFO: {error}"))?;
+    match expected {
+        Some(expected) if expected != package.pkgbase() => Err(format!(
+            ".SRCINFO is of pkgbase '{}', not of '{expected}'",
+            package.pkgbase()
+        )),
+        _ => Ok(package),
+    }
+}
+
+/// The digest of a text.
+fn digest(text: &str) -> Sha256Digest {
+    use sha2::Digest as _;
+    Sha256Digest::from_bytes(&sha2::Sha256::digest(text.as_bytes()).into())
+}
+
+async fn put_srcinfo(
+    tx: &mut WriteTransaction,
+    text: &str,
+    package: &SourcePackage,
+) -> Result<Sha256Digest, Error> {
+    let sha256 = digest(text);
+    let row = SrcinfoRow {
+        sha256: sha256.clone(),
+        text: text.to_owned(),
+        parsed: package.as_stored().to_owned(),
+        parser: PARSER,
+    };
+    srcinfos::put(tx, &row).await?;
+    Ok(sha256)
+}
+
+/// Stores the `.SRCINFO` of an origin changeset.
+pub(super) async fn store_srcinfo(
+    database: &Database,
+    text: &Result<String, String>,
+    package: &SourcePackage,
+) -> Result<Sha256Digest, Error> {
+    let text = text
+        .as_ref()
+        .map_err(|reason| anyhow::anyhow!("{reason}"))?;
+    let sha256 = digest(text);
+    // Known already, most often: then nothing is written.
+    if srcinfos::get(database.read(), &sha256).await?.is_some() {
+        return Ok(sha256);
+    }
+    let mut tx = database.write().await?;
+    put_srcinfo(&mut tx, text, package).await?;
+    tx.commit().await?;
+    Ok(sha256)
+}
