@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use buildbtw_builder::{SandboxConfig, SimulatedConfig, SimulatedDuration};
+use buildbtw_builder::{GitAccess, SandboxConfig, SimulatedConfig, SimulatedDuration};
 use buildbtw_model::client::Client;
 use buildbtw_model::{Architecture, WorkerName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -77,6 +77,24 @@ pub struct Run {
     /// A pacstrapped system to build on [default: this machine's /usr].
     #[arg(long, value_name = "DIR", env = "BUILDBTW_BASE_ROOT")]
     pub base_root: Option<PathBuf>,
+    /// File with a line `https://name:token@host` for each host of sources that asks for one, as
+    /// git-credential-store(1) keeps them; mode 0600.
+    #[arg(long, value_name = "FILE", env = "BUILDBTW_GIT_CREDENTIALS")]
+    pub git_credentials: Option<PathBuf>,
+    /// Private key for sources that are fetched over SSH; mode 0600.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BUILDBTW_GIT_SSH_KEY",
+        requires = "git_known_hosts"
+    )]
+    pub git_ssh_key: Option<PathBuf>,
+    /// The keys of SSH hosts, as ssh-keyscan(1) prints them; no others are talked to.
+    #[arg(long, value_name = "FILE", env = "BUILDBTW_GIT_KNOWN_HOSTS")]
+    pub git_known_hosts: Option<PathBuf>,
+    /// PEM file of certificate authorities for sources, in place of the machine's.
+    #[arg(long, value_name = "FILE", env = "BUILDBTW_GIT_CA")]
+    pub git_ca: Option<PathBuf>,
     /// `PACKAGER` of the packages, as in makepkg.conf.
     #[arg(long, value_name = "NAME <MAIL>", env = "BUILDBTW_PACKAGER")]
     pub packager: Option<String>,
@@ -127,6 +145,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+/// Git runs in a folder of its own.
+fn absolute(path: Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
+    Ok(path.map(std::path::absolute).transpose()?)
+}
+
 impl Run {
     /// Reads the token and makes a connection to the server out of its address.
     ///
@@ -165,6 +188,13 @@ impl Run {
                 let mut sandbox = SandboxConfig::new(self.scratch_dir.join("sandbox"));
                 sandbox.base_root = self.base_root;
                 sandbox.cgroups = !self.limits.no_cgroups;
+                sandbox.git = GitAccess {
+                    credentials: absolute(self.git_credentials)?,
+                    ssh_key: absolute(self.git_ssh_key)?,
+                    ssh_known_hosts: absolute(self.git_known_hosts)?,
+                    ca: absolute(self.git_ca)?,
+                };
+                sandbox.git.check()?;
                 BuilderConfig::Sandboxed(sandbox)
             }
             BuilderKind::Simulated => BuilderConfig::Simulated(SimulatedConfig {

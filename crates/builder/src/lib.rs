@@ -44,3 +44,4 @@ pub use sandbox::{
     Bind, RootCommand, RootError, SandboxConfig, reap, run_helper_if_asked, run_in_root,
 };
 pub use simulated::{SimulatedConfig, SimulatedDuration, SimulatedFailure, SimulatedRelations};
+pub use source::access::GitAccess;

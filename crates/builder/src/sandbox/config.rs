@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::source::access::GitAccess;
+
 /// How sandboxes are made on this machine.
 #[derive(Clone, Debug)]
 pub struct SandboxConfig {
@@ -18,6 +20,8 @@ pub struct SandboxConfig {
     /// Whether builds get cgroups, where this machine lets us make some. Without, memory is limited
     /// for each process and processes for each build (setrlimit(2)).
     pub cgroups: bool,
+    /// How git proves who it is to the hosts of sources.
+    pub git: GitAccess,
     /// The program that is started as helper; it must call [`crate::run_helper_if_asked`].
     pub helper: PathBuf,
 }
@@ -31,6 +35,7 @@ impl SandboxConfig {
             uid_base: 200_000,
             jobs: None,
             cgroups: true,
+            git: GitAccess::default(),
             // Also right when the file was replaced by an upgrade since this process started.
             helper: PathBuf::from("/proc/self/exe"),
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::outcome::BuiltPackage;
 use crate::request::{BuildRequest, Limits};
 use crate::sandbox::RootCommand;
+use crate::source::access::GitAccess;
 
 /// Everything the helper needs; it reads no configuration of its own.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,6 +34,7 @@ pub(crate) enum Task {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BuildTask {
     pub(crate) request: BuildRequest,
+    pub(crate) git: GitAccess,
     pub(crate) output_dir: PathBuf,
     pub(crate) jobs: usize,
 }

@@ -86,6 +86,7 @@ impl Sandbox {
         let job = Job {
             task: Task::Build(Box::new(BuildTask {
                 request: with_absolute_source(request)?,
+                git: self.config.git.clone(),
                 output_dir: std::path::absolute(output_dir)?,
                 jobs: self.jobs(),
             })),

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use buildbtw_model::CommitHash;
 
+use super::access::{GitAccess, Granted};
 use crate::host::SEARCH_PATH;
 use crate::sandbox::job::{Context as _, Failure};
 
@@ -51,10 +52,13 @@ fn git(scratch: &Path) -> Command {
 pub(crate) fn checkout(
     url: &str,
     commit: &CommitHash,
+    access: &GitAccess,
     scratch: &Path,
     tree: &Path,
 ) -> Result<(), Failure> {
-    fs_err::write(scratch.join("gitconfig"), CONFIG)?;
+    let granted = Granted::new(access, scratch)?;
+    let config = format!("{CONFIG}{}", granted.config());
+    fs_err::write(scratch.join("gitconfig"), config)?;
     let format = if commit.as_str().len() == 64 {
         "sha256"
     } else {
@@ -71,10 +75,13 @@ pub(crate) fn checkout(
         "--no-recurse-submodules",
         "--",
     ];
-    run(git(scratch).args(fetch).args([url, commit.as_str()])).map_err(|mut failure| {
+    let mut command = git(scratch);
+    granted.apply(&mut command);
+    run(command.args(fetch).args([url, commit.as_str()])).map_err(|mut failure| {
         failure.message = format!("commit {commit} could not be fetched from {}", shown(url));
         failure
     })?;
+    drop(granted);
     let checkout = [
         "-c",
         "core.bare=false",
@@ -138,7 +145,7 @@ mod tests {
         );
         let url = format!("file://{}", folder.path().join("repo").display());
         let tree = folder.path().join("tree");
-        checkout(&url, &commit, folder.path(), &tree).unwrap();
+        checkout(&url, &commit, &GitAccess::default(), folder.path(), &tree).unwrap();
         assert_eq!(
             fs_err::read_to_string(tree.join("PKGBUILD")).unwrap(),
             "one\n"
@@ -157,6 +164,7 @@ mod tests {
         let failure = checkout(
             url.to_str().unwrap(),
             &commit,
+            &GitAccess::default(),
             folder.path(),
             &folder.path().join("tree"),
         )

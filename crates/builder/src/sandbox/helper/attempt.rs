@@ -35,7 +35,7 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
         Source::Git { url, commit } => {
             heading(&format!("checking out {} at {commit}", shown(url)));
             make_dir(&tree, 0o755)?;
-            checkout(url, commit, &root.scratch, &tree)?;
+            checkout(url, commit, &task.git, &root.scratch, &tree)?;
         }
         Source::Directory(folder) => {
             heading("copying the source folder");

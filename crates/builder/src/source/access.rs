@@ -1,0 +1,193 @@
+//! How git proves who it is to the hosts of sources: by files of the machine's operator, which no
+//! command line and no sandbox ever shows.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::job::{Context as _, Failure};
+
+/// What git may use to fetch sources; nothing by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitAccess {
+    /// Names and passwords by host, a line `https://name:password@host` each, as
+    /// git-credential-store(1) keeps them.
+    pub credentials: Option<PathBuf>,
+    /// The private key for addresses of SSH.
+    pub ssh_key: Option<PathBuf>,
+    /// The keys of SSH hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"); no others are talked to.
+    pub ssh_known_hosts: Option<PathBuf>,
+    /// PEM file of the certificate authorities of HTTPS hosts, in place of the machine's.
+    pub ca: Option<PathBuf>,
+}
+
+impl GitAccess {
+    /// Checks that the files are there and that secrets are nobody else's to read.
+    ///
+    /// # Errors
+    /// Naming the file and what is wrong with it.
+    pub fn check(&self) -> io::Result<()> {
+        for (path, is_secret) in [
+            (&self.credentials, true),
+            (&self.ssh_key, true),
+            (&self.ssh_known_hosts, false),
+            (&self.ca, false),
+        ] {
+            let Some(path) = path else { continue };
+            let mode = fs_err::metadata(path)?.permissions().mode();
+            if is_secret && mode & 0o077 != 0 {
+                return Err(io::Error::other(format!(
+                    "{} can be read by others; chmod 600 it",
+                    path.display()
+                )));
+            }
+        }
+        if self.ssh_key.is_some() && self.ssh_known_hosts.is_none() {
+            return Err(io::Error::other(
+                "an SSH key needs the file of known hosts, too: without, anybody could answer",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What a git command may use, for as long as this lives. Secrets lie in a copy: git removes what
+/// was refused from the file it got.
+pub(super) struct Granted {
+    config: String,
+    ssh_command: Option<String>,
+    copy: Option<PathBuf>,
+}
+
+impl Granted {
+    pub(super) fn new(access: &GitAccess, scratch: &Path) -> Result<Self, Failure> {
+        let mut config = String::new();
+        let mut copy = None;
+        if let Some(path) = &access.credentials {
+            let own = scratch.join("git-credentials");
+            let secrets = fs_err::read(path).context("reading the credentials of git")?;
+            write_secret(&own, &secrets).context("keeping the credentials of git")?;
+            let helper = format!("store --file={}", shell_quoted(&own));
+            config.push_str("[credential]\n\thelper = ");
+            config.push_str(&config_quoted(&helper));
+            config.push('\n');
+            copy = Some(own);
+        }
+        if let Some(path) = &access.ca {
+            config.push_str("[http]\n\tsslCAInfo = ");
+            config.push_str(&config_quoted(&path.to_string_lossy()));
+            config.push('\n');
+        }
+        let ssh_command = access.ssh_key.as_ref().map(|key| {
+            let hosts = access.ssh_known_hosts.as_deref();
+            let hosts = hosts.unwrap_or(Path::new("/dev/null"));
+            format!(
+                "ssh -F /dev/null -i {} -o IdentitiesOnly=yes -o BatchMode=yes -o \
+                 StrictHostKeyChecking=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o {}",
+                shell_quoted(key),
+                shell_quoted(Path::new(&format!(
+                    "UserKnownHostsFile={}",
+                    hosts.display()
+                ))),
+            )
+        });
+        Ok(Self {
+            config,
+            ssh_command,
+            copy,
+        })
+    }
+
+    /// Lines for git's configuration file.
+    pub(super) fn config(&self) -> &str {
+        &self.config
+    }
+
+    /// Lets a command use it.
+    pub(super) fn apply(&self, command: &mut Command) {
+        if let Some(ssh) = &self.ssh_command {
+            command.env("GIT_SSH_COMMAND", ssh);
+        }
+    }
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        // The scratch folder goes, too; but not before package code has run.
+        if let Some(copy) = &self.copy {
+            let _ = fs_err::remove_file(copy);
+        }
+    }
+}
+
+fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use fs_err::os::unix::fs::OpenOptionsExt as _;
+    use std::io::Write as _;
+    let mut options = fs_err::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)
+}
+
+/// A path as one word for sh.
+fn shell_quoted(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+}
+
+/// A value of git's configuration (git-config(1), "Syntax").
+fn config_quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', r"\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let credentials = folder.path().join("credentials");
+        fs_err::write(&credentials, "https://a:b@c\n").unwrap();
+        let access = GitAccess {
+            credentials: Some(credentials.clone()),
+            ..GitAccess::default()
+        };
+        let mode =
+            |mode| fs_err::set_permissions(&credentials, std::fs::Permissions::from_mode(mode));
+        mode(0o640).unwrap();
+        assert!(access.check().unwrap_err().to_string().contains("chmod"));
+        mode(0o600).unwrap();
+        access.check().unwrap();
+        let key_only = GitAccess {
+            ssh_key: Some(credentials.clone()),
+            ..GitAccess::default()
+        };
+        assert!(key_only.check().is_err());
+    }
+
+    #[test]
+    fn the_copy_is_gone_when_the_fetch_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let credentials = folder.path().join("it's \"odd\"");
+        fs_err::write(&credentials, "https://a:b@c\n").unwrap();
+        let access = GitAccess {
+            credentials: Some(credentials.clone()),
+            ssh_key: Some(credentials.clone()),
+            ssh_known_hosts: Some(credentials),
+            ..GitAccess::default()
+        };
+        let granted = Granted::new(&access, folder.path()).unwrap();
+        let copy = folder.path().join("git-credentials");
+        assert!(copy.exists() && !granted.config().contains("a:b"));
+        let ssh = granted.ssh_command.clone().unwrap();
+        assert!(ssh.contains(r#"it'\''s "odd""#), "{ssh}");
+        drop(granted);
+        assert!(!copy.exists());
+    }
+}
