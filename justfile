@@ -39,6 +39,7 @@ lint:
     cargo clippy --workspace --all-targets -- --deny warnings
     RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items
     scripts/lint-shell
+    just check-graphql
 
 # Format all Rust code
 [group('check')]
@@ -49,6 +50,16 @@ fmt:
 [group('check')]
 deny: (tools "cargo-deny")
     cargo deny --workspace check bans licenses sources
+
+# Validate the GraphQL queries against the schema they are written for
+[group('check')]
+check-graphql:
+    cargo run --quiet --package buildbtw-server --example graphql_schema -- check
+
+# Compare that schema with the GitLab of .env (BUILDBTW_GITLAB_…), and take over what changed there
+[group('develop')]
+update-graphql-schema *ARGS:
+    cargo run --quiet --package buildbtw-server --example graphql_schema -- update "$@"
 
 # Run all benchmarks; figures go to target/bench.txt, those worth keeping to notes/performance.md
 [group('check')]

@@ -95,6 +95,24 @@ pub(super) async fn query_list<Q: GraphQLQuery>(
     }
 }
 
+/// Sends a query of no type, and returns the whole answer.
+pub(super) async fn introspect(http: &Http, query: &str) -> Result<serde_json::Value, GitlabError> {
+    let subject = Subject {
+        request: "IntrospectionQuery",
+        about: "the schema",
+    };
+    let body = serde_json::json!({ "query": query, "operationName": "IntrospectionQuery" });
+    let answer = http
+        .post(subject, "api/graphql", &body, Patience::Long)
+        .await?;
+    serde_json::from_slice(&answer.body).map_err(|error| GitlabError {
+        request: subject.request,
+        about: subject.about.to_owned(),
+        request_id: answer.request_id,
+        kind: GitlabErrorKind::Unexpected(error.to_string()),
+    })
+}
+
 /// What the errors of an answer say whose data cannot be read.
 fn refusal(body: &[u8]) -> Option<GitlabErrorKind> {
     #[derive(serde::Deserialize)]

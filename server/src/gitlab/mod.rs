@@ -84,6 +84,14 @@ impl Gitlab {
         queries::group_access(&self.http).await
     }
 
+    /// What a GitLab answers to the introspection query.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn introspect(&self, query: &str) -> Result<serde_json::Value, GitlabError> {
+        graphql::introspect(&self.http, query).await
+    }
+
     /// A page of the group's projects, newest activity first.
     ///
     /// # Errors
