@@ -1,0 +1,108 @@
+//! Users and their tokens.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use rand::RngExt as _;
+
+use crate::state::tokens::{Token, User};
+use crate::{FakeGitlab, lock};
+
+/// What the random part of a token is made of.
+const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+impl FakeGitlab {
+    /// Makes a user and returns the id.
+    pub fn create_user(&self, username: &str) -> u64 {
+        let mut state = self.state();
+        let id = state.next_id();
+        let user = User {
+            id,
+            username: username.to_owned(),
+            name: username.to_owned(),
+            blocked: false,
+        };
+        state.users.insert(id, Arc::new(user));
+        id
+    }
+
+    /// Makes a token of the first user.
+    pub fn create_token(&self, scopes: &[&str]) -> String {
+        self.make_token(None, scopes, false)
+    }
+
+    /// Makes a token of another user.
+    pub fn create_token_for(&self, user: u64, scopes: &[&str]) -> String {
+        self.make_token(Some(user), scopes, false)
+    }
+
+    /// Makes a token of the first user, who is an administrator by it.
+    pub fn create_admin_token(&self, scopes: &[&str]) -> String {
+        self.make_token(None, scopes, true)
+    }
+
+    fn make_token(&self, user: Option<u64>, scopes: &[&str], admin: bool) -> String {
+        let secret = {
+            let mut random = lock(&self.shared.random);
+            let characters = (0..20).map(|_| {
+                let index = random.random_range(0..ALPHABET.len());
+                char::from(ALPHABET[index])
+            });
+            format!("glpat-{}", characters.collect::<String>())
+        };
+        let created_at = self.clock().now();
+        let mut state = self.state();
+        let id = state.next_id();
+        let user = user.or_else(|| state.users.keys().next().copied());
+        let token = Token {
+            id,
+            name: format!("token {id}"),
+            user: user.unwrap_or_default(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            admin,
+            revoked: false,
+            expires_at: None,
+            code_access: true,
+            created_at,
+        };
+        state.tokens.insert(secret.clone(), Arc::new(token));
+        secret
+    }
+
+    /// Takes a token out of force.
+    pub fn revoke_token(&self, token: &str) -> Result<()> {
+        self.change_token(token, |token| token.revoked = true)
+    }
+
+    /// Sets when a token ends.
+    pub fn expire_token(&self, token: &str, at: Option<Timestamp>) -> Result<()> {
+        self.change_token(token, |token| token.expires_at = at)
+    }
+
+    /// Sets whether the user of a token may see code: without, `repository` is null.
+    pub fn set_code_access(&self, token: &str, allowed: bool) -> Result<()> {
+        self.change_token(token, |token| token.code_access = allowed)
+    }
+
+    /// Blocks a user, or lets one in again.
+    pub fn block_user(&self, user: u64, blocked: bool) -> Result<()> {
+        let mut state = self.state();
+        let user = state.users.get_mut(&user).context("no such user")?;
+        Arc::make_mut(user).blocked = blocked;
+        Ok(())
+    }
+
+    fn change_token(&self, secret: &str, change: impl FnOnce(&mut Token)) -> Result<()> {
+        let mut state = self.state();
+        let token = state.tokens.get_mut(secret).context("no such token")?;
+        change(Arc::make_mut(token));
+        Ok(())
+    }
+
+    pub(crate) fn first_user(&self) -> Result<Arc<User>> {
+        let state = self.state();
+        let user = state.users.values().next().context("there are no users")?;
+        Ok(Arc::clone(user))
+    }
+}

@@ -1,0 +1,93 @@
+//! Who sends a request.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::FakeGitlab;
+use crate::state::projects::Project;
+use crate::state::tokens::{Token, User};
+
+/// Who sends a request, with a token that is in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) token: Arc<Token>,
+    pub(crate) user: Arc<User>,
+}
+
+/// Why nobody is known by a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Unknown,
+    Revoked,
+    Expired,
+}
+
+/// `None` is anonymous.
+pub(crate) type Who = Option<Caller>;
+
+impl FakeGitlab {
+    /// Whom a request of the APIs is from.
+    pub(crate) fn who(&self, headers: &HeaderMap) -> Result<Who, Refused> {
+        api_token(headers)
+            .map(|secret| self.caller(&secret))
+            .transpose()
+    }
+
+    /// Whose token this is.
+    pub(crate) fn caller(&self, secret: &str) -> Result<Caller, Refused> {
+        let now = self.clock().now();
+        let state = self.state();
+        let token = state.tokens.get(secret).ok_or(Refused::Unknown)?;
+        if token.revoked {
+            return Err(Refused::Revoked);
+        }
+        if token.is_expired(now) {
+            return Err(Refused::Expired);
+        }
+        let user = state.users.get(&token.user).ok_or(Refused::Unknown)?;
+        Ok(Caller {
+            token: Arc::clone(token),
+            user: Arc::clone(user),
+        })
+    }
+}
+
+/// Whether somebody may see a project at all.
+pub(crate) fn sees(who: &Who, project: &Project) -> bool {
+    who.is_some() || project.public
+}
+
+/// Whether somebody may read the code of a project.
+pub(crate) fn reads_code(who: &Who, project: &Project) -> bool {
+    match who {
+        Some(caller) => caller.token.code_access,
+        None => project.public,
+    }
+}
+
+fn api_token(headers: &HeaderMap) -> Option<String> {
+    if let Some(secret) = headers.get("private-token") {
+        return Some(secret.to_str().unwrap_or_default().to_owned());
+    }
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| secret.trim().to_owned())
+}
+
+/// The password of basic authentication.
+pub(crate) fn password(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
+    let (_user, password) = decoded.split_once(':')?;
+    Some(password.to_owned())
+}

@@ -1,0 +1,198 @@
+//! Changes GraphQL answers.
+
+use serde_json::{Map, Value, json};
+
+use super::{Drift, Fault};
+
+/// Does to an answer what faults say. An answer of a batch is changed in each part.
+pub(crate) fn tamper(answer: &mut Value, faults: &[Fault]) {
+    if let Value::Array(parts) = answer {
+        for part in parts {
+            tamper(part, faults);
+        }
+        return;
+    }
+    for fault in faults {
+        match fault {
+            Fault::NullField { path, message } => null_field(answer, path, message),
+            Fault::Drift(drift) => {
+                if let Some(data) = answer.get_mut("data") {
+                    drift_in(data, drift);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn null_field(answer: &mut Value, path: &str, message: &str) {
+    let mut nulled = Vec::new();
+    if let Some(data) = answer.get_mut("data") {
+        let segments: Vec<Segment<'_>> = segments(path);
+        null_at(data, &segments, &mut Vec::new(), &mut nulled);
+    }
+    if nulled.is_empty() {
+        return;
+    }
+    let entries = nulled
+        .into_iter()
+        .map(|path| json!({ "message": message, "locations": [], "path": path }));
+    if let Some(answer) = answer.as_object_mut() {
+        let errors = answer.entry("errors").or_insert_with(|| json!([]));
+        if let Some(errors) = errors.as_array_mut() {
+            errors.extend(entries);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Segment<'a> {
+    Field(&'a str),
+    Index(usize),
+    Every,
+}
+
+fn segments(path: &str) -> Vec<Segment<'_>> {
+    path.split(['.', '['])
+        .filter(|part| !part.is_empty())
+        .map(|part| match part.strip_suffix(']') {
+            Some("*") => Segment::Every,
+            Some(index) => index.parse().map_or(Segment::Field(part), Segment::Index),
+            None => Segment::Field(part),
+        })
+        .collect()
+}
+
+fn null_at(
+    value: &mut Value,
+    segments: &[Segment<'_>],
+    path: &mut Vec<Value>,
+    nulled: &mut Vec<Vec<Value>>,
+) {
+    let Some((first, rest)) = segments.split_first() else {
+        *value = Value::Null;
+        nulled.push(path.clone());
+        return;
+    };
+    match first {
+        Segment::Field(name) => {
+            if let Some(value) = value.get_mut(*name) {
+                path.push(json!(name));
+                null_at(value, rest, path, nulled);
+                path.pop();
+            }
+        }
+        Segment::Index(index) => {
+            if let Some(value) = value.get_mut(*index) {
+                path.push(json!(index));
+                null_at(value, rest, path, nulled);
+                path.pop();
+            }
+        }
+        Segment::Every => {
+            for (index, value) in value.as_array_mut().into_iter().flatten().enumerate() {
+                path.push(json!(index));
+                null_at(value, rest, path, nulled);
+                path.pop();
+            }
+        }
+    }
+}
+
+fn drift_in(value: &mut Value, drift: &Drift) {
+    match value {
+        Value::Array(values) => {
+            for value in values {
+                drift_in(value, drift);
+            }
+        }
+        Value::Object(object) => {
+            for value in object.values_mut() {
+                drift_in(value, drift);
+            }
+            drift_of(object, drift);
+        }
+        _ => {}
+    }
+}
+
+fn drift_of(object: &mut Map<String, Value>, drift: &Drift) {
+    match drift {
+        Drift::Omit { field } => {
+            object.remove(field);
+        }
+        Drift::Rename { field, to } => {
+            if let Some(value) = object.remove(field) {
+                object.insert(to.clone(), value);
+            }
+        }
+        Drift::Replace { field, value } => {
+            if let Some(old) = object.get_mut(field) {
+                old.clone_from(value);
+            }
+        }
+        Drift::Add {
+            beside,
+            field,
+            value,
+        } => {
+            if object.contains_key(beside) {
+                object.insert(field.clone(), value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nulls_what_a_path_names() {
+        let mut answer = json!({"data": {"g": {"nodes": [{"r": 1}, {"r": 2}]}}});
+        let fault = Fault::NullField {
+            path: "g.nodes[1].r".into(),
+            message: "Timeout on Project.r".into(),
+        };
+        tamper(&mut answer, &[fault]);
+        assert_eq!(
+            answer,
+            json!({
+                "data": {"g": {"nodes": [{"r": 1}, {"r": null}]}},
+                "errors": [{
+                    "message": "Timeout on Project.r",
+                    "locations": [],
+                    "path": ["g", "nodes", 1, "r"],
+                }],
+            })
+        );
+    }
+
+    #[test]
+    fn drifts_wherever_a_field_occurs() {
+        let mut answer = json!({"data": [{"a": 1}, {"b": {"a": "X"}}]});
+        let drifts = [
+            Drift::Rename {
+                field: "a".into(),
+                to: "c".into(),
+            },
+            Drift::Replace {
+                field: "c".into(),
+                value: json!("NEW"),
+            },
+            Drift::Add {
+                beside: "b".into(),
+                field: "d".into(),
+                value: json!(0),
+            },
+        ];
+        tamper(&mut answer, &drifts.map(Fault::Drift));
+        assert_eq!(
+            answer,
+            json!({"data": [{"c": "NEW"}, {"b": {"c": "NEW"}, "d": 0}]})
+        );
+        let omit = Fault::Drift(Drift::Omit { field: "c".into() });
+        tamper(&mut answer, &[omit]);
+        assert_eq!(answer, json!({"data": [{}, {"b": {}, "d": 0}]}));
+    }
+}

@@ -1,0 +1,269 @@
+//! The endpoint: from a request's bytes to an answer's.
+
+use std::sync::Arc;
+
+use async_graphql::{Request, Variables};
+use async_graphql_parser::types::{DocumentOperations, OperationType};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::complexity::{self, Cost};
+use super::nodes::{Asking, NO_PERMISSION};
+use super::{errors, prepare};
+use crate::FakeGitlab;
+use crate::auth::Who;
+use crate::requests::GraphqlFacts;
+use crate::rest::insufficient_scope;
+
+/// A query's text may not be longer, in characters.
+const MOST_TEXT: usize = 10_000;
+
+/// One query of a request.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Query {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Value,
+}
+
+/// One query, or several, which are answered with a list.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Body {
+    Batch(Vec<Query>),
+    One(Query),
+}
+
+impl Body {
+    fn queries(&self) -> &[Query] {
+        match self {
+            Self::Batch(queries) => queries,
+            Self::One(query) => std::slice::from_ref(query),
+        }
+    }
+}
+
+/// What the operations of a request are called, as far as that can be read. One without a name is
+/// empty.
+pub(crate) fn operation_names(body: &[u8]) -> Vec<String> {
+    let Ok(body) = serde_json::from_slice::<Body>(body) else {
+        return vec![String::new()];
+    };
+    body.queries().iter().map(operation_name).collect()
+}
+
+fn operation_name(query: &Query) -> String {
+    if let Some(name) = query
+        .operation_name
+        .as_ref()
+        .filter(|name| !name.is_empty())
+    {
+        return name.clone();
+    }
+    let text = query.query.as_deref().unwrap_or_default();
+    let document = async_graphql_parser::parse_query(text).ok();
+    let name = document.and_then(|document| match document.operations {
+        DocumentOperations::Single(_) => None,
+        DocumentOperations::Multiple(all) => all.keys().next().map(ToString::to_string),
+    });
+    name.unwrap_or_default()
+}
+
+/// Answers a request.
+pub(crate) async fn endpoint(
+    State(gitlab): State<FakeGitlab>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let who = match admit(&gitlab, &headers) {
+        Ok(who) => who,
+        Err(refusal) => return *refusal,
+    };
+    let Ok(body) = serde_json::from_slice::<Body>(&body) else {
+        return (
+            StatusCode::BAD_REQUEST,
+            Json(errors::only("Unexpected end of document")),
+        )
+            .into_response();
+    };
+    let length: usize = body
+        .queries()
+        .iter()
+        .filter_map(|query| query.query.as_ref())
+        .map(|text| text.chars().count())
+        .sum();
+    if length > MOST_TEXT {
+        return (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            Json(errors::only("Query too large")),
+        )
+            .into_response();
+    }
+    // Resolvers read git repositories, which blocks.
+    let answered = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Handle::current();
+        let mut sum = 0;
+        let mut answers = Vec::new();
+        for query in body.queries() {
+            let (answer, score) = runtime.block_on(execute(&gitlab, &who, query));
+            answers.push(answer);
+            sum += score;
+        }
+        let answer = match body {
+            Body::Batch(_) => Value::Array(answers),
+            Body::One(_) => answers.pop().unwrap_or_default(),
+        };
+        (answer, sum)
+    });
+    let Ok((answer, complexity)) = answered.await else {
+        let answer = errors::only("Internal server error");
+        return (StatusCode::INTERNAL_SERVER_ERROR, Json(answer)).into_response();
+    };
+    let mut response = Json(answer).into_response();
+    response
+        .extensions_mut()
+        .insert(GraphqlFacts { complexity });
+    response
+}
+
+/// Who asks, if they may.
+fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Box<Response>> {
+    let refuse =
+        |status: StatusCode, answer: Value| Box::new((status, Json(answer)).into_response());
+    let who = gitlab
+        .who(headers)
+        .map_err(|_| refuse(StatusCode::UNAUTHORIZED, errors::only("Invalid token")))?;
+    if let Some(caller) = &who {
+        if caller.user.blocked {
+            let answer = errors::only("API not accessible for user");
+            return Err(refuse(StatusCode::FORBIDDEN, answer));
+        }
+        let wanted = ["api", "read_api"];
+        if !caller.token.has_any(&wanted) {
+            return Err(refuse(StatusCode::FORBIDDEN, insufficient_scope(&wanted)));
+        }
+    }
+    Ok(who)
+}
+
+/// Answers one query, and says what it cost.
+async fn execute(gitlab: &FakeGitlab, who: &Who, query: &Query) -> (Value, u64) {
+    let text = match query.query.as_deref() {
+        Some(text) if !text.trim().is_empty() => text,
+        _ => return (errors::only("No query string was present"), 0),
+    };
+    let mut document = match async_graphql_parser::parse_query(text) {
+        Ok(document) => document,
+        Err(error) => return (errors::refused(&[error.into()]), 0),
+    };
+    prepare::skip_newer_fields(&mut document);
+    let name = query
+        .operation_name
+        .as_deref()
+        .filter(|name| !name.is_empty());
+    let Some(operation) = prepare::operation(&document, name) else {
+        let message = match name {
+            Some(name) => format!("No operation named \"{name}\""),
+            None => "An operation name is required".to_owned(),
+        };
+        return (errors::only(&message), 0);
+    };
+    let is_mutation = operation.ty == OperationType::Mutation;
+    let schema = &gitlab.shared.graphql;
+    let cost = complexity::cost(&schema.types, &document, operation, &query.variables);
+    let limit = gitlab.complexity_limit(who);
+    if let Some(message) = over_limit(cost, limit, who) {
+        return (errors::only(&message), cost.score);
+    }
+    if is_mutation && !who.as_ref().is_some_and(|caller| caller.token.has("api")) {
+        return (errors::only(NO_PERMISSION), cost.score);
+    }
+    let mut request = Request::new(text).variables(Variables::from_json(query.variables.clone()));
+    if let Some(name) = name {
+        request = request.operation_name(name);
+    }
+    request.set_parsed_query(document);
+    let request = request.data(Asking {
+        gitlab: gitlab.clone(),
+        who: who.clone(),
+        score: cost.score,
+        limit,
+    });
+    let response = schema.executable.execute(request).await;
+    (told(response), cost.score)
+}
+
+fn over_limit(cost: Cost, limit: u64, who: &Who) -> Option<String> {
+    let deepest = if who.is_some() { 20 } else { 15 };
+    let Cost { score, depth } = cost;
+    if score > limit {
+        Some(format!(
+            "Query has complexity of {score}, which exceeds max complexity of {limit}"
+        ))
+    } else if depth > deepest {
+        Some(format!(
+            "Query has depth of {depth}, which exceeds max depth of {deepest}"
+        ))
+    } else {
+        None
+    }
+}
+
+fn told(response: async_graphql::Response) -> Value {
+    let executed = response.errors.is_empty()
+        || response.data != async_graphql::Value::Null
+        || response.errors.iter().any(|error| !error.path.is_empty());
+    if !executed {
+        return errors::refused(&response.errors);
+    }
+    let data = response.data.into_json().unwrap_or_default();
+    let mut answer = json!({ "data": data });
+    if !response.errors.is_empty() {
+        answer["errors"] = response.errors.iter().map(errors::entry).collect();
+    }
+    answer
+}
+
+/// What queries may cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ComplexityLimits {
+    pub(crate) anonymous: u64,
+    pub(crate) authenticated: u64,
+    pub(crate) admin: u64,
+}
+
+impl Default for ComplexityLimits {
+    fn default() -> Self {
+        Self {
+            anonymous: 200,
+            authenticated: 250,
+            admin: 300,
+        }
+    }
+}
+
+impl FakeGitlab {
+    fn complexity_limit(&self, who: &Who) -> u64 {
+        let limits = *crate::lock(&self.shared.complexity_limits);
+        match who.as_ref().map(|caller| Arc::clone(&caller.token)) {
+            None => limits.anonymous,
+            Some(token) if token.admin => limits.admin,
+            Some(_) => limits.authenticated,
+        }
+    }
+
+    /// Sets what queries may cost: those without a token, and those with one.
+    pub fn set_complexity_limits(&self, anonymous: u64, authenticated: u64) {
+        *crate::lock(&self.shared.complexity_limits) = ComplexityLimits {
+            anonymous,
+            authenticated,
+            admin: authenticated,
+        };
+    }
+}

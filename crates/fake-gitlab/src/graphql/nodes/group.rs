@@ -1,0 +1,71 @@
+//! Groups.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::project::{rows, visible};
+use super::root::by_activity;
+use super::{Answer, Args, Asking, Node, Resolved, gid, number_of_gid};
+use crate::graphql::connection::Position;
+use crate::state::projects::{Group, Project};
+
+pub(super) fn resolve(
+    group: &Arc<Group>,
+    field: &str,
+    args: &Args<'_>,
+    asking: &Asking,
+) -> Resolved {
+    Ok(match field {
+        "id" => Answer::from(gid("Group", group.id)),
+        "fullPath" => Answer::from(group.full_path.as_str()),
+        "path" | "name" => Answer::from(group.path()),
+        "webUrl" => Answer::from(format!(
+            "{}/groups/{}",
+            asking.gitlab.url(),
+            group.full_path
+        )),
+        "archived" => Answer::from(false),
+        "parent" => {
+            let above = group.full_path.rsplit_once('/').map(|(above, _)| above);
+            let parent = above.and_then(|above| asking.gitlab.state().group_at(above));
+            Answer::node(parent.map(Node::Group))
+        }
+        // Those of the group itself, archived ones not counted.
+        "projectsCount" => {
+            let state = asking.gitlab.state();
+            let own = state.projects_of(group, false);
+            Answer::from(own.filter(|project| !project.archived).count())
+        }
+        "projects" => return projects(group, args, asking),
+        _ => Answer::Null,
+    })
+}
+
+fn projects(group: &Group, args: &Args<'_>, asking: &Asking) -> Resolved {
+    let ids = args
+        .texts("ids")
+        .map(|ids| ids.iter().map(|id| number_of_gid("Project", id)).collect())
+        .transpose()?;
+    let ids: Option<HashSet<u64>> = ids;
+    let all: Vec<Arc<Project>> = asking
+        .gitlab
+        .state()
+        .projects_of(group, args.is("includeSubgroups"))
+        .cloned()
+        .collect();
+    let archived_only = args.is("archivedOnly");
+    let archived = archived_only || args.is("includeArchived");
+    let not_aimed_for_deletion = args.is("notAimedForDeletion");
+    let found = visible(all, args, asking).filter(|project| {
+        (archived || !project.archived)
+            && (!archived_only || project.archived)
+            && !(not_aimed_for_deletion && project.marked_for_deletion.is_some())
+            && ids.as_ref().is_none_or(|ids| ids.contains(&project.id.0))
+    });
+    let rows = match args.text("sort") {
+        Some("ACTIVITY_DESC") => rows(found, by_activity),
+        // Nothing here has a size, and what is searched for is alike or not found.
+        _ => rows(found, |project| Position::newest(project.id.0)),
+    };
+    Answer::connection(rows, args)
+}

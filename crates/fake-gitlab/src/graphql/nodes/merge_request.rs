@@ -1,0 +1,98 @@
+//! Merge requests.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Answer, Args, Asking, Node, Resolved, gid};
+use crate::auth::reads_code;
+use crate::graphql::connection::{Position, Row};
+use crate::state::merge_requests::MergeRequest;
+use crate::state::projects::Project;
+
+/// Merge requests are part of the code: those who may not see the one see none of the others.
+pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Answer {
+    let iid = args.text("iid").and_then(|iid| iid.parse().ok());
+    let state = asking.gitlab.state();
+    let row = iid.and_then(|iid: u64| state.merge_requests.get(&(project.id.0, iid)));
+    let row = row.filter(|_| reads_code(&asking.who, project));
+    Answer::node(row.cloned().map(Node::MergeRequest))
+}
+
+pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
+    let iids = args.texts("iids");
+    let sources = args.texts("sourceBranches");
+    let targets = args.texts("targetBranches");
+    let state = args.text("state").filter(|state| *state != "all");
+    let search = args.text("search").map(str::to_lowercase);
+    let time = |name| {
+        args.text(name)
+            .and_then(|text| text.parse::<Timestamp>().ok())
+    };
+    let (updated_after, updated_before) = (time("updatedAfter"), time("updatedBefore"));
+    let (created_after, created_before) = (time("createdAfter"), time("createdBefore"));
+    let draft = args.flag("draft");
+    let is_in = |list: &Option<Vec<String>>, text: &str| {
+        list.as_ref()
+            .is_none_or(|list| list.iter().any(|one| one == text))
+    };
+    let is_between = |at: Timestamp, after: Option<Timestamp>, before: Option<Timestamp>| {
+        after.is_none_or(|after| at >= after) && before.is_none_or(|before| at <= before)
+    };
+    let all: Vec<Arc<MergeRequest>> = match reads_code(&asking.who, project) {
+        true => asking
+            .gitlab
+            .state()
+            .merge_requests_of(project.id.0)
+            .cloned()
+            .collect(),
+        false => Vec::new(),
+    };
+    let rows = all
+        .into_iter()
+        .filter(|row| {
+            is_in(&iids, &row.iid.to_string())
+                && is_in(&sources, &row.source_branch)
+                && is_in(&targets, &row.target_branch)
+                && state.is_none_or(|state| row.state.name() == state)
+                && draft.is_none_or(|draft| row.is_draft() == draft)
+                && search
+                    .as_ref()
+                    .is_none_or(|text| row.title.to_lowercase().contains(text))
+                && is_between(row.updated_at, updated_after, updated_before)
+                && is_between(row.created_at, created_after, created_before)
+        })
+        .map(|row| Row {
+            position: Position::newest(row.id),
+            node: Node::MergeRequest(row),
+        });
+    Answer::connection(rows.collect(), args)
+}
+
+pub(super) fn resolve(row: &MergeRequest, field: &str, asking: &Asking) -> Resolved {
+    let project = |id: u64| asking.gitlab.state().projects.get(&id).cloned();
+    Ok(match field {
+        "id" => Answer::from(gid("MergeRequest", row.id)),
+        "iid" => Answer::from(row.iid.to_string()),
+        "title" => Answer::from(row.title.as_str()),
+        "description" => Answer::from(row.description.as_deref()),
+        "state" => Answer::from(row.state.name()),
+        "draft" => Answer::from(row.is_draft()),
+        "sourceBranch" => Answer::from(row.source_branch.as_str()),
+        "targetBranch" => Answer::from(row.target_branch.as_str()),
+        "sourceProject" => Answer::node(project(row.source_project).map(Node::Project)),
+        "targetProject" | "project" => Answer::node(project(row.project).map(Node::Project)),
+        "diffHeadSha" => Answer::from(row.head.to_string()),
+        "mergeCommitSha" => Answer::from(row.merge_commit.map(|id| id.to_string())),
+        "mergedAt" => Answer::from(row.merged_at),
+        "createdAt" => Answer::from(row.created_at),
+        "updatedAt" => Answer::from(row.updated_at),
+        "webUrl" => Answer::from(project(row.project).map(|project| {
+            let url = asking.gitlab.url();
+            format!("{url}/{}/-/merge_requests/{}", project.full_path, row.iid)
+        })),
+        "conflicts" | "hasCi" => Answer::from(false),
+        // Pipelines are not there yet.
+        _ => Answer::Null,
+    })
+}

@@ -1,0 +1,222 @@
+//! What the fields of the schema are asked of: one kind of node for each type of object.
+
+mod group;
+mod merge_request;
+mod project;
+mod repository;
+mod root;
+
+use std::sync::Arc;
+
+use async_graphql::Value;
+use async_graphql::dynamic::ObjectAccessor;
+use jiff::Timestamp;
+
+use super::connection::{Connection, PageInfo, Row};
+use crate::FakeGitlab;
+use crate::auth::Who;
+use crate::state::merge_requests::MergeRequest;
+use crate::state::projects::{Group, Project};
+use crate::state::tokens::User;
+
+use repository::{CommitNode, EntryNode, FileNode, TreeNode};
+
+/// What GitLab says of whatever somebody may not do.
+pub(crate) const NO_PERMISSION: &str = "The resource that you are attempting to access does not \
+     exist or you don't have permission to perform this action";
+
+/// What all resolvers know about a request.
+#[derive(Clone)]
+pub(crate) struct Asking {
+    pub(crate) gitlab: FakeGitlab,
+    pub(crate) who: Who,
+    pub(crate) score: u64,
+    pub(crate) limit: u64,
+}
+
+impl Asking {
+    /// A mutation: none is there yet, and that is said.
+    pub(crate) fn mutate(&self, name: &str) -> Resolved {
+        let _ = self;
+        Err(async_graphql::Error::new(format!(
+            "{name} is not supported by this stand-in yet"
+        )))
+    }
+}
+
+/// An object of an answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    Query,
+    CurrentUser(Arc<User>),
+    Metadata,
+    QueryComplexity,
+    Connection(Arc<Connection>),
+    Edge(Box<Row>),
+    PageInfo(PageInfo),
+    Group(Arc<Group>),
+    Project(Arc<Project>),
+    CiCdSettings,
+    Repository(Arc<Project>),
+    Tree(Arc<TreeNode>),
+    Commit(Arc<CommitNode>),
+    Entry(Arc<EntryNode>),
+    File(Arc<FileNode>),
+    MergeRequest(Arc<MergeRequest>),
+}
+
+/// What a field answers.
+pub(crate) enum Answer {
+    Null,
+    Value(Value),
+    Node(Node),
+    Nodes(Vec<Node>),
+}
+
+/// What a field answers, or why it does not.
+pub(crate) type Resolved = async_graphql::Result<Answer>;
+
+impl Node {
+    pub(crate) fn edge(row: Row) -> Self {
+        Self::Edge(Box::new(row))
+    }
+
+    pub(crate) fn resolve(&self, field: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
+        match self {
+            Self::Query => root::query(field, args, asking),
+            Self::CurrentUser(user) => Ok(root::user(user, field)),
+            Self::Metadata => Ok(root::metadata(field)),
+            Self::QueryComplexity => Ok(root::query_complexity(field, asking)),
+            Self::Connection(connection) => connection.resolve(field),
+            Self::Edge(row) => Ok(match field {
+                "cursor" => Answer::from(row.position.cursor()),
+                _ => Answer::Node(row.node.clone()),
+            }),
+            Self::PageInfo(info) => info.resolve(field),
+            Self::Group(group) => group::resolve(group, field, args, asking),
+            Self::Project(project) => project::resolve(project, field, args, asking),
+            Self::CiCdSettings => Ok(project::ci_cd_settings(field)),
+            Self::Repository(project) => repository::resolve(project, field, args),
+            Self::Tree(tree) => tree.resolve(field, args),
+            Self::Commit(commit) => Ok(commit.resolve(field, asking)),
+            Self::Entry(entry) => Ok(entry.resolve(field, asking)),
+            Self::File(file) => Ok(file.resolve(field)),
+            Self::MergeRequest(row) => merge_request::resolve(row, field, asking),
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn connection(rows: Vec<Row>, args: &Args<'_>) -> Resolved {
+        let connection = Connection::new(rows, args)?;
+        Ok(Self::Node(Node::Connection(Arc::new(connection))))
+    }
+
+    pub(crate) fn node(node: Option<Node>) -> Self {
+        node.map_or(Self::Null, Self::Node)
+    }
+}
+
+impl From<&str> for Answer {
+    fn from(text: &str) -> Self {
+        Self::Value(Value::from(text))
+    }
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Self::Value(Value::from(text))
+    }
+}
+
+impl<T: Into<Answer>> From<Option<T>> for Answer {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl From<bool> for Answer {
+    fn from(value: bool) -> Self {
+        Self::Value(Value::from(value))
+    }
+}
+
+impl From<usize> for Answer {
+    fn from(value: usize) -> Self {
+        Self::Value(Value::from(value))
+    }
+}
+
+impl From<Timestamp> for Answer {
+    fn from(time: Timestamp) -> Self {
+        Self::from(time.to_string())
+    }
+}
+
+/// The arguments of a field, as the validation has let them through.
+pub(crate) struct Args<'a>(&'a ObjectAccessor<'a>);
+
+impl<'a> Args<'a> {
+    pub(crate) fn new(arguments: &'a ObjectAccessor<'a>) -> Self {
+        Self(arguments)
+    }
+
+    /// A string, an id or an enum value.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        match self.0.as_index_map().get(name)? {
+            Value::String(text) => Some(text),
+            Value::Enum(item) => Some(item),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn int(&self, name: &str) -> Option<i64> {
+        self.0.get(name)?.i64().ok()
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+        self.0.get(name)?.boolean().ok()
+    }
+
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.flag(name).unwrap_or_default()
+    }
+
+    /// A list of strings; one alone counts as a list.
+    pub(crate) fn texts(&self, name: &str) -> Option<Vec<String>> {
+        let value = self.0.get(name)?;
+        if let Ok(one) = value.string() {
+            return Some(vec![one.to_owned()]);
+        }
+        let list = value.list().ok()?;
+        let texts = list
+            .iter()
+            .filter_map(|value| value.string().ok().map(str::to_owned));
+        Some(texts.collect())
+    }
+}
+
+/// The id of an object, as the whole API writes it.
+pub(crate) fn gid(model: &str, id: impl std::fmt::Display) -> String {
+    format!("gid://gitlab/{model}/{id}")
+}
+
+/// The number in an id of a model.
+pub(crate) fn number_of_gid(model: &str, text: &str) -> async_graphql::Result<u64> {
+    let number = text
+        .strip_prefix("gid://gitlab/")
+        .and_then(|rest| rest.strip_prefix(model))
+        .and_then(|rest| rest.strip_prefix('/'))
+        .and_then(|number| number.parse().ok());
+    number.ok_or_else(|| {
+        async_graphql::Error::new(format!(
+            "\"{text}\" does not represent an instance of {model}"
+        ))
+    })
+}
+
+/// What goes wrong in a repository is not the asker's fault.
+pub(crate) fn internal(error: &anyhow::Error) -> async_graphql::Error {
+    tracing::warn!(error = format!("{error:#}"), "a resolver failed");
+    async_graphql::Error::new("Internal server error")
+}

@@ -1,0 +1,94 @@
+//! The root of queries, and what there is only once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::project::{rows, visible};
+use super::{Answer, Args, Asking, Node, Resolved, gid, number_of_gid};
+use crate::VERSION;
+use crate::auth::sees;
+use crate::graphql::connection::Position;
+use crate::state::projects::Project;
+use crate::state::tokens::User;
+
+pub(super) fn query(field: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
+    let path = args.text("fullPath").unwrap_or_default();
+    Ok(match field {
+        "currentUser" => {
+            let user = asking.who.as_ref().map(|caller| Arc::clone(&caller.user));
+            Answer::node(user.map(Node::CurrentUser))
+        }
+        "metadata" => Answer::node(asking.who.as_ref().map(|_| Node::Metadata)),
+        "queryComplexity" => Answer::Node(Node::QueryComplexity),
+        "group" => {
+            let state = asking.gitlab.state();
+            let group = state.group_at(path).filter(|group| {
+                asking.who.is_some() || state.projects_of(group, true).any(|project| project.public)
+            });
+            Answer::node(group.map(Node::Group))
+        }
+        "project" => {
+            let project = asking.gitlab.state().project_at(path);
+            let project = project.filter(|project| sees(&asking.who, project));
+            Answer::node(project.map(Node::Project))
+        }
+        "projects" => return projects(args, asking),
+        _ => Answer::Null,
+    })
+}
+
+fn projects(args: &Args<'_>, asking: &Asking) -> Resolved {
+    let ids = args
+        .texts("ids")
+        .map(|ids| ids.iter().map(|id| number_of_gid("Project", id)).collect())
+        .transpose()?;
+    let ids: Option<HashSet<u64>> = ids;
+    let paths: Option<HashSet<String>> = args
+        .texts("fullPaths")
+        .map(|paths| paths.iter().map(|path| path.to_lowercase()).collect());
+    let all: Vec<Arc<Project>> = asking.gitlab.state().projects.values().cloned().collect();
+    let found = visible(all, args, asking).filter(|project| {
+        ids.as_ref().is_none_or(|ids| ids.contains(&project.id.0))
+            && paths
+                .as_ref()
+                .is_none_or(|paths| paths.contains(&project.full_path.to_lowercase()))
+    });
+    let rows = match args.text("sort").map(str::to_lowercase).as_deref() {
+        Some("latest_activity_desc") => rows(found, by_activity),
+        Some("id_asc") => rows(found, |project| {
+            Position::number(usize::try_from(project.id.0).unwrap_or(usize::MAX))
+        }),
+        _ => rows(found, |project| Position::newest(project.id.0)),
+    };
+    Answer::connection(rows, args)
+}
+
+pub(super) fn by_activity(project: &Project) -> Position {
+    Position::by_activity(project.last_activity_at.as_second(), project.id.0)
+}
+
+pub(super) fn user(user: &User, field: &str) -> Answer {
+    match field {
+        "id" => Answer::from(gid("User", user.id)),
+        "username" => Answer::from(user.username.as_str()),
+        "name" => Answer::from(user.name.as_str()),
+        _ => Answer::Null,
+    }
+}
+
+pub(super) fn metadata(field: &str) -> Answer {
+    match field {
+        "version" => Answer::from(VERSION),
+        "revision" => Answer::from("0000000"),
+        "enterprise" => Answer::from(false),
+        _ => Answer::Null,
+    }
+}
+
+pub(super) fn query_complexity(field: &str, asking: &Asking) -> Answer {
+    let number = match field {
+        "score" => asking.score,
+        _ => asking.limit,
+    };
+    Answer::from(usize::try_from(number).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,142 @@
+//! The executable schema, made of the text of the schema: every field asks the node that it is of.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use async_graphql::Value;
+use async_graphql::dynamic::{
+    self, Enum, EnumItem, Field, FieldFuture, FieldValue, InputObject, InputValue, Object,
+    ResolverContext, Scalar, TypeRef,
+};
+use async_graphql_parser::types::{
+    BaseType, InputValueDefinition, ServiceDocument, Type, TypeDefinition, TypeKind,
+    TypeSystemDefinition,
+};
+
+use super::SDL;
+use super::nodes::{Answer, Args, Asking, Node};
+use super::types::Types;
+
+/// The schema with what is known about its types.
+pub(crate) struct Schema {
+    pub(crate) executable: dynamic::Schema,
+    pub(crate) types: Types,
+}
+
+impl Schema {
+    pub(crate) fn new() -> Result<Self> {
+        let document = async_graphql_parser::parse_schema(SDL).context("the schema is broken")?;
+        Ok(Self {
+            types: Types::new(&document),
+            executable: executable(&document)?,
+        })
+    }
+}
+
+fn executable(document: &ServiceDocument) -> Result<dynamic::Schema> {
+    let mut builder = dynamic::Schema::build("Query", Some("Mutation"), None)
+        .limit_recursive_depth(64)
+        .disable_suggestions();
+    for definition in &document.definitions {
+        let TypeSystemDefinition::Type(ty) = definition else {
+            continue;
+        };
+        let ty = &ty.node;
+        let name = ty.name.node.as_str();
+        builder = match &ty.kind {
+            TypeKind::Scalar => builder.register(Scalar::new(name)),
+            TypeKind::Enum(values) => {
+                let items = values.values.iter();
+                let items = items.map(|item| EnumItem::new(item.node.value.node.as_str()));
+                builder.register(Enum::new(name).items(items))
+            }
+            TypeKind::Object(_) => builder.register(object(ty)),
+            TypeKind::InputObject(input) => {
+                let fields = input.fields.iter().map(|field| argument(&field.node));
+                let input = fields.fold(InputObject::new(name), InputObject::field);
+                builder.register(input)
+            }
+            TypeKind::Interface(_) | TypeKind::Union(_) => {
+                bail!("{name}: interfaces and unions are not expected")
+            }
+        };
+    }
+    builder
+        .finish()
+        .context("the schema does not hold together")
+}
+
+fn object(ty: &TypeDefinition) -> Object {
+    let name = ty.name.node.as_str();
+    let mut object = Object::new(name);
+    let TypeKind::Object(definition) = &ty.kind else {
+        return object;
+    };
+    let is_mutation = name == "Mutation";
+    for field in &definition.fields {
+        let field = &field.node;
+        let field_name: Arc<str> = field.name.node.as_str().into();
+        let made = Field::new(
+            field.name.node.as_str(),
+            type_ref(&field.ty.node),
+            move |context| at_once(resolve(&field_name, is_mutation, &context)),
+        );
+        let arguments = field.arguments.iter().map(|one| argument(&one.node));
+        object = object.field(arguments.fold(made, Field::argument));
+    }
+    object
+}
+
+/// A field is answered at once or fails.
+fn at_once(outcome: async_graphql::Result<Option<FieldValue<'_>>>) -> FieldFuture<'_> {
+    match outcome {
+        Ok(value) => FieldFuture::Value(value),
+        Err(error) => FieldFuture::new(async move { Err::<Option<FieldValue<'_>>, _>(error) }),
+    }
+}
+
+fn resolve<'a>(
+    field: &str,
+    is_mutation: bool,
+    context: &ResolverContext<'a>,
+) -> async_graphql::Result<Option<FieldValue<'a>>> {
+    let asking = context.data::<Asking>()?;
+    let args = Args::new(&context.args);
+    let answer = if is_mutation {
+        asking.mutate(field)
+    } else {
+        match context.parent_value.downcast_ref::<Node>() {
+            Some(node) => node.resolve(field, &args, asking),
+            None => Node::Query.resolve(field, &args, asking),
+        }
+    };
+    Ok(match answer? {
+        Answer::Null | Answer::Value(Value::Null) => None,
+        Answer::Value(value) => Some(FieldValue::value(value)),
+        Answer::Node(node) => Some(FieldValue::owned_any(node)),
+        Answer::Nodes(nodes) => {
+            let values = nodes.into_iter().map(FieldValue::owned_any);
+            Some(FieldValue::list(values))
+        }
+    })
+}
+
+fn argument(definition: &InputValueDefinition) -> InputValue {
+    let value = InputValue::new(definition.name.node.as_str(), type_ref(&definition.ty.node));
+    match &definition.default_value {
+        Some(default) => value.default_value(default.node.clone()),
+        None => value,
+    }
+}
+
+fn type_ref(ty: &Type) -> TypeRef {
+    let inner = match &ty.base {
+        BaseType::Named(name) => TypeRef::named(name.as_str()),
+        BaseType::List(inner) => TypeRef::List(Box::new(type_ref(inner))),
+    };
+    if ty.nullable {
+        inner
+    } else {
+        TypeRef::NonNull(Box::new(inner))
+    }
+}

@@ -1,0 +1,8 @@
+//! The server: connections, what every request goes through, and where requests go.
+
+mod connection;
+mod page;
+pub(crate) mod pipeline;
+mod routes;
+
+pub(crate) use connection::serve;

@@ -1,0 +1,215 @@
+//! A stand-in for a GitLab server: what buildbtw's GitLab client talks to in tests, demonstrations
+//! and benchmarks.
+//!
+//! It keeps to what a real GitLab does, its oddities included: throttled timestamps, pages whose
+//! rows move, limits on what a query may cost, hooks that are lost. Faults are switched on by
+//! [`FakeGitlab::faults`] and [`FakeGitlab::webhooks`].
+
+mod actions;
+mod auth;
+mod clock;
+mod faults;
+mod git_http;
+mod graphql;
+mod http;
+mod project_path;
+mod repository;
+mod requests;
+mod rest;
+mod state;
+mod webhooks;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use actions::import::ImportedText;
+pub use clock::Clock;
+pub use faults::limits::RateLimit;
+pub use faults::{Drift, Fault, Faults, On, RuleId, Times};
+pub use project_path::project_path;
+pub use requests::RequestRecord;
+pub use state::hooks::{HookId, HookOptions, HookScope};
+pub use state::projects::ProjectId;
+pub use webhooks::{Delivery, DeliveryId, Webhooks};
+
+use faults::limits::Limits;
+use requests::RequestLog;
+use state::State;
+
+/// The version that the stand-in says it has.
+pub const VERSION: &str = "19.4.0";
+
+/// How to start a [`FakeGitlab`].
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen.
+    pub listen: String,
+    /// Where the git repositories are kept; a temporary folder if it is not said.
+    pub root: Option<PathBuf>,
+    /// What ids and tokens are made from: the same seed gives the same.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:0".to_owned(),
+            root: None,
+            seed: 1,
+        }
+    }
+}
+
+/// A running stand-in. Clones are handles to the same one; it stops when the last handle is dropped.
+#[derive(Clone)]
+pub struct FakeGitlab {
+    shared: Arc<Shared>,
+    /// What the server's own tasks hold has none, or it would keep itself alive.
+    _stop_when_dropped: Option<Arc<StopWhenDropped>>,
+}
+
+struct Shared {
+    url: String,
+    root: PathBuf,
+    clock: Clock,
+    state: Mutex<State>,
+    random: Mutex<rand::rngs::StdRng>,
+    faults: Faults,
+    limits: Limits,
+    webhooks: Webhooks,
+    requests: RequestLog,
+    graphql: graphql::Schema,
+    complexity_limits: Mutex<graphql::ComplexityLimits>,
+    pushes: git_http::Pushes,
+    cancel: CancellationToken,
+    /// Removed with the stand-in.
+    _temporary: Option<TempDir>,
+}
+
+struct StopWhenDropped(CancellationToken);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl FakeGitlab {
+    /// Starts one. It serves in tasks of the current tokio runtime.
+    pub async fn start(options: Options) -> Result<Self> {
+        let listener = TcpListener::bind(&options.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", options.listen))?;
+        let (root, temporary) = match options.root {
+            Some(root) => {
+                fs_err::create_dir_all(&root)?;
+                (root, None)
+            }
+            None => {
+                let folder = tempfile::tempdir()?;
+                (folder.path().to_owned(), Some(folder))
+            }
+        };
+        let cancel = CancellationToken::new();
+        let url = format!("http://{}", listener.local_addr()?);
+        let clock = Clock::default();
+        let gitlab = Self {
+            shared: Arc::new(Shared {
+                webhooks: Webhooks::start(url.clone(), clock.clone(), cancel.clone())?,
+                url,
+                root,
+                clock,
+                state: Mutex::default(),
+                random: Mutex::new(rand::SeedableRng::seed_from_u64(options.seed)),
+                faults: Faults::default(),
+                limits: Limits::default(),
+                requests: RequestLog::default(),
+                graphql: graphql::Schema::new()?,
+                complexity_limits: Mutex::default(),
+                pushes: git_http::Pushes::default(),
+                cancel: cancel.clone(),
+                _temporary: temporary,
+            }),
+            _stop_when_dropped: None,
+        };
+        gitlab.create_user("buildbtw");
+        tokio::spawn(http::serve(listener, gitlab.clone()));
+        Ok(Self {
+            _stop_when_dropped: Some(Arc::new(StopWhenDropped(cancel))),
+            ..gitlab
+        })
+    }
+
+    /// Stops serving: from here on connections are refused.
+    pub fn stop(&self) {
+        self.shared.cancel.cancel();
+    }
+
+    /// The base URL, without a slash at its end.
+    pub fn url(&self) -> &str {
+        &self.shared.url
+    }
+
+    /// The URL by which git reaches a project.
+    pub fn git_url(&self, full_path: &str) -> String {
+        format!("{}/{full_path}.git", self.shared.url)
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// What is to go wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// What hooks were sent, and what is to happen to them.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.shared.webhooks
+    }
+
+    /// Waits until every queued delivery has arrived or was given up.
+    pub async fn deliveries_done(&self) {
+        self.shared.webhooks.done().await;
+    }
+
+    /// The requests that were answered or cut off, oldest first.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.shared.requests.all()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_requests(&self) {
+        self.shared.requests.clear();
+    }
+
+    /// Sets how many requests a user may send in a while. There is no limit at first.
+    pub fn set_rate_limit(&self, limit: Option<RateLimit>) {
+        self.shared.limits.set(limit);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.shared.state)
+    }
+
+    fn repository_path(&self, project: ProjectId) -> PathBuf {
+        self.shared.root.join(format!("{project}.git"))
+    }
+}
+
+/// A panic elsewhere is no reason to stop.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The git library has errors of its own kind.
+fn broken(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow::anyhow!("{error}")
+}

@@ -1,0 +1,141 @@
+//! Runs a stand-in for a GitLab server, for demonstrations and tests of whole processes.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use buildbtw_fake_gitlab::{FakeGitlab, Options};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A stand-in for a GitLab server.
+#[derive(Debug, Parser)]
+#[command(name = "fake-gitlab", version)]
+struct Cli {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: String,
+    /// Where git repositories are kept; a temporary folder if it is not said.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// The group that imported and adopted projects go to.
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "archlinux/packaging/packages"
+    )]
+    group: String,
+    /// A folder of folders, each with a .SRCINFO, which become projects.
+    #[arg(long, value_name = "DIR")]
+    import: Option<PathBuf>,
+    /// A folder of bare git repositories, which become projects where they are.
+    #[arg(long, value_name = "DIR")]
+    adopt: Option<PathBuf>,
+    /// A file to write a new token to, which may read and write.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A file to write a new token to, which may only read.
+    #[arg(long, value_name = "FILE")]
+    read_only_token_file: Option<PathBuf>,
+    /// A file to write a new administrator's token to.
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// A file to write the base URL to, once it is listened on.
+    #[arg(long, value_name = "FILE")]
+    address_file: Option<PathBuf>,
+    /// What tokens are made from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "fake_gitlab=info,buildbtw_fake_gitlab=info".into()),
+        )
+        .init();
+    let cli = Cli::parse();
+    // Before anything is told to be ready, so that no signal is missed.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let gitlab = FakeGitlab::start(Options {
+        listen: cli.listen,
+        root: cli.root,
+        seed: cli.seed,
+    })
+    .await?;
+    gitlab.create_group(&cli.group)?;
+    if let Some(folder) = &cli.import {
+        let count = gitlab.import(folder, &cli.group)?;
+        tracing::info!(count, "imported");
+    }
+    if let Some(folder) = &cli.adopt {
+        let count = adopt(&gitlab, folder, &cli.group)?;
+        tracing::info!(count, "adopted");
+    }
+    let everything = ["api", "read_repository", "write_repository"];
+    if let Some(file) = &cli.token_file {
+        write_secret(file, &gitlab.create_token(&everything))?;
+    }
+    if let Some(file) = &cli.read_only_token_file {
+        write_secret(file, &gitlab.create_token(&["read_api", "read_repository"]))?;
+    }
+    if let Some(file) = &cli.admin_token_file {
+        write_secret(file, &gitlab.create_admin_token(&everything))?;
+    }
+    if let Some(file) = &cli.address_file {
+        write_whole(file, gitlab.url(), 0o644)?;
+    }
+    tracing::info!(url = gitlab.url(), "listening");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    gitlab.stop();
+    Ok(())
+}
+
+/// Adopts every repository `<name>` or `<name>.git` in a folder.
+fn adopt(gitlab: &FakeGitlab, folder: &Path, group: &str) -> Result<usize> {
+    let mut paths = Vec::new();
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        if path.join("HEAD").is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort_unstable();
+    for path in &paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.strip_suffix(".git").unwrap_or(&name);
+        gitlab.adopt(path, &format!("{group}/{name}"))?;
+    }
+    Ok(paths.len())
+}
+
+fn write_secret(file: &Path, token: &str) -> Result<()> {
+    write_whole(file, token, 0o600)
+}
+
+/// A reader sees the file whole or not at all.
+fn write_whole(file: &Path, text: &str, mode: u32) -> Result<()> {
+    let mut partial = file.as_os_str().to_owned();
+    partial.push(".new");
+    let partial = PathBuf::from(partial);
+    if partial.exists() {
+        fs_err::remove_file(&partial)?;
+    }
+    let mut out = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&partial)
+        .with_context(|| format!("cannot write {}", partial.display()))?;
+    writeln!(out, "{text}")?;
+    fs_err::rename(&partial, file)?;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Webhooks: of the system, of groups, of projects.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+use super::answer::{Refusal, writer};
+use super::pages::Page;
+use super::projects::find;
+use crate::FakeGitlab;
+use crate::state::hooks::{Hook, HookId, HookOptions, Owner};
+
+fn entry(hook: &Hook) -> Value {
+    let options = &hook.options;
+    // Secrets are only ever taken.
+    json!({
+        "id": hook.id.0,
+        "url": options.url,
+        "push_events": options.push_events,
+        "tag_push_events": options.tag_push_events,
+        "merge_requests_events": options.merge_requests_events,
+        "token_present": options.token.is_some(),
+        "signing_token_present": options.signing_token.is_some(),
+        "alert_status": "executable",
+        "disabled_until": null,
+    })
+}
+
+fn system(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Owner, Refusal> {
+    let caller = writer(gitlab, headers)?;
+    match caller.token.admin {
+        true => Ok(Owner::System),
+        false => Err(Refusal::message(403, "403 Forbidden")),
+    }
+}
+
+fn group(gitlab: &FakeGitlab, headers: &HeaderMap, id: &str) -> Result<Owner, Refusal> {
+    writer(gitlab, headers)?;
+    let state = gitlab.state();
+    let group = match id.parse::<u64>() {
+        Ok(number) => state.groups.get(&number).cloned(),
+        Err(_) => state.group_at(id),
+    };
+    let group = group.ok_or_else(|| Refusal::not_found("Group"))?;
+    Ok(Owner::Group(group.id))
+}
+
+fn project(
+    gitlab: &FakeGitlab,
+    headers: &HeaderMap,
+    id: &str,
+    uri: &Uri,
+) -> Result<Owner, Refusal> {
+    let caller = writer(gitlab, headers)?;
+    let project = find(gitlab, &Some(caller), id, uri)?;
+    Ok(Owner::Project(project.id.0))
+}
+
+fn list(gitlab: &FakeGitlab, owner: Owner, uri: &Uri, page: Page) -> Response {
+    let rows: Vec<Value> = gitlab
+        .hooks_owned_by(owner)
+        .iter()
+        .map(|hook| entry(hook))
+        .collect();
+    let total = rows.len();
+    let uri = format!("/api/v4{uri}")
+        .parse()
+        .unwrap_or_else(|_| uri.clone());
+    page.answer(gitlab.url(), &uri, rows, Some(total))
+}
+
+fn create(gitlab: &FakeGitlab, owner: Owner, options: HookOptions) -> Result<Response, Refusal> {
+    let id = gitlab
+        .insert_hook(owner, options)
+        .map_err(|error| Refusal::body(422, json!({ "error": error.to_string() })))?;
+    let hook = gitlab.state().hooks.get(&id.0).cloned();
+    let hook = hook.ok_or_else(|| Refusal::not_found("Hook"))?;
+    Ok((StatusCode::CREATED, Json(entry(&hook))).into_response())
+}
+
+fn remove(gitlab: &FakeGitlab, owner: Owner, hook: u64) -> Result<StatusCode, Refusal> {
+    let not_found = || Refusal::not_found("Hook");
+    if !gitlab
+        .hooks_owned_by(owner)
+        .iter()
+        .any(|own| own.id.0 == hook)
+    {
+        return Err(not_found());
+    }
+    gitlab.remove_hook(HookId(hook)).map_err(|_| not_found())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn list_system(
+    State(gitlab): State<FakeGitlab>,
+    axum::extract::Query(page): axum::extract::Query<Page>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let owner = system(&gitlab, &headers)?;
+    Ok(list(&gitlab, owner, &uri, page))
+}
+
+pub(super) async fn create_system(
+    State(gitlab): State<FakeGitlab>,
+    headers: HeaderMap,
+    Json(options): Json<HookOptions>,
+) -> Result<Response, Refusal> {
+    let owner = system(&gitlab, &headers)?;
+    create(&gitlab, owner, options)
+}
+
+pub(super) async fn delete_system(
+    State(gitlab): State<FakeGitlab>,
+    Path(hook): Path<u64>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Refusal> {
+    let owner = system(&gitlab, &headers)?;
+    remove(&gitlab, owner, hook)
+}
+
+pub(super) async fn list_group(
+    State(gitlab): State<FakeGitlab>,
+    Path(id): Path<String>,
+    axum::extract::Query(page): axum::extract::Query<Page>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let owner = group(&gitlab, &headers, &id)?;
+    Ok(list(&gitlab, owner, &uri, page))
+}
+
+pub(super) async fn create_group(
+    State(gitlab): State<FakeGitlab>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Json(options): Json<HookOptions>,
+) -> Result<Response, Refusal> {
+    let owner = group(&gitlab, &headers, &id)?;
+    create(&gitlab, owner, options)
+}
+
+pub(super) async fn list_project(
+    State(gitlab): State<FakeGitlab>,
+    Path(id): Path<String>,
+    axum::extract::Query(page): axum::extract::Query<Page>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let owner = project(&gitlab, &headers, &id, &uri)?;
+    Ok(list(&gitlab, owner, &uri, page))
+}
+
+pub(super) async fn create_project(
+    State(gitlab): State<FakeGitlab>,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(options): Json<HookOptions>,
+) -> Result<Response, Refusal> {
+    let owner = project(&gitlab, &headers, &id, &uri)?;
+    create(&gitlab, owner, options)
+}
+
+/// Deletes a hook of a project or of a group, whichever the path names.
+pub(super) async fn delete_owned(
+    State(gitlab): State<FakeGitlab>,
+    Path((id, hook)): Path<(String, u64)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<StatusCode, Refusal> {
+    let owner = match uri.path().starts_with("/projects/") {
+        true => project(&gitlab, &headers, &id, &uri)?,
+        false => group(&gitlab, &headers, &id)?,
+    };
+    remove(&gitlab, owner, hook)
+}

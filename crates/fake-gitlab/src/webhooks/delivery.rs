@@ -1,0 +1,76 @@
+//! The task that sends deliveries.
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Delivery, DeliveryId, Webhooks, signature};
+use crate::lock;
+
+pub(super) async fn run(
+    webhooks: Webhooks,
+    mut queue: mpsc::UnboundedReceiver<DeliveryId>,
+    cancel: CancellationToken,
+) {
+    let work = async {
+        while let Some(id) = queue.recv().await {
+            deliver(&webhooks, id).await;
+            webhooks.inner.pending.send_modify(|pending| *pending -= 1);
+        }
+    };
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = work => {}
+    }
+    // Nobody waits for what will never be sent.
+    drop(queue);
+    webhooks.inner.pending.send_replace(0);
+}
+
+/// Tries until it is answered with success, or until it was tried often enough.
+async fn deliver(webhooks: &Webhooks, id: DeliveryId) {
+    let knobs = *lock(&webhooks.inner.knobs);
+    tokio::time::sleep(knobs.delay).await;
+    let mut pause = knobs.pause;
+    for attempt in 1..=knobs.attempts {
+        let Some(delivery) = lock(&webhooks.inner.deliveries).get(id.0).cloned() else {
+            return;
+        };
+        let status = attempt_once(webhooks, &delivery).await;
+        let delivered = status.is_some_and(|status| (200..300).contains(&status));
+        if let Some(delivery) = lock(&webhooks.inner.deliveries).get_mut(id.0) {
+            delivery.attempts += 1;
+            delivery.status = status;
+            delivery.delivered |= delivered;
+        }
+        if delivered {
+            return;
+        }
+        if attempt < knobs.attempts {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+}
+
+async fn attempt_once(webhooks: &Webhooks, delivery: &Delivery) -> Option<u16> {
+    let mut request = webhooks.inner.client.post(&delivery.url);
+    for (name, value) in &delivery.headers {
+        request = request.header(name, value);
+    }
+    if let Some(token) = &delivery.signing_token {
+        let now = webhooks.inner.clock.now().as_second();
+        let signature =
+            signature::sign(token, &delivery.idempotency_key, now, &delivery.body).ok()?;
+        request = request
+            .header("webhook-id", &delivery.idempotency_key)
+            .header("webhook-timestamp", now.to_string())
+            .header("webhook-signature", signature);
+    }
+    match request.body(delivery.body.clone()).send().await {
+        Ok(response) => Some(response.status().as_u16()),
+        Err(error) => {
+            tracing::debug!(%error, url = delivery.url, "a hook could not be told");
+            None
+        }
+    }
+}

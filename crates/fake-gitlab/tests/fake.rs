@@ -1,0 +1,14 @@
+//! The stand-in as its clients see it: over real HTTP, and with the real git.
+
+#[path = "fake/faults.rs"]
+mod faults;
+#[path = "fake/git.rs"]
+mod git;
+#[path = "fake/graphql.rs"]
+mod graphql;
+#[path = "fake/rest.rs"]
+mod rest;
+#[path = "fake/support.rs"]
+mod support;
+#[path = "fake/webhooks.rs"]
+mod webhooks;

@@ -1,0 +1,366 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use buildbtw_fake_gitlab::{HookOptions, HookScope, ProjectId};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::support::World;
+
+/// Receives hooks.
+#[derive(Clone, Default)]
+struct Receiver {
+    got: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+    /// What the next ones are answered; 200 when there are no more.
+    answers: Arc<Mutex<VecDeque<u16>>>,
+}
+
+impl Receiver {
+    async fn start() -> (Self, String) {
+        let receiver = Self::default();
+        let router = Router::new().fallback(receive).with_state(receiver.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        (receiver, url)
+    }
+
+    fn bodies(&self) -> Vec<Value> {
+        let got = self.got.lock().unwrap();
+        got.iter()
+            .map(|(_, body)| serde_json::from_slice(body).unwrap())
+            .collect()
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let got = self.got.lock().unwrap();
+        let keys = got
+            .iter()
+            .map(|(headers, _)| headers["idempotency-key"].to_str().unwrap());
+        keys.map(str::to_owned).collect()
+    }
+
+    fn refs(&self) -> Vec<String> {
+        let bodies = self.bodies();
+        bodies
+            .iter()
+            .map(|body| body["ref"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    receiver.got.lock().unwrap().push((headers, body));
+    let answer = receiver.answers.lock().unwrap().pop_front().unwrap_or(200);
+    StatusCode::from_u16(answer).unwrap()
+}
+
+fn commit(world: &World, project: ProjectId, branch: &str) -> String {
+    let files: [(&str, Option<&[u8]>); 1] = [(branch, Some(b"1"))];
+    world
+        .gitlab
+        .commit(project, branch, &files, "Change")
+        .unwrap()
+}
+
+async fn world() -> (World, ProjectId, Receiver, String) {
+    let world = World::new().await;
+    world.import(1);
+    let project = world.gitlab.project_id("pkgs/p0").unwrap();
+    let (receiver, url) = Receiver::start().await;
+    (world, project, receiver, url)
+}
+
+#[tokio::test]
+async fn events_are_told() {
+    let (world, project, receiver, url) = world().await;
+    let scope = HookScope::Group("pkgs".into());
+    let options = HookOptions {
+        token: Some("secret".into()),
+        ..HookOptions::everything(url)
+    };
+    world.gitlab.add_hook(scope, options).unwrap();
+    let before = world.gitlab.head(project, None).unwrap().unwrap();
+    let after = commit(&world, project, "main");
+    let side = commit(&world, project, "side");
+    world.gitlab.tag(project, "v1", None, Some("One")).unwrap();
+    world.gitlab.delete_branch(project, "side").unwrap();
+    world.gitlab.deliveries_done().await;
+    let bodies = receiver.bodies();
+    assert_eq!(bodies.len(), 4);
+    let push = &bodies[0];
+    assert_eq!(push["object_kind"], "push");
+    assert_eq!(
+        (&push["before"], &push["after"]),
+        (&before.into(), &after.clone().into())
+    );
+    assert_eq!(push["project"]["path_with_namespace"], "pkgs/p0");
+    assert_eq!(push["total_commits_count"], 1);
+    assert_eq!(push["commits"][0]["added"], serde_json::json!(["main"]));
+    let zeros = "0".repeat(40);
+    assert_eq!(
+        (&bodies[1]["before"], &bodies[1]["after"]),
+        (&zeros.clone().into(), &side.into())
+    );
+    assert_eq!(bodies[1]["total_commits_count"], 1);
+    let tag = &bodies[2];
+    assert_eq!(
+        (&tag["object_kind"], &tag["ref"]),
+        (&"tag_push".into(), &"refs/tags/v1".into())
+    );
+    assert_eq!(tag["checkout_sha"], after);
+    assert_ne!(tag["after"], after);
+    assert_eq!(
+        (&bodies[3]["after"], &bodies[3]["checkout_sha"]),
+        (&zeros.into(), &Value::Null)
+    );
+    let (headers, _) = receiver.got.lock().unwrap()[0].clone();
+    assert_eq!(headers["x-gitlab-event"], "Push Hook");
+    assert_eq!(headers["x-gitlab-token"], "secret");
+    assert_eq!(headers["x-gitlab-instance"], world.gitlab.url());
+    for name in [
+        "x-gitlab-event-uuid",
+        "x-gitlab-webhook-uuid",
+        "idempotency-key",
+    ] {
+        assert!(headers.contains_key(name), "{name}");
+    }
+    assert!(
+        headers["user-agent"]
+            .to_str()
+            .unwrap()
+            .starts_with("GitLab/")
+    );
+}
+
+#[tokio::test]
+async fn merge_requests_are_told() {
+    let (world, project, receiver, url) = world().await;
+    commit(&world, project, "side");
+    world
+        .gitlab
+        .add_hook(HookScope::System, HookOptions::everything(url))
+        .unwrap();
+    let iid = world
+        .gitlab
+        .open_merge_request(project, "main", project, "side", "A")
+        .unwrap();
+    let files: [(&str, Option<&[u8]>); 1] = [("more", Some(b"1"))];
+    world
+        .gitlab
+        .commit(project, "side", &files, "More")
+        .unwrap();
+    world.gitlab.merge(project, iid).unwrap();
+    world.gitlab.deliveries_done().await;
+    let told: Vec<(String, String)> = receiver
+        .bodies()
+        .iter()
+        .map(|body| {
+            let action = body["object_attributes"]["action"]
+                .as_str()
+                .unwrap_or_default();
+            (
+                body["object_kind"].as_str().unwrap().to_owned(),
+                action.to_owned(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("merge_request", "open"),
+        ("push", ""),
+        ("merge_request", "update"),
+        ("push", ""),
+        ("merge_request", "merge"),
+    ];
+    assert_eq!(
+        told,
+        expected.map(|(kind, action)| (kind.to_owned(), action.to_owned()))
+    );
+    let bodies = receiver.bodies();
+    assert!(bodies[2]["object_attributes"]["oldrev"].is_string());
+    assert_eq!(bodies[4]["object_attributes"]["state"], "merged");
+}
+
+#[tokio::test]
+async fn deliveries_are_signed() {
+    let (world, project, receiver, url) = world().await;
+    let key: Vec<u8> = (0..32).collect();
+    let options = HookOptions {
+        signing_token: Some(format!("whsec_{}", STANDARD.encode(&key))),
+        ..HookOptions::everything(url)
+    };
+    world
+        .gitlab
+        .add_hook(HookScope::Project("pkgs/p0".into()), options)
+        .unwrap();
+    commit(&world, project, "main");
+    world.gitlab.deliveries_done().await;
+    let (headers, body) = receiver.got.lock().unwrap()[0].clone();
+    let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+    assert_eq!(header("webhook-id"), header("idempotency-key"));
+    let timestamp = header("webhook-timestamp");
+    assert_eq!(
+        timestamp,
+        world.gitlab.clock().now().as_second().to_string()
+    );
+    let mut signed = format!("{}.{timestamp}.", header("webhook-id")).into_bytes();
+    signed.extend_from_slice(&body);
+    let expected = format!("v1,{}", STANDARD.encode(hmac_by_hand(&key, &signed)));
+    assert_eq!(header("webhook-signature"), expected);
+}
+
+/// As RFC 2104 says, so that the library is not checked with itself.
+fn hmac_by_hand(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let pad = |with: u8| {
+        let mut block = [with; 64];
+        for (byte, key) in block.iter_mut().zip(key) {
+            *byte ^= key;
+        }
+        block
+    };
+    let inner = Sha256::new()
+        .chain_update(pad(0x36))
+        .chain_update(message)
+        .finalize();
+    Sha256::new()
+        .chain_update(pad(0x5c))
+        .chain_update(inner)
+        .finalize()
+        .to_vec()
+}
+
+#[tokio::test]
+async fn failures_are_tried_again_with_the_same_key() {
+    let (world, project, receiver, url) = world().await;
+    world
+        .gitlab
+        .add_hook(HookScope::System, HookOptions::everything(url))
+        .unwrap();
+    world
+        .gitlab
+        .webhooks()
+        .set_attempts(3, std::time::Duration::from_millis(1));
+    receiver
+        .answers
+        .lock()
+        .unwrap()
+        .extend([500, 503, 200, 500, 500, 500]);
+    commit(&world, project, "main");
+    world.gitlab.deliveries_done().await;
+    let keys = receiver.keys();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| *key == keys[0]));
+    commit(&world, project, "other");
+    world.gitlab.deliveries_done().await;
+    let deliveries = world.gitlab.webhooks().deliveries();
+    assert_eq!(
+        deliveries
+            .iter()
+            .map(|one| one.delivered)
+            .collect::<Vec<_>>(),
+        [true, false]
+    );
+    assert_eq!(
+        (deliveries[1].attempts, deliveries[1].status),
+        (3, Some(500))
+    );
+    world.gitlab.webhooks().resend(deliveries[1].id).unwrap();
+    world.gitlab.deliveries_done().await;
+    assert_eq!(receiver.keys().last(), Some(&deliveries[1].idempotency_key));
+    assert!(world.gitlab.webhooks().deliveries()[1].delivered);
+}
+
+#[tokio::test]
+async fn knobs_make_deliveries_go_wrong() {
+    let (world, project, receiver, url) = world().await;
+    world
+        .gitlab
+        .add_hook(HookScope::System, HookOptions::everything(url.clone()))
+        .unwrap();
+    let hooks = world.gitlab.webhooks();
+    let done = async || {
+        world.gitlab.deliveries_done().await;
+        let refs = receiver.refs();
+        receiver.got.lock().unwrap().clear();
+        refs.iter()
+            .map(|name| name.replace("refs/heads/", ""))
+            .collect::<Vec<_>>()
+    };
+    hooks.set_drop(true);
+    commit(&world, project, "a");
+    assert!(done().await.is_empty());
+    hooks.set_drop(false);
+    hooks.set_duplicate(true);
+    commit(&world, project, "b");
+    assert_eq!(done().await, ["b", "b"]);
+    hooks.set_duplicate(false);
+    hooks.hold();
+    commit(&world, project, "c");
+    commit(&world, project, "d");
+    assert!(done().await.is_empty());
+    hooks.release_reversed();
+    assert_eq!(done().await, ["d", "c"]);
+    hooks.set_delay(std::time::Duration::from_millis(60));
+    let start = std::time::Instant::now();
+    commit(&world, project, "e");
+    assert_eq!(done().await, ["e"]);
+    assert!(start.elapsed().as_millis() >= 60);
+    hooks.set_delay(std::time::Duration::ZERO);
+    hooks.forge(
+        &url,
+        &[("X-Gitlab-Event", "Push Hook")],
+        br#"{"ref":"forged"}"#,
+    );
+    assert_eq!(done().await, ["forged"]);
+}
+
+#[tokio::test]
+async fn a_push_of_many_refs_tells_nothing() {
+    let (world, _, receiver, url) = world().await;
+    world
+        .gitlab
+        .add_hook(HookScope::System, HookOptions::everything(url))
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let remote = world
+        .gitlab
+        .git_url("pkgs/p0")
+        .replace("//", &format!("//x:{}@", world.token));
+    let push = async |refs: &'static [&'static str]| {
+        let folder = folder.path().to_owned();
+        let remote = remote.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut arguments = vec!["push", "-q", &remote];
+            arguments.extend(refs);
+            crate::git::git(&folder, &arguments).unwrap();
+        })
+        .await
+        .unwrap();
+        world.gitlab.deliveries_done().await;
+        receiver.bodies().len()
+    };
+    crate::git::git(folder.path(), &["init", "-q"]).unwrap();
+    crate::git::git(
+        folder.path(),
+        &["commit", "-q", "--allow-empty", "-m", "First"],
+    )
+    .unwrap();
+    assert_eq!(
+        push(&["HEAD:refs/heads/a", "HEAD:refs/heads/b", "HEAD:refs/tags/c"]).await,
+        3
+    );
+    let many = [
+        "HEAD:refs/heads/d",
+        "HEAD:refs/heads/e",
+        "HEAD:refs/heads/f",
+        "HEAD:refs/tags/g",
+    ];
+    let many: &'static [&'static str] = Box::leak(Box::new(many));
+    assert_eq!(push(many).await, 3);
+}
