@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::answer::{Refusal, writer};
+use super::input::Input;
 use super::pages::Page;
 use super::projects::find;
 use crate::FakeGitlab;
@@ -106,7 +107,7 @@ pub(super) async fn list_system(
 pub(super) async fn create_system(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
-    Json(options): Json<HookOptions>,
+    Input(options): Input<HookOptions>,
 ) -> Result<Response, Refusal> {
     let owner = system(&gitlab, &headers)?;
     create(&gitlab, owner, options)
@@ -136,7 +137,7 @@ pub(super) async fn create_group(
     State(gitlab): State<FakeGitlab>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    Json(options): Json<HookOptions>,
+    Input(options): Input<HookOptions>,
 ) -> Result<Response, Refusal> {
     let owner = group(&gitlab, &headers, &id)?;
     create(&gitlab, owner, options)
@@ -158,7 +159,7 @@ pub(super) async fn create_project(
     Path(id): Path<String>,
     uri: Uri,
     headers: HeaderMap,
-    Json(options): Json<HookOptions>,
+    Input(options): Input<HookOptions>,
 ) -> Result<Response, Refusal> {
     let owner = project(&gitlab, &headers, &id, &uri)?;
     create(&gitlab, owner, options)

@@ -2,6 +2,7 @@
 
 mod answer;
 mod hooks;
+mod input;
 mod pages;
 mod projects;
 mod repository;

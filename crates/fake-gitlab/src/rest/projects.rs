@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Refusal, reader, writer};
+use super::input::Input;
 use crate::FakeGitlab;
 use crate::auth::{Who, sees};
 use crate::git_http::is_empty;
@@ -115,7 +116,7 @@ pub(super) struct NewGroup {
 pub(super) async fn create_group(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
-    Json(new): Json<NewGroup>,
+    Input(new): Input<NewGroup>,
 ) -> Result<Response, Refusal> {
     writer(&gitlab, &headers)?;
     let path = match new.parent_id {
@@ -145,7 +146,7 @@ pub(super) struct NewProject {
 pub(super) async fn create(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
-    Json(new): Json<NewProject>,
+    Input(new): Input<NewProject>,
 ) -> Result<Response, Refusal> {
     writer(&gitlab, &headers)?;
     let namespace = match (new.namespace_id, new.namespace_path) {

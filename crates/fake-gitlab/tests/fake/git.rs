@@ -19,7 +19,7 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
             "-c",
             "init.defaultBranch=main",
             "-c",
-            "http.postBuffer=1024",
+            "http.postBuffer=70000",
         ])
         .args(arguments)
         .current_dir(folder)
@@ -36,7 +36,7 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
 }
 
 /// Runs git where it does not keep the server from answering.
-async fn git_async(folder: &Path, arguments: &[&str]) -> Result<String, String> {
+pub(crate) async fn git_async(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let folder = folder.to_owned();
     let arguments: Vec<String> = arguments.iter().map(|&one| one.to_owned()).collect();
     tokio::task::spawn_blocking(move || {

@@ -221,7 +221,9 @@ async fn imported_ids_are_those_of_git() {
         .gitlab
         .git_url("pkgs/p0")
         .replace("//", &format!("//x:{}@", world.token));
-    crate::git::git(folder.path(), &["clone", "--quiet", &url, "clone"]).unwrap();
+    crate::git::git_async(folder.path(), &["clone", "--quiet", &url, "clone"])
+        .await
+        .unwrap();
     let clone = folder.path().join("clone");
     assert_eq!(
         crate::git::git(&clone, &["rev-parse", "HEAD"]).unwrap(),
@@ -361,6 +363,7 @@ async fn a_merge_request_is_merged() {
 async fn queries_that_cost_too_much_are_refused() {
     let world = World::new().await;
     let query = "{ group(fullPath: \"g\") { a: projects { nodes { a: repository { blobs(paths: [\"a\", \"b\"]) { nodes { path name oid mode size rawSize rawBlob } } } repository { tree { blobs { nodes { path mode sha id name } } } } } } \
+        c: projects(sort: ACTIVITY_DESC) { nodes { id name path fullPath archived updatedAt createdAt lastActivityAt webUrl description repository { rootRef empty exists tree { blobs { nodes { id name path sha mode type } } } } } } \
         b: projects(search: \"x\") { nodes { id repository { blobs(paths: [\"a\"]) { nodes { oid } } } } } } }";
     let answer = world.query(query, json!({})).await;
     let message = answer["errors"][0]["message"].as_str().unwrap();

@@ -179,8 +179,17 @@ async fn groups_projects_and_hooks_are_made() {
     assert_eq!(post(&world.token, "/groups/g/hooks", hook).await.0, 201);
     let wrong = json!({ "url": "nonsense" });
     assert_eq!(post(&world.token, "/groups/g/hooks", wrong).await.0, 422);
+    let url = format!("{}/api/v4/projects/1/hooks", world.gitlab.url());
+    let form = "url=http%3A%2F%2F127.0.0.1%3A1%2F&push_events=false";
+    let sent = world.http.post(url).bearer_auth(&world.token).body(form);
+    let sent = sent
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .send()
+        .await;
+    let second: Value = sent.unwrap().json().await.unwrap();
+    assert_eq!(second["push_events"], false, "{second}");
     let response = world.get("/projects/1/hooks").await;
-    assert_eq!(response.headers()["x-total"], "1");
+    assert_eq!(response.headers()["x-total"], "2");
     let url = format!(
         "{}/api/v4/projects/1/hooks/{}",
         world.gitlab.url(),
