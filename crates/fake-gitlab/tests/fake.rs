@@ -1,5 +1,8 @@
 //! The stand-in as its clients see it: over real HTTP, and with the real git.
 
+// What clippy.toml allows in tests does not reach the functions that tests share.
+#![allow(clippy::unwrap_used)]
+
 #[path = "fake/faults.rs"]
 mod faults;
 #[path = "fake/git.rs"]
