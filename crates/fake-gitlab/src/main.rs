@@ -44,9 +44,9 @@ struct Cli {
     /// A file to write the base URL to, once it is listened on.
     #[arg(long, value_name = "FILE")]
     address_file: Option<PathBuf>,
-    /// What tokens are made from.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// What tokens are made from, to have the same ones again; at random if it is not said.
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 #[tokio::main]
@@ -65,7 +65,7 @@ async fn main() -> Result<()> {
     let gitlab = FakeGitlab::start(Options {
         listen: cli.listen,
         root: cli.root,
-        seed: cli.seed,
+        seed: cli.seed.unwrap_or_else(rand::random),
     })
     .await?;
     gitlab.create_group(&cli.group)?;

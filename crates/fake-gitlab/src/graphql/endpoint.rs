@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Request, Variables};
+use async_graphql::{PathSegment, Request, Variables};
 use async_graphql_parser::types::{DocumentOperations, OperationType};
 use axum::Json;
 use axum::body::Bytes;
@@ -222,12 +222,33 @@ fn told(response: async_graphql::Response) -> Value {
     if !executed {
         return errors::refused(&response.errors);
     }
-    let data = response.data.into_json().unwrap_or_default();
+    let mut data = response.data.into_json().unwrap_or_default();
+    for error in &response.errors {
+        null_parent(&mut data, &error.path);
+    }
     let mut answer = json!({ "data": data });
     if !response.errors.is_empty() {
         answer["errors"] = response.errors.iter().map(errors::entry).collect();
     }
     answer
+}
+
+/// The executor leaves a field out that failed and may not be null: its parent is null then.
+fn null_parent(data: &mut Value, path: &[PathSegment]) {
+    let Some((PathSegment::Field(field), above)) = path.split_last() else {
+        return;
+    };
+    let parent = above.iter().try_fold(data, |value, segment| match segment {
+        PathSegment::Field(name) => value.get_mut(name),
+        PathSegment::Index(index) => value.get_mut(*index),
+    });
+    if let Some(parent) = parent
+        && parent
+            .as_object()
+            .is_some_and(|object| !object.contains_key(field))
+    {
+        *parent = Value::Null;
+    }
 }
 
 /// What queries may cost.

@@ -75,11 +75,18 @@ fn object(ty: &TypeDefinition) -> Object {
     let is_mutation = name == "Mutation";
     for field in &definition.fields {
         let field = &field.node;
+        let nullable = field.ty.node.nullable;
         let field_name: Arc<str> = field.name.node.as_str().into();
         let made = Field::new(
             field.name.node.as_str(),
             type_ref(&field.ty.node),
-            move |context| at_once(resolve(&field_name, is_mutation, &context)),
+            move |context| {
+                at_once(
+                    &context,
+                    nullable,
+                    resolve(&field_name, is_mutation, &context),
+                )
+            },
         );
         let arguments = field.arguments.iter().map(|one| argument(&one.node));
         object = object.field(arguments.fold(made, Field::argument));
@@ -87,10 +94,19 @@ fn object(ty: &TypeDefinition) -> Object {
     object
 }
 
-/// A field is answered at once or fails.
-fn at_once(outcome: async_graphql::Result<Option<FieldValue<'_>>>) -> FieldFuture<'_> {
+/// A field is answered at once. One that fails is null and leaves an error, if it may be null.
+fn at_once<'a>(
+    context: &ResolverContext<'a>,
+    nullable: bool,
+    outcome: async_graphql::Result<Option<FieldValue<'a>>>,
+) -> FieldFuture<'a> {
     match outcome {
         Ok(value) => FieldFuture::Value(value),
+        Err(error) if nullable => {
+            let error = error.into_server_error(context.item.pos);
+            context.add_error(context.set_error_path(error));
+            FieldFuture::Value(None)
+        }
         Err(error) => FieldFuture::new(async move { Err::<Option<FieldValue<'_>>, _>(error) }),
     }
 }

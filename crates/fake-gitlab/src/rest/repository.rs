@@ -63,11 +63,11 @@ pub(super) async fn commits(
     let name = wanted.ref_name.as_deref().filter(|name| !name.is_empty());
     let head = project.storage.resolve(&project.default_branch, name)?;
     let Some(head) = head else {
-        return Err(Refusal::not_found("Repository or ref")).or_else(|refusal| match name {
+        return match name {
             // An empty repository has an empty list.
             None => Ok(Json(json!([])).into_response()),
-            Some(_) => Err(refusal),
-        });
+            Some(_) => Err(Refusal::not_found("Commit")),
+        };
     };
     let found = project.storage.log(head, None, page.end() + 1)?;
     let rows = found

@@ -14,7 +14,7 @@ pub(super) async fn run(
     let work = async {
         while let Some(id) = queue.recv().await {
             deliver(&webhooks, id).await;
-            webhooks.inner.pending.send_modify(|pending| *pending -= 1);
+            webhooks.inner.finish_one();
         }
     };
     tokio::select! {

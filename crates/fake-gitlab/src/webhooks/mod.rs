@@ -96,6 +96,14 @@ struct Inner {
     pending: watch::Sender<usize>,
 }
 
+impl Inner {
+    /// The count may have been set to nothing already, by a stand-in that stops.
+    fn finish_one(&self) {
+        self.pending
+            .send_modify(|pending| *pending = pending.saturating_sub(1));
+    }
+}
+
 impl Webhooks {
     pub(crate) fn start(url: String, clock: Clock, cancel: CancellationToken) -> Result<Self> {
         let client = reqwest::Client::builder()
@@ -284,7 +292,7 @@ impl Webhooks {
         self.inner.pending.send_modify(|pending| *pending += 1);
         if self.inner.queue.send(id).is_err() {
             // The stand-in has stopped.
-            self.inner.pending.send_modify(|pending| *pending -= 1);
+            self.inner.finish_one();
         }
     }
 

@@ -190,3 +190,30 @@ async fn a_repository_is_adopted() {
     world.gitlab.delete(id).unwrap();
     assert!(folder.path().join("bare.git/HEAD").exists());
 }
+
+#[tokio::test]
+async fn a_compressed_request_is_understood() {
+    use std::io::Write as _;
+    let world = World::new().await;
+    world.import(1);
+    let id = world.gitlab.project_id("pkgs/p0").unwrap();
+    let head = world.gitlab.head(id, None).unwrap().unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    write!(encoder, "0032want {head}\n00000009done\n").unwrap();
+    let response = world
+        .http
+        .post(format!(
+            "{}/git-upload-pack",
+            world.gitlab.git_url("pkgs/p0")
+        ))
+        .basic_auth("anybody", Some(&world.token))
+        .header("Content-Type", "application/x-git-upload-pack-request")
+        .header("Content-Encoding", "gzip")
+        .body(encoder.finish().unwrap())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    let body = response.bytes().await.unwrap();
+    assert!(body.starts_with(b"0008NAK\nPACK"), "{body:?}");
+}

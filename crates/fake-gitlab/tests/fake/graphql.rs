@@ -92,6 +92,7 @@ async fn pages_are_clamped_and_can_be_walked_backwards() {
     let data = world.data(query, json!({ "before": before })).await;
     assert_eq!(paths(&data["group"]["projects"]), ["p3", "p2"]);
     let answer = world.query(query, json!({ "before": "nonsense" })).await;
+    assert_eq!(answer["data"], json!({ "group": null }));
     assert!(
         answer["errors"][0]["message"]
             .as_str()
@@ -506,6 +507,8 @@ async fn tokens_decide_what_is_answered() {
         message,
         "pipelineRetry is not supported by this stand-in yet"
     );
+    assert_eq!(answer["errors"][0]["path"], json!(["pipelineRetry"]));
+    assert_eq!(answer["data"], json!({ "pipelineRetry": null }));
     world.gitlab.revoke_token(&token).unwrap();
     assert_eq!(ask(Some(&token), user).await, invalid);
     world.import(1);
