@@ -41,7 +41,7 @@ impl Patience {
     fn limit(self) -> Duration {
         match self {
             Self::Short => Duration::from_secs(8),
-            Self::Long => Duration::from_secs(60),
+            Self::Long => Duration::from_secs(20),
         }
     }
 }

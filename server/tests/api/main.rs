@@ -14,6 +14,7 @@ mod auth;
 mod control;
 mod crash;
 mod events;
+mod gitlab;
 mod logs;
 mod maintenance;
 mod migrations;

@@ -11,7 +11,7 @@ use crate::sources::Sources;
 
 use super::GitlabGroup;
 use super::poll::Window;
-use super::watch::WatchError;
+use super::watch::{Asked, WatchError};
 
 /// How many are worked off together.
 const BATCH: i64 = 200;
@@ -24,13 +24,14 @@ impl GitlabGroup {
         &self,
         sources: &Sources,
         window: &mut Window,
-    ) -> Result<(), WatchError> {
+    ) -> Result<Asked, WatchError> {
+        let mut asked = Asked::Nobody;
         loop {
             let open = webhook_deliveries::open(sources.database.read(), BATCH)
                 .await
                 .map_err(Error::from)?;
             if open.is_empty() {
-                return Ok(());
+                return Ok(asked);
             }
             let moved: BTreeSet<ProjectId> = open
                 .iter()
@@ -42,6 +43,7 @@ impl GitlabGroup {
             if !moved.is_empty() {
                 self.look_again(sources, window, moved.clone()).await?;
                 self.tell_touched(sources, &moved).await?;
+                asked = Asked::Gitlab;
             }
             let done: Vec<String> = open.into_iter().map(|row| row.id).collect();
             let before = now() - i64::try_from(REMEMBERED.as_millis()).unwrap_or_default();

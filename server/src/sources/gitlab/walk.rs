@@ -20,7 +20,7 @@ use super::{GitlabGroup, millis};
 /// once more before they are forgotten: most likely the token has lost its role.
 const FEW: usize = 10;
 /// How often the log tells how far a walk is, in pages.
-const TELL_EVERY: u64 = 10;
+const TELL_EVERY: u32 = 10;
 
 /// How far a walk has come.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Walk {
     began: Option<Timestamp>,
     /// Whether it is the one that fills the index.
     is_first: bool,
-    pages: u64,
+    pages: u32,
 }
 
 /// What a step of a walk led to.
@@ -72,6 +72,11 @@ impl Walk {
             is_first: false,
             pages: 0,
         }
+    }
+
+    /// How many pages it has looked at since the server's start.
+    pub(super) fn pages(&self) -> u32 {
+        self.pages
     }
 
     pub(super) fn is_first(&self) -> bool {

@@ -21,8 +21,8 @@ use super::walk::{Step, Walk};
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// A GitLab that is back after an hour is noticed within this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How soon the group may be looked at as a whole because a poll was suspicious.
-const SUSPICION: Duration = Duration::from_secs(300);
+/// How long a suspicion has to wait after a full look, for each of its requests.
+const REST_PER_PAGE: Duration = Duration::from_secs(2);
 
 /// Why the group could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub(super) async fn watch(
         is_checked: false,
         next_poll: Instant::now(),
         next_sweep: Instant::now() + group.sweep,
-        last_sweep: None,
+        suspicion_from: Instant::now(),
         pause: FIRST_PAUSE,
         resting_until: None,
         group,
@@ -81,11 +81,18 @@ struct Watch {
     is_checked: bool,
     next_poll: Instant,
     next_sweep: Instant,
-    last_sweep: Option<Instant>,
+    /// When a suspicious poll may lead to a full look again.
+    suspicion_from: Instant,
     /// The pause after the next failure.
     pause: Duration,
     /// GitLab is left alone until then.
     resting_until: Option<Instant>,
+}
+
+/// Whether GitLab had to answer for a task to succeed.
+pub(super) enum Asked {
+    Gitlab,
+    Nobody,
 }
 
 /// What is to be done next.
@@ -111,7 +118,8 @@ impl Watch {
                 Err(error) => Err(error),
             };
             match result {
-                Ok(()) => self.note_success(),
+                Ok(Asked::Gitlab) => self.note_success(),
+                Ok(Asked::Nobody) => {}
                 Err(error) => self.note_failure(&error),
             }
             if let Task::CatchUp(waiting) = task {
@@ -160,7 +168,7 @@ impl Watch {
         Ok(())
     }
 
-    async fn perform(&mut self, task: &Task) -> Result<(), WatchError> {
+    async fn perform(&mut self, task: &Task) -> Result<Asked, WatchError> {
         let Self {
             group,
             sources,
@@ -172,36 +180,37 @@ impl Watch {
             Task::CatchUp(_) | Task::Poll => {
                 // A poll without a window would be a look at everything.
                 if self.is_first_look() {
-                    return Ok(());
+                    return Ok(Asked::Nobody);
                 }
                 self.next_poll = Instant::now() + self.group.gitlab.settings().poll;
                 let polled = self.group.poll(&self.sources, &mut self.window).await?;
                 self.group.work_off(&self.sources, &mut self.window).await?;
-                let is_recent = self.last_sweep.is_some_and(|at| at.elapsed() < SUSPICION);
-                if polled.is_suspicious && self.walk.is_none() && !is_recent {
-                    tracing::info!("projects came or went; looking at the whole group");
-                    self.next_sweep = Instant::now();
+                if polled.is_suspicious {
+                    tracing::info!("projects came or went; the whole group has to be looked at");
+                    let soon = self.suspicion_from.max(Instant::now());
+                    self.next_sweep = self.next_sweep.min(soon);
                 }
-                Ok(())
+                Ok(Asked::Gitlab)
             }
             Task::Sweep => {
                 self.walk = Some(Walk::again());
-                Ok(())
+                Ok(Asked::Nobody)
             }
             Task::Page => {
                 let Some(walk) = &mut self.walk else {
-                    return Ok(());
+                    return Ok(Asked::Nobody);
                 };
                 let step = group.step(sources, walk, window).await;
                 let is_over = !matches!(&step, Ok(Step::More) | Err(WatchError::Gitlab(_)));
                 if is_over {
+                    let rest = REST_PER_PAGE * walk.pages();
                     self.walk = None;
-                    self.last_sweep = Some(Instant::now());
+                    self.suspicion_from = Instant::now() + rest;
                     self.next_sweep = Instant::now() + self.group.sweep;
                     // What came in the meantime could not all be worked off.
                     self.sources.delivered.notify_one();
                 }
-                step.map(|_| ())
+                step.map(|_| Asked::Gitlab)
             }
         }
     }
@@ -209,6 +218,10 @@ impl Watch {
     fn note_success(&mut self) {
         self.pause = FIRST_PAUSE;
         self.resting_until = None;
+        // That a page came does not bring back the projects that are missing.
+        if self.window.has_shrunk {
+            return;
+        }
         if let Some(since) = self.sources.status.recovered() {
             tracing::info!(%since, "GitLab answers again");
         }

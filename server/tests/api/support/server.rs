@@ -25,6 +25,8 @@ pub(crate) struct ServerOptions {
     pub(crate) architectures: &'static str,
     pub(crate) lease_seconds: u32,
     pub(crate) sweep_seconds: u32,
+    /// Flags of a GitLab that holds the sources, in place of the folder.
+    pub(crate) gitlab: Vec<String>,
     pub(crate) extra: Vec<String>,
 }
 
@@ -35,6 +37,7 @@ impl Default for ServerOptions {
             lease_seconds: 60,
             // So long that nothing is found by accident.
             sweep_seconds: 3600,
+            gitlab: Vec::new(),
             extra: Vec::new(),
         }
     }
@@ -92,10 +95,13 @@ impl TestServer {
             .into();
         let mut add = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
         add("--data-dir", self.data().display().to_string());
-        add("--sources-dir", self.sources.folder().display().to_string());
+        if self.options.gitlab.is_empty() {
+            add("--sources-dir", self.sources.folder().display().to_string());
+        }
         add("--architectures", self.options.architectures.to_owned());
         add("--lease-seconds", self.options.lease_seconds.to_string());
         add("--sweep-seconds", self.options.sweep_seconds.to_string());
+        arguments.extend(self.options.gitlab.iter().cloned());
         arguments.extend(self.options.extra.iter().cloned());
         arguments
     }

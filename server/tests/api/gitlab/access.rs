@@ -1,0 +1,216 @@
+//! What is wrong with a token, a group or a setting is said, in words, until it is right.
+
+use std::path::Path;
+
+use buildbtw_model::api::SourcesTrouble;
+use reqwest::Method;
+use tokio_util::sync::CancellationToken;
+
+use super::{Forge, GROUP, complete, overview};
+use crate::support::{ServerOptions, Srcinfo, TestServer, eventually, start_server};
+
+async fn trouble(server: &TestServer) -> SourcesTrouble {
+    eventually("trouble", async || overview(server).await.trouble).await
+}
+
+/// Starts a server that cannot look at the group, and returns what it says.
+async fn says(options: ServerOptions) -> (TestServer, String) {
+    let server = TestServer::start_with(options, |_| {}).await;
+    let message = trouble(&server).await.message;
+    (server, message)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_without_the_scope_is_told_which_one_is_missing() {
+    let forge = Forge::new().await;
+    let weak = forge.gitlab.create_token(&["read_user"]);
+    forge.write("token", &weak);
+    let (server, message) = says(forge.options()).await;
+    assert!(message.contains("scope read_api"), "{message}");
+    assert!(!message.contains(&weak), "{message}");
+    let page = server
+        .request(Method::GET, "/sources")
+        .send()
+        .await
+        .unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains("scope read_api") && page.contains("cannot be looked at"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_is_replaced_without_a_restart() {
+    let forge = Forge::new().await;
+    forge.gitlab.revoke_token(&forge.token).unwrap();
+    let (server, message) = says(forge.options()).await;
+    assert!(message.contains("revoked or expired"), "{message}");
+    assert!(!message.contains(&forge.token), "{message}");
+    let new = forge.gitlab.create_token(&["read_api"]);
+    forge.write("token", &new);
+    complete(&server).await;
+    assert_eq!(overview(&server).await.trouble, None);
+    assert_eq!(overview(&server).await.usable, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_revoked_later_loses_nothing() {
+    let forge = Forge::new().await;
+    let mut options = forge.options();
+    set(&mut options, "--gitlab-poll-seconds", "1");
+    let server = forge.server_with(options).await;
+    forge.gitlab.revoke_token(&forge.token).unwrap();
+    trouble(&server).await;
+    assert_eq!(overview(&server).await.usable, 1);
+    // What is pushed meanwhile is found afterwards.
+    forge.push(&Srcinfo::new("anchor", "2-1"));
+    let new = forge.gitlab.create_token(&["api"]);
+    forge.write("token", &new);
+    server.source_at("anchor", "2-1").await;
+    eventually("no trouble", async || {
+        overview(&server).await.trouble.is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_not_there_is_named() {
+    let forge = Forge::new().await;
+    let (_server, message) = says(forge.options_for("packaging/nothing")).await;
+    assert!(
+        message.contains("'packaging/nothing'") && message.contains("no such group"),
+        "{message}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_may_not_see_code_says_so_at_every_project() {
+    let forge = Forge::new().await;
+    forge.gitlab.set_code_access(&forge.token, false).unwrap();
+    let server = forge.server().await;
+    let source = server.source("anchor").await.unwrap();
+    assert!(source.problem.unwrap().contains("Reporter"));
+    // With the role it is usable, at the next full look at the latest.
+    forge.gitlab.set_code_access(&forge.token, true).unwrap();
+    super::deliver_push(&forge, &server, "anchor").await;
+    server.source_at("anchor", "1-1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
+    let forge = Forge::new().await;
+    for number in 0..30 {
+        forge.push(&Srcinfo::new(&format!("p{number}"), "1-1"));
+    }
+    let mut options = forge.options();
+    options.sweep_seconds = 1;
+    let server = forge.server_with(options).await;
+    // As if the token's role had been taken away, and given back when the message was read.
+    let drift = buildbtw_fake_gitlab::Drift::Replace {
+        field: "nodes".into(),
+        value: serde_json::json!([]),
+    };
+    let rule = forge.gitlab.faults().add(
+        buildbtw_fake_gitlab::On::Operation("GroupProjects".into()),
+        buildbtw_fake_gitlab::Times::Next(1),
+        buildbtw_fake_gitlab::Fault::Drift(drift),
+    );
+    let trouble = trouble(&server).await;
+    forge.gitlab.faults().remove(rule);
+    assert!(
+        trouble.message.contains("only 0 of the 31 projects"),
+        "{}",
+        trouble.message
+    );
+    assert_eq!(overview(&server).await.usable, 31);
+    eventually("a good look", async || {
+        overview(&server).await.trouble.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(overview(&server).await.usable, 31);
+}
+
+#[tokio::test]
+async fn settings_that_do_not_belong_together_are_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs_err::write(&token, "glpat-x\n").unwrap();
+    let token = token.to_str().unwrap();
+    let sources = folder.path().to_str().unwrap();
+    for (arguments, expected) in [
+        (vec![], "where are the sources?"),
+        (
+            vec!["--gitlab-url", "https://gitlab.example.org"],
+            "--gitlab-group and --gitlab-token-file is not",
+        ),
+        (
+            vec!["--sources-dir", sources, "--gitlab-poll-seconds", "5"],
+            "a GitLab needs all of",
+        ),
+        (
+            vec![
+                "--sources-dir",
+                sources,
+                "--gitlab-url",
+                "x.example.org",
+                "--gitlab-group",
+                GROUP,
+                "--gitlab-token-file",
+                token,
+            ],
+            "exclude each other",
+        ),
+        (
+            vec![
+                "--gitlab-url",
+                "x.example.org",
+                "--gitlab-group",
+                GROUP,
+                "--gitlab-token-file",
+                "/nowhere/token",
+            ],
+            "/nowhere/token",
+        ),
+        (
+            vec![
+                "--gitlab-url",
+                "https://me:glpat-x@x.example.org",
+                "--gitlab-group",
+                GROUP,
+                "--gitlab-token-file",
+                token,
+            ],
+            "neither name nor password",
+        ),
+    ] {
+        let message = refusal(folder.path(), &arguments).await;
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+        assert!(!message.contains("glpat-x"), "{message}");
+    }
+}
+
+/// Why a server with these arguments does not start.
+async fn refusal(folder: &Path, arguments: &[&str]) -> String {
+    let data = folder.join("data").display().to_string();
+    let base = [
+        "buildbtw-server",
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        &data,
+    ];
+    let all: Vec<String> = base
+        .iter()
+        .chain(arguments)
+        .map(|argument| (*argument).to_owned())
+        .collect();
+    match start_server(&all, CancellationToken::new()).await {
+        Ok(server) => panic!("it started at {}", server.address),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+/// Sets a flag to another value.
+pub(super) fn set(options: &mut ServerOptions, flag: &str, value: &str) {
+    let at = options.gitlab.iter().position(|argument| argument == flag);
+    value.clone_into(&mut options.gitlab[at.unwrap() + 1]);
+}

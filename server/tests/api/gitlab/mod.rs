@@ -1,0 +1,187 @@
+//! Sources in a group of a GitLab, told against a stand-in that keeps to what GitLab does.
+
+mod access;
+mod faults;
+mod origins;
+mod watching;
+mod webhooks;
+
+use std::path::PathBuf;
+
+use buildbtw_fake_gitlab::{FakeGitlab, HookOptions, HookScope, Options, ProjectId, RequestRecord};
+use buildbtw_model::api::SourcesOverview;
+use reqwest::Method;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{ServerOptions, Srcinfo, TestServer, eventually};
+
+/// The group that is watched.
+const GROUP: &str = "packaging/packages";
+/// The secret token of webhooks.
+const SECRET: &str = "hook-s3cret";
+/// The signing token of webhooks, and what it is made of.
+const SIGNING: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+
+/// A GitLab with the group, and the files that a server needs to know it.
+pub(crate) struct Forge {
+    pub(crate) gitlab: FakeGitlab,
+    token: String,
+    folder: TempDir,
+}
+
+impl Forge {
+    /// A GitLab whose group has one package, so that there is always one to plan.
+    async fn new() -> Self {
+        let this = Self::empty().await;
+        this.push(&Srcinfo::new("anchor", "1-1"));
+        this
+    }
+
+    /// A GitLab with an empty group.
+    async fn empty() -> Self {
+        let gitlab = FakeGitlab::start(Options::default()).await.unwrap();
+        gitlab.create_group(GROUP).unwrap();
+        let token = gitlab.create_token(&["read_api"]);
+        let this = Self {
+            gitlab,
+            token: token.clone(),
+            folder: tempfile::tempdir().unwrap(),
+        };
+        this.write("token", &token);
+        this.write("secret", SECRET);
+        this.write("signing", SIGNING);
+        this
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs_err::write(self.file(name), text).unwrap();
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The options of a server that polls only when it is asked to.
+    fn options(&self) -> ServerOptions {
+        self.options_for(GROUP)
+    }
+
+    fn options_for(&self, group: &str) -> ServerOptions {
+        let file = |name| self.file(name).display().to_string();
+        let gitlab = [
+            ("--gitlab-url", self.gitlab.url().to_owned()),
+            ("--gitlab-group", group.to_owned()),
+            ("--gitlab-token-file", file("token")),
+            ("--gitlab-poll-seconds", "3600".to_owned()),
+            ("--gitlab-webhook-secret-file", file("secret")),
+            ("--gitlab-webhook-signing-token-file", file("signing")),
+        ];
+        let gitlab = gitlab
+            .into_iter()
+            .flat_map(|(flag, value)| [flag.to_owned(), value]);
+        ServerOptions {
+            gitlab: gitlab.collect(),
+            sweep_seconds: 7 * 86_400,
+            ..ServerOptions::default()
+        }
+    }
+
+    /// A server that has looked at the whole group, and is told nothing.
+    async fn server(&self) -> TestServer {
+        self.server_with(self.options()).await
+    }
+
+    async fn server_with(&self, options: ServerOptions) -> TestServer {
+        let server = TestServer::start_with(options, |_| {}).await;
+        complete(&server).await;
+        server
+    }
+
+    /// Tells a server of everything that happens.
+    fn hook(&self, server: &TestServer, signed: bool) {
+        let url = format!("{}/api/v1/webhooks/gitlab", server.url());
+        let options = HookOptions {
+            token: (!signed).then(|| SECRET.to_owned()),
+            signing_token: signed.then(|| SIGNING.to_owned()),
+            ..HookOptions::everything(url)
+        };
+        self.gitlab.add_hook(HookScope::System, options).unwrap();
+    }
+
+    /// Pushes a package to the default branch of its project; makes the project if there is none.
+    fn push(&self, srcinfo: &Srcinfo) -> String {
+        self.push_to(&srcinfo.pkgbase, "main", srcinfo)
+    }
+
+    fn push_to(&self, project: &str, branch: &str, srcinfo: &Srcinfo) -> String {
+        let path = format!("{GROUP}/{project}");
+        let project = self
+            .gitlab
+            .project_id(&path)
+            .unwrap_or_else(|| self.gitlab.create_project(&path).unwrap());
+        let text = srcinfo.text();
+        let files: [(&str, Option<&[u8]>); 2] = [
+            (".SRCINFO", Some(text.as_bytes())),
+            ("PKGBUILD", Some(b"#\n")),
+        ];
+        self.gitlab
+            .commit(project, branch, &files, "change")
+            .unwrap()
+    }
+
+    fn project(&self, path: &str) -> ProjectId {
+        self.gitlab
+            .project_id(&format!("{GROUP}/{path}"))
+            .unwrap_or_else(|| panic!("there is no project {path}"))
+    }
+
+    /// The requests of one GraphQL query.
+    fn requests_of(&self, operation: &str) -> Vec<RequestRecord> {
+        let all = self.gitlab.requests().into_iter();
+        all.filter(|request| request.operation.as_deref() == Some(operation))
+            .collect()
+    }
+}
+
+async fn overview(server: &TestServer) -> SourcesOverview {
+    server.public().sources_overview().await.unwrap()
+}
+
+/// Waits for the end of the first look at everything.
+async fn complete(server: &TestServer) {
+    eventually("the first look at everything", async || {
+        let now = overview(server).await;
+        (now.complete && now.progress.is_none()).then_some(())
+    })
+    .await;
+}
+
+/// Has a server poll now, and waits for it: a plan is made of what is there.
+async fn poll(server: &TestServer) {
+    let body = json!({ "changesets": ["anchor/main"], "scope": "origin" });
+    let answer = server
+        .request(Method::POST, "/api/v1/plans")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.status().is_success(), "{:?}", answer.text().await);
+}
+
+/// Tells a server of a push, as a webhook does.
+async fn deliver_push(forge: &Forge, server: &TestServer, project: &str) {
+    let id = forge.project(project).0;
+    let body = json!({
+        "object_kind": "push", "project_id": id,
+        "project": {"id": id, "path_with_namespace": format!("{GROUP}/{project}")},
+    });
+    let answer = server
+        .request(Method::POST, "/api/v1/webhooks/gitlab")
+        .header("X-Gitlab-Token", SECRET)
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.status().is_success(), "{:?}", answer.text().await);
+}

@@ -1,0 +1,266 @@
+//! What is in the group is in the index, and what changes there is found.
+
+use buildbtw_fake_gitlab::ImportedText;
+use buildbtw_model::api::SourceRepositorySummary;
+use jiff::SignedDuration;
+
+use super::{Forge, GROUP, overview, poll};
+use crate::support::{Srcinfo, TestServer};
+
+async fn problem(server: &TestServer, path: &str) -> String {
+    let source = server.source(path).await;
+    let source = source.unwrap_or_else(|| panic!("{path} is not listed"));
+    source.problem.unwrap_or_default()
+}
+
+fn is_usable(source: &SourceRepositorySummary) -> bool {
+    source.problem.is_none()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_project_is_in_the_index_or_says_why_not() {
+    let forge = Forge::new().await;
+    let gitlab = &forge.gitlab;
+    let greet = forge.push(&Srcinfo::new("libgreet", "1-1"));
+    // Subgroups count; names that GitLab does not allow are written by Arch Linux's rules.
+    gitlab.create_group(&format!("{GROUP}/sub")).unwrap();
+    forge.push_to("sub/nested", "main", &Srcinfo::new("nested", "1-1"));
+    forge.push_to("libsigcplusplus", "main", &Srcinfo::new("libsigc++", "1-1"));
+    forge.push_to("unix-tree", "main", &Srcinfo::new("tree", "1-1"));
+    // These cannot be used.
+    gitlab.create_project(&format!("{GROUP}/empty")).unwrap();
+    let bare = gitlab.create_project(&format!("{GROUP}/bare")).unwrap();
+    let readme: [(&str, Option<&[u8]>); 1] = [("README", Some(b"x"))];
+    gitlab.commit(bare, "main", &readme, "x").unwrap();
+    let binary = gitlab.create_project(&format!("{GROUP}/binary")).unwrap();
+    let bytes: [(&str, Option<&[u8]>); 1] = [(".SRCINFO", Some(b"\x00\xff"))];
+    gitlab.commit(binary, "main", &bytes, "x").unwrap();
+    forge.push_to("other-name", "main", &Srcinfo::new("misnamed", "1-1"));
+    forge.push(&Srcinfo::new("dropped", "1-1"));
+    gitlab.archive(forge.project("dropped"), true).unwrap();
+    // Two claim one pkgbase.
+    forge.push_to("sub/libgreet", "main", &Srcinfo::new("libgreet", "2-1"));
+
+    let server = forge.server().await;
+    for path in ["libgreet", "sub/nested", "libsigcplusplus", "unix-tree"] {
+        let source = server.source(path).await.unwrap();
+        assert!(is_usable(&source) || path == "libgreet", "{source:?}");
+    }
+    let source = server.source("libsigcplusplus").await.unwrap();
+    assert_eq!(source.pkgbase.unwrap().as_str(), "libsigc++");
+    for (path, expected) in [
+        ("empty", "no commits"),
+        ("bare", "no .SRCINFO"),
+        ("binary", "UTF-8"),
+        ("other-name", "'misnamed'"),
+        ("dropped", "archived"),
+    ] {
+        let problem = problem(&server, path).await;
+        assert!(problem.contains(expected), "{path}: {problem}");
+    }
+    let one = problem(&server, "libgreet").await;
+    let other = problem(&server, "sub/libgreet").await;
+    let claimed = [&one, &other]
+        .into_iter()
+        .filter(|problem| problem.contains("claimed"))
+        .count();
+    assert_eq!(claimed, 1, "{one:?}, {other:?}");
+    assert!(!greet.is_empty());
+
+    // The one that lost gets it when the other one goes.
+    let winner = if one.is_empty() {
+        "libgreet"
+    } else {
+        "sub/libgreet"
+    };
+    let loser = if one.is_empty() {
+        "sub/libgreet"
+    } else {
+        "libgreet"
+    };
+    gitlab.delete(forge.project(winner)).unwrap();
+    poll(&server).await;
+    server
+        .source_that(loser, "usable", |source| is_usable(source))
+        .await;
+    assert!(server.source(winner).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_poll_is_one_request_and_writes_nothing() {
+    let forge = Forge::new().await;
+    let texts = (0..250).map(|number| ImportedText {
+        pkgbase: format!("p{number}"),
+        srcinfo: Srcinfo::new(&format!("p{number}"), "1-1")
+            .text()
+            .into_bytes(),
+    });
+    forge.gitlab.import_texts(texts, GROUP).unwrap();
+    // The import was one busy hour; now it is over.
+    forge.gitlab.clock().advance(SignedDuration::from_hours(3));
+    let server = forge.server().await;
+    assert_eq!(forge.requests_of("GroupProjects").len(), 3);
+    poll(&server).await;
+    forge.gitlab.clear_requests();
+    let written = written(&server).await;
+    for _ in 0..3 {
+        poll(&server).await;
+    }
+    assert_eq!(
+        forge.gitlab.requests().len(),
+        3,
+        "{:?}",
+        forge.gitlab.requests()
+    );
+    assert_eq!(self::written(&server).await, written);
+}
+
+/// How often the database was written, by SQLite's own count of the changes of its file.
+async fn written(server: &TestServer) -> Vec<u8> {
+    let wal = server.data().join("buildbtw.sqlite3-wal");
+    fs_err::read(wal).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_moves_no_timestamp_is_found() {
+    let forge = Forge::new().await;
+    forge.gitlab.clock().advance(SignedDuration::from_hours(3));
+    forge.push(&Srcinfo::new("libgreet", "1-1"));
+    let server = forge.server().await;
+    for minutes in [1, 50] {
+        // Less than five minutes after a push no timestamp moves at all; within an hour none that
+        // GitLab sorts by.
+        forge
+            .gitlab
+            .clock()
+            .advance(SignedDuration::from_mins(minutes));
+        let version = format!("{minutes}.5-1");
+        forge.push(&Srcinfo::new("libgreet", &version));
+        // Others move on meanwhile.
+        forge.push(&Srcinfo::new("anchor", &version));
+        poll(&server).await;
+        server.source_at("libgreet", &version).await;
+    }
+    // Much later it is still found, though nobody has looked for hours.
+    forge.gitlab.clock().advance(SignedDuration::from_mins(8));
+    forge.push(&Srcinfo::new("libgreet", "3-1"));
+    forge.gitlab.clock().advance(SignedDuration::from_hours(5));
+    forge.push(&Srcinfo::new("anchor", "3-1"));
+    poll(&server).await;
+    server.source_at("libgreet", "3-1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_whose_event_was_lost_is_found_by_the_full_look() {
+    let forge = Forge::new().await;
+    forge.push(&Srcinfo::new("libgreet", "1-1"));
+    forge.gitlab.clock().advance(SignedDuration::from_hours(3));
+    let mut options = forge.options();
+    options.sweep_seconds = 1;
+    let server = forge.server_with(options).await;
+    let text = Srcinfo::new("libgreet", "2-1").text();
+    let files: [(&str, Option<&[u8]>); 1] = [(".SRCINFO", Some(text.as_bytes()))];
+    let project = forge.project("libgreet");
+    forge
+        .gitlab
+        .push_quietly(project, "main", &files, "x")
+        .unwrap();
+    server.source_at("libgreet", "2-1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_are_followed_when_they_are_renamed_moved_archived_and_deleted() {
+    let forge = Forge::new().await;
+    let gitlab = &forge.gitlab;
+    gitlab.create_group(&format!("{GROUP}/sub")).unwrap();
+    for name in ["moving", "dropping", "going", "leaving"] {
+        forge.push(&Srcinfo::new(name, "1-1"));
+    }
+    // Two that take each other's place.
+    forge.push(&Srcinfo::new("one", "1-1"));
+    forge.push(&Srcinfo::new("two", "1-1"));
+    let mut options = forge.options();
+    options.sweep_seconds = 1;
+    let server = forge.server_with(options).await;
+    let id = |name: &str| forge.project(name);
+    gitlab
+        .rename(id("moving"), &format!("{GROUP}/sub/moving"))
+        .unwrap();
+    gitlab.archive(id("dropping"), true).unwrap();
+    gitlab.delete(id("going")).unwrap();
+    gitlab.create_group("elsewhere").unwrap();
+    gitlab.rename(id("leaving"), "elsewhere/leaving").unwrap();
+    let (one, two) = (id("one"), id("two"));
+    gitlab.rename(one, &format!("{GROUP}/three")).unwrap();
+    gitlab.rename(two, &format!("{GROUP}/one")).unwrap();
+    gitlab.rename(one, &format!("{GROUP}/two")).unwrap();
+
+    server
+        .source_that("sub/moving", "usable", |source| is_usable(source))
+        .await;
+    server
+        .source_that("dropping", "archived", |source| {
+            source.problem.as_deref() == Some("the project is archived")
+        })
+        .await;
+    for path in ["two", "one"] {
+        server
+            .source_that(path, "another package", |source| {
+                source
+                    .problem
+                    .as_deref()
+                    .is_some_and(|p| p.contains("called"))
+            })
+            .await;
+    }
+    for path in ["going", "leaving", "moving"] {
+        crate::support::eventually(path, async || {
+            server.source(path).await.is_none().then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_look_goes_on_where_it_stopped() {
+    let forge = Forge::new().await;
+    let texts = (0..450).map(|number| ImportedText {
+        pkgbase: format!("p{number}"),
+        srcinfo: Srcinfo::new(&format!("p{number}"), "1-1")
+            .text()
+            .into_bytes(),
+    });
+    forge.gitlab.import_texts(texts, GROUP).unwrap();
+    // It gets two pages, and then GitLab is gone.
+    let rule = forge.gitlab.faults().add(
+        buildbtw_fake_gitlab::On::Operation("GroupProjects".into()),
+        buildbtw_fake_gitlab::Times::Every(3),
+        buildbtw_fake_gitlab::Fault::RateLimited { retry_after: 3000 },
+    );
+    let mut server = TestServer::start_with(forge.options(), |_| {}).await;
+    crate::support::eventually("trouble", async || overview(&server).await.trouble).await;
+    let stopped = overview(&server).await;
+    assert!(!stopped.complete);
+    assert_eq!(stopped.progress.unwrap().seen, 200);
+    assert_eq!(stopped.progress.unwrap().total, Some(451));
+    assert!(stopped.trouble.unwrap().message.contains("pause"));
+    // Nobody can plan with a part of the packages.
+    let refused = server
+        .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
+        .json(&serde_json::json!({ "changesets": ["p1/main"] }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(refused.status(), 503);
+    let text = refused.text().await.unwrap();
+    assert!(text.contains("first time (200 of 451 so far)"), "{text}");
+
+    server.crash().await;
+    forge.gitlab.faults().remove(rule);
+    forge.gitlab.clear_requests();
+    server.start_again().await;
+    super::complete(&server).await;
+    // Three of five pages were left.
+    assert_eq!(forge.requests_of("GroupProjects").len(), 3);
+    assert_eq!(overview(&server).await.usable, 451);
+}

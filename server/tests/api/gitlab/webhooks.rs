@@ -1,0 +1,288 @@
+//! Webhooks make it instant. They are only hints: whoever forges, repeats, reorders or loses them
+//! changes nothing about what is known in the end.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use buildbtw_model::api::ProblemKind;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use sha2::Sha256;
+
+use super::{Forge, GROUP, SECRET, poll};
+use crate::support::{Srcinfo, TestServer, eventually, expect_problem};
+
+const PATH: &str = "/api/v1/webhooks/gitlab";
+
+/// Sends a webhook with a secret token.
+async fn send(server: &TestServer, token: Option<&str>, key: &str, body: String) -> StatusCode {
+    let mut request = server
+        .request(Method::POST, PATH)
+        .header("Content-Type", "application/json")
+        .header("Idempotency-Key", key)
+        .body(body);
+    if let Some(token) = token {
+        request = request.header("X-Gitlab-Token", token);
+    }
+    request.send().await.unwrap().status()
+}
+
+fn push(forge: &Forge, name: &str) -> String {
+    let project = forge.project(name).0;
+    json!({
+        "object_kind": "push", "project_id": project, "ref": "refs/heads/main",
+        "project": {"id": project, "path_with_namespace": format!("{GROUP}/{name}")},
+    })
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_is_told_and_plans_a_new_iteration() {
+    for signed in [false, true] {
+        let forge = Forge::new().await;
+        forge.push(&Srcinfo::new("libgreet", "1-1"));
+        let server = forge.server().await;
+        forge.hook(&server, signed);
+        server.namespace("n", &["libgreet/main"]).await;
+        let pushed = forge.push(&Srcinfo::new("libgreet", "2-1"));
+        eventually("a new iteration", async || {
+            let now = server.iteration("n").await;
+            (now.summary.number == 2 && now.origins[0].commit.as_str() == pushed).then_some(())
+        })
+        .await;
+        forge.gitlab.deliveries_done().await;
+        for delivery in forge.gitlab.webhooks().deliveries() {
+            assert_eq!(delivery.status, Some(200), "{delivery:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branches_tags_and_merge_requests_are_followed() {
+    let forge = Forge::new().await;
+    forge.push(&Srcinfo::new("libgreet", "1-1"));
+    let project = forge.project("libgreet");
+    forge.gitlab.tag(project, "moving", None, None).unwrap();
+    forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "2-1"));
+    let server = forge.server().await;
+    forge.hook(&server, true);
+    server.namespace("branch", &["libgreet/next"]).await;
+    server.namespace("tag", &["libgreet/moving"]).await;
+    let next = forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "2.1-1"));
+    forge
+        .gitlab
+        .tag(project, "moving", Some("next"), None)
+        .unwrap();
+    for name in ["branch", "tag"] {
+        eventually(name, async || {
+            let now = server.iteration(name).await.origins;
+            (now[0].commit.as_str() == next).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_that_come_and_go_are_told_by_pushes() {
+    let forge = Forge::new().await;
+    let server = forge.server().await;
+    forge.hook(&server, false);
+    forge.push(&Srcinfo::new("fresh", "1-1"));
+    server.source_at("fresh", "1-1").await;
+    // It was moved out of the group before the push was told.
+    forge.gitlab.create_group("elsewhere").unwrap();
+    forge.gitlab.webhooks().hold();
+    forge.push(&Srcinfo::new("fresh", "2-1"));
+    forge
+        .gitlab
+        .rename(forge.project("fresh"), "elsewhere/fresh")
+        .unwrap();
+    forge.gitlab.webhooks().release();
+    eventually("gone", async || {
+        server.source("fresh").await.is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_and_disorder_change_nothing() {
+    let forge = Forge::new().await;
+    forge.push(&Srcinfo::new("libgreet", "1-1"));
+    let server = forge.server().await;
+    forge.hook(&server, true);
+    forge.gitlab.webhooks().set_duplicate(true);
+    forge.gitlab.webhooks().hold();
+    for version in ["2-1", "3-1", "4-1"] {
+        forge.push(&Srcinfo::new("libgreet", version));
+    }
+    forge.gitlab.webhooks().release_reversed();
+    forge.gitlab.deliveries_done().await;
+    server.source_at("libgreet", "4-1").await;
+    let deliveries = forge.gitlab.webhooks().deliveries();
+    assert!(deliveries.len() >= 3, "{deliveries:?}");
+    // One that is sent again is known, and leads to no request.
+    poll(&server).await;
+    forge.gitlab.clear_requests();
+    forge.gitlab.webhooks().set_duplicate(false);
+    forge.gitlab.webhooks().resend(deliveries[0].id).unwrap();
+    forge.gitlab.deliveries_done().await;
+    poll(&server).await;
+    assert_eq!(forge.requests_of("GroupProjects").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_webhook_is_healed_by_the_poll() {
+    let forge = Forge::new().await;
+    forge.push(&Srcinfo::new("libgreet", "1-1"));
+    let server = forge.server().await;
+    forge.hook(&server, true);
+    server.namespace("n", &["libgreet/main"]).await;
+    forge.gitlab.webhooks().set_drop(true);
+    let pushed = forge.push(&Srcinfo::new("libgreet", "2-1"));
+    forge.gitlab.deliveries_done().await;
+    poll(&server).await;
+    eventually("a new iteration", async || {
+        let now = server.iteration("n").await.origins;
+        (now[0].commit.as_str() == pushed).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_is_not_forgotten_by_a_crash_or_an_outage() {
+    let forge = Forge::new().await;
+    forge.push(&Srcinfo::new("libgreet", "1-1"));
+    let mut server = forge.server().await;
+    // GitLab tells, and cannot be asked.
+    forge.push(&Srcinfo::new("libgreet", "2-1"));
+    forge.gitlab.faults().set_down(true);
+    let status = send(&server, Some(SECRET), "k", push(&forge, "libgreet")).await;
+    assert_eq!(status, StatusCode::OK);
+    server.crash().await;
+    // The push is long past when the server is back: no poll would look so far.
+    forge.gitlab.clock().advance(SignedDuration::from_hours(9));
+    forge.gitlab.faults().set_down(false);
+    server.start_again().await;
+    server.source_at("libgreet", "2-1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_and_replayed_webhooks_are_refused() {
+    let forge = Forge::new().await;
+    let server = forge.server().await;
+    let body = push(&forge, "anchor");
+    for token in [
+        None,
+        Some(""),
+        Some("wrong"),
+        Some("hook-s3cre"),
+        Some("hook-s3crett"),
+    ] {
+        let status = send(&server, token, "k", body.clone()).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{token:?}");
+    }
+    // A real one, caught and sent again: much later, changed, or under another id.
+    let now = Timestamp::now().as_second();
+    let hour = 3600;
+    let signature = sign("caught", now, &body);
+    for (id, timestamp, body) in [
+        ("caught", now, "{}"),
+        ("other", now, &body),
+        ("caught", now + 1, &body),
+    ] {
+        let status = send_signed(&server, id, timestamp, &signature, body).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{id} {timestamp}");
+    }
+    for timestamp in [now - hour, now + hour] {
+        let signature = sign("caught", timestamp, &body);
+        let status = send_signed(&server, "caught", timestamp, &signature, &body).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{timestamp}");
+    }
+    for _ in 0..2 {
+        let status = send_signed(&server, "caught", now, &signature, &body).await;
+        assert_eq!(status, StatusCode::OK, "a repetition is known");
+    }
+}
+
+/// Signs as Standard Webhooks says, with the key of these tests.
+fn sign(id: &str, timestamp: i64, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+    mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+async fn send_signed(
+    server: &TestServer,
+    id: &str,
+    timestamp: i64,
+    signature: &str,
+    body: &str,
+) -> StatusCode {
+    let request = server
+        .request(Method::POST, PATH)
+        .header("webhook-id", id)
+        .header("webhook-timestamp", timestamp)
+        .header("webhook-signature", signature)
+        .body(body.to_owned());
+    request.send().await.unwrap().status()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_is_told_to_slow_down() {
+    let forge = Forge::new().await;
+    let server = forge.server().await;
+    let mut statuses = Vec::new();
+    for _ in 0..30 {
+        statuses.push(send(&server, Some("guess"), "k", "{}".to_owned()).await);
+    }
+    assert_eq!(statuses[0], StatusCode::UNAUTHORIZED);
+    assert_eq!(statuses[29], StatusCode::TOO_MANY_REQUESTS);
+    let right = send(&server, Some(SECRET), "k", push(&forge, "anchor")).await;
+    assert_eq!(right, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_concern_the_server_is_answered_kindly() {
+    let forge = Forge::new().await;
+    let server = forge.server().await;
+    let other = json!({
+        "object_kind": "push", "project_id": 99,
+        "project": {"id": 99, "path_with_namespace": "somebody/else"},
+    });
+    for (body, expected) in [
+        (json!({"object_kind": "wiki_page"}).to_string(), StatusCode::NO_CONTENT),
+        (json!({"event_name": "user_create"}).to_string(), StatusCode::NO_CONTENT),
+        (other.to_string(), StatusCode::NO_CONTENT),
+        (json!({"object_kind": "push"}).to_string(), StatusCode::BAD_REQUEST),
+        ("[".to_owned(), StatusCode::BAD_REQUEST),
+        (
+            json!({"object_kind": "pipeline", "project": {"id": 1}, "object_attributes": {"id": 5}})
+                .to_string(),
+            StatusCode::OK,
+        ),
+        (
+            json!({"object_kind": "build", "project_id": 1, "build_id": 5}).to_string(),
+            StatusCode::OK,
+        ),
+        (format!("{{\"object_kind\":\"push\",\"x\":\"{}\"}}", "x".repeat(9 << 20)), StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let key = &body[..body.len().min(40)];
+        let status = send(&server, Some(SECRET), key, body.clone()).await;
+        assert_eq!(status, expected, "{}", &body[..body.len().min(80)]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_a_secret_accepts_none() {
+    let server = TestServer::start(|_| {}).await;
+    let request = server.request(Method::POST, PATH).body("{}");
+    let answer = request.send().await.unwrap();
+    let problem = expect_problem(answer, 404, ProblemKind::NotFound).await;
+    assert!(
+        problem
+            .hint
+            .unwrap()
+            .contains("--gitlab-webhook-secret-file")
+    );
+}
