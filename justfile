@@ -54,12 +54,12 @@ deny: (tools "cargo-deny")
 # Validate the GraphQL queries against the schema they are written for
 [group('check')]
 check-graphql:
-    cargo run --quiet --package buildbtw-server --example graphql_schema -- check
+    cargo run --quiet --package buildbtw-fake-gitlab --example check_graphql
 
 # Compare that schema with the GitLab of .env (BUILDBTW_GITLAB_…), and take over what changed there
 [group('develop')]
 update-graphql-schema *ARGS:
-    cargo run --quiet --package buildbtw-server --example graphql_schema -- update "$@"
+    cargo run --quiet --package buildbtw-server --example update_graphql_schema -- "$@"
 
 # Run all benchmarks; figures go to target/bench.txt, those worth keeping to notes/performance.md
 [group('check')]

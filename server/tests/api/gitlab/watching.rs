@@ -80,9 +80,7 @@ async fn every_project_is_in_the_index_or_says_why_not() {
     };
     gitlab.delete(forge.project(winner)).unwrap();
     poll(&server).await;
-    server
-        .source_that(loser, "usable", |source| is_usable(source))
-        .await;
+    server.source_that(loser, "usable", is_usable).await;
     assert!(server.source(winner).await.is_none());
 }
 
@@ -195,9 +193,7 @@ async fn projects_are_followed_when_they_are_renamed_moved_archived_and_deleted(
     gitlab.rename(two, &format!("{GROUP}/one")).unwrap();
     gitlab.rename(one, &format!("{GROUP}/two")).unwrap();
 
-    server
-        .source_that("sub/moving", "usable", |source| is_usable(source))
-        .await;
+    server.source_that("sub/moving", "usable", is_usable).await;
     server
         .source_that("dropping", "archived", |source| {
             source.problem.as_deref() == Some("the project is archived")
