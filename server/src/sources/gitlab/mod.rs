@@ -46,7 +46,8 @@ impl GitlabGroup {
 impl SourceKind for GitlabGroup {
     fn origin(&self) -> String {
         let settings = self.gitlab.settings();
-        format!("group {} of {}", settings.group, settings.url)
+        let url = settings.url.as_str().trim_end_matches('/');
+        format!("group {} of {url}", settings.group)
     }
 
     fn title(&self) -> String {
