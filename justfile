@@ -17,6 +17,12 @@ _default:
 demo *ARGS:
     @demo/run "$@"
 
+# The same with the sources in a stand-in for GitLab, and a push over HTTP that is followed by itself
+[group('see it')]
+[no-exit-message]
+demo-gitlab *ARGS:
+    @demo/run --gitlab "$@"
+
 # Compile all programs once, then run all tests
 [group('check')]
 test *ARGS: test-scripts

@@ -13,6 +13,7 @@ mod crashes;
 mod cycle;
 mod following;
 mod full_disk;
+mod gitlab;
 mod hostile;
 mod kills;
 mod path;

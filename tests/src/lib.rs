@@ -11,6 +11,7 @@
 )]
 
 pub mod crew;
+pub mod forge;
 mod pacman;
 mod processes;
 mod sources;
@@ -18,6 +19,7 @@ mod sources;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+pub use forge::Forge;
 pub use pacman::pacman_installs;
 pub use processes::{Process, Server, Worker};
 pub use sources::{Package, Sources, git};

@@ -11,7 +11,7 @@ use buildbtw_model::client::Client;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Sources, program};
+use super::{Forge, Sources, program};
 
 /// Longer than anything here takes on a busy machine; only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -141,11 +141,17 @@ impl Drop for Ballast {
     }
 }
 
+fn in_folder(sources: &Sources) -> Vec<String> {
+    let folder = sources.folder().display().to_string();
+    vec!["--sources-dir".to_owned(), folder]
+}
+
 /// A running server with a data folder of its own.
 pub struct Server {
     process: Option<Process>,
     data: PathBuf,
-    sources: PathBuf,
+    /// The arguments that say where the sources are.
+    sources: Vec<String>,
     address: SocketAddr,
     lease_seconds: u32,
     base_repositories: Option<PathBuf>,
@@ -176,10 +182,24 @@ impl Server {
         lease_seconds: u32,
         base_repositories: Option<PathBuf>,
     ) -> Self {
+        Self::start_at(folder, in_folder(sources), lease_seconds, base_repositories)
+    }
+
+    /// Starts a server whose sources are in a GitLab, with leases long enough for real builds.
+    pub fn start_with_gitlab(folder: &Path, forge: &Forge) -> Self {
+        Self::start_at(folder, forge.server_arguments(), 60, None)
+    }
+
+    fn start_at(
+        folder: &Path,
+        sources: Vec<String>,
+        lease_seconds: u32,
+        base_repositories: Option<PathBuf>,
+    ) -> Self {
         let mut server = Self {
             process: None,
             data: folder.join("data"),
-            sources: sources.folder().to_owned(),
+            sources,
             address: "127.0.0.1:0".parse().unwrap(),
             lease_seconds,
             base_repositories,
@@ -194,7 +214,7 @@ impl Server {
         let mut server = Self {
             process: None,
             data: folder.join("data"),
-            sources: sources.folder().to_owned(),
+            sources: in_folder(sources),
             address: "127.0.0.1:0".parse().unwrap(),
             lease_seconds: 2,
             base_repositories: None,
@@ -234,8 +254,7 @@ impl Server {
             .arg("run")
             .arg("--data-dir")
             .arg(&self.data)
-            .arg("--sources-dir")
-            .arg(&self.sources)
+            .args(&self.sources)
             .args(["--listen", &self.address.to_string()])
             .args(["--lease-seconds", &self.lease_seconds.to_string()])
             .env("NO_COLOR", "1");
@@ -309,6 +328,13 @@ impl Worker {
     /// Starts a worker that builds for real.
     pub fn sandboxed(server: &Server, scratch: &Path) -> Self {
         Self::start(server, scratch, &["--builder", "sandbox", "--jobs", "1"])
+    }
+
+    /// The same with credentials for git.
+    pub fn sandboxed_with_credentials(server: &Server, scratch: &Path, file: &Path) -> Self {
+        let file = file.display().to_string();
+        let builder = ["--builder", "sandbox", "--git-credentials", &file];
+        Self::start(server, scratch, &builder)
     }
 
     /// Starts a worker that simulates builds of `seconds` each.

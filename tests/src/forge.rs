@@ -1,0 +1,119 @@
+//! A GitLab that holds the sources: the stand-in, with the files that programs need to know it.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use buildbtw_fake_gitlab::{FakeGitlab, HookOptions, HookScope, Options};
+use tokio::runtime::Runtime;
+
+use super::git;
+use super::processes::Server;
+
+/// The watched group.
+pub const GROUP: &str = "packaging/packages";
+const SIGNING: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+
+/// A GitLab with the group, which serves in threads of its own.
+pub struct Forge {
+    pub gitlab: FakeGitlab,
+    folder: PathBuf,
+    /// The token of workers, which may read repositories and nothing else.
+    pub worker_token: String,
+    packager_token: String,
+    /// Last: the GitLab runs in it.
+    _runtime: Runtime,
+}
+
+impl Forge {
+    pub fn new(folder: &Path) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let gitlab = runtime
+            .block_on(FakeGitlab::start(Options::default()))
+            .unwrap();
+        gitlab.create_group(GROUP).unwrap();
+        let folder = folder.join("forge");
+        std::fs::create_dir_all(&folder).unwrap();
+        let this = Self {
+            worker_token: gitlab.create_token(&["read_repository"]),
+            packager_token: gitlab.create_token(&["write_repository"]),
+            gitlab,
+            folder,
+            _runtime: runtime,
+        };
+        let server_token = this.gitlab.create_token(&["read_api"]);
+        this.write("token", &server_token);
+        this.write("signing", SIGNING);
+        this.write(
+            "credentials",
+            &this.with_token("worker", &this.worker_token),
+        );
+        this
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.file(name);
+        std::fs::write(&path, format!("{text}\n")).unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn with_token(&self, user: &str, token: &str) -> String {
+        let url = self.gitlab.url();
+        url.replacen("http://", &format!("http://{user}:{token}@"), 1)
+    }
+
+    /// What git on a worker may use.
+    pub fn credentials(&self) -> PathBuf {
+        self.file("credentials")
+    }
+
+    /// What a server needs to watch the group. It polls so rarely that webhooks have to do it.
+    pub fn server_arguments(&self) -> Vec<String> {
+        let file = |name| self.file(name).display().to_string();
+        [
+            ("--gitlab-url", self.gitlab.url().to_owned()),
+            ("--gitlab-group", GROUP.to_owned()),
+            ("--gitlab-token-file", file("token")),
+            ("--gitlab-poll-seconds", "3600".to_owned()),
+            ("--gitlab-webhook-signing-token-file", file("signing")),
+        ]
+        .into_iter()
+        .flat_map(|(flag, value)| [flag.to_owned(), value])
+        .collect()
+    }
+
+    /// Tells a server of every push.
+    pub fn hook(&self, server: &Server) {
+        let options = HookOptions {
+            signing_token: Some(SIGNING.to_owned()),
+            ..HookOptions::everything(format!("{}/api/v1/webhooks/gitlab", server.url()))
+        };
+        self.gitlab.add_hook(HookScope::System, options).unwrap();
+    }
+
+    /// Commits a package and pushes it over HTTP, as a packager does.
+    pub fn push(&self, pkgbase: &str, srcinfo: &str, pkgbuild: &str) {
+        let project = format!("{GROUP}/{pkgbase}");
+        let clone = self.folder.join(pkgbase);
+        if self.gitlab.project_id(&project).is_none() {
+            self.gitlab.create_project(&project).unwrap();
+            git(
+                &self.folder,
+                &["init", "--quiet", "--initial-branch", "main", pkgbase],
+            );
+        }
+        std::fs::write(clone.join(".SRCINFO"), srcinfo).unwrap();
+        std::fs::write(clone.join("PKGBUILD"), pkgbuild).unwrap();
+        git(&clone, &["add", "--all"]);
+        git(&clone, &["commit", "--quiet", "--message", "Update"]);
+        let url = format!(
+            "{}/{project}.git",
+            self.with_token("packager", &self.packager_token)
+        );
+        git(&clone, &["push", "--quiet", &url, "main"]);
+    }
+}
