@@ -156,3 +156,32 @@ async fn a_merge_request_is_named_by_its_address() {
     let outside = format!("{}/somebody/libgreet/-/merge_requests/1", gitlab.url());
     assert!(title(&server, &outside).await.contains("merge request"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_are_told_where_to_fetch() {
+    for (clone_by, expected) in [("https", "http://"), ("ssh", "git@")] {
+        let forge = Forge::new().await;
+        let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));
+        let mut options = forge.options();
+        options
+            .gitlab
+            .extend(["--gitlab-clone".to_owned(), clone_by.to_owned()]);
+        let server = forge.server_with(options).await;
+        server.namespace("n", &["libgreet/main"]).await;
+        let job = server.worker("w").await.claims().await;
+        let source = &job.claimed.source;
+        assert_eq!(source.commit.as_str(), pushed);
+        assert!(
+            source.clone_url.starts_with(expected),
+            "{}",
+            source.clone_url
+        );
+        assert!(
+            source.clone_url.ends_with("/libgreet.git"),
+            "{}",
+            source.clone_url
+        );
+        // No secret travels with a claim.
+        assert!(!source.clone_url.contains(&forge.token));
+    }
+}
