@@ -103,6 +103,18 @@ impl Error {
         Self::Refused(Refusal::new(kind, title))
     }
 
+    /// Whether the same may succeed later without anybody doing anything about it.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Internal(_) => true,
+            Self::Refused(refusal) => matches!(
+                refusal.kind,
+                ProblemKind::Unavailable | ProblemKind::TooManyRequests
+            ),
+        }
+    }
+
     /// There is no such thing.
     pub fn not_found(what: impl std::fmt::Display) -> Self {
         Self::refused(ProblemKind::NotFound, format!("there is no {what}"))

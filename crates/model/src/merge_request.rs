@@ -28,8 +28,11 @@ impl MergeRequestUrl {
     /// The project's path and the merge request's number, if it is one of the GitLab at this address.
     #[must_use]
     pub fn below(&self, gitlab: &str) -> Option<(&str, u64)> {
-        let address = gitlab.trim_end_matches('/').to_ascii_lowercase();
-        let rest = address.strip_prefix(&self.origin)?;
+        let (scheme, rest) = gitlab.trim_end_matches('/').split_once("://")?;
+        let (host, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if origin(scheme, host) != self.origin {
+            return None;
+        }
         let path = match rest.strip_prefix('/') {
             Some(prefix) => self.path.strip_prefix(prefix)?.strip_prefix('/')?,
             None if rest.is_empty() => &self.path,
@@ -47,6 +50,13 @@ impl FromStr for MergeRequestUrl {
     }
 }
 
+/// Scheme and host, as they are compared: hosts know no case, and every scheme has a port of its own.
+fn origin(scheme: &str, host: &str) -> String {
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    let host = host.strip_suffix(port).unwrap_or(host);
+    format!("{scheme}://{}", host.to_ascii_lowercase())
+}
+
 fn parse(text: &str) -> Option<MergeRequestUrl> {
     let (scheme, rest) = text.split_once("://")?;
     if !matches!(scheme, "http" | "https") {
@@ -54,8 +64,12 @@ fn parse(text: &str) -> Option<MergeRequestUrl> {
     }
     let (host, path) = rest.split_once('/')?;
     let (path, number) = path.split_once("/-/merge_requests/")?;
-    let end = number.find(|c: char| !c.is_ascii_digit());
-    let number = number.get(..end.unwrap_or(number.len()))?.parse().ok()?;
+    let end = number.find(['/', '?', '#']).unwrap_or(number.len());
+    let number = number.get(..end)?;
+    if !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let number = number.parse().ok()?;
     let is_path = |part: &str| {
         !part.is_empty()
             && part != ".."
@@ -69,7 +83,7 @@ fn parse(text: &str) -> Option<MergeRequestUrl> {
             .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
     let well_formed = is_host && path.contains('/') && path.split('/').all(is_path);
     well_formed.then(|| MergeRequestUrl {
-        origin: format!("{scheme}://{}", host.to_ascii_lowercase()),
+        origin: origin(scheme, host),
         path: path.to_owned(),
         number,
     })
@@ -163,10 +177,13 @@ mod tests {
             assert_eq!(found, Some(("packaging/packages/gtk4", 12)), "{text}");
             assert_eq!(url.below("https://gitlab.com"), None);
         }
-        let below: MergeRequestUrl = "http://host:8080/git/lab/g/p/-/merge_requests/1"
+        let below: MergeRequestUrl = "http://host:8080/Git/lab/g/p/-/merge_requests/1"
             .parse()
             .unwrap();
-        assert_eq!(below.below("http://host:8080/git/lab"), Some(("g/p", 1)));
+        assert_eq!(below.below("http://host:8080/Git/lab"), Some(("g/p", 1)));
+        assert_eq!(below.below("http://host/Git/lab"), None);
+        let port: MergeRequestUrl = "https://host:443/g/p/-/merge_requests/1".parse().unwrap();
+        assert_eq!(port.below("https://Host"), Some(("g/p", 1)));
     }
 
     #[test]
@@ -175,6 +192,8 @@ mod tests {
             "https://gitlab.example.org/packaging/gtk4",
             "https://gitlab.example.org/packaging/gtk4/-/issues/1",
             "https://gitlab.example.org/packaging/gtk4/-/merge_requests/x",
+            "https://gitlab.example.org/packaging/gtk4/-/merge_requests/12x",
+            "https://gitlab.example.org/packaging/gtk4/-/merge_requests/",
             "https://gitlab.example.org/gtk4/-/merge_requests/1",
             "https://gitlab.example.org/a/../b/-/merge_requests/1",
             "ftp://gitlab.example.org/a/b/-/merge_requests/1",

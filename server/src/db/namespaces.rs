@@ -180,6 +180,21 @@ pub async fn with_origin(
     .await
 }
 
+/// The pkgbases of origins whose refs begin like this, of namespaces that are not held.
+pub async fn pkgbases_at(
+    executor: impl SqliteExecutor<'_>,
+    prefix: &str,
+) -> sqlx::Result<Vec<Pkgbase>> {
+    sqlx::query_scalar!(
+        r#"select distinct pkgbase as "pkgbase: Pkgbase" from namespace_origin
+           join namespace on namespace.id = namespace_id
+           where held_at is null and substr(git_ref, 1, length(?1)) = ?1"#,
+        prefix
+    )
+    .fetch_all(executor)
+    .await
+}
+
 /// The origin changesets of a namespace.
 pub async fn origins(
     executor: impl SqliteExecutor<'_>,

@@ -123,11 +123,14 @@ pub async fn usable(
 pub async fn broken_like(
     executor: impl SqliteExecutor<'_>,
     pkgbase: &Pkgbase,
+    name: &str,
 ) -> sqlx::Result<Option<SourceRepositoryRow>> {
     select_repository!(
-        "where problem is not null and (pkgbase = ?1 or path = ?1 or path = ?1 || '.git')
-             order by pkgbase is not null desc limit 1",
-        pkgbase
+        "where problem is not null and (pkgbase = ?1 or path = ?2 or path = ?2 || '.git'
+             or substr(path, -length(?2) - 1) = '/' || ?2)
+         order by pkgbase is not null desc limit 1",
+        pkgbase,
+        name
     )
     .fetch_optional(executor)
     .await
@@ -175,6 +178,27 @@ pub async fn of_projects(
         projects
     )
     .fetch_all(executor)
+    .await
+}
+
+/// Pkgbases that no usable repository claims, though some hold them.
+pub async fn unclaimed(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pkgbase>> {
+    sqlx::query_scalar!(
+        r#"select distinct pkgbase as "pkgbase!: Pkgbase" from source_repository as refused
+           where problem is not null and pkgbase is not null and not exists (
+               select 1 from source_repository as usable
+               where usable.pkgbase = refused.pkgbase and usable.problem is null)"#
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// How many projects there are repositories of.
+pub async fn count_projects(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from source_repository where project_id is not null"#
+    )
+    .fetch_one(executor)
     .await
 }
 

@@ -90,6 +90,16 @@ impl GitlabErrorKind {
         ) || matches!(self, Self::Status { status, .. } if *status >= 500)
     }
 
+    /// Whether asking for less at a time may help.
+    #[must_use]
+    pub fn is_too_much(&self) -> bool {
+        match self {
+            Self::TooComplex(_) | Self::TooLarge(_) | Self::Timeout(_) => true,
+            Self::Partial(text) => text.contains("Timeout on"),
+            _ => false,
+        }
+    }
+
     /// How long GitLab wants to be left alone.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {

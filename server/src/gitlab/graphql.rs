@@ -10,6 +10,7 @@ use super::http::{Http, Patience, Subject};
 
 /// How often a query is sent of which GitLab could only answer a part.
 const PARTIAL_TRIES: usize = 3;
+const PARTIAL_PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
 /// How many errors of an answer are shown.
 const SHOWN: usize = 3;
 
@@ -82,6 +83,7 @@ pub(super) async fn query_list<Q: GraphQLQuery>(
             });
         }
         if tries < PARTIAL_TRIES {
+            tokio::time::sleep(PARTIAL_PAUSE).await;
             continue;
         }
         return match by_item(&errors, list) {

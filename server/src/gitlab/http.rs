@@ -38,10 +38,22 @@ pub(super) enum Patience {
 }
 
 impl Patience {
+    /// No try begins later.
     fn limit(self) -> Duration {
         match self {
             Self::Short => Duration::from_secs(8),
             Self::Long => Duration::from_secs(20),
+        }
+    }
+
+    /// How long one try may take that begins now.
+    fn of_try(self, deadline: Instant) -> Duration {
+        match self {
+            Self::Short => deadline
+                .saturating_duration_since(Instant::now())
+                .max(Duration::from_secs(1)),
+            // A large page may take GitLab its whole 30 s.
+            Self::Long => TIMEOUT,
         }
     }
 }
@@ -84,7 +96,7 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("buildbtw/", env!("CARGO_PKG_VERSION")));
         if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy)
+            let proxy = reqwest::Proxy::all(proxy.reveal())
                 .map_err(|_| anyhow::anyhow!("--gitlab-proxy is no address of a proxy"))?;
             builder = builder.no_proxy().proxy(proxy);
         }
@@ -165,22 +177,26 @@ impl Http {
             .build();
         loop {
             self.keep_pause(subject, deadline).await?;
-            let error = match self.try_once(subject, request()).await {
+            let token = self.token();
+            let request = request().timeout(patience.of_try(deadline));
+            let error = match self.try_once(subject, request, &token).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if matches!(error.kind, GitlabErrorKind::InvalidToken(_)) && self.read_token_again() {
+            if matches!(error.kind, GitlabErrorKind::InvalidToken(_)) && self.has_other(&token) {
                 continue;
             }
             if !error.kind.is_transient() {
                 return Err(error);
             }
+            // A pause of nothing is asked for as well, and not meant so.
+            let own = pauses.next().unwrap_or(LONGEST_PAUSE);
             let pause = match error.kind.pause() {
-                Some(pause) => {
-                    self.hold_until(Instant::now() + pause);
-                    pause
+                Some(asked) => {
+                    self.hold_until(Instant::now() + asked);
+                    asked.max(own)
                 }
-                None => pauses.next().unwrap_or(LONGEST_PAUSE),
+                None => own,
             };
             if Instant::now() + pause >= deadline {
                 return Err(error);
@@ -199,6 +215,7 @@ impl Http {
         &self,
         subject: Subject<'_>,
         request: RequestBuilder,
+        token: &Secret,
     ) -> Result<Answer, GitlabError> {
         // Never closed.
         let _running = self.running.acquire().await.ok();
@@ -208,9 +225,8 @@ impl Http {
             request_id,
             kind,
         };
-        let token = self.token().reveal().to_owned();
         let response = request
-            .bearer_auth(token)
+            .bearer_auth(token.reveal())
             .send()
             .await
             .map_err(|error| fail(None, connection_error(error)))?;
@@ -238,14 +254,15 @@ impl Http {
         token.clone()
     }
 
-    /// Whether the file holds another token by now.
-    fn read_token_again(&self) -> bool {
+    /// Whether there is another token than the refused one by now, in the file or read from it by another
+    /// request already.
+    fn has_other(&self, refused: &Secret) -> bool {
         let Ok(new) = Secret::read(&self.settings.token_file) else {
             return false;
         };
         let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);
         if *token == new {
-            return false;
+            return *token != *refused;
         }
         *token = new;
         tracing::info!("GitLab refused the token; using the new one of the file");
@@ -308,7 +325,7 @@ async fn read(response: reqwest::Response) -> Result<bytes::Bytes, GitlabErrorKi
 }
 
 fn connection_error(error: reqwest::Error) -> GitlabErrorKind {
-    if error.is_timeout() {
+    if error.is_timeout() && !error.is_connect() {
         return GitlabErrorKind::Timeout(TIMEOUT);
     }
     // The outermost one names the address, which is known, and the innermost one the cause.
@@ -342,12 +359,14 @@ fn failure(
                 let seconds = text.parse().ok().map(Duration::from_secs);
                 seconds.or_else(|| until(http_date(text)?, date))
             });
+            // A GitLab that restarts is not away for as long as it may say.
+            let longest = if status == 429 { MAX_PAUSE } else { MAX_REST };
             let reset = (status == 429).then(|| rate_limit_reset(headers, date));
             GitlabErrorKind::Paused {
                 status,
                 pause: after
                     .or_else(|| reset.flatten())
-                    .map(|pause| pause.min(MAX_PAUSE)),
+                    .map(|pause| pause.min(longest)),
             }
         }
         status => GitlabErrorKind::Status { status, message },
@@ -356,6 +375,8 @@ fn failure(
 
 /// Longer pauses are not believed.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
+/// Nor longer ones of a GitLab that is down.
+const MAX_REST: Duration = Duration::from_secs(120);
 
 fn rate_limit_reset(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let reset: i64 = text(headers, "ratelimit-reset")?.parse().ok()?;

@@ -11,7 +11,7 @@ mod types;
 pub mod webhook;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use buildbtw_model::CommitHash;
 
@@ -26,6 +26,8 @@ use http::Http;
 
 /// GitLab gives no more at once.
 const LARGEST_PAGE: u8 = 100;
+/// After so many good answers, larger pages are tried again.
+const GOOD_PAGES: u32 = 10;
 /// Any of these lets the server read what it needs.
 const READING_SCOPES: [&str; 2] = ["read_api", "api"];
 
@@ -35,6 +37,8 @@ pub struct Gitlab {
     http: Arc<Http>,
     /// How many projects GitLab lets a query ask for.
     page_size: Arc<AtomicU8>,
+    /// How many answers came since that last changed.
+    good_pages: Arc<AtomicU32>,
 }
 
 impl Gitlab {
@@ -46,6 +50,7 @@ impl Gitlab {
         Ok(Self {
             http: Arc::new(Http::new(settings)?),
             page_size: Arc::new(AtomicU8::new(LARGEST_PAGE)),
+            good_pages: Arc::default(),
         })
     }
 
@@ -100,15 +105,14 @@ impl Gitlab {
         loop {
             let size = self.page_size.load(Ordering::Relaxed);
             let error = match queries::group_projects(&self.http, selection, size).await {
-                Ok(page) => return Ok(page),
+                Ok(page) => {
+                    self.good_pages.fetch_add(1, Ordering::Relaxed);
+                    self.grow_again();
+                    return Ok(page);
+                }
                 Err(error) => error,
             };
-            let too_much = matches!(
-                error.kind,
-                GitlabErrorKind::TooComplex(_) | GitlabErrorKind::TooLarge(_)
-            );
-            // A selection of projects has no next page to get the rest from.
-            if !too_much || size == 1 || matches!(selection, Selection::Only(_)) {
+            if size == 1 || !error.kind.is_too_much() {
                 return Err(error);
             }
             tracing::warn!(
@@ -117,7 +121,47 @@ impl Gitlab {
                 "asking GitLab for fewer projects at a time from now on"
             );
             self.page_size.store(size / 2, Ordering::Relaxed);
+            self.good_pages.store(0, Ordering::Relaxed);
+            // An answer that took too long is asked for again later, not at once.
+            if error.kind.is_transient() {
+                return Err(error);
+            }
         }
+    }
+
+    /// Whatever made pages too large may have passed.
+    fn grow_again(&self) {
+        let size = self.page_size.load(Ordering::Relaxed);
+        if size < LARGEST_PAGE && self.good_pages.load(Ordering::Relaxed) >= GOOD_PAGES {
+            let larger = size.saturating_mul(2).min(LARGEST_PAGE);
+            self.page_size.store(larger, Ordering::Relaxed);
+            self.good_pages.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Some projects of the group by their numbers; those that are not in it are not shown.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn some_projects(&self, ids: &[ProjectId]) -> Result<ProjectPage, GitlabError> {
+        let error = match self.projects(&Selection::Only(ids.to_vec())).await {
+            Ok(page) if page.next.is_none() || ids.len() < 2 => return Ok(page),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        // Pages have become smaller, and a selection has no order in which to ask for the rest.
+        if let Some(error) = error
+            && (ids.len() < 2 || !error.kind.is_too_much())
+        {
+            return Err(error);
+        }
+        let (one, other) = ids.split_at(ids.len() / 2);
+        let mut page = Box::pin(self.some_projects(one)).await?;
+        let rest = Box::pin(self.some_projects(other)).await?;
+        page.projects.extend(rest.projects);
+        page.nameless += rest.nameless;
+        page.next = page.next.or(rest.next);
+        Ok(page)
     }
 
     /// The largest number of projects that one page can hold now.

@@ -95,7 +95,13 @@ pub(super) async fn group_projects(
         nameless: 0,
         date: reply.date,
     };
-    for (at, node) in group.projects.nodes.into_iter().flatten().enumerate() {
+    let Some(nodes) = group.projects.nodes else {
+        return Err(GitlabError {
+            kind: GitlabErrorKind::Unexpected("it holds no list of projects".to_owned()),
+            ..missing(subject, "page")
+        });
+    };
+    for (at, node) in nodes.into_iter().enumerate() {
         let problem = reply.broken.remove(&at);
         match node.and_then(|node| project(node, problem)) {
             Some(project) => page.projects.push(project),
@@ -144,7 +150,7 @@ fn contents(
     }
     let commit = repository.tree.and_then(|tree| tree.last_commit);
     let (Some(branch), Some(commit)) = (repository.root_ref, commit) else {
-        return Contents::Empty;
+        return Contents::Unknown("it names no head of the default branch".to_owned());
     };
     let blobs = repository.blobs.and_then(|blobs| blobs.nodes);
     let blob = blobs.into_iter().flatten().flatten().next();

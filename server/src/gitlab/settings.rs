@@ -37,7 +37,8 @@ pub struct GitlabArgs {
     /// How workers fetch sources
     #[arg(long, env = "BUILDBTW_GITLAB_CLONE", value_enum)]
     pub gitlab_clone: Option<CloneBy>,
-    /// File with the secret token of the webhook
+    /// File with the secret token of the webhook. With a signing token besides, either one lets a
+    /// webhook in
     #[arg(long, env = "BUILDBTW_GITLAB_WEBHOOK_SECRET_FILE", value_name = "FILE")]
     pub gitlab_webhook_secret_file: Option<PathBuf>,
     /// File with the signing token of the webhook, `whsec_…`
@@ -68,8 +69,8 @@ pub struct GitlabSettings {
     pub group: String,
     /// Where the token is read.
     pub token_file: PathBuf,
-    /// A proxy other than the environment's.
-    pub proxy: Option<String>,
+    /// A proxy other than the environment's; its address may hold a password.
+    pub proxy: Option<Secret>,
     /// A certificate authority besides the machine's.
     pub ca: Option<PathBuf>,
     /// The time between polls.
@@ -244,7 +245,7 @@ impl GitlabArgs {
             url: base_url(url)?,
             group: group_path(group)?,
             token_file: token_file.clone(),
-            proxy: self.gitlab_proxy.clone(),
+            proxy: self.gitlab_proxy.clone().map(Secret),
             ca: self.gitlab_ca.clone(),
             poll: self
                 .gitlab_poll_seconds
@@ -271,6 +272,10 @@ fn base_url(text: &str) -> anyhow::Result<Url> {
     anyhow::ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
         "--gitlab-url: '{text}' is no web address"
+    );
+    anyhow::ensure!(
+        url.query().is_none() && url.fragment().is_none(),
+        "--gitlab-url must end with the path: no '?' and no '#'"
     );
     anyhow::ensure!(
         url.username().is_empty() && url.password().is_none(),

@@ -139,23 +139,21 @@ pub fn verify(
             return Err(Forged::Stale);
         }
         // The signed id, whatever the other headers say.
-        return Ok(delivery_id(Some(id), body));
+        return Ok(delivery_id(Some(id)));
     }
     if !is_checked {
         return Err(Forged::Unsigned);
     }
     let id = header("idempotency-key").or_else(|| header("webhook-id"));
-    Ok(delivery_id(id, body))
+    Ok(delivery_id(id))
 }
 
-/// The sender's id; without one, what it says is its id.
-fn delivery_id(id: Option<&str>, body: &[u8]) -> String {
+/// The sender's id. Old versions of GitLab send none; then each is taken for a new one, since two pushes
+/// may look alike.
+fn delivery_id(id: Option<&str>) -> String {
     match id.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
         Some(id) => id.to_owned(),
-        None => {
-            let digest = Sha256::digest(body);
-            base64::engine::general_purpose::STANDARD.encode(digest)
-        }
+        None => format!("{:032x}", rand::random::<u128>()),
     }
 }
 
@@ -197,15 +195,15 @@ fn check_signature(
 /// # Errors
 /// When it is of a kind that is of interest, but not as GitLab sends it.
 pub fn parse(body: &[u8]) -> Result<Option<Webhook>, serde_json::Error> {
-    let envelope: Envelope = serde_json::from_slice(body)?;
-    let kind = match envelope.object_kind.as_deref() {
+    let names: Names = serde_json::from_slice(body)?;
+    let kind = match names.object_kind.as_str() {
         Some("push") => WebhookKind::Push,
         Some("tag_push") => WebhookKind::TagPush,
         Some("merge_request") => WebhookKind::MergeRequest,
         Some("pipeline") => WebhookKind::Pipeline,
         Some("build") => WebhookKind::Job,
         Some(_) => return Ok(None),
-        None => match envelope.event_name.as_deref() {
+        None => match names.event_name.as_str() {
             Some(
                 "project_create" | "project_destroy" | "project_rename" | "project_transfer"
                 | "project_update",
@@ -213,6 +211,8 @@ pub fn parse(body: &[u8]) -> Result<Option<Webhook>, serde_json::Error> {
             _ => return Ok(None),
         },
     };
+    // Only now: what is of no interest may have any form.
+    let envelope: Envelope = serde_json::from_slice(body)?;
     let project = envelope.project.unwrap_or_default();
     let project_id = envelope
         .project_id
@@ -233,9 +233,15 @@ pub fn parse(body: &[u8]) -> Result<Option<Webhook>, serde_json::Error> {
 }
 
 #[derive(Deserialize)]
+struct Names {
+    #[serde(default)]
+    object_kind: serde_json::Value,
+    #[serde(default)]
+    event_name: serde_json::Value,
+}
+
+#[derive(Deserialize)]
 struct Envelope {
-    object_kind: Option<String>,
-    event_name: Option<String>,
     project_id: Option<i64>,
     path_with_namespace: Option<String>,
     build_id: Option<i64>,
@@ -375,6 +381,9 @@ mod tests {
         }));
         assert_eq!(renamed.unwrap().kind, WebhookKind::Project);
         assert_eq!(about(serde_json::json!({"object_kind": "wiki_page"})), None);
+        let odd = serde_json::json!({"object_kind": "shiny", "project": "a string"});
+        assert_eq!(about(odd), None);
+        assert_eq!(about(serde_json::json!({"object_kind": 7})), None);
         assert_eq!(
             about(serde_json::json!({"event_name": "user_create"})),
             None

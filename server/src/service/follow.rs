@@ -179,12 +179,19 @@ async fn check_origins(
     let Some(newest) = iterations::newest(reader, namespace.id).await? else {
         return Ok(());
     };
+    if namespace.held_at.is_some() {
+        // Resuming it looks at its sources.
+        return Ok(());
+    }
     for (changeset, commit) in iterations::origins(reader, newest.id).await? {
-        match state.sources.resolve_caught_up(&changeset).await {
-            Ok(origin) if origin.head.commit == commit => {}
-            Ok(_) => {
+        match state.sources.has_moved(&changeset, &commit).await {
+            Ok(false) => {}
+            Ok(true) => {
                 plan_again(state, due, namespace).await;
                 return Ok(());
+            }
+            Err(error) if error.is_temporary() => {
+                due.insert(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
             }
             // A branch that was deleted after it was merged ends nothing: its iteration goes on.
             Err(error) => {
@@ -211,8 +218,9 @@ async fn plan_again(state: &AppState, due: &mut Due, namespace: &NamespaceRow) {
             error = error.to_string(),
             "sources changed, but no new iteration could be planned"
         );
-        // What is refused stays refused until something changes; a full disk does not stay full.
-        if matches!(error, Error::Internal(_)) {
+        // What is refused stays refused until something changes; a full disk does not stay full, and
+        // a GitLab not away.
+        if error.is_temporary() {
             due.insert(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
         }
     }

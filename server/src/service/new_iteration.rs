@@ -99,9 +99,12 @@ async fn plan_input(
     trigger: Trigger,
 ) -> Result<PlanInput, Error> {
     let reader = state.database.read();
+    let before = iterations::origins(reader, old.id).await?;
     let mut origins = Vec::new();
     for changeset in namespaces::origins(reader, namespace.id).await? {
-        origins.push(state.sources.resolve_caught_up(&changeset).await?);
+        let known = before.iter().find(|(known, _)| *known == changeset);
+        let known = known.map(|(_, commit)| commit);
+        origins.push(state.sources.resolve_again(&changeset, known).await?);
     }
     let snapshot = match trigger {
         Trigger::Requested { refresh_base: true } => None,

@@ -35,7 +35,7 @@ pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<Str
     state.sources.catch_up().await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
-        origins.push(state.sources.resolve_caught_up(changeset).await?.package);
+        origins.push(state.sources.resolve_again(changeset, None).await?.package);
     }
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let (state, scope, format) = (state.clone(), preview.scope, preview.format);

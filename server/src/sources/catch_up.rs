@@ -26,6 +26,11 @@ impl CatchUpDesk {
         self.asked.notified().await;
     }
 
+    /// Whether somebody waits.
+    pub(super) fn is_waited_at(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
     /// Who waits.
     pub(super) fn take(&self) -> Vec<oneshot::Sender<()>> {
         std::mem::take(&mut *self.lock())

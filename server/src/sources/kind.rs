@@ -27,10 +27,20 @@ pub(super) trait SourceKind: Send + Sync {
     /// What `git fetch` understands as a repository.
     fn clone_url(&self, place: Place<'_>) -> String;
 
-    /// What a repository of a pkgbase has to be called, if the one at this path is not.
+    /// What is wrong with the name of a repository of a pkgbase at this path, if anything is.
     fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<String>;
 
-    /// Looks up a branch, a tag or a commit, in this order, and reads `.SRCINFO` there.
+    /// What a repository of a pkgbase has to be called.
+    fn expected_name(&self, pkgbase: &Pkgbase) -> String;
+
+    /// Looks up a branch, a tag or a commit, in this order.
+    fn read_commit<'a>(
+        &'a self,
+        repository: &'a SourceRepositoryRow,
+        git_ref: &'a GitRef,
+    ) -> BoxFuture<'a, Result<CommitHash, ReadError>>;
+
+    /// The same, and reads `.SRCINFO` there.
     fn read_ref<'a>(
         &'a self,
         repository: &'a SourceRepositoryRow,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Changeset, OriginSpec, Pkgbase};
+use buildbtw_model::{Changeset, CommitHash, OriginSpec, Pkgbase};
 use buildbtw_planner::{IndexChange, SourcePackage};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ pub use status::{Progress, Snapshot, Trouble};
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::db::{Database, source_progress, source_repositories};
 use crate::error::{Error, Refusal};
-use crate::gitlab::{Gitlab, GitlabError};
+use crate::gitlab::{Gitlab, GitlabError, GitlabErrorKind};
 use catalog::SharedCatalog;
 use catch_up::CatchUpDesk;
 use kind::{Place, ReadError, SourceKind};
@@ -216,23 +216,26 @@ impl Sources {
         })
     }
 
-    /// The same for who has just heard of a change, or waited for [`Self::catch_up`]: default
-    /// branches are as the index has them, without asking anybody.
+    /// The same for an origin that was planned before. Nobody is asked when the index says that its
+    /// branch is still at the `known` commit. What the index says instead is not relied on: it may be
+    /// older than that. Where nothing was known before, the index will do.
     ///
     /// # Errors
     /// See [`Self::resolve`].
-    pub async fn resolve_caught_up(
+    pub async fn resolve_again(
         &self,
         changeset: &Changeset,
+        known: Option<&CommitHash>,
     ) -> Result<ResolvedChangeset, Error> {
         let row = self.usable(&changeset.pkgbase).await?;
         let is_default = row.branch.as_deref() == Some(changeset.git_ref.as_str());
+        let is_known = |commit: &CommitHash| known.is_none_or(|known| known == commit);
         let indexed = self.with_catalog(|catalog| {
             let head = catalog.head(&changeset.pkgbase)?;
             let package = catalog.index().get(&changeset.pkgbase)?;
             Some((head.clone(), Arc::clone(package)))
         });
-        match indexed.filter(|_| is_default) {
+        match indexed.filter(|(head, _)| is_default && is_known(&head.commit)) {
             Some((head, package)) => Ok(ResolvedChangeset {
                 changeset: changeset.clone(),
                 head,
@@ -240,6 +243,27 @@ impl Sources {
             }),
             None => self.resolve(changeset).await,
         }
+    }
+
+    /// Whether a changeset is at another commit than the `known` one, with as few questions as that
+    /// takes.
+    ///
+    /// # Errors
+    /// When pkgbase or ref are unknown.
+    pub async fn has_moved(
+        &self,
+        changeset: &Changeset,
+        known: &CommitHash,
+    ) -> Result<bool, Error> {
+        let row = self.usable(&changeset.pkgbase).await?;
+        if row.branch.as_deref() == Some(changeset.git_ref.as_str())
+            && row.commit.as_ref() == Some(known)
+        {
+            return Ok(false);
+        }
+        let commit = self.kind.read_commit(&row, &changeset.git_ref).await;
+        let commit = commit.map_err(|error| explain(changeset, &row, error))?;
+        Ok(commit != *known)
     }
 
     /// The usable repository of a pkgbase.
@@ -277,7 +301,8 @@ impl Sources {
 
     /// Why there is no usable repository of a pkgbase.
     async fn explain_unusable(&self, pkgbase: &Pkgbase) -> Result<Error, Error> {
-        let broken = source_repositories::broken_like(self.database.read(), pkgbase).await?;
+        let name = self.kind.expected_name(pkgbase);
+        let broken = source_repositories::broken_like(self.database.read(), pkgbase, &name).await?;
         Ok(match broken {
             Some(row) => {
                 let problem = row.problem.unwrap_or_default();
@@ -335,6 +360,11 @@ fn explain(changeset: &Changeset, row: &SourceRepositoryRow, error: ReadError) -
                 |branch| format!("is it pushed? the default branch is '{branch}'"),
             );
             Refusal::new(ProblemKind::UnknownRef, title).hint(hint)
+        }
+        ReadError::Gitlab(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
+            let title = format!("the project '{}' is not in the group any more", row.path);
+            Refusal::new(ProblemKind::UnknownPkgbase, title)
+                .hint("it was moved or deleted, or the server's token may not see it any more")
         }
         ReadError::Gitlab(error) => return unavailable(&error),
         ReadError::Broken(reason) => {

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub complete: bool,
     /// What keeps the sources from being looked at.
     pub trouble: Option<Trouble>,
+    /// What is the same about that each time.
+    gist: Option<String>,
 }
 
 /// How far a full look has come.
@@ -67,11 +69,17 @@ impl Status {
         self.lock().progress = Some(progress);
     }
 
-    /// Notes what is wrong. Returns whether that is new.
-    pub(super) fn failed(&self, message: String) -> bool {
+    /// Notes that no full look is under way any more.
+    pub(super) fn no_progress(&self) {
+        self.lock().progress = None;
+    }
+
+    /// Notes what is wrong. Returns whether its gist is new.
+    pub(super) fn failed(&self, message: String, gist: String) -> bool {
         let mut now = self.lock();
         let since = now.trouble.as_ref().map(|trouble| trouble.since);
-        let is_new = now.trouble.as_ref().map(|trouble| &trouble.message) != Some(&message);
+        let is_new = now.gist.as_ref() != Some(&gist);
+        now.gist = Some(gist);
         now.trouble = Some(Trouble {
             message,
             since: since.unwrap_or_else(Timestamp::now),
@@ -81,7 +89,9 @@ impl Status {
 
     /// Notes that all is well. Returns since when it was not.
     pub(super) fn recovered(&self) -> Option<Timestamp> {
-        self.lock().trouble.take().map(|trouble| trouble.since)
+        let mut now = self.lock();
+        now.gist = None;
+        now.trouble.take().map(|trouble| trouble.since)
     }
 
     fn lock(&self) -> MutexGuard<'_, Snapshot> {

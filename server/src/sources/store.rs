@@ -57,7 +57,11 @@ impl Found {
 
     /// Whether this is what is known already. A repository that only lost a claim is.
     pub(super) fn is(&self, known: &SourceRepositoryRow) -> bool {
-        let lost_claim = self.row.problem.is_none() && known.pkgbase.is_some();
+        let lost = known
+            .problem
+            .as_deref()
+            .is_some_and(|p| p.contains(CLAIMED));
+        let lost_claim = self.row.problem.is_none() && lost;
         let problem = if lost_claim {
             known.problem.clone()
         } else {
@@ -71,9 +75,16 @@ impl Found {
     }
 }
 
+/// What the problem of a repository says whose pkgbase is another one's.
+const CLAIMED: &str = "is claimed by the repository";
+
 /// See [`super::kind::SourceKind::misnamed`].
 pub(super) trait Misnamed: Fn(&str, &Pkgbase) -> Option<String> {}
 impl<F: Fn(&str, &Pkgbase) -> Option<String>> Misnamed for F {}
+
+/// The projects whose paths were taken by others: nobody knows where they are now.
+#[derive(Debug, Default)]
+pub(super) struct Displaced(pub(super) Vec<i64>);
 
 /// A row as it was and as it is now.
 struct Update {
@@ -88,10 +99,11 @@ impl Sources {
         &self,
         found: Vec<Found>,
         gone: Vec<SourceRepositoryRow>,
-    ) -> Result<(), Error> {
+    ) -> Result<Displaced, Error> {
         if found.is_empty() && gone.is_empty() {
-            return Ok(());
+            return Ok(Displaced::default());
         }
+        let mut all_displaced = Displaced::default();
         let mut updates = Vec::with_capacity(found.len());
         let mut released = BTreeSet::new();
         let mut tx = self.database.write().await?;
@@ -102,7 +114,11 @@ impl Sources {
         }
         for Found { mut row, package } in found {
             let before = previous(&mut tx, &row).await?;
-            updates.extend(displace(&mut tx, &row).await?);
+            if let Some(displaced) = displace(&mut tx, &row).await? {
+                released.extend(displaced.before.as_ref().and_then(claim));
+                all_displaced.0.extend(displaced.row.project_id);
+                updates.push(displaced);
+            }
             released.extend(before.as_ref().and_then(claim));
             if let Some((text, package)) = &package {
                 put_srcinfo(&mut tx, text, package).await?;
@@ -113,7 +129,7 @@ impl Sources {
                     && row.problem.is_none()
                 {
                     row.problem = Some(format!(
-                        "pkgbase '{}' is claimed by the repository '{}' already",
+                        "pkgbase '{}' {CLAIMED} '{}' already",
                         package.pkgbase(),
                         other.path
                     ));
@@ -140,6 +156,22 @@ impl Sources {
         }
         tx.commit().await?;
         self.enter(updates, &gone);
+        Ok(all_displaced)
+    }
+
+    /// Gives every pkgbase that nobody claims to a repository that was refused it.
+    pub(super) async fn grant_all(&self) -> Result<(), Error> {
+        let unclaimed = source_repositories::unclaimed(self.database.read()).await?;
+        if unclaimed.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.database.write().await?;
+        let mut updates = Vec::new();
+        for pkgbase in unclaimed {
+            updates.extend(self.grant(&mut tx, &pkgbase).await?);
+        }
+        tx.commit().await?;
+        self.enter(updates, &[]);
         Ok(())
     }
 

@@ -81,19 +81,8 @@ impl Granted {
             config.push_str(&config_quoted(&path.to_string_lossy()));
             config.push('\n');
         }
-        let ssh_command = access.ssh_key.as_ref().map(|key| {
-            let hosts = access.ssh_known_hosts.as_deref();
-            let hosts = hosts.unwrap_or(Path::new("/dev/null"));
-            format!(
-                "ssh -F /dev/null -i {} -o IdentitiesOnly=yes -o BatchMode=yes -o \
-                 StrictHostKeyChecking=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o {}",
-                shell_quoted(key),
-                shell_quoted(Path::new(&format!(
-                    "UserKnownHostsFile={}",
-                    hosts.display()
-                ))),
-            )
-        });
+        let hosts = access.ssh_known_hosts.as_deref();
+        let ssh_command = hosts.map(|hosts| ssh_command(hosts, access.ssh_key.as_deref()));
         Ok(Self {
             config,
             ssh_command,
@@ -121,6 +110,21 @@ impl Drop for Granted {
             let _ = fs_err::remove_file(copy);
         }
     }
+}
+
+/// ssh(1) that talks to known hosts only and asks nobody anything.
+fn ssh_command(hosts: &Path, key: Option<&Path>) -> String {
+    // In ssh_config(5) a percent sign begins a token, and quotes hold spaces together.
+    let hosts = hosts.to_string_lossy().replace('%', "%%");
+    let hosts = format!("UserKnownHostsFile=\"{hosts}\"");
+    let key = key.map_or_else(String::new, |key| {
+        format!(" -o IdentitiesOnly=yes -i {}", shell_quoted(key))
+    });
+    format!(
+        "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o \
+         GlobalKnownHostsFile=/dev/null -o ConnectTimeout=30 -o ServerAliveInterval=15 -o {}{key}",
+        shell_quoted(Path::new(&hosts)),
+    )
 }
 
 fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {

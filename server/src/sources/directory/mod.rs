@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase};
+use buildbtw_model::{Changeset, CommitHash, GitRef, MergeRequestUrl, Pkgbase};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -60,6 +60,19 @@ impl SourceKind for Directory {
         (name != pkgbase.as_str()).then(|| {
             format!(".SRCINFO says pkgbase '{pkgbase}', but the repository is called '{name}'")
         })
+    }
+
+    fn expected_name(&self, pkgbase: &Pkgbase) -> String {
+        pkgbase.to_string()
+    }
+
+    fn read_commit<'a>(
+        &'a self,
+        repository: &'a SourceRepositoryRow,
+        git_ref: &'a GitRef,
+    ) -> BoxFuture<'a, Result<CommitHash, ReadError>> {
+        let tree = self.read_ref(repository, git_ref);
+        async move { Ok(tree.await?.commit) }.boxed()
     }
 
     fn read_ref<'a>(

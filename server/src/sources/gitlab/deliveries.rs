@@ -10,7 +10,7 @@ use crate::gitlab::webhook::WebhookKind;
 use crate::sources::Sources;
 
 use super::GitlabGroup;
-use super::poll::Window;
+use super::poll::{Window, row_id};
 use super::watch::{Asked, WatchError};
 
 /// How many are worked off together.
@@ -19,7 +19,7 @@ const BATCH: i64 = 200;
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl GitlabGroup {
-    /// Works off every webhook that is stored.
+    /// Works off every webhook that is stored. One whose project GitLab cannot read stays for later.
     pub(super) async fn work_off(
         &self,
         sources: &Sources,
@@ -40,12 +40,17 @@ impl GitlabGroup {
                 .map(ProjectId)
                 .collect();
             let moved: Vec<ProjectId> = moved.into_iter().collect();
+            let mut unread = BTreeSet::new();
             if !moved.is_empty() {
-                self.look_again(sources, window, moved.clone()).await?;
+                unread = self.ask_about(sources, window, &moved).await?.unread;
                 self.tell_touched(sources, &moved).await?;
                 asked = Asked::Gitlab;
             }
-            let done: Vec<String> = open.into_iter().map(|row| row.id).collect();
+            let unread: BTreeSet<i64> = unread.into_iter().map(row_id).collect();
+            let (open, done): (Vec<_>, Vec<_>) = open
+                .into_iter()
+                .partition(|row| unread.contains(&row.project_id));
+            let done: Vec<String> = done.into_iter().map(|row| row.id).collect();
             let before = now() - i64::try_from(REMEMBERED.as_millis()).unwrap_or_default();
             let mut tx = sources.database.write().await.map_err(Error::from)?;
             webhook_deliveries::done(&mut tx, &done)
@@ -55,6 +60,10 @@ impl GitlabGroup {
                 .await
                 .map_err(Error::from)?;
             tx.commit().await.map_err(Error::from)?;
+            if !open.is_empty() {
+                // The next poll comes back to them.
+                return Ok(asked);
+            }
         }
     }
 }

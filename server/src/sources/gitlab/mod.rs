@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase};
+use buildbtw_model::{Changeset, CommitHash, GitRef, MergeRequestUrl, Pkgbase};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -77,6 +77,24 @@ impl SourceKind for GitlabGroup {
         project::misnamed(path, pkgbase)
     }
 
+    fn expected_name(&self, pkgbase: &Pkgbase) -> String {
+        paths::project_path(pkgbase)
+    }
+
+    fn read_commit<'a>(
+        &'a self,
+        repository: &'a SourceRepositoryRow,
+        git_ref: &'a GitRef,
+    ) -> BoxFuture<'a, Result<CommitHash, ReadError>> {
+        async move {
+            let project = project_of(repository)?;
+            let names = ref_names(git_ref);
+            let found = self.gitlab.resolve_ref(project, &repository.path, names);
+            found.await?.ok_or(ReadError::UnknownRef)
+        }
+        .boxed()
+    }
+
     fn read_ref<'a>(
         &'a self,
         repository: &'a SourceRepositoryRow,
@@ -84,10 +102,8 @@ impl SourceKind for GitlabGroup {
     ) -> BoxFuture<'a, Result<TreeAtCommit, ReadError>> {
         async move {
             let project = project_of(repository)?;
-            let names = ref_names(git_ref);
             let about = &repository.path;
-            let commit = self.gitlab.resolve_ref(project, about, names).await?;
-            let commit = commit.ok_or(ReadError::UnknownRef)?;
+            let commit = self.read_commit(repository, git_ref).await?;
             // Asked for by commit: a branch may move between two requests.
             let tree = self.gitlab.srcinfo_at(project, about, &commit).await?;
             tree.map(project::tree_at_commit)

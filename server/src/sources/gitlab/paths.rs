@@ -3,7 +3,8 @@
 
 use buildbtw_model::Pkgbase;
 
-/// Words that cannot be the path of a project, because they are parts of GitLab's own addresses.
+/// Words that cannot be the path of a project, because they are parts of GitLab's own addresses. Arch
+/// Linux has a rule for `tree` only, and no package of the others' names; they follow it here.
 const RESERVED: [&str; 17] = [
     "badges",
     "blame",
@@ -48,7 +49,8 @@ pub(super) fn project_path(pkgbase: &Pkgbase) -> String {
     }
 }
 
-/// A plus between letters or digits and letters separates words: `gtk+extra` is `gtk-extra`.
+/// A plus between letters or digits and letters separates words: `gtk+extra` is `gtk-extra`. Letters that
+/// end one such pair begin no other: `a+b+c` is `a-b+c` here.
 fn between_words(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     let mut rest = name;
@@ -57,9 +59,17 @@ fn between_words(name: &str) -> String {
         let tail = tail.get(1..).unwrap_or_default();
         text.push_str(head);
         let before = head.ends_with(|c: char| c.is_ascii_alphanumeric());
-        let after = tail.starts_with(|c: char| c.is_ascii_alphabetic());
-        text.push(if before && after { '-' } else { '+' });
-        rest = tail;
+        let letters = tail.find(|c: char| !c.is_ascii_alphabetic());
+        let letters = letters.unwrap_or(tail.len());
+        if before && letters > 0 {
+            text.push('-');
+            let (word, after) = tail.split_at(letters);
+            text.push_str(word);
+            rest = after;
+        } else {
+            text.push('+');
+            rest = tail;
+        }
     }
     text.push_str(rest);
     text
@@ -77,6 +87,8 @@ mod tests {
             ("libsigc++", "libsigcplusplus"),
             ("libsigc++-3.0", "libsigcplusplus-3.0"),
             ("mysql++", "mysqlplusplus"),
+            ("a+b+c", "a-bplusc"),
+            ("a+b1+c", "a-b1-c"),
             ("tree", "unix-tree"),
             ("raw", "unix-raw"),
             ("a@b", "a-b"),

@@ -10,28 +10,33 @@ use std::collections::BTreeSet;
 use buildbtw_model::Pkgbase;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::db::{source_progress, source_repositories};
+use crate::db::{namespaces, source_progress, source_repositories};
 use crate::error::Error;
 use crate::gitlab::{Contents, Project, ProjectId, Selection};
 use crate::sources::{SourceEvent, Sources};
 
 use super::watch::WatchError;
-use super::{GitlabGroup, millis, project};
+use super::{GitlabGroup, MERGE_REQUESTS, millis, project};
 
 /// GitLab may be an hour late with a project's last activity; the rest is for clocks.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(65);
 /// How many polls lie between two questions about projects that GitLab could not read.
 const AGAIN_EVERY: u32 = 10;
+/// So many projects, and no more, may vanish at once without a second look: when all that are asked about
+/// seem gone, most likely the token has lost its role.
+pub(super) const FEW: usize = 10;
 
 /// What the polls know of each other. All times are GitLab's.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     /// Every change up to here has been seen.
     pub(super) watermark: Option<Timestamp>,
-    /// How many projects the group had.
-    pub(super) count: Option<u64>,
-    /// Projects that GitLab could not read.
+    /// By how much GitLab's number of projects differs from ours for reasons that no full look removes.
+    pub(super) difference: i64,
+    /// Projects that GitLab could not read, or that lost their path to another one.
     pub(super) again: BTreeSet<ProjectId>,
+    /// Whether there is more hope for those than usual.
+    pub(super) ask_soon: bool,
     /// Most projects seemed to be gone when everything was last looked at.
     pub(super) has_shrunk: bool,
     polls: u32,
@@ -44,13 +49,13 @@ pub(super) struct Polled {
     pub(super) is_suspicious: bool,
 }
 
-/// What entering projects has shown.
+/// What asking about some projects has shown.
 #[derive(Debug, Default)]
-pub(super) struct Entered {
-    /// How many were new or had changed.
-    pub(super) changed: usize,
-    /// How many were not known at all before.
-    pub(super) new: usize,
+pub(super) struct Answered {
+    /// Those that were new or had changed.
+    pub(super) changed: Vec<ProjectId>,
+    /// Those about which GitLab could not tell.
+    pub(super) unread: BTreeSet<ProjectId>,
 }
 
 impl GitlabGroup {
@@ -65,53 +70,48 @@ impl GitlabGroup {
             (Some(active), Some(limit)) => active >= limit,
             _ => true,
         };
-        let mut polled = Polled::default();
-        let mut total = Entered::default();
         let mut cursor = None;
         let mut reached: Option<Timestamp> = None;
         let mut count = None;
-        let mut active = Vec::new();
+        let mut touched = Vec::new();
+        let mut changed = 0;
         loop {
             let page = self.gitlab.projects(&Selection::After(cursor)).await?;
             if reached.is_none() {
                 let newest = page.projects.iter().filter_map(|p| p.last_activity).max();
                 reached = page.date.or(newest);
-                count = page.count;
+                count = page.count.and_then(|count| i64::try_from(count).ok());
             }
-            polled.is_suspicious |= page.nameless > 0;
-            window.note_unreadable(&page.projects);
             let is_past = !page.projects.iter().all(is_in_window);
-            active.extend(
-                page.projects
-                    .iter()
-                    .filter(|p| is_in_window(p))
-                    .map(|p| p.id),
-            );
+            let active = page.projects.iter().filter(|project| is_in_window(project));
+            touched.extend(active.map(|project| project.id));
             // Also what lies before the window: the answer is here already.
-            let entered = self.enter(sources, page.projects).await?;
-            total.changed += entered.changed;
-            total.new += entered.new;
+            let entered = self.enter(sources, window, page.projects).await?;
+            changed += entered.len();
+            touched.extend(entered);
             cursor = page.next;
             if is_past || cursor.is_none() {
                 break;
             }
+            // In a busy hour there are many pages, and webhooks need not wait for all of them.
+            self.work_off(sources, window).await?;
         }
         window.polls = window.polls.wrapping_add(1);
-        if !window.again.is_empty() && window.polls.is_multiple_of(AGAIN_EVERY) {
-            let ids = window.again.iter().copied().collect();
-            self.look_again(sources, window, ids).await?;
+        let is_turn = window.ask_soon || window.polls.is_multiple_of(AGAIN_EVERY);
+        if !window.again.is_empty() && is_turn {
+            window.ask_soon = false;
+            let ids: Vec<_> = window.again.iter().copied().collect();
+            let answered = self.ask_about(sources, window, &ids).await?;
+            changed += answered.changed.len();
+            touched.extend(answered.changed);
         }
-        self.tell_touched(sources, &active).await?;
-        // New ones are found here; those that vanished show in nothing but the number.
-        let new = u64::try_from(total.new).unwrap_or(u64::MAX);
-        if let (Some(count), Some(before)) = (count, window.count) {
-            polled.is_suspicious |= count != before.saturating_add(new);
-        }
-        window.count = count.or(window.count);
+        self.tell_touched(sources, &touched).await?;
+        self.tell_forks(sources).await?;
         window.watermark = reached.or(window.watermark);
         // Nothing is written while nothing happens: an older mark only makes the next start's first
-        // window longer.
-        if total.changed > 0
+        // window longer. Nor while something could not be read that a newer mark would leave behind.
+        if changed > 0
+            && window.again.is_empty()
             && let Some(mark) = window.watermark
         {
             let mut tx = sources.database.write().await.map_err(Error::from)?;
@@ -119,72 +119,108 @@ impl GitlabGroup {
                 .await
                 .map_err(Error::from)?;
             tx.commit().await.map_err(Error::from)?;
-            tracing::info!(
-                sources.changed = total.changed,
-                "source repositories changed"
-            );
+        }
+        if changed > 0 {
+            tracing::info!(sources.changed = changed, "source repositories changed");
         }
         sources.status.polled();
-        Ok(polled)
+        // Those that vanished show in nothing but the number.
+        let difference = self.difference(sources, count).await?;
+        Ok(Polled {
+            is_suspicious: difference.is_some_and(|found| found != window.difference),
+        })
     }
 
-    /// Looks at some projects again, and forgets those that are not in the group any more.
-    pub(super) async fn look_again(
+    /// By how much GitLab's number of projects differs from ours.
+    pub(super) async fn difference(
+        &self,
+        sources: &Sources,
+        count: Option<i64>,
+    ) -> Result<Option<i64>, WatchError> {
+        let known = source_repositories::count_projects(sources.database.read())
+            .await
+            .map_err(Error::from)?;
+        Ok(count.map(|count| count - known))
+    }
+
+    /// Looks at some projects, and forgets those that are not in the group any more.
+    pub(super) async fn ask_about(
         &self,
         sources: &Sources,
         window: &mut Window,
-        ids: Vec<ProjectId>,
-    ) -> Result<(), WatchError> {
+        ids: &[ProjectId],
+    ) -> Result<Answered, WatchError> {
+        let mut answered = Answered::default();
         for chunk in ids.chunks(self.gitlab.page_size()) {
-            let page = self
-                .gitlab
-                .projects(&Selection::Only(chunk.to_vec()))
-                .await?;
-            window.note_unreadable(&page.projects);
+            let page = self.gitlab.some_projects(chunk).await?;
             let shown: BTreeSet<_> = page.projects.iter().map(|project| project.id).collect();
-            self.enter(sources, page.projects).await?;
-            if page.nameless > 0 {
+            let unreadable = page
+                .projects
+                .iter()
+                .filter(|project| matches!(project.contents, Contents::Unknown(_)));
+            answered.unread.extend(unreadable.map(|project| project.id));
+            let entered = self.enter(sources, window, page.projects).await?;
+            answered.changed.extend(entered);
+            let missing: Vec<_> = chunk
+                .iter()
+                .copied()
+                .filter(|id| !shown.contains(id))
+                .collect();
+            // Only a whole answer tells that something is not there.
+            if page.nameless > 0 || page.next.is_some() {
+                answered.unread.extend(missing);
                 continue;
             }
-            let gone: Vec<_> = chunk.iter().filter(|id| !shown.contains(id)).collect();
-            for id in &gone {
+            for id in &missing {
                 window.again.remove(id);
             }
-            let gone: Vec<i64> = gone.into_iter().map(|id| row_id(*id)).collect();
-            let gone = source_repositories::of_projects(sources.database.read(), &gone)
+            let missing: Vec<i64> = missing.into_iter().map(row_id).collect();
+            let gone = source_repositories::of_projects(sources.database.read(), &missing)
                 .await
                 .map_err(Error::from)?;
+            if gone.len() > FEW && shown.is_empty() && !window.has_shrunk {
+                window.has_shrunk = true;
+                return Err(WatchError::Shrunk {
+                    shown: 0,
+                    known: gone.len(),
+                });
+            }
             sources.store(Vec::new(), gone).await?;
         }
-        Ok(())
+        Ok(answered)
     }
 
-    /// Stores what is new about projects.
+    /// Stores what is new about projects, and returns which those are.
     pub(super) async fn enter(
         &self,
         sources: &Sources,
+        window: &mut Window,
         projects: Vec<Project>,
-    ) -> Result<Entered, WatchError> {
+    ) -> Result<Vec<ProjectId>, WatchError> {
+        window.note_unreadable(&projects);
         let ids: Vec<i64> = projects.iter().map(|project| row_id(project.id)).collect();
         let known = source_repositories::of_projects(sources.database.read(), &ids)
             .await
             .map_err(Error::from)?;
-        let new = projects.len().saturating_sub(known.len());
         let group = self.group().to_owned();
         // Parsing a page of texts takes a while.
-        let found = tokio::task::spawn_blocking(move || {
+        let looked = tokio::task::spawn_blocking(move || {
             let looked = projects.into_iter().filter_map(|project| {
-                let id = Some(row_id(project.id));
-                let known = known.iter().find(|row| row.project_id == id);
-                project::look(project, &group, known)
+                let id = project.id;
+                let known = known.iter().find(|row| row.project_id == Some(row_id(id)));
+                Some((id, project::look(project, &group, known)?))
             });
             looked.collect::<Vec<_>>()
         })
         .await
         .map_err(Error::from)?;
-        let changed = found.len();
-        sources.store(found, Vec::new()).await?;
-        Ok(Entered { changed, new })
+        let (changed, found): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
+        let displaced = sources.store(found, Vec::new()).await?;
+        for id in displaced.0 {
+            window.again.extend(u64::try_from(id).ok().map(ProjectId));
+            window.ask_soon = true;
+        }
+        Ok(changed)
     }
 
     /// Tells that refs of projects may have moved.
@@ -207,6 +243,17 @@ impl GitlabGroup {
         }
         Ok(())
     }
+
+    /// A push to a fork is no activity of the project that its merge request goes to.
+    async fn tell_forks(&self, sources: &Sources) -> Result<(), WatchError> {
+        let forks = namespaces::pkgbases_at(sources.database.read(), MERGE_REQUESTS)
+            .await
+            .map_err(Error::from)?;
+        if !forks.is_empty() {
+            sources.tell(SourceEvent::Touched(forks.into_iter().collect()));
+        }
+        Ok(())
+    }
 }
 
 impl Window {
@@ -219,7 +266,7 @@ impl Window {
     }
 
     /// Remembers projects that GitLab could not read, until it could.
-    pub(super) fn note_unreadable(&mut self, projects: &[Project]) {
+    fn note_unreadable(&mut self, projects: &[Project]) {
         for project in projects {
             if matches!(project.contents, Contents::Unknown(_)) {
                 self.again.insert(project.id);

@@ -8,17 +8,14 @@ use jiff::Timestamp;
 use crate::db::source_progress::{self, ProgressRow};
 use crate::db::source_repositories;
 use crate::error::Error;
-use crate::gitlab::{GitlabErrorKind, ProjectId, Selection};
+use crate::gitlab::{GitlabError, GitlabErrorKind, ProjectId, Selection};
 use crate::sources::status::Progress;
 use crate::sources::{SourceEvent, Sources};
 
-use super::poll::Window;
+use super::poll::{FEW, Window};
 use super::watch::WatchError;
 use super::{GitlabGroup, millis};
 
-/// A group whose projects seem to vanish by more than half, and more than this many, is looked at
-/// once more before they are forgotten: most likely the token has lost its role.
-const FEW: usize = 10;
 /// How often the log tells how far a walk is, in pages.
 const TELL_EVERY: u32 = 10;
 
@@ -34,6 +31,10 @@ pub(super) struct Walk {
     began: Option<Timestamp>,
     /// Whether it is the one that fills the index.
     is_first: bool,
+    /// Whether the last page was looked at, and only the end of the walk is left.
+    is_over: bool,
+    /// Whether it had to begin anew because GitLab did not know its cursor.
+    began_anew: bool,
     pages: u32,
 }
 
@@ -42,6 +43,8 @@ pub(super) struct Walk {
 pub(super) enum Step {
     /// There are more pages.
     More,
+    /// Where it stopped is not known any more; it begins anew.
+    Anew,
     /// Everything was looked at.
     Done,
 }
@@ -70,6 +73,8 @@ impl Walk {
             total: None,
             began: None,
             is_first: false,
+            is_over: false,
+            began_anew: false,
             pages: 0,
         }
     }
@@ -96,20 +101,23 @@ impl GitlabGroup {
         walk: &mut Walk,
         window: &mut Window,
     ) -> Result<Step, WatchError> {
+        if walk.is_over {
+            self.finish(sources, walk, window).await?;
+            return Ok(Step::Done);
+        }
         let asked = Selection::After(walk.cursor.clone());
         let page = match self.gitlab.projects(&asked).await {
             Ok(page) => page,
             // A cursor of long ago may not be understood any more.
-            Err(error)
-                if walk.cursor.is_some() && matches!(error.kind, GitlabErrorKind::Refused(_)) =>
-            {
+            Err(error) if walk.cursor.is_some() && !walk.began_anew && names_cursor(&error) => {
                 tracing::warn!(
                     error = error.to_string(),
                     "GitLab does not know where the look at all projects stopped; it begins anew"
                 );
                 walk.cursor = None;
                 walk.seen_before = 0;
-                return Ok(Step::More);
+                walk.began_anew = true;
+                return Ok(Step::Anew);
             }
             Err(error) => return Err(error.into()),
         };
@@ -118,42 +126,47 @@ impl GitlabGroup {
             walk.began = page.date.or(newest);
         }
         walk.total = page.count.or(walk.total);
-        walk.seen
-            .extend(page.projects.iter().map(|project| project.id));
-        window.note_unreadable(&page.projects);
-        self.enter(sources, page.projects).await?;
+        let ids: Vec<_> = page.projects.iter().map(|project| project.id).collect();
+        let changed = self.enter(sources, window, page.projects).await?;
+        if !walk.is_first {
+            self.tell_touched(sources, &changed).await?;
+        }
+        walk.seen.extend(ids);
         walk.cursor = page.next;
         walk.pages += 1;
+        walk.is_over = walk.cursor.is_none();
         sources.status.progressed(Progress {
             seen: walk.seen(),
             total: walk.total,
         });
-        if walk.cursor.is_none() {
-            self.finish(sources, walk, window).await?;
-            return Ok(Step::Done);
-        }
-        if walk.is_first {
-            let mut tx = sources.database.write().await.map_err(Error::from)?;
-            let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-            source_progress::progressed(
-                &mut tx,
-                walk.cursor.as_deref(),
-                signed(walk.seen()),
-                walk.total.map(signed),
-                walk.began.map(millis),
-            )
-            .await
-            .map_err(Error::from)?;
-            tx.commit().await.map_err(Error::from)?;
-            if walk.pages.is_multiple_of(TELL_EVERY) {
-                tracing::info!(
-                    sources.seen = walk.seen(),
-                    sources.total = walk.total,
-                    "reading the group for the first time"
-                );
-            }
+        if walk.is_first && !walk.is_over {
+            self.note_progress(sources, walk).await?;
         }
         Ok(Step::More)
+    }
+
+    /// Notes how far the first look has come, so that a restart goes on there.
+    async fn note_progress(&self, sources: &Sources, walk: &Walk) -> Result<(), WatchError> {
+        let mut tx = sources.database.write().await.map_err(Error::from)?;
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        source_progress::progressed(
+            &mut tx,
+            walk.cursor.as_deref(),
+            signed(walk.seen()),
+            walk.total.map(signed),
+            walk.began.map(millis),
+        )
+        .await
+        .map_err(Error::from)?;
+        tx.commit().await.map_err(Error::from)?;
+        if walk.pages.is_multiple_of(TELL_EVERY) {
+            tracing::info!(
+                sources.seen = walk.seen(),
+                sources.total = walk.total,
+                "reading the group for the first time"
+            );
+        }
+        Ok(())
     }
 
     async fn finish(
@@ -170,8 +183,15 @@ impl GitlabGroup {
             .await
             .map_err(Error::from)?;
         tx.commit().await.map_err(Error::from)?;
-        window.watermark = walk.began;
-        window.count = walk.total;
+        sources.grant_all().await?;
+        window.watermark = walk.began.or(window.watermark);
+        // What still differs after everything was looked at would differ after every look. Only the
+        // first look has not asked about what it has not met.
+        if !walk.is_first {
+            let total = walk.total.and_then(|total| i64::try_from(total).ok());
+            let difference = self.difference(sources, total).await?;
+            window.difference = difference.unwrap_or_default();
+        }
         sources.status.looked_at_all();
         sources.tell(SourceEvent::Swept);
         tracing::info!(
@@ -206,7 +226,17 @@ impl GitlabGroup {
                 known: count,
             });
         }
+        self.ask_about(sources, window, &missing).await?;
         window.has_shrunk = false;
-        self.look_again(sources, window, missing).await
+        Ok(())
     }
+}
+
+/// Whether GitLab complains about the cursor it was sent.
+fn names_cursor(error: &GitlabError) -> bool {
+    let is_answer = matches!(
+        error.kind,
+        GitlabErrorKind::Refused(_) | GitlabErrorKind::Partial(_) | GitlabErrorKind::Status { .. }
+    );
+    is_answer && error.kind.to_string().to_lowercase().contains("cursor")
 }

@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::db::source_progress;
+use crate::db::{now, source_progress};
 use crate::error::Error;
 use crate::gitlab::GitlabError;
-use crate::sources::Sources;
+use crate::sources::{SourceEvent, Sources};
 
 use super::GitlabGroup;
 use super::poll::Window;
@@ -21,6 +21,8 @@ use super::walk::{Step, Walk};
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// A GitLab that is back after an hour is noticed within this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often the group is looked at at most because somebody asks for it.
+const BETWEEN_CATCH_UPS: Duration = Duration::from_millis(500);
 /// How long a suspicion has to wait after a full look, for each of its requests.
 const REST_PER_PAGE: Duration = Duration::from_secs(2);
 
@@ -51,16 +53,20 @@ pub(super) async fn watch(
         .await?
         .unwrap_or_default();
     let mark = progress.watermark;
+    let next_sweep = Instant::now() + until_sweep(progress.finished_at, group.sweep);
     let is_first = progress.finished_at.is_none();
     let mut watch = Watch {
         window: Window::from(mark.and_then(|at| Timestamp::from_millisecond(at).ok())),
         walk: is_first.then(|| Walk::first(progress)),
         is_checked: false,
+        has_told_all: false,
         next_poll: Instant::now(),
-        next_sweep: Instant::now() + group.sweep,
+        last_poll: None,
+        next_sweep,
         suspicion_from: Instant::now(),
-        pause: FIRST_PAUSE,
-        resting_until: None,
+        polling: Rest::default(),
+        walking: Rest::default(),
+        delivering: Rest::default(),
         group,
         sources,
     };
@@ -71,6 +77,13 @@ pub(super) async fn watch(
     Ok(())
 }
 
+/// How long the next full look is away, counted from the end of the last one.
+fn until_sweep(finished_at: Option<i64>, sweep: Duration) -> Duration {
+    let ago = finished_at.map_or(0, |at| now().saturating_sub(at));
+    let ago = Duration::from_millis(u64::try_from(ago).unwrap_or_default());
+    sweep.saturating_sub(ago).max(FIRST_PAUSE)
+}
+
 struct Watch {
     group: Arc<GitlabGroup>,
     sources: Sources,
@@ -79,14 +92,47 @@ struct Watch {
     walk: Option<Walk>,
     /// Whether GitLab has ever let the token in.
     is_checked: bool,
+    /// Whether everybody was told once that anything may have moved while the server was away.
+    has_told_all: bool,
     next_poll: Instant,
+    last_poll: Option<Instant>,
     next_sweep: Instant,
     /// When a suspicious poll may lead to a full look again.
     suspicion_from: Instant,
+    polling: Rest,
+    walking: Rest,
+    delivering: Rest,
+}
+
+/// How a kind of task rests after it failed.
+#[derive(Debug)]
+struct Rest {
     /// The pause after the next failure.
     pause: Duration,
-    /// GitLab is left alone until then.
-    resting_until: Option<Instant>,
+    /// It failed, and is not tried again before.
+    until: Option<Instant>,
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self {
+            pause: FIRST_PAUSE,
+            until: None,
+        }
+    }
+}
+
+impl Rest {
+    fn after(&self, time: Instant) -> Instant {
+        self.until.map_or(time, |until| until.max(time))
+    }
+
+    fn begin(&mut self, asked: Option<Duration>) -> Duration {
+        let pause = self.pause.max(asked.unwrap_or_default());
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.until = Some(Instant::now() + pause);
+        pause
+    }
 }
 
 /// Whether GitLab had to answer for a task to succeed.
@@ -118,9 +164,14 @@ impl Watch {
                 Err(error) => Err(error),
             };
             match result {
-                Ok(Asked::Gitlab) => self.note_success(),
-                Ok(Asked::Nobody) => {}
-                Err(error) => self.note_failure(&error),
+                Ok(Asked::Gitlab) => self.note_success(&task),
+                // There was nothing left to do, so nothing is to be tried again.
+                Ok(Asked::Nobody) => {
+                    if matches!(task, Task::Webhooks) {
+                        self.delivering = Rest::default();
+                    }
+                }
+                Err(error) => self.note_failure(&task, &error),
             }
             if let Task::CatchUp(waiting) = task {
                 for asked in waiting {
@@ -133,18 +184,31 @@ impl Watch {
 
     /// What is to be done next: webhooks before all else, pages of a long look after all else.
     async fn next_task(&self) -> Task {
-        let rest = self.resting_until;
-        let at = |time: Instant| rest.map_or(time, |rest| rest.max(time));
-        tokio::select! {
-            biased;
-            // GitLab, or somebody who looks at it, is up: no reason to rest any longer.
-            () = self.sources.delivered.notified() => Task::Webhooks,
-            () = self.sources.catching_up.asked() => {
-                Task::CatchUp(self.sources.catching_up.take())
+        let now = Instant::now();
+        let poll = self.polling.after(self.next_poll);
+        let sweep = self.walking.after(self.next_sweep);
+        let page = self.walking.after(now);
+        let again = self.delivering.after(now);
+        // Anybody may ask, so those who do are answered together.
+        let catch_up = self.last_poll.map_or(now, |last| last + BETWEEN_CATCH_UPS);
+        let desk = &self.sources.catching_up;
+        loop {
+            let is_asked = desk.is_waited_at();
+            tokio::select! {
+                biased;
+                // GitLab, or somebody who looks at it, is up: no reason to rest any longer.
+                () = self.sources.delivered.notified() => return Task::Webhooks,
+                () = tokio::time::sleep_until(again), if self.delivering.until.is_some() => {
+                    return Task::Webhooks;
+                }
+                () = desk.asked(), if !is_asked => {}
+                () = tokio::time::sleep_until(catch_up), if is_asked => {
+                    return Task::CatchUp(desk.take());
+                }
+                () = tokio::time::sleep_until(poll), if !self.is_first_look() => return Task::Poll,
+                () = tokio::time::sleep_until(sweep), if self.walk.is_none() => return Task::Sweep,
+                () = tokio::time::sleep_until(page), if self.walk.is_some() => return Task::Page,
             }
-            () = tokio::time::sleep_until(at(self.next_poll)), if !self.is_first_look() => Task::Poll,
-            () = tokio::time::sleep_until(at(self.next_sweep)), if self.walk.is_none() => Task::Sweep,
-            () = tokio::time::sleep_until(at(Instant::now())), if self.walk.is_some() => Task::Page,
         }
     }
 
@@ -169,57 +233,75 @@ impl Watch {
     }
 
     async fn perform(&mut self, task: &Task) -> Result<Asked, WatchError> {
-        let Self {
-            group,
-            sources,
-            window,
-            ..
-        } = self;
         match task {
-            Task::Webhooks => group.work_off(sources, window).await,
-            Task::CatchUp(_) | Task::Poll => {
-                // A poll without a window would be a look at everything.
-                if self.is_first_look() {
-                    return Ok(Asked::Nobody);
-                }
-                self.next_poll = Instant::now() + self.group.gitlab.settings().poll;
-                let polled = self.group.poll(&self.sources, &mut self.window).await?;
-                self.group.work_off(&self.sources, &mut self.window).await?;
-                if polled.is_suspicious {
-                    tracing::info!("projects came or went; the whole group has to be looked at");
-                    let soon = self.suspicion_from.max(Instant::now());
-                    self.next_sweep = self.next_sweep.min(soon);
-                }
-                Ok(Asked::Gitlab)
-            }
+            Task::Webhooks => self.group.work_off(&self.sources, &mut self.window).await,
+            // A poll without a window would be a look at everything.
+            Task::CatchUp(_) | Task::Poll if self.is_first_look() => Ok(Asked::Nobody),
+            Task::CatchUp(_) | Task::Poll => self.poll().await,
             Task::Sweep => {
                 self.walk = Some(Walk::again());
                 Ok(Asked::Nobody)
             }
-            Task::Page => {
-                let Some(walk) = &mut self.walk else {
-                    return Ok(Asked::Nobody);
-                };
-                let step = group.step(sources, walk, window).await;
-                let is_over = !matches!(&step, Ok(Step::More) | Err(WatchError::Gitlab(_)));
-                if is_over {
-                    let rest = REST_PER_PAGE * walk.pages();
-                    self.walk = None;
-                    self.suspicion_from = Instant::now() + rest;
-                    self.next_sweep = Instant::now() + self.group.sweep;
-                    // What came in the meantime could not all be worked off.
-                    self.sources.delivered.notify_one();
-                }
-                step.map(|_| Asked::Gitlab)
-            }
+            Task::Page => self.look_at_page().await,
         }
     }
 
-    fn note_success(&mut self) {
-        self.pause = FIRST_PAUSE;
-        self.resting_until = None;
+    async fn poll(&mut self) -> Result<Asked, WatchError> {
+        let polled = self.group.poll(&self.sources, &mut self.window).await;
+        // Counted from its end: a GitLab that takes longer than this leaves time for all else.
+        self.next_poll = Instant::now() + self.group.gitlab.settings().poll;
+        self.last_poll = Some(Instant::now());
+        let polled = polled?;
+        self.group.work_off(&self.sources, &mut self.window).await?;
+        if !self.has_told_all {
+            self.has_told_all = true;
+            self.sources.tell(SourceEvent::Swept);
+        }
+        if polled.is_suspicious && self.walk.is_none() {
+            let soon = self.suspicion_from.max(Instant::now());
+            if soon < self.next_sweep {
+                tracing::info!("projects came or went; the whole group has to be looked at");
+                self.next_sweep = soon;
+            }
+        }
+        Ok(Asked::Gitlab)
+    }
+
+    async fn look_at_page(&mut self) -> Result<Asked, WatchError> {
+        let Some(walk) = &mut self.walk else {
+            return Ok(Asked::Nobody);
+        };
+        let step = self.group.step(&self.sources, walk, &mut self.window).await;
+        if matches!(&step, Ok(Step::Done) | Err(WatchError::Shrunk { .. })) {
+            let rest = REST_PER_PAGE * walk.pages();
+            self.walk = None;
+            self.sources.status.no_progress();
+            self.suspicion_from = Instant::now() + rest;
+            self.next_sweep = Instant::now() + self.group.sweep;
+            // What came in the meantime could not all be worked off.
+            self.sources.delivered.notify_one();
+        }
+        match step? {
+            Step::Anew => Ok(Asked::Nobody),
+            Step::More | Step::Done => Ok(Asked::Gitlab),
+        }
+    }
+
+    fn rest_of(&mut self, task: &Task) -> &mut Rest {
+        match task {
+            Task::Webhooks => &mut self.delivering,
+            Task::CatchUp(_) | Task::Poll => &mut self.polling,
+            Task::Sweep | Task::Page => &mut self.walking,
+        }
+    }
+
+    fn note_success(&mut self, task: &Task) {
+        *self.rest_of(task) = Rest::default();
+        let is_failing = [&self.polling, &self.walking, &self.delivering]
+            .iter()
+            .any(|rest| rest.until.is_some());
         // That a page came does not bring back the projects that are missing.
-        if self.window.has_shrunk {
+        if is_failing || self.window.has_shrunk {
             return;
         }
         if let Some(since) = self.sources.status.recovered() {
@@ -227,16 +309,14 @@ impl Watch {
         }
     }
 
-    fn note_failure(&mut self, error: &WatchError) {
+    fn note_failure(&mut self, task: &Task, error: &WatchError) {
         let asked = match error {
             WatchError::Gitlab(error) => error.kind.pause(),
             _ => None,
         };
-        let pause = asked.unwrap_or(self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        self.resting_until = Some(Instant::now() + pause);
+        let pause = self.rest_of(task).begin(asked);
         let text = error.to_string();
-        if self.sources.status.failed(text.clone()) {
+        if self.sources.status.failed(text.clone(), error.gist()) {
             tracing::error!(
                 error = text,
                 pause_s = pause.as_secs(),
@@ -244,6 +324,19 @@ impl Watch {
             );
         } else {
             tracing::debug!(error = text, "still cannot look at the sources");
+        }
+    }
+}
+
+impl WatchError {
+    /// What is the same about failures that differ in numbers only.
+    fn gist(&self) -> String {
+        match self {
+            Self::Gitlab(error) => {
+                let kind = std::mem::discriminant(&error.kind);
+                format!("{} {kind:?}", error.request)
+            }
+            error => error.to_string(),
         }
     }
 }

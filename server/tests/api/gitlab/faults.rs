@@ -121,28 +121,21 @@ async fn one_project_that_gitlab_cannot_read_holds_nothing_up() {
         forge.push(&Srcinfo::new(name, "1-1"));
     }
     let server = forge.server().await;
-    let index = "group.projects.nodes[0].repository";
     forge.push(&Srcinfo::new("good", "2-1"));
     forge.push(&Srcinfo::new("bad", "2-1"));
-    // Newest activity first, and of equal ones the newest project: that is "known".
+    // Newest activity first, and of equal ones the newest project: "known", "bad", "good", "anchor".
     let rule = forge.gitlab.faults().add(
         on("GroupProjects"),
         Times::Always,
         Fault::NullField {
-            path: index.to_owned(),
+            path: "group.projects.nodes[1].repository".to_owned(),
             message: "Gitaly is out of order".to_owned(),
         },
     );
     poll(&server).await;
-    let changed: Vec<_> = ["good", "bad"]
-        .into_iter()
-        .map(async |name| server.source(name).await.unwrap().version.unwrap())
-        .collect();
-    let mut at_two = 0;
-    for version in changed {
-        at_two += usize::from(version.await.as_str() == "2-1");
-    }
-    assert!(at_two >= 1, "nothing was taken from the page");
+    server.source_at("good", "2-1").await;
+    let bad = server.source("bad").await.unwrap();
+    assert_eq!(bad.version.unwrap().as_str(), "1-1");
     // What could not be read stays as it was, and is not broken.
     assert_eq!(overview(&server).await.broken, 0);
     assert_eq!(overview(&server).await.trouble, None);
@@ -317,4 +310,85 @@ async fn whatever_goes_wrong_all_is_known_in_the_end() {
     }
     forge.gitlab.faults().clear();
     recovered(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_of_nothing_is_no_invitation() {
+    let forge = Forge::new().await;
+    let mut options = forge.options();
+    set(&mut options, "--gitlab-poll-seconds", "1");
+    let server = forge.server_with(options).await;
+    forge.gitlab.faults().add(
+        on("GroupProjects"),
+        Times::Always,
+        Fault::RateLimited { retry_after: 0 },
+    );
+    forge.gitlab.clear_requests();
+    eventually("trouble", async || overview(&server).await.trouble).await;
+    // That took the twenty seconds in which a request is tried again.
+    let asked = forge.gitlab.requests().len();
+    assert!(asked < 20, "{asked} requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_gitlab_has_held_up_is_made_later() {
+    let forge = Forge::new().await;
+    forge.push(&Srcinfo::new("libgreet", "1-1"));
+    forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "2-1"));
+    forge.push(&Srcinfo::new("app", "1-1").depends(&["libgreet"]));
+    let server = forge.server().await;
+    let body =
+        json!({ "name": "n", "changesets": ["libgreet/next"], "follow_default": {"after_s": 1} });
+    let answer = server
+        .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    let rule = forge
+        .gitlab
+        .faults()
+        .add(on("ResolveRef"), Times::Always, Fault::status(503));
+    forge.push(&Srcinfo::new("app", "2-1").depends(&["libgreet"]));
+    super::deliver_push(&forge, &server, "app").await;
+    server.source_at("app", "2-1").await;
+    eventually("a plan in vain", async || {
+        (forge.requests_of("ResolveRef").len() > 2).then_some(())
+    })
+    .await;
+    forge.gitlab.faults().remove(rule);
+    eventually("a new iteration", async || {
+        (server.iteration("n").await.summary.number == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_waits_for_a_project_that_cannot_be_read() {
+    let forge = Forge::new().await;
+    let mut server = forge.server().await;
+    forge.push(&Srcinfo::new("anchor", "2-1"));
+    let rule = forge.gitlab.faults().add(
+        on("GroupProjects"),
+        Times::Always,
+        Fault::NullField {
+            path: "group.projects.nodes[*].repository".to_owned(),
+            message: "Gitaly is out of order".to_owned(),
+        },
+    );
+    forge.gitlab.clear_requests();
+    super::deliver_push(&forge, &server, "anchor").await;
+    eventually("questions in vain", async || {
+        (forge.requests_of("GroupProjects").len() >= 3).then_some(())
+    })
+    .await;
+    server.crash().await;
+    forge.gitlab.faults().remove(rule);
+    // It is still to be worked off.
+    server
+        .sql("update webhook_delivery set kind = kind where done_at is null")
+        .await;
+    server.start_again().await;
+    server.source_at("anchor", "2-1").await;
 }

@@ -159,7 +159,7 @@ async fn a_merge_request_is_named_by_its_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_are_told_where_to_fetch() {
-    for (clone_by, expected) in [("https", "http://"), ("ssh", "git@")] {
+    for (clone_by, expected) in [("https", "http://"), ("ssh", "ssh://git@")] {
         let forge = Forge::new().await;
         let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));
         let mut options = forge.options();

@@ -1,11 +1,11 @@
 //! What is in the group is in the index, and what changes there is found.
 
-use buildbtw_fake_gitlab::ImportedText;
+use buildbtw_fake_gitlab::{Fault, ImportedText, On, Times};
 use buildbtw_model::api::SourceRepositorySummary;
 use jiff::SignedDuration;
 
 use super::{Forge, GROUP, overview, poll};
-use crate::support::{Srcinfo, TestServer};
+use crate::support::{Srcinfo, TestServer, eventually};
 
 async fn problem(server: &TestServer, path: &str) -> String {
     let source = server.source(path).await;
@@ -100,7 +100,7 @@ async fn an_idle_poll_is_one_request_and_writes_nothing() {
     assert_eq!(forge.requests_of("GroupProjects").len(), 3);
     poll(&server).await;
     forge.gitlab.clear_requests();
-    let written = written(&server).await;
+    let written = written(&server);
     for _ in 0..3 {
         poll(&server).await;
     }
@@ -110,42 +110,146 @@ async fn an_idle_poll_is_one_request_and_writes_nothing() {
         "{:?}",
         forge.gitlab.requests()
     );
-    assert_eq!(self::written(&server).await, written);
+    assert_eq!(self::written(&server), written);
 }
 
-/// How often the database was written, by SQLite's own count of the changes of its file.
-async fn written(server: &TestServer) -> Vec<u8> {
-    let wal = server.data().join("buildbtw.sqlite3-wal");
-    fs_err::read(wal).unwrap_or_default()
+/// What was written to the database since it was opened: the log that every write goes to first.
+fn written(server: &TestServer) -> Vec<u8> {
+    let log = fs_err::read(server.data().join("buildbtw.sqlite3-wal")).unwrap();
+    assert!(!log.is_empty());
+    log
 }
+
+/// Packages `name0`, `name1` …
+fn many(name: &str, count: usize) -> impl Iterator<Item = ImportedText> {
+    (0..count).map(move |number| {
+        let pkgbase = format!("{name}{number}");
+        ImportedText {
+            srcinfo: Srcinfo::new(&pkgbase, "1-1").text().into_bytes(),
+            pkgbase,
+        }
+    })
+}
+
+/// So many that a project of an hour ago is on the third page.
+const OTHERS: usize = 210;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_moves_no_timestamp_is_found() {
     let forge = Forge::new().await;
-    forge.gitlab.clock().advance(SignedDuration::from_hours(3));
+    let clock = forge.gitlab.clock();
+    clock.advance(SignedDuration::from_hours(3));
     forge.push(&Srcinfo::new("libgreet", "1-1"));
+    clock.advance(SignedDuration::from_mins(10));
+    forge
+        .gitlab
+        .import_texts(many("other", OTHERS), GROUP)
+        .unwrap();
+    clock.advance(SignedDuration::from_mins(40));
     let server = forge.server().await;
-    for minutes in [1, 50] {
-        // Less than five minutes after a push no timestamp moves at all; within an hour none that
-        // GitLab sorts by.
-        forge
-            .gitlab
-            .clock()
-            .advance(SignedDuration::from_mins(minutes));
-        let version = format!("{minutes}.5-1");
-        forge.push(&Srcinfo::new("libgreet", &version));
-        // Others move on meanwhile.
-        forge.push(&Srcinfo::new("anchor", &version));
-        poll(&server).await;
-        server.source_at("libgreet", &version).await;
-    }
-    // Much later it is still found, though nobody has looked for hours.
-    forge.gitlab.clock().advance(SignedDuration::from_mins(8));
+    poll(&server).await;
+    // Within an hour of its last push GitLab keeps the project where it was: behind all the others.
+    forge.push(&Srcinfo::new("libgreet", "2-1"));
+    forge.gitlab.clear_requests();
+    poll(&server).await;
+    server.source_at("libgreet", "2-1").await;
+    assert_eq!(forge.requests_of("GroupProjects").len(), 3);
+    // Nor does it help to ask much later, and others move on meanwhile.
     forge.push(&Srcinfo::new("libgreet", "3-1"));
-    forge.gitlab.clock().advance(SignedDuration::from_hours(5));
-    forge.push(&Srcinfo::new("anchor", "3-1"));
+    clock.advance(SignedDuration::from_hours(5));
+    forge.push(&Srcinfo::new("anchor", "2-1"));
     poll(&server).await;
     server.source_at("libgreet", "3-1").await;
+    // When the hour is over, one page is enough again.
+    clock.advance(SignedDuration::from_hours(2));
+    poll(&server).await;
+    forge.gitlab.clear_requests();
+    poll(&server).await;
+    assert_eq!(forge.requests_of("GroupProjects").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_poll_finds_beside_its_window_is_followed_too() {
+    let forge = Forge::new().await;
+    forge.push(&Srcinfo::new("libgreet", "1-1"));
+    forge.gitlab.clock().advance(SignedDuration::from_hours(9));
+    let server = forge.server().await;
+    server.namespace("n", &["libgreet/main"]).await;
+    let text = Srcinfo::new("libgreet", "2-1").text();
+    let files: [(&str, Option<&[u8]>); 1] = [(".SRCINFO", Some(text.as_bytes()))];
+    let project = forge.project("libgreet");
+    let pushed = forge
+        .gitlab
+        .push_quietly(project, "main", &files, "x")
+        .unwrap();
+    poll(&server).await;
+    eventually("a new iteration", async || {
+        let now = server.iteration("n").await.origins;
+        (now[0].commit.as_str() == pushed).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_went_while_the_server_was_down_is_missed() {
+    let forge = Forge::new().await;
+    forge.push(&Srcinfo::new("going", "1-1"));
+    let mut server = forge.server().await;
+    server.stop().await;
+    forge.gitlab.delete(forge.project("going")).unwrap();
+    server.start_again().await;
+    poll(&server).await;
+    eventually("gone", async || {
+        server.source("going").await.is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_is_free_when_its_holder_was_renamed() {
+    let forge = Forge::new().await;
+    let gitlab = &forge.gitlab;
+    forge.push(&Srcinfo::new("foo", "1-1"));
+    let mut options = forge.options();
+    options.sweep_seconds = 1;
+    let server = forge.server_with(options).await;
+    gitlab.create_group(&format!("{GROUP}/sub")).unwrap();
+    forge.push_to("sub/foo", "main", &Srcinfo::new("foo", "2-1"));
+    let refused = |source: &SourceRepositorySummary| !is_usable(source);
+    server.source_that("sub/foo", "refused", refused).await;
+    // Its path goes to a project without commits before anybody hears of the new one.
+    let foo = forge.project("foo");
+    gitlab.rename(foo, &format!("{GROUP}/bar")).unwrap();
+    gitlab.create_project(&format!("{GROUP}/foo")).unwrap();
+    server.source_that("sub/foo", "usable", is_usable).await;
+    let misnamed = |source: &SourceRepositorySummary| {
+        source
+            .problem
+            .as_deref()
+            .is_some_and(|p| p.contains("called 'bar'"))
+    };
+    server.source_that("bar", "misnamed", misnamed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_look_begins_anew_when_its_cursor_is_not_known_any_more() {
+    let forge = Forge::new().await;
+    forge.gitlab.import_texts(many("p", 250), GROUP).unwrap();
+    let rule = forge.gitlab.faults().add(
+        On::Operation("GroupProjects".into()),
+        Times::Every(2),
+        Fault::RateLimited { retry_after: 3000 },
+    );
+    let mut server = TestServer::start_with(forge.options(), |_| {}).await;
+    eventually("trouble", async || overview(&server).await.trouble).await;
+    server.crash().await;
+    forge.gitlab.faults().remove(rule);
+    server
+        .sql("update source_progress set cursor = 'bm9uc2Vuc2U' where cursor is not null")
+        .await;
+    server.start_again().await;
+    super::complete(&server).await;
+    assert_eq!(overview(&server).await.usable, 251);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,7 +314,7 @@ async fn projects_are_followed_when_they_are_renamed_moved_archived_and_deleted(
             .await;
     }
     for path in ["going", "leaving", "moving"] {
-        crate::support::eventually(path, async || {
+        eventually(path, async || {
             server.source(path).await.is_none().then_some(())
         })
         .await;
@@ -220,21 +324,15 @@ async fn projects_are_followed_when_they_are_renamed_moved_archived_and_deleted(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_look_goes_on_where_it_stopped() {
     let forge = Forge::new().await;
-    let texts = (0..450).map(|number| ImportedText {
-        pkgbase: format!("p{number}"),
-        srcinfo: Srcinfo::new(&format!("p{number}"), "1-1")
-            .text()
-            .into_bytes(),
-    });
-    forge.gitlab.import_texts(texts, GROUP).unwrap();
+    forge.gitlab.import_texts(many("p", 450), GROUP).unwrap();
     // It gets two pages, and then GitLab is gone.
     let rule = forge.gitlab.faults().add(
-        buildbtw_fake_gitlab::On::Operation("GroupProjects".into()),
-        buildbtw_fake_gitlab::Times::Every(3),
-        buildbtw_fake_gitlab::Fault::RateLimited { retry_after: 3000 },
+        On::Operation("GroupProjects".into()),
+        Times::Every(3),
+        Fault::RateLimited { retry_after: 3000 },
     );
     let mut server = TestServer::start_with(forge.options(), |_| {}).await;
-    crate::support::eventually("trouble", async || overview(&server).await.trouble).await;
+    eventually("trouble", async || overview(&server).await.trouble).await;
     let stopped = overview(&server).await;
     assert!(!stopped.complete);
     assert_eq!(stopped.progress.unwrap().seen, 200);

@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use buildbtw_fake_gitlab::ImportedText;
 use buildbtw_model::api::ProblemKind;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::{SignedDuration, Timestamp};
@@ -153,6 +154,15 @@ async fn a_lost_webhook_is_healed_by_the_poll() {
 async fn what_was_told_is_not_forgotten_by_a_crash_or_an_outage() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
+    // So many that whatever is long past is on no first page.
+    let others = (0..110).map(|number| ImportedText {
+        pkgbase: format!("p{number}"),
+        srcinfo: Srcinfo::new(&format!("p{number}"), "1-1")
+            .text()
+            .into_bytes(),
+    });
+    forge.gitlab.clock().advance(SignedDuration::from_mins(10));
+    forge.gitlab.import_texts(others, GROUP).unwrap();
     let mut server = forge.server().await;
     // GitLab tells, and cannot be asked.
     forge.push(&Srcinfo::new("libgreet", "2-1"));
@@ -160,8 +170,11 @@ async fn what_was_told_is_not_forgotten_by_a_crash_or_an_outage() {
     let status = send(&server, Some(SECRET), "k", push(&forge, "libgreet")).await;
     assert_eq!(status, StatusCode::OK);
     server.crash().await;
-    // The push is long past when the server is back: no poll would look so far.
+    // The push is long past when the server is back, and it thinks that it has seen all since.
     forge.gitlab.clock().advance(SignedDuration::from_hours(9));
+    server
+        .sql("update source_progress set watermark = watermark + 9 * 3600 * 1000")
+        .await;
     forge.gitlab.faults().set_down(false);
     server.start_again().await;
     server.source_at("libgreet", "2-1").await;
