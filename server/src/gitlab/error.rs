@@ -23,8 +23,8 @@ pub enum GitlabErrorKind {
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
     /// No answer in time.
-    #[error("it did not answer within {} s", .0.as_secs())]
-    Timeout(Duration),
+    #[error("it did not answer in time")]
+    Timeout,
     /// 401: the token is wrong, expired or revoked.
     #[error("it refuses the token: {0}. It may be revoked or expired; put a new one in its place")]
     InvalidToken(String),
@@ -86,7 +86,7 @@ impl GitlabErrorKind {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::Timeout(_) | Self::Paused { .. } | Self::Partial(_)
+            Self::Unreachable(_) | Self::Timeout | Self::Paused { .. } | Self::Partial(_)
         ) || matches!(self, Self::Status { status, .. } if *status >= 500)
     }
 
@@ -94,7 +94,7 @@ impl GitlabErrorKind {
     #[must_use]
     pub fn is_too_much(&self) -> bool {
         match self {
-            Self::TooComplex(_) | Self::TooLarge(_) | Self::Timeout(_) => true,
+            Self::TooComplex(_) | Self::TooLarge(_) | Self::Timeout => true,
             Self::Partial(text) => text.contains("Timeout on"),
             _ => false,
         }

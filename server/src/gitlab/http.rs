@@ -8,11 +8,12 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap};
 use reqwest::{RequestBuilder, StatusCode, Url};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::answer::{failure, http_date, rate_limit_reset, text};
 use super::error::{GitlabError, GitlabErrorKind};
 use super::settings::{GitlabSettings, Secret};
 
@@ -25,8 +26,6 @@ const MAX_ANSWER: usize = 64 << 20;
 const CONCURRENCY: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// How much of a body is shown in an error.
-const SHOWN: usize = 300;
 
 /// How long to go on trying.
 #[derive(Clone, Copy, Debug)]
@@ -326,7 +325,7 @@ async fn read(response: reqwest::Response) -> Result<bytes::Bytes, GitlabErrorKi
 
 fn connection_error(error: reqwest::Error) -> GitlabErrorKind {
     if error.is_timeout() && !error.is_connect() {
-        return GitlabErrorKind::Timeout(TIMEOUT);
+        return GitlabErrorKind::Timeout;
     }
     // The outermost one names the address, which is known, and the innermost one the cause.
     let error = error.without_url();
@@ -335,165 +334,4 @@ fn connection_error(error: reqwest::Error) -> GitlabErrorKind {
         cause = inner;
     }
     GitlabErrorKind::Unreachable(cause.to_string())
-}
-
-fn failure(
-    status: StatusCode,
-    headers: &HeaderMap,
-    date: Option<Timestamp>,
-    body: &[u8],
-) -> GitlabErrorKind {
-    let answer: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
-    let message = answer.message().unwrap_or_else(|| beginning(body));
-    match status.as_u16() {
-        401 => GitlabErrorKind::InvalidToken(message),
-        403 if answer.error.as_deref() == Some("insufficient_scope") => {
-            let scope = answer.scope.unwrap_or_else(|| "read_api".to_owned());
-            GitlabErrorKind::MissingScope {
-                scope: scope.replace(' ', " or "),
-            }
-        }
-        403 => GitlabErrorKind::Forbidden(message),
-        status @ (429 | 502 | 503 | 504) => {
-            let after = text(headers, RETRY_AFTER.as_str()).and_then(|text| {
-                let seconds = text.parse().ok().map(Duration::from_secs);
-                seconds.or_else(|| until(http_date(text)?, date))
-            });
-            // A GitLab that restarts is not away for as long as it may say.
-            let longest = if status == 429 { MAX_PAUSE } else { MAX_REST };
-            let reset = (status == 429).then(|| rate_limit_reset(headers, date));
-            GitlabErrorKind::Paused {
-                status,
-                pause: after
-                    .or_else(|| reset.flatten())
-                    .map(|pause| pause.min(longest)),
-            }
-        }
-        status => GitlabErrorKind::Status { status, message },
-    }
-}
-
-/// Longer pauses are not believed.
-const MAX_PAUSE: Duration = Duration::from_secs(3600);
-/// Nor longer ones of a GitLab that is down.
-const MAX_REST: Duration = Duration::from_secs(120);
-
-fn rate_limit_reset(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
-    let reset: i64 = text(headers, "ratelimit-reset")?.parse().ok()?;
-    let reset = Timestamp::from_second(reset).ok()?;
-    until(reset, date).map(|pause| pause.min(MAX_PAUSE))
-}
-
-/// The time until then by GitLab's own clock, or by ours if it does not tell.
-fn until(then: Timestamp, date: Option<Timestamp>) -> Option<Duration> {
-    let now = date.unwrap_or_else(Timestamp::now);
-    let pause = then.duration_since(now);
-    Duration::try_from(pause).ok()
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    let parsed = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(parsed.timestamp())
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// Errors of REST, of OAuth and of GraphQL have three forms.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct ErrorBody {
-    message: Option<serde_json::Value>,
-    error: Option<String>,
-    error_description: Option<String>,
-    scope: Option<String>,
-    errors: Vec<ErrorEntry>,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct ErrorEntry {
-    message: String,
-}
-
-impl ErrorBody {
-    fn message(&self) -> Option<String> {
-        let message = self.message.as_ref().map(|message| match message {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        });
-        message
-            .or_else(|| self.error_description.clone())
-            .or_else(|| self.errors.first().map(|error| error.message.clone()))
-            .or_else(|| self.error.clone())
-            .map(|message| shorten(&message))
-    }
-}
-
-fn beginning(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    if text.starts_with('<') {
-        return "a web page".to_owned();
-    }
-    shorten(text)
-}
-
-fn shorten(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    line.chars()
-        .filter(|c| !c.is_control())
-        .take(SHOWN)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let pairs = pairs.iter().map(|(name, value)| {
-            let name = reqwest::header::HeaderName::from_static(name);
-            (name, value.parse().unwrap())
-        });
-        pairs.collect()
-    }
-
-    #[test]
-    fn pauses_are_read_in_every_form() {
-        let date: Option<Timestamp> = http_date("Wed, 21 Oct 2026 07:28:00 GMT");
-        assert!(date.is_some());
-        for (name, value) in [
-            ("retry-after", "30"),
-            ("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT"),
-            ("ratelimit-reset", "1792567710"),
-        ] {
-            let kind = failure(
-                StatusCode::TOO_MANY_REQUESTS,
-                &headers(&[(name, value)]),
-                date,
-                b"Retry later",
-            );
-            assert_eq!(
-                kind.pause(),
-                Some(Duration::from_secs(30)),
-                "{name}: {value}"
-            );
-        }
-        let kind = failure(StatusCode::BAD_GATEWAY, &headers(&[]), None, b"<html>");
-        assert!(kind.is_transient() && kind.pause().is_none());
-    }
-
-    #[test]
-    fn errors_name_what_is_missing() {
-        let body =
-            br#"{"error":"insufficient_scope","error_description":"x","scope":"api read_api"}"#;
-        let kind = failure(StatusCode::FORBIDDEN, &headers(&[]), None, body);
-        assert!(kind.to_string().contains("scope api or read_api"), "{kind}");
-        let body = br#"{"errors":[{"message":"Invalid token"}]}"#;
-        let kind = failure(StatusCode::UNAUTHORIZED, &headers(&[]), None, body);
-        assert!(kind.to_string().contains("Invalid token"), "{kind}");
-        assert!(!kind.is_transient());
-    }
 }

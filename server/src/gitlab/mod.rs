@@ -1,6 +1,7 @@
 //! The GitLab client: GraphQL over the queries in `graphql/`, REST where GraphQL lacks something.
 //! It knows nothing of packages; what its answers mean is decided in [`crate::sources`].
 
+mod answer;
 mod error;
 mod graphql;
 mod http;
