@@ -235,18 +235,25 @@ impl Sources {
             let package = catalog.index().get(&changeset.pkgbase)?;
             Some((head.clone(), Arc::clone(package)))
         });
-        match indexed.filter(|(head, _)| is_default && is_known(&head.commit)) {
-            Some((head, package)) => Ok(ResolvedChangeset {
-                changeset: changeset.clone(),
-                head,
-                package,
-            }),
-            None => self.resolve(changeset).await,
+        let Some((head, package)) = indexed.filter(|_| is_default) else {
+            return self.resolve(changeset).await;
+        };
+        if !is_known(&head.commit) {
+            let commit = self.kind.read_commit(&row, &changeset.git_ref).await;
+            let commit = commit.map_err(|error| explain(changeset, &row, error))?;
+            if commit != head.commit {
+                return self.resolve(changeset).await;
+            }
         }
+        Ok(ResolvedChangeset {
+            changeset: changeset.clone(),
+            head,
+            package,
+        })
     }
 
-    /// Whether a changeset is at another commit than the `known` one, with as few questions as that
-    /// takes.
+    /// Whether a changeset may be at another commit than the `known` one, with as few questions as that
+    /// takes. Planning asks again.
     ///
     /// # Errors
     /// When pkgbase or ref are unknown.
@@ -256,10 +263,8 @@ impl Sources {
         known: &CommitHash,
     ) -> Result<bool, Error> {
         let row = self.usable(&changeset.pkgbase).await?;
-        if row.branch.as_deref() == Some(changeset.git_ref.as_str())
-            && row.commit.as_ref() == Some(known)
-        {
-            return Ok(false);
+        if row.branch.as_deref() == Some(changeset.git_ref.as_str()) {
+            return Ok(row.commit.as_ref() != Some(known));
         }
         let commit = self.kind.read_commit(&row, &changeset.git_ref).await;
         let commit = commit.map_err(|error| explain(changeset, &row, error))?;

@@ -128,6 +128,19 @@ async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
     assert_eq!(overview(&server).await.usable, 31);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn gitlab_is_reached_through_a_proxy_if_that_is_said() {
+    let forge = Forge::new().await;
+    let mut options = forge.options();
+    // There is no such host: whoever answers for it is the proxy, and here GitLab itself.
+    set(&mut options, "--gitlab-url", "http://gitlab.invalid");
+    options
+        .gitlab
+        .extend(["--gitlab-proxy".to_owned(), forge.gitlab.url().to_owned()]);
+    let server = forge.server_with(options).await;
+    assert_eq!(overview(&server).await.usable, 1);
+}
+
 #[tokio::test]
 async fn settings_that_do_not_belong_together_are_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -179,6 +192,30 @@ async fn settings_that_do_not_belong_together_are_refused_at_the_start() {
                 token,
             ],
             "neither name nor password",
+        ),
+        (
+            vec![
+                "--gitlab-url",
+                "https://x.example.org/?private_token=glpat-x",
+                "--gitlab-group",
+                GROUP,
+                "--gitlab-token-file",
+                token,
+            ],
+            "no '?'",
+        ),
+        (
+            vec![
+                "--gitlab-url",
+                "x.example.org",
+                "--gitlab-group",
+                GROUP,
+                "--gitlab-token-file",
+                token,
+                "--gitlab-ca",
+                token,
+            ],
+            "holds no PEM certificate",
         ),
     ] {
         let message = refusal(folder.path(), &arguments).await;
