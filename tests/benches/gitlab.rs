@@ -1,5 +1,5 @@
-//! How long a group of a GitLab takes to be read, and how soon a push becomes a plan. Prints figures;
-//! asserts nothing about time.
+//! How long a group of a GitLab takes to be read, and what it costs to ask whether anything moved.
+//! Prints figures; asserts nothing about time.
 //!
 //! The server is a process of its own; the stand-in for GitLab shares another one with this. `just
 //! bench` compiles the server first.
@@ -14,12 +14,9 @@
 )]
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use buildbtw_fake_gitlab::{ImportedText, project_path};
-use buildbtw_model::api::IterationDetail;
-use buildbtw_model::client::Client;
-use buildbtw_tests::crew::create;
 use buildbtw_tests::forge::GROUP;
 use buildbtw_tests::{Forge, Server};
 use jiff::SignedDuration;
@@ -28,15 +25,11 @@ use jiff::SignedDuration;
 #[allow(dead_code, reason = "the planner's benchmarks use the rest")]
 mod generate;
 
-/// How many pushes are timed.
-const PUSHES: usize = 30;
-
 fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
     first_look(13_000);
-    pushes(15_000, &["gdk-pixbuf2-noglycin", "libpng-apng"]);
 }
 
 /// The `.SRCINFO`s of so many packages, none of which has the project path of another one.
@@ -106,66 +99,4 @@ fn first_look(size: usize) {
             },
         );
     });
-}
-
-/// From a push to the new iteration that it leads to.
-fn pushes(size: usize, origins: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
-    let texts = texts(size);
-    let forge = forge(folder.path(), &texts);
-    let mut server = Server::start_with_gitlab(folder.path(), &forge);
-    server.wait_for_line("looked at all projects");
-    forge.hook(&server);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    for origin in origins {
-        let Some(text) = texts.iter().find(|text| pkgbase(text) == *origin) else {
-            println!("push to {origin}: not measured, its corpus is not there");
-            continue;
-        };
-        let (builds, mut times) = runtime.block_on(pushes_to(&forge, &server, origin, text));
-        times.sort();
-        println!(
-            "push -> new iteration of {builds} builds at {size} packages   median {:.0?}, p90 {:.0?}",
-            times[times.len() / 2],
-            times[times.len() * 9 / 10],
-        );
-    }
-    println!(
-        "memory of the server after it   {} MiB",
-        server.memory_kib() / 1024
-    );
-}
-
-async fn pushes_to(
-    forge: &Forge,
-    server: &Server,
-    origin: &str,
-    text: &str,
-) -> (usize, Vec<Duration>) {
-    let client = server.client();
-    create(&client, &format!("{origin}/main"), origin).await;
-    let builds = first_iteration(&client, origin).await.builds.len();
-    let path = format!("{GROUP}/{}", project_path(origin));
-    let project = forge.gitlab.project_id(&path).unwrap();
-    let mut times = Vec::with_capacity(PUSHES);
-    for number in 1..=PUSHES {
-        let text = text.replacen("pkgrel = ", &format!("pkgrel = {number}"), 1);
-        let mut events = client.events(&origin.parse().unwrap(), None).await.unwrap();
-        let gitlab = forge.gitlab.clone();
-        let commit = move || {
-            let files: [(&str, Option<&[u8]>); 1] = [(".SRCINFO", Some(text.as_bytes()))];
-            gitlab.commit(project, "main", &files, "bump").unwrap();
-        };
-        tokio::task::spawn_blocking(commit).await.unwrap();
-        // The webhook is on its way when the commit is made.
-        let pushed = Instant::now();
-        while events.next().await.unwrap().expect("the server runs").kind != "iteration.planned" {}
-        times.push(pushed.elapsed());
-    }
-    (builds, times)
-}
-
-async fn first_iteration(client: &Client, name: &str) -> IterationDetail {
-    let name = name.parse().unwrap();
-    client.iteration(&name, Some(1)).await.unwrap()
 }
