@@ -120,8 +120,8 @@ impl Sources {
                 updates.push(displaced);
             }
             released.extend(before.as_ref().and_then(claim));
-            if let Some((text, package)) = &package {
-                put_srcinfo(&mut tx, text, package).await?;
+            if let (Some((text, package)), Some(sha256)) = (&package, &row.srcinfo_sha256) {
+                put_srcinfo(&mut tx, sha256, text, package).await?;
                 let claimed =
                     source_repositories::usable(&mut *tx.connection(), package.pkgbase()).await?;
                 // A repository with another name than its package says so, and claims nothing.
@@ -331,10 +331,10 @@ fn digest(text: &str) -> Sha256Digest {
 
 async fn put_srcinfo(
     tx: &mut WriteTransaction,
+    sha256: &Sha256Digest,
     text: &str,
     package: &SourcePackage,
-) -> Result<Sha256Digest, Error> {
-    let sha256 = digest(text);
+) -> Result<(), Error> {
     let row = SrcinfoRow {
         sha256: sha256.clone(),
         text: text.to_owned(),
@@ -342,7 +342,7 @@ async fn put_srcinfo(
         parser: PARSER,
     };
     srcinfos::put(tx, &row).await?;
-    Ok(sha256)
+    Ok(())
 }
 
 /// Stores the `.SRCINFO` of an origin changeset.
@@ -360,7 +360,7 @@ pub(super) async fn store_srcinfo(
         return Ok(sha256);
     }
     let mut tx = database.write().await?;
-    put_srcinfo(&mut tx, text, package).await?;
+    put_srcinfo(&mut tx, &sha256, text, package).await?;
     tx.commit().await?;
     Ok(sha256)
 }

@@ -8,7 +8,9 @@ mod webhooks;
 
 use std::path::PathBuf;
 
-use buildbtw_fake_gitlab::{FakeGitlab, HookOptions, HookScope, Options, ProjectId, RequestRecord};
+use buildbtw_fake_gitlab::{
+    FakeGitlab, HookOptions, HookScope, ImportedText, Options, ProjectId, RequestRecord,
+};
 use buildbtw_model::api::SourcesOverview;
 use reqwest::Method;
 use serde_json::json;
@@ -167,6 +169,17 @@ async fn poll(server: &TestServer) {
         .await
         .unwrap();
     assert!(answer.status().is_success(), "{:?}", answer.text().await);
+}
+
+/// Packages `name0`, `name1` …
+fn many(name: &str, count: usize) -> impl Iterator<Item = ImportedText> {
+    (0..count).map(move |number| {
+        let pkgbase = format!("{name}{number}");
+        ImportedText {
+            srcinfo: Srcinfo::new(&pkgbase, "1-1").text().into_bytes(),
+            pkgbase,
+        }
+    })
 }
 
 /// Tells a server of a push, as a webhook does.

@@ -1,10 +1,10 @@
 //! What is in the group is in the index, and what changes there is found.
 
-use buildbtw_fake_gitlab::{Fault, ImportedText, On, Times};
+use buildbtw_fake_gitlab::{Fault, On, Times};
 use buildbtw_model::api::SourceRepositorySummary;
 use jiff::SignedDuration;
 
-use super::{Forge, GROUP, overview, poll};
+use super::{Forge, GROUP, many, overview, poll};
 use crate::support::{Srcinfo, TestServer, eventually};
 
 async fn problem(server: &TestServer, path: &str) -> String {
@@ -87,13 +87,7 @@ async fn every_project_is_in_the_index_or_says_why_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_poll_is_one_request_and_writes_nothing() {
     let forge = Forge::new().await;
-    let texts = (0..250).map(|number| ImportedText {
-        pkgbase: format!("p{number}"),
-        srcinfo: Srcinfo::new(&format!("p{number}"), "1-1")
-            .text()
-            .into_bytes(),
-    });
-    forge.gitlab.import_texts(texts, GROUP).unwrap();
+    forge.gitlab.import_texts(many("p", 250), GROUP).unwrap();
     // The import was one busy hour; now it is over.
     forge.gitlab.clock().advance(SignedDuration::from_hours(3));
     let server = forge.server().await;
@@ -118,17 +112,6 @@ fn written(server: &TestServer) -> Vec<u8> {
     let log = fs_err::read(server.data().join("buildbtw.sqlite3-wal")).unwrap();
     assert!(!log.is_empty());
     log
-}
-
-/// Packages `name0`, `name1` …
-fn many(name: &str, count: usize) -> impl Iterator<Item = ImportedText> {
-    (0..count).map(move |number| {
-        let pkgbase = format!("{name}{number}");
-        ImportedText {
-            srcinfo: Srcinfo::new(&pkgbase, "1-1").text().into_bytes(),
-            pkgbase,
-        }
-    })
 }
 
 /// So many that a project of an hour ago is on the third page.

@@ -3,7 +3,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use buildbtw_fake_gitlab::ImportedText;
 use buildbtw_model::api::ProblemKind;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sha2::Sha256;
 
-use super::{Forge, GROUP, SECRET, poll};
+use super::{Forge, GROUP, SECRET, many, poll};
 use crate::support::{Srcinfo, TestServer, eventually, expect_problem};
 
 const PATH: &str = "/api/v1/webhooks/gitlab";
@@ -155,14 +154,8 @@ async fn what_was_told_is_not_forgotten_by_a_crash_or_an_outage() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     // So many that whatever is long past is on no first page.
-    let others = (0..110).map(|number| ImportedText {
-        pkgbase: format!("p{number}"),
-        srcinfo: Srcinfo::new(&format!("p{number}"), "1-1")
-            .text()
-            .into_bytes(),
-    });
     forge.gitlab.clock().advance(SignedDuration::from_mins(10));
-    forge.gitlab.import_texts(others, GROUP).unwrap();
+    forge.gitlab.import_texts(many("p", 110), GROUP).unwrap();
     let mut server = forge.server().await;
     // GitLab tells, and cannot be asked.
     forge.push(&Srcinfo::new("libgreet", "2-1"));
