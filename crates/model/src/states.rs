@@ -217,6 +217,8 @@ text_enum! {
         Worker = "worker",
         /// Everything, tokens included.
         Admin = "admin",
+        /// Report on one attempt: what a job of a GitLab gets for its ID token.
+        Attempt = "attempt",
     }
 }
 
@@ -226,7 +228,9 @@ impl TokenScope {
     pub fn allows(self, needed: Self) -> bool {
         match self {
             Self::Admin => true,
-            Self::Client | Self::Worker => self == needed,
+            // A worker's token is good for the attempts it claimed.
+            Self::Worker => matches!(needed, Self::Worker | Self::Attempt),
+            Self::Client | Self::Attempt => self == needed,
         }
     }
 }

@@ -70,6 +70,38 @@ pub struct ClaimedBuild {
     pub lease_s: u32,
 }
 
+/// Asks for the build that a job of a GitLab was started for. The job shows who it is by its ID
+/// token, which is good for this once; from then on the token it brings along is good for reports
+/// on the attempt. Repeating it with the same two tokens gives the same answer.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeIdToken {
+    /// The job's ID token, whose audience is the server's address.
+    pub id_token: String,
+    /// Made by the executor: 256 random bits, `bbtw_` and their base64url.
+    pub token: String,
+    /// The machine that the job runs on.
+    pub worker: WorkerName,
+}
+
+impl std::fmt::Debug for ExchangeIdToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeIdToken")
+            .field("worker", &self.worker)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a job gets for its ID token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExchangedIdToken {
+    /// What to build. Its attempt can be another one than the job was made for: somebody retried
+    /// the job in GitLab.
+    pub build: ClaimedBuild,
+    /// The page of the build.
+    pub url: String,
+}
+
 /// Where a worker finds the tree to build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceLocation {

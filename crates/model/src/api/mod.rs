@@ -10,8 +10,9 @@ mod sources;
 mod tokens;
 
 pub use attempts::{
-    AttemptSummary, ClaimRequest, ClaimedBuild, ExpectedPackage, HeartbeatResponse, LogAppended,
-    Outcome, OutcomeAccepted, ReportedPackage, Repository, SourceLocation, UploadedPackage,
+    AttemptSummary, ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, ExpectedPackage,
+    HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, ReportedPackage, Repository,
+    SourceLocation, UploadedPackage,
 };
 pub use builds::{BuildDetail, BuildSummary, PackageSummary};
 pub use events::Event;

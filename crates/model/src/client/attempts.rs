@@ -7,8 +7,8 @@ use reqwest::{Method, StatusCode};
 
 use super::{Client, ClientError, REQUEST_TIMEOUT};
 use crate::api::{
-    ClaimRequest, ClaimedBuild, HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted,
-    UploadedPackage,
+    ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse, LogAppended,
+    Outcome, OutcomeAccepted, UploadedPackage,
 };
 use crate::{AttemptId, PackageFileName, Sha256Digest};
 
@@ -35,6 +35,21 @@ impl Client {
             return Ok(None);
         }
         self.decode(response).await.map(Some)
+    }
+
+    /// Exchanges the ID token of a job for the build it was started for. Needs no token.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses. While it does not know yet which pipeline
+    /// belongs to the attempt, that is transient.
+    pub async fn exchange_id_token(
+        &self,
+        attempt: AttemptId,
+        exchange: &ExchangeIdToken,
+    ) -> Result<ExchangedIdToken, ClientError> {
+        let segments = ["attempts", &attempt.to_string(), "exchange"];
+        self.json(self.request(Method::POST, &segments).json(exchange))
+            .await
     }
 
     /// Renews the lease; the first one says that work has begun.

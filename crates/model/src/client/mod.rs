@@ -43,6 +43,10 @@ impl std::fmt::Debug for Token {
     }
 }
 
+fn is_token(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 impl Client {
     /// A client of the server at `server` (`http://host:port`, a path before `/api` is kept).
     ///
@@ -58,10 +62,7 @@ impl Client {
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(expected());
         }
-        if token
-            .as_deref()
-            .is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic()))
-        {
+        if token.as_deref().is_some_and(|token| !is_token(token)) {
             return Err(ClientError::InvalidToken);
         }
         let builder = || {
@@ -78,6 +79,18 @@ impl Client {
             base,
             token: token.map(Token),
         })
+    }
+
+    /// The same server, with another token.
+    ///
+    /// # Errors
+    /// When that cannot be a token.
+    pub fn with_token(mut self, token: String) -> Result<Self, ClientError> {
+        if !is_token(&token) {
+            return Err(ClientError::InvalidToken);
+        }
+        self.token = Some(Token(token));
+        Ok(self)
     }
 
     /// The server's address.
