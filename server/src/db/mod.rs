@@ -7,9 +7,11 @@
 pub mod attempts;
 pub mod builds;
 pub mod events;
+pub mod id_tokens;
 pub mod iterations;
 pub mod namespaces;
 pub mod packages;
+pub mod pipelines;
 pub mod plans;
 pub mod source_progress;
 pub mod source_repositories;

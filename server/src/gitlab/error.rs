@@ -19,9 +19,12 @@ pub struct GitlabError {
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum GitlabErrorKind {
-    /// No connection, or one that broke.
+    /// No connection.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
+    /// A connection that broke: GitLab may have done what was asked.
+    #[error("the connection broke: {0}")]
+    Interrupted(String),
     /// No answer in time.
     #[error("it did not answer in time")]
     Timeout,
@@ -86,8 +89,33 @@ impl GitlabErrorKind {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::Timeout | Self::Paused { .. } | Self::Partial(_)
+            Self::Unreachable(_)
+                | Self::Interrupted(_)
+                | Self::Timeout
+                | Self::Paused { .. }
+                | Self::Partial(_)
         ) || matches!(self, Self::Status { status, .. } if *status >= 500)
+    }
+
+    /// Whether GitLab certainly has not done what was asked. A gateway's answer says nothing of what
+    /// happens behind it.
+    #[must_use]
+    pub fn had_no_effect(&self) -> bool {
+        match self {
+            Self::Unreachable(_)
+            | Self::InvalidToken(_)
+            | Self::MissingScope { .. }
+            | Self::Forbidden(_)
+            | Self::TooComplex(_)
+            | Self::Refused(_)
+            | Self::NotFound(_) => true,
+            Self::Paused { status, .. } | Self::Status { status, .. } => *status < 500,
+            Self::Interrupted(_)
+            | Self::Timeout
+            | Self::TooLarge(_)
+            | Self::Partial(_)
+            | Self::Unexpected(_) => false,
+        }
     }
 
     /// Whether asking for less at a time may help.

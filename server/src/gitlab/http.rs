@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderMap};
-use reqwest::{RequestBuilder, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -55,6 +55,15 @@ impl Patience {
             Self::Long => TIMEOUT,
         }
     }
+}
+
+/// When a request may be sent again that failed for the moment.
+#[derive(Clone, Copy, Debug)]
+enum Repeat {
+    /// Doing it twice is as good as once.
+    Freely,
+    /// Only when it has certainly not been done.
+    WithoutEffect,
 }
 
 /// What is asked, for errors and logs.
@@ -134,10 +143,8 @@ impl Http {
         patience: Patience,
     ) -> Result<Answer, GitlabError> {
         let url = self.url(path);
-        self.send(subject, patience, || {
-            self.client.post(url.clone()).json(body)
-        })
-        .await
+        let request = || self.client.post(url.clone()).json(body);
+        self.send(subject, patience, Repeat::Freely, request).await
     }
 
     /// Gets a path below the address.
@@ -147,8 +154,35 @@ impl Http {
         path: &str,
         patience: Patience,
     ) -> Result<Answer, GitlabError> {
+        self.get_with(subject, path, &[], patience).await
+    }
+
+    /// The same with parameters.
+    pub(super) async fn get_with(
+        &self,
+        subject: Subject<'_>,
+        path: &str,
+        parameters: &[(&str, &str)],
+        patience: Patience,
+    ) -> Result<Answer, GitlabError> {
         let url = self.url(path);
-        self.send(subject, patience, || self.client.get(url.clone()))
+        let request = || self.client.get(url.clone()).query(parameters);
+        self.send(subject, patience, Repeat::Freely, request).await
+    }
+
+    /// Sends a request that changes something and must not be done twice: it is only repeated when
+    /// it certainly had no effect.
+    pub(super) async fn act(
+        &self,
+        subject: Subject<'_>,
+        method: Method,
+        path: &str,
+        body: &serde_json::Value,
+        patience: Patience,
+    ) -> Result<Answer, GitlabError> {
+        let url = self.url(path);
+        let request = || self.client.request(method.clone(), url.clone()).json(body);
+        self.send(subject, patience, Repeat::WithoutEffect, request)
             .await
     }
 
@@ -165,6 +199,7 @@ impl Http {
         &self,
         subject: Subject<'_>,
         patience: Patience,
+        repeat: Repeat,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Answer, GitlabError> {
         let deadline = Instant::now() + patience.limit();
@@ -185,7 +220,11 @@ impl Http {
             if matches!(error.kind, GitlabErrorKind::InvalidToken(_)) && self.has_other(&token) {
                 continue;
             }
-            if !error.kind.is_transient() {
+            let repeats = match repeat {
+                Repeat::Freely => true,
+                Repeat::WithoutEffect => error.kind.had_no_effect(),
+            };
+            if !error.kind.is_transient() || !repeats {
                 return Err(error);
             }
             // A pause of nothing is asked for as well, and not meant so.
@@ -324,7 +363,8 @@ async fn read(response: reqwest::Response) -> Result<bytes::Bytes, GitlabErrorKi
 }
 
 fn connection_error(error: reqwest::Error) -> GitlabErrorKind {
-    if error.is_timeout() && !error.is_connect() {
+    let connected = !error.is_connect();
+    if error.is_timeout() && connected {
         return GitlabErrorKind::Timeout;
     }
     // The outermost one names the address, which is known, and the innermost one the cause.
@@ -333,5 +373,9 @@ fn connection_error(error: reqwest::Error) -> GitlabErrorKind {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    GitlabErrorKind::Unreachable(cause.to_string())
+    if connected {
+        GitlabErrorKind::Interrupted(cause.to_string())
+    } else {
+        GitlabErrorKind::Unreachable(cause.to_string())
+    }
 }

@@ -5,18 +5,23 @@ mod answer;
 mod error;
 mod graphql;
 mod http;
+mod id_token;
+mod pipelines;
 mod queries;
 mod rest;
 mod settings;
 mod types;
 pub mod webhook;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use buildbtw_model::CommitHash;
 
 pub use error::{GitlabError, GitlabErrorKind};
+pub use id_token::{IdTokenError, IdTokens, JobClaims};
+pub use pipelines::{Job, NewPipeline, Parameters, Pipeline, PipelineStatus};
 pub use queries::{RefNames, Selection};
 pub use settings::{CloneBy, GitlabArgs, GitlabSettings, Secret, SigningKey, WebhookSecrets};
 pub use types::{
@@ -195,6 +200,80 @@ impl Gitlab {
         commit: &CommitHash,
     ) -> Result<Option<TreeAt>, GitlabError> {
         queries::srcinfo_at_commit(&self.http, project, about, commit).await
+    }
+
+    /// Creates a pipeline.
+    ///
+    /// # Errors
+    /// When GitLab refuses, or does not answer. Unless the error certainly had no effect, the pipeline
+    /// may exist: look for it by its name.
+    pub async fn create_pipeline(&self, new: &NewPipeline<'_>) -> Result<Pipeline, GitlabError> {
+        pipelines::create(&self.http, new).await
+    }
+
+    /// The pipelines of this name in a project that were created through the API, oldest first.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn pipelines_named(
+        &self,
+        project: ProjectId,
+        about: &str,
+        name: &str,
+    ) -> Result<Vec<Pipeline>, GitlabError> {
+        pipelines::named(&self.http, project, about, name).await
+    }
+
+    /// A pipeline; `None` when there is none of this number.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn pipeline(
+        &self,
+        project: ProjectId,
+        about: &str,
+        id: u64,
+    ) -> Result<Option<Pipeline>, GitlabError> {
+        pipelines::one(&self.http, project, about, id).await
+    }
+
+    /// The jobs of a pipeline, without those that were retried.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn jobs(
+        &self,
+        project: ProjectId,
+        about: &str,
+        pipeline: u64,
+    ) -> Result<Vec<Job>, GitlabError> {
+        pipelines::jobs(&self.http, project, about, pipeline).await
+    }
+
+    /// Asks for the end of a pipeline. Whether it comes shows in its status.
+    ///
+    /// # Errors
+    /// When GitLab does not answer, or the token may not do that.
+    pub async fn cancel_pipeline(
+        &self,
+        project: ProjectId,
+        about: &str,
+        id: u64,
+    ) -> Result<(), GitlabError> {
+        pipelines::cancel(&self.http, project, about, id).await
+    }
+
+    /// Where the pipelines of up to a hundred projects stand that were created through the API: the
+    /// newest `each` of each project. One request.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn pipeline_statuses(
+        &self,
+        projects: &[ProjectId],
+        each: usize,
+    ) -> Result<HashMap<(ProjectId, u64), PipelineStatus>, GitlabError> {
+        pipelines::statuses(&self.http, projects, each).await
     }
 
     /// A merge request of a project that is named by its path.

@@ -1,5 +1,7 @@
 //! The queries of the folder `graphql/queries`, and their answers in our own types.
 
+use std::collections::HashMap;
+
 use buildbtw_model::CommitHash;
 use graphql_client::GraphQLQuery;
 use jiff::Timestamp;
@@ -7,6 +9,7 @@ use jiff::Timestamp;
 use super::error::{GitlabError, GitlabErrorKind};
 use super::graphql::{query, query_list};
 use super::http::{Http, Patience, Subject};
+use super::pipelines::PipelineStatus;
 use super::types::{
     Blob, Contents, MergeRequest, MergeRequestState, Project, ProjectId, ProjectPage, TreeAt,
 };
@@ -31,6 +34,7 @@ queries! {
     GroupAccess: "../graphql/queries/group_access.graphql",
     GroupProjects: "../graphql/queries/group_projects.graphql",
     MergeRequestSource: "../graphql/queries/merge_request_source.graphql",
+    PipelineStatuses: "../graphql/queries/pipeline_statuses.graphql",
     ResolveRef: "../graphql/queries/resolve_ref.graphql",
     SrcinfoAtCommit: "../graphql/queries/srcinfo_at_commit.graphql",
 }
@@ -311,6 +315,67 @@ pub(super) async fn merge_request(
         source_branch: found.source_branch,
         same_project: source == Some(id),
     })
+}
+
+/// Where the pipelines of some projects stand that were created through the API: of each project the
+/// newest `each`.
+pub(super) async fn pipeline_statuses(
+    http: &Http,
+    projects: &[ProjectId],
+    each: usize,
+) -> Result<HashMap<(ProjectId, u64), PipelineStatus>, GitlabError> {
+    let group = &http.settings().group;
+    let subject = Subject {
+        request: "PipelineStatuses",
+        about: group,
+    };
+    let number = |count: usize| i64::try_from(count).ok();
+    let variables = pipeline_statuses::Variables {
+        group: group.clone(),
+        ids: Some(projects.iter().map(|id| id.gid()).collect()),
+        projects: number(projects.len()),
+        each: number(each),
+    };
+    let data = query::<PipelineStatuses>(http, subject, variables, Patience::Short).await?;
+    let nodes = data.group.and_then(|group| group.projects.nodes);
+    let mut statuses = HashMap::new();
+    for project in nodes.into_iter().flatten().flatten() {
+        let Some(id) = ProjectId::from_gid(&project.id) else {
+            continue;
+        };
+        let pipelines = project.pipelines.and_then(|pipelines| pipelines.nodes);
+        for pipeline in pipelines.into_iter().flatten().flatten() {
+            if let Some(number) = number_of(&pipeline.id) {
+                statuses.insert((id, number), status(&pipeline.status));
+            }
+        }
+    }
+    Ok(statuses)
+}
+
+/// The number at the end of GitLab's name for a thing.
+fn number_of(gid: &str) -> Option<u64> {
+    gid.rsplit('/').next()?.parse().ok()
+}
+
+fn status(word: &pipeline_statuses::PipelineStatusEnum) -> PipelineStatus {
+    use pipeline_statuses::PipelineStatusEnum as Word;
+    match word {
+        Word::CREATED => PipelineStatus::Created,
+        Word::WAITING_FOR_RESOURCE => PipelineStatus::WaitingForResource,
+        Word::PREPARING => PipelineStatus::Preparing,
+        Word::WAITING_FOR_CALLBACK => PipelineStatus::WaitingForCallback,
+        Word::PENDING => PipelineStatus::Pending,
+        Word::RUNNING => PipelineStatus::Running,
+        Word::FAILED => PipelineStatus::Failed,
+        Word::SUCCESS => PipelineStatus::Success,
+        Word::CANCELING => PipelineStatus::Canceling,
+        Word::CANCELED => PipelineStatus::Canceled,
+        Word::SKIPPED => PipelineStatus::Skipped,
+        Word::MANUAL => PipelineStatus::Manual,
+        Word::SCHEDULED => PipelineStatus::Scheduled,
+        Word::Other(_) => PipelineStatus::Unknown,
+    }
 }
 
 fn missing(subject: Subject<'_>, what: &'static str) -> GitlabError {

@@ -1,0 +1,54 @@
+//! Table `id_token_use`: which ID tokens of CI jobs were exchanged.
+
+use buildbtw_model::AttemptId;
+
+use super::{WriteTransaction, now};
+
+/// Notes that a token is exchanged, or that the same exchange is made again. False when it was
+/// exchanged before, for something else.
+pub async fn take(
+    tx: &mut WriteTransaction,
+    jti: &str,
+    attempt: AttemptId,
+    token_hash: &[u8],
+    expires_at: i64,
+) -> sqlx::Result<bool> {
+    let at = now();
+    sqlx::query!("delete from id_token_use where expires_at < ?", at)
+        .execute(tx.connection())
+        .await?;
+    sqlx::query!(
+        "insert into id_token_use (jti, attempt_id, token_hash, expires_at) values (?, ?, ?, ?)
+         on conflict (jti) do nothing",
+        jti,
+        attempt,
+        token_hash,
+        expires_at,
+    )
+    .execute(tx.connection())
+    .await?;
+    let row = sqlx::query!(
+        r#"select attempt_id as "attempt: AttemptId", token_hash from id_token_use where jti = ?"#,
+        jti,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.attempt == attempt && row.token_hash == token_hash)
+}
+
+/// The attempt that an ID token was exchanged for, if it was.
+pub async fn taken(
+    tx: &mut WriteTransaction,
+    jti: &str,
+    token_hash: &[u8],
+) -> sqlx::Result<Option<AttemptId>> {
+    let row = sqlx::query!(
+        r#"select attempt_id as "attempt: AttemptId" from id_token_use
+           where jti = ? and token_hash = ?"#,
+        jti,
+        token_hash,
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row.map(|row| row.attempt))
+}

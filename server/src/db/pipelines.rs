@@ -1,0 +1,241 @@
+//! Table `pipeline`: attempts that run as pipelines of a GitLab, from the wish to have one to the last
+//! thing heard of it.
+
+use buildbtw_model::{AttemptId, AttemptStatus, BuildId, CommitHash};
+use sqlx::SqliteExecutor;
+
+use super::{WriteTransaction, json_list, now};
+
+/// A pipeline, with what its attempt says about it.
+#[derive(Clone, Debug)]
+pub struct PipelineRow {
+    /// The attempt that it is.
+    pub attempt: AttemptId,
+    /// The build it is a try at.
+    pub build: BuildId,
+    /// GitLab's number of the project.
+    pub project_id: i64,
+    /// The branch or tag it runs on.
+    pub git_ref: String,
+    /// The commit that has to be the head there.
+    pub commit: CommitHash,
+    /// When GitLab was last asked to create it.
+    pub asked_at: Option<i64>,
+    /// GitLab's number of it.
+    pub pipeline_id: Option<i64>,
+    /// Its page.
+    pub url: Option<String>,
+    /// GitLab's word for where it stands.
+    pub status: Option<String>,
+    /// When GitLab was asked to cancel it.
+    pub cancel_sent_at: Option<i64>,
+    /// Since when nothing more is to be heard of it.
+    pub over_at: Option<i64>,
+    /// Where the attempt stands.
+    pub attempt_status: AttemptStatus,
+    /// Whether the attempt shall stop.
+    pub cancel_requested: bool,
+}
+
+impl PipelineRow {
+    /// Whether it is of no use any more.
+    #[must_use]
+    pub fn is_unwanted(&self) -> bool {
+        self.cancel_requested || self.attempt_status == AttemptStatus::Lost
+    }
+}
+
+macro_rules! select_pipeline {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            PipelineRow,
+            r#"select attempt_id as "attempt: AttemptId", attempt.build_id as "build: BuildId",
+               project_id, git_ref, commit_hash as "commit: CommitHash", asked_at, pipeline_id, url,
+               pipeline.status, cancel_sent_at, over_at,
+               attempt.status as "attempt_status: AttemptStatus",
+               attempt.cancel_requested as "cancel_requested: bool"
+               from pipeline join attempt on attempt.id = pipeline.attempt_id "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// The pipeline of an attempt.
+pub async fn of_attempt(
+    executor: impl SqliteExecutor<'_>,
+    attempt: AttemptId,
+) -> sqlx::Result<Option<PipelineRow>> {
+    select_pipeline!("where attempt_id = ?", attempt)
+        .fetch_optional(executor)
+        .await
+}
+
+/// The pipelines of some attempts.
+pub async fn of_attempts(
+    executor: impl SqliteExecutor<'_>,
+    attempts: &[AttemptId],
+) -> sqlx::Result<Vec<PipelineRow>> {
+    let attempts = json_list(attempts);
+    select_pipeline!(
+        "where attempt_id in (select value from json_each(?))",
+        attempts
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The newest attempt that ran as a pipeline: a job that was retried in GitLab makes a new one.
+pub async fn newest_of(
+    executor: impl SqliteExecutor<'_>,
+    project_id: i64,
+    pipeline_id: i64,
+) -> sqlx::Result<Option<PipelineRow>> {
+    select_pipeline!(
+        "where project_id = ? and pipeline_id = ? order by attempt.number desc limit 1",
+        project_id,
+        pipeline_id
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// Those of which more is to be heard, oldest first.
+pub async fn open(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+    select_pipeline!("where over_at is null order by attempt.created_at, attempt_id")
+        .fetch_all(executor)
+        .await
+}
+
+/// What a new pipeline is to be.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct NewPipeline {
+    /// The attempt that it is.
+    pub attempt: AttemptId,
+    /// GitLab's number of the project.
+    pub project_id: i64,
+    /// The branch or tag to run on.
+    pub git_ref: String,
+    /// The commit that has to be the head there.
+    pub commit: CommitHash,
+}
+
+/// Stores the wish to have some pipelines.
+pub async fn insert(tx: &mut WriteTransaction, new: &[NewPipeline]) -> sqlx::Result<()> {
+    let new = json_list(new);
+    sqlx::query!(
+        "insert into pipeline (attempt_id, project_id, git_ref, commit_hash)
+         select value ->> 'attempt', value ->> 'project_id', value ->> 'git_ref', value ->> 'commit'
+         from json_each(?)",
+        new,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Another attempt goes on with the pipeline of an earlier one.
+pub async fn inherit(
+    tx: &mut WriteTransaction,
+    attempt: AttemptId,
+    earlier: AttemptId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into pipeline
+             (attempt_id, project_id, git_ref, commit_hash, asked_at, pipeline_id, url, status)
+         select ?, project_id, git_ref, commit_hash, asked_at, pipeline_id, url, 'running'
+         from pipeline where attempt_id = ?",
+        attempt,
+        earlier,
+    )
+    .execute(tx.connection())
+    .await?;
+    set_over(tx, earlier).await
+}
+
+/// Notes when GitLab is asked for it, or that what was asked had no effect.
+pub async fn set_asked(
+    tx: &mut WriteTransaction,
+    attempt: AttemptId,
+    at: Option<i64>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update pipeline set asked_at = ? where attempt_id = ? and pipeline_id is null",
+        at,
+        attempt,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// A pipeline as GitLab knows it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// GitLab's number of it.
+    pub pipeline_id: i64,
+    /// Its page.
+    pub url: Option<String>,
+    /// GitLab's word for where it stands.
+    pub status: String,
+}
+
+/// Notes which pipeline it is. False when that was known.
+pub async fn set_known(
+    tx: &mut WriteTransaction,
+    attempt: AttemptId,
+    known: &Known,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update pipeline set pipeline_id = ?, url = ?, status = ?
+         where attempt_id = ? and pipeline_id is null",
+        known.pipeline_id,
+        known.url,
+        known.status,
+        attempt,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Notes where it stands.
+pub async fn set_status(
+    tx: &mut WriteTransaction,
+    attempt: AttemptId,
+    status: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update pipeline set status = ? where attempt_id = ?",
+        status,
+        attempt,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Notes that GitLab was asked to cancel it.
+pub async fn set_cancel_sent(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
+    let at = now();
+    sqlx::query!(
+        "update pipeline set cancel_sent_at = ? where attempt_id = ?",
+        at,
+        attempt,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Nothing more is to be heard of it.
+pub async fn set_over(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
+    let at = now();
+    sqlx::query!(
+        "update pipeline set over_at = coalesce(over_at, ?) where attempt_id = ?",
+        at,
+        attempt,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! ID tokens of CI jobs: signed by GitLab, checked against the keys it publishes. What a job may do
+//! with one is decided elsewhere.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde::{Deserialize, Deserializer};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::Gitlab;
+use super::error::{GitlabError, GitlabErrorKind};
+use super::http::{Http, Patience, Subject};
+
+/// How far the clocks may be apart.
+const LEEWAY_S: u64 = 60;
+/// GitLab lets its keys be kept for a day.
+const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
+/// Tokens with unknown keys cannot make us ask more often.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// No token of GitLab is longer, even with all claims there are.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// Checks ID tokens of one GitLab for one audience.
+pub struct IdTokens {
+    http: Arc<Http>,
+    issuer: String,
+    audience: String,
+    keys: Mutex<Keys>,
+}
+
+#[derive(Default)]
+struct Keys {
+    known: HashMap<String, DecodingKey>,
+    fetched_at: Option<Instant>,
+    asked_at: Option<Instant>,
+}
+
+/// What a job's ID token says about it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct JobClaims {
+    /// The token's own id: no other token has it.
+    pub jti: String,
+    /// When it expires, in seconds.
+    pub exp: i64,
+    /// The job.
+    #[serde(deserialize_with = "number")]
+    pub job_id: u64,
+    /// Its pipeline.
+    #[serde(deserialize_with = "number")]
+    pub pipeline_id: u64,
+    /// What made the pipeline.
+    #[serde(default)]
+    pub pipeline_source: Option<String>,
+    /// The project whose source it is: for the merge request of a fork, the fork.
+    #[serde(deserialize_with = "number")]
+    pub project_id: u64,
+    /// The project that runs the job, where GitLab tells it apart.
+    #[serde(default, deserialize_with = "optional_number")]
+    pub job_project_id: Option<u64>,
+    /// The branch or tag.
+    #[serde(rename = "ref")]
+    pub git_ref: String,
+    /// Whether only some may push to it.
+    #[serde(default)]
+    pub ref_protected: Option<String>,
+    /// Where the CI configuration came from, if it came from the project itself.
+    #[serde(default)]
+    pub ci_config_ref_uri: Option<String>,
+    /// The runner.
+    #[serde(default)]
+    pub runner_id: Option<u64>,
+}
+
+/// Why an ID token is not accepted.
+#[derive(Debug)]
+pub enum IdTokenError {
+    /// It is not good.
+    Refused(String),
+    /// GitLab's keys are not to be had now.
+    Unavailable(GitlabError),
+}
+
+impl fmt::Display for IdTokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) => f.write_str(reason),
+            Self::Unavailable(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for IdTokenError {}
+
+impl IdTokens {
+    /// Checks the tokens of a GitLab that are meant for `audience`. `issuer` is what GitLab calls itself
+    /// in them, its address unless it is told otherwise.
+    #[must_use]
+    pub fn new(gitlab: &Gitlab, issuer: Option<String>, audience: String) -> Self {
+        let address = gitlab.settings().url.as_str().trim_end_matches('/');
+        Self {
+            http: Arc::clone(&gitlab.http),
+            issuer: issuer.unwrap_or_else(|| address.to_owned()),
+            audience,
+            keys: Mutex::default(),
+        }
+    }
+
+    /// The claims of a token that GitLab made for a job and for us.
+    ///
+    /// # Errors
+    /// When it did not, or its keys cannot be read.
+    pub async fn verify(&self, token: &str) -> Result<JobClaims, IdTokenError> {
+        let refused = |reason: String| IdTokenError::Refused(reason);
+        if token.len() > MAX_TOKEN {
+            return Err(refused("it is longer than any ID token".to_owned()));
+        }
+        let header =
+            decode_header(token).map_err(|_| refused("it is no signed ID token".to_owned()))?;
+        // Pinned: what the token itself says about how to check it is never followed.
+        if header.alg != Algorithm::RS256 {
+            return Err(refused(format!("it is not signed by RS256 but by {:?}", header.alg)));
+        }
+        let Some(key_id) = header.kid else {
+            return Err(refused("it does not name its key".to_owned()));
+        };
+        let key = self.key(&key_id).await?;
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.leeway = LEEWAY_S;
+        validation.validate_nbf = true;
+        validation.set_audience(&[&self.audience]);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        let claims = decode::<serde_json::Value>(token, &key, &validation)
+            .map_err(|error| refused(self.in_words(&error)))?
+            .claims;
+        // The same keys sign the tokens of people who log in.
+        if claims.get("job_id").is_none() || claims.get("pipeline_id").is_none() {
+            return Err(refused("it is not the token of a CI job".to_owned()));
+        }
+        serde_json::from_value(claims)
+            .map_err(|error| refused(format!("its claims are not those of a CI job: {error}")))
+    }
+
+    fn in_words(&self, error: &jsonwebtoken::errors::Error) -> String {
+        use jsonwebtoken::errors::ErrorKind;
+        match error.kind() {
+            ErrorKind::ExpiredSignature => "it has expired".to_owned(),
+            ErrorKind::ImmatureSignature => {
+                "it is not valid yet: do the clocks of GitLab and this server differ?".to_owned()
+            }
+            ErrorKind::InvalidIssuer => format!("it was not issued by {}", self.issuer),
+            ErrorKind::InvalidAudience => {
+                format!("it is for another audience than {}", self.audience)
+            }
+            ErrorKind::InvalidSignature => "its signature is wrong".to_owned(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    async fn key(&self, id: &str) -> Result<DecodingKey, IdTokenError> {
+        let mut keys = self.keys.lock().await;
+        let known = keys.known.get(id).cloned();
+        let is_fresh = keys.fetched_at.is_some_and(|at| at.elapsed() < KEYS_LAST);
+        if let Some(key) = known.clone().filter(|_| is_fresh) {
+            return Ok(key);
+        }
+        if keys.asked_at.is_none_or(|at| at.elapsed() >= ASK_AGAIN) || keys.fetched_at.is_none() {
+            keys.asked_at = Some(Instant::now());
+            match self.fetch().await {
+                Ok(fetched) => {
+                    keys.known = fetched;
+                    keys.fetched_at = Some(Instant::now());
+                }
+                // A GitLab that is down for a while has not changed its keys.
+                Err(error) if known.is_some() => {
+                    tracing::warn!(error = error.to_string(), "using GitLab's keys of yesterday");
+                    return known.ok_or(IdTokenError::Unavailable(error));
+                }
+                Err(error) => return Err(IdTokenError::Unavailable(error)),
+            }
+        }
+        keys.known
+            .get(id)
+            .cloned()
+            .ok_or_else(|| IdTokenError::Refused("GitLab knows no key of that name".to_owned()))
+    }
+
+    /// Reads the keys that GitLab signs with (RFC 7517).
+    async fn fetch(&self) -> Result<HashMap<String, DecodingKey>, GitlabError> {
+        let subject = Subject {
+            request: "its keys",
+            about: "ID tokens",
+        };
+        let answer = self
+            .http
+            .get(subject, "oauth/discovery/keys", Patience::Short)
+            .await?;
+        let set: JwkSet = serde_json::from_slice(&answer.body).map_err(|error| GitlabError {
+            request: subject.request,
+            about: subject.about.to_owned(),
+            request_id: answer.request_id,
+            kind: GitlabErrorKind::Unexpected(error.to_string()),
+        })?;
+        let keys = set.keys.iter().filter_map(|key| {
+            let AlgorithmParameters::RSA(_) = &key.algorithm else {
+                return None;
+            };
+            Some((key.common.key_id.clone()?, DecodingKey::from_jwk(key).ok()?))
+        });
+        Ok(keys.collect())
+    }
+}
+
+/// Numbers of GitLab's things are texts in its tokens.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    optional_number(deserializer)?.ok_or_else(|| serde::de::Error::custom("a number is missing"))
+}
+
+fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Number(u64),
+        Text(String),
+    }
+    match Option::<Either>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Either::Number(number)) => Ok(Some(number)),
+        Some(Either::Text(text)) => text.parse().map(Some).map_err(serde::de::Error::custom),
+    }
+}

@@ -1,0 +1,295 @@
+//! Pipelines and their jobs: GraphQL for where many of them stand, REST for everything else.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use buildbtw_model::CommitHash;
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::error::{GitlabError, GitlabErrorKind};
+use super::http::{Answer, Http, Patience, Subject};
+use super::queries;
+use super::types::ProjectId;
+
+/// What a pipeline is created with.
+#[derive(Clone, Debug)]
+pub struct NewPipeline<'a> {
+    /// The project.
+    pub project: ProjectId,
+    /// The project's name in errors.
+    pub about: &'a str,
+    /// The branch or tag; GitLab takes no commits.
+    pub git_ref: &'a str,
+    /// How values reach the jobs.
+    pub parameters: Parameters,
+    /// Names of values, as inputs are called, and the values.
+    pub values: &'a [(&'a str, &'a str)],
+}
+
+/// How values reach the jobs of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameters {
+    /// As typed inputs (since GitLab 17.10).
+    Inputs,
+    /// As variables `BUILDBTW_<NAME>`, which a project may allow to some roles only.
+    Variables,
+}
+
+/// A pipeline.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Pipeline {
+    /// GitLab's number of it.
+    pub id: u64,
+    /// The head it runs on.
+    pub sha: CommitHash,
+    /// Where it stands.
+    pub status: PipelineStatus,
+    /// Its page.
+    #[serde(default)]
+    pub web_url: Option<String>,
+}
+
+/// Where a pipeline or a job stands (facts of GitLab's `has_status`); unknown words are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "GitLab's own words")]
+pub enum PipelineStatus {
+    Created,
+    WaitingForResource,
+    Preparing,
+    WaitingForCallback,
+    Pending,
+    Running,
+    Success,
+    Failed,
+    Canceling,
+    Canceled,
+    Skipped,
+    Manual,
+    Scheduled,
+    #[serde(other)]
+    Unknown,
+}
+
+impl PipelineStatus {
+    /// GitLab's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::WaitingForResource => "waiting_for_resource",
+            Self::Preparing => "preparing",
+            Self::WaitingForCallback => "waiting_for_callback",
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Canceling => "canceling",
+            Self::Canceled => "canceled",
+            Self::Skipped => "skipped",
+            Self::Manual => "manual",
+            Self::Scheduled => "scheduled",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether no job of it runs or will run, unless somebody starts one again.
+    #[must_use]
+    pub fn is_completed(self) -> bool {
+        matches!(
+            self,
+            Self::Success | Self::Failed | Self::Canceled | Self::Skipped
+        )
+    }
+}
+
+impl fmt::Display for PipelineStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A job of a pipeline.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Job {
+    /// GitLab's number of it.
+    pub id: u64,
+    /// Its name in the template.
+    pub name: String,
+    /// Where it stands.
+    pub status: PipelineStatus,
+    /// Why it failed, in GitLab's word.
+    #[serde(default)]
+    pub failure_reason: Option<String>,
+}
+
+/// Creates a pipeline. Whoever gets an error that may have had an effect has to look for it by its name
+/// before trying again.
+pub(super) async fn create(http: &Http, new: &NewPipeline<'_>) -> Result<Pipeline, GitlabError> {
+    let subject = Subject {
+        request: "a new pipeline",
+        about: new.about,
+    };
+    let mut body = serde_json::json!({ "ref": new.git_ref });
+    match new.parameters {
+        Parameters::Inputs => {
+            let inputs: HashMap<&str, &str> = new.values.iter().copied().collect();
+            body["inputs"] = serde_json::json!(inputs);
+        }
+        Parameters::Variables => {
+            let variables: Vec<_> = new
+                .values
+                .iter()
+                .map(|(name, value)| {
+                    let key = format!("BUILDBTW_{}", name.to_ascii_uppercase());
+                    serde_json::json!({ "key": key, "value": value })
+                })
+                .collect();
+            body["variables"] = serde_json::json!(variables);
+        }
+    }
+    let path = format!("api/v4/projects/{}/pipeline", new.project);
+    let answer = http
+        .act(subject, Method::POST, &path, &body, Patience::Short)
+        .await?;
+    decode(subject, &answer)
+}
+
+/// The pipelines of a project with this name that were created through the API, oldest first.
+pub(super) async fn named(
+    http: &Http,
+    project: ProjectId,
+    about: &str,
+    name: &str,
+) -> Result<Vec<Pipeline>, GitlabError> {
+    let subject = Subject {
+        request: "the pipelines",
+        about,
+    };
+    let path = format!("api/v4/projects/{project}/pipelines");
+    let parameters = [
+        ("name", name),
+        ("source", "api"),
+        ("order_by", "id"),
+        ("sort", "asc"),
+    ];
+    let answer = http
+        .get_with(subject, &path, &parameters, Patience::Short)
+        .await?;
+    #[derive(Deserialize)]
+    struct Row {
+        #[serde(flatten)]
+        pipeline: Pipeline,
+        #[serde(default)]
+        name: Option<String>,
+        #[serde(default)]
+        source: Option<String>,
+    }
+    let rows: Vec<Row> = decode(subject, &answer)?;
+    // A server that does not know the filters answers with everything.
+    Ok(rows
+        .into_iter()
+        .filter(|row| row.name.as_deref() == Some(name))
+        .filter(|row| row.source.as_deref().is_none_or(|source| source == "api"))
+        .map(|row| row.pipeline)
+        .collect())
+}
+
+/// A pipeline; `None` when there is none of this number.
+pub(super) async fn one(
+    http: &Http,
+    project: ProjectId,
+    about: &str,
+    id: u64,
+) -> Result<Option<Pipeline>, GitlabError> {
+    let subject = Subject {
+        request: "a pipeline",
+        about,
+    };
+    let path = format!("api/v4/projects/{project}/pipelines/{id}");
+    match http.get(subject, &path, Patience::Short).await {
+        Ok(answer) => decode(subject, &answer).map(Some),
+        Err(error) if is_not_found(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The jobs of a pipeline, without those that were retried.
+pub(super) async fn jobs(
+    http: &Http,
+    project: ProjectId,
+    about: &str,
+    id: u64,
+) -> Result<Vec<Job>, GitlabError> {
+    let subject = Subject {
+        request: "the jobs",
+        about,
+    };
+    let path = format!("api/v4/projects/{project}/pipelines/{id}/jobs");
+    match http.get(subject, &path, Patience::Short).await {
+        Ok(answer) => decode(subject, &answer),
+        Err(error) if is_not_found(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Cancels a pipeline. GitLab says yes whatever it does; whether it happened shows later.
+pub(super) async fn cancel(
+    http: &Http,
+    project: ProjectId,
+    about: &str,
+    id: u64,
+) -> Result<(), GitlabError> {
+    let subject = Subject {
+        request: "the end of a pipeline",
+        about,
+    };
+    let path = format!("api/v4/projects/{project}/pipelines/{id}/cancel");
+    let nothing = serde_json::json!({});
+    match http.post(subject, &path, &nothing, Patience::Short).await {
+        Ok(_) => Ok(()),
+        // Deleted meanwhile.
+        Err(error) if is_not_found(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where the pipelines of some projects stand that were created through the API: of each project the
+/// newest `each`. Projects that are not in the group any more are not in the answer.
+pub(super) async fn statuses(
+    http: &Http,
+    projects: &[ProjectId],
+    each: usize,
+) -> Result<HashMap<(ProjectId, u64), PipelineStatus>, GitlabError> {
+    queries::pipeline_statuses(http, projects, each).await
+}
+
+fn is_not_found(error: &GitlabError) -> bool {
+    matches!(error.kind, GitlabErrorKind::Status { status: 404, .. })
+}
+
+fn decode<T: serde::de::DeserializeOwned>(
+    subject: Subject<'_>,
+    answer: &Answer,
+) -> Result<T, GitlabError> {
+    serde_json::from_slice(&answer.body).map_err(|error| GitlabError {
+        request: subject.request,
+        about: subject.about.to_owned(),
+        request_id: answer.request_id.clone(),
+        kind: GitlabErrorKind::Unexpected(error.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_of_another_version_spoils_nothing() {
+        let read = |word: &str| serde_json::from_value::<PipelineStatus>(word.into()).unwrap();
+        assert_eq!(read("waiting_for_resource").as_str(), "waiting_for_resource");
+        assert_eq!(read("waiting_for_the_moon"), PipelineStatus::Unknown);
+        assert!(read("canceled").is_completed() && !read("canceling").is_completed());
+    }
+}
