@@ -12,6 +12,8 @@ create table pipeline (
     url text,
     -- GitLab's word for where it stands.
     status text,
+    -- The job that exchanged its ID token.
+    job_id integer,
     cancel_sent_at integer,
     -- Since when nothing more is to be heard of it.
     over_at integer

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use buildbtw_model::BuildId;
+use buildbtw_model::{Architecture, BuildId};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{FailedLogins, KnownTokens};
 use crate::changes::{Changes, Effects};
 use crate::config::Config;
 use crate::db::Database;
+use crate::dispatch::pipelines::Pipelines;
 use crate::dispatch::{ClaimDesk, LeaseClock};
 use crate::logs::Logs;
 use crate::repos::Repos;
@@ -41,6 +42,8 @@ pub struct Parts {
     pub changes: Changes,
     /// Hands builds to waiting workers.
     pub claims: ClaimDesk,
+    /// Hands builds to a GitLab, if it builds any.
+    pub pipelines: Option<Pipelines>,
     /// Wakes when the next lease runs out.
     pub leases: LeaseClock,
     /// Plans namespaces again when their sources change.
@@ -74,11 +77,28 @@ impl AppState {
         Self(Arc::new(parts))
     }
 
+    /// Whether GitLab builds for an architecture, and workers do not.
+    #[must_use]
+    pub fn is_built_on_gitlab(&self, architecture: &Architecture) -> bool {
+        self.config
+            .pipelines
+            .as_ref()
+            .is_some_and(|pipelines| pipelines.architectures.contains(architecture))
+    }
+
     /// Tells everybody concerned what a transaction changed. Call it after the commit.
     pub fn announce(&self, effects: Effects) {
         self.changes.notify(effects.namespaces);
         if effects.ready {
             self.claims.wake();
+        }
+        if let Some(pipelines) = &self.pipelines {
+            if effects.ready {
+                pipelines.wake();
+            }
+            if effects.stop {
+                pipelines.stop();
+            }
         }
         if effects.leases {
             self.leases.wake();

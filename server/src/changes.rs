@@ -18,6 +18,8 @@ pub struct Effects {
     pub ready: bool,
     /// Leases were given, so the next one to run out may be another.
     pub leases: bool,
+    /// Attempts are to stop: pipelines may have to be cancelled.
+    pub stop: bool,
     /// Iterations that ended, or whose place another one took.
     pub ended: Vec<IterationId>,
     /// Builds that have packages now and wait for their repository to list them.

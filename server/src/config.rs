@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use buildbtw_model::Architecture;
 use clap::Args;
 
+use crate::dispatch::pipelines::{PipelineArgs, PipelineSettings};
 use crate::gitlab::{Gitlab, GitlabArgs, WebhookSecrets};
 use crate::sources::SourceConfig;
 
@@ -106,6 +107,9 @@ pub struct RunArgs {
     /// The GitLab whose group holds the sources.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
+    /// What is built by that GitLab.
+    #[command(flatten)]
+    pub pipelines: PipelineArgs,
 }
 
 /// The settings that the running server looks at.
@@ -125,6 +129,8 @@ pub struct Config {
     pub max_log_bytes: u64,
     /// How many iterations a namespace keeps; all when nothing is said.
     pub keep_iterations: Option<usize>,
+    /// What GitLab builds, if anything.
+    pub pipelines: Option<PipelineSettings>,
     /// What webhooks of GitLab are checked with; none are accepted when nothing is said.
     pub webhook: Option<WebhookConfig>,
 }
@@ -166,7 +172,8 @@ impl RunArgs {
                 let sweep = sweep(SWEEP_FOLDER);
                 Ok((SourceConfig::Directory { folder, sweep }, None))
             }
-            (None, Some(settings)) => {
+            (None, Some(mut settings)) => {
+                settings.writes = self.pipelines.run_builds_on_gitlab;
                 let secrets = settings.webhook.clone();
                 let group = settings.group.clone();
                 let webhook = (!secrets.is_empty()).then_some(WebhookConfig { group, secrets });
@@ -185,30 +192,30 @@ impl RunArgs {
         &self,
         address: SocketAddr,
         webhook: Option<WebhookConfig>,
-    ) -> Result<Config, String> {
+    ) -> anyhow::Result<Config> {
         let mut architectures: Vec<Architecture> = Vec::new();
         for architecture in &self.architectures {
             if architecture.is_any() {
-                return Err("--architectures: 'any' is no architecture of a machine".into());
+                anyhow::bail!("--architectures: 'any' is no architecture of a machine");
             }
             if architectures.contains(architecture) {
-                return Err(format!("--architectures: '{architecture}' is listed twice"));
+                anyhow::bail!("--architectures: '{architecture}' is listed twice");
             }
             architectures.push(architecture.clone());
         }
         if architectures.is_empty() {
-            return Err("--architectures: at least one is needed".into());
+            anyhow::bail!("--architectures: at least one is needed");
         }
         let url = self
             .url
             .clone()
             .unwrap_or_else(|| format!("http://{address}"));
         if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(format!(
-                "--url: '{url}' does not start with http:// or https://"
-            ));
+            anyhow::bail!("--url: '{url}' does not start with http:// or https://");
         }
+        let pipelines = self.pipelines.settings(&architectures)?;
         Ok(Config {
+            pipelines,
             url: url.trim_end_matches('/').to_owned(),
             architectures,
             lease: Duration::from_secs(self.lease_seconds.into()),

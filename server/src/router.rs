@@ -86,16 +86,17 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/namespaces/{name}/retry", post(api::control::retry))
         .route_layer(from_fn(to_the_end))
         .route_layer(from_fn_with_state(state.clone(), auth::client));
-    // These end with their connection: a claim that nobody waits for gets nothing, and what is
-    // received of a package is thrown away.
-    let waiting = Router::new()
+    // This and an upload end with their connection: a claim that nobody waits for gets nothing, and
+    // what is received of a package is thrown away.
+    let claims = Router::new()
         .route("/attempts/claim", post(api::attempts::claim_build))
-        .route(
-            "/attempts/{id}/packages/{file}",
-            // Counted while it streams, against the configured limit.
-            put(api::attempts::upload_package).layer(DefaultBodyLimit::disable()),
-        );
-    let worker = Router::new()
+        .route_layer(from_fn_with_state(state.clone(), auth::worker));
+    let uploads = Router::new().route(
+        "/attempts/{id}/packages/{file}",
+        // Counted while it streams, against the configured limit.
+        put(api::attempts::upload_package).layer(DefaultBodyLimit::disable()),
+    );
+    let attempts = Router::new()
         .route("/attempts/{id}/heartbeat", post(api::attempts::renew_lease))
         .route(
             "/attempts/{id}/log",
@@ -103,8 +104,15 @@ fn api_router(state: &AppState) -> Router<AppState> {
         )
         .route("/attempts/{id}/outcome", put(api::attempts::report_outcome))
         .route_layer(from_fn(to_the_end))
-        .merge(waiting)
-        .route_layer(from_fn_with_state(state.clone(), auth::worker));
+        .merge(uploads)
+        .route_layer(from_fn_with_state(state.clone(), auth::attempt));
+    // Shows its own kind of token, in the body.
+    let jobs = Router::new()
+        .route(
+            "/attempts/{id}/exchange",
+            post(api::attempts::exchange_id_token),
+        )
+        .route_layer(from_fn(to_the_end));
     let admin = Router::new()
         .route(
             "/tokens",
@@ -125,7 +133,9 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .merge(webhooks)
         .merge(any_token)
         .merge(client)
-        .merge(worker)
+        .merge(claims)
+        .merge(attempts)
+        .merge(jobs)
         .merge(admin)
         .layer(DefaultBodyLimit::max(MAX_JSON))
 }

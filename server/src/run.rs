@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::app_state::{AppState, Parts};
 use crate::auth::{FailedLogins, KnownTokens};
 use crate::changes::Changes;
-use crate::config::RunArgs;
+use crate::config::{Config, RunArgs};
 use crate::db::Database;
+use crate::dispatch::pipelines::Pipelines;
 use crate::dispatch::{ClaimDesk, LeaseClock};
 use crate::logs::Logs;
 use crate::repos::Repos;
@@ -26,7 +27,7 @@ use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
 use crate::service::retention::Retention;
 use crate::service::{recover, tokens};
-use crate::sources::Sources;
+use crate::sources::{SourceConfig, Sources};
 
 /// The database's file in the data folder.
 pub const DATABASE_FILE: &str = "buildbtw.sqlite3";
@@ -69,7 +70,8 @@ impl Server {
         };
         let listener = listen(args.listen).await?;
         let address = listener.local_addr()?;
-        let config = args.config(address, webhook).map_err(anyhow::Error::msg)?;
+        let config = args.config(address, webhook)?;
+        let pipelines = pipelines(&config, &source_config)?;
         let database = Database::open(&data.join(DATABASE_FILE)).await?;
         tokens::ensure_admin_token(&database, data).await?;
         let follower = Follower::default();
@@ -83,6 +85,7 @@ impl Server {
             logs: Logs::new(data)?,
             changes: Changes::default(),
             claims: ClaimDesk::default(),
+            pipelines,
             leases: LeaseClock::default(),
             follower,
             publisher: Publisher::default(),
@@ -154,6 +157,21 @@ impl Server {
     }
 }
 
+/// What GitLab builds, if it builds anything.
+fn pipelines(config: &Config, sources: &SourceConfig) -> anyhow::Result<Option<Pipelines>> {
+    let Some(settings) = config.pipelines.clone() else {
+        return Ok(None);
+    };
+    let SourceConfig::Gitlab { gitlab, .. } = sources else {
+        anyhow::bail!(
+            "--run-builds-on-gitlab needs the sources to be in that GitLab: --gitlab-url, \
+             --gitlab-group and --gitlab-token-file say which"
+        );
+    };
+    let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone());
+    Ok(Some(pipelines))
+}
+
 fn spawn_tasks(state: &AppState) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
     let mut tasks = JoinSet::new();
     let (ready, sources_ready) = oneshot::channel();
@@ -195,6 +213,18 @@ fn spawn_tasks(state: &AppState) -> (JoinSet<&'static str>, oneshot::Receiver<()
         follower.await;
         "follower"
     });
+    if let Some(pipelines) = &state.pipelines {
+        let creating = pipelines.clone().create(state.clone(), cancel.clone());
+        tasks.spawn(async move {
+            creating.await;
+            "pipelines"
+        });
+        let following = pipelines.clone().follow(state.clone(), cancel.clone());
+        tasks.spawn(async move {
+            following.await;
+            "pipelines' followers"
+        });
+    }
     (tasks, sources_ready)
 }
 

@@ -64,6 +64,19 @@ pub async fn worker(
     require(TokenScope::Worker, state, request, next).await
 }
 
+/// Lets requests of those who work on attempts pass: workers, and jobs with the token of one attempt.
+/// Whose attempt it is, the services look at.
+///
+/// # Errors
+/// When there is no valid token, or it is of another scope.
+pub async fn attempt(
+    state: State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    require(TokenScope::Attempt, state, request, next).await
+}
+
 /// Lets requests of administrators pass.
 ///
 /// # Errors

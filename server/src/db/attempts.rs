@@ -212,6 +212,25 @@ pub async fn renew_lease(
     Ok(result.rows_affected() == 1)
 }
 
+/// Gives an attempt to the machine that turned out to run it, with a lease from now on.
+pub async fn take_over(
+    tx: &mut WriteTransaction,
+    id: AttemptId,
+    worker: &WorkerName,
+    lease_expires_at: i64,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update attempt set worker = ?, lease_expires_at = ?
+         where id = ? and status in ('queued', 'running')",
+        worker,
+        lease_expires_at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
 /// Renews all leases, so that workers have time to find the server again after it was down.
 pub async fn renew_all_leases(
     tx: &mut WriteTransaction,

@@ -27,6 +27,8 @@ pub struct PipelineRow {
     pub url: Option<String>,
     /// GitLab's word for where it stands.
     pub status: Option<String>,
+    /// The job that exchanged its ID token.
+    pub job_id: Option<i64>,
     /// When GitLab was asked to cancel it.
     pub cancel_sent_at: Option<i64>,
     /// Since when nothing more is to be heard of it.
@@ -51,7 +53,7 @@ macro_rules! select_pipeline {
             PipelineRow,
             r#"select attempt_id as "attempt: AttemptId", attempt.build_id as "build: BuildId",
                project_id, git_ref, commit_hash as "commit: CommitHash", asked_at, pipeline_id, url,
-               pipeline.status, cancel_sent_at, over_at,
+               pipeline.status, job_id, cancel_sent_at, over_at,
                attempt.status as "attempt_status: AttemptStatus",
                attempt.cancel_requested as "cancel_requested: bool"
                from pipeline join attempt on attempt.id = pipeline.attempt_id "# + $tail
@@ -99,10 +101,45 @@ pub async fn newest_of(
     .await
 }
 
-/// Those of which more is to be heard, oldest first.
-pub async fn open(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
-    select_pipeline!("where over_at is null order by attempt.created_at, attempt_id")
-        .fetch_all(executor)
+/// Those that GitLab has still to be asked for, or to be asked about, oldest first.
+pub async fn wanted(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+    select_pipeline!(
+        "where over_at is null and pipeline_id is null order by attempt.created_at, attempt_id"
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Those that are known to GitLab and of which more is to be heard; of some projects, or of all.
+pub async fn followed(
+    executor: impl SqliteExecutor<'_>,
+    projects: Option<&[i64]>,
+) -> sqlx::Result<Vec<PipelineRow>> {
+    let projects = projects.map(json_list);
+    select_pipeline!(
+        "where over_at is null and pipeline_id is not null
+             and (?1 is null or project_id in (select value from json_each(?1)))
+         order by project_id, pipeline_id",
+        projects
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Those that GitLab has still to be told to cancel.
+pub async fn unwanted(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+    select_pipeline!(
+        "where over_at is null and pipeline_id is not null and cancel_sent_at is null
+             and (attempt.cancel_requested = 1 or attempt.status = 'lost')"
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// How many there are of which more is to be heard.
+pub async fn count_open(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"select count(*) as "count!" from pipeline where over_at is null"#)
+        .fetch_one(executor)
         .await
 }
 
@@ -207,6 +244,22 @@ pub async fn set_status(
     sqlx::query!(
         "update pipeline set status = ? where attempt_id = ?",
         status,
+        attempt,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Notes which job exchanged its ID token.
+pub async fn set_job(
+    tx: &mut WriteTransaction,
+    attempt: AttemptId,
+    job_id: i64,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update pipeline set job_id = ? where attempt_id = ?",
+        job_id,
         attempt,
     )
     .execute(tx.connection())

@@ -53,9 +53,11 @@ pub async fn by_id(
         .await
 }
 
-/// All tokens, the newest first.
+/// All tokens that people made, the newest first.
 pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<TokenRow>> {
-    select_token!("order by id desc").fetch_all(executor).await
+    select_token!("where scope <> 'attempt' order by id desc")
+        .fetch_all(executor)
+        .await
 }
 
 /// Stores a new token.
@@ -79,6 +81,24 @@ pub async fn insert(
     .fetch_one(tx.connection())
     .await?;
     Ok(row.id)
+}
+
+/// Gives the token of an attempt its secret.
+pub async fn arm(
+    tx: &mut WriteTransaction,
+    id: TokenId,
+    hash: &[u8],
+    expires_at: i64,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update token set hash = ?, expires_at = ? where id = ? and scope = 'attempt'",
+        hash,
+        expires_at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// Revokes a token; a token that is revoked already keeps its time.

@@ -169,6 +169,8 @@ async fn serve(
         .collect();
     architectures.sort_unstable();
     architectures.dedup();
+    // Each architecture has one place where it is built.
+    architectures.retain(|architecture| !state.is_built_on_gitlab(architecture));
     let mut held_back: Option<i64> = None;
     // One time for both questions: a pause that ends between them would be in neither answer.
     let at = now();

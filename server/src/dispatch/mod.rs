@@ -1,10 +1,11 @@
-//! Brings ready builds and waiting workers together. Nothing here polls: claims wait until a
-//! transition says that a build became ready.
+//! Brings ready builds to those who build them: workers that wait, and a GitLab. Nothing polls for
+//! builds: a transition says that one became ready.
 
 mod choose;
 mod claims;
 mod leases;
 mod pair;
+pub mod pipelines;
 
 pub use claims::ClaimDesk;
 pub use leases::LeaseClock;

@@ -123,7 +123,10 @@ impl IdTokens {
             decode_header(token).map_err(|_| refused("it is no signed ID token".to_owned()))?;
         // Pinned: what the token itself says about how to check it is never followed.
         if header.alg != Algorithm::RS256 {
-            return Err(refused(format!("it is not signed by RS256 but by {:?}", header.alg)));
+            return Err(refused(format!(
+                "it is not signed by RS256 but by {:?}",
+                header.alg
+            )));
         }
         let Some(key_id) = header.kid else {
             return Err(refused("it does not name its key".to_owned()));
@@ -178,7 +181,10 @@ impl IdTokens {
                 }
                 // A GitLab that is down for a while has not changed its keys.
                 Err(error) if known.is_some() => {
-                    tracing::warn!(error = error.to_string(), "using GitLab's keys of yesterday");
+                    tracing::warn!(
+                        error = error.to_string(),
+                        "using GitLab's keys of yesterday"
+                    );
                     return known.ok_or(IdTokenError::Unavailable(error));
                 }
                 Err(error) => return Err(IdTokenError::Unavailable(error)),

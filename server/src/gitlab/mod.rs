@@ -35,7 +35,9 @@ const LARGEST_PAGE: u8 = 100;
 /// After so many good answers, larger pages are tried again.
 const GOOD_PAGES: u32 = 10;
 /// Any of these lets the server read what it needs.
-const READING_SCOPES: [&str; 2] = ["read_api", "api"];
+const READING_SCOPES: &[&str] = &["read_api", "api"];
+/// This lets it do more than that.
+const WRITING_SCOPES: &[&str] = &["api"];
 
 /// A GitLab and a group in it. Cheap to clone.
 #[derive(Clone)]
@@ -66,21 +68,26 @@ impl Gitlab {
         self.http.settings()
     }
 
-    /// Checks that the token may read the group, and returns GitLab's version.
+    /// Checks that the token may do what the settings ask for in the group, and returns GitLab's version.
     ///
     /// # Errors
     /// When it may not, saying what is missing.
     pub async fn check_access(&self) -> Result<Option<String>, GitlabError> {
         match rest::token_info(&self.http).await {
             Ok(info) => {
+                let needed = if self.settings().writes {
+                    WRITING_SCOPES
+                } else {
+                    READING_SCOPES
+                };
                 let has = |scope: &&str| info.scopes.iter().any(|known| known == scope);
-                if !info.scopes.is_empty() && !READING_SCOPES.iter().any(has) {
+                if !info.scopes.is_empty() && !needed.iter().any(has) {
                     return Err(GitlabError {
                         request: "the token",
                         about: self.settings().group.clone(),
                         request_id: None,
                         kind: GitlabErrorKind::MissingScope {
-                            scope: "read_api".to_owned(),
+                            scope: needed.first().copied().unwrap_or_default().to_owned(),
                         },
                     });
                 }

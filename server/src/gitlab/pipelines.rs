@@ -288,7 +288,10 @@ mod tests {
     #[test]
     fn a_status_of_another_version_spoils_nothing() {
         let read = |word: &str| serde_json::from_value::<PipelineStatus>(word.into()).unwrap();
-        assert_eq!(read("waiting_for_resource").as_str(), "waiting_for_resource");
+        assert_eq!(
+            read("waiting_for_resource").as_str(),
+            "waiting_for_resource"
+        );
         assert_eq!(read("waiting_for_the_moon"), PipelineStatus::Unknown);
         assert!(read("canceled").is_completed() && !read("canceling").is_completed());
     }

@@ -79,6 +79,8 @@ pub struct GitlabSettings {
     pub clone_by: CloneBy,
     /// What webhooks are checked with.
     pub webhook: WebhookSecrets,
+    /// Whether more is done than reading: the token needs the scope `api` then.
+    pub writes: bool,
 }
 
 /// What webhooks are checked with. Without any, none is accepted.
@@ -255,6 +257,7 @@ impl GitlabArgs {
                 token: token.map(Secret::read).transpose()?,
                 signing_key,
             },
+            writes: false,
         }))
     }
 }

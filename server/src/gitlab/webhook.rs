@@ -51,7 +51,13 @@ impl WebhookKind {
     /// Whether what the sources hold may have changed.
     #[must_use]
     pub fn moves_sources(self) -> bool {
-        !matches!(self, Self::Pipeline | Self::Job)
+        !self.is_of_pipelines()
+    }
+
+    /// Whether a pipeline may stand elsewhere.
+    #[must_use]
+    pub fn is_of_pipelines(self) -> bool {
+        matches!(self, Self::Pipeline | Self::Job)
     }
 }
 

@@ -55,6 +55,14 @@ pub async fn receive_webhook(
             gitlab.project = row.project_id,
             "a webhook came"
         );
+        if let Some(pipelines) = state
+            .pipelines
+            .as_ref()
+            .filter(|_| webhook.kind.is_of_pipelines())
+        {
+            // Lost with a crash, it is found by the next tick.
+            pipelines.heard_of(webhook.project_id);
+        }
         state.sources.wake_for_webhook();
     }
     Ok(Received::Stored)

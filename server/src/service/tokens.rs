@@ -17,7 +17,7 @@ use crate::error::{Error, Refusal};
 /// The file in the data folder that the first admin token is written to.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
 
-fn hash(token: &str) -> [u8; 32] {
+pub(super) fn hash(token: &str) -> [u8; 32] {
     sha2::Sha256::digest(token.as_bytes()).into()
 }
 
@@ -39,6 +39,12 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
             "a token needs a name of 1 to 100 characters",
         )
         .into());
+    }
+    if request.scope == TokenScope::Attempt {
+        let title = "tokens of scope 'attempt' are made by the jobs they are for";
+        return Err(Refusal::new(ProblemKind::InvalidRequest, title)
+            .hint("workers need the scope 'worker'")
+            .into());
     }
     let token = random_token();
     let expires_at = request

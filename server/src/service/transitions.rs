@@ -54,6 +54,7 @@ impl Transition {
         )
         .await?;
         attempts::cancel_without_heirs(&mut self.tx, old.id).await?;
+        self.effects.stop = true;
         self.effects.ended.push(old.id);
         self.record_iteration(old.namespace_id, old.id, "iteration.superseded", None)
             .await
@@ -94,6 +95,7 @@ impl Transition {
     /// A namespace is held: its running attempts are to stop, everything else waits to be resumed.
     pub(crate) async fn held(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
         attempts::request_cancel(&mut self.tx, newest.namespace_id, true).await?;
+        self.effects.stop = true;
         builds::cancel_unstarted(&mut self.tx, newest.id, "cancelled").await?;
         self.record_iteration(newest.namespace_id, newest.id, "namespace.cancelled", None)
             .await?;
@@ -296,6 +298,55 @@ impl Transition {
         Ok(true)
     }
 
+    /// An attempt ended without packages, and trying again would not help: somebody has to do
+    /// something first.
+    pub(crate) async fn failed_for_good(
+        &mut self,
+        build: &BuildRow,
+        attempt: AttemptId,
+        kind: FailureKind,
+        message: &str,
+    ) -> sqlx::Result<bool> {
+        let status = AttemptStatus::Failed;
+        if !attempts::finish(&mut self.tx, attempt, status, Some(kind), Some(message)).await? {
+            return Ok(false);
+        }
+        let event = format!("attempt.failed.{kind}");
+        self.record(build, Some(attempt), &event, Some(message))
+            .await?;
+        self.give_up(build, attempt, BuildStatus::Failed, message)
+            .await?;
+        Ok(true)
+    }
+
+    /// Another job of the same pipeline takes the place of the one that works on an attempt.
+    pub(crate) async fn replaced(
+        &mut self,
+        build: &BuildRow,
+        attempt: AttemptId,
+    ) -> sqlx::Result<bool> {
+        let message = "the job was started again in GitLab";
+        let status = AttemptStatus::Lost;
+        if !attempts::finish(&mut self.tx, attempt, status, None, Some(message)).await? {
+            return Ok(false);
+        }
+        self.record(build, Some(attempt), "attempt.lost", Some(message))
+            .await?;
+        self.try_again(build, attempt, message).await?;
+        Ok(true)
+    }
+
+    /// A build that ended without packages is to be tried once more, right now.
+    pub(crate) async fn retried_in_gitlab(&mut self, build: &BuildRow) -> sqlx::Result<bool> {
+        if !builds::retry_one(&mut self.tx, build.id).await? {
+            return Ok(false);
+        }
+        self.record(build, None, "build.ready", Some("retried in GitLab"))
+            .await?;
+        iterations::reopen(&mut self.tx, build.iteration_id).await?;
+        Ok(true)
+    }
+
     /// The worker of an attempt was not heard of in time.
     pub(crate) async fn lost(
         &mut self,
@@ -309,6 +360,7 @@ impl Transition {
         }
         self.record(build, Some(attempt.id), "attempt.lost", Some(&message))
             .await?;
+        self.effects.stop = true;
         self.try_again(build, attempt.id, &message).await?;
         Ok(true)
     }

@@ -45,6 +45,20 @@ pub async fn retry(
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
+/// Makes one build ready again that failed, was cancelled or pauses.
+pub async fn retry_one(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update build set status = 'ready', not_before = null, message = null, finished_at = null,
+             tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
+         where id = ? and packages_attempt_id is null and missing = 0
+             and status in ('failed', 'cancelled', 'ready')",
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
 /// Makes cancelled builds of an iteration wait again; returns those that wait for nothing any more.
 /// They are `ready` now, except those that take the packages of another build.
 pub async fn resume(

@@ -15,7 +15,7 @@ use super::{IterationId, NamespaceId, json_list};
 
 pub use changes::{
     Unblocked, Unfinished, accept_packages, cancel_unstarted, complete, end_without_packages,
-    is_moving, lose_packages, resume, retry, unblock_dependents, unfinished,
+    is_moving, lose_packages, resume, retry, retry_one, unblock_dependents, unfinished,
 };
 pub use heirs::{is_inheriting, release_finished_heirs, release_heirs};
 pub use queue::{Candidate, candidates, dispatch, next_pause_end, requeue, start};

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use buildbtw_model::api::{
-    ClaimRequest, HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, ProblemKind,
-    UploadedPackage,
+    ClaimRequest, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse, LogAppended, Outcome,
+    OutcomeAccepted, ProblemKind, UploadedPackage,
 };
 use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
 use futures_util::StreamExt as _;
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::routes::extract;
 use crate::service::claim_build::{self, Claimant};
 use crate::service::upload_package::{self, Upload};
-use crate::service::{append_log, heartbeat, report_outcome};
+use crate::service::{append_log, exchange_id_token, heartbeat, report_outcome};
 
 /// No claim waits longer: proxies close connections that are silent for a minute.
 const MAX_WAIT: Duration = Duration::from_secs(50);
@@ -58,6 +58,16 @@ pub(crate) async fn claim_build(
         Some(build) => Json(build).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     })
+}
+
+pub(crate) async fn exchange_id_token(
+    State(state): State<AppState>,
+    extract::Path(id): extract::Path<AttemptId>,
+    extract::Json(request): extract::Json<ExchangeIdToken>,
+) -> Result<Json<ExchangedIdToken>, Error> {
+    Ok(Json(
+        exchange_id_token::exchange_id_token(&state, id, &request).await?,
+    ))
 }
 
 pub(crate) async fn renew_lease(

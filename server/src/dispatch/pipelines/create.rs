@@ -1,0 +1,444 @@
+//! Asks GitLab for pipelines: not too many, not too fast, and each only once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use buildbtw_model::{Architecture, AttemptId};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::app_state::AppState;
+use crate::db::pipelines::PipelineRow;
+use crate::db::{builds, now, pipelines, source_repositories};
+use crate::dispatch::choose::choose;
+use crate::error::Error;
+use crate::gitlab::{GitlabError, GitlabErrorKind, NewPipeline, Parameters, Pipeline, ProjectId};
+use crate::service::pipelines::{Made, hand_over, made, pipeline_name, refused, withdrawn};
+
+use super::pace::Pace;
+use super::{ParameterKind, Pipelines};
+
+/// How many are being created at the same time.
+const CONCURRENCY: usize = 3;
+/// How long to wait before the database is asked again after it failed.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+/// How often GitLab is asked whether it has what it did not confirm.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The pause that GitLab's limit of pipelines per minute asks for without saying so.
+const TOO_MANY: Duration = Duration::from_secs(20);
+
+/// What came of one attempt's turn.
+enum Step {
+    /// It needs no more turns.
+    Settled,
+    /// It needs another turn, not before this time.
+    Later(Duration),
+    /// GitLab cannot be asked now.
+    Down(GitlabError),
+}
+
+impl Pipelines {
+    /// Creates pipelines for ready builds until cancelled.
+    pub async fn create(self, state: AppState, cancel: CancellationToken) {
+        let mut creation = Creation {
+            pace: Pace::new(self.settings.pace),
+            desk: self,
+            running: JoinSet::new(),
+            not_before: HashMap::new(),
+            rest_until: None,
+        };
+        loop {
+            let wake_at = match creation.turn(&state).await {
+                Ok(wake_at) => wake_at,
+                Err(error) => {
+                    tracing::error!(error = error.to_string(), "cannot hand builds to GitLab");
+                    Some(Instant::now() + PAUSE_AFTER_ERROR)
+                }
+            };
+            let pause = async {
+                match wake_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = creation.desk.ready.notified() => {}
+                Some(ended) = creation.running.join_next() => creation.note(ended),
+                () = pause => {}
+            }
+        }
+    }
+}
+
+struct Creation {
+    desk: Pipelines,
+    pace: Pace,
+    running: JoinSet<(AttemptId, Result<Step, Error>)>,
+    /// Attempts whose turn is being taken (`None`), or comes later.
+    not_before: HashMap<AttemptId, Option<Instant>>,
+    /// Until when GitLab is left alone.
+    rest_until: Option<Instant>,
+}
+
+impl Creation {
+    /// Does what can be done now, and returns when there may be more to do without anybody saying so.
+    async fn turn(&mut self, state: &AppState) -> Result<Option<Instant>, Error> {
+        let now = Instant::now();
+        if let Some(until) = self.rest_until {
+            if until > now {
+                return Ok(Some(until));
+            }
+            self.rest_until = None;
+        }
+        let mut wanted = pipelines::wanted(state.database.read()).await?;
+        // Only so many that what becomes urgent meanwhile still comes first.
+        let room = (2 * CONCURRENCY).saturating_sub(wanted.len());
+        let open = usize::try_from(pipelines::count_open(state.database.read()).await?);
+        let free = self
+            .desk
+            .settings
+            .max_pipelines
+            .saturating_sub(open.unwrap_or(usize::MAX));
+        let (handed, mut wake_at) = self.hand_over(state, room.min(free)).await?;
+        if handed > 0 {
+            wanted = pipelines::wanted(state.database.read()).await?;
+        }
+        self.not_before
+            .retain(|attempt, _| wanted.iter().any(|row| row.attempt == *attempt));
+        for row in wanted {
+            match self.not_before.get(&row.attempt) {
+                Some(None) => continue,
+                Some(Some(at)) if *at > now => {
+                    wake_at = wake_at.into_iter().chain([*at]).min();
+                    continue;
+                }
+                _ => {}
+            }
+            if self.running.len() >= CONCURRENCY {
+                // The end of one of them leads to the next turn.
+                break;
+            }
+            if !self.pace.take(now) {
+                wake_at = wake_at.into_iter().chain([self.pace.next()]).min();
+                break;
+            }
+            self.not_before.insert(row.attempt, None);
+            let (state, desk) = (state.clone(), self.desk.clone());
+            self.running.spawn(async move {
+                let attempt = row.attempt;
+                (attempt, step(&state, &desk, row).await)
+            });
+        }
+        Ok(wake_at)
+    }
+
+    /// Turns up to `count` ready builds into attempts; also returns when a paused one comes up.
+    async fn hand_over(
+        &self,
+        state: &AppState,
+        count: usize,
+    ) -> Result<(usize, Option<Instant>), Error> {
+        if count == 0 {
+            return Ok((0, None));
+        }
+        let at = now();
+        let mut candidates = Vec::new();
+        let limit = i64::try_from(count).unwrap_or(i64::MAX);
+        for architecture in self.architectures() {
+            let reader = state.database.read();
+            candidates.extend(builds::candidates(reader, architecture, limit, at).await?);
+        }
+        let chosen: Vec<_> = choose(candidates, count)
+            .iter()
+            .map(|build| build.id)
+            .collect();
+        if !chosen.is_empty() {
+            return Ok((hand_over(state, &chosen).await?, None));
+        }
+        let next = builds::next_pause_end(state.database.read(), at).await?;
+        let next = next.map(|next| {
+            let pause = u64::try_from(next - now()).unwrap_or_default() + 1;
+            Instant::now() + Duration::from_millis(pause)
+        });
+        Ok((0, next))
+    }
+
+    fn architectures(&self) -> &[Architecture] {
+        &self.desk.settings.architectures
+    }
+
+    fn note(&mut self, ended: Result<(AttemptId, Result<Step, Error>), tokio::task::JoinError>) {
+        let later = |pause| Some(Instant::now() + pause);
+        match ended {
+            Ok((attempt, Ok(Step::Settled))) => {
+                self.desk.trouble.answered();
+                self.not_before.remove(&attempt);
+            }
+            Ok((attempt, Ok(Step::Later(pause)))) => {
+                self.not_before.insert(attempt, later(pause));
+            }
+            Ok((attempt, Ok(Step::Down(error)))) => {
+                let rest = self.desk.trouble.failed(&error);
+                self.rest_until = later(rest);
+                self.not_before.insert(attempt, later(rest));
+            }
+            Ok((attempt, Err(error))) => {
+                tracing::error!(error = error.to_string(), attempt.id = %attempt, "cannot create a pipeline");
+                self.not_before.insert(attempt, later(PAUSE_AFTER_ERROR));
+            }
+            Err(error) => {
+                tracing::error!(%error, "the creation of a pipeline ended unexpectedly");
+                // Whichever it was may be tried again.
+                self.not_before.retain(|_, at| at.is_some());
+            }
+        }
+    }
+}
+
+/// One attempt's turn: looks whether it exists already if that may be, and asks for it otherwise.
+async fn step(state: &AppState, desk: &Pipelines, row: PipelineRow) -> Result<Step, Error> {
+    let project = ProjectId(u64::try_from(row.project_id).unwrap_or_default());
+    let about = about(state, &row).await?;
+    if let Some(asked_at) = row.asked_at {
+        let name = pipeline_name(row.attempt);
+        match desk.gitlab.pipelines_named(project, &about, &name).await {
+            Ok(found) => {
+                if let Some((first, rest)) = found.split_first() {
+                    for extra in rest {
+                        // Only one may build; the others must not hold a runner.
+                        let _ = desk.gitlab.cancel_pipeline(project, &about, extra.id).await;
+                    }
+                    return settle(state, desk, &row, first).await;
+                }
+            }
+            Err(error) => return Ok(Step::Down(error)),
+        }
+        let settle_ms = i64::try_from(desk.settings.settle.as_millis()).unwrap_or(i64::MAX / 2);
+        if now() < asked_at.saturating_add(settle_ms) {
+            return Ok(Step::Later(LOOK_AGAIN.min(desk.settings.settle)));
+        }
+    }
+    if row.is_unwanted() || row.attempt_status.is_final() {
+        withdrawn(state, &row).await?;
+        return Ok(Step::Settled);
+    }
+    ask(state, desk, &row, project, &about).await
+}
+
+async fn ask(
+    state: &AppState,
+    desk: &Pipelines,
+    row: &PipelineRow,
+    project: ProjectId,
+    about: &str,
+) -> Result<Step, Error> {
+    let Some(build) = builds::by_id(state.database.read(), row.build).await? else {
+        return Ok(Step::Settled);
+    };
+    // Durable before GitLab hears of it: whoever reads this after a crash looks before asking again.
+    note_asked(state, row.attempt, Some(now())).await?;
+    let attempt = row.attempt.to_string();
+    let values = [
+        ("attempt", attempt.as_str()),
+        ("server", state.config.url.as_str()),
+        ("pkgbase", build.pkgbase.as_str()),
+        ("architecture", build.architecture.as_str()),
+    ];
+    let new = NewPipeline {
+        project,
+        about,
+        git_ref: &row.git_ref,
+        parameters: match desk.settings.parameters {
+            ParameterKind::Inputs => Parameters::Inputs,
+            ParameterKind::Variables => Parameters::Variables,
+        },
+        values: &values,
+    };
+    let error = match desk.gitlab.create_pipeline(&new).await {
+        Ok(found) => return settle(state, desk, row, &found).await,
+        Err(error) => error,
+    };
+    if !error.kind.had_no_effect() {
+        tracing::warn!(error = error.to_string(), attempt.id = %row.attempt, "GitLab did not confirm a pipeline; looking for it");
+        return Ok(Step::Down(error));
+    }
+    note_asked(state, row.attempt, None).await?;
+    match Refused::of(&error) {
+        Refused::ForNow(pause) => Ok(Step::Later(pause)),
+        Refused::Everything => Ok(Step::Down(error)),
+        Refused::ForGood(message) => {
+            refused(state, row, &message).await?;
+            Ok(Step::Settled)
+        }
+    }
+}
+
+async fn settle(
+    state: &AppState,
+    desk: &Pipelines,
+    row: &PipelineRow,
+    found: &Pipeline,
+) -> Result<Step, Error> {
+    let made = made(state, row, found).await?;
+    if made == Made::Unwanted {
+        let project = ProjectId(u64::try_from(row.project_id).unwrap_or_default());
+        let cancelled = desk
+            .gitlab
+            .cancel_pipeline(project, &row.git_ref, found.id)
+            .await;
+        if let Err(error) = cancelled {
+            // Its jobs are refused anyway.
+            tracing::warn!(error = error.to_string(), "cannot cancel a pipeline");
+        }
+    }
+    if made == Made::Unwanted || found.status.is_completed() {
+        desk.heard_of(row.project_id);
+    }
+    Ok(Step::Settled)
+}
+
+async fn note_asked(state: &AppState, attempt: AttemptId, at: Option<i64>) -> Result<(), Error> {
+    let mut tx = state.database.write().await?;
+    pipelines::set_asked(&mut tx, attempt, at).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What the project is called in errors.
+pub(super) async fn about(state: &AppState, row: &PipelineRow) -> Result<String, Error> {
+    let known = source_repositories::of_project(state.database.read(), row.project_id).await?;
+    Ok(known.map_or_else(|| format!("project {}", row.project_id), |known| known.path))
+}
+
+/// What a refusal means.
+#[derive(Debug, PartialEq, Eq)]
+enum Refused {
+    /// It may be granted later.
+    ForNow(Duration),
+    /// So would be every other request.
+    Everything,
+    /// Never, until somebody does something about it.
+    ForGood(String),
+}
+
+impl Refused {
+    fn of(error: &GitlabError) -> Self {
+        match &error.kind {
+            GitlabErrorKind::Status {
+                status: 400,
+                message,
+            } => {
+                if message.contains("Too many pipelines") {
+                    return Self::ForNow(TOO_MANY);
+                }
+                Self::ForGood(format!(
+                    "GitLab makes no pipeline for {}: {}{}",
+                    error.about,
+                    plain(message),
+                    remedy(message)
+                ))
+            }
+            GitlabErrorKind::Status { status: 404, .. } => Self::ForGood(format!(
+                "GitLab has no project {} any more, or the server's token may not see it",
+                error.about
+            )),
+            GitlabErrorKind::Forbidden(message) => Self::ForGood(format!(
+                "GitLab lets the server's token run no pipelines in {}: {message}. It needs the role \
+                 Developer, and Maintainer on protected branches that nobody else may push to",
+                error.about
+            )),
+            GitlabErrorKind::Status { message, .. } => Self::ForGood(format!(
+                "GitLab makes no pipeline for {}: {}",
+                error.about,
+                plain(message)
+            )),
+            _ => Self::Everything,
+        }
+    }
+}
+
+/// GitLab's errors of validation come as `{"base":["…"]}`.
+fn plain(message: &str) -> String {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(message) else {
+        return message.to_owned();
+    };
+    let texts = fields.values().flat_map(|value| match value {
+        serde_json::Value::Array(items) => items.clone(),
+        other => vec![other.clone()],
+    });
+    let texts: Vec<String> = texts
+        .map(|text| match text {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        })
+        .collect();
+    texts.join("; ")
+}
+
+/// What somebody has to do about a refusal.
+fn remedy(message: &str) -> &'static str {
+    let says = |phrase: &str| message.contains(phrase);
+    if says("Missing CI config file") {
+        ". `buildbtw-server gitlab set-ci-config` gives the projects the template"
+    } else if says("Reference not found") || says("Commit not found") {
+        ". The branch is gone; a new iteration plans with what there is now"
+    } else if says("set pipeline variables") {
+        ". Let the server's role set variables (ci_pipeline_variables_minimum_override_role), or use \
+         --gitlab-parameters=inputs"
+    } else if says("nput") {
+        ". Does the project use the current template? GitLab before 17.10 needs \
+         --gitlab-parameters=variables"
+    } else if says("sufficient permission") || says("Insufficient permissions") {
+        ". The token's role must be allowed to push or merge to protected branches"
+    } else if says("filtered out by workflow rules") || says("would have been empty") {
+        ". The template has to be used as it is"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: GitlabErrorKind) -> GitlabError {
+        GitlabError {
+            request: "a new pipeline",
+            about: "zlib".into(),
+            request_id: None,
+            kind,
+        }
+    }
+
+    fn bad_request(message: &str) -> Refused {
+        Refused::of(&error(GitlabErrorKind::Status {
+            status: 400,
+            message: message.into(),
+        }))
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        let refused = bad_request(r#"{"base":["Missing CI config file"]}"#);
+        let Refused::ForGood(message) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(
+            message.contains("Missing CI config file. `buildbtw-server"),
+            "{message}"
+        );
+        assert!(!message.contains('{'), "{message}");
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_is_waited_for() {
+        let quota = "Too many pipelines created in the last minute. Try again later.";
+        assert!(matches!(bad_request(quota), Refused::ForNow(_)));
+        let expired = error(GitlabErrorKind::InvalidToken("expired".into()));
+        assert_eq!(Refused::of(&expired), Refused::Everything);
+        let role = error(GitlabErrorKind::Forbidden("403 Forbidden".into()));
+        assert!(matches!(Refused::of(&role), Refused::ForGood(_)));
+    }
+}

@@ -1,0 +1,152 @@
+//! What is built by GitLab, and how much at once.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use buildbtw_model::Architecture;
+use clap::{ArgAction, Args, ValueEnum};
+
+/// What `buildbtw-server run` can be told about builds on GitLab.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Builds as pipelines of that GitLab")]
+pub struct PipelineArgs {
+    /// Build as pipelines of the GitLab that holds the sources, in place of local workers. The token
+    /// needs the scope `api` then
+    #[arg(
+        long,
+        env = "RUN_BUILDS_ON_GITLAB",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        default_value_t = false,
+        default_missing_value = "true",
+        value_name = "true|false"
+    )]
+    pub run_builds_on_gitlab: bool,
+    /// What GitLab builds for; local workers build for the others [default: all of --architectures]
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_ARCHITECTURES",
+        value_delimiter = ',',
+        value_name = "ARCH"
+    )]
+    pub gitlab_architectures: Vec<Architecture>,
+    /// How many pipelines there may be at the same time, waiting ones included
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_MAX_PIPELINES",
+        default_value_t = 1_000,
+        value_parser = clap::value_parser!(u32).range(1..=10_000),
+        value_name = "COUNT"
+    )]
+    pub gitlab_max_pipelines: u32,
+    /// How many pipelines are created in a minute at most
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_PIPELINES_PER_MINUTE",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u32).range(1..=60_000),
+        value_name = "COUNT"
+    )]
+    pub gitlab_pipelines_per_minute: u32,
+    /// Seconds between looks at where the pipelines stand; webhooks are faster
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_PIPELINE_SECONDS",
+        default_value_t = 15,
+        value_parser = clap::value_parser!(u32).range(1..=3_600),
+        value_name = "SECONDS"
+    )]
+    pub gitlab_pipeline_seconds: u32,
+    /// How builds are told to the template: typed inputs, or variables for a GitLab before 17.10
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_PARAMETERS",
+        value_enum,
+        default_value_t = ParameterKind::Inputs
+    )]
+    pub gitlab_parameters: ParameterKind,
+    /// Let no job of an unprotected branch or tag report a build, wherever its CI configuration is
+    #[arg(long, env = "BUILDBTW_GITLAB_PROTECTED_REFS_ONLY")]
+    pub gitlab_protected_refs_only: bool,
+    /// What GitLab calls itself in ID tokens, if not --gitlab-url
+    #[arg(long, env = "BUILDBTW_GITLAB_ID_TOKEN_ISSUER", value_name = "URL")]
+    pub gitlab_id_token_issuer: Option<String>,
+    /// Seconds after which a pipeline does not exist that GitLab was asked for, never confirmed and
+    /// does not list
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_SETTLE_SECONDS",
+        default_value_t = 90,
+        value_parser = clap::value_parser!(u32).range(1..=3_600),
+        value_name = "SECONDS"
+    )]
+    pub gitlab_settle_seconds: u32,
+}
+
+/// How values reach the jobs of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ParameterKind {
+    /// Typed inputs.
+    Inputs,
+    /// Variables.
+    Variables,
+}
+
+/// The settings of builds on GitLab, checked.
+#[derive(Clone, Debug)]
+pub struct PipelineSettings {
+    /// What GitLab builds for.
+    pub architectures: Vec<Architecture>,
+    /// How many pipelines there may be at the same time.
+    pub max_pipelines: usize,
+    /// The time between the creation of two.
+    pub pace: Duration,
+    /// The time between looks.
+    pub tick: Duration,
+    /// How builds are told to the template.
+    pub parameters: ParameterKind,
+    /// Whether only jobs of protected refs may report.
+    pub protected_refs_only: bool,
+    /// What GitLab calls itself in ID tokens.
+    pub issuer: Option<String>,
+    /// How long what was asked for may take to appear.
+    pub settle: Duration,
+}
+
+impl PipelineArgs {
+    /// The settings; `None` when GitLab builds nothing.
+    ///
+    /// # Errors
+    /// When they contradict each other or the architectures of the server.
+    pub fn settings(&self, all: &[Architecture]) -> anyhow::Result<Option<PipelineSettings>> {
+        if !self.run_builds_on_gitlab {
+            anyhow::ensure!(
+                self.gitlab_architectures.is_empty(),
+                "--gitlab-architectures is given, but --run-builds-on-gitlab is not"
+            );
+            return Ok(None);
+        }
+        let mut architectures = self.gitlab_architectures.clone();
+        if architectures.is_empty() {
+            architectures = all.to_vec();
+        }
+        let unknown = architectures.iter().find(|known| !all.contains(known));
+        if let Some(unknown) = unknown {
+            anyhow::bail!("--gitlab-architectures: '{unknown}' is not one of --architectures");
+        }
+        let pace = Duration::from_secs(60)
+            .checked_div(self.gitlab_pipelines_per_minute)
+            .context("--gitlab-pipelines-per-minute must not be 0")?;
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        Ok(Some(PipelineSettings {
+            architectures,
+            max_pipelines: usize::try_from(self.gitlab_max_pipelines)?,
+            pace,
+            tick: seconds(self.gitlab_pipeline_seconds),
+            parameters: self.gitlab_parameters,
+            protected_refs_only: self.gitlab_protected_refs_only,
+            issuer: self.gitlab_id_token_issuer.clone(),
+            settle: seconds(self.gitlab_settle_seconds),
+        }))
+    }
+}

@@ -1,0 +1,291 @@
+//! A job of a GitLab shows its ID token and gets the build that it was started for.
+
+use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
+use buildbtw_model::{AttemptId, ClaimId};
+use std::time::Duration;
+
+use crate::app_state::AppState;
+use crate::db::attempts::NewAttempt;
+use crate::db::builds::BuildRow;
+use crate::db::pipelines::PipelineRow;
+use crate::db::{
+    TokenId, attempts, builds, id_tokens, iterations, namespaces, now, pipelines, tokens,
+};
+use crate::dispatch::pipelines::Pipelines;
+use crate::error::{Error, Refusal};
+use crate::gitlab::{IdTokenError, JobClaims};
+
+use super::claim_build::{Given, describe};
+use super::heartbeat::ended;
+use super::pipelines::dead_token;
+use super::tokens::hash;
+use super::transitions::Transition;
+
+/// Shorter tokens cannot have 256 random bits.
+const SHORTEST_TOKEN: usize = 43;
+const LONGEST_TOKEN: usize = 200;
+/// How soon to ask again when it is not known yet which pipeline is the attempt's.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How much longer than a build its token lives: the time to bring the result.
+const TOKEN_GRACE_MS: i64 = 2 * 3600 * 1_000;
+/// How long after its end an exchanged ID token is remembered: clocks differ.
+const REMEMBERED_MS: i64 = 3600 * 1_000;
+
+/// Exchanges an ID token. The same exchange may be repeated; another one with the same ID token is
+/// refused.
+///
+/// # Errors
+/// When the token is not good for this attempt, the attempt is over, or GitLab's keys cannot be read.
+pub async fn exchange_id_token(
+    state: &AppState,
+    id: AttemptId,
+    request: &ExchangeIdToken,
+) -> Result<ExchangedIdToken, Error> {
+    let Some(desk) = &state.pipelines else {
+        return Err(Refusal::new(
+            ProblemKind::NotFound,
+            "this server builds nothing on GitLab",
+        )
+        .hint("its setting RUN_BUILDS_ON_GITLAB is not true")
+        .into());
+    };
+    let is_secret = (SHORTEST_TOKEN..=LONGEST_TOKEN).contains(&request.token.len())
+        && request.token.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_secret {
+        let title = "the token to exchange for must be 256 random bits as text";
+        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+    }
+    let claims = desk
+        .id_tokens
+        .verify(&request.id_token)
+        .await
+        .map_err(not_verified)?;
+    let named = pipelines::of_attempt(state.database.read(), id)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("attempt {id} on GitLab")))?;
+    authorize(desk, &named, &claims)?;
+    let attempt = take(state, id, request, &claims).await?;
+    let row = attempts::by_id(state.database.read(), attempt).await?;
+    let row = row
+        .filter(|row| !row.status.is_final())
+        .ok_or_else(|| ended(attempt))?;
+    let build = builds::by_id(state.database.read(), row.build)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("attempt {attempt} has no build"))?;
+    let url = format!("{}/builds/{}", state.config.url, build.id);
+    let build = describe(state, Given { attempt, build }).await?;
+    Ok(ExchangedIdToken { build, url })
+}
+
+fn not_verified(error: IdTokenError) -> Error {
+    match error {
+        IdTokenError::Refused(reason) => Refusal::new(
+            ProblemKind::Unauthenticated,
+            format!("the ID token is not accepted: {reason}"),
+        )
+        .into(),
+        IdTokenError::Unavailable(error) => Refusal::new(
+            ProblemKind::Unavailable,
+            "GitLab's keys cannot be read, so no ID token can be checked",
+        )
+        .detail(error.to_string())
+        .retry_after(ASK_AGAIN)
+        .into(),
+    }
+}
+
+/// Whether the job is one of the pipeline that was made for the attempt.
+fn authorize(desk: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
+    let refuse = |reason: String| {
+        Error::from(
+            Refusal::new(
+                ProblemKind::Forbidden,
+                format!("this job may not build that: {reason}"),
+            )
+            .hint("only the job of the pipeline that buildbtw created for a build may report it"),
+        )
+    };
+    let is = |number: u64, wanted: i64| i64::try_from(number) == Ok(wanted);
+    // In the merge request of a fork these two differ, and whoever opened it wrote what runs.
+    let job_project = claims.job_project_id.unwrap_or(claims.project_id);
+    if job_project != claims.project_id {
+        return Err(refuse("it runs for the merge request of a fork".to_owned()));
+    }
+    if !is(job_project, row.project_id) {
+        return Err(refuse(format!("it is a job of project {job_project}")));
+    }
+    if claims.pipeline_source.as_deref() != Some("api") {
+        let source = claims
+            .pipeline_source
+            .as_deref()
+            .unwrap_or("nobody knows what");
+        return Err(refuse(format!(
+            "its pipeline was made by {source}, not by the API"
+        )));
+    }
+    let Some(pipeline) = row.pipeline_id else {
+        // The answer to its creation was lost, or is on its way.
+        desk.wake();
+        return Err(Refusal::new(
+            ProblemKind::Unavailable,
+            "it is not known yet which pipeline was made for this attempt",
+        )
+        .retry_after(ASK_AGAIN)
+        .into());
+    };
+    if !is(claims.pipeline_id, pipeline) {
+        return Err(refuse(format!(
+            "it is a job of pipeline {}",
+            claims.pipeline_id
+        )));
+    }
+    if claims.git_ref != row.git_ref {
+        return Err(refuse(format!("it runs on '{}'", claims.git_ref)));
+    }
+    let is_protected = claims.ref_protected.as_deref() == Some("true");
+    if desk.settings.protected_refs_only && !is_protected {
+        return Err(refuse(format!(
+            "'{}' is not a protected ref",
+            claims.git_ref
+        )));
+    }
+    if let Some(config) = &claims.ci_config_ref_uri
+        && !is_protected
+    {
+        return Err(refuse(format!(
+            "its CI configuration comes from {config}, where everybody who may push to '{}' can change \
+             it. Set ci_config_path to the template of another project, or protect the branch",
+            claims.git_ref
+        )));
+    }
+    Ok(())
+}
+
+/// Gives the attempt to the job, or a new attempt if the one it was made for is over.
+async fn take(
+    state: &AppState,
+    named: AttemptId,
+    request: &ExchangeIdToken,
+    claims: &JobClaims,
+) -> Result<AttemptId, Error> {
+    let hash = hash(&request.token);
+    let job = i64::try_from(claims.job_id).unwrap_or(i64::MAX);
+    let mut transition = Transition::begin(&state.database).await?;
+    let tx = &mut transition.tx;
+    if let Some(attempt) = id_tokens::taken(tx, &claims.jti, &hash).await? {
+        return Ok(attempt);
+    }
+    // Read again: since the token was checked, others may have come.
+    let row = pipelines::of_attempt(&mut *tx.connection(), named).await?;
+    let Some((project, pipeline)) = row.and_then(|row| Some((row.project_id, row.pipeline_id?)))
+    else {
+        return Err(ended(named));
+    };
+    let newest = pipelines::newest_of(&mut *tx.connection(), project, pipeline).await?;
+    let newest = newest.ok_or_else(|| ended(named))?;
+    let attempt = if newest.job_id.is_none() && !newest.attempt_status.is_final() {
+        newest.attempt
+    } else if newest.job_id == Some(job) {
+        return Err(Refusal::new(
+            ProblemKind::Unauthenticated,
+            "the ID token was used already",
+        )
+        .hint("each is good for one exchange")
+        .into());
+    } else {
+        try_anew(&mut transition, &newest).await?
+    };
+    let expires_at = claims
+        .exp
+        .saturating_mul(1_000)
+        .saturating_add(REMEMBERED_MS);
+    let tx = &mut transition.tx;
+    if !id_tokens::take(tx, &claims.jti, attempt, &hash, expires_at).await? {
+        return Err(Refusal::new(
+            ProblemKind::Unauthenticated,
+            "the ID token was used already",
+        )
+        .hint("each is good for one exchange")
+        .into());
+    }
+    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4);
+    let token = attempts::by_id(&mut *tx.connection(), attempt)
+        .await?
+        .map_or(TokenId(0), |row| row.token);
+    let valid_until = now() + ms(state.config.build_timeout) + TOKEN_GRACE_MS;
+    tokens::arm(tx, token, &hash, valid_until).await?;
+    let lease = now() + ms(state.config.lease);
+    attempts::take_over(tx, attempt, &request.worker, lease).await?;
+    pipelines::set_job(tx, attempt, job).await?;
+    transition.effects.leases = true;
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    tracing::info!(attempt.id = %attempt, gitlab.job = job, worker.name = %request.worker, "a job took its build");
+    Ok(attempt)
+}
+
+/// Somebody retried the job in GitLab: the build is tried once more, in the same pipeline.
+async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<AttemptId, Error> {
+    let refuse = |reason: &str| {
+        Error::from(
+            Refusal::new(
+                ProblemKind::AttemptEnded,
+                format!("the build of this job needs no new try: {reason}"),
+            )
+            .hint("`buildbtw show` says where it stands"),
+        )
+    };
+    let connection = &mut *transition.tx.connection();
+    let build = builds::by_id(connection, newest.build).await?;
+    let build = build.ok_or_else(|| refuse("it is not there any more"))?;
+    let iteration = iterations::by_id(&mut *transition.tx.connection(), build.iteration_id).await?;
+    if let Some(number) = iteration.superseded_by {
+        return Err(refuse(&format!(
+            "iteration {number} took its iteration's place"
+        )));
+    }
+    let namespace = namespaces::by_id(&mut *transition.tx.connection(), build.namespace_id).await?;
+    if namespace.is_some_and(|namespace| namespace.held_at.is_some()) {
+        return Err(refuse(
+            "its namespace is cancelled; `buildbtw resume` lets it go on",
+        ));
+    }
+    if !newest.attempt_status.is_final() {
+        let current = attempts::by_id(&mut *transition.tx.connection(), newest.attempt).await?;
+        if current.is_some() {
+            transition.replaced(&build, newest.attempt).await?;
+        }
+    }
+    if !transition.retried_in_gitlab(&build).await? {
+        return Err(refuse(where_it_stands(&build)));
+    }
+    let attempt = AttemptId::new();
+    let token = dead_token(transition, attempt).await?;
+    let worker = "gitlab"
+        .parse()
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let new = NewAttempt {
+        id: attempt,
+        build: build.id,
+        claim: ClaimId::new(),
+        worker: &worker,
+        token: token.0,
+    };
+    if transition.dispatched([new], now()).await?.is_empty() {
+        return Err(refuse(where_it_stands(&build)));
+    }
+    pipelines::inherit(&mut transition.tx, attempt, newest.attempt).await?;
+    Ok(attempt)
+}
+
+fn where_it_stands(build: &BuildRow) -> &'static str {
+    use buildbtw_model::BuildStatus;
+    match build.status {
+        BuildStatus::Built | BuildStatus::Reused => "it has its packages",
+        BuildStatus::Blocked => "it waits for another build",
+        BuildStatus::Dispatched | BuildStatus::Building => "another attempt works on it",
+        BuildStatus::Ready | BuildStatus::Failed | BuildStatus::Cancelled => {
+            "it is being published or has changed this moment"
+        }
+    }
+}

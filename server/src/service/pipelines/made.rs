@@ -1,0 +1,81 @@
+//! What came of asking for a pipeline.
+
+use buildbtw_model::FailureKind;
+
+use crate::app_state::AppState;
+use crate::db::pipelines::{Known, PipelineRow};
+use crate::db::{builds, pipelines};
+use crate::error::Error;
+use crate::gitlab::Pipeline;
+use crate::service::transitions::Transition;
+
+/// What a pipeline that exists now is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It is the attempt's.
+    Wanted,
+    /// It runs on another commit than planned, or nobody wants it any more: it is to be cancelled.
+    Unwanted,
+}
+
+/// GitLab has a pipeline for an attempt.
+///
+/// # Errors
+/// When the database cannot be written: then it is looked for again.
+pub async fn made(state: &AppState, row: &PipelineRow, found: &Pipeline) -> Result<Made, Error> {
+    let mut transition = Transition::begin(&state.database).await?;
+    let known = Known {
+        pipeline_id: i64::try_from(found.id).unwrap_or(i64::MAX),
+        url: found.web_url.clone(),
+        status: found.status.as_str().to_owned(),
+    };
+    pipelines::set_known(&mut transition.tx, row.attempt, &known).await?;
+    let mut made = Made::Wanted;
+    if found.sha != row.commit {
+        made = Made::Unwanted;
+        if let Some(build) = builds::by_id(&mut *transition.tx.connection(), row.build).await?
+            && let Some(attempt) =
+                crate::db::attempts::by_id(&mut *transition.tx.connection(), row.attempt).await?
+        {
+            // A green pipeline of a commit that was not built would tell people a lie.
+            let message = format!(
+                "{} moved from {} to {} before GitLab made the pipeline",
+                row.git_ref,
+                row.commit.short(),
+                found.sha.short()
+            );
+            let kind = FailureKind::Infrastructure;
+            transition.failed(&build, &attempt, kind, &message).await?;
+        }
+    } else if row.is_unwanted() {
+        made = Made::Unwanted;
+    }
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    tracing::info!(
+        attempt.id = %row.attempt,
+        gitlab.project = row.project_id,
+        gitlab.pipeline = found.id,
+        "pipeline made"
+    );
+    Ok(made)
+}
+
+/// GitLab will not make a pipeline for an attempt, however often it is asked.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn refused(state: &AppState, row: &PipelineRow, message: &str) -> Result<(), Error> {
+    let mut transition = Transition::begin(&state.database).await?;
+    if let Some(build) = builds::by_id(&mut *transition.tx.connection(), row.build).await? {
+        let kind = FailureKind::Infrastructure;
+        transition
+            .failed_for_good(&build, row.attempt, kind, message)
+            .await?;
+    }
+    pipelines::set_over(&mut transition.tx, row.attempt).await?;
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    state.logs.close(row.attempt).await?;
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Builds as pipelines of a GitLab: what is asked for, what came of it, and what that means for
+//! attempts and builds. When GitLab is asked is decided in [`crate::dispatch::pipelines`].
+
+mod ended;
+mod hand_over;
+mod made;
+
+pub use ended::{ended, withdrawn};
+pub(super) use hand_over::dead_token;
+pub use hand_over::hand_over;
+pub use made::{Made, made, refused};
+
+use buildbtw_model::AttemptId;
+
+/// By this name a pipeline is found again when its creation was not answered. The template gives it
+/// (`workflow: name`).
+#[must_use]
+pub fn pipeline_name(attempt: AttemptId) -> String {
+    format!("buildbtw {attempt}")
+}
