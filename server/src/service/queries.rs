@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use buildbtw_model::api::{
     ArchitectureSummary, AttemptSummary, BuildCounts, BuildDetail, BuildSummary, Event,
     IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary, OriginSummary,
-    PackageSummary, Page, ProblemKind, RepositorySnippet, SourceRepositorySummary, SourcesOverview,
-    SourcesProgress, SourcesTrouble,
+    PackageSummary, Page, PipelineSummary, ProblemKind, RepositorySnippet, SourceRepositorySummary,
+    SourcesOverview, SourcesProgress, SourcesTrouble,
 };
 use buildbtw_model::{Architecture, BuildId, BuildStatus, IterationStatus, NamespaceName, Pkgbase};
 
@@ -24,7 +24,7 @@ use crate::db::{
 };
 use crate::error::{Error, Refusal};
 
-use super::eta;
+use super::{eta, pipelines};
 
 /// How many entries a page of a list has.
 const PAGE: usize = 100;
@@ -171,7 +171,8 @@ pub async fn show_iteration(
         .map(|attempt| (attempt.build, attempt))
         .collect();
     let edges = builds::edges(reader, row.id).await?;
-    let workers = workers::jobs_since(reader, now() - workers::WORKER_SILENCE_MS).await?;
+    let mut workers = workers::jobs_since(reader, now() - workers::WORKER_SILENCE_MS).await?;
+    pipelines::show::runners(state, &rows, &mut workers);
     let etas = match row.status {
         IterationStatus::Running => {
             let started = newest
@@ -192,7 +193,7 @@ pub async fn show_iteration(
     summary.eta = etas.values().max().copied();
     let blockers = blockers(&rows, &edges);
     let mut waiting = waiting(&rows, &edges);
-    let builds = rows
+    let mut builds: Vec<_> = rows
         .iter()
         .map(|build| {
             let blocked_by = blockers.get(&build.id).cloned().unwrap_or_default();
@@ -202,6 +203,13 @@ pub async fn show_iteration(
             summary
         })
         .collect();
+    let handed_out: Vec<_> = builds
+        .iter()
+        .filter(|build| build.status == BuildStatus::Dispatched)
+        .filter_map(|build| build.attempt)
+        .collect();
+    let on_gitlab = pipelines::show::of_attempts(state, &handed_out).await?;
+    pipelines::show::explain(state, &mut builds, &on_gitlab);
     let served = Served::of(
         &row,
         iterations::newest_done(reader, namespace.id)
@@ -214,7 +222,11 @@ pub async fn show_iteration(
             stalled: (row.status == IterationStatus::Running
                 && counts.ready > 0
                 && !workers.contains_key(&architecture))
-            .then(|| format!("no worker for {architecture}")),
+            .then(|| format!("no worker for {architecture}"))
+            .or_else(|| {
+                let is_running = row.status == IterationStatus::Running;
+                pipelines::show::stalled(state, &architecture).filter(|_| is_running)
+            }),
             repository: served.snippet(state, name, &architecture),
             architecture,
             counts,
@@ -405,6 +417,8 @@ pub async fn show_build(state: &AppState, id: BuildId) -> Result<BuildDetail, Er
         )
     };
     let attempts = attempts::of_build(reader, id).await?;
+    let ids: Vec<_> = attempts.iter().map(|attempt| attempt.id).collect();
+    let mut pipelines = pipelines::show::of_attempts(state, &ids).await?;
     let needs = builds::needs(reader, id).await?;
     let needed_by = builds::needed_by(reader, id).await?;
     let packages = match row.packages_attempt_id {
@@ -421,7 +435,13 @@ pub async fn show_build(state: &AppState, id: BuildId) -> Result<BuildDetail, Er
         iteration: unsigned(row.iteration),
         needs: needs.iter().map(|row| summary(row, None)).collect(),
         needed_by: needed_by.iter().map(|row| summary(row, None)).collect(),
-        attempts: attempts.into_iter().map(attempt_summary).collect(),
+        attempts: attempts
+            .into_iter()
+            .map(|attempt| {
+                let pipeline = pipelines.remove(&attempt.id);
+                attempt_summary(attempt, pipeline)
+            })
+            .collect(),
         packages: packages
             .into_iter()
             .map(|package| PackageSummary {
@@ -434,9 +454,10 @@ pub async fn show_build(state: &AppState, id: BuildId) -> Result<BuildDetail, Er
     })
 }
 
-fn attempt_summary(row: AttemptRow) -> AttemptSummary {
+fn attempt_summary(row: AttemptRow, pipeline: Option<PipelineSummary>) -> AttemptSummary {
     AttemptSummary {
         id: row.id,
+        pipeline,
         number: unsigned(row.number),
         status: row.status,
         failure: row.failure,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind, ReportedPackage};
-use buildbtw_model::{AttemptId, AttemptStatus, PackageVersion};
+use buildbtw_model::{AttemptId, AttemptStatus, FailureKind, PackageVersion};
 use buildbtw_planner::compare_versions;
 
 use crate::app_state::AppState;
@@ -16,6 +16,7 @@ use crate::error::{Error, Refusal};
 use crate::repos::RepositoryKey;
 
 use super::heartbeat::{ended, own_attempt};
+use super::pipelines;
 use super::transitions::Transition;
 
 /// Takes the outcome of an attempt. The same outcome again changes nothing and gets the same answer.
@@ -43,12 +44,22 @@ pub async fn report_outcome(
                     && row.message.as_ref() == Some(&message)
             };
             if !is_repeated(&attempt) {
+                let is_by_hand = *kind == FailureKind::Cancelled
+                    && !attempt.cancel_requested
+                    && pipelines::is_cancelled_there(state, id).await?;
                 let mut transition = Transition::begin(&state.database).await?;
                 let before = current(&mut transition, id).await?;
-                if !before.is_some_and(|row| is_repeated(&row))
-                    && !transition.failed(&build, &attempt, *kind, &message).await?
-                {
-                    return Err(ended(id));
+                if !before.is_some_and(|row| is_repeated(&row)) {
+                    let has_ended = if is_by_hand {
+                        transition
+                            .failed_for_good(&build, id, *kind, &message)
+                            .await?
+                    } else {
+                        transition.failed(&build, &attempt, *kind, &message).await?
+                    };
+                    if !has_ended {
+                        return Err(ended(id));
+                    }
                 }
                 let effects = transition.commit().await?;
                 state.announce(effects);

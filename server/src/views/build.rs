@@ -2,7 +2,7 @@
 
 use askama::Template;
 use askama::filters::urlencode;
-use buildbtw_model::api::{AttemptSummary, BuildDetail, BuildSummary};
+use buildbtw_model::api::{AttemptSummary, BuildDetail, BuildSummary, PipelineSummary};
 use buildbtw_model::{AttemptId, AttemptStatus, Pkgbase};
 use jiff::Timestamp;
 
@@ -59,8 +59,15 @@ struct Attempt {
     href: String,
     created: When,
     took: Option<Elapsed>,
+    pipeline: Option<Pipeline>,
     /// Whether its log is shown.
     shown: bool,
+}
+
+/// A pipeline of GitLab.
+struct Pipeline {
+    label: String,
+    href: Option<String>,
 }
 
 struct Package {
@@ -217,7 +224,21 @@ fn attempt(
         href: format!("/builds/{}?attempt={}#log", build.id, summary.id),
         created: When::new(summary.created_at, now),
         took,
+        pipeline: summary.pipeline.as_ref().map(pipeline),
         shown: shown == Some(summary.id),
         summary,
+    }
+}
+
+fn pipeline(pipeline: &PipelineSummary) -> Pipeline {
+    let label = match pipeline.id {
+        Some(id) => format!("pipeline {id}: {}", pipeline.status),
+        None => format!("pipeline {}", pipeline.status),
+    };
+    // Another program wrote it: nothing but a web address becomes a link.
+    let is_web = |url: &&String| url.starts_with("https://") || url.starts_with("http://");
+    Pipeline {
+        label,
+        href: pipeline.url.as_ref().filter(is_web).cloned(),
     }
 }

@@ -208,10 +208,24 @@ pub struct AttemptSummary {
     pub message: Option<String>,
     /// Who works or worked on it.
     pub worker: Option<WorkerName>,
+    /// The pipeline that it is, when GitLab builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<PipelineSummary>,
     /// When it was handed out.
     pub created_at: Timestamp,
     /// When it started.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+/// A pipeline of GitLab.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineSummary {
+    /// GitLab's number of it, once it is there.
+    pub id: Option<u64>,
+    /// Where it stands, in GitLab's word.
+    pub status: String,
+    /// Its page.
+    pub url: Option<String>,
 }

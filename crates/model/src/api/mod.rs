@@ -11,8 +11,8 @@ mod tokens;
 
 pub use attempts::{
     AttemptSummary, ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, ExpectedPackage,
-    HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, ReportedPackage, Repository,
-    SourceLocation, UploadedPackage,
+    HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, PipelineSummary, ReportedPackage,
+    Repository, SourceLocation, UploadedPackage,
 };
 pub use builds::{BuildDetail, BuildSummary, PackageSummary};
 pub use events::Event;

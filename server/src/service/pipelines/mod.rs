@@ -4,6 +4,7 @@
 mod ended;
 mod hand_over;
 mod made;
+pub(in crate::service) mod show;
 
 pub use ended::{ended, withdrawn};
 pub(super) use hand_over::dead_token;
@@ -12,9 +13,43 @@ pub use made::{Made, made, refused};
 
 use buildbtw_model::AttemptId;
 
+use crate::app_state::AppState;
+use crate::error::Error;
+use crate::gitlab::{PipelineStatus, ProjectId};
+
 /// By this name a pipeline is found again when its creation was not answered. The template gives it
 /// (`workflow: name`).
 #[must_use]
 pub fn pipeline_name(attempt: AttemptId) -> String {
     format!("buildbtw {attempt}")
+}
+
+/// Whether the pipeline of an attempt was cancelled in GitLab, as far as it can be asked: its job only
+/// knows that it is to stop, which a runner that shuts down wants, too.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) async fn is_cancelled_there(
+    state: &AppState,
+    attempt: AttemptId,
+) -> Result<bool, Error> {
+    let Some(desk) = &state.pipelines else {
+        return Ok(false);
+    };
+    let row = crate::db::pipelines::of_attempt(state.database.read(), attempt).await?;
+    let Some((row, id)) = row.and_then(|row| Some((row.project_id, row.pipeline_id?))) else {
+        return Ok(false);
+    };
+    let project = ProjectId(u64::try_from(row).unwrap_or_default());
+    let about = format!("project {project}");
+    let id = u64::try_from(id).unwrap_or_default();
+    let found = desk.gitlab.pipeline(project, &about, id).await;
+    Ok(match found {
+        Ok(Some(found)) => matches!(
+            found.status,
+            PipelineStatus::Canceling | PipelineStatus::Canceled
+        ),
+        Ok(None) => true,
+        Err(_) => false,
+    })
 }

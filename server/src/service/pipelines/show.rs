@@ -1,0 +1,88 @@
+//! Pipelines as people see them.
+
+use std::collections::HashMap;
+
+use buildbtw_model::api::{BuildSummary, PipelineSummary};
+use buildbtw_model::{Architecture, AttemptId, BuildStatus};
+
+use crate::app_state::AppState;
+use crate::db::builds::BuildRow;
+use crate::db::pipelines::{self, PipelineRow};
+
+/// The pipelines of some attempts.
+pub(in crate::service) async fn of_attempts(
+    state: &AppState,
+    attempts: &[AttemptId],
+) -> sqlx::Result<HashMap<AttemptId, PipelineSummary>> {
+    let rows = pipelines::of_attempts(state.database.read(), attempts).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.attempt, summary(&row)))
+        .collect())
+}
+
+fn summary(row: &PipelineRow) -> PipelineSummary {
+    let id = row.pipeline_id.and_then(|id| u64::try_from(id).ok());
+    let status = match (&row.status, row.asked_at) {
+        (Some(status), _) => status.clone(),
+        (None, Some(_)) => "not confirmed".to_owned(),
+        (None, None) => "to be created".to_owned(),
+    };
+    PipelineSummary {
+        id,
+        status,
+        url: row.url.clone(),
+    }
+}
+
+/// Says of builds that were handed over what they wait for.
+pub(in crate::service) fn explain(
+    state: &AppState,
+    builds: &mut [BuildSummary],
+    pipelines: &HashMap<AttemptId, PipelineSummary>,
+) {
+    let trouble = state
+        .pipelines
+        .as_ref()
+        .and_then(|desk| desk.trouble.text());
+    for build in builds {
+        if build.status != BuildStatus::Dispatched || build.message.is_some() {
+            continue;
+        }
+        let pipeline = build.attempt.and_then(|attempt| pipelines.get(&attempt));
+        let Some(pipeline) = pipeline else {
+            continue;
+        };
+        build.message = Some(match (pipeline.id, &trouble) {
+            (Some(id), _) => format!("pipeline {id} is {}", pipeline.status),
+            (None, Some(trouble)) => format!("waits for GitLab: {trouble}"),
+            (None, None) => format!("its pipeline is {}", pipeline.status),
+        });
+    }
+}
+
+/// Why nothing of an architecture is built that GitLab builds.
+pub(in crate::service) fn stalled(state: &AppState, architecture: &Architecture) -> Option<String> {
+    let desk = state.pipelines.as_ref()?;
+    if !state.is_built_on_gitlab(architecture) {
+        return None;
+    }
+    desk.trouble.text()
+}
+
+/// How many builds GitLab seems to work on at once: nobody but its runners knows better.
+pub(in crate::service) fn runners(
+    state: &AppState,
+    rows: &[BuildRow],
+    workers: &mut HashMap<Architecture, usize>,
+) {
+    let Some(settings) = &state.config.pipelines else {
+        return;
+    };
+    for architecture in &settings.architectures {
+        let building = rows
+            .iter()
+            .filter(|row| row.status == BuildStatus::Building && row.architecture == *architecture);
+        workers.insert(architecture.clone(), building.count().max(1));
+    }
+}
