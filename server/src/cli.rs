@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::RunArgs;
+use crate::gitlab::GitlabArgs;
 
 /// Plans, schedules and publishes package rebuilds.
 #[derive(Debug, Parser)]
@@ -31,8 +32,34 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Copy the database, also while the server runs
     Backup(BackupArgs),
+    /// Prepare the projects of a GitLab for builds there
+    #[command(subcommand)]
+    Gitlab(GitlabCommand),
     /// Compare the database with the files on the disk; the server must not run
     Check(CheckArgs),
+}
+
+/// What can be done to the projects of a GitLab.
+#[derive(Debug, Subcommand)]
+pub enum GitlabCommand {
+    /// Point all projects of the group at the CI template. Without --apply it only says what would
+    /// change; stopped half-way, it goes on with what is left
+    SetCiConfig(SetCiConfigArgs),
+}
+
+/// What `buildbtw-server gitlab set-ci-config` can be told.
+#[derive(Clone, Debug, Args)]
+pub struct SetCiConfigArgs {
+    /// Where the template is, for example buildbtw.yml@packaging/ci; `:REF` behind it names another
+    /// branch than the default one
+    #[arg(long, value_name = "PATH@PROJECT")]
+    pub template: String,
+    /// Change the projects
+    #[arg(long)]
+    pub apply: bool,
+    /// The GitLab and its group; the token needs the scope `api` and the role Maintainer.
+    #[command(flatten)]
+    pub gitlab: GitlabArgs,
 }
 
 /// Where the server keeps its files.

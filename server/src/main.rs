@@ -3,8 +3,9 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use buildbtw_server::cli::{BackupArgs, CheckArgs, Cli, Command};
-use buildbtw_server::maintenance;
+use buildbtw_server::cli::{BackupArgs, CheckArgs, Cli, Command, GitlabCommand, SetCiConfigArgs};
+use buildbtw_server::gitlab::Gitlab;
+use buildbtw_server::maintenance::{self, ci_config};
 use buildbtw_server::run::Server;
 use buildbtw_server::shutdown;
 use clap::Parser as _;
@@ -34,6 +35,7 @@ async fn main() -> ExitCode {
         }
         Command::Backup(args) => copy(args).await,
         Command::Check(args) => check(args).await,
+        Command::Gitlab(GitlabCommand::SetCiConfig(args)) => set_ci_config(args).await,
     };
     match result {
         Ok(code) => code,
@@ -79,6 +81,51 @@ async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::from(EXIT_FINDINGS)
     })
+}
+
+async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
+    let Some(mut settings) = args.gitlab.settings()? else {
+        anyhow::bail!("which GitLab? --gitlab-url, --gitlab-group and --gitlab-token-file say it");
+    };
+    settings.writes = args.apply;
+    let gitlab = Gitlab::new(settings)?;
+    gitlab.check_access().await?;
+    let options = ci_config::Options {
+        template: args.template.clone(),
+        apply: args.apply,
+    };
+    let summary = ci_config::set_ci_config(&gitlab, &options, |step| {
+        // A closed pipe does not stop what was begun.
+        let _ = match step {
+            ci_config::Step::Would(project) | ci_config::Step::Did(project) => say(format_args!(
+                "{}: {} -> {}",
+                project.full_path, project.ci_config_path, args.template
+            )),
+            ci_config::Step::Refused(project, error) => say(format_args!(
+                "{}: refused: {}",
+                project.full_path, error.kind
+            )),
+        };
+    })
+    .await?;
+    let (changed, unchanged) = (summary.changed, summary.unchanged);
+    if args.apply {
+        say(format_args!(
+            "{changed} changed, {unchanged} had it already"
+        ))?;
+    } else {
+        say(format_args!(
+            "{changed} would change, {unchanged} have it already; --apply changes them"
+        ))?;
+    }
+    if summary.refused.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(format_args!(
+        "{} refused: does the token have the role Maintainer there?",
+        summary.refused.len()
+    ))?;
+    Ok(ExitCode::FAILURE)
 }
 
 fn say(line: std::fmt::Arguments<'_>) -> std::io::Result<()> {

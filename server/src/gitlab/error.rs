@@ -118,6 +118,12 @@ impl GitlabErrorKind {
         }
     }
 
+    /// Whether it is the token that is not good, whatever is asked for.
+    #[must_use]
+    pub fn is_of_token(&self) -> bool {
+        matches!(self, Self::InvalidToken(_) | Self::MissingScope { .. })
+    }
+
     /// Whether asking for less at a time may help.
     #[must_use]
     pub fn is_too_much(&self) -> bool {

@@ -142,8 +142,21 @@ impl Http {
         body: &serde_json::Value,
         patience: Patience,
     ) -> Result<Answer, GitlabError> {
+        self.send_json(subject, Method::POST, path, body, patience)
+            .await
+    }
+
+    /// Sends a JSON body by another method, with which doing it twice is as good as once.
+    pub(super) async fn send_json(
+        &self,
+        subject: Subject<'_>,
+        method: Method,
+        path: &str,
+        body: &serde_json::Value,
+        patience: Patience,
+    ) -> Result<Answer, GitlabError> {
         let url = self.url(path);
-        let request = || self.client.post(url.clone()).json(body);
+        let request = || self.client.request(method.clone(), url.clone()).json(body);
         self.send(subject, patience, Repeat::Freely, request).await
     }
 

@@ -2,6 +2,7 @@
 //! It knows nothing of packages; what its answers mean is decided in [`crate::sources`].
 
 mod answer;
+mod ci_config;
 mod error;
 mod graphql;
 mod http;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use buildbtw_model::CommitHash;
 
+pub use ci_config::{CiConfig, CiConfigPage};
 pub use error::{GitlabError, GitlabErrorKind};
 pub use id_token::{IdTokenError, IdTokens, JobClaims};
 pub use pipelines::{Job, NewPipeline, Parameters, Pipeline, PipelineStatus};
@@ -281,6 +283,27 @@ impl Gitlab {
         each: usize,
     ) -> Result<HashMap<(ProjectId, u64), PipelineStatus>, GitlabError> {
         pipelines::statuses(&self.http, projects, each).await
+    }
+
+    /// A page of where the group's projects have their CI configuration, archived ones left out.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn ci_configs(&self, after: Option<String>) -> Result<CiConfigPage, GitlabError> {
+        ci_config::page(&self.http, after).await
+    }
+
+    /// Tells a project where its CI configuration is.
+    ///
+    /// # Errors
+    /// When GitLab does not answer, or the token's role is lower than Maintainer there.
+    pub async fn set_ci_config(
+        &self,
+        project: ProjectId,
+        about: &str,
+        path: &str,
+    ) -> Result<(), GitlabError> {
+        ci_config::set(&self.http, project, about, path).await
     }
 
     /// A merge request of a project that is named by its path.

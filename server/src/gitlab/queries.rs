@@ -6,6 +6,7 @@ use buildbtw_model::CommitHash;
 use graphql_client::GraphQLQuery;
 use jiff::Timestamp;
 
+use super::ci_config::{CiConfig, CiConfigPage};
 use super::error::{GitlabError, GitlabErrorKind};
 use super::graphql::{query, query_list};
 use super::http::{Http, Patience, Subject};
@@ -31,6 +32,7 @@ macro_rules! queries {
 }
 
 queries! {
+    CiConfigPaths: "../graphql/queries/ci_config_paths.graphql",
     GroupAccess: "../graphql/queries/group_access.graphql",
     GroupProjects: "../graphql/queries/group_projects.graphql",
     MergeRequestSource: "../graphql/queries/merge_request_source.graphql",
@@ -351,6 +353,40 @@ pub(super) async fn pipeline_statuses(
         }
     }
     Ok(statuses)
+}
+
+/// A page of where the group's projects have their CI configuration.
+pub(super) async fn ci_config_paths(
+    http: &Http,
+    after: Option<String>,
+) -> Result<CiConfigPage, GitlabError> {
+    let group = &http.settings().group;
+    let subject = Subject {
+        request: "CiConfigPaths",
+        about: group,
+    };
+    let variables = ci_config_paths::Variables {
+        group: group.clone(),
+        first: Some(100),
+        after,
+    };
+    let data = query::<CiConfigPaths>(http, subject, variables, Patience::Long).await?;
+    let Some(group) = data.group else {
+        return Err(missing(subject, "group"));
+    };
+    let info = group.projects.page_info;
+    let nodes = group.projects.nodes.into_iter().flatten().flatten();
+    let projects = nodes.filter_map(|node| {
+        Some(CiConfig {
+            id: ProjectId::from_gid(&node.id)?,
+            full_path: node.full_path,
+            ci_config_path: node.ci_config_path_or_default,
+        })
+    });
+    Ok(CiConfigPage {
+        projects: projects.collect(),
+        next: info.end_cursor.filter(|_| info.has_next_page),
+    })
 }
 
 /// The number at the end of GitLab's name for a thing.
