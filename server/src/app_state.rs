@@ -15,6 +15,7 @@ use crate::logs::Logs;
 use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
 use crate::service::follow::Follower;
+use crate::service::forge_report::ForgeReporter;
 use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
 use crate::service::retention::Retention;
@@ -44,6 +45,8 @@ pub struct Parts {
     pub claims: ClaimDesk,
     /// Hands builds to a GitLab, if it builds any.
     pub pipelines: Option<Pipelines>,
+    /// Tells the forge how rebuilds stand, if that is wanted.
+    pub forge_reporter: Option<ForgeReporter>,
     /// Wakes when the next lease runs out.
     pub leases: LeaseClock,
     /// Plans namespaces again when their sources change.
@@ -88,6 +91,9 @@ impl AppState {
 
     /// Tells everybody concerned what a transaction changed. Call it after the commit.
     pub fn announce(&self, effects: Effects) {
+        if let Some(reporter) = &self.forge_reporter {
+            reporter.changed(effects.namespaces.iter().copied());
+        }
         self.changes.notify(effects.namespaces);
         if effects.ready {
             self.claims.wake();

@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::dispatch::pipelines::{PipelineArgs, PipelineSettings};
 use crate::gitlab::{Gitlab, GitlabArgs, WebhookSecrets};
+use crate::service::forge_report::ReportKind;
 use crate::sources::SourceConfig;
 
 /// What `buildbtw-server run` can be told.
@@ -110,6 +111,16 @@ pub struct RunArgs {
     /// What is built by that GitLab.
     #[command(flatten)]
     pub pipelines: PipelineArgs,
+    /// Tell GitLab how rebuilds stand, separated by commas: a status on every origin commit, a note on
+    /// the merge requests of origin branches. The token needs the scope `api` then
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_REPORT",
+        value_enum,
+        value_delimiter = ',',
+        value_name = "KIND"
+    )]
+    pub gitlab_report: Vec<ReportKind>,
 }
 
 /// The settings that the running server looks at.
@@ -173,7 +184,8 @@ impl RunArgs {
                 Ok((SourceConfig::Directory { folder, sweep }, None))
             }
             (None, Some(mut settings)) => {
-                settings.writes = self.pipelines.run_builds_on_gitlab;
+                settings.writes =
+                    self.pipelines.run_builds_on_gitlab || !self.gitlab_report.is_empty();
                 let secrets = settings.webhook.clone();
                 let group = settings.group.clone();
                 let webhook = (!secrets.is_empty()).then_some(WebhookConfig { group, secrets });

@@ -23,6 +23,7 @@ use crate::repos::base::BaseRepositories;
 use crate::router::router;
 use crate::serve::serve;
 use crate::service::follow::Follower;
+use crate::service::forge_report::ForgeReporter;
 use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
 use crate::service::retention::Retention;
@@ -72,6 +73,15 @@ impl Server {
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
         let pipelines = pipelines(&config, &source_config)?;
+        let forge_reporter = match &source_config {
+            SourceConfig::Gitlab { gitlab, .. } if !args.gitlab_report.is_empty() => Some(
+                ForgeReporter::new(gitlab.clone(), args.gitlab_report.clone()),
+            ),
+            SourceConfig::Directory { .. } if !args.gitlab_report.is_empty() => {
+                anyhow::bail!("--gitlab-report needs the sources to be in a GitLab")
+            }
+            _ => None,
+        };
         let database = Database::open(&data.join(DATABASE_FILE)).await?;
         tokens::ensure_admin_token(&database, data).await?;
         let follower = Follower::default();
@@ -86,6 +96,7 @@ impl Server {
             changes: Changes::default(),
             claims: ClaimDesk::default(),
             pipelines,
+            forge_reporter,
             leases: LeaseClock::default(),
             follower,
             publisher: Publisher::default(),
@@ -223,6 +234,13 @@ fn spawn_tasks(state: &AppState) -> (JoinSet<&'static str>, oneshot::Receiver<()
         tasks.spawn(async move {
             following.await;
             "pipelines' followers"
+        });
+    }
+    if let Some(reporter) = &state.forge_reporter {
+        let reporting = reporter.clone().run(state.clone(), cancel.clone());
+        tasks.spawn(async move {
+            reporting.await;
+            "reports to the forge"
         });
     }
     (tasks, sources_ready)

@@ -7,6 +7,7 @@
 pub mod attempts;
 pub mod builds;
 pub mod events;
+pub mod forge_reports;
 pub mod id_tokens;
 pub mod iterations;
 pub mod namespaces;

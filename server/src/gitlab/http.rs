@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -81,6 +82,18 @@ pub(super) struct Answer {
     /// GitLab's own clock when it answered.
     pub(super) date: Option<Timestamp>,
     pub(super) request_id: Option<String>,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub(super) fn json<T: DeserializeOwned>(&self, subject: Subject<'_>) -> Result<T, GitlabError> {
+        serde_json::from_slice(&self.body).map_err(|error| GitlabError {
+            request: subject.request,
+            about: subject.about.to_owned(),
+            request_id: self.request_id.clone(),
+            kind: GitlabErrorKind::Unexpected(error.to_string()),
+        })
+    }
 }
 
 pub(super) struct Http {

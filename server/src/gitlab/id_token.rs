@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Gitlab;
-use super::error::{GitlabError, GitlabErrorKind};
+use super::error::GitlabError;
 use super::http::{Http, Patience, Subject};
 
 /// How far the clocks may be apart.
@@ -206,12 +206,7 @@ impl IdTokens {
             .http
             .get(subject, "oauth/discovery/keys", Patience::Short)
             .await?;
-        let set: JwkSet = serde_json::from_slice(&answer.body).map_err(|error| GitlabError {
-            request: subject.request,
-            about: subject.about.to_owned(),
-            request_id: answer.request_id,
-            kind: GitlabErrorKind::Unexpected(error.to_string()),
-        })?;
+        let set: JwkSet = answer.json(subject)?;
         let keys = set.keys.iter().filter_map(|key| {
             let AlgorithmParameters::RSA(_) = &key.algorithm else {
                 return None;

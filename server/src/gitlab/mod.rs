@@ -9,6 +9,7 @@ mod http;
 mod id_token;
 mod pipelines;
 mod queries;
+mod reports;
 mod rest;
 mod settings;
 mod types;
@@ -25,6 +26,7 @@ pub use error::{GitlabError, GitlabErrorKind};
 pub use id_token::{IdTokenError, IdTokens, JobClaims};
 pub use pipelines::{Job, NewPipeline, Parameters, Pipeline, PipelineStatus};
 pub use queries::{RefNames, Selection};
+pub use reports::CommitStatus;
 pub use settings::{CloneBy, GitlabArgs, GitlabSettings, Secret, SigningKey, WebhookSecrets};
 pub use types::{
     Blob, Contents, MergeRequest, MergeRequestState, Project, ProjectId, ProjectPage, TreeAt,
@@ -304,6 +306,63 @@ impl Gitlab {
         path: &str,
     ) -> Result<(), GitlabError> {
         ci_config::set(&self.http, project, about, path).await
+    }
+
+    /// Sets the status of a commit.
+    ///
+    /// # Errors
+    /// When GitLab does not answer, or the token may not do that.
+    pub async fn set_commit_status(
+        &self,
+        project: ProjectId,
+        about: &str,
+        commit: &CommitHash,
+        status: &CommitStatus<'_>,
+    ) -> Result<(), GitlabError> {
+        reports::set_commit_status(&self.http, project, about, commit, status).await
+    }
+
+    /// The numbers of the open merge requests of a branch.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn merge_requests_of(
+        &self,
+        project: ProjectId,
+        about: &str,
+        branch: &str,
+    ) -> Result<Vec<u64>, GitlabError> {
+        reports::merge_requests_of(&self.http, project, about, branch).await
+    }
+
+    /// The note on a merge request that holds `marker`, among the newest ones.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn find_note(
+        &self,
+        project: ProjectId,
+        about: &str,
+        iid: u64,
+        marker: &str,
+    ) -> Result<Option<u64>, GitlabError> {
+        reports::find_note(&self.http, project, about, iid, marker).await
+    }
+
+    /// Writes a note on a merge request, a new one or in place of an old one; returns its number, or
+    /// nothing when the old one is gone.
+    ///
+    /// # Errors
+    /// When GitLab does not answer, or the token may not do that.
+    pub async fn write_note(
+        &self,
+        project: ProjectId,
+        about: &str,
+        iid: u64,
+        old: Option<u64>,
+        text: &str,
+    ) -> Result<Option<u64>, GitlabError> {
+        reports::write_note(&self.http, project, about, iid, old, text).await
     }
 
     /// A merge request of a project that is named by its path.

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::error::{GitlabError, GitlabErrorKind};
-use super::http::{Answer, Http, Patience, Subject};
+use super::http::{Http, Patience, Subject};
 use super::queries;
 use super::types::ProjectId;
 
@@ -153,7 +153,7 @@ pub(super) async fn create(http: &Http, new: &NewPipeline<'_>) -> Result<Pipelin
     let answer = http
         .act(subject, Method::POST, &path, &body, Patience::Short)
         .await?;
-    decode(subject, &answer)
+    answer.json(subject)
 }
 
 /// The pipelines of a project with this name that were created through the API, oldest first.
@@ -186,7 +186,7 @@ pub(super) async fn named(
         #[serde(default)]
         source: Option<String>,
     }
-    let rows: Vec<Row> = decode(subject, &answer)?;
+    let rows: Vec<Row> = answer.json(subject)?;
     // A server that does not know the filters answers with everything.
     Ok(rows
         .into_iter()
@@ -209,7 +209,7 @@ pub(super) async fn one(
     };
     let path = format!("api/v4/projects/{project}/pipelines/{id}");
     match http.get(subject, &path, Patience::Short).await {
-        Ok(answer) => decode(subject, &answer).map(Some),
+        Ok(answer) => answer.json(subject).map(Some),
         Err(error) if is_not_found(&error) => Ok(None),
         Err(error) => Err(error),
     }
@@ -228,7 +228,7 @@ pub(super) async fn jobs(
     };
     let path = format!("api/v4/projects/{project}/pipelines/{id}/jobs");
     match http.get(subject, &path, Patience::Short).await {
-        Ok(answer) => decode(subject, &answer),
+        Ok(answer) => answer.json(subject),
         Err(error) if is_not_found(&error) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -267,18 +267,6 @@ pub(super) async fn statuses(
 
 fn is_not_found(error: &GitlabError) -> bool {
     matches!(error.kind, GitlabErrorKind::Status { status: 404, .. })
-}
-
-fn decode<T: serde::de::DeserializeOwned>(
-    subject: Subject<'_>,
-    answer: &Answer,
-) -> Result<T, GitlabError> {
-    serde_json::from_slice(&answer.body).map_err(|error| GitlabError {
-        request: subject.request,
-        about: subject.about.to_owned(),
-        request_id: answer.request_id.clone(),
-        kind: GitlabErrorKind::Unexpected(error.to_string()),
-    })
 }
 
 #[cfg(test)]

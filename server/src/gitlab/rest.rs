@@ -1,6 +1,6 @@
 //! REST, for what GraphQL cannot say.
 
-use super::error::{GitlabError, GitlabErrorKind};
+use super::error::GitlabError;
 use super::http::{Http, Patience, Subject};
 
 /// What the token may do.
@@ -23,10 +23,5 @@ pub(super) async fn token_info(http: &Http) -> Result<TokenInfo, GitlabError> {
     };
     let path = "api/v4/personal_access_tokens/self";
     let answer = http.get(subject, path, Patience::Short).await?;
-    serde_json::from_slice(&answer.body).map_err(|error| GitlabError {
-        request: subject.request,
-        about: subject.about.to_owned(),
-        request_id: answer.request_id,
-        kind: GitlabErrorKind::Unexpected(error.to_string()),
-    })
+    answer.json(subject)
 }

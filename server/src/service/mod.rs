@@ -9,6 +9,7 @@ mod eta;
 pub mod exchange_id_token;
 pub mod expire_leases;
 pub mod follow;
+pub mod forge_report;
 pub mod heartbeat;
 pub mod hold;
 pub mod new_iteration;

@@ -1,0 +1,133 @@
+//! Tables `commit_report` and `merge_request_report`: what GitLab was told last.
+
+use buildbtw_model::CommitHash;
+use sqlx::SqliteExecutor;
+
+use super::{IterationId, NamespaceId, WriteTransaction, now};
+
+/// The state that was reported last for a commit.
+pub async fn commit_state(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+    project_id: i64,
+    commit: &CommitHash,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "select state from commit_report
+         where iteration_id = ? and project_id = ? and commit_hash = ?",
+        iteration,
+        project_id,
+        commit,
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// Notes which state was reported for a commit.
+pub async fn put_commit_state(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+    project_id: i64,
+    commit: &CommitHash,
+    state: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into commit_report (iteration_id, project_id, commit_hash, state)
+         values (?, ?, ?, ?)
+         on conflict (iteration_id, project_id, commit_hash) do update set state = excluded.state",
+        iteration,
+        project_id,
+        commit,
+        state,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// A commit whose state GitLab shows as not final, though its iteration is over: another one took its
+/// place.
+#[derive(Clone, Debug)]
+pub struct OpenCommit {
+    /// The iteration.
+    pub iteration: IterationId,
+    /// GitLab's number of the project.
+    pub project_id: i64,
+    /// The commit.
+    pub commit: CommitHash,
+}
+
+/// The commits of superseded iterations of a namespace that GitLab still shows as being worked on.
+pub async fn left_open(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<Vec<OpenCommit>> {
+    sqlx::query_as!(
+        OpenCommit,
+        r#"select iteration_id as "iteration: IterationId", project_id,
+           commit_hash as "commit: CommitHash"
+           from commit_report join iteration on iteration.id = iteration_id
+           where iteration.namespace_id = ? and iteration.superseded_by is not null
+               and state in ('pending', 'running')"#,
+        namespace,
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// A note on a merge request.
+#[derive(Clone, Debug)]
+pub struct NoteRow {
+    /// GitLab's number of it.
+    pub note_id: i64,
+    /// Digest of its text.
+    pub digest: Vec<u8>,
+    /// When it was written last.
+    pub sent_at: i64,
+}
+
+/// The note of a namespace on a merge request.
+pub async fn note(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+    project_id: i64,
+    iid: i64,
+) -> sqlx::Result<Option<NoteRow>> {
+    sqlx::query_as!(
+        NoteRow,
+        "select note_id, digest, sent_at from merge_request_report
+         where namespace_id = ? and project_id = ? and iid = ?",
+        namespace,
+        project_id,
+        iid,
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// Notes what a merge request was told.
+pub async fn put_note(
+    tx: &mut WriteTransaction,
+    namespace: NamespaceId,
+    project_id: i64,
+    iid: i64,
+    note_id: i64,
+    digest: &[u8],
+) -> sqlx::Result<()> {
+    let sent_at = now();
+    sqlx::query!(
+        "insert into merge_request_report (namespace_id, project_id, iid, note_id, digest, sent_at)
+         values (?, ?, ?, ?, ?, ?)
+         on conflict (namespace_id, project_id, iid) do update set note_id = excluded.note_id,
+             digest = excluded.digest, sent_at = excluded.sent_at",
+        namespace,
+        project_id,
+        iid,
+        note_id,
+        digest,
+        sent_at,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,371 @@
+//! Tells the forge what becomes of a rebuild, where that is wanted: a status on every origin commit,
+//! and one note on each merge request, changed in place.
+
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use buildbtw_model::api::{IterationDetail, OriginSummary};
+use clap::ValueEnum;
+use sha2::Digest as _;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::app_state::AppState;
+use crate::db::namespaces::NamespaceRow;
+use crate::db::{
+    IterationId, NamespaceId, forge_reports, iterations, namespaces, now, source_repositories,
+};
+use crate::error::Error;
+use crate::gitlab::{CommitStatus, Gitlab, GitlabError, ProjectId};
+
+use super::queries::show_iteration;
+
+/// Changes come in bursts.
+const GATHER: Duration = Duration::from_secs(2);
+/// A note is not changed more often than this while builds go on.
+const NOTE_GAP_MS: i64 = 60_000;
+const FIRST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(300);
+/// Merge requests from forks have no branch here; their heads are named like this.
+const MERGE_REQUESTS: &str = "merge-requests/";
+
+/// What the forge is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportKind {
+    /// A status on every origin commit.
+    CommitStatus,
+    /// A note on the merge requests of origin branches.
+    MergeRequestNote,
+}
+
+/// Where reports go, and which are wanted.
+#[derive(Clone)]
+pub struct ForgeReporter {
+    gitlab: Gitlab,
+    kinds: Vec<ReportKind>,
+    changed: Arc<Mutex<BTreeSet<NamespaceId>>>,
+    wake: Arc<Notify>,
+}
+
+/// Why a namespace was not reported.
+enum Stopped {
+    /// Later it may work.
+    Gitlab(GitlabError),
+    Here(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self::Here(error.into())
+    }
+}
+
+impl ForgeReporter {
+    /// Reports to a GitLab.
+    #[must_use]
+    pub fn new(gitlab: Gitlab, kinds: Vec<ReportKind>) -> Self {
+        Self {
+            gitlab,
+            kinds,
+            changed: Arc::default(),
+            wake: Arc::default(),
+        }
+    }
+
+    /// Says that something in these namespaces changed.
+    pub fn changed(&self, namespaces: impl IntoIterator<Item = NamespaceId>) {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.extend(namespaces);
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> BTreeSet<NamespaceId> {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *changed)
+    }
+
+    /// Reports until cancelled.
+    pub async fn run(self, state: AppState, cancel: CancellationToken) {
+        // What happened while the server was away may not have been told.
+        match namespaces::all(state.database.read()).await {
+            Ok(all) => self.changed(all.into_iter().map(|namespace| namespace.id)),
+            Err(error) => tracing::error!(%error, "cannot look at what is to be reported"),
+        }
+        let mut again: BTreeMap<NamespaceId, Instant> = BTreeMap::new();
+        let mut rest = FIRST_REST;
+        loop {
+            let next = again.values().min().copied();
+            let pause = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = self.wake.notified() => tokio::time::sleep(GATHER).await,
+                () = pause => {}
+            }
+            let now = Instant::now();
+            let mut due = self.take();
+            due.extend(
+                again
+                    .iter()
+                    .filter(|(_, at)| **at <= now)
+                    .map(|(id, _)| *id),
+            );
+            for namespace in due {
+                again.remove(&namespace);
+                match self.report(&state, namespace).await {
+                    Ok(None) => rest = FIRST_REST,
+                    Ok(Some(later)) => {
+                        again.insert(namespace, Instant::now() + later);
+                    }
+                    Err(Stopped::Gitlab(error)) => {
+                        tracing::warn!(
+                            error = error.to_string(),
+                            "GitLab was not told how a rebuild stands"
+                        );
+                        if error.kind.is_transient() || error.kind.is_of_token() {
+                            again.insert(namespace, Instant::now() + rest);
+                            rest = (rest * 2).min(LONGEST_REST);
+                        }
+                    }
+                    Err(Stopped::Here(error)) => {
+                        tracing::error!(error = error.to_string(), "cannot report a rebuild");
+                        again.insert(namespace, Instant::now() + rest);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells what is new about a namespace; returns when there is more to tell.
+    async fn report(&self, state: &AppState, id: NamespaceId) -> Result<Option<Duration>, Stopped> {
+        let Some(namespace) = namespaces::by_id(state.database.read(), id).await? else {
+            return Ok(None);
+        };
+        let Some(iteration) = iterations::newest(state.database.read(), id).await? else {
+            return Ok(None);
+        };
+        let number = u32::try_from(iteration.number).ok();
+        let detail = show_iteration(state, &namespace.name, number).await?;
+        if self.kinds.contains(&ReportKind::CommitStatus) {
+            self.close_left_open(state, &namespace).await?;
+            self.report_commits(state, &namespace, iteration.id, &detail)
+                .await?;
+        }
+        if self.kinds.contains(&ReportKind::MergeRequestNote) {
+            return self.report_merge_requests(state, &namespace, &detail).await;
+        }
+        Ok(None)
+    }
+
+    async fn report_commits(
+        &self,
+        state: &AppState,
+        namespace: &NamespaceRow,
+        iteration: IterationId,
+        detail: &IterationDetail,
+    ) -> Result<(), Stopped> {
+        let word = words::state(detail);
+        for origin in &detail.origins {
+            let Some((project, path)) = project(state, origin).await? else {
+                continue;
+            };
+            let row = i64::try_from(project.0).unwrap_or(i64::MAX);
+            let reader = state.database.read();
+            let told = forge_reports::commit_state(reader, iteration, row, &origin.commit).await?;
+            if told.as_deref() == Some(word) {
+                continue;
+            }
+            let git_ref = origin.changeset.git_ref.as_str();
+            let is_name = !git_ref.starts_with(MERGE_REQUESTS) && git_ref != origin.commit.as_str();
+            let status = CommitStatus {
+                state: word,
+                git_ref: is_name.then_some(git_ref),
+                name: &format!("buildbtw/{}", namespace.name),
+                target_url: &format!(
+                    "{}/namespaces/{}/iterations/{}",
+                    state.config.url, namespace.name, detail.summary.number
+                ),
+                description: &words::description(detail),
+            };
+            self.gitlab
+                .set_commit_status(project, &path, &origin.commit, &status)
+                .await
+                .map_err(Stopped::Gitlab)?;
+            let mut tx = state.database.write().await?;
+            forge_reports::put_commit_state(&mut tx, iteration, row, &origin.commit, word).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Commits of iterations whose place another took are worked on no more.
+    async fn close_left_open(
+        &self,
+        state: &AppState,
+        namespace: &NamespaceRow,
+    ) -> Result<(), Stopped> {
+        for open in forge_reports::left_open(state.database.read(), namespace.id).await? {
+            let newest = iterations::newest(state.database.read(), namespace.id).await?;
+            let is_built_on = match &newest {
+                Some(newest) => iterations::origins(state.database.read(), newest.id)
+                    .await?
+                    .iter()
+                    .any(|(_, commit)| *commit == open.commit),
+                None => false,
+            };
+            let project = ProjectId(u64::try_from(open.project_id).unwrap_or_default());
+            if !is_built_on {
+                let status = CommitStatus {
+                    state: "canceled",
+                    git_ref: None,
+                    name: &format!("buildbtw/{}", namespace.name),
+                    target_url: &format!("{}/namespaces/{}", state.config.url, namespace.name),
+                    description: "a newer iteration took its place",
+                };
+                let about = format!("project {project}");
+                self.gitlab
+                    .set_commit_status(project, &about, &open.commit, &status)
+                    .await
+                    .map_err(Stopped::Gitlab)?;
+            }
+            let mut tx = state.database.write().await?;
+            let (iteration, commit) = (open.iteration, &open.commit);
+            forge_reports::put_commit_state(
+                &mut tx,
+                iteration,
+                open.project_id,
+                commit,
+                "canceled",
+            )
+            .await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    async fn report_merge_requests(
+        &self,
+        state: &AppState,
+        namespace: &NamespaceRow,
+        detail: &IterationDetail,
+    ) -> Result<Option<Duration>, Stopped> {
+        let text = words::note(&namespace.name, detail, &state.config.url);
+        let digest = sha2::Sha256::digest(text.as_bytes());
+        let mut later = None;
+        for origin in &detail.origins {
+            let Some((project, path)) = project(state, origin).await? else {
+                continue;
+            };
+            for iid in self.merge_requests(state, project, &path, origin).await? {
+                let (row, number) = (to_row(project.0), to_row(iid));
+                let reader = state.database.read();
+                let told = forge_reports::note(reader, namespace.id, row, number).await?;
+                if let Some(told) = &told {
+                    if told.digest == digest.as_slice() {
+                        continue;
+                    }
+                    let wait = told.sent_at + NOTE_GAP_MS - now();
+                    if wait > 0 && !detail.summary.status.is_final() {
+                        later = Some(Duration::from_millis(wait.unsigned_abs()));
+                        continue;
+                    }
+                }
+                let old = told.and_then(|told| u64::try_from(told.note_id).ok());
+                let note = self
+                    .write_note(project, &path, iid, old, &namespace.name, &text)
+                    .await
+                    .map_err(Stopped::Gitlab)?;
+                let mut tx = state.database.write().await?;
+                let note = to_row(note);
+                forge_reports::put_note(&mut tx, namespace.id, row, number, note, &digest).await?;
+                tx.commit().await?;
+            }
+        }
+        Ok(later)
+    }
+
+    async fn write_note(
+        &self,
+        project: ProjectId,
+        path: &str,
+        iid: u64,
+        known: Option<u64>,
+        namespace: &buildbtw_model::NamespaceName,
+        text: &str,
+    ) -> Result<u64, GitlabError> {
+        let old = match known {
+            Some(known) => Some(known),
+            // One whose creation was not answered is there nevertheless.
+            None => {
+                let marker = words::marker(namespace);
+                self.gitlab.find_note(project, path, iid, &marker).await?
+            }
+        };
+        if let Some(note) = self
+            .gitlab
+            .write_note(project, path, iid, old, text)
+            .await?
+        {
+            return Ok(note);
+        }
+        // Somebody deleted it.
+        let new = self
+            .gitlab
+            .write_note(project, path, iid, None, text)
+            .await?;
+        Ok(new.unwrap_or_default())
+    }
+
+    /// The merge requests that want to bring an origin in.
+    async fn merge_requests(
+        &self,
+        state: &AppState,
+        project: ProjectId,
+        path: &str,
+        origin: &OriginSummary,
+    ) -> Result<Vec<u64>, Stopped> {
+        let git_ref = origin.changeset.git_ref.as_str();
+        if let Some(rest) = git_ref.strip_prefix(MERGE_REQUESTS) {
+            let number = rest
+                .split('/')
+                .next()
+                .and_then(|number| number.parse().ok());
+            return Ok(number.into_iter().collect());
+        }
+        let reader = state.database.read();
+        let repository = source_repositories::usable(reader, &origin.changeset.pkgbase).await?;
+        // The default branch goes nowhere, and asking for each poll's sake would be a waste.
+        if repository.is_some_and(|row| row.branch.as_deref() == Some(git_ref)) {
+            return Ok(Vec::new());
+        }
+        self.gitlab
+            .merge_requests_of(project, path, git_ref)
+            .await
+            .map_err(Stopped::Gitlab)
+    }
+}
+
+fn to_row(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The project of an origin, and its path.
+async fn project(
+    state: &AppState,
+    origin: &OriginSummary,
+) -> Result<Option<(ProjectId, String)>, Error> {
+    let reader = state.database.read();
+    let row = source_repositories::usable(reader, &origin.changeset.pkgbase).await?;
+    Ok(row.and_then(|row| {
+        let id = u64::try_from(row.project_id?).ok()?;
+        Some((ProjectId(id), row.path))
+    }))
+}
