@@ -38,3 +38,17 @@ create index id_token_use_attempt on id_token_use (attempt_id);
 create trigger attempt_token after delete on attempt begin
     delete from token where id = old.token_id and scope = 'attempt';
 end;
+
+-- Pipelines whose attempts were removed, until GitLab was told to cancel them.
+create table orphan_pipeline (
+    attempt_id text not null primary key,
+    project_id integer not null,
+    pipeline_id integer,
+    asked_at integer not null
+) strict, without rowid;
+
+create trigger pipeline_orphaned before delete on pipeline
+when old.over_at is null and old.asked_at is not null begin
+    insert into orphan_pipeline (attempt_id, project_id, pipeline_id, asked_at)
+    values (old.attempt_id, old.project_id, old.pipeline_id, old.asked_at);
+end;

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use buildbtw_fake_gitlab::{ImportedText, project_path};
+use buildbtw_model::client::EventStream;
 use buildbtw_tests::forge::GROUP;
 use buildbtw_tests::{Forge, Server};
 use jiff::SignedDuration;
@@ -30,6 +31,7 @@ fn main() {
         return;
     }
     first_look(13_000);
+    push(15_000);
 }
 
 /// The `.SRCINFO`s of so many packages, none of which has the project path of another one.
@@ -44,12 +46,15 @@ fn texts(size: usize) -> Vec<String> {
 /// A group with these packages, of which nothing has moved for hours.
 fn forge(folder: &std::path::Path, texts: &[String]) -> Forge {
     let forge = Forge::new(folder);
+    // Back to now afterwards: webhooks are signed with the time.
+    let hours = SignedDuration::from_hours(3);
+    forge.gitlab.clock().advance(-hours);
     let texts = texts.iter().map(|text| ImportedText {
         pkgbase: pkgbase(text),
         srcinfo: text.clone().into_bytes(),
     });
     forge.gitlab.import_texts(texts, GROUP).unwrap();
-    forge.gitlab.clock().advance(SignedDuration::from_hours(3));
+    forge.gitlab.clock().advance(hours);
     forge.gitlab.clear_requests();
     forge
 }
@@ -99,4 +104,58 @@ fn first_look(size: usize) {
             },
         );
     });
+}
+
+/// From the end of a push to the plan of a new iteration, by webhook.
+fn push(size: usize) {
+    const PUSHES: usize = 21;
+    let folder = tempfile::tempdir().unwrap();
+    let texts = texts(size);
+    let forge = forge(folder.path(), &texts);
+    let mut server = Server::start_with_gitlab(folder.path(), &forge);
+    server.wait_for_line("looked at all projects");
+    forge.hook(&server);
+    let (origin, text) = (&pkgbase(&texts[size / 2]), &texts[size / 2]);
+    let project = format!("{GROUP}/{}", project_path(origin));
+    let project = forge.gitlab.project_id(&project).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = server.client();
+    let created = runtime.block_on(async {
+        let request = serde_json::from_value(serde_json::json!({
+            "changesets": [format!("{origin}/main")], "scope": "all", "max_builds": 100_000,
+        }))
+        .unwrap();
+        client.create_namespace(&request).await.unwrap()
+    });
+    let name = created.summary.name;
+    let builds = runtime.block_on(async {
+        let newest = client.iteration(&name, None).await.unwrap();
+        newest.builds.len()
+    });
+    let mut times: Vec<_> = (0..PUSHES)
+        .map(|number| {
+            let comment = format!("# {number}\n{text}");
+            let files = [(".SRCINFO", Some(comment.as_bytes()))];
+            let mut events = runtime.block_on(client.events(&name, None)).unwrap();
+            forge
+                .gitlab
+                .commit(project, "main", &files, "Update")
+                .unwrap();
+            let started = Instant::now();
+            runtime.block_on(planned(&mut events));
+            started.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    println!(
+        "push to plan, {size} packages      {:.1?} median, {:.1?} slowest of {PUSHES}, {builds} builds, {} MiB of memory",
+        times[PUSHES / 2],
+        times[PUSHES - 1],
+        server.memory_kib() / 1024,
+    );
+}
+
+/// Waits until an iteration was planned.
+async fn planned(events: &mut EventStream) {
+    while events.next().await.unwrap().unwrap().kind != "iteration.planned" {}
 }

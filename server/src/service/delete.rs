@@ -29,6 +29,9 @@ pub async fn delete(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     tx.commit().await?;
     tracing::info!(namespace.name = name.as_str(), "deleted a namespace");
     state.follower.forget(namespace.id);
+    if let Some(pipelines) = &state.pipelines {
+        pipelines.stop();
+    }
     // Its followers find that it is gone.
     state.changes.notify([namespace.id]);
     remove_files(state, vec![state.repos.folder_of(name, None)], gone).await

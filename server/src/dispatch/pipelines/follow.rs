@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
+use crate::db::now;
 use crate::db::pipelines::{self, PipelineRow};
 use crate::error::Error;
 use crate::gitlab::{GitlabError, PipelineStatus, ProjectId};
-use crate::service::pipelines::ended;
+use crate::service::pipelines::{ended, pipeline_name};
 
 use super::Pipelines;
 use super::create::about;
@@ -89,6 +90,7 @@ impl Pipelines {
     /// done in one go.
     async fn look_at(&self, state: &AppState, projects: Option<&[i64]>) -> Result<bool, Stopped> {
         let mut more = self.cancel_unwanted(state).await?;
+        self.cancel_orphans(state).await?;
         if projects.is_some_and(<[i64]>::is_empty) {
             return Ok(more);
         }
@@ -139,6 +141,43 @@ impl Pipelines {
             Vec::new()
         };
         ended(state, row, status, &jobs).await?;
+        Ok(())
+    }
+
+    /// Cancels what is left of removed namespaces. One that GitLab never confirmed is looked for until it
+    /// cannot appear any more.
+    async fn cancel_orphans(&self, state: &AppState) -> Result<(), Stopped> {
+        let limit = i64::try_from(CANCELS).unwrap_or(i64::MAX);
+        for orphan in pipelines::orphans(state.database.read(), limit).await? {
+            let project = project_id(orphan.project_id);
+            let about = format!("project {project}");
+            let found: Vec<u64> = match orphan.pipeline_id {
+                Some(id) => u64::try_from(id).into_iter().collect(),
+                None => {
+                    let name = pipeline_name(orphan.attempt);
+                    let found = self.gitlab.pipelines_named(project, &about, &name).await;
+                    match found {
+                        Ok(found) => found.iter().map(|found| found.id).collect(),
+                        Err(error) if error.kind.is_transient() => return Err(error.into()),
+                        Err(_) => Vec::new(),
+                    }
+                }
+            };
+            let settled = self.settings.settle.as_millis();
+            let settled = orphan.asked_at + i64::try_from(settled).unwrap_or(i64::MAX / 2);
+            if found.is_empty() && now() < settled {
+                continue;
+            }
+            for id in found {
+                match self.gitlab.cancel_pipeline(project, &about, id).await {
+                    Err(error) if error.kind.is_transient() => return Err(error.into()),
+                    _ => {}
+                }
+            }
+            let mut tx = state.database.write().await?;
+            pipelines::forget_orphan(&mut tx, orphan.attempt).await?;
+            tx.commit().await?;
+        }
         Ok(())
     }
 
