@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use buildbtw_agent::link::{self, Verdict, judge};
 use buildbtw_model::ClaimId;
 use buildbtw_model::api::{ClaimRequest, ClaimedBuild};
 use buildbtw_model::client::ClientError;
 
 use crate::WorkerError;
-use crate::link::{self, Verdict, judge};
 use crate::worker::Context;
 
 /// A server that has no build answers after the wait it was asked for. One that answers earlier (it
@@ -30,13 +30,13 @@ pub(crate) async fn wait(
     let mut backoff = link::backoff();
     loop {
         let asked = Instant::now();
-        let error = match context.link.client.claim(&request).await {
+        let error = match context.agent.link.client.claim(&request).await {
             Ok(Some(claimed)) => {
-                context.link.outage.answered();
+                context.agent.link.answered();
                 return Ok(Some(claimed));
             }
             Ok(None) => {
-                context.link.outage.answered();
+                context.agent.link.answered();
                 if asked.elapsed() < EARLY {
                     tokio::time::sleep(backoff.next_pause()).await;
                 } else {
@@ -46,7 +46,7 @@ pub(crate) async fn wait(
             }
             Err(error) => error,
         };
-        let server = || context.link.client.server().to_owned();
+        let server = || context.agent.link.client.server().to_owned();
         match (judge(&error), &error) {
             // Nothing is lost by stopping here, and repeating it would not make it readable.
             (_, ClientError::UnexpectedAnswer { .. }) | (Verdict::Refused, _) => {
@@ -63,7 +63,13 @@ pub(crate) async fn wait(
             }
             (Verdict::Ended, _) => return Ok(None),
             (Verdict::Again, _) => {
-                if context.link.pause(&mut backoff, &error).await.is_err() {
+                if context
+                    .agent
+                    .link
+                    .pause(&mut backoff, &error)
+                    .await
+                    .is_err()
+                {
                     // Leaving: whoever waits for this sees it by itself.
                     return Ok(None);
                 }

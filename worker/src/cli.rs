@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use buildbtw_agent::limits::LimitArgs;
+use buildbtw_agent::machine;
 use buildbtw_builder::{GitAccess, SandboxConfig, SimulatedConfig, SimulatedDuration};
 use buildbtw_model::client::Client;
 use buildbtw_model::{Architecture, WorkerName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::limits::LimitArgs;
-use crate::{BuilderConfig, Config, machine};
+use crate::{BuilderConfig, Config};
 
 /// Pulls builds from a buildbtw server and runs them.
 #[derive(Debug, Parser)]

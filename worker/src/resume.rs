@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use buildbtw_agent::{AttemptFolder, LogFile};
 use buildbtw_builder::LogSink as _;
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
@@ -10,11 +11,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use crate::WorkerError;
-use crate::deliver::Delivery;
-use crate::heartbeat::UNKNOWN_LEASE_S;
-use crate::log_file::LogFile;
-use crate::scratch::AttemptFolder;
-use crate::signals::Signals;
+use crate::attempt;
 use crate::worker::Context;
 
 /// Reports everything that is left over, all at the same time.
@@ -28,7 +25,7 @@ pub(crate) async fn run(context: &Arc<Context>) -> Result<(), WorkerError> {
         })?;
     let mut tasks = JoinSet::new();
     for folder in folders {
-        let span = tracing::info_span!("attempt", attempt.id = %folder.attempt);
+        let span = tracing::info_span!("attempt", attempt.id = %folder.attempt());
         tasks.spawn(settle(Arc::clone(context), folder).instrument(span));
     }
     while let Some(ended) = tasks.join_next().await {
@@ -62,7 +59,6 @@ async fn settle(context: Arc<Context>, folder: AttemptFolder) {
         }
     };
     log.close();
-    let signals = Arc::new(Signals::default());
-    let delivery = Delivery::start(&context, folder, log, signals, UNKNOWN_LEASE_S);
-    delivery.finish(outcome, save).await;
+    let report = context.agent.resume(&folder, log, outcome, save).await;
+    attempt::conclude(folder, &report).await;
 }

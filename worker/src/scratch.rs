@@ -1,11 +1,11 @@
 //! What the worker keeps on disk, so that being killed loses nothing that was finished.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use buildbtw_model::api::Outcome;
-use buildbtw_model::{AttemptId, ClaimId, PackageFileName};
+use buildbtw_agent::AttemptFolder;
+use buildbtw_model::{AttemptId, ClaimId};
 
 use crate::WorkerError;
 
@@ -50,9 +50,7 @@ impl Scratch {
 
     /// Makes the folder of an attempt that was just handed out.
     pub(crate) fn begin(&self, attempt: AttemptId) -> io::Result<AttemptFolder> {
-        let path = self.root.join("attempts").join(attempt.to_string());
-        fs_err::create_dir_all(path.join("packages"))?;
-        Ok(AttemptFolder { attempt, path })
+        AttemptFolder::create(self.attempt_path(attempt), attempt)
     }
 
     /// The attempts of an earlier run, the oldest first.
@@ -61,12 +59,9 @@ impl Scratch {
             .names("attempts")?
             .into_iter()
             .filter_map(|name| name.parse().ok())
-            .map(|attempt: AttemptId| AttemptFolder {
-                attempt,
-                path: self.root.join("attempts").join(attempt.to_string()),
-            })
+            .map(|attempt| AttemptFolder::existing(self.attempt_path(attempt), attempt))
             .collect();
-        folders.sort_by_key(|folder| folder.attempt);
+        folders.sort_by_key(AttemptFolder::attempt);
         Ok(folders)
     }
 
@@ -86,6 +81,10 @@ impl Scratch {
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
+    fn attempt_path(&self, attempt: AttemptId) -> PathBuf {
+        self.root.join("attempts").join(attempt.to_string())
+    }
+
     fn claim_path(&self, claim: ClaimId) -> PathBuf {
         self.root.join("claims").join(claim.to_string())
     }
@@ -99,75 +98,11 @@ impl Scratch {
     }
 }
 
-/// The folder of one attempt; it exists until the server has answered the attempt's outcome.
-#[derive(Clone, Debug)]
-pub(crate) struct AttemptFolder {
-    pub(crate) attempt: AttemptId,
-    path: PathBuf,
-}
-
-impl AttemptFolder {
-    /// The build's log.
-    pub(crate) fn log(&self) -> PathBuf {
-        self.path.join("log")
-    }
-
-    /// Where the build puts its packages.
-    pub(crate) fn packages(&self) -> PathBuf {
-        self.path.join("packages")
-    }
-
-    /// One of the packages.
-    pub(crate) fn package(&self, file_name: &PackageFileName) -> PathBuf {
-        self.packages().join(file_name.as_str())
-    }
-
-    fn outcome(&self) -> PathBuf {
-        self.path.join("outcome.json")
-    }
-
-    /// Makes the outcome and what belongs to it safe from a crash. The last step is the rename: a
-    /// folder with an outcome holds everything that the outcome names.
-    pub(crate) fn save(&self, outcome: &Outcome) -> io::Result<()> {
-        if let Outcome::Succeeded { packages } = outcome {
-            for package in packages {
-                fs_err::File::open(self.package(&package.file_name))?.sync_all()?;
-            }
-            sync_folder(&self.packages())?;
-        }
-        let unfinished = self.path.join("outcome.json.new");
-        let mut file = fs_err::File::create(&unfinished)?;
-        file.write_all(&serde_json::to_vec_pretty(outcome)?)?;
-        file.sync_all()?;
-        fs_err::rename(&unfinished, self.outcome())?;
-        sync_folder(&self.path)
-    }
-
-    /// The saved outcome; `None` when the attempt was cut off before it had one.
-    pub(crate) fn saved_outcome(&self) -> Option<Outcome> {
-        let text = fs_err::read(self.outcome()).ok()?;
-        serde_json::from_slice(&text).ok()
-    }
-
-    /// Removes everything, the outcome first: what is left of a removal that was cut off must not
-    /// look like a success without packages.
-    pub(crate) fn remove(&self) -> io::Result<()> {
-        match fs_err::remove_file(self.outcome()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        fs_err::remove_dir_all(&self.path)
-    }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    fs_err::File::open(path)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use buildbtw_model::FailureKind;
+    use buildbtw_model::api::Outcome;
 
     #[test]
     fn one_worker_at_a_time() {
@@ -198,7 +133,7 @@ mod tests {
             .left_over()
             .unwrap()
             .into_iter()
-            .map(|folder| (folder.attempt, folder.saved_outcome()))
+            .map(|folder| (folder.attempt(), folder.saved_outcome()))
             .collect();
         assert_eq!(left, [(running, None), (finished, Some(outcome))]);
         assert_eq!(scratch.open_claims().unwrap(), [claim]);

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use buildbtw_builder::{Builder, Limits};
-use buildbtw_model::client::ClientError;
-use buildbtw_model::{Architecture, ClaimId, WorkerName};
+use buildbtw_agent::{Agent, Interrupt, Link};
+use buildbtw_builder::Builder;
+use buildbtw_model::client::Client;
+use buildbtw_model::{Architecture, ClaimId, FailureKind, WorkerName};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::link::Link;
 use crate::scratch::Scratch;
 use crate::shutdown::Phases;
 use crate::{BuilderConfig, Config, Shutdown, WorkerError, resume, slot};
@@ -16,14 +16,11 @@ use crate::{BuilderConfig, Config, Shutdown, WorkerError, resume, slot};
 /// What all tasks of a worker share.
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) link: Link,
-    pub(crate) builder: Builder,
+    pub(crate) agent: Arc<Agent>,
     pub(crate) scratch: Scratch,
     pub(crate) phases: Arc<Phases>,
     pub(crate) name: WorkerName,
     pub(crate) architectures: Vec<Architecture>,
-    pub(crate) packager: Option<String>,
-    pub(crate) limits: Limits,
     pub(crate) claim_wait_s: u32,
     /// How many builds run at the same time.
     pub(crate) jobs: u32,
@@ -32,24 +29,6 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The server no longer takes the token: nothing can be reported, so nothing shall be built.
-    pub(crate) fn denied(&self, source: ClientError) {
-        self.phases.fail(WorkerError::Denied {
-            server: self.link.client.server().to_owned(),
-            source,
-        });
-        // What is not yet reported is kept for when there is a better token.
-        self.phases.leave.cancel();
-    }
-
-    /// An answer that did not come in time.
-    pub(crate) fn too_slow(&self) -> ClientError {
-        ClientError::Connection {
-            server: self.link.client.server().to_owned(),
-            reason: "it did not answer in time".into(),
-        }
-    }
-
     pub(crate) fn prepare(config: Config) -> Result<Self, WorkerError> {
         let scratch = Scratch::open(&config.scratch_dir)?;
         let builder = match config.builder {
@@ -67,20 +46,44 @@ impl Context {
         };
         let open_claims = scratch.open_claims().map_err(unusable)?;
         let phases = Arc::new(Phases::default());
-        Ok(Self {
-            link: Link::new(config.client, phases.leave.clone()),
+        let agent = Arc::new(Agent {
+            link: link(config.client, &phases),
             builder,
+            packager: config.packager,
+            limits: config.limits,
+            interrupt: Interrupt {
+                now: phases.kill.clone(),
+                kind: FailureKind::Infrastructure,
+                message: "worker shut down",
+            },
+        });
+        Ok(Self {
+            agent,
             scratch,
             phases,
             name: config.name,
             architectures: config.architectures,
-            packager: config.packager,
-            limits: config.limits,
             jobs: u32::try_from(config.jobs.get()).unwrap_or(u32::MAX),
             claim_wait_s: u32::try_from(config.claim_wait.as_secs()).unwrap_or(u32::MAX),
             open_claims: Mutex::new(open_claims),
         })
     }
+}
+
+/// Stops the worker when the server takes its token no more: nothing can be reported, so nothing
+/// shall be built.
+fn link(client: Client, phases: &Arc<Phases>) -> Link {
+    let server = client.server().to_owned();
+    let denied = Arc::clone(phases);
+    let on_denied = move |source| {
+        denied.fail(WorkerError::Denied {
+            server: server.clone(),
+            source,
+        });
+        // What is not yet reported is kept for when there is a better token.
+        denied.leave.cancel();
+    };
+    Link::new(client, phases.leave.clone(), Box::new(on_denied))
 }
 
 /// Runs a worker until `shutdown` asks it to stop.
@@ -101,7 +104,7 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
     }
     tracing::info!(
         worker.name = %context.name,
-        server.url = context.link.client.server(),
+        server.url = context.agent.link.client.server(),
         jobs,
         "worker started"
     );

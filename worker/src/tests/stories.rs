@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use buildbtw_fake_server::{FakeServer, Fault};
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
 
-use super::fake_server::{FakeServer, Fault};
 use super::support::{FOREVER, Worker, build, config, left_in};
 use crate::WorkerError;
 
@@ -37,7 +37,7 @@ async fn builds_are_built_once_and_nothing_is_lost_whatever_the_server_does() {
     let worker = Worker::start(config);
     server
         .until("all outcomes", |inner| {
-            let done = |attempt: &super::fake_server::Attempt| !attempt.outcomes.is_empty();
+            let done = |attempt: &buildbtw_fake_server::Attempt| !attempt.outcomes.is_empty();
             inner.attempts.len() == 12 && inner.attempts.values().all(done)
         })
         .await;

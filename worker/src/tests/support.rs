@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use buildbtw_builder::{Limits, SimulatedConfig, SimulatedDuration};
+use buildbtw_fake_server::FakeServer;
 use buildbtw_model::api::{ClaimedBuild, ExpectedPackage, SourceLocation};
 use buildbtw_model::client::Client;
 use buildbtw_model::{AttemptId, BuildId};
 use tokio::task::JoinHandle;
 
-use super::fake_server::FakeServer;
 use crate::{BuilderConfig, Config, Shutdown, WorkerError, run};
 
 /// Nobody waits for these builds to end by themselves.

@@ -10,16 +10,16 @@ use tokio::sync::watch;
 
 /// How much of a log there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LogState {
+pub struct LogState {
     /// Its length in bytes.
-    pub(crate) length: u64,
+    pub length: u64,
     /// Whether nothing more will come.
-    pub(crate) closed: bool,
+    pub closed: bool,
 }
 
 /// The log of one attempt.
 #[derive(Debug)]
-pub(crate) struct LogFile {
+pub struct LogFile {
     file: Arc<std::fs::File>,
     // Guards the order of writes; the length itself is in `state`.
     writing: Mutex<()>,
@@ -28,7 +28,10 @@ pub(crate) struct LogFile {
 
 impl LogFile {
     /// Starts an empty log, or goes on with one that is there.
-    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
         let file = fs_err::OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -49,17 +52,21 @@ impl LogFile {
     }
 
     /// Says that nothing more will be written.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.state.send_modify(|state| state.closed = true);
     }
 
     /// Hears of every change.
-    pub(crate) fn watch(&self) -> watch::Receiver<LogState> {
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<LogState> {
         self.state.subscribe()
     }
 
-    /// Up to `size` bytes from `offset` on.
-    pub(crate) async fn read(&self, offset: u64, size: usize) -> std::io::Result<Vec<u8>> {
+    /// The `size` bytes from `offset` on.
+    ///
+    /// # Errors
+    /// When there are fewer, or they cannot be read.
+    pub async fn read(&self, offset: u64, size: usize) -> std::io::Result<Vec<u8>> {
         let file = Arc::clone(&self.file);
         let read = tokio::task::spawn_blocking(move || {
             let mut chunk = vec![0; size];

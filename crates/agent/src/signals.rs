@@ -11,8 +11,8 @@ pub(crate) enum Stop {
     Cancelled,
     /// The server gave the attempt up and wants to hear nothing more of it.
     Ended,
-    /// This worker shuts down.
-    Shutdown,
+    /// The program stops its builds.
+    Interrupted,
 }
 
 /// Shared by the tasks of one attempt.

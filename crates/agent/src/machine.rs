@@ -4,7 +4,7 @@ use buildbtw_model::{Architecture, WorkerName};
 
 /// The architecture of this machine, as pacman names it.
 #[must_use]
-pub(crate) fn architecture() -> &'static str {
+pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86" => "i686",
         "arm" => "armv7h",
@@ -14,13 +14,16 @@ pub(crate) fn architecture() -> &'static str {
     }
 }
 
-/// The default of `--architectures`.
-pub(crate) fn architectures() -> Vec<Architecture> {
+/// What is built for when nothing is configured: this machine's architecture.
+#[must_use]
+pub fn architectures() -> Vec<Architecture> {
     architecture().parse().into_iter().collect()
 }
 
-/// The default of `--name`.
-pub(crate) fn worker_name() -> Option<WorkerName> {
+/// What the machine calls itself at the server when nothing is configured: its host name, as far as
+/// a worker's name may hold it.
+#[must_use]
+pub fn worker_name() -> Option<WorkerName> {
     let hostname = fs_err::read_to_string("/proc/sys/kernel/hostname").ok()?;
     name_from(&hostname)
 }

@@ -1,5 +1,13 @@
 //! A server that keeps its promises (claims, uploads and outcomes are idempotent, the log's length is
-//! the truth) but answers late, twice, never, or after a restart.
+//! the truth) but answers late, twice, never, or after a restart. For tests of worker and executor.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::result_large_err,
+    missing_docs,
+    reason = "a failure here is a failed test, and the panic its message; refusals are whole answers"
+)]
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -13,8 +21,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router, body::Body};
 use buildbtw_model::api::{
-    ClaimRequest, ClaimedBuild, HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, Problem,
-    ProblemKind, UploadedPackage,
+    ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse, LogAppended,
+    Outcome, OutcomeAccepted, Problem, ProblemKind, SourcesOverview, UploadedPackage,
 };
 use buildbtw_model::{AttemptId, AttemptStatus, ClaimId, PackageFileName, Sha256Digest};
 use bytes::Bytes;
@@ -28,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     None,
     /// Refused with 503 before it has any effect.
     Unavailable,
@@ -37,32 +45,36 @@ pub(crate) enum Fault {
 }
 
 /// Decides about each request by its number and path.
-pub(crate) type Faults = fn(u64, &str) -> Fault;
+pub type Faults = fn(u64, &str) -> Fault;
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Attempt {
-    pub(crate) heartbeats: u32,
-    pub(crate) log: Vec<u8>,
-    pub(crate) packages: BTreeMap<PackageFileName, Bytes>,
+pub struct Attempt {
+    pub heartbeats: u32,
+    pub log: Vec<u8>,
+    pub packages: BTreeMap<PackageFileName, Bytes>,
     /// Every outcome that was accepted as a new one.
-    pub(crate) outcomes: Vec<Outcome>,
+    pub outcomes: Vec<Outcome>,
     /// What the heartbeats answer.
-    pub(crate) cancel: bool,
+    pub cancel: bool,
     /// Given up by the server.
-    pub(crate) ended: bool,
+    pub ended: bool,
 }
 
 #[derive(Default)]
-pub(crate) struct Inner {
-    pub(crate) queue: VecDeque<ClaimedBuild>,
-    pub(crate) claims: HashMap<ClaimId, ClaimedBuild>,
-    pub(crate) attempts: BTreeMap<AttemptId, Attempt>,
+pub struct Inner {
+    pub queue: VecDeque<ClaimedBuild>,
+    pub claims: HashMap<ClaimId, ClaimedBuild>,
+    pub attempts: BTreeMap<AttemptId, Attempt>,
     /// Attempts given to a second worker or never asked for.
-    pub(crate) surprises: Vec<String>,
+    pub surprises: Vec<String>,
     /// How many requests for outcomes came in, answered or not.
-    pub(crate) outcome_requests: u32,
-    pub(crate) claim_requests: u32,
-    pub(crate) denied: bool,
+    pub outcome_requests: u32,
+    pub claim_requests: u32,
+    pub denied: bool,
+    /// What jobs can exchange, by the attempt of the job and its ID token.
+    pub exchanges: HashMap<(AttemptId, String), ClaimedBuild>,
+    /// Every exchange that was asked for.
+    pub exchange_requests: Vec<ExchangeIdToken>,
 }
 
 #[derive(Clone)]
@@ -73,13 +85,13 @@ struct Shared {
     killed: CancellationToken,
 }
 
-pub(crate) struct FakeServer {
+pub struct FakeServer {
     shared: Shared,
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl FakeServer {
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let mut server = Self {
             shared: Shared {
                 inner: Arc::default(),
@@ -94,12 +106,12 @@ impl FakeServer {
     }
 
     /// Breaks all connections and takes no new ones, like `kill -9`.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         self.shared.killed.cancel();
     }
 
     /// Comes back at the same address, with what it had recorded.
-    pub(crate) async fn restart(&mut self) {
+    pub async fn restart(&mut self) {
         self.shared.killed = CancellationToken::new();
         let listener = loop {
             match TcpListener::bind(self.address).await {
@@ -120,20 +132,20 @@ impl FakeServer {
         });
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn set_faults(&self, faults: Faults) {
+    pub fn set_faults(&self, faults: Faults) {
         self.shared.faults.lock().unwrap().0 = faults;
     }
 
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+    pub fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         self.shared.change(change)
     }
 
     /// Waits until something is true.
-    pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Inner) -> bool) {
+    pub async fn until(&self, what: &str, condition: impl Fn(&Inner) -> bool) {
         let mut changed = self.shared.changed.subscribe();
         let wait = async {
             while !condition(&self.shared.inner.lock().unwrap()) {
@@ -145,7 +157,7 @@ impl FakeServer {
             .unwrap_or_else(|_| panic!("never happened: {what}"));
     }
 
-    pub(crate) fn attempt(&self, id: AttemptId) -> Attempt {
+    pub fn attempt(&self, id: AttemptId) -> Attempt {
         self.change(|inner| inner.attempts.get(&id).cloned().unwrap_or_default())
     }
 }
@@ -178,6 +190,8 @@ fn router(shared: Shared) -> Router {
         .route("/attempts/{id}/log", post(append_log))
         .route("/attempts/{id}/packages/{file}", put(upload))
         .route("/attempts/{id}/outcome", put(outcome))
+        .route("/attempts/{id}/exchange", post(exchange))
+        .route("/sources/overview", get(overview))
         .route("/ping", get(|| async {}))
         .layer(middleware::from_fn_with_state(shared.clone(), misbehave));
     Router::new().nest("/api/v1", api).with_state(shared)
@@ -261,6 +275,36 @@ async fn claim(State(shared): State<Shared>, Json(request): Json<ClaimRequest>) 
         Ok(claimed) => Json(claimed).into_response(),
         Err(_) => StatusCode::NO_CONTENT.into_response(),
     }
+}
+
+async fn exchange(
+    State(shared): State<Shared>,
+    Path(id): Path<AttemptId>,
+    Json(request): Json<ExchangeIdToken>,
+) -> Result<Json<ExchangedIdToken>, Response> {
+    shared.change(|inner| {
+        let key = (id, request.id_token.clone());
+        inner.exchange_requests.push(request);
+        let Some(build) = inner.exchanges.get(&key).cloned() else {
+            return Err(problem(403, ProblemKind::Forbidden));
+        };
+        inner.attempts.entry(build.attempt).or_default();
+        let url = format!("https://buildbtw.example/builds/{}", build.attempt);
+        Ok(Json(ExchangedIdToken { build, url }))
+    })
+}
+
+async fn overview() -> Json<SourcesOverview> {
+    Json(SourcesOverview {
+        usable: 1,
+        broken: 0,
+        origin: String::new(),
+        complete: true,
+        last_scan_at: None,
+        last_poll_at: None,
+        progress: None,
+        trouble: None,
+    })
 }
 
 impl Shared {

@@ -1,15 +1,16 @@
 //! Logs arrive complete and in order.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use buildbtw_builder::LogSink as _;
+use buildbtw_fake_server::{Attempt, FakeServer, Fault};
+use buildbtw_model::AttemptId;
+use buildbtw_model::client::Client;
+use tokio_util::sync::CancellationToken;
 
-use super::fake_server::{Attempt, FakeServer, Fault};
-use super::support::{build, config};
+use crate::link::Link;
 use crate::log_file::LogFile;
 use crate::log_stream::{self, Streamed};
-use crate::worker::Context;
 
 fn chaos(number: u64, _path: &str) -> Fault {
     match number % 5 {
@@ -23,14 +24,19 @@ fn chaos(number: u64, _path: &str) -> Fault {
 async fn a_log_is_the_same_on_both_sides_after_lost_answers_and_a_crash() {
     let (mut server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     server.set_faults(chaos);
-    let id = build("a").attempt;
+    let id = AttemptId::new();
     server.change(|inner| inner.attempts.insert(id, Attempt::default()));
-    let config = config(&server, scratch.path(), Duration::ZERO);
-    let context = Arc::new(Context::prepare(config).unwrap());
+    let client = Client::new(&server.url(), Some("token".into())).unwrap();
+    let leave = CancellationToken::new();
+    let link = Arc::new(Link::new(
+        client,
+        leave,
+        Box::new(|error| panic!("{error}")),
+    ));
     let log = Arc::new(LogFile::open(&scratch.path().join("log")).unwrap());
     let streaming = {
-        let (context, log) = (Arc::clone(&context), Arc::clone(&log));
-        tokio::spawn(async move { log_stream::run(&context, id, &log).await })
+        let (link, log) = (Arc::clone(&link), Arc::clone(&log));
+        tokio::spawn(async move { log_stream::run(&link, id, &log).await })
     };
     let mut written = Vec::new();
     for round in 0_u32..3 {

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use buildbtw_model::AttemptId;
 
-use crate::link::{self, Refusal};
+use crate::link::{self, Link, Refusal};
 use crate::log_file::LogFile;
-use crate::worker::Context;
 
 /// The most that is sent at once.
 pub(crate) const CHUNK: u64 = 64 * 1024;
@@ -32,7 +31,7 @@ pub(crate) enum Streamed {
 }
 
 /// Sends the log until it is closed and the server has it.
-pub(crate) async fn run(context: &Context, attempt: AttemptId, log: &LogFile) -> Streamed {
+pub(crate) async fn run(link: &Link, attempt: AttemptId, log: &LogFile) -> Streamed {
     let mut state = log.watch();
     let mut offset = 0;
     let mut fruitless = 0;
@@ -61,13 +60,8 @@ pub(crate) async fn run(context: &Context, attempt: AttemptId, log: &LogFile) ->
                 return Streamed::GivenUp;
             }
         };
-        let send = || {
-            context
-                .link
-                .client
-                .append_log(attempt, offset, chunk.clone())
-        };
-        match context.link.persist(send).await {
+        let send = || link.client.append_log(attempt, offset, chunk.clone());
+        match link.persist(send).await {
             Ok(answer) if answer.length == offset => {
                 fruitless += 1;
                 if fruitless == FRUITLESS {
@@ -84,7 +78,7 @@ pub(crate) async fn run(context: &Context, attempt: AttemptId, log: &LogFile) ->
             Err(Refusal::Ended) => return Streamed::Ended,
             Err(Refusal::Leaving) => return Streamed::Left,
             Err(Refusal::Denied(error)) => {
-                context.denied(error);
+                link.denied(error);
                 return Streamed::Left;
             }
             Err(Refusal::Refused(error)) => {

@@ -36,11 +36,13 @@ pub struct LimitArgs {
     limit_output_mib: u64,
     /// Make no cgroups: memory is then limited for each process instead of all together.
     #[arg(long, env = "BUILDBTW_NO_CGROUPS", value_parser = clap::builder::FalseyValueParser::new())]
-    pub(crate) no_cgroups: bool,
+    pub no_cgroups: bool,
 }
 
 impl LimitArgs {
-    pub(crate) fn limits(&self) -> Limits {
+    /// The limits, with the defaults for what is not set here.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
         Limits {
             silence: Duration::from_secs(self.limit_silence_seconds),
             memory_bytes: self.limit_memory_mib << 20,

@@ -1,4 +1,4 @@
-//! Says that the server is away, and that it is back: once for the whole worker, however many tasks
+//! Says that the server is away, and that it is back: once for the whole program, however many tasks
 //! are waiting for it, and less often the longer it lasts.
 
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! The connection to the server as the rest of the worker sees it: requests either succeed, or are
+//! The connection to the server as attempts see it: requests either succeed, or are
 //! refused for good. Everything in between is waited out here.
 
 use std::time::Duration;
@@ -13,43 +13,61 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The pauses between the tries of one request.
-pub(crate) fn backoff() -> Backoff {
+#[must_use]
+pub fn backoff() -> Backoff {
     Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
 }
 
 /// The server, across its restarts.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) client: Client,
-    pub(crate) outage: Outage,
+pub struct Link {
+    /// The server, and the token to use there.
+    pub client: Client,
+    outage: Outage,
     leave: CancellationToken,
+    on_denied: OnDenied,
+}
+
+/// What to do when the server takes the token no more.
+pub type OnDenied = Box<dyn Fn(ClientError) + Send + Sync>;
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a request will not succeed however often it is repeated.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// The attempt is over, or someone else's.
     Ended,
     /// The token is not good (enough).
     Denied(ClientError),
     /// The server does not want this.
     Refused(ClientError),
-    /// The worker stops and asks no more.
+    /// The program stops and asks no more.
     Leaving,
 }
 
 /// What an error means for the one who asked.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
+    /// The same request may succeed later.
     Again,
+    /// The attempt is over, or someone else's.
     Ended,
+    /// The token is not good (enough).
     Denied,
+    /// The server does not want this.
     Refused,
 }
 
 /// Judges an error. Only a server that says so itself can end an attempt: whatever a proxy or a
 /// server of another version answers meanwhile is waited out, or finished builds would be lost.
-pub(crate) fn judge(error: &ClientError) -> Verdict {
+#[must_use]
+pub fn judge(error: &ClientError) -> Verdict {
     match error {
         ClientError::Connection { .. } | ClientError::UnexpectedAnswer { .. } => Verdict::Again,
         ClientError::Refused(problem) => match (problem.kind, problem.status) {
@@ -72,16 +90,41 @@ pub(crate) fn judge(error: &ClientError) -> Verdict {
 }
 
 impl Link {
-    pub(crate) fn new(client: Client, leave: CancellationToken) -> Self {
+    /// A connection that gives everything up when `leave` fires. `on_denied` hears of each answer that
+    /// the token is not good; it usually fires `leave`.
+    #[must_use]
+    pub fn new(client: Client, leave: CancellationToken, on_denied: OnDenied) -> Self {
         Self {
             client,
             outage: Outage::default(),
             leave,
+            on_denied,
+        }
+    }
+
+    /// Notes that the server answered.
+    pub fn answered(&self) {
+        self.outage.answered();
+    }
+
+    /// The server no longer takes the token: nothing can be reported any more.
+    pub fn denied(&self, error: ClientError) {
+        (self.on_denied)(error);
+    }
+
+    /// An answer that did not come in time.
+    pub(crate) fn too_slow(&self) -> ClientError {
+        ClientError::Connection {
+            server: self.client.server().to_owned(),
+            reason: "it did not answer in time".into(),
         }
     }
 
     /// Repeats a request until the server has answered it.
-    pub(crate) async fn persist<T, F>(&self, mut request: impl FnMut() -> F) -> Result<T, Refusal>
+    ///
+    /// # Errors
+    /// When repeating it makes no sense.
+    pub async fn persist<T, F>(&self, mut request: impl FnMut() -> F) -> Result<T, Refusal>
     where
         F: Future<Output = Result<T, ClientError>>,
     {
@@ -108,11 +151,10 @@ impl Link {
     }
 
     /// Waits before the next try.
-    pub(crate) async fn pause(
-        &self,
-        backoff: &mut Backoff,
-        error: &ClientError,
-    ) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// When the program leaves.
+    pub async fn pause(&self, backoff: &mut Backoff, error: &ClientError) -> Result<(), Refusal> {
         self.outage.failed(error);
         tokio::select! {
             () = tokio::time::sleep(backoff.next_pause()) => Ok(()),

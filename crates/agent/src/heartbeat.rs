@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use buildbtw_model::AttemptId;
 
-use crate::link::Refusal;
+use crate::link::{Link, Refusal};
 use crate::signals::{Signals, Stop};
-use crate::worker::Context;
 
 /// A lease is renewed this many times before it would run out.
 const BEATS_PER_LEASE: u32 = 3;
@@ -16,17 +15,17 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const UNKNOWN_LEASE_S: u32 = 30;
 
 /// Beats until the attempt is over on the server's side; whoever started it drops it before that.
-pub(crate) async fn run(context: &Context, attempt: AttemptId, lease_s: u32, signals: &Signals) {
+pub(crate) async fn run(link: &Link, attempt: AttemptId, lease_s: u32, signals: &Signals) {
     let mut pause = pause(lease_s);
     loop {
         let beat = || async {
             // An answer that takes longer than this comes too late; the next try may be quicker.
-            let answer = context.link.client.heartbeat(attempt);
+            let answer = link.client.heartbeat(attempt);
             tokio::time::timeout(pause.max(Duration::from_secs(1)), answer)
                 .await
-                .unwrap_or_else(|_| Err(context.too_slow()))
+                .unwrap_or_else(|_| Err(link.too_slow()))
         };
-        match context.link.persist(beat).await {
+        match link.persist(beat).await {
             Ok(answer) => {
                 pause = self::pause(answer.lease_s);
                 if answer.cancel {
@@ -36,7 +35,7 @@ pub(crate) async fn run(context: &Context, attempt: AttemptId, lease_s: u32, sig
             Err(Refusal::Refused(error)) => tracing::warn!(%error, "heartbeat refused"),
             Err(refusal) => {
                 match refusal {
-                    Refusal::Denied(error) => context.denied(error),
+                    Refusal::Denied(error) => link.denied(error),
                     Refusal::Ended => signals.stop(Stop::Ended),
                     Refusal::Leaving | Refusal::Refused(_) => {}
                 }

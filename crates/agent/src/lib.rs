@@ -1,0 +1,40 @@
+//! One attempt at a build, from its claim to the answered outcome: what the worker and the executor
+//! share. Where a build comes from and what becomes of its files afterwards is theirs.
+//!
+//! An [`Agent`] runs any number of attempts against one server:
+//!
+//! ```no_run
+//! # async fn example(agent: std::sync::Arc<buildbtw_agent::Agent>,
+//! #     claimed: buildbtw_model::api::ClaimedBuild) -> std::io::Result<()> {
+//! use buildbtw_agent::{AttemptFolder, LogFile, Settled};
+//!
+//! let folder = AttemptFolder::create("/var/lib/x".into(), claimed.attempt)?;
+//! let log = LogFile::open(&folder.log())?;
+//! let report = agent.run(&claimed, &folder, log.into(), false).await;
+//! if report.settled != Settled::NotYet {
+//!     folder.remove()?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod agent;
+mod deliver;
+mod folder;
+mod heartbeat;
+pub mod limits;
+pub mod link;
+mod log_file;
+mod log_stream;
+pub mod machine;
+mod outage;
+mod request;
+mod signals;
+#[cfg(test)]
+mod tests;
+
+pub use agent::{Agent, Interrupt};
+pub use deliver::{Report, Settled};
+pub use folder::AttemptFolder;
+pub use link::Link;
+pub use log_file::{LogFile, LogState};
