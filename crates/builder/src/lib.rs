@@ -28,6 +28,7 @@ mod host;
 mod log;
 mod outcome;
 mod package_info;
+mod removal;
 mod request;
 mod sandbox;
 mod simulated;
@@ -37,8 +38,9 @@ mod tiny_package;
 
 pub use builder::Builder;
 pub use host::{MissingRequirements, check_host};
-pub use log::LogSink;
+pub use log::{HEADING, LogSink};
 pub use outcome::{BuildOutcome, BuiltPackage};
+pub use removal::remove_folder;
 pub use request::{BuildRequest, ExpectedPackage, Limits, Repository, Source};
 pub use sandbox::{
     Bind, RootCommand, RootError, SandboxConfig, reap, run_helper_if_asked, run_in_root,

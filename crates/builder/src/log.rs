@@ -18,7 +18,7 @@ impl<F: Fn(&[u8]) + Send + Sync> LogSink for F {
 }
 
 /// Starts the headings that the builder writes between the output of the tools.
-pub(crate) const HEADING: &str = "==> buildbtw: ";
+pub const HEADING: &str = "==> buildbtw: ";
 /// Error lines that are kept for the failure's message.
 const KEPT_LINES: usize = 4;
 /// Bytes of a line that are looked at.

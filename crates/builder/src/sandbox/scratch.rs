@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::cgroup::Cgroup;
+use crate::removal::remove_folder;
 use crate::request::Limits;
 
 const LOCK: &str = "lock";
@@ -95,47 +96,9 @@ pub async fn reap(scratch_root: &Path) -> io::Result<usize> {
     Ok(reaped)
 }
 
-fn remove_folder(folder: &Path) -> io::Result<()> {
-    let folder = fs::canonicalize(folder)?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    if let Some(mounted) = mounted_below(&mounts, &folder) {
-        return Err(io::Error::other(format!(
-            "{mounted} is mounted; {} is not deleted",
-            folder.display()
-        )));
-    }
-    fs::remove_dir_all(folder)
-}
-
-/// The first mount point at or below a folder.
-fn mounted_below<'a>(mountinfo: &'a str, folder: &Path) -> Option<&'a str> {
-    mountinfo
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .find(|point| Path::new(&unescape(point)).starts_with(folder))
-}
-
-/// Blanks and the like are octal there.
-fn unescape(text: &str) -> String {
-    text.replace("\\040", " ")
-        .replace("\\011", "\t")
-        .replace("\\012", "\n")
-        .replace("\\134", "\\")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mounts_below_are_seen() {
-        let info = "1 0 8:1 / / rw - ext4 x rw\n2 1 0:5 / /s/a\\040b/low ro - ext4 x rw\n";
-        assert_eq!(
-            mounted_below(info, Path::new("/s/a b")),
-            Some("/s/a\\040b/low")
-        );
-        assert_eq!(mounted_below(info, Path::new("/s/a")), None);
-    }
 
     #[tokio::test]
     async fn only_abandoned_folders_are_reaped() {

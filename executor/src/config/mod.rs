@@ -1,0 +1,242 @@
+//! The settings of this host.
+
+mod limits;
+mod simulated;
+pub(crate) mod trust;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use buildbtw_agent::machine;
+use buildbtw_builder::{Builder, GitAccess, SandboxConfig};
+use buildbtw_model::{Architecture, WorkerName};
+use serde::Deserialize;
+
+use self::limits::LimitSettings;
+use self::simulated::SimulatedSettings;
+
+/// Where the settings are unless somebody says otherwise; with sudo, always.
+pub(crate) const DEFAULT_PATH: &str = "/etc/buildbtw/executor.toml";
+/// What root reads another path from, when it starts the program itself.
+pub(crate) const PATH_VARIABLE: &str = "BUILDBTW_EXECUTOR_CONFIG";
+
+/// The settings of this host, as the file has them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The buildbtw server.
+    pub(crate) server: String,
+    /// Folder for everything that jobs leave behind while they run.
+    #[serde(default = "default_state_dir")]
+    pub(crate) state_dir: PathBuf,
+    name: Option<WorkerName>,
+    #[serde(default)]
+    architectures: Vec<Architecture>,
+    #[serde(default)]
+    builder: BuilderChoice,
+    base_root: Option<PathBuf>,
+    git_credentials: Option<PathBuf>,
+    git_ssh_key: Option<PathBuf>,
+    git_known_hosts: Option<PathBuf>,
+    git_ca: Option<PathBuf>,
+    /// `PACKAGER` of the packages.
+    pub(crate) packager: Option<String>,
+    /// What one build may use.
+    #[serde(default)]
+    pub(crate) limits: LimitSettings,
+    #[serde(default = "default_max_artifact_mib")]
+    max_artifact_mib: u64,
+    /// How a runner without root becomes root; empty: not at all.
+    #[serde(default = "default_sudo")]
+    pub(crate) sudo: PathBuf,
+    /// What sudo starts: this program.
+    #[serde(default = "default_program")]
+    pub(crate) program: PathBuf,
+    gitlab_runner: Option<PathBuf>,
+    /// Who scripts of jobs run as when the runner is root.
+    #[serde(default = "default_script_user")]
+    pub(crate) script_user: String,
+}
+
+/// How packages are built.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum BuilderChoice {
+    #[default]
+    Sandbox,
+    Simulated(SimulatedSettings),
+}
+
+fn default_state_dir() -> PathBuf {
+    "/var/lib/buildbtw-executor".into()
+}
+
+fn default_max_artifact_mib() -> u64 {
+    100
+}
+
+fn default_sudo() -> PathBuf {
+    "/usr/bin/sudo".into()
+}
+
+fn default_program() -> PathBuf {
+    "/usr/bin/buildbtw-executor".into()
+}
+
+fn default_script_user() -> String {
+    "nobody".into()
+}
+
+impl Config {
+    /// Reads the settings.
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        Self::parse(&fs_err::read_to_string(path)?)
+            .with_context(|| format!("the settings in {}", path.display()))
+    }
+
+    /// Understands the settings.
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        for (name, path) in [
+            ("state_dir", &config.state_dir),
+            ("program", &config.program),
+        ] {
+            anyhow::ensure!(path.is_absolute(), "{name} must be an absolute path");
+        }
+        for (name, path) in [
+            ("base_root", &config.base_root),
+            ("git_credentials", &config.git_credentials),
+            ("git_ssh_key", &config.git_ssh_key),
+            ("git_known_hosts", &config.git_known_hosts),
+            ("git_ca", &config.git_ca),
+            ("gitlab_runner", &config.gitlab_runner),
+        ] {
+            let is_absolute = path.as_ref().is_none_or(|path| path.is_absolute());
+            anyhow::ensure!(is_absolute, "{name} must be an absolute path");
+        }
+        anyhow::ensure!(
+            !config.architectures.iter().any(Architecture::is_any),
+            "packages for `any` are built for an architecture: name that one in `architectures`"
+        );
+        config.limits.check()?;
+        Ok(config)
+    }
+
+    /// What this host calls itself at the server.
+    pub(crate) fn name(&self) -> anyhow::Result<WorkerName> {
+        self.name
+            .clone()
+            .or_else(machine::worker_name)
+            .context("this host has no usable name; give it one with `name`")
+    }
+
+    /// What packages can be built for here.
+    pub(crate) fn architectures(&self) -> Vec<Architecture> {
+        if self.architectures.is_empty() {
+            machine::architectures()
+        } else {
+            self.architectures.clone()
+        }
+    }
+
+    /// Whether builds are real ones, which need root.
+    pub(crate) fn needs_root(&self) -> bool {
+        matches!(self.builder, BuilderChoice::Sandbox)
+    }
+
+    /// How packages are built. `scratch` is the builder's own folder.
+    pub(crate) fn builder(&self, scratch: PathBuf) -> Builder {
+        match &self.builder {
+            BuilderChoice::Sandbox => {
+                let mut sandbox = SandboxConfig::new(scratch);
+                sandbox.base_root.clone_from(&self.base_root);
+                sandbox.cgroups = self.limits.cgroups;
+                sandbox.git = self.git();
+                Builder::sandboxed(sandbox)
+            }
+            BuilderChoice::Simulated(settings) => Builder::simulated(settings.simulated()),
+        }
+    }
+
+    /// How git proves who it is.
+    pub(crate) fn git(&self) -> GitAccess {
+        GitAccess {
+            credentials: self.git_credentials.clone(),
+            ssh_key: self.git_ssh_key.clone(),
+            ssh_known_hosts: self.git_known_hosts.clone(),
+            ca: self.git_ca.clone(),
+        }
+    }
+
+    /// Up to how many bytes the packages of a build become artifacts of the job.
+    pub(crate) fn max_artifact_bytes(&self) -> u64 {
+        self.max_artifact_mib.saturating_mul(1 << 20)
+    }
+
+    /// The `gitlab-runner` that scripts use for caches and artifacts.
+    pub(crate) fn gitlab_runner(&self) -> Option<PathBuf> {
+        match &self.gitlab_runner {
+            Some(path) => path.is_file().then(|| path.clone()),
+            None => [
+                "/usr/bin/gitlab-runner",
+                "/usr/local/bin/gitlab-runner",
+                "/usr/lib/gitlab-runner/gitlab-runner",
+            ]
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.is_file()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_has_to_be_said() {
+        let config = Config::parse("server = 'http://localhost:8080'").unwrap();
+        assert!(config.needs_root());
+        assert_eq!(config.max_artifact_bytes(), 100 << 20);
+        assert_eq!(config.architectures().len(), 1);
+    }
+
+    #[test]
+    fn the_example_is_valid() {
+        let example = include_str!("../../executor.toml.example");
+        Config::parse(example).unwrap();
+        // With every setting that is shown as a comment.
+        let all: String = example
+            .lines()
+            .map(|line| {
+                line.strip_prefix('#')
+                    .filter(|l| !l.starts_with(' '))
+                    .unwrap_or(line)
+            })
+            .fold(String::new(), |text, line| text + line + "\n");
+        let config = Config::parse(&all).unwrap();
+        assert!(config.base_root.is_some() && config.git_ca.is_some());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, part) in [
+            ("", "server"),
+            ("server = 'x'\nservre = 1", "servre"),
+            ("server = 'x'\nstate_dir = 'here'", "absolute"),
+            ("server = 'x'\narchitectures = ['any']", "any"),
+            ("server = 'x'\nbuilder = 'magic'", "magic"),
+            ("server = 'x'\n[limits]\nprocesses = 1", "processes"),
+        ] {
+            let error = format!("{:#}", Config::parse(text).unwrap_err());
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_simulated_builder_needs_no_root() {
+        let text = "server = 'x'\nbuilder.simulated = { seconds = 0.5, failures.zlib = { kind = 'package', message = 'no' } }";
+        let config = Config::parse(text).unwrap();
+        assert!(!config.needs_root());
+    }
+}

@@ -1,0 +1,98 @@
+//! What the root side believes: files that nobody but root could have written.
+
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::{Config, DEFAULT_PATH, PATH_VARIABLE};
+
+/// Settings are some lines.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The settings for the root side. When sudo made it root, an ordinary user chose the environment, so
+/// that the usual path is the only one.
+pub(crate) fn load() -> anyhow::Result<Config> {
+    let by_sudo = std::env::var("SUDO_UID").is_ok_and(|uid| uid != "0");
+    let named = std::env::var_os(PATH_VARIABLE).filter(|_| !by_sudo);
+    let path = named.map_or_else(|| PathBuf::from(DEFAULT_PATH), PathBuf::from);
+    let context = || format!("the settings in {}", path.display());
+    Config::parse(&read(&path).with_context(context)?).with_context(context)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    ensure!(path.is_absolute(), "the path is not absolute");
+    let path = fs_err::canonicalize(path)?;
+    if let Some(folder) = path.parent() {
+        check_folders(folder)?;
+    }
+    let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+    // Of what is open, not of what may be there a moment later.
+    let metadata = file.metadata()?;
+    ensure!(metadata.is_file(), "that is no file");
+    check(&path, &metadata, false)?;
+    let mut text = String::new();
+    file.take(MAX_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Checks that nobody but this user could have put another folder at this place.
+pub(crate) fn check_folders(folder: &Path) -> anyhow::Result<()> {
+    for folder in folder.ancestors() {
+        let metadata = fs_err::symlink_metadata(folder)?;
+        ensure!(metadata.is_dir(), "{} is no folder", folder.display());
+        check(folder, &metadata, true)?;
+    }
+    Ok(())
+}
+
+fn check(path: &Path, metadata: &Metadata, is_folder: bool) -> anyhow::Result<()> {
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    const STICKY: u32 = 0o1000;
+    let (mode, owner) = (metadata.mode(), metadata.uid());
+    let own = nix::unistd::geteuid().as_raw();
+    let path = path.display();
+    if owner != 0 && owner != own {
+        bail!("{path} belongs to user {owner}, who could put anything there; chown it to root");
+    }
+    // In a folder like /tmp others can add files, but not replace those of root.
+    let is_sticky = is_folder && mode & STICKY != 0;
+    if mode & WRITABLE_BY_OTHERS != 0 && !is_sticky {
+        bail!("{path} can be changed by others than its owner; chmod go-w it");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_others_can_write_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = fs_err::canonicalize(folder.path()).unwrap();
+        let file = folder.join("executor.toml");
+        fs_err::write(&file, "server = 'x'").unwrap();
+        let chmod = |path: &Path, mode| {
+            fs_err::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        };
+        chmod(&file, 0o644);
+        read(&file).unwrap();
+        chmod(&file, 0o664);
+        assert!(read(&file).unwrap_err().to_string().contains("go-w"));
+        chmod(&file, 0o644);
+        chmod(&folder, 0o777);
+        assert!(read(&file).unwrap_err().to_string().contains("go-w"));
+        assert!(read(Path::new("executor.toml")).is_err());
+        chmod(&folder, 0o755);
+        assert!(read(&folder).is_err());
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&file, Some(12345), None).unwrap();
+            let error = read(&file).unwrap_err().to_string();
+            assert!(error.contains("12345"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The variables of the runner's own. What a job's author can set (`CUSTOM_ENV_…`) decides nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::Job;
+use crate::failure::Failure;
+
+/// What the runner set for this stage.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    job_response: Option<PathBuf>,
+    exit_code_file: Option<PathBuf>,
+    build_failure: u8,
+    system_failure: u8,
+}
+
+impl Environment {
+    /// Reads the variables.
+    pub(crate) fn read() -> Self {
+        let path = |name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let code = |name, default| {
+            std::env::var(name)
+                .ok()
+                .and_then(|value| value.parse().ok())
+                .filter(|code| *code != 0)
+                .unwrap_or(default)
+        };
+        Self {
+            job_response: path("JOB_RESPONSE_FILE"),
+            exit_code_file: path("BUILD_EXIT_CODE_FILE"),
+            build_failure: code("BUILD_FAILURE_EXIT_CODE", 1),
+            system_failure: code("SYSTEM_FAILURE_EXIT_CODE", 2),
+        }
+    }
+
+    /// Removes the exit code of an earlier stage: it would be reported for this one.
+    pub(crate) fn forget_exit_code(&self) {
+        if let Some(path) = &self.exit_code_file {
+            // Most stages never wrote one.
+            let _ = fs_err::remove_file(path);
+        }
+    }
+
+    /// The job.
+    pub(crate) fn job(&self) -> Result<Job, Failure> {
+        let path = self.job_response.as_deref().context(
+            "JOB_RESPONSE_FILE is not set: GitLab Runner 14 or newer has to start this command",
+        )?;
+        Ok(Job::read(path)?)
+    }
+
+    /// The project's folder as the runner sees it. A job can set it to anything.
+    pub(crate) fn project_dir() -> Option<PathBuf> {
+        std::env::var_os("CUSTOM_ENV_CI_PROJECT_DIR").map(PathBuf::from)
+    }
+
+    /// The code that tells the runner how a stage ended.
+    pub(crate) fn exit_code(&self, result: &Result<(), Failure>) -> ExitCode {
+        let code = match result {
+            Ok(()) => 0,
+            Err(Failure::Build { exit_code, .. }) => {
+                if let Some(path) = &self.exit_code_file {
+                    write_exit_code(path, *exit_code);
+                }
+                self.build_failure
+            }
+            Err(Failure::System(_)) => self.system_failure,
+        };
+        ExitCode::from(code)
+    }
+}
+
+fn write_exit_code(path: &Path, code: i32) {
+    // Without the file the runner says 1, which is nearly always right.
+    let _ = fs_err::write(path, format!("{code}\n"));
+}

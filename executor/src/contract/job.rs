@@ -1,0 +1,163 @@
+//! The job, from the file that the runner keeps GitLab's answer in. Nothing in it is taken for granted:
+//! what is missing or of another type is as if it were not there.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The file is some kilobytes, or more when somebody has large variables.
+const MAX_BYTES: u64 = 32 << 20;
+/// When the runner does not say how long the job may take, it takes this.
+const DEFAULT_TIMEOUT_S: u64 = 7200;
+
+/// The number of a job, unique within its GitLab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct JobId(u64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for JobId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// A job.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Its number.
+    pub(crate) id: JobId,
+    /// How long it may take.
+    pub(crate) timeout_s: u64,
+    /// Whether GitLab folds sections of the log.
+    pub(crate) has_sections: bool,
+    variables: HashMap<String, String>,
+    project: Option<PathBuf>,
+}
+
+impl Job {
+    /// Reads the job.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let mut text = Vec::new();
+        let file = fs_err::File::open(path)?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut text)?;
+        anyhow::ensure!(
+            text.len() as u64 <= MAX_BYTES,
+            "{} is larger than {MAX_BYTES} bytes",
+            path.display()
+        );
+        Self::parse(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    fn parse(text: &[u8]) -> anyhow::Result<Self> {
+        let job: Value = serde_json::from_slice(text)?;
+        let id = [job.get("id"), job.pointer("/job_info/id")]
+            .into_iter()
+            .flatten()
+            .find_map(Value::as_u64)
+            .filter(|id| *id > 0)
+            .context("it has no job id")?;
+        let variables = job.get("variables").and_then(Value::as_array);
+        let variables = variables
+            .into_iter()
+            .flatten()
+            .filter_map(|variable| {
+                let text = |name| variable.get(name).and_then(Value::as_str);
+                Some((text("key")?.to_owned(), text("value")?.to_owned()))
+            })
+            .collect();
+        Ok(Self {
+            id: JobId(id),
+            timeout_s: job
+                .pointer("/runner_info/timeout")
+                .and_then(Value::as_u64)
+                .filter(|seconds| *seconds > 0)
+                .unwrap_or(DEFAULT_TIMEOUT_S),
+            has_sections: job
+                .pointer("/features/trace_sections")
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
+            project: job
+                .pointer("/git_info/repo_url")
+                .and_then(Value::as_str)
+                .and_then(project_path),
+            variables,
+        })
+    }
+
+    /// The value of a variable. The last one counts, as for the runner.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Where the project is below the folder of builds, as the runner makes it out of the address.
+    pub(crate) fn project(&self) -> Option<&Path> {
+        self.project.as_deref()
+    }
+}
+
+fn project_path(url: &str) -> Option<PathBuf> {
+    let (_, rest) = url.split_once("://")?;
+    let (_, path) = rest.split_once('/')?;
+    Some(PathBuf::from(path.strip_suffix(".git").unwrap_or(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_found() {
+        let job = Job::parse(
+            br#"{"id": 7, "runner_info": {"timeout": 60}, "features": {"trace_sections": true},
+                 "git_info": {"repo_url": "https://gitlab.example/g/demo.git"}, "new": {},
+                 "variables": [{"key": "A", "value": "1"}, {"key": "A", "value": "2"}, {"key": 3}, 4]}"#,
+        )
+        .unwrap();
+        assert_eq!((job.id, job.timeout_s), (JobId(7), 60));
+        assert!(job.has_sections);
+        assert_eq!(job.variable("A"), Some("2"));
+        assert_eq!(job.project(), Some(Path::new("g/demo")));
+    }
+
+    #[test]
+    fn what_has_another_type_is_not_there() {
+        let job = Job::parse(
+            br#"{"id": "x", "job_info": {"id": 9}, "runner_info": [], "features": 1,
+                 "git_info": {"repo_url": {}}, "variables": {"A": "1"}}"#,
+        )
+        .unwrap();
+        assert_eq!((job.id, job.timeout_s), (JobId(9), DEFAULT_TIMEOUT_S));
+        assert_eq!(job.variable("A"), None);
+        assert_eq!(job.project(), None);
+    }
+
+    #[test]
+    fn a_job_without_a_number_is_none() {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"id": 0}"#,
+            r#"{"id": -1}"#,
+            r#"{"id": "../1"}"#,
+        ] {
+            assert!(Job::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

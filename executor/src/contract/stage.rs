@@ -1,0 +1,49 @@
+//! The stages of a job.
+
+/// What a script of the runner is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The job's own commands, in whose place the package is built.
+    Build,
+    /// Talks to GitLab: sources, caches, artifacts.
+    Transfer,
+    /// Everything else.
+    Local,
+}
+
+impl Stage {
+    /// The stage of this name. Runners to come may have others: those get no network.
+    pub(crate) fn from_name(name: &str) -> Self {
+        match name {
+            // Runners call it either way.
+            "build_script" | "step_script" => Self::Build,
+            "get_sources" | "restore_cache" | "download_artifacts" => Self::Transfer,
+            name if name.starts_with("archive_cache") || name.starts_with("upload_artifacts") => {
+                Self::Transfer
+            }
+            _ => Self::Local,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_job_s_own_commands_are_replaced() {
+        for (name, stage) in [
+            ("build_script", Stage::Build),
+            ("step_script", Stage::Build),
+            ("step_release", Stage::Local),
+            ("after_script", Stage::Local),
+            ("prepare_script", Stage::Local),
+            ("get_sources", Stage::Transfer),
+            ("upload_artifacts_on_failure", Stage::Transfer),
+            ("archive_cache", Stage::Transfer),
+            ("", Stage::Local),
+        ] {
+            assert_eq!(Stage::from_name(name), stage, "{name}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What the root side tells the front, over a pipe: pieces of the log, results, packages.
+
+use std::io::{self, Read, Write};
+
+use buildbtw_model::PackageFileName;
+use buildbtw_model::api::Outcome;
+use serde::{Deserialize, Serialize};
+
+/// The largest piece; a front that is lied to must not run out of memory.
+const MAX_BYTES: u32 = 1 << 20;
+
+/// One piece.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// Of the build's log.
+    Log(Vec<u8>),
+    /// Something to act on.
+    Message(Message),
+    /// Of the file that was announced last.
+    Data(Vec<u8>),
+}
+
+/// What the root side has to say.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Message {
+    /// It was done.
+    Done,
+    /// It could not be done.
+    Failed {
+        /// What happened, for people.
+        message: String,
+        /// Whether the job is to blame.
+        is_jobs_fault: bool,
+    },
+    /// What is being built, and where people can watch it.
+    Building {
+        /// The page of the build.
+        url: String,
+    },
+    /// How the build ended.
+    Finished(Finished),
+    /// A package follows in pieces.
+    File {
+        /// Its name.
+        name: PackageFileName,
+    },
+}
+
+/// How a build ended.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Finished {
+    /// As the server was told.
+    pub(crate) outcome: Outcome,
+    /// Whether the server knows.
+    pub(crate) delivery: Delivery,
+    /// Why it does not.
+    pub(crate) trouble: Option<String>,
+    /// The page of the build.
+    pub(crate) url: String,
+    /// The pacman repository that the packages are in now.
+    pub(crate) repository: String,
+    /// The size of all packages together.
+    pub(crate) bytes: u64,
+}
+
+/// What became of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Delivery {
+    /// The server answered it.
+    Answered,
+    /// The server had given the attempt up.
+    Unwanted,
+    /// It did not get there.
+    Failed,
+}
+
+impl Frame {
+    /// Writes the piece.
+    pub(crate) fn write(&self, mut to: impl Write) -> io::Result<()> {
+        let text;
+        let (kind, payload) = match self {
+            Self::Log(bytes) => (b'L', bytes),
+            Self::Data(bytes) => (b'D', bytes),
+            Self::Message(message) => {
+                text = serde_json::to_vec(message)?;
+                (b'M', &text)
+            }
+        };
+        let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
+        to.write_all(&[kind])?;
+        to.write_all(&length.to_be_bytes())?;
+        to.write_all(payload)?;
+        to.flush()
+    }
+
+    /// Reads the next piece; `None` at the end.
+    pub(crate) fn read(mut from: impl Read) -> io::Result<Option<Self>> {
+        let mut kind = [0];
+        if from.read(&mut kind)? == 0 {
+            return Ok(None);
+        }
+        let mut length = [0; 4];
+        from.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length);
+        if length > MAX_BYTES {
+            return Err(invalid("a piece that is too large"));
+        }
+        let mut payload = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        from.read_exact(&mut payload)?;
+        match kind {
+            [b'L'] => Ok(Some(Self::Log(payload))),
+            [b'D'] => Ok(Some(Self::Data(payload))),
+            [b'M'] => Ok(Some(Self::Message(serde_json::from_slice(&payload)?))),
+            _ => Err(invalid("a piece of an unknown kind")),
+        }
+    }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the root side sent {what}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let frames = [
+            Frame::Log(b"\0\xff\n".to_vec()),
+            Frame::Message(Message::File {
+                name: "a-1-1-any.pkg.tar.zst".parse().unwrap(),
+            }),
+            Frame::Data(vec![]),
+            Frame::Message(Message::Done),
+        ];
+        let mut bytes = Vec::new();
+        for frame in &frames {
+            frame.write(&mut bytes).unwrap();
+        }
+        let mut rest = bytes.as_slice();
+        for frame in frames {
+            assert_eq!(Frame::read(&mut rest).unwrap(), Some(frame));
+        }
+        assert_eq!(Frame::read(&mut rest).unwrap(), None);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for bytes in [
+            &b"L\xff\xff\xff\xff"[..],
+            b"X\0\0\0\0",
+            b"M\0\0\0\x01{",
+            b"L",
+        ] {
+            assert!(Frame::read(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}

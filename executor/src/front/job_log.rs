@@ -1,0 +1,199 @@
+//! The job's log as GitLab shows it: the builder's headings become sections that fold, errors are red.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use buildbtw_builder::HEADING;
+
+const BOLD: &str = "\x1b[1;34m";
+const RED: &str = "\x1b[1;31m";
+const PLAIN: &str = "\x1b[0m";
+/// What lines of errors begin with.
+const ERRORS: &[&str] = &["==> ERROR:", "error:", "fatal:"];
+/// A heading longer than this is cut.
+const MAX_HEADING: usize = 1000;
+/// Sections with these headings stay open: they are what people come for.
+const OPEN: &[&str] = &["building", "simulating", "the sandbox failed"];
+
+/// Writes the job's log.
+#[derive(Debug)]
+pub(crate) struct JobLog<W> {
+    to: W,
+    has_sections: bool,
+    section: Option<u32>,
+    sections: u32,
+    line: Line,
+}
+
+/// What is known about the line that is being written.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    /// Its beginning, as long as it could still be that of a heading or an error.
+    Undecided(Vec<u8>),
+    Heading(Vec<u8>),
+    Error,
+    Text,
+}
+
+impl<W: Write> JobLog<W> {
+    /// A log with sections, if GitLab can fold them.
+    pub(crate) fn new(to: W, has_sections: bool) -> Self {
+        Self {
+            to,
+            has_sections,
+            section: None,
+            sections: 0,
+            line: Line::Undecided(Vec::new()),
+        }
+    }
+
+    /// Writes a piece of the build's log, which may end anywhere.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match piece.strip_suffix(b"\n") {
+                Some(text) => {
+                    self.extend(text)?;
+                    self.end_line()?;
+                }
+                None => self.extend(piece)?,
+            }
+        }
+        self.to.flush()
+    }
+
+    /// Ends the last line and section.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
+        if self.line != Line::Undecided(Vec::new()) {
+            self.end_line()?;
+        }
+        self.end_section()?;
+        self.to.flush()
+    }
+
+    /// A line of this program, outside of sections.
+    pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.to, "{text}")?;
+        self.to.flush()
+    }
+
+    /// The same as a heading.
+    pub(crate) fn say_bold(&mut self, text: &str) -> io::Result<()> {
+        self.say(&format!("{BOLD}{text}{PLAIN}"))
+    }
+
+    fn extend(&mut self, text: &[u8]) -> io::Result<()> {
+        match &mut self.line {
+            Line::Undecided(beginning) => {
+                beginning.extend_from_slice(text);
+                let beginning = std::mem::take(beginning);
+                self.decide(beginning)
+            }
+            Line::Heading(heading) => {
+                let room = MAX_HEADING.saturating_sub(heading.len());
+                heading.extend(text.iter().take(room));
+                Ok(())
+            }
+            Line::Error | Line::Text => self.to.write_all(text),
+        }
+    }
+
+    fn decide(&mut self, beginning: Vec<u8>) -> io::Result<()> {
+        let has = |prefix: &&str| beginning.starts_with(prefix.as_bytes());
+        let may_have = |prefix: &&str| prefix.as_bytes().starts_with(&beginning);
+        let all = || ERRORS.iter().chain(&[HEADING]);
+        if let Some(text) = beginning.strip_prefix(HEADING.as_bytes()) {
+            self.line = Line::Heading(Vec::new());
+            self.extend(text)
+        } else if ERRORS.iter().any(has) {
+            self.line = Line::Error;
+            self.to.write_all(RED.as_bytes())?;
+            self.to.write_all(&beginning)
+        } else if all().any(may_have) {
+            self.line = Line::Undecided(beginning);
+            Ok(())
+        } else {
+            self.line = Line::Text;
+            self.to.write_all(&beginning)
+        }
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.line, Line::Undecided(Vec::new())) {
+            Line::Undecided(beginning) => {
+                self.to.write_all(&beginning)?;
+                self.to.write_all(b"\n")
+            }
+            Line::Text => self.to.write_all(b"\n"),
+            Line::Error => writeln!(self.to, "{PLAIN}"),
+            Line::Heading(heading) => self.start_section(&String::from_utf8_lossy(&heading)),
+        }
+    }
+
+    fn start_section(&mut self, heading: &str) -> io::Result<()> {
+        self.end_section()?;
+        if self.has_sections {
+            self.sections += 1;
+            self.section = Some(self.sections);
+            let is_open = OPEN.iter().any(|beginning| heading.starts_with(beginning));
+            let option = if is_open { "" } else { "[collapsed=true]" };
+            write!(
+                self.to,
+                "section_start:{}:buildbtw_{}{option}\r\x1b[0K",
+                now(),
+                self.sections
+            )?;
+        }
+        writeln!(self.to, "{BOLD}==> {heading}{PLAIN}")
+    }
+
+    fn end_section(&mut self) -> io::Result<()> {
+        if let Some(number) = self.section.take() {
+            write!(self.to, "section_end:{}:buildbtw_{number}\r\x1b[0K", now())?;
+        }
+        Ok(())
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &[u8] =
+        b"==> buildbtw: fetching a\nx\n==> buildbtw: building a\n==> Making\nerror: no\n\n==> ERR";
+
+    fn shown(has_sections: bool, chunk: usize) -> String {
+        let mut log = JobLog::new(Vec::new(), has_sections);
+        for piece in LOG.chunks(chunk) {
+            log.write(piece).unwrap();
+        }
+        log.close().unwrap();
+        // The time is not always the same.
+        let text = String::from_utf8(log.to).unwrap();
+        let mut pieces = text.split("section_");
+        let mut shown = pieces.next().unwrap().to_owned();
+        for piece in pieces {
+            let (kind, rest) = piece.split_once(':').unwrap();
+            let (_, rest) = rest.split_once(':').unwrap();
+            shown += &format!("section_{kind}:{rest}");
+        }
+        shown
+    }
+
+    #[test]
+    fn headings_fold_and_errors_are_red_whatever_the_pieces() {
+        let expected = "section_start:buildbtw_1[collapsed=true]\r\x1b[0K\x1b[1;34m==> fetching a\x1b[0m\n\
+                        x\n\
+                        section_end:buildbtw_1\r\x1b[0Ksection_start:buildbtw_2\r\x1b[0K\x1b[1;34m==> building a\x1b[0m\n\
+                        ==> Making\n\x1b[1;31merror: no\x1b[0m\n\n==> ERR\nsection_end:buildbtw_2\r\x1b[0K";
+        for chunk in [1, 2, 7, 1000] {
+            assert_eq!(shown(true, chunk), expected);
+        }
+        assert!(!shown(false, 1000).contains("section_"));
+    }
+}

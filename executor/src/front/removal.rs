@@ -1,0 +1,61 @@
+//! Removes the folders of a job, which its scripts could do anything to.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use buildbtw_builder::remove_folder;
+
+/// Something may still be written while the last processes die.
+const TRIES: u32 = 5;
+
+/// Removes a folder; one that is not there is as good.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let error = match remove_folder(path) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        match error.kind() {
+            io::ErrorKind::NotFound if path.symlink_metadata().is_err() => return Ok(()),
+            _ if tries >= TRIES => return Err(error),
+            // Folders that their owner may not look into.
+            io::ErrorKind::PermissionDenied => open_up(path)?,
+            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound => {}
+            _ => return Err(error),
+        }
+    }
+}
+
+fn open_up(folder: &Path) -> io::Result<()> {
+    fs_err::set_permissions(folder, PermissionsExt::from_mode(0o700))?;
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        // Not of what a link leads to.
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_folders_and_links_are_removed_and_what_they_lead_to_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = folder.path().join("job");
+        let inner = job.join("a/b");
+        fs_err::create_dir_all(&inner).unwrap();
+        fs_err::write(folder.path().join("kept"), "").unwrap();
+        std::os::unix::fs::symlink(folder.path(), inner.join("link")).unwrap();
+        fs_err::set_permissions(job.join("a"), PermissionsExt::from_mode(0)).unwrap();
+        remove(&job).unwrap();
+        remove(&job).unwrap();
+        assert!(!job.exists() && folder.path().join("kept").exists());
+    }
+}

@@ -1,0 +1,81 @@
+//! From the ID token of a job to the build it was made for.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
+use buildbtw_model::client::{Backoff, Client, ClientError};
+use buildbtw_model::{AttemptId, WorkerName};
+
+use super::IdToken;
+use crate::failure::Failure;
+
+/// A job can be faster than the answer that tells the server which pipeline it belongs to.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What was exchanged: the build, and the server for whoever may report about it.
+pub(super) struct Exchanged {
+    pub(super) answer: ExchangedIdToken,
+    pub(super) client: Client,
+}
+
+/// Exchanges the ID token.
+pub(super) async fn run(
+    client: Client,
+    attempt: AttemptId,
+    id_token: IdToken,
+    worker: WorkerName,
+) -> Result<Exchanged, Failure> {
+    let secret: [u8; 32] = rand::random();
+    let exchange = ExchangeIdToken {
+        id_token: id_token.into_text(),
+        // Made here: when the answer is lost, the same one can be asked for again.
+        token: format!("bbtw_{}", URL_SAFE_NO_PAD.encode(secret)),
+        worker,
+    };
+    let answer = persist(&client, attempt, &exchange)
+        .await
+        .map_err(|error| explain(attempt, &error))?;
+    let client = client
+        .with_token(exchange.token)
+        .map_err(anyhow::Error::from)?;
+    Ok(Exchanged { answer, client })
+}
+
+async fn persist(
+    client: &Client,
+    attempt: AttemptId,
+    exchange: &ExchangeIdToken,
+) -> Result<ExchangedIdToken, ClientError> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
+    let mut is_first = true;
+    loop {
+        let error = match client.exchange_id_token(attempt, exchange).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let pause = backoff.next_pause();
+        if !error.is_transient() || Instant::now() + pause > deadline {
+            return Err(error);
+        }
+        if std::mem::take(&mut is_first) {
+            tracing::warn!("waiting for the server: {error}");
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn explain(attempt: AttemptId, error: &ClientError) -> Failure {
+    let hint = error.hint().map(|hint| format!("\n{hint}"));
+    let hint = hint.unwrap_or_default();
+    match error.problem_kind() {
+        Some(ProblemKind::AttemptEnded) => Failure::build(format!(
+            "attempt {attempt} is over: {error}; start the build again in buildbtw{hint}"
+        )),
+        _ => Failure::system(format!(
+            "the server does not hand out attempt {attempt} to this job: {error}{hint}"
+        )),
+    }
+}

@@ -1,0 +1,51 @@
+//! Standard input: the request, then silence. Its end means that the front is gone, or wants this
+//! process to go.
+
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::sync::mpsc;
+
+use anyhow::{Context as _, ensure};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::Request;
+
+/// A request is small; the ID token is most of it.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Reads the request. `stop` fires when the input ends.
+pub(super) fn listen(stop: CancellationToken) -> anyhow::Result<Request> {
+    let (sender, receiver) = mpsc::channel();
+    // A thread that waits in a read keeps no process from ending.
+    std::thread::spawn(move || {
+        let mut input = BufReader::new(io::stdin().lock());
+        let mut line = Vec::new();
+        let read = (&mut input).take(MAX_BYTES).read_until(b'\n', &mut line);
+        // The receiver waits for exactly this.
+        let _ = sender.send(read.map(|_| line));
+        let _ = io::copy(&mut input, &mut io::sink());
+        stop.cancel();
+    });
+    let line = receiver.recv().context("reading the request")??;
+    ensure!(
+        line.ends_with(b"\n"),
+        "the request is no line of at most {MAX_BYTES} bytes"
+    );
+    serde_json::from_slice(&line).context("the request cannot be understood")
+}
+
+/// Makes signals mean the same as the end of the input.
+pub(super) fn stop_on_signals(stop: &CancellationToken) -> io::Result<()> {
+    for kind in [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+    ] {
+        let (mut signals, stop) = (signal(kind)?, stop.clone());
+        tokio::spawn(async move {
+            signals.recv().await;
+            stop.cancel();
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! The root side: the one process that may do what needs root. It takes a single request from its
+//! standard input and stops when that ends.
+
+mod build;
+mod check;
+mod exchange;
+mod input;
+mod output;
+mod request;
+mod state;
+
+use std::process::ExitCode;
+
+use nix::sys::stat::{Mode, umask};
+use tokio_util::sync::CancellationToken;
+
+use self::output::Output;
+use self::state::State;
+use crate::config::{Config, trust};
+use crate::failure::Failure;
+use crate::frames::{Frame, Message};
+
+pub(crate) use request::{IdToken, Request};
+
+/// Does what the request says.
+pub(crate) fn run() -> ExitCode {
+    // Out of reach of the signals that the runner sends to the group of the front. It fails when this
+    // already is a session of its own.
+    let _ = nix::unistd::setsid();
+    umask(Mode::from_bits_truncate(0o077));
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .init();
+    let output = Output::default();
+    let message = match serve(&output) {
+        Ok(()) => Message::Done,
+        Err(failure) => Message::Failed {
+            message: failure.to_string(),
+            is_jobs_fault: matches!(failure, Failure::Build { .. }),
+        },
+    };
+    let code = match &message {
+        Message::Failed { .. } => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    };
+    // Whoever asked may be gone; then nobody is left to tell.
+    let _ = output.write(&Frame::Message(message));
+    code
+}
+
+fn serve(output: &Output) -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    let request = input::listen(stop.clone())?;
+    let config = trust::load()?;
+    let is_root = nix::unistd::geteuid().is_root();
+    if config.needs_root() && !is_root {
+        return Err(Failure::system(
+            "builds need root, and this process has not become it",
+        ));
+    }
+    let state = State::open(&config.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(async {
+        input::stop_on_signals(&stop)?;
+        dispatch(&config, &state, request, output, stop).await
+    });
+    // A piece of the log that nobody reads must not keep this process.
+    runtime.shutdown_background();
+    served
+}
+
+async fn dispatch(
+    config: &Config,
+    state: &State,
+    request: Request,
+    output: &Output,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    match request {
+        Request::Check {} => {
+            tokio::select! {
+                checked = check::run(config, state) => checked?,
+                () = stop.cancelled() => {}
+            }
+        }
+        Request::Build {
+            job,
+            attempt,
+            id_token,
+        } => {
+            let folder = state.begin(job)?;
+            let task = build::Task {
+                config,
+                state,
+                folder: folder.path(),
+                output,
+                stop,
+            };
+            let built = task.run(attempt, id_token).await;
+            // Also after a failure: whatever is worth keeping is at the server.
+            folder.remove()?;
+            built?;
+        }
+        Request::Clean { job } => {
+            state.clean(job)?;
+            state.reap().await?;
+        }
+        Request::Reap {} => state.reap().await?,
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! `check`: whether this host can run jobs.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::failure::Failure;
+use crate::front::{Host, privileged};
+use crate::root::Request;
+
+/// Scripts of the runner skip artifacts silently then.
+pub(super) const NO_GITLAB_RUNNER: &str = "jobs can neither have artifacts nor caches, because there is \
+                                           no gitlab-runner for their scripts; name it with `gitlab_runner`";
+
+/// Checks everything that jobs need.
+pub(super) fn run(host: &Host) -> Result<(), Failure> {
+    host_is_ready(host)?;
+    if host.config.gitlab_runner().is_none() {
+        return Err(Failure::system(NO_GITLAB_RUNNER));
+    }
+    writeln!(std::io::stdout(), "This host is ready.")?;
+    Ok(())
+}
+
+/// Checks everything that a build needs.
+pub(super) fn host_is_ready(host: &Host) -> Result<(), Failure> {
+    for (program, package) in [
+        ("/usr/bin/bwrap", "bubblewrap"),
+        ("/usr/bin/bash", "bash"),
+        ("/usr/bin/git", "git"),
+    ] {
+        if !Path::new(program).exists() {
+            return Err(Failure::system(format!(
+                "there is no {program}; install {package}"
+            )));
+        }
+    }
+    privileged::ask(host, &Request::Check {})
+}

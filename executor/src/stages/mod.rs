@@ -1,0 +1,46 @@
+//! What the program does when it is started: one file for each.
+
+mod check;
+mod cleanup;
+mod config;
+mod prepare;
+mod reap;
+mod run;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use nix::sys::stat::{Mode, umask};
+
+use crate::cli::Command;
+use crate::contract::Environment;
+use crate::failure::Failure;
+use crate::front::Host;
+
+/// Does what the command line says, and says how the process shall end.
+pub(crate) fn run(command: Command, config: PathBuf) -> ExitCode {
+    // Jobs must get into their folders, whatever the runner's own habits are.
+    umask(Mode::from_bits_truncate(0o022));
+    let environment = Environment::read();
+    environment.forget_exit_code();
+    let result = dispatch(command, config, &environment);
+    if let Err(failure) = &result {
+        // Nothing is left to do when not even this can be written.
+        let _ = writeln!(std::io::stderr(), "\x1b[1;31mERROR: {failure}\x1b[0m");
+    }
+    environment.exit_code(&result)
+}
+
+fn dispatch(command: Command, config: PathBuf, environment: &Environment) -> Result<(), Failure> {
+    let host = Host::load(config)?;
+    match command {
+        Command::Config => config::run(&host, environment),
+        Command::Prepare => prepare::run(&host, environment),
+        Command::Run { script, stage } => run::run(&host, environment, &script, &stage),
+        Command::Cleanup => cleanup::run(&host, environment),
+        Command::Reap => reap::run(&host),
+        Command::Check => check::run(&host),
+        Command::AsRoot => Err(Failure::system("as-root is not for the front")),
+    }
+}

@@ -1,0 +1,291 @@
+//! A runner with a host of its own, and jobs to give it.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use buildbtw_fake_server::FakeServer;
+use buildbtw_model::api::{ClaimedBuild, ExpectedPackage, SourceLocation};
+use buildbtw_model::{AttemptId, BuildId};
+use serde_json::{Value, json};
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_buildbtw-executor");
+pub(crate) const ID_TOKEN: &str = "header.claims.signature";
+
+/// A host with a runner, and the server it builds for.
+pub(crate) struct Host {
+    pub(crate) server: FakeServer,
+    folder: tempfile::TempDir,
+}
+
+/// How simulated builds behave, as TOML.
+pub(crate) const QUICK: &str = "builder.simulated = { seconds = 0.0 }";
+/// Nobody waits for these builds to end by themselves.
+pub(crate) const ENDLESS: &str = "builder.simulated = { seconds = 86400.0 }";
+
+impl Host {
+    pub(crate) async fn start(settings: &str) -> Self {
+        let server = FakeServer::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        // Scripts of jobs run as another user, who has to get through.
+        chmod(folder.path(), 0o711);
+        let host = Self { server, folder };
+        host.configure(settings);
+        host
+    }
+
+    pub(crate) fn configure(&self, settings: &str) {
+        let text = format!(
+            "server = '{}'\nstate_dir = '{}'\nname = 'tester'\narchitectures = ['x86_64']\n\
+             gitlab_runner = '/usr/bin/true'\nsudo = ''\n{settings}\n",
+            self.server.url(),
+            self.state().display()
+        );
+        fs_err::write(self.config(), text).unwrap();
+        chmod(&self.config(), 0o644);
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("executor.toml")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What is left in the folders of jobs, on either side.
+    pub(crate) fn left(&self) -> Vec<PathBuf> {
+        ["jobs", "root/jobs", "root/sandbox"]
+            .iter()
+            .filter_map(|name| self.state().join(name).read_dir().ok())
+            .flatten()
+            .map(|entry| entry.unwrap().path())
+            .collect()
+    }
+
+    /// A job for a build of this package, which the server hands out.
+    pub(crate) fn job(&self, id: u64, pkgbase: &str) -> Job<'_> {
+        let build = build(pkgbase);
+        let key = (build.attempt, ID_TOKEN.to_owned());
+        self.server
+            .change(|inner| inner.exchanges.insert(key, build.clone()));
+        let mut job = self.empty_job(id);
+        job.attempt = Some(build.attempt);
+        let attempt = build.attempt.to_string();
+        job.set("BUILDBTW_ATTEMPT", &attempt);
+        job.set("BUILDBTW_ID_TOKEN", ID_TOKEN);
+        job
+    }
+
+    /// A job that is not from buildbtw.
+    pub(crate) fn empty_job(&self, id: u64) -> Job<'_> {
+        let tmp = self.path(&format!("custom-executor{id}"));
+        fs_err::create_dir_all(&tmp).unwrap();
+        let response = json!({
+            "id": id,
+            "token": "job-token",
+            "job_info": { "id": id, "project_full_path": "g/demo" },
+            "git_info": { "repo_url": "http://gitlab.example/g/demo.git", "protected": false },
+            "runner_info": { "timeout": 600 },
+            "variables": [],
+            "features": { "trace_sections": true },
+        });
+        Job {
+            host: self,
+            id,
+            tmp,
+            response: response.to_string(),
+            variables: BTreeMap::new(),
+            attempt: None,
+        }
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            // As the runner does.
+            .process_group(0);
+        command
+    }
+}
+
+/// A job on that host.
+pub(crate) struct Job<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) id: u64,
+    pub(crate) tmp: PathBuf,
+    pub(crate) response: String,
+    variables: BTreeMap<String, String>,
+    pub(crate) attempt: Option<AttemptId>,
+}
+
+impl Job<'_> {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.into(), value.into());
+        let variables: Vec<Value> = self
+            .variables
+            .iter()
+            .map(|(key, value)| json!({ "key": key, "value": value, "public": false }))
+            .collect();
+        let mut response: Value = serde_json::from_str(&self.response).unwrap();
+        response["variables"] = variables.into();
+        self.response = response.to_string();
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let file = self.tmp.join("response.json");
+        fs_err::write(&file, &self.response).unwrap();
+        let mut command = self.host.command();
+        command
+            .args(arguments)
+            .current_dir(&self.tmp)
+            .env("TMPDIR", &self.tmp)
+            .env("BUILD_FAILURE_EXIT_CODE", "41")
+            .env("SYSTEM_FAILURE_EXIT_CODE", "42")
+            .env("BUILD_EXIT_CODE_FILE", self.exit_code_file())
+            .env("JOB_RESPONSE_FILE", file)
+            .env("CUSTOM_ENV_CI_PROJECT_DIR", self.project());
+        for (name, value) in &self.variables {
+            command.env(format!("CUSTOM_ENV_{name}"), value);
+        }
+        command
+    }
+
+    pub(crate) fn exit_code_file(&self) -> PathBuf {
+        self.tmp.join("build_exit_code")
+    }
+
+    /// Runs a stage to its end.
+    pub(crate) fn stage(&self, arguments: &[&str]) -> Ended {
+        let output = self.command(arguments).output().unwrap();
+        Ended::from(output)
+    }
+
+    /// Starts a stage.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Runs one of the runner's scripts.
+    pub(crate) fn script(&self, stage: &str, text: &str) -> Ended {
+        let script = self.write_script(text);
+        self.stage(&["run", script.to_str().unwrap(), stage])
+    }
+
+    pub(crate) fn write_script(&self, text: &str) -> PathBuf {
+        let script = self.tmp.join("script");
+        fs_err::write(&script, format!("#!/usr/bin/env bash\n{text}\n")).unwrap();
+        chmod(&script, 0o700);
+        script
+    }
+
+    pub(crate) fn prepare(&self) {
+        self.stage(&["prepare"]).expect(0);
+        self.script("prepare_script", "echo hello").expect(0);
+        let project = self.project();
+        self.script("get_sources", &format!("mkdir -p '{}'", project.display()))
+            .expect(0);
+    }
+
+    /// What the runner does last.
+    pub(crate) fn clean_up(&self) {
+        self.stage(&["cleanup"]).expect(0);
+    }
+
+    pub(crate) fn builds(&self) -> PathBuf {
+        self.host.state().join(format!("jobs/{}/builds", self.id))
+    }
+
+    pub(crate) fn project(&self) -> PathBuf {
+        self.builds().join("g/demo")
+    }
+
+    /// What the server knows of the attempt.
+    pub(crate) fn attempt(&self) -> buildbtw_fake_server::Attempt {
+        self.host.server.attempt(self.attempt.unwrap())
+    }
+}
+
+/// How a stage ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn says(self, part: &str) -> Self {
+        let all = format!("{}\n{}", self.out, self.err);
+        assert!(all.contains(part), "no {part:?} in\n{all}");
+        self
+    }
+}
+
+pub(crate) fn chmod(path: &Path, mode: u32) {
+    fs_err::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+fn build(pkgbase: &str) -> ClaimedBuild {
+    let package = |name: String, architecture: &str| ExpectedPackage {
+        name: name.parse().unwrap(),
+        architecture: architecture.parse().unwrap(),
+    };
+    ClaimedBuild {
+        attempt: AttemptId::new(),
+        build: BuildId(1),
+        namespace: "space".parse().unwrap(),
+        iteration: 1,
+        pkgbase: pkgbase.parse().unwrap(),
+        architecture: "x86_64".parse().unwrap(),
+        stage: 1,
+        source: SourceLocation {
+            clone_url: "/nowhere".into(),
+            commit: "0".repeat(40).parse().unwrap(),
+        },
+        pkgrel: None,
+        version: "1.0-1.1".parse().unwrap(),
+        packages: vec![
+            package(pkgbase.into(), "x86_64"),
+            package(format!("{pkgbase}-docs"), "any"),
+        ],
+        dependencies: vec![],
+        sources: vec![],
+        repositories: vec![],
+        source_date_epoch: 1,
+        timeout_s: 1_000_000,
+        lease_s: 60,
+    }
+}
