@@ -147,6 +147,8 @@ fn every_route_is_either_public_or_in_the_table() {
         "/sources/overview",
         // Checked by secrets of its own: see the tests of webhooks.
         "/webhooks/gitlab",
+        // Checked by the ID token in its body: see the tests of pipelines.
+        "/attempts/{id}/exchange",
         "/{name}/{iteration}/{architecture}/{file}",
         "/{name}/{iteration}/{architecture}/builds/{build}/{file}",
         "/",

@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration makes. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 4] = [
+const ROWS: [(i64, &str); 6] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -45,6 +45,18 @@ const ROWS: [(i64, &str); 4] = [
         20_261_121_140_000,
         "insert into source_progress (id, origin) values (1, 'o');
          insert into webhook_delivery values ('w', 'push', 1, null, 1, null);",
+    ),
+    (
+        20_261_121_180_000,
+        "insert into pipeline (attempt_id, project_id, git_ref, commit_hash, pipeline_id)
+             values ('i', 1, 'main', 'c', 7);
+         insert into id_token_use values ('t', 'i', x'00', 1);
+         insert into orphan_pipeline values ('j', 1, 8, 1);",
+    ),
+    (
+        20_261_121_200_000,
+        "insert into commit_report values (1, 1, 'c', 'running');
+         insert into merge_request_report values (1, 1, 5, 6, x'00', 1);",
     ),
 ];
 
