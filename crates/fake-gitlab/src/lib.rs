@@ -7,16 +7,20 @@
 
 mod actions;
 mod auth;
+mod ci;
 mod clock;
 mod faults;
 mod git_http;
 mod graphql;
 mod http;
+mod oidc;
 mod project_path;
 mod repository;
 mod requests;
 mod rest;
+mod runner_api;
 mod state;
+mod web;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -27,14 +31,21 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use actions::ci::{JobView, PipelineView};
 pub use actions::import::ImportedText;
 pub use clock::Clock;
 pub use faults::limits::RateLimit;
 pub use faults::{Drift, Fault, Faults, On, RuleId, Times};
+pub use oidc::{IdToken, Signer};
 pub use project_path::project_path;
 pub use requests::RequestRecord;
 pub use state::hooks::{HookId, HookOptions, HookScope};
+pub use state::jobs::{Artifacts, JobId};
+pub use state::pipelines::{PipelineId, Source};
 pub use state::projects::ProjectId;
+pub use state::roles::{Role, UnknownVariablesRole, VariablesRole};
+pub use state::runners::{RunnerId, RunnerOptions};
+pub use state::status::{Status, UnknownStatus};
 pub use webhooks::{Delivery, DeliveryId, Webhooks};
 
 use faults::limits::Limits;
@@ -86,6 +97,9 @@ struct Shared {
     graphql: graphql::Schema,
     complexity_limits: Mutex<graphql::ComplexityLimits>,
     pushes: git_http::Pushes,
+    ci: Mutex<ci::settings::Settings>,
+    bells: ci::Bells,
+    keys: oidc::keys::Keys,
     cancel: CancellationToken,
     /// Removed with the stand-in.
     _temporary: Option<TempDir>,
@@ -132,6 +146,9 @@ impl FakeGitlab {
                 graphql: graphql::Schema::new()?,
                 complexity_limits: Mutex::default(),
                 pushes: git_http::Pushes::default(),
+                ci: Mutex::default(),
+                bells: ci::Bells::default(),
+                keys: oidc::keys::Keys::new()?,
                 cancel: cancel.clone(),
                 _temporary: temporary,
             }),
@@ -139,6 +156,7 @@ impl FakeGitlab {
         };
         gitlab.create_user("buildbtw");
         tokio::spawn(http::serve(listener, gitlab.clone()));
+        tokio::spawn(ci::timeouts::watch(gitlab.clone()));
         Ok(Self {
             _stop_when_dropped: Some(Arc::new(StopWhenDropped(cancel))),
             ..gitlab

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use rand::RngExt as _;
 use uuid::Uuid;
 
+use crate::state::State;
 use crate::state::hooks::{Hook, HookId, HookOptions, HookScope, Owner};
 use crate::state::projects::Project;
 use crate::{FakeGitlab, lock};
@@ -60,21 +61,7 @@ impl FakeGitlab {
         project: &Project,
         wants: impl Fn(&HookOptions) -> bool,
     ) -> Vec<Arc<Hook>> {
-        let state = self.state();
-        let is_of = |owner| match owner {
-            Owner::System => true,
-            Owner::Project(id) => id == project.id.0,
-            Owner::Group(id) => state
-                .groups
-                .get(&id)
-                .is_some_and(|group| project.below(&group.full_path).is_some()),
-        };
-        state
-            .hooks
-            .values()
-            .filter(|hook| is_of(hook.owner) && wants(&hook.options))
-            .cloned()
-            .collect()
+        hooks_of(&self.state(), project, wants)
     }
 
     pub(crate) fn hooks_owned_by(&self, owner: Owner) -> Vec<Arc<Hook>> {
@@ -82,6 +69,27 @@ impl FakeGitlab {
         let hooks = state.hooks.values();
         hooks.filter(|hook| hook.owner == owner).cloned().collect()
     }
+}
+
+/// The hooks that are told an event of a project.
+pub(crate) fn hooks_of(
+    state: &State,
+    project: &Project,
+    wants: impl Fn(&HookOptions) -> bool,
+) -> Vec<Arc<Hook>> {
+    let is_of = |owner| match owner {
+        Owner::System => true,
+        Owner::Project(id) => id == project.id.0,
+        Owner::Group(id) => state
+            .groups
+            .get(&id)
+            .is_some_and(|group| project.below(&group.full_path).is_some()),
+    };
+    let hooks = state.hooks.values();
+    hooks
+        .filter(|hook| is_of(hook.owner) && wants(&hook.options))
+        .cloned()
+        .collect()
 }
 
 /// An id that no two events share.

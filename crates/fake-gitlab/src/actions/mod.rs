@@ -1,9 +1,11 @@
 //! What a test or a person does to the stand-in, other than by its APIs.
 
+pub(crate) mod ci;
 pub(crate) mod commits;
 pub(crate) mod hooks;
 pub(crate) mod import;
 pub(crate) mod merge_requests;
 pub(crate) mod projects;
 pub(crate) mod pushes;
+pub(crate) mod settings;
 pub(crate) mod tokens;

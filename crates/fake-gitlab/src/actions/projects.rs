@@ -112,6 +112,12 @@ impl FakeGitlab {
             state.merge_requests.retain(|(id, _), _| *id != project.0);
             state.projects.remove(&project.0);
         }
+        let pipelines: Vec<_> = self.pipelines(project);
+        let mut change = self.change();
+        for pipeline in pipelines {
+            change.delete_pipeline(pipeline.id)?;
+        }
+        drop(change);
         let path = self.repository_path(project);
         if path.exists() {
             fs_err::remove_dir_all(path)?;
@@ -198,9 +204,9 @@ pub(crate) fn insert_project(
     ensure!(!name.is_empty(), "{full_path} ends with a slash");
     ensure_group(state, namespace)?;
     let id = state.next_project_id();
-    state
-        .projects
-        .insert(id, Arc::new(project(id, full_path.to_owned())));
+    let mut project = project(id, full_path.to_owned());
+    project.variables_role = state.new_projects_variables;
+    state.projects.insert(id, Arc::new(project));
     state.old_project_paths.remove(&key);
     state.project_paths.insert(key, id);
     Ok(ProjectId(id))

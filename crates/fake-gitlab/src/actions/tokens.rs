@@ -43,14 +43,7 @@ impl FakeGitlab {
     }
 
     fn make_token(&self, user: Option<u64>, scopes: &[&str], admin: bool) -> String {
-        let secret = {
-            let mut random = lock(&self.shared.random);
-            let characters = (0..20).map(|_| {
-                let index = random.random_range(0..ALPHABET.len());
-                char::from(ALPHABET[index])
-            });
-            format!("glpat-{}", characters.collect::<String>())
-        };
+        let secret = self.secret("glpat-");
         let created_at = self.clock().now();
         let mut state = self.state();
         let id = state.next_id();
@@ -68,6 +61,16 @@ impl FakeGitlab {
         };
         state.tokens.insert(secret.clone(), Arc::new(token));
         secret
+    }
+
+    /// A new secret that begins like this.
+    pub(crate) fn secret(&self, start: &str) -> String {
+        let mut random = lock(&self.shared.random);
+        let characters = (0..20).map(|_| {
+            let index = random.random_range(0..ALPHABET.len());
+            char::from(ALPHABET[index])
+        });
+        format!("{start}{}", characters.collect::<String>())
     }
 
     /// Takes a token out of force.

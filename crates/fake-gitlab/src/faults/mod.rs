@@ -28,6 +28,18 @@ pub enum On {
     Git,
     /// Requests whose path begins like this.
     Path(String),
+    /// Requests with this method whose path ends like this.
+    Method {
+        /// For example `POST`.
+        method: String,
+        /// For example `/pipeline`.
+        end: String,
+    },
+    /// Requests that make a pipeline: by REST, or by a GraphQL operation of the name
+    /// `pipelineCreate`, in whatever case.
+    PipelineCreation,
+    /// Requests of runners.
+    Runner,
 }
 
 /// How often a fault befalls the requests that it is for.
@@ -155,6 +167,7 @@ pub struct Faults(Arc<Inner>);
 
 /// What is known about a request when faults are chosen.
 pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     /// Names of GraphQL operations; one without a name is empty.
     pub(crate) operations: Option<&'a [String]>,
@@ -170,7 +183,22 @@ impl Asked<'_> {
             On::Rest => self.path.starts_with("/api/v4"),
             On::Git => self.is_git,
             On::Path(start) => self.path.starts_with(start.as_str()),
+            On::Method { method, end } => {
+                self.method == method && self.path.ends_with(end.as_str())
+            }
+            On::PipelineCreation => self.makes_pipeline(),
+            On::Runner => ["/api/v4/jobs/", "/api/v4/runners"]
+                .iter()
+                .any(|start| self.path.starts_with(start)),
         }
+    }
+
+    fn makes_pipeline(&self) -> bool {
+        let by_rest = self.method == "POST"
+            && self.path.starts_with("/api/v4/projects/")
+            && self.path.ends_with("/pipeline");
+        let is_named = |name: &String| name.eq_ignore_ascii_case("pipelineCreate");
+        by_rest || self.operations.is_some_and(|own| own.iter().any(is_named))
     }
 }
 
@@ -272,6 +300,7 @@ mod tests {
     fn chosen(faults: &Faults, operation: &str) -> usize {
         let operations = [operation.to_owned()];
         let asked = Asked {
+            method: "POST",
             path: "/api/graphql",
             operations: Some(&operations),
             is_git: false,

@@ -1,7 +1,6 @@
 //! The server: connections, what every request goes through, and where requests go.
 
 mod connection;
-mod page;
 pub(crate) mod pipeline;
 mod routes;
 

@@ -77,6 +77,7 @@ async fn answer(
         .as_ref()
         .map(|names| names.split(',').map(str::to_owned).collect());
     let faults = gitlab.faults().choose(&Asked {
+        method: &record.method,
         path: &path,
         operations: operations.as_deref(),
         is_git: path.contains(".git/"),

@@ -1,19 +1,29 @@
 //! Where requests go.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::post;
 
-use crate::{FakeGitlab, git_http, graphql, rest};
-
-use super::page;
+use crate::{FakeGitlab, git_http, graphql, oidc, rest, web};
 
 pub(crate) fn router(gitlab: FakeGitlab) -> Router {
     Router::new()
-        .route("/", get(page::list))
         .route("/api/graphql", post(graphql::endpoint))
         .nest("/api/v4", rest::router())
-        .fallback(git_http::serve)
+        .merge(oidc::router())
+        .fallback(page_or_repository)
         .layer(DefaultBodyLimit::disable())
         .with_state(gitlab)
+}
+
+/// Groups are nested as deep as they like, so that only the end of a path tells what it is.
+async fn page_or_repository(State(gitlab): State<FakeGitlab>, request: Request) -> Response {
+    if request.method() == Method::GET
+        && let Some(page) = web::page(&gitlab, request.uri().path())
+    {
+        return page;
+    }
+    git_http::serve(State(gitlab), request).await
 }

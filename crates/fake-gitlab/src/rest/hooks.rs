@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Refusal, writer};
 use super::input::Input;
-use super::pages::Page;
+use super::pages::{Page, api_uri};
 use super::projects::find;
 use crate::FakeGitlab;
 use crate::state::hooks::{Hook, HookId, HookOptions, Owner};
@@ -22,6 +22,8 @@ fn entry(hook: &Hook) -> Value {
         "push_events": options.push_events,
         "tag_push_events": options.tag_push_events,
         "merge_requests_events": options.merge_requests_events,
+        "pipeline_events": options.pipeline_events,
+        "job_events": options.job_events,
         "token_present": options.token.is_some(),
         "signing_token_present": options.signing_token.is_some(),
         "alert_status": "executable",
@@ -66,10 +68,7 @@ fn list(gitlab: &FakeGitlab, owner: Owner, uri: &Uri, page: Page) -> Response {
         .map(|hook| entry(hook))
         .collect();
     let total = rows.len();
-    let uri = format!("/api/v4{uri}")
-        .parse()
-        .unwrap_or_else(|_| uri.clone());
-    page.answer(gitlab.url(), &uri, rows, Some(total))
+    page.answer(gitlab.url(), &api_uri(uri), rows, Some(total))
 }
 
 fn create(gitlab: &FakeGitlab, owner: Owner, options: HookOptions) -> Result<Response, Refusal> {

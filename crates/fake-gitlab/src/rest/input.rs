@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::answer::Refusal;
 
 /// What a body says, in either way.
-pub(super) struct Input<T>(pub(super) T);
+pub(crate) struct Input<T>(pub(crate) T);
 
 impl<T, S> FromRequest<S> for Input<T>
 where

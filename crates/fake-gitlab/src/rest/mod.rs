@@ -1,20 +1,27 @@
 //! The REST API, version 4, as far as it is used.
 
 mod answer;
+mod entries;
+mod group_projects;
 mod hooks;
 mod input;
+mod jobs;
+mod notes;
 mod pages;
+mod pipelines;
 mod projects;
 mod repository;
+mod settings;
+mod statuses;
 mod tokens;
 
 use axum::Router;
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, delete, get, post, put};
 
-use crate::FakeGitlab;
+use crate::{FakeGitlab, runner_api};
 
-use answer::Refusal;
-pub(crate) use answer::insufficient_scope;
+pub(crate) use answer::{Refusal, insufficient_scope};
+pub(crate) use input::Input;
 
 pub(crate) fn router() -> Router<FakeGitlab> {
     Router::new()
@@ -23,7 +30,10 @@ pub(crate) fn router() -> Router<FakeGitlab> {
         .route("/user", get(tokens::user))
         .route("/groups", post(projects::create_group))
         .route("/projects", post(projects::create))
-        .route("/projects/{id}", get(projects::read))
+        .route("/projects/{id}", get(projects::read).put(settings::update))
+        .route("/groups/{id}/projects", get(group_projects::list))
+        .merge(ci())
+        .merge(runner_api::router())
         .route(
             "/projects/{id}/repository/commits",
             get(repository::commits),
@@ -49,4 +59,61 @@ pub(crate) fn router() -> Router<FakeGitlab> {
         )
         .route("/projects/{id}/hooks/{hook}", delete(hooks::delete_owned))
         .fallback(any(|| async { Refusal::error(404, "404 Not Found") }))
+}
+
+/// Pipelines, jobs, and what others say about commits.
+fn ci() -> Router<FakeGitlab> {
+    Router::new()
+        .route("/job", get(jobs::own))
+        .route("/projects/{id}/pipeline", post(pipelines::create))
+        .route("/projects/{id}/pipelines", get(pipelines::list))
+        .route("/projects/{id}/pipelines/latest", get(pipelines::latest))
+        .route(
+            "/projects/{id}/pipelines/{pipeline}",
+            get(pipelines::read).delete(pipelines::remove),
+        )
+        .route(
+            "/projects/{id}/pipelines/{pipeline}/variables",
+            get(pipelines::variables),
+        )
+        .route(
+            "/projects/{id}/pipelines/{pipeline}/jobs",
+            get(jobs::of_pipeline),
+        )
+        .route(
+            "/projects/{id}/pipelines/{pipeline}/cancel",
+            post(pipelines::cancel),
+        )
+        .route(
+            "/projects/{id}/pipelines/{pipeline}/retry",
+            post(pipelines::retry),
+        )
+        .route(
+            "/projects/{id}/pipelines/{pipeline}/metadata",
+            put(pipelines::rename),
+        )
+        .route("/projects/{id}/jobs/{job}", get(jobs::read))
+        .route("/projects/{id}/jobs/{job}/trace", get(jobs::trace))
+        .route("/projects/{id}/jobs/{job}/artifacts", get(jobs::artifacts))
+        .route("/projects/{id}/jobs/{job}/cancel", post(jobs::cancel))
+        .route("/projects/{id}/jobs/{job}/retry", post(jobs::retry))
+        .route("/projects/{id}/jobs/{job}/play", post(jobs::play))
+        .route("/projects/{id}/statuses/{sha}", post(statuses::create))
+        .route(
+            "/projects/{id}/repository/commits/{sha}/statuses",
+            get(statuses::list),
+        )
+        .route(
+            "/projects/{id}/merge_requests/{iid}/notes",
+            get(notes::list).post(notes::create),
+        )
+        .route(
+            "/projects/{id}/merge_requests/{iid}/notes/{note}",
+            put(notes::update),
+        )
+        .route("/projects/{id}/protected_branches", post(settings::protect))
+        .route(
+            "/projects/{id}/protected_branches/{name}",
+            delete(settings::unprotect),
+        )
 }

@@ -42,6 +42,18 @@ impl Page {
         rows: Vec<Value>,
         total: Option<usize>,
     ) -> Response {
+        self.answer_with(base, uri, rows, total, |row| row)
+    }
+
+    /// Like [`Self::answer`], with rows that become entries only if they are shown.
+    pub(crate) fn answer_with<T>(
+        self,
+        base: &str,
+        uri: &Uri,
+        rows: Vec<T>,
+        total: Option<usize>,
+        entry: impl FnMut(T) -> Value,
+    ) -> Response {
         let page = self.page.max(1);
         let size = self.size();
         let has_next = rows.len() > self.end();
@@ -50,6 +62,7 @@ impl Page {
             .into_iter()
             .skip(self.end() - size)
             .take(size)
+            .map(entry)
             .collect();
         let mut links = Vec::new();
         let mut link = |relation: &str, number: usize| {
@@ -87,6 +100,13 @@ impl Page {
         }
         (headers, Json(shown)).into_response()
     }
+}
+
+/// The URI as it was asked for: the router strips what it is nested at.
+pub(crate) fn api_uri(uri: &Uri) -> Uri {
+    format!("/api/v4{uri}")
+        .parse()
+        .unwrap_or_else(|_| uri.clone())
 }
 
 fn url_of_page(base: &str, uri: &Uri, number: usize, size: usize) -> String {

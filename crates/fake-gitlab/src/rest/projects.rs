@@ -64,7 +64,7 @@ pub(super) async fn read(
     Ok(Json(entry(&gitlab, &project)))
 }
 
-fn entry(gitlab: &FakeGitlab, project: &Project) -> Value {
+pub(super) fn entry(gitlab: &FakeGitlab, project: &Project) -> Value {
     let url = gitlab.url();
     let empty = is_empty(&project.storage);
     let namespace = gitlab.state().group_at(project.namespace());
@@ -87,7 +87,10 @@ fn entry(gitlab: &FakeGitlab, project: &Project) -> Value {
         "http_url_to_repo": gitlab.git_url(&project.full_path),
         "ssh_url_to_repo": format!("ssh://git@127.0.0.1/{}.git", project.full_path),
         "namespace": namespace.map(|group| group_entry(gitlab, &group)),
-        "ci_config_path": null,
+        "ci_config_path": project.ci_config_path,
+        "ci_pipeline_variables_minimum_override_role": project.variables_role.name(),
+        "build_timeout": project.build_timeout,
+        "builds_access_level": "enabled",
     })
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::answer::{Refusal, reader};
-use super::pages::Page;
+use super::pages::{Page, api_uri};
 use super::projects::find;
 use crate::FakeGitlab;
 use crate::auth::{Who, reads_code};
@@ -73,15 +73,7 @@ pub(super) async fn commits(
     let rows = found
         .iter()
         .map(|commit| commit_entry(&gitlab, &project, commit));
-    let path: Uri = uri_of(&uri);
-    Ok(page.answer(gitlab.url(), &path, rows.collect(), None))
-}
-
-/// The router strips what it is nested at.
-fn uri_of(uri: &Uri) -> Uri {
-    format!("/api/v4{uri}")
-        .parse()
-        .unwrap_or_else(|_| uri.clone())
+    Ok(page.answer(gitlab.url(), &api_uri(&uri), rows.collect(), None))
 }
 
 pub(super) async fn branch(
@@ -104,7 +96,7 @@ pub(super) async fn branch(
         "name": name,
         "commit": commit_entry(&gitlab, &project, &commit),
         "merged": false,
-        "protected": is_default,
+        "protected": project.is_protected(&name),
         "default": is_default,
         "can_push": true,
         "developers_can_push": false,

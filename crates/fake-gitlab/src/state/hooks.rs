@@ -34,6 +34,10 @@ pub struct HookOptions {
     pub tag_push_events: bool,
     /// Whether merge requests are told.
     pub merge_requests_events: bool,
+    /// Whether pipelines are told.
+    pub pipeline_events: bool,
+    /// Whether jobs are told.
+    pub job_events: bool,
 }
 
 impl Default for HookOptions {
@@ -45,6 +49,8 @@ impl Default for HookOptions {
             push_events: true,
             tag_push_events: false,
             merge_requests_events: false,
+            pipeline_events: false,
+            job_events: false,
         }
     }
 }
@@ -56,6 +62,8 @@ impl HookOptions {
             url: url.into(),
             tag_push_events: true,
             merge_requests_events: true,
+            pipeline_events: true,
+            job_events: true,
             ..Self::default()
         }
     }

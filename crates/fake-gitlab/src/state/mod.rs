@@ -1,16 +1,27 @@
 //! What the stand-in remembers: everything but the git repositories.
 
 pub(crate) mod hooks;
+pub(crate) mod jobs;
 pub(crate) mod merge_requests;
+pub(crate) mod notes;
+pub(crate) mod pipelines;
 pub(crate) mod projects;
+pub(crate) mod roles;
+pub(crate) mod runners;
+pub(crate) mod status;
 pub(crate) mod tokens;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hooks::Hook;
+use jobs::{Artifacts, Job};
 use merge_requests::MergeRequest;
+use notes::Note;
+use pipelines::Pipeline;
 use projects::{Group, Project};
+use roles::VariablesRole;
+use runners::Runner;
 use tokens::{Token, User};
 
 /// All tables. What is in them is shared and replaced when it changes, so that a request sees each
@@ -30,9 +41,31 @@ pub(crate) struct State {
     pub(crate) users: BTreeMap<u64, Arc<User>>,
     /// By secret.
     pub(crate) tokens: HashMap<String, Arc<Token>>,
+    pub(crate) pipelines: BTreeMap<u64, Arc<Pipeline>>,
+    /// Projects and their pipelines.
+    pub(crate) project_pipelines: BTreeSet<(u64, u64)>,
+    pub(crate) jobs: BTreeMap<u64, Arc<Job>>,
+    /// What the jobs have printed.
+    pub(crate) traces: HashMap<u64, Vec<u8>>,
+    pub(crate) artifacts: HashMap<u64, Arc<Artifacts>>,
+    /// Jobs that wait for a runner, oldest first.
+    pub(crate) waiting: BTreeSet<u64>,
+    /// Jobs that a runner has.
+    pub(crate) taken: BTreeSet<u64>,
+    pub(crate) runners: BTreeMap<u64, Arc<Runner>>,
+    pub(crate) notes: BTreeMap<u64, Arc<Note>>,
+    /// What new projects begin with.
+    pub(crate) new_projects_variables: VariablesRole,
     last_id: u64,
     last_project_id: u64,
+    last_pipeline_id: u64,
+    last_job_id: u64,
 }
+
+/// Pipelines and jobs count from here, so that an id is not taken for that of something else.
+const FIRST_PIPELINE: u64 = 1_000;
+/// See [`FIRST_PIPELINE`].
+const FIRST_JOB: u64 = 50_000;
 
 impl State {
     /// An id for anything but a project.
@@ -45,6 +78,34 @@ impl State {
     pub(crate) fn next_project_id(&mut self) -> u64 {
         self.last_project_id += 1;
         self.last_project_id
+    }
+
+    pub(crate) fn next_pipeline_id(&mut self) -> u64 {
+        self.last_pipeline_id += 1;
+        FIRST_PIPELINE + self.last_pipeline_id
+    }
+
+    pub(crate) fn next_job_id(&mut self) -> u64 {
+        self.last_job_id += 1;
+        FIRST_JOB + self.last_job_id
+    }
+
+    /// The pipelines of a project, oldest first.
+    pub(crate) fn pipelines_of(
+        &self,
+        project: u64,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Pipeline>> {
+        self.project_pipelines
+            .range((project, 0)..=(project, u64::MAX))
+            .filter_map(|(_, id)| self.pipelines.get(id))
+    }
+
+    /// The jobs of a pipeline, oldest first, those that were retried too.
+    pub(crate) fn jobs_of(
+        &self,
+        pipeline: &Pipeline,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Job>> {
+        pipeline.jobs.iter().filter_map(|id| self.jobs.get(id))
     }
 
     pub(crate) fn group_at(&self, path: &str) -> Option<Arc<Group>> {

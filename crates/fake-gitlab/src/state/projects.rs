@@ -1,9 +1,11 @@
 //! Groups and projects.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::roles::{Role, VariablesRole};
 use crate::repository::Storage;
 
 /// The id of a project.
@@ -50,7 +52,24 @@ pub(crate) struct Project {
     pub(crate) last_activity_at: Timestamp,
     pub(crate) last_repository_updated_at: Timestamp,
     pub(crate) last_merge_request: u64,
+    pub(crate) last_pipeline: u64,
+    /// As it was set.
+    pub(crate) ci_config_path: Option<String>,
+    pub(crate) variables_role: VariablesRole,
+    /// Jobs may not run longer, in seconds.
+    pub(crate) build_timeout: i64,
+    /// What branches and tags are protected or not, against the rule that the default branch is.
+    pub(crate) protected: BTreeMap<String, bool>,
+    /// What users may do, if it is not what users may do in general.
+    pub(crate) roles: BTreeMap<u64, Role>,
+    /// What users may do in general.
+    pub(crate) role: Role,
 }
+
+/// Where the configuration of pipelines is if nothing else is said.
+pub(crate) const CI_CONFIG_PATH: &str = ".gitlab-ci.yml";
+/// The time that jobs have if nothing else is said, in seconds.
+const BUILD_TIMEOUT: i64 = 3_600;
 
 impl Project {
     pub(crate) fn new(id: u64, full_path: String, storage: Storage, now: Timestamp) -> Self {
@@ -68,7 +87,29 @@ impl Project {
             last_activity_at: now,
             last_repository_updated_at: now,
             last_merge_request: 0,
+            last_pipeline: 0,
+            ci_config_path: None,
+            variables_role: VariablesRole::default(),
+            build_timeout: BUILD_TIMEOUT,
+            protected: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            role: Role::Maintainer,
         }
+    }
+
+    pub(crate) fn ci_config_path_or_default(&self) -> &str {
+        self.ci_config_path.as_deref().unwrap_or(CI_CONFIG_PATH)
+    }
+
+    /// Whether a branch or a tag is protected.
+    pub(crate) fn is_protected(&self, name: &str) -> bool {
+        let said = self.protected.get(name).copied();
+        said.unwrap_or(name == self.default_branch)
+    }
+
+    /// What a user may do.
+    pub(crate) fn role_of(&self, user: u64) -> Role {
+        self.roles.get(&user).copied().unwrap_or(self.role)
     }
 
     pub(crate) fn path(&self) -> &str {

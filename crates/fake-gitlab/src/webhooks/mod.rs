@@ -2,6 +2,7 @@
 //!
 //! Deliveries go out one after the other, in the order of the events, unless a knob says otherwise.
 
+pub(crate) mod ci;
 mod delivery;
 pub(crate) mod payloads;
 pub(crate) mod signature;

@@ -45,7 +45,7 @@ pub(crate) fn push(url: &str, project: &Project, change: &RefChange, user: &User
         "before": hex(change.before),
         "after": hex(change.after),
         "ref": change.name,
-        "ref_protected": change.branch() == Some(project.default_branch.as_str()),
+        "ref_protected": change.branch().is_some_and(|name| project.is_protected(name)),
         "checkout_sha": checkout,
         "message": null,
         "user_id": user.id,
@@ -97,7 +97,7 @@ fn commits(url: &str, project: &Project, change: &RefChange) -> Result<(Vec<Valu
     Ok((entries.collect::<Result<_>>()?, total))
 }
 
-fn commit_entry(url: &str, project: &Project, commit: &CommitInfo) -> Value {
+pub(super) fn commit_entry(url: &str, project: &Project, commit: &CommitInfo) -> Value {
     json!({
         "id": commit.id.to_string(),
         "message": commit.message,
@@ -112,7 +112,7 @@ fn visibility_level(project: &Project) -> u8 {
     if project.public { 20 } else { 0 }
 }
 
-fn project_entry(url: &str, project: &Project) -> Value {
+pub(super) fn project_entry(url: &str, project: &Project) -> Value {
     json!({
         "id": project.id.0,
         "name": project.path(),
@@ -125,7 +125,7 @@ fn project_entry(url: &str, project: &Project) -> Value {
         "visibility_level": visibility_level(project),
         "path_with_namespace": project.full_path,
         "default_branch": project.default_branch,
-        "ci_config_path": null,
+        "ci_config_path": project.ci_config_path,
     })
 }
 

@@ -1,0 +1,393 @@
+//! Pipelines and jobs as a test sees and moves them.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Map, Value};
+
+use crate::ci::create::{Actor, NewPipeline};
+use crate::ci::queue::Abilities;
+use crate::state::jobs::{Artifacts, Job, JobId};
+use crate::state::pipelines::{ForMergeRequest, Pipeline, PipelineId, Source, Variable};
+use crate::state::runners::{Runner, RunnerId, RunnerOptions};
+use crate::state::status::Status;
+use crate::{FakeGitlab, ProjectId};
+
+/// A pipeline as it was at a time.
+#[derive(Clone, Debug)]
+pub struct PipelineView {
+    /// Its id.
+    pub id: PipelineId,
+    /// Its number within the project.
+    pub iid: u64,
+    /// The project.
+    pub project: ProjectId,
+    /// The commit.
+    pub sha: String,
+    /// The branch or tag.
+    pub git_ref: String,
+    /// What it was made by.
+    pub source: Source,
+    /// What the configuration calls it.
+    pub name: Option<String>,
+    /// How far it is.
+    pub status: Status,
+    /// The variables that it was given.
+    pub variables: Vec<(String, String)>,
+    /// The inputs that it was given.
+    pub inputs: Map<String, Value>,
+    /// Who made it.
+    pub user: u64,
+}
+
+impl From<&Pipeline> for PipelineView {
+    fn from(row: &Pipeline) -> Self {
+        let variables = row.variables.iter();
+        Self {
+            id: row.id,
+            iid: row.iid,
+            project: row.project,
+            sha: row.sha().to_string(),
+            git_ref: row.git_ref.clone(),
+            source: row.source,
+            name: row.name.clone(),
+            status: row.status,
+            variables: variables
+                .map(|variable| (variable.key.clone(), variable.value.clone()))
+                .collect(),
+            inputs: row.inputs.clone(),
+            user: row.user,
+        }
+    }
+}
+
+/// A job as it was at a time.
+#[derive(Clone, Debug)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// The pipeline.
+    pub pipeline: PipelineId,
+    /// The project.
+    pub project: ProjectId,
+    /// Its name.
+    pub name: String,
+    /// Its stage.
+    pub stage: String,
+    /// How far it is.
+    pub status: Status,
+    /// Why it failed.
+    pub failure_reason: Option<String>,
+    /// What its script ended with.
+    pub exit_code: Option<i64>,
+    /// The tags that a runner must have.
+    pub tags: Vec<String>,
+    /// What the job is known by.
+    pub token: String,
+    /// Which runner has or had it.
+    pub runner: Option<RunnerId>,
+    /// Whether another job does its work again.
+    pub retried: bool,
+}
+
+impl From<&Job> for JobView {
+    fn from(row: &Job) -> Self {
+        Self {
+            id: row.id,
+            pipeline: row.pipeline,
+            project: row.project,
+            name: row.name.clone(),
+            stage: row.stage.clone(),
+            status: row.status,
+            failure_reason: row.failure_reason.clone(),
+            exit_code: row.exit_code,
+            tags: row.tags().to_vec(),
+            token: row.token.clone(),
+            runner: row.assigned.as_ref().map(|assigned| assigned.runner),
+            retried: row.retried,
+        }
+    }
+}
+
+impl FakeGitlab {
+    /// Makes a pipeline on behalf of the first user, as the API does.
+    pub fn create_pipeline(
+        &self,
+        project: ProjectId,
+        git_ref: &str,
+        variables: &[(&str, &str)],
+        inputs: &Value,
+    ) -> Result<PipelineId> {
+        let variables = variables.iter().map(|(key, value)| Variable {
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+            is_file: false,
+        });
+        self.create_as_first_user(
+            project,
+            NewPipeline {
+                git_ref: git_ref.to_owned(),
+                variables: variables.collect(),
+                inputs: inputs.as_object().cloned().unwrap_or_default(),
+                source: Source::Api,
+                merge_request: None,
+            },
+        )
+    }
+
+    /// Makes the pipeline of a merge request, in the project that it is to be merged into.
+    pub fn create_merge_request_pipeline(
+        &self,
+        project: ProjectId,
+        iid: u64,
+    ) -> Result<PipelineId> {
+        let row = self.state().merge_requests.get(&(project.0, iid)).cloned();
+        let row = row.context("no such merge request")?;
+        self.create_as_first_user(
+            project,
+            NewPipeline {
+                git_ref: row.target_branch.clone(),
+                variables: Vec::new(),
+                inputs: Map::new(),
+                source: Source::MergeRequestEvent,
+                merge_request: Some(ForMergeRequest {
+                    iid,
+                    source_project: ProjectId(row.source_project),
+                }),
+            },
+        )
+    }
+
+    fn create_as_first_user(&self, project: ProjectId, new: NewPipeline) -> Result<PipelineId> {
+        let actor = Actor {
+            user: self.first_user()?,
+            is_admin: true,
+        };
+        let project = self.project(project)?;
+        let pipeline = self.create_pipeline_as(&actor, &project, new)?;
+        Ok(pipeline.id)
+    }
+
+    /// The pipelines of a project, oldest first.
+    pub fn pipelines(&self, project: ProjectId) -> Vec<PipelineView> {
+        let state = self.state();
+        let pipelines = state.pipelines_of(project.0);
+        pipelines.map(|row| row.as_ref().into()).collect()
+    }
+
+    /// A pipeline, if it is there.
+    pub fn pipeline(&self, id: PipelineId) -> Option<PipelineView> {
+        let state = self.state();
+        state.pipelines.get(&id.0).map(|row| row.as_ref().into())
+    }
+
+    /// The jobs of a pipeline, oldest first, those that were retried too.
+    pub fn jobs(&self, pipeline: PipelineId) -> Vec<JobView> {
+        let state = self.state();
+        let Some(pipeline) = state.pipelines.get(&pipeline.0) else {
+            return Vec::new();
+        };
+        let jobs = state.jobs_of(pipeline);
+        jobs.map(|row| row.as_ref().into()).collect()
+    }
+
+    /// A job, if it is there.
+    pub fn job(&self, id: JobId) -> Option<JobView> {
+        let state = self.state();
+        state.jobs.get(&id.0).map(|row| row.as_ref().into())
+    }
+
+    /// What a job printed so far.
+    pub fn job_trace(&self, id: JobId) -> String {
+        let state = self.state();
+        let trace = state.traces.get(&id.0).map_or(&[][..], Vec::as_slice);
+        String::from_utf8_lossy(trace).into_owned()
+    }
+
+    /// The files that a job left.
+    pub fn job_artifacts(&self, id: JobId) -> Option<Arc<Artifacts>> {
+        self.state().artifacts.get(&id.0).cloned()
+    }
+
+    /// Cancels a pipeline, as a person does.
+    pub fn cancel_pipeline(&self, id: PipelineId) -> Result<()> {
+        self.change().cancel_pipeline(id).map(drop)
+    }
+
+    /// Cancels a job, as a person does.
+    pub fn cancel_job(&self, id: JobId) -> Result<()> {
+        let mut change = self.change();
+        let job = change.cancel_job(id)?;
+        change.process(job.pipeline).map(drop)
+    }
+
+    /// Does again what failed or was cancelled of a pipeline, as a person does.
+    pub fn retry_pipeline(&self, id: PipelineId) -> Result<()> {
+        self.change().retry_pipeline(id).map(drop)
+    }
+
+    /// Does a job again, as a person does, and returns the new one.
+    pub fn retry_job(&self, id: JobId) -> Result<JobId> {
+        Ok(self.change().retry_job(id)?.id)
+    }
+
+    /// Deletes a pipeline with its jobs.
+    pub fn delete_pipeline(&self, id: PipelineId) -> Result<()> {
+        self.change().delete_pipeline(id)
+    }
+
+    /// Gives a pipeline a status, and those of its jobs that have not ended too, without a runner.
+    pub fn set_pipeline_status(&self, id: PipelineId, status: Status) -> Result<()> {
+        let mut change = self.change();
+        let pipeline = change.pipeline(id)?;
+        for job in change.current_jobs(&pipeline) {
+            if !job.status.is_complete() {
+                change.move_to(job.id, status)?;
+            }
+        }
+        change.set_pipeline(id, |pipeline| pipeline.status = status)?;
+        Ok(())
+    }
+
+    /// Begins the oldest job that waits for a runner, without one. `None` if none waits.
+    pub fn take_job(&self) -> Result<Option<JobId>> {
+        let mut change = self.change();
+        let Some(id) = change.state.waiting.first().copied() else {
+            return Ok(None);
+        };
+        change.move_to(JobId(id), Status::Running)?;
+        let job = change.job(JobId(id))?;
+        change.refresh(job.pipeline)?;
+        Ok(Some(job.id))
+    }
+
+    /// Ends a job, without a runner or as if its runner had.
+    pub fn finish_job(
+        &self,
+        id: JobId,
+        status: Status,
+        failure_reason: Option<&str>,
+    ) -> Result<()> {
+        let mut change = self.change();
+        change.finish(id, status, failure_reason, None).map(drop)
+    }
+
+    /// Adds something to what a job printed.
+    pub fn print(&self, id: JobId, text: &str) -> Result<()> {
+        let mut change = self.change();
+        change.job(id)?;
+        let trace = change.state.traces.entry(id.0).or_default();
+        trace.extend_from_slice(text.as_bytes());
+        change.note();
+        Ok(())
+    }
+
+    /// Makes a runner and returns what it is known by.
+    pub fn create_runner(&self, tags: &[&str]) -> String {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        self.create_runner_with(RunnerOptions {
+            tags,
+            ..RunnerOptions::default()
+        })
+    }
+
+    /// Makes a runner that is set up in some way, and returns what it is known by.
+    pub fn create_runner_with(&self, options: RunnerOptions) -> String {
+        let token = self.secret("glrt-");
+        let mut change = self.change();
+        let id = RunnerId(change.state.next_id());
+        let runner = Runner {
+            id,
+            token: token.clone(),
+            options,
+            paused: false,
+            managers: std::collections::BTreeMap::new(),
+        };
+        change.state.runners.insert(id.0, Arc::new(runner));
+        change.wake_runners();
+        token
+    }
+
+    /// Lets a runner have no more jobs, or have some again.
+    pub fn pause_runner(&self, token: &str, paused: bool) -> Result<()> {
+        let mut change = self.change();
+        let mut runners = change.state.runners.values_mut();
+        let runner = runners.find(|runner| runner.token == token);
+        Arc::make_mut(runner.context("no such runner")?).paused = paused;
+        change.wake_runners();
+        Ok(())
+    }
+
+    /// The system ids of the processes of a runner that were heard of.
+    pub fn runner_managers(&self, token: &str) -> Vec<String> {
+        let state = self.state();
+        let runner = state.runners.values().find(|runner| runner.token == token);
+        runner.map_or(Vec::new(), |runner| {
+            runner.managers.keys().cloned().collect()
+        })
+    }
+
+    /// Gives a runner a job, as if it had asked for one, and returns what it would be told.
+    pub fn assign_job(&self, token: &str) -> Result<Option<Value>> {
+        let mut change = self.change();
+        let found = change.state.runners.values().find(|one| one.token == token);
+        let runner = found.cloned().context("no such runner")?;
+        let abilities = Abilities {
+            acknowledges: true,
+            cancels_gracefully: true,
+        };
+        let Some(job) = change.take(&runner, "r_assigned0000", abilities)? else {
+            return Ok(None);
+        };
+        let payload = crate::ci::payload::payload(self, &change.state, &job)?;
+        Ok(Some(payload))
+    }
+
+    /// Waits until a job is as it is wanted.
+    pub async fn job_until(
+        &self,
+        id: JobId,
+        is_wanted: impl Fn(&JobView) -> bool,
+    ) -> Result<JobView> {
+        let mut changes = self.shared.bells.changes.subscribe();
+        loop {
+            changes.borrow_and_update();
+            let job = self.job(id).with_context(|| format!("no job {id}"))?;
+            if is_wanted(&job) {
+                return Ok(job);
+            }
+            changes.changed().await?;
+        }
+    }
+
+    /// Waits until a pipeline is as it is wanted.
+    pub async fn pipeline_until(
+        &self,
+        id: PipelineId,
+        is_wanted: impl Fn(&PipelineView) -> bool,
+    ) -> Result<PipelineView> {
+        let mut changes = self.shared.bells.changes.subscribe();
+        loop {
+            changes.borrow_and_update();
+            let pipeline = self.pipeline(id);
+            let pipeline = pipeline.with_context(|| format!("no pipeline {id}"))?;
+            if is_wanted(&pipeline) {
+                return Ok(pipeline);
+            }
+            changes.changed().await?;
+        }
+    }
+
+    /// Waits until what a job printed holds a text.
+    pub async fn printed(&self, id: JobId, text: &str) -> Result<()> {
+        let mut changes = self.shared.bells.changes.subscribe();
+        loop {
+            changes.borrow_and_update();
+            ensure!(self.job(id).is_some(), "no job {id}");
+            if self.job_trace(id).contains(text) {
+                return Ok(());
+            }
+            changes.changed().await?;
+        }
+    }
+}

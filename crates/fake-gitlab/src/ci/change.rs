@@ -1,0 +1,171 @@
+//! One change of pipelines and jobs: everything that follows from it happens with it, and hooks are
+//! told of each step.
+
+use std::sync::{Arc, MutexGuard};
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+
+use crate::FakeGitlab;
+use crate::state::State;
+use crate::state::jobs::{Job, JobId};
+use crate::state::pipelines::{Pipeline, PipelineId};
+use crate::state::status::{Status, composite};
+use crate::webhooks::ci as events;
+
+/// Holds the state while it is changed.
+pub(crate) struct Change<'a> {
+    pub(crate) gitlab: &'a FakeGitlab,
+    pub(crate) state: MutexGuard<'a, State>,
+    pub(crate) now: Timestamp,
+    /// Whether a runner may find something new.
+    wakes_runners: bool,
+    changed: bool,
+}
+
+impl FakeGitlab {
+    pub(crate) fn change(&self) -> Change<'_> {
+        Change {
+            gitlab: self,
+            now: self.clock().now(),
+            state: self.state(),
+            wakes_runners: false,
+            changed: false,
+        }
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        let bells = &self.gitlab.shared.bells;
+        if self.wakes_runners {
+            bells.queue.send_modify(|count| *count += 1);
+        }
+        if self.changed {
+            bells.changes.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+impl Change<'_> {
+    pub(crate) fn pipeline(&self, id: PipelineId) -> Result<Arc<Pipeline>> {
+        let pipeline = self.state.pipelines.get(&id.0);
+        pipeline
+            .cloned()
+            .with_context(|| format!("no pipeline {id}"))
+    }
+
+    pub(crate) fn job(&self, id: JobId) -> Result<Arc<Job>> {
+        let job = self.state.jobs.get(&id.0);
+        job.cloned().with_context(|| format!("no job {id}"))
+    }
+
+    /// The jobs of a pipeline that no other ones have taken the place of.
+    pub(crate) fn current_jobs(&self, pipeline: &Pipeline) -> Vec<Arc<Job>> {
+        let jobs = self.state.jobs_of(pipeline);
+        jobs.filter(|job| !job.retried).cloned().collect()
+    }
+
+    /// Runners are to look again.
+    pub(crate) fn wake_runners(&mut self) {
+        self.wakes_runners = true;
+    }
+
+    pub(crate) fn note(&mut self) {
+        self.changed = true;
+    }
+
+    /// Changes a job, keeps account of who waits, and tells hooks of a new status.
+    pub(crate) fn set_job(&mut self, id: JobId, change: impl FnOnce(&mut Job)) -> Result<Arc<Job>> {
+        let row = self.state.jobs.get_mut(&id.0);
+        let row = row.with_context(|| format!("no job {id}"))?;
+        let before = row.status;
+        change(Arc::make_mut(row));
+        let job = Arc::clone(row);
+        self.keep_account(&job);
+        self.changed = true;
+        if job.status != before {
+            self.tell_job(&job);
+        }
+        Ok(job)
+    }
+
+    /// A job that was made just now.
+    pub(crate) fn add_job(&mut self, job: Job) {
+        let (id, pipeline) = (job.id, job.pipeline);
+        let job = Arc::new(job);
+        self.state.jobs.insert(id.0, Arc::clone(&job));
+        if let Some(pipeline) = self.state.pipelines.get_mut(&pipeline.0) {
+            Arc::make_mut(pipeline).jobs.push(id.0);
+        }
+        self.keep_account(&job);
+        self.changed = true;
+        self.tell_job(&job);
+    }
+
+    fn keep_account(&mut self, job: &Job) {
+        let id = job.id.0;
+        let waits = job.status == Status::Pending && job.assigned.is_none();
+        if waits && job.config().is_some() {
+            self.wakes_runners |= self.state.waiting.insert(id);
+        } else {
+            self.state.waiting.remove(&id);
+        }
+        let is_taken = job.assigned.is_some() && !job.status.is_complete();
+        if is_taken {
+            self.state.taken.insert(id);
+        } else {
+            self.state.taken.remove(&id);
+        }
+    }
+
+    /// Changes a pipeline and tells hooks of a new status.
+    pub(crate) fn set_pipeline(
+        &mut self,
+        id: PipelineId,
+        change: impl FnOnce(&mut Pipeline),
+    ) -> Result<Arc<Pipeline>> {
+        let now = self.now;
+        let row = self.state.pipelines.get_mut(&id.0);
+        let row = row.with_context(|| format!("no pipeline {id}"))?;
+        let before = row.status;
+        let pipeline = Arc::make_mut(row);
+        change(pipeline);
+        if pipeline.status != before {
+            pipeline.updated_at = now;
+            if pipeline.status == Status::Running && pipeline.started_at.is_none() {
+                pipeline.started_at = Some(now);
+            }
+            pipeline.finished_at = pipeline.status.is_complete().then_some(now);
+        }
+        let pipeline = Arc::clone(row);
+        self.changed = true;
+        if pipeline.status != before {
+            self.tell_pipeline(&pipeline);
+        }
+        Ok(pipeline)
+    }
+
+    /// Lets a pipeline be as far as its jobs are.
+    pub(crate) fn refresh(&mut self, id: PipelineId) -> Result<Arc<Pipeline>> {
+        let pipeline = self.pipeline(id)?;
+        let jobs = self.current_jobs(&pipeline);
+        let parts: Vec<_> = jobs.iter().map(|job| job.part()).collect();
+        let status = composite(&parts).unwrap_or(pipeline.status);
+        // A whole may seem to wait between two of its jobs; it has begun all the same.
+        let begun = jobs.iter().any(|job| job.started_at.is_some());
+        let status = match status {
+            Status::Pending if begun => Status::Running,
+            status => status,
+        };
+        self.set_pipeline(id, |pipeline| pipeline.status = status)
+    }
+
+    fn tell_job(&self, job: &Job) {
+        events::tell_job(self.gitlab, &self.state, job);
+    }
+
+    pub(crate) fn tell_pipeline(&self, pipeline: &Pipeline) {
+        events::tell_pipeline(self.gitlab, &self.state, pipeline);
+    }
+}

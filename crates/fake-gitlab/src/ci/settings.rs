@@ -1,0 +1,91 @@
+//! What can be set about CI, and what is to go wrong with it.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::{FakeGitlab, lock};
+
+/// The settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// How long a runner that asks for a job is kept waiting for one.
+    pub(crate) long_poll: Duration,
+    /// How long a runner may take to say that it does a job.
+    pub(crate) acknowledge_within: SignedDuration,
+    /// How long a runner may say nothing of a job that it does.
+    pub(crate) silence: SignedDuration,
+    /// `X-GitLab-Trace-Update-Interval`, in seconds.
+    pub(crate) trace_update_interval: u64,
+    /// How many last updates of jobs are answered with 202 first.
+    pub(crate) held_updates: u32,
+    /// How many commit statuses find the lock taken.
+    pub(crate) contended_statuses: u32,
+    pub(crate) too_many_pipelines: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            long_poll: Duration::ZERO,
+            acknowledge_within: SignedDuration::from_secs(60),
+            silence: SignedDuration::from_hours(1),
+            trace_update_interval: 3,
+            held_updates: 0,
+            contended_statuses: 0,
+            too_many_pipelines: false,
+        }
+    }
+}
+
+impl FakeGitlab {
+    /// Sets how long a runner that asks for a job is kept waiting for one. It is answered at once at
+    /// first.
+    pub fn set_long_poll(&self, long_poll: Duration) {
+        lock(&self.shared.ci).long_poll = long_poll;
+    }
+
+    /// Sets how long a runner may take to say that it does a job that it was given; after that the
+    /// job waits for a runner again.
+    pub fn set_acknowledge_within(&self, limit: SignedDuration) {
+        lock(&self.shared.ci).acknowledge_within = limit;
+    }
+
+    /// Sets how long a runner may say nothing of a job that it does; after that the job has failed.
+    pub fn set_silence_limit(&self, limit: SignedDuration) {
+        lock(&self.shared.ci).silence = limit;
+    }
+
+    /// Sets how often runners are told to report, in seconds.
+    pub fn set_trace_update_interval(&self, seconds: u64) {
+        lock(&self.shared.ci).trace_update_interval = seconds;
+    }
+
+    /// Makes the next so many last updates of jobs be answered with 202: to be asked again.
+    pub fn hold_final_updates(&self, count: u32) {
+        lock(&self.shared.ci).held_updates = count;
+    }
+
+    /// Makes the next so many commit statuses find the lock of their commit taken.
+    pub fn contend_statuses(&self, count: u32) {
+        lock(&self.shared.ci).contended_statuses = count;
+    }
+
+    /// Whether no more pipelines are made because there were too many in the last minute.
+    pub fn set_too_many_pipelines(&self, too_many: bool) {
+        lock(&self.shared.ci).too_many_pipelines = too_many;
+    }
+
+    pub(crate) fn ci_settings(&self) -> Settings {
+        lock(&self.shared.ci).clone()
+    }
+
+    /// Whether one of what is left of a count is used up.
+    pub(crate) fn use_up(&self, count: impl FnOnce(&mut Settings) -> &mut u32) -> bool {
+        let mut settings = lock(&self.shared.ci);
+        let count = count(&mut settings);
+        let is_left = *count > 0;
+        *count = count.saturating_sub(1);
+        is_left
+    }
+}

@@ -1,0 +1,84 @@
+//! What becomes of jobs whose runner is not heard of.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::SignedDuration;
+
+use super::change::Change;
+use super::payload::timeout_of;
+use crate::FakeGitlab;
+use crate::state::jobs::{Assigned, Job, JobId};
+use crate::state::status::Status;
+
+/// A runner ends a job that takes too long itself; it is given this long to say so.
+const GRACE: SignedDuration = SignedDuration::from_mins(1);
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Looks whose time is up until the stand-in stops.
+pub(crate) async fn watch(gitlab: FakeGitlab) {
+    let cancel = gitlab.shared.cancel.clone();
+    let look = async {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            if let Err(error) = gitlab.check_timeouts() {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "jobs could not be looked after"
+                );
+            }
+        }
+    };
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = look => {}
+    }
+}
+
+/// What is to be done.
+enum Late {
+    Requeue,
+    Fail(&'static str),
+}
+
+impl FakeGitlab {
+    /// Looks whose time is up, by the stand-in's clock. It is looked several times a second anyway;
+    /// a test that has moved the clock need not wait for that.
+    pub fn check_timeouts(&self) -> Result<()> {
+        let settings = self.ci_settings();
+        let mut change = self.change();
+        let taken: Vec<u64> = change.state.taken.iter().copied().collect();
+        for id in taken {
+            let job = change.job(JobId(id))?;
+            let Some(assigned) = &job.assigned else {
+                continue;
+            };
+            let since = |time: jiff::Timestamp| change.now.duration_since(time);
+            let late = if !assigned.acknowledged {
+                (since(assigned.at) > settings.acknowledge_within).then_some(Late::Requeue)
+            } else if since(assigned.heard_at) > settings.silence {
+                Some(Late::Fail("stuck_or_timeout_failure"))
+            } else {
+                is_over(&change, &job, assigned).then_some(Late::Fail("job_execution_timeout"))
+            };
+            match late {
+                None => {}
+                Some(Late::Requeue) => {
+                    change.set_job(job.id, |job| job.assigned = None)?;
+                }
+                Some(Late::Fail(reason)) => {
+                    change.finish(job.id, Status::Failed, Some(reason), None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_over(change: &Change<'_>, job: &Job, assigned: &Assigned) -> bool {
+    let timeout = SignedDuration::from_secs(timeout_of(&change.state, job, Some(assigned.runner)));
+    let started = job.started_at.unwrap_or(assigned.at);
+    change.now.duration_since(started) > timeout + GRACE
+}

@@ -1,0 +1,63 @@
+//! A runner sends what a job printed.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+
+use super::auth::{add_status, header, job};
+use crate::FakeGitlab;
+use crate::rest::Refusal;
+
+/// Where a piece begins and ends, the last byte counted in.
+fn range(headers: &HeaderMap) -> Option<(usize, usize)> {
+    let (start, end) = header(headers, "content-range")?.split_once('-')?;
+    Some((start.trim().parse().ok()?, end.trim().parse().ok()?))
+}
+
+pub(super) async fn append(
+    State(gitlab): State<FakeGitlab>,
+    Path(id): Path<u64>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Response> {
+    let row = job(&gitlab, id, &headers, None).map_err(Response::from)?;
+    let Some((start, end)) = range(&headers) else {
+        let text = "400 Missing header Content-Range";
+        return Err(Refusal::error(400, text).into_response());
+    };
+    // Real servers believe the header; one that is wrong is a mistake of the runner.
+    if end.checked_sub(start).map(|length| length + 1) != Some(body.len()) {
+        let text = "400 Content-Range does not fit the body";
+        return Err(Refusal::error(400, text).into_response());
+    }
+    let mut change = gitlab.change();
+    let trace = change.state.traces.entry(id).or_default();
+    let fits = trace.len() == start;
+    if fits {
+        trace.extend_from_slice(&body);
+    }
+    let size = trace.len();
+    let heard = change.heard_of(row.id);
+    let row = heard.map_err(|error| Refusal::from(error).into_response())?;
+    drop(change);
+    let status = match fits {
+        true => StatusCode::ACCEPTED,
+        false => StatusCode::RANGE_NOT_SATISFIABLE,
+    };
+    let mut response = status.into_response();
+    if let Ok(range) = HeaderValue::from_str(&format!("0-{size}")) {
+        response.headers_mut().insert("range", range);
+    }
+    add_interval(&gitlab, &mut response);
+    add_status(&mut response, row.status);
+    Ok(response)
+}
+
+/// How often the runner is to report.
+pub(super) fn add_interval(gitlab: &FakeGitlab, response: &mut Response) {
+    let seconds = gitlab.ci_settings().trace_update_interval;
+    response
+        .headers_mut()
+        .insert("x-gitlab-trace-update-interval", HeaderValue::from(seconds));
+}

@@ -1,0 +1,149 @@
+//! Jobs: what a runner does, and commit statuses, which are jobs that somebody else does.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::pipelines::PipelineId;
+use super::projects::ProjectId;
+use super::runners::RunnerId;
+use super::status::{Part, Status};
+use crate::ci::config::JobConfig;
+
+/// The id of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What makes a job of a commit status.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct External {
+    pub(crate) target_url: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) coverage: Option<f64>,
+}
+
+/// What is done in a job.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    /// A runner does it.
+    Build(Arc<JobConfig>),
+    /// Somebody else does it and tells.
+    External(External),
+}
+
+/// A runner that has taken a job.
+#[derive(Clone, Debug)]
+pub(crate) struct Assigned {
+    pub(crate) runner: RunnerId,
+    pub(crate) system_id: String,
+    pub(crate) at: Timestamp,
+    /// Whether the runner has said that it does it.
+    pub(crate) acknowledged: bool,
+    /// When it was heard of last.
+    pub(crate) heard_at: Timestamp,
+    /// Whether it tidies up after a job is cancelled.
+    pub(crate) cancels_gracefully: bool,
+}
+
+/// A job.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) id: JobId,
+    pub(crate) pipeline: PipelineId,
+    pub(crate) project: ProjectId,
+    pub(crate) name: String,
+    pub(crate) stage: String,
+    pub(crate) work: Work,
+    pub(crate) status: Status,
+    pub(crate) failure_reason: Option<String>,
+    pub(crate) exit_code: Option<i64>,
+    pub(crate) allow_failure: bool,
+    pub(crate) user: u64,
+    pub(crate) token: String,
+    /// Whether another job does its work again.
+    pub(crate) retried: bool,
+    /// How often its work was begun before.
+    pub(crate) retries: u64,
+    pub(crate) assigned: Option<Assigned>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) queued_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) finished_at: Option<Timestamp>,
+}
+
+impl Job {
+    /// What a runner is to do; nothing for a commit status.
+    pub(crate) fn config(&self) -> Option<&Arc<JobConfig>> {
+        match &self.work {
+            Work::Build(config) => Some(config),
+            Work::External(_) => None,
+        }
+    }
+
+    pub(crate) fn external(&self) -> Option<&External> {
+        match &self.work {
+            Work::Build(_) => None,
+            Work::External(external) => Some(external),
+        }
+    }
+
+    pub(crate) fn tags(&self) -> &[String] {
+        self.config().map_or(&[], |config| config.tags.as_slice())
+    }
+
+    pub(crate) fn part(&self) -> Part {
+        match self.status {
+            Status::Failed if self.allow_failure => Part::Forgiven,
+            Status::Manual if self.allow_failure => Part::Ignored,
+            status => Part::Of(status),
+        }
+    }
+
+    /// Whether what comes after it may begin.
+    pub(crate) fn is_passed(&self) -> bool {
+        match self.status {
+            Status::Success | Status::Skipped => true,
+            Status::Failed | Status::Manual => self.allow_failure,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn is_retryable(&self) -> bool {
+        !self.retried
+            && matches!(self.work, Work::Build(_))
+            && matches!(
+                self.status,
+                Status::Success | Status::Failed | Status::Canceled
+            )
+    }
+
+    pub(crate) fn duration(&self) -> Option<i64> {
+        Some(self.finished_at?.as_second() - self.started_at?.as_second())
+    }
+
+    pub(crate) fn queued_duration(&self) -> Option<i64> {
+        Some(self.started_at?.as_second() - self.queued_at?.as_second())
+    }
+}
+
+/// The files that a job left.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    /// As the runner called the archive.
+    pub file_name: String,
+    /// The archive.
+    pub data: bytes::Bytes,
+    /// What the runner said it is, for example `archive`.
+    pub artifact_type: String,
+    /// What the runner said it is packed as, for example `zip`.
+    pub artifact_format: String,
+    /// How long it is to be kept, as the job says.
+    pub expire_in: Option<String>,
+}

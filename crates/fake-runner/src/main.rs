@@ -1,0 +1,2 @@
+//! Runs a stand-in for gitlab-runner.
+fn main() {}
