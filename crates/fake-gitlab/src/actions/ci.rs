@@ -261,6 +261,14 @@ impl FakeGitlab {
         Ok(Some(job.id))
     }
 
+    /// Begins a job that waits for a runner, without one.
+    pub fn begin_job(&self, id: JobId) -> Result<()> {
+        let mut change = self.change();
+        let pipeline = change.job(id)?.pipeline;
+        change.move_to(id, Status::Running)?;
+        change.refresh(pipeline).map(drop)
+    }
+
     /// Ends a job, without a runner or as if its runner had.
     pub fn finish_job(
         &self,

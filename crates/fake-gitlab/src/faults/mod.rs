@@ -79,6 +79,8 @@ pub enum Fault {
     DropInBody,
     /// All is done and then the connection is closed.
     LoseReply,
+    /// All is done and then the answer takes long.
+    SlowReply(Duration),
     /// A field of a GraphQL answer is null instead, as if it had taken too long.
     NullField {
         /// For example `group.projects.nodes[3].repository`; `[*]` is every element.

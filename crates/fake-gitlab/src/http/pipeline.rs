@@ -104,6 +104,9 @@ async fn answer(
     };
     for fault in &faults {
         match fault {
+            Fault::SlowReply(pause) => {
+                tokio::time::sleep(*pause).await;
+            }
             Fault::LoseReply => {
                 // What was streamed has to be done too.
                 let _ = axum::body::to_bytes(response.into_body(), usize::MAX).await;

@@ -3,6 +3,8 @@
 mod access;
 mod faults;
 mod origins;
+mod pipelines;
+mod reports;
 mod watching;
 mod webhooks;
 

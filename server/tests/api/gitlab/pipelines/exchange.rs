@@ -1,0 +1,195 @@
+//! Which jobs get a build for their ID token, and which do not.
+
+use buildbtw_fake_gitlab::{IdToken, Signer, Status};
+use buildbtw_model::BuildStatus;
+use buildbtw_model::api::ProblemKind;
+
+use super::{Forge, Runner, SECRET, Srcinfo, build_that_is, packages};
+use crate::support::{FakeWorker, ServerOptions, TestServer, refusal};
+
+async fn running(forge: &Forge) -> (TestServer, Runner<'_>) {
+    running_with(forge, forge.building()).await
+}
+
+async fn running_with(forge: &Forge, options: ServerOptions) -> (TestServer, Runner<'_>) {
+    let server = forge.server_with(options).await;
+    forge.hook(&server, true);
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    (server, job)
+}
+
+/// Checks that a token is refused for this reason, and that the right one still works afterwards.
+async fn is_refused(change: impl FnOnce(&Forge, IdToken) -> IdToken, kind: ProblemKind, why: &str) {
+    let forge = Forge::that_builds(&packages()).await;
+    let (_server, job) = running(&forge).await;
+    let token = forge.gitlab.id_token(job.job, &job.url).unwrap();
+    let token = change(&forge, token).sign().unwrap();
+    let problem = refusal(job.exchanges(&token, SECRET).await);
+    assert_eq!(problem.kind, kind, "{problem:?}");
+    assert!(problem.title.contains(why), "{problem:?}");
+    job.succeeds().await;
+}
+
+use ProblemKind::{Forbidden, Unauthenticated};
+
+#[tokio::test]
+async fn jobs_of_other_projects_and_pipelines_are_refused() {
+    let other = |forge: &Forge, token: IdToken| token.other_project(forge.project("greeter"));
+    is_refused(|f, t| other(f, t).unwrap(), Forbidden, "job of project").await;
+    is_refused(
+        |_, token| token.claim("pipeline_id", "4711"),
+        Forbidden,
+        "job of pipeline 4711",
+    )
+    .await;
+    is_refused(
+        |_, token| token.claim("pipeline_source", "push"),
+        Forbidden,
+        "made by push",
+    )
+    .await;
+    is_refused(
+        |_, token| token.claim("ref", "evil"),
+        Forbidden,
+        "runs on 'evil'",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_merge_request_of_a_fork_is_refused() {
+    let from_fork = |forge: &Forge, token: IdToken| {
+        let fork = forge.gitlab.create_project("mallory/libgreet").unwrap();
+        token.from_fork(fork).unwrap()
+    };
+    is_refused(from_fork, Forbidden, "fork").await;
+}
+
+#[tokio::test]
+async fn tokens_that_are_not_gitlabs_or_not_ours_are_refused() {
+    is_refused(|_, token| token.expired(), Unauthenticated, "expired").await;
+    let signed = |signer| move |_: &Forge, token: IdToken| token.signer(signer);
+    is_refused(
+        signed(Signer::Nobody),
+        Unauthenticated,
+        "ID token is not accepted",
+    )
+    .await;
+    is_refused(signed(Signer::Stranger), Unauthenticated, "signature").await;
+    is_refused(signed(Signer::PublicKeyAsSecret), Unauthenticated, "RS256").await;
+    is_refused(|_, token| token.key_id("other"), Unauthenticated, "no key").await;
+    is_refused(
+        |_, token| token.audience("https://elsewhere.example.org"),
+        Unauthenticated,
+        "another audience",
+    )
+    .await;
+    is_refused(
+        |_, token| token.issuer("https://evil.example.org"),
+        Unauthenticated,
+        "not issued by",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_token_of_a_login_is_refused() {
+    let login = |forge: &Forge, token: IdToken| {
+        let audience = token.claims()["aud"].as_str().unwrap().to_owned();
+        forge.gitlab.login_token(1, &audience).unwrap()
+    };
+    is_refused(login, Unauthenticated, "not the token of a CI job").await;
+    // The same keys sign both: without those claims a token is none of a job, whoever signed it.
+    let without = |_: &Forge, token: IdToken| token.without("job_id");
+    is_refused(without, Unauthenticated, "not the token of a CI job").await;
+}
+
+#[tokio::test]
+async fn an_id_token_is_good_for_one_exchange_which_may_be_repeated() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = running(&forge).await;
+    let token = job.id_token();
+    let first = job.exchanges(&token, SECRET).await.unwrap();
+    let again = job.exchanges(&token, SECRET).await.unwrap();
+    assert_eq!(first.build.attempt, again.build.attempt);
+    let stolen = refusal(job.exchanges(&token, &SECRET.replace('0', "1")).await);
+    assert_eq!(stolen.kind, Unauthenticated, "{stolen:?}");
+    assert!(stolen.title.contains("used already"), "{stolen:?}");
+    let worker = FakeWorker::new(server.url(), SECRET.into(), "builder-1", &["x86_64"]);
+    worker.job(first.build).succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn the_token_of_one_attempt_is_good_for_nothing_else() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = running(&forge).await;
+    job.exchanges(&job.id_token(), SECRET).await.unwrap();
+    let worker = FakeWorker::new(server.url(), SECRET.into(), "builder-1", &["x86_64"]);
+    let claim = worker.asks(buildbtw_model::ClaimId::new(), 0).await;
+    assert_eq!(refusal(claim).kind, Forbidden);
+    let cancelled = worker.client.cancel(&"bump".parse().unwrap()).await;
+    assert_eq!(refusal(cancelled).kind, Forbidden);
+    // Nor does it appear among the tokens that people made.
+    let tokens = server.admin().tokens().await.unwrap();
+    assert!(
+        tokens
+            .iter()
+            .all(|token| !token.name.starts_with("attempt"))
+    );
+}
+
+#[tokio::test]
+async fn an_unprotected_branch_with_a_configuration_of_its_own_is_refused() {
+    let forge = Forge::that_builds(&packages()).await;
+    forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
+    let server = forge.server_that_builds().await;
+    server.namespace("bump", &["libgreet/next"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    let token = forge.gitlab.id_token(job.job, &job.url).unwrap();
+    let uri = "gitlab.example.org/packaging/packages/libgreet//.gitlab-ci.yml@refs/heads/next";
+    let token = token.claim("ci_config_ref_uri", uri).sign().unwrap();
+    let problem = refusal(job.exchanges(&token, SECRET).await);
+    assert_eq!(problem.kind, Forbidden, "{problem:?}");
+    assert!(problem.title.contains("protect the branch"), "{problem:?}");
+    job.succeeds().await;
+}
+
+#[tokio::test]
+async fn only_protected_refs_if_the_administrator_wants_it_so() {
+    let forge = Forge::that_builds(&packages()).await;
+    forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
+    let options = forge.building_with(&["--gitlab-protected-refs-only"]);
+    let server = forge.server_with(options).await;
+    forge.hook(&server, true);
+    server.namespace("bump", &["libgreet/next"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    let problem = refusal(job.exchanges(&job.id_token(), SECRET).await);
+    assert!(problem.title.contains("not a protected ref"), "{problem:?}");
+    let project = forge.project("libgreet");
+    forge.gitlab.protect_branch(project, "next").unwrap();
+    job.succeeds().await;
+}
+
+#[tokio::test]
+async fn new_keys_of_gitlab_are_found() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = running(&forge).await;
+    job.succeeds().await;
+    forge.gitlab.rotate_keys(true);
+    let next = forge.job(&server, "greeter", 1).await;
+    // So soon after the last time GitLab's keys are not asked for again.
+    let refused = refusal(next.exchanges(&next.id_token(), SECRET).await);
+    assert!(refused.title.contains("no key of that name"), "{refused:?}");
+    next.ends(Status::Failed, Some("runner_system_failure"));
+}
+
+#[tokio::test]
+async fn a_weak_token_is_not_taken() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (_server, job) = running(&forge).await;
+    let problem = refusal(job.exchanges(&job.id_token(), "bbtw_short").await);
+    assert_eq!(problem.kind, ProblemKind::InvalidRequest);
+    job.succeeds().await;
+}

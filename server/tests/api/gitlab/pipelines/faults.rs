@@ -1,0 +1,272 @@
+//! GitLab refuses, is slow, is away, and loses answers; the server is killed at bad moments.
+
+use buildbtw_fake_gitlab::{Fault, On, RuleId, Status, Times, VariablesRole};
+use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
+
+use super::{Forge, Srcinfo, build_that_is, ends_as, packages};
+use crate::support::eventually;
+
+impl Forge {
+    /// Lets no pipeline be made, with an answer that says so.
+    pub(super) fn make_creation_fail(&self) -> RuleId {
+        let unavailable = Fault::status(429);
+        self.gitlab
+            .faults()
+            .add(On::PipelineCreation, Times::Always, unavailable)
+    }
+
+    /// Another program sets the status of a package's commit, for which GitLab makes a pipeline.
+    async fn external_status(&self, pkgbase: &str) {
+        let project = self.project(pkgbase);
+        let commit = self.gitlab.head(project, None).unwrap().unwrap();
+        let url = format!(
+            "{}/api/v4/projects/{project}/statuses/{commit}?state=failed&name=lint&ref=main",
+            self.gitlab.url()
+        );
+        let request = reqwest::Client::new().post(url).bearer_auth(&self.token);
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
+
+    fn on_creation(&self, times: u32, fault: Fault) {
+        let faults = self.gitlab.faults();
+        faults.add(On::PipelineCreation, Times::Next(times), fault);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_makes_no_second_pipeline() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_that_builds().await;
+    forge.on_creation(1, Fault::LoseReply);
+    server.namespace("bump", &["libgreet/main"]).await;
+    forge.job(&server, "libgreet", 1).await.succeeds().await;
+    forge.job(&server, "greeter", 1).await.succeeds().await;
+    ends_as(&server, IterationStatus::Done).await;
+    assert_eq!(forge.pipelines("libgreet").len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_never_arrived_is_made_again() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_that_builds().await;
+    forge.on_creation(1, Fault::DropBeforeAnswer);
+    forge.on_creation(1, Fault::status(502));
+    server.namespace("bump", &["libgreet/main"]).await;
+    forge.job(&server, "libgreet", 1).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    assert_eq!(forge.pipelines("libgreet").len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_at_a_creation_makes_no_second_pipeline() {
+    let forge = Forge::that_builds(&packages()).await;
+    let mut server = forge.server_that_builds().await;
+    // Created, and the answer is on its way for long.
+    forge.gitlab.faults().add(
+        On::PipelineCreation,
+        Times::Next(1),
+        Fault::SlowReply(std::time::Duration::from_secs(3600)),
+    );
+    server.namespace("bump", &["libgreet/main"]).await;
+    forge.pipeline("libgreet", 1).await;
+    server.crash().await;
+    server.start_again().await;
+    forge.job(&server, "libgreet", 1).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    assert_eq!(forge.pipelines("libgreet").len(), 1);
+}
+
+#[tokio::test]
+async fn a_burst_of_429_is_waited_out() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_that_builds().await;
+    forge.on_creation(3, Fault::RateLimited { retry_after: 1 });
+    server.namespace("bump", &["libgreet/main"]).await;
+    forge.job(&server, "libgreet", 1).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+/// The build of libgreet fails with what GitLab said, and goes on after a retry once that is mended.
+async fn is_refused(spoil: impl FnOnce(&Forge), mend: impl FnOnce(&Forge), why: &str) {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_that_builds().await;
+    spoil(&forge);
+    server.namespace("bump", &["libgreet/main"]).await;
+    let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    let message = build.message.unwrap();
+    assert!(message.contains(why), "{message}");
+    ends_as(&server, IterationStatus::Failed).await;
+    mend(&forge);
+    let admin = server.admin();
+    admin
+        .retry_builds(&"bump".parse().unwrap(), &Default::default())
+        .await
+        .unwrap();
+    forge.job(&server, "libgreet", 1).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn what_gitlab_refuses_is_told_with_a_remedy() {
+    let set = |path: &'static str| {
+        move |forge: &Forge| {
+            let project = forge.project("libgreet");
+            forge.gitlab.set_ci_config_path(project, path).unwrap();
+        }
+    };
+    is_refused(set(""), set(super::CI_CONFIG), "gitlab set-ci-config").await;
+
+    let template = |text: &'static str| move |forge: &Forge| forge.change_template(text);
+    let without_inputs = "build:\n  script: [echo]\n";
+    is_refused(template(without_inputs), template(super::TEMPLATE), "nput").await;
+    let for_pushes = concat!(
+        "spec:\n  inputs:\n    attempt: {}\n    server: {}\n    pkgbase: {}\n    architecture: {}\n",
+        "---\nworkflow:\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"push\"\n",
+        "build:\n  script: [echo]\n",
+    );
+    is_refused(
+        template(for_pushes),
+        template(super::TEMPLATE),
+        "The template has to be used as it is",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_role_that_may_set_no_variables_is_told() {
+    const TEMPLATE: &str = include_str!("../../../../../ci/buildbtw-variables.yml");
+    let forge = Forge::that_builds(&packages()).await;
+    forge.change_template(TEMPLATE);
+    let project = forge.project("libgreet");
+    let nobody: VariablesRole = "no_one_allowed".parse().unwrap();
+    forge.gitlab.set_variables_role(project, nobody).unwrap();
+    let options = forge.building_with(&["--gitlab-parameters=variables"]);
+    let server = forge.server_with(options).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    let message = build.message.unwrap();
+    assert!(message.contains("minimum_override_role"), "{message}");
+}
+
+#[tokio::test]
+async fn a_branch_that_is_gone_is_told() {
+    let forge = Forge::that_builds(&packages()).await;
+    forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
+    let server = forge.server_with(forge.building()).await;
+    let rule = forge.make_creation_fail();
+    server.namespace("bump", &["libgreet/next"]).await;
+    let project = forge.project("libgreet");
+    forge.gitlab.delete_branch(project, "next").unwrap();
+    forge.gitlab.faults().remove(rule);
+    let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    let message = build.message.unwrap();
+    assert!(message.contains("Reference not found"), "{message}");
+    assert!(message.contains("new iteration"), "{message}");
+}
+
+#[tokio::test]
+async fn faults_of_runners_are_tried_again() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_that_builds().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let first = forge.job(&server, "libgreet", 1).await;
+    first.ends(Status::Failed, Some("runner_system_failure"));
+    let second = forge.job(&server, "libgreet", 2).await;
+    second.ends(Status::Failed, Some("script_failure"));
+    forge.job(&server, "libgreet", 3).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    let id = server.build("bump", "libgreet").await.id;
+    let attempts = server.public().build(id).await.unwrap().attempts;
+    assert_eq!(attempts.len(), 3);
+    let message = attempts[2].message.clone().unwrap();
+    assert!(message.contains("runner could not run it"), "{message}");
+    let message = attempts[1].message.clone().unwrap();
+    assert!(message.contains("without having asked"), "{message}");
+}
+
+#[tokio::test]
+async fn a_job_that_ran_out_of_time_is_not_tried_again() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_that_builds().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    job.takes().await.starts().await;
+    job.ends(Status::Failed, Some("job_execution_timeout"));
+    build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    let id = server.build("bump", "libgreet").await.id;
+    let attempts = server.public().build(id).await.unwrap().attempts;
+    assert_eq!(attempts[0].failure, Some(FailureKind::Timeout));
+}
+
+#[tokio::test]
+async fn a_runner_that_dies_is_found_by_its_lease() {
+    let forge = Forge::that_builds(&packages()).await;
+    let mut options = forge.building();
+    options.lease_seconds = 1;
+    let server = forge.server_with(options).await;
+    forge.hook(&server, true);
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    job.takes().await.starts().await;
+    // Nothing is heard of it again, and GitLab would wait for an hour.
+    let next = forge.job(&server, "libgreet", 2).await;
+    eventually("the end of the first pipeline", async || {
+        let now = forge.gitlab.pipeline(job.pipeline).unwrap().status;
+        (now == Status::Canceled).then_some(())
+    })
+    .await;
+    next.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    let id = server.build("bump", "libgreet").await.id;
+    let attempts = server.public().build(id).await.unwrap().attempts;
+    assert_eq!(attempts.last().unwrap().status, AttemptStatus::Lost);
+}
+
+#[tokio::test]
+async fn a_pipeline_that_succeeds_without_a_build_is_a_fault_of_the_set_up() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_that_builds().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    job.ends(Status::Success, None);
+    let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    let message = build.message.unwrap();
+    assert!(message.contains("without building anything"), "{message}");
+}
+
+#[tokio::test]
+async fn builds_go_on_while_gitlab_is_away() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_that_builds().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    let work = job.takes().await;
+    forge.gitlab.faults().set_down(true);
+    // The job talks to the server, which needs no GitLab for that.
+    work.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    let message = eventually("what is wrong", async || {
+        let architecture = server.iteration("bump").await.architectures.remove(0);
+        architecture.stalled
+    })
+    .await;
+    assert!(message.contains("cannot be reached"), "{message}");
+    forge.gitlab.faults().set_down(false);
+    job.ends(Status::Success, None);
+    forge.job(&server, "greeter", 1).await.succeeds().await;
+    ends_as(&server, IterationStatus::Done).await;
+    let architecture = server.iteration("bump").await.architectures.remove(0);
+    assert_eq!(architecture.stalled, None);
+}
+
+#[tokio::test]
+async fn pipelines_made_by_commit_statuses_are_not_ours() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_that_builds().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    forge.external_status("libgreet").await;
+    assert_eq!(forge.pipelines("libgreet").len(), 2);
+    job.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}

@@ -1,0 +1,204 @@
+//! Builds as pipelines of a GitLab. The tests play the jobs: what an executor sends, they send.
+
+mod dispatch;
+mod exchange;
+mod faults;
+mod people;
+
+use buildbtw_fake_gitlab::{JobId, JobView, PipelineId, PipelineView, Status};
+use buildbtw_model::api::{BuildSummary, ExchangeIdToken, ExchangedIdToken};
+use buildbtw_model::client::{Client, ClientError};
+use buildbtw_model::{AttemptId, BuildStatus, IterationStatus};
+
+use super::Forge;
+use crate::support::{FakeWorker, Job, ServerOptions, Srcinfo, TestServer, eventually};
+
+const TEMPLATE: &str = include_str!("../../../../../ci/buildbtw.yml");
+/// Where the template is.
+const CI_PROJECT: &str = "packaging/ci";
+pub(super) const CI_CONFIG: &str = "buildbtw.yml@packaging/ci";
+/// Long enough for a secret.
+const SECRET: &str = "bbtw_0123456789abcdef0123456789abcdef0123456789ab";
+
+impl Forge {
+    /// A GitLab that builds: with the template, and a token that may create pipelines.
+    pub(super) async fn that_builds(packages: &[Srcinfo]) -> Self {
+        let mut forge = Self::empty().await;
+        forge.token = forge.gitlab.create_token(&["api"]);
+        forge.write("token", &forge.token);
+        let ci = forge.gitlab.create_project(CI_PROJECT).unwrap();
+        forge.change_template(TEMPLATE);
+        forge.gitlab.set_build_timeout(ci, 3_600).unwrap();
+        for package in packages {
+            forge.push(package);
+            let project = forge.project(&package.pkgbase);
+            forge.gitlab.set_ci_config_path(project, CI_CONFIG).unwrap();
+        }
+        forge
+    }
+
+    fn change_template(&self, text: &str) {
+        let project = self.gitlab.project_id(CI_PROJECT).unwrap();
+        let files = [("buildbtw.yml", Some(text.as_bytes()))];
+        self.gitlab
+            .commit(project, "main", &files, "change")
+            .unwrap();
+    }
+
+    /// The options of a server that builds there and looks at pipelines only when it is told to.
+    fn building(&self) -> ServerOptions {
+        self.building_with(&[])
+    }
+
+    fn building_with(&self, more: &[&str]) -> ServerOptions {
+        let mut options = self.options();
+        let ours = [
+            "--run-builds-on-gitlab=true",
+            "--gitlab-pipeline-seconds=3600",
+            "--gitlab-pipelines-per-minute=60000",
+            "--gitlab-settle-seconds=1",
+        ];
+        options
+            .extra
+            .extend(ours.iter().chain(more).map(|&flag| flag.to_owned()));
+        options
+    }
+
+    /// A server that builds here and is told of everything.
+    async fn server_that_builds(&self) -> TestServer {
+        let server = self.server_with(self.building()).await;
+        self.hook(&server, true);
+        server
+    }
+
+    /// The pipelines of a package's project, oldest first.
+    fn pipelines(&self, pkgbase: &str) -> Vec<PipelineView> {
+        self.gitlab.pipelines(self.project(pkgbase))
+    }
+
+    /// Waits for the newest of so many pipelines of a package's project.
+    async fn pipeline(&self, pkgbase: &str, count: usize) -> PipelineView {
+        eventually("a pipeline", async || {
+            let mut all = self.pipelines(pkgbase);
+            (all.len() >= count).then(|| all.remove(count - 1))
+        })
+        .await
+    }
+
+    /// The job of a pipeline that was not retried.
+    fn job_of(&self, pipeline: PipelineId) -> JobView {
+        let mut jobs = self.gitlab.jobs(pipeline);
+        jobs.retain(|job| !job.retried);
+        jobs.pop().unwrap()
+    }
+
+    /// Waits for the pipeline of a build, and lets its job run.
+    async fn job(&self, server: &TestServer, pkgbase: &str, count: usize) -> Runner<'_> {
+        let pipeline = self.pipeline(pkgbase, count).await;
+        self.runs(server, pipeline.id)
+    }
+
+    fn runs(&self, server: &TestServer, pipeline: PipelineId) -> Runner<'_> {
+        let job = self.job_of(pipeline);
+        self.gitlab.begin_job(job.id).unwrap();
+        Runner {
+            forge: self,
+            url: server.url().to_owned(),
+            pipeline,
+            job: job.id,
+        }
+    }
+}
+
+/// A job that runs.
+struct Runner<'a> {
+    forge: &'a Forge,
+    url: String,
+    pipeline: PipelineId,
+    job: JobId,
+}
+
+impl Runner<'_> {
+    /// The attempt it was made for.
+    fn attempt(&self) -> AttemptId {
+        let pipeline = self.forge.gitlab.pipeline(self.pipeline).unwrap();
+        pipeline.inputs["attempt"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    fn id_token(&self) -> String {
+        self.forge.gitlab.job_id_token(self.job, &self.url).unwrap()
+    }
+
+    /// Exchanges an ID token for the build, as soon as the server knows the pipeline.
+    async fn exchanges(
+        &self,
+        id_token: &str,
+        secret: &str,
+    ) -> Result<ExchangedIdToken, ClientError> {
+        let request = ExchangeIdToken {
+            id_token: id_token.to_owned(),
+            token: secret.to_owned(),
+            worker: "builder-1".parse().unwrap(),
+        };
+        let client = Client::new(&self.url, None).unwrap();
+        eventually("an answer", async || {
+            match client.exchange_id_token(self.attempt(), &request).await {
+                Err(error) if error.is_transient() => None,
+                answer => Some(answer),
+            }
+        })
+        .await
+    }
+
+    /// Takes the build as an executor does.
+    async fn takes(&self) -> Job {
+        let secret = format!("{SECRET}{}", self.job.0);
+        let answer = self.exchanges(&self.id_token(), &secret).await.unwrap();
+        let worker = FakeWorker::new(&self.url, secret, "builder-1", &["x86_64"]);
+        worker.job(answer.build)
+    }
+
+    /// Does all that a build that succeeds does.
+    async fn succeeds(&self) {
+        self.takes().await.succeeds().await;
+        self.ends(Status::Success, None);
+    }
+
+    /// Ends the job in GitLab.
+    fn ends(&self, status: Status, reason: Option<&str>) {
+        self.forge
+            .gitlab
+            .finish_job(self.job, status, reason)
+            .unwrap();
+    }
+}
+
+/// libgreet, and greeter that is linked with it.
+fn packages() -> [Srcinfo; 2] {
+    [
+        Srcinfo::new("libgreet", "2.0-1"),
+        Srcinfo::new("greeter", "1.0-1").depends(&["libgreet"]),
+    ]
+}
+
+/// Waits until a build stands where it is expected.
+async fn build_that_is(server: &TestServer, pkgbase: &str, status: BuildStatus) -> BuildSummary {
+    eventually("the build's status", async || {
+        let build = server.build("bump", pkgbase).await;
+        (build.status == status).then_some(build)
+    })
+    .await
+}
+
+/// Waits for the end of the namespace's iteration.
+async fn ends_as(server: &TestServer, status: IterationStatus) {
+    eventually("the end", async || {
+        let now = server.iteration("bump").await.summary.status;
+        (now == status).then_some(())
+    })
+    .await;
+}

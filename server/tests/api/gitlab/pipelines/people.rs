@@ -1,0 +1,214 @@
+//! What people do in GitLab is followed, and what they do here reaches GitLab.
+
+use buildbtw_fake_gitlab::Status;
+use buildbtw_model::api::{ProblemKind, RetryBuilds};
+use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
+
+use super::{Forge, Runner, SECRET, build_that_is, ends_as, packages};
+use crate::support::{TestServer, eventually, refusal};
+
+async fn started(forge: &Forge) -> (TestServer, Runner<'_>) {
+    let server = forge.server_that_builds().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    (server, job)
+}
+
+async fn status_is(forge: &Forge, job: &Runner<'_>, status: Status) {
+    eventually("the pipeline's status", async || {
+        let now = forge.gitlab.pipeline(job.pipeline).unwrap().status;
+        (now == status).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cancelling_a_namespace_cancels_its_pipelines() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_that_builds().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let pipeline = forge.pipeline("libgreet", 1).await;
+    server
+        .admin()
+        .cancel(&"bump".parse().unwrap())
+        .await
+        .unwrap();
+    eventually("the end of the pipeline", async || {
+        let now = forge.gitlab.pipeline(pipeline.id).unwrap().status;
+        (now == Status::Canceled).then_some(())
+    })
+    .await;
+    ends_as(&server, IterationStatus::Cancelled).await;
+
+    server
+        .admin()
+        .resume(&"bump".parse().unwrap())
+        .await
+        .unwrap();
+    forge.job(&server, "libgreet", 2).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn a_pipeline_that_was_cancelled_by_hand_is_not_made_again() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    job.ends(Status::Canceled, None);
+    let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    let message = build.message.unwrap();
+    assert!(message.contains("cancelled in GitLab"), "{message}");
+    ends_as(&server, IterationStatus::Failed).await;
+    assert_eq!(forge.pipelines("libgreet").len(), 1);
+
+    let retry = RetryBuilds::default();
+    server
+        .admin()
+        .retry_builds(&"bump".parse().unwrap(), &retry)
+        .await
+        .unwrap();
+    forge.job(&server, "libgreet", 2).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_cancelled_while_it_builds_ends_its_build() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    let work = job.takes().await;
+    forge.gitlab.cancel_pipeline(job.pipeline).unwrap();
+    // What an executor reports that was told to stop.
+    work.fails(
+        FailureKind::Cancelled,
+        "the GitLab job ended before the build did",
+    )
+    .await;
+    build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    assert_eq!(forge.pipelines("libgreet").len(), 1);
+}
+
+#[tokio::test]
+async fn a_runner_that_stops_is_no_cancellation() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    let work = job.takes().await;
+    work.fails(
+        FailureKind::Cancelled,
+        "the GitLab job ended before the build did",
+    )
+    .await;
+    job.ends(Status::Failed, Some("runner_interrupted"));
+    forge.job(&server, "libgreet", 2).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn a_deleted_pipeline_is_not_made_again() {
+    let forge = Forge::that_builds(&packages()).await;
+    let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
+    let server = forge.server_with(options).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let pipeline = forge.pipeline("libgreet", 1).await;
+    // GitLab sends no webhook for this.
+    forge.gitlab.delete_pipeline(pipeline.id).unwrap();
+    let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    assert!(build.message.unwrap().contains("deleted in GitLab"));
+}
+
+#[tokio::test]
+async fn a_job_that_is_retried_by_hand_is_another_attempt() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    let work = job.takes().await;
+    work.fails(FailureKind::Package, "error: no").await;
+    job.ends(Status::Failed, Some("script_failure"));
+    build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+
+    forge.gitlab.retry_pipeline(job.pipeline).unwrap();
+    let again = forge.runs(&server, job.pipeline);
+    assert_ne!(again.job, job.job);
+    let work = again.takes().await;
+    assert_ne!(work.claimed.attempt, again.attempt());
+    work.succeeds().await;
+    again.ends(Status::Success, None);
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    forge.job(&server, "greeter", 1).await.succeeds().await;
+    ends_as(&server, IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_started_again_while_its_build_runs_takes_it_over() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    let work = job.takes().await;
+    work.starts().await;
+    // The runner died, and somebody was faster than the lease.
+    job.ends(Status::Failed, Some("runner_system_failure"));
+    forge.gitlab.retry_pipeline(job.pipeline).unwrap();
+    let again = forge.runs(&server, job.pipeline);
+    let second = again.takes().await;
+    work.is_refused_everything().await;
+    second.succeeds().await;
+    let id = server.build("bump", "libgreet").await.id;
+    let attempts = server.public().build(id).await.unwrap().attempts;
+    let statuses: Vec<_> = attempts.iter().map(|attempt| attempt.status).collect();
+    assert_eq!(statuses[0], AttemptStatus::Succeeded, "{attempts:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_is_retried_after_its_build_was_built_gets_nothing() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    job.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    forge.gitlab.retry_job(job.job).unwrap();
+    let again = forge.runs(&server, job.pipeline);
+    let problem = refusal(again.exchanges(&again.id_token(), SECRET).await);
+    assert_eq!(problem.kind, ProblemKind::AttemptEnded, "{problem:?}");
+    assert!(problem.title.contains("has its packages"), "{problem:?}");
+}
+
+#[tokio::test]
+async fn a_pipeline_that_somebody_makes_by_hand_gets_no_build() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (_server, job) = started(&forge).await;
+    let project = forge.project("libgreet");
+    let same = forge.gitlab.pipeline(job.pipeline).unwrap();
+    let other = forge
+        .gitlab
+        .create_pipeline(
+            project,
+            "main",
+            &[],
+            &serde_json::Value::Object(same.inputs),
+        )
+        .unwrap();
+    let runner = forge.runs(&_server, other);
+    let problem = refusal(runner.exchanges(&runner.id_token(), SECRET).await);
+    assert_eq!(problem.kind, ProblemKind::Forbidden, "{problem:?}");
+    job.succeeds().await;
+}
+
+#[tokio::test]
+async fn the_pipelines_of_a_deleted_namespace_are_cancelled() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    let work = job.takes().await;
+    let admin = server.admin();
+    admin
+        .delete_namespace(&"bump".parse().unwrap())
+        .await
+        .unwrap();
+    status_is(&forge, &job, Status::Canceled).await;
+    let late = refusal(work.heartbeat().await);
+    assert!(late.status == 401 || late.status == 404, "{late:?}");
+}
+
+#[tokio::test]
+async fn a_new_iteration_cancels_what_it_does_not_need() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    forge.push(&super::Srcinfo::new("libgreet", "3.0-1"));
+    status_is(&forge, &job, Status::Canceled).await;
+    forge.job(&server, "libgreet", 2).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
