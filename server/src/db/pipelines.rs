@@ -136,11 +136,14 @@ pub async fn unwanted(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pip
     .await
 }
 
-/// How many there are of which more is to be heard.
-pub async fn count_open(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(r#"select count(*) as "count!" from pipeline where over_at is null"#)
-        .fetch_one(executor)
-        .await
+/// How many attempts there are that GitLab still has to work on.
+pub async fn count_active(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from pipeline join attempt on attempt.id = attempt_id
+           where over_at is null and attempt.status in ('queued', 'running')"#
+    )
+    .fetch_one(executor)
+    .await
 }
 
 /// What a new pipeline is to be.

@@ -6,6 +6,7 @@ mod group_projects;
 mod hooks;
 mod input;
 mod jobs;
+mod merge_requests;
 mod notes;
 mod pages;
 mod pipelines;
@@ -103,6 +104,7 @@ fn ci() -> Router<FakeGitlab> {
             "/projects/{id}/repository/commits/{sha}/statuses",
             get(statuses::list),
         )
+        .route("/projects/{id}/merge_requests", get(merge_requests::list))
         .route(
             "/projects/{id}/merge_requests/{iid}/notes",
             get(notes::list).post(notes::create),

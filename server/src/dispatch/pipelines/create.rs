@@ -95,7 +95,7 @@ impl Creation {
         let mut wanted = pipelines::wanted(state.database.read()).await?;
         // Only so many that what becomes urgent meanwhile still comes first.
         let room = (2 * CONCURRENCY).saturating_sub(wanted.len());
-        let open = usize::try_from(pipelines::count_open(state.database.read()).await?);
+        let open = usize::try_from(pipelines::count_active(state.database.read()).await?);
         let free = self
             .desk
             .settings

@@ -141,6 +141,8 @@ impl Pipelines {
             Vec::new()
         };
         ended(state, row, status, &jobs).await?;
+        // There may be room for another one now.
+        self.wake();
         Ok(())
     }
 

@@ -58,9 +58,13 @@ impl Forge {
             "--gitlab-pipelines-per-minute=60000",
             "--gitlab-settle-seconds=1",
         ];
+        let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+        let ours = ours
+            .iter()
+            .filter(|ours| more.iter().all(|more| name(more) != name(ours)));
         options
             .extra
-            .extend(ours.iter().chain(more).map(|&flag| flag.to_owned()));
+            .extend(ours.chain(more).map(|&flag| flag.to_owned()));
         options
     }
 
