@@ -1,2 +1,85 @@
-//! Runs a stand-in for gitlab-runner.
-fn main() {}
+//! Runs a stand-in for gitlab-runner, for demonstrations and tests of whole processes. Under the
+//! name `gitlab-runner` it is what the scripts of jobs call.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use buildbtw_fake_runner::{FakeRunner, RunnerConfig, helper};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A stand-in for gitlab-runner with the custom executor.
+#[derive(Debug, Parser)]
+#[command(name = "fake-runner", version)]
+struct Cli {
+    /// Where GitLab is.
+    #[arg(long)]
+    url: String,
+    /// What the runner is known by, or a file that holds it after an `@`.
+    #[arg(long)]
+    token: String,
+    /// What is run for everything.
+    #[arg(long, value_name = "PATH")]
+    executor: PathBuf,
+    /// Where jobs are done.
+    #[arg(long, value_name = "DIR")]
+    builds_dir: PathBuf,
+    /// Where caches are.
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// How many jobs are done at once.
+    #[arg(long, default_value_t = 1)]
+    concurrent: usize,
+    /// How long to wait after there was no job, in seconds.
+    #[arg(long, default_value_t = 1.0)]
+    poll_interval: f64,
+    /// How long a process has between SIGTERM and SIGKILL, in seconds.
+    #[arg(long, default_value_t = 20)]
+    graceful_kill: u64,
+    /// What the stage of a job's script is called.
+    #[arg(long, default_value = "build_script")]
+    step_script_name: String,
+    /// How often logs are sent, in seconds; as often as GitLab says if it is not said.
+    #[arg(long)]
+    trace_interval: Option<f64>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let called = std::env::args_os().next().unwrap_or_default();
+    if Path::new(&called).file_name() == Some("gitlab-runner".as_ref()) {
+        return helper::main().await;
+    }
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "fake_runner=info,buildbtw_fake_runner=info".into()),
+        )
+        .init();
+    let cli = Cli::parse();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
+    let token = match cli.token.strip_prefix('@') {
+        Some(file) => fs_err::read_to_string(file)?.trim().to_owned(),
+        None => cli.token,
+    };
+    let runner = FakeRunner::start(RunnerConfig {
+        cache_dir: cli.cache_dir,
+        concurrent: cli.concurrent,
+        poll_interval: Duration::from_secs_f64(cli.poll_interval),
+        graceful_kill: Duration::from_secs(cli.graceful_kill),
+        step_script_name: cli.step_script_name,
+        trace_interval: cli.trace_interval.map(Duration::from_secs_f64),
+        helper: Some(std::env::current_exe()?),
+        ..RunnerConfig::new(cli.url, token, cli.executor, cli.builds_dir)
+    })?;
+    tokio::select! {
+        _ = terminate.recv() => runner.stop().await,
+        _ = interrupt.recv() => runner.stop().await,
+        _ = quit.recv() => runner.finish().await,
+    }
+    Ok(())
+}

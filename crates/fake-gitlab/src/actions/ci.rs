@@ -290,6 +290,15 @@ impl FakeGitlab {
         Ok(())
     }
 
+    /// Changes what a job printed so far into something else, as a broken disk might.
+    pub fn corrupt_trace(&self, id: JobId) -> Result<()> {
+        let mut state = self.state();
+        let trace = state.traces.get_mut(&id.0);
+        let first = trace.and_then(|trace| trace.first_mut());
+        *first.context("nothing was printed")? ^= 1;
+        Ok(())
+    }
+
     /// Makes a runner and returns what it is known by.
     pub fn create_runner(&self, tags: &[&str]) -> String {
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();

@@ -1,0 +1,325 @@
+//! What the runner asks of GitLab.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap};
+use reqwest::{RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::config::RunnerConfig;
+use crate::job::Job;
+
+/// What a 19.x runner with the custom executor and bash says that it can do.
+const FEATURES: [&str; 22] = [
+    "variables",
+    "shared",
+    "service_variables",
+    "artifacts",
+    "cache",
+    "fallback_cache_keys",
+    "upload_multiple_artifacts",
+    "upload_raw_artifacts",
+    "refspecs",
+    "masking",
+    "raw_variables",
+    "artifacts_exclude",
+    "multi_build_steps",
+    "vault_secrets",
+    "return_exit_code",
+    "trace_reset",
+    "trace_checksum",
+    "trace_size",
+    "cancelable",
+    "cancel_gracefully",
+    "two_phase_job_commit",
+    "job_inputs",
+];
+
+/// The version that the runner says it has.
+pub(crate) const VERSION: &str = "19.4.0";
+/// How often a call is tried that GitLab is too busy for.
+const ATTEMPTS: u32 = 5;
+/// Longer than this is never waited between two of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What became of a request for a job.
+pub(crate) enum Requested {
+    Job(Box<Job>),
+    Nothing,
+    /// GitLab does not know the runner.
+    Refused,
+}
+
+/// How GitLab says that a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Go on.
+    GoOn,
+    /// Stop the script and tidy up.
+    Cancel,
+    /// Stop everything.
+    Abort,
+}
+
+/// What became of a piece of log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patched {
+    /// It is there. GitLab has this much.
+    Done(usize),
+    /// GitLab has this much, and wants what follows it.
+    Elsewhere(usize),
+    Failed,
+}
+
+/// What became of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Updated {
+    Done,
+    /// Ask again.
+    Later,
+    /// The log is to be sent again.
+    LogIsBroken,
+    /// The job is not the runner's any more.
+    Gone,
+    Failed,
+}
+
+/// What GitLab says besides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said {
+    pub(crate) wish: Wish,
+    pub(crate) interval: Option<Duration>,
+}
+
+impl Said {
+    fn of(response: &Response) -> Self {
+        let headers = response.headers();
+        let wish = match (text(headers, "job-status"), response.status()) {
+            (Some("canceled" | "failed"), _) | (_, StatusCode::FORBIDDEN) => Wish::Abort,
+            (Some("canceling"), _) => Wish::Cancel,
+            _ => Wish::GoOn,
+        };
+        let interval = text(headers, "x-gitlab-trace-update-interval");
+        let seconds = interval.and_then(|seconds| seconds.parse::<u64>().ok());
+        Self {
+            wish,
+            // At most a quarter of an hour.
+            interval: seconds
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| Duration::from_secs(seconds.min(900))),
+        }
+    }
+
+    fn nothing() -> Self {
+        Self {
+            wish: Wish::GoOn,
+            interval: None,
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The end of a job.
+#[derive(Clone, Debug)]
+pub(crate) struct FinalState {
+    pub(crate) success: bool,
+    pub(crate) failure_reason: Option<String>,
+    pub(crate) exit_code: Option<i64>,
+    pub(crate) checksum: String,
+    pub(crate) size: usize,
+}
+
+/// The runner's side of the connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    client: reqwest::Client,
+    base: String,
+    token: String,
+    system_id: String,
+    description: String,
+    pause: Duration,
+}
+
+impl Api {
+    pub(crate) fn new(config: &RunnerConfig) -> reqwest::Result<Self> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .user_agent(format!(
+                "gitlab-runner {VERSION} (main; go1.26.5; linux/amd64)"
+            ))
+            .build()?;
+        let url = config.url.trim_end_matches('/').trim_end_matches("/ci");
+        Ok(Self {
+            client,
+            base: format!("{url}/api/v4"),
+            token: config.token.clone(),
+            system_id: config.system_id.clone(),
+            description: config.description.clone(),
+            pause: config.retry_pause,
+        })
+    }
+
+    fn info(&self) -> Value {
+        let features = FEATURES
+            .into_iter()
+            .map(|name| (name.to_owned(), json!(true)));
+        json!({
+            "name": self.description,
+            "version": VERSION,
+            "revision": "00000000",
+            "platform": "linux",
+            "architecture": "amd64",
+            "executor": "custom",
+            "shell": "bash",
+            "features": Value::Object(features.collect()),
+            "config": { "gpus": "" },
+            "labels": {},
+        })
+    }
+
+    /// Sends a request, again if GitLab is too busy for it.
+    async fn send(&self, request: RequestBuilder) -> reqwest::Result<Response> {
+        let mut pause = self.pause;
+        for _ in 1..ATTEMPTS {
+            let Some(copy) = request.try_clone() else {
+                break;
+            };
+            let response = copy.send().await?;
+            if !is_worth_another(response.status()) {
+                return Ok(response);
+            }
+            tokio::time::sleep(asked_pause(response.headers()).unwrap_or(pause)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        request.send().await
+    }
+
+    /// Asks for a job. `last_update` is what GitLab said last, and is kept for the next time.
+    pub(crate) async fn request(
+        &self,
+        last_update: &mut Option<String>,
+    ) -> Result<Requested, String> {
+        let mut body = json!({
+            "info": self.info(),
+            "token": self.token,
+            "system_id": self.system_id,
+        });
+        if let Some(last_update) = last_update.as_ref() {
+            body["last_update"] = json!(last_update);
+        }
+        let request = self
+            .client
+            .post(format!("{}/jobs/request", self.base))
+            .header("RUNNER-TOKEN", &self.token)
+            .json(&body);
+        let response = self
+            .send(request)
+            .await
+            .map_err(|error| error.to_string())?;
+        if let Some(update) = text(response.headers(), "x-gitlab-last-update") {
+            *last_update = Some(update.to_owned());
+        }
+        match response.status() {
+            StatusCode::CREATED => {
+                let kind = text(response.headers(), "content-type").unwrap_or_default();
+                if !kind.starts_with("application/json") {
+                    return Err(format!("the job is {kind:?}, not JSON"));
+                }
+                let body = response.bytes().await.map_err(|error| error.to_string())?;
+                let job = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+                Ok(Requested::Job(Box::new(job)))
+            }
+            StatusCode::FORBIDDEN => Ok(Requested::Refused),
+            StatusCode::NO_CONTENT => Ok(Requested::Nothing),
+            status => Err(format!("GitLab answered {status}")),
+        }
+    }
+
+    fn update(&self, job: &Job, state: &str) -> Value {
+        json!({ "info": self.info(), "token": job.token, "state": state })
+    }
+
+    async fn put(&self, job: &Job, body: &Value) -> (Updated, Said) {
+        let request = self
+            .client
+            .put(format!("{}/jobs/{}", self.base, job.id))
+            .header("JOB-TOKEN", &job.token)
+            .json(body);
+        let Ok(response) = self.send(request).await else {
+            return (Updated::Failed, Said::nothing());
+        };
+        let said = Said::of(&response);
+        let updated = match response.status() {
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Updated::Gone,
+            _ if said.wish == Wish::Abort => Updated::Gone,
+            StatusCode::OK => Updated::Done,
+            StatusCode::ACCEPTED => Updated::Later,
+            StatusCode::PRECONDITION_FAILED => Updated::LogIsBroken,
+            _ => Updated::Failed,
+        };
+        (updated, said)
+    }
+
+    /// Says that the job is being done.
+    pub(crate) async fn running(&self, job: &Job) -> (Updated, Said) {
+        self.put(job, &self.update(job, "running")).await
+    }
+
+    /// Says how the job ended.
+    pub(crate) async fn finish(&self, job: &Job, end: &FinalState) -> (Updated, Said) {
+        let mut body = self.update(job, if end.success { "success" } else { "failed" });
+        body["checksum"] = json!(end.checksum);
+        body["output"] = json!({ "checksum": end.checksum, "bytesize": end.size });
+        if let Some(reason) = &end.failure_reason {
+            body["failure_reason"] = json!(reason);
+        }
+        if let Some(code) = end.exit_code.filter(|code| *code != 0) {
+            body["exit_code"] = json!(code);
+        }
+        self.put(job, &body).await
+    }
+
+    /// Sends a piece of the log.
+    pub(crate) async fn patch(&self, job: &Job, start: usize, piece: Vec<u8>) -> (Patched, Said) {
+        let end = start + piece.len().saturating_sub(1);
+        let request = self
+            .client
+            .patch(format!("{}/jobs/{}/trace", self.base, job.id))
+            .query(&[("debug_trace", "false")])
+            .header("JOB-TOKEN", &job.token)
+            .header(CONTENT_TYPE, "text/plain")
+            .header(CONTENT_RANGE, format!("{start}-{end}"))
+            .body(piece);
+        let Ok(response) = self.send(request).await else {
+            return (Patched::Failed, Said::nothing());
+        };
+        let said = Said::of(&response);
+        let stored = text(response.headers(), "range")
+            .and_then(|range| range.split_once('-')?.1.parse().ok());
+        let patched = match (response.status(), stored) {
+            (StatusCode::ACCEPTED, stored) => Patched::Done(stored.unwrap_or(end + 1)),
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(stored)) => Patched::Elsewhere(stored),
+            _ => Patched::Failed,
+        };
+        (patched, said)
+    }
+}
+
+fn is_worth_another(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504) || status.as_u16() >= 512
+}
+
+/// How long GitLab asks to be left alone.
+fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
+    if let Some(reset) = text(headers, "ratelimit-resettime") {
+        let at = jiff::fmt::rfc2822::parse(reset).ok()?.timestamp();
+        let wait = at.duration_since(Timestamp::now());
+        return Some(Duration::try_from(wait).unwrap_or_default());
+    }
+    let seconds = text(headers, "retry-after")?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}

@@ -1,0 +1,537 @@
+//! A job from its beginning to its end: preparing, stages, cleaning up.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, FinalState, Updated, VERSION, Wish};
+use crate::attempt::{Attempt, Failure, Setup};
+use crate::calls::{Journal, Outcome};
+use crate::config::RunnerConfig;
+use crate::job::{Job, Step};
+use crate::script::Scripts;
+use crate::stream::{Reason, Stops, Stream};
+use crate::trace::Trace;
+use crate::variables::{Places, Variables, short_token};
+
+/// How often a job is tried to be prepared.
+const PREPARE_ATTEMPTS: u32 = 3;
+/// More attempts than this are not made, whatever a variable says.
+const MOST_ATTEMPTS: u32 = 10;
+/// What the step is called whose stage has another name.
+const SCRIPT: &str = "script";
+const AFTER_SCRIPT: &str = "after_script";
+
+/// Everything that is known about a job while it is done.
+pub(crate) struct Build {
+    pub(crate) config: Arc<RunnerConfig>,
+    pub(crate) api: Api,
+    pub(crate) job: Job,
+    pub(crate) journal: Journal,
+    pub(crate) helper: Option<std::path::PathBuf>,
+    /// Which of those that are done at once.
+    pub(crate) slot: usize,
+    /// When the runner is told to stop.
+    pub(crate) interrupt: CancellationToken,
+}
+
+/// How a job ended.
+enum End {
+    Success,
+    Failed(Failure),
+    /// It cannot be done as it is configured.
+    Configuration(String),
+}
+
+impl Build {
+    /// Does the job, and tells GitLab.
+    pub(crate) async fn run(self) {
+        let (updated, said) = self.api.running(&self.job).await;
+        if updated == Updated::Gone || said.wish == Wish::Abort {
+            self.journal.done(self.job.id, Outcome::Dropped);
+            return;
+        }
+        let secrets = Variables::new(&self.config, &self.job, None, self.slot).secrets();
+        let limit = self.config.output_limit;
+        let trace = Trace::new(secrets.into_iter(), limit, self.config.timestamps);
+        let stops = Stops::new();
+        let mut stream = Stream::new(&self.api, &self.config, &self.job, &trace, &stops);
+        if said.wish == Wish::Cancel {
+            let end = final_state(&self.job, Err(("job_canceled", None)));
+            stream.finish(end.clone()).await;
+            self.journal.done(self.job.id, outcome(&end));
+            return;
+        }
+        let ended = CancellationToken::new();
+        let end = {
+            let work = async {
+                let end = self.work(&trace, &stops).await;
+                ended.cancel();
+                end
+            };
+            let (end, (), ()) = tokio::join!(work, stream.run(&ended), self.limits(&stops, &ended));
+            end
+        };
+        let result = self.conclude(&end, &trace, stops.reason());
+        let end = final_state(&self.job, result);
+        stream.finish(end.clone()).await;
+        self.journal.done(self.job.id, outcome(&end));
+    }
+
+    /// What stops a job besides GitLab: time, and the end of the runner.
+    async fn limits(&self, stops: &Stops, ended: &CancellationToken) {
+        tokio::select! {
+            () = ended.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_secs(self.job.timeout())) => {
+                stops.stop(Reason::TimedOut);
+            }
+            () = self.interrupt.cancelled() => stops.stop(Reason::Interrupted),
+        }
+    }
+
+    /// What the end of a job is called.
+    fn conclude(
+        &self,
+        end: &End,
+        trace: &Trace,
+        reason: Option<Reason>,
+    ) -> Result<(), (&'static str, Option<i64>)> {
+        let failed = |text: &str| trace.error(&format!("ERROR: Job failed: {text}"));
+        match reason {
+            Some(Reason::TimedOut) => {
+                failed(&format!(
+                    "execution took longer than {}s seconds",
+                    self.job.timeout()
+                ));
+                return Err(("job_execution_timeout", None));
+            }
+            Some(Reason::Cancelled | Reason::Aborted) => {
+                failed("canceled");
+                return Err(("job_canceled", None));
+            }
+            Some(Reason::Interrupted) => {
+                failed("aborted: interrupt");
+                return Err(("runner_interrupted", None));
+            }
+            None => {}
+        }
+        match end {
+            End::Success => {
+                trace.line("\u{1b}[32;1mJob succeeded\u{1b}[0;m");
+                Ok(())
+            }
+            End::Failed(Failure::Build { exit_code }) => {
+                failed(&format!("exit status {exit_code}"));
+                Err(("script_failure", Some(*exit_code)))
+            }
+            End::Failed(Failure::System(text)) => {
+                trace.error(&format!("ERROR: Job failed (system failure): {text}"));
+                Err(("runner_system_failure", None))
+            }
+            // Only a limit of its own stops a stage without stopping the job.
+            End::Failed(Failure::Stopped) => {
+                failed("execution took longer than it may");
+                Err(("job_execution_timeout", None))
+            }
+            End::Configuration(text) => {
+                failed(text);
+                Err(("runner_configuration_error", None))
+            }
+        }
+    }
+
+    fn variables(&self, setup: &Setup) -> Variables {
+        let places = self.places(setup);
+        Variables::new(&self.config, &self.job, places.as_ref(), self.slot)
+    }
+
+    fn places(&self, setup: &Setup) -> Option<Places> {
+        let builds = setup
+            .builds_dir
+            .as_ref()
+            .or(self.config.builds_dir.as_ref())?;
+        Some(Places::new(
+            builds.clone(),
+            setup.builds_dir_is_shared,
+            short_token(&self.config.token),
+            self.slot,
+            &self.job,
+        ))
+    }
+
+    async fn work(&self, trace: &Trace, stops: &Stops) -> End {
+        trace.line(&format!(
+            "Running with gitlab-runner {VERSION} (00000000)\n  on {} {}, system ID: {}",
+            self.config.description,
+            short_token(&self.config.token),
+            self.config.system_id
+        ));
+        let sections = self.job.features.trace_sections;
+        section(
+            trace,
+            sections,
+            "prepare_executor",
+            "Preparing the \"custom\" executor",
+        );
+        let attempt = match self.prepare(trace, stops).await {
+            Ok(attempt) => attempt,
+            Err(end) => return end,
+        };
+        section_end(trace, sections, "prepare_executor");
+        let variables = self.variables(&attempt.setup);
+        let Some(places) = self.places(&attempt.setup) else {
+            attempt.clean_up(&variables).await;
+            return End::Configuration("the builds_dir is not configured".to_owned());
+        };
+        let stages = Stages {
+            build: self,
+            attempt: &attempt,
+            variables: &variables,
+            scripts: Scripts {
+                job: &self.job,
+                variables: &variables,
+                places: &places,
+                url: self.config.url.trim_end_matches('/'),
+            },
+            trace,
+            stops,
+        };
+        // A stage that does not stop is not waited for any longer than this.
+        let gave_up = async {
+            stops.job.cancelled().await;
+            tokio::time::sleep(self.config.abort_wait).await;
+        };
+        let end = tokio::select! {
+            end = stages.run() => end,
+            () = gave_up => End::Failed(Failure::Stopped),
+        };
+        attempt.clean_up(&variables).await;
+        end
+    }
+
+    async fn prepare<'a>(&'a self, trace: &'a Trace, stops: &Stops) -> Result<Attempt<'a>, End> {
+        let helper: Option<&Path> = self.helper.as_deref();
+        let mut last = Failure::Stopped;
+        for number in 1..=PREPARE_ATTEMPTS {
+            let attempt = Attempt::new(&self.config, &self.job, trace, &self.journal, helper);
+            let mut attempt =
+                attempt.map_err(|error| End::Failed(Failure::System(format!("{error:#}"))))?;
+            let prepared = attempt
+                .prepare(|setup| self.variables(setup), &stops.job)
+                .await;
+            let Err(failure) = prepared else {
+                return Ok(attempt);
+            };
+            let variables = self.variables(&attempt.setup);
+            attempt.clean_up(&variables).await;
+            let is_worth_another = matches!(failure, Failure::System(_));
+            if let Failure::System(text) = &failure {
+                trace.error(&format!("ERROR: Preparation failed: {text}"));
+            }
+            last = failure;
+            if !is_worth_another || stops.job.is_cancelled() || number == PREPARE_ATTEMPTS {
+                break;
+            }
+            let pause = self.config.prepare_retry_pause;
+            trace.line(&format!("Will be retried in {}s ...", pause.as_secs()));
+            tokio::select! {
+                () = stops.job.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        Err(End::Failed(last))
+    }
+}
+
+fn section(trace: &Trace, marked: bool, name: &str, title: &str) {
+    let now = jiff::Timestamp::now().as_second();
+    let mark = match marked {
+        true => format!("section_start:{now}:{name}\r\u{1b}[0K"),
+        false => String::new(),
+    };
+    trace.line(&format!(
+        "{mark}\u{1b}[0K\u{1b}[36;1m{title}\u{1b}[0;m\u{1b}[0;m"
+    ));
+}
+
+fn section_end(trace: &Trace, marked: bool, name: &str) {
+    if marked {
+        let now = jiff::Timestamp::now().as_second();
+        trace.write(format!("section_end:{now}:{name}\r\u{1b}[0K").as_bytes());
+    }
+}
+
+/// The stages of a job that is prepared.
+struct Stages<'a> {
+    build: &'a Build,
+    attempt: &'a Attempt<'a>,
+    variables: &'a Variables,
+    scripts: Scripts<'a>,
+    trace: &'a Trace,
+    stops: &'a Stops,
+}
+
+impl Stages<'_> {
+    async fn stage(
+        &self,
+        name: &str,
+        title: &str,
+        script: &str,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let marked = self.build.job.features.trace_sections;
+        section(self.trace, marked, name, title);
+        let done = self.attempt.stage(name, script, self.variables, stop).await;
+        section_end(self.trace, marked, name);
+        done
+    }
+
+    async fn run(&self) -> End {
+        let job_stop = &self.stops.job;
+        let prepared = self
+            .stage(
+                "prepare_script",
+                "Preparing environment",
+                &self.scripts.prepare(),
+                job_stop,
+            )
+            .await;
+        if let Err(failure) = prepared {
+            return End::Failed(failure);
+        }
+        let result = self.with_sources().await;
+        let cleaned = self
+            .stage(
+                "cleanup_file_variables",
+                "Cleaning up project directory and file based variables",
+                &self.scripts.clean_up_files(),
+                job_stop,
+            )
+            .await;
+        match result.and(cleaned) {
+            Ok(()) => End::Success,
+            Err(failure) => End::Failed(failure),
+        }
+    }
+
+    async fn with_sources(&self) -> Result<(), Failure> {
+        self.get_sources().await?;
+        let has_files = |job: &Job| {
+            let mut dependencies = job.dependencies.iter();
+            dependencies.any(|one| !one.artifacts_file.filename.is_empty())
+        };
+        if has_files(&self.build.job) {
+            self.attempts("ARTIFACT_DOWNLOAD_ATTEMPTS", "download_artifacts", || {
+                self.scripts.download()
+            })
+            .await?;
+        }
+        let result = self.user_steps().await;
+        let uploaded = self.upload(result.is_ok()).await;
+        result.and(uploaded)
+    }
+
+    fn count(&self, variable: &str) -> u32 {
+        let value = self.variables.get(variable);
+        let count = value.and_then(|value| value.parse().ok()).unwrap_or(1);
+        count.clamp(1, MOST_ATTEMPTS)
+    }
+
+    async fn attempts(
+        &self,
+        variable: &str,
+        name: &str,
+        script: impl Fn() -> String,
+    ) -> Result<(), Failure> {
+        let mut last = Ok(());
+        for _ in 0..self.count(variable) {
+            last = self.stage(name, name, &script(), &self.stops.job).await;
+            if last.is_ok() || self.stops.job.is_cancelled() {
+                break;
+            }
+        }
+        last
+    }
+
+    async fn get_sources(&self) -> Result<(), Failure> {
+        let mut last = Ok(());
+        for number in 0..self.count("GET_SOURCES_ATTEMPTS") {
+            if number == 1 {
+                let script = self.scripts.clear_worktree();
+                let _ = self
+                    .stage(
+                        "clear_worktree",
+                        "Deleting all tracked and untracked files",
+                        &script,
+                        &self.stops.job,
+                    )
+                    .await;
+            }
+            let script = self.scripts.get_sources();
+            last = self
+                .stage(
+                    "get_sources",
+                    "Getting source from Git repository",
+                    &script,
+                    &self.stops.job,
+                )
+                .await;
+            if last.is_ok() || self.stops.job.is_cancelled() {
+                break;
+            }
+        }
+        last
+    }
+
+    /// What somebody wrote, and what they wrote to come after it.
+    async fn user_steps(&self) -> Result<(), Failure> {
+        self.stops.script_begins();
+        let mut result = Ok(());
+        let steps = self.build.job.steps.iter();
+        for step in steps.filter(|step| step.name != AFTER_SCRIPT) {
+            result = self.step(step).await;
+            if result.is_err() {
+                break;
+            }
+        }
+        let after = self
+            .build
+            .job
+            .steps
+            .iter()
+            .find(|step| step.name == AFTER_SCRIPT);
+        if let Some(step) = after
+            && !self.stops.job.is_cancelled()
+        {
+            self.after_script(step).await;
+        }
+        result
+    }
+
+    async fn step(&self, step: &Step) -> Result<(), Failure> {
+        let script = self.scripts.step(&step.script);
+        let limit = self.variables.get("RUNNER_SCRIPT_TIMEOUT");
+        let limit = limit.and_then(|text| seconds(&text));
+        if step.name != SCRIPT {
+            let name = format!("step_{}", step.name);
+            return self
+                .stage(&name, "Executing step", &script, &self.stops.script)
+                .await;
+        }
+        let name = &self.build.config.step_script_name;
+        let title = "Executing \"step_script\" stage of the job script";
+        if name == "build_script" {
+            self.trace.line(
+                "\u{1b}[0;33mWARNING: Starting with version 17.0 the 'build_script' stage will be \
+                 replaced with 'step_script'\u{1b}[0;m",
+            );
+        }
+        let stop = self.stops.script.child_token();
+        self.limited(limit, &stop, self.stage(name, title, &script, &stop))
+            .await
+    }
+
+    /// Its failure changes nothing.
+    async fn after_script(&self, step: &Step) {
+        let limit = self.variables.get("RUNNER_AFTER_SCRIPT_TIMEOUT");
+        let limit = limit.and_then(|text| seconds(&text));
+        let limit = limit.unwrap_or(self.build.config.after_script_timeout);
+        let stop = self.stops.job.child_token();
+        let script = self.scripts.step(&step.script);
+        let run = self.stage(AFTER_SCRIPT, "Running after_script", &script, &stop);
+        if self.limited(Some(limit), &stop, run).await.is_err() {
+            self.trace
+                .line("WARNING: after_script failed, but job will continue unaffected");
+        }
+    }
+
+    /// Stops a stage that takes too long.
+    async fn limited(
+        &self,
+        limit: Option<Duration>,
+        stop: &CancellationToken,
+        run: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        tokio::pin!(run);
+        let Some(limit) = limit else { return run.await };
+        match tokio::time::timeout(limit, &mut run).await {
+            Ok(done) => done,
+            Err(_) => {
+                stop.cancel();
+                run.await
+            }
+        }
+    }
+
+    async fn upload(&self, success: bool) -> Result<(), Failure> {
+        let artifacts = self.build.job.artifacts.iter();
+        let wanted: Vec<_> = artifacts.filter(|one| one.is_for(success)).collect();
+        if wanted.is_empty() || self.stops.job.is_cancelled() {
+            return Ok(());
+        }
+        let name = match success {
+            true => "upload_artifacts_on_success",
+            false => "upload_artifacts_on_failure",
+        };
+        let script = self.scripts.upload(&wanted);
+        self.stage(
+            name,
+            "Uploading artifacts for job",
+            &script,
+            &self.stops.job,
+        )
+        .await
+    }
+}
+
+/// `1h30m10s`.
+fn seconds(text: &str) -> Option<Duration> {
+    let span: jiff::Span = text.parse().ok()?;
+    Duration::try_from(span).ok()
+}
+
+/// What GitLab is told: a reason that it does not know becomes one that it does.
+fn final_state(job: &Job, result: Result<(), (&'static str, Option<i64>)>) -> FinalState {
+    let (success, reason, exit_code) = match result {
+        Ok(()) => (true, None, None),
+        Err((reason, exit_code)) => (false, Some(reason), exit_code),
+    };
+    let known = |reason: &str| {
+        [
+            "script_failure",
+            "runner_system_failure",
+            "job_execution_timeout",
+        ]
+        .contains(&reason)
+            || job
+                .features
+                .failure_reasons
+                .iter()
+                .any(|known| known == reason)
+    };
+    let reason = reason.map(|reason| match reason {
+        reason if known(reason) => reason,
+        "runner_configuration_error" => "script_failure",
+        "runner_external_dependency_failure" => "runner_system_failure",
+        _ => "unknown_failure",
+    });
+    FinalState {
+        success,
+        failure_reason: reason.map(str::to_owned),
+        exit_code,
+        checksum: String::new(),
+        size: 0,
+    }
+}
+
+fn outcome(end: &FinalState) -> Outcome {
+    match &end.failure_reason {
+        None => Outcome::Success,
+        Some(reason) => Outcome::Failed {
+            reason: reason.clone(),
+            exit_code: end.exit_code,
+        },
+    }
+}

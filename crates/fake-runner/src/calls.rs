@@ -1,0 +1,142 @@
+//! What was run, for tests to look at.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::process::Exit;
+
+/// What the executor was run for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// To say how it is set up.
+    Config,
+    /// To prepare a job.
+    Prepare,
+    /// To run the script of a stage.
+    Run(String),
+    /// To clean up.
+    Cleanup,
+}
+
+impl What {
+    /// `config`, `prepare`, the name of a stage, or `cleanup`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Config => "config",
+            Self::Prepare => "prepare",
+            Self::Run(stage) => stage,
+            Self::Cleanup => "cleanup",
+        }
+    }
+}
+
+/// One run of the executor.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The job.
+    pub job: u64,
+    /// What for.
+    pub what: What,
+    /// How it ended; nothing while it runs.
+    pub exit: Option<Exit>,
+}
+
+/// How a job ended, as the runner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All went well.
+    Success,
+    /// It failed.
+    Failed {
+        /// What GitLab was told.
+        reason: String,
+        /// What the script ended with.
+        exit_code: Option<i64>,
+    },
+    /// It was not begun: GitLab did not want it any more.
+    Dropped,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    calls: Vec<Call>,
+    outcomes: Vec<(u64, Outcome)>,
+}
+
+/// What was run, and how jobs ended. Clones show the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Journal {
+    inner: Arc<Mutex<Inner>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            inner: Arc::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Journal {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Something is run; what is returned names it.
+    pub(crate) fn begin(&self, job: u64, what: What) -> usize {
+        let place = {
+            let mut inner = self.inner();
+            inner.calls.push(Call {
+                job,
+                what,
+                exit: None,
+            });
+            inner.calls.len() - 1
+        };
+        self.changed();
+        place
+    }
+
+    pub(crate) fn end(&self, place: usize, exit: Exit) {
+        if let Some(call) = self.inner().calls.get_mut(place) {
+            call.exit = Some(exit);
+        }
+        self.changed();
+    }
+
+    pub(crate) fn done(&self, job: u64, outcome: Outcome) {
+        self.inner().outcomes.push((job, outcome));
+        self.changed();
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.inner().calls.clone()
+    }
+
+    pub(crate) fn outcome(&self, job: u64) -> Option<Outcome> {
+        let inner = self.inner();
+        let mut newest = inner.outcomes.iter().rev();
+        let found = newest.find(|(id, _)| *id == job);
+        found.map(|(_, outcome)| outcome.clone())
+    }
+
+    /// Waits until there is something.
+    pub(crate) async fn until<T>(&self, look: impl Fn(&Self) -> Option<T>) -> T {
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.borrow_and_update();
+            if let Some(found) = look(self) {
+                return found;
+            }
+            // The sender lives as long as this.
+            let _ = changes.changed().await;
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Running the executor: in a process group of its own, which is ended as a whole.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use crate::trace::Trace;
+
+/// What is run.
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) folder: PathBuf,
+    /// The whole environment.
+    pub(crate) environment: BTreeMap<OsString, OsString>,
+    pub(crate) run_as: Option<(u32, u32)>,
+}
+
+/// Where something printed goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Sink {
+    /// Into the job's log.
+    Log(Trace),
+    /// To the runner.
+    Kept,
+    /// To the runner's own log.
+    Own,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+    /// It did not even end when it was killed.
+    Abandoned,
+    /// It could not be run.
+    NotRun,
+}
+
+/// How long a process has to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) graceful: Duration,
+    pub(crate) force: Duration,
+}
+
+/// What became of a process.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) exit: Exit,
+    /// What it printed, if that was for the runner.
+    pub(crate) output: Vec<u8>,
+    /// Whether it was made to end.
+    pub(crate) stopped: bool,
+}
+
+/// Runs a program until it ends, or until it is to stop.
+pub(crate) async fn run(
+    program: &Program,
+    output: Sink,
+    errors: Sink,
+    stop: &CancellationToken,
+    patience: Patience,
+) -> Ended {
+    let mut command = Command::new(&program.path);
+    command
+        .args(&program.arguments)
+        .current_dir(&program.folder)
+        .env_clear()
+        .envs(&program.environment)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    if let Some((user, group)) = program.run_as {
+        command.uid(user).gid(group);
+    }
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            let text = format!("{}: {error}", program.path.display());
+            if let Sink::Log(trace) = &errors {
+                trace.error(&text);
+            }
+            tracing::warn!(text, "an executor could not be run");
+            return Ended {
+                exit: Exit::NotRun,
+                output: Vec::new(),
+                stopped: false,
+            };
+        }
+    };
+    let group = child.id().and_then(|id| i32::try_from(id).ok());
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let mut kept = Vec::new();
+    let mut stopped = false;
+    let exit = {
+        // It has ended when nobody holds its output any more: as with the real runner, whom a
+        // process that was left behind keeps waiting.
+        let whole = async {
+            let (exit, bytes, _) = tokio::join!(
+                wait(&mut child),
+                read(stdout, &output),
+                read(stderr, &errors)
+            );
+            (exit, bytes)
+        };
+        tokio::pin!(whole);
+        tokio::select! {
+            (exit, bytes) = &mut whole => {
+                kept = bytes;
+                exit
+            }
+            () = stop.cancelled() => {
+                stopped = true;
+                signal(group, Signal::SIGTERM);
+                match tokio::time::timeout(patience.graceful, &mut whole).await {
+                    Ok((exit, _)) => exit,
+                    Err(_) => {
+                        signal(group, Signal::SIGKILL);
+                        let killed = tokio::time::timeout(patience.force, &mut whole).await;
+                        killed.map_or(Exit::Abandoned, |(exit, _)| exit)
+                    }
+                }
+            }
+        }
+    };
+    Ended {
+        exit,
+        output: kept,
+        stopped,
+    }
+}
+
+fn signal(group: Option<i32>, signal: Signal) {
+    if let Some(group) = group {
+        // All of it may be gone already.
+        let _ = killpg(Pid::from_raw(group), signal);
+    }
+}
+
+async fn wait(child: &mut Child) -> Exit {
+    match child.wait().await {
+        Ok(status) => exit_of(status),
+        Err(_) => Exit::Abandoned,
+    }
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Abandoned,
+    }
+}
+
+async fn read(from: Option<impl AsyncRead + Unpin>, sink: &Sink) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut from) = from else { return kept };
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count) = from.read(&mut buffer).await {
+        if count == 0 {
+            break;
+        }
+        let bytes = &buffer[..count];
+        match sink {
+            Sink::Log(trace) => trace.write(bytes),
+            Sink::Kept => kept.extend_from_slice(bytes),
+            Sink::Own => tracing::debug!(text = %String::from_utf8_lossy(bytes), "executor"),
+        }
+    }
+    kept
+}

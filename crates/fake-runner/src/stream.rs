@@ -1,0 +1,212 @@
+//! Sends a job's log to GitLab while it runs, hears what GitLab wants, and tells how it ended.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, FinalState, Patched, Said, Updated, Wish};
+use crate::config::RunnerConfig;
+use crate::job::Job;
+use crate::trace::Trace;
+
+/// No piece is longer.
+const LARGEST_PIECE: usize = 1024 * 1024;
+/// How often, if GitLab does not say.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(3);
+/// How often an end is told that GitLab does not understand.
+const FINAL_ATTEMPTS: u32 = 10;
+
+/// Why a job is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// A person cancelled it: the script stops, and what comes after it runs.
+    Cancelled,
+    /// GitLab does not want it any more.
+    Aborted,
+    /// It took too long.
+    TimedOut,
+    /// The runner stops.
+    Interrupted,
+}
+
+/// How a job is told to stop. Clones are for the same job.
+#[derive(Clone, Debug)]
+pub(crate) struct Stops {
+    /// The script that somebody wrote.
+    pub(crate) script: CancellationToken,
+    /// Everything.
+    pub(crate) job: CancellationToken,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    reason: Option<Reason>,
+    /// Before that, a cancelled job is simply aborted.
+    script_began: bool,
+}
+
+impl Stops {
+    pub(crate) fn new() -> Self {
+        let job = CancellationToken::new();
+        Self {
+            script: job.child_token(),
+            job,
+            state: Arc::default(),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.state().reason
+    }
+
+    pub(crate) fn script_begins(&self) {
+        self.state().script_began = true;
+    }
+
+    /// The first reason counts, but that GitLab wants nothing any more outweighs that it cancels.
+    pub(crate) fn stop(&self, reason: Reason) {
+        let mut state = self.state();
+        match state.reason {
+            None => state.reason = Some(reason),
+            Some(Reason::Cancelled) if reason != Reason::Cancelled => state.reason = Some(reason),
+            Some(_) => {}
+        }
+        match reason {
+            Reason::Cancelled if state.script_began => self.script.cancel(),
+            _ => self.job.cancel(),
+        }
+    }
+
+    fn hear(&self, wish: Wish) {
+        match wish {
+            Wish::GoOn => {}
+            Wish::Cancel => self.stop(Reason::Cancelled),
+            Wish::Abort => self.stop(Reason::Aborted),
+        }
+    }
+}
+
+/// The connection of one job's log.
+pub(crate) struct Stream<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) config: &'a RunnerConfig,
+    pub(crate) job: &'a Job,
+    pub(crate) trace: &'a Trace,
+    pub(crate) stops: &'a Stops,
+    /// How much of the log GitLab has.
+    sent: usize,
+    interval: Duration,
+    last: Instant,
+}
+
+impl<'a> Stream<'a> {
+    pub(crate) fn new(
+        api: &'a Api,
+        config: &'a RunnerConfig,
+        job: &'a Job,
+        trace: &'a Trace,
+        stops: &'a Stops,
+    ) -> Self {
+        Self {
+            api,
+            config,
+            job,
+            trace,
+            stops,
+            sent: 0,
+            interval: config.trace_interval.unwrap_or(DEFAULT_INTERVAL),
+            last: Instant::now(),
+        }
+    }
+
+    fn hear(&mut self, said: Said) {
+        if let (None, Some(interval)) = (self.config.trace_interval, said.interval) {
+            self.interval = interval;
+        }
+        self.stops.hear(said.wish);
+    }
+
+    /// Sends for as long as the job runs.
+    pub(crate) async fn run(&mut self, ended: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = ended.cancelled() => return,
+                () = tokio::time::sleep(self.interval) => {}
+            }
+            if self.trace.size() > self.sent {
+                self.send_piece().await;
+            } else if self.last.elapsed() > self.config.keepalive {
+                let (updated, said) = self.api.running(self.job).await;
+                self.last = Instant::now();
+                self.hear(said);
+                if updated == Updated::Gone {
+                    self.stops.stop(Reason::Aborted);
+                }
+            }
+        }
+    }
+
+    /// Sends what GitLab has not got yet, at most one piece of it. Says whether that worked.
+    async fn send_piece(&mut self) -> bool {
+        let piece = self.trace.piece(self.sent, LARGEST_PIECE);
+        if piece.is_empty() {
+            return true;
+        }
+        let (patched, said) = self.api.patch(self.job, self.sent, piece).await;
+        self.last = Instant::now();
+        self.hear(said);
+        match patched {
+            Patched::Done(stored) | Patched::Elsewhere(stored) => {
+                self.sent = stored.min(self.trace.size());
+                true
+            }
+            Patched::Failed => false,
+        }
+    }
+
+    /// Sends the rest and then how the job ended, until GitLab has understood.
+    pub(crate) async fn finish(&mut self, mut end: FinalState) {
+        self.trace.flush();
+        let mut pause = self.config.retry_pause;
+        let mut failures = 0;
+        loop {
+            let sent = self.send_rest().await;
+            end.checksum = self.trace.checksum();
+            end.size = self.trace.size();
+            let updated = match sent {
+                true => self.api.finish(self.job, &end).await.0,
+                false => Updated::Failed,
+            };
+            match updated {
+                Updated::Done | Updated::Gone => return,
+                Updated::Later => tokio::time::sleep(self.interval).await,
+                Updated::LogIsBroken => self.sent = 0,
+                Updated::Failed => {
+                    failures += 1;
+                    if failures >= FINAL_ATTEMPTS || self.stops.reason() == Some(Reason::Aborted) {
+                        tracing::warn!(job = self.job.id, "GitLab was not told how the job ended");
+                        return;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+            }
+        }
+    }
+
+    async fn send_rest(&mut self) -> bool {
+        while self.sent < self.trace.size() {
+            if !self.send_piece().await {
+                return false;
+            }
+        }
+        true
+    }
+}

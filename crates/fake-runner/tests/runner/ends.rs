@@ -1,0 +1,266 @@
+use std::time::Duration;
+
+use buildbtw_fake_gitlab::Status;
+use buildbtw_fake_runner::{Exit, FakeRunner, Outcome, RunnerConfig, What};
+
+use crate::support::{PLAIN, World};
+
+fn failed(reason: &str, exit_code: Option<i64>) -> Outcome {
+    Outcome::Failed {
+        reason: reason.to_owned(),
+        exit_code,
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_fails_says_with_what() {
+    let world = World::new(
+        "
+build:
+  variables: {GIT_STRATEGY: none}
+  script: [echo before, (exit 42), echo never]
+  after_script: [echo afterwards $CI_JOB_STATUS]
+  artifacts: {paths: [log], when: on_failure}
+",
+    )
+    .await;
+    let runner = world.start(PLAIN);
+    let (_, job) = world.pipeline();
+    let outcome = runner.wait_for_job(job.0).await;
+    assert_eq!(outcome, failed("script_failure", Some(42)));
+    let row = world.job(job);
+    assert_eq!(row.status, Status::Failed);
+    assert_eq!(row.failure_reason.as_deref(), Some("script_failure"));
+    assert_eq!(row.exit_code, Some(42));
+    let names = runner.names(job.0);
+    assert_eq!(
+        names[4..],
+        [
+            "build_script",
+            "after_script",
+            "upload_artifacts_on_failure",
+            "cleanup_file_variables",
+            "cleanup"
+        ]
+    );
+    let log = world.gitlab.job_trace(job);
+    assert!(log.contains("ERROR: Job failed: exit status 42"), "{log}");
+    assert!(!log.contains("\nnever\n"), "{log}");
+}
+
+#[tokio::test]
+async fn an_executor_that_fails_is_a_failure_of_the_system() {
+    for (end, text) in [
+        ("exit $SYSTEM_FAILURE_EXIT_CODE", "exit status 2"),
+        ("exit 9", "unknown Custom executor executable exit code 9"),
+        (
+            "kill -9 $$",
+            "unknown Custom executor executable exit code -1",
+        ),
+    ] {
+        let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
+        let executor =
+            format!("#!/usr/bin/env bash\n[ \"$1 $3\" = 'run build_script' ] && {end}\nexit 0\n");
+        let runner = world.start(&executor);
+        let (_, job) = world.pipeline();
+        let outcome = runner.wait_for_job(job.0).await;
+        assert_eq!(outcome, failed("runner_system_failure", None), "{end}");
+        let log = world.gitlab.job_trace(job);
+        assert!(log.contains(text), "{log}");
+        assert_eq!(runner.names(job.0).last().unwrap(), "cleanup");
+    }
+}
+
+#[tokio::test]
+async fn the_file_of_the_exit_code_is_never_emptied() {
+    for (content, outcome) in [
+        ("77", failed("script_failure", Some(77))),
+        ("seven", failed("runner_system_failure", None)),
+    ] {
+        let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
+        let executor = format!(
+            "#!/usr/bin/env bash\n\
+             [ \"$1\" = prepare ] && echo {content} > \"$BUILD_EXIT_CODE_FILE\"\n\
+             [ \"$1 $3\" = 'run build_script' ] && exit 1\nexit 0\n"
+        );
+        let runner = world.start(&executor);
+        let (_, job) = world.pipeline();
+        assert_eq!(runner.wait_for_job(job.0).await, outcome);
+    }
+}
+
+#[tokio::test]
+async fn preparing_is_tried_three_times() {
+    let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
+    let executor = "#!/usr/bin/env bash\n\
+        [ \"$1\" = prepare ] && echo \"$TMPDIR\" >> \"$WORLD/tries\"\n\
+        [ \"$1\" = prepare ] && [ $(wc -l < \"$WORLD/tries\") -lt ${NEEDED:-3} ] && exit 2\n\
+        exit 0\n";
+    let runner = world.start(executor);
+    let (_, job) = world.pipeline();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    let names = runner.names(job.0);
+    let beginning = ["config", "prepare", "cleanup"];
+    assert_eq!(names[..3], beginning);
+    assert_eq!(names[3..6], beginning);
+    assert_eq!(names[6..9], ["config", "prepare", "prepare_script"]);
+    let tries = fs_err::read_to_string(world.path("tries")).unwrap();
+    let folders: std::collections::HashSet<&str> = tries.lines().collect();
+    assert_eq!(folders.len(), 3);
+    runner.finish().await;
+
+    fs_err::remove_file(world.path("tries")).unwrap();
+    let mut config = world.config(executor);
+    config.env.push(("NEEDED".to_owned(), "9".to_owned()));
+    let runner = FakeRunner::start(config).unwrap();
+    let (_, job) = world.pipeline();
+    let outcome = runner.wait_for_job(job.0).await;
+    assert_eq!(outcome, failed("runner_system_failure", None));
+    assert_eq!(
+        runner.names(job.0),
+        ["config", "prepare", "cleanup"].repeat(3)
+    );
+}
+
+#[tokio::test]
+async fn preparing_that_fails_for_the_build_is_not_tried_again() {
+    let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
+    let runner = world.start("#!/usr/bin/env bash\n[ \"$1\" = prepare ] && exit 1\nexit 0\n");
+    let (_, job) = world.pipeline();
+    let outcome = runner.wait_for_job(job.0).await;
+    assert_eq!(outcome, failed("script_failure", Some(1)));
+    assert_eq!(runner.names(job.0), ["config", "prepare", "cleanup"]);
+}
+
+#[tokio::test]
+async fn without_a_folder_for_builds_nothing_is_done() {
+    let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
+    let runner = FakeRunner::start(RunnerConfig {
+        builds_dir: None,
+        ..world.config(PLAIN)
+    })
+    .unwrap();
+    let (_, job) = world.pipeline();
+    let outcome = runner.wait_for_job(job.0).await;
+    assert_eq!(outcome, failed("script_failure", None));
+    let log = world.gitlab.job_trace(job);
+    assert!(log.contains("the builds_dir is not configured"), "{log}");
+}
+
+const WAITS: &str = "
+build:
+  variables: {GIT_STRATEGY: none}
+  script: [echo ready, sleep 1000]
+  after_script: [echo afterwards]
+";
+
+#[tokio::test]
+async fn a_cancelled_job_tidies_up() {
+    let world = World::new(WAITS).await;
+    let runner = world.start(PLAIN);
+    let (pipeline, job) = world.pipeline();
+    world.gitlab.printed(job, "\nready\n").await.unwrap();
+    world.gitlab.cancel_pipeline(pipeline).unwrap();
+    assert_eq!(world.job(job).status, Status::Canceling);
+    let outcome = runner.wait_for_job(job.0).await;
+    assert_eq!(outcome, failed("unknown_failure", None));
+    assert_eq!(world.job(job).status, Status::Canceled);
+    assert_eq!(
+        world.gitlab.pipeline(pipeline).unwrap().status,
+        Status::Canceled
+    );
+    assert!(world.gitlab.job_trace(job).contains("\nafterwards\n"));
+    let calls = runner.calls();
+    let script = calls.iter().find(|call| call.what.name() == "build_script");
+    assert_eq!(script.unwrap().exit, Some(Exit::Signal(15)));
+    assert_eq!(calls.last().unwrap().what, What::Cleanup);
+}
+
+#[tokio::test]
+async fn a_job_that_is_gone_is_stopped() {
+    let world = World::new(WAITS).await;
+    let runner = world.start(PLAIN);
+    let (pipeline, job) = world.pipeline();
+    world.gitlab.printed(job, "\nready\n").await.unwrap();
+    world.gitlab.delete_pipeline(pipeline).unwrap();
+    runner.wait_for_job(job.0).await;
+    let names = runner.names(job.0);
+    assert_eq!(names.last().unwrap(), "cleanup");
+    assert!(!names.contains(&"after_script".to_owned()), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_takes_too_long_is_stopped() {
+    let world = World::new(
+        "build: {script: sleep 1000, timeout: 1 second, variables: {GIT_STRATEGY: none}}",
+    )
+    .await;
+    let runner = world.start(PLAIN);
+    let (_, job) = world.pipeline();
+    let outcome = runner.wait_for_job(job.0).await;
+    assert_eq!(outcome, failed("job_execution_timeout", None));
+    assert_eq!(
+        world.job(job).failure_reason.as_deref(),
+        Some("job_execution_timeout")
+    );
+    assert_eq!(runner.names(job.0).last().unwrap(), "cleanup");
+}
+
+#[tokio::test]
+async fn an_executor_that_does_not_listen_is_killed() {
+    let world = World::new(WAITS).await;
+    let executor = PLAIN.replace(
+        "    \"$2\"\n",
+        "    trap 'echo deaf' TERM\n    [ $3 = build_script ] && { echo; echo ready; while :; do sleep 0.05; done; }\n    \"$2\"\n",
+    );
+    let runner = FakeRunner::start(RunnerConfig {
+        graceful_kill: Duration::from_millis(100),
+        ..world.config(&executor)
+    })
+    .unwrap();
+    let (pipeline, job) = world.pipeline();
+    world.gitlab.printed(job, "\nready\n").await.unwrap();
+    world.gitlab.cancel_pipeline(pipeline).unwrap();
+    runner.wait_for_job(job.0).await;
+    let calls = runner.calls();
+    let script = calls.iter().find(|call| call.what.name() == "build_script");
+    assert_eq!(script.unwrap().exit, Some(Exit::Signal(9)));
+    assert_eq!(world.job(job).status, Status::Canceled);
+}
+
+#[tokio::test]
+async fn a_runner_that_is_told_to_stop_stops_its_jobs() {
+    let world = World::new(WAITS).await;
+    let runner = world.start(PLAIN);
+    let (_, job) = world.pipeline();
+    world.gitlab.printed(job, "\nready\n").await.unwrap();
+    runner.stop().await;
+    assert_eq!(
+        world.job(job).failure_reason.as_deref(),
+        Some("runner_interrupted")
+    );
+    assert_eq!(runner.names(job.0).last().unwrap(), "cleanup");
+}
+
+#[tokio::test]
+async fn a_runner_that_is_killed_leaves_its_processes() {
+    let world = World::new(
+        "build: {script: ['echo $$ > $WORLD/pid', echo ready, exec sleep 1000], variables: {GIT_STRATEGY: none}}",
+    )
+    .await;
+    let runner = world.start(PLAIN);
+    let (_, job) = world.pipeline();
+    world.gitlab.printed(job, "\nready\n").await.unwrap();
+    runner.kill();
+    let pid: i32 = fs_err::read_to_string(world.path("pid"))
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid);
+    assert!(nix::sys::signal::kill(pid, None).is_ok());
+    assert!(!runner.names(job.0).contains(&"cleanup".to_owned()));
+    assert_eq!(world.job(job).status, Status::Running);
+    let group = nix::unistd::getpgid(Some(pid)).unwrap();
+    nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL).unwrap();
+}

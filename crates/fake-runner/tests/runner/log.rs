@@ -1,0 +1,98 @@
+use buildbtw_fake_gitlab::{Fault, On, Status, Times};
+use buildbtw_fake_runner::Outcome;
+
+use crate::support::{PLAIN, World};
+
+const TALKS: &str = "
+build:
+  variables: {GIT_STRATEGY: none}
+  script:
+    - for i in $(seq 200); do echo line $i; done
+    - until [ -e $WORLD/go ]; do sleep 0.01; done
+    - echo last
+";
+
+fn lines(log: &str) -> usize {
+    log.lines().filter(|line| line.starts_with("line ")).count()
+}
+
+fn on(method: &str, end: &str) -> On {
+    On::Method {
+        method: method.to_owned(),
+        end: end.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_piece_whose_reply_was_lost_is_not_there_twice() {
+    let world = World::new(TALKS).await;
+    let faults = world.gitlab.faults();
+    faults.add(on("PATCH", "/trace"), Times::Next(2), Fault::LoseReply);
+    let runner = world.start(PLAIN);
+    let (_, job) = world.pipeline();
+    world.gitlab.printed(job, "line 200").await.unwrap();
+    fs_err::write(world.path("go"), "").unwrap();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    let log = world.gitlab.job_trace(job);
+    assert_eq!(lines(&log), 200);
+    let statuses: Vec<Option<u16>> = world
+        .gitlab
+        .requests()
+        .into_iter()
+        .filter(|request| request.method == "PATCH")
+        .map(|request| request.status)
+        .collect();
+    assert!(statuses.contains(&Some(416)), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_log_that_broke_on_the_way_is_sent_again() {
+    let world = World::new(TALKS).await;
+    let runner = world.start(PLAIN);
+    let (_, job) = world.pipeline();
+    world.gitlab.printed(job, "line 200").await.unwrap();
+    world.gitlab.corrupt_trace(job).unwrap();
+    fs_err::write(world.path("go"), "").unwrap();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    let log = world.gitlab.job_trace(job);
+    assert_eq!(lines(&log), 200);
+    assert!(log.contains("Running with gitlab-runner"), "{log}");
+    let requests = world.gitlab.requests();
+    assert!(requests.iter().any(|request| request.status == Some(412)));
+}
+
+#[tokio::test]
+async fn an_end_that_gitlab_is_not_ready_for_is_told_again() {
+    let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
+    world.gitlab.hold_final_updates(2);
+    let faults = world.gitlab.faults();
+    faults.add(
+        on("POST", "/jobs/request"),
+        Times::Next(1),
+        Fault::status(503),
+    );
+    let runner = world.start(PLAIN);
+    let (_, job) = world.pipeline();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    assert_eq!(world.job(job).status, Status::Success);
+    let requests = world.gitlab.requests();
+    let held = requests
+        .iter()
+        .filter(|request| request.method == "PUT" && request.status == Some(202));
+    assert_eq!(held.count(), 2);
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_wants_any_more_is_dropped() {
+    let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
+    let (pipeline, job) = world.pipeline();
+    // Between the job's being given and the runner's saying so.
+    let faults = world.gitlab.faults();
+    let path = format!("/api/v4/jobs/{job}");
+    faults.add(On::Path(path), Times::Next(1), Fault::status(404));
+    let runner = world.start(PLAIN);
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Dropped);
+    assert!(runner.calls().is_empty());
+    world.gitlab.cancel_pipeline(pipeline).unwrap();
+    assert_eq!(world.job(job).status, Status::Canceled);
+}

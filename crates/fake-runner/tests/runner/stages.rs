@@ -1,0 +1,167 @@
+use std::io::Read as _;
+
+use buildbtw_fake_gitlab::Status;
+use buildbtw_fake_runner::{Exit, FakeRunner, Outcome, RunnerConfig, What};
+
+use crate::support::{PLAIN, World};
+
+const WHOLE: &str = "
+build:
+  variables: {GIT_STRATEGY: none, GREETING: 'hello $CI_PROJECT_PATH'}
+  id_tokens: {ID: {aud: 'https://build.example'}}
+  script:
+    - echo $GREETING
+    - echo secret $CI_JOB_TOKEN and $ID
+    - mkdir out && echo package > out/a.zst && echo note > other
+    - echo config said $FROM_CONFIG
+    - pwd
+  after_script:
+    - echo afterwards
+  artifacts: {paths: ['out/*.zst'], when: always, expire_in: 1 week}
+";
+
+#[tokio::test]
+async fn a_job_goes_through_its_stages() {
+    let world = World::new(WHOLE).await;
+    let runner = world.start(PLAIN);
+    let (pipeline, job) = world.pipeline();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    assert_eq!(
+        runner.names(job.0),
+        [
+            "config",
+            "prepare",
+            "prepare_script",
+            "get_sources",
+            "build_script",
+            "after_script",
+            "upload_artifacts_on_success",
+            "cleanup_file_variables",
+            "cleanup",
+        ]
+    );
+    let calls = runner.calls();
+    assert!(calls.iter().all(|call| call.exit == Some(Exit::Code(0))));
+    assert_eq!(
+        world.gitlab.pipeline(pipeline).unwrap().status,
+        Status::Success
+    );
+    let log = world.gitlab.job_trace(job);
+    for text in [
+        "Running with gitlab-runner 19.4.0",
+        "Using Custom executor with driver plain 1...",
+        "\nhello g/demo\n",
+        "secret [MASKED] and [MASKED]",
+        "config said yes",
+        "builds/g/demo\n",
+        "\nafterwards\n",
+        "Job succeeded",
+    ] {
+        assert!(log.contains(text), "{text} in {log}");
+    }
+    let artifacts = world.gitlab.job_artifacts(job).unwrap();
+    assert_eq!(artifacts.file_name, "artifacts.zip");
+    assert_eq!(artifacts.expire_in.as_deref(), Some("1 week"));
+    let data = std::io::Cursor::new(artifacts.data.clone());
+    let mut archive = zip::ZipArchive::new(data).unwrap();
+    assert_eq!(archive.len(), 1);
+    let mut text = String::new();
+    let mut file = archive.by_name("out/a.zst").unwrap();
+    file.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "package\n");
+}
+
+const SHOWS: &str = r#"#!/usr/bin/env bash
+case $1 in
+  config) exit 0 ;;
+  prepare)
+    {
+      stat -c %a "$JOB_RESPONSE_FILE"
+      grep -o '"project_full_path":"[^"]*"' "$JOB_RESPONSE_FILE"
+      [ "$PWD" = "$TMPDIR" ] && echo in its folder
+      echo "$BUILD_FAILURE_EXIT_CODE $SYSTEM_FAILURE_EXIT_CODE"
+      echo "$CUSTOM_ENV_CI_PROJECT_DIR"
+      echo "services '$CUSTOM_ENV_CI_JOB_SERVICES'"
+      echo "$CUSTOM_ENV_A"
+    } > "$WORLD/shown"
+    ;;
+  run) [ "${2##*/}" = script ] && stat -c %a "$2" > "$WORLD/mode"; "$2" ;;
+esac
+"#;
+
+#[tokio::test]
+async fn the_executor_knows_the_job() {
+    let world =
+        World::new("build: {script: 'true', variables: {GIT_STRATEGY: none, A: '$CI_JOB_NAME!'}}")
+            .await;
+    let runner = world.start(SHOWS);
+    let (_, job) = world.pipeline();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    let shown = fs_err::read_to_string(world.path("shown")).unwrap();
+    let project = world.path("builds/g/demo");
+    assert_eq!(
+        shown,
+        format!(
+            "600\n\"project_full_path\":\"g/demo\"\nin its folder\n1 2\n{}\nservices ''\nbuild!\n",
+            project.display()
+        )
+    );
+    assert_eq!(fs_err::read_to_string(world.path("mode")).unwrap(), "700\n");
+}
+
+#[tokio::test]
+async fn the_step_of_the_script_may_have_its_new_name() {
+    let world = World::new("build: {script: echo hello, variables: {GIT_STRATEGY: none}}").await;
+    let runner = FakeRunner::start(RunnerConfig {
+        step_script_name: "step_script".to_owned(),
+        ..world.config(PLAIN)
+    })
+    .unwrap();
+    let (_, job) = world.pipeline();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    let names = runner.names(job.0);
+    assert!(names.contains(&"step_script".to_owned()), "{names:?}");
+    assert!(!names.contains(&"build_script".to_owned()), "{names:?}");
+}
+
+#[tokio::test]
+async fn files_that_a_job_left_are_there_in_later_stages() {
+    let world = World::new(
+        "
+first: {stage: build, script: 'echo 1 > file', variables: {GIT_STRATEGY: none}, artifacts: {paths: [file]}}
+second: {stage: test, script: ['cat file', 'test -f file'], variables: {GIT_STRATEGY: empty}}
+",
+    )
+    .await;
+    let runner = world.start(PLAIN);
+    let (pipeline, _) = world.pipeline();
+    let done = world
+        .gitlab
+        .pipeline_until(pipeline, |one| one.status.is_complete());
+    assert_eq!(done.await.unwrap().status, Status::Success);
+    let second = world.gitlab.jobs(pipeline)[1].id;
+    let names = runner.names(second.0);
+    assert_eq!(names[4], "download_artifacts", "{names:?}");
+}
+
+#[tokio::test]
+async fn several_jobs_are_done_at_once() {
+    let world = World::new(
+        "
+a: {script: ['touch $WORLD/a', 'until [ -e $WORLD/b ]; do sleep 0.01; done'], variables: {GIT_STRATEGY: none}}
+b: {script: ['touch $WORLD/b', 'until [ -e $WORLD/a ]; do sleep 0.01; done'], variables: {GIT_STRATEGY: none}}
+",
+    )
+    .await;
+    let runner = FakeRunner::start(RunnerConfig {
+        concurrent: 2,
+        ..world.config(PLAIN)
+    })
+    .unwrap();
+    let (pipeline, _) = world.pipeline();
+    for job in world.gitlab.jobs(pipeline) {
+        assert_eq!(runner.wait_for_job(job.id.0).await, Outcome::Success);
+    }
+    let configs = runner.calls().into_iter();
+    assert_eq!(configs.filter(|call| call.what == What::Config).count(), 2);
+}
