@@ -88,6 +88,12 @@ kill-test KILLS='1000' SEED='1' BUILDER='simulated':
     KILLS='{{ KILLS }}' SEED='{{ SEED }}' {{ if BUILDER == 'sandbox' { "SANDBOX=1" } else { "" } }} \
         cargo test --package buildbtw-tests --test e2e -- --nocapture kills
 
+# Send signals at random moments of GitLab jobs, and see that the executor leaves nothing
+[group('check')]
+executor-kill-test COUNT='100' SEED='1':
+    KILLS='{{ COUNT }}' SEED='{{ SEED }}' \
+        cargo test --package buildbtw-executor --test jobs -- --nocapture kills
+
 # Feed a parser or the server hostile input: srcinfo, changeset, package or json; without a name, all
 [group('check')]
 fuzz TARGET='srcinfo changeset package json' RUNS='1000000': (tools "cargo-fuzz")

@@ -30,7 +30,7 @@ pub(crate) fn run() -> ExitCode {
     umask(Mode::from_bits_truncate(0o077));
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::WARN)
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::Complaints)
         .with_ansi(false)
         .without_time()
         .with_target(false)
@@ -86,7 +86,7 @@ async fn dispatch(
         Request::Check {} => {
             tokio::select! {
                 checked = check::run(config, state) => checked?,
-                () = stop.cancelled() => {}
+                () = stop.cancelled() => return Err(Failure::system("stopped before the end")),
             }
         }
         Request::Build {

@@ -11,6 +11,21 @@ use crate::frames::Frame;
 /// The most that is sent at once.
 const CHUNK: u64 = 64 << 10;
 
+/// Standard error, while somebody listens. A front that was killed must not end this process before it
+/// has stopped the build and said so.
+pub(super) struct Complaints;
+
+impl io::Write for Complaints {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The way to the front. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Output {

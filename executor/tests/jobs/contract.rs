@@ -26,7 +26,7 @@ async fn cleanup_works_at_any_time_and_twice() {
     assert!(!host.left().is_empty());
     job.clean_up();
     job.clean_up();
-    assert_eq!(host.left(), [""; 0].map(std::path::PathBuf::from));
+    assert!(host.left().is_empty(), "{:?}", host.left());
     // A stage after it finds nothing, which is no fault of the job.
     job.script("after_script", "true")
         .expect(42)

@@ -1,1 +1,190 @@
-//! To come.
+//! Jobs that fail, and whose fault that is.
+
+use std::time::Duration;
+
+use buildbtw_fake_server::Fault;
+use buildbtw_model::FailureKind;
+use buildbtw_model::api::Outcome;
+
+use crate::support::{ENDLESS, Ended, Host, QUICK};
+
+fn failed(outcome: &Outcome) -> (FailureKind, &str) {
+    match outcome {
+        Outcome::Failed { kind, message } => (*kind, message),
+        Outcome::Succeeded { .. } => panic!("{outcome:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_not_from_buildbtw_fails_by_its_own_fault() {
+    let host = Host::start(QUICK).await;
+    let mut job = host.empty_job(7);
+    job.prepare();
+    job.script("step_script", "")
+        .expect(41)
+        .says("BUILDBTW_ATTEMPT and BUILDBTW_ID_TOKEN")
+        .says("notes/operations.md");
+    assert_eq!(fs_err::read_to_string(job.exit_code_file()).unwrap(), "1\n");
+    job.set("BUILDBTW_ATTEMPT", "../../etc");
+    job.set("BUILDBTW_ID_TOKEN", "a");
+    job.script("step_script", "")
+        .expect(41)
+        .says("BUILDBTW_ATTEMPT");
+    job.set("BUILDBTW_ATTEMPT", "01890a5d-ac96-774b-bcce-b302099a8057");
+    job.set("BUILDBTW_ID_TOKEN", "a b\n");
+    job.script("step_script", "")
+        .expect(41)
+        .says("BUILDBTW_ID_TOKEN");
+    assert!(
+        host.server
+            .change(|inner| inner.exchange_requests.is_empty())
+    );
+    job.clean_up();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_another_job_is_no_fault_of_the_package() {
+    let host = Host::start(QUICK).await;
+    let mut job = host.job(7, "a");
+    job.set("BUILDBTW_ID_TOKEN", "forged");
+    job.prepare();
+    job.script("build_script", "").expect(42).says("Forbidden");
+    assert!(!job.exit_code_file().exists());
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kind_of_failure_decides_the_exit_code() {
+    let failures: String = [
+        ("bad", "package"),
+        ("slow", "timeout"),
+        ("unlucky", "infrastructure"),
+    ]
+    .iter()
+    .map(|(name, kind)| {
+        format!(
+            "[builder.simulated.failures.{name}]\nkind = '{kind}'\nmessage = 'x.c: error: boom'\n"
+        )
+    })
+    .collect();
+    let host = Host::start(&failures).await;
+    let cases = [("bad", 41), ("slow", 41), ("unlucky", 42)];
+    for (id, (name, code)) in (1..).zip(cases) {
+        let job = host.job(id, name);
+        job.prepare();
+        fs_err::write(job.exit_code_file(), "77").unwrap();
+        let ended = job
+            .script("build_script", "")
+            .expect(code)
+            .says("x.c: error: boom");
+        assert!(ended.out.contains("\x1b[1;31m==> ERROR:"), "{}", ended.out);
+        assert_eq!(job.exit_code_file().exists(), code == 41, "{name}");
+        let attempt = job.attempt();
+        assert_eq!(failed(&attempt.outcomes[0]).1, "x.c: error: boom");
+        // A stale code would be reported for what fails next.
+        job.script("after_script", "true").expect(0);
+        assert!(!job.exit_code_file().exists());
+        job.clean_up();
+    }
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_architecture_is_reported_at_once() {
+    let host = Host::start(QUICK).await;
+    let mut job = host.job(7, "a");
+    let attempt = host.server.change(|inner| {
+        let (key, mut build) = inner.exchanges.drain().next().unwrap();
+        build.architecture = "riscv64".parse().unwrap();
+        inner.exchanges.insert(key.clone(), build);
+        // The stand-in wants to hear of an attempt before it ends.
+        inner.attempts.entry(key.0).or_default().heartbeats = 1;
+        key.0
+    });
+    job.attempt = Some(attempt);
+    job.prepare();
+    job.script("build_script", "").expect(42).says("riscv64");
+    assert_eq!(
+        failed(&job.attempt().outcomes[0]).0,
+        FailureKind::Infrastructure
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_the_server_cancels_fails_and_says_so() {
+    let host = Host::start(ENDLESS).await;
+    let job = host.job(7, "a");
+    job.prepare();
+    let script = job.write_script("");
+    let child = job.start(&["run", script.to_str().unwrap(), "build_script"]);
+    let id = job.attempt.unwrap();
+    host.server
+        .until("a heartbeat", |inner| {
+            inner.attempts.get(&id).is_some_and(|a| a.heartbeats > 0)
+        })
+        .await;
+    host.server
+        .change(|inner| inner.attempts.get_mut(&id).unwrap().cancel = true);
+    Ended::from(child.wait_with_output().unwrap())
+        .expect(41)
+        .says("cancelled");
+    assert_eq!(failed(&job.attempt().outcomes[0]).0, FailureKind::Cancelled);
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_the_server_gave_up_fails_and_says_so() {
+    let host = Host::start(ENDLESS).await;
+    let job = host.job(7, "a");
+    job.prepare();
+    let script = job.write_script("");
+    let child = job.start(&["run", script.to_str().unwrap(), "build_script"]);
+    let id = job.attempt.unwrap();
+    host.server
+        .until("a heartbeat", |inner| {
+            inner.attempts.get(&id).is_some_and(|a| a.heartbeats > 0)
+        })
+        .await;
+    host.server
+        .change(|inner| inner.attempts.get_mut(&id).unwrap().ended = true);
+    Ended::from(child.wait_with_output().unwrap())
+        .expect(41)
+        .says("ended this attempt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_package_is_the_package_s_fault() {
+    let host = Host::start(QUICK).await;
+    // The stand-in does not take packages of this name.
+    let job = host.job(7, "refused");
+    job.prepare();
+    job.script("build_script", "")
+        .expect(41)
+        .says("not accepted");
+    assert!(!job.project().join("buildbtw").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_asked_for_again() {
+    let host = Host::start(QUICK).await;
+    let job = host.job(7, "a");
+    job.prepare();
+    host.server.set_faults(|number, _| match number % 4 {
+        1 => Fault::LoseAnswer,
+        3 => Fault::Unavailable,
+        _ => Fault::None,
+    });
+    let started = std::time::Instant::now();
+    job.script("build_script", "").expect(0);
+    assert!(started.elapsed() < Duration::from_secs(60));
+    let tokens = host.server.change(|inner| {
+        let requests = inner.exchange_requests.iter();
+        requests
+            .map(|r| r.token.clone())
+            .collect::<std::collections::BTreeSet<_>>()
+    });
+    assert_eq!(tokens.len(), 1, "each try has the same token");
+    assert_eq!(job.attempt().outcomes.len(), 1);
+}

@@ -1,1 +1,165 @@
-//! To come.
+//! Jobs, users and files that mean no good.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use crate::support::{Ended, Host, PROGRAM, QUICK, chmod};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_makes_no_sense_is_refused_without_harm() {
+    let host = Host::start(QUICK).await;
+    let mut job = host.job(7, "a");
+    let huge = format!("{{\"id\": 7, \"x\": \"{}\"}}", "x".repeat(40 << 20));
+    for response in [
+        "",
+        "{",
+        "null",
+        "[]",
+        "{}",
+        r#"{"id": "../../../etc"}"#,
+        r#"{"id": -7}"#,
+        r#"{"id": 7.5}"#,
+        r#"{"id": 99999999999999999999999}"#,
+        &huge,
+    ] {
+        job.response = response.to_owned();
+        for stage in [&["config"][..], &["prepare"], &["cleanup"]] {
+            let ended = job.stage(stage);
+            assert_eq!(ended.code, Some(42), "{stage:?} {response:.50}: {ended:?}");
+            assert_eq!(ended.out, "");
+        }
+    }
+    assert!(host.left().is_empty(), "{:?}", host.left());
+    // What is missing or of another type does not matter where it is not needed.
+    job.response =
+        r#"{"id": 7, "variables": {"a": 1}, "runner_info": "x", "git_info": [], "features": null}"#
+            .into();
+    job.stage(&["config"]).expect(0);
+    job.stage(&["prepare"]).expect(0);
+    job.script("build_script", "")
+        .expect(41)
+        .says("BUILDBTW_ATTEMPT");
+    job.clean_up();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_folder_elsewhere_gets_no_artifacts() {
+    let host = Host::start(QUICK).await;
+    let outside = host.path("outside");
+    fs_err::create_dir(&outside).unwrap();
+    for (id, folder) in (1..).zip([
+        "BUILDS/../../../../outside",
+        "OUTSIDE",
+        "BUILDS/link",
+        "/",
+        "relative",
+        "BUILDS/./a/..",
+    ]) {
+        let mut job = host.job(id, "a");
+        job.prepare();
+        let link = format!(
+            "ln -s '{}' '{}/link'",
+            outside.display(),
+            job.builds().display()
+        );
+        job.script("get_sources", &link).expect(0);
+        let folder = folder
+            .replace("BUILDS", job.builds().to_str().unwrap())
+            .replace("OUTSIDE", outside.to_str().unwrap());
+        job.set("CI_PROJECT_DIR", &folder);
+        job.script("build_script", "")
+            .expect(0)
+            .says("No artifacts");
+        assert_eq!(job.attempt().packages.len(), 2);
+        job.clean_up();
+    }
+    assert_eq!(outside.read_dir().unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_job_says_of_the_driver_s_variables_is_not_believed() {
+    let host = Host::start(QUICK).await;
+    let mut job = host.job(7, "a");
+    for name in [
+        "CI_JOB_ID",
+        "JOB_RESPONSE_FILE",
+        "BUILDBTW_EXECUTOR_CONFIG",
+        "BUILDBTW_SERVER",
+    ] {
+        job.set(name, "/nonexistent");
+    }
+    job.prepare();
+    job.script("build_script", "").expect(0);
+    job.clean_up();
+}
+
+/// Talks to the root side as a front would.
+fn ask_root(host: &Host, input: &[u8]) -> Ended {
+    let mut child = std::process::Command::new(PROGRAM)
+        .arg("as-root")
+        .env_clear()
+        .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // It may have heard enough before the end.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    Ended::from(child.wait_with_output().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_side_does_what_it_knows_and_nothing_else() {
+    let host = Host::start(QUICK).await;
+    let endless = vec![b'x'; 1 << 20];
+    for input in [
+        &b""[..],
+        b"\n",
+        b"{\"reap\":{}}",
+        b"{\"reap\":{\"path\":\"/etc\"}}\n",
+        b"{\"clean\":{\"job\":\"../../etc\"}}\n",
+        b"{\"sh\":{}}\n",
+        b"\xff\xfe\n",
+        &endless,
+    ] {
+        let ended = ask_root(&host, input);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.out.contains("request"), "{ended:?}");
+    }
+    let ended = ask_root(&host, b"{\"reap\":{}}\n");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_side_believes_only_root_s_files() {
+    let host = Host::start(QUICK).await;
+    let reap = || ask_root(&host, b"{\"reap\":{}}\n");
+    reap().expect(0);
+    chmod(&host.config(), 0o666);
+    reap().expect(1).says("go-w");
+    chmod(&host.config(), 0o644);
+    chmod(&host.state(), 0o777);
+    reap().expect(1).says("go-w");
+    chmod(&host.state(), 0o755);
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(host.config(), Some(65534), None).unwrap();
+        reap().expect(1).says("65534");
+        std::os::unix::fs::chown(host.config(), Some(0), None).unwrap();
+        std::os::unix::fs::chown(host.state(), Some(65534), None).unwrap();
+        reap().expect(1).says("65534");
+        std::os::unix::fs::chown(host.state(), Some(0), None).unwrap();
+    }
+    // An ordinary user that sudo made root cannot choose the file.
+    let output = std::process::Command::new(PROGRAM)
+        .arg("as-root")
+        .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
+        .env("SUDO_UID", "1000")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    reap().expect(0);
+}

@@ -6,5 +6,8 @@ mod building;
 mod contract;
 mod failures;
 mod hostile;
+mod kills;
 mod scripts;
+mod stopping;
+mod sudo;
 mod support;

@@ -202,6 +202,45 @@ impl Job<'_> {
             .expect(0);
     }
 
+    /// Starts a stage as the child of a process that ends with it.
+    pub(crate) fn start_by_a_runner(&self, arguments: &[&str]) -> Child {
+        // With job control, what bash starts has a process group of its own.
+        let script = r#"set -m; "$@" & wait $!"#;
+        self.wrapped(script, arguments).spawn().unwrap()
+    }
+
+    /// Prepares the job by a runner that is dead afterwards.
+    pub(crate) fn prepare_by_a_runner_that_ends(&self) {
+        let child = self.start_by_a_runner(&["prepare"]);
+        Ended::from(child.wait_with_output().unwrap()).expect(0);
+    }
+
+    /// Prepares the job by a script that the runner starts.
+    pub(crate) fn prepare_by_a_wrapper(&self) {
+        let output = self.wrapped(r#""$@"; exit $?"#, &["prepare"]).output();
+        Ended::from(output.unwrap()).expect(0);
+    }
+
+    fn wrapped(&self, script: &str, arguments: &[&str]) -> Command {
+        let inner = self.command(arguments);
+        let mut command = Command::new("/usr/bin/bash");
+        command
+            .args(["-c", script, "bash", PROGRAM])
+            .args(inner.get_args())
+            .env_clear()
+            .envs(
+                inner
+                    .get_envs()
+                    .filter_map(|(key, value)| Some((key, value?))),
+            )
+            .current_dir(&self.tmp)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        command
+    }
+
     /// What the runner does last.
     pub(crate) fn clean_up(&self) {
         self.stage(&["cleanup"]).expect(0);
@@ -233,8 +272,8 @@ impl From<Output> for Ended {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
 }

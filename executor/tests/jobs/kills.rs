@@ -1,0 +1,123 @@
+//! Signals at random moments of a job. `just executor-kill-test 100 1` does it a hundred times.
+
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+
+use crate::stopping::pid_of;
+use crate::support::{Ended, Host, Job};
+
+/// Numbers that are the same for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn choose<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_nothing_is_left() {
+    let (count, seed) = (number("KILLS", 10), number("SEED", 1));
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let host = Host::start("builder.simulated = { seconds = 0.05 }").await;
+    for round in 1..=count {
+        let job = host.job(round, "a");
+        let runner_dies = random.below(2) == 0;
+        let stage = random.choose(&["prepare", "script", "build", "build", "build", "cleanup"]);
+        let signal = random.choose(&[Signal::SIGTERM, Signal::SIGKILL]);
+        let moment = Duration::from_micros(random.below(250_000));
+        eprintln!("{round}: {signal} to {stage} after {moment:?}, runner dies: {runner_dies}");
+        if stage == "prepare" {
+            strike(job.start_by_a_runner(&["prepare"]), moment, signal);
+        } else {
+            if runner_dies {
+                job.prepare_by_a_runner_that_ends();
+            } else {
+                job.stage(&["prepare"]).expect(0);
+            }
+            strike(start(&job, stage), moment, signal);
+        }
+        // A root side that was left alone ends by itself.
+        wait_for_end(&host.state().join(format!("root/jobs/{round}")));
+        if runner_dies || stage == "prepare" {
+            Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
+        }
+        if !runner_dies {
+            job.clean_up();
+        }
+        assert!(host.left().is_empty(), "{:?}", host.left());
+        assert_nothing_runs(host.state().parent().unwrap());
+        assert!(job.attempt().outcomes.len() <= 1);
+    }
+    let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(host.state().to_str().unwrap()));
+}
+
+fn start(job: &Job<'_>, stage: &str) -> std::process::Child {
+    match stage {
+        "script" => {
+            let script = job.write_script("setsid sleep 86400 & touch $HOME/x; sleep 86400");
+            job.start(&["run", script.to_str().unwrap(), "after_script"])
+        }
+        "build" => {
+            let script = job.write_script("");
+            job.start(&["run", script.to_str().unwrap(), "build_script"])
+        }
+        _ => job.start(&["cleanup"]),
+    }
+}
+
+fn strike(mut child: std::process::Child, moment: Duration, signal: Signal) {
+    // Not to wait for anything, but to be somewhere in the middle.
+    std::thread::sleep(moment);
+    if child.try_wait().unwrap().is_none() {
+        killpg(pid_of(&child), signal).unwrap();
+    }
+    child.wait_with_output().unwrap();
+}
+
+/// Waits until nobody has the lock of a folder.
+fn wait_for_end(folder: &Path) {
+    if let Ok(file) = std::fs::File::open(folder) {
+        let fd = file.as_fd().try_clone_to_owned().unwrap();
+        std::fs::File::from(fd).lock().unwrap();
+    }
+}
+
+/// No process knows of the folder, by its arguments, environment or files.
+fn assert_nothing_runs(folder: &Path) {
+    let needle = folder.to_str().unwrap().as_bytes();
+    let own = std::process::id().to_string();
+    for entry in fs_err::read_dir("/proc").unwrap() {
+        let process = entry.unwrap().path();
+        let name = process.file_name().unwrap().to_str().unwrap();
+        if name == own || !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        for file in ["cmdline", "environ", "mountinfo"] {
+            let text = fs_err::read(process.join(file)).unwrap_or_default();
+            let found = text.windows(needle.len()).any(|window| window == needle);
+            // It may just have ended; what has ended has no arguments any more.
+            let still = fs_err::read(process.join("cmdline")).unwrap_or_default();
+            assert!(
+                !found || still.is_empty(),
+                "{name} {file}: {}",
+                String::from_utf8_lossy(&still)
+            );
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Jobs that are stopped: what the server hears, and what is left.
+
+use std::time::{Duration, Instant};
+
+use buildbtw_model::FailureKind;
+use buildbtw_model::api::Outcome;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use crate::support::{ENDLESS, Ended, Host, Job, QUICK};
+
+/// What the runner waits before it kills, and what users wait for.
+const FEW_SECONDS: Duration = Duration::from_secs(8);
+
+pub(crate) fn pid_of(child: &std::process::Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+async fn building<'a>(host: &'a Host, id: u64) -> (Job<'a>, std::process::Child) {
+    let job = host.job(id, "a");
+    job.prepare();
+    let script = job.write_script("");
+    let child = job.start(&["run", script.to_str().unwrap(), "build_script"]);
+    let attempt = job.attempt.unwrap();
+    host.server
+        .until("a heartbeat", |inner| {
+            let attempt = inner.attempts.get(&attempt);
+            attempt.is_some_and(|a| a.heartbeats > 0)
+        })
+        .await;
+    (job, child)
+}
+
+fn cancelled(job: &Job<'_>) -> bool {
+    matches!(
+        &job.attempt().outcomes[..],
+        [Outcome::Failed {
+            kind: FailureKind::Cancelled,
+            message,
+        }] if message.contains("GitLab job")
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_build_is_reported_and_leaves_nothing() {
+    let host = Host::start(ENDLESS).await;
+    for (id, signal) in (1..).zip([Signal::SIGTERM, Signal::SIGINT]) {
+        let (job, child) = building(&host, id).await;
+        let started = Instant::now();
+        killpg(pid_of(&child), signal).unwrap();
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        assert!(started.elapsed() < FEW_SECONDS);
+        assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
+        assert!(cancelled(&job), "{:?}", job.attempt());
+        job.clean_up();
+        assert!(host.left().is_empty(), "{:?}", host.left());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_front_stops_the_build_as_well() {
+    let host = Host::start(ENDLESS).await;
+    let (job, child) = building(&host, 7).await;
+    killpg(pid_of(&child), Signal::SIGKILL).unwrap();
+    child.wait_with_output().unwrap();
+    // Waits for the root side.
+    job.clean_up();
+    assert!(cancelled(&job), "{:?}", job.attempt());
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_root_side_is_no_fault_of_the_job() {
+    let host = Host::start(ENDLESS).await;
+    let (job, child) = building(&host, 7).await;
+    let pid = fs_err::read_to_string(host.state().join("root/jobs/7/pid")).unwrap();
+    kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+    Ended::from(child.wait_with_output().unwrap())
+        .expect(42)
+        .says("without a result");
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cleanup_ends_a_build_that_still_runs() {
+    let host = Host::start(ENDLESS).await;
+    let (job, mut child) = building(&host, 7).await;
+    job.clean_up();
+    assert!(!child.wait().unwrap().success());
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_does_not_hold_a_stopped_job_up() {
+    let host = Host::start(ENDLESS).await;
+    let (job, child) = building(&host, 7).await;
+    host.server.kill();
+    let started = Instant::now();
+    killpg(pid_of(&child), Signal::SIGTERM).unwrap();
+    child.wait_with_output().unwrap();
+    assert!(started.elapsed() < FEW_SECONDS);
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_script_takes_its_processes_with_it() {
+    let host = Host::start(QUICK).await;
+    for (id, signal) in (1..).zip([Signal::SIGTERM, Signal::SIGKILL]) {
+        let job = host.job(id, "a");
+        job.prepare();
+        let pipe = job.builds().join("pipe");
+        let script = format!(
+            "trap '' TERM; mkfifo -m 666 '{0}'; setsid sleep 86400 & echo > '{0}'; wait",
+            pipe.display()
+        );
+        let script = job.write_script(&script);
+        let child = job.start(&["run", script.to_str().unwrap(), "after_script"]);
+        // Reading from it waits for the script to get there.
+        while !pipe.exists() {
+            tokio::task::yield_now().await;
+        }
+        fs_err::read(&pipe).unwrap();
+        killpg(pid_of(&child), signal).unwrap();
+        // Its output ends with the last process that has it.
+        child.wait_with_output().unwrap();
+        job.clean_up();
+        assert!(host.left().is_empty(), "{:?}", host.left());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_dead_runner_are_reaped_and_others_are_not() {
+    let host = Host::start(ENDLESS).await;
+    let (dead, alive) = (host.job(1, "a"), host.job(2, "b"));
+    dead.prepare_by_a_runner_that_ends();
+    alive.prepare();
+    let (running, mut child) = building(&host, 3).await;
+    let reap = || Ended::from(host.command().arg("reap").output().unwrap());
+    reap().expect(0);
+    assert!(!dead.builds().exists());
+    assert!(alive.builds().exists() && running.builds().exists());
+    assert!(child.try_wait().unwrap().is_none());
+    // What else is in the folder is not touched.
+    let foreign = host.state().join("jobs/notes");
+    fs_err::create_dir(&foreign).unwrap();
+    reap().expect(0);
+    assert!(foreign.exists());
+    killpg(pid_of(&child), Signal::SIGTERM).unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_prepared_by_a_wrapper_is_not_dead() {
+    let host = Host::start(QUICK).await;
+    let job = host.job(1, "a");
+    job.prepare_by_a_wrapper();
+    Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
+    assert!(job.builds().exists());
+    job.clean_up();
+}
