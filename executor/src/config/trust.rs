@@ -1,6 +1,6 @@
 //! What the root side believes: files that nobody but root could have written.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
     if let Some(folder) = path.parent() {
         check_folders(folder)?;
     }
-    let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+    let file = fs_err::File::open(&path)?;
     // Of what is open, not of what may be there a moment later.
     let metadata = file.metadata()?;
     ensure!(metadata.is_file(), "that is no file");

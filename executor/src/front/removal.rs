@@ -53,7 +53,7 @@ mod tests {
         fs_err::create_dir_all(&inner).unwrap();
         fs_err::write(folder.path().join("kept"), "").unwrap();
         std::os::unix::fs::symlink(folder.path(), inner.join("link")).unwrap();
-        fs_err::set_permissions(job.join("a"), PermissionsExt::from_mode(0)).unwrap();
+        fs_err::set_permissions(job.join("a"), PermissionsExt::from_mode(0o000)).unwrap();
         remove(&job).unwrap();
         remove(&job).unwrap();
         assert!(!job.exists() && folder.path().join("kept").exists());

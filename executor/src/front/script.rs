@@ -1,7 +1,6 @@
 //! Runs a script of the runner in an environment that holds the job's own folders and nothing else of
 //! this host but `/usr`.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
@@ -43,7 +42,7 @@ pub(crate) fn run(
     stage: Stage,
 ) -> Result<(), Failure> {
     // As standard input, because the user it runs as cannot read the runner's files.
-    let script = File::open(script).with_context(|| format!("opening {}", script.display()))?;
+    let script = fs_err::File::open(script)?.into_parts().0;
     let (mut status, status_writer) = io::pipe()?;
     fcntl(&status_writer, FcntlArg::F_SETFD(FdFlag::empty())).map_err(io::Error::from)?;
     let accounts = accounts(host, folder)?;

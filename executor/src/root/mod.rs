@@ -13,6 +13,11 @@ use std::process::ExitCode;
 
 use nix::sys::stat::{Mode, umask};
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::output::Output;
 use self::state::State;
@@ -28,13 +33,7 @@ pub(crate) fn run() -> ExitCode {
     // already is a session of its own.
     let _ = nix::unistd::setsid();
     umask(Mode::from_bits_truncate(0o077));
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
-        .with_writer(|| output::Complaints)
-        .with_ansi(false)
-        .without_time()
-        .with_target(false)
-        .init();
+    complain();
     let output = Output::default();
     let message = match serve(&output) {
         Ok(()) => Message::Done,
@@ -50,6 +49,21 @@ pub(crate) fn run() -> ExitCode {
     // Whoever asked may be gone; then nobody is left to tell.
     let _ = output.write(&Frame::Message(message));
     code
+}
+
+/// Lets people see in the job's log what goes wrong on the way, such as a server that is away.
+fn complain() {
+    let levels = Targets::new()
+        .with_default(Level::WARN)
+        // How the build itself ended, the front says.
+        .with_target("buildbtw_agent::agent", Level::ERROR);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(|| output::Complaints)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .with_filter(levels);
+    tracing_subscriber::registry().with(lines).init();
 }
 
 fn serve(output: &Output) -> Result<(), Failure> {

@@ -1,6 +1,5 @@
 //! Signals at random moments of a job. `just executor-kill-test 100 1` does it a hundred times.
 
-use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -92,9 +91,8 @@ fn strike(mut child: std::process::Child, moment: Duration, signal: Signal) {
 
 /// Waits until nobody has the lock of a folder.
 fn wait_for_end(folder: &Path) {
-    if let Ok(file) = std::fs::File::open(folder) {
-        let fd = file.as_fd().try_clone_to_owned().unwrap();
-        std::fs::File::from(fd).lock().unwrap();
+    if let Ok(file) = fs_err::File::open(folder) {
+        file.into_parts().0.lock().unwrap();
     }
 }
 

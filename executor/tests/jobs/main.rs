@@ -1,12 +1,20 @@
 //! Drives the program as GitLab Runner does, stage by stage, against a stand-in for the server.
 //!
 //! As root (as in CI) scripts run as another user; without, as the tests' own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failure here is a failed test, and the panic its message"
+)]
 
 mod building;
 mod contract;
 mod failures;
 mod hostile;
 mod kills;
+mod sandbox;
 mod scripts;
 mod stopping;
 mod sudo;

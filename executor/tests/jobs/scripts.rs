@@ -99,8 +99,9 @@ async fn what_a_script_leaves_running_dies_with_its_stage() {
     job.prepare();
     let daemon = "setsid bash -c 'exec -a buildbtw-test-daemon sleep 86400' >/dev/null 2>&1 </dev/null & disown";
     job.script("after_script", daemon).expect(0);
-    let running = std::process::Command::new("pgrep")
-        .args(["-f", "^buildbtw-test-daemon"])
-        .output();
-    assert!(running.is_ok_and(|output| output.stdout.is_empty()));
+    let runs = |process: std::io::Result<std::fs::DirEntry>| {
+        let line = fs_err::read(process.unwrap().path().join("cmdline"));
+        line.is_ok_and(|line| line.starts_with(b"buildbtw-test-daemon"))
+    };
+    assert!(!std::path::Path::new("/proc").read_dir().unwrap().any(runs));
 }

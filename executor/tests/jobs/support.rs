@@ -71,7 +71,10 @@ impl Host {
 
     /// A job for a build of this package, which the server hands out.
     pub(crate) fn job(&self, id: u64, pkgbase: &str) -> Job<'_> {
-        let build = build(pkgbase);
+        self.job_for(id, &build(pkgbase))
+    }
+
+    pub(crate) fn job_for(&self, id: u64, build: &ClaimedBuild) -> Job<'_> {
         let key = (build.attempt, ID_TOKEN.to_owned());
         self.server
             .change(|inner| inner.exchanges.insert(key, build.clone()));
@@ -297,7 +300,7 @@ pub(crate) fn chmod(path: &Path, mode: u32) {
     fs_err::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }
 
-fn build(pkgbase: &str) -> ClaimedBuild {
+pub(crate) fn build(pkgbase: &str) -> ClaimedBuild {
     let package = |name: String, architecture: &str| ExpectedPackage {
         name: name.parse().unwrap(),
         architecture: architecture.parse().unwrap(),

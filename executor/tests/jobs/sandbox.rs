@@ -1,0 +1,132 @@
+//! Builds in the real sandbox. They need root and the tools; elsewhere they say so and pass.
+
+use std::path::Path;
+use std::process::Command;
+
+use buildbtw_model::api::{Outcome, Repository};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use crate::stopping::pid_of;
+use crate::support::{Ended, Host, Job, build};
+
+async fn host() -> Option<Host> {
+    let host = Host::start("").await;
+    let ended = Ended::from(host.command().arg("check").output().unwrap());
+    if ended.code != Some(0) {
+        eprintln!("SKIPPED: {}", ended.err);
+        return None;
+    }
+    Some(host)
+}
+
+/// A job for a package whose `package()` is this.
+fn job<'a>(host: &'a Host, id: u64, package: &str) -> Job<'a> {
+    let source = host.path(&format!("source{id}"));
+    fs_err::create_dir(&source).unwrap();
+    let pkgbuild =
+        format!("pkgname=hello\npkgver=1.0\npkgrel=1\narch=(any)\npackage() {{\n{package}\n}}\n");
+    fs_err::write(source.join("PKGBUILD"), pkgbuild).unwrap();
+    let repository = host.path("repository");
+    fs_err::create_dir_all(&repository).unwrap();
+    let git = "bsdtar -czf ../repository/space.db -T /dev/null && git init -q && git add . && git -c user.name=t -c user.email=t@localhost commit -qm 1 \
+               && git rev-parse HEAD";
+    let output = Command::new("/usr/bin/bash")
+        .args(["-c", git])
+        .current_dir(&source)
+        .output()
+        .unwrap();
+    let mut build = build("hello");
+    build.packages.truncate(1);
+    build.packages[0].architecture = "any".parse().unwrap();
+    build.source.clone_url = source.to_str().unwrap().into();
+    build.repositories = vec![Repository {
+        name: "space".parse().unwrap(),
+        servers: vec![format!("file://{}", repository.display())],
+        sig_level: "Optional TrustAll".into(),
+    }];
+    let commit = String::from_utf8(output.stdout).unwrap();
+    build.source.commit = commit.trim().parse().unwrap();
+    build.pkgrel = Some("1.1".into());
+    host.job_for(id, &build)
+}
+
+fn cgroups_of(job: &Job<'_>) -> usize {
+    let name = format!("buildbtw-{}", job.attempt.unwrap());
+    let find = Command::new("/usr/bin/find")
+        .args(["/sys/fs/cgroup", "-name", &name])
+        .output()
+        .unwrap();
+    find.stdout.iter().filter(|byte| **byte == b'\n').count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_is_built_from_its_commit() {
+    let Some(host) = host().await else { return };
+    let script = "id -u; env; ls -A / /root /home /var/lib || true; install -D /dev/null \"$pkgdir/usr/share/hello\"";
+    let job = job(&host, 1, script);
+    job.prepare();
+    let ended = job
+        .script("build_script", "")
+        .expect(0)
+        .says("hello-1.0-1.1-any.pkg.tar")
+        .says("making a clean root");
+    assert!(!ended.out.contains(crate::support::ID_TOKEN));
+    assert!(!ended.out.contains("bbtw_") && !ended.out.contains("buildbtw-executor"));
+    let attempt = job.attempt();
+    assert!(matches!(attempt.outcomes[..], [Outcome::Succeeded { .. }]));
+    assert_eq!(cgroups_of(&job), 0);
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_package_fails_with_its_first_errors() {
+    let Some(host) = host().await else { return };
+    let job = job(&host, 1, "echo 'x.c:3:1: error: boom'; return 4");
+    job.prepare();
+    job.script("step_script", "")
+        .expect(41)
+        .says("The build failed: ")
+        .says("boom");
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_sandbox_leaves_nothing_whoever_is_killed() {
+    let Some(host) = host().await else { return };
+    let endless = "echo it is running; trap '' TERM; setsid sleep 98765 & setsid sleep 98765";
+    for (id, whom) in (1..).zip(["front gently", "front", "root side"]) {
+        let job = job(&host, id, endless);
+        job.prepare();
+        let script = job.write_script("");
+        let child = job.start(&["run", script.to_str().unwrap(), "build_script"]);
+        let attempt = job.attempt.unwrap();
+        let running = b"\nit is running";
+        host.server
+            .until("the package's code", |inner| {
+                let log = inner.attempts.get(&attempt).map(|a| a.log.as_slice());
+                log.is_some_and(|log| log.windows(running.len()).any(|part| part == running))
+            })
+            .await;
+        match whom {
+            "front gently" => killpg(pid_of(&child), Signal::SIGTERM).unwrap(),
+            "front" => killpg(pid_of(&child), Signal::SIGKILL).unwrap(),
+            _ => {
+                let note = host.state().join(format!("root/jobs/{id}/pid"));
+                let pid: i32 = fs_err::read_to_string(note).unwrap().parse().unwrap();
+                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+            }
+        }
+        child.wait_with_output().unwrap();
+        job.clean_up();
+        assert!(host.left().is_empty(), "{whom}: {:?}", host.left());
+        assert_eq!(cgroups_of(&job), 0, "{whom}");
+        for process in Path::new("/proc").read_dir().unwrap() {
+            let line = fs_err::read(process.unwrap().path().join("cmdline"));
+            let is_left = line.is_ok_and(|line| line == b"sleep\x0098765\0");
+            assert!(!is_left, "{whom}");
+        }
+    }
+}
