@@ -2,7 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -123,6 +123,7 @@ impl Jobs {
                 self.folder.display()
             )
         })?;
+        self.check_owner()?;
         // Nobody reaps between making the folder and leaving the note.
         let _guard = FolderLock::take(&self.folder)?;
         self.remove(host, job.id)?;
@@ -150,6 +151,9 @@ impl Jobs {
     /// Takes the folder of a job that was prepared.
     pub(crate) fn enter(&self, id: JobId) -> anyhow::Result<Entered> {
         let folder = self.job(id);
+        if folder.path.exists() {
+            self.check_owner()?;
+        }
         let lock = FolderLock::enter(&folder.path, STAGE_PATIENCE)
             .with_context(|| format!("job {id} was not prepared on this host"))?;
         Ok(Entered {
@@ -158,11 +162,25 @@ impl Jobs {
         })
     }
 
+    /// Refuses to work in a folder that another user could put anything into, links to `/etc` for
+    /// example: root might otherwise reap what it never made.
+    fn check_owner(&self) -> anyhow::Result<()> {
+        let owner = fs_err::symlink_metadata(&self.folder)?.uid();
+        let own = nix::unistd::geteuid().as_raw();
+        anyhow::ensure!(
+            owner == own,
+            "{} belongs to user {owner}: run this command as that user",
+            self.folder.display()
+        );
+        Ok(())
+    }
+
     /// Removes everything of a job, its processes first.
     pub(crate) fn remove(&self, host: &Host, id: JobId) -> anyhow::Result<()> {
         let folder = self.job(id);
-        if folder.path.symlink_metadata().is_err() {
-            return Ok(());
+        match folder.path.symlink_metadata() {
+            Err(_) => return Ok(()),
+            Ok(_) => self.check_owner()?,
         }
         let lock = match FolderLock::seize(&folder.path, REMOVAL_PATIENCE) {
             // Somebody else has just removed it.
@@ -192,6 +210,7 @@ impl Jobs {
         if !self.folder.exists() {
             return Ok(());
         }
+        self.check_owner()?;
         let guard = FolderLock::take(&self.folder)?;
         let mut dead = Vec::new();
         for entry in fs_err::read_dir(&self.folder)? {

@@ -11,6 +11,12 @@ const TRIES: u32 = 5;
 
 /// Removes a folder; one that is not there is as good.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // What a link leads to is not ours.
+        Ok(metadata) if !metadata.is_dir() => return fs_err::remove_file(path),
+        _ => {}
+    }
     let mut tries = 0;
     loop {
         tries += 1;
@@ -55,6 +61,8 @@ mod tests {
         std::os::unix::fs::symlink(folder.path(), inner.join("link")).unwrap();
         fs_err::set_permissions(job.join("a"), PermissionsExt::from_mode(0o000)).unwrap();
         remove(&job).unwrap();
+        remove(&job).unwrap();
+        std::os::unix::fs::symlink(folder.path(), &job).unwrap();
         remove(&job).unwrap();
         assert!(!job.exists() && folder.path().join("kept").exists());
     }

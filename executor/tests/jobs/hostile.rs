@@ -93,6 +93,31 @@ async fn what_a_job_says_of_the_driver_s_variables_is_not_believed() {
     job.clean_up();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn root_does_not_reap_what_another_user_can_put_there() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let host = Host::start(QUICK).await;
+    let job = host.job(7, "a");
+    job.stage(&["prepare"]).expect(0);
+    let jobs = host.state().join("jobs");
+    let kept = host.path("kept");
+    fs_err::create_dir(&kept).unwrap();
+    std::os::unix::fs::symlink(&kept, jobs.join("8")).unwrap();
+    std::os::unix::fs::chown(&jobs, Some(12345), None).unwrap();
+    Ended::from(host.command().arg("reap").output().unwrap())
+        .expect(2)
+        .says("12345");
+    job.stage(&["cleanup"]).expect(42);
+    job.stage(&["prepare"]).expect(42);
+    assert!(kept.exists() && job.builds().exists());
+    // A link of the runner's own is removed, and what it leads to is not.
+    std::os::unix::fs::chown(&jobs, Some(0), None).unwrap();
+    Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
+    assert!(kept.exists() && !jobs.join("8").exists());
+}
+
 /// Talks to the root side as a front would.
 fn ask_root(host: &Host, input: &[u8]) -> Ended {
     let mut child = std::process::Command::new(PROGRAM)
