@@ -115,7 +115,12 @@ impl Jobs {
     }
 
     /// Makes the folder of a job anew.
-    pub(crate) fn create(&self, host: &Host, job: &Job) -> anyhow::Result<Entered> {
+    pub(crate) fn create(
+        &self,
+        host: &Host,
+        job: &Job,
+        runner: Option<Process>,
+    ) -> anyhow::Result<Entered> {
         make(&self.folder, 0o711).with_context(|| {
             format!(
                 "make it as root: install -d -m 0711 -o {} {}",
@@ -132,7 +137,7 @@ impl Jobs {
         let lock = FolderLock::enter(&folder.path, Duration::ZERO)?;
         let timeout = Duration::from_secs(job.timeout_s).saturating_add(AFTERLIFE);
         let life = Life {
-            runner: Process::runner(),
+            runner,
             expires: now().saturating_add(timeout.as_secs()),
         };
         fs_err::write(folder.life(), serde_json::to_vec(&life)?)?;

@@ -8,7 +8,7 @@ mod links;
 pub(crate) mod privileged;
 mod processes;
 mod removal;
-mod runner;
+pub(crate) mod runner;
 pub(crate) mod script;
 
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A process, told apart from later ones with the same number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Process {
+pub(crate) struct Process {
     pid: i32,
     /// In ticks since the boot.
     started: u64,
@@ -21,7 +21,7 @@ struct Stat {
 impl Process {
     /// The runner that started this program. It gives every executable a process group of its own, so
     /// that it is the parent of the group's first process, whatever scripts lie between.
-    pub(super) fn runner() -> Option<Self> {
+    pub(crate) fn runner() -> Option<Self> {
         let leader = getpgrp().as_raw();
         let pid = match stat(leader) {
             Some(stat) => stat.parent,

@@ -63,9 +63,7 @@ pub(crate) fn run(
     }
     add_environment(&mut command, folder);
     command.args(["--", "/usr/bin/bash"]);
-    if let Some(ScriptUser { uid, gid }) = host.script_user {
-        command.uid(uid).gid(gid);
-    }
+    become_script_user(&mut command, host);
     let mut child = command
         .spawn()
         .context("starting /usr/bin/bwrap (install bubblewrap)")?;
@@ -82,6 +80,34 @@ pub(crate) fn run(
         None => Err(Failure::system(format!(
             "the script's environment could not be made, or was killed ({ended})"
         ))),
+    }
+}
+
+/// Whether environments can be made at all: some machines forbid ordinary users to make namespaces.
+pub(crate) fn check(host: &Host) -> Result<(), Failure> {
+    let mut command = Command::new("/usr/bin/bwrap");
+    command
+        .env_clear()
+        .env("PATH", SEARCH_PATH)
+        .current_dir("/");
+    add_namespaces(&mut command, Stage::Local);
+    command.args(["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]);
+    command.args(["--", "/usr/bin/true"]);
+    become_script_user(&mut command, host);
+    let output = command.output().context("starting /usr/bin/bwrap")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::system(format!(
+        "the environment for scripts of jobs cannot be made; does this machine let users make \
+         namespaces?\n{}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    )))
+}
+
+fn become_script_user(command: &mut Command, host: &Host) {
+    if let Some(ScriptUser { uid, gid }) = host.script_user {
+        command.uid(uid).gid(gid);
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::failure::Failure;
-use crate::front::{Host, privileged};
+use crate::front::{Host, privileged, script};
 use crate::root::Request;
 
 /// Scripts of the runner skip artifacts silently then.
@@ -14,6 +14,7 @@ pub(super) const NO_GITLAB_RUNNER: &str = "jobs can neither have artifacts nor c
 /// Checks everything that jobs need.
 pub(super) fn run(host: &Host) -> Result<(), Failure> {
     host_is_ready(host)?;
+    script::check(host)?;
     if host.config.gitlab_runner().is_none() {
         return Err(Failure::system(NO_GITLAB_RUNNER));
     }

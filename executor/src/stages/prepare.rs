@@ -7,9 +7,12 @@ use crate::contract::Environment;
 use crate::failure::Failure;
 use crate::front::Host;
 use crate::front::jobs::Jobs;
+use crate::front::runner::Process;
 
 /// Checks everything, tidies up after others, and makes the folders.
 pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure> {
+    // While it is sure to be there: checking takes a moment.
+    let runner = Process::runner();
     let job = environment.job()?;
     check::host_is_ready(host)?;
     let jobs = Jobs::of(host);
@@ -17,7 +20,7 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
         // This job does not suffer from what another one left.
         let _ = writeln!(std::io::stderr(), "WARNING: {error:#}");
     }
-    let _entered = jobs.create(host, &job)?;
+    let _entered = jobs.create(host, &job, runner)?;
     writeln!(
         std::io::stdout(),
         "{} builds with {}",

@@ -40,8 +40,12 @@ async fn killed_at_any_moment_nothing_is_left() {
         let signal = random.choose(&[Signal::SIGTERM, Signal::SIGKILL]);
         let moment = Duration::from_micros(random.below(250_000));
         eprintln!("{round}: {signal} to {stage} after {moment:?}, runner dies: {runner_dies}");
-        if stage == "prepare" {
+        if stage == "prepare" && runner_dies {
+            // Not before the stage has looked who started it.
+            let moment = moment + Duration::from_millis(30);
             strike(job.start_by_a_runner(&["prepare"]), moment, signal);
+        } else if stage == "prepare" {
+            strike(job.start(&["prepare"]), moment, signal);
         } else {
             if runner_dies {
                 job.prepare_by_a_runner_that_ends();
@@ -52,7 +56,7 @@ async fn killed_at_any_moment_nothing_is_left() {
         }
         // A root side that was left alone ends by itself.
         wait_for_end(&host.state().join(format!("root/jobs/{round}")));
-        if runner_dies || stage == "prepare" {
+        if runner_dies {
             Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
         }
         if !runner_dies {

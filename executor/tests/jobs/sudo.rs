@@ -65,6 +65,13 @@ async fn a_runner_without_root_builds_with_one_rule_of_sudo() {
     if !can_run() {
         return;
     }
+    // The second is what newer versions of sudo do by themselves.
+    for settings in ["", "Defaults use_pty\n"] {
+        builds_with(settings).await;
+    }
+}
+
+async fn builds_with(settings_of_sudo: &str) {
     let host = Host::start(QUICK).await;
     let folder = host.state().parent().unwrap().to_owned();
     // A copy that everybody can start, whoever may look into the folder of tests.
@@ -101,7 +108,7 @@ async fn a_runner_without_root_builds_with_one_rule_of_sudo() {
     ));
 
     let rule = format!(
-        "runner ALL=(root) NOPASSWD: {} as-root\n",
+        "{settings_of_sudo}runner ALL=(root) NOPASSWD: {} as-root\n",
         program.display()
     );
     let all = format!(
