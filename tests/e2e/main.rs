@@ -17,4 +17,5 @@ mod gitlab;
 mod hostile;
 mod kills;
 mod path;
+mod pipelines;
 mod reports;

@@ -12,6 +12,10 @@ use super::processes::Server;
 
 /// The watched group.
 pub const GROUP: &str = "packaging/packages";
+/// Where the CI template is, and how projects name it.
+const CI_PROJECT: &str = "packaging/ci";
+const CI_CONFIG: &str = "buildbtw.yml@packaging/ci";
+const TEMPLATE: &str = include_str!("../../ci/buildbtw.yml");
 const SIGNING: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 /// A GitLab with the group, which serves in threads of its own.
@@ -21,12 +25,30 @@ pub struct Forge {
     /// The token of workers, which may read repositories and nothing else.
     pub worker_token: String,
     packager_token: String,
+    /// What a runner is known by, if it builds.
+    pub runner_token: Option<String>,
     /// Last: the GitLab runs in it.
     _runtime: Runtime,
 }
 
 impl Forge {
     pub fn new(folder: &Path) -> Self {
+        Self::with_token(folder, "read_api")
+    }
+
+    /// A GitLab that has the CI template, and a runner for its projects.
+    pub fn that_builds(folder: &Path) -> Self {
+        let mut this = Self::with_token(folder, "api");
+        let project = this.gitlab.create_project(CI_PROJECT).unwrap();
+        let files = [("buildbtw.yml", Some(TEMPLATE.as_bytes()))];
+        this.gitlab
+            .commit(project, "main", &files, "Add the template")
+            .unwrap();
+        this.runner_token = Some(this.gitlab.create_runner(&["buildbtw", "x86_64"]));
+        this
+    }
+
+    fn with_token(folder: &Path, scope: &str) -> Self {
         let runtime = Runtime::new().unwrap();
         let gitlab = runtime
             .block_on(FakeGitlab::start(Options::default()))
@@ -37,16 +59,17 @@ impl Forge {
         let this = Self {
             worker_token: gitlab.create_token(&["read_repository"]),
             packager_token: gitlab.create_token(&["write_repository"]),
+            runner_token: None,
             gitlab,
             folder,
             _runtime: runtime,
         };
-        let server_token = this.gitlab.create_token(&["read_api"]);
+        let server_token = this.gitlab.create_token(&[scope]);
         this.write("token", &server_token);
         this.write("signing", SIGNING);
         this.write(
             "credentials",
-            &this.with_token("worker", &this.worker_token),
+            &this.address_for("worker", &this.worker_token),
         );
         this
     }
@@ -61,7 +84,7 @@ impl Forge {
         self.folder.join(name)
     }
 
-    fn with_token(&self, user: &str, token: &str) -> String {
+    fn address_for(&self, user: &str, token: &str) -> String {
         let url = self.gitlab.url();
         url.replacen("http://", &format!("http://{user}:{token}@"), 1)
     }
@@ -74,7 +97,9 @@ impl Forge {
     /// What a server needs to watch the group. It polls so rarely that webhooks have to do it.
     pub fn server_arguments(&self) -> Vec<String> {
         let file = |name| self.file(name).display().to_string();
+        let builds = self.runner_token.is_some().to_string();
         [
+            ("--run-builds-on-gitlab", builds),
             ("--gitlab-url", self.gitlab.url().to_owned()),
             ("--gitlab-group", GROUP.to_owned()),
             ("--gitlab-token-file", file("token")),
@@ -100,7 +125,10 @@ impl Forge {
         let project = format!("{GROUP}/{pkgbase}");
         let clone = self.folder.join(pkgbase);
         if self.gitlab.project_id(&project).is_none() {
-            self.gitlab.create_project(&project).unwrap();
+            let id = self.gitlab.create_project(&project).unwrap();
+            if self.runner_token.is_some() {
+                self.gitlab.set_ci_config_path(id, CI_CONFIG).unwrap();
+            }
             git(
                 &self.folder,
                 &["init", "--quiet", "--initial-branch", "main", pkgbase],
@@ -112,7 +140,7 @@ impl Forge {
         git(&clone, &["commit", "--quiet", "--message", "Update"]);
         let url = format!(
             "{}/{project}.git",
-            self.with_token("packager", &self.packager_token)
+            self.address_for("packager", &self.packager_token)
         );
         git(&clone, &["push", "--quiet", &url, "main"]);
     }

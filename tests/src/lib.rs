@@ -14,6 +14,7 @@ pub mod crew;
 pub mod forge;
 mod pacman;
 mod processes;
+mod runner;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use std::process::{Command, Output};
 pub use forge::Forge;
 pub use pacman::pacman_installs;
 pub use processes::{Process, Server, Worker};
+pub use runner::Runner;
 pub use sources::{Package, Sources, git};
 
 /// A program of this workspace, compiled by `cargo build --workspace --bins`.

@@ -25,7 +25,7 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(name: &str, command: &mut Command) -> Self {
+    pub(crate) fn start(name: &str, command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
