@@ -43,7 +43,8 @@
 //!     job.json                     the runner's process, and until when the job may live
 //!     builds/ cache/ home/ tmp/    the job's, all that its scripts see
 //!   root/jobs/<job>/               root's: locked while a build runs
-//!   root/sandbox/                  the builder's own
+//!     attempt/                     the log and the packages
+//!     sandbox/                     the builder's own
 //! ```
 
 pub mod cli;

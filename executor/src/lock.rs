@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,15 @@ impl FolderLock {
     pub(crate) fn probe(folder: &Path) -> io::Result<Option<Self>> {
         let file = fs_err::File::open(folder)?.into_parts().0;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _folder: file })),
+            Ok(()) => {
+                // The one before may have removed it; another one with its name is not locked.
+                let there = fs_err::symlink_metadata(folder)?;
+                let locked = file.metadata()?;
+                if (there.dev(), there.ino()) != (locked.dev(), locked.ino()) {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                Ok(Some(Self { _folder: file }))
+            }
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),
             Err(std::fs::TryLockError::Error(error)) => Err(error),
         }

@@ -1,6 +1,5 @@
 //! Builds what a job was made for: what a worker does, with the front listening.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::IdToken;
 use super::exchange::{self, Exchanged};
 use super::output::Output;
-use super::state::State;
+use super::state::JobFolder;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
@@ -28,8 +27,7 @@ const STOPPED: &str = "the GitLab job ended before the build did: it was cancell
 /// A build.
 pub(super) struct Task<'a> {
     pub(super) config: &'a Config,
-    pub(super) state: &'a State,
-    pub(super) folder: &'a Path,
+    pub(super) folder: &'a JobFolder,
     pub(super) output: &'a Output,
     /// Fires when the front is gone.
     pub(super) stop: CancellationToken,
@@ -101,7 +99,7 @@ impl Task<'_> {
         };
         let agent = Agent {
             link: Link::new(client, leave.clone(), Box::new(on_denied)),
-            builder: self.config.builder(self.state.sandbox()),
+            builder: self.config.builder(self.folder.sandbox()),
             packager: self.config.packager.clone(),
             limits: self.config.limits.limits(),
             interrupt: Interrupt {
@@ -132,7 +130,7 @@ impl Task<'_> {
         agent: &Arc<Agent>,
         build: &ClaimedBuild,
     ) -> Result<(Report, AttemptFolder), Failure> {
-        let folder = AttemptFolder::create(self.folder.join("attempt"), build.attempt)?;
+        let folder = AttemptFolder::create(self.folder.attempt(), build.attempt)?;
         let architectures = self.config.architectures();
         if !architectures.contains(&build.architecture) {
             let message = format!(

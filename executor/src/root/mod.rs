@@ -108,21 +108,20 @@ async fn dispatch(
             attempt,
             id_token,
         } => {
-            let folder = state.begin(job)?;
+            let folder = state.begin(job).await?;
             let task = build::Task {
                 config,
-                state,
-                folder: folder.path(),
+                folder: &folder,
                 output,
                 stop,
             };
             let built = task.run(attempt, id_token).await;
             // Also after a failure: whatever is worth keeping is at the server.
-            folder.remove()?;
+            folder.remove().await?;
             built?;
         }
         Request::Clean { job } => {
-            state.clean(job)?;
+            state.clean(job).await?;
             state.reap().await?;
         }
         Request::Reap {} => state.reap().await?,

@@ -51,11 +51,6 @@ impl State {
         })
     }
 
-    /// The builder's folder.
-    pub(super) fn sandbox(&self) -> PathBuf {
-        self.own.join("sandbox")
-    }
-
     fn jobs(&self) -> PathBuf {
         self.own.join("jobs")
     }
@@ -75,10 +70,10 @@ impl State {
     }
 
     /// Makes the folder of a job that is about to build. What an earlier try left is removed.
-    pub(super) fn begin(&self, job: JobId) -> anyhow::Result<JobFolder> {
+    pub(super) async fn begin(&self, job: JobId) -> anyhow::Result<JobFolder> {
         // Nobody reaps between making the folder and taking its lock.
         let _guard = FolderLock::take(&self.jobs())?;
-        self.clean(job)?;
+        self.clean(job).await?;
         let path = self.job(job);
         make(&path, 0o700)?;
         let lock = FolderLock::try_take(&path)?.context("another process builds for this job")?;
@@ -86,13 +81,13 @@ impl State {
     }
 
     /// Ends the build of a job, and removes what it left.
-    pub(super) fn clean(&self, job: JobId) -> anyhow::Result<()> {
+    pub(super) async fn clean(&self, job: JobId) -> anyhow::Result<()> {
         let path = self.job(job);
         if !path.exists() {
             return Ok(());
         }
         match FolderLock::seize(&path, PATIENCE) {
-            Ok(_lock) => remove(&path)?,
+            Ok(_lock) => remove(&path).await?,
             // It has just ended by itself.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
@@ -111,27 +106,39 @@ impl State {
             }
         }
         drop(guard);
+        let mut result = Ok(());
         for (path, _lock) in &dead {
-            remove(path)?;
+            // One that cannot be removed does not keep the others.
+            result = result.and(remove(path).await);
         }
-        buildbtw_builder::reap(&self.sandbox()).await?;
-        Ok(())
+        result
     }
 }
 
 impl JobFolder {
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Where the attempt's files are.
+    pub(super) fn attempt(&self) -> PathBuf {
+        self.path.join("attempt")
+    }
+
+    /// The builder's own. Each job has one: whoever has the job's lock may tidy it up.
+    pub(super) fn sandbox(&self) -> PathBuf {
+        sandbox(&self.path)
     }
 
     /// Removes it.
-    pub(super) fn remove(self) -> io::Result<()> {
-        remove(&self.path)
+    pub(super) async fn remove(self) -> io::Result<()> {
+        remove(&self.path).await
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+fn sandbox(job: &Path) -> PathBuf {
+    job.join("sandbox")
+}
+
+/// Removes what a build left in its folder, and cgroups that it made.
+async fn remove(path: &Path) -> io::Result<()> {
+    buildbtw_builder::reap(&sandbox(path)).await?;
     match remove_folder(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,

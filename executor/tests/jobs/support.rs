@@ -61,7 +61,7 @@ impl Host {
 
     /// What is left in the folders of jobs, on either side.
     pub(crate) fn left(&self) -> Vec<PathBuf> {
-        ["jobs", "root/jobs", "root/sandbox"]
+        ["jobs", "root/jobs"]
             .iter()
             .filter_map(|name| self.state().join(name).read_dir().ok())
             .flatten()
