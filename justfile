@@ -90,8 +90,8 @@ kill-test KILLS='1000' SEED='1' BUILDER='simulated':
 
 # Send signals at random moments of GitLab jobs, and see that the executor leaves nothing
 [group('check')]
-executor-kill-test COUNT='100' SEED='1':
-    KILLS='{{ COUNT }}' SEED='{{ SEED }}' \
+executor-kill-test COUNT='100' SEED='1' BUILDER='simulated':
+    KILLS='{{ COUNT }}' SEED='{{ SEED }}' {{ if BUILDER == 'sandbox' { "SANDBOX=1" } else { "" } }} \
         cargo test --package buildbtw-executor --test jobs -- --nocapture kills
 
 # Feed a parser or the server hostile input: srcinfo, changeset, package or json; without a name, all

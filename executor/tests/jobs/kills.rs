@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 
+use crate::sandbox;
 use crate::stopping::pid_of;
 use crate::support::{Ended, Host, Job};
 
@@ -32,13 +33,25 @@ fn number(name: &str, default: u64) -> u64 {
 async fn killed_at_any_moment_nothing_is_left() {
     let (count, seed) = (number("KILLS", 10), number("SEED", 1));
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let host = Host::start("builder.simulated = { seconds = 0.05 }").await;
+    let sandboxed = std::env::var_os("SANDBOX").is_some();
+    let settings = if sandboxed {
+        ""
+    } else {
+        "builder.simulated = { seconds = 0.05 }"
+    };
+    // Builds in the sandbox take some seconds.
+    let longest = if sandboxed { 4_000_000 } else { 250_000 };
+    let host = Host::start(settings).await;
     for round in 1..=count {
-        let job = host.job(round, "a");
+        let job = if sandboxed {
+            sandbox::job(&host, round, "setsid sleep 86400 & sleep 0.2")
+        } else {
+            host.job(round, "a")
+        };
         let runner_dies = random.below(2) == 0;
         let stage = random.choose(&["prepare", "script", "build", "build", "build", "cleanup"]);
         let signal = random.choose(&[Signal::SIGTERM, Signal::SIGKILL]);
-        let moment = Duration::from_micros(random.below(250_000));
+        let moment = Duration::from_micros(random.below(longest));
         eprintln!("{round}: {signal} to {stage} after {moment:?}, runner dies: {runner_dies}");
         if stage == "prepare" && runner_dies {
             // Not before the stage has looked who started it.
@@ -65,6 +78,7 @@ async fn killed_at_any_moment_nothing_is_left() {
         assert!(host.left().is_empty(), "{:?}", host.left());
         until_nothing_runs(host.state().parent().unwrap()).await;
         assert!(job.attempt().outcomes.len() <= 1);
+        assert_eq!(sandbox::cgroups_of(&job), 0);
     }
     let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(host.state().to_str().unwrap()));

@@ -21,7 +21,7 @@ async fn host() -> Option<Host> {
 }
 
 /// A job for a package whose `package()` is this.
-fn job<'a>(host: &'a Host, id: u64, package: &str) -> Job<'a> {
+pub(crate) fn job<'a>(host: &'a Host, id: u64, package: &str) -> Job<'a> {
     let source = host.path(&format!("source{id}"));
     fs_err::create_dir(&source).unwrap();
     let pkgbuild =
@@ -51,7 +51,7 @@ fn job<'a>(host: &'a Host, id: u64, package: &str) -> Job<'a> {
     host.job_for(id, &build)
 }
 
-fn cgroups_of(job: &Job<'_>) -> usize {
+pub(crate) fn cgroups_of(job: &Job<'_>) -> usize {
     let name = format!("buildbtw-{}", job.attempt.unwrap());
     let find = Command::new("/usr/bin/find")
         .args(["/sys/fs/cgroup", "-name", &name])
