@@ -19,8 +19,8 @@ use crate::root::{IdToken, Request};
 
 const ATTEMPT: &str = "BUILDBTW_ATTEMPT";
 const ID_TOKEN: &str = "BUILDBTW_ID_TOKEN";
-const TEMPLATE: &str = "The job has to come from buildbtw's pipeline template: see \"Builds in GitLab\" \
-                        in notes/operations.md of buildbtw.";
+const TEMPLATE: &str = "The job has to come from buildbtw's pipeline template, ci/buildbtw.yml: see \"Builds \
+                        in GitLab\" in notes/operations.md of buildbtw.";
 
 /// Builds what the job was made for.
 pub(crate) fn run(host: &Host, job: &Job, folder: &JobFolder) -> Result<(), Failure> {
