@@ -44,7 +44,7 @@ pub use state::jobs::{Artifacts, JobId};
 pub use state::pipelines::{PipelineId, Source};
 pub use state::projects::ProjectId;
 pub use state::roles::{Role, UnknownVariablesRole, VariablesRole};
-pub use state::runners::{RunnerId, RunnerOptions};
+pub use state::runners::{RunnerId, RunnerManager, RunnerOptions};
 pub use state::status::{Status, UnknownStatus};
 pub use webhooks::{Delivery, DeliveryId, Webhooks};
 

@@ -9,8 +9,20 @@ mod faults;
 mod git;
 #[path = "fake/graphql.rs"]
 mod graphql;
+#[path = "fake/oidc.rs"]
+mod oidc;
+#[path = "fake/pages.rs"]
+mod pages;
+#[path = "fake/pipelines.rs"]
+mod pipelines;
 #[path = "fake/rest.rs"]
 mod rest;
+#[path = "fake/runner_api.rs"]
+mod runner_api;
+#[path = "fake/settings.rs"]
+mod settings;
+#[path = "fake/statuses.rs"]
+mod statuses;
 #[path = "fake/support.rs"]
 mod support;
 #[path = "fake/webhooks.rs"]

@@ -9,7 +9,7 @@ use crate::ci::create::{Actor, NewPipeline};
 use crate::ci::queue::Abilities;
 use crate::state::jobs::{Artifacts, Job, JobId};
 use crate::state::pipelines::{ForMergeRequest, Pipeline, PipelineId, Source, Variable};
-use crate::state::runners::{Runner, RunnerId, RunnerOptions};
+use crate::state::runners::{Runner, RunnerId, RunnerManager, RunnerOptions};
 use crate::state::status::Status;
 use crate::{FakeGitlab, ProjectId};
 
@@ -335,12 +335,13 @@ impl FakeGitlab {
         Ok(())
     }
 
-    /// The system ids of the processes of a runner that were heard of.
-    pub fn runner_managers(&self, token: &str) -> Vec<String> {
+    /// The processes of a runner that were heard of.
+    pub fn runner_managers(&self, token: &str) -> Vec<RunnerManager> {
         let state = self.state();
-        let runner = state.runners.values().find(|runner| runner.token == token);
+        let mut runners = state.runners.values();
+        let runner = runners.find(|runner| runner.token == token);
         runner.map_or(Vec::new(), |runner| {
-            runner.managers.keys().cloned().collect()
+            runner.managers.values().cloned().collect()
         })
     }
 

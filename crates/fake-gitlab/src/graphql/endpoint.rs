@@ -110,7 +110,13 @@ pub(crate) async fn endpoint(
         let runtime = tokio::runtime::Handle::current();
         let mut sum = 0;
         let mut answers = Vec::new();
+        let refused = refused_batch(&gitlab, &who, body.queries());
         for query in body.queries() {
+            if let Some((answer, score)) = &refused {
+                answers.push(answer.clone());
+                sum = *score;
+                continue;
+            }
             let (answer, score) = runtime.block_on(execute(&gitlab, &who, query));
             answers.push(answer);
             sum += score;
@@ -150,6 +156,36 @@ fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Box<Response>>
         }
     }
     Ok(who)
+}
+
+/// The queries of a batch may not cost more than one alone. All of them are refused then.
+fn refused_batch(gitlab: &FakeGitlab, who: &Who, queries: &[Query]) -> Option<(Value, u64)> {
+    if queries.len() < 2 {
+        return None;
+    }
+    let sum = queries.iter().map(|query| score(gitlab, query)).sum();
+    let limit = gitlab.complexity_limit(who);
+    let cost = Cost {
+        score: sum,
+        depth: 0,
+    };
+    let message = over_limit(cost, limit, who)?;
+    Some((errors::only(&message), sum))
+}
+
+/// What a query costs, nothing if it cannot be read.
+fn score(gitlab: &FakeGitlab, query: &Query) -> u64 {
+    let text = query.query.as_deref().unwrap_or_default();
+    let Ok(mut document) = async_graphql_parser::parse_query(text) else {
+        return 0;
+    };
+    prepare::skip_newer_fields(&mut document);
+    let name = query.operation_name.as_deref();
+    let name = name.filter(|name| !name.is_empty());
+    prepare::operation(&document, name).map_or(0, |operation| {
+        let types = &gitlab.shared.graphql.types;
+        complexity::cost(types, &document, operation, &query.variables).score
+    })
 }
 
 /// Answers one query, and says what it cost.

@@ -14,7 +14,7 @@ use async_graphql_parser::types::{
 };
 
 use super::SDL;
-use super::nodes::{Answer, Args, Asking, Node};
+use super::nodes::{Answer, Args, Asking, Node, mutation};
 use super::types::Types;
 
 /// The schema with what is known about its types.
@@ -119,7 +119,7 @@ fn resolve<'a>(
     let asking = context.data::<Asking>()?;
     let args = Args::new(&context.args);
     let answer = if is_mutation {
-        asking.mutate(field)
+        mutation::mutate(field, &args, asking)
     } else {
         match context.parent_value.downcast_ref::<Node>() {
             Some(node) => node.resolve(field, &args, asking),

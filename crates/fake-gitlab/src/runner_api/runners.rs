@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::auth::{forbidden, runner};
 use crate::FakeGitlab;
 use crate::rest::{Input, Refusal};
-use crate::state::runners::{Manager, RunnerId};
+use crate::state::runners::{RunnerId, RunnerManager};
 
 /// What runners say of themselves.
 #[derive(Debug, Default, Deserialize)]
@@ -26,7 +26,8 @@ pub(super) struct Introduction {
 impl FakeGitlab {
     /// A process of a runner was heard of.
     pub(super) fn heard_of_runner(&self, id: RunnerId, system_id: &str, info: &Value) {
-        let manager = Manager {
+        let manager = RunnerManager {
+            system_id: system_id.to_owned(),
             info: info.clone(),
             contacted_at: self.clock().now(),
         };

@@ -70,7 +70,6 @@ pub(crate) struct Pipeline {
     pub(crate) iid: u64,
     pub(crate) project: ProjectId,
     pub(crate) commit: CommitInfo,
-    pub(crate) before: Option<ObjectId>,
     /// The name of a branch or of a tag.
     pub(crate) git_ref: String,
     pub(crate) is_tag: bool,
@@ -79,7 +78,6 @@ pub(crate) struct Pipeline {
     pub(crate) merge_request: Option<ForMergeRequest>,
     pub(crate) name: Option<String>,
     pub(crate) status: Status,
-    pub(crate) failure_reason: Option<String>,
     pub(crate) user: u64,
     pub(crate) variables: Vec<Variable>,
     pub(crate) inputs: Map<String, Value>,

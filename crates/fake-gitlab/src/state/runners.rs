@@ -50,10 +50,13 @@ impl Default for RunnerOptions {
 
 /// One process of a runner.
 #[derive(Clone, Debug)]
-pub(crate) struct Manager {
+pub struct RunnerManager {
+    /// What it is known by.
+    pub system_id: String,
     /// What it says of itself.
-    pub(crate) info: Value,
-    pub(crate) contacted_at: Timestamp,
+    pub info: Value,
+    /// When it was heard of last.
+    pub contacted_at: Timestamp,
 }
 
 /// A runner.
@@ -64,7 +67,7 @@ pub(crate) struct Runner {
     pub(crate) options: RunnerOptions,
     pub(crate) paused: bool,
     /// By system id.
-    pub(crate) managers: BTreeMap<String, Manager>,
+    pub(crate) managers: BTreeMap<String, RunnerManager>,
 }
 
 impl Runner {

@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use buildbtw_fake_gitlab::{FakeGitlab, ImportedText, Options};
+use buildbtw_fake_gitlab::{FakeGitlab, ImportedText, JobId, Options, PipelineId, ProjectId};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
@@ -70,6 +70,51 @@ impl World {
             .unwrap()
     }
 
+    /// Sends something by another method than GET, and returns the status and the JSON of the answer.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        self.send_as(&self.token, method, path, body).await
+    }
+
+    pub(crate) async fn send_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> (u16, Value) {
+        let response = self
+            .http
+            .request(
+                method.parse().unwrap(),
+                format!("{}/api/v4{path}", self.gitlab.url()),
+            )
+            .header("PRIVATE-TOKEN", token)
+            .json(body)
+            .send()
+            .await
+            .unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or_default())
+    }
+
+    /// A project whose pipelines have this configuration.
+    pub(crate) fn project(&self, path: &str, configuration: &str) -> ProjectId {
+        let id = self.gitlab.create_project(path).unwrap();
+        let files: [(&str, Option<&[u8]>); 1] =
+            [(".gitlab-ci.yml", Some(configuration.as_bytes()))];
+        self.gitlab.commit(id, "main", &files, "Begin").unwrap();
+        id
+    }
+
+    /// Makes a pipeline of a project, and returns it with its first job.
+    pub(crate) fn pipeline(&self, project: ProjectId) -> (PipelineId, JobId) {
+        let id = self
+            .gitlab
+            .create_pipeline(project, "main", &[], &json!({}))
+            .unwrap();
+        (id, self.gitlab.jobs(id)[0].id)
+    }
+
     pub(crate) async fn json(&self, path: &str) -> Value {
         let response = self.get(path).await;
         assert_eq!(response.status(), 200, "{path}");
@@ -80,3 +125,6 @@ impl World {
 pub(crate) fn srcinfo(number: usize) -> String {
     format!("pkgbase = p{number}\n\tpkgver = 1\n\npkgname = p{number}\n")
 }
+
+/// One job without anything special.
+pub(crate) const ONE_JOB: &str = "build: {script: echo build}\n";

@@ -335,6 +335,8 @@ impl<'a> JobReader<'a> {
     /// The job, unless its rules leave it out.
     fn read(&self, stages: &[String]) -> Result<Option<JobConfig>, ConfigError> {
         self.check_keys()?;
+        // Nothing is interrupted here, but what it says has to be right.
+        self.flag("interruptible", false)?;
         let mut script = self.texts("before_script")?;
         let own = self.texts("script")?;
         if own.is_empty() {
@@ -374,7 +376,6 @@ impl<'a> JobReader<'a> {
             timeout: self.timeout()?,
             when,
             allow_failure,
-            interruptible: self.flag("interruptible", false)?,
             variables: all_variables,
             id_tokens: self.id_tokens(&known)?,
             script,

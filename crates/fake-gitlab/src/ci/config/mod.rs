@@ -86,7 +86,6 @@ pub(crate) struct JobConfig {
     pub(crate) timeout: Option<i64>,
     pub(crate) when: When,
     pub(crate) allow_failure: bool,
-    pub(crate) interruptible: bool,
     /// Those of the whole configuration first.
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) id_tokens: Vec<IdTokenConfig>,

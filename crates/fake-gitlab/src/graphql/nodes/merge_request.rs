@@ -8,6 +8,7 @@ use super::{Answer, Args, Asking, Node, Resolved, gid};
 use crate::auth::reads_code;
 use crate::graphql::connection::{Position, Row};
 use crate::state::merge_requests::MergeRequest;
+use crate::state::pipelines::Pipeline;
 use crate::state::projects::Project;
 
 /// Merge requests are part of the code: those who may not see the one see none of the others.
@@ -91,8 +92,23 @@ pub(super) fn resolve(row: &MergeRequest, field: &str, asking: &Asking) -> Resol
             let url = asking.gitlab.url();
             format!("{url}/{}/-/merge_requests/{}", project.full_path, row.iid)
         })),
-        "conflicts" | "hasCi" => Answer::from(false),
-        // Pipelines are not there yet.
+        "conflicts" => Answer::from(false),
+        "hasCi" => Answer::from(head_pipeline(row, asking).is_some()),
+        "headPipeline" => Answer::node(head_pipeline(row, asking).map(Node::Pipeline)),
         _ => Answer::Null,
     })
+}
+
+/// The newest pipeline of its head: its own, or one of the branch that it is from.
+fn head_pipeline(row: &MergeRequest, asking: &Asking) -> Option<Arc<Pipeline>> {
+    let state = asking.gitlab.state();
+    let own = state.pipelines_of(row.project).filter(|pipeline| {
+        pipeline.merge_request.is_some_and(|of| of.iid == row.iid) && pipeline.sha() == row.head
+    });
+    let of_source = state
+        .pipelines_of(row.source_project)
+        .filter(|pipeline| pipeline.sha() == row.head && pipeline.git_ref == row.source_branch);
+    own.chain(of_source)
+        .max_by_key(|pipeline| pipeline.id)
+        .cloned()
 }

@@ -1,7 +1,10 @@
 //! What the fields of the schema are asked of: one kind of node for each type of object.
 
 mod group;
+mod job;
 mod merge_request;
+pub(crate) mod mutation;
+mod pipeline;
 mod project;
 mod repository;
 mod root;
@@ -15,10 +18,14 @@ use jiff::Timestamp;
 use super::connection::{Connection, PageInfo, Row};
 use crate::FakeGitlab;
 use crate::auth::Who;
+use crate::state::jobs::Job;
 use crate::state::merge_requests::MergeRequest;
+use crate::state::pipelines::Pipeline;
 use crate::state::projects::{Group, Project};
 use crate::state::tokens::User;
 
+use mutation::Payload;
+use pipeline::Stage;
 use repository::{CommitNode, EntryNode, FileNode, TreeNode};
 
 /// What GitLab says of whatever somebody may not do.
@@ -34,16 +41,6 @@ pub(crate) struct Asking {
     pub(crate) limit: u64,
 }
 
-impl Asking {
-    /// A mutation: none is there yet, and that is said.
-    pub(crate) fn mutate(&self, name: &str) -> Resolved {
-        let _ = self;
-        Err(async_graphql::Error::new(format!(
-            "{name} is not supported by this stand-in yet"
-        )))
-    }
-}
-
 /// An object of an answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
@@ -56,13 +53,17 @@ pub(crate) enum Node {
     PageInfo(PageInfo),
     Group(Arc<Group>),
     Project(Arc<Project>),
-    CiCdSettings,
+    CiCdSettings(Arc<Project>),
     Repository(Arc<Project>),
     Tree(Arc<TreeNode>),
     Commit(Arc<CommitNode>),
     Entry(Arc<EntryNode>),
     File(Arc<FileNode>),
     MergeRequest(Arc<MergeRequest>),
+    Pipeline(Arc<Pipeline>),
+    Stage(Arc<Stage>),
+    Job(Arc<Job>),
+    Payload(Arc<Payload>),
 }
 
 /// What a field answers.
@@ -95,13 +96,17 @@ impl Node {
             Self::PageInfo(info) => info.resolve(field),
             Self::Group(group) => group::resolve(group, field, args, asking),
             Self::Project(project) => project::resolve(project, field, args, asking),
-            Self::CiCdSettings => Ok(project::ci_cd_settings(field)),
+            Self::CiCdSettings(project) => Ok(project::ci_cd_settings(project, field)),
             Self::Repository(project) => repository::resolve(project, field, args),
             Self::Tree(tree) => tree.resolve(field, args),
             Self::Commit(commit) => Ok(commit.resolve(field, asking)),
             Self::Entry(entry) => Ok(entry.resolve(field, asking)),
             Self::File(file) => Ok(file.resolve(field)),
             Self::MergeRequest(row) => merge_request::resolve(row, field, asking),
+            Self::Pipeline(row) => pipeline::resolve(row, field, args, asking),
+            Self::Stage(stage) => Ok(stage.resolve(field)),
+            Self::Job(row) => Ok(job::resolve(row, field, asking)),
+            Self::Payload(payload) => Ok(payload.resolve(field)),
         }
     }
 }
@@ -180,6 +185,28 @@ impl<'a> Args<'a> {
 
     pub(crate) fn is(&self, name: &str) -> bool {
         self.flag(name).unwrap_or_default()
+    }
+
+    /// A list of enum values.
+    pub(crate) fn enums(&self, name: &str) -> Option<Vec<String>> {
+        let one = |value: &Value| match value {
+            Value::Enum(item) => Some(item.to_string()),
+            Value::String(text) => Some(text.clone()),
+            _ => None,
+        };
+        match self.0.as_index_map().get(name)? {
+            Value::List(values) => Some(values.iter().filter_map(one).collect()),
+            value => one(value).map(|value| vec![value]),
+        }
+    }
+
+    /// The input of a mutation.
+    pub(crate) fn input(&self) -> serde_json::Map<String, serde_json::Value> {
+        let value = self.0.as_index_map().get("input").cloned();
+        match value.and_then(|value| value.into_json().ok()) {
+            Some(serde_json::Value::Object(input)) => input,
+            _ => serde_json::Map::new(),
+        }
     }
 
     /// A list of strings; one alone counts as a list.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::Value;
 
-use super::{Answer, Args, Asking, Node, Resolved, gid, merge_request};
+use super::{Answer, Args, Asking, Node, Resolved, gid, job, merge_request, pipeline};
 use crate::auth::{reads_code, sees};
 use crate::graphql::connection::{Position, Row};
 use crate::state::projects::Project;
@@ -58,7 +58,7 @@ pub(super) fn resolve(
         "createdAt" => Answer::from(project.created_at),
         "updatedAt" => Answer::from(project.updated_at),
         "lastActivityAt" => Answer::from(project.last_activity_at),
-        "ciConfigPathOrDefault" => Answer::from(".gitlab-ci.yml"),
+        "ciConfigPathOrDefault" => Answer::from(project.ci_config_path_or_default()),
         "jobsEnabled" | "publicJobs" => Answer::from(true),
         "topics" => Answer::Value(Value::List(Vec::new())),
         "importStatus" => Answer::from("none"),
@@ -70,18 +70,19 @@ pub(super) fn resolve(
             let allowed = reads_code(&asking.who, project);
             Answer::node(allowed.then(|| Node::Repository(Arc::clone(project))))
         }
-        "pipelines" => return Answer::connection(Vec::new(), args),
+        "pipeline" => return pipeline::one(project, args, asking),
+        "pipelines" => return pipeline::list(project, args, asking),
+        "job" => return job::one(project, args, asking),
         "mergeRequest" => return Ok(merge_request::one(project, args, asking)),
         "mergeRequests" => return merge_request::list(project, args, asking),
-        "ciCdSettings" => Answer::Node(Node::CiCdSettings),
-        // Pipelines and jobs are not there yet.
+        "ciCdSettings" => Answer::Node(Node::CiCdSettings(Arc::clone(project))),
         _ => Answer::Null,
     })
 }
 
-pub(super) fn ci_cd_settings(field: &str) -> Answer {
+pub(super) fn ci_cd_settings(project: &Project, field: &str) -> Answer {
     match field {
-        "pipelineVariablesMinimumOverrideRole" => Answer::from("maintainer"),
+        "pipelineVariablesMinimumOverrideRole" => Answer::from(project.variables_role.name()),
         "jobTokenScopeEnabled" => Answer::from(false),
         _ => Answer::Null,
     }
