@@ -56,6 +56,6 @@ mod tests {
                    section_start:1:a\r\u{1b}[0KTitle\n\
                    2026-08-22T00:44:03.123456Z 00O hello\n\
                    section_end:1:a\r\u{1b}[0K\n50%\r100%\r\n";
-        assert_eq!(plain(log), "ok\nTitle\nhello\n\n100%\n");
+        assert_eq!(plain(log), "ok\nTitle\nhello\n100%\n");
     }
 }

@@ -11,7 +11,10 @@ pub(super) struct Parsed {
 }
 
 pub(super) fn parse(text: &str) -> Result<Parsed, ConfigError> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
+    // `y` and `n` are texts to GitLab.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let documents = serde_saphyr::from_multiple_with_options::<Value>(text, options);
+    let documents = documents.map_err(|error| {
         let error = error.to_string();
         let first = error.lines().next().unwrap_or_default();
         ConfigError::invalid(format!("Invalid configuration format: {first}"))
