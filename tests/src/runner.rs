@@ -35,15 +35,20 @@ impl Runner {
     fn start(forge: &Forge, server: &Server, folder: &Path, settings: &str, jobs: usize) -> Self {
         let state = folder.join("executor");
         std::fs::create_dir_all(&state).unwrap();
+        let real = std::env::var_os(REAL).map(PathBuf::from);
+        // Scripts of jobs call it by this name.
+        let helper = folder.join("gitlab-runner");
+        let target = real.clone().unwrap_or_else(|| program("fake-runner"));
+        std::os::unix::fs::symlink(target, &helper).unwrap();
         let config = folder.join("executor.toml");
         let text = format!(
             "server = {:?}\nstate_dir = {state:?}\nname = \"builder-1\"\n\
-             architectures = [\"x86_64\"]\n{settings}",
+             architectures = [\"x86_64\"]\ngitlab_runner = {helper:?}\n{settings}",
             server.url()
         );
         std::fs::write(&config, text).unwrap();
         let token = forge.runner_token.clone().unwrap();
-        let mut command = match std::env::var_os(REAL) {
+        let mut command = match real {
             Some(real) => real_runner(&real, forge.gitlab.url(), &token, folder, jobs),
             None => {
                 eprintln!(
@@ -86,13 +91,7 @@ fn stand_in(url: &str, token: &str, folder: &Path, jobs: usize) -> Command {
     command
 }
 
-fn real_runner(
-    real: &std::ffi::OsStr,
-    url: &str,
-    token: &str,
-    folder: &Path,
-    jobs: usize,
-) -> Command {
+fn real_runner(real: &Path, url: &str, token: &str, folder: &Path, jobs: usize) -> Command {
     let executor = program("buildbtw-executor");
     let stages: String = ["config", "prepare", "run", "cleanup"]
         .iter()

@@ -23,6 +23,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
@@ -58,6 +59,8 @@ fn supervise() -> Result<(), Failure> {
     let job: Job = serde_json::from_str(&line)
         .map_err(|error| Failure::infrastructure(format!("reading the job: {error}")))?;
 
+    // The users in the root read what is made here, whatever the program that builds keeps to itself.
+    umask(Mode::from_bits_truncate(0o022));
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID).context("unsharing")?;
     // Nothing that is mounted from here on is seen outside, and it all goes with the last process.
     remount_private()?;
