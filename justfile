@@ -88,6 +88,13 @@ kill-test KILLS='1000' SEED='1' BUILDER='simulated':
     KILLS='{{ KILLS }}' SEED='{{ SEED }}' {{ if BUILDER == 'sandbox' { "SANDBOX=1" } else { "" } }} \
         cargo test --package buildbtw-tests --test e2e -- --nocapture kills
 
+# Kill the server with SIGKILL around the creation of pipelines, and see that none is created twice
+[group('check')]
+pipeline-kill-test KILLS='200' SEED='1':
+    cargo build --workspace --bins
+    KILLS='{{ KILLS }}' SEED='{{ SEED }}' \
+        cargo test --package buildbtw-tests --test e2e -- --nocapture pipeline_kills
+
 # Send signals at random moments of GitLab jobs, and see that the executor leaves nothing
 [group('check')]
 executor-kill-test COUNT='100' SEED='1' BUILDER='simulated':

@@ -14,10 +14,10 @@ use buildbtw_model::{AttemptStatus, BuildStatus, IterationStatus, NamespaceName}
 use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, pacman_installs, printed, program};
 
 /// A small generator, so that a seed gives the same kills everywhere.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)

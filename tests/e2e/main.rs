@@ -17,5 +17,6 @@ mod gitlab;
 mod hostile;
 mod kills;
 mod path;
+mod pipeline_kills;
 mod pipelines;
 mod reports;

@@ -96,6 +96,22 @@ impl Forge {
 
     /// What a server needs to watch the group. It polls so rarely that webhooks have to do it.
     pub fn server_arguments(&self) -> Vec<String> {
+        self.arguments_with_poll("3600")
+    }
+
+    /// The same for a server that misses webhooks, because it is killed again and again.
+    pub fn impatient_arguments(&self) -> Vec<String> {
+        let mut arguments = self.arguments_with_poll("1");
+        let more = [
+            "--gitlab-pipeline-seconds=1",
+            "--gitlab-pipelines-per-minute=6000",
+            "--gitlab-settle-seconds=2",
+        ];
+        arguments.extend(more.map(str::to_owned));
+        arguments
+    }
+
+    fn arguments_with_poll(&self, seconds: &str) -> Vec<String> {
         let file = |name| self.file(name).display().to_string();
         let builds = self.runner_token.is_some().to_string();
         [
@@ -103,7 +119,7 @@ impl Forge {
             ("--gitlab-url", self.gitlab.url().to_owned()),
             ("--gitlab-group", GROUP.to_owned()),
             ("--gitlab-token-file", file("token")),
-            ("--gitlab-poll-seconds", "3600".to_owned()),
+            ("--gitlab-poll-seconds", seconds.to_owned()),
             ("--gitlab-webhook-signing-token-file", file("signing")),
         ]
         .into_iter()

@@ -190,6 +190,11 @@ impl Server {
         Self::start_at(folder, forge.server_arguments(), 60, None)
     }
 
+    /// The same for a server that misses webhooks.
+    pub fn start_impatiently(folder: &Path, forge: &Forge) -> Self {
+        Self::start_at(folder, forge.impatient_arguments(), 5, None)
+    }
+
     fn start_at(
         folder: &Path,
         sources: Vec<String>,
