@@ -37,6 +37,31 @@ impl FakeGitlab {
             .transpose()
     }
 
+    /// Whose token this is, if it may be the token of a job too: one that runs may read code.
+    pub(crate) fn caller_or_job(&self, secret: &str) -> Result<Caller, Refused> {
+        self.caller(secret).or_else(|refused| {
+            let state = self.state();
+            let mut jobs = state.jobs.values();
+            let job = jobs.find(|job| job.token == secret && !job.status.is_complete());
+            let user = job.and_then(|job| state.users.get(&job.user));
+            let (job, user) = job.zip(user).ok_or(refused)?;
+            Ok(Caller {
+                token: Arc::new(Token {
+                    id: job.id.0,
+                    name: format!("job {}", job.id),
+                    user: user.id,
+                    scopes: vec!["read_repository".to_owned()],
+                    admin: false,
+                    revoked: false,
+                    expires_at: None,
+                    code_access: true,
+                    created_at: job.created_at,
+                }),
+                user: Arc::clone(user),
+            })
+        })
+    }
+
     /// Whose token this is.
     pub(crate) fn caller(&self, secret: &str) -> Result<Caller, Refused> {
         let now = self.clock().now();

@@ -105,7 +105,7 @@ fn check(
         _ => return Err(plain(StatusCode::FORBIDDEN, "unsupported service")),
     };
     let caller: Option<Caller> = match password(headers) {
-        Some(secret) => Some(gitlab.caller(&secret).map_err(|_| unauthorised())?),
+        Some(secret) => Some(gitlab.caller_or_job(&secret).map_err(|_| unauthorised())?),
         None => None,
     };
     let project = gitlab.state().project_at(full_path);

@@ -99,6 +99,7 @@ struct Shared {
     pushes: git_http::Pushes,
     ci: Mutex<ci::settings::Settings>,
     bells: ci::Bells,
+    configurations: Mutex<ci::create::Configurations>,
     keys: oidc::keys::Keys,
     cancel: CancellationToken,
     /// Removed with the stand-in.
@@ -148,6 +149,7 @@ impl FakeGitlab {
                 pushes: git_http::Pushes::default(),
                 ci: Mutex::default(),
                 bells: ci::Bells::default(),
+                configurations: Mutex::default(),
                 keys: oidc::keys::Keys::new()?,
                 cancel: cancel.clone(),
                 _temporary: temporary,

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use buildbtw_fake_gitlab::{FakeGitlab, Options};
@@ -41,6 +42,18 @@ struct Cli {
     /// A file to write a new administrator's token to.
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
+    /// A file to write the token of a new runner to, which takes the jobs of all projects.
+    #[arg(long, value_name = "FILE")]
+    runner_token_file: Option<PathBuf>,
+    /// A tag of that runner.
+    #[arg(long, value_name = "TAG")]
+    runner_tag: Vec<String>,
+    /// How long a runner is kept waiting for a job, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    long_poll: u64,
+    /// A file that becomes the configuration of pipelines: build.yml in the project ci/templates.
+    #[arg(long, value_name = "FILE")]
+    ci_template: Option<PathBuf>,
     /// A file to write the base URL to, once it is listened on.
     #[arg(long, value_name = "FILE")]
     address_file: Option<PathBuf>,
@@ -86,6 +99,17 @@ async fn main() -> Result<()> {
     }
     if let Some(file) = &cli.admin_token_file {
         write_secret(file, &gitlab.create_admin_token(&everything))?;
+    }
+    gitlab.set_long_poll(Duration::from_secs(cli.long_poll));
+    if let Some(file) = &cli.runner_token_file {
+        let tags: Vec<&str> = cli.runner_tag.iter().map(String::as_str).collect();
+        write_secret(file, &gitlab.create_runner(&tags))?;
+    }
+    if let Some(file) = &cli.ci_template {
+        let project = gitlab.create_project("ci/templates")?;
+        let text = fs_err::read(file)?;
+        let files: [(&str, Option<&[u8]>); 1] = [("build.yml", Some(&text))];
+        gitlab.commit(project, "main", &files, "Add the template")?;
     }
     if let Some(file) = &cli.address_file {
         write_whole(file, gitlab.url(), 0o644)?;

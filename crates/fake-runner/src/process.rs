@@ -86,7 +86,7 @@ pub(crate) async fn run(
     if let Some((user, group)) = program.run_as {
         command.uid(user).gid(group);
     }
-    let mut child = match command.spawn() {
+    let mut child = match spawn(&mut command).await {
         Ok(child) => child,
         Err(error) => {
             let text = format!("{}: {error}", program.path.display());
@@ -141,6 +141,22 @@ pub(crate) async fn run(
         output: kept,
         stopped,
     }
+}
+
+/// How often a program is tried that somebody seems to be writing.
+const BUSY_ATTEMPTS: u32 = 100;
+
+/// A process that is just being made somewhere else may hold what was written a moment ago open.
+async fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    for _ in 1..BUSY_ATTEMPTS {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            other => return other,
+        }
+    }
+    command.spawn()
 }
 
 fn signal(group: Option<i32>, signal: Signal) {

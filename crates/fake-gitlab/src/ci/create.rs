@@ -1,22 +1,22 @@
 //! Making pipelines.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use gix::ObjectId;
 use serde_json::{Map, Value};
 
-use super::config::{self, Config, Known};
+use super::config::{self, Config, Known, Parsed};
 use super::variables::{self, Origin};
-use crate::FakeGitlab;
 use crate::auth::Caller;
 use crate::repository::CommitInfo;
 use crate::state::jobs::{Job, JobId, Work};
 use crate::state::pipelines::{ForMergeRequest, Pipeline, PipelineId, Source, Variable};
-use crate::state::projects::Project;
+use crate::state::projects::{Project, ProjectId};
 use crate::state::roles::Role;
 use crate::state::status::Status;
 use crate::state::tokens::User;
+use crate::{FakeGitlab, lock};
 
 /// What the tokens of jobs begin with.
 pub(crate) const JOB_TOKEN: &str = "glcbt-";
@@ -30,6 +30,9 @@ pub(crate) struct NewPipeline {
     pub(crate) source: Source,
     pub(crate) merge_request: Option<ForMergeRequest>,
 }
+
+/// Configurations that were read already: by project, commit and path.
+pub(crate) type Configurations = HashMap<(ProjectId, ObjectId, String), Arc<Parsed>>;
 
 /// Why there is no pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +86,8 @@ struct Target {
 }
 
 /// A configuration, and where it is if it is in the project itself.
-struct ConfigText {
-    text: String,
+struct ConfigFile {
+    parsed: Arc<Parsed>,
     own: Option<String>,
 }
 
@@ -117,7 +120,7 @@ impl FakeGitlab {
         }
         let source = self.config_source(project, target.commit.id)?;
         let known = self.known_at_first(actor, project, &new, &target);
-        let config = config::read(&source.text, &new.inputs, &known)
+        let config = config::read(&source.parsed, &new.inputs, &known)
             .map_err(|error| refused(error.to_string()))?;
         self.insert_pipeline(actor, project, new, target, source.own, &config)
     }
@@ -151,7 +154,7 @@ impl FakeGitlab {
         &self,
         project: &Project,
         commit: ObjectId,
-    ) -> Result<ConfigText, CreateError> {
+    ) -> Result<ConfigFile, CreateError> {
         let setting = project.ci_config_path_or_default();
         if setting.starts_with("http://") || setting.starts_with("https://") {
             return Err(refused(format!(
@@ -159,10 +162,9 @@ impl FakeGitlab {
             )));
         }
         let Some((path, elsewhere)) = setting.split_once('@') else {
-            let file = project.storage.file(commit, setting)?;
-            let file = file.ok_or_else(|| refused("Missing CI config file"))?;
-            return Ok(ConfigText {
-                text: String::from_utf8_lossy(&file.data).into_owned(),
+            let parsed = self.parsed(project, commit, setting)?;
+            return Ok(ConfigFile {
+                parsed: parsed.ok_or_else(|| refused("Missing CI config file"))?,
                 own: Some(setting.to_owned()),
             });
         };
@@ -184,13 +186,33 @@ impl FakeGitlab {
                 "Project `{other}` reference `{name}` does not exist!"
             ))
         })?;
-        let file = template.storage.file(commit, path)?;
-        let file = file
-            .ok_or_else(|| refused(format!("Project `{other}` file `{path}` does not exist!")))?;
-        Ok(ConfigText {
-            text: String::from_utf8_lossy(&file.data).into_owned(),
+        let parsed = self.parsed(&template, commit, path)?;
+        Ok(ConfigFile {
+            parsed: parsed.ok_or_else(|| {
+                refused(format!("Project `{other}` file `{path}` does not exist!"))
+            })?,
             own: None,
         })
+    }
+
+    /// A file of a commit, read once: a template is used by many.
+    fn parsed(
+        &self,
+        project: &Project,
+        commit: ObjectId,
+        path: &str,
+    ) -> Result<Option<Arc<Parsed>>, CreateError> {
+        let key = (project.id, commit, path.to_owned());
+        if let Some(parsed) = lock(&self.shared.configurations).get(&key) {
+            return Ok(Some(Arc::clone(parsed)));
+        }
+        let Some(file) = project.storage.file(commit, path)? else {
+            return Ok(None);
+        };
+        let parsed = config::parse(&String::from_utf8_lossy(&file.data));
+        let parsed = Arc::new(parsed.map_err(|error| refused(error.to_string()))?);
+        lock(&self.shared.configurations).insert(key, Arc::clone(&parsed));
+        Ok(Some(parsed))
     }
 
     fn insert_pipeline(

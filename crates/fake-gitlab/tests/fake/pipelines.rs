@@ -457,7 +457,7 @@ async fn hooks_are_told_of_each_step() {
         .map(|(_, body)| body["build_status"].as_str().unwrap())
         .collect();
     assert_eq!(jobs, ["created", "pending", "running", "success"]);
-    let (_, last) = of("Pipeline Hook").last().unwrap();
+    let (_, last) = of("Pipeline Hook").next_back().unwrap();
     let attributes = &last["object_attributes"];
     assert_eq!(attributes["id"], pipeline.0);
     assert_eq!(attributes["created_at"], "2026-01-01 00:00:00 UTC");
@@ -466,7 +466,7 @@ async fn hooks_are_told_of_each_step() {
         json!([{ "key": "A", "value": "1" }])
     );
     assert_eq!(last["builds"][0]["id"], job.0);
-    let (_, last) = of("Job Hook").last().unwrap();
+    let (_, last) = of("Job Hook").next_back().unwrap();
     assert_eq!(last["object_kind"], "build");
     assert_eq!(last["commit"]["id"], pipeline.0);
     assert_eq!(last["build_id"], job.0);

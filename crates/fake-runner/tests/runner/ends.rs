@@ -210,8 +210,8 @@ async fn a_job_that_takes_too_long_is_stopped() {
 async fn an_executor_that_does_not_listen_is_killed() {
     let world = World::new(WAITS).await;
     let executor = PLAIN.replace(
-        "    \"$2\"\n",
-        "    trap 'echo deaf' TERM\n    [ $3 = build_script ] && { echo; echo ready; while :; do sleep 0.05; done; }\n    \"$2\"\n",
+        "    bash \"$2\"\n",
+        "    trap 'echo deaf' TERM\n    [ $3 = build_script ] && { echo; echo ready; while :; do sleep 0.05; done; }\n    bash \"$2\"\n",
     );
     let runner = FakeRunner::start(RunnerConfig {
         graceful_kill: Duration::from_millis(100),

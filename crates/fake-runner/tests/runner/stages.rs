@@ -85,7 +85,7 @@ case $1 in
       echo "$CUSTOM_ENV_A"
     } > "$WORLD/shown"
     ;;
-  run) [ "${2##*/}" = script ] && stat -c %a "$2" > "$WORLD/mode"; "$2" ;;
+  run) [ "${2##*/}" = script ] && stat -c %a "$2" > "$WORLD/mode"; bash "$2" ;;
 esac
 "#;
 
@@ -164,4 +164,15 @@ b: {script: ['touch $WORLD/b', 'until [ -e $WORLD/a ]; do sleep 0.01; done'], va
     }
     let configs = runner.calls().into_iter();
     assert_eq!(configs.filter(|call| call.what == What::Config).count(), 2);
+}
+
+#[tokio::test]
+async fn sources_are_fetched_with_the_token_of_the_job() {
+    let world = World::new("build: {script: [cat .gitlab-ci.yml, 'git rev-parse HEAD']}").await;
+    let runner = world.start(PLAIN);
+    let (_, job) = world.pipeline();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    let head = world.gitlab.head(world.project, None).unwrap().unwrap();
+    let log = world.gitlab.job_trace(job);
+    assert!(log.contains(&format!("\n{head}\n")), "{log}");
 }

@@ -13,7 +13,7 @@ pub(crate) const PLAIN: &str = r#"#!/usr/bin/env bash
 case $1 in
   config) echo '{"driver": {"name": "plain", "version": "1"}, "job_env": {"FROM_CONFIG": "yes"}}' ;;
   run)
-    "$2"
+    bash "$2"
     code=$?
     if [ $code -ne 0 ]; then
       echo $code > "$BUILD_EXIT_CODE_FILE"
@@ -52,7 +52,6 @@ impl World {
 
     pub(crate) fn config(&self, executor: &str) -> RunnerConfig {
         let path = self.path("executor");
-        std::fs::File::create(&path).unwrap();
         fs_err::write(&path, executor).unwrap();
         fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         RunnerConfig {

@@ -5,12 +5,14 @@ use serde_json::{Map, Value};
 use super::ConfigError;
 
 /// What a file holds.
-pub(super) struct Parsed {
+#[derive(Debug)]
+pub(crate) struct Parsed {
     pub(super) header: Option<Map<String, Value>>,
     pub(super) content: Value,
 }
 
-pub(super) fn parse(text: &str) -> Result<Parsed, ConfigError> {
+/// Reads the YAML of a file.
+pub(crate) fn parse(text: &str) -> Result<Parsed, ConfigError> {
     // `y` and `n` are texts to GitLab.
     let options = serde_saphyr::options! { strict_booleans: true };
     let documents = serde_saphyr::from_multiple_with_options::<Value>(text, options);

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+pub(crate) use document::{Parsed, parse};
 pub(crate) use variables::expand;
 
 /// What variables are known by, and their values.
@@ -105,21 +106,20 @@ pub(crate) struct Config {
 /// Reads a configuration: with what it was given as inputs, and the variables that there are when a
 /// pipeline is made.
 pub(crate) fn read(
-    text: &str,
+    parsed: &Parsed,
     given: &Map<String, Value>,
     known: &Known,
 ) -> Result<Config, ConfigError> {
-    let parsed = document::parse(text)?;
-    let content = match parsed.header {
-        Some(header) => inputs::fill_in(&header, parsed.content, given)?,
-        None if given.is_empty() => parsed.content,
-        None => {
-            return Err(ConfigError::invalid(
-                "Given inputs not defined in the `spec` section of the included configuration file",
-            ));
+    match &parsed.header {
+        Some(header) => {
+            let content = inputs::fill_in(header, parsed.content.clone(), given)?;
+            jobs::interpret(&content, known)
         }
-    };
-    jobs::interpret(&content, known)
+        None if given.is_empty() => jobs::interpret(&parsed.content, known),
+        None => Err(ConfigError::invalid(
+            "Given inputs not defined in the `spec` section of the included configuration file",
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -52,7 +52,8 @@ fn known(pairs: &[(&str, &str)]) -> Known {
 
 fn read_with(text: &str, given: &Value, pairs: &[(&str, &str)]) -> Result<Config, String> {
     let given = given.as_object().unwrap();
-    read(text, given, &known(pairs)).map_err(|error| error.to_string())
+    let config = parse(text).and_then(|parsed| read(&parsed, given, &known(pairs)));
+    config.map_err(|error| error.to_string())
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolv
     let mut newest = state.pipelines_of(project.id.0).rev();
     let found = newest.find(|row| match (id, sha) {
         (Some(id), _) => row.id.0 == id,
-        (None, Some(sha)) => row.sha().to_string() == sha,
+        (None, Some(sha)) => *sha == *row.sha().to_string(),
         (None, None) if is_named => Some(row.iid) == iid,
         (None, None) => Some(row.sha()) == head && row.git_ref == project.default_branch,
     });
