@@ -4,6 +4,12 @@
 //! It keeps to what a real GitLab does, its oddities included: throttled timestamps, pages whose
 //! rows move, limits on what a query may cost, hooks that are lost. Faults are switched on by
 //! [`FakeGitlab::faults`] and [`FakeGitlab::webhooks`].
+//!
+//! It does CI too: pipelines are made of a project's configuration, as far as buildbtw's templates
+//! go, and their jobs are given to runners ([`FakeGitlab::create_runner`]) or moved by a test
+//! ([`FakeGitlab::take_job`], [`FakeGitlab::finish_job`]). Jobs get ID tokens that can be checked
+//! with the published keys; [`FakeGitlab::id_token`] makes those that must not pass. The pages under
+//! `/` show all of it to a person.
 
 mod actions;
 mod auth;
