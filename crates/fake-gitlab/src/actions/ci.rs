@@ -6,10 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value};
 
 use crate::ci::create::{Actor, NewPipeline};
-use crate::ci::queue::Abilities;
 use crate::state::jobs::{Artifacts, Job, JobId};
 use crate::state::pipelines::{ForMergeRequest, Pipeline, PipelineId, Source, Variable};
-use crate::state::runners::{Runner, RunnerId, RunnerManager, RunnerOptions};
+use crate::state::runners::RunnerId;
 use crate::state::status::Status;
 use crate::{FakeGitlab, ProjectId};
 
@@ -297,68 +296,6 @@ impl FakeGitlab {
         let first = trace.and_then(|trace| trace.first_mut());
         *first.context("nothing was printed")? ^= 1;
         Ok(())
-    }
-
-    /// Makes a runner and returns what it is known by.
-    pub fn create_runner(&self, tags: &[&str]) -> String {
-        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        self.create_runner_with(RunnerOptions {
-            tags,
-            ..RunnerOptions::default()
-        })
-    }
-
-    /// Makes a runner that is set up in some way, and returns what it is known by.
-    pub fn create_runner_with(&self, options: RunnerOptions) -> String {
-        let token = self.secret("glrt-");
-        let mut change = self.change();
-        let id = RunnerId(change.state.next_id());
-        let runner = Runner {
-            id,
-            token: token.clone(),
-            options,
-            paused: false,
-            managers: std::collections::BTreeMap::new(),
-        };
-        change.state.runners.insert(id.0, Arc::new(runner));
-        change.wake_runners();
-        token
-    }
-
-    /// Lets a runner have no more jobs, or have some again.
-    pub fn pause_runner(&self, token: &str, paused: bool) -> Result<()> {
-        let mut change = self.change();
-        let mut runners = change.state.runners.values_mut();
-        let runner = runners.find(|runner| runner.token == token);
-        Arc::make_mut(runner.context("no such runner")?).paused = paused;
-        change.wake_runners();
-        Ok(())
-    }
-
-    /// The processes of a runner that were heard of.
-    pub fn runner_managers(&self, token: &str) -> Vec<RunnerManager> {
-        let state = self.state();
-        let mut runners = state.runners.values();
-        let runner = runners.find(|runner| runner.token == token);
-        runner.map_or(Vec::new(), |runner| {
-            runner.managers.values().cloned().collect()
-        })
-    }
-
-    /// Gives a runner a job, as if it had asked for one, and returns what it would be told.
-    pub fn assign_job(&self, token: &str) -> Result<Option<Value>> {
-        let mut change = self.change();
-        let found = change.state.runners.values().find(|one| one.token == token);
-        let runner = found.cloned().context("no such runner")?;
-        let abilities = Abilities {
-            acknowledges: true,
-            cancels_gracefully: true,
-        };
-        let Some(job) = change.take(&runner, "r_assigned0000", abilities)? else {
-            return Ok(None);
-        };
-        let payload = crate::ci::payload::payload(self, &change.state, &job)?;
-        Ok(Some(payload))
     }
 
     /// Waits until a job is as it is wanted.

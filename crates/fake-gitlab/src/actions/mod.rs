@@ -7,5 +7,6 @@ pub(crate) mod import;
 pub(crate) mod merge_requests;
 pub(crate) mod projects;
 pub(crate) mod pushes;
+pub(crate) mod runners;
 pub(crate) mod settings;
 pub(crate) mod tokens;

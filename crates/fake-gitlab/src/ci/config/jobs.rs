@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::rules::first_rule;
+use super::values::{texts, variables};
 use super::{
     ArtifactsConfig, Config, ConfigError, IdTokenConfig, JobConfig, Known, When, duration, expand,
-    expression,
 };
 
 /// Keys of GitLab's that are no jobs, and that would need more than there is here.
@@ -104,68 +105,6 @@ pub(super) fn interpret(content: &Value, known: &Known) -> Result<Config, Config
     Ok(Config { name, stages, jobs })
 }
 
-fn texts(at: &str, value: Option<&Value>) -> Result<Vec<String>, ConfigError> {
-    let bad = || {
-        ConfigError::invalid(format!(
-            "{at} config should be a string or an array of strings"
-        ))
-    };
-    match value {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::String(text)) => Ok(vec![text.clone()]),
-        Some(Value::Array(values)) => {
-            let mut texts = Vec::new();
-            for value in values {
-                match value {
-                    Value::String(text) => texts.push(text.clone()),
-                    // Lists in lists are flattened, as GitLab does.
-                    Value::Array(_) => texts.extend(self::texts(at, Some(value))?),
-                    _ => return Err(bad()),
-                }
-            }
-            Ok(texts)
-        }
-        Some(_) => Err(bad()),
-    }
-}
-
-fn variables(at: &str, value: Option<&Value>) -> Result<Vec<(String, String)>, ConfigError> {
-    let object = match value {
-        None | Some(Value::Null) => return Ok(Vec::new()),
-        Some(Value::Object(object)) => object,
-        Some(_) => {
-            return Err(ConfigError::invalid(format!(
-                "{at} config should be a hash of key value pairs"
-            )));
-        }
-    };
-    let mut out = Vec::new();
-    for (key, value) in object {
-        let value = match value {
-            Value::Object(long) => {
-                let known = ["value", "description"];
-                if let Some(other) = long.keys().find(|key| !known.contains(&key.as_str())) {
-                    return Err(ConfigError::not_interpreted(format!("{at}:{key}:{other}")));
-                }
-                long.get("value").unwrap_or(&Value::Null)
-            }
-            value => value,
-        };
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            Value::Number(_) | Value::Bool(_) => value.to_string(),
-            Value::Array(_) | Value::Object(_) => {
-                return Err(ConfigError::invalid(format!(
-                    "{at}:{key} config should be a hash of key value pairs"
-                )));
-            }
-        };
-        out.push((key.clone(), text));
-    }
-    Ok(out)
-}
-
 fn stages(value: Option<&Value>) -> Result<Vec<String>, ConfigError> {
     let named = match texts("stages", value)? {
         named if named.is_empty() => DEFAULT_STAGES.map(str::to_owned).to_vec(),
@@ -231,52 +170,6 @@ fn workflow(value: Option<&Value>, known: &Known) -> Result<Option<String>, Conf
     Ok(name
         .map(|name| expand(name, known))
         .filter(|name| !name.is_empty()))
-}
-
-/// What a rule that matches says.
-struct Rule<'a> {
-    when: Option<&'a str>,
-    allow_failure: Option<bool>,
-}
-
-fn first_rule<'a>(
-    at: &str,
-    rules: &'a Value,
-    known: &Known,
-) -> Result<Option<Rule<'a>>, ConfigError> {
-    let Value::Array(rules) = rules else {
-        return Err(ConfigError::invalid(format!(
-            "{at}:rules config should be an array"
-        )));
-    };
-    for rule in rules {
-        let Value::Object(rule) = rule else {
-            return Err(ConfigError::invalid(format!(
-                "{at}:rules:rule config should be a hash"
-            )));
-        };
-        for key in rule.keys() {
-            if !["if", "when", "allow_failure"].contains(&key.as_str()) {
-                return Err(ConfigError::not_interpreted(format!("{at}:rules:{key}")));
-            }
-        }
-        let matches = match rule.get("if") {
-            None => true,
-            Some(Value::String(text)) => expression::holds(text, known)?,
-            Some(_) => {
-                return Err(ConfigError::invalid(format!(
-                    "{at}:rules:rule if invalid expression syntax"
-                )));
-            }
-        };
-        if matches {
-            return Ok(Some(Rule {
-                when: rule.get("when").and_then(Value::as_str),
-                allow_failure: rule.get("allow_failure").and_then(Value::as_bool),
-            }));
-        }
-    }
-    Ok(None)
 }
 
 /// Reads one job.

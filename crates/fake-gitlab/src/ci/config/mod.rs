@@ -6,6 +6,8 @@ mod duration;
 mod expression;
 mod inputs;
 mod jobs;
+mod rules;
+mod values;
 mod variables;
 
 use std::collections::BTreeMap;
