@@ -127,6 +127,16 @@ impl Forge {
         .collect()
     }
 
+    /// Gives imported packages the template.
+    pub fn build_all(&self, pkgbases: impl Iterator<Item = String>) {
+        for pkgbase in pkgbases {
+            let id = self.gitlab.project_id(&format!("{GROUP}/{pkgbase}"));
+            self.gitlab
+                .set_ci_config_path(id.unwrap(), CI_CONFIG)
+                .unwrap();
+        }
+    }
+
     /// Tells a server of every push.
     pub fn hook(&self, server: &Server) {
         let options = HookOptions {

@@ -190,6 +190,13 @@ impl Server {
         Self::start_at(folder, forge.server_arguments(), 60, None)
     }
 
+    /// The same with more arguments.
+    pub fn start_with_gitlab_and(folder: &Path, forge: &Forge, more: &[&str]) -> Self {
+        let mut arguments = forge.server_arguments();
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        Self::start_at(folder, arguments, 60, None)
+    }
+
     /// The same for a server that misses webhooks.
     pub fn start_impatiently(folder: &Path, forge: &Forge) -> Self {
         Self::start_at(folder, forge.impatient_arguments(), 5, None)
@@ -298,6 +305,17 @@ impl Server {
             .trim_end_matches(" kB")
             .parse()
             .unwrap()
+    }
+
+    /// The time that processors have worked for the process (proc(5), `utime` and `stime`).
+    pub fn processor_time(&self) -> Duration {
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let pid = self.process.as_ref().unwrap().child.id();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, rest) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let ticks = |place: usize| fields[place].parse::<f64>().unwrap();
+        Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
     }
 
     pub fn data(&self) -> &Path {

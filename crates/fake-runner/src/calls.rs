@@ -1,6 +1,7 @@
 //! What was run, for tests to look at.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -38,6 +39,10 @@ pub struct Call {
     pub job: u64,
     /// What for.
     pub what: What,
+    /// When it was begun.
+    pub begun: Instant,
+    /// How long it took; nothing while it runs.
+    pub took: Option<Duration>,
     /// How it ended; nothing while it runs.
     pub exit: Option<Exit>,
 }
@@ -96,6 +101,8 @@ impl Journal {
             inner.calls.push(Call {
                 job,
                 what,
+                begun: Instant::now(),
+                took: None,
                 exit: None,
             });
             inner.calls.len() - 1
@@ -106,6 +113,7 @@ impl Journal {
 
     pub(crate) fn end(&self, place: usize, exit: Exit) {
         if let Some(call) = self.inner().calls.get_mut(place) {
+            call.took = Some(call.begun.elapsed());
             call.exit = Some(exit);
         }
         self.changed();
