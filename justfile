@@ -29,7 +29,7 @@ test *ARGS: test-scripts
     #!/usr/bin/env bash
     set -euo pipefail
     # Tests bring their own settings.
-    unset "${!BUILDBTW_@}"
+    unset "${!BUILDBTW_@}" RUN_BUILDS_ON_GITLAB
     cargo build --workspace --bins
     cargo test --workspace "$@"
 
