@@ -14,6 +14,7 @@ pub mod helper;
 mod job;
 mod process;
 mod script;
+mod stages;
 mod stream;
 mod trace;
 mod variables;
