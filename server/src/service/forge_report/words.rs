@@ -150,7 +150,7 @@ fn failures(text: &mut String, detail: &IterationDetail, server: &str) {
 mod tests {
     use super::*;
 
-    fn detail(status: &str, counts: serde_json::Value) -> IterationDetail {
+    fn detail(status: &str, counts: &serde_json::Value) -> IterationDetail {
         serde_json::from_value(serde_json::json!({
             "number": 2, "status": status, "reason": "libgreet moved",
             "created_at": "2026-11-21T10:00:00Z", "finished_at": null, "counts": counts,
@@ -180,17 +180,17 @@ mod tests {
 
     #[test]
     fn a_commit_goes_from_pending_to_its_end() {
-        assert_eq!(state(&detail("running", counts(0, 0, 3))), "pending");
-        assert_eq!(state(&detail("running", counts(1, 0, 2))), "running");
-        assert_eq!(state(&detail("failed", counts(2, 1, 0))), "failed");
-        let failed = detail("failed", counts(2, 1, 0));
+        assert_eq!(state(&detail("running", &counts(0, 0, 3))), "pending");
+        assert_eq!(state(&detail("running", &counts(1, 0, 2))), "running");
+        assert_eq!(state(&detail("failed", &counts(2, 1, 0))), "failed");
+        let failed = detail("failed", &counts(2, 1, 0));
         assert_eq!(description(&failed), "2 of 3 built, 1 failed");
     }
 
     #[test]
     fn a_note_names_failures_and_lets_no_build_write_markdown() {
         let name: NamespaceName = "demo".parse().unwrap();
-        let text = note(&name, &detail("failed", counts(2, 1, 0)), "http://b");
+        let text = note(&name, &detail("failed", &counts(2, 1, 0)), "http://b");
         assert!(text.starts_with("<!-- buildbtw demo -->"), "{text}");
         assert!(text.contains("[greeter](http://b/builds/7)"), "{text}");
         assert!(text.contains("Server = http://b/repo"), "{text}");
