@@ -231,6 +231,25 @@ pub async fn take_over(
     Ok(result.rows_affected() == 1)
 }
 
+/// The lease of an attempt that is a pipeline without a job yet: GitLab says itself when it is over.
+pub const UNLIMITED_LEASE: i64 = i64::MAX / 4;
+
+/// Gives attempts without a limit to their lease one.
+pub async fn end_unlimited_leases(
+    tx: &mut WriteTransaction,
+    lease_expires_at: i64,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "update attempt set lease_expires_at = ?
+         where status in ('queued', 'running') and lease_expires_at >= ?",
+        lease_expires_at,
+        UNLIMITED_LEASE,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
+}
+
 /// Renews all leases, so that workers have time to find the server again after it was down.
 pub async fn renew_all_leases(
     tx: &mut WriteTransaction,

@@ -124,6 +124,15 @@ impl GitlabErrorKind {
         matches!(self, Self::InvalidToken(_) | Self::MissingScope { .. })
     }
 
+    /// Whether everything else would fail in the same way, and not only what was asked for.
+    #[must_use]
+    pub fn is_general(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Paused { .. } => true,
+            kind => kind.is_of_token(),
+        }
+    }
+
     /// Whether asking for less at a time may help.
     #[must_use]
     pub fn is_too_much(&self) -> bool {

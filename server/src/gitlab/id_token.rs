@@ -65,6 +65,9 @@ pub struct JobClaims {
     /// The branch or tag.
     #[serde(rename = "ref")]
     pub git_ref: String,
+    /// The commit that the pipeline is of.
+    #[serde(default)]
+    pub sha: Option<String>,
     /// Whether only some may push to it.
     #[serde(default)]
     pub ref_protected: Option<String>,

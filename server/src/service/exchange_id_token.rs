@@ -142,6 +142,14 @@ fn authorize(desk: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<
     if claims.git_ref != row.git_ref {
         return Err(refuse(format!("it runs on '{}'", claims.git_ref)));
     }
+    // The branch moved before the pipeline was made, and it could not be cancelled.
+    if let Some(sha) = claims
+        .sha
+        .as_deref()
+        .filter(|sha| *sha != row.commit.as_str())
+    {
+        return Err(refuse(format!("it runs on commit {sha}")));
+    }
     let is_protected = claims.ref_protected.as_deref() == Some("true");
     if desk.settings.protected_refs_only && !is_protected {
         return Err(refuse(format!(

@@ -25,6 +25,12 @@ const CONCURRENCY: usize = 3;
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How often GitLab is asked whether it has what it did not confirm.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// After so many failures in a row, whatever they were about, GitLab is left alone for a while.
+const MANY_FAILURES: u32 = 3;
+/// After so many failures about itself an attempt is given up; together they take about ten minutes.
+const MOST_FAILURES: u32 = 10;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// The pause that GitLab's limit of pipelines per minute asks for without saying so.
 const TOO_MANY: Duration = Duration::from_secs(20);
 
@@ -34,8 +40,8 @@ enum Step {
     Settled,
     /// It needs another turn, not before this time.
     Later(Duration),
-    /// GitLab cannot be asked now.
-    Down(GitlabError),
+    /// GitLab failed to do it.
+    Failed(GitlabError),
 }
 
 impl Pipelines {
@@ -46,6 +52,8 @@ impl Pipelines {
             desk: self,
             running: JoinSet::new(),
             not_before: HashMap::new(),
+            failures: HashMap::new(),
+            failures_in_a_row: 0,
             rest_until: None,
         };
         loop {
@@ -65,7 +73,11 @@ impl Pipelines {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = creation.desk.ready.notified() => {}
-                Some(ended) = creation.running.join_next() => creation.note(ended),
+                Some(ended) = creation.running.join_next() => {
+                    if let Err(error) = creation.note(&state, ended).await {
+                        tracing::error!(error = error.to_string(), "cannot note what came of a pipeline");
+                    }
+                }
                 () = pause => {}
             }
         }
@@ -78,6 +90,9 @@ struct Creation {
     running: JoinSet<(AttemptId, Result<Step, Error>)>,
     /// Attempts whose turn is being taken (`None`), or comes later.
     not_before: HashMap<AttemptId, Option<Instant>>,
+    /// How often GitLab failed to do what was asked for an attempt, and only for that.
+    failures: HashMap<AttemptId, u32>,
+    failures_in_a_row: u32,
     /// Until when GitLab is left alone.
     rest_until: Option<Instant>,
 }
@@ -93,8 +108,14 @@ impl Creation {
             self.rest_until = None;
         }
         let mut wanted = pipelines::wanted(state.database.read()).await?;
-        // Only so many that what becomes urgent meanwhile still comes first.
-        let room = (2 * CONCURRENCY).saturating_sub(wanted.len());
+        // Only so many that what becomes urgent meanwhile still comes first. What has to wait holds up
+        // nothing else.
+        let waits = |row: &&PipelineRow| {
+            let at = self.not_before.get(&row.attempt).copied().flatten();
+            at.is_some_and(|at| at > now)
+        };
+        let waiting = wanted.iter().filter(waits).count();
+        let room = (2 * CONCURRENCY + waiting).saturating_sub(wanted.len());
         let open = usize::try_from(pipelines::count_active(state.database.read()).await?);
         let free = self
             .desk
@@ -105,8 +126,9 @@ impl Creation {
         if handed > 0 {
             wanted = pipelines::wanted(state.database.read()).await?;
         }
-        self.not_before
-            .retain(|attempt, _| wanted.iter().any(|row| row.attempt == *attempt));
+        let is_wanted = |attempt: &AttemptId| wanted.iter().any(|row| row.attempt == *attempt);
+        self.not_before.retain(|attempt, _| is_wanted(attempt));
+        self.failures.retain(|attempt, _| is_wanted(attempt));
         for row in wanted {
             match self.not_before.get(&row.attempt) {
                 Some(None) => continue,
@@ -169,20 +191,42 @@ impl Creation {
         &self.desk.settings.architectures
     }
 
-    fn note(&mut self, ended: Result<(AttemptId, Result<Step, Error>), tokio::task::JoinError>) {
+    async fn note(
+        &mut self,
+        state: &AppState,
+        ended: Result<(AttemptId, Result<Step, Error>), tokio::task::JoinError>,
+    ) -> Result<(), Error> {
         let later = |pause| Some(Instant::now() + pause);
         match ended {
             Ok((attempt, Ok(Step::Settled))) => {
                 self.desk.trouble.answered();
+                self.failures_in_a_row = 0;
                 self.not_before.remove(&attempt);
             }
             Ok((attempt, Ok(Step::Later(pause)))) => {
+                self.failures_in_a_row = 0;
                 self.not_before.insert(attempt, later(pause));
             }
-            Ok((attempt, Ok(Step::Down(error)))) => {
-                let rest = self.desk.trouble.failed(&error);
-                self.rest_until = later(rest);
-                self.not_before.insert(attempt, later(rest));
+            Ok((attempt, Ok(Step::Failed(error)))) => {
+                self.failures_in_a_row += 1;
+                if error.kind.is_general() || self.failures_in_a_row >= MANY_FAILURES {
+                    let rest = self.desk.trouble.failed(&error);
+                    self.rest_until = later(rest);
+                    self.not_before.insert(attempt, later(rest));
+                    return Ok(());
+                }
+                let failures = self.failures.entry(attempt).or_default();
+                *failures += 1;
+                let pause = FIRST_PAUSE
+                    .saturating_mul(1 << (*failures - 1).min(10))
+                    .min(LONGEST_PAUSE);
+                self.not_before.insert(attempt, later(pause));
+                if *failures >= MOST_FAILURES {
+                    let row = pipelines::of_attempt(state.database.read(), attempt).await?;
+                    if let Some(row) = row.filter(|row| row.pipeline_id.is_none()) {
+                        refused(state, &row, &error.to_string()).await?;
+                    }
+                }
             }
             Ok((attempt, Err(error))) => {
                 tracing::error!(error = error.to_string(), attempt.id = %attempt, "cannot create a pipeline");
@@ -194,6 +238,7 @@ impl Creation {
                 self.not_before.retain(|_, at| at.is_some());
             }
         }
+        Ok(())
     }
 }
 
@@ -213,7 +258,7 @@ async fn step(state: &AppState, desk: &Pipelines, row: PipelineRow) -> Result<St
                     return settle(state, desk, &row, first).await;
                 }
             }
-            Err(error) => return Ok(Step::Down(error)),
+            Err(error) => return Ok(Step::Failed(error)),
         }
         let settle_ms = i64::try_from(desk.settings.settle.as_millis()).unwrap_or(i64::MAX / 2);
         if now() < asked_at.saturating_add(settle_ms) {
@@ -262,12 +307,12 @@ async fn ask(
     };
     if !error.kind.had_no_effect() {
         tracing::warn!(error = error.to_string(), attempt.id = %row.attempt, "GitLab did not confirm a pipeline; looking for it");
-        return Ok(Step::Down(error));
+        return Ok(Step::Failed(error));
     }
     note_asked(state, row.attempt, None).await?;
     match Refused::of(&error) {
         Refused::ForNow(pause) => Ok(Step::Later(pause)),
-        Refused::Everything => Ok(Step::Down(error)),
+        Refused::Everything => Ok(Step::Failed(error)),
         Refused::ForGood(message) => {
             refused(state, row, &message).await?;
             Ok(Step::Settled)

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use buildbtw_model::AttemptId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,13 +22,13 @@ use super::create::about;
 const LARGEST_PAGE: usize = 100;
 /// Pipelines of others that may be newer than ours.
 const MARGIN: usize = 2;
-/// How many are asked about one by one in a tick: those that are not among the newest of their project,
-/// or ended without a word.
+/// How many are asked about one by one in a look: those that are not among the newest of their project,
+/// or failed without a word.
 const SINGLE: usize = 8;
 /// How many are cancelled in a row before others have their turn.
 const CANCELS: usize = 50;
-/// Webhooks come in bursts.
-const GATHER: Duration = Duration::from_millis(100);
+/// Looks because of webhooks, which come in bursts, are at least so far apart.
+const GAP: Duration = Duration::from_millis(500);
 
 /// Why following stopped half-way.
 enum Stopped {
@@ -49,90 +50,131 @@ impl<E: Into<Error>> From<E> for Stopped {
     }
 }
 
+/// What a look has left to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Left {
+    /// More pipelines have to be asked about one by one, or cancelled.
+    more: bool,
+}
+
+/// When a pipeline was last asked about by itself, so that each has its turn.
+type Turns = HashMap<AttemptId, Instant>;
+
 impl Pipelines {
     /// Follows pipelines until cancelled.
     pub async fn follow(self, state: AppState, cancel: CancellationToken) {
         // What happened while the server was away is looked at first.
         let mut next_tick = Instant::now();
         let mut rest_until: Option<Instant> = None;
+        let mut turns = Turns::new();
         loop {
             let is_tick = tokio::select! {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep_until(rest_until.unwrap_or(next_tick)) => true,
-                () = self.look.notified(), if rest_until.is_none() => {
-                    tokio::time::sleep(GATHER).await;
-                    false
-                }
+                () = self.look.notified(), if rest_until.is_none() => false,
             };
             rest_until = None;
             let news: Vec<i64> = self.take_news().into_iter().collect();
             let of = if is_tick { None } else { Some(news.as_slice()) };
-            let more = match self.look_at(&state, of).await {
-                Ok(more) => more,
+            let looked = self.look_at(&state, of, &mut turns).await;
+            let now = Instant::now();
+            match looked {
+                Ok(Left { more: true }) => next_tick = now + GAP,
+                Ok(_) if is_tick => next_tick = now + self.settings.tick,
+                Ok(_) => {}
                 Err(Stopped::Gitlab(error)) => {
-                    rest_until = Some(Instant::now() + self.trouble.failed(&error));
-                    continue;
+                    rest_until = Some(now + self.trouble.failed(&error));
                 }
                 Err(Stopped::Here(error)) => {
                     tracing::error!(error = error.to_string(), "cannot follow pipelines");
-                    rest_until = Some(Instant::now() + Duration::from_secs(1));
-                    continue;
+                    rest_until = Some(now + Duration::from_secs(1));
                 }
-            };
-            if is_tick || more {
-                let pause = if more { GATHER } else { self.settings.tick };
-                next_tick = Instant::now() + pause;
+            }
+            if !is_tick {
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    () = tokio::time::sleep(GAP) => {}
+                }
             }
         }
     }
 
-    /// Looks at all pipelines, or at those of some projects. Returns whether there was more to do than is
-    /// done in one go.
-    async fn look_at(&self, state: &AppState, projects: Option<&[i64]>) -> Result<bool, Stopped> {
-        let mut more = self.cancel_unwanted(state).await?;
+    /// Looks at all pipelines, or at those of some projects.
+    async fn look_at(
+        &self,
+        state: &AppState,
+        projects: Option<&[i64]>,
+        turns: &mut Turns,
+    ) -> Result<Left, Stopped> {
+        let mut left = Left {
+            more: self.cancel_unwanted(state).await?,
+        };
         self.cancel_orphans(state).await?;
         if projects.is_some_and(<[i64]>::is_empty) {
-            return Ok(more);
+            return Ok(left);
         }
         let rows = pipelines::followed(state.database.read(), projects).await?;
-        if rows.is_empty() {
-            return Ok(more);
+        if projects.is_none() {
+            turns.retain(|attempt, _| rows.iter().any(|row| row.attempt == *attempt));
         }
-        let mut single = 0;
+        let mut silent = Vec::new();
+        let mut room_was_made = false;
         for batch in batches(rows) {
             let ids: Vec<ProjectId> = batch.keys().map(|project| project_id(*project)).collect();
             let each = batch.values().map(Vec::len).max().unwrap_or(1) + MARGIN;
             let known = self
                 .gitlab
                 .pipeline_statuses(&ids, each.min(LARGEST_PAGE))
-                .await?;
+                .await
+                .map_err(Stopped::Gitlab)?;
             self.trouble.answered();
-            let (moved, silent) = sort(&batch, &known);
-            note(state, &moved).await?;
-            for row in silent {
-                if single >= SINGLE {
-                    more = true;
-                    break;
+            let sorted = sort(batch, &known);
+            note(state, &sorted.moved).await?;
+            for (row, status) in &sorted.over {
+                ended(state, row, Some(*status), &[]).await?;
+                room_was_made = true;
+            }
+            silent.extend(sorted.silent);
+        }
+        // Whoever waited longest comes first, so that one that cannot be asked about holds up nobody.
+        let tick = self.settings.tick;
+        let now = Instant::now();
+        silent.retain(|row| {
+            turns
+                .get(&row.attempt)
+                .is_none_or(|at| *at + tick / 2 <= now)
+        });
+        silent.sort_by_key(|row| turns.get(&row.attempt).copied());
+        left.more |= silent.len() > SINGLE;
+        for row in silent.iter().take(SINGLE) {
+            turns.insert(row.attempt, now);
+            match self.look_closer(state, row).await {
+                Ok(is_over) => room_was_made |= is_over,
+                Err(Stopped::Gitlab(error)) if !error.kind.is_general() => {
+                    tracing::warn!(
+                        error = error.to_string(),
+                        attempt.id = %row.attempt,
+                        "cannot look at a pipeline; tried again"
+                    );
                 }
-                single += 1;
-                self.look_closer(state, row).await?;
+                Err(stopped) => return Err(stopped),
             }
         }
-        Ok(more)
+        if room_was_made {
+            self.wake();
+        }
+        Ok(left)
     }
 
-    /// Asks about one pipeline by itself, and ends what it has ended.
-    async fn look_closer(&self, state: &AppState, row: &PipelineRow) -> Result<(), Stopped> {
+    /// Asks about one pipeline by itself, and ends what it has ended. Returns whether it has.
+    async fn look_closer(&self, state: &AppState, row: &PipelineRow) -> Result<bool, Stopped> {
         let (project, number) = key(row);
         let about = about(state, row).await?;
-        let found = self.gitlab.pipeline(project, &about, number).await?;
-        let status = found.map(|found| found.status);
-        match status {
-            Some(status) if !status.is_completed() => {
-                note(state, &[(row, status)]).await?;
-                return Ok(());
-            }
-            _ => {}
+        let found = self.gitlab.pipeline(project, &about, number);
+        let status = found.await?.map(|found| found.status);
+        if let Some(status) = status.filter(|status| !status.is_completed()) {
+            note(state, &[(row.clone(), status)]).await?;
+            return Ok(false);
         }
         // Its job reports before it ends: only where it did not, GitLab has to say why.
         let jobs = if status == Some(PipelineStatus::Failed) && !row.attempt_status.is_final() {
@@ -141,9 +183,7 @@ impl Pipelines {
             Vec::new()
         };
         ended(state, row, status, &jobs).await?;
-        // There may be room for another one now.
-        self.wake();
-        Ok(())
+        Ok(true)
     }
 
     /// Cancels what is left of removed namespaces. One that GitLab never confirmed is looked for until it
@@ -160,7 +200,8 @@ impl Pipelines {
                     let found = self.gitlab.pipelines_named(project, &about, &name).await;
                     match found {
                         Ok(found) => found.iter().map(|found| found.id).collect(),
-                        Err(error) if error.kind.is_transient() => return Err(error.into()),
+                        Err(error) if error.kind.is_general() => return Err(error.into()),
+                        Err(error) if error.kind.is_transient() => continue,
                         Err(_) => Vec::new(),
                     }
                 }
@@ -172,7 +213,8 @@ impl Pipelines {
             }
             for id in found {
                 match self.gitlab.cancel_pipeline(project, &about, id).await {
-                    Err(error) if error.kind.is_transient() => return Err(error.into()),
+                    Err(error) if error.kind.is_general() => return Err(error.into()),
+                    // Its job gets no build in any case.
                     _ => {}
                 }
             }
@@ -191,7 +233,8 @@ impl Pipelines {
             let about = about(state, row).await?;
             match self.gitlab.cancel_pipeline(project, &about, number).await {
                 Ok(()) => {}
-                Err(error) if error.kind.is_transient() => return Err(error.into()),
+                Err(error) if error.kind.is_general() => return Err(error.into()),
+                Err(error) if error.kind.is_transient() => continue,
                 // The job is refused when it asks for its build; nothing else can be done from here.
                 Err(error) => {
                     tracing::warn!(error = error.to_string(), "cannot cancel a pipeline");
@@ -236,28 +279,38 @@ fn batches(rows: Vec<PipelineRow>) -> Vec<Batch> {
     batches
 }
 
-type Moved<'a> = (&'a PipelineRow, PipelineStatus);
+type Moved = (PipelineRow, PipelineStatus);
 
-/// Tells pipelines that go on but stand elsewhere than before from those that need a closer look.
-fn sort<'a>(
-    batch: &'a Batch,
-    known: &HashMap<(ProjectId, u64), PipelineStatus>,
-) -> (Vec<Moved<'a>>, Vec<&'a PipelineRow>) {
-    let (mut moved, mut silent) = (Vec::new(), Vec::new());
-    for row in batch.values().flatten() {
-        match known.get(&key(row)) {
-            Some(status) if !status.is_completed() => {
-                if row.status.as_deref() != Some(status.as_str()) {
-                    moved.push((row, *status));
-                }
-            }
-            Some(_) | None => silent.push(row),
-        }
-    }
-    (moved, silent)
+/// What GitLab's answer means for each pipeline of a batch.
+#[derive(Default)]
+struct Sorted {
+    /// Go on, but stand elsewhere than before.
+    moved: Vec<Moved>,
+    /// Are over, and it is clear what that means.
+    over: Vec<Moved>,
+    /// Have to be asked about by themselves.
+    silent: Vec<PipelineRow>,
 }
 
-async fn note(state: &AppState, moved: &[Moved<'_>]) -> Result<(), Error> {
+fn sort(batch: Batch, known: &HashMap<(ProjectId, u64), PipelineStatus>) -> Sorted {
+    let mut sorted = Sorted::default();
+    for row in batch.into_values().flatten() {
+        let Some(status) = known.get(&key(&row)).copied() else {
+            sorted.silent.push(row);
+            continue;
+        };
+        if status == PipelineStatus::Failed && !row.attempt_status.is_final() {
+            sorted.silent.push(row);
+        } else if status.is_completed() {
+            sorted.over.push((row, status));
+        } else if row.status.as_deref() != Some(status.as_str()) {
+            sorted.moved.push((row, status));
+        }
+    }
+    sorted
+}
+
+async fn note(state: &AppState, moved: &[Moved]) -> Result<(), Error> {
     if moved.is_empty() {
         return Ok(());
     }

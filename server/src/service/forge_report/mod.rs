@@ -3,8 +3,8 @@
 
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use buildbtw_model::api::{IterationDetail, OriginSummary};
@@ -28,6 +28,8 @@ use super::queries::show_iteration;
 const GATHER: Duration = Duration::from_secs(2);
 /// A note is not changed more often than this while builds go on.
 const NOTE_GAP_MS: i64 = 60_000;
+/// How long what is known about a branch's merge requests is believed.
+const MERGE_REQUESTS_LAST: Duration = Duration::from_secs(60);
 const FIRST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 /// Merge requests from forks have no branch here; their heads are named like this.
@@ -49,6 +51,8 @@ pub struct ForgeReporter {
     kinds: Vec<ReportKind>,
     changed: Arc<Mutex<BTreeSet<NamespaceId>>>,
     wake: Arc<Notify>,
+    /// The open merge requests of branches, so that not every change of a build asks for them.
+    known: Arc<Mutex<HashMap<(ProjectId, String), (Instant, Vec<u64>)>>>,
 }
 
 /// Why a namespace was not reported.
@@ -73,6 +77,7 @@ impl ForgeReporter {
             kinds,
             changed: Arc::default(),
             wake: Arc::default(),
+            known: Arc::default(),
         }
     }
 
@@ -346,10 +351,22 @@ impl ForgeReporter {
         if repository.is_some_and(|row| row.branch.as_deref() == Some(git_ref)) {
             return Ok(Vec::new());
         }
-        self.gitlab
-            .merge_requests_of(project, path, git_ref)
-            .await
-            .map_err(Stopped::Gitlab)
+        let key = (project, git_ref.to_owned());
+        if let Some((at, found)) = self.known().get(&key)
+            && at.elapsed() < MERGE_REQUESTS_LAST
+        {
+            return Ok(found.clone());
+        }
+        let found = self.gitlab.merge_requests_of(project, path, git_ref);
+        let found = found.await.map_err(Stopped::Gitlab)?;
+        let mut known = self.known();
+        known.retain(|_, (at, _)| at.elapsed() < MERGE_REQUESTS_LAST);
+        known.insert(key, (Instant::now(), found.clone()));
+        Ok(found)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<(ProjectId, String), (Instant, Vec<u64>)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@
 use buildbtw_model::{AttemptId, BuildId, ClaimId, FailureKind, GitRef, TokenScope, WorkerName};
 
 use crate::app_state::AppState;
-use crate::db::attempts::NewAttempt;
+use crate::db::attempts::{NewAttempt, UNLIMITED_LEASE};
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::NewPipeline;
 use crate::db::{TokenId, builds, iterations, now, pipelines, source_repositories, tokens};
@@ -13,8 +13,6 @@ use crate::service::transitions::Transition;
 
 /// What an attempt's worker is called until a job has said where it runs.
 const NO_WORKER_YET: &str = "gitlab";
-/// The lease of a pipeline without a job: GitLab says itself when it is over.
-const NO_LEASE: i64 = i64::MAX / 4;
 
 /// Where a build's pipeline runs.
 struct Place {
@@ -46,7 +44,7 @@ pub async fn hand_over(state: &AppState, chosen: &[BuildId]) -> Result<usize, Er
             token: dead_token(&mut transition, *id).await?.0,
         });
     }
-    let given = transition.dispatched(attempts, NO_LEASE).await?;
+    let given = transition.dispatched(attempts, UNLIMITED_LEASE).await?;
     let mut wanted = Vec::with_capacity(given.len());
     for (attempt, build) in &given {
         let place = places.iter().find(|(_, id, _)| *id == attempt.id);
