@@ -1,6 +1,8 @@
 -- Attempts that run as pipelines of a GitLab. Dates are milliseconds since the Unix epoch.
 create table pipeline (
     attempt_id text not null primary key references attempt (id) on delete cascade,
+    -- The address of the GitLab: its numbers mean nothing to another one.
+    gitlab text not null,
     project_id integer not null,
     -- The branch or tag it runs on, and the head it has to have there.
     git_ref text not null,

@@ -103,7 +103,12 @@ async fn require(
         );
         return Err(Refusal::new(ProblemKind::Forbidden, title)
             .hint(format!(
-                "an administrator makes one with `buildbtw token create --scope {scope}`"
+                "an administrator makes one with `buildbtw token create --scope {}`",
+                if scope == TokenScope::Attempt {
+                    TokenScope::Worker
+                } else {
+                    scope
+                }
             ))
             .into());
     }

@@ -234,16 +234,20 @@ pub async fn take_over(
 /// The lease of an attempt that is a pipeline without a job yet: GitLab says itself when it is over.
 pub const UNLIMITED_LEASE: i64 = i64::MAX / 4;
 
-/// Gives attempts without a limit to their lease one.
+/// Gives attempts without a limit to their lease one, where nobody follows their pipelines: all of
+/// them, or those whose pipelines were given up.
 pub async fn end_unlimited_leases(
     tx: &mut WriteTransaction,
     lease_expires_at: i64,
+    all: bool,
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update attempt set lease_expires_at = ?
-         where status in ('queued', 'running') and lease_expires_at >= ?",
+         where status in ('queued', 'running') and lease_expires_at >= ?
+             and (? or id in (select attempt_id from pipeline where over_at is not null))",
         lease_expires_at,
         UNLIMITED_LEASE,
+        all,
     )
     .execute(tx.connection())
     .await?;

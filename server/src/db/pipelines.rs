@@ -1,7 +1,7 @@
 //! Table `pipeline`: attempts that run as pipelines of a GitLab, from the wish to have one to the last
 //! thing heard of it.
 
-use buildbtw_model::{AttemptId, AttemptStatus, BuildId, CommitHash};
+use buildbtw_model::{Architecture, AttemptId, AttemptStatus, BuildId, CommitHash};
 use sqlx::SqliteExecutor;
 
 use super::{WriteTransaction, json_list, now};
@@ -126,21 +126,47 @@ pub async fn followed(
     .await
 }
 
-/// Those that GitLab has still to be told to cancel.
-pub async fn unwanted(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+/// Those that GitLab has still to be told to cancel: because somebody asked for it, or because their
+/// attempts ended before a job had begun. One that goes on although GitLab said yes is told again.
+pub async fn unwanted(
+    executor: impl SqliteExecutor<'_>,
+    sent_before: i64,
+) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
-        "where over_at is null and pipeline_id is not null and cancel_sent_at is null
-             and (attempt.cancel_requested = 1 or attempt.status = 'lost')"
+        "where over_at is null and pipeline_id is not null
+             and (cancel_sent_at is null or cancel_sent_at < ?)
+             and (attempt.cancel_requested = 1 or attempt.status = 'lost'
+                 or (attempt.status = 'failed' and job_id is null))",
+        sent_before
     )
     .fetch_all(executor)
     .await
 }
 
-/// How many attempts there are that GitLab still has to work on.
-pub async fn count_active(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
+/// Gives up the pipelines of other GitLabs than this one. Returns how many there were.
+pub async fn abandon_others(tx: &mut WriteTransaction, gitlab: &str) -> sqlx::Result<u64> {
+    let at = now();
+    let result = sqlx::query!(
+        "update pipeline set over_at = ? where over_at is null and gitlab <> ?",
+        at,
+        gitlab,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// How many attempts for an architecture there are that GitLab still has to work on.
+pub async fn count_active(
+    executor: impl SqliteExecutor<'_>,
+    architecture: &Architecture,
+) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"select count(*) as "count!" from pipeline join attempt on attempt.id = attempt_id
-           where over_at is null and attempt.status in ('queued', 'running')"#
+           join build on build.id = attempt.build_id
+           where over_at is null and attempt.status in ('queued', 'running')
+               and build.architecture = ?"#,
+        architecture,
     )
     .fetch_one(executor)
     .await
@@ -151,6 +177,8 @@ pub async fn count_active(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64
 pub struct NewPipeline {
     /// The attempt that it is.
     pub attempt: AttemptId,
+    /// The address of the GitLab.
+    pub gitlab: String,
     /// GitLab's number of the project.
     pub project_id: i64,
     /// The branch or tag to run on.
@@ -163,8 +191,9 @@ pub struct NewPipeline {
 pub async fn insert(tx: &mut WriteTransaction, new: &[NewPipeline]) -> sqlx::Result<()> {
     let new = json_list(new);
     sqlx::query!(
-        "insert into pipeline (attempt_id, project_id, git_ref, commit_hash)
-         select value ->> 'attempt', value ->> 'project_id', value ->> 'git_ref', value ->> 'commit'
+        "insert into pipeline (attempt_id, gitlab, project_id, git_ref, commit_hash)
+         select value ->> 'attempt', value ->> 'gitlab', value ->> 'project_id',
+             value ->> 'git_ref', value ->> 'commit'
          from json_each(?)",
         new,
     )
@@ -181,8 +210,9 @@ pub async fn inherit(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into pipeline
-             (attempt_id, project_id, git_ref, commit_hash, asked_at, pipeline_id, url, status)
-         select ?, project_id, git_ref, commit_hash, asked_at, pipeline_id, url, 'running'
+             (attempt_id, gitlab, project_id, git_ref, commit_hash, asked_at, pipeline_id, url,
+             status)
+         select ?, gitlab, project_id, git_ref, commit_hash, asked_at, pipeline_id, url, 'running'
          from pipeline where attempt_id = ?",
         attempt,
         earlier,
@@ -192,20 +222,21 @@ pub async fn inherit(
     set_over(tx, earlier).await
 }
 
-/// Notes when GitLab is asked for it, or that what was asked had no effect.
+/// Notes when GitLab is asked for it, or that what was asked had no effect. False when it is not there
+/// any more.
 pub async fn set_asked(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
     at: Option<i64>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
         "update pipeline set asked_at = ? where attempt_id = ? and pipeline_id is null",
         at,
         attempt,
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// A pipeline as GitLab knows it.

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Gitlab;
-use super::error::GitlabError;
+use super::error::{GitlabError, GitlabErrorKind};
 use super::http::{Http, Patience, Subject};
 
 /// How far the clocks may be apart.
@@ -21,7 +21,7 @@ const LEEWAY_S: u64 = 60;
 /// GitLab lets its keys be kept for a day.
 const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
 /// Tokens with unknown keys cannot make us ask more often.
-const ASK_AGAIN: Duration = Duration::from_secs(30);
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// No token of GitLab is longer, even with all claims there are.
 const MAX_TOKEN: usize = 16 * 1024;
 
@@ -71,9 +71,10 @@ pub struct JobClaims {
     /// Whether only some may push to it.
     #[serde(default)]
     pub ref_protected: Option<String>,
-    /// Where the CI configuration came from, if it came from the project itself.
-    #[serde(default)]
-    pub ci_config_ref_uri: Option<String>,
+    /// Where the CI configuration came from: null unless from the project itself, and not there at all
+    /// in a GitLab that does not say.
+    #[serde(default, deserialize_with = "present")]
+    pub ci_config_ref_uri: Option<Option<String>>,
     /// The runner.
     #[serde(default)]
     pub runner_id: Option<u64>,
@@ -175,7 +176,8 @@ impl IdTokens {
         if let Some(key) = known.clone().filter(|_| is_fresh) {
             return Ok(key);
         }
-        if keys.asked_at.is_none_or(|at| at.elapsed() >= ASK_AGAIN) || keys.fetched_at.is_none() {
+        let may_ask = keys.asked_at.is_none_or(|at| at.elapsed() >= ASK_AGAIN);
+        if may_ask {
             keys.asked_at = Some(Instant::now());
             match self.fetch().await {
                 Ok(fetched) => {
@@ -193,10 +195,22 @@ impl IdTokens {
                 Err(error) => return Err(IdTokenError::Unavailable(error)),
             }
         }
-        keys.known
-            .get(id)
-            .cloned()
-            .ok_or_else(|| IdTokenError::Refused("GitLab knows no key of that name".to_owned()))
+        match keys.known.get(id).cloned() {
+            Some(key) => Ok(key),
+            None if may_ask => Err(IdTokenError::Refused(
+                "GitLab knows no key of that name".to_owned(),
+            )),
+            // GitLab may have new ones, which it will be asked for.
+            None => Err(IdTokenError::Unavailable(GitlabError {
+                request: "its keys",
+                about: "ID tokens".to_owned(),
+                request_id: None,
+                kind: GitlabErrorKind::Paused {
+                    status: 429,
+                    pause: Some(ASK_AGAIN),
+                },
+            })),
+        }
     }
 
     /// Reads the keys that GitLab signs with (RFC 7517).
@@ -218,6 +232,11 @@ impl IdTokens {
         });
         Ok(keys.collect())
     }
+}
+
+/// Tells null from nothing.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
 }
 
 /// Numbers of GitLab's things are texts in its tokens.

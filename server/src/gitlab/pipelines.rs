@@ -48,6 +48,9 @@ pub struct Pipeline {
     /// Its page.
     #[serde(default)]
     pub web_url: Option<String>,
+    /// What is wrong with its configuration.
+    #[serde(default)]
+    pub yaml_errors: Option<String>,
 }
 
 /// Where a pipeline or a job stands (facts of GitLab's `has_status`); unknown words are kept apart.
@@ -172,7 +175,9 @@ pub(super) async fn named(
         ("name", name),
         ("source", "api"),
         ("order_by", "id"),
-        ("sort", "asc"),
+        ("sort", "desc"),
+        // A server that does not know the filters answers with everything.
+        ("per_page", "100"),
     ];
     let answer = http
         .get_with(subject, &path, &parameters, Patience::Short)
@@ -187,9 +192,9 @@ pub(super) async fn named(
         source: Option<String>,
     }
     let rows: Vec<Row> = answer.json(subject)?;
-    // A server that does not know the filters answers with everything.
     Ok(rows
         .into_iter()
+        .rev()
         .filter(|row| row.name.as_deref() == Some(name))
         .filter(|row| row.source.as_deref().is_none_or(|source| source == "api"))
         .map(|row| row.pipeline)
@@ -209,10 +214,14 @@ pub(super) async fn one(
     };
     let path = format!("api/v4/projects/{project}/pipelines/{id}");
     match http.get(subject, &path, Patience::Short).await {
-        Ok(answer) => answer.json(subject).map(Some),
-        Err(error) if is_not_found(&error) => Ok(None),
-        Err(error) => Err(error),
+        Ok(answer) => return answer.json(subject).map(Some),
+        Err(error) if is_not_found(&error) => {}
+        Err(error) => return Err(error),
     }
+    // The whole project may be out of sight, which says nothing about its pipelines.
+    let project = format!("api/v4/projects/{project}");
+    http.get(subject, &project, Patience::Short).await?;
+    Ok(None)
 }
 
 /// The jobs of a pipeline, without those that were retried.

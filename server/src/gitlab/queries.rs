@@ -338,8 +338,12 @@ pub(super) async fn pipeline_statuses(
         projects: number(projects.len()),
         each: number(each),
     };
-    let data = query::<PipelineStatuses>(http, subject, variables, Patience::Short).await?;
-    let nodes = data.group.and_then(|group| group.projects.nodes);
+    let list = ["group", "projects", "nodes"];
+    let reply =
+        query_list::<PipelineStatuses>(http, subject, variables, Patience::Long, &list).await?;
+    // Pipelines that are not in the answer are asked about one by one, but not all of them.
+    let group = reply.data.group.ok_or_else(|| missing(subject, "group"))?;
+    let nodes = group.projects.nodes;
     let mut statuses = HashMap::new();
     for project in nodes.into_iter().flatten().flatten() {
         let Some(id) = ProjectId::from_gid(&project.id) else {

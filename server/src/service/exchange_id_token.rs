@@ -18,6 +18,7 @@ use crate::gitlab::{IdTokenError, JobClaims};
 use super::claim_build::{Given, describe};
 use super::heartbeat::ended;
 use super::pipelines::dead_token;
+use super::report_outcome::remove_uploads;
 use super::tokens::hash;
 use super::transitions::Transition;
 
@@ -157,11 +158,15 @@ fn authorize(desk: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<
             claims.git_ref
         )));
     }
-    if let Some(config) = &claims.ci_config_ref_uri
-        && !is_protected
-    {
+    let changeable = match &claims.ci_config_ref_uri {
+        _ if is_protected => None,
+        Some(None) => None,
+        Some(Some(config)) => Some(format!("comes from {config}")),
+        None => Some("comes from somewhere this GitLab does not tell".to_owned()),
+    };
+    if let Some(config) = changeable {
         return Err(refuse(format!(
-            "its CI configuration comes from {config}, where everybody who may push to '{}' can change \
+            "its CI configuration {config}, where everybody who may push to '{}' may be able to change \
              it. Set ci_config_path to the template of another project, or protect the branch",
             claims.git_ref
         )));
@@ -183,6 +188,13 @@ async fn take(
     if let Some(attempt) = id_tokens::taken(tx, &claims.jti, &hash).await? {
         return Ok(attempt);
     }
+    if tokens::by_hash(&mut *tx.connection(), &hash)
+        .await?
+        .is_some()
+    {
+        let title = "the token to exchange for is in use already";
+        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+    }
     // Read again: since the token was checked, others may have come.
     let row = pipelines::of_attempt(&mut *tx.connection(), named).await?;
     let Some((project, pipeline)) = row.and_then(|row| Some((row.project_id, row.pipeline_id?)))
@@ -191,6 +203,7 @@ async fn take(
     };
     let newest = pipelines::newest_of(&mut *tx.connection(), project, pipeline).await?;
     let newest = newest.ok_or_else(|| ended(named))?;
+    let is_replaced = !newest.attempt_status.is_final();
     let attempt = if newest.job_id.is_none() && !newest.attempt_status.is_final() {
         newest.attempt
     } else if newest.job_id == Some(job) {
@@ -228,6 +241,10 @@ async fn take(
     transition.effects.leases = true;
     let effects = transition.commit().await?;
     state.announce(effects);
+    if is_replaced && newest.attempt != attempt {
+        state.logs.close(newest.attempt).await?;
+        remove_uploads(state, newest.attempt).await;
+    }
     tracing::info!(attempt.id = %attempt, gitlab.job = job, worker.name = %request.worker, "a job took its build");
     Ok(attempt)
 }

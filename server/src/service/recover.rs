@@ -4,7 +4,7 @@ use buildbtw_model::{AttemptId, AttemptStatus};
 use sqlx::SqlitePool;
 
 use crate::app_state::AppState;
-use crate::db::{attempts, builds, now};
+use crate::db::{attempts, builds, now, pipelines};
 use crate::error::Error;
 
 use super::delete::remove_orphans;
@@ -17,19 +17,7 @@ use super::publish::file_lists;
 /// # Errors
 /// When the database cannot be used.
 pub async fn recover(state: &AppState) -> Result<(), Error> {
-    if state.pipelines.is_none() {
-        // Nobody looks at pipelines any more: their attempts are as good as lost.
-        let mut tx = state.database.write().await?;
-        let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 4);
-        let released = attempts::end_unlimited_leases(&mut tx, now() + lease).await?;
-        tx.commit().await?;
-        if released > 0 {
-            tracing::warn!(
-                attempts.released = released,
-                "GitLab builds nothing any more; what it had is built elsewhere"
-            );
-        }
-    }
+    release_unfollowed(state).await?;
     let running = renew_leases(state).await?;
     let unpublished = builds::unpublished(state.database.read()).await?;
     if running > 0 || !unpublished.is_empty() {
@@ -49,6 +37,26 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
     state.claims.wake();
     state.leases.wake();
     state.retention.wake();
+    Ok(())
+}
+
+/// Gives back builds whose pipelines nobody follows any more: GitLab builds nothing now, or it is another
+/// GitLab, whose numbers are not those of the old one.
+async fn release_unfollowed(state: &AppState) -> Result<(), Error> {
+    let mut tx = state.database.write().await?;
+    if let Some(desk) = &state.pipelines {
+        pipelines::abandon_others(&mut tx, desk.gitlab.settings().url.as_str()).await?;
+    }
+    let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 4);
+    let all = state.pipelines.is_none();
+    let released = attempts::end_unlimited_leases(&mut tx, now() + lease, all).await?;
+    tx.commit().await?;
+    if released > 0 {
+        tracing::warn!(
+            attempts.released = released,
+            "nobody follows some pipelines any more; their builds are tried again"
+        );
+    }
     Ok(())
 }
 

@@ -84,6 +84,8 @@ async fn remove(
         Err(error) => return Err(error),
     };
     tx.commit().await?;
+    // The numbers of the tokens that went with it may be given again.
+    state.known_tokens.forget();
     tracing::info!(
         namespace.name = namespace.name.as_str(),
         iteration.number = iteration.number,

@@ -48,8 +48,8 @@ const ROWS: [(i64, &str); 6] = [
     ),
     (
         20_261_121_180_000,
-        "insert into pipeline (attempt_id, project_id, git_ref, commit_hash, pipeline_id)
-             values ('i', 1, 'main', 'c', 7);
+        "insert into pipeline (attempt_id, gitlab, project_id, git_ref, commit_hash, pipeline_id)
+             values ('i', 'https://g', 1, 'main', 'c', 7);
          insert into id_token_use values ('t', 'i', x'00', 1);
          insert into orphan_pipeline values ('j', 1, 8, 1);",
     ),

@@ -23,6 +23,8 @@ use super::{ParameterKind, Pipelines};
 const CONCURRENCY: usize = 3;
 /// How long to wait before the database is asked again after it failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+/// How soon more builds are looked for after some were handed over.
+const LOOK_FOR_MORE: Duration = Duration::from_millis(50);
 /// How often GitLab is asked whether it has what it did not confirm.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// After so many failures in a row, whatever they were about, GitLab is left alone for a while.
@@ -116,13 +118,7 @@ impl Creation {
         };
         let waiting = wanted.iter().filter(waits).count();
         let room = (2 * CONCURRENCY + waiting).saturating_sub(wanted.len());
-        let open = usize::try_from(pipelines::count_active(state.database.read()).await?);
-        let free = self
-            .desk
-            .settings
-            .max_pipelines
-            .saturating_sub(open.unwrap_or(usize::MAX));
-        let (handed, mut wake_at) = self.hand_over(state, room.min(free)).await?;
+        let (handed, mut wake_at) = self.hand_over(state, room).await?;
         if handed > 0 {
             wanted = pipelines::wanted(state.database.read()).await?;
         }
@@ -156,7 +152,7 @@ impl Creation {
         Ok(wake_at)
     }
 
-    /// Turns up to `count` ready builds into attempts; also returns when a paused one comes up.
+    /// Turns up to `count` ready builds into attempts; also returns when there may be more.
     async fn hand_over(
         &self,
         state: &AppState,
@@ -167,17 +163,28 @@ impl Creation {
         }
         let at = now();
         let mut candidates = Vec::new();
-        let limit = i64::try_from(count).unwrap_or(i64::MAX);
+        // Each has a share of its own, so that one without runners does not take all places.
+        let share = self.desk.settings.max_pipelines / self.architectures().len().max(1);
         for architecture in self.architectures() {
             let reader = state.database.read();
-            candidates.extend(builds::candidates(reader, architecture, limit, at).await?);
+            let active = pipelines::count_active(reader, architecture).await?;
+            let free = share
+                .max(1)
+                .saturating_sub(usize::try_from(active).unwrap_or(usize::MAX));
+            let limit = i64::try_from(free.min(count)).unwrap_or(i64::MAX);
+            let mut found = builds::candidates(reader, architecture, limit, at).await?;
+            // So many of each iteration were found.
+            found = choose(found, free);
+            candidates.extend(found);
         }
         let chosen: Vec<_> = choose(candidates, count)
             .iter()
             .map(|build| build.id)
             .collect();
         if !chosen.is_empty() {
-            return Ok((hand_over(state, &chosen).await?, None));
+            let handed = hand_over(state, &chosen).await?;
+            // Some of them may have ended at once and left room for others.
+            return Ok((handed, Some(Instant::now() + LOOK_FOR_MORE)));
         }
         let next = builds::next_pause_end(state.database.read(), at).await?;
         let next = next.map(|next| {
@@ -199,7 +206,7 @@ impl Creation {
         let later = |pause| Some(Instant::now() + pause);
         match ended {
             Ok((attempt, Ok(Step::Settled))) => {
-                self.desk.trouble.answered();
+                self.desk.creating.answered();
                 self.failures_in_a_row = 0;
                 self.not_before.remove(&attempt);
             }
@@ -210,7 +217,7 @@ impl Creation {
             Ok((attempt, Ok(Step::Failed(error)))) => {
                 self.failures_in_a_row += 1;
                 if error.kind.is_general() || self.failures_in_a_row >= MANY_FAILURES {
-                    let rest = self.desk.trouble.failed(&error);
+                    let rest = self.desk.creating.failed(&error);
                     self.rest_until = later(rest);
                     self.not_before.insert(attempt, later(rest));
                     return Ok(());
@@ -258,6 +265,8 @@ async fn step(state: &AppState, desk: &Pipelines, row: PipelineRow) -> Result<St
                     return settle(state, desk, &row, first).await;
                 }
             }
+            // The project is gone, or out of sight: what may be in it cannot be found.
+            Err(error) if is_out_of_sight(&error) => {}
             Err(error) => return Ok(Step::Failed(error)),
         }
         let settle_ms = i64::try_from(desk.settings.settle.as_millis()).unwrap_or(i64::MAX / 2);
@@ -283,7 +292,10 @@ async fn ask(
         return Ok(Step::Settled);
     };
     // Durable before GitLab hears of it: whoever reads this after a crash looks before asking again.
-    note_asked(state, row.attempt, Some(now())).await?;
+    if !note_asked(state, row.attempt, Some(now())).await? {
+        // Its namespace was deleted meanwhile.
+        return Ok(Step::Settled);
+    }
     let attempt = row.attempt.to_string();
     let values = [
         ("attempt", attempt.as_str()),
@@ -344,11 +356,19 @@ async fn settle(
     Ok(Step::Settled)
 }
 
-async fn note_asked(state: &AppState, attempt: AttemptId, at: Option<i64>) -> Result<(), Error> {
+async fn note_asked(state: &AppState, attempt: AttemptId, at: Option<i64>) -> Result<bool, Error> {
     let mut tx = state.database.write().await?;
-    pipelines::set_asked(&mut tx, attempt, at).await?;
+    let is_there = pipelines::set_asked(&mut tx, attempt, at).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(is_there)
+}
+
+/// Whether it is the project that cannot be seen.
+fn is_out_of_sight(error: &GitlabError) -> bool {
+    matches!(
+        error.kind,
+        GitlabErrorKind::Status { status: 404, .. } | GitlabErrorKind::Forbidden(_)
+    )
 }
 
 /// What the project is called in errors.
@@ -385,6 +405,8 @@ impl Refused {
                     remedy(message)
                 ))
             }
+            // Somebody else works on the project at this moment.
+            GitlabErrorKind::Status { status: 409, .. } => Self::ForNow(LOOK_AGAIN),
             GitlabErrorKind::Status { status: 404, .. } => Self::ForGood(format!(
                 "GitLab has no project {} any more, or the server's token may not see it",
                 error.about

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use buildbtw_model::AttemptId;
+use buildbtw_model::{AttemptId, AttemptStatus};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use crate::app_state::AppState;
 use crate::db::now;
 use crate::db::pipelines::{self, PipelineRow};
 use crate::error::Error;
-use crate::gitlab::{GitlabError, PipelineStatus, ProjectId};
+use crate::gitlab::{GitlabError, Job, PipelineStatus, ProjectId};
 use crate::service::pipelines::{ended, pipeline_name};
 
 use super::Pipelines;
@@ -23,8 +23,12 @@ const LARGEST_PAGE: usize = 100;
 /// Pipelines of others that may be newer than ours.
 const MARGIN: usize = 2;
 /// How many are asked about one by one in a look: those that are not among the newest of their project,
-/// or failed without a word.
-const SINGLE: usize = 8;
+/// or failed without a word. One may take two requests; with the queries for a thousand pipelines that
+/// makes twenty.
+const SINGLE: usize = 5;
+/// How long an attempt may have a running pipeline without its job having asked for the build, before
+/// the jobs are looked at: a pipeline goes on as long as the statuses of other programs in it do.
+const QUIET_MS: i64 = 60_000;
 /// How many are cancelled in a row before others have their turn.
 const CANCELS: usize = 50;
 /// Looks because of webhooks, which come in bursts, are at least so far apart.
@@ -50,12 +54,8 @@ impl<E: Into<Error>> From<E> for Stopped {
     }
 }
 
-/// What a look has left to be done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Left {
-    /// More pipelines have to be asked about one by one, or cancelled.
-    more: bool,
-}
+/// How soon a cancellation is sent again that had no effect.
+const CANCEL_AGAIN_MS: i64 = 5 * 60_000;
 
 /// When a pipeline was last asked about by itself, so that each has its turn.
 type Turns = HashMap<AttemptId, Instant>;
@@ -79,11 +79,10 @@ impl Pipelines {
             let looked = self.look_at(&state, of, &mut turns).await;
             let now = Instant::now();
             match looked {
-                Ok(Left { more: true }) => next_tick = now + GAP,
-                Ok(_) if is_tick => next_tick = now + self.settings.tick,
-                Ok(_) => {}
+                Ok(()) if is_tick => next_tick = now + self.settings.tick,
+                Ok(()) => {}
                 Err(Stopped::Gitlab(error)) => {
-                    rest_until = Some(now + self.trouble.failed(&error));
+                    rest_until = Some(now + self.following.failed(&error));
                 }
                 Err(Stopped::Here(error)) => {
                     tracing::error!(error = error.to_string(), "cannot follow pipelines");
@@ -105,13 +104,11 @@ impl Pipelines {
         state: &AppState,
         projects: Option<&[i64]>,
         turns: &mut Turns,
-    ) -> Result<Left, Stopped> {
-        let mut left = Left {
-            more: self.cancel_unwanted(state).await?,
-        };
+    ) -> Result<(), Stopped> {
+        self.cancel_unwanted(state).await?;
         self.cancel_orphans(state).await?;
         if projects.is_some_and(<[i64]>::is_empty) {
-            return Ok(left);
+            return Ok(());
         }
         let rows = pipelines::followed(state.database.read(), projects).await?;
         if projects.is_none() {
@@ -127,7 +124,7 @@ impl Pipelines {
                 .pipeline_statuses(&ids, each.min(LARGEST_PAGE))
                 .await
                 .map_err(Stopped::Gitlab)?;
-            self.trouble.answered();
+            self.following.answered();
             let sorted = sort(batch, &known);
             note(state, &sorted.moved).await?;
             for (row, status) in &sorted.over {
@@ -145,7 +142,10 @@ impl Pipelines {
                 .is_none_or(|at| *at + tick / 2 <= now)
         });
         silent.sort_by_key(|row| turns.get(&row.attempt).copied());
-        left.more |= silent.len() > SINGLE;
+        for row in silent.iter().skip(SINGLE).take(LARGEST_PAGE) {
+            // Soon, and without asking about all the others again.
+            self.heard_of(row.project_id);
+        }
         for row in silent.iter().take(SINGLE) {
             turns.insert(row.attempt, now);
             match self.look_closer(state, row).await {
@@ -163,25 +163,37 @@ impl Pipelines {
         if room_was_made {
             self.wake();
         }
-        Ok(left)
+        Ok(())
     }
 
     /// Asks about one pipeline by itself, and ends what it has ended. Returns whether it has.
     async fn look_closer(&self, state: &AppState, row: &PipelineRow) -> Result<bool, Stopped> {
         let (project, number) = key(row);
         let about = about(state, row).await?;
-        let found = self.gitlab.pipeline(project, &about, number);
-        let status = found.await?.map(|found| found.status);
-        if let Some(status) = status.filter(|status| !status.is_completed()) {
+        let found = self.gitlab.pipeline(project, &about, number).await?;
+        let Some(found) = found else {
+            ended(state, row, None, &[]).await?;
+            return Ok(true);
+        };
+        let mut status = found.status;
+        // Its job reports before it ends: only where it did not, GitLab has to say why.
+        let mut jobs = Vec::new();
+        if !row.attempt_status.is_final() && status != PipelineStatus::Success {
+            jobs = self.gitlab.jobs(project, &about, number).await?;
+            if !status.is_completed()
+                && let Some(last) = end_of(&jobs)
+            {
+                status = last;
+            }
+        }
+        if !status.is_completed() {
             note(state, &[(row.clone(), status)]).await?;
             return Ok(false);
         }
-        // Its job reports before it ends: only where it did not, GitLab has to say why.
-        let jobs = if status == Some(PipelineStatus::Failed) && !row.attempt_status.is_final() {
-            self.gitlab.jobs(project, &about, number).await?
-        } else {
-            Vec::new()
-        };
+        let status = Some(status);
+        if let Some(errors) = found.yaml_errors.filter(|_| jobs.is_empty()) {
+            tracing::warn!(attempt.id = %row.attempt, errors, "GitLab cannot use a CI configuration");
+        }
         ended(state, row, status, &jobs).await?;
         Ok(true)
     }
@@ -225,9 +237,11 @@ impl Pipelines {
         Ok(())
     }
 
-    async fn cancel_unwanted(&self, state: &AppState) -> Result<bool, Stopped> {
-        let rows = pipelines::unwanted(state.database.read()).await?;
-        let more = rows.len() > CANCELS;
+    async fn cancel_unwanted(&self, state: &AppState) -> Result<(), Stopped> {
+        let rows = pipelines::unwanted(state.database.read(), now() - CANCEL_AGAIN_MS).await?;
+        if rows.len() > CANCELS {
+            self.look.notify_one();
+        }
         for row in rows.iter().take(CANCELS) {
             let (project, number) = key(row);
             let about = about(state, row).await?;
@@ -245,8 +259,24 @@ impl Pipelines {
             tx.commit().await?;
             self.heard_of(row.project_id);
         }
-        Ok(more)
+        Ok(())
     }
+}
+
+/// How the jobs of a pipeline ended, if all of them have: statuses of other programs keep a pipeline
+/// going, and are no jobs.
+fn end_of(jobs: &[Job]) -> Option<PipelineStatus> {
+    if jobs.is_empty() || !jobs.iter().all(|job| job.status.is_completed()) {
+        return None;
+    }
+    let has = |status| jobs.iter().any(|job| job.status == status);
+    Some(if has(PipelineStatus::Failed) {
+        PipelineStatus::Failed
+    } else if has(PipelineStatus::Canceled) {
+        PipelineStatus::Canceled
+    } else {
+        PipelineStatus::Success
+    })
 }
 
 fn project_id(number: i64) -> ProjectId {
@@ -299,7 +329,10 @@ fn sort(batch: Batch, known: &HashMap<(ProjectId, u64), PipelineStatus>) -> Sort
             sorted.silent.push(row);
             continue;
         };
-        if status == PipelineStatus::Failed && !row.attempt_status.is_final() {
+        let is_quiet = row.attempt_status == AttemptStatus::Queued
+            && row.asked_at.is_some_and(|at| at + QUIET_MS < now());
+        let is_unexplained = status == PipelineStatus::Failed && !row.attempt_status.is_final();
+        if is_unexplained || (is_quiet && status == PipelineStatus::Running) {
             sorted.silent.push(row);
         } else if status.is_completed() {
             sorted.over.push((row, status));

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::gitlab::{Gitlab, IdTokens};
 
 pub use settings::{ParameterKind, PipelineArgs, PipelineSettings};
-pub use trouble::Trouble;
+use trouble::Trouble;
 
 /// What GitLab builds, and how to reach it. Cheap to clone.
 #[derive(Clone)]
@@ -29,8 +29,10 @@ pub struct Parts {
     pub settings: PipelineSettings,
     /// Checks who its jobs are.
     pub id_tokens: IdTokens,
-    /// What is wrong with GitLab at the moment.
-    pub trouble: Trouble,
+    /// What is wrong with asking for pipelines at the moment.
+    creating: Trouble,
+    /// What is wrong with asking where they stand.
+    following: Trouble,
     /// Something may be there to create.
     ready: Notify,
     /// Something may be there to look at or to cancel.
@@ -56,11 +58,18 @@ impl Pipelines {
             gitlab,
             settings,
             id_tokens,
-            trouble: Trouble::default(),
+            creating: Trouble::new("builds wait for GitLab"),
+            following: Trouble::new("GitLab does not tell where pipelines stand"),
             ready: Notify::new(),
             look: Notify::new(),
             news: Mutex::default(),
         }))
+    }
+
+    /// What is wrong with GitLab at the moment, in words.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.creating.text().or_else(|| self.following.text())
     }
 
     /// Says that builds may have become ready, or that a creation may have been answered by now.

@@ -39,7 +39,11 @@ pub async fn ended(
         && !attempt.status.is_final()
     {
         closes = true;
-        match verdict(status, jobs, attempt.cancel_requested) {
+        match verdict(
+            status,
+            jobs,
+            attempt.cancel_requested || row.cancel_sent_at.is_some(),
+        ) {
             End::ForGood(kind, message) => {
                 transition
                     .failed_for_good(&build, attempt.id, kind, &message)
@@ -83,8 +87,8 @@ pub async fn withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error>
     Ok(())
 }
 
-fn verdict(status: Option<PipelineStatus>, jobs: &[Job], cancel_requested: bool) -> End {
-    if cancel_requested {
+fn verdict(status: Option<PipelineStatus>, jobs: &[Job], is_our_cancel: bool) -> End {
+    if is_our_cancel {
         return End::Fault(FailureKind::Cancelled, "cancelled".to_owned());
     }
     let by_hand = |what: &str| {

@@ -1,7 +1,9 @@
 //! Turns ready builds into attempts that shall run as pipelines. Nothing is asked of GitLab here: what
 //! is stored now survives whatever happens next.
 
-use buildbtw_model::{AttemptId, BuildId, ClaimId, FailureKind, GitRef, TokenScope, WorkerName};
+use buildbtw_model::{
+    AttemptId, BuildId, ClaimId, CommitHash, FailureKind, GitRef, TokenScope, WorkerName,
+};
 
 use crate::app_state::AppState;
 use crate::db::attempts::{NewAttempt, UNLIMITED_LEASE};
@@ -30,6 +32,9 @@ pub async fn hand_over(state: &AppState, chosen: &[BuildId]) -> Result<usize, Er
     for build in &rows {
         places.push((build, AttemptId::new(), place(state, build).await?));
     }
+    let gitlab = state.pipelines.as_ref();
+    let gitlab = gitlab.map(|desk| desk.gitlab.settings().url.to_string());
+    let gitlab = gitlab.unwrap_or_default();
     let worker: WorkerName = NO_WORKER_YET
         .parse()
         .map_err(|error| anyhow::anyhow!("'{NO_WORKER_YET}' is no worker: {error}"))?;
@@ -51,6 +56,7 @@ pub async fn hand_over(state: &AppState, chosen: &[BuildId]) -> Result<usize, Er
         match place {
             Some((_, _, Ok(place))) => wanted.push(NewPipeline {
                 attempt: attempt.id,
+                gitlab: gitlab.clone(),
                 project_id: place.project_id,
                 git_ref: place.git_ref.clone(),
                 commit: build.commit.clone(),
@@ -113,7 +119,12 @@ async fn place(state: &AppState, build: &BuildRow) -> Result<Result<Place, Strin
             )));
         }
         (Some((changeset, _)), _) => changeset.git_ref.to_string(),
-        (None, Some(branch)) => branch,
+        (None, Some(branch)) => {
+            if let Some(head) = repository.commit.filter(|head| *head != build.commit) {
+                return Ok(Err(moved(&branch, &build.commit, &head)));
+            }
+            branch
+        }
         (None, None) => {
             return Ok(Err(format!("{pkgbase} has no default branch any more")));
         }
@@ -122,6 +133,16 @@ async fn place(state: &AppState, build: &BuildRow) -> Result<Result<Place, Strin
         project_id,
         git_ref,
     }))
+}
+
+/// Why a build of a branch that has moved on cannot run as its pipeline.
+pub(super) fn moved(git_ref: &str, planned: &CommitHash, head: &CommitHash) -> String {
+    format!(
+        "{git_ref} moved from {} to {}, and GitLab runs pipelines on the heads of branches only; a new \
+         iteration builds what is there now",
+        planned.short(),
+        head.short()
+    )
 }
 
 /// Commits and the heads of merge requests have no pipelines of their own.

@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::gitlab::Pipeline;
 use crate::service::transitions::Transition;
 
+use super::hand_over::moved;
+
 /// What a pipeline that exists now is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Made {
@@ -30,25 +32,22 @@ pub async fn made(state: &AppState, row: &PipelineRow, found: &Pipeline) -> Resu
         status: found.status.as_str().to_owned(),
     };
     pipelines::set_known(&mut transition.tx, row.attempt, &known).await?;
-    let mut made = Made::Wanted;
-    if found.sha != row.commit {
+    // Others may have been faster than GitLab.
+    let now = pipelines::of_attempt(&mut *transition.tx.connection(), row.attempt).await?;
+    let mut made = match now {
+        Some(now) if !now.is_unwanted() && !now.attempt_status.is_final() => Made::Wanted,
+        _ => Made::Unwanted,
+    };
+    if made == Made::Wanted && found.sha != row.commit {
         made = Made::Unwanted;
-        if let Some(build) = builds::by_id(&mut *transition.tx.connection(), row.build).await?
-            && let Some(attempt) =
-                crate::db::attempts::by_id(&mut *transition.tx.connection(), row.attempt).await?
-        {
+        if let Some(build) = builds::by_id(&mut *transition.tx.connection(), row.build).await? {
             // A green pipeline of a commit that was not built would tell people a lie.
-            let message = format!(
-                "{} moved from {} to {} before GitLab made the pipeline",
-                row.git_ref,
-                row.commit.short(),
-                found.sha.short()
-            );
+            let message = moved(&row.git_ref, &row.commit, &found.sha);
             let kind = FailureKind::Infrastructure;
-            transition.failed(&build, &attempt, kind, &message).await?;
+            transition
+                .failed_for_good(&build, row.attempt, kind, &message)
+                .await?;
         }
-    } else if row.is_unwanted() {
-        made = Made::Unwanted;
     }
     let effects = transition.commit().await?;
     state.announce(effects);

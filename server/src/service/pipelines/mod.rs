@@ -15,7 +15,7 @@ use buildbtw_model::AttemptId;
 
 use crate::app_state::AppState;
 use crate::error::Error;
-use crate::gitlab::{PipelineStatus, ProjectId};
+use crate::gitlab::{Job, PipelineStatus, ProjectId};
 
 /// By this name a pipeline is found again when its creation was not answered. The template gives it
 /// (`workflow: name`).
@@ -37,19 +37,33 @@ pub(super) async fn is_cancelled_there(
         return Ok(false);
     };
     let row = crate::db::pipelines::of_attempt(state.database.read(), attempt).await?;
-    let Some((row, id)) = row.and_then(|row| Some((row.project_id, row.pipeline_id?))) else {
+    // What we have asked for is no wish of somebody in GitLab.
+    let Some(row) = row.filter(|row| row.cancel_sent_at.is_none()) else {
         return Ok(false);
     };
-    let project = ProjectId(u64::try_from(row).unwrap_or_default());
+    let Some(id) = row.pipeline_id else {
+        return Ok(false);
+    };
+    let project = ProjectId(u64::try_from(row.project_id).unwrap_or_default());
     let about = format!("project {project}");
     let id = u64::try_from(id).unwrap_or_default();
-    let found = desk.gitlab.pipeline(project, &about, id).await;
-    Ok(match found {
-        Ok(Some(found)) => matches!(
-            found.status,
-            PipelineStatus::Canceling | PipelineStatus::Canceled
-        ),
-        Ok(None) => true,
-        Err(_) => false,
-    })
+    let is_cancelled =
+        |status| matches!(status, PipelineStatus::Canceling | PipelineStatus::Canceled);
+    match desk.gitlab.pipeline(project, &about, id).await {
+        Ok(Some(found)) if is_cancelled(found.status) => return Ok(true),
+        Ok(Some(_)) => {}
+        Ok(None) => return Ok(true),
+        Err(_) => return Ok(false),
+    }
+    // A pipeline goes on while statuses of other programs in it do.
+    let jobs = desk
+        .gitlab
+        .jobs(project, &about, id)
+        .await
+        .unwrap_or_default();
+    let is_ours = |job: &&Job| i64::try_from(job.id).ok() == row.job_id;
+    Ok(jobs
+        .iter()
+        .find(is_ours)
+        .is_some_and(|job| is_cancelled(job.status)))
 }

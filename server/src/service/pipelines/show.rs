@@ -8,6 +8,7 @@ use buildbtw_model::{Architecture, AttemptId, BuildStatus};
 use crate::app_state::AppState;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::{self, PipelineRow};
+use crate::dispatch::pipelines::Pipelines;
 
 /// The pipelines of some attempts.
 pub(in crate::service) async fn of_attempts(
@@ -41,10 +42,7 @@ pub(in crate::service) fn explain(
     builds: &mut [BuildSummary],
     pipelines: &HashMap<AttemptId, PipelineSummary>,
 ) {
-    let trouble = state
-        .pipelines
-        .as_ref()
-        .and_then(|desk| desk.trouble.text());
+    let trouble = state.pipelines.as_ref().and_then(Pipelines::trouble);
     for build in builds {
         if build.status != BuildStatus::Dispatched || build.message.is_some() {
             continue;
@@ -67,7 +65,7 @@ pub(in crate::service) fn stalled(state: &AppState, architecture: &Architecture)
     if !state.is_built_on_gitlab(architecture) {
         return None;
     }
-    desk.trouble.text()
+    desk.trouble()
 }
 
 /// How many builds GitLab seems to work on at once: nobody but its runners knows better.
