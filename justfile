@@ -17,7 +17,7 @@ _default:
 demo *ARGS:
     @demo/run "$@"
 
-# The same with the sources in a stand-in for GitLab, and a push over HTTP that is followed by itself
+# The same with sources and pipelines in a stand-in for GitLab, built by its runner with our executor
 [group('see it')]
 [no-exit-message]
 demo-gitlab *ARGS:
