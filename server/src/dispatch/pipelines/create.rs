@@ -125,6 +125,8 @@ impl Creation {
         let is_wanted = |attempt: &AttemptId| wanted.iter().any(|row| row.attempt == *attempt);
         self.not_before.retain(|attempt, _| is_wanted(attempt));
         self.failures.retain(|attempt, _| is_wanted(attempt));
+        // Those that have failed come last: they shall not take all places at every turn.
+        wanted.sort_by_key(|row| self.failures.get(&row.attempt).copied());
         for row in wanted {
             match self.not_before.get(&row.attempt) {
                 Some(None) => continue,
@@ -216,13 +218,15 @@ impl Creation {
             }
             Ok((attempt, Ok(Step::Failed(error)))) => {
                 self.failures_in_a_row += 1;
+                let failures = self.failures.entry(attempt).or_default();
                 if error.kind.is_general() || self.failures_in_a_row >= MANY_FAILURES {
+                    // GitLab seems to be down: that is no fault of this one.
+                    *failures = (*failures).max(1);
                     let rest = self.desk.creating.failed(&error);
                     self.rest_until = later(rest);
                     self.not_before.insert(attempt, later(rest));
                     return Ok(());
                 }
-                let failures = self.failures.entry(attempt).or_default();
                 *failures += 1;
                 let pause = FIRST_PAUSE
                     .saturating_mul(1 << (*failures - 1).min(10))

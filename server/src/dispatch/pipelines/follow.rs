@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
-use crate::db::now;
+use crate::db::now as now_ms;
 use crate::db::pipelines::{self, PipelineRow};
 use crate::error::Error;
 use crate::gitlab::{GitlabError, Job, PipelineStatus, ProjectId};
@@ -26,9 +26,9 @@ const MARGIN: usize = 2;
 /// or failed without a word. One may take two requests; with the queries for a thousand pipelines that
 /// makes twenty.
 const SINGLE: usize = 5;
-/// How long an attempt may have a running pipeline without its job having asked for the build, before
-/// the jobs are looked at: a pipeline goes on as long as the statuses of other programs in it do.
-const QUIET_MS: i64 = 60_000;
+/// For how many ticks a pipeline may run without its job having asked for the build, before the jobs are
+/// looked at: a pipeline goes on as long as the statuses of other programs in it do.
+const QUIET_TICKS: u32 = 4;
 /// How many are cancelled in a row before others have their turn.
 const CANCELS: usize = 50;
 /// Looks because of webhooks, which come in bursts, are at least so far apart.
@@ -125,7 +125,9 @@ impl Pipelines {
                 .await
                 .map_err(Stopped::Gitlab)?;
             self.following.answered();
-            let sorted = sort(batch, &known);
+            let quiet = self.settings.tick.saturating_mul(QUIET_TICKS).as_millis();
+            let quiet_since = now_ms() - i64::try_from(quiet).unwrap_or(i64::MAX / 2);
+            let sorted = sort(batch, &known, quiet_since);
             note(state, &sorted.moved).await?;
             for (row, status) in &sorted.over {
                 ended(state, row, Some(*status), &[]).await?;
@@ -220,7 +222,7 @@ impl Pipelines {
             };
             let settled = self.settings.settle.as_millis();
             let settled = orphan.asked_at + i64::try_from(settled).unwrap_or(i64::MAX / 2);
-            if found.is_empty() && now() < settled {
+            if found.is_empty() && now_ms() < settled {
                 continue;
             }
             for id in found {
@@ -238,7 +240,7 @@ impl Pipelines {
     }
 
     async fn cancel_unwanted(&self, state: &AppState) -> Result<(), Stopped> {
-        let rows = pipelines::unwanted(state.database.read(), now() - CANCEL_AGAIN_MS).await?;
+        let rows = pipelines::unwanted(state.database.read(), now_ms() - CANCEL_AGAIN_MS).await?;
         if rows.len() > CANCELS {
             self.look.notify_one();
         }
@@ -322,7 +324,11 @@ struct Sorted {
     silent: Vec<PipelineRow>,
 }
 
-fn sort(batch: Batch, known: &HashMap<(ProjectId, u64), PipelineStatus>) -> Sorted {
+fn sort(
+    batch: Batch,
+    known: &HashMap<(ProjectId, u64), PipelineStatus>,
+    quiet_since: i64,
+) -> Sorted {
     let mut sorted = Sorted::default();
     for row in batch.into_values().flatten() {
         let Some(status) = known.get(&key(&row)).copied() else {
@@ -330,7 +336,7 @@ fn sort(batch: Batch, known: &HashMap<(ProjectId, u64), PipelineStatus>) -> Sort
             continue;
         };
         let is_quiet = row.attempt_status == AttemptStatus::Queued
-            && row.asked_at.is_some_and(|at| at + QUIET_MS < now());
+            && row.asked_at.is_some_and(|at| at < quiet_since);
         let is_unexplained = status == PipelineStatus::Failed && !row.attempt_status.is_final();
         if is_unexplained || (is_quiet && status == PipelineStatus::Running) {
             sorted.silent.push(row);

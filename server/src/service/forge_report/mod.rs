@@ -20,7 +20,7 @@ use crate::db::{
     IterationId, NamespaceId, forge_reports, iterations, namespaces, now, source_repositories,
 };
 use crate::error::Error;
-use crate::gitlab::{CommitStatus, Gitlab, GitlabError, ProjectId};
+use crate::gitlab::{CommitStatus, Gitlab, GitlabError, GitlabErrorKind, ProjectId};
 
 use super::queries::show_iteration;
 
@@ -135,7 +135,7 @@ impl ForgeReporter {
                             error = error.to_string(),
                             "GitLab was not told how a rebuild stands"
                         );
-                        if error.kind.is_transient() || error.kind.is_of_token() {
+                        if is_worth_another_try(&error) {
                             again.insert(namespace, Instant::now() + rest);
                             rest = (rest * 2).min(LONGEST_REST);
                         }
@@ -159,15 +159,22 @@ impl ForgeReporter {
         };
         let number = u32::try_from(iteration.number).ok();
         let detail = show_iteration(state, &namespace.name, number).await?;
+        // What cannot be told holds up nothing else.
+        let mut told = Ok(());
         if self.kinds.contains(&ReportKind::CommitStatus) {
-            self.close_left_open(state, &namespace).await?;
-            self.report_commits(state, &namespace, iteration.id, &detail)
+            let closed = self.close_left_open(state, &namespace).await;
+            let commits = self
+                .report_commits(state, &namespace, iteration.id, &detail)
+                .await;
+            told = closed.and(commits);
+        }
+        let mut later = None;
+        if self.kinds.contains(&ReportKind::MergeRequestNote) {
+            later = self
+                .report_merge_requests(state, &namespace, &detail)
                 .await?;
         }
-        if self.kinds.contains(&ReportKind::MergeRequestNote) {
-            return self.report_merge_requests(state, &namespace, &detail).await;
-        }
-        Ok(None)
+        told.map(|()| later)
     }
 
     async fn report_commits(
@@ -178,6 +185,7 @@ impl ForgeReporter {
         detail: &IterationDetail,
     ) -> Result<(), Stopped> {
         let word = words::state(detail);
+        let mut told_all = Ok(());
         for origin in &detail.origins {
             let Some((project, path)) = project(state, origin).await? else {
                 continue;
@@ -200,15 +208,18 @@ impl ForgeReporter {
                 ),
                 description: &words::description(detail),
             };
-            self.gitlab
-                .set_commit_status(project, &path, &origin.commit, &status)
-                .await
-                .map_err(Stopped::Gitlab)?;
+            let set = self
+                .gitlab
+                .set_commit_status(project, &path, &origin.commit, &status);
+            if let Err(error) = settled(set.await) {
+                told_all = Err(Stopped::Gitlab(error));
+                continue;
+            }
             let mut tx = state.database.write().await?;
             forge_reports::put_commit_state(&mut tx, iteration, row, &origin.commit, word).await?;
             tx.commit().await?;
         }
-        Ok(())
+        told_all
     }
 
     /// Commits of iterations whose place another took are worked on no more.
@@ -217,6 +228,7 @@ impl ForgeReporter {
         state: &AppState,
         namespace: &NamespaceRow,
     ) -> Result<(), Stopped> {
+        let mut told_all = Ok(());
         for open in forge_reports::left_open(state.database.read(), namespace.id).await? {
             let newest = iterations::newest(state.database.read(), namespace.id).await?;
             let is_built_on = match &newest {
@@ -236,10 +248,13 @@ impl ForgeReporter {
                     description: "a newer iteration took its place",
                 };
                 let about = format!("project {project}");
-                self.gitlab
-                    .set_commit_status(project, &about, &open.commit, &status)
-                    .await
-                    .map_err(Stopped::Gitlab)?;
+                let set = self
+                    .gitlab
+                    .set_commit_status(project, &about, &open.commit, &status);
+                if let Err(error) = settled(set.await) {
+                    told_all = Err(Stopped::Gitlab(error));
+                    continue;
+                }
             }
             let mut tx = state.database.write().await?;
             let (iteration, commit) = (open.iteration, &open.commit);
@@ -253,7 +268,7 @@ impl ForgeReporter {
             .await?;
             tx.commit().await?;
         }
-        Ok(())
+        told_all
     }
 
     async fn report_merge_requests(
@@ -368,6 +383,28 @@ impl ForgeReporter {
     fn known(&self) -> MutexGuard<'_, HashMap<(ProjectId, String), (Instant, Vec<u64>)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A status that GitLab will never take, for example of a commit that is gone, counts as told.
+fn settled(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
+    match set {
+        Err(error) if is_worth_another_try(&error) => Err(error),
+        Err(error) => {
+            tracing::warn!(
+                error = error.to_string(),
+                "GitLab takes no status of a commit"
+            );
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Statuses of one commit are taken one after the other; whoever comes in between gets 409.
+fn is_worth_another_try(error: &GitlabError) -> bool {
+    error.kind.is_transient()
+        || error.kind.is_of_token()
+        || matches!(error.kind, GitlabErrorKind::Status { status: 409, .. })
 }
 
 fn to_row(number: u64) -> i64 {

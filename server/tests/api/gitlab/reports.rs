@@ -169,3 +169,25 @@ async fn a_merge_request_has_one_note_that_is_kept_current() {
     assert!(note.contains("[bump]\n"), "{note}");
     assert!(note.contains("| x86_64 | 1 | 0 | 0 | 1 | 0 |"), "{note}");
 }
+
+#[tokio::test]
+async fn an_old_commit_that_is_gone_hides_no_new_one() {
+    let forge = forge().await;
+    let old = forge.push(&Srcinfo::new("libgreet", "2.0-2"));
+    let server = server(&forge, "commit-status").await;
+    forge.hook(&server, true);
+    server.namespace("bump", &["libgreet/main"]).await;
+    forge.status("libgreet", &old, "pending").await;
+    let on = On::Method {
+        method: "POST".into(),
+        end: format!("/statuses/{old}"),
+    };
+    let gone = Fault::Answer {
+        status: 404,
+        headers: vec![],
+        body: r#"{"message":"404 Commit Not Found"}"#.into(),
+    };
+    forge.gitlab.faults().add(on, Times::Always, gone);
+    let new = forge.push(&Srcinfo::new("libgreet", "2.0-3"));
+    forge.status("libgreet", &new, "pending").await;
+}

@@ -47,7 +47,7 @@ impl Default for ServerOptions {
 pub(crate) struct TestServer {
     pub(crate) sources: SourceTree,
     folder: TempDir,
-    options: ServerOptions,
+    pub(crate) options: ServerOptions,
     /// Making one is dear, so there is one for all unusual requests.
     http: reqwest::Client,
     running: Option<Running>,

@@ -3,6 +3,7 @@
 mod dispatch;
 mod exchange;
 mod faults;
+mod neighbours;
 mod people;
 
 use buildbtw_fake_gitlab::{JobId, JobView, PipelineId, PipelineView, Status};

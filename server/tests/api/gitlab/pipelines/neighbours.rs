@@ -1,0 +1,339 @@
+//! One that fails, is slow, is hidden or cannot be placed holds up no others.
+
+use buildbtw_fake_gitlab::{Fault, On, PipelineId, RuleId, Status, Times};
+use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
+
+use super::{Forge, SECRET, Srcinfo, build_that_is, ends_as, packages};
+use crate::support::{TestServer, eventually, refusal};
+
+/// Packages `app0`, `app1` … that need nothing.
+fn apps(count: usize) -> Vec<Srcinfo> {
+    let name = |number| format!("app{number}");
+    (0..count)
+        .map(|number| Srcinfo::new(&name(number), "1-1"))
+        .collect()
+}
+
+async fn ask_for(server: &TestServer, namespace: &str, origins: &[String]) {
+    let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
+    server.namespace(namespace, &origins).await;
+}
+
+fn mains(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|number| format!("app{number}/main")).collect()
+}
+
+impl Forge {
+    /// All requests to a path below a project are answered like this.
+    fn answer_for(&self, pkgbase: &str, below: &str, status: u16, body: &str) -> RuleId {
+        let project = self.project(pkgbase);
+        let answer = Fault::Answer {
+            status,
+            headers: vec![],
+            body: body.to_owned(),
+        };
+        let on = On::Path(format!("/api/v4/projects/{project}{below}"));
+        self.gitlab.faults().add(on, Times::Always, answer)
+    }
+
+    /// Somebody cancels the job of a package's first pipeline.
+    fn cancel_job_of(&self, pkgbase: &str) -> PipelineId {
+        let pipeline = self.pipelines(pkgbase)[0].id;
+        let job = self.job_of(pipeline);
+        self.gitlab.begin_job(job.id).unwrap();
+        self.gitlab
+            .finish_job(job.id, Status::Canceled, None)
+            .unwrap();
+        pipeline
+    }
+}
+
+#[tokio::test]
+async fn builds_that_cannot_be_pipelines_hold_up_no_others() {
+    let all = apps(8);
+    let forge = Forge::that_builds(&all).await;
+    let mut origins: Vec<String> = all[..7]
+        .iter()
+        .map(|app| {
+            let commit = forge.push_to(&app.pkgbase, "next", &Srcinfo::new(&app.pkgbase, "2-1"));
+            format!("{}/{commit}", app.pkgbase)
+        })
+        .collect();
+    origins.push("app7/main".to_owned());
+    let server = forge.server_that_builds().await;
+    ask_for(&server, "bump", &origins).await;
+    forge.job(&server, "app7", 1).await.succeeds().await;
+    ends_as(&server, IterationStatus::Failed).await;
+}
+
+#[tokio::test]
+async fn what_was_cancelled_here_and_resumed_is_tried_again() {
+    let forge = Forge::that_builds(&packages()).await;
+    // The executor is faster than the next look at the pipeline.
+    let server = forge.server_with(forge.building()).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    let work = job.takes().await;
+    work.starts().await;
+    let name = "bump".parse().unwrap();
+    server.admin().cancel(&name).await.unwrap();
+    eventually("the cancellation in GitLab", async || {
+        let now = forge.gitlab.pipeline(job.pipeline).unwrap().status;
+        matches!(now, Status::Canceled | Status::Canceling).then_some(())
+    })
+    .await;
+    server.admin().resume(&name).await.unwrap();
+    // Only now the executor has noticed.
+    work.fails(FailureKind::Cancelled, "the GitLab job ended")
+        .await;
+    forge.job(&server, "libgreet", 2).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn a_commit_status_of_our_own_hides_no_end_of_a_job() {
+    let forge = Forge::that_builds(&packages()).await;
+    let options = forge.building_with(&[
+        "--gitlab-report=commit-status",
+        "--gitlab-pipeline-seconds=1",
+    ]);
+    let server = forge.server_with(options).await;
+    forge.hook(&server, true);
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    eventually("the status in the pipeline", async || {
+        let told = forge.gitlab.requests();
+        let mut told = told.iter().filter(|request| request.method == "POST");
+        told.any(|request| request.path.contains("/statuses/"))
+            .then_some(())
+    })
+    .await;
+    job.ends(Status::Failed, Some("runner_system_failure"));
+    assert!(
+        !forge
+            .gitlab
+            .pipeline(job.pipeline)
+            .unwrap()
+            .status
+            .is_complete()
+    );
+    forge.pipeline("libgreet", 2).await;
+}
+
+#[tokio::test]
+async fn projects_whose_pipelines_cannot_be_made_hold_up_no_others() {
+    let forge = Forge::that_builds(&apps(8)).await;
+    let server = forge.server_that_builds().await;
+    for number in 0..3 {
+        forge.answer_for(&format!("app{number}"), "/pipeline", 500, "");
+    }
+    ask_for(&server, "bad", &mains(0..3)).await;
+    eventually("the first failures", async || {
+        let mut asked = forge.gitlab.requests().into_iter();
+        asked
+            .any(|request| request.status == Some(500))
+            .then_some(())
+    })
+    .await;
+    ask_for(&server, "bump", &mains(3..8)).await;
+    for number in 3..8 {
+        forge
+            .job(&server, &format!("app{number}"), 1)
+            .await
+            .succeeds()
+            .await;
+    }
+    ends_as(&server, IterationStatus::Done).await;
+    let admin = server.admin();
+    admin.cancel(&"bad".parse().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn pipelines_of_others_hide_none_of_ours() {
+    let forge = Forge::that_builds(&apps(10)).await;
+    let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
+    let server = forge.server_with(options).await;
+    ask_for(&server, "bump", &mains(0..10)).await;
+    for number in 0..10 {
+        forge.pipeline(&format!("app{number}"), 1).await;
+    }
+    let last = (0..10).max_by_key(|number| forge.project(&format!("app{number}")).0);
+    let last = format!("app{}", last.unwrap());
+    // Somebody's nightly pipelines, made through the API as well.
+    for number in 0..10 {
+        let name = format!("app{number}");
+        let inputs = serde_json::Value::Object(forge.pipelines(&name)[0].inputs.clone());
+        for _ in (0..3).filter(|_| name != last) {
+            let project = forge.project(&name);
+            forge
+                .gitlab
+                .create_pipeline(project, "main", &[], &inputs)
+                .unwrap();
+        }
+    }
+    forge.cancel_job_of(&last);
+    build_that_is(&server, &last, BuildStatus::Failed).await;
+}
+
+#[tokio::test]
+async fn a_project_that_cannot_be_asked_about_hides_no_others() {
+    let forge = Forge::that_builds(&apps(2)).await;
+    let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
+    let server = forge.server_with(options).await;
+    ask_for(&server, "bump", &mains(0..2)).await;
+    forge.pipeline("app0", 1).await;
+    forge.pipeline("app1", 1).await;
+    forge.answer_for("app0", "/pipelines", 403, r#"{"message":"403 Forbidden"}"#);
+    let slow = Fault::NullField {
+        path: "group.projects.nodes[0].pipelines".into(),
+        message: "Timeout on Project.pipelines".into(),
+    };
+    let on = On::Operation("PipelineStatuses".into());
+    forge.gitlab.faults().add(on, Times::Always, slow);
+    forge.cancel_job_of("app0");
+    forge.cancel_job_of("app1");
+    build_that_is(&server, "app1", BuildStatus::Failed).await;
+}
+
+#[tokio::test]
+async fn a_cancellation_is_made_up_for_when_the_token_is_good_again() {
+    let forge = Forge::that_builds(&packages()).await;
+    let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
+    let server = forge.server_with(options).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let pipeline = forge.pipeline("libgreet", 1).await;
+    let refused = Fault::Answer {
+        status: 401,
+        headers: vec![],
+        body: r#"{"message":"401 Unauthorized"}"#.into(),
+    };
+    forge.gitlab.clear_requests();
+    let rule = forge.gitlab.faults().add(On::Any, Times::Always, refused);
+    server
+        .admin()
+        .cancel(&"bump".parse().unwrap())
+        .await
+        .unwrap();
+    eventually("a refused cancellation", async || {
+        let mut asked = forge.gitlab.requests().into_iter();
+        asked
+            .any(|request| request.path.ends_with("/cancel") && request.status == Some(401))
+            .then_some(())
+    })
+    .await;
+    forge.gitlab.faults().remove(rule);
+    eventually("the end of the pipeline", async || {
+        let now = forge.gitlab.pipeline(pipeline.id).unwrap().status;
+        (now == Status::Canceled).then_some(())
+    })
+    .await;
+    ends_as(&server, IterationStatus::Cancelled).await;
+}
+
+#[tokio::test]
+async fn a_branch_that_moved_costs_one_pipeline_and_no_other_commit_is_built_in_it() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_with(forge.building()).await;
+    let rule = forge.make_creation_fail();
+    server.namespace("bump", &["libgreet/main"]).await;
+    forge.push(&Srcinfo::new("libgreet", "2.0-2"));
+    forge.gitlab.faults().remove(rule);
+    let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    assert!(build.message.unwrap().contains("moved from"));
+    let all = forge.pipelines("libgreet");
+    assert_eq!(all.len(), 1);
+    eventually("the end of the pipeline", async || {
+        let now = forge.gitlab.pipeline(all[0].id).unwrap().status;
+        (now == Status::Canceled).then_some(())
+    })
+    .await;
+    forge.gitlab.retry_pipeline(all[0].id).unwrap();
+    let job = forge.runs(&server, all[0].id);
+    let problem = refusal(job.exchanges(&job.id_token(), SECRET).await);
+    assert!(problem.title.contains("runs on commit"), "{problem:?}");
+}
+
+#[tokio::test]
+async fn a_project_that_vanishes_after_a_lost_answer_can_be_cancelled() {
+    let forge = Forge::that_builds(&packages()).await;
+    let server = forge.server_with(forge.building()).await;
+    let faults = forge.gitlab.faults();
+    faults.add(On::PipelineCreation, Times::Next(1), Fault::status(502));
+    let gone = r#"{"message":"404 Project Not Found"}"#;
+    forge.answer_for("libgreet", "/pipelines", 404, gone);
+    server.namespace("bump", &["libgreet/main"]).await;
+    server
+        .admin()
+        .cancel(&"bump".parse().unwrap())
+        .await
+        .unwrap();
+    ends_as(&server, IterationStatus::Cancelled).await;
+}
+
+#[tokio::test]
+async fn what_gitlab_had_goes_to_workers_when_it_builds_no_more() {
+    let forge = Forge::that_builds(&packages()).await;
+    let mut options = forge.building();
+    options.lease_seconds = 1;
+    let mut server = forge.server_with(options).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    forge.pipeline("libgreet", 1).await;
+    server.stop().await;
+    server.options.extra.clear();
+    server.start_again().await;
+    let worker = server.worker("w").await;
+    worker.builds("libgreet").await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn an_architecture_without_runners_leaves_room_for_others() {
+    let both = |name: &str| Srcinfo::new(name, "1-1").arch(&["x86_64", "aarch64"]);
+    let all: Vec<Srcinfo> = (0..4).map(|number| both(&format!("app{number}"))).collect();
+    let forge = Forge::that_builds(&all).await;
+    let mut options = forge.building_with(&["--gitlab-max-pipelines=2"]);
+    options.architectures = "aarch64,x86_64";
+    let server = forge.server_with(options).await;
+    forge.hook(&server, true);
+    ask_for(&server, "bump", &mains(0..4)).await;
+    for _ in 0..4 {
+        let next = eventually("a pipeline for x86_64", async || {
+            let mut all = (0..4).flat_map(|number| forge.pipelines(&format!("app{number}")));
+            all.find(|pipeline| {
+                pipeline.status == Status::Pending && pipeline.inputs["architecture"] == "x86_64"
+            })
+        })
+        .await;
+        forge.runs(&server, next.id).succeeds().await;
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_is_out_of_sight_for_a_moment_ends_nothing() {
+    let forge = Forge::that_builds(&packages()).await;
+    let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
+    let server = forge.server_with(options).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    let work = job.takes().await;
+    work.starts().await;
+    let gone = r#"{"message":"404 Project Not Found"}"#;
+    let one = forge.answer_for("libgreet", "", 404, gone);
+    let nothing = Fault::Answer {
+        status: 200,
+        headers: vec![],
+        body: r#"{"data":{"group":null}}"#.into(),
+    };
+    forge.gitlab.clear_requests();
+    let on = On::Operation("PipelineStatuses".into());
+    let two = forge.gitlab.faults().add(on, Times::Always, nothing);
+    eventually("two looks", async || {
+        (forge.requests_of("PipelineStatuses").len() >= 2).then_some(())
+    })
+    .await;
+    forge.gitlab.faults().remove(one);
+    forge.gitlab.faults().remove(two);
+    work.succeeds().await;
+    job.ends(Status::Success, None);
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
