@@ -1,6 +1,7 @@
 //! Sources in a group of a GitLab, told against a stand-in that keeps to what GitLab does.
 
 mod access;
+mod ci_config;
 mod faults;
 mod origins;
 mod pipelines;

@@ -152,7 +152,15 @@ fn workflow(value: Option<&Value>, known: &Known) -> Result<Option<String>, Conf
     for key in workflow.keys() {
         match key.as_str() {
             "name" | "rules" => {}
-            "auto_cancel" => return Err(ConfigError::not_interpreted("workflow:auto_cancel")),
+            // Nothing is cancelled by the stand-in itself, so only that can be asked for.
+            "auto_cancel" => {
+                let wanted = workflow
+                    .get("auto_cancel")
+                    .and_then(|value| value.get("on_new_commit"));
+                if wanted.and_then(Value::as_str) != Some("none") {
+                    return Err(ConfigError::not_interpreted("workflow:auto_cancel"));
+                }
+            }
             _ => {
                 return Err(ConfigError::invalid(format!(
                     "workflow config contains unknown keys: {key}"
