@@ -114,7 +114,7 @@ impl Pipelines {
         if projects.is_none() {
             turns.retain(|attempt, _| rows.iter().any(|row| row.attempt == *attempt));
         }
-        let mut silent = Vec::new();
+        let (mut failed, mut silent) = (Vec::new(), Vec::new());
         let mut room_was_made = false;
         for batch in batches(rows) {
             let ids: Vec<ProjectId> = batch.keys().map(|project| project_id(*project)).collect();
@@ -130,25 +130,30 @@ impl Pipelines {
             let sorted = sort(batch, &known, quiet_since);
             note(state, &sorted.moved).await?;
             for (row, status) in &sorted.over {
-                ended(state, row, Some(*status), &[]).await?;
+                ended(state, row, Some(*status), &[], None).await?;
                 room_was_made = true;
             }
+            failed.extend(sorted.failed);
             silent.extend(sorted.silent);
         }
-        // Whoever waited longest comes first, so that one that cannot be asked about holds up nobody.
-        let tick = self.settings.tick;
-        let now = Instant::now();
-        silent.retain(|row| {
-            turns
-                .get(&row.attempt)
-                .is_none_or(|at| *at + tick / 2 <= now)
-        });
-        silent.sort_by_key(|row| turns.get(&row.attempt).copied());
-        for row in silent.iter().skip(SINGLE).take(LARGEST_PAGE) {
+        let (now, tick) = (Instant::now(), self.settings.tick);
+        let had_no_turn = |row: &PipelineRow| {
+            let last = turns.get(&row.attempt);
+            last.is_none_or(|at| *at + tick / 2 <= now)
+        };
+        failed.retain(had_no_turn);
+        failed.sort_by_key(|row| turns.get(&row.attempt).copied());
+        for row in failed.iter().skip(SINGLE).take(LARGEST_PAGE) {
             // Soon, and without asking about all the others again.
             self.heard_of(row.project_id);
         }
-        for row in silent.iter().take(SINGLE) {
+        failed.truncate(SINGLE);
+        // The silent have to do with what is left of a tick. Whoever waited longest comes first, so that one
+        // that cannot be asked about holds up nobody.
+        silent.retain(had_no_turn);
+        silent.sort_by_key(|row| turns.get(&row.attempt).copied());
+        silent.truncate(SINGLE.saturating_sub(failed.len()));
+        for row in failed.iter().chain(&silent) {
             turns.insert(row.attempt, now);
             match self.look_closer(state, row).await {
                 Ok(is_over) => room_was_made |= is_over,
@@ -174,7 +179,7 @@ impl Pipelines {
         let about = about(state, row).await?;
         let found = self.gitlab.pipeline(project, &about, number).await?;
         let Some(found) = found else {
-            ended(state, row, None, &[]).await?;
+            ended(state, row, None, &[], None).await?;
             return Ok(true);
         };
         let mut status = found.status;
@@ -192,11 +197,8 @@ impl Pipelines {
             note(state, &[(row.clone(), status)]).await?;
             return Ok(false);
         }
-        let status = Some(status);
-        if let Some(errors) = found.yaml_errors.filter(|_| jobs.is_empty()) {
-            tracing::warn!(attempt.id = %row.attempt, errors, "GitLab cannot use a CI configuration");
-        }
-        ended(state, row, status, &jobs).await?;
+        let errors = found.yaml_errors.as_deref();
+        ended(state, row, Some(status), &jobs, errors).await?;
         Ok(true)
     }
 
@@ -320,7 +322,9 @@ struct Sorted {
     moved: Vec<Moved>,
     /// Are over, and it is clear what that means.
     over: Vec<Moved>,
-    /// Have to be asked about by themselves.
+    /// Have failed, and their jobs have to say why.
+    failed: Vec<PipelineRow>,
+    /// Are not in the answer, or go on without a word of their jobs.
     silent: Vec<PipelineRow>,
 }
 
@@ -338,7 +342,9 @@ fn sort(
         let is_quiet = row.attempt_status == AttemptStatus::Queued
             && row.asked_at.is_some_and(|at| at < quiet_since);
         let is_unexplained = status == PipelineStatus::Failed && !row.attempt_status.is_final();
-        if is_unexplained || (is_quiet && status == PipelineStatus::Running) {
+        if is_unexplained {
+            sorted.failed.push(row);
+        } else if is_quiet && status == PipelineStatus::Running {
             sorted.silent.push(row);
         } else if status.is_completed() {
             sorted.over.push((row, status));

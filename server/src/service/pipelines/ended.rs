@@ -19,7 +19,7 @@ enum End {
 }
 
 /// GitLab says that a pipeline is completed, or (`None`) that there is none any more. `jobs` are the
-/// jobs it had.
+/// jobs it had, `errors` what is wrong with its configuration.
 ///
 /// # Errors
 /// When the database cannot be written: then it is looked at again.
@@ -28,6 +28,7 @@ pub async fn ended(
     row: &PipelineRow,
     status: Option<PipelineStatus>,
     jobs: &[Job],
+    errors: Option<&str>,
 ) -> Result<(), Error> {
     let mut transition = Transition::begin(&state.database).await?;
     let connection = &mut *transition.tx.connection();
@@ -42,6 +43,7 @@ pub async fn ended(
         match verdict(
             status,
             jobs,
+            errors,
             attempt.cancel_requested || row.cancel_sent_at.is_some(),
         ) {
             End::ForGood(kind, message) => {
@@ -87,7 +89,12 @@ pub async fn withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error>
     Ok(())
 }
 
-fn verdict(status: Option<PipelineStatus>, jobs: &[Job], is_our_cancel: bool) -> End {
+fn verdict(
+    status: Option<PipelineStatus>,
+    jobs: &[Job],
+    errors: Option<&str>,
+    is_our_cancel: bool,
+) -> End {
     if is_our_cancel {
         return End::Fault(FailureKind::Cancelled, "cancelled".to_owned());
     }
@@ -110,21 +117,27 @@ fn verdict(status: Option<PipelineStatus>, jobs: &[Job], is_our_cancel: bool) ->
             FailureKind::Infrastructure,
             "GitLab skipped the pipeline: does the project use buildbtw's CI template?".to_owned(),
         ),
-        Some(_) => failed(jobs),
+        Some(_) => failed(jobs, errors),
     }
 }
 
 /// Reads GitLab's word for why a job failed.
-fn failed(jobs: &[Job]) -> End {
+fn failed(jobs: &[Job], errors: Option<&str>) -> End {
     let job = jobs
         .iter()
         .find(|job| job.status == PipelineStatus::Failed)
         .or(jobs.first());
     let Some(job) = job else {
-        return End::Fault(
-            FailureKind::Infrastructure,
-            "the pipeline failed without having had a job".to_owned(),
-        );
+        let message = "the pipeline failed without having had a job";
+        return match errors {
+            Some(errors) => {
+                End::ForGood(FailureKind::Infrastructure, format!("{message}: {errors}"))
+            }
+            None => End::Fault(
+                FailureKind::Infrastructure,
+                format!("{message}; a limit of GitLab may have been reached, its page says which"),
+            ),
+        };
     };
     let about = format!("job {} ({})", job.id, job.name);
     let fault = |what: &str| End::Fault(FailureKind::Infrastructure, format!("{about}: {what}"));
@@ -168,10 +181,10 @@ mod tests {
 
     #[test]
     fn what_people_did_in_gitlab_is_not_undone() {
-        assert!(is_for_good(&verdict(None, &[], false)));
+        assert!(is_for_good(&verdict(None, &[], None, false)));
         let cancelled = Some(PipelineStatus::Canceled);
-        assert!(is_for_good(&verdict(cancelled, &[], false)));
-        assert!(!is_for_good(&verdict(cancelled, &[], true)));
+        assert!(is_for_good(&verdict(cancelled, &[], None, false)));
+        assert!(!is_for_good(&verdict(cancelled, &[], None, true)));
     }
 
     #[test]
@@ -180,15 +193,17 @@ mod tests {
         assert!(!is_for_good(&verdict(
             failed,
             &[job("runner_system_failure")],
+            None,
             false
         )));
         assert!(!is_for_good(&verdict(
             failed,
             &[job("something new")],
+            None,
             false
         )));
-        assert!(!is_for_good(&verdict(failed, &[], false)));
-        let timeout = verdict(failed, &[job("job_execution_timeout")], false);
+        assert!(!is_for_good(&verdict(failed, &[], None, false)));
+        let timeout = verdict(failed, &[job("job_execution_timeout")], None, false);
         assert!(matches!(timeout, End::ForGood(FailureKind::Timeout, _)));
     }
 }
