@@ -52,8 +52,11 @@ pub struct ForgeReporter {
     changed: Arc<Mutex<BTreeSet<NamespaceId>>>,
     wake: Arc<Notify>,
     /// The open merge requests of branches, so that not every change of a build asks for them.
-    known: Arc<Mutex<HashMap<(ProjectId, String), (Instant, Vec<u64>)>>>,
+    known: Arc<Mutex<MergeRequests>>,
 }
+
+/// The open merge requests of a project's branch, and since when they are known.
+type MergeRequests = HashMap<(ProjectId, String), (Instant, Vec<u64>)>;
 
 /// Why a namespace was not reported.
 enum Stopped {
@@ -380,7 +383,7 @@ impl ForgeReporter {
         Ok(found)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<(ProjectId, String), (Instant, Vec<u64>)>> {
+    fn known(&self) -> MutexGuard<'_, MergeRequests> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
