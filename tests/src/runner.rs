@@ -114,9 +114,12 @@ fn real_runner(real: &Path, url: &str, token: &str, folder: &Path, jobs: usize) 
     } else {
         command.args(["run", "--config"]).arg(&config);
     }
-    // Its own settings are not to come from somebody's environment.
-    for name in ["CI_SERVER_URL", "CI_SERVER_TOKEN", "RUNNER_NAME"] {
-        command.env_remove(name);
+    // Its settings are not to come from somebody's environment.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("RUNNER_") || text.starts_with("CI_SERVER_") {
+            command.env_remove(&name);
+        }
     }
     command
 }
