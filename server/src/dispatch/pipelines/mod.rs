@@ -4,6 +4,7 @@
 mod create;
 mod follow;
 mod pace;
+mod refused;
 mod settings;
 mod trouble;
 

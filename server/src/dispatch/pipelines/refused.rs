@@ -1,0 +1,143 @@
+//! Reads why GitLab makes no pipeline: whether it may later, and what somebody has to do about it.
+
+use std::time::Duration;
+
+use crate::gitlab::{GitlabError, GitlabErrorKind};
+
+/// The pause that GitLab's limit of pipelines per minute asks for without saying so.
+const TOO_MANY: Duration = Duration::from_secs(20);
+/// The pause when somebody else works on the same project.
+const SOMEBODY_ELSE: Duration = Duration::from_secs(5);
+
+/// What a refusal means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It may be granted later.
+    ForNow(Duration),
+    /// So would be every other request.
+    Everything,
+    /// Never, until somebody does something about it.
+    ForGood(String),
+}
+
+impl Refused {
+    pub(super) fn of(error: &GitlabError) -> Self {
+        match &error.kind {
+            GitlabErrorKind::Status {
+                status: 400,
+                message,
+            } => {
+                if message.contains("Too many pipelines") {
+                    return Self::ForNow(TOO_MANY);
+                }
+                Self::ForGood(format!(
+                    "GitLab makes no pipeline for {}: {}{}",
+                    error.about,
+                    plain(message),
+                    remedy(message)
+                ))
+            }
+            // Somebody else works on the project at this moment.
+            GitlabErrorKind::Status { status: 409, .. } => Self::ForNow(SOMEBODY_ELSE),
+            GitlabErrorKind::Status { status: 404, .. } => Self::ForGood(format!(
+                "GitLab has no project {} any more, or the server's token may not see it",
+                error.about
+            )),
+            GitlabErrorKind::Forbidden(message) => Self::ForGood(format!(
+                "GitLab lets the server's token run no pipelines in {}: {message}. It needs the role \
+                 Developer, and Maintainer on protected branches that nobody else may push to",
+                error.about
+            )),
+            GitlabErrorKind::Status { message, .. } => Self::ForGood(format!(
+                "GitLab makes no pipeline for {}: {}",
+                error.about,
+                plain(message)
+            )),
+            _ => Self::Everything,
+        }
+    }
+}
+
+/// GitLab's errors of validation come as `{"base":["…"]}`.
+fn plain(message: &str) -> String {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(message) else {
+        return message.to_owned();
+    };
+    let texts = fields.values().flat_map(|value| match value {
+        serde_json::Value::Array(items) => items.clone(),
+        other => vec![other.clone()],
+    });
+    let texts: Vec<String> = texts
+        .map(|text| match text {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        })
+        .collect();
+    texts.join("; ")
+}
+
+/// What somebody has to do about a refusal.
+fn remedy(message: &str) -> &'static str {
+    let says = |phrase: &str| message.contains(phrase);
+    if says("Missing CI config file") {
+        ". `buildbtw-server gitlab set-ci-config` gives the projects the template"
+    } else if says("Reference not found") || says("Commit not found") {
+        ". The branch is gone; a new iteration plans with what there is now"
+    } else if says("set pipeline variables") {
+        ". Let the server's role set variables (ci_pipeline_variables_minimum_override_role), or use \
+         --gitlab-parameters=inputs"
+    } else if says("nput") {
+        ". Does the project use the current template? GitLab before 17.10 needs \
+         --gitlab-parameters=variables"
+    } else if says("sufficient permission") || says("Insufficient permissions") {
+        ". The token's role must be allowed to push or merge to protected branches"
+    } else if says("filtered out by workflow rules") || says("would have been empty") {
+        ". The template has to be used as it is"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: GitlabErrorKind) -> GitlabError {
+        GitlabError {
+            request: "a new pipeline",
+            about: "zlib".into(),
+            request_id: None,
+            kind,
+        }
+    }
+
+    fn bad_request(message: &str) -> Refused {
+        Refused::of(&error(GitlabErrorKind::Status {
+            status: 400,
+            message: message.into(),
+        }))
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        let refused = bad_request(r#"{"base":["Missing CI config file"]}"#);
+        let Refused::ForGood(message) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(
+            message.contains("Missing CI config file. `buildbtw-server"),
+            "{message}"
+        );
+        assert!(!message.contains('{'), "{message}");
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_is_waited_for() {
+        let quota = "Too many pipelines created in the last minute. Try again later.";
+        assert!(matches!(bad_request(quota), Refused::ForNow(_)));
+        let expired = error(GitlabErrorKind::InvalidToken("expired".into()));
+        assert_eq!(Refused::of(&expired), Refused::Everything);
+        let role = error(GitlabErrorKind::Forbidden("403 Forbidden".into()));
+        assert!(matches!(Refused::of(&role), Refused::ForGood(_)));
+    }
+}
