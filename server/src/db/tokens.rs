@@ -101,6 +101,14 @@ pub async fn arm(
     Ok(())
 }
 
+/// Removes a token that nothing refers to.
+pub async fn delete(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> {
+    sqlx::query!("delete from token where id = ?", id)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
 /// Revokes a token; a token that is revoked already keeps its time.
 pub async fn revoke(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> {
     let revoked_at = now();

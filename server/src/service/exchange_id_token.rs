@@ -17,7 +17,7 @@ use crate::gitlab::{IdTokenError, JobClaims};
 
 use super::claim_build::{Given, describe};
 use super::heartbeat::ended;
-use super::pipelines::dead_token;
+use super::pipelines::{dead_token, no_worker_yet};
 use super::report_outcome::remove_uploads;
 use super::tokens::hash;
 use super::transitions::Transition;
@@ -286,9 +286,7 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
     }
     let attempt = AttemptId::new();
     let token = dead_token(transition, attempt).await?;
-    let worker = "gitlab"
-        .parse()
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let worker = no_worker_yet()?;
     let new = NewAttempt {
         id: attempt,
         build: build.id,

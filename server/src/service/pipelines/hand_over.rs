@@ -13,7 +13,6 @@ use crate::db::{TokenId, builds, iterations, now, pipelines, source_repositories
 use crate::error::Error;
 use crate::service::transitions::Transition;
 
-/// What an attempt's worker is called until a job has said where it runs.
 const NO_WORKER_YET: &str = "gitlab";
 
 /// Where a build's pipeline runs.
@@ -35,21 +34,27 @@ pub async fn hand_over(state: &AppState, chosen: &[BuildId]) -> Result<usize, Er
     let gitlab = state.pipelines.as_ref();
     let gitlab = gitlab.map(|desk| desk.gitlab.settings().url.to_string());
     let gitlab = gitlab.unwrap_or_default();
-    let worker: WorkerName = NO_WORKER_YET
-        .parse()
-        .map_err(|error| anyhow::anyhow!("'{NO_WORKER_YET}' is no worker: {error}"))?;
+    let worker = no_worker_yet()?;
     let mut transition = Transition::begin(&state.database).await?;
     let mut attempts = Vec::with_capacity(rows.len());
+    let mut made = Vec::with_capacity(rows.len());
     for (build, id, _) in &places {
+        let token = dead_token(&mut transition, *id).await?;
+        made.push((*id, token));
         attempts.push(NewAttempt {
             id: *id,
             build: build.id,
             claim: ClaimId::new(),
             worker: &worker,
-            token: dead_token(&mut transition, *id).await?.0,
+            token: token.0,
         });
     }
     let given = transition.dispatched(attempts, UNLIMITED_LEASE).await?;
+    // Builds that are not ready any more have no attempt that their token would go with.
+    let is_given = |id: &AttemptId| given.iter().any(|(attempt, _)| attempt.id == *id);
+    for (_, token) in made.iter().filter(|(id, _)| !is_given(id)) {
+        tokens::delete(&mut transition.tx, *token).await?;
+    }
     let mut wanted = Vec::with_capacity(given.len());
     for (attempt, build) in &given {
         let place = places.iter().find(|(_, id, _)| *id == attempt.id);
@@ -74,6 +79,12 @@ pub async fn hand_over(state: &AppState, chosen: &[BuildId]) -> Result<usize, Er
     let effects = transition.commit().await?;
     state.announce(effects);
     Ok(given.len())
+}
+
+/// What an attempt's worker is called until a job has said where it runs.
+pub(crate) fn no_worker_yet() -> Result<WorkerName, Error> {
+    let name = NO_WORKER_YET.parse();
+    Ok(name.map_err(|error| anyhow::anyhow!("'{NO_WORKER_YET}' is no worker: {error}"))?)
 }
 
 /// A token that nobody has yet: the job brings the secret when it exchanges its ID token.

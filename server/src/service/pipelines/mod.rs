@@ -7,8 +7,8 @@ mod made;
 pub(in crate::service) mod show;
 
 pub use ended::{ended, withdrawn};
-pub(super) use hand_over::dead_token;
 pub use hand_over::hand_over;
+pub(super) use hand_over::{dead_token, no_worker_yet};
 pub use made::{Made, made, refused};
 
 use buildbtw_model::AttemptId;
