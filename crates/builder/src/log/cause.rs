@@ -1,0 +1,351 @@
+//! What a single line of a log says about the failure: the tools that packagers meet, and how each
+//! of them words the reason.
+
+use super::consequence::is_consequence;
+use super::words::{
+    after_location, after_program, ends_any, has_any, is_command, is_exception, starts_any,
+};
+
+/// How much a line explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// Says what is wrong.
+    Cause,
+    /// Says what is wrong, and is also written where nothing is wrong: the last one counts.
+    Complaint,
+    /// May say what is wrong.
+    Hint,
+    /// Only says that something failed before.
+    Consequence,
+    /// Says nothing about it.
+    Nothing,
+}
+
+/// What belongs to the line and follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Continued {
+    /// Nothing.
+    No,
+    /// The next line that is not empty.
+    Line,
+    /// The place, in a line that starts with `-->`.
+    Place,
+    /// All lines that are indented.
+    Indented,
+}
+
+/// Texts that end what the C library says about a failed call.
+const SYSTEM_ERRORS: &[&str] = &[
+    "No such file or directory",
+    "Permission denied",
+    "Operation not permitted",
+    "File exists",
+    "Is a directory",
+    "Not a directory",
+    "Directory not empty",
+    "Read-only file system",
+    "Text file busy",
+    "Argument list too long",
+    "Exec format error",
+    "Connection refused",
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "Cannot allocate memory",
+    "Too many open files",
+    "command not found",
+    ": not found",
+    "unbound variable",
+    "File name too long",
+];
+
+/// What processes say, or shells say of them, when they are killed.
+const CRASHES: &[&str] = &[
+    "Segmentation fault",
+    "Segmentation fault (core dumped)",
+    "Aborted (core dumped)",
+    "Bus error",
+    "Bus error (core dumped)",
+    "Illegal instruction",
+    "Illegal instruction (core dumped)",
+    "Floating point exception",
+    "Floating point exception (core dumped)",
+];
+
+/// Weighs a line.
+pub(super) fn weigh(line: &str) -> (Weight, Continued) {
+    let text = line.trim_start();
+    if text.is_empty() || is_harmless(text) {
+        return (Weight::Nothing, Continued::No);
+    }
+    if is_consequence(text) {
+        return (Weight::Consequence, Continued::No);
+    }
+    if let Some(continued) = cause_with_more(line, text) {
+        return (Weight::Cause, continued);
+    }
+    let weight = if is_cause(line, text) {
+        Weight::Cause
+    } else if is_complaint(text) {
+        Weight::Complaint
+    } else if is_hint(text) {
+        Weight::Hint
+    } else {
+        Weight::Nothing
+    };
+    (weight, Continued::No)
+}
+
+/// Lines that hold the words and mean nothing.
+fn is_harmless(text: &str) -> bool {
+    let is_question = text.starts_with("::") && has_any(text, &["[Y/n]", "[y/N]"]);
+    let is_warning = starts_any(text, &["warning:", "Warning:", "WARNING:", "==> WARNING:"]);
+    is_question
+        || is_warning
+        || starts_any(
+            text,
+            &[
+                "checking ",
+                "ok ",
+                "PASS",
+                "XFAIL",
+                "note:",
+                "-- Looking for ",
+            ],
+        )
+        || ends_any(
+            text,
+            &[
+                "... ok", " ok", "... no", "... yes", " PASSED", " Passed", " OK",
+            ],
+        )
+        || (text.contains(": warning: ") && !text.contains(" error: "))
+        || has_any(text, &[": note: ", "0 errors", "no error", "No error"])
+        || (text.starts_with("not ok ") && has_any(text, &["# TODO", "# SKIP", "# skip"]))
+}
+
+/// Causes whose message goes on in the next lines.
+fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
+    if starts_any(
+        text,
+        &["CMake Error at ", "CMake Error in ", "CMake Error (dev) "],
+    ) {
+        return Some(Continued::Indented);
+    }
+    if starts_any(
+        text,
+        &["The following tests FAILED", "==> Missing dependencies:"],
+    ) {
+        return Some(Continued::Indented);
+    }
+    if starts_any(text, &["--- FAIL: ", "* What went wrong:"]) {
+        return Some(Continued::Line);
+    }
+    if text.starts_with("thread '") && text.contains("panicked at ") {
+        return Some(Continued::Line);
+    }
+    if starts_any(
+        text,
+        &["terminate called after throwing", "#   Failed test"],
+    ) {
+        return Some(Continued::Line);
+    }
+    if starts_any(text, &["error[", "error: "]) && !line.starts_with(' ') {
+        return text.starts_with("error[").then_some(Continued::Place);
+    }
+    // GHC puts nothing but a code on the line with the place.
+    let (_, rest) = after_location(text)?;
+    let is_bare = rest == "error:" || (rest.starts_with("error: [") && rest.ends_with(']'));
+    is_bare.then_some(Continued::Line)
+}
+
+fn is_cause(line: &str, text: &str) -> bool {
+    is_compiler(text) || is_linker(text) || is_test(line, text) || is_tool(line, text)
+}
+
+/// Compilers and interpreters, with the place in a file.
+fn is_compiler(text: &str) -> bool {
+    if is_command(text) {
+        return false;
+    }
+    if let Some((file, rest)) = after_location(text) {
+        let lower = rest
+            .get(..24.min(rest.len()))
+            .unwrap_or(rest)
+            .to_ascii_lowercase();
+        let is_error = starts_any(
+            &lower,
+            &[
+                "error: ",
+                "fatal error: ",
+                "error[",
+                "fatal: ",
+                "internal compiler error",
+            ],
+        );
+        if is_error
+            || (file.ends_with(".go") && !rest.is_empty())
+            || (file.ends_with("meson.build") && rest.starts_with("ERROR: "))
+            || rest.starts_with("*** ")
+        {
+            return true;
+        }
+    }
+    // TypeScript and C#: `x.ts(3,5): error TS2304: …`; D and Nim: `x.nim(3, 5) Error: …`.
+    let has_place = has_any(text, &["): error ", "): Error: ", ") Error: "]);
+    has_place
+        || has_any(text, &[".java:[", ".kt:["]) && text.starts_with("[ERROR]")
+        || starts_any(text, &["Can't locate ", "fatal error: "])
+        || has_any(text, &[": Can't locate ", ": internal compiler error"])
+}
+
+fn is_linker(text: &str) -> bool {
+    has_any(
+        text,
+        &[
+            "undefined reference to",
+            ": cannot find -l",
+            "undefined symbol: ",
+            ": multiple definition of ",
+            "recompile with -fPIC",
+            "recompile with -fPIE",
+            "error while loading shared libraries",
+            "cannot open shared object file",
+            "undefined symbol \"",
+        ],
+    ) && !is_command(text)
+}
+
+fn is_test(line: &str, text: &str) -> bool {
+    let is_numbered = |mark: &str| {
+        text.split_once('/').is_some_and(|(number, rest)| {
+            let is_number = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+            let total = rest.split(' ').next().unwrap_or_default();
+            is_number(number) && is_number(total) && rest.contains(mark)
+        })
+    };
+    text.starts_with("not ok ")
+        || starts_any(text, &["FAIL: ", "[  FAILED  ] ", "FAILED tests", "FAILED test"])
+        || (text.starts_with("FAILED ") && text.contains("::"))
+        || (text.starts_with("ERROR ") && has_any(text, &[".py", "::"]))
+        || (text.starts_with("test ") && text.ends_with(" FAILED"))
+        // pytest's explanation of an assertion.
+        || (line.starts_with("E   ") && !line.get(4..).unwrap_or_default().trim().is_empty())
+        || [" FAIL ", " TIMEOUT ", " ERROR "].iter().any(|mark| is_numbered(mark))
+        || (text.contains(": Assertion `") && text.ends_with(" failed."))
+        || text.contains("ERROR: AddressSanitizer")
+}
+
+/// Everything else that names itself.
+fn is_tool(line: &str, text: &str) -> bool {
+    let is_failed_source =
+        line.starts_with("    ") && ends_any(text, &[" ... FAILED", " ... NOT FOUND"]);
+    is_failed_source
+        || starts_any(
+            text,
+            &[
+                "configure: error: ",
+                "CMake Error: ",
+                "ninja: error: ",
+                "autoreconf: error: ",
+                "aclocal: error: ",
+                "automake: error: ",
+                "curl: (",
+                "patch: ****",
+                "can't find file to patch",
+                "Reversed (or previously applied) patch detected",
+                "panic: ",
+                "Project ERROR: ",
+                "Error: Cannot find module",
+                "** (",
+                "! LaTeX Error: ",
+                "E: ",
+            ],
+        )
+        || (has_any(text, &[" out of "])
+            && has_any(
+                text,
+                &[
+                    "hunk FAILED",
+                    "hunks FAILED",
+                    "hunk ignored",
+                    "hunks ignored",
+                ],
+            ))
+        || (text.contains(": *** ") && !text.contains("] Error "))
+        || has_any(text, &["PKGBUILD: line "]) && ends_any(text, SYSTEM_ERRORS)
+        || has_any(text, &["syntax error near", "syntax error: "]) && text.contains("line ")
+        || has_any(text, &["No space left on device", "Disk quota exceeded"])
+        || is_crash(text)
+        || starts_any(text, &[":: installing ", ":: unable to satisfy"])
+        || (text.starts_with("error: target not found"))
+}
+
+fn is_crash(text: &str) -> bool {
+    let ends = ends_any(text, CRASHES) || text.contains("Segmentation fault");
+    ends && !is_command(text)
+}
+
+/// Lines of tools that also complain where a script goes on.
+fn is_complaint(text: &str) -> bool {
+    if is_command(text) {
+        return false;
+    }
+    let lower = text
+        .get(..7.min(text.len()))
+        .unwrap_or(text)
+        .to_ascii_lowercase();
+    if starts_any(&lower, &["error: ", "fatal: ", "error:"]) || text.starts_with("Error in ") {
+        return true;
+    }
+    if text.starts_with("==> ERROR: ") || is_exception(text) {
+        return true;
+    }
+    if has_any(text, &[": error: ", ": fatal: ", ": ERROR: ", ": Error: "]) {
+        return true;
+    }
+    if starts_any(
+        text,
+        &["[ERROR] ", "npm ERR! ", "npm error ", "bwrap: ", "bsdtar: "],
+    ) {
+        return true;
+    }
+    if (text.starts_with("No package '") && text.ends_with(" found"))
+        || (text.starts_with("Package ") && has_any(text, &["not found"]))
+        || text.contains("***Failed")
+        || text.contains("***Exception")
+    {
+        return true;
+    }
+    if let Some((program, rest)) = after_program(text) {
+        let is_go = program == "go" && !starts_any(rest, &["downloading ", "finding "]);
+        return is_go
+            || ends_any(rest, SYSTEM_ERRORS)
+            || starts_any(
+                rest,
+                &[
+                    "cannot ",
+                    "can't ",
+                    "unable to ",
+                    "failed to ",
+                    "missing ",
+                    "unrecognized option",
+                    "invalid option",
+                    "command not found",
+                ],
+            )
+            || (rest.starts_with("line ") && has_any(rest, SYSTEM_ERRORS));
+    }
+    false
+}
+
+fn is_hint(text: &str) -> bool {
+    if is_command(text) {
+        return false;
+    }
+    let lower = text.to_ascii_lowercase();
+    has_any(
+        &lower,
+        &[" error: ", " error : ", "fatal ", " failed", "failure"],
+    ) || starts_any(text, &["FAIL ", "Hunk #", "Killed", "Terminated"])
+        || text.ends_with(" Killed")
+}

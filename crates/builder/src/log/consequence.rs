@@ -1,0 +1,80 @@
+//! Lines that say that something failed, which said why itself.
+
+use super::words::{has_any, starts_any};
+
+/// How such lines start.
+const STARTS: &[&str] = &[
+    "==> ERROR: A failure occurred in",
+    "==> ERROR: An unknown error has occurred",
+    "==> ERROR: Failed to source",
+    "==> ERROR: Could not resolve all dependencies",
+    "==> ERROR: Failure while creating working copy",
+    "==> ERROR: One or more files did not pass",
+    "Aborting...",
+    "collect2: error:",
+    "collect2: fatal error:",
+    "clang: error: linker command failed",
+    "clang++: error: linker command failed",
+    "cc1: all warnings being treated as errors",
+    "cc1plus: all warnings being treated as errors",
+    "cc1: some warnings being treated as errors",
+    "cc1plus: some warnings being treated as errors",
+    "compilation terminated.",
+    "ninja: build stopped",
+    "ninja: subcommand failed",
+    "FAILED: ",
+    "-- Configuring incomplete",
+    "See also \"",
+    "Errors while running CTest",
+    "error: could not compile",
+    "error: aborting due to",
+    "error: linking with ",
+    "error: test failed, to rerun",
+    "error: doctest failed, to rerun",
+    "error: build failed",
+    "error: subprocess-exited-with-error",
+    "error: metadata-generation-failed",
+    "error: command '",
+    "error: Command ",
+    "ERROR Backend subprocess exited",
+    "ERROR: Failed building wheel",
+    "ERROR: Could not build wheels",
+    "subprocess.CalledProcessError",
+    "SystemExit:",
+    "tar: Error is not recoverable",
+    "tar: Child returned status",
+    "tar: Exiting with failure status",
+    "Result: FAIL",
+    "FAILURE: Build failed",
+    "BUILD FAILED",
+    "BUILD FAILURE",
+    "[ERROR] To see the full stack trace",
+    "[ERROR] Re-run Maven",
+    "[ERROR] For more information",
+    "[ERROR] [Help ",
+    "[ERROR] -> [Help",
+    "[ERROR] COMPILATION ERROR",
+    "[ERROR] After correcting",
+    "npm ERR! code ",
+    "npm ERR! errno ",
+    "npm ERR! A complete log",
+    "npm error code ",
+    "npm error errno ",
+    "npm error A complete log",
+    "make: *** Waiting",
+    "The configuration failed",
+    "configure: error: ./configure failed for",
+    "test result: FAILED",
+];
+
+/// Whether a line only says that something before it failed.
+pub(super) fn is_consequence(text: &str) -> bool {
+    let is_recipe = (text.contains(": *** [") || text.contains(": [")) && text.contains("] Error ");
+    is_recipe
+        || starts_any(text, STARTS)
+        || text == "FAIL"
+        || text == "FAILED"
+        || text.contains("*** Waiting for unfinished jobs")
+        || has_any(text, &["error: ld returned ", "msgfmt: found "])
+        || (text.starts_with("[ERROR]") && text.len() <= "[ERROR] ".len())
+}

@@ -1,0 +1,281 @@
+//! Picks the lines of a log that explain why the last step failed.
+
+use std::collections::VecDeque;
+
+use super::cause::{Continued, Weight, weigh};
+use super::words::cut;
+use super::{HEADING, Lines};
+
+/// Lines that are kept for the failure's message.
+const KEPT_LINES: usize = 4;
+/// Characters of a line in a message.
+const LONGEST: usize = 300;
+/// Lines that are joined to one.
+const MOST_JOINED: usize = 8;
+
+/// What makepkg writes when it starts the next part: what came before did not stop it.
+const PARTS: &[&str] = &[
+    "==> Starting ",
+    "==> Making package: ",
+    "==> Checking runtime dependencies",
+    "==> Checking buildtime dependencies",
+    "==> Retrieving sources",
+    "==> Validating ",
+    "==> Extracting sources",
+    "==> Entering fakeroot environment",
+    "==> Tidying install",
+    "==> Checking for packaging issues",
+    "==> Creating package ",
+];
+
+/// A line that may explain the failure.
+#[derive(Clone, Debug)]
+struct Kept {
+    text: String,
+    /// The number of its last line among those that are not consequences.
+    number: u64,
+}
+
+/// Picks the lines that explain a failure out of the current step's output.
+#[derive(Debug, Default)]
+pub(crate) struct ErrorLines {
+    lines: Lines,
+    found: Found,
+}
+
+impl ErrorLines {
+    /// Looks at the next bytes of the log.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        let found = &mut self.found;
+        self.lines.feed(bytes, |line| found.line(line));
+    }
+
+    /// The lines found since the last heading: the cause first, its consequence last.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        let found = &mut self.found;
+        self.lines.finish(|line| found.line(line));
+        self.found.explain()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    causes: Vec<Kept>,
+    /// The exception of the last traceback.
+    exception: Option<Kept>,
+    complaints: VecDeque<Kept>,
+    hints: Vec<Kept>,
+    /// The last lines that say nothing known.
+    tail: VecDeque<String>,
+    /// The first line that only says that something failed.
+    consequence: Option<String>,
+    /// What makepkg says about a function that failed.
+    verdict: Option<String>,
+    joining: Option<Joining>,
+    in_traceback: bool,
+    /// Lines so far that are not consequences.
+    number: u64,
+}
+
+#[derive(Debug)]
+struct Joining {
+    how: Continued,
+    left: usize,
+}
+
+impl Found {
+    fn line(&mut self, line: &str) {
+        if line.starts_with(HEADING) || PARTS.iter().any(|part| line.starts_with(part)) {
+            *self = Self::default();
+            return;
+        }
+        // After its verdict makepkg only cleans up.
+        if self.verdict.is_some() || self.join(line) {
+            return;
+        }
+        if line.trim().is_empty() {
+            return;
+        }
+        if self.traceback(line) {
+            return;
+        }
+        let (weight, continued) = weigh(line);
+        if weight == Weight::Consequence {
+            self.consequence(line);
+            return;
+        }
+        self.number += 1;
+        let kept = Kept {
+            text: cut(line.trim(), LONGEST),
+            number: self.number,
+        };
+        match weight {
+            Weight::Cause => keep_first(&mut self.causes, kept),
+            Weight::Complaint => keep_last(&mut self.complaints, kept),
+            Weight::Hint => keep_first(&mut self.hints, kept),
+            Weight::Consequence | Weight::Nothing => {}
+        }
+        self.joining = (continued != Continued::No).then_some(Joining {
+            how: continued,
+            left: MOST_JOINED,
+        });
+        self.remember(line);
+    }
+
+    fn remember(&mut self, line: &str) {
+        let is_own = line.starts_with("==> ") || line.trim() == "Aborting...";
+        let is_question = line.contains("[Y/n]") || line.contains("[y/N]");
+        if !is_own && !is_question {
+            if self.tail.len() == KEPT_LINES {
+                self.tail.pop_front();
+            }
+            self.tail.push_back(cut(line.trim(), LONGEST));
+        }
+    }
+
+    fn consequence(&mut self, line: &str) {
+        let text = line.trim();
+        if text.starts_with("==> ERROR: ") {
+            self.verdict = Some(cut(text, LONGEST));
+        } else if self.consequence.is_none() && !text.starts_with("Aborting") {
+            self.consequence = Some(cut(text, LONGEST));
+            self.remember(line);
+        }
+    }
+
+    /// Adds a line to the one that it belongs to.
+    fn join(&mut self, line: &str) -> bool {
+        let Some(joining) = &mut self.joining else {
+            return false;
+        };
+        let text = line.trim();
+        let belongs = match joining.how {
+            Continued::No => false,
+            Continued::Line => true,
+            Continued::Place => text.starts_with("--> "),
+            Continued::Indented => line.starts_with(' ') || text.is_empty(),
+        };
+        if !belongs {
+            self.joining = None;
+            return false;
+        }
+        if text.is_empty() {
+            return true;
+        }
+        joining.left -= 1;
+        let is_over = joining.left == 0 || joining.how != Continued::Indented;
+        // A fifth cause is not kept, and neither is what belongs to it.
+        if let Some(kept) = self
+            .causes
+            .last_mut()
+            .filter(|kept| kept.number == self.number)
+        {
+            let text = text.strip_prefix("-> ").unwrap_or(text);
+            kept.text = cut(&format!("{} {text}", kept.text), LONGEST);
+        }
+        if is_over {
+            self.joining = None;
+        }
+        true
+    }
+
+    /// Follows a Python traceback to the exception at its end.
+    fn traceback(&mut self, line: &str) -> bool {
+        if line
+            .trim_start()
+            .starts_with("Traceback (most recent call last):")
+        {
+            self.in_traceback = true;
+            self.number += 1;
+            return true;
+        }
+        if !self.in_traceback {
+            return false;
+        }
+        self.number += 1;
+        self.remember(line);
+        let text = line.trim();
+        // The stack is indented below the heading, which may be indented itself by a test runner.
+        let is_stack = line.starts_with(' ') && !super::words::is_exception(text);
+        if is_stack {
+            return true;
+        }
+        self.in_traceback = false;
+        let is_consequence = weigh(line).0 == Weight::Consequence;
+        let is_explained = self.exception.is_some() || !self.causes.is_empty();
+        if !(is_consequence && is_explained) {
+            self.exception = Some(Kept {
+                text: cut(text, LONGEST),
+                number: self.number,
+            });
+        }
+        true
+    }
+
+    fn explain(self) -> Vec<String> {
+        let mut order: Vec<&Kept> = Vec::new();
+        // A function ends with the command that fails, so that a complaint at the end is the cause.
+        let last = self
+            .complaints
+            .back()
+            .filter(|kept| kept.number == self.number && !is_summary(&kept.text));
+        order.extend(last);
+        order.extend(
+            self.exception
+                .iter()
+                .filter(|kept| kept.number == self.number),
+        );
+        order.extend(&self.causes);
+        order.extend(&self.exception);
+        if order.is_empty() {
+            order.extend(&self.complaints);
+        } else {
+            // makepkg's own errors say which of its steps failed.
+            let own = |kept: &&Kept| kept.text.starts_with("==> ERROR: ");
+            order.extend(self.complaints.iter().filter(own));
+        }
+        let mut lines: Vec<String> = Vec::new();
+        let is_explained = !order.is_empty();
+        for kept in order.into_iter().map(|kept| &kept.text) {
+            if lines.len() < KEPT_LINES && !lines.contains(kept) {
+                lines.push(kept.clone());
+            }
+        }
+        if !is_explained {
+            lines.extend(self.hints.iter().take(2).map(|kept| kept.text.clone()));
+            for line in self.tail {
+                if !lines.contains(&line) {
+                    lines.push(line);
+                }
+            }
+            lines.extend(self.consequence.filter(|line| !lines.contains(line)));
+        }
+        lines.extend(self.verdict);
+        lines
+    }
+}
+
+/// Whether a tool says last of all which of its steps failed, after the reason.
+fn is_summary(text: &str) -> bool {
+    ["==> ERROR: ", "[ERROR] ", "npm ERR! ", "npm error "]
+        .iter()
+        .any(|start| text.starts_with(start))
+}
+
+/// The first ones count, since the others may follow from them.
+fn keep_first(list: &mut Vec<Kept>, kept: Kept) {
+    if list.len() < KEPT_LINES && list.iter().all(|other| other.text != kept.text) {
+        list.push(kept);
+    }
+}
+
+/// The first few, and the last.
+fn keep_last(list: &mut VecDeque<Kept>, kept: Kept) {
+    if list.len() == KEPT_LINES {
+        list.pop_back();
+    }
+    list.push_back(kept);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Small questions about the text of a line.
+
+/// A line without escape sequences and control characters; tabs become blanks.
+pub(super) fn plain(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut chars = line.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\x1b' => skip_escape(&mut chars),
+            '\t' => text.push(' '),
+            char if char.is_control() => {}
+            char => text.push(char),
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Skips the rest of an escape sequence (ECMA-48): `[` until a letter, `]` until BEL or ESC `\`.
+fn skip_escape(chars: &mut std::str::Chars<'_>) {
+    match chars.next() {
+        Some('[') => {
+            chars.find(|c| ('\x40'..='\x7e').contains(c));
+        }
+        Some(']') => {
+            if chars.find(|c| matches!(c, '\x07' | '\x1b')) == Some('\x1b') {
+                chars.next();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether any of the texts occurs.
+pub(super) fn has_any(line: &str, texts: &[&str]) -> bool {
+    texts.iter().any(|text| line.contains(text))
+}
+
+/// Whether the line starts with any of the texts.
+pub(super) fn starts_any(line: &str, texts: &[&str]) -> bool {
+    texts.iter().any(|text| line.starts_with(text))
+}
+
+/// Whether the line ends with any of the texts.
+pub(super) fn ends_any(line: &str, texts: &[&str]) -> bool {
+    texts.iter().any(|text| line.ends_with(text))
+}
+
+/// What follows `program: ` or `path/to/program: `, when the line starts like that.
+pub(super) fn after_program(line: &str) -> Option<(&str, &str)> {
+    let (program, rest) = line.split_once(": ")?;
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "_./+-[]".contains(c);
+    (!program.is_empty() && program.chars().all(is_word)).then(|| {
+        let name = program.rsplit('/').next().unwrap_or(program);
+        (name, rest)
+    })
+}
+
+/// Splits `file:line: rest` and `file:line:column: rest` into file and rest.
+pub(super) fn after_location(line: &str) -> Option<(&str, &str)> {
+    let mut from = 0;
+    loop {
+        let colon = from + line.get(from..)?.find(':')?;
+        let (file, rest) = (line.get(..colon)?, line.get(colon + 1..)?);
+        if let Some(rest) = after_number(rest) {
+            let rest = rest.strip_prefix(':')?;
+            let rest = after_number(rest)
+                .and_then(|rest| rest.strip_prefix(':'))
+                .unwrap_or(rest);
+            return (!file.is_empty() && !file.contains("  ")).then_some((file, rest.trim_start()));
+        }
+        from = colon + 1;
+    }
+}
+
+/// What follows a number, or a range of numbers.
+fn after_number(text: &str) -> Option<&str> {
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
+    (rest.len() < text.len() && text.starts_with(|c: char| c.is_ascii_digit())).then_some(rest)
+}
+
+/// Whether the text starts with the name of an exception and a colon: `pkg.FooError: …`.
+pub(super) fn is_exception(line: &str) -> bool {
+    let Some((name, _)) = line.split_once(':') else {
+        return false;
+    };
+    // Node adds a code: `TypeError [ERR_X]: …`.
+    let name = name.split_once(" [").map_or(name, |(name, _)| name);
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '.' || c == '$';
+    let last = name.rsplit('.').next().unwrap_or(name);
+    name.chars().all(is_word)
+        && last.starts_with(char::is_uppercase)
+        && ends_any(
+            last,
+            &["Error", "Exception", "Exit", "Interrupt", "Failure"],
+        )
+}
+
+/// Whether a line is a command that was echoed, not something that a program said.
+pub(super) fn is_command(line: &str) -> bool {
+    const COMMANDS: &[&str] = &[
+        "gcc",
+        "g++",
+        "cc",
+        "c++",
+        "cpp",
+        "clang",
+        "clang++",
+        "ld",
+        "ar",
+        "libtool:",
+        "rustc",
+        "javac",
+        "go",
+        "ghc",
+        "echo",
+        "printf",
+        "if",
+        "for",
+        "test",
+        "[",
+        "+",
+        "++",
+        "sh",
+        "bash",
+        "/bin/sh",
+        "/bin/bash",
+        "/usr/bin/sh",
+        "/usr/bin/bash",
+    ];
+    let first = line.split(' ').next().unwrap_or_default();
+    let name = first.rsplit('/').next().unwrap_or(first);
+    COMMANDS.contains(&first) || COMMANDS.contains(&name) || name.ends_with("-gcc")
+}
+
+/// Cuts a text to what a message has room for.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
