@@ -33,10 +33,17 @@ test *ARGS: test-scripts
     cargo build --workspace --bins
     cargo test --workspace "$@"
 
+# Run tests N times beside processes that take all cores; FILTER is a name or arguments of cargo test
+[group('check')]
+[no-exit-message]
+test-under-load N='1' *FILTER:
+    @scripts/test-under-load "$@"
+
 # Test the shell scripts
 [group('check')]
 test-scripts:
     @scripts/test-bootstrap
+    @scripts/test-load-script
 
 # Check format, clippy, rustdoc and shell scripts; any warning fails
 [group('check')]
