@@ -17,6 +17,8 @@ pub struct RequestRecord {
     pub path: String,
     /// The name of the GraphQL operation; several of a batch are separated by commas.
     pub operation: Option<String>,
+    /// The variables of the GraphQL query, if it is not a batch.
+    pub variables: Option<serde_json::Value>,
     /// What the GraphQL query cost, the sum for a batch.
     pub complexity: Option<u64>,
     /// The status of the answer; none if the connection was dropped instead.

@@ -13,6 +13,9 @@ use crate::service::expire_leases::{expire_leases, renew_leases};
 
 /// How long to wait before the database is asked again after it failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+/// The longest time between two looks: leases expire by the wall clock, which may jump forward, as it
+/// does on a machine that was suspended.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The task that gives builds of silent workers back to the queue.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +46,7 @@ impl LeaseClock {
             };
             let expiry = async {
                 match wait {
-                    Some(wait) => tokio::time::sleep(wait).await,
+                    Some(wait) => tokio::time::sleep(wait.min(LOOK_AGAIN)).await,
                     None => std::future::pending().await,
                 }
             };

@@ -93,17 +93,13 @@ async fn a_follower_reads_along_until_the_attempt_ends() {
 
 #[tokio::test]
 async fn following_ends_with_failed_attempts_and_lost_ones_too() {
-    let options = ServerOptions {
-        lease_seconds: 1,
-        ..Default::default()
-    };
-    let (server, worker, job) = building_with(options).await;
+    let (server, worker, job) = building().await;
     let following = server
         .public()
         .log(job.claimed.attempt, 0, true)
         .await
         .unwrap();
-    // Nobody gives a sign of life any more.
+    server.expire_leases().await;
     let text = tokio::time::timeout(PATIENCE, following.text())
         .await
         .expect("it does not end");

@@ -221,16 +221,13 @@ async fn claims_without_a_sensible_architecture_are_refused() {
 
 #[tokio::test]
 async fn a_silent_worker_loses_its_build_to_another() {
-    let options = ServerOptions {
-        lease_seconds: 1,
-        ..Default::default()
-    };
-    let server = TestServer::start_with(options, strangers).await;
+    let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;
     let mut events = server.follow("one").await;
     let silent = server.worker("silent").await;
     let job = silent.claims().await;
     job.starts().await;
+    server.expire_leases().await;
 
     let lost = events.until("attempt.lost").await;
     assert_eq!(lost.attempt, Some(job.claimed.attempt));
@@ -256,19 +253,31 @@ async fn a_silent_worker_loses_its_build_to_another() {
 #[tokio::test]
 async fn heartbeats_keep_a_lease() {
     let options = ServerOptions {
-        lease_seconds: 2,
+        lease_seconds: 3600,
         ..Default::default()
     };
     let server = TestServer::start_with(options, strangers).await;
+    let expiry = "select min(lease_expires_at) from attempt";
     server.namespace("one", &["a/main"]).await;
     let job = server.worker("w").await.claims().await;
-    // Longer than the lease; this is about time, so time has to pass.
-    let end = tokio::time::Instant::now() + Duration::from_secs(3);
-    while tokio::time::Instant::now() < end {
-        let answer = job.heartbeat().await.unwrap();
-        assert_eq!((answer.lease_s, answer.cancel), (2, false));
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
+    let full = server.number(expiry).await;
+    // As if most of the lease were over.
+    server
+        .sql("update attempt set lease_expires_at = lease_expires_at - 3000000")
+        .await;
+    let answer = job.heartbeat().await.unwrap();
+    assert_eq!((answer.lease_s, answer.cancel), (3600, false));
+    assert!(server.number(expiry).await >= full);
+
+    // Once the lease of another one was found to be over, this one's was looked at, too.
+    server.namespace("two", &["b/main"]).await;
+    let mut events = server.follow("two").await;
+    let silent = server.worker("silent").await.claims().await;
+    server
+        .sql("update attempt set lease_expires_at = 1 where status = 'queued'")
+        .await;
+    let lost = events.until("attempt.lost").await;
+    assert_eq!(lost.attempt, Some(silent.claimed.attempt));
     job.succeeds().await;
     server.expect_iteration("one", IterationStatus::Done).await;
 }
@@ -436,8 +445,14 @@ async fn a_pause_after_failures_ends_by_itself() {
         let job = worker.claims_build_of("a").await;
         job.fails(FailureKind::Infrastructure, "out of disk").await;
     }
-    // Two seconds' pause now: nothing for who asks at once, the build for who waits.
+    // Nothing for who asks during the pause, the build for who waits.
+    server
+        .sql("update build set not_before = not_before + 3600000")
+        .await;
     assert!(worker.asks(ClaimId::new(), 0).await.unwrap().is_none());
+    server
+        .sql("update build set not_before = not_before - 3600000")
+        .await;
     worker.builds("a").await;
 }
 

@@ -51,7 +51,8 @@ async fn what_is_no_http_is_refused() {
     for bytes in [&b"\0\0\0\0\0"[..], b"SSH-2.0-x\r\n\r\n", b"GET\r\n\r\n"] {
         let mut stream = connect(&server).await;
         stream.write_all(bytes).await.unwrap();
-        stream.shutdown().await.unwrap();
+        // The answer may have come before, and with it the end.
+        let _ = stream.shutdown().await;
         let answer = rest(stream).await;
         assert!(
             answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
@@ -68,7 +69,8 @@ async fn idle_connections_do_not_keep_the_server_from_stopping() {
     half.write_all(b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\n")
         .await
         .unwrap();
-    tokio::time::timeout(Duration::from_secs(15), server.stop())
+    // By themselves they are cut off after 30 s, and the grace time is 10 s.
+    tokio::time::timeout(Duration::from_secs(28), server.stop())
         .await
         .expect("it waits for peers that say nothing");
     drop((idle, half));

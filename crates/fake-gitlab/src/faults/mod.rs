@@ -47,6 +47,8 @@ pub enum On {
 pub enum Times {
     /// The next so many of them.
     Next(u32),
+    /// All but the next so many of them, until it is cleared.
+    After(u32),
     /// Every so manieth of them, until it is cleared.
     Every(u32),
     /// All of them, until it is cleared.
@@ -261,6 +263,7 @@ impl Faults {
             let applies = match rule.times {
                 Times::Next(count) => rule.seen <= count,
                 Times::Every(count) => rule.seen.is_multiple_of(count.max(1)),
+                Times::After(count) => rule.seen > count,
                 Times::Always => true,
             };
             if applies {

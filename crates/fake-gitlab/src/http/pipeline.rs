@@ -46,6 +46,7 @@ pub(crate) async fn handle(
         method: request.method().to_string(),
         path: request.uri().to_string(),
         operation: None,
+        variables: None,
         complexity: None,
         status: None,
         response_bytes: None,
@@ -166,6 +167,12 @@ async fn read_operations(
         .await
         .map_err(|_| Cut)?;
     record.operation = Some(graphql::operation_names(&bytes).join(","));
+    record.variables =
+        serde_json::from_slice(&bytes)
+            .ok()
+            .and_then(|mut body: serde_json::Value| {
+                body.get_mut("variables").map(serde_json::Value::take)
+            });
     Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 

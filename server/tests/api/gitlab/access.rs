@@ -103,6 +103,7 @@ async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
     let mut options = forge.options();
     options.sweep_seconds = 1;
     let server = forge.server_with(options).await;
+    super::poll(&server).await;
     // As if the token's role had been taken away, and given back when the message was read.
     let drift = buildbtw_fake_gitlab::Drift::Replace {
         field: "nodes".into(),
@@ -113,8 +114,15 @@ async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
         buildbtw_fake_gitlab::Times::Next(1),
         buildbtw_fake_gitlab::Fault::Drift(drift),
     );
+    // The next look, a second later, gets no answer before the message was read.
+    let away = forge.gitlab.faults().add(
+        buildbtw_fake_gitlab::On::Operation("GroupProjects".into()),
+        buildbtw_fake_gitlab::Times::After(1),
+        buildbtw_fake_gitlab::Fault::status(503),
+    );
     let trouble = trouble(&server).await;
     forge.gitlab.faults().remove(rule);
+    forge.gitlab.faults().remove(away);
     assert!(
         trouble.message.contains("only 0 of the 31 projects"),
         "{}",

@@ -17,7 +17,7 @@ pub(crate) use sources::{SourceTree, Srcinfo, git, run};
 pub(crate) use worker::{FakeWorker, Job, failed, reported};
 
 /// Longer than anything here takes on a slow and busy machine. Only tests that fail wait for it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Parses text that the test itself wrote.
 pub(crate) fn parse<T>(text: &str) -> T

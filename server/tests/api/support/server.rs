@@ -13,7 +13,8 @@ use buildbtw_server::cli::{Cli, Command};
 use buildbtw_server::run::{DATABASE_FILE, Server};
 use clap::Parser as _;
 use reqwest::{Method, RequestBuilder};
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -333,11 +334,32 @@ impl TestServer {
         }
     }
 
+    async fn database(&self) -> SqliteConnection {
+        SqliteConnectOptions::new()
+            .filename(self.data().join(DATABASE_FILE))
+            .busy_timeout(PATIENCE)
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    /// Reads a number from the database.
+    pub(crate) async fn number(&self, query: &'static str) -> i64 {
+        let mut database = self.database().await;
+        let number = sqlx::query_scalar(query).fetch_one(&mut database).await;
+        database.close().await.unwrap();
+        number.unwrap()
+    }
+
+    /// Lets the lease of every running attempt expire. The server notices within seconds.
+    pub(crate) async fn expire_leases(&self) {
+        self.sql("update attempt set lease_expires_at = 1 where status = 'running'")
+            .await;
+    }
+
     /// Changes the database behind the server's back: for states that only a crash leaves behind.
     pub(crate) async fn sql(&self, statement: &'static str) {
-        let path = self.data().join(DATABASE_FILE);
-        let url = format!("sqlite://{}", path.display());
-        let mut database = SqliteConnection::connect(&url).await.unwrap();
+        let mut database = self.database().await;
         let result = sqlx::raw_sql(statement)
             .execute(&mut database)
             .await

@@ -11,9 +11,9 @@ use buildbtw_model::client::{Client, ClientError};
 use buildbtw_model::{ClaimId, FailureKind, PackageFileName};
 use tempfile::TempDir;
 
-use super::{make_packages, refusal};
+use super::{eventually, make_packages, refusal};
 
-/// As long as a story may have to wait for a build; the server answers at once when there is one.
+/// How long one claim waits; the server answers at once when there is a build.
 const WAIT_S: u32 = 30;
 
 /// A worker with a token of its own.
@@ -69,9 +69,12 @@ impl FakeWorker {
 
     /// Waits for the next build, whichever it is.
     pub(crate) async fn claims(&self) -> Job {
-        let job = self.asks(ClaimId::new(), WAIT_S).await;
-        job.expect("the claim was refused")
-            .expect("there is nothing to build")
+        let claim = ClaimId::new();
+        eventually("a build to claim", async || {
+            let job = self.asks(claim, WAIT_S).await;
+            job.expect("the claim was refused")
+        })
+        .await
     }
 
     /// Waits for the next build, which must be of this pkgbase.

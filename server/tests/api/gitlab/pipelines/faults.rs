@@ -204,13 +204,11 @@ async fn a_job_that_ran_out_of_time_is_not_tried_again() {
 #[tokio::test]
 async fn a_runner_that_dies_is_found_by_its_lease() {
     let forge = Forge::that_builds(&packages()).await;
-    let mut options = forge.building();
-    options.lease_seconds = 1;
-    let server = forge.server_with(options).await;
-    forge.hook(&server, true);
+    let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
     job.takes().await.starts().await;
+    server.expire_leases().await;
     // Nothing is heard of it again, and GitLab would wait for an hour.
     let next = forge.job(&server, "libgreet", 2).await;
     eventually("the end of the first pipeline", async || {

@@ -75,6 +75,9 @@ async fn what_was_cancelled_here_and_resumed_is_tried_again() {
     let job = forge.job(&server, "libgreet", 1).await;
     let work = job.takes().await;
     work.starts().await;
+    let on = On::Operation("PipelineStatuses".into());
+    let away = Fault::status(503);
+    let unseen = forge.gitlab.faults().add(on, Times::Always, away);
     let name = "bump".parse().unwrap();
     server.admin().cancel(&name).await.unwrap();
     eventually("the cancellation in GitLab", async || {
@@ -86,6 +89,7 @@ async fn what_was_cancelled_here_and_resumed_is_tried_again() {
     // Only now the executor has noticed.
     work.fails(FailureKind::Cancelled, "the GitLab job ended")
         .await;
+    forge.gitlab.faults().remove(unseen);
     forge.job(&server, "libgreet", 2).await.succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
 }
@@ -273,14 +277,13 @@ async fn a_project_that_vanishes_after_a_lost_answer_can_be_cancelled() {
 #[tokio::test]
 async fn what_gitlab_had_goes_to_workers_when_it_builds_no_more() {
     let forge = Forge::that_builds(&packages()).await;
-    let mut options = forge.building();
-    options.lease_seconds = 1;
-    let mut server = forge.server_with(options).await;
+    let mut server = forge.server_with(forge.building()).await;
     server.namespace("bump", &["libgreet/main"]).await;
     forge.pipeline("libgreet", 1).await;
     server.stop().await;
     server.options.extra.clear();
     server.start_again().await;
+    server.sql("update attempt set lease_expires_at = 1").await;
     let worker = server.worker("w").await;
     worker.builds("libgreet").await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;

@@ -75,6 +75,8 @@ async fn a_job_that_is_cancelled_while_it_builds_ends_its_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
+    // The executor is faster than the webhook.
+    forge.gitlab.webhooks().hold();
     forge.gitlab.cancel_pipeline(job.pipeline).unwrap();
     // What an executor reports that was told to stop.
     work.fails(
@@ -141,7 +143,8 @@ async fn a_job_that_is_started_again_while_its_build_runs_takes_it_over() {
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
     work.starts().await;
-    // The runner died, and somebody was faster than the lease.
+    // The runner died, and somebody was faster than the lease and the webhook.
+    forge.gitlab.webhooks().hold();
     job.ends(Status::Failed, Some("runner_system_failure"));
     forge.gitlab.retry_pipeline(job.pipeline).unwrap();
     let again = forge.runs(&server, job.pipeline);
