@@ -92,7 +92,7 @@ fn killing_the_server_mid_build_loses_nothing() {
 fn killing_the_worker_mid_build_gives_its_build_to_another() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_chain(folder.path(), 3);
-    let server = Server::start(folder.path(), &sources);
+    let server = Server::start_with_lease(folder.path(), &sources, 5);
     let first = Worker::simulated(&server, &folder.path().join("first"), 1, "0.5");
     let namespace: NamespaceName = "chain".parse().unwrap();
     let output = cli(&server, &["new", "p0/main", "--name", "chain"]);

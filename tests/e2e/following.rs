@@ -199,7 +199,8 @@ fn new_iteration_forces_one_and_why_explains_it() {
 fn a_build_that_is_running_when_its_iteration_is_superseded_is_not_started_again() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
-    let server = Server::start(folder.path(), &sources);
+    // A worker hears of a cancellation after a third of the lease.
+    let server = Server::start_with_lease(folder.path(), &sources, 15);
     let output = cli(
         &server,
         &[
@@ -213,7 +214,8 @@ fn a_build_that_is_running_when_its_iteration_is_superseded_is_not_started_again
         ],
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-    let _worker = Worker::simulated(&server, &folder.path().join("scratch"), 2, "1");
+    // Long enough that the push is noticed meanwhile on a busy machine, too.
+    let _worker = Worker::simulated(&server, &folder.path().join("scratch"), 2, "15");
 
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let (client, name) = (server.client(), "set".parse().unwrap());

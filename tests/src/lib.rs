@@ -22,7 +22,7 @@ use std::process::{Command, Output};
 
 pub use forge::Forge;
 pub use pacman::pacman_installs;
-pub use processes::{Process, Server, Worker};
+pub use processes::{Process, Server, Worker, eventually};
 pub use runner::Runner;
 pub use sources::{Package, Sources, git};
 

@@ -16,6 +16,18 @@ use super::{Forge, Sources, program};
 /// Longer than anything here takes on a busy machine; only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Asks again until something is true.
+pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{what}: not within {PATIENCE:?}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// A process that is killed, and whose log is printed, when the test ends.
 pub struct Process {
     name: String,
@@ -160,9 +172,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server on a free port with leases of two seconds.
+    /// Starts a server on a free port with leases that do not expire on a busy machine.
     pub fn start(folder: &Path, sources: &Sources) -> Self {
-        Self::start_with_lease(folder, sources, 2)
+        Self::start_with_lease(folder, sources, 60)
     }
 
     /// Starts a server on a free port.
@@ -199,7 +211,7 @@ impl Server {
 
     /// The same for a server that misses webhooks.
     pub fn start_impatiently(folder: &Path, forge: &Forge) -> Self {
-        Self::start_at(folder, forge.impatient_arguments(), 5, None)
+        Self::start_at(folder, forge.impatient_arguments(), 20, None)
     }
 
     fn start_at(
@@ -228,7 +240,7 @@ impl Server {
             data: folder.join("data"),
             sources: in_folder(sources),
             address: "127.0.0.1:0".parse().unwrap(),
-            lease_seconds: 2,
+            lease_seconds: 60,
             base_repositories: None,
             disk: Some(size.to_owned()),
         };
@@ -239,6 +251,16 @@ impl Server {
     /// Fills the disk of its data folder.
     pub fn fill_disk(&self) -> Ballast {
         Ballast::fill(self.process.as_ref().unwrap().child.id(), &self.data)
+    }
+
+    /// Waits until it has a usable source repository of this name.
+    pub fn wait_for_source(&self, path: &str) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        eventually(&format!("a source repository {path}"), || {
+            let page = runtime.block_on(self.client().sources(false, None));
+            let mut sources = page.unwrap().items.into_iter();
+            sources.any(|source| source.path == path && source.problem.is_none())
+        });
     }
 
     /// Waits until it logs a line that contains `text`.
