@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use buildbtw_model::Architecture;
 use clap::Args;
 
+use crate::address::{parse_url, reachable};
 use crate::dispatch::pipelines::{PipelineArgs, PipelineSettings};
 use crate::gitlab::{Gitlab, GitlabArgs, WebhookSecrets};
 use crate::service::forge_report::ReportKind;
@@ -33,7 +34,12 @@ pub struct RunArgs {
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
-    /// Address under which users and workers reach the server, when it is another
+    /// URL by which users and workers reach the server
+    ///
+    /// Set it behind a proxy, and when the server listens on all interfaces. It may have a path, for
+    /// example https://example.org/buildbtw: the server answers below that path and without it, so
+    /// the proxy may remove the path or keep it. The default is the address of --listen; on all
+    /// interfaces it is the host that each request names.
     #[arg(long, env = "BUILDBTW_URL", value_name = "URL")]
     pub url: Option<String>,
     /// Folder of git repositories, one per pkgbase
@@ -126,8 +132,13 @@ pub struct RunArgs {
 /// The settings that the running server looks at.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The address of the server for users and workers, without a trailing slash.
+    /// The address of the server for users and workers, without a trailing slash. Answers use
+    /// [`BaseUrl`](crate::address::BaseUrl).
     pub url: String,
+    /// The path of that address: empty, or one that begins with a slash.
+    pub prefix: String,
+    /// Whether the host that a request names takes the place of `url` in its answer.
+    pub url_by_host: bool,
     /// What to build for; the first builds packages of architecture `any`.
     pub architectures: Vec<Architecture>,
     /// How long a worker may be silent.
@@ -218,17 +229,24 @@ impl RunArgs {
         if architectures.is_empty() {
             anyhow::bail!("--architectures: at least one is needed");
         }
-        let url = self
-            .url
-            .clone()
-            .unwrap_or_else(|| format!("http://{address}"));
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            anyhow::bail!("--url: '{url}' does not start with http:// or https://");
-        }
+        let (url, prefix) = match &self.url {
+            Some(url) => parse_url(url)?,
+            None => (format!("http://{}", reachable(address)), String::new()),
+        };
+        let url_by_host = self.url.is_none() && address.ip().is_unspecified();
         let pipelines = self.pipelines.settings(&architectures)?;
+        if url_by_host && (pipelines.is_some() || !self.gitlab_report.is_empty()) {
+            anyhow::bail!(
+                "--url is missing: GitLab is told the server's address, and --listen {} does not \
+                 say by which one it is reached",
+                self.listen
+            );
+        }
         Ok(Config {
             pipelines,
-            url: url.trim_end_matches('/').to_owned(),
+            url,
+            prefix,
+            url_by_host,
             architectures,
             lease: Duration::from_secs(self.lease_seconds.into()),
             build_timeout: Duration::from_secs(self.build_timeout_seconds.into()),

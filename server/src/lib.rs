@@ -1,6 +1,7 @@
 //! The buildbtw server: watches sources, plans rebuilds, hands builds out and publishes the result.
 //! The only program that writes the database.
 
+pub mod address;
 pub mod app_state;
 pub mod auth;
 pub mod changes;

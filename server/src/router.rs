@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, OriginalUri, Request};
-use axum::http::{HeaderValue, Method, Uri, header};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use tower::ServiceBuilder;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate as _, SizeAbove};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_http::trace::TraceLayer;
@@ -18,7 +22,7 @@ use tracing::Level;
 use crate::app_state::AppState;
 use crate::auth;
 use crate::error::{Error, problem_response};
-use crate::routes::{api, pages, repository};
+use crate::routes::{api, listing, pages, repository};
 use buildbtw_model::api::{Problem, ProblemKind};
 
 /// The largest JSON body.
@@ -28,8 +32,52 @@ const MAX_WEBHOOK: usize = 8 * 1024 * 1024;
 /// The largest piece of a log.
 const MAX_LOG_CHUNK: usize = 1024 * 1024;
 
-/// The server's router.
+/// Tells proxies (nginx has the name), and our own compression, to pass on at once what they get.
+pub(crate) const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// Less than this is not worth compressing.
+const MIN_COMPRESSED: u64 = 512;
+
+/// The server's router. It answers below the path of `--url` and without it: a proxy may remove that
+/// path from requests or leave it there.
 pub fn router(state: AppState) -> Router {
+    let prefix = state.config.prefix.clone();
+    let router = without_prefix(state);
+    if prefix.is_empty() {
+        return router;
+    }
+    let service = ServiceBuilder::new()
+        .map_request(move |request| remove_prefix(request, &prefix))
+        .service(router);
+    Router::new().fallback_service(service)
+}
+
+/// Takes the path of `--url` off the path of a request, for all that looks at it.
+fn remove_prefix(mut request: Request, prefix: &str) -> Request {
+    let uri = request.uri();
+    let Some(rest) = uri.path().strip_prefix(prefix) else {
+        return request;
+    };
+    if !rest.is_empty() && !rest.starts_with('/') {
+        return request;
+    }
+    let path = if rest.is_empty() { "/" } else { rest };
+    let path = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    let Ok(path) = PathAndQuery::try_from(path) else {
+        return request;
+    };
+    parts.path_and_query = Some(path);
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri.clone();
+        request.extensions_mut().insert(OriginalUri(uri));
+    }
+    request
+}
+
+fn without_prefix(state: AppState) -> Router {
     let layers = ServiceBuilder::new()
         .layer(
             TraceLayer::new_for_http()
@@ -45,11 +93,17 @@ pub fn router(state: AppState) -> Router {
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
-        ));
+        ))
+        .map_response(tag_as_compressed)
+        .layer(
+            CompressionLayer::new()
+                .quality(CompressionLevel::Fastest)
+                .compress_when(SizeAbove::new(MIN_COMPRESSED).and(is_compressible)),
+        );
     Router::new()
         .nest("/api/v1", api_router(&state))
-        .nest("/repo", repository_router())
-        .merge(pages::router())
+        .merge(repository_router())
+        .merge(pages::router(&state))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(layers)
@@ -147,31 +201,91 @@ async fn to_the_end(request: Request, next: Next) -> Result<Response, Error> {
 }
 
 fn repository_router() -> Router<AppState> {
+    let add_slash = || get(listing::add_slash);
     Router::new()
+        .route("/repo", add_slash())
+        .route("/repo/", get(listing::list_namespaces))
+        .route("/repo/{name}", add_slash())
+        .route("/repo/{name}/", get(listing::list_iterations))
+        .route("/repo/{name}/{iteration}", add_slash())
         .route(
-            "/{name}/{iteration}/{architecture}/{file}",
+            "/repo/{name}/{iteration}/",
+            get(listing::list_architectures),
+        )
+        .route("/repo/{name}/{iteration}/{architecture}", add_slash())
+        .route(
+            "/repo/{name}/{iteration}/{architecture}/",
+            get(listing::list_files),
+        )
+        .route(
+            "/repo/{name}/{iteration}/{architecture}/{file}",
             get(repository::serve_file),
         )
         .route(
-            "/{name}/{iteration}/{architecture}/builds/{build}/{file}",
+            "/repo/{name}/{iteration}/{architecture}/builds/{build}/{file}",
             get(repository::serve_build_view),
         )
 }
 
-async fn not_found(OriginalUri(uri): OriginalUri) -> Response {
-    let error = Error::not_found(format!("page or resource at {}", uri.path()));
-    explain(&uri, error.into_problem())
+/// Whether an answer is text that is there as a whole. Packages are compressed already, and what is
+/// sent as it happens must not wait for more of it.
+fn is_compressible(
+    _: StatusCode,
+    _: axum::http::Version,
+    headers: &axum::http::HeaderMap,
+    _: &axum::http::Extensions,
+) -> bool {
+    if headers.contains_key(NO_BUFFERING) {
+        return false;
+    }
+    let media_type = headers.get(header::CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.to_str().ok());
+    media_type.is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        match essence {
+            "text/event-stream" => false,
+            "application/json" | "application/problem+json" | "image/svg+xml" => true,
+            essence => essence.starts_with("text/"),
+        }
+    })
 }
 
-async fn method_not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> Response {
+/// What was compressed is not the same bytes any more, so its tag becomes a weak one; and an answer
+/// without a body varies like the one it stands for.
+fn tag_as_compressed<B>(mut response: Response<B>) -> Response<B> {
+    let status = response.status();
+    let headers = response.headers_mut();
+    if headers.contains_key(header::CONTENT_ENCODING)
+        && let Some(tag) = headers.get(header::ETAG)
+        && !tag.as_bytes().starts_with(b"W/")
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+    {
+        headers.insert(header::ETAG, weak);
+    }
+    if status == StatusCode::NOT_MODIFIED && !headers.contains_key(header::VARY) {
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    response
+}
+
+async fn not_found(State(state): State<AppState>, OriginalUri(uri): OriginalUri) -> Response {
+    let error = Error::not_found(format!("page or resource at {}", uri.path()));
+    explain(&state, &uri, error.into_problem())
+}
+
+async fn method_not_allowed(
+    State(state): State<AppState>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+) -> Response {
     let title = format!("{method} is not possible on {}", uri.path());
     let mut problem = Error::refused(ProblemKind::InvalidRequest, title).into_problem();
     problem.status = 405;
-    explain(&uri, problem)
+    explain(&state, &uri, problem)
 }
 
 /// Tells programs about a problem as JSON, and people as a page.
-fn explain(uri: &Uri, problem: Problem) -> Response {
+fn explain(state: &AppState, uri: &Uri, problem: Problem) -> Response {
     let for_programs = ["/api", "/repo"].into_iter().any(|prefix| {
         let rest = uri.path().strip_prefix(prefix);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -179,7 +293,7 @@ fn explain(uri: &Uri, problem: Problem) -> Response {
     if for_programs {
         problem_response(problem)
     } else {
-        pages::error_response(problem)
+        pages::error_response(&pages::links(state), problem)
     }
 }
 

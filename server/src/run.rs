@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::address::reachable;
 use crate::app_state::{AppState, Parts};
 use crate::auth::{FailedLogins, KnownTokens};
 use crate::changes::Changes;
@@ -137,11 +138,17 @@ impl Server {
         let stopping = shutdown.clone();
         let service = serve(self.listener, router(self.state.clone()), stopping);
         let mut service = tokio::spawn(service);
-        let text = format!("{}\n", self.address);
+        let text = format!("{}\n", reachable(self.address));
         self.state
             .repos
             .replace(&self.address_file, text.as_bytes())?;
-        tracing::info!(address = %self.address, url = self.state.config.url, "serving");
+        let config = &self.state.config;
+        tracing::info!(address = %self.address, url = config.url, "serving");
+        if config.url_by_host {
+            tracing::info!(
+                "links name the host of each request; --url sets one address for all of them"
+            );
+        }
         let failure = tokio::select! {
             // First: told to stop, tasks end, and that is no fault of theirs.
             biased;

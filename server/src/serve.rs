@@ -33,6 +33,11 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
+/// The server's own address on the connection that a request came by. Requests have it as an
+/// extension.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Local(pub(crate) SocketAddr);
+
 /// Serves until cancelled; returns when every request that was begun has ended.
 pub(crate) async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken) {
     let mut builder = Builder::new(TokioExecutor::new());
@@ -57,8 +62,15 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, cancel: Cancell
             continue;
         };
         let router = router.clone();
+        let local = stream.local_addr().ok().map(|address| {
+            // A socket for IPv6 takes connections by IPv4, too.
+            Local(SocketAddr::new(address.ip().to_canonical(), address.port()))
+        });
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            if let Some(local) = local {
+                request.extensions_mut().insert(local);
+            }
             let router = router.clone();
             async move {
                 let response = router.oneshot(request.map(Body::new)).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildbtw_model::api::{BuildSummary, Event};
+use buildbtw_model::api::{BuildSummary, Event, ReusedFrom};
 use buildbtw_model::client::{Backoff, ClientError, EventStream};
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, Pkgbase};
 
@@ -28,6 +28,15 @@ pub(super) async fn run(context: &Context, args: &Logs) -> Result<u8> {
         }
         (None, _) => return Err(Error::new(not_yet(build))),
     };
+    if let Some(origin) = build
+        .reused_from
+        .as_ref()
+        .filter(|known| known.attempt == attempt)
+    {
+        context
+            .output
+            .note(format_args!("{}", made_elsewhere(context, build, origin)));
+    }
     let mut printer = Printer::new(context);
     copy(context, args, build.id, attempt, &mut printer).await?;
     printer.finish()?;
@@ -110,6 +119,15 @@ fn not_yet(build: &BuildSummary) -> String {
         BuildStatus::Blocked => format!("{pkgbase} waits for other builds"),
         BuildStatus::Ready => format!("{pkgbase} waits for a worker"),
         status => format!("{pkgbase} is {status} and has no log"),
+    }
+}
+
+/// Says of the log of a reused build what it is.
+fn made_elsewhere(context: &Context, build: &BuildSummary, origin: &ReusedFrom) -> String {
+    let text = format!("{} was reused; this is the log of {origin}", build.pkgbase);
+    match origin.build {
+        Some(id) => format!("{text}: {}/builds/{id}", context.client.server()),
+        None => text,
     }
 }
 

@@ -179,6 +179,9 @@ fn note(build: &BuildSummary) -> String {
         let blockers: Vec<&str> = build.blocked_by.iter().map(Pkgbase::as_str).collect();
         return format!("blocked by {}", blockers.join(", "));
     }
+    if let Some(origin) = &build.reused_from {
+        return format!("reused from {origin}");
+    }
     match (&build.message, build.status) {
         (Some(message), _) => message.clone(),
         (None, BuildStatus::Blocked) if !build.waits_for.is_empty() => {

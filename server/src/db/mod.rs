@@ -14,6 +14,7 @@ pub mod namespaces;
 pub mod packages;
 pub mod pipelines;
 pub mod plans;
+pub mod reuse;
 pub mod source_progress;
 pub mod source_repositories;
 pub mod srcinfos;

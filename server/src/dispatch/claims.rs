@@ -76,7 +76,7 @@ impl ClaimDesk {
         });
         tokio::select! {
             given = given => match given {
-                Ok(given) => claim_build::describe(state, given).await.map(Some),
+                Ok(given) => claim_build::describe(state, given, &claim.server).await.map(Some),
                 // Its time is over, another try of the same claim took this one's place, or the
                 // server stops.
                 Err(_) => Ok(None),

@@ -1,6 +1,8 @@
 //! HTTP handlers. Each extracts, calls one service, and converts.
 
 pub(crate) mod api;
+pub(crate) mod conditional;
 pub(crate) mod extract;
+pub(crate) mod listing;
 pub(crate) mod pages;
 pub(crate) mod repository;

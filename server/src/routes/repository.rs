@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{Architecture, BuildId, NamespaceName, PackageFileName};
@@ -16,7 +16,7 @@ use crate::db::{builds, packages};
 use crate::error::Error;
 use crate::repos::RepositoryKey;
 use crate::repos::database::render;
-use crate::routes::extract;
+use crate::routes::{conditional, extract};
 use crate::service::publish::file_lists::{self, entry, newest_stage};
 use crate::service::queries;
 
@@ -100,7 +100,7 @@ impl DatabaseFile {
     }
 }
 
-async fn find_iteration(
+pub(super) async fn find_iteration(
     state: &AppState,
     name: &NamespaceName,
     text: &str,
@@ -195,8 +195,11 @@ async fn serve_package(
 /// Serves a file with ranges, and `304` to whoever has it already.
 async fn serve(path: &std::path::Path, tag: &str, mut request: Request) -> Result<Response, Error> {
     let tag = HeaderValue::from_str(tag).map_err(anyhow::Error::from)?;
-    if has_tag(request.headers(), &tag) {
+    if conditional::has_tag(request.headers(), &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    if !conditional::may_be_part(request.method(), request.headers(), Some(&tag)) {
+        request.headers_mut().remove(header::RANGE);
     }
     request.headers_mut().remove(header::IF_MODIFIED_SINCE);
     request.headers_mut().remove(header::IF_UNMODIFIED_SINCE);
@@ -213,19 +216,4 @@ async fn serve(path: &std::path::Path, tag: &str, mut request: Request) -> Resul
     };
     response.headers_mut().insert(header::ETAG, tag);
     Ok(response)
-}
-
-fn has_tag(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let Some(tag) = tag.to_str().ok() else {
-        return false;
-    };
-    let values = headers.get_all(header::IF_NONE_MATCH);
-    values
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| {
-            value
-                .split(',')
-                .any(|known| known.trim().trim_start_matches("W/") == tag)
-        })
 }

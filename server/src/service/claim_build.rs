@@ -4,6 +4,7 @@ use buildbtw_model::api::{ClaimRequest, ClaimedBuild, ProblemKind, Repository, S
 use buildbtw_model::{AttemptId, BuildId, ClaimId, WorkerName};
 use buildbtw_planner::SourcePackage;
 
+use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
@@ -21,6 +22,8 @@ pub struct Claimant {
     pub worker: WorkerName,
     /// Its token.
     pub token: TokenId,
+    /// The address by which it reaches the server.
+    pub server: BaseUrl,
 }
 
 /// Notes that a worker is there and asks for these architectures.
@@ -74,7 +77,9 @@ pub async fn repeated_claim(
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {} has no build", attempt.id))?;
     let attempt = attempt.id;
-    describe(state, Given { attempt, build }).await.map(Some)
+    describe(state, Given { attempt, build }, &claimant.server)
+        .await
+        .map(Some)
 }
 
 /// A build that was given to a claimant.
@@ -134,7 +139,11 @@ pub async fn give(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Gif
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn describe(state: &AppState, given: Given) -> Result<ClaimedBuild, Error> {
+pub async fn describe(
+    state: &AppState,
+    given: Given,
+    server: &BaseUrl,
+) -> Result<ClaimedBuild, Error> {
     let Given { attempt, build } = given;
     let reader = state.database.read();
     let srcinfo = srcinfos::get(reader, &build.srcinfo_sha256)
@@ -163,7 +172,7 @@ pub async fn describe(state: &AppState, given: Given) -> Result<ClaimedBuild, Er
         packages: builds::outputs(reader, build.id).await?,
         dependencies: owned(package.build_dependencies(&build.architecture)),
         sources: owned(package.sources(&build.architecture)),
-        repositories: repositories(state, &build),
+        repositories: repositories(state, &build, server),
         source_date_epoch: build.commit_time,
         timeout_s: seconds(state.config.build_timeout),
         lease_s: seconds(state.config.lease),
@@ -171,10 +180,10 @@ pub async fn describe(state: &AppState, given: Given) -> Result<ClaimedBuild, Er
 }
 
 /// Where a build installs from: first what it sees of its iteration, then the base repositories.
-fn repositories(state: &AppState, build: &BuildRow) -> Vec<Repository> {
+fn repositories(state: &AppState, build: &BuildRow, server: &BaseUrl) -> Vec<Repository> {
     let server = format!(
-        "{}/repo/{}/{}/{}/builds/{}",
-        state.config.url, build.namespace, build.iteration, build.architecture, build.id
+        "{server}/repo/{}/{}/{}/builds/{}",
+        build.namespace, build.iteration, build.architecture, build.id
     );
     let own = Repository {
         name: (&build.namespace).into(),

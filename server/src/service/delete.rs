@@ -1,5 +1,5 @@
 //! `delete`: removes a namespace, its repositories and its logs. Packages that other namespaces have
-//! reused stay with those.
+//! reused stay with those, and so do the logs of the attempts that made them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use buildbtw_model::{AttemptId, NamespaceName};
 
 use crate::app_state::AppState;
 use crate::db::iterations::IterationRow;
-use crate::db::{WriteTransaction, attempts, builds, iterations, namespaces};
+use crate::db::{WriteTransaction, attempts, builds, iterations, namespaces, reuse};
 use crate::error::{Error, Refusal};
 
 use super::queries::find_namespace;
@@ -59,6 +59,7 @@ pub(super) async fn delete_iteration(
         .into());
     }
     builds::release_finished_heirs(tx, iteration.id).await?;
+    reuse::remember_origins(tx, iteration.id).await?;
     attempts::bequeath(tx, iteration.id).await?;
     let gone = attempts::ids_of_iteration(&mut *tx.connection(), iteration.id).await?;
     iterations::delete(tx, iteration.id).await?;

@@ -4,6 +4,7 @@ use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
 use buildbtw_model::{AttemptId, ClaimId};
 use std::time::Duration;
 
+use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
@@ -73,8 +74,10 @@ pub async fn exchange_id_token(
     let build = builds::by_id(state.database.read(), row.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {attempt} has no build"))?;
-    let url = format!("{}/builds/{}", state.config.url, build.id);
-    let build = describe(state, Given { attempt, build }).await?;
+    // A server that GitLab builds for has one address, which the jobs were told.
+    let server = BaseUrl::of_server(&state.config);
+    let url = format!("{server}/builds/{}", build.id);
+    let build = describe(state, Given { attempt, build }, &server).await?;
     Ok(ExchangedIdToken { build, url })
 }
 

@@ -5,21 +5,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use buildbtw_model::api::{
     ArchitectureSummary, AttemptSummary, BuildCounts, BuildDetail, BuildSummary, Event,
     IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary, OriginSummary,
-    PackageSummary, Page, PipelineSummary, ProblemKind, RepositorySnippet, SourceRepositorySummary,
-    SourcesOverview, SourcesProgress, SourcesTrouble,
+    PackageSummary, Page, PipelineSummary, ProblemKind, RepositorySnippet, ReusedFrom,
+    SourceRepositorySummary, SourcesOverview, SourcesProgress, SourcesTrouble,
 };
 use buildbtw_model::{Architecture, BuildId, BuildStatus, IterationStatus, NamespaceName, Pkgbase};
 
 use jiff::Timestamp;
 
+use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::events::EventRow;
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
+use crate::db::reuse::ReusedRow;
 use crate::db::{
-    NamespaceId, attempts, builds, events, iterations, namespaces, now, packages, plans,
+    NamespaceId, attempts, builds, events, iterations, namespaces, now, packages, plans, reuse,
     source_repositories, srcinfos, timestamp, unsigned, workers,
 };
 use crate::error::{Error, Refusal};
@@ -101,6 +103,7 @@ async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<Namesp
 /// When there is none of this name.
 pub async fn show_namespace(
     state: &AppState,
+    server: &BaseUrl,
     name: &NamespaceName,
 ) -> Result<NamespaceDetail, Error> {
     let row = find_namespace(state, name).await?;
@@ -109,7 +112,7 @@ pub async fn show_namespace(
         all.push(iteration_summary(state, &iteration).await?.0);
     }
     Ok(NamespaceDetail {
-        web_url: format!("{}/namespaces/{}", state.config.url, row.name),
+        web_url: format!("{server}/namespaces/{}", row.name),
         size: unsigned(packages::size_of_namespace(state.database.read(), row.id).await?),
         summary: namespace_summary(state, row).await?,
         iterations: all,
@@ -150,6 +153,7 @@ async fn iteration_summary(
 /// When there is none.
 pub async fn show_iteration(
     state: &AppState,
+    server: &BaseUrl,
     name: &NamespaceName,
     number: Option<u32>,
 ) -> Result<IterationDetail, Error> {
@@ -193,11 +197,19 @@ pub async fn show_iteration(
     summary.eta = etas.values().max().copied();
     let blockers = blockers(&rows, &edges);
     let mut waiting = waiting(&rows, &edges);
+    let mut reused: HashMap<BuildId, ReusedRow> = reuse::of_iteration(reader, row.id)
+        .await?
+        .into_iter()
+        .map(|reused| (reused.build, reused))
+        .collect();
     let mut builds: Vec<_> = rows
         .iter()
         .map(|build| {
             let blocked_by = blockers.get(&build.id).cloned().unwrap_or_default();
             let mut summary = build_summary(build, newest.get(&build.id), blocked_by);
+            if let Some(reused) = reused.remove(&build.id) {
+                lead_to_origin(&mut summary, &reused);
+            }
             summary.waits_for = waiting.remove(&build.id).unwrap_or_default();
             summary.eta = etas.get(&build.id).copied();
             summary
@@ -227,7 +239,7 @@ pub async fn show_iteration(
                 let is_running = row.status == IterationStatus::Running;
                 pipelines::show::stalled(state, &architecture).filter(|_| is_running)
             }),
-            repository: served.snippet(state, name, &architecture),
+            repository: served.snippet(server, name, &architecture),
             architecture,
             counts,
         })
@@ -285,11 +297,11 @@ impl Served {
     /// What to put into pacman.conf to use the packages.
     fn snippet(
         &self,
-        state: &AppState,
+        server: &BaseUrl,
         name: &NamespaceName,
         architecture: &Architecture,
     ) -> RepositorySnippet {
-        let base = format!("{}/repo/{name}/{}", state.config.url, self.which);
+        let base = format!("{server}/repo/{name}/{}", self.which);
         RepositorySnippet {
             url: format!("{base}/{architecture}"),
             pacman_conf: format!("[{name}]\nSigLevel = Never\nServer = {base}/$arch\n"),
@@ -391,6 +403,7 @@ fn build_summary(
         blocked_by,
         waits_for: Vec::new(),
         attempt: newest.map(|attempt| attempt.id),
+        reused_from: None,
         started_at: newest.and_then(|attempt| attempt.started_at).map(timestamp),
         finished_at: row.finished_at.map(timestamp),
         estimate_s: unsigned(row.estimate_s),
@@ -398,11 +411,45 @@ fn build_summary(
     }
 }
 
+/// Lets a reused build lead to the attempt that made its packages. Its own time is not that one's.
+fn lead_to_origin(summary: &mut BuildSummary, row: &ReusedRow) {
+    summary.attempt = Some(row.attempt);
+    summary.started_at = None;
+    summary.reused_from = Some(ReusedFrom {
+        attempt: row.attempt,
+        number: unsigned(row.number),
+        namespace: row.namespace.clone(),
+        namespace_deleted: row.namespace_deleted,
+        iteration: row.iteration.map(unsigned),
+        build: row.maker,
+        architecture: row.architecture.clone(),
+        stage: unsigned(row.stage),
+    });
+}
+
+/// The attempt that made the packages of a reused build, as the build it was made for knew it.
+async fn origin_attempt(
+    state: &AppState,
+    reused: &ReusedRow,
+) -> Result<Option<AttemptSummary>, Error> {
+    let Some(mut row) = attempts::by_id(state.database.read(), reused.attempt).await? else {
+        return Ok(None);
+    };
+    row.number = reused.number;
+    let mut pipelines = pipelines::show::of_attempts(state, &[row.id]).await?;
+    let pipeline = pipelines.remove(&row.id);
+    Ok(Some(attempt_summary(row, pipeline)))
+}
+
 /// A build with its attempts and packages.
 ///
 /// # Errors
 /// When there is none of this number.
-pub async fn show_build(state: &AppState, id: BuildId) -> Result<BuildDetail, Error> {
+pub async fn show_build(
+    state: &AppState,
+    server: &BaseUrl,
+    id: BuildId,
+) -> Result<BuildDetail, Error> {
     let reader = state.database.read();
     let row = builds::by_id(reader, id)
         .await?
@@ -417,6 +464,14 @@ pub async fn show_build(state: &AppState, id: BuildId) -> Result<BuildDetail, Er
         )
     };
     let attempts = attempts::of_build(reader, id).await?;
+    let mut own = summary(&row, attempts.first());
+    let reused_attempt = match reuse::of_build(reader, id).await? {
+        Some(reused) => {
+            lead_to_origin(&mut own, &reused);
+            origin_attempt(state, &reused).await?
+        }
+        None => None,
+    };
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.id).collect();
     let mut pipelines = pipelines::show::of_attempts(state, &ids).await?;
     let needs = builds::needs(reader, id).await?;
@@ -426,11 +481,11 @@ pub async fn show_build(state: &AppState, id: BuildId) -> Result<BuildDetail, Er
         None => Vec::new(),
     };
     let folder = format!(
-        "{}/repo/{}/{}/{}",
-        state.config.url, row.namespace, row.iteration, row.architecture
+        "{server}/repo/{}/{}/{}",
+        row.namespace, row.iteration, row.architecture
     );
     Ok(BuildDetail {
-        summary: summary(&row, attempts.first()),
+        summary: own,
         namespace: row.namespace.clone(),
         iteration: unsigned(row.iteration),
         needs: needs.iter().map(|row| summary(row, None)).collect(),
@@ -442,6 +497,7 @@ pub async fn show_build(state: &AppState, id: BuildId) -> Result<BuildDetail, Er
                 attempt_summary(attempt, pipeline)
             })
             .collect(),
+        reused_attempt,
         packages: packages
             .into_iter()
             .map(|package| PackageSummary {

@@ -15,8 +15,6 @@ pub(crate) struct Asset {
     pub(crate) content: &'static [u8],
     /// A hash of them.
     pub(crate) hash: String,
-    /// Its address on this server.
-    pub(crate) href: String,
 }
 
 impl Asset {
@@ -30,7 +28,6 @@ impl Asset {
             name,
             media_type,
             content,
-            href: format!("/assets/{hash}/{name}"),
             hash,
         }
     }

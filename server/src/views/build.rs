@@ -2,12 +2,13 @@
 
 use askama::Template;
 use askama::filters::urlencode;
-use buildbtw_model::api::{AttemptSummary, BuildDetail, BuildSummary, PipelineSummary};
-use buildbtw_model::{AttemptId, AttemptStatus, Pkgbase};
+use buildbtw_model::api::{AttemptSummary, BuildDetail, BuildSummary, PipelineSummary, ReusedFrom};
+use buildbtw_model::{AttemptId, AttemptStatus, NamespaceName, Pkgbase};
 use jiff::Timestamp;
 
 use super::build_table::took;
 use super::layout::{Layout, Section};
+use super::links::Links;
 use super::log::LogHtml;
 use super::reason::{Names, Reason, Step};
 use super::size::size;
@@ -26,7 +27,7 @@ pub(crate) struct BuildPage {
     layout: Layout,
     build: BuildSummary,
     /// The pages of its namespace and iteration.
-    namespace: String,
+    namespace: NamespaceName,
     namespace_path: String,
     iteration: u32,
     iteration_path: String,
@@ -34,11 +35,19 @@ pub(crate) struct BuildPage {
     took: Option<Elapsed>,
     reason: Reason,
     blocked_by: Option<Names>,
+    reused_from: Option<ReusedLink>,
     needs: Neighbours,
     needed_by: Neighbours,
     attempts: Vec<Attempt>,
     packages: Vec<Package>,
     log: Option<Log>,
+}
+
+/// Where the packages of a reused build were made.
+struct ReusedLink {
+    text: String,
+    /// The page that is nearest to it and still there.
+    href: Option<String>,
 }
 
 /// Builds right before or after this one.
@@ -95,6 +104,16 @@ pub(crate) struct LogTail {
     pub(crate) html: LogHtml,
 }
 
+/// Puts the attempt that made the packages of a reused build among the attempts.
+pub(crate) fn with_origin(mut detail: BuildDetail) -> BuildDetail {
+    if let Some(origin) = detail.reused_attempt.take() {
+        // A build holds the attempt itself once the one that it was made for is gone.
+        detail.attempts.retain(|attempt| attempt.id != origin.id);
+        detail.attempts.insert(0, origin);
+    }
+    detail
+}
+
 /// The attempt whose log is asked for: the newest when none is named.
 pub(crate) fn select_attempt(
     detail: &BuildDetail,
@@ -120,22 +139,25 @@ impl BuildPage {
         detail: BuildDetail,
         log: Option<(AttemptSummary, LogTail)>,
         now: Timestamp,
+        links: &Links,
     ) -> askama::Result<Self> {
         let build = detail.summary;
         let badge = Badge::from(build.status);
-        let namespace_path = format!("/namespaces/{}", detail.namespace);
-        let iteration_path = format!("{namespace_path}/iterations/{}", detail.iteration);
-        let link = |pkgbase: &Pkgbase| find(pkgbase, &build, &detail.needs, &iteration_path);
+        let namespace_path = links.namespace(&detail.namespace);
+        let iteration_path = links.iteration(&detail.namespace, detail.iteration);
+        let link = |pkgbase: &Pkgbase| find(links, pkgbase, &build, &detail.needs, &iteration_path);
         let mut packages = Vec::new();
         for package in &detail.packages {
-            // Relative to this page: the browser knows best how it reached the server.
-            let folder = format!(
-                "/repo/{}/{}/{}",
-                detail.namespace, detail.iteration, build.architecture
-            );
+            // Without a host: the browser knows best how it reached the server.
+            let number = detail.iteration.to_string();
+            let folder = [
+                detail.namespace.as_str(),
+                &number,
+                build.architecture.as_str(),
+            ];
             let file_name = package.file_name.to_string();
             packages.push(Package {
-                href: format!("{folder}/{}", urlencode(&file_name)?),
+                href: links.repository_file(&folder, &file_name),
                 size: size(package.size),
                 sha256: package.sha256.to_string(),
                 file_name,
@@ -148,16 +170,21 @@ impl BuildPage {
         });
         Ok(Self {
             layout: Layout::new(
+                links,
                 Section::Namespaces,
                 format!("{} · {} · {}", build.pkgbase, badge.label, detail.namespace),
             ),
             took: took(&build, now),
+            reused_from: build
+                .reused_from
+                .as_ref()
+                .map(|origin| reused(links, origin)),
             reason: Reason::new(&build.reason, |pkgbase| Some(link(pkgbase))),
             blocked_by: (!build.blocked_by.is_empty()).then(|| Names::new(steps, BLOCKERS)),
             attempts: detail
                 .attempts
                 .into_iter()
-                .map(|summary| attempt(summary, &build, shown, now))
+                .map(|summary| attempt(links, summary, &build, shown, now))
                 .collect(),
             log: log.map(|(attempt, tail)| Log {
                 attempt: attempt.id,
@@ -167,7 +194,7 @@ impl BuildPage {
             }),
             needs: neighbours(detail.needs),
             needed_by: neighbours(detail.needed_by),
-            namespace: detail.namespace.to_string(),
+            namespace: detail.namespace,
             iteration: detail.iteration,
             namespace_path,
             iteration_path,
@@ -180,19 +207,34 @@ impl BuildPage {
 
 /// The page of a build of the same iteration: its own when it is near, else the search for it.
 fn find(
+    links: &Links,
     pkgbase: &Pkgbase,
     build: &BuildSummary,
     near: &[BuildSummary],
     iteration_path: &str,
 ) -> String {
     if let Some(found) = near.iter().find(|found| found.pkgbase == *pkgbase) {
-        return format!("/builds/{}", found.id);
+        return links.build(found.id);
     }
     let (Ok(architecture), Ok(name)) = (
         urlencode(build.architecture.as_str()),
         urlencode(pkgbase.as_str()),
     );
     format!("{iteration_path}?arch={architecture}&q={name}")
+}
+
+fn reused(links: &Links, origin: &ReusedFrom) -> ReusedLink {
+    let kept = origin
+        .namespace
+        .as_ref()
+        .filter(|_| !origin.namespace_deleted);
+    ReusedLink {
+        text: origin.to_string(),
+        href: match origin.build {
+            Some(id) => Some(links.attempt(id, origin.attempt)),
+            None => kept.map(|name| links.namespace(name)),
+        },
+    }
 }
 
 fn neighbours(builds: Vec<BuildSummary>) -> Neighbours {
@@ -209,6 +251,7 @@ fn neighbours(builds: Vec<BuildSummary>) -> Neighbours {
 }
 
 fn attempt(
+    links: &Links,
     summary: AttemptSummary,
     build: &BuildSummary,
     shown: Option<AttemptId>,
@@ -221,7 +264,7 @@ fn attempt(
     };
     Attempt {
         badge: (&summary).into(),
-        href: format!("/builds/{}?attempt={}#log", build.id, summary.id),
+        href: links.attempt(build.id, summary.id),
         created: When::new(summary.created_at, now),
         took,
         pipeline: summary.pipeline.as_ref().map(pipeline),

@@ -7,6 +7,7 @@ use buildbtw_model::{Architecture, BuildId, BuildStatus, Pkgbase};
 use jiff::Timestamp;
 
 use super::filter::{Filter, StatusGroup};
+use super::links::Links;
 use super::reason::{Names, Reason, Step};
 use super::status::Badge;
 use super::time::Elapsed;
@@ -65,6 +66,7 @@ pub(crate) struct Row {
 
 /// Finds the pages of builds by their pkgbase.
 pub(crate) struct BuildLinks<'a> {
+    links: &'a Links,
     /// The last stage of each.
     all: HashMap<(&'a Architecture, &'a Pkgbase), BuildId>,
     /// Those that block others.
@@ -72,9 +74,10 @@ pub(crate) struct BuildLinks<'a> {
 }
 
 impl<'a> BuildLinks<'a> {
-    pub(crate) fn new(builds: &'a [BuildSummary]) -> Self {
+    pub(crate) fn new(links: &'a Links, builds: &'a [BuildSummary]) -> Self {
         let key = |build: &'a BuildSummary| ((&build.architecture, &build.pkgbase), build.id);
         Self {
+            links,
             all: builds.iter().map(key).collect(),
             stuck: builds
                 .iter()
@@ -88,7 +91,7 @@ impl<'a> BuildLinks<'a> {
 
     fn href(&self, architecture: &Architecture, pkgbase: &Pkgbase) -> Option<String> {
         let id = self.all.get(&(architecture, pkgbase))?;
-        Some(format!("/builds/{id}"))
+        Some(self.links.build(id))
     }
 
     /// A build that another one is blocked by.
@@ -96,7 +99,7 @@ impl<'a> BuildLinks<'a> {
         let id = self.stuck.get(&(architecture, pkgbase));
         Step {
             pkgbase: pkgbase.clone(),
-            href: id.map(|id| format!("/builds/{id}")),
+            href: id.map(|id| self.links.build(id)),
         }
     }
 }
@@ -216,7 +219,10 @@ fn row(build: &BuildSummary, links: &BuildLinks<'_>, now: Timestamp) -> Row {
             };
             Names::new(build.waits_for.iter().map(step), BLOCKERS)
         }),
-        message: build.message.clone(),
+        message: build.message.clone().or_else(|| {
+            let origin = build.reused_from.as_ref();
+            origin.map(|origin| format!("reused from {origin}"))
+        }),
         took: took(build, now),
     }
 }

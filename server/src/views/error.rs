@@ -4,6 +4,7 @@ use askama::Template;
 use buildbtw_model::api::Problem;
 
 use super::layout::{Layout, Section};
+use super::links::Links;
 
 /// See the module.
 #[derive(Template)]
@@ -14,9 +15,9 @@ pub(crate) struct ErrorPage {
 }
 
 impl ErrorPage {
-    pub(crate) fn new(problem: Problem) -> Self {
+    pub(crate) fn new(links: &Links, problem: Problem) -> Self {
         Self {
-            layout: Layout::new(Section::Other, problem.title.clone()),
+            layout: Layout::new(links, Section::Other, problem.title.clone()),
             problem,
         }
     }

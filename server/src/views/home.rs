@@ -7,6 +7,7 @@ use buildbtw_model::api::{NamespaceSummary, Page, SourcesOverview};
 use jiff::Timestamp;
 
 use super::layout::{Layout, Section};
+use super::links::Links;
 use super::progress::Progress;
 use super::status::Badge;
 use super::time::When;
@@ -43,13 +44,14 @@ impl HomePage {
         sources: SourcesOverview,
         first: bool,
         now: Timestamp,
+        links: &Links,
     ) -> askama::Result<Self> {
         let next = match page.next {
-            Some(cursor) => Some(format!("/?cursor={}", urlencode(cursor)?)),
+            Some(cursor) => Some(format!("{}?cursor={}", links.home(), urlencode(cursor)?)),
             None => None,
         };
         Ok(Self {
-            layout: Layout::new(Section::Namespaces, "Namespaces"),
+            layout: Layout::new(links, Section::Namespaces, "Namespaces"),
             sources,
             rows: page.items.into_iter().map(|item| row(item, now)).collect(),
             first,

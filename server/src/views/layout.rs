@@ -1,6 +1,7 @@
 //! What all pages have around their content.
 
 use super::assets;
+use super::links::Links;
 
 /// Which entry of the navigation a page belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,19 +18,21 @@ pub(crate) enum Section {
 pub(crate) struct Layout {
     pub(crate) title: String,
     section: Section,
-    pub(crate) style: &'static str,
-    pub(crate) script: &'static str,
-    pub(crate) icon: &'static str,
+    pub(crate) links: Links,
+    pub(crate) style: String,
+    pub(crate) script: String,
+    pub(crate) icon: String,
 }
 
 impl Layout {
-    pub(crate) fn new(section: Section, title: impl Into<String>) -> Self {
+    pub(crate) fn new(links: &Links, section: Section, title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
             section,
-            style: &assets::STYLE.href,
-            script: &assets::SCRIPT.href,
-            icon: &assets::ICON.href,
+            style: links.asset(&assets::STYLE),
+            script: links.asset(&assets::SCRIPT),
+            icon: links.asset(&assets::ICON),
+            links: links.clone(),
         }
     }
 

@@ -10,6 +10,8 @@ pub(crate) mod error;
 pub(crate) mod filter;
 pub(crate) mod home;
 mod layout;
+pub(crate) mod links;
+pub(crate) mod listing;
 pub(crate) mod log;
 pub(crate) mod namespace;
 mod notes;

@@ -4,13 +4,14 @@ use askama::Template;
 use buildbtw_model::api::{
     BuildSummary, IterationDetail, IterationSummary, NamespaceDetail, OriginSummary,
 };
-use buildbtw_model::{BuildId, BuildStatus, NamespaceName, Scope};
+use buildbtw_model::{BuildStatus, NamespaceName, Scope};
 use jiff::Timestamp;
 
 use super::build_table::{BuildLinks, BuildTable, took};
 use super::changes::Changes;
 use super::filter::{Filter, StatusGroup};
 use super::layout::{Layout, Section};
+use super::links::Links;
 use super::notes::{self, NoteGroup};
 use super::progress::Progress;
 use super::reason::{Names, Step};
@@ -96,13 +97,16 @@ impl NamespacePage {
         filter: Filter,
         path: String,
         now: Timestamp,
+        links: &Links,
     ) -> Self {
         let name = namespace.summary.name.clone();
-        let links = BuildLinks::new(&detail.builds);
-        let table = BuildTable::new(detail, &links, filter, &path, now);
+        let build_links = BuildLinks::new(links, &detail.builds);
+        let table = BuildTable::new(detail, &build_links, filter, &path, now);
         let failed = of_status(detail, BuildStatus::Failed).count();
         let failures = of_status(detail, BuildStatus::Failed).take(FAILURES);
-        let failures = failures.map(|build| failure(build, detail, now)).collect();
+        let failures = failures
+            .map(|build| failure(links, build, detail, now))
+            .collect();
         let badge = Badge::from(detail.summary.status);
         let progress = Progress::new(&detail.summary.counts);
         let title = format!(
@@ -113,12 +117,12 @@ impl NamespacePage {
         let mut iterations: Vec<Iteration> = namespace
             .iterations
             .iter()
-            .map(|summary| iteration(&name, summary, number, now))
+            .map(|summary| iteration(links, &name, summary, number, now))
             .collect();
         let older_iterations = iterations.split_off(iterations.len().min(ITERATIONS));
         let only_failed = Filter::default().with_status(Some(StatusGroup::Failed));
         Self {
-            layout: Layout::new(Section::Namespaces, title),
+            layout: Layout::new(links, Section::Namespaces, title),
             newest: namespace.summary.iteration.number,
             scope: namespace.summary.scope,
             held: namespace.summary.held,
@@ -166,14 +170,19 @@ fn of_status(detail: &IterationDetail, status: BuildStatus) -> impl Iterator<Ite
     builds.filter(move |build| build.status == status)
 }
 
-fn failure(build: &BuildSummary, detail: &IterationDetail, now: Timestamp) -> Failure {
+fn failure(
+    links: &Links,
+    build: &BuildSummary,
+    detail: &IterationDetail,
+    now: Timestamp,
+) -> Failure {
     let blocked: Vec<&BuildSummary> = of_status(detail, BuildStatus::Blocked)
         .filter(|blocked| blocked.architecture == build.architecture)
         .filter(|blocked| blocked.blocked_by.contains(&build.pkgbase))
         .collect();
     let step = |blocked: &&BuildSummary| Step {
         pkgbase: blocked.pkgbase.clone(),
-        href: Some(build_href(blocked.id)),
+        href: Some(links.build(blocked.id)),
     };
     Failure {
         blocks: blocked.len(),
@@ -183,11 +192,8 @@ fn failure(build: &BuildSummary, detail: &IterationDetail, now: Timestamp) -> Fa
     }
 }
 
-fn build_href(id: BuildId) -> String {
-    format!("/builds/{id}")
-}
-
 fn iteration(
+    links: &Links,
     name: &NamespaceName,
     summary: &IterationSummary,
     current: u32,
@@ -195,7 +201,7 @@ fn iteration(
 ) -> Iteration {
     Iteration {
         number: summary.number,
-        href: format!("/namespaces/{name}/iterations/{}", summary.number),
+        href: links.iteration(name, summary.number),
         current: summary.number == current,
         badge: summary.status.into(),
         superseded_by: summary.superseded_by,

@@ -6,6 +6,7 @@ use buildbtw_model::api::{Page, SourceRepositorySummary, SourcesOverview};
 use jiff::Timestamp;
 
 use super::layout::{Layout, Section};
+use super::links::Links;
 use super::time::When;
 
 /// See the module.
@@ -40,11 +41,16 @@ impl SourcesPage {
         broken_only: bool,
         first: bool,
         now: Timestamp,
+        links: &Links,
     ) -> askama::Result<Self> {
         let next = match page.next {
             Some(cursor) => {
                 let filter = if broken_only { "broken=true&" } else { "" };
-                Some(format!("/sources?{filter}cursor={}", urlencode(cursor)?))
+                Some(format!(
+                    "{}?{filter}cursor={}",
+                    links.sources(),
+                    urlencode(cursor)?
+                ))
             }
             None => None,
         };
@@ -58,7 +64,7 @@ impl SourcesPage {
             source,
         });
         Ok(Self {
-            layout: Layout::new(Section::Sources, title),
+            layout: Layout::new(links, Section::Sources, title),
             last_scan: overview.last_scan_at.map(|at| When::new(at, now)),
             last_poll: overview.last_poll_at.map(|at| When::new(at, now)),
             trouble: overview.trouble.as_ref().map(|trouble| Trouble {

@@ -199,3 +199,130 @@ async fn offsets_that_are_none_are_refused() {
         expect_problem(response, 400, ProblemKind::InvalidRequest).await;
     }
 }
+
+fn header_of(answer: &reqwest::Response, name: header::HeaderName) -> Option<String> {
+    let value = answer.headers().get(name)?;
+    Some(value.to_str().unwrap().to_owned())
+}
+
+async fn ask(
+    server: &TestServer,
+    method: Method,
+    path: &str,
+    headers: &[(header::HeaderName, &str)],
+) -> reqwest::Response {
+    let mut request = server.request(method, path);
+    for (name, value) in headers {
+        request = request.header(name, *value);
+    }
+    request.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn finished_logs_have_a_length_and_ranges() {
+    let (server, _, job) = building().await;
+    job.logs(0, "0123456789").await.unwrap();
+    let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
+
+    // While it grows, it has a length but no tag: it is another one with the next line.
+    let answer = ask(&server, Method::GET, &path, &[]).await;
+    assert_eq!(
+        header_of(&answer, header::CONTENT_LENGTH).as_deref(),
+        Some("10")
+    );
+    assert_eq!(header_of(&answer, header::ETAG), None);
+    assert_eq!(
+        header_of(&answer, header::CACHE_CONTROL).as_deref(),
+        Some("no-store")
+    );
+    let follow = format!("{path}?follow=true");
+    let answer = ask(&server, Method::HEAD, &follow, &[]).await;
+    assert_eq!(header_of(&answer, header::CONTENT_LENGTH), None);
+    assert_eq!(header_of(&answer, header::ACCEPT_RANGES), None);
+    job.fails(FailureKind::Package, "no").await;
+
+    let whole = ask(&server, Method::GET, &path, &[]).await;
+    assert_eq!(
+        header_of(&whole, header::CONTENT_LENGTH).as_deref(),
+        Some("10")
+    );
+    assert_eq!(
+        header_of(&whole, header::ACCEPT_RANGES).as_deref(),
+        Some("bytes")
+    );
+    let tag = header_of(&whole, header::ETAG).unwrap();
+    assert_eq!(whole.text().await.unwrap(), "0123456789");
+
+    for (range, status, content_range, text) in [
+        ("bytes=2-4", 206, Some("bytes 2-4/10"), "234"),
+        ("bytes=7-", 206, Some("bytes 7-9/10"), "789"),
+        ("bytes=-2", 206, Some("bytes 8-9/10"), "89"),
+        ("bytes=5-500", 206, Some("bytes 5-9/10"), "56789"),
+        ("bytes=10-", 416, Some("bytes */10"), ""),
+        ("bytes=1-2,4-5", 200, None, "0123456789"),
+        ("bytes=x", 200, None, "0123456789"),
+    ] {
+        let range = [(header::RANGE, range)];
+        let answer = ask(&server, Method::GET, &path, &range).await;
+        assert_eq!(answer.status().as_u16(), status, "{range:?}");
+        assert_eq!(
+            header_of(&answer, header::CONTENT_RANGE).as_deref(),
+            content_range
+        );
+        let length = text.len().to_string();
+        assert_eq!(header_of(&answer, header::CONTENT_LENGTH), Some(length));
+        let media_type = header_of(&answer, header::CONTENT_TYPE);
+        assert_eq!(media_type.as_deref(), Some("text/plain; charset=utf-8"));
+        assert_eq!(answer.text().await.unwrap(), text);
+        // Ranges are for GET alone.
+        let answer = ask(&server, Method::HEAD, &path, &range).await;
+        assert_eq!(answer.status().as_u16(), 200, "{range:?}");
+        let length = header_of(&answer, header::CONTENT_LENGTH);
+        assert_eq!(length.as_deref(), Some("10"));
+    }
+    // From an offset on, ranges count from there.
+    let tail = format!("{path}?offset=6&follow=true");
+    let answer = ask(&server, Method::GET, &tail, &[(header::RANGE, "bytes=1-2")]).await;
+    assert_eq!(
+        header_of(&answer, header::CONTENT_RANGE).as_deref(),
+        Some("bytes 1-2/4")
+    );
+    assert_eq!(answer.text().await.unwrap(), "78");
+
+    let part = |known| [(header::RANGE, "bytes=0-0"), (header::IF_RANGE, known)];
+    let answer = ask(&server, Method::GET, &path, &part(&tag)).await;
+    assert_eq!(answer.text().await.unwrap(), "0");
+    let answer = ask(&server, Method::GET, &path, &part("\"another\"")).await;
+    assert_eq!(
+        (answer.status().as_u16(), answer.text().await.unwrap().len()),
+        (200, 10)
+    );
+    let answer = ask(
+        &server,
+        Method::GET,
+        &path,
+        &[(header::IF_NONE_MATCH, &tag)],
+    )
+    .await;
+    assert_eq!(answer.status().as_u16(), 304);
+    assert_eq!(header_of(&answer, header::ETAG), Some(tag));
+}
+
+#[tokio::test]
+async fn an_empty_log_is_sent_as_one() {
+    let (server, _, job) = building().await;
+    job.fails(FailureKind::Package, "no").await;
+    let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
+    let answer = ask(&server, Method::GET, &path, &[]).await;
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(
+        header_of(&answer, header::CONTENT_LENGTH).as_deref(),
+        Some("0")
+    );
+    let answer = ask(&server, Method::GET, &path, &[(header::RANGE, "bytes=0-")]).await;
+    assert_eq!(answer.status().as_u16(), 416);
+    assert_eq!(
+        header_of(&answer, header::CONTENT_RANGE).as_deref(),
+        Some("bytes */0")
+    );
+}

@@ -10,6 +10,7 @@
     reason = "everything here is a test"
 )]
 
+mod addresses;
 mod auth;
 mod control;
 mod crash;

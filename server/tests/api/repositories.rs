@@ -244,7 +244,6 @@ async fn what_is_not_in_a_repository_is_not_found() {
         "/repo/bump/1/x86_64/glibc-1-1-x86_64.pkg.tar.zst",
         "/repo/bump/1/x86_64/..%2F..%2F..%2F..%2Fadmin-token",
         "/repo/bump/1/x86_64/..%2f..%2f..%2f..%2fbuildbtw.sqlite3",
-        "/repo/bump/1/x86_64/",
         "/repo/bump/1/x86_64/builds/999/bump.db",
         &format!("/repo/bump/1/aarch64/builds/{build}/bump.db"),
     ] {
@@ -298,4 +297,120 @@ async fn what_another_namespace_has_built_the_same_is_served_without_building_it
     let file = "libgreet-1:2.0-1-x86_64.pkg.tar.zst";
     let first = repository(&server, "1").bytes(file).await;
     assert_eq!(second.bytes(file).await, first);
+}
+
+/// What a listing links to, in its order, and its page.
+async fn listed(server: &TestServer, path: &str) -> (Vec<String>, String) {
+    let answer = server.request(Method::GET, path).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "{path}");
+    let media_type = &answer.headers()[header::CONTENT_TYPE];
+    assert_eq!(media_type, "text/html; charset=utf-8", "{path}");
+    let html = answer.text().await.unwrap();
+    let rows = html.split("<th scope=\"row\"><a href=\"").skip(1);
+    let links = rows.map(|row| row.split('"').next().unwrap().to_owned());
+    (links.collect(), html)
+}
+
+#[tokio::test]
+async fn folders_of_repositories_can_be_listed() {
+    let server = with_built(2).await;
+    server.namespace("a-second", &["app/main"]).await;
+    let (links, _) = listed(&server, "/repo/").await;
+    assert_eq!(links, ["/repo/a-second/", "/repo/bump/"]);
+    let (links, _) = listed(&server, "/repo/bump/").await;
+    assert_eq!(links, ["/repo/", "/repo/bump/current/", "/repo/bump/1/"]);
+    let (links, _) = listed(&server, "/repo/bump/current/").await;
+    assert_eq!(links, ["/repo/bump/", "/repo/bump/current/x86_64/"]);
+
+    // A half-written file and one of somebody else are not served, so they are not listed.
+    let folder = server.data().join("repos/bump/1/x86_64");
+    fs_err::write(folder.join(".left-1-1-x86_64.pkg.tar.zst.new"), "x").unwrap();
+    fs_err::write(folder.join("<b>.txt"), "x").unwrap();
+    for which in ["1", "current"] {
+        let path = format!("/repo/bump/{which}/x86_64/");
+        let (links, html) = listed(&server, &path).await;
+        let names: Vec<&str> = links[1..]
+            .iter()
+            .map(|link| link.strip_prefix(&path).unwrap())
+            .collect();
+        let built = server.iteration("bump").await.builds;
+        let other = built
+            .iter()
+            .find(|build| build.status.has_packages() && build.pkgbase.as_str() != "libgreet");
+        let other = format!("{}-1-1.1-x86_64.pkg.tar.zst", other.unwrap().pkgbase);
+        let libgreet = "libgreet-1%3A2.0-1-x86_64.pkg.tar.zst";
+        let mut packages = [other.as_str(), libgreet];
+        packages.sort_unstable();
+        assert_eq!(names[..2], ["bump.db", "bump.files"]);
+        assert_eq!(names[2..], packages);
+        assert!(
+            html.contains("libgreet-1:2.0-1-x86_64.pkg.tar.zst"),
+            "{html}"
+        );
+        assert!(
+            html.contains(" bytes\"") && html.contains(" UTC</td>"),
+            "{html}"
+        );
+        for link in links {
+            let answer = server.request(Method::GET, &link).send().await.unwrap();
+            assert!(answer.status().is_success(), "{link}");
+        }
+    }
+    // Nothing is built yet: what pacman asks for is there.
+    let (links, _) = listed(&server, "/repo/a-second/1/x86_64/").await;
+    assert_eq!(links.len(), 3, "{links:?}");
+
+    for path in [
+        "/repo/nothing/",
+        "/repo/bump/7/",
+        "/repo/bump/latest/",
+        "/repo/bump/1/aarch64/",
+    ] {
+        let answer = server.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn folders_without_a_slash_lead_to_their_listing() {
+    let server = with_built(1).await;
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    for path in [
+        "/repo",
+        "/repo/bump",
+        "/repo/bump/1",
+        "/repo/bump/current/x86_64",
+    ] {
+        let answer = http
+            .get(format!("{}{path}", server.url()))
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_redirection(), "{path}");
+        let location = answer.headers()[header::LOCATION].to_str().unwrap();
+        assert_eq!(location, format!("{path}/"));
+        listed(&server, path).await;
+    }
+}
+
+#[tokio::test]
+async fn parts_of_a_package_are_of_the_package_that_is_known() {
+    let server = with_built(1).await;
+    let path = "/repo/bump/1/x86_64/libgreet-1:2.0-1-x86_64.pkg.tar.zst";
+    let part = |known: &str| {
+        server
+            .request(Method::GET, path)
+            .header(header::RANGE, "bytes=0-3")
+            .header(header::IF_RANGE, known)
+            .send()
+    };
+    let answer = part("\"another\"").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let tag = answer.headers()[header::ETAG].to_str().unwrap().to_owned();
+    let answer = part(&tag).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(answer.bytes().await.unwrap().len(), 4);
 }

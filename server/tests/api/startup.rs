@@ -135,6 +135,12 @@ async fn settings_that_contradict_each_other_are_explained() {
         ("--architectures", "x86_64,x86_64", "twice"),
         ("--architectures", "x86-64", "architecture"),
         ("--url", "example.org", "http://"),
+        ("--url", "http://", "not the address"),
+        ("--url", "http://0.0.0.0:8080", "not the address"),
+        ("--url", "http://example.org/?a=b", "query"),
+        ("--url", "http://example.org/a//b", "path"),
+        ("--url", "http://example.org/a b", "path"),
+        ("--url", "http://example.org/repo", "'/repo'"),
         ("--lease-seconds", "0", "--lease-seconds"),
         ("--listen", "localhost", "--listen"),
     ] {

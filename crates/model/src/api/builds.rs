@@ -38,8 +38,11 @@ pub struct BuildSummary {
     /// For a blocked build in an iteration: what it waits for directly and that has no packages yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<Pkgbase>,
-    /// The newest attempt, if there was one.
+    /// The newest attempt, if there was one; of a reused build the one that made its packages.
     pub attempt: Option<AttemptId>,
+    /// Where its packages were made, if it is reused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_from: Option<ReusedFrom>,
     /// When its newest attempt started.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -50,6 +53,48 @@ pub struct BuildSummary {
     /// When it is expected to end, as long as its iteration is running and workers are there.
     #[serde(default)]
     pub eta: Option<Timestamp>,
+}
+
+/// Where the packages of a reused build were made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReusedFrom {
+    /// The attempt that made them. Its log is kept as long as the packages.
+    pub attempt: AttemptId,
+    /// Its number at the build that it was made for.
+    pub number: u32,
+    /// The namespace of that build; absent when nobody noted it before the namespace was removed.
+    #[serde(default)]
+    pub namespace: Option<NamespaceName>,
+    /// Whether that namespace was deleted.
+    #[serde(default)]
+    pub namespace_deleted: bool,
+    /// The number of that build's iteration.
+    #[serde(default)]
+    pub iteration: Option<u32>,
+    /// That build, as long as its iteration is kept.
+    #[serde(default)]
+    pub build: Option<BuildId>,
+    /// What that build was for.
+    pub architecture: Architecture,
+    /// Its stage.
+    pub stage: u32,
+}
+
+impl std::fmt::Display for ReusedFrom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            None => f.write_str("a namespace that was deleted")?,
+            Some(name) if self.namespace_deleted => write!(f, "namespace {name} (deleted)")?,
+            Some(name) => write!(f, "namespace {name}")?,
+        }
+        if let Some(number) = self.iteration {
+            write!(f, ", iteration {number}")?;
+            if self.build.is_none() && !self.namespace_deleted {
+                f.write_str(" (removed)")?;
+            }
+        }
+        write!(f, ", attempt {}", self.number)
+    }
 }
 
 /// A build with its attempts and packages.
@@ -68,6 +113,9 @@ pub struct BuildDetail {
     pub needed_by: Vec<BuildSummary>,
     /// All attempts, the newest first.
     pub attempts: Vec<AttemptSummary>,
+    /// The attempt that made the packages of a reused build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_attempt: Option<AttemptSummary>,
     /// The packages it produced.
     pub packages: Vec<PackageSummary>,
 }

@@ -14,7 +14,7 @@ pub use attempts::{
     HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, PipelineSummary, ReportedPackage,
     Repository, SourceLocation, UploadedPackage,
 };
-pub use builds::{BuildDetail, BuildSummary, PackageSummary};
+pub use builds::{BuildDetail, BuildSummary, PackageSummary, ReusedFrom};
 pub use events::Event;
 pub use namespaces::{
     ArchitectureSummary, BuildCounts, ChangeKind, CreateIteration, CreateNamespace, FollowDefault,

@@ -62,6 +62,9 @@ impl Client {
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(expected());
         }
+        if base.query().is_some() || base.fragment().is_some() {
+            return Err(invalid("only a path can follow the host".into()));
+        }
         if token.as_deref().is_some_and(|token| !is_token(token)) {
             return Err(ClientError::InvalidToken);
         }
@@ -153,5 +156,35 @@ impl Client {
             .map_err(|source| ClientError::connection(self.server(), &source))?;
         serde_json::from_slice(&body)
             .map_err(|source| ClientError::UnexpectedAnswer { url, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_go_below_the_path_of_the_server() {
+        for (server, url) in [
+            ("http://x", "http://x/api/v1/builds/1"),
+            ("http://x/", "http://x/api/v1/builds/1"),
+            ("https://x/tools/btw", "https://x/tools/btw/api/v1/builds/1"),
+            (
+                "https://x/tools/btw/",
+                "https://x/tools/btw/api/v1/builds/1",
+            ),
+        ] {
+            let client = Client::new(server, None).unwrap();
+            let request = client.request(Method::GET, &["builds", "1"]);
+            assert_eq!(request.build().unwrap().url().as_str(), url);
+            assert_eq!(client.server(), server.trim_end_matches('/'));
+        }
+    }
+
+    #[test]
+    fn rejects_addresses_with_more_than_a_path() {
+        for server in ["http://x/?a=b", "http://x/#a", "ftp://x", "x"] {
+            assert!(Client::new(server, None).is_err(), "{server}");
+        }
     }
 }

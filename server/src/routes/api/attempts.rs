@@ -15,6 +15,7 @@ use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 
+use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::auth::Identity;
 use crate::error::Error;
@@ -31,6 +32,7 @@ const MAX_DRAIN: Duration = Duration::from_secs(30);
 pub(crate) async fn claim_build(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
+    server: BaseUrl,
     extract::Json(request): extract::Json<ClaimRequest>,
 ) -> Result<Response, Error> {
     if request.architectures.is_empty() || request.architectures.len() > 16 {
@@ -41,6 +43,7 @@ pub(crate) async fn claim_build(
         claim: request.claim,
         worker: request.worker.clone(),
         token: token.id,
+        server,
     };
     claim_build::note_worker(&state, &request).await?;
     let repeated = claim_build::repeated_claim(&state, &claimant).await?;

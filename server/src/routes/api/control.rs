@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{NamespaceDetail, RetriedBuilds, RetryBuilds};
 
+use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::error::Error;
 use crate::routes::extract;
@@ -13,18 +14,20 @@ use crate::service::{delete, hold, queries, retry};
 
 pub(crate) async fn cancel(
     State(state): State<AppState>,
+    server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
     hold::cancel(&state, &name).await?;
-    Ok(Json(queries::show_namespace(&state, &name).await?))
+    Ok(Json(queries::show_namespace(&state, &server, &name).await?))
 }
 
 pub(crate) async fn resume(
     State(state): State<AppState>,
+    server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
     hold::resume(&state, &name).await?;
-    Ok(Json(queries::show_namespace(&state, &name).await?))
+    Ok(Json(queries::show_namespace(&state, &server, &name).await?))
 }
 
 pub(crate) async fn retry(

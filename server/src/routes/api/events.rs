@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::Sse;
 use axum::response::sse::{Event as SseEvent, KeepAlive};
+use axum::response::{IntoResponse, Sse};
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
-use futures_util::Stream;
 use tokio::sync::watch;
 
 use crate::app_state::AppState;
 use crate::db::{NamespaceId, events};
 use crate::error::Error;
+use crate::router::NO_BUFFERING;
 use crate::routes::extract;
 use crate::service::queries;
 
@@ -27,7 +27,7 @@ pub(crate) async fn stream_events(
     State(state): State<AppState>,
     extract::Path(name): extract::Path<NamespaceName>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, Error> {
+) -> Result<impl IntoResponse, Error> {
     let namespace = queries::find_namespace(&state, &name).await?.id;
     let changes = state.changes.subscribe(namespace);
     let last = match headers.get("last-event-id") {
@@ -48,9 +48,10 @@ pub(crate) async fn stream_events(
     };
     let stream = futures_util::stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
-        Some((Ok(event), follower))
+        Some((Ok::<_, Infallible>(event), follower))
     });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    let stream = Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    Ok(([(NO_BUFFERING, "no")], stream))
 }
 
 struct Follower {

@@ -1,10 +1,10 @@
-//! `/attempts/{id}/log`: a log as it is, or as it grows.
+//! `/attempts/{id}/log`: a log as it is, with ranges, or as it grows.
 
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_model::AttemptId;
 use futures_util::Stream;
@@ -13,6 +13,8 @@ use serde::Deserialize;
 use crate::app_state::AppState;
 use crate::db::attempts;
 use crate::error::Error;
+use crate::router::NO_BUFFERING;
+use crate::routes::conditional::{self, Wanted};
 use crate::routes::extract;
 
 /// How much is read from disk and sent at once.
@@ -32,52 +34,153 @@ pub(crate) async fn read_log(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<AttemptId>,
     extract::Query(query): extract::Query<LogQuery>,
+    method: Method,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
-    if attempts::by_id(state.database.read(), id).await?.is_none() {
-        return Err(Error::not_found(format!("attempt {id}")));
-    }
-    let body = Body::from_stream(stream(state, id, query.offset, query.follow));
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
+    // In this order: nothing is written to the log of an attempt that is over.
+    let attempt = attempts::by_id(state.database.read(), id)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("attempt {id}")))?;
+    let is_final = attempt.status.is_final();
+    let mut response = if query.follow && !is_final {
+        live(state, id, query.offset)
+    } else {
+        let log = Log {
+            attempt: id,
+            start: query.offset,
+            length: state.logs.length(id).await?.saturating_sub(query.offset),
+            is_final,
+        };
+        log.answer(state, &method, &headers)?
+    };
     // Logs are written by hostile builds: never let a browser take one for a page.
-    headers.insert(
+    response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// A log that grows, for as long as it does.
+fn live(state: AppState, attempt: AttemptId, offset: u64) -> Response {
+    let follower = Follower {
+        state,
+        attempt,
+        offset,
+        end: None,
+    };
+    let headers = [
+        (header::CACHE_CONTROL, "no-store"),
+        // Every line counts as soon as it is there: neither a proxy nor compression may wait for more.
+        (NO_BUFFERING, "no"),
+    ];
+    (headers, Body::from_stream(stream(follower))).into_response()
+}
+
+/// A log as it is now, from an offset on.
+struct Log {
+    attempt: AttemptId,
+    start: u64,
+    length: u64,
+    /// Whether it stays like this.
+    is_final: bool,
+}
+
+impl Log {
+    fn answer(
+        &self,
+        state: AppState,
+        method: &Method,
+        request: &HeaderMap,
+    ) -> Result<Response, Error> {
+        // One that grows is another one with the next line.
+        let tag = self
+            .is_final
+            .then(|| format!("\"{}-{}-{}\"", self.attempt, self.start, self.length))
+            .map(|tag| HeaderValue::from_str(&tag))
+            .transpose()
+            .map_err(anyhow::Error::from)?;
+        let mut headers = HeaderMap::new();
+        let caching = if self.is_final {
+            "no-cache"
+        } else {
+            "no-store"
+        };
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        if let Some(tag) = &tag {
+            headers.insert(header::ETAG, tag.clone());
+            if conditional::has_tag(request, tag) {
+                return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+            }
+        }
+        let length = self.length;
+        let mut range = |text: String| {
+            let value = HeaderValue::from_str(&text).map_err(anyhow::Error::from)?;
+            headers.insert(header::CONTENT_RANGE, value);
+            Ok::<(), anyhow::Error>(())
+        };
+        let (status, from, to) = match conditional::wanted(method, request, length, tag.as_ref()) {
+            Wanted::Whole => (StatusCode::OK, 0, length),
+            Wanted::Part(from, to) => {
+                range(format!("bytes {from}-{}/{length}", to - 1))?;
+                (StatusCode::PARTIAL_CONTENT, from, to)
+            }
+            Wanted::Nothing => {
+                range(format!("bytes */{length}"))?;
+                (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
+            }
+        };
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
+        let follower = Follower {
+            state,
+            attempt: self.attempt,
+            offset: self.start + from,
+            end: Some(self.start + to),
+        };
+        Ok((status, headers, Body::from_stream(stream(follower))).into_response())
+    }
 }
 
 struct Follower {
     state: AppState,
     attempt: AttemptId,
     offset: u64,
-    follow: bool,
+    /// Where to end; with the attempt if nothing is said.
+    end: Option<u64>,
 }
 
 impl Follower {
     /// The next piece of the log; `None` at its end.
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        let mut growth = self.follow.then(|| self.state.logs.subscribe(self.attempt));
+        match self.end {
+            Some(end) => self.up_to(end).await,
+            None => self.follow().await,
+        }
+    }
+
+    async fn up_to(&mut self, end: u64) -> Result<Option<Bytes>, Error> {
+        let left = end.saturating_sub(self.offset);
+        if left == 0 {
+            return Ok(None);
+        }
+        let piece = self.read(left.min(PIECE)).await?;
+        if piece.is_none() {
+            // The client was told the length: it has to see that this is less.
+            return Err(anyhow::anyhow!("the log of attempt {} is gone", self.attempt).into());
+        }
+        Ok(piece)
+    }
+
+    async fn follow(&mut self) -> Result<Option<Bytes>, Error> {
+        let mut growth = self.state.logs.subscribe(self.attempt);
         loop {
             // In this order: an attempt that is over writes nothing any more.
-            let over = !self.follow || self.is_over().await?;
-            let piece = self
-                .state
-                .logs
-                .read(self.attempt, self.offset, PIECE)
-                .await?;
-            if !piece.is_empty() {
-                self.offset += piece.len() as u64;
-                return Ok(Some(piece.into()));
+            let over = self.is_over().await?;
+            let piece = self.read(PIECE).await?;
+            if piece.is_some() || over {
+                return Ok(piece);
             }
-            if over {
-                return Ok(None);
-            }
-            let Some(growth) = &mut growth else {
-                return Ok(None);
-            };
             tokio::select! {
                 _ = growth.changed() => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
@@ -86,24 +189,20 @@ impl Follower {
         }
     }
 
+    async fn read(&mut self, limit: u64) -> Result<Option<Bytes>, Error> {
+        let logs = &self.state.logs;
+        let piece = logs.read(self.attempt, self.offset, limit).await?;
+        self.offset += piece.len() as u64;
+        Ok((!piece.is_empty()).then(|| piece.into()))
+    }
+
     async fn is_over(&self) -> Result<bool, Error> {
         let attempt = attempts::by_id(self.state.database.read(), self.attempt).await?;
         Ok(attempt.is_none_or(|attempt| attempt.status.is_final()))
     }
 }
 
-fn stream(
-    state: AppState,
-    attempt: AttemptId,
-    offset: u64,
-    follow: bool,
-) -> impl Stream<Item = Result<Bytes, Error>> {
-    let follower = Follower {
-        state,
-        attempt,
-        offset,
-        follow,
-    };
+fn stream(follower: Follower) -> impl Stream<Item = Result<Bytes, Error>> {
     futures_util::stream::try_unfold(follower, |mut follower| async move {
         let piece = follower.next().await?;
         Ok(piece.map(|piece| (piece, follower)))

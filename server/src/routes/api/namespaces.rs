@@ -11,6 +11,7 @@ use buildbtw_model::api::{
 };
 use serde::Deserialize;
 
+use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::error::Error;
 use crate::routes::extract;
@@ -35,32 +36,38 @@ pub(crate) async fn list_namespaces(
 
 pub(crate) async fn create_namespace(
     State(state): State<AppState>,
+    server: BaseUrl,
     extract::Json(request): extract::Json<CreateNamespace>,
 ) -> Result<(StatusCode, Json<NamespaceDetail>), Error> {
     let name = create_namespace::create_namespace(&state, request).await?;
     Ok((
         StatusCode::CREATED,
-        Json(queries::show_namespace(&state, &name).await?),
+        Json(queries::show_namespace(&state, &server, &name).await?),
     ))
 }
 
 pub(crate) async fn show_namespace(
     State(state): State<AppState>,
+    server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
-    Ok(Json(queries::show_namespace(&state, &name).await?))
+    Ok(Json(queries::show_namespace(&state, &server, &name).await?))
 }
 
 pub(crate) async fn show_iteration(
     State(state): State<AppState>,
+    server: BaseUrl,
     extract::Path((name, number)): extract::Path<(NamespaceName, String)>,
 ) -> Result<Json<IterationDetail>, Error> {
     let number = parse_iteration(&number)?;
-    Ok(Json(queries::show_iteration(&state, &name, number).await?))
+    Ok(Json(
+        queries::show_iteration(&state, &server, &name, number).await?,
+    ))
 }
 
 pub(crate) async fn create_iteration(
     State(state): State<AppState>,
+    server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
     extract::Json(request): extract::Json<CreateIteration>,
 ) -> Result<(StatusCode, Json<IterationDetail>), Error> {
@@ -72,7 +79,7 @@ pub(crate) async fn create_iteration(
     new_iteration(&state, &namespace, trigger).await?;
     Ok((
         StatusCode::CREATED,
-        Json(queries::show_iteration(&state, &name, None).await?),
+        Json(queries::show_iteration(&state, &server, &name, None).await?),
     ))
 }
 

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{PageError, PageResult};
 use crate::error::Error;
-use crate::routes::extract;
+use crate::routes::{conditional, extract};
 use crate::views::assets;
 
 pub(crate) async fn serve_asset(
@@ -22,11 +22,8 @@ pub(crate) async fn serve_asset(
     } else {
         "no-cache"
     };
-    let known = headers
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.split(',').any(|known| known.trim() == tag));
     let tag = HeaderValue::from_str(&tag).map_err(|error| Error::Internal(error.into()))?;
+    let known = conditional::has_tag(&headers, &tag);
     let caching = [
         (header::ETAG, tag),
         (header::CACHE_CONTROL, HeaderValue::from_static(cache)),

@@ -5,12 +5,13 @@ use buildbtw_model::{AttemptId, BuildId};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{PageResult, page};
+use super::{PageResult, links, page};
+use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::error::Error;
 use crate::routes::extract;
 use crate::service::queries;
-use crate::views::build::{BuildPage, LogTail, is_live, select_attempt};
+use crate::views::build::{BuildPage, LogTail, is_live, select_attempt, with_origin};
 use crate::views::log;
 
 /// How much of the end of a log the page shows.
@@ -23,12 +24,13 @@ pub(crate) struct BuildQuery {
 
 pub(crate) async fn show_build(
     State(state): State<AppState>,
+    server: BaseUrl,
     id: Result<extract::Path<BuildId>, Error>,
     query: Result<extract::Query<BuildQuery>, Error>,
 ) -> PageResult {
     let extract::Path(id) = id?;
     let extract::Query(query) = query?;
-    let detail = queries::show_build(&state, id).await?;
+    let detail = with_origin(queries::show_build(&state, &server, id).await?);
     let attempt = select_attempt(&detail, query.attempt).cloned();
     if let (Some(wanted), None) = (query.attempt, &attempt) {
         let what = format!("attempt {wanted} of build {id}");
@@ -41,7 +43,12 @@ pub(crate) async fn show_build(
         }
         None => None,
     };
-    page(&BuildPage::new(detail, log, Timestamp::now())?)
+    page(&BuildPage::new(
+        detail,
+        log,
+        Timestamp::now(),
+        &links(&state),
+    )?)
 }
 
 async fn read_tail(state: &AppState, attempt: AttemptId, live: bool) -> Result<LogTail, Error> {

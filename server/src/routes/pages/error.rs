@@ -1,13 +1,18 @@
-//! Errors of pages: the same refusals as those of the API, in HTML.
+//! Errors of pages: the same refusals as those of the API, in HTML. A handler's error does not know
+//! the server's addresses, which every page links to; `show_errors` makes the page of it.
 
 use askama::Template as _;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use buildbtw_model::api::Problem;
 
-use super::html_response;
+use super::{html_response, links};
+use crate::app_state::AppState;
 use crate::error::{Error, problem_response};
 use crate::views::error::ErrorPage;
+use crate::views::links::Links;
 
 /// Why a page is not shown.
 pub(crate) struct PageError(Error);
@@ -24,16 +29,36 @@ impl From<askama::Error> for PageError {
     }
 }
 
+/// What is wrong, for `show_errors`.
+#[derive(Clone)]
+struct Shown(Problem);
+
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        error_response(self.0.into_problem())
+        let problem = self.0.into_problem();
+        let mut response = problem_response(problem.clone());
+        response.extensions_mut().insert(Shown(problem));
+        response
+    }
+}
+
+/// Answers with a page where a handler answered with a [`PageError`].
+pub(super) async fn show_errors(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    match response.extensions_mut().remove::<Shown>() {
+        Some(Shown(problem)) => error_response(&links(&state), problem),
+        None => response,
     }
 }
 
 /// Answers with a page about a problem.
-pub(crate) fn error_response(problem: Problem) -> Response {
+pub(crate) fn error_response(links: &Links, problem: Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    match ErrorPage::new(problem.clone()).render() {
+    match ErrorPage::new(links, problem.clone()).render() {
         Ok(html) => html_response(status, html),
         Err(error) => {
             tracing::error!(error = error.to_string(), "cannot render the error page");

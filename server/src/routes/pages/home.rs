@@ -4,7 +4,7 @@ use axum::extract::State;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{PageResult, page};
+use super::{PageResult, links, page};
 use crate::app_state::AppState;
 use crate::error::Error;
 use crate::routes::extract;
@@ -29,5 +29,6 @@ pub(crate) async fn show_home(
         sources,
         first,
         Timestamp::now(),
+        &links(&state),
     )?)
 }

@@ -10,13 +10,16 @@ mod sources;
 use askama::Template;
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app_state::AppState;
 use crate::error::Error;
-pub(crate) use error::{PageError, error_response};
+use crate::views::links::Links;
+use error::PageError;
+pub(crate) use error::error_response;
 
 /// Even if some text of a build were not escaped, it could load, run and send nothing.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
@@ -24,7 +27,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; scr
     form-action 'self'";
 
 /// The routes of all pages and of what they load.
-pub(crate) fn router() -> Router<AppState> {
+pub(crate) fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .route("/", get(home::show_home))
         .route("/namespaces/{name}", get(namespace::show_namespace))
@@ -37,8 +40,14 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/assets/{hash}/{file}", get(assets::serve_asset))
         .layer(CatchPanicLayer::custom(|_| {
             let error = anyhow::anyhow!("a page handler panicked");
-            error_response(Error::Internal(error).into_problem())
+            PageError::from(Error::Internal(error)).into_response()
         }))
+        .layer(from_fn_with_state(state.clone(), error::show_errors))
+}
+
+/// The addresses that pages link to.
+pub(crate) fn links(state: &AppState) -> Links {
+    Links::below(&state.config.prefix)
 }
 
 /// What a handler of a page answers with.
@@ -50,7 +59,7 @@ fn page(view: &impl Template) -> PageResult {
 }
 
 /// Answers with HTML, under the rules for all pages.
-fn html_response(status: StatusCode, html: String) -> Response {
+pub(crate) fn html_response(status: StatusCode, html: String) -> Response {
     let headers: [(HeaderName, HeaderValue); 4] = [
         (
             header::CONTENT_TYPE,

@@ -5,7 +5,8 @@ use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
 use jiff::Timestamp;
 
-use super::{PageResult, page};
+use super::{PageResult, links, page};
+use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::error::Error;
 use crate::routes::extract;
@@ -17,26 +18,29 @@ type Filtering = Result<extract::Query<FilterQuery>, Error>;
 
 pub(crate) async fn show_namespace(
     State(state): State<AppState>,
+    server: BaseUrl,
     name: Result<extract::Path<NamespaceName>, Error>,
     filtering: Filtering,
 ) -> PageResult {
     let extract::Path(name) = name?;
-    let path = format!("/namespaces/{name}");
-    show(&state, &name, None, filtering, path).await
+    let path = links(&state).namespace(&name);
+    show(&state, &server, &name, None, filtering, path).await
 }
 
 pub(crate) async fn show_iteration(
     State(state): State<AppState>,
+    server: BaseUrl,
     place: Result<extract::Path<(NamespaceName, u32)>, Error>,
     filtering: Filtering,
 ) -> PageResult {
     let extract::Path((name, number)) = place?;
-    let path = format!("/namespaces/{name}/iterations/{number}");
-    show(&state, &name, Some(number), filtering, path).await
+    let path = links(&state).iteration(&name, number);
+    show(&state, &server, &name, Some(number), filtering, path).await
 }
 
 async fn show(
     state: &AppState,
+    server: &BaseUrl,
     name: &NamespaceName,
     number: Option<u32>,
     filtering: Filtering,
@@ -45,10 +49,15 @@ async fn show(
     let extract::Query(query) = filtering?;
     let filter = Filter::parse(query)
         .map_err(|message| Error::refused(ProblemKind::InvalidRequest, message))?;
-    let namespace = queries::show_namespace(state, name).await?;
-    let iteration = queries::show_iteration(state, name, number).await?;
+    let namespace = queries::show_namespace(state, server, name).await?;
+    let iteration = queries::show_iteration(state, server, name, number).await?;
     let now = Timestamp::now();
     page(&NamespacePage::new(
-        &namespace, &iteration, filter, path, now,
+        &namespace,
+        &iteration,
+        filter,
+        path,
+        now,
+        &links(state),
     ))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{PageResult, page};
+use super::{PageResult, links, page};
 use crate::app_state::AppState;
 use crate::error::Error;
 use crate::routes::extract;
@@ -33,5 +33,6 @@ pub(crate) async fn list_sources(
         query.broken,
         first,
         now,
+        &links(&state),
     )?)
 }

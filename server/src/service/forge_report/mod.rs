@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{
@@ -161,7 +162,8 @@ impl ForgeReporter {
             return Ok(None);
         };
         let number = u32::try_from(iteration.number).ok();
-        let detail = show_iteration(state, &namespace.name, number).await?;
+        let server = BaseUrl::of_server(&state.config);
+        let detail = show_iteration(state, &server, &namespace.name, number).await?;
         // What cannot be told holds up nothing else.
         let mut told = Ok(());
         if self.kinds.contains(&ReportKind::CommitStatus) {

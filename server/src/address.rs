@@ -1,0 +1,328 @@
+//! Under which address the server is reached: `--url` if it is set, else where it listens, or, when
+//! it listens on all interfaces, the host that a request names.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use anyhow::{Context as _, bail, ensure};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri, header};
+
+use crate::app_state::AppState;
+use crate::config::Config;
+use crate::serve::Local;
+
+/// The paths that the server answers itself. A prefix that begins like one of them could not be told
+/// apart from it behind a proxy that removes the prefix.
+const OWN_PATHS: [&str; 6] = ["api", "assets", "builds", "namespaces", "repo", "sources"];
+/// The longest name of a host (RFC 1035, section 2.3.4).
+const MAX_HOST: usize = 253;
+
+/// The address that links and repositories of an answer begin with: no trailing slash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(String);
+
+impl BaseUrl {
+    /// The address for what is not an answer to a request.
+    #[must_use]
+    pub fn of_server(config: &Config) -> Self {
+        Self(config.url.clone())
+    }
+
+    /// The address by which a request reached the server.
+    #[must_use]
+    pub(crate) fn of_request(config: &Config, parts: &Parts) -> Self {
+        if !config.url_by_host {
+            return Self::of_server(config);
+        }
+        let local = parts.extensions.get::<Local>();
+        match requested_host(&parts.headers, &parts.uri) {
+            Some(host) => Self(format!("http://{host}")),
+            None => match local {
+                Some(Local(address)) => Self(format!("http://{address}")),
+                None => Self::of_server(config),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromRequestParts<AppState> for BaseUrl {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Self, Self::Rejection> {
+        Ok(Self::of_request(&state.config, parts))
+    }
+}
+
+/// Checks `--url`, and returns it without a trailing slash, with its path: empty, or one that begins
+/// with a slash.
+pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {
+    let url = text.trim_end_matches('/');
+    ensure!(
+        text.starts_with("http://") || text.starts_with("https://"),
+        "--url: '{text}' does not start with http:// or https://"
+    );
+    let wrong = || format!("--url: '{text}' is not the address of a server");
+    let parsed = reqwest::Url::parse(url).with_context(wrong)?;
+    ensure!(
+        parsed.username().is_empty() && parsed.password().is_none(),
+        "--url: '{text}' names a user; it is shown to everybody"
+    );
+    ensure!(
+        parsed.query().is_none() && parsed.fragment().is_none(),
+        "--url: '{text}' has a query or a fragment; only a path can follow the host"
+    );
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, ""),
+    };
+    // The parser drops what it does not need, for example spaces and tabs; workers may not.
+    ensure!(checked_host(authority).is_some(), wrong());
+    let mut segments = path.split('/').skip(1);
+    let is_plain = |segment: &str| {
+        let mut bytes = segment.bytes();
+        !matches!(segment, "" | "." | "..")
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    ensure!(
+        segments.clone().all(is_plain),
+        "--url: the path of '{text}' may only hold letters, digits, '-', '.', '_' and '~' between \
+         single slashes"
+    );
+    if let Some(first) = segments.next()
+        && OWN_PATHS.contains(&first)
+    {
+        bail!("--url: the path of '{text}' begins with '/{first}', which the server uses itself");
+    }
+    Ok((url.to_owned(), path.to_owned()))
+}
+
+/// The address at which programs on this machine reach a server that listens at `address`.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// The host, with its port if it has one, that a request names; nothing that cannot be one. It goes
+/// into pages and into the configuration of package managers.
+fn requested_host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    // HTTP/2, and requests with a whole URL, name it there; it counts then (RFC 9112, 3.2.2).
+    if let Some(authority) = uri.authority() {
+        return checked_host(authority.as_str());
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => checked_host(host.to_str().ok()?),
+        _ => None,
+    }
+}
+
+/// A host in lower case, if it is one by which somebody can be reached.
+fn checked_host(text: &str) -> Option<String> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            let address: Ipv6Addr = address.parse().ok()?;
+            if address.is_unspecified() {
+                return None;
+            }
+            (format!("[{address}]"), port)
+        }
+        None => {
+            let end = text.find(':').unwrap_or(text.len());
+            let (host, port) = text.split_at(end);
+            (checked_name(host)?, port)
+        }
+    };
+    match port.strip_prefix(':') {
+        None if port.is_empty() => Some(host),
+        // An empty port is the default one (RFC 3986, section 3.2.3).
+        Some("") => Some(host),
+        Some(port) if port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let port: u16 = port.parse().ok()?;
+            (port > 0).then(|| format!("{host}:{port}"))
+        }
+        _ => None,
+    }
+}
+
+fn checked_name(host: &str) -> Option<String> {
+    if host.len() > MAX_HOST {
+        return None;
+    }
+    let labels = host.strip_suffix('.').unwrap_or(host).split('.');
+    let is_label = |label: &str| {
+        let mut bytes = label.bytes();
+        !label.is_empty()
+            && !label.starts_with('-')
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    if !labels.clone().all(is_label) {
+        return None;
+    }
+    // Whatever ends in a number is an IPv4 address (WHATWG URL, "ends in a number").
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    if labels.clone().next_back().is_some_and(is_number) {
+        let address: Ipv4Addr = host.parse().ok()?;
+        return (!address.is_unspecified()).then(|| address.to_string());
+    }
+    Some(host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_hosts_by_which_a_server_can_be_reached() {
+        for (text, host) in [
+            ("example.org", "example.org"),
+            ("Example.ORG:8080", "example.org:8080"),
+            ("build_box", "build_box"),
+            ("example.org.", "example.org."),
+            ("10.0.0.7:80", "10.0.0.7:80"),
+            ("[2001:DB8::1]:8080", "[2001:db8::1]:8080"),
+            ("[::1]", "[::1]"),
+            ("localhost:", "localhost"),
+        ] {
+            assert_eq!(checked_host(text).as_deref(), Some(host), "{text}");
+        }
+    }
+
+    #[test]
+    fn rejects_hosts_that_are_none() {
+        let long = "x".repeat(300);
+        for text in [
+            "",
+            ":8080",
+            "0.0.0.0:8080",
+            "[::]:8080",
+            "[::",
+            "[example.org]",
+            "::1",
+            "1.2.3",
+            "1.2.3.4.5",
+            "a..b",
+            "-x.org",
+            "user@example.org",
+            "example.org/path",
+            "example.org:0",
+            "example.org:65536",
+            "example.org:+80",
+            "example.org:80:80",
+            "exa mple.org",
+            "example.org\"><script>",
+            "$(id).org",
+            "ex\u{e4}mple.org",
+            &long,
+        ] {
+            assert_eq!(checked_host(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn splits_the_path_off_an_address() {
+        let prefix = |text| parse_url(text).map(|(url, prefix)| format!("{url} {prefix}"));
+        assert_eq!(prefix("http://x").unwrap(), "http://x ");
+        assert_eq!(
+            prefix("https://x.org:8443//").unwrap(),
+            "https://x.org:8443 "
+        );
+        assert_eq!(prefix("http://x/b/").unwrap(), "http://x/b /b");
+        assert_eq!(
+            prefix("http://[::1]:80/tools/build-btw").unwrap(),
+            "http://[::1]:80/tools/build-btw /tools/build-btw"
+        );
+        for wrong in [
+            "example.org",
+            "http://",
+            "http:///x",
+            "http://u:p@x/",
+            "http://0.0.0.0:8080",
+            "http://x/?a=b",
+            "http://x/#a",
+            "http://x/a//b",
+            "http://x/a/../b",
+            "http://x/a%20b",
+            "http://x/a b",
+            "http://x y/",
+            "http://x/\u{e4}",
+            "http://x/repo",
+            "http://x/api/v1",
+        ] {
+            let error = prefix(wrong).unwrap_err();
+            assert!(error.to_string().contains("--url"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_a_loopback_address_for_all_interfaces() {
+        for (listens, reached) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("10.0.0.7:80", "10.0.0.7:80"),
+        ] {
+            assert_eq!(reachable(listens.parse().unwrap()).to_string(), reached);
+        }
+    }
+
+    fn config(arguments: &[&str], address: &str) -> anyhow::Result<Config> {
+        use clap::Parser as _;
+        let program = ["buildbtw-server", "run", "--listen", address];
+        let arguments = program.iter().chain(arguments);
+        match crate::cli::Cli::try_parse_from(arguments)?.command {
+            crate::cli::Command::Run(args) => args.config(args.listen, None),
+            _ => bail!("these are not the arguments of a server"),
+        }
+    }
+
+    fn base(config: &Config, host: &str, local: Option<&str>) -> String {
+        let request = axum::http::Request::get("/").header(header::HOST, host);
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        if let Some(local) = local {
+            parts.extensions.insert(Local(local.parse().unwrap()));
+        }
+        BaseUrl::of_request(config, &parts).to_string()
+    }
+
+    #[test]
+    fn uses_the_host_of_the_request_on_all_interfaces_only() {
+        let everywhere = config(&[], "0.0.0.0:8080").unwrap();
+        assert_eq!(everywhere.url, "http://127.0.0.1:8080");
+        let local = Some("10.0.0.7:8080");
+        let of = |host| base(&everywhere, host, local);
+        assert_eq!(of("build.example.org:80"), "http://build.example.org:80");
+        assert_eq!(of("0.0.0.0:8080"), "http://10.0.0.7:8080");
+        assert_eq!(of("x\"y"), "http://10.0.0.7:8080");
+        assert_eq!(base(&everywhere, "x\"y", None), "http://127.0.0.1:8080");
+        let somewhere = config(&[], "10.0.0.7:8080").unwrap();
+        assert_eq!(base(&somewhere, "other", local), "http://10.0.0.7:8080");
+        let named = config(&["--url", "https://x/b"], "0.0.0.0:8080").unwrap();
+        assert_eq!(base(&named, "other", local), "https://x/b");
+        assert_eq!(named.prefix, "/b");
+    }
+
+    #[test]
+    fn gitlab_is_told_no_address_that_nobody_can_use() {
+        let reports = ["--gitlab-report", "commit-status"];
+        let error = config(&reports, "[::]:8080").unwrap_err();
+        assert!(error.to_string().contains("--url is missing"), "{error}");
+        let with_url = [&reports[..], &["--url", "http://x"]].concat();
+        assert!(config(&with_url, "[::]:8080").is_ok());
+        assert!(config(&reports, "127.0.0.1:8080").is_ok());
+    }
+}

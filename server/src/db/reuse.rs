@@ -1,0 +1,102 @@
+//! Table `attempt_origin`, and where the packages of reused builds come from.
+
+use buildbtw_model::{Architecture, AttemptId, BuildId, NamespaceName};
+use sqlx::SqliteExecutor;
+
+use super::{IterationId, WriteTransaction};
+
+/// Where the packages of a reused build were made.
+#[derive(Clone, Debug)]
+pub struct ReusedRow {
+    /// The reused build.
+    pub build: BuildId,
+    /// The attempt that made the packages.
+    pub attempt: AttemptId,
+    /// Its number at the build that it was made for.
+    pub number: i64,
+    /// The namespace it was made in, if that is known.
+    pub namespace: Option<NamespaceName>,
+    /// Whether that namespace is gone.
+    pub namespace_deleted: bool,
+    /// The number of the iteration, if that is known.
+    pub iteration: Option<i64>,
+    /// The build it was made for, unless its iteration is gone.
+    pub maker: Option<BuildId>,
+    /// What that was built for.
+    pub architecture: Architecture,
+    /// The stage of that build.
+    pub stage: i64,
+}
+
+macro_rules! select_reused {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            ReusedRow,
+            r#"select build.id as "build!: BuildId", attempt.id as "attempt!: AttemptId",
+               coalesce(origin.number, attempt.number) as "number!: i64",
+               iif(origin.attempt_id is null, namespace.name, origin.namespace)
+                   as "namespace: NamespaceName",
+               origin.attempt_id is not null and not exists (
+                   select 1 from namespace as kept where kept.name = origin.namespace
+                       and kept.created_at = origin.namespace_created_at
+               ) as "namespace_deleted!: bool",
+               iif(origin.attempt_id is null, iteration.number, origin.iteration)
+                   as "iteration: i64",
+               iif(origin.attempt_id is null, maker.id, null) as "maker: BuildId",
+               coalesce(origin.architecture, maker.architecture) as "architecture!: Architecture",
+               coalesce(origin.stage, maker.stage) as "stage!: i64"
+               from build join attempt on attempt.id = build.packages_attempt_id
+               join build as maker on maker.id = attempt.build_id
+               join iteration on iteration.id = maker.iteration_id
+               join namespace on namespace.id = iteration.namespace_id
+               left join attempt_origin as origin on origin.attempt_id = attempt.id
+               where build.status = 'reused' and "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// Where the packages of the reused builds of an iteration come from.
+pub async fn of_iteration(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<Vec<ReusedRow>> {
+    select_reused!("build.iteration_id = ?", iteration)
+        .fetch_all(executor)
+        .await
+}
+
+/// Where the packages of a build come from, if it is a reused one.
+pub async fn of_build(
+    executor: impl SqliteExecutor<'_>,
+    build: BuildId,
+) -> sqlx::Result<Option<ReusedRow>> {
+    select_reused!("build.id = ?", build)
+        .fetch_optional(executor)
+        .await
+}
+
+/// Notes where those attempts of an iteration were made whose packages other iterations use, before
+/// the iteration is removed. What was noted of an attempt stays.
+pub async fn remember_origins(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert or ignore into attempt_origin
+             (attempt_id, namespace, namespace_created_at, iteration, architecture, stage, number)
+         select attempt.id, namespace.name, namespace.created_at, iteration.number,
+             build.architecture, build.stage, attempt.number
+         from attempt join build on build.id = attempt.build_id
+         join iteration on iteration.id = build.iteration_id
+         join namespace on namespace.id = iteration.namespace_id
+         where build.iteration_id = ?1 and exists (
+             select 1 from build as sharer
+             where sharer.packages_attempt_id = attempt.id and sharer.iteration_id <> ?1
+         )",
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

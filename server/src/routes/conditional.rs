@@ -1,0 +1,183 @@
+//! Conditional requests and ranges (RFC 9110, sections 13 and 14).
+
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+
+/// Whether the client holds what has this tag already: `If-None-Match`, compared weakly.
+pub(crate) fn has_tag(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let tags = headers.get_all(header::IF_NONE_MATCH).iter();
+    let mut known = tags.filter_map(|value| value.to_str().ok());
+    let Ok(tag) = tag.to_str() else {
+        return false;
+    };
+    known.any(|value| {
+        let mut known = value.split(',').map(str::trim);
+        value.trim() == "*" || known.any(|known| known.strip_prefix("W/").unwrap_or(known) == tag)
+    })
+}
+
+/// The part of a representation that a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// All of it.
+    Whole,
+    /// The bytes from the first position up to the second, which is left out.
+    Part(u64, u64),
+    /// Bytes that are not there.
+    Nothing,
+}
+
+/// Reads `Range` and `If-Range` for a representation of this length. `tag` is its strong tag, if it
+/// has one. Several ranges in one request are answered with all of it, which is allowed.
+pub(crate) fn wanted(
+    method: &Method,
+    headers: &HeaderMap,
+    length: u64,
+    tag: Option<&HeaderValue>,
+) -> Wanted {
+    let Some(range) = headers.get(header::RANGE) else {
+        return Wanted::Whole;
+    };
+    if !may_be_part(method, headers, tag) {
+        return Wanted::Whole;
+    }
+    range
+        .to_str()
+        .ok()
+        .and_then(|text| parse(text, length))
+        .unwrap_or(Wanted::Whole)
+}
+
+/// Whether `Range` counts: with GET only (RFC 9110, section 14.2), and if `If-Range`, where it is
+/// there, names this representation. A date is not precise enough.
+pub(crate) fn may_be_part(method: &Method, headers: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
+    if method != Method::GET {
+        return false;
+    }
+    match headers.get(header::IF_RANGE) {
+        None => true,
+        // Weak tags never match (RFC 9110, section 13.1.5); ours are strong.
+        Some(known) => tag == Some(known),
+    }
+}
+
+/// One range of bytes; `None` for everything that is to be ignored.
+fn parse(text: &str, length: u64) -> Option<Wanted> {
+    let (unit, range) = text.split_once('=')?;
+    let (first, last) = range.trim().split_once('-')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        // A number that is too large is beyond every end.
+        digits.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    let (start, end) = match (first.trim(), last.trim()) {
+        ("", suffix) => (length.saturating_sub(number(suffix)?), length),
+        (first, "") => (number(first)?, length),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last {
+                return None;
+            }
+            (first, last.saturating_add(1).min(length))
+        }
+    };
+    Some(if start < end {
+        Wanted::Part(start, end)
+    } else {
+        Wanted::Nothing
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[(header::HeaderName, &'static str)]) -> HeaderMap {
+        let pairs = values.iter().cloned();
+        pairs
+            .map(|(name, value)| (name, HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn reads_one_range_of_bytes() {
+        for (range, expected) in [
+            ("bytes=0-3", Wanted::Part(0, 4)),
+            ("bytes=4-", Wanted::Part(4, 10)),
+            ("bytes=-3", Wanted::Part(7, 10)),
+            ("bytes=-30", Wanted::Part(0, 10)),
+            ("Bytes = 2-2", Wanted::Part(2, 3)),
+            ("bytes=5-99999999999999999999999", Wanted::Part(5, 10)),
+            ("bytes=10-", Wanted::Nothing),
+            ("bytes=-0", Wanted::Nothing),
+            ("bytes=99999999999999999999999-", Wanted::Nothing),
+            ("bytes=3-2", Wanted::Whole),
+            ("bytes=0-1,3-4", Wanted::Whole),
+            ("bytes=a-b", Wanted::Whole),
+            ("bytes=+1-2", Wanted::Whole),
+            ("lines=0-3", Wanted::Whole),
+            ("bytes", Wanted::Whole),
+            ("bytes=-", Wanted::Whole),
+        ] {
+            let headers = headers(&[(header::RANGE, range)]);
+            assert_eq!(
+                wanted(&Method::GET, &headers, 10, None),
+                expected,
+                "{range}"
+            );
+        }
+        let all = headers(&[(header::RANGE, "bytes=0-")]);
+        assert_eq!(
+            wanted(&Method::GET, &all, 0, None),
+            Wanted::Nothing,
+            "of nothing"
+        );
+    }
+
+    #[test]
+    fn gives_a_part_only_of_what_the_client_knows() {
+        let tag = HeaderValue::from_static("\"a\"");
+        for (known, expected) in [
+            ("\"a\"", Wanted::Part(1, 2)),
+            ("\"b\"", Wanted::Whole),
+            ("W/\"a\"", Wanted::Whole),
+            ("Sun, 29 Nov 2026 10:00:00 GMT", Wanted::Whole),
+        ] {
+            let headers = headers(&[(header::RANGE, "bytes=1-1"), (header::IF_RANGE, known)]);
+            assert_eq!(
+                wanted(&Method::GET, &headers, 9, Some(&tag)),
+                expected,
+                "{known}"
+            );
+            assert_eq!(
+                wanted(&Method::GET, &headers, 9, None),
+                Wanted::Whole,
+                "{known}, no tag"
+            );
+        }
+    }
+
+    #[test]
+    fn answers_head_for_all_of_it() {
+        let headers = headers(&[(header::RANGE, "bytes=1-1")]);
+        assert_eq!(wanted(&Method::HEAD, &headers, 9, None), Wanted::Whole);
+    }
+
+    #[test]
+    fn compares_known_tags_weakly() {
+        let tag = HeaderValue::from_static("\"a\"");
+        for (known, expected) in [
+            ("\"a\"", true),
+            ("W/\"a\"", true),
+            ("\"b\", W/\"a\"", true),
+            ("*", true),
+            ("\"b\"", false),
+            ("a", false),
+        ] {
+            let headers = headers(&[(header::IF_NONE_MATCH, known)]);
+            assert_eq!(has_tag(&headers, &tag), expected, "{known}");
+        }
+    }
+}
