@@ -193,7 +193,7 @@ fn calls_git(object: &str, field: &str) -> bool {
         (
             "Repository",
             "rootRef" | "empty" | "exists" | "tree" | "blobs"
-        ) | ("Tree", "lastCommit" | "trees" | "blobs")
+        ) | ("Tree", "lastCommit" | "trees" | "blobs" | "submodules")
             | ("MergeRequest", "diffHeadSha")
     )
 }

@@ -22,6 +22,7 @@ pub(super) struct Settings {
     ci_pipeline_variables_minimum_override_role: Option<String>,
     build_timeout: Option<i64>,
     description: Option<String>,
+    default_branch: Option<String>,
 }
 
 pub(super) async fn update(
@@ -55,6 +56,14 @@ pub(super) async fn update(
     }
     if let Some(path) = path {
         gitlab.set_ci_config_path(project.id, path)?;
+    }
+    if let Some(branch) = &settings.default_branch {
+        let name = format!("refs/heads/{branch}");
+        if gitlab.head(project.id, Some(&name))?.is_none() {
+            let text = format!("Could not change HEAD: branch '{branch}' does not exist");
+            return Err(Refusal::body(400, json!({ "message": { "base": [text] } })));
+        }
+        gitlab.set_default_branch(project.id, branch)?;
     }
     let now = gitlab.clock().now();
     gitlab.change_project(project.id, |project| {

@@ -100,6 +100,7 @@ impl TreeNode {
             }
             "trees" => self.entries(EntryKind::Tree, args),
             "blobs" => self.entries(EntryKind::Blob, args),
+            "submodules" => self.entries(EntryKind::Submodule, args),
             _ => Ok(Answer::Null),
         }
     }
