@@ -27,8 +27,9 @@ use buildbtw_model::api::{Problem, ProblemKind};
 
 /// The largest JSON body.
 const MAX_JSON: usize = 1024 * 1024;
-/// The largest webhook. The description of a merge request may have a million characters.
-const MAX_WEBHOOK: usize = 8 * 1024 * 1024;
+/// The largest webhook: GitLab sends up to 25 MB (`REQUEST_BODY_SIZE_LIMIT`), and stops sending any after
+/// some were refused.
+const MAX_WEBHOOK: usize = 26 * 1024 * 1024;
 /// The largest piece of a log.
 const MAX_LOG_CHUNK: usize = 1024 * 1024;
 

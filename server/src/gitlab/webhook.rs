@@ -154,6 +154,28 @@ pub fn verify(
     Ok(delivery_id(id))
 }
 
+/// Refuses what [`verify`] would refuse whatever its body is.
+///
+/// # Errors
+/// When a token is wrong, or there is neither a token nor a signature.
+pub fn check_headers(secrets: &WebhookSecrets, headers: &HeaderMap) -> Result<(), Forged> {
+    let token = headers
+        .get("x-gitlab-token")
+        .and_then(|value| value.to_str().ok());
+    let checked = match (&secrets.token, token) {
+        (Some(expected), Some(token)) if !is_token(expected, token) => {
+            return Err(Forged::WrongToken);
+        }
+        (expected, token) => expected.is_some() && token.is_some(),
+    };
+    let is_signed = secrets.signing_key.is_some() && headers.contains_key("webhook-signature");
+    if checked || is_signed {
+        Ok(())
+    } else {
+        Err(Forged::Unsigned)
+    }
+}
+
 /// The sender's id. Old versions of GitLab send none; then each is taken for a new one, since two pushes
 /// may look alike.
 fn delivery_id(id: Option<&str>) -> String {

@@ -1,16 +1,16 @@
 //! `/webhooks/gitlab`.
 
 use axum::Extension;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{FromRequest as _, Request, State};
+use axum::http::StatusCode;
 use buildbtw_model::api::ProblemKind;
 use jiff::Timestamp;
 
 use crate::app_state::AppState;
 use crate::auth;
 use crate::error::{Error, Refusal};
-use crate::gitlab::webhook::verify;
+use crate::gitlab::webhook::{Forged, check_headers, verify};
+use crate::routes::extract;
 use crate::serve::Peer;
 use crate::service::receive_webhook::{Received, receive_webhook};
 
@@ -19,8 +19,7 @@ use crate::service::receive_webhook::{Received, receive_webhook};
 pub(crate) async fn receive_from_gitlab(
     State(state): State<AppState>,
     peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Result<StatusCode, Error> {
     let Some(config) = &state.config.webhook else {
         return Err(Refusal::new(
@@ -30,11 +29,17 @@ pub(crate) async fn receive_from_gitlab(
         .hint("--gitlab-webhook-secret-file or --gitlab-webhook-signing-token-file turns them on")
         .into());
     };
-    let checked = verify(&config.secrets, &headers, &body, Timestamp::now());
-    let id = checked.map_err(|forged| {
+    let peer = peer.map(|Extension(peer)| peer);
+    let refuse = |forged: Forged| {
         tracing::warn!(reason = %forged, "refused a webhook");
-        auth::refuse_webhook(&state, peer.map(|Extension(peer)| peer), forged)
-    })?;
+        auth::refuse_webhook(&state, peer, forged)
+    };
+    // What cannot be right is refused before its body, which may be large, is read.
+    check_headers(&config.secrets, request.headers()).map_err(&refuse)?;
+    let headers = request.headers().clone();
+    let extract::Bytes(body) = extract::Bytes::from_request(request, &()).await?;
+    let checked = verify(&config.secrets, &headers, &body, Timestamp::now());
+    let id = checked.map_err(&refuse)?;
     let received = receive_webhook(&state, config, id, &body).await?;
     Ok(match received {
         Received::Stored => StatusCode::OK,

@@ -271,7 +271,7 @@ async fn what_does_not_concern_the_server_is_answered_kindly() {
             json!({"object_kind": "build", "project_id": 1, "build_id": 5}).to_string(),
             StatusCode::OK,
         ),
-        (format!("{{\"object_kind\":\"push\",\"x\":\"{}\"}}", "x".repeat(9 << 20)), StatusCode::PAYLOAD_TOO_LARGE),
+        (format!("{{\"object_kind\":\"push\",\"x\":\"{}\"}}", "x".repeat(27 << 20)), StatusCode::PAYLOAD_TOO_LARGE),
     ] {
         let key = &body[..body.len().min(40)];
         let status = send(&server, Some(SECRET), key, body.clone()).await;
@@ -291,4 +291,57 @@ async fn a_server_without_a_secret_accepts_none() {
             .unwrap()
             .contains("--gitlab-webhook-secret-file")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_may_be_as_large_as_gitlab_sends_any() {
+    let forge = Forge::new().await;
+    forge.push(&Srcinfo::new("libgreet", "1-1"));
+    let server = forge.server().await;
+    let large = |path: &str, id: u64| {
+        let file = "x".repeat(1 << 20);
+        let body = json!({
+            "object_kind": "push", "project_id": id, "ref": "refs/heads/main",
+            "project": {"id": id, "path_with_namespace": path},
+            "commits": [{"added": vec![file; 24]}],
+        });
+        let mut body = body.to_string();
+        body.push_str(&" ".repeat(25_000_000_usize.saturating_sub(body.len())));
+        body
+    };
+    // Of a project that is none of ours: a system hook tells of all.
+    let answer = send(
+        &server,
+        Some(SECRET),
+        "large-1",
+        large("elsewhere/x", 99_999),
+    )
+    .await;
+    assert_eq!(answer, StatusCode::NO_CONTENT);
+    let id = forge.project("libgreet").0;
+    let answer = send(
+        &server,
+        Some(SECRET),
+        "large-2",
+        large(&format!("{GROUP}/libgreet"), id),
+    )
+    .await;
+    assert_eq!(answer, StatusCode::OK);
+    // What is forged is refused without being read.
+    let refused = large("elsewhere/x", 99_999);
+    let client = reqwest::Client::new();
+    for token in [None, Some("wrong")] {
+        let mut request = client
+            .post(format!("{}{PATH}", server.url()))
+            .header("Expect", "100-continue")
+            .header("Content-Type", "application/json")
+            .body(refused.clone());
+        if let Some(token) = token {
+            request = request.header("X-Gitlab-Token", token);
+        }
+        // The connection may be closed before all of it was sent.
+        if let Ok(answer) = request.send().await {
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        }
+    }
 }
