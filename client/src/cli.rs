@@ -219,6 +219,12 @@ pub struct Retry {
     pub namespace: NamespaceName,
     /// The source packages to try again [default: all that failed].
     pub pkgbases: Vec<Pkgbase>,
+    /// Build newer commits where there are some.
+    ///
+    /// Plans a new iteration when an origin or a failed package has a newer commit; what is unchanged is
+    /// reused. Without newer commits, tries the failed builds again.
+    #[arg(long)]
+    pub latest: bool,
 }
 
 /// Does something to a namespace as a whole.

@@ -105,6 +105,7 @@ async fn store(tx: &mut WriteTransaction, at: usize, text: &str, package: &Sourc
         pkgbase: Some(package.pkgbase().clone()),
         branch: Some("main".to_owned()),
         commit: Some(format!("{at:040x}").parse().unwrap()),
+        tree: None,
         commit_time: Some(1_700_000_000),
         srcinfo_sha256: Some(sha256),
         problem: None,

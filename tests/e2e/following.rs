@@ -6,7 +6,11 @@ use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
 use buildbtw_tests::{Package, Server, Sources, Worker, cli, printed};
 
 /// Waits until the iteration of this number is done.
-async fn wait_until_done(client: &Client, name: &NamespaceName, number: u32) -> IterationDetail {
+pub(crate) async fn wait_until_done(
+    client: &Client,
+    name: &NamespaceName,
+    number: u32,
+) -> IterationDetail {
     let mut events = client.events(name, Some(0)).await.unwrap();
     loop {
         let event = events
@@ -28,7 +32,7 @@ async fn wait_until_done(client: &Client, name: &NamespaceName, number: u32) -> 
     }
 }
 
-fn status(iteration: &IterationDetail, pkgbase: &str) -> BuildStatus {
+pub(crate) fn status(iteration: &IterationDetail, pkgbase: &str) -> BuildStatus {
     let build = iteration
         .builds
         .iter()

@@ -11,6 +11,7 @@
 mod clock;
 mod crashes;
 mod cycle;
+mod fixing;
 mod following;
 mod full_disk;
 mod gitlab;

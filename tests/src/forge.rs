@@ -162,6 +162,17 @@ impl Forge {
         }
         std::fs::write(clone.join(".SRCINFO"), srcinfo).unwrap();
         std::fs::write(clone.join("PKGBUILD"), pkgbuild).unwrap();
+        self.push_clone(pkgbase);
+    }
+
+    /// Pushes one more file of a package, or a change of it, and leaves the rest as it is.
+    pub fn push_file(&self, pkgbase: &str, name: &str, content: &str) {
+        std::fs::write(self.folder.join(pkgbase).join(name), content).unwrap();
+        self.push_clone(pkgbase);
+    }
+
+    fn push_clone(&self, pkgbase: &str) {
+        let (project, clone) = (format!("{GROUP}/{pkgbase}"), self.folder.join(pkgbase));
         git(&clone, &["add", "--all"]);
         git(&clone, &["commit", "--quiet", "--message", "Update"]);
         let url = format!(

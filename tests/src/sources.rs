@@ -79,6 +79,25 @@ impl Sources {
         git(&path, &["commit", "--quiet", "--message", "Update"]);
     }
 
+    /// Commits one more file, or changes it, and leaves the rest as it is.
+    pub fn commit_file(&self, repository: &str, name: &str, content: &str) {
+        let path = self.folder.join(repository);
+        std::fs::write(path.join(name), content).unwrap();
+        git(&path, &["add", "--all"]);
+        git(&path, &["commit", "--quiet", "--message", "Fix"]);
+    }
+
+    /// Makes a repository whose objects are named by SHA-256.
+    pub fn make_sha256(&self, repository: &str) {
+        let init = [
+            "init",
+            "--quiet",
+            "--initial-branch=main",
+            "--object-format=sha256",
+        ];
+        git(&self.folder, &[&init[..], &[repository]].concat());
+    }
+
     /// A library, two programs linked to it, one that needs both of them, and one that needs none.
     pub fn with_a_library(folder: &Path) -> Self {
         let sources = Self::new(folder);

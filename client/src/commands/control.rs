@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use buildbtw_model::NamespaceName;
-use buildbtw_model::api::RetryBuilds;
+use buildbtw_model::api::{NewerCommit, RetryBuilds};
 
 use crate::cli::{Delete, Retry};
 use crate::context::Context;
@@ -50,6 +50,7 @@ pub(super) async fn retry(context: &Context, args: Retry) -> Result<u8> {
     let name = args.namespace;
     let request = RetryBuilds {
         pkgbases: args.pkgbases,
+        latest: args.latest,
     };
     let retried = context.ask(context.client.retry_builds(&name, &request).await)?;
     let output = context.output;
@@ -57,18 +58,44 @@ pub(super) async fn retry(context: &Context, args: Retry) -> Result<u8> {
         output.json(&retried)?;
         return Ok(0);
     }
+    if retried.is_new {
+        let taken: Vec<_> = retried.newer.iter().map(newer).collect();
+        output.line(format_args!(
+            "{name}: iteration {} takes {}",
+            retried.iteration,
+            taken.join(", ")
+        ))?;
+    }
+    let verb = if retried.is_new {
+        "is built"
+    } else {
+        "is tried again"
+    };
     for build in &retried.builds {
         let stage = match build.stage {
             1 => String::new(),
             stage => format!(" (stage {stage})"),
         };
         output.line(format_args!(
-            "{} for {}{stage} is tried again",
+            "{} for {}{stage} {verb}",
             build.pkgbase, build.architecture
         ))?;
     }
+    if !retried.is_new && !retried.newer.is_empty() {
+        let newer: Vec<_> = retried.newer.iter().map(newer).collect();
+        output.note(format_args!(
+            "Newer commits exist, and were not taken: {}\nTo build them: buildbtw retry {name} --latest, or \
+             buildbtw new-iteration {name}",
+            newer.join(", ")
+        ));
+    }
     output.note(format_args!("To follow it: buildbtw watch {name}"));
     Ok(0)
+}
+
+fn newer(commit: &NewerCommit) -> String {
+    let NewerCommit { pkgbase, from, to } = commit;
+    format!("{pkgbase} {} -> {}", from.short(), to.short())
 }
 
 pub(super) async fn delete(context: &Context, args: &Delete) -> Result<u8> {

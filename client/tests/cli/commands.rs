@@ -87,6 +87,53 @@ async fn tables_are_plain_in_a_pipe_and_json_is_what_the_server_sent() {
 }
 
 #[tokio::test]
+async fn retry_names_newer_commits_and_takes_them_with_latest() {
+    let (fake, home) = (
+        Fake::start(&["libgreet"]).await,
+        tempfile::tempdir().unwrap(),
+    );
+    let token = format!("--token={TOKEN}");
+    let ran = run(home.path(), &fake.url, &["retry", "space", &token]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("libgreet for x86_64 is tried again"),
+        "{}",
+        ran.stdout
+    );
+    for part in [
+        "libgreet aaaaaaaaaa -> bbbbbbbbbb",
+        "buildbtw retry space --latest",
+        "buildbtw new-iteration space",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    let ran = run(
+        home.path(),
+        &fake.url,
+        &["retry", "space", "--latest", &token],
+    )
+    .await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let taken = "iteration 2 takes libgreet aaaaaaaaaa -> bbbbbbbbbb";
+    assert!(ran.stdout.contains(taken), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("libgreet for x86_64 is built"),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stderr.contains("not taken"), "{}", ran.stderr);
+    let ran = run(
+        home.path(),
+        &fake.url,
+        &["retry", "space", "--json", &token],
+    )
+    .await;
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(json["newer"][0]["pkgbase"], "libgreet");
+    assert_eq!(json["is_new"], false);
+}
+
+#[tokio::test]
 async fn completions_need_no_server() {
     let home = tempfile::tempdir().unwrap();
     let ran = run(home.path(), "", &["completions", "bash"]).await;

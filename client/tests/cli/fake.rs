@@ -6,12 +6,12 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use buildbtw_model::api::{
     AttemptSummary, BuildCounts, BuildDetail, BuildSummary, CreateNamespace, CreateToken,
     CreatedToken, Event, IterationDetail, NamespaceDetail, NamespaceSummary, Page, Problem,
-    ProblemKind, TokenIdentity, TokenSummary,
+    ProblemKind, RetriedBuilds, RetryBuilds, TokenIdentity, TokenSummary,
 };
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, IterationStatus, TokenScope};
 use futures_util::stream;
@@ -90,6 +90,7 @@ impl Fake {
             .route("/namespaces/{name}", get(namespace))
             .route("/namespaces/{name}/iterations/{number}", get(iteration))
             .route("/namespaces/{name}/events", get(events))
+            .route("/namespaces/{name}/retry", post(retry))
             .route("/builds/{id}", get(build))
             .route("/attempts/{id}/log", get(log))
             .route("/tokens", get(no_tokens).post(create_token))
@@ -331,6 +332,19 @@ async fn create(
         inner.created = Some(request);
         inner.namespace()
     })))
+}
+
+/// Tries `libgreet` again, of which there is a newer commit; takes that if it is asked to.
+async fn retry(headers: HeaderMap, Json(request): Json<RetryBuilds>) -> Answer<RetriedBuilds> {
+    authenticated(&headers)?;
+    Ok(Json(from_json(json!({
+        "iteration": if request.latest { 2 } else { 1 },
+        "builds": [{ "id": 1, "pkgbase": "libgreet", "architecture": "x86_64", "stage": 1 }],
+        "newer": [{
+            "pkgbase": "libgreet", "from": "a".repeat(40), "to": "b".repeat(40),
+        }],
+        "is_new": request.latest,
+    }))))
 }
 
 async fn namespace(State(fake): State<Fake>, Path(name): Path<String>) -> Answer<NamespaceDetail> {

@@ -15,7 +15,8 @@ mod states;
 pub use changeset::{Changeset, ChangesetError};
 pub use ids::{
     Architecture, AttemptId, BuildId, ClaimId, CommitHash, GitRef, InvalidName, NamespaceName,
-    PackageFileName, PackageVersion, Pkgbase, Pkgname, RepositoryName, Sha256Digest, WorkerName,
+    PackageFileName, PackageVersion, Pkgbase, Pkgname, RepositoryName, Sha256Digest, TreeHash,
+    WorkerName,
 };
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use states::{

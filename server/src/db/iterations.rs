@@ -2,7 +2,7 @@
 
 use buildbtw_model::{
     Architecture, BuildStatus, Changeset, CommitHash, GitRef, IterationStatus, NamespaceName,
-    Pkgbase, RepositoryName,
+    Pkgbase, RepositoryName, TreeHash,
     api::{BuildCounts, ChangeKind, IterationChange},
 };
 use sqlx::SqliteExecutor;
@@ -261,21 +261,34 @@ pub async fn base_digests(
         .collect())
 }
 
+/// An origin at the commit an iteration was planned with.
+#[derive(Clone, Debug)]
+pub struct FixedOrigin {
+    /// The changeset.
+    pub changeset: Changeset,
+    /// What its ref named.
+    pub commit: CommitHash,
+    /// The tree of that, where it is known.
+    pub tree: Option<TreeHash>,
+}
+
 /// Fixes the commits of an iteration's origins.
 pub async fn insert_origins(
     tx: &mut WriteTransaction,
     id: IterationId,
-    origins: &[(Changeset, CommitHash)],
+    origins: &[FixedOrigin],
 ) -> sqlx::Result<()> {
-    for (position, (changeset, commit)) in (0_i64..).zip(origins) {
+    for (position, origin) in (0_i64..).zip(origins) {
         sqlx::query!(
-            "insert into iteration_origin (iteration_id, position, pkgbase, git_ref, commit_hash)
-             values (?, ?, ?, ?, ?)",
+            "insert into iteration_origin
+                 (iteration_id, position, pkgbase, git_ref, commit_hash, tree_hash)
+             values (?, ?, ?, ?, ?, ?)",
             id,
             position,
-            changeset.pkgbase,
-            changeset.git_ref,
-            commit,
+            origin.changeset.pkgbase,
+            origin.changeset.git_ref,
+            origin.commit,
+            origin.tree,
         )
         .execute(tx.connection())
         .await?;
@@ -288,9 +301,20 @@ pub async fn origins(
     executor: impl SqliteExecutor<'_>,
     id: IterationId,
 ) -> sqlx::Result<Vec<(Changeset, CommitHash)>> {
+    let fixed = fixed_origins(executor, id).await?.into_iter();
+    Ok(fixed
+        .map(|origin| (origin.changeset, origin.commit))
+        .collect())
+}
+
+/// The same with their trees.
+pub async fn fixed_origins(
+    executor: impl SqliteExecutor<'_>,
+    id: IterationId,
+) -> sqlx::Result<Vec<FixedOrigin>> {
     let rows = sqlx::query!(
         r#"select pkgbase as "pkgbase: Pkgbase", git_ref as "git_ref: GitRef",
-           commit_hash as "commit: CommitHash"
+           commit_hash as "commit: CommitHash", tree_hash as "tree: TreeHash"
            from iteration_origin where iteration_id = ? order by position"#,
         id,
     )
@@ -298,14 +322,13 @@ pub async fn origins(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| {
-            (
-                Changeset {
-                    pkgbase: row.pkgbase,
-                    git_ref: row.git_ref,
-                },
-                row.commit,
-            )
+        .map(|row| FixedOrigin {
+            changeset: Changeset {
+                pkgbase: row.pkgbase,
+                git_ref: row.git_ref,
+            },
+            commit: row.commit,
+            tree: row.tree,
         })
         .collect())
 }

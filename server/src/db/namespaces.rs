@@ -180,6 +180,16 @@ pub async fn with_origin(
     .await
 }
 
+/// The pkgbases of all origins, of namespaces that are not held.
+pub async fn origin_pkgbases(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pkgbase>> {
+    sqlx::query_scalar!(
+        r#"select distinct pkgbase as "pkgbase: Pkgbase" from namespace_origin
+           join namespace on namespace.id = namespace_id where held_at is null"#
+    )
+    .fetch_all(executor)
+    .await
+}
+
 /// The pkgbases of origins whose refs begin like this, of namespaces that are not held.
 pub async fn pkgbases_at(
     executor: impl SqliteExecutor<'_>,

@@ -2,7 +2,7 @@
 
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, BuildStatus, CommitHash, PackageVersion, Pkgbase,
-    Sha256Digest,
+    Sha256Digest, TreeHash,
     api::{ExpectedPackage, PlanNote},
 };
 use sqlx::SqliteExecutor;
@@ -24,6 +24,8 @@ pub struct NewBuild {
     pub position: u32,
     /// The commit to build.
     pub commit: CommitHash,
+    /// Its tree, where that is known.
+    pub tree: Option<TreeHash>,
     /// When that was committed, in seconds.
     pub commit_time: i64,
     /// Where to fetch it.
@@ -65,9 +67,9 @@ pub async fn insert_build(
     };
     let row = sqlx::query!(
         r#"insert into build (iteration_id, architecture, pkgbase, stage, level, position, commit_hash,
-               commit_time, clone_url, srcinfo_sha256, version, pkgrel, reason, estimate_s, priority_s, status,
+               tree_hash, commit_time, clone_url, srcinfo_sha256, version, pkgrel, reason, estimate_s, priority_s, status,
                missing, input_hash, shared_build_id, packages_attempt_id)
-           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            returning id as "id!: BuildId""#,
         iteration,
         build.architecture,
@@ -76,6 +78,7 @@ pub async fn insert_build(
         build.level,
         build.position,
         build.commit,
+        build.tree,
         build.commit_time,
         build.clone_url,
         build.srcinfo_sha256,

@@ -1,6 +1,6 @@
 //! Table `source_repository`: what each repository of the source was found to hold.
 
-use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest};
+use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest, TreeHash};
 use futures_util::stream::BoxStream;
 use sqlx::SqliteExecutor;
 
@@ -17,6 +17,8 @@ pub struct SourceRepositoryRow {
     pub branch: Option<String>,
     /// The head of the default branch.
     pub commit: Option<CommitHash>,
+    /// Its tree, where that is known.
+    pub tree: Option<TreeHash>,
     /// When that was committed, in seconds.
     pub commit_time: Option<i64>,
     /// Its `.SRCINFO`.
@@ -38,7 +40,7 @@ macro_rules! select_repository {
         sqlx::query_as!(
             SourceRepositoryRow,
             r#"select path, pkgbase as "pkgbase: Pkgbase", branch, commit_hash as "commit: CommitHash",
-               commit_time,
+               tree_hash as "tree: TreeHash", commit_time,
                srcinfo_sha256 as "srcinfo_sha256: Sha256Digest", problem, changed_at,
                project_id, http_url, ssh_url
                from source_repository "# + $tail
@@ -60,6 +62,8 @@ pub struct IndexedRow {
     pub path: String,
     /// The head of the default branch.
     pub commit: CommitHash,
+    /// Its tree, where that is known.
+    pub tree: Option<TreeHash>,
     /// When that was committed, in seconds.
     pub commit_time: Option<i64>,
     /// Its `.SRCINFO`.
@@ -81,7 +85,8 @@ pub fn indexed<'e>(
 ) -> BoxStream<'e, sqlx::Result<IndexedRow>> {
     sqlx::query_as!(
         IndexedRow,
-        r#"select path, commit_hash as "commit!: CommitHash", commit_time,
+        r#"select path, commit_hash as "commit!: CommitHash", tree_hash as "tree: TreeHash",
+           commit_time,
            srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest", srcinfo.parsed,
            case when srcinfo.parser = ? then null else srcinfo.text end as "outdated: String",
            http_url, ssh_url
@@ -154,6 +159,17 @@ pub async fn at(
 ) -> sqlx::Result<Option<SourceRepositoryRow>> {
     select_repository!("where path = ?", path)
         .fetch_optional(executor)
+        .await
+}
+
+/// The repositories at some paths.
+pub async fn at_paths(
+    executor: impl SqliteExecutor<'_>,
+    paths: &[String],
+) -> sqlx::Result<Vec<SourceRepositoryRow>> {
+    let paths = json_list(paths);
+    select_repository!("where path in (select value from json_each(?))", paths)
+        .fetch_all(executor)
         .await
 }
 
@@ -237,13 +253,14 @@ pub async fn put(
         .await?;
     sqlx::query!(
         "insert into source_repository
-             (path, pkgbase, branch, commit_hash, commit_time, srcinfo_sha256, problem, changed_at,
-              project_id, http_url, ssh_url)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             (path, pkgbase, branch, commit_hash, tree_hash, commit_time, srcinfo_sha256, problem,
+              changed_at, project_id, http_url, ssh_url)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         row.path,
         row.pkgbase,
         row.branch,
         row.commit,
+        row.tree,
         row.commit_time,
         row.srcinfo_sha256,
         row.problem,

@@ -1,5 +1,4 @@
-//! The GitLab client: GraphQL over the queries in `graphql/`, REST where GraphQL lacks something.
-//! It knows nothing of packages; what its answers mean is decided in [`crate::sources`].
+//! The GitLab client. It knows nothing of packages; what its answers mean is decided in [`crate::sources`].
 
 mod answer;
 mod ci_config;
@@ -7,11 +6,13 @@ mod error;
 mod graphql;
 mod http;
 mod id_token;
+mod lookups;
 mod pipelines;
 mod queries;
 mod reports;
 mod rest;
 mod settings;
+mod tree;
 mod types;
 pub mod webhook;
 
@@ -24,8 +25,9 @@ use buildbtw_model::CommitHash;
 pub use ci_config::{CiConfig, CiConfigPage};
 pub use error::{GitlabError, GitlabErrorKind};
 pub use id_token::{IdTokenError, IdTokens, JobClaims};
+pub use lookups::RefNames;
 pub use pipelines::{Job, NewPipeline, Parameters, Pipeline, PipelineStatus};
-pub use queries::{RefNames, Selection};
+pub use queries::Selection;
 pub use reports::CommitStatus;
 pub use settings::{CloneBy, GitlabArgs, GitlabSettings, Secret, SigningKey, WebhookSecrets};
 pub use types::{
@@ -197,7 +199,23 @@ impl Gitlab {
         about: &str,
         names: RefNames,
     ) -> Result<Option<CommitHash>, GitlabError> {
-        queries::resolve_ref(&self.http, project, about, names).await
+        lookups::resolve_ref(&self.http, project, about, names).await
+    }
+
+    /// Returns the first branches of a project, for messages.
+    ///
+    /// # Errors
+    /// When GitLab does not answer, or the project is not in the group any more.
+    pub async fn branches(&self, id: ProjectId, about: &str) -> Result<Vec<String>, GitlabError> {
+        lookups::branch_names(&self.http, id, about).await
+    }
+
+    /// Returns the projects of the group that are called like this, in one request.
+    ///
+    /// # Errors
+    /// When GitLab does not answer.
+    pub async fn find_projects(&self, name: &str) -> Result<Vec<ProjectId>, GitlabError> {
+        lookups::find_projects(&self.http, name).await
     }
 
     /// What a project's tree holds at a commit; `None` when it has no such commit.
@@ -210,7 +228,7 @@ impl Gitlab {
         about: &str,
         commit: &CommitHash,
     ) -> Result<Option<TreeAt>, GitlabError> {
-        queries::srcinfo_at_commit(&self.http, project, about, commit).await
+        lookups::srcinfo_at_commit(&self.http, project, about, commit).await
     }
 
     /// Creates a pipeline.
@@ -374,6 +392,6 @@ impl Gitlab {
         project_path: &str,
         iid: u64,
     ) -> Result<MergeRequest, GitlabError> {
-        queries::merge_request(&self.http, project_path, iid).await
+        lookups::merge_request(&self.http, project_path, iid).await
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use buildbtw_model::CommitHash;
 use graphql_client::GraphQLQuery;
 use jiff::Timestamp;
 
@@ -11,12 +10,11 @@ use super::error::{GitlabError, GitlabErrorKind};
 use super::graphql::{query, query_list};
 use super::http::{Http, Patience, Subject};
 use super::pipelines::PipelineStatus;
-use super::types::{
-    Blob, Contents, MergeRequest, MergeRequestState, Project, ProjectId, ProjectPage, TreeAt,
-};
+use super::tree::{Entry, FOLDER, tree_hash};
+use super::types::{Blob, Contents, Project, ProjectId, ProjectPage, TreeAt};
 
 /// GitLab's timestamps as text: one odd one must not spoil a page.
-type Time = String;
+pub(super) type Time = String;
 
 macro_rules! queries {
     ($($name:ident: $file:tt),+ $(,)?) => {$(
@@ -31,15 +29,54 @@ macro_rules! queries {
     )+};
 }
 
+pub(super) use queries;
+
 queries! {
     CiConfigPaths: "../graphql/queries/ci_config_paths.graphql",
     GroupAccess: "../graphql/queries/group_access.graphql",
     GroupProjects: "../graphql/queries/group_projects.graphql",
-    MergeRequestSource: "../graphql/queries/merge_request_source.graphql",
     PipelineStatuses: "../graphql/queries/pipeline_statuses.graphql",
-    ResolveRef: "../graphql/queries/resolve_ref.graphql",
-    SrcinfoAtCommit: "../graphql/queries/srcinfo_at_commit.graphql",
 }
+
+/// As many as the queries ask for.
+pub(super) const SHOWN_FOLDERS: usize = 20;
+/// See [`SHOWN_FOLDERS`].
+pub(super) const SHOWN_FILES: usize = 100;
+
+/// The hash of a tree of which a query shows so many entries; nothing when there may be more.
+macro_rules! tree_of {
+    ($tree:expr) => {{
+        let tree = &$tree;
+        let (folders, files, modules) = (
+            tree.trees.nodes.as_deref().unwrap_or_default(),
+            tree.blobs.nodes.as_deref().unwrap_or_default(),
+            tree.submodules.nodes.as_deref().unwrap_or_default(),
+        );
+        let is_whole = folders.len() < SHOWN_FOLDERS
+            && files.len() < SHOWN_FILES
+            && modules.is_empty()
+            && folders.iter().all(Option::is_some)
+            && files.iter().all(Option::is_some);
+        let folders = folders.iter().flatten().map(|entry| {
+            Some(Entry {
+                mode: FOLDER.to_owned(),
+                name: entry.name.clone(),
+                sha: entry.sha.clone(),
+            })
+        });
+        let files = files.iter().flatten().map(|entry| {
+            Some(Entry {
+                mode: entry.mode.clone()?,
+                name: entry.name.clone(),
+                sha: entry.sha.clone(),
+            })
+        });
+        let entries: Option<Vec<Entry>> = folders.chain(files).collect();
+        entries.filter(|_| is_whole).and_then(tree_hash)
+    }};
+}
+
+pub(super) use tree_of;
 
 /// Which version of GitLab answers; fails when there is no such group for this token.
 pub(super) async fn group_access(http: &Http) -> Result<Option<String>, GitlabError> {
@@ -154,17 +191,25 @@ fn contents(
     if repository.empty {
         return Contents::Empty;
     }
-    let commit = repository.tree.and_then(|tree| tree.last_commit);
-    let (Some(branch), Some(commit)) = (repository.root_ref, commit) else {
+    let Some(branch) = repository.root_ref else {
+        return Contents::Unknown("it names no default branch".to_owned());
+    };
+    // Without an error in the answer, this is how it is.
+    let Some(tree) = repository.tree else {
+        return Contents::Headless { branch };
+    };
+    let hash = tree_of!(tree);
+    let Some(commit) = tree.last_commit else {
         return Contents::Unknown("it names no head of the default branch".to_owned());
     };
     let blobs = repository.blobs.and_then(|blobs| blobs.nodes);
     let blob = blobs.into_iter().flatten().flatten().next();
     match commit.sha.parse() {
-        Ok(hash) => Contents::Head {
+        Ok(sha) => Contents::Head {
             branch,
             tree: TreeAt {
-                commit: hash,
+                commit: sha,
+                tree: hash,
                 commit_time: seconds(commit.committed_date),
                 srcinfo: text(blob.map(|blob| blob.raw_text_blob)),
             },
@@ -173,150 +218,17 @@ fn contents(
     }
 }
 
-fn seconds(time: Option<Time>) -> i64 {
+pub(super) fn seconds(time: Option<Time>) -> i64 {
     let time: Option<Timestamp> = time.and_then(|time| time.parse().ok());
     time.map_or(0, Timestamp::as_second)
 }
 
-fn text(blob: Option<Option<String>>) -> Blob {
+pub(super) fn text(blob: Option<Option<String>>) -> Blob {
     match blob {
         None => Blob::Missing,
         Some(None) => Blob::Binary,
         Some(Some(text)) => Blob::Text(text),
     }
-}
-
-/// Names for the same commit, in the order in which they are tried.
-#[derive(Clone, Debug)]
-pub struct RefNames {
-    /// As a branch, for example `refs/heads/main`.
-    pub branch: String,
-    /// As a tag.
-    pub tag: String,
-    /// As what else it may be.
-    pub other: Option<String>,
-}
-
-/// The commit of the first of these names that there is.
-pub(super) async fn resolve_ref(
-    http: &Http,
-    project: ProjectId,
-    about: &str,
-    names: RefNames,
-) -> Result<Option<CommitHash>, GitlabError> {
-    let subject = Subject {
-        request: "ResolveRef",
-        about,
-    };
-    let variables = resolve_ref::Variables {
-        group: http.settings().group.clone(),
-        ids: Some(vec![project.gid()]),
-        branch: names.branch,
-        tag: names.tag,
-        otherwise: names.other.is_some(),
-        other: names.other,
-    };
-    let data = query::<ResolveRef>(http, subject, variables, Patience::Short).await?;
-    let nodes = data.group.and_then(|group| group.projects.nodes);
-    let Some(project) = nodes.into_iter().flatten().flatten().next() else {
-        return Err(missing(subject, "project"));
-    };
-    let Some(repository) = project.repository else {
-        return Err(missing(subject, "repository"));
-    };
-    let found = [
-        repository
-            .branch
-            .and_then(|tree| tree.last_commit)
-            .map(|commit| commit.sha),
-        repository
-            .tag
-            .and_then(|tree| tree.last_commit)
-            .map(|commit| commit.sha),
-        repository
-            .other
-            .and_then(|tree| tree.last_commit)
-            .map(|commit| commit.sha),
-    ];
-    Ok(found.into_iter().flatten().find_map(|sha| sha.parse().ok()))
-}
-
-/// What a project's tree holds at a commit; `None` when it has no such commit.
-pub(super) async fn srcinfo_at_commit(
-    http: &Http,
-    project: ProjectId,
-    about: &str,
-    commit: &CommitHash,
-) -> Result<Option<TreeAt>, GitlabError> {
-    let subject = Subject {
-        request: "SrcinfoAtCommit",
-        about,
-    };
-    let variables = srcinfo_at_commit::Variables {
-        group: http.settings().group.clone(),
-        ids: Some(vec![project.gid()]),
-        commit: commit.to_string(),
-    };
-    let data = query::<SrcinfoAtCommit>(http, subject, variables, Patience::Short).await?;
-    let nodes = data.group.and_then(|group| group.projects.nodes);
-    let Some(project) = nodes.into_iter().flatten().flatten().next() else {
-        return Err(missing(subject, "project"));
-    };
-    let Some(repository) = project.repository else {
-        return Err(missing(subject, "repository"));
-    };
-    let Some(found) = repository.tree.and_then(|tree| tree.last_commit) else {
-        return Ok(None);
-    };
-    let blobs = repository.blobs.and_then(|blobs| blobs.nodes);
-    let blob = blobs.into_iter().flatten().flatten().next();
-    Ok(Some(TreeAt {
-        commit: commit.clone(),
-        commit_time: seconds(found.committed_date),
-        srcinfo: text(blob.map(|blob| blob.raw_text_blob)),
-    }))
-}
-
-/// A merge request of a project that is named by its path.
-pub(super) async fn merge_request(
-    http: &Http,
-    project_path: &str,
-    iid: u64,
-) -> Result<MergeRequest, GitlabError> {
-    use merge_request_source::MergeRequestState as State;
-    let subject = Subject {
-        request: "MergeRequestSource",
-        about: project_path,
-    };
-    let variables = merge_request_source::Variables {
-        project: project_path.to_owned(),
-        iid: iid.to_string(),
-    };
-    let data = query::<MergeRequestSource>(http, subject, variables, Patience::Short).await?;
-    let Some(project) = data.project else {
-        return Err(missing(subject, "project"));
-    };
-    let Some(found) = project.merge_request else {
-        return Err(missing(subject, "merge request"));
-    };
-    let Some(id) = ProjectId::from_gid(&project.id) else {
-        return Err(missing(subject, "project"));
-    };
-    let source = found
-        .source_project
-        .and_then(|source| ProjectId::from_gid(&source.id));
-    Ok(MergeRequest {
-        project: id,
-        state: match found.state {
-            State::opened => MergeRequestState::Open,
-            State::merged => MergeRequestState::Over("merged"),
-            State::closed => MergeRequestState::Over("closed"),
-            State::locked => MergeRequestState::Over("locked"),
-            State::all | State::Other(_) => MergeRequestState::Over("not open"),
-        },
-        source_branch: found.source_branch,
-        same_project: source == Some(id),
-    })
 }
 
 /// Where the pipelines of some projects stand that were created through the API: of each project the
@@ -418,7 +330,7 @@ fn status(word: &pipeline_statuses::PipelineStatusEnum) -> PipelineStatus {
     }
 }
 
-fn missing(subject: Subject<'_>, what: &'static str) -> GitlabError {
+pub(super) fn missing(subject: Subject<'_>, what: &'static str) -> GitlabError {
     GitlabError {
         request: subject.request,
         about: subject.about.to_owned(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use buildbtw_model::CommitHash;
+use buildbtw_model::{CommitHash, TreeHash};
 use jiff::Timestamp;
 
 /// The number of a project; it outlives renames and moves.
@@ -55,6 +55,11 @@ pub enum Contents {
     Hidden,
     /// It has no commits.
     Empty,
+    /// Its default branch does not exist.
+    Headless {
+        /// The default branch.
+        branch: String,
+    },
     /// GitLab failed to say; asking again later may help.
     Unknown(String),
     /// The head of its default branch.
@@ -71,6 +76,8 @@ pub enum Contents {
 pub struct TreeAt {
     /// The commit.
     pub commit: CommitHash,
+    /// Its tree, if GitLab told all of it.
+    pub tree: Option<TreeHash>,
     /// When it was committed, in seconds.
     pub commit_time: i64,
     /// The file.

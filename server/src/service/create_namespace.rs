@@ -33,6 +33,7 @@ pub async fn create_namespace(
     if let Some(name) = &request.name {
         check_name(state, name).await?;
     }
+    let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
         origins.push(state.sources.resolve(changeset).await?);
@@ -49,7 +50,8 @@ pub async fn create_namespace(
         produced: Vec::new(),
         snapshot: None,
     };
-    let planned = plan_iteration::plan(state, &input).await?;
+    let mut planned = plan_iteration::plan(state, &input).await?;
+    planned.note_sources(&freshness, &input.origins);
     let footprints = planned.footprints();
     let mut transition = Transition::begin(&state.database).await?;
     let name = match request.name {
@@ -86,6 +88,12 @@ pub async fn create_namespace(
     state.announce(effects);
     tracing::info!(namespace.name = name.as_str(), "made a namespace");
     Ok(name)
+}
+
+/// The packages of some changesets.
+pub(crate) fn pkgbases(changesets: &[Changeset]) -> Vec<Pkgbase> {
+    let pkgbases = changesets.iter().map(|changeset| &changeset.pkgbase);
+    pkgbases.cloned().collect()
 }
 
 /// Reads `--include` or `--exclude`.

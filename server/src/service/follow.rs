@@ -1,5 +1,6 @@
 //! Follows the sources: an origin that moves leads to a new iteration at once; changes of other
-//! packages of a graph are gathered first. Changes that cannot affect a plan cost a lookup.
+//! packages of a graph are gathered first. Every new tree of a member counts, whatever it changes; a commit
+//! with the same tree is nothing new. Changes that cannot affect a plan cost a lookup.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -168,7 +169,7 @@ async fn check_all(state: &AppState, due: &mut Due) -> Result<(), Error> {
     Ok(())
 }
 
-/// Plans a namespace again if a ref of its origins names another commit than in its newest
+/// Plans a namespace again if a ref of its origins names other files than in its newest
 /// iteration.
 async fn check_origins(
     state: &AppState,
@@ -183,10 +184,10 @@ async fn check_origins(
         // Resuming it looks at its sources.
         return Ok(());
     }
-    for (changeset, commit) in iterations::origins(reader, newest.id).await? {
-        match state.sources.has_moved(&changeset, &commit).await {
-            Ok(false) => {}
-            Ok(true) => {
+    for origin in iterations::fixed_origins(reader, newest.id).await? {
+        match state.sources.newer_commit(&origin).await {
+            Ok(None) => {}
+            Ok(Some(_)) => {
                 plan_again(state, due, namespace).await;
                 return Ok(());
             }
@@ -197,7 +198,7 @@ async fn check_origins(
             Err(error) => {
                 tracing::debug!(
                     namespace.name = namespace.name.as_str(),
-                    origin = %changeset,
+                    origin = %origin.changeset,
                     error = error.to_string(),
                     "an origin cannot be resolved"
                 );

@@ -7,7 +7,7 @@ use crate::app_state::AppState;
 use crate::db::{iterations, namespaces};
 use crate::error::{Error, Refusal};
 
-use super::new_iteration::{Trigger, new_iteration};
+use super::new_iteration::{Trigger, catch_up, new_iteration};
 use super::queries::find_namespace;
 use super::transitions::Transition;
 
@@ -41,6 +41,8 @@ pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error>
 /// When there is no such namespace, or it is not cancelled.
 pub async fn resume(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
     let namespace = find_namespace(state, name).await?;
+    // What was pushed meanwhile is planned below; an index that lags behind would plan the old commits.
+    catch_up(state, &namespace).await?;
     let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;

@@ -13,9 +13,9 @@ use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{iterations, namespaces, packages, unsigned};
 use crate::error::{Error, Refusal};
-use crate::sources::ResolvedChangeset;
+use crate::sources::{Freshness, ResolvedChangeset};
 
-use super::plan_iteration::{self, PlanInput};
+use super::plan_iteration::{self, FilesBefore, PlanInput};
 use super::transitions::Transition;
 
 /// Why a namespace is planned again.
@@ -46,9 +46,15 @@ pub async fn new_iteration(
     let old = iterations::newest(reader, namespace.id)
         .await?
         .ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", namespace.name))?;
+    let freshness = match trigger {
+        Trigger::Requested { .. } => catch_up(state, namespace).await?,
+        Trigger::SourcesChanged => Freshness::Current,
+    };
     let input = plan_input(state, namespace, &old, trigger).await?;
-    let planned = plan_iteration::plan(state, &input).await?;
-    let changes = changes(&old_snapshots(state, &old).await?, &planned.snapshots());
+    let mut planned = plan_iteration::plan(state, &input).await?;
+    planned.note_sources(&freshness, &input.origins);
+    let (before, files) = old_snapshots(state, &old).await?;
+    let changes = changes(&before, &planned.snapshots(&files));
     let footprints = planned.footprints();
     let moved = moved_origins(state, &old, &input.origins).await?;
     if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
@@ -90,6 +96,16 @@ pub async fn new_iteration(
         "planned a new iteration"
     );
     Ok(Some(number))
+}
+
+/// Waits until the index holds what was pushed to the sources before somebody asked for a plan.
+pub(super) async fn catch_up(
+    state: &AppState,
+    namespace: &NamespaceRow,
+) -> Result<Freshness, Error> {
+    let origins = namespaces::origins(state.database.read(), namespace.id).await?;
+    let pkgbases: Vec<_> = origins.into_iter().map(|origin| origin.pkgbase).collect();
+    Ok(state.sources.catch_up(&pkgbases).await)
 }
 
 async fn plan_input(
@@ -136,7 +152,10 @@ async fn plan_input(
 
 type Snapshots = Vec<(Architecture, Vec<BuildSnapshot>)>;
 
-async fn old_snapshots(state: &AppState, old: &IterationRow) -> Result<Snapshots, Error> {
+async fn old_snapshots(
+    state: &AppState,
+    old: &IterationRow,
+) -> Result<(Snapshots, FilesBefore), Error> {
     let reader = state.database.read();
     let rows = builds::of_iteration(reader, old.id).await?;
     let by_id: BTreeMap<_, &BuildRow> = rows.iter().map(|row| (row.id, row)).collect();
@@ -162,7 +181,11 @@ async fn old_snapshots(state: &AppState, old: &IterationRow) -> Result<Snapshots
                 needs: needs.remove(&row.id).unwrap_or_default(),
             });
     }
-    Ok(snapshots.into_iter().collect())
+    let files = rows
+        .into_iter()
+        .map(|row| (row.pkgbase, (row.commit, row.tree)));
+    let files = files.collect();
+    Ok((snapshots.into_iter().collect(), files))
 }
 
 /// What became of every build since the iteration before.
@@ -208,16 +231,19 @@ fn changes(old: &Snapshots, new: &Snapshots) -> Vec<IterationChange> {
     changes
 }
 
-/// The origins whose refs name another commit than before.
+/// The origins whose refs name other files than before.
 async fn moved_origins(
     state: &AppState,
     old: &IterationRow,
     now: &[ResolvedChangeset],
 ) -> Result<Vec<String>, Error> {
-    let before = iterations::origins(state.database.read(), old.id).await?;
+    let before = iterations::fixed_origins(state.database.read(), old.id).await?;
     let moved = now.iter().filter(|origin| {
-        !before.iter().any(|(changeset, commit)| {
-            *changeset == origin.changeset && *commit == origin.head.commit
+        !before.iter().any(|before| {
+            before.changeset == origin.changeset
+                && origin
+                    .head
+                    .has_files_of(&before.commit, before.tree.as_ref())
         })
     });
     Ok(moved

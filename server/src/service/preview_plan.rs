@@ -7,7 +7,7 @@ use crate::app_state::AppState;
 use crate::db::attempts;
 use crate::error::{Error, Refusal};
 
-use super::create_namespace::{changesets, check_excluded, patterns};
+use super::create_namespace::{changesets, check_excluded, patterns, pkgbases};
 
 /// Plans a rebuild and renders it in the asked form.
 ///
@@ -32,7 +32,7 @@ pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<Str
         patterns("include", &preview.include)?,
         patterns("exclude", &preview.exclude)?,
     );
-    state.sources.catch_up().await;
+    let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
         origins.push(state.sources.resolve_again(changeset, None).await?.package);
@@ -49,10 +49,32 @@ pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<Str
             .sources
             .with_catalog(|catalog| buildbtw_planner::plan(catalog.index(), &request));
         Ok::<_, serde_json::Error>(match format {
-            PlanFormat::Text => render::text(&plan),
-            PlanFormat::Json => serde_json::to_string(&plan)?,
-            PlanFormat::Dot => render::dot(&plan),
+            PlanFormat::Text => with_note(render::text(&plan), freshness.note(), "note: "),
+            PlanFormat::Json => match freshness.note() {
+                None => serde_json::to_string(&plan)?,
+                Some(note) => {
+                    let mut plan = serde_json::to_value(&plan)?;
+                    if let Some(plan) = plan.as_object_mut() {
+                        plan.insert("sources".to_owned(), note.into());
+                    }
+                    plan.to_string()
+                }
+            },
+            PlanFormat::Dot => with_note(render::dot(&plan), freshness.note(), "// "),
         })
     });
     Ok(rendered.await??)
+}
+
+/// Adds a line that says how old the sources are.
+fn with_note(mut text: String, note: Option<String>, mark: &str) -> String {
+    if let Some(note) = note {
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.push_str(mark);
+        text.push_str(&note);
+        text.push('\n');
+    }
+    text
 }

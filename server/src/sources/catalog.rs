@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest};
+use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest, TreeHash};
 use buildbtw_planner::{IndexChange, PackageIndex, SourcePackage, parse_srcinfo};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
@@ -26,12 +26,32 @@ const ROWS_AT_ONCE: usize = 512;
 pub struct Head {
     /// The commit.
     pub commit: CommitHash,
+    /// Its tree, where that is known.
+    pub tree: Option<TreeHash>,
     /// When it was committed, in seconds.
     pub commit_time: i64,
     /// Where to fetch it.
     pub clone_url: String,
     /// Its `.SRCINFO`.
     pub srcinfo_sha256: Sha256Digest,
+}
+
+impl Head {
+    /// Whether this has the same files as another commit. A commit whose tree is not known is like
+    /// none but itself.
+    #[must_use]
+    pub fn has_files_of(&self, commit: &CommitHash, tree: Option<&TreeHash>) -> bool {
+        self.commit == *commit || (self.tree.is_some() && self.tree.as_ref() == tree)
+    }
+
+    /// What identifies the files: the tree, or the commit as long as that is not known.
+    #[must_use]
+    pub fn files(&self) -> &str {
+        match &self.tree {
+            Some(tree) => tree.as_str(),
+            None => self.commit.as_str(),
+        }
+    }
 }
 
 /// All usable packages at the heads of their default branches.
@@ -59,8 +79,14 @@ impl Catalog {
     pub fn put(&mut self, path: &str, package: Arc<SourcePackage>, head: Head) -> IndexChange {
         self.by_path
             .insert(path.to_owned(), package.pkgbase().clone());
+        let is_same = |old: &Head| head.has_files_of(&old.commit, old.tree.as_ref());
+        let has_same_files = self.heads.get(package.pkgbase()).is_some_and(is_same);
         self.heads.insert(package.pkgbase().clone(), head);
-        self.index.insert(package)
+        let mut change = self.index.insert(package);
+        if !has_same_files {
+            change.note_new_contents();
+        }
+        change
     }
 
     /// Removes the package of the repository at `path`.
@@ -161,6 +187,7 @@ impl Catalog {
         });
         let head = Head {
             commit: row.commit,
+            tree: row.tree,
             commit_time: row.commit_time.unwrap_or_default(),
             clone_url,
             srcinfo_sha256: row.srcinfo_sha256,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use buildbtw_model::{Changeset, CommitHash, GitRef, MergeRequestUrl, Pkgbase};
+use buildbtw_model::{Changeset, CommitHash, GitRef, MergeRequestUrl, Pkgbase, TreeHash};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,9 @@ pub(super) trait SourceKind: Send + Sync {
         repository: &'a SourceRepositoryRow,
         git_ref: &'a GitRef,
     ) -> BoxFuture<'a, Result<TreeAtCommit, ReadError>>;
+
+    /// The branches of a repository, for messages; none when they cannot be listed.
+    fn branches<'a>(&'a self, repository: &'a SourceRepositoryRow) -> BoxFuture<'a, Vec<String>>;
 
     /// What a merge request wants to bring in.
     fn merge_request<'a>(
@@ -97,6 +100,8 @@ pub(super) enum ReadError {
 #[derive(Clone, Debug)]
 pub(super) struct TreeAtCommit {
     pub(super) commit: CommitHash,
+    /// What identifies the files, where that is known.
+    pub(super) tree: Option<TreeHash>,
     pub(super) commit_time: i64,
     /// The text of `.SRCINFO`, or why there is none.
     pub(super) srcinfo: Result<String, String>,

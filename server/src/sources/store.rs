@@ -30,6 +30,7 @@ impl Found {
             pkgbase: None,
             branch: None,
             commit: None,
+            tree: None,
             commit_time: None,
             srcinfo_sha256: None,
             problem: None,
@@ -44,6 +45,7 @@ impl Found {
     /// Enters what the tree of the default branch holds.
     pub(super) fn enter(&mut self, tree: TreeAtCommit, misnamed: impl Misnamed) {
         self.row.commit_time = Some(tree.commit_time);
+        self.row.tree.clone_from(&tree.tree);
         match (parse(&tree, None), tree.srcinfo) {
             (Ok(parsed), Ok(text)) => {
                 self.row.pkgbase = Some(parsed.pkgbase().clone());
@@ -77,6 +79,15 @@ impl Found {
 
 /// What the problem of a repository says whose pkgbase is another one's.
 const CLAIMED: &str = "is claimed by the repository";
+
+/// What the problem of a project says that GitLab has archived.
+pub(super) const ARCHIVED: &str = "the project is archived";
+
+/// Whether a repository must not be built from, whatever its refs hold.
+pub(super) fn is_closed(row: &SourceRepositoryRow) -> bool {
+    let problem = row.problem.as_deref();
+    problem.is_some_and(|problem| problem == ARCHIVED || problem.contains(CLAIMED))
+}
 
 /// See [`super::kind::SourceKind::misnamed`].
 pub(super) trait Misnamed: Fn(&str, &Pkgbase) -> Option<String> {}
@@ -240,6 +251,7 @@ impl Sources {
                 {
                     let head = Head {
                         commit,
+                        tree: row.tree,
                         commit_time: row.commit_time.unwrap_or_default(),
                         clone_url,
                         srcinfo_sha256,
@@ -296,6 +308,7 @@ async fn displace(
         pkgbase: None,
         srcinfo_sha256: None,
         commit: None,
+        tree: None,
         problem: Some(format!("it was at '{}' and has moved", before.path)),
         ..before.clone()
     };

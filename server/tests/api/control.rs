@@ -18,6 +18,7 @@ fn family(sources: &SourceTree) {
 fn only(pkgbases: &[&str]) -> RetryBuilds {
     RetryBuilds {
         pkgbases: pkgbases.iter().map(|name| parse(name)).collect(),
+        ..RetryBuilds::default()
     }
 }
 

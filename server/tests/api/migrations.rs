@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration makes. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 7] = [
+const ROWS: [(i64, &str); 8] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -58,6 +58,7 @@ const ROWS: [(i64, &str); 7] = [
         "insert into commit_report values (1, 1, 'c', 'running');
          insert into merge_request_report values (1, 1, 5, 6, x'00', 1);",
     ),
+    (20_261_129_102_000, ""),
     (
         20_261_129_104_000,
         "insert into attempt_origin values ('i', 'n', 1, 1, 'x86_64', 1, 1);",

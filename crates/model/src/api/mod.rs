@@ -19,7 +19,7 @@ pub use events::Event;
 pub use namespaces::{
     ArchitectureSummary, BuildCounts, ChangeKind, CreateIteration, CreateNamespace, FollowDefault,
     IterationChange, IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary,
-    OriginSummary, PlanFormat, PlanNote, PlanPreview, RepositorySnippet, RetriedBuild,
+    NewerCommit, OriginSummary, PlanFormat, PlanNote, PlanPreview, RepositorySnippet, RetriedBuild,
     RetriedBuilds, RetryBuilds,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};

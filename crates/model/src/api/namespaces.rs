@@ -71,6 +71,20 @@ pub struct RetryBuilds {
     /// Those of these source packages; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pkgbases: Vec<Pkgbase>,
+    /// Take newer commits, in a new iteration, where origins or failed builds have some.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub latest: bool,
+}
+
+/// A commit that is newer than the one a build was planned with, and holds other files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewerCommit {
+    /// The source package.
+    pub pkgbase: Pkgbase,
+    /// The commit it was planned with.
+    pub from: CommitHash,
+    /// The newest one.
+    pub to: CommitHash,
 }
 
 /// The builds that are tried again.
@@ -80,6 +94,12 @@ pub struct RetriedBuilds {
     pub iteration: u32,
     /// The builds.
     pub builds: Vec<RetriedBuild>,
+    /// Newer commits of origins and of failed builds.
+    #[serde(default)]
+    pub newer: Vec<NewerCommit>,
+    /// Whether the iteration is a new one, made of those commits. Otherwise it does not hold them.
+    #[serde(default)]
+    pub is_new: bool,
 }
 
 /// A build that is tried again.

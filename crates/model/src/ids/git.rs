@@ -54,6 +54,11 @@ impl CommitHash {
     }
 }
 
+text_id! {
+    /// The full hash of a tree: what a commit holds, whatever its message and its history are.
+    TreeHash, "tree hash", commit_hash
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

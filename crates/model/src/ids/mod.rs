@@ -7,7 +7,7 @@ mod names;
 mod numbers;
 
 pub use alpm::{Architecture, PackageFileName, PackageVersion, Pkgbase, Pkgname};
-pub use git::{CommitHash, GitRef};
+pub use git::{CommitHash, GitRef, TreeHash};
 pub use names::{NamespaceName, RepositoryName, Sha256Digest, WorkerName};
 pub use numbers::{AttemptId, BuildId, ClaimId};
 

@@ -35,6 +35,8 @@ enum Effect {
     Relations,
     /// Only the version differs, which matters to relations with a version.
     Version,
+    /// Only what is built differs, which matters to plans that build it.
+    Contents,
     /// Nothing that planning looks at differs.
     Nothing,
 }
@@ -84,6 +86,13 @@ impl IndexChange {
                 .extend(node.provides.iter().map(|used| name_of(used.relation)));
             self.mentioned
                 .extend(node.depends.iter().map(|used| name_of(used.relation)));
+        }
+    }
+
+    /// Notes that the files of the source package differ, which the index itself does not see.
+    pub fn note_new_contents(&mut self) {
+        if self.effect == Effect::Nothing {
+            self.effect = Effect::Contents;
         }
     }
 
@@ -195,6 +204,8 @@ impl Footprint {
             || self.include.matches(&change.pkgbase);
         match change.effect {
             Effect::Nothing => false,
+            // Other files are built; who depends on whom stays as it is.
+            Effect::Contents => self.bases.contains(change.base as usize),
             Effect::Version => is_member || provides(),
             Effect::Relations => {
                 is_member
@@ -203,6 +214,41 @@ impl Footprint {
                     || (self.has_names_of_its_own
                         && change.provided.iter().chain(&change.mentioned).any(is_new))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use buildbtw_model::Scope;
+
+    use super::*;
+    use crate::{PlanRequest, parse_srcinfo, plan_with_footprint};
+
+    fn package(name: &str, depends: &str) -> Arc<SourcePackage> {
+        let text = format!(
+            "pkgbase = {name}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n{depends}\npkgname = {name}\n"
+        );
+        Arc::new(parse_srcinfo(&text).unwrap())
+    }
+
+    #[test]
+    fn other_files_of_a_member_affect_a_plan_and_those_of_others_do_not() {
+        let mut index = PackageIndex::new();
+        let origin = package("libgreet", "");
+        let member = package("greet", "\tdepends = libgreet\n");
+        let other = package("other", "");
+        for source in [&origin, &member, &other] {
+            index.insert(Arc::clone(source));
+        }
+        let architecture = "x86_64".parse().unwrap();
+        let request = PlanRequest::new(architecture, vec![origin], Scope::Transitive);
+        let (_, footprint) = plan_with_footprint(&index, &request);
+        for (source, is_member) in [(member, true), (other, false)] {
+            let mut change = index.insert(source);
+            assert!(!footprint.is_affected_by(&change));
+            change.note_new_contents();
+            assert_eq!(footprint.is_affected_by(&change), is_member);
         }
     }
 }

@@ -7,7 +7,7 @@ mod queue;
 
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NamespaceName, PackageVersion,
-    Pkgbase, Sha256Digest,
+    Pkgbase, Sha256Digest, TreeHash,
 };
 use sqlx::SqliteExecutor;
 
@@ -43,6 +43,8 @@ pub struct BuildRow {
     pub level: i64,
     /// The commit that is built.
     pub commit: CommitHash,
+    /// Its tree, where that is known.
+    pub tree: Option<TreeHash>,
     /// When that was committed, in seconds.
     pub commit_time: i64,
     /// Where to fetch it.
@@ -78,7 +80,8 @@ macro_rules! select_build {
                build.iteration_id as "iteration_id!: IterationId", iteration.number as "iteration!",
                build.architecture as "architecture!: Architecture", build.pkgbase as "pkgbase!: Pkgbase",
                build.stage as "stage!", build.level as "level!",
-               build.commit_hash as "commit!: CommitHash", build.commit_time as "commit_time!",
+               build.commit_hash as "commit!: CommitHash",
+               build.tree_hash as "tree: TreeHash", build.commit_time as "commit_time!",
                build.clone_url as "clone_url!",
                build.srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest",
                build.version as "version!: PackageVersion", build.pkgrel, build.reason as "reason!",

@@ -35,7 +35,7 @@ pub(crate) async fn retry(
     extract::Path(name): extract::Path<NamespaceName>,
     extract::Json(request): extract::Json<RetryBuilds>,
 ) -> Result<Json<RetriedBuilds>, Error> {
-    Ok(Json(retry::retry(&state, &name, &request.pkgbases).await?))
+    Ok(Json(retry::retry(&state, &name, &request).await?))
 }
 
 pub(crate) async fn delete_namespace(

@@ -72,7 +72,6 @@ pub(crate) async fn create_iteration(
     extract::Json(request): extract::Json<CreateIteration>,
 ) -> Result<(StatusCode, Json<IterationDetail>), Error> {
     let namespace = queries::find_namespace(&state, &name).await?;
-    state.sources.catch_up().await;
     let trigger = Trigger::Requested {
         refresh_base: request.refresh_base,
     };

@@ -11,10 +11,10 @@ use crate::error::Error;
 use crate::repos::base::BaseSnapshot;
 use crate::sources::{Catalog, Head};
 
-use super::PlanInput;
+use super::{FilesBefore, PlanInput};
 
 /// Raise it when the same inputs no longer give the same packages.
-const HASH_VERSION: &str = "buildbtw input 1";
+const HASH_VERSION: &str = "buildbtw input 2";
 
 /// A build on its way into the database.
 pub(super) struct Draft {
@@ -126,7 +126,7 @@ impl Drafter<'_> {
     }
 }
 
-/// What a build's packages follow from: commit, architecture, the base snapshot and the hashes of
+/// What a build's packages follow from: its files, architecture, the base snapshot and the hashes of
 /// what it needs. The bumped release is no part of it. `None` when any of it is not known.
 fn input_hash<'a>(
     head: &Head,
@@ -142,7 +142,7 @@ fn input_hash<'a>(
         hasher.update(text.as_bytes());
     };
     field(HASH_VERSION);
-    field(head.commit.as_str());
+    field(head.files());
     field(architecture.as_str());
     field(&stage.to_string());
     for (repository, digest) in &base.databases {
@@ -157,14 +157,20 @@ fn input_hash<'a>(
     Some(Sha256Digest::from_bytes(&hasher.finalize().into()))
 }
 
-/// The builds for a comparison with another iteration.
-pub(super) fn snapshot(drafts: &[Draft]) -> Vec<BuildSnapshot> {
+/// The builds for a comparison with another iteration. Another commit with the same files is none.
+pub(super) fn snapshot(drafts: &[Draft], before: &FilesBefore) -> Vec<BuildSnapshot> {
+    let revision = |draft: &Draft| match before.get(draft.package.pkgbase()) {
+        Some((commit, tree)) if draft.head.has_files_of(commit, tree.as_ref()) => {
+            commit.to_string()
+        }
+        _ => draft.head.commit.to_string(),
+    };
     drafts
         .iter()
         .map(|draft| BuildSnapshot {
             pkgbase: draft.package.pkgbase().clone(),
             stage: draft.stage,
-            revision: draft.head.commit.to_string(),
+            revision: revision(draft),
             needs: draft
                 .needs
                 .iter()
@@ -186,6 +192,7 @@ mod tests {
     fn hash(commit: char, base: &BaseSnapshot, needs: &[&Sha256Digest]) -> Option<Sha256Digest> {
         let head = Head {
             commit: commit.to_string().repeat(40).parse().unwrap(),
+            tree: None,
             commit_time: 0,
             clone_url: String::new(),
             srcinfo_sha256: "0".repeat(64).parse().unwrap(),
@@ -198,6 +205,26 @@ mod tests {
             base,
             needs.iter().map(|hash| Some(*hash)),
         )
+    }
+
+    #[test]
+    fn commits_with_the_same_tree_have_the_same_inputs() {
+        let head = |commit: &str, tree: Option<&str>| Head {
+            commit: commit.repeat(40).parse().unwrap(),
+            tree: tree.map(|tree| tree.repeat(40).parse().unwrap()),
+            commit_time: 0,
+            clone_url: String::new(),
+            srcinfo_sha256: "0".repeat(64).parse().unwrap(),
+        };
+        let hash = |head: &Head| {
+            let architecture = "x86_64".parse().unwrap();
+            let none = std::iter::empty();
+            input_hash(head, &architecture, 1, &BaseSnapshot::default(), none).unwrap()
+        };
+        let first = hash(&head("a", Some("1")));
+        assert_eq!(hash(&head("b", Some("1"))), first);
+        assert_ne!(hash(&head("b", Some("2"))), first);
+        assert_ne!(hash(&head("a", None)), hash(&head("b", None)));
     }
 
     #[test]

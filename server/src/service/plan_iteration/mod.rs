@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use buildbtw_model::api::{PlanNote, ProblemKind};
-use buildbtw_model::{Architecture, RepositoryName, Scope};
+use buildbtw_model::{Architecture, CommitHash, Pkgbase, RepositoryName, Scope, TreeHash};
 use buildbtw_planner::{Footprint, Patterns};
 
 use crate::app_state::AppState;
@@ -19,7 +19,7 @@ use crate::db::packages::Produced;
 use crate::db::{NamespaceId, attempts};
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseSnapshot;
-use crate::sources::ResolvedChangeset;
+use crate::sources::{Freshness, ResolvedChangeset};
 
 pub use store::store;
 
@@ -51,6 +51,9 @@ pub struct PlanInput {
 /// The digests of base repository databases.
 pub type SnapshotDigests = HashMap<(Architecture, RepositoryName), String>;
 
+/// The commits and trees of the iteration before.
+pub(crate) type FilesBefore = HashMap<Pkgbase, (CommitHash, Option<TreeHash>)>;
+
 /// An iteration that can be stored.
 pub struct PlannedIteration {
     architectures: Vec<PlannedArchitecture>,
@@ -76,11 +79,42 @@ impl PlannedIteration {
     }
 
     /// The builds of an architecture as they can be compared with those of another iteration.
-    pub(crate) fn snapshots(&self) -> Vec<(Architecture, Vec<buildbtw_planner::BuildSnapshot>)> {
+    /// What has the same files as `before` has the same revision.
+    pub(crate) fn snapshots(
+        &self,
+        before: &FilesBefore,
+    ) -> Vec<(Architecture, Vec<buildbtw_planner::BuildSnapshot>)> {
         self.architectures
             .iter()
-            .map(|part| (part.architecture.clone(), draft::snapshot(&part.drafts)))
+            .map(|part| {
+                let builds = draft::snapshot(&part.drafts, before);
+                (part.architecture.clone(), builds)
+            })
             .collect()
+    }
+
+    /// Adds what is worth knowing about the sources that it was made of.
+    pub(crate) fn note_sources(&mut self, freshness: &Freshness, origins: &[ResolvedChangeset]) {
+        let gone = origins
+            .iter()
+            .filter(|origin| origin.is_gone)
+            .map(|origin| {
+                format!(
+                    "{} does not exist any more; it stays at {}",
+                    origin.changeset,
+                    origin.head.commit.short()
+                )
+            });
+        let texts: Vec<String> = freshness.note().into_iter().chain(gone).collect();
+        for part in &self.architectures {
+            for text in &texts {
+                let note = PlanNote {
+                    kind: "sources".to_owned(),
+                    text: text.clone(),
+                };
+                self.notes.push((part.architecture.clone(), note));
+            }
+        }
     }
 }
 

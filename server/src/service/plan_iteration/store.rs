@@ -27,7 +27,11 @@ pub async fn store(
 ) -> Result<(), Error> {
     let fixed: Vec<_> = origins
         .iter()
-        .map(|origin| (origin.changeset.clone(), origin.head.commit.clone()))
+        .map(|origin| iterations::FixedOrigin {
+            changeset: origin.changeset.clone(),
+            commit: origin.head.commit.clone(),
+            tree: origin.head.tree.clone(),
+        })
         .collect();
     iterations::insert_origins(tx, iteration, &fixed).await?;
     let mut shared: HashMap<Pkgbase, BTreeMap<u32, BuildId>> = HashMap::new();
@@ -113,6 +117,7 @@ fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBu
         level: draft.level,
         position,
         commit: draft.head.commit.clone(),
+        tree: draft.head.tree.clone(),
         commit_time: draft.head.commit_time,
         clone_url: draft.head.clone_url.clone(),
         srcinfo_sha256: draft.head.srcinfo_sha256.clone(),

@@ -6,6 +6,9 @@ use buildbtw_model::{CommitHash, GitRef};
 
 use crate::sources::kind::{MAX_SRCINFO, NO_SRCINFO, TreeAtCommit};
 
+/// How many branches a message lists.
+const SHOWN: usize = 5;
+
 /// Why a repository could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GitError {
@@ -13,14 +16,53 @@ pub(super) enum GitError {
     NotARepository(String),
     #[error("the default branch has no commits")]
     Empty,
+    /// `HEAD` names a branch that does not exist, though others do.
+    #[error(
+        "HEAD names the branch '{branch}', which does not exist; the repository has {}. \
+         Repair it with `git -C '{path}' symbolic-ref HEAD refs/heads/{other}`", list(.branches)
+    )]
+    Unborn {
+        path: String,
+        branch: String,
+        branches: Vec<String>,
+        other: String,
+    },
     #[error("no such branch, tag or commit")]
     UnknownRef,
-    #[error("cannot read the repository: {0}")]
+    #[error("{0}")]
     Broken(String),
 }
 
-fn broken(error: impl std::fmt::Display) -> GitError {
-    GitError::Broken(error.to_string())
+/// Names in quotes, the first few of them.
+pub(super) fn list(names: &[String]) -> String {
+    let shown: Vec<_> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("'{name}'"))
+        .collect();
+    let more = names.len().saturating_sub(SHOWN);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// What cannot be read, and why, with every cause that git's library knows.
+fn unreadable<E: std::error::Error>(what: impl std::fmt::Display) -> impl FnOnce(E) -> GitError {
+    move |error| {
+        let mut reasons = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            if !reasons.contains(&text) {
+                reasons.push(text);
+            }
+            source = cause.source();
+        }
+        GitError::Broken(format!("cannot read {what}: {}", reasons.join(": ")))
+    }
 }
 
 fn open(path: &Path) -> Result<gix::Repository, GitError> {
@@ -38,26 +80,71 @@ pub(super) struct DefaultBranch {
 /// Finds the default branch of a repository: what its `HEAD` names.
 pub(super) fn default_branch(path: &Path) -> Result<DefaultBranch, GitError> {
     let repository = open(path)?;
-    let branch = repository
-        .head_name()
-        .map_err(broken)?
+    let head = repository.head().map_err(unreadable("HEAD"))?;
+    let branch = head
+        .referent_name()
         .map_or_else(|| "HEAD".to_owned(), |name| name.shorten().to_string());
-    let commit = repository.head_id().map_err(|_| GitError::Empty)?;
+    if head.is_unborn() {
+        return Err(unborn(&repository, path, branch));
+    }
+    let what = format!("the head of the branch '{branch}'");
+    let commit = head.into_peeled_id().map_err(unreadable(what))?;
     Ok(DefaultBranch {
+        commit: commit_hash(commit.detach())?,
         branch,
-        commit: commit_hash(&commit)?,
     })
 }
 
-fn commit_hash(id: &gix::Id<'_>) -> Result<CommitHash, GitError> {
-    id.to_string().parse().map_err(broken)
+fn unborn(repository: &gix::Repository, path: &Path, branch: String) -> GitError {
+    let branches = match branches_of(repository) {
+        Ok(branches) => branches,
+        Err(error) => return error,
+    };
+    let usual = ["main", "master"];
+    let other = branches
+        .iter()
+        .find(|name| usual.contains(&name.as_str()))
+        .or(branches.first());
+    match other.cloned() {
+        None => GitError::Empty,
+        Some(other) => GitError::Unborn {
+            path: path.display().to_string(),
+            branch,
+            branches,
+            other,
+        },
+    }
+}
+
+/// The branches of a repository, by name.
+pub(super) fn branches(path: &Path) -> Result<Vec<String>, GitError> {
+    branches_of(&open(path)?)
+}
+
+fn branches_of(repository: &gix::Repository) -> Result<Vec<String>, GitError> {
+    let references = repository
+        .references()
+        .map_err(unreadable("the branches"))?;
+    let local = references
+        .local_branches()
+        .map_err(unreadable("the branches"))?;
+    let mut names: Vec<String> = local
+        .filter_map(Result::ok)
+        .map(|reference| reference.name().shorten().to_string())
+        .collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn commit_hash(id: gix::ObjectId) -> Result<CommitHash, GitError> {
+    id.to_string().parse().map_err(unreadable("a commit"))
 }
 
 /// Reads `.SRCINFO` at a commit.
 pub(super) fn read_commit(path: &Path, commit: &CommitHash) -> Result<TreeAtCommit, GitError> {
     let repository = open(path)?;
-    let id = gix::ObjectId::from_hex(commit.as_str().as_bytes()).map_err(broken)?;
-    read_tree(&repository, id)
+    let id = gix::ObjectId::from_hex(commit.as_str().as_bytes());
+    read_tree(&repository, id.map_err(unreadable(commit))?)
 }
 
 /// Looks up a branch, a tag or a commit, in this order, and reads `.SRCINFO` there.
@@ -69,51 +156,89 @@ pub(super) fn read_ref(path: &Path, git_ref: &GitRef) -> Result<TreeAtCommit, Gi
         format!("refs/remotes/origin/{git_ref}"),
     ];
     for name in candidates {
-        if let Ok(Some(mut reference)) = repository.try_find_reference(&name) {
-            let id = reference.peel_to_commit().map_err(broken)?.id;
+        // What git's library does not take for a name, git does not either.
+        if gix::refs::FullName::try_from(name.as_str()).is_err() {
+            continue;
+        }
+        let found = repository.try_find_reference(&name);
+        if let Some(mut reference) = found.map_err(unreadable(&name))? {
+            let commit = reference.peel_to_commit();
+            let id = commit
+                .map_err(unreadable(format!("the commit of {name}")))?
+                .id;
             return read_tree(&repository, id);
         }
     }
-    if let Ok(commit) = git_ref.as_str().parse::<CommitHash>()
-        && let Ok(id) = gix::ObjectId::from_hex(commit.as_str().as_bytes())
-        && repository.find_commit(id).is_ok()
-    {
-        return read_tree(&repository, id);
+    match find_commit(&repository, git_ref.as_str())? {
+        Some(id) => read_tree(&repository, id),
+        None => Err(GitError::UnknownRef),
     }
-    if let Some(id) = abbreviated(&repository, git_ref.as_str()) {
-        return read_tree(&repository, id);
-    }
-    Err(GitError::UnknownRef)
 }
 
-/// The one commit whose hash begins like this.
-fn abbreviated(repository: &gix::Repository, text: &str) -> Option<gix::ObjectId> {
-    let prefix = gix::hash::Prefix::from_hex(text).ok()?;
-    let found = repository.objects.lookup_prefix(prefix, None).ok()??.ok()?;
-    repository.find_commit(found).ok()?;
-    Some(found)
+/// The commit whose hash this is, or begins like this.
+fn find_commit(
+    repository: &gix::Repository,
+    text: &str,
+) -> Result<Option<gix::ObjectId>, GitError> {
+    if let Ok(commit) = text.parse::<CommitHash>() {
+        let id = gix::ObjectId::from_hex(commit.as_str().as_bytes());
+        let Some(id) = id.ok().filter(|id| id.kind() == repository.object_hash()) else {
+            return Ok(None);
+        };
+        if !repository.has_object(id) {
+            return Ok(None);
+        }
+        repository
+            .find_commit(id)
+            .map_err(unreadable(format!("commit {commit}")))?;
+        return Ok(Some(id));
+    }
+    let Ok(prefix) = gix::hash::Prefix::from_hex(text) else {
+        return Ok(None);
+    };
+    let found = repository.objects.lookup_prefix(prefix, None);
+    match found.map_err(unreadable("the objects"))? {
+        Some(Ok(id)) => Ok(repository.find_commit(id).is_ok().then_some(id)),
+        Some(Err(())) => Err(GitError::Broken(format!(
+            "several objects have a hash that begins with {text}; name more of its digits"
+        ))),
+        None => Ok(None),
+    }
 }
 
 fn read_tree(repository: &gix::Repository, id: gix::ObjectId) -> Result<TreeAtCommit, GitError> {
-    let commit = repository.find_commit(id).map_err(broken)?;
-    let commit_time = commit.time().map_err(broken)?.seconds;
-    let hash = commit_hash(&commit.id())?;
-    let tree = commit.tree().map_err(broken)?;
-    let srcinfo = match tree.lookup_entry_by_path(".SRCINFO").map_err(broken)? {
+    let of_commit = |what: &str| format!("{what} {}", id.to_hex_with_len(10));
+    let commit = repository.find_commit(id);
+    let commit = commit.map_err(unreadable(of_commit("commit")))?;
+    let time = commit
+        .time()
+        .map_err(unreadable(of_commit("the time of commit")));
+    let commit_time = time?.seconds;
+    let hash = commit_hash(id)?;
+    let tree = commit
+        .tree()
+        .map_err(unreadable(of_commit("the tree of commit")))?;
+    let tree_hash = tree.id.to_string().parse().ok();
+    let entry = tree.lookup_entry_by_path(".SRCINFO");
+    let entry = entry.map_err(unreadable(of_commit("the tree of commit")))?;
+    let what = of_commit(".SRCINFO of commit");
+    let srcinfo = match entry {
         None => Err(NO_SRCINFO.to_owned()),
         Some(entry) if !entry.mode().is_blob() => Err(".SRCINFO is not a regular file".to_owned()),
         Some(entry) => {
-            let header = repository.find_header(entry.object_id()).map_err(broken)?;
+            let header = repository.find_header(entry.object_id());
+            let header = header.map_err(unreadable(&what))?;
             if header.size() > MAX_SRCINFO as u64 {
                 Err(format!(".SRCINFO is larger than {} MiB", MAX_SRCINFO >> 20))
             } else {
-                let mut blob = entry.object().map_err(broken)?.into_blob();
+                let mut blob = entry.object().map_err(unreadable(&what))?.into_blob();
                 String::from_utf8(blob.take_data()).map_err(|_| ".SRCINFO is not UTF-8".to_owned())
             }
         }
     };
     Ok(TreeAtCommit {
         commit: hash,
+        tree: tree_hash,
         commit_time,
         srcinfo,
     })

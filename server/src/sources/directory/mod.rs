@@ -94,6 +94,15 @@ impl SourceKind for Directory {
         .boxed()
     }
 
+    fn branches<'a>(&'a self, repository: &'a SourceRepositoryRow) -> BoxFuture<'a, Vec<String>> {
+        let path = self.folder.join(&repository.path);
+        async move {
+            let read = tokio::task::spawn_blocking(move || git::branches(&path)).await;
+            read.ok().and_then(Result::ok).unwrap_or_default()
+        }
+        .boxed()
+    }
+
     fn merge_request<'a>(
         &'a self,
         _sources: &'a Sources,

@@ -1,16 +1,27 @@
 //! The directory source: every git repository, bare or not, directly below one folder.
 
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where git keeps a repository's refs.
 pub(super) fn git_dir(repository: &Path) -> Option<PathBuf> {
     let inner = repository.join(".git");
-    if inner.join("HEAD").is_file() {
+    if may_be(&inner.join("HEAD"), Metadata::is_file) {
         return Some(inner);
     }
-    let bare = repository.join("HEAD").is_file() && repository.join("refs").is_dir();
+    let bare = may_be(&repository.join("HEAD"), Metadata::is_file)
+        && may_be(&repository.join("refs"), Metadata::is_dir);
     bare.then(|| repository.to_owned())
+}
+
+/// Whether there is something of a kind. What may not be looked at may be one: reading it says what is
+/// wrong, while leaving it out would look as if it did not exist.
+fn may_be(path: &Path, is: impl FnOnce(&Metadata) -> bool) -> bool {
+    match path.metadata() {
+        Ok(metadata) => is(&metadata),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    }
 }
 
 /// The names of all repositories below `folder`, sorted.

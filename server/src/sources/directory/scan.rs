@@ -50,7 +50,7 @@ impl Directory {
         sources: &Sources,
         paths: Vec<String>,
     ) -> Result<(), Error> {
-        let known = source_repositories::all(sources.database.read()).await?;
+        let known = source_repositories::at_paths(sources.database.read(), &paths).await?;
         let (present, gone): (Vec<_>, Vec<_>) = paths
             .into_iter()
             .partition(|path| repositories::git_dir(&self.folder.join(path)).is_some());
@@ -58,11 +58,9 @@ impl Directory {
         sources.store(Vec::new(), gone).await?;
         let touched = present.clone();
         let changed = self.look_and_store(sources, present, known).await?;
+        let touched = source_repositories::at_paths(sources.database.read(), &touched).await?;
         // Refs other than the default branch may have moved too.
-        let pkgbases = sources.with_catalog(|catalog| {
-            let pkgbases = touched.iter().filter_map(|path| catalog.pkgbase_at(path));
-            pkgbases.cloned().collect()
-        });
+        let pkgbases = sources.pkgbases_of(&touched).await?;
         sources.tell(SourceEvent::Touched(pkgbases));
         if changed > 0 {
             tracing::info!(sources.changed = changed, "source repositories changed");
@@ -110,14 +108,20 @@ impl Directory {
         let full_path: &Path = &self.folder.join(path);
         let mut found = Found::at(path);
         match git::default_branch(full_path) {
-            Err(error) => found.row.problem = Some(error.to_string()),
+            Err(error) => {
+                found.row.problem = Some(error.to_string());
+                if let git::GitError::Unborn { branch, .. } = error {
+                    found.row.branch = Some(branch);
+                }
+            }
             Ok(default) => {
                 // What was read once at a commit stays as it is; a failure may not.
                 let settled = |known: &&SourceRepositoryRow| {
                     known.problem.is_none() || known.pkgbase.is_some()
                 };
                 if known.filter(settled).is_some_and(|known| {
-                    known.commit.as_ref() == Some(&default.commit)
+                    known.tree.is_some()
+                        && known.commit.as_ref() == Some(&default.commit)
                         && known.branch.as_deref() == Some(&default.branch)
                 }) {
                     return None;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 
 use crate::sources::Sources;
+use crate::sources::catch_up::Wanted;
 
 use super::{Directory, repositories};
 
@@ -66,13 +67,12 @@ pub(super) async fn watch(
             () = sources.catching_up.asked() => {
                 let waiting = sources.catching_up.take();
                 tokio::time::sleep(TELLING).await;
+                let wanted = names_of(waiting.wanted());
                 let looked =
-                    scan_changed(&directory, &sources, &mut watcher, &mut notifications, BTreeSet::new()).await;
+                    scan_changed(&directory, &sources, &mut watcher, &mut notifications, wanted).await;
+                let outcome = looked.as_ref().map_err(ToString::to_string).copied();
                 again_soon(&mut timer, looked);
-                for asked in waiting {
-                    // Whoever asked may be gone.
-                    let _ = asked.send(());
-                }
+                waiting.answer(&outcome);
             }
             Some(first) = notifications.recv() => {
                 tokio::time::sleep(GATHER).await;
@@ -83,6 +83,18 @@ pub(super) async fn watch(
             }
         }
     }
+}
+
+/// What the repositories may be called that have to be read in any case.
+fn names_of(wanted: &BTreeSet<Wanted>) -> BTreeSet<String> {
+    let pkgbases = wanted.iter().filter_map(|wanted| match wanted {
+        Wanted::Pkgbase(pkgbase) => Some(pkgbase),
+        // A folder has no projects.
+        Wanted::Project(_) => None,
+    });
+    pkgbases
+        .flat_map(|pkgbase| [pkgbase.to_string(), format!("{pkgbase}.git")])
+        .collect()
 }
 
 /// Looks at everything the kernel has told of.
@@ -177,9 +189,9 @@ impl FolderWatcher {
             };
             let watched = watcher
                 .watch(&git_dir, RecursiveMode::NonRecursive)
-                .and_then(|()| {
-                    watcher.watch(&git_dir.join("refs/heads"), RecursiveMode::Recursive)
-                });
+                .and_then(|()| watcher.watch(&git_dir.join("refs/heads"), RecursiveMode::Recursive))
+                // A tag that moves moves the namespaces that build it.
+                .and_then(|()| watcher.watch(&git_dir.join("refs/tags"), RecursiveMode::Recursive));
             if !is_repository_fault(&watched) {
                 self.complain_about(watched);
             }

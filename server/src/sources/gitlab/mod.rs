@@ -8,6 +8,7 @@ mod project;
 mod walk;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,12 @@ use crate::db::source_repositories::{self, SourceRepositoryRow};
 use crate::error::{Error, Refusal};
 use crate::gitlab::{CloneBy, Gitlab, GitlabErrorKind, MergeRequestState, ProjectId, RefNames};
 
-use super::Sources;
+use super::catch_up::Wanted;
 use super::kind::{Place, ReadError, SourceKind, TreeAtCommit};
+use super::{Sources, refusals, store};
+
+use poll::Window;
+use watch::WatchError;
 
 /// A watched group.
 pub(crate) struct GitlabGroup {
@@ -112,6 +117,17 @@ impl SourceKind for GitlabGroup {
         .boxed()
     }
 
+    fn branches<'a>(&'a self, repository: &'a SourceRepositoryRow) -> BoxFuture<'a, Vec<String>> {
+        async move {
+            let Ok(project) = project_of(repository) else {
+                return Vec::new();
+            };
+            let found = self.gitlab.branches(project, &repository.path).await;
+            found.unwrap_or_default()
+        }
+        .boxed()
+    }
+
     fn merge_request<'a>(
         &'a self,
         sources: &'a Sources,
@@ -155,6 +171,8 @@ fn ref_names(git_ref: &GitRef) -> RefNames {
 }
 
 const MERGE_REQUESTS: &str = "merge-requests/";
+/// How many names that nobody knows are looked for at once.
+const MOST_SEARCHED: usize = 20;
 
 impl GitlabGroup {
     /// The changeset of a merge request: its branch, or its head where that comes from a fork.
@@ -178,27 +196,23 @@ impl GitlabGroup {
                     .hint("or the server's token may not see it")
                     .into());
             }
-            Err(error) => return Err(super::unavailable(&error)),
+            Err(error) => return Err(refusals::unavailable(&error)),
         };
-        let id = i64::try_from(found.project.0).unwrap_or(i64::MAX);
-        let row = source_repositories::of_project(sources.database.read(), id).await?;
-        let Some(row) = row else {
+        let Some(row) = self.row_of(sources, found.project).await? else {
             let title = format!("{path} is not a package repository of this server");
             return Err(Refusal::new(ProblemKind::UnknownPkgbase, title)
                 .hint(format!("it watches {}", self.title()))
                 .into());
         };
-        let Some(pkgbase) = row.pkgbase.filter(|_| row.problem.is_none()) else {
-            let title = format!("the source repository '{}' cannot be used", row.path);
-            return Err(Refusal::new(ProblemKind::BrokenSource, title)
-                .detail(row.problem.unwrap_or_default())
-                .into());
-        };
         if let MergeRequestState::Over(state) = found.state {
-            let branch = row.branch.unwrap_or_else(|| "main".to_owned());
+            let branch = row.branch.as_deref().unwrap_or("main");
+            let name = row
+                .pkgbase
+                .as_ref()
+                .map_or(row.path.as_str(), |base| base.as_str());
             let title = format!("the merge request {url} is {state}");
             return Err(Refusal::new(ProblemKind::Conflict, title)
-                .hint(format!("what was merged is in {pkgbase}/{branch}"))
+                .hint(format!("what was merged is in {name}/{branch}"))
                 .into());
         }
         let name = if found.same_project {
@@ -206,13 +220,89 @@ impl GitlabGroup {
         } else {
             format!("{MERGE_REQUESTS}{number}/head")
         };
-        let git_ref = name.parse().map_err(|error| {
+        let git_ref: GitRef = name.parse().map_err(|error| {
             Refusal::new(
                 ProblemKind::InvalidRequest,
                 format!("the merge request's branch cannot be named: {error}"),
             )
         })?;
+        let pkgbase = match row.pkgbase.clone().filter(|_| row.problem.is_none()) {
+            Some(pkgbase) => pkgbase,
+            // The first merge request of a package may come before the package.
+            None => self.pkgbase_at(sources, &row, &git_ref).await?,
+        };
         Ok(Changeset { pkgbase, git_ref })
+    }
+
+    /// What is known of a project; one that is not known or not usable is read again.
+    async fn row_of(
+        &self,
+        sources: &Sources,
+        project: ProjectId,
+    ) -> Result<Option<SourceRepositoryRow>, Error> {
+        let id = poll::row_id(project);
+        let known = source_repositories::of_project(sources.database.read(), id).await?;
+        if known.as_ref().is_some_and(|row| row.problem.is_none()) {
+            return Ok(known);
+        }
+        sources.catch_up_with([Wanted::Project(id)]).await;
+        Ok(source_repositories::of_project(sources.database.read(), id).await?)
+    }
+
+    /// The package that a ref holds in a repository whose default branch holds none.
+    async fn pkgbase_at(
+        &self,
+        sources: &Sources,
+        row: &SourceRepositoryRow,
+        git_ref: &GitRef,
+    ) -> Result<Pkgbase, Error> {
+        let tree = match self.read_ref(row, git_ref).await {
+            Ok(tree) => tree,
+            Err(ReadError::Gitlab(error)) => return Err(refusals::unavailable(&error)),
+            Err(_) => return Err(refusals::broken(row)),
+        };
+        let found = store::parse(&tree, None).ok();
+        let pkgbase = found.map(|package| package.pkgbase().clone());
+        pkgbase
+            .filter(|pkgbase| sources.may_be_of(row, pkgbase))
+            .ok_or_else(|| refusals::broken(row))
+    }
+
+    /// Reads projects again that somebody waits for, unless the last poll has found them usable.
+    async fn read_wanted(
+        &self,
+        sources: &Sources,
+        window: &mut Window,
+        wanted: &BTreeSet<Wanted>,
+    ) -> Result<(), WatchError> {
+        let mut ids = BTreeSet::new();
+        let mut searched = 0;
+        for wanted in wanted {
+            match wanted {
+                Wanted::Project(id) => ids.extend(u64::try_from(*id).ok().map(ProjectId)),
+                Wanted::Pkgbase(pkgbase) => {
+                    let reader = sources.database.read();
+                    let usable = source_repositories::usable(reader, pkgbase).await;
+                    if usable.map_err(Error::from)?.is_some() {
+                        continue;
+                    }
+                    let name = paths::project_path(pkgbase);
+                    let broken = source_repositories::broken_like(reader, pkgbase, &name).await;
+                    let broken = broken.map_err(Error::from)?;
+                    match broken.and_then(|row| project_of(&row).ok()) {
+                        Some(id) => ids.extend([id]),
+                        None if searched < MOST_SEARCHED => {
+                            searched += 1;
+                            ids.extend(self.gitlab.find_projects(&name).await?);
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+        let ids: Vec<_> = ids.into_iter().collect();
+        self.ask_about(sources, window, &ids).await?;
+        self.tell_touched(sources, &ids).await
     }
 }
 

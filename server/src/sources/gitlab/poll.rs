@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::Pkgbase;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::db::{namespaces, source_progress, source_repositories};
@@ -233,11 +232,7 @@ impl GitlabGroup {
         let rows = source_repositories::of_projects(sources.database.read(), &ids)
             .await
             .map_err(Error::from)?;
-        let pkgbases: BTreeSet<Pkgbase> = rows
-            .into_iter()
-            .filter(|row| row.problem.is_none())
-            .filter_map(|row| row.pkgbase)
-            .collect();
+        let pkgbases = sources.pkgbases_of(&rows).await?;
         if !pkgbases.is_empty() {
             sources.tell(SourceEvent::Touched(pkgbases));
         }

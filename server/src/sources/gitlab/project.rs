@@ -5,7 +5,7 @@ use buildbtw_model::Pkgbase;
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::gitlab::{Blob, Contents, Project, TreeAt};
 use crate::sources::kind::{MAX_SRCINFO, NO_SRCINFO, TreeAtCommit};
-use crate::sources::store::Found;
+use crate::sources::store::{ARCHIVED, Found};
 
 use super::paths::project_path;
 
@@ -22,13 +22,20 @@ pub(super) fn look(
     found.row.http_url = project.http_url;
     found.row.ssh_url = project.ssh_url;
     match project.contents {
-        _ if project.archived => found.row.problem = Some("the project is archived".to_owned()),
+        _ if project.archived => found.row.problem = Some(ARCHIVED.to_owned()),
         Contents::Hidden => {
             found.row.problem = Some(
                 "the token may not read its code (it needs the role Reporter or higher)".to_owned(),
             );
         }
         Contents::Empty => found.row.problem = Some("the project has no commits".to_owned()),
+        Contents::Headless { branch } => {
+            found.row.problem = Some(format!(
+                "the default branch '{branch}' does not exist; choose another one in the project's \
+                 settings (Repository, Branch defaults)"
+            ));
+            found.row.branch = Some(branch);
+        }
         Contents::Unknown(_) if known.is_some_and(|known| known.problem.is_none()) => return None,
         Contents::Unknown(reason) => {
             found.row.problem = Some(format!("GitLab could not read it: {reason}"));
@@ -56,6 +63,7 @@ pub(super) fn relative<'a>(full_path: &'a str, group: &str) -> &'a str {
 pub(super) fn tree_at_commit(tree: TreeAt) -> TreeAtCommit {
     TreeAtCommit {
         commit: tree.commit,
+        tree: tree.tree,
         commit_time: tree.commit_time,
         srcinfo: match tree.srcinfo {
             Blob::Missing => Err(NO_SRCINFO.to_owned()),

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::db::{now, source_progress};
 use crate::error::Error;
 use crate::gitlab::GitlabError;
+use crate::sources::catch_up::Waiting;
 use crate::sources::{SourceEvent, Sources};
 
 use super::GitlabGroup;
@@ -146,7 +147,7 @@ enum Task {
     /// Work off webhooks.
     Webhooks,
     /// Look at what moved, because somebody waits for it.
-    CatchUp(Vec<oneshot::Sender<()>>),
+    CatchUp(Waiting),
     /// Look at what moved.
     Poll,
     /// Begin to look at everything.
@@ -163,6 +164,10 @@ impl Watch {
                 Ok(()) => self.perform(&task).await,
                 Err(error) => Err(error),
             };
+            let outcome = match &result {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            };
             match result {
                 Ok(Asked::Gitlab) => self.note_success(&task),
                 // There was nothing left to do, so nothing is to be tried again.
@@ -174,10 +179,7 @@ impl Watch {
                 Err(error) => self.note_failure(&task, &error),
             }
             if let Task::CatchUp(waiting) = task {
-                for asked in waiting {
-                    // Whoever asked may be gone.
-                    let _ = asked.send(());
-                }
+                waiting.answer(&outcome);
             }
         }
     }
@@ -237,7 +239,15 @@ impl Watch {
             Task::Webhooks => self.group.work_off(&self.sources, &mut self.window).await,
             // A poll without a window would be a look at everything.
             Task::CatchUp(_) | Task::Poll if self.is_first_look() => Ok(Asked::Nobody),
-            Task::CatchUp(_) | Task::Poll => self.poll().await,
+            Task::Poll => self.poll().await,
+            Task::CatchUp(waiting) => {
+                self.poll().await?;
+                let (group, wanted) = (Arc::clone(&self.group), waiting.wanted());
+                group
+                    .read_wanted(&self.sources, &mut self.window, wanted)
+                    .await?;
+                Ok(Asked::Gitlab)
+            }
             Task::Sweep => {
                 self.walk = Some(Walk::again());
                 Ok(Asked::Nobody)

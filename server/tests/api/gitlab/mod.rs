@@ -3,6 +3,7 @@
 mod access;
 mod ci_config;
 mod faults;
+mod following;
 mod origins;
 mod pipelines;
 mod reports;

@@ -130,8 +130,36 @@ impl SourceTree {
                 text.len()
             );
         }
+        self.import(repository, &commands);
+        self.commit_of(repository, branch)
+    }
+
+    /// Commits one more file to a branch, which leaves its `.SRCINFO` as it is.
+    pub(crate) fn push_file(&self, repository: &str, name: &str, content: &str) -> CommitHash {
+        let file = format!(
+            "M 100644 inline {name}\ndata {}\n{content}\n",
+            content.len()
+        );
+        self.push_on(repository, "main", &file)
+    }
+
+    /// Commits what there is already: the same tree under another hash.
+    pub(crate) fn push_nothing(&self, repository: &str) -> CommitHash {
+        self.push_on(repository, "main", "")
+    }
+
+    fn push_on(&self, repository: &str, branch: &str, change: &str) -> CommitHash {
+        let commands = format!(
+            "commit refs/heads/{branch}\ncommitter Packager <packager@example.org> 1700000001 \
+             +0000\ndata 6\nchange\nfrom refs/heads/{branch}^0\n{change}"
+        );
+        self.import(repository, &commands);
+        self.commit_of(repository, branch)
+    }
+
+    fn import(&self, repository: &str, commands: &str) {
         // One process writes blob, tree, commit and ref: machines with slow cores thank for it.
-        let mut git = git(&path)
+        let mut git = git(&self.path(repository))
             .args(["fast-import", "--quiet"])
             .stdin(Stdio::piped())
             .spawn()
@@ -142,7 +170,6 @@ impl SourceTree {
             .write_all(commands.as_bytes())
             .unwrap();
         assert!(git.wait().unwrap().success(), "git fast-import");
-        self.commit_of(repository, branch)
     }
 
     /// Makes a bare repository without commits.

@@ -1,0 +1,160 @@
+//! What people are told whose request the sources cannot fulfil.
+
+use std::time::Duration;
+
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{Changeset, Pkgbase};
+
+use crate::db::source_repositories::SourceRepositoryRow;
+use crate::error::{Error, Refusal};
+use crate::gitlab::{GitlabError, GitlabErrorKind};
+
+use super::Sources;
+use super::kind::ReadError;
+
+/// When to ask again for what is not there yet.
+const PAUSE_WHILE_READING: Duration = Duration::from_secs(10);
+/// How many branches a message lists.
+const SHOWN: usize = 8;
+
+impl Sources {
+    /// Plans made of a part of the packages would lack dependents.
+    pub(super) fn expect_complete(&self) -> Result<(), Error> {
+        let status = self.status();
+        if status.complete {
+            return Ok(());
+        }
+        let far = status.progress.map_or_else(String::new, |progress| {
+            let total = progress
+                .total
+                .map_or_else(String::new, |n| format!(" of {n}"));
+            format!(" ({}{total} so far)", progress.seen)
+        });
+        let mut refusal = Refusal::new(
+            ProblemKind::Unavailable,
+            format!("the sources are being read for the first time{far}"),
+        )
+        .hint("a plan made now would lack packages; `buildbtw sources` shows how far it is")
+        .retry_after(PAUSE_WHILE_READING);
+        if let Some(trouble) = status.trouble {
+            refusal = refusal.detail(trouble.message);
+        }
+        Err(refusal.into())
+    }
+
+    /// Returns the refusal of a pkgbase that no repository is called like.
+    pub(super) fn unknown(&self, pkgbase: &Pkgbase) -> Error {
+        let hint = self
+            .similar_names(pkgbase)
+            .unwrap_or_else(|| "`buildbtw sources` lists what there is".to_owned());
+        let title = format!("there is no source repository of pkgbase '{pkgbase}'");
+        Refusal::new(ProblemKind::UnknownPkgbase, title)
+            .hint(hint)
+            .into()
+    }
+
+    /// A hint for someone who wrote a pkgname where a pkgbase is expected.
+    fn similar_names(&self, name: &Pkgbase) -> Option<String> {
+        self.with_catalog(|catalog| {
+            let owner = catalog.index().iter().find(|package| {
+                package
+                    .pkgnames()
+                    .iter()
+                    .any(|pkgname| pkgname.as_str() == name.as_str())
+            })?;
+            Some(format!(
+                "'{name}' is a package of the pkgbase '{}'",
+                owner.pkgbase()
+            ))
+        })
+    }
+
+    /// Returns why a ref could not be read, for whoever asked for it.
+    pub(super) async fn explain(
+        &self,
+        changeset: &Changeset,
+        row: &SourceRepositoryRow,
+        error: ReadError,
+    ) -> Error {
+        match error {
+            ReadError::UnknownRef => self.unknown_ref(changeset, row).await,
+            ReadError::Gitlab(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
+                let title = format!("the project '{}' is not in the group any more", row.path);
+                Refusal::new(ProblemKind::UnknownPkgbase, title)
+                    .hint("it was moved or deleted, or the server's token may not see it any more")
+                    .into()
+            }
+            ReadError::Gitlab(error) => unavailable(&error),
+            ReadError::Broken(reason) => {
+                let title = format!("the source repository '{}' cannot be read", row.path);
+                Refusal::new(ProblemKind::BrokenSource, title)
+                    .detail(reason)
+                    .hint("`git fsck` in the repository finds what is damaged or missing")
+                    .into()
+            }
+        }
+    }
+
+    async fn unknown_ref(&self, changeset: &Changeset, row: &SourceRepositoryRow) -> Error {
+        let branches = self.kind.branches(row).await;
+        if branches.is_empty() && row.problem.is_some() {
+            return broken(row);
+        }
+        let title = format!(
+            "{} has no branch, tag or commit '{}'",
+            changeset.pkgbase, changeset.git_ref
+        );
+        let default = row.branch.as_deref().map_or_else(String::new, |branch| {
+            format!("; the default branch is '{branch}'")
+        });
+        let shown: Vec<_> = branches.iter().take(SHOWN).map(String::as_str).collect();
+        let more = if branches.len() > SHOWN { ", …" } else { "" };
+        let listed = if shown.is_empty() {
+            String::new()
+        } else {
+            format!("; its branches are {}{more}", shown.join(", "))
+        };
+        let refusal = Refusal::new(ProblemKind::UnknownRef, title)
+            .hint(format!("is it pushed?{default}{listed}"));
+        match &row.problem {
+            Some(problem) => refusal.detail(problem).into(),
+            None => refusal.into(),
+        }
+    }
+}
+
+/// Returns the refusal of a repository that cannot be used.
+pub(super) fn broken(row: &SourceRepositoryRow) -> Error {
+    let title = format!("the source repository '{}' cannot be used", row.path);
+    Refusal::new(ProblemKind::BrokenSource, title)
+        .detail(row.problem.clone().unwrap_or_default())
+        .hint("`buildbtw sources --broken` lists all of them")
+        .into()
+}
+
+/// Returns the refusal of a ref whose tree holds no usable package.
+pub(super) fn unusable_ref(
+    changeset: &Changeset,
+    row: &SourceRepositoryRow,
+    reason: &str,
+) -> Error {
+    if row.problem.is_some() && row.branch.as_deref() == Some(changeset.git_ref.as_str()) {
+        return broken(row);
+    }
+    let title = format!("{changeset} cannot be built: {reason}");
+    Refusal::new(ProblemKind::BrokenSource, title)
+        .hint("fix .SRCINFO (makepkg --printsrcinfo > .SRCINFO), commit and push")
+        .into()
+}
+
+/// What somebody is told who waits for GitLab.
+pub(super) fn unavailable(error: &GitlabError) -> Error {
+    tracing::warn!(error = error.to_string(), "GitLab did not answer a request");
+    let mut refusal = Refusal::new(ProblemKind::Unavailable, "GitLab did not answer")
+        .detail(error.to_string())
+        .retry_after(error.kind.pause().unwrap_or(PAUSE_WHILE_READING));
+    if error.kind.is_transient() {
+        refusal = refusal.hint("try again in a while");
+    }
+    refusal.into()
+}

@@ -1,0 +1,285 @@
+//! Commits after a plan: every new tree of a member counts, the same tree does not, and `retry` knows of
+//! newer commits.
+
+use buildbtw_model::api::{FollowDefault, IterationDetail, ProblemKind, RetryBuilds};
+use buildbtw_model::{BuildStatus, CommitHash, FailureKind, IterationStatus};
+
+use crate::support::{
+    FakeWorker, SourceTree, Srcinfo, TestServer, eventually, git, new_namespace, parse, refusal,
+    run,
+};
+
+/// `libgreet` <- `greet`.
+fn pair(sources: &SourceTree) {
+    sources.push(&Srcinfo::new("libgreet", "2.0-1"));
+    sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
+}
+
+/// A server with the pair, and the namespace `bump` of `libgreet/main` in which `greet` has failed.
+async fn failed(follow_default: FollowDefault) -> (TestServer, FakeWorker) {
+    let server = TestServer::start(pair).await;
+    let worker = server.worker("w").await;
+    let mut request = new_namespace(&["libgreet/main"]);
+    request.name = Some(parse("bump"));
+    request.follow_default = follow_default;
+    server.admin().create_namespace(&request).await.unwrap();
+    worker.builds("libgreet").await;
+    let job = worker.claims_build_of("greet").await;
+    job.fails(FailureKind::Package, "a test failed").await;
+    server
+        .expect_iteration("bump", IterationStatus::Failed)
+        .await;
+    (server, worker)
+}
+
+async fn iteration_of_number(server: &TestServer, number: u32) -> IterationDetail {
+    eventually(&format!("iteration {number}"), async || {
+        let now = server.iteration("bump").await;
+        (now.summary.number == number).then_some(now)
+    })
+    .await
+}
+
+async fn has_status(server: &TestServer, pkgbase: &str, status: BuildStatus) {
+    eventually(&format!("{pkgbase} is {status}"), async || {
+        let build = server.build("bump", pkgbase).await;
+        (build.status == status).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_patch_of_a_dependent_lets_a_failed_rebuild_continue() {
+    let (server, worker) = failed(FollowDefault::AfterS(0)).await;
+    let fix = server.sources.push_file("greet", "fix.patch", "better");
+    let second = iteration_of_number(&server, 2).await;
+    assert_eq!(second.summary.reason, "new commits of greet");
+    let job = worker.claims_build_of("greet").await;
+    assert_eq!(job.claimed.source.commit, fix);
+    job.succeeds().await;
+    has_status(&server, "greet", BuildStatus::Built).await;
+    has_status(&server, "libgreet", BuildStatus::Reused).await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn a_patch_of_an_origin_lets_a_failed_rebuild_continue_at_once() {
+    let server = TestServer::start(pair).await;
+    let worker = server.worker("w").await;
+    // Whatever waits for changes of default branches waits for ever here.
+    let mut request = new_namespace(&["libgreet/main"]);
+    request.name = Some(parse("bump"));
+    request.follow_default = FollowDefault::Never;
+    server.admin().create_namespace(&request).await.unwrap();
+    let job = worker.claims_build_of("libgreet").await;
+    job.fails(FailureKind::Package, "it does not compile").await;
+    server
+        .expect_iteration("bump", IterationStatus::Failed)
+        .await;
+
+    let fix = server.sources.push_file("libgreet", "greet.c", "int main;");
+    iteration_of_number(&server, 2).await;
+    let job = worker.claims_build_of("libgreet").await;
+    assert_eq!(job.claimed.source.commit, fix);
+    job.succeeds().await;
+    worker.builds("greet").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn a_commit_with_the_same_tree_is_nothing_new() {
+    let (server, worker) = failed(FollowDefault::AfterS(0)).await;
+    let before = server.build("bump", "libgreet").await;
+    server.sources.push_nothing("libgreet");
+    let empty = server.sources.push_nothing("greet");
+    server
+        .source_that("greet", "the empty commit", |source| {
+            source.commit.as_ref() == Some(&empty)
+        })
+        .await;
+    // The next real change is the first that makes an iteration, and the only one that it names.
+    server.sources.push_file("greet", "fix.patch", "better");
+    let second = iteration_of_number(&server, 2).await;
+    assert_eq!(second.summary.reason, "new commits of greet");
+    worker.builds("greet").await;
+    let after = server.build("bump", "libgreet").await;
+    assert_eq!(after.status, BuildStatus::Reused);
+    assert_eq!(after.version, before.version);
+}
+
+#[tokio::test]
+async fn builds_of_the_same_tree_are_reused_whatever_their_commit_is() {
+    let server = TestServer::start(pair).await;
+    let worker = server.worker("w").await;
+    server.namespace("first", &["libgreet/main"]).await;
+    worker.builds("libgreet").await;
+    worker.builds("greet").await;
+    for pkgbase in ["libgreet", "greet"] {
+        server.sources.push_nothing(pkgbase);
+    }
+    server.namespace("bump", &["libgreet/main"]).await;
+    has_status(&server, "libgreet", BuildStatus::Reused).await;
+    has_status(&server, "greet", BuildStatus::Reused).await;
+}
+
+#[tokio::test]
+async fn a_change_of_a_package_outside_of_the_set_makes_no_iteration() {
+    let (server, _worker) = failed(FollowDefault::AfterS(0)).await;
+    server.sources.push(&Srcinfo::new("other", "1-1"));
+    server.source_at("other", "1-1").await;
+    let outside = server.sources.push_file("other", "fix.patch", "better");
+    server
+        .source_that("other", "the patch", |source| {
+            source.commit.as_ref() == Some(&outside)
+        })
+        .await;
+    server.sources.push_file("greet", "fix.patch", "better");
+    let second = iteration_of_number(&server, 2).await;
+    assert_eq!(second.summary.reason, "new commits of greet");
+}
+
+#[tokio::test]
+async fn dependents_are_followed_after_the_branch_of_the_origin_was_merged_and_deleted() {
+    let server = TestServer::start(|sources| {
+        pair(sources);
+        sources.push_branch("next", &Srcinfo::new("libgreet", "3.0-1"));
+    })
+    .await;
+    let worker = server.worker("w").await;
+    let mut request = new_namespace(&["libgreet/next"]);
+    request.name = Some(parse("bump"));
+    request.follow_default = FollowDefault::AfterS(0);
+    server.admin().create_namespace(&request).await.unwrap();
+    worker.builds("libgreet").await;
+    let job = worker.claims_build_of("greet").await;
+    job.fails(FailureKind::Package, "a test failed").await;
+    let origin = server.iteration("bump").await.origins[0].commit.clone();
+
+    run(git(&server.sources.path("libgreet")).args(["branch", "-D", "next"]));
+    server.sources.push_file("greet", "fix.patch", "better");
+    let second = iteration_of_number(&server, 2).await;
+    assert_eq!(second.origins[0].commit, origin);
+    let note = second.notes.iter().find(|note| note.kind == "sources");
+    let text = &note.unwrap_or_else(|| panic!("{:?}", second.notes)).text;
+    assert!(
+        text.contains("libgreet/next does not exist any more"),
+        "{text}"
+    );
+    worker.builds("greet").await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_is_followed() {
+    let server = TestServer::start(|sources| {
+        pair(sources);
+        sources.tag("libgreet", "release");
+    })
+    .await;
+    server.namespace("bump", &["libgreet/release"]).await;
+    let moved = server.sources.push(&Srcinfo::new("libgreet", "2.1-1"));
+    let repository = server.sources.path("libgreet");
+    run(git(&repository).args(["tag", "--force", "release", "main"]));
+    eventually("the tag's commit is planned", async || {
+        let now = server.iteration("bump").await;
+        (now.origins[0].commit == moved).then_some(())
+    })
+    .await;
+}
+
+fn commit_of(server: &TestServer, pkgbase: &str) -> CommitHash {
+    server.sources.commit_of(pkgbase, "main")
+}
+
+#[tokio::test]
+async fn retry_says_which_newer_commits_there_are_and_leaves_them() {
+    let (server, worker) = failed(FollowDefault::Never).await;
+    let old = commit_of(&server, "greet");
+    // The same tree is nothing newer.
+    server.sources.push_nothing("libgreet");
+    let fix = server.sources.push_file("greet", "fix.patch", "better");
+    let retried = server
+        .admin()
+        .retry_builds(&parse("bump"), &RetryBuilds::default())
+        .await
+        .unwrap();
+    assert_eq!((retried.iteration, retried.is_new), (1, false));
+    assert_eq!(retried.builds.len(), 1);
+    let [newer] = retried.newer.as_slice() else {
+        panic!("{:?}", retried.newer);
+    };
+    assert_eq!(newer.pkgbase.as_str(), "greet");
+    assert_eq!((&newer.from, &newer.to), (&old, &fix));
+    let job = worker.claims_build_of("greet").await;
+    assert_eq!(job.claimed.source.commit, old);
+    job.succeeds().await;
+
+    // Nothing has failed any more, and no newer commit of a failed build is left.
+    let latest = RetryBuilds {
+        latest: true,
+        ..RetryBuilds::default()
+    };
+    let none = refusal(server.admin().retry_builds(&parse("bump"), &latest).await);
+    assert_eq!(none.kind, ProblemKind::Conflict);
+}
+
+#[tokio::test]
+async fn retry_with_latest_builds_the_newest_commits_and_reuses_the_rest() {
+    let (server, worker) = failed(FollowDefault::Never).await;
+    let fix = server.sources.push_file("greet", "fix.patch", "better");
+    let latest = RetryBuilds {
+        latest: true,
+        pkgbases: vec![parse("greet")],
+    };
+    let retried = server
+        .admin()
+        .retry_builds(&parse("bump"), &latest)
+        .await
+        .unwrap();
+    assert_eq!((retried.iteration, retried.is_new), (2, true));
+    assert_eq!(retried.builds.len(), 1);
+    assert_eq!(retried.newer[0].to, fix);
+    let job = worker.claims_build_of("greet").await;
+    assert_eq!(job.claimed.source.commit, fix);
+    job.fails(FailureKind::Package, "another test failed").await;
+    has_status(&server, "libgreet", BuildStatus::Reused).await;
+
+    // Without newer commits it is an ordinary retry.
+    let again = server
+        .admin()
+        .retry_builds(&parse("bump"), &latest)
+        .await
+        .unwrap();
+    assert_eq!((again.iteration, again.is_new), (2, false));
+    assert!(again.newer.is_empty(), "{:?}", again.newer);
+    worker.builds("greet").await;
+}
+
+#[tokio::test]
+async fn a_refused_retry_names_the_newer_commits_there_are() {
+    let (server, _worker) = failed(FollowDefault::Never).await;
+    server.sources.push_file("greet", "fix.patch", "better");
+    let libgreet = RetryBuilds {
+        pkgbases: vec![parse("libgreet")],
+        ..RetryBuilds::default()
+    };
+    let problem = refusal(server.admin().retry_builds(&parse("bump"), &libgreet).await);
+    assert_eq!(problem.kind, ProblemKind::Conflict);
+    let hint = problem.hint.unwrap();
+    assert!(hint.contains("newer commits of greet"), "{hint}");
+    assert!(hint.contains("buildbtw retry bump --latest"), "{hint}");
+}
+
+#[tokio::test]
+async fn resume_builds_what_was_pushed_while_the_namespace_was_held() {
+    let server = TestServer::start(pair).await;
+    let worker = server.worker("w").await;
+    let name = server.namespace("bump", &["libgreet/main"]).await;
+    server.admin().cancel(&name).await.unwrap();
+    let pushed = server.sources.push_file("libgreet", "fix.patch", "better");
+    server.admin().resume(&name).await.unwrap();
+    let now = server.iteration("bump").await;
+    assert_eq!(now.origins[0].commit, pushed);
+    let job = worker.claims_build_of("libgreet").await;
+    assert_eq!(job.claimed.source.commit, pushed);
+}

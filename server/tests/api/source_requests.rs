@@ -1,0 +1,247 @@
+//! What somebody asks for is looked up in the repository now, not remembered from the last poll.
+
+use std::path::Path;
+
+use buildbtw_model::api::ProblemKind;
+
+use crate::support::{Srcinfo, TestServer, git, new_namespace, refusal, run};
+
+#[tokio::test]
+async fn a_repository_that_was_made_just_now_can_be_built() {
+    let server = TestServer::start(|_| {}).await;
+    for number in 0..5 {
+        let name = format!("new{number}");
+        let pushed = server.sources.push(&Srcinfo::new(&name, "1-1"));
+        server.namespace(&name, &[&format!("{name}/main")]).await;
+        assert_eq!(server.iteration(&name).await.origins[0].commit, pushed);
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_was_broken_at_the_last_poll_is_read_again() {
+    let server = TestServer::start(|sources| {
+        sources.make_empty("first");
+        sources.push_to("second", "main", None);
+        sources.push_to("third", "main", Some("nonsense"));
+    })
+    .await;
+    for name in ["first", "second", "third"] {
+        server
+            .source_that(name, "broken", |source| source.problem.is_some())
+            .await;
+        let pushed = server.sources.push(&Srcinfo::new(name, "1-1"));
+        server.namespace(name, &[&format!("{name}/main")]).await;
+        assert_eq!(server.iteration(name).await.origins[0].commit, pushed);
+    }
+}
+
+#[tokio::test]
+async fn a_plan_holds_what_was_pushed_to_dependents_just_before() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1-1"));
+        sources.push(&Srcinfo::new("greet", "1-1").depends(&["libgreet"]));
+    })
+    .await;
+    for number in 0..5 {
+        let pushed = server
+            .sources
+            .push_file("greet", "patch", &number.to_string());
+        let name = format!("n{number}");
+        server.namespace(&name, &["libgreet/main"]).await;
+        let build = server.build(&name, "greet").await;
+        assert_eq!(build.commit, pushed);
+    }
+}
+
+#[tokio::test]
+async fn a_branch_is_built_although_the_default_branch_cannot_be() {
+    let server = TestServer::start(|sources| {
+        // HEAD of each names `main`.
+        sources.push_to(
+            "headless",
+            "next",
+            Some(&Srcinfo::new("headless", "1-1").text()),
+        );
+        sources.push_to("bare", "main", None);
+        sources.push_to("bare", "next", Some(&Srcinfo::new("bare", "1-1").text()));
+        sources.push_to("broken", "main", Some("nonsense"));
+        sources.push_to(
+            "broken",
+            "next",
+            Some(&Srcinfo::new("broken", "1-1").text()),
+        );
+    })
+    .await;
+    for name in ["headless", "bare", "broken"] {
+        server.namespace(name, &[&format!("{name}/next")]).await;
+        let first = server.iteration(name).await;
+        assert_eq!(
+            first.origins[0].commit,
+            server.sources.commit_of(name, "next")
+        );
+        // It is followed, too.
+        let text = Srcinfo::new(name, "2-1").text();
+        let pushed = server.sources.push_to(name, "next", Some(&text));
+        crate::support::eventually("a new iteration", async || {
+            let now = server.iteration(name).await;
+            (now.origins[0].commit == pushed).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_names_no_branch_is_told_with_the_branches_there_are_and_the_repair() {
+    let server = TestServer::start(|sources| {
+        sources.push_to(
+            "headless",
+            "next",
+            Some(&Srcinfo::new("headless", "1-1").text()),
+        );
+    })
+    .await;
+    let problem = refusal(
+        server
+            .admin()
+            .create_namespace(&new_namespace(&["headless/main"]))
+            .await,
+    );
+    let text = format!("{problem:?}");
+    let repair = format!(
+        "git -C '{}' symbolic-ref HEAD refs/heads/next",
+        server.sources.path("headless").display()
+    );
+    for part in ["'main'", "'next'", &repair] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // The command does what the message says.
+    let repository = server.sources.path("headless");
+    run(git(&repository).args(["symbolic-ref", "HEAD", "refs/heads/next"]));
+    let found = server.source_at("headless", "1-1").await;
+    assert_eq!(found.branch.as_deref(), Some("next"));
+}
+
+#[tokio::test]
+async fn a_changed_default_branch_is_followed() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1-1"));
+        sources.push_branch("next", &Srcinfo::new("libgreet", "2-1"));
+        sources.push(&Srcinfo::new("base", "1-1"));
+        sources.push(&Srcinfo::new("libgreet-user", "1-1").depends(&["libgreet"]));
+    })
+    .await;
+    server.source_at("libgreet", "1-1").await;
+    let repository = server.sources.path("libgreet");
+    run(git(&repository).args(["symbolic-ref", "HEAD", "refs/heads/next"]));
+    let found = server.source_at("libgreet", "2-1").await;
+    assert_eq!(found.branch.as_deref(), Some("next"));
+}
+
+/// Removes the loose object of a name that git knows.
+fn lose(repository: &Path, name: &str) {
+    let output = git(repository).args(["rev-parse", name]).output().unwrap();
+    let hash = String::from_utf8(output.stdout).unwrap();
+    let hash = hash.trim();
+    let (folder, file) = hash.split_at(2);
+    fs_err::remove_file(repository.join("objects").join(folder).join(file)).unwrap();
+}
+
+/// A repository with loose objects, as a push of few leaves it.
+fn loose(folder: &Path, name: &str, format: &str) {
+    run(git(folder).args([
+        "init",
+        "--quiet",
+        "--bare",
+        "-b",
+        "main",
+        "--object-format",
+        format,
+        name,
+    ]));
+    let work = folder.parent().unwrap().join(format!("work-{name}"));
+    run(git(folder)
+        .args(["init", "--quiet", "-b", "main", "--object-format", format])
+        .arg(&work));
+    fs_err::write(work.join(".SRCINFO"), Srcinfo::new(name, "1-1").text()).unwrap();
+    fs_err::write(work.join("PKGBUILD"), "#\n").unwrap();
+    run(git(&work).args(["add", "--all"]));
+    run(git(&work).args(["commit", "--quiet", "-m", "first"]));
+    let repository = folder.join(name);
+    run(git(&work)
+        .args(["push", "--quiet"])
+        .arg(repository)
+        .arg("main"));
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_is_named_and_is_not_a_lack_of_commits() {
+    let server = TestServer::start(|sources| {
+        for (name, lost) in [("a", "main"), ("b", "main^{tree}"), ("c", "main:.SRCINFO")] {
+            loose(sources.folder(), name, "sha1");
+            lose(&sources.path(name), lost);
+        }
+        loose(sources.folder(), "d", "sha1");
+        let head = sources.path("d").join("refs/heads/main");
+        fs_err::write(head, "nonsense\n").unwrap();
+    })
+    .await;
+    for name in ["a", "b", "c", "d"] {
+        let source = server
+            .source_that(name, "broken", |source| source.problem.is_some())
+            .await;
+        let problem = source.problem.unwrap();
+        assert!(problem.starts_with("cannot read "), "{name}: {problem}");
+        assert!(!problem.contains("no commits"), "{name}: {problem}");
+        let refused = server
+            .admin()
+            .create_namespace(&new_namespace(&[&format!("{name}/main")]))
+            .await;
+        let refused = refusal(refused);
+        assert_eq!(
+            refused.kind,
+            ProblemKind::BrokenSource,
+            "{name}: {refused:?}"
+        );
+        let detail = refused.detail.unwrap();
+        assert!(detail.contains("cannot read "), "{name}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn repositories_of_sha256_objects_are_built() {
+    let server = TestServer::start(|sources| {
+        loose(sources.folder(), "modern", "sha256");
+    })
+    .await;
+    let source = server.source_at("modern", "1-1").await;
+    assert_eq!(source.commit.unwrap().as_str().len(), 64);
+    let worker = server.worker("w").await;
+    server.namespace("n", &["modern/main"]).await;
+    let job = worker.claims_build_of("modern").await;
+    assert_eq!(job.claimed.source.commit.as_str().len(), 64);
+    job.succeeds().await;
+    // By its hash, and by the beginning of that.
+    let commit = job.claimed.source.commit.to_string();
+    for (name, wanted) in [("whole", commit.as_str()), ("short", &commit[..12])] {
+        server.namespace(name, &[&format!("modern/{wanted}")]).await;
+        let origin = server.iteration(name).await.origins[0].commit.clone();
+        assert_eq!(origin.as_str(), commit);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_ref_is_told_with_the_branches_there_are() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1-1"));
+        sources.push_branch("next", &Srcinfo::new("libgreet", "2-1"));
+    })
+    .await;
+    let refused = server
+        .admin()
+        .create_namespace(&new_namespace(&["libgreet/nxt"]))
+        .await;
+    let refused = refusal(refused);
+    assert_eq!(refused.kind, ProblemKind::UnknownRef);
+    let hint = refused.hint.unwrap();
+    assert!(hint.contains("main, next"), "{hint}");
+}

@@ -1,0 +1,121 @@
+//! Push the fix, and the rebuild continues: with a file that changes neither version nor relations, for an
+//! origin and for a dependent, from a folder and from a GitLab, built in the sandbox.
+
+use buildbtw_model::BuildStatus;
+use buildbtw_tests::{Forge, Server, Sources, Worker, cli, is_root, printed};
+
+use crate::following::{status, wait_until_done};
+
+const ORIGIN: &str = "libgreet";
+const DEPENDENT: &str = "greet";
+
+/// A package that builds only if the file `fixed` lies beside its PKGBUILD.
+fn pkgbuild(name: &str, is_broken: bool) -> String {
+    let depends = if name == DEPENDENT { ORIGIN } else { "" };
+    let check = if is_broken {
+        "test -e \"$startdir/fixed\""
+    } else {
+        "true"
+    };
+    format!(
+        "pkgname={name}\npkgver=1\npkgrel=1\narch=(x86_64)\ndepends=({depends})\n\
+         build() {{ {check}; }}\n\
+         package() {{ install -Dm644 /dev/null \"$pkgdir/usr/share/{name}\"; }}\n"
+    )
+}
+
+fn srcinfo(name: &str) -> String {
+    let depends = if name == DEPENDENT {
+        format!("\tdepends = {ORIGIN}\n")
+    } else {
+        String::new()
+    };
+    format!(
+        "pkgbase = {name}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n{depends}\npkgname = {name}\n"
+    )
+}
+
+/// Builds both, sees `broken` fail, has it fixed, and sees the rest built without anybody asking for it.
+fn tell(server: &Server, broken: &str, fix: impl FnOnce()) {
+    let arguments = [
+        "new",
+        "libgreet/main",
+        "--name=set",
+        "--follow-default=1s",
+        "--follow",
+    ];
+    let output = cli(server, &arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
+    fix();
+    let (client, name) = (server.client(), "set".parse().unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let second = runtime.block_on(wait_until_done(&client, &name, 2));
+    let expected = |pkgbase: &str| {
+        if pkgbase == ORIGIN && broken == DEPENDENT {
+            BuildStatus::Reused
+        } else {
+            BuildStatus::Built
+        }
+    };
+    for pkgbase in [ORIGIN, DEPENDENT] {
+        assert_eq!(status(&second, pkgbase), expected(pkgbase), "{pkgbase}");
+    }
+    let changed: Vec<_> = second
+        .changes
+        .iter()
+        .map(|change| change.pkgbase.as_str())
+        .collect();
+    assert_eq!(changed, [broken]);
+}
+
+#[test]
+fn a_fix_pushed_to_a_folder_lets_a_failed_rebuild_continue() {
+    if !is_root() {
+        return;
+    }
+    for broken in [ORIGIN, DEPENDENT] {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = Sources::new(folder.path());
+        for name in [ORIGIN, DEPENDENT] {
+            sources.commit_with(name, &srcinfo(name), &pkgbuild(name, name == broken));
+        }
+        let server = Server::start(folder.path(), &sources);
+        let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
+        tell(&server, broken, || sources.commit_file(broken, "fixed", ""));
+    }
+}
+
+#[test]
+fn a_fix_pushed_to_a_gitlab_lets_a_failed_rebuild_continue() {
+    if !is_root() {
+        return;
+    }
+    for broken in [ORIGIN, DEPENDENT] {
+        let folder = tempfile::tempdir().unwrap();
+        let forge = Forge::new(folder.path());
+        for name in [ORIGIN, DEPENDENT] {
+            forge.push(name, &srcinfo(name), &pkgbuild(name, name == broken));
+        }
+        let mut server = Server::start_with_gitlab(folder.path(), &forge);
+        server.wait_for_line("looked at all projects");
+        forge.hook(&server);
+        let scratch = folder.path().join("scratch");
+        let _worker = Worker::sandboxed_with_credentials(&server, &scratch, &forge.credentials());
+        tell(&server, broken, || forge.push_file(broken, "fixed", ""));
+    }
+}
+
+#[test]
+fn a_package_of_a_sha256_repository_is_built() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    sources.make_sha256(ORIGIN);
+    sources.commit_with(ORIGIN, &srcinfo(ORIGIN), &pkgbuild(ORIGIN, false));
+    let server = Server::start(folder.path(), &sources);
+    let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
+    let output = cli(&server, &["new", "libgreet/main", "--follow"]);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+}
