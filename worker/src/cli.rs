@@ -213,6 +213,7 @@ impl Run {
             packager: self.packager,
             limits: self.limits.limits(),
             grace: self.grace_seconds,
+            last_reports: Config::LAST_REPORTS,
             claim_wait: Config::CLAIM_WAIT,
         })
     }

@@ -29,6 +29,9 @@ pub struct Config {
     pub limits: Limits,
     /// How long running builds may go on after the worker was asked to stop.
     pub grace: Duration,
+    /// How long reports may take once the builds were stopped. What is not reported by then is reported
+    /// by the next worker that uses the scratch folder.
+    pub last_reports: Duration,
     /// How long a claim waits for a build before it is repeated.
     pub claim_wait: Duration,
 }
@@ -36,6 +39,8 @@ pub struct Config {
 impl Config {
     /// How long a claim usually waits: below what proxies allow, and long enough to be cheap.
     pub const CLAIM_WAIT: Duration = Duration::from_secs(30);
+    /// How long the last reports may usually take.
+    pub const LAST_REPORTS: Duration = Duration::from_secs(3);
 }
 
 /// How a worker builds.

@@ -7,10 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::WorkerError;
 
-/// How long reports may take once the builds were stopped. What is not reported by then is reported
-/// by the next worker that uses the scratch folder.
-const LAST_REPORTS: Duration = Duration::from_secs(3);
-
 /// Asks a worker to stop.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
@@ -30,7 +26,7 @@ impl From<CancellationToken> for Shutdown {
 }
 
 /// How far a worker has come with stopping.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Phases {
     /// No builds are claimed any more.
     pub(crate) drain: CancellationToken,
@@ -39,9 +35,22 @@ pub(crate) struct Phases {
     /// Nothing is sent to the server any more.
     pub(crate) leave: CancellationToken,
     error: Mutex<Option<WorkerError>>,
+    /// How long reports may take once the builds were stopped.
+    last_reports: Duration,
 }
 
 impl Phases {
+    /// The phases of a worker whose last reports may take so long.
+    pub(crate) fn new(last_reports: Duration) -> Self {
+        Self {
+            drain: CancellationToken::new(),
+            kill: CancellationToken::new(),
+            leave: CancellationToken::new(),
+            error: Mutex::default(),
+            last_reports,
+        }
+    }
+
     /// Goes from phase to phase. Never returns; whoever waits for the work to end drops it.
     pub(crate) async fn supervise(&self, shutdown: Shutdown, grace: Duration) {
         tokio::select! {
@@ -56,7 +65,7 @@ impl Phases {
             () = self.kill.cancelled() => {}
         }
         self.kill.cancel();
-        tokio::time::sleep(LAST_REPORTS).await;
+        tokio::time::sleep(self.last_reports).await;
         self.leave.cancel();
         std::future::pending::<()>().await;
     }
@@ -64,7 +73,7 @@ impl Phases {
     /// Waits until reports alone are no reason to stay any longer.
     pub(crate) async fn drained_for_long(&self) {
         self.drain.cancelled().await;
-        tokio::time::sleep(LAST_REPORTS).await;
+        tokio::time::sleep(self.last_reports).await;
     }
 
     /// Stops everything because going on makes no sense. The first error is the one that counts.

@@ -45,7 +45,7 @@ impl Context {
             source,
         };
         let open_claims = scratch.open_claims().map_err(unusable)?;
-        let phases = Arc::new(Phases::default());
+        let phases = Arc::new(Phases::new(config.last_reports));
         let agent = Arc::new(Agent {
             link: link(config.client, &phases),
             builder,

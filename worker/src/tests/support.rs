@@ -30,6 +30,7 @@ pub(crate) fn config(server: &FakeServer, scratch: &Path, duration: Duration) ->
         packager: None,
         limits: Limits::default(),
         grace: Duration::ZERO,
+        last_reports: Duration::from_secs(120),
         claim_wait: Duration::from_secs(30),
     }
 }
