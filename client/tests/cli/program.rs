@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// Longer than anything takes on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything takes on a slow and busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The client with nothing in its environment but a home folder.
 pub(crate) fn buildbtw(home: &Path, server: &str, args: &[&str]) -> Command {

@@ -1,7 +1,5 @@
 //! Jobs that fail, and whose fault that is.
 
-use std::time::Duration;
-
 use buildbtw_fake_server::Fault;
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
@@ -176,9 +174,7 @@ async fn a_lost_answer_is_asked_for_again() {
         3 => Fault::Unavailable,
         _ => Fault::None,
     });
-    let started = std::time::Instant::now();
     job.script("build_script", "").expect(0);
-    assert!(started.elapsed() < Duration::from_secs(60));
     let tokens = host.server.change(|inner| {
         let requests = inner.exchange_requests.iter();
         requests

@@ -96,9 +96,14 @@ async fn a_broken_package_fails_with_its_first_errors() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_sandbox_leaves_nothing_whoever_is_killed() {
     let Some(host) = host().await else { return };
-    let endless = "echo it is running; trap '' TERM; setsid sleep 98765 & setsid sleep 98765";
+    // Other runs of these tests may be going on.
+    let seconds = format!("98{:07}", std::process::id());
+    let endless = format!(
+        "echo it is running; trap '' TERM; setsid sleep {seconds} & setsid sleep {seconds}"
+    );
+    let sleeping = format!("sleep\0{seconds}\0");
     for (id, whom) in (1..).zip(["front gently", "front", "root side"]) {
-        let job = job(&host, id, endless);
+        let job = job(&host, id, &endless);
         job.prepare();
         let script = job.write_script("");
         let child = job.start(&["run", script.to_str().unwrap(), "build_script"]);
@@ -125,7 +130,7 @@ async fn a_stopped_sandbox_leaves_nothing_whoever_is_killed() {
         assert_eq!(cgroups_of(&job), 0, "{whom}");
         for process in Path::new("/proc").read_dir().unwrap() {
             let line = fs_err::read(process.unwrap().path().join("cmdline"));
-            let is_left = line.is_ok_and(|line| line == b"sleep\x0098765\0");
+            let is_left = line.is_ok_and(|line| line == sleeping.as_bytes());
             assert!(!is_left, "{whom}");
         }
     }

@@ -97,11 +97,14 @@ async fn what_a_script_leaves_running_dies_with_its_stage() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.prepare();
-    let daemon = "setsid bash -c 'exec -a buildbtw-test-daemon sleep 86400' >/dev/null 2>&1 </dev/null & disown";
-    job.script("after_script", daemon).expect(0);
+    // Other runs of these tests may be going on.
+    let name = format!("buildbtw-test-daemon-{}", std::process::id());
+    let daemon =
+        format!("setsid bash -c 'exec -a {name} sleep 86400' >/dev/null 2>&1 </dev/null & disown");
+    job.script("after_script", &daemon).expect(0);
     let runs = |process: std::io::Result<std::fs::DirEntry>| {
         let line = fs_err::read(process.unwrap().path().join("cmdline"));
-        line.is_ok_and(|line| line.starts_with(b"buildbtw-test-daemon"))
+        line.is_ok_and(|line| line.starts_with(name.as_bytes()))
     };
     // The kernel kills it with the first process of the environment, but does not wait for it.
     let gone = async {
@@ -109,6 +112,6 @@ async fn what_a_script_leaves_running_dies_with_its_stage() {
             tokio::task::yield_now().await;
         }
     };
-    let patience = std::time::Duration::from_secs(10);
+    let patience = std::time::Duration::from_secs(60);
     tokio::time::timeout(patience, gone).await.unwrap();
 }

@@ -56,7 +56,7 @@ const HOSTILE_INSTALL: &str = r#"post_install() {
     touch /usr/bin/ls-evil
     ln -sf /etc /build 2>/dev/null
   } >/usr/share/hostile-result 2>&1
-  setsid sleep 987654321 >/dev/null 2>&1 &
+  setsid sleep SECONDS >/dev/null 2>&1 &
 }
 "#;
 
@@ -67,9 +67,12 @@ async fn a_scriptlet_of_a_dependency_stays_inside() {
     let port = server.local_addr().unwrap().port();
     let secret = world.path("secret");
     fs_err::write(&secret, "host secret").unwrap();
+    // Other runs of these tests may be going on.
+    let seconds = format!("987{:07}", std::process::id());
     let install = HOSTILE_INSTALL
         .replace("PORT", &port.to_string())
-        .replace("SECRET", &secret.display().to_string());
+        .replace("SECRET", &secret.display().to_string())
+        .replace("SECONDS", &seconds);
     let pkgbuild = script_package("hostile", "true").replace("arch=", "install=x.install\narch=");
     let request = world.request_with(
         "hostile",
@@ -97,7 +100,7 @@ async fn a_scriptlet_of_a_dependency_stays_inside() {
         assert!(!log.contains(word), "{word}: {log}");
     }
     assert!(!std::path::Path::new("/usr/bin/ls-evil").exists());
-    assert!(!is_running("987654321"));
+    assert!(!is_running(&seconds));
     server.set_nonblocking(true).unwrap();
     assert!(server.accept().is_err(), "nobody connected");
 }
