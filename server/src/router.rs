@@ -103,7 +103,8 @@ fn without_prefix(state: AppState) -> Router {
         );
     Router::new()
         .nest("/api/v1", api_router(&state))
-        .merge(repository_router())
+        .nest("/repo", repository_router())
+        .merge(listing::router())
         .merge(pages::router(&state))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -202,28 +203,13 @@ async fn to_the_end(request: Request, next: Next) -> Result<Response, Error> {
 }
 
 fn repository_router() -> Router<AppState> {
-    let add_slash = || get(listing::add_slash);
     Router::new()
-        .route("/repo", add_slash())
-        .route("/repo/", get(listing::list_namespaces))
-        .route("/repo/{name}", add_slash())
-        .route("/repo/{name}/", get(listing::list_iterations))
-        .route("/repo/{name}/{iteration}", add_slash())
         .route(
-            "/repo/{name}/{iteration}/",
-            get(listing::list_architectures),
-        )
-        .route("/repo/{name}/{iteration}/{architecture}", add_slash())
-        .route(
-            "/repo/{name}/{iteration}/{architecture}/",
-            get(listing::list_files),
-        )
-        .route(
-            "/repo/{name}/{iteration}/{architecture}/{file}",
+            "/{name}/{iteration}/{architecture}/{file}",
             get(repository::serve_file),
         )
         .route(
-            "/repo/{name}/{iteration}/{architecture}/builds/{build}/{file}",
+            "/{name}/{iteration}/{architecture}/builds/{build}/{file}",
             get(repository::serve_build_view),
         )
 }

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use askama::Template as _;
+use axum::Router;
 use axum::extract::{OriginalUri, RawPathParams, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
 use buildbtw_model::{Architecture, NamespaceName, PackageFileName};
 use jiff::Timestamp;
 
@@ -19,9 +21,22 @@ use crate::routes::extract;
 use crate::service::queries;
 use crate::views::listing::{Entry, ListingPage};
 
+/// The routes of all folders.
+pub(crate) fn router() -> Router<AppState> {
+    Router::new()
+        .route("/repo", get(add_slash))
+        .route("/repo/", get(list_namespaces))
+        .route("/repo/{name}", get(add_slash))
+        .route("/repo/{name}/", get(list_iterations))
+        .route("/repo/{name}/{iteration}", get(add_slash))
+        .route("/repo/{name}/{iteration}/", get(list_architectures))
+        .route("/repo/{name}/{iteration}/{architecture}", get(add_slash))
+        .route("/repo/{name}/{iteration}/{architecture}/", get(list_files))
+}
+
 /// Sends a client to the listing of a folder: without the slash, a relative address would lead
 /// elsewhere.
-pub(crate) async fn add_slash(
+async fn add_slash(
     State(state): State<AppState>,
     OriginalUri(uri): OriginalUri,
     parameters: RawPathParams,
@@ -53,7 +68,7 @@ fn show(state: &AppState, folders: &[&str], entries: Vec<Entry>) -> Listing {
     Ok(html_response(StatusCode::OK, html))
 }
 
-pub(crate) async fn list_namespaces(State(state): State<AppState>) -> Listing {
+async fn list_namespaces(State(state): State<AppState>) -> Listing {
     let mut rows = namespaces::all(state.database.read()).await?;
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let entries = rows.into_iter().map(|row| {
@@ -63,7 +78,7 @@ pub(crate) async fn list_namespaces(State(state): State<AppState>) -> Listing {
     show(&state, &[], entries.collect())
 }
 
-pub(crate) async fn list_iterations(
+async fn list_iterations(
     State(state): State<AppState>,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Listing {
@@ -88,7 +103,7 @@ pub(crate) async fn list_iterations(
     show(&state, &[name.as_str()], entries)
 }
 
-pub(crate) async fn list_architectures(
+async fn list_architectures(
     State(state): State<AppState>,
     extract::Path((name, number)): extract::Path<(NamespaceName, String)>,
 ) -> Listing {
@@ -102,7 +117,7 @@ pub(crate) async fn list_architectures(
     show(&state, &[name.as_str(), &number], entries)
 }
 
-pub(crate) async fn list_files(
+async fn list_files(
     State(state): State<AppState>,
     extract::Path((name, number, architecture)): extract::Path<(
         NamespaceName,

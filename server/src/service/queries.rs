@@ -424,6 +424,7 @@ fn lead_to_origin(summary: &mut BuildSummary, row: &ReusedRow) {
         build: row.maker,
         architecture: row.architecture.clone(),
         stage: unsigned(row.stage),
+        made_by: None,
     });
 }
 
@@ -465,13 +466,12 @@ pub async fn show_build(
     };
     let attempts = attempts::of_build(reader, id).await?;
     let mut own = summary(&row, attempts.first());
-    let reused_attempt = match reuse::of_build(reader, id).await? {
-        Some(reused) => {
-            lead_to_origin(&mut own, &reused);
-            origin_attempt(state, &reused).await?
+    if let Some(reused) = reuse::of_build(reader, id).await? {
+        lead_to_origin(&mut own, &reused);
+        if let Some(origin) = &mut own.reused_from {
+            origin.made_by = origin_attempt(state, &reused).await?.map(Box::new);
         }
-        None => None,
-    };
+    }
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.id).collect();
     let mut pipelines = pipelines::show::of_attempts(state, &ids).await?;
     let needs = builds::needs(reader, id).await?;
@@ -497,7 +497,6 @@ pub async fn show_build(
                 attempt_summary(attempt, pipeline)
             })
             .collect(),
-        reused_attempt,
         packages: packages
             .into_iter()
             .map(|package| PackageSummary {

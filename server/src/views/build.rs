@@ -106,10 +106,11 @@ pub(crate) struct LogTail {
 
 /// Puts the attempt that made the packages of a reused build among the attempts.
 pub(crate) fn with_origin(mut detail: BuildDetail) -> BuildDetail {
-    if let Some(origin) = detail.reused_attempt.take() {
+    let origin = detail.summary.reused_from.as_mut();
+    if let Some(attempt) = origin.and_then(|origin| origin.made_by.take()) {
         // A build holds the attempt itself once the one that it was made for is gone.
-        detail.attempts.retain(|attempt| attempt.id != origin.id);
-        detail.attempts.insert(0, origin);
+        detail.attempts.retain(|own| own.id != attempt.id);
+        detail.attempts.insert(0, *attempt);
     }
     detail
 }

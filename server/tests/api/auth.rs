@@ -125,7 +125,8 @@ async fn no_guarded_route_opens_without_a_valid_token() {
 fn served() -> Vec<String> {
     let source = concat!(
         include_str!("../../src/router.rs"),
-        include_str!("../../src/routes/pages/mod.rs")
+        include_str!("../../src/routes/pages/mod.rs"),
+        include_str!("../../src/routes/listing.rs")
     );
     let squeezed: String = source.split_whitespace().collect();
     let mut parts = squeezed.split(".route(\"").skip(1);
@@ -151,6 +152,14 @@ fn every_route_is_either_public_or_in_the_table() {
         "/attempts/{id}/exchange",
         "/{name}/{iteration}/{architecture}/{file}",
         "/{name}/{iteration}/{architecture}/builds/{build}/{file}",
+        "/repo",
+        "/repo/",
+        "/repo/{name}",
+        "/repo/{name}/",
+        "/repo/{name}/{iteration}",
+        "/repo/{name}/{iteration}/",
+        "/repo/{name}/{iteration}/{architecture}",
+        "/repo/{name}/{iteration}/{architecture}/",
         "/",
         "/assets/{hash}/{file}",
         "/namespaces/{name}/iterations/{number}",

@@ -56,7 +56,7 @@ pub struct BuildSummary {
 }
 
 /// Where the packages of a reused build were made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReusedFrom {
     /// The attempt that made them. Its log is kept as long as the packages.
     pub attempt: AttemptId,
@@ -78,6 +78,9 @@ pub struct ReusedFrom {
     pub architecture: Architecture,
     /// Its stage.
     pub stage: u32,
+    /// The attempt with its worker and times, where a single build is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<Box<AttemptSummary>>,
 }
 
 impl std::fmt::Display for ReusedFrom {
@@ -113,9 +116,6 @@ pub struct BuildDetail {
     pub needed_by: Vec<BuildSummary>,
     /// All attempts, the newest first.
     pub attempts: Vec<AttemptSummary>,
-    /// The attempt that made the packages of a reused build.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reused_attempt: Option<AttemptSummary>,
     /// The packages it produced.
     pub packages: Vec<PackageSummary>,
 }
