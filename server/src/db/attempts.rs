@@ -106,9 +106,8 @@ pub async fn newest_of_iteration(
     .await
 }
 
-/// Attempts whose lease ran out.
-pub async fn expired(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<AttemptRow>> {
-    let at = now();
+/// Attempts whose lease has run out by a time.
+pub async fn expired(executor: impl SqliteExecutor<'_>, at: i64) -> sqlx::Result<Vec<AttemptRow>> {
     select_attempt!(
         "where status in ('queued', 'running') and lease_expires_at <= ?",
         at
@@ -117,10 +116,15 @@ pub async fn expired(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Atte
     .await
 }
 
-/// When the next lease runs out.
-pub async fn next_expiry(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<i64>> {
+/// When the next lease runs out after a time.
+pub async fn next_expiry(
+    executor: impl SqliteExecutor<'_>,
+    after: i64,
+) -> sqlx::Result<Option<i64>> {
     let row = sqlx::query!(
-        r#"select min(lease_expires_at) as "at: i64" from attempt where status in ('queued', 'running')"#
+        r#"select min(lease_expires_at) as "at: i64" from attempt
+           where status in ('queued', 'running') and lease_expires_at > ?"#,
+        after,
     )
     .fetch_one(executor)
     .await?;
@@ -196,14 +200,16 @@ pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<boo
     Ok(result.rows_affected() == 1)
 }
 
-/// Renews the lease of an attempt that is not over.
+/// Renews the lease of an attempt that is not over, and whose job has not reported its end.
 pub async fn renew_lease(
     tx: &mut WriteTransaction,
     id: AttemptId,
     lease_expires_at: i64,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
-        "update attempt set lease_expires_at = ? where id = ? and status in ('queued', 'running')",
+        "update attempt set lease_expires_at = ? where id = ? and status in ('queued', 'running')
+             and not exists (select 1 from pipeline
+                 where attempt_id = attempt.id and reported_at is not null)",
         lease_expires_at,
         id,
     )

@@ -11,6 +11,7 @@ pub mod forge_reports;
 pub mod id_tokens;
 pub mod iterations;
 pub mod namespaces;
+pub mod orphan_pipelines;
 pub mod packages;
 pub mod pipelines;
 pub mod plans;
@@ -191,6 +192,13 @@ fn json_list<T: serde::Serialize>(items: &[T]) -> String {
 #[must_use]
 pub fn now() -> i64 {
     Timestamp::now().as_millisecond()
+}
+
+/// A duration as the database keeps times.
+#[must_use]
+pub fn milliseconds(duration: std::time::Duration) -> i64 {
+    // Far from the end of the range, so that times can be added.
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
 /// A time of the database.

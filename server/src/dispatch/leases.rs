@@ -66,7 +66,8 @@ async fn next_wait(state: &AppState, was_down: bool) -> Result<Option<Duration>,
         // refused: that is no sign that a worker is gone.
         renew_leases(state).await?;
     }
-    expire_leases(state).await?;
-    let next = attempts::next_expiry(state.database.read()).await?;
+    let at = now();
+    expire_leases(state, at).await?;
+    let next = attempts::next_expiry(state.database.read(), at).await?;
     Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now()).unwrap_or_default() + 1)))
 }

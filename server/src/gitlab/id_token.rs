@@ -47,6 +47,9 @@ pub struct JobClaims {
     pub jti: String,
     /// When it expires, in seconds.
     pub exp: i64,
+    /// When it was issued, in seconds.
+    #[serde(default)]
+    pub iat: Option<i64>,
     /// The job.
     #[serde(deserialize_with = "number")]
     pub job_id: u64,
@@ -78,6 +81,15 @@ pub struct JobClaims {
     /// The runner.
     #[serde(default)]
     pub runner_id: Option<u64>,
+}
+
+impl JobClaims {
+    /// How long the token lives, in seconds: GitLab makes that how long the job may run.
+    #[must_use]
+    pub fn lifetime_s(&self) -> Option<i64> {
+        let lifetime = self.exp.checked_sub(self.iat?)?;
+        (lifetime > 0).then_some(lifetime)
+    }
 }
 
 /// Why an ID token is not accepted.

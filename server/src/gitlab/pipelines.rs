@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use buildbtw_model::CommitHash;
 use reqwest::Method;
@@ -125,6 +126,18 @@ pub struct Job {
     /// Why it failed, in GitLab's word.
     #[serde(default)]
     pub failure_reason: Option<String>,
+    /// For how many seconds it has run, or ran, by GitLab's clock.
+    #[serde(default)]
+    pub duration: Option<f64>,
+}
+
+impl Job {
+    /// For how many milliseconds it has run, or ran.
+    #[must_use]
+    pub fn elapsed_ms(&self) -> Option<i64> {
+        let duration = Duration::try_from_secs_f64(self.duration?).ok()?;
+        i64::try_from(duration.as_millis()).ok()
+    }
 }
 
 /// Creates a pipeline. Whoever gets an error that may have had an effect has to look for it by its name

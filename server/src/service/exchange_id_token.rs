@@ -64,7 +64,7 @@ pub async fn exchange_id_token(
         .map_err(not_verified)?;
     let named = pipelines::of_attempt(state.database.read(), id)
         .await?
-        .ok_or_else(|| Error::not_found(format!("attempt {id} on GitLab")))?;
+        .ok_or_else(|| unknown(id))?;
     authorize(desk, &named, &claims)?;
     let attempt = take(state, id, request, &claims).await?;
     let row = attempts::by_id(state.database.read(), attempt).await?;
@@ -79,6 +79,20 @@ pub async fn exchange_id_token(
     let url = format!("{server}/builds/{}", build.id);
     let build = describe(state, Given { attempt, build }, &server).await?;
     Ok(ExchangedIdToken { build, url })
+}
+
+/// The refusal of a job whose attempt was never one of this server's, or was removed.
+fn unknown(id: AttemptId) -> Error {
+    Refusal::new(
+        ProblemKind::NotFound,
+        format!("this server has no attempt {id} on GitLab"),
+    )
+    .detail("the job has nothing to build: its attempt was made up, or was removed with its namespace")
+    .hint(
+        "pipelines with buildbtw's template are created by buildbtw, not by hand: `buildbtw retry` builds \
+         something again",
+    )
+    .into()
 }
 
 fn not_verified(error: IdTokenError) -> Error {
@@ -209,6 +223,8 @@ async fn take(
     let is_replaced = !newest.attempt_status.is_final();
     let attempt = if newest.job_id.is_none() && !newest.attempt_status.is_final() {
         newest.attempt
+    } else if newest.job_id == Some(job) && newest.attempt_status.is_final() {
+        return Err(ended(newest.attempt));
     } else if newest.job_id == Some(job) {
         return Err(Refusal::new(
             ProblemKind::Unauthenticated,
@@ -240,7 +256,7 @@ async fn take(
     tokens::arm(tx, token, &hash, valid_until).await?;
     let lease = now() + ms(state.config.lease);
     attempts::take_over(tx, attempt, &request.worker, lease).await?;
-    pipelines::set_job(tx, attempt, job).await?;
+    pipelines::set_job(tx, attempt, job, claims.lifetime_s()).await?;
     transition.effects.leases = true;
     let effects = transition.commit().await?;
     state.announce(effects);

@@ -2,49 +2,75 @@
 
 use std::time::Instant;
 
+use buildbtw_model::AttemptId;
+
 use crate::app_state::AppState;
-use crate::db::{attempts, builds, now};
+use crate::db::{attempts, builds, now, pipelines};
 use crate::error::Error;
 
 use super::report_outcome::remove_uploads;
 use super::transitions::Transition;
 
-/// Marks every attempt as lost whose lease has run out.
+/// Marks every attempt as lost whose lease had run out by a time. Where GitLab knows whether the job of
+/// one still runs, it is asked first: why a job ended decides whether its build is tried again.
 ///
 /// # Errors
 /// When the database cannot be used.
-pub async fn expire_leases(state: &AppState) -> Result<(), Error> {
-    for attempt in attempts::expired(state.database.read()).await? {
-        let asked = Instant::now();
-        let mut transition = Transition::begin(&state.database).await?;
-        if asked.elapsed() > state.config.lease / 3 {
-            // Heartbeats had to wait as long behind some large write.
-            drop(transition);
-            renew_leases(state).await?;
-            return Ok(());
+pub async fn expire_leases(state: &AppState, at: i64) -> Result<(), Error> {
+    let mut expired = attempts::expired(state.database.read(), at).await?;
+    if let Some(desk) = &state.pipelines
+        && !expired.is_empty()
+    {
+        let asked = pipelines::expired(state.database.read()).await?;
+        let is_asked = |id| asked.iter().any(|row| row.attempt == id);
+        expired.retain(|attempt| !is_asked(attempt.id));
+        if !asked.is_empty() {
+            desk.stop();
         }
-        // A heartbeat may have come between.
-        let current = attempts::by_id(&mut *transition.tx.connection(), attempt.id).await?;
-        let Some(current) = current.filter(|row| row.lease_expires_at <= now()) else {
-            continue;
-        };
-        let build = builds::by_id(&mut *transition.tx.connection(), current.build).await?;
-        if let Some(build) = build
-            && transition.lost(&build, &current).await?
-        {
-            tracing::warn!(
-                attempt.id = %current.id,
-                worker.name = current.worker.as_str(),
-                build.pkgbase = build.pkgbase.as_str(),
-                "lease ran out"
-            );
-        }
-        let effects = transition.commit().await?;
-        state.announce(effects);
-        state.logs.close(attempt.id).await?;
-        remove_uploads(state, attempt.id).await;
+    }
+    for attempt in expired {
+        expire(state, attempt.id).await?;
     }
     Ok(())
+}
+
+/// Marks an attempt as lost if its lease has run out. Returns whether it has.
+///
+/// # Errors
+/// When the database cannot be used.
+pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error> {
+    let asked = Instant::now();
+    let mut transition = Transition::begin(&state.database).await?;
+    if asked.elapsed() > state.config.lease / 3 {
+        // Heartbeats had to wait as long behind some large write.
+        drop(transition);
+        renew_leases(state).await?;
+        return Ok(false);
+    }
+    // A heartbeat may have come between.
+    let current = attempts::by_id(&mut *transition.tx.connection(), attempt).await?;
+    let Some(current) = current.filter(|row| row.lease_expires_at <= now()) else {
+        return Ok(false);
+    };
+    let build = builds::by_id(&mut *transition.tx.connection(), current.build).await?;
+    let message = format!("worker {} was not heard of again", current.worker);
+    let Some(build) = build else {
+        return Ok(false);
+    };
+    if !transition.lost(&build, &current, &message).await? {
+        return Ok(false);
+    }
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    tracing::warn!(
+        attempt.id = %current.id,
+        worker.name = current.worker.as_str(),
+        build.pkgbase = build.pkgbase.as_str(),
+        "lease ran out"
+    );
+    state.logs.close(attempt).await?;
+    remove_uploads(state, attempt).await;
+    Ok(true)
 }
 
 /// Renews all leases, because workers had no chance to do so; returns how many there are.

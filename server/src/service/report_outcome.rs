@@ -16,7 +16,7 @@ use crate::error::{Error, Refusal};
 use crate::repos::RepositoryKey;
 
 use super::heartbeat::{ended, own_attempt};
-use super::pipelines;
+use super::pipelines::{Hold, has_reported, hold};
 use super::transitions::Transition;
 
 /// Takes the outcome of an attempt. The same outcome again changes nothing and gets the same answer.
@@ -37,39 +37,44 @@ pub async fn report_outcome(
     let status = match outcome {
         Outcome::Succeeded { packages } => succeeded(state, &attempt, &build, packages).await?,
         Outcome::Failed { kind, message } => {
-            let message = presentable(message);
-            let is_repeated = |row: &AttemptRow| {
-                row.status == AttemptStatus::Failed
-                    && row.failure == Some(*kind)
-                    && row.message.as_ref() == Some(&message)
-            };
-            if !is_repeated(&attempt) {
-                let is_by_hand = *kind == FailureKind::Cancelled
-                    && !attempt.cancel_requested
-                    && pipelines::is_cancelled_there(state, id).await?;
-                let mut transition = Transition::begin(&state.database).await?;
-                let before = current(&mut transition, id).await?;
-                if !before.is_some_and(|row| is_repeated(&row)) {
-                    let has_ended = if is_by_hand {
-                        transition
-                            .failed_for_good(&build, id, *kind, &message)
-                            .await?
-                    } else {
-                        transition.failed(&build, &attempt, *kind, &message).await?
-                    };
-                    if !has_ended {
-                        return Err(ended(id));
-                    }
-                }
-                let effects = transition.commit().await?;
-                state.announce(effects);
-            }
+            failed(state, id, &build, *kind, &presentable(message)).await?;
             remove_uploads(state, id).await;
             AttemptStatus::Failed
         }
     };
     state.logs.close(id).await?;
     Ok(OutcomeAccepted { status })
+}
+
+/// Takes a failure. One that only GitLab can judge is kept until it has.
+async fn failed(
+    state: &AppState,
+    id: AttemptId,
+    build: &BuildRow,
+    kind: FailureKind,
+    message: &str,
+) -> Result<(), Error> {
+    let mut transition = Transition::begin(&state.database).await?;
+    let Some(attempt) = current(&mut transition, id).await? else {
+        return Err(ended(id));
+    };
+    let is_repeated = attempt.status == AttemptStatus::Failed
+        && attempt.failure == Some(kind)
+        && attempt.message.as_deref() == Some(message);
+    if is_repeated {
+        return Ok(());
+    }
+    let is_taken = match hold(state, &mut transition, &attempt, kind, message).await? {
+        Hold::Yes => true,
+        Hold::Contradicts => false,
+        Hold::No => transition.failed(build, &attempt, kind, message).await?,
+    };
+    if !is_taken {
+        return Err(ended(id));
+    }
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    Ok(())
 }
 
 /// The attempt as others have left it by now.
@@ -117,7 +122,9 @@ async fn succeeded(
             let mut transition = Transition::begin(&state.database).await?;
             let before = current(&mut transition, attempt.id).await?;
             let is_repeated = before.is_some_and(|row| row.status == AttemptStatus::Succeeded);
-            if !is_repeated && !transition.accepted(build, attempt.id, &version).await? {
+            if has_reported(&mut transition, attempt).await?
+                || !is_repeated && !transition.accepted(build, attempt.id, &version).await?
+            {
                 return Err(ended(attempt.id));
             }
             // Also when the same report came twice at once and the other one was accepted: durable

@@ -352,16 +352,16 @@ impl Transition {
         &mut self,
         build: &BuildRow,
         attempt: &AttemptRow,
+        message: &str,
     ) -> sqlx::Result<bool> {
-        let message = format!("worker {} was not heard of again", attempt.worker);
         let status = AttemptStatus::Lost;
-        if !attempts::finish(&mut self.tx, attempt.id, status, None, Some(&message)).await? {
+        if !attempts::finish(&mut self.tx, attempt.id, status, None, Some(message)).await? {
             return Ok(false);
         }
-        self.record(build, Some(attempt.id), "attempt.lost", Some(&message))
+        self.record(build, Some(attempt.id), "attempt.lost", Some(message))
             .await?;
         self.effects.stop = true;
-        self.try_again(build, attempt.id, &message).await?;
+        self.try_again(build, attempt.id, message).await?;
         Ok(true)
     }
 

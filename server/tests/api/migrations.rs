@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration makes. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 8] = [
+const ROWS: [(i64, &str); 9] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -59,6 +59,7 @@ const ROWS: [(i64, &str); 8] = [
          insert into merge_request_report values (1, 1, 5, 6, x'00', 1);",
     ),
     (20_261_129_102_000, ""),
+    (20_261_129_103_000, ""),
     (
         20_261_129_104_000,
         "insert into attempt_origin values ('i', 'n', 1, 1, 'x86_64', 1, 1);",

@@ -10,8 +10,8 @@ use crate::state::jobs::{Job, JobId};
 use crate::state::pipelines::{Pipeline, PipelineId};
 use crate::state::status::Status;
 
-/// What runners may give as a reason. Others are no reason that GitLab knows.
-const FAILURE_REASONS: [&str; 12] = [
+/// The reasons that GitLab knows: those of runners, and those for which it ends a job itself.
+const FAILURE_REASONS: [&str; 21] = [
     "unknown_failure",
     "script_failure",
     "api_failure",
@@ -24,6 +24,15 @@ const FAILURE_REASONS: [&str; 12] = [
     "runner_external_dependency_failure",
     "archived_failure",
     "data_integrity_failure",
+    "trace_size_exceeded",
+    "job_execution_server_timeout",
+    "stuck_pending_with_matching_runners",
+    "stuck_pending_no_matching_runners",
+    "no_updates_running",
+    "no_updates_canceling",
+    "server_timeout_running",
+    "server_timeout_canceling",
+    "no_matching_runner",
 ];
 
 impl Change<'_> {

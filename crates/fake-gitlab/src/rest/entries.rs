@@ -107,7 +107,7 @@ pub(super) fn job(gitlab: &FakeGitlab, state: &State, row: &Job) -> Value {
         "started_at": row.started_at.map(|at| at.to_string()),
         "finished_at": row.finished_at.map(|at| at.to_string()),
         "erased_at": null,
-        "duration": row.duration(),
+        "duration": row.elapsed(gitlab.clock().now()),
         "queued_duration": row.queued_duration(),
         "user": user(gitlab, state, row.user),
         "commit": pipeline.map(|pipeline| json!({

@@ -128,6 +128,12 @@ impl Job {
         Some(self.finished_at?.as_second() - self.started_at?.as_second())
     }
 
+    /// For how long it ran, or has run by now.
+    pub(crate) fn elapsed(&self, now: Timestamp) -> Option<i64> {
+        let until = self.finished_at.unwrap_or(now);
+        Some(until.as_second() - self.started_at?.as_second())
+    }
+
     pub(crate) fn queued_duration(&self) -> Option<i64> {
         Some(self.started_at?.as_second() - self.queued_at?.as_second())
     }

@@ -1,11 +1,14 @@
 //! Builds as pipelines of a GitLab: one task asks for them, another follows what becomes of them. What
 //! they are told is in the database before GitLab hears of it, and nothing else is relied on.
 
+mod cancel;
+mod closer;
 mod create;
 mod follow;
 mod pace;
 mod refused;
 mod settings;
+mod sort;
 mod trouble;
 
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use buildbtw_model::Architecture;
+use buildbtw_model::{Architecture, FailureKind};
 use clap::{ArgAction, Args, ValueEnum};
 
 /// What `buildbtw-server run` can be told about builds on GitLab.
@@ -81,7 +81,30 @@ pub struct PipelineArgs {
         value_name = "SECONDS"
     )]
     pub gitlab_settle_seconds: u32,
+    /// Seconds a job may run before it asks for its build. After that its runner counts as gone: the
+    /// pipeline is cancelled and the build dispatched again
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_EXCHANGE_SECONDS",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_name = "SECONDS"
+    )]
+    pub gitlab_exchange_seconds: u32,
+    /// Seconds to wait for GitLab to say how a job ended that reported that it was stopped. After that
+    /// the build is tried again
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_JOB_END_SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=3_600),
+        value_name = "SECONDS"
+    )]
+    pub gitlab_job_end_seconds: u32,
 }
+
+/// GitLab knows little more of a job that failed by itself: less time to wait for it.
+const PATIENCE_AFTER_FAULT: Duration = Duration::from_secs(15);
 
 /// How values reach the jobs of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,6 +134,21 @@ pub struct PipelineSettings {
     pub issuer: Option<String>,
     /// How long what was asked for may take to appear.
     pub settle: Duration,
+    /// How long a job may run before it asks for its build.
+    pub exchange: Duration,
+    /// How long GitLab may take to say how a job ended that was stopped.
+    pub job_end: Duration,
+}
+
+impl PipelineSettings {
+    /// How long GitLab may take to say how a job ended that reported a failure of this kind.
+    #[must_use]
+    pub fn patience_for(&self, reported: Option<FailureKind>) -> Duration {
+        match reported {
+            Some(FailureKind::Infrastructure) => self.job_end.min(PATIENCE_AFTER_FAULT),
+            _ => self.job_end,
+        }
+    }
 }
 
 impl PipelineArgs {
@@ -147,6 +185,8 @@ impl PipelineArgs {
             protected_refs_only: self.gitlab_protected_refs_only,
             issuer: self.gitlab_id_token_issuer.clone(),
             settle: seconds(self.gitlab_settle_seconds),
+            exchange: seconds(self.gitlab_exchange_seconds),
+            job_end: seconds(self.gitlab_job_end_seconds),
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! Builds as pipelines of a GitLab. The tests play the jobs: what an executor sends, they send.
 
 mod dispatch;
+mod ends;
 mod exchange;
 mod faults;
 mod neighbours;

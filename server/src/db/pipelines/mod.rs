@@ -1,10 +1,10 @@
 //! Table `pipeline`: attempts that run as pipelines of a GitLab, from the wish to have one to the last
 //! thing heard of it.
 
-use buildbtw_model::{Architecture, AttemptId, AttemptStatus, BuildId, CommitHash};
+use buildbtw_model::{Architecture, AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind};
 use sqlx::SqliteExecutor;
 
-use super::{WriteTransaction, json_list, now};
+use crate::db::{WriteTransaction, json_list, now};
 
 /// A pipeline, with what its attempt says about it.
 #[derive(Clone, Debug)]
@@ -33,10 +33,22 @@ pub struct PipelineRow {
     pub cancel_sent_at: Option<i64>,
     /// Since when nothing more is to be heard of it.
     pub over_at: Option<i64>,
+    /// When its job reported a failure that is decided when GitLab says how the job ended.
+    pub reported_at: Option<i64>,
+    /// The kind of that failure.
+    pub reported_kind: Option<FailureKind>,
+    /// What was said about it.
+    pub reported_message: Option<String>,
+    /// How long GitLab lets the job run, in seconds.
+    pub job_timeout_s: Option<i64>,
+    /// Since when GitLab has said that it runs, while its job has not exchanged its ID token.
+    pub running_since: Option<i64>,
     /// Where the attempt stands.
     pub attempt_status: AttemptStatus,
     /// Whether the attempt shall stop.
     pub cancel_requested: bool,
+    /// When the attempt's lease runs out.
+    pub lease_expires_at: i64,
 }
 
 impl PipelineRow {
@@ -44,6 +56,12 @@ impl PipelineRow {
     #[must_use]
     pub fn is_unwanted(&self) -> bool {
         self.cancel_requested || self.attempt_status == AttemptStatus::Lost
+    }
+
+    /// Whether a reported failure waits for GitLab's reason.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.reported_at.is_some() && !self.attempt_status.is_final()
     }
 }
 
@@ -53,14 +71,20 @@ macro_rules! select_pipeline {
             PipelineRow,
             r#"select attempt_id as "attempt: AttemptId", attempt.build_id as "build: BuildId",
                project_id, git_ref, commit_hash as "commit: CommitHash", asked_at, pipeline_id, url,
-               pipeline.status, job_id, cancel_sent_at, over_at,
+               pipeline.status, job_id, cancel_sent_at, over_at, reported_at,
+               reported_kind as "reported_kind: FailureKind", reported_message, job_timeout_s,
+               running_since,
                attempt.status as "attempt_status: AttemptStatus",
-               attempt.cancel_requested as "cancel_requested: bool"
+               attempt.cancel_requested as "cancel_requested: bool", attempt.lease_expires_at
                from pipeline join attempt on attempt.id = pipeline.attempt_id "# + $tail
             $(, $argument)*
         )
     };
 }
+
+mod overdue;
+
+pub use overdue::{expired, first_unexchanged, held, unexchanged};
 
 /// The pipeline of an attempt.
 pub async fn of_attempt(
@@ -126,8 +150,9 @@ pub async fn followed(
     .await
 }
 
-/// Those that GitLab has still to be told to cancel: because somebody asked for it, or because their
-/// attempts ended before a job had begun. One that goes on although GitLab said yes is told again.
+/// Those that GitLab has still to be told to cancel: because somebody asked for it, because their
+/// attempts were lost or ended before a job had begun, or because GitLab still takes a job for running
+/// that has reported its end. One that goes on although GitLab said yes is told again.
 pub async fn unwanted(
     executor: impl SqliteExecutor<'_>,
     sent_before: i64,
@@ -136,7 +161,7 @@ pub async fn unwanted(
         "where over_at is null and pipeline_id is not null
              and (cancel_sent_at is null or cancel_sent_at < ?)
              and (attempt.cancel_requested = 1 or attempt.status = 'lost'
-                 or (attempt.status = 'failed' and job_id is null))",
+                 or (attempt.status = 'failed' and (job_id is null or reported_at is not null)))",
         sent_before
     )
     .fetch_all(executor)
@@ -256,12 +281,15 @@ pub async fn set_known(
     attempt: AttemptId,
     known: &Known,
 ) -> sqlx::Result<bool> {
+    let at = now();
     let done = sqlx::query!(
-        "update pipeline set pipeline_id = ?, url = ?, status = ?
-         where attempt_id = ? and pipeline_id is null",
+        "update pipeline set pipeline_id = ?1, url = ?2, status = ?3,
+             running_since = case ?3 when 'running' then ?4 end
+         where attempt_id = ?5 and pipeline_id is null",
         known.pipeline_id,
         known.url,
         known.status,
+        at,
         attempt,
     )
     .execute(tx.connection())
@@ -275,9 +303,13 @@ pub async fn set_status(
     attempt: AttemptId,
     status: &str,
 ) -> sqlx::Result<()> {
+    let at = now();
     sqlx::query!(
-        "update pipeline set status = ? where attempt_id = ?",
+        "update pipeline set status = ?1,
+             running_since = case ?1 when 'running' then coalesce(running_since, ?2) end
+         where attempt_id = ?3",
         status,
+        at,
         attempt,
     )
     .execute(tx.connection())
@@ -285,15 +317,54 @@ pub async fn set_status(
     Ok(())
 }
 
-/// Notes which job exchanged its ID token.
+/// Notes since when the job of a pipeline has run.
+pub async fn set_running_since(
+    tx: &mut WriteTransaction,
+    attempt: AttemptId,
+    at: i64,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update pipeline set running_since = ? where attempt_id = ?",
+        at,
+        attempt,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Notes what its job reported, once.
+pub async fn set_reported(
+    tx: &mut WriteTransaction,
+    attempt: AttemptId,
+    kind: FailureKind,
+    message: &str,
+) -> sqlx::Result<()> {
+    let at = now();
+    sqlx::query!(
+        "update pipeline set reported_at = ?, reported_kind = ?, reported_message = ?
+         where attempt_id = ? and reported_at is null",
+        at,
+        kind,
+        message,
+        attempt,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Notes which job is its own, and how long GitLab lets that run.
 pub async fn set_job(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
     job_id: i64,
+    timeout_s: Option<i64>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "update pipeline set job_id = ? where attempt_id = ?",
+        "update pipeline set job_id = ?, job_timeout_s = ? where attempt_id = ?",
         job_id,
+        timeout_s,
         attempt,
     )
     .execute(tx.connection())
@@ -324,41 +395,5 @@ pub async fn set_over(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Re
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
-}
-
-/// A pipeline whose attempt was removed.
-#[derive(Clone, Debug)]
-pub struct OrphanRow {
-    /// The attempt that it was.
-    pub attempt: AttemptId,
-    /// GitLab's number of the project.
-    pub project_id: i64,
-    /// GitLab's number of it, if that was known.
-    pub pipeline_id: Option<i64>,
-    /// When GitLab was last asked to create it.
-    pub asked_at: i64,
-}
-
-/// Up to `limit` pipelines whose attempts were removed, and that may still run.
-pub async fn orphans(
-    executor: impl SqliteExecutor<'_>,
-    limit: i64,
-) -> sqlx::Result<Vec<OrphanRow>> {
-    sqlx::query_as!(
-        OrphanRow,
-        r#"select attempt_id as "attempt: AttemptId", project_id, pipeline_id, asked_at
-           from orphan_pipeline order by asked_at limit ?"#,
-        limit,
-    )
-    .fetch_all(executor)
-    .await
-}
-
-/// An orphan has been cancelled, or never was.
-pub async fn forget_orphan(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
-    sqlx::query!("delete from orphan_pipeline where attempt_id = ?", attempt)
-        .execute(tx.connection())
-        .await?;
     Ok(())
 }

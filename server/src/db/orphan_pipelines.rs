@@ -1,0 +1,39 @@
+//! Table `orphan_pipeline`: pipelines whose attempts were removed, until GitLab was told to cancel them.
+
+use buildbtw_model::AttemptId;
+use sqlx::SqliteExecutor;
+
+use super::WriteTransaction;
+
+/// A pipeline whose attempt was removed.
+#[derive(Clone, Debug)]
+pub struct OrphanRow {
+    /// The attempt that it was.
+    pub attempt: AttemptId,
+    /// GitLab's number of the project.
+    pub project_id: i64,
+    /// GitLab's number of it, if that was known.
+    pub pipeline_id: Option<i64>,
+    /// When GitLab was last asked to create it.
+    pub asked_at: i64,
+}
+
+/// Up to `limit` pipelines whose attempts were removed, and that may still run.
+pub async fn oldest(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result<Vec<OrphanRow>> {
+    sqlx::query_as!(
+        OrphanRow,
+        r#"select attempt_id as "attempt: AttemptId", project_id, pipeline_id, asked_at
+           from orphan_pipeline order by asked_at limit ?"#,
+        limit,
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// An orphan has been cancelled, or never was.
+pub async fn forget(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
+    sqlx::query!("delete from orphan_pipeline where attempt_id = ?", attempt)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}

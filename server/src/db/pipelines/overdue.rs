@@ -1,0 +1,58 @@
+//! Pipelines of which GitLab has to be asked, whatever the ticks are.
+
+use buildbtw_model::{AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind};
+use sqlx::SqliteExecutor;
+
+use crate::db::now;
+
+use super::PipelineRow;
+
+/// Those whose attempts' leases have run out: GitLab says whether their jobs still run.
+pub async fn expired(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+    let at = now();
+    select_pipeline!(
+        "where over_at is null and pipeline_id is not null
+             and attempt.status in ('queued', 'running') and attempt.lease_expires_at <= ?
+         order by attempt.lease_expires_at",
+        at
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Those whose jobs reported a failure that waits for GitLab's reason.
+pub async fn held(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+    select_pipeline!(
+        "where over_at is null and reported_at is not null
+             and attempt.status in ('queued', 'running')
+         order by reported_at"
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Those that have run since before a time without a job that exchanged its ID token.
+pub async fn unexchanged(
+    executor: impl SqliteExecutor<'_>,
+    running_since: i64,
+) -> sqlx::Result<Vec<PipelineRow>> {
+    select_pipeline!(
+        "where over_at is null and running_since <= ? and job_id is null
+             and attempt.status = 'queued'
+         order by running_since",
+        running_since
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Since when the pipeline has run that has run longest without a job that exchanged its ID token.
+pub async fn first_unexchanged(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!(
+        r#"select min(running_since) as "at: i64" from pipeline
+           join attempt on attempt.id = attempt_id
+           where over_at is null and job_id is null and attempt.status = 'queued'"#
+    )
+    .fetch_one(executor)
+    .await
+}

@@ -1,0 +1,75 @@
+//! A job reports a failure that would be tried again: the executor knows that it was stopped, GitLab knows
+//! why. The report is kept until GitLab has said how the job ended, and the build waits as long.
+
+use buildbtw_model::FailureKind;
+
+use crate::app_state::AppState;
+use crate::db::attempts::{self, AttemptRow, UNLIMITED_LEASE};
+use crate::db::pipelines;
+use crate::error::Error;
+use crate::service::transitions::Transition;
+
+/// What is done with a reported failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::service) enum Hold {
+    /// It counts at once.
+    No,
+    /// It waits for GitLab, now or since it was reported before.
+    Yes,
+    /// Something else was reported before.
+    Contradicts,
+}
+
+/// Keeps a failure of an attempt on GitLab that only GitLab can judge.
+///
+/// # Errors
+/// When the database cannot be written.
+pub(in crate::service) async fn hold(
+    state: &AppState,
+    transition: &mut Transition,
+    attempt: &AttemptRow,
+    kind: FailureKind,
+    message: &str,
+) -> Result<Hold, Error> {
+    if state.pipelines.is_none() {
+        return Ok(Hold::No);
+    }
+    let row = pipelines::of_attempt(&mut *transition.tx.connection(), attempt.id).await?;
+    let Some(row) = row else {
+        return Ok(Hold::No);
+    };
+    if row.reported_at.is_some() {
+        let is_same =
+            row.reported_kind == Some(kind) && row.reported_message.as_deref() == Some(message);
+        return Ok(if is_same {
+            Hold::Yes
+        } else {
+            Hold::Contradicts
+        });
+    }
+    let is_followed = row.pipeline_id.is_some() && row.over_at.is_none();
+    // What we have cancelled ourselves needs no reason of GitLab.
+    let is_ours = row.cancel_requested || row.cancel_sent_at.is_some();
+    let is_open = match kind {
+        FailureKind::Infrastructure | FailureKind::Cancelled => true,
+        FailureKind::Package | FailureKind::Timeout => false,
+    };
+    if attempt.status.is_final() || !is_followed || is_ours || !is_open {
+        return Ok(Hold::No);
+    }
+    // From here on its lease says nothing: the executor has no more reason to renew it.
+    attempts::renew_lease(&mut transition.tx, attempt.id, UNLIMITED_LEASE).await?;
+    pipelines::set_reported(&mut transition.tx, attempt.id, kind, message).await?;
+    // Has GitLab asked, once this is committed.
+    transition.effects.stop = true;
+    Ok(Hold::Yes)
+}
+
+/// Whether the job of an attempt has reported a failure that waits for GitLab, or waited.
+pub(in crate::service) async fn has_reported(
+    transition: &mut Transition,
+    attempt: &AttemptRow,
+) -> sqlx::Result<bool> {
+    let row = pipelines::of_attempt(&mut *transition.tx.connection(), attempt.id).await?;
+    Ok(row.is_some_and(|row| row.reported_at.is_some()))
+}

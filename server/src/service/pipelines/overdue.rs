@@ -1,0 +1,122 @@
+//! Jobs that GitLab takes for running although nothing more is to be expected of them: their attempts end,
+//! and their pipelines are cancelled.
+
+use buildbtw_model::{AttemptStatus, FailureKind};
+
+use crate::app_state::AppState;
+use crate::db::attempts::AttemptRow;
+use crate::db::builds::BuildRow;
+use crate::db::pipelines::PipelineRow;
+use crate::db::{attempts, builds, milliseconds, pipelines};
+use crate::error::Error;
+use crate::gitlab::Job;
+use crate::service::report_outcome::remove_uploads;
+use crate::service::transitions::Transition;
+
+use super::ended::conclude;
+use super::verdict::{End, name, timeout};
+
+/// What a transaction decides about.
+struct Subject {
+    row: PipelineRow,
+    attempt: AttemptRow,
+    build: BuildRow,
+}
+
+impl Subject {
+    /// Reads again what others may have changed; `None` when the attempt is over.
+    async fn read(transition: &mut Transition, row: &PipelineRow) -> sqlx::Result<Option<Self>> {
+        let connection = &mut *transition.tx.connection();
+        let attempt = attempts::by_id(connection, row.attempt).await?;
+        let build = builds::by_id(&mut *transition.tx.connection(), row.build).await?;
+        let row = pipelines::of_attempt(&mut *transition.tx.connection(), row.attempt).await?;
+        let (Some(row), Some(attempt), Some(build)) = (row, attempt, build) else {
+            return Ok(None);
+        };
+        let subject = Self {
+            row,
+            attempt,
+            build,
+        };
+        Ok((!subject.attempt.status.is_final()).then_some(subject))
+    }
+}
+
+/// GitLab has not said in time how a job ended that reported a failure. The report counts, unless the
+/// job had used up its time. Returns whether that ended the attempt.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn unanswered(
+    state: &AppState,
+    row: &PipelineRow,
+    job: Option<&Job>,
+) -> Result<bool, Error> {
+    let mut transition = Transition::begin(&state.database).await?;
+    let Some(subject) = Subject::read(&mut transition, row).await? else {
+        return Ok(false);
+    };
+    let Some(reported) = subject.row.reported_message.clone() else {
+        return Ok(false);
+    };
+    let limit = subject.row.job_timeout_s.map(|seconds| seconds * 1_000);
+    let used_up = |job: &&Job| {
+        let elapsed = job.elapsed_ms();
+        limit.is_some_and(|limit| elapsed.is_some_and(|elapsed| elapsed >= limit))
+    };
+    let end = match job.filter(used_up) {
+        Some(job) => End::ForGood(FailureKind::Timeout, timeout(&subject.row, job)),
+        None => End::Fault(FailureKind::Infrastructure, reported),
+    };
+    let has_ended = conclude(&mut transition, &subject.build, &subject.attempt, end).await?;
+    finish(state, transition, row, has_ended).await
+}
+
+/// A job has run for too long without asking for its build: its runner was killed, or cannot reach this
+/// server. Returns whether that ended the attempt.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn never_exchanged(
+    state: &AppState,
+    row: &PipelineRow,
+    job: &Job,
+) -> Result<bool, Error> {
+    let mut transition = Transition::begin(&state.database).await?;
+    let Some(subject) = Subject::read(&mut transition, row).await? else {
+        return Ok(false);
+    };
+    if subject.row.job_id.is_some() || subject.attempt.status != AttemptStatus::Queued {
+        return Ok(false);
+    }
+    let allowed = state.config.pipelines.as_ref();
+    let allowed = allowed.map_or(0, |settings| milliseconds(settings.exchange) / 1_000);
+    let message = format!(
+        "{} has run for more than {allowed} s without asking for its build: its runner was killed, or \
+         cannot reach this server",
+        name(job)
+    );
+    // When it comes after all it is told that it is too late; a retry of it in GitLab is another job.
+    let id = i64::try_from(job.id).unwrap_or(i64::MAX);
+    pipelines::set_job(&mut transition.tx, row.attempt, id, None).await?;
+    let has_ended = transition
+        .lost(&subject.build, &subject.attempt, &message)
+        .await?;
+    finish(state, transition, row, has_ended).await
+}
+
+async fn finish(
+    state: &AppState,
+    mut transition: Transition,
+    row: &PipelineRow,
+    has_ended: bool,
+) -> Result<bool, Error> {
+    // GitLab is to cancel the pipeline.
+    transition.effects.stop = true;
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    state.logs.close(row.attempt).await?;
+    remove_uploads(state, row.attempt).await;
+    tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id, "gave up on a job that GitLab takes for running");
+    Ok(has_ended)
+}

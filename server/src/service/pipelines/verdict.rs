@@ -1,0 +1,363 @@
+//! What the end of a job means for its build: GitLab's own reason first, then what the job reported.
+//! The table of reasons is in `notes/gitlab.md`.
+
+use buildbtw_model::FailureKind;
+
+use crate::db::pipelines::PipelineRow;
+use crate::gitlab::{Job, PipelineStatus};
+
+/// How an attempt ends.
+pub(super) enum End {
+    /// Somebody wanted it so, or it would end like this again: it is not tried again by itself.
+    ForGood(FailureKind, String),
+    /// Tried again.
+    Fault(FailureKind, String),
+}
+
+/// What is known of the end of a pipeline.
+pub(super) struct Facts<'a> {
+    /// Where it stands; `None` when GitLab has none any more.
+    pub(super) status: Option<PipelineStatus>,
+    /// Its jobs.
+    pub(super) jobs: &'a [Job],
+    /// What is wrong with its configuration.
+    pub(super) errors: Option<&'a str>,
+    /// Whether we asked for the end.
+    pub(super) is_our_cancel: bool,
+}
+
+/// The job that exchanged its ID token for the attempt.
+pub fn own_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
+    let id = row.job_id?;
+    jobs.iter().find(|job| i64::try_from(job.id) == Ok(id))
+}
+
+/// What a job is called in messages.
+pub(super) fn name(job: &Job) -> String {
+    format!("job {} ({})", job.id, job.name)
+}
+
+/// Decides how an attempt ends whose pipeline has ended.
+pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
+    if facts.is_our_cancel {
+        return End::Fault(FailureKind::Cancelled, "cancelled".to_owned());
+    }
+    let own = own_job(row, facts.jobs);
+    let by_hand = |what: String| {
+        let message =
+            format!("{what} in GitLab; `buildbtw retry`, or a retry there, builds it again");
+        End::ForGood(FailureKind::Cancelled, message)
+    };
+    let is_cancelled =
+        |status| matches!(status, PipelineStatus::Canceled | PipelineStatus::Canceling);
+    match facts.status {
+        None => by_hand("the pipeline was deleted".to_owned()),
+        Some(status) if is_cancelled(status) => by_hand(match own {
+            Some(job) => format!("{} was cancelled", name(job)),
+            None => "the pipeline was cancelled".to_owned(),
+        }),
+        Some(PipelineStatus::Success) if row.reported_message.is_none() => End::ForGood(
+            FailureKind::Infrastructure,
+            "the pipeline succeeded without building anything: does the project use buildbtw's CI \
+             template, and does its job run on a runner with buildbtw-executor?"
+                .to_owned(),
+        ),
+        Some(PipelineStatus::Skipped) => End::ForGood(
+            FailureKind::Infrastructure,
+            "GitLab skipped the pipeline: does the project use buildbtw's CI template?".to_owned(),
+        ),
+        Some(_) => {
+            let failed = |job: &&Job| job.status == PipelineStatus::Failed;
+            match own.or_else(|| facts.jobs.iter().find(failed).or(facts.jobs.first())) {
+                Some(job) if is_cancelled(job.status) => {
+                    by_hand(format!("{} was cancelled", name(job)))
+                }
+                Some(job) => of_job(row, job),
+                None => without_job(row, facts.errors),
+            }
+        }
+    }
+}
+
+fn without_job(row: &PipelineRow, errors: Option<&str>) -> End {
+    if let Some(reported) = &row.reported_message {
+        return End::Fault(FailureKind::Infrastructure, reported.clone());
+    }
+    let message = "the pipeline failed without having had a job";
+    match errors {
+        Some(errors) => End::ForGood(FailureKind::Infrastructure, format!("{message}: {errors}")),
+        None => End::Fault(
+            FailureKind::Infrastructure,
+            format!("{message}; a limit of GitLab may have been reached, its page says which"),
+        ),
+    }
+}
+
+/// What GitLab's reason says about a failed job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// The job ran out of time.
+    Timeout,
+    /// Trying again would not help before somebody has changed something.
+    SetUp(&'static str),
+    /// Tried again.
+    Fault(&'static str),
+    /// Says no more than that the job failed.
+    Vague,
+}
+
+impl Reason {
+    /// GitLab's words are those of `Enums::Ci::CommitStatus`.
+    fn of(word: &str) -> Self {
+        match word {
+            "job_execution_timeout"
+            | "job_execution_server_timeout"
+            | "server_timeout_running"
+            | "server_timeout_canceling" => Self::Timeout,
+            "runner_configuration_error" => {
+                Self::SetUp("the runner's configuration is wrong; its log in GitLab says more")
+            }
+            "trace_size_exceeded" => {
+                Self::SetUp("its log is longer than GitLab allows (`ci_max_trace_size`)")
+            }
+            "ci_quota_exceeded" => Self::SetUp("the compute minutes of the group are used up"),
+            "user_blocked" => Self::SetUp("the server's user is blocked in GitLab"),
+            "project_deleted" => Self::SetUp("the project is being deleted in GitLab"),
+            "builds_disabled" => Self::SetUp("CI/CD is switched off in the project"),
+            "archived_failure" => Self::SetUp("the pipeline is archived in GitLab"),
+            "stuck_or_timeout_failure" => {
+                Self::Fault("no runner took it, or GitLab lost contact with its runner")
+            }
+            "stuck_pending_no_matching_runners" | "no_matching_runner" | "runner_unsupported" => {
+                Self::Fault("no runner can run it")
+            }
+            "stuck_pending_with_matching_runners" => Self::Fault("no runner took it in time"),
+            "no_updates_running" | "no_updates_canceling" => {
+                Self::Fault("GitLab lost contact with its runner")
+            }
+            "runner_system_failure" => {
+                Self::Fault("the runner could not run it; its log in GitLab says more")
+            }
+            "runner_interrupted" => Self::Fault("its runner was stopped"),
+            "script_failure" | "unknown_failure" => Self::Vague,
+            _ => Self::Fault(""),
+        }
+    }
+}
+
+fn of_job(row: &PipelineRow, job: &Job) -> End {
+    let about = name(job);
+    let word = job.failure_reason.as_deref().unwrap_or("unknown_failure");
+    let reason = Reason::of(word);
+    let infrastructure = FailureKind::Infrastructure;
+    match (reason, &row.reported_message) {
+        (Reason::Timeout, _) => End::ForGood(FailureKind::Timeout, timeout(row, job)),
+        // Its own word about what went wrong is better than that it did.
+        (_, Some(reported)) if row.reported_kind == Some(infrastructure) => {
+            End::Fault(infrastructure, reported.clone())
+        }
+        (Reason::SetUp(what), _) => End::ForGood(infrastructure, format!("{about}: {what}")),
+        (Reason::Fault(what), _) if !what.is_empty() => {
+            End::Fault(infrastructure, format!("{about}: {what}"))
+        }
+        (_, Some(_)) => End::Fault(
+            infrastructure,
+            format!("{about} was stopped before its build had ended; GitLab says '{word}'"),
+        ),
+        (Reason::Vague, None) if row.job_id.is_some() => End::Fault(
+            infrastructure,
+            format!("{about}: it ended without reporting its build; its log in GitLab says why"),
+        ),
+        (Reason::Vague, None) if word == "script_failure" => End::Fault(
+            infrastructure,
+            format!(
+                "{about}: it failed without having asked for its build; its log in GitLab says why"
+            ),
+        ),
+        (Reason::Vague, None) => {
+            End::Fault(infrastructure, format!("{about}: GitLab does not say why"))
+        }
+        (Reason::Fault(_), None) => {
+            End::Fault(infrastructure, format!("{about}: GitLab says '{word}'"))
+        }
+    }
+}
+
+/// Which limit a job reached. GitLab tells how long a job may run in its ID token, where the smallest
+/// of template, project and runner counts; a limit for the script alone is not told.
+pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
+    let about = name(job);
+    let ran = job.elapsed_ms().map(|ms| ms / 1_000);
+    match (row.job_timeout_s, ran) {
+        (Some(limit), Some(ran)) if ran + slack(limit) < limit => format!(
+            "{about} was stopped by its runner after {}, before GitLab's job timeout of {}: \
+             RUNNER_SCRIPT_TIMEOUT is shorter",
+            span(ran),
+            span(limit)
+        ),
+        (Some(limit), _) => format!(
+            "{about} reached GitLab's job timeout of {}, the smallest of `timeout` in the CI template, \
+             the project's and the runner's (`maximum_timeout`)",
+            span(limit)
+        ),
+        (None, Some(ran)) => format!(
+            "{about} took longer than GitLab or its runner allow: it was stopped after {}",
+            span(ran)
+        ),
+        (None, None) => format!("{about} took longer than GitLab or its runner allow"),
+    }
+}
+
+/// How much earlier than its limit a job may seem to end that reached it: times are in whole seconds,
+/// and the runner's clock began earlier than GitLab's.
+fn slack(limit: i64) -> i64 {
+    (limit / 50).clamp(1, 30)
+}
+
+/// A time span for people, and in seconds as settings have it.
+fn span(seconds: i64) -> String {
+    let (hours, minutes, rest) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds} s"),
+        (0, _) if rest == 0 => format!("{minutes} min ({seconds} s)"),
+        (0, _) => format!("{minutes} min {rest} s ({seconds} s)"),
+        _ if minutes == 0 => format!("{hours} h ({seconds} s)"),
+        _ => format!("{hours} h {minutes} min ({seconds} s)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use buildbtw_model::{AttemptId, AttemptStatus, BuildId};
+
+    fn row() -> PipelineRow {
+        PipelineRow {
+            attempt: AttemptId::new(),
+            build: BuildId(1),
+            project_id: 1,
+            git_ref: "main".into(),
+            commit: "0".repeat(40).parse().unwrap(),
+            asked_at: Some(1),
+            pipeline_id: Some(2),
+            url: None,
+            status: None,
+            job_id: Some(7),
+            cancel_sent_at: None,
+            over_at: None,
+            reported_at: None,
+            reported_kind: None,
+            reported_message: None,
+            job_timeout_s: Some(3_600),
+            running_since: None,
+            attempt_status: AttemptStatus::Running,
+            cancel_requested: false,
+            lease_expires_at: 0,
+        }
+    }
+
+    fn reported(kind: FailureKind, message: &str) -> PipelineRow {
+        PipelineRow {
+            reported_at: Some(1),
+            reported_kind: Some(kind),
+            reported_message: Some(message.into()),
+            ..row()
+        }
+    }
+
+    fn job(reason: &str, duration: f64) -> Job {
+        Job {
+            id: 7,
+            name: "build".into(),
+            status: PipelineStatus::Failed,
+            failure_reason: Some(reason.into()),
+            duration: Some(duration),
+        }
+    }
+
+    fn end(
+        row: &PipelineRow,
+        status: Option<PipelineStatus>,
+        jobs: &[Job],
+    ) -> (bool, FailureKind, String) {
+        let facts = Facts {
+            status,
+            jobs,
+            errors: None,
+            is_our_cancel: false,
+        };
+        match verdict(row, &facts) {
+            End::ForGood(kind, message) => (true, kind, message),
+            End::Fault(kind, message) => (false, kind, message),
+        }
+    }
+
+    #[test]
+    fn what_people_did_in_gitlab_is_not_undone() {
+        let cancelled = Some(PipelineStatus::Canceled);
+        assert!(end(&row(), None, &[]).0);
+        assert!(end(&row(), cancelled, &[]).0);
+        let ours = Facts {
+            status: cancelled,
+            jobs: &[],
+            errors: None,
+            is_our_cancel: true,
+        };
+        assert!(matches!(verdict(&row(), &ours), End::Fault(..)));
+    }
+
+    /// GitLab's reason, whether the build is tried again, and as what it failed, for each report of a
+    /// job that came first.
+    #[test]
+    fn gitlabs_reason_decides_whatever_was_reported() {
+        use FailureKind::{Cancelled, Infrastructure, Timeout};
+        let rows = [
+            row(),
+            reported(Cancelled, "stopped"),
+            reported(Infrastructure, "no space left"),
+        ];
+        let table = [
+            ("job_execution_timeout", [(true, Timeout); 3]),
+            ("job_execution_server_timeout", [(true, Timeout); 3]),
+            ("server_timeout_running", [(true, Timeout); 3]),
+            ("stuck_or_timeout_failure", [(false, Infrastructure); 3]),
+            ("no_updates_running", [(false, Infrastructure); 3]),
+            ("runner_system_failure", [(false, Infrastructure); 3]),
+            ("runner_interrupted", [(false, Infrastructure); 3]),
+            ("script_failure", [(false, Infrastructure); 3]),
+            ("unknown_failure", [(false, Infrastructure); 3]),
+            ("something new", [(false, Infrastructure); 3]),
+            (
+                "runner_configuration_error",
+                [
+                    (true, Infrastructure),
+                    (true, Infrastructure),
+                    (false, Infrastructure),
+                ],
+            ),
+        ];
+        for (reason, expected) in table {
+            for (row, expected) in rows.iter().zip(expected) {
+                let failed = Some(PipelineStatus::Failed);
+                let (for_good, kind, message) = end(row, failed, &[job(reason, 60.0)]);
+                assert_eq!((for_good, kind), expected, "{reason}: {message}");
+            }
+        }
+        assert!(!end(&row(), Some(PipelineStatus::Failed), &[]).0);
+    }
+
+    #[test]
+    fn a_timeout_names_the_limit_that_was_reached() {
+        let whole = timeout(&row(), &job("job_execution_timeout", 3_601.5));
+        assert!(whole.contains("job timeout of 1 h (3600 s)"), "{whole}");
+        let script = timeout(&row(), &job("job_execution_timeout", 754.0));
+        assert!(script.contains("after 12 min 34 s (754 s)"), "{script}");
+        assert!(script.contains("RUNNER_SCRIPT_TIMEOUT"), "{script}");
+        let short = PipelineRow {
+            job_timeout_s: Some(5),
+            ..row()
+        };
+        let short = timeout(&short, &job("job_execution_timeout", 5.0));
+        assert!(short.contains("job timeout of 5 s"), "{short}");
+    }
+}

@@ -1,0 +1,329 @@
+//! How a job ended is GitLab's to say, whatever its executor reported first.
+
+use buildbtw_fake_gitlab::{Fault, On, Status, Times};
+use buildbtw_model::api::{AttemptSummary, ProblemKind};
+use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
+use jiff::SignedDuration;
+
+use super::{Forge, Runner, SECRET, build_that_is, ends_as, packages};
+use crate::support::{Job, ServerOptions, TestServer, eventually, failed, refusal, reported};
+
+/// What an executor reports whose runner stopped it.
+const STOPPED: &str = "the GitLab job ended before the build did";
+
+async fn running(forge: &Forge) -> (TestServer, Runner<'_>, Job) {
+    running_with(forge, forge.building()).await
+}
+
+async fn running_with(forge: &Forge, options: ServerOptions) -> (TestServer, Runner<'_>, Job) {
+    let server = forge.server_with(options).await;
+    forge.hook(&server, true);
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    let work = job.takes().await;
+    work.starts().await;
+    (server, job, work)
+}
+
+async fn attempts(server: &TestServer) -> Vec<AttemptSummary> {
+    let id = server.build("bump", "libgreet").await.id;
+    server.public().build(id).await.unwrap().attempts
+}
+
+async fn cancelled(forge: &Forge, job: &Runner<'_>) {
+    eventually("the end of the pipeline", async || {
+        let now = forge.gitlab.pipeline(job.pipeline).unwrap().status;
+        (now == Status::Canceled).then_some(())
+    })
+    .await;
+}
+
+/// The one attempt failed for good because of GitLab's limit, and the message says which.
+async fn is_over_by_timeout(forge: &Forge, server: &TestServer, limit: &str) {
+    let build = build_that_is(server, "libgreet", BuildStatus::Failed).await;
+    let message = build.message.unwrap();
+    assert!(message.contains(limit), "{message}");
+    ends_as(server, IterationStatus::Failed).await;
+    let attempts = attempts(server).await;
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+    assert_eq!(attempts[0].failure, Some(FailureKind::Timeout));
+    assert_eq!(forge.pipelines("libgreet").len(), 1);
+}
+
+#[tokio::test]
+async fn a_timeout_decides_although_the_executor_reported_a_stop_first() {
+    for kind in [FailureKind::Cancelled, FailureKind::Infrastructure] {
+        let forge = Forge::that_builds(&packages()).await;
+        let (server, job, work) = running(&forge).await;
+        work.fails(kind, STOPPED).await;
+        // Nothing is decided, and nothing dispatched again, before GitLab says why.
+        let build = server.build("bump", "libgreet").await;
+        assert_eq!(build.status, BuildStatus::Building, "{build:?}");
+        forge.gitlab.clock().advance(SignedDuration::from_hours(1));
+        job.ends(Status::Failed, Some("job_execution_timeout"));
+        is_over_by_timeout(&forge, &server, "job timeout of 1 h (3600 s)").await;
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_that_gitlab_told_first_is_not_undone_by_a_late_report() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job, work) = running(&forge).await;
+    job.ends(Status::Failed, Some("job_execution_server_timeout"));
+    build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    let late = refusal(work.reports(&failed(FailureKind::Cancelled, STOPPED)).await);
+    assert_eq!(late.kind, ProblemKind::AttemptEnded, "{late:?}");
+    is_over_by_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT").await;
+}
+
+#[tokio::test]
+async fn a_timeout_is_found_without_a_webhook_and_after_a_crash() {
+    let forge = Forge::that_builds(&packages()).await;
+    let mut server = forge.server_with(forge.building()).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    let work = job.takes().await;
+    work.fails(FailureKind::Cancelled, STOPPED).await;
+    server.crash().await;
+    job.ends(Status::Failed, Some("job_execution_timeout"));
+    server.start_again().await;
+    is_over_by_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT is shorter").await;
+}
+
+#[tokio::test]
+async fn the_reason_is_waited_for_while_gitlab_is_away() {
+    let forge = Forge::that_builds(&packages()).await;
+    let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
+    let (server, job, work) = running_with(&forge, options).await;
+    forge.gitlab.faults().set_down(true);
+    work.fails(FailureKind::Cancelled, STOPPED).await;
+    eventually("a refused question", async || {
+        let architecture = server.iteration("bump").await.architectures.remove(0);
+        architecture.stalled
+    })
+    .await;
+    job.ends(Status::Failed, Some("job_execution_timeout"));
+    let build = server.build("bump", "libgreet").await;
+    assert_eq!(build.status, BuildStatus::Building, "{build:?}");
+    forge.gitlab.faults().set_down(false);
+    is_over_by_timeout(&forge, &server, "job timeout").await;
+}
+
+#[tokio::test]
+async fn a_report_may_be_repeated_while_and_after_it_waits_and_nothing_else_is_taken() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job, work) = running(&forge).await;
+    let stopped = failed(FailureKind::Cancelled, STOPPED);
+    work.reports(&stopped).await.unwrap();
+    let again = work.reports(&stopped).await.unwrap();
+    assert_eq!(again.status, AttemptStatus::Failed);
+    let packages = work.makes_and_uploads().await;
+    for other in [
+        reported(&packages),
+        failed(FailureKind::Infrastructure, "another"),
+        failed(FailureKind::Package, "another"),
+    ] {
+        let problem = refusal(work.reports(&other).await);
+        assert_eq!(problem.kind, ProblemKind::AttemptEnded, "{problem:?}");
+    }
+    assert_eq!(
+        refusal(work.heartbeat().await).kind,
+        ProblemKind::AttemptEnded
+    );
+    job.ends(Status::Failed, Some("job_execution_timeout"));
+    build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    assert!(work.reports(&stopped).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_stop_whose_reason_is_no_limit_is_tried_again() {
+    let reasons = [
+        "runner_interrupted",
+        "runner_system_failure",
+        "script_failure",
+        "no_updates_running",
+    ];
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, first, work) = running(&forge).await;
+    let (mut job, mut work) = (first, work);
+    for (number, reason) in reasons.into_iter().enumerate() {
+        work.fails(FailureKind::Cancelled, STOPPED).await;
+        job.ends(Status::Failed, Some(reason));
+        job = forge.job(&server, "libgreet", number + 2).await;
+        work = job.takes().await;
+    }
+    work.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    for attempt in &attempts(&server).await[1..] {
+        assert_eq!(attempt.failure, Some(FailureKind::Infrastructure));
+    }
+}
+
+#[tokio::test]
+async fn what_a_job_says_about_its_host_is_kept() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job, work) = running(&forge).await;
+    work.fails(FailureKind::Infrastructure, "no space left on device")
+        .await;
+    job.ends(Status::Failed, Some("runner_system_failure"));
+    forge.job(&server, "libgreet", 2).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    let attempts = attempts(&server).await;
+    let message = attempts[1].message.as_deref();
+    assert_eq!(message, Some("no space left on device"));
+}
+
+#[tokio::test]
+async fn a_gitlab_that_takes_a_stopped_job_for_running_is_not_waited_for_forever() {
+    let forge = Forge::that_builds(&packages()).await;
+    let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
+    let (server, job, work) = running_with(&forge, options).await;
+    // The runner was killed: GitLab would wait for it for an hour.
+    work.fails(FailureKind::Cancelled, STOPPED).await;
+    cancelled(&forge, &job).await;
+    forge.job(&server, "libgreet", 2).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn a_build_cancelled_in_gitlab_says_only_that() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job, work) = running(&forge).await;
+    work.fails(
+        FailureKind::Cancelled,
+        "it was cancelled, ran out of time, or its runner stopped",
+    )
+    .await;
+    forge.gitlab.cancel_job(job.job).unwrap();
+    let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    let message = build.message.unwrap();
+    assert!(message.contains("cancelled in GitLab"), "{message}");
+    assert!(!message.contains("ran out of time"), "{message}");
+    let attempts = attempts(&server).await;
+    assert_eq!(attempts[0].failure, Some(FailureKind::Cancelled));
+    assert_eq!(forge.pipelines("libgreet").len(), 1);
+}
+
+#[tokio::test]
+async fn an_expired_lease_is_decided_by_how_the_job_ended() {
+    let forge = Forge::that_builds(&packages()).await;
+    let mut options = forge.building();
+    options.lease_seconds = 1;
+    let server = forge.server_with(options).await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    job.takes().await.starts().await;
+    // The executor could not report, and no webhook came.
+    job.ends(Status::Failed, Some("job_execution_timeout"));
+    is_over_by_timeout(&forge, &server, "job timeout").await;
+}
+
+#[tokio::test]
+async fn a_job_that_never_asks_for_its_build_is_cancelled_and_the_build_dispatched_again() {
+    let forge = Forge::that_builds(&packages()).await;
+    let options = forge.building_with(&["--gitlab-exchange-seconds=60"]);
+    let mut server = forge.server_with(options).await;
+    forge.hook(&server, true);
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    eventually("the running pipeline", async || {
+        let build = server.build("bump", "libgreet").await;
+        let message = build.message.unwrap_or_default();
+        message.ends_with("is running").then_some(())
+    })
+    .await;
+    // Its runner was killed; a minute later the server is started again.
+    server.crash().await;
+    forge.gitlab.clock().advance(SignedDuration::from_secs(61));
+    server
+        .sql("update pipeline set running_since = running_since - 61000")
+        .await;
+    server.start_again().await;
+    forge.hook(&server, true);
+    cancelled(&forge, &job).await;
+    let next = forge.job(&server, "libgreet", 2).await;
+    let late = Runner {
+        url: server.url().to_owned(),
+        ..job
+    };
+    let problem = refusal(late.exchanges(&late.id_token(), SECRET).await);
+    assert_eq!(problem.kind, ProblemKind::AttemptEnded, "{problem:?}");
+    next.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    let attempts = attempts(&server).await;
+    assert_eq!(attempts[1].status, AttemptStatus::Lost);
+    let message = attempts[1].message.clone().unwrap();
+    assert!(
+        message.contains("without asking for its build"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_a_runner_is_not_taken_for_one_that_lost_it() {
+    let forge = Forge::that_builds(&packages()).await;
+    let options = forge.building_with(&["--gitlab-exchange-seconds=1"]);
+    let server = forge.server_with(options).await;
+    forge.hook(&server, true);
+    server.namespace("bump", &["libgreet/main"]).await;
+    let pipeline = forge.pipeline("libgreet", 1).await;
+    // Another program's status makes the pipeline run; its job still waits.
+    let project = forge.project("libgreet");
+    let commit = forge.gitlab.head(project, None).unwrap().unwrap();
+    let url = format!(
+        "{}/api/v4/projects/{project}/statuses/{commit}",
+        forge.gitlab.url()
+    );
+    let status = serde_json::json!({"state": "running", "name": "lint", "ref": "main"});
+    let client = reqwest::Client::new();
+    let request = client.post(url).bearer_auth(&forge.token).json(&status);
+    assert!(request.send().await.unwrap().status().is_success());
+    // However slow this machine is, by GitLab's clock the job will just have begun.
+    forge.gitlab.clock().freeze();
+    forge.gitlab.clear_requests();
+    eventually("two questions about its job", async || {
+        let asked = forge.gitlab.requests();
+        let path = format!("/pipelines/{}/jobs", pipeline.id);
+        let asked = asked.iter().filter(|request| request.path.ends_with(&path));
+        (asked.count() >= 2).then_some(())
+    })
+    .await;
+    assert_eq!(forge.pipelines("libgreet").len(), 1);
+    forge.runs(&server, pipeline.id).succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn a_job_with_an_attempt_that_never_was_is_told_so() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (_server, job, _work) = running(&forge).await;
+    let made_up = buildbtw_model::AttemptId::new();
+    let request = buildbtw_model::api::ExchangeIdToken {
+        id_token: job.id_token(),
+        token: SECRET.to_owned(),
+        worker: "builder-1".parse().unwrap(),
+    };
+    let client = buildbtw_model::client::Client::new(&job.url, None).unwrap();
+    let problem = refusal(client.exchange_id_token(made_up, &request).await);
+    assert_eq!((problem.status, problem.kind), (404, ProblemKind::NotFound));
+    assert!(problem.title.contains(&made_up.to_string()), "{problem:?}");
+    assert!(problem.hint.unwrap().contains("not by hand"));
+}
+
+#[tokio::test]
+async fn a_question_that_gitlab_refuses_for_one_project_does_not_hold_its_build_forever() {
+    let forge = Forge::that_builds(&packages()).await;
+    let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
+    let (server, job, work) = running_with(&forge, options).await;
+    let forbidden = Fault::Answer {
+        status: 403,
+        headers: vec![],
+        body: r#"{"message":"403 Forbidden"}"#.into(),
+    };
+    let project = forge.project("libgreet");
+    let path = format!("/api/v4/projects/{project}/pipelines/{}", job.pipeline);
+    let on = On::Path(path);
+    forge.gitlab.faults().add(on, Times::Always, forbidden);
+    work.fails(FailureKind::Cancelled, STOPPED).await;
+    forge.job(&server, "libgreet", 2).await;
+}
