@@ -297,10 +297,14 @@ pub enum Token {
     Create(TokenCreate),
     /// List all tokens.
     List,
-    /// Make a token useless, at once and for good.
+    /// Revoke a token, at once.
     Revoke {
         /// Its number in the list.
         id: i64,
+        /// Revoke it even if it is the last valid admin token. The server creates another one at its next
+        /// start.
+        #[arg(long)]
+        force: bool,
     },
 }
 

@@ -146,6 +146,7 @@ fn api_router(state: &AppState) -> Router<AppState> {
     // what is received of a package is thrown away.
     let claims = Router::new()
         .route("/attempts/claim", post(api::attempts::claim_build))
+        .route("/attempts/{id}/adopt", post(api::attempts::adopt_attempt))
         .route_layer(from_fn_with_state(state.clone(), auth::worker));
     let uploads = Router::new().route(
         "/attempts/{id}/packages/{file}",

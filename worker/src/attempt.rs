@@ -33,12 +33,15 @@ pub(crate) async fn run(context: &Arc<Context>, claim: ClaimId, claimed: Claimed
 /// Forgets an attempt that is settled; keeps the others for the next start.
 pub(crate) async fn conclude(folder: AttemptFolder, report: &Report) {
     match report.settled {
-        Settled::Yes | Settled::Ended => {
-            let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
-            if let Ok(Err(error)) = removed {
-                tracing::error!(%error, "cannot remove the attempt's folder");
-            }
-        }
+        Settled::Yes | Settled::Ended => forget(folder).await,
         Settled::NotYet => tracing::warn!("not reported yet; left for the next start"),
+    }
+}
+
+/// Removes what is left of an attempt.
+pub(crate) async fn forget(folder: AttemptFolder) {
+    let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
+    if let Ok(Err(error)) = removed {
+        tracing::error!(%error, "cannot remove the attempt's folder");
     }
 }

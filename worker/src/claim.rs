@@ -8,6 +8,7 @@ use buildbtw_model::api::{ClaimRequest, ClaimedBuild};
 use buildbtw_model::client::ClientError;
 
 use crate::WorkerError;
+use crate::token;
 use crate::worker::Context;
 
 /// A server that has no build answers after the wait it was asked for. One that answers earlier (it
@@ -54,6 +55,12 @@ pub(crate) async fn wait(
                     server: server(),
                     source: error,
                 });
+            }
+            (Verdict::Denied, _)
+                if token::is_forbidden(&error) && token::may_claim(context).await =>
+            {
+                tracing::warn!(%error, "dropping a claim that was made with another token");
+                return Ok(None);
             }
             (Verdict::Denied, _) => {
                 return Err(WorkerError::Denied {

@@ -36,7 +36,8 @@ pub enum WorkerError {
     /// The server wants another token.
     #[error(
         "the server at {server} refuses this worker's token: {source}\n\
-         make one with `buildbtw token create --scope worker` and pass it with --token-file"
+         make one with `buildbtw token create --scope worker` and pass it with --token-file; finished \
+         builds stay in the scratch folder and are reported then"
     )]
     Denied {
         /// The server's address.

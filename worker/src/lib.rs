@@ -24,6 +24,7 @@ mod shutdown;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod token;
 mod worker;
 
 pub use config::{BuilderConfig, Config};

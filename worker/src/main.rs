@@ -3,11 +3,15 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use buildbtw_worker::Shutdown;
 use buildbtw_worker::cli::{Cli, Command, Run};
+use buildbtw_worker::{Shutdown, WorkerError};
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// The exit code when the server takes the token no more (`EX_NOPERM` of sysexits.h): starting again
+/// with the same one is of no use.
+const EXIT_DENIED: u8 = 77;
 
 fn main() -> ExitCode {
     // Sandboxes start this program again, before it may have any thread.
@@ -18,7 +22,10 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nothing is left to do when not even this can be written.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(WorkerError::Denied { .. }) => ExitCode::from(EXIT_DENIED),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

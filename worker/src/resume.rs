@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 
 use crate::WorkerError;
 use crate::attempt;
+use crate::token::{self, Fate};
 use crate::worker::Context;
 
 /// Reports everything that is left over, all at the same time.
@@ -35,6 +36,14 @@ pub(crate) async fn run(context: &Arc<Context>) -> Result<(), WorkerError> {
 }
 
 async fn settle(context: Arc<Context>, folder: AttemptFolder) {
+    match token::fate(&context, &folder).await {
+        Fate::Report => {}
+        Fate::Drop => return attempt::forget(folder).await,
+        Fate::Keep => {
+            tracing::warn!("not reported yet; left for the next start");
+            return;
+        }
+    }
     let log = match LogFile::open(&folder.log()) {
         Ok(log) => Arc::new(log),
         Err(error) => {

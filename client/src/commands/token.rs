@@ -13,7 +13,7 @@ pub(super) async fn run(context: &Context, args: Token) -> Result<u8> {
     match args {
         Token::Create(args) => create(context, args).await,
         Token::List => list(context).await,
-        Token::Revoke { id } => revoke(context, id).await,
+        Token::Revoke { id, force } => revoke(context, id, force).await,
     }
 }
 
@@ -88,8 +88,13 @@ async fn list(context: &Context) -> Result<u8> {
     Ok(0)
 }
 
-async fn revoke(context: &Context, id: i64) -> Result<u8> {
-    let token = context.ask(context.client.revoke_token(id).await)?;
+async fn revoke(context: &Context, id: i64, force: bool) -> Result<u8> {
+    let revoked = if force {
+        context.client.force_revoke_token(id).await
+    } else {
+        context.client.revoke_token(id).await
+    };
+    let token = context.ask(revoked)?;
     let output = context.output;
     if output.json {
         output.json(&token)?;

@@ -22,9 +22,12 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router, body::Body};
 use buildbtw_model::api::{
     ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse, LogAppended,
-    Outcome, OutcomeAccepted, Problem, ProblemKind, SourcesOverview, UploadedPackage,
+    Outcome, OutcomeAccepted, Problem, ProblemKind, SourcesOverview, TokenIdentity,
+    UploadedPackage,
 };
-use buildbtw_model::{AttemptId, AttemptStatus, ClaimId, PackageFileName, Sha256Digest};
+use buildbtw_model::{
+    AttemptId, AttemptStatus, ClaimId, PackageFileName, Sha256Digest, TokenScope,
+};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -58,6 +61,10 @@ pub struct Attempt {
     pub cancel: bool,
     /// Given up by the server.
     pub ended: bool,
+    /// Claimed with another token.
+    pub foreign: bool,
+    /// Whether that token is not valid any more, so that the attempt is handed over.
+    pub adoptable: bool,
 }
 
 #[derive(Default)]
@@ -71,6 +78,10 @@ pub struct Inner {
     pub outcome_requests: u32,
     pub claim_requests: u32,
     pub denied: bool,
+    /// What the token is for; a worker's if nothing is said.
+    pub scope: Option<TokenScope>,
+    /// Claims that were made with another token.
+    pub foreign_claims: Vec<ClaimId>,
     /// What jobs can exchange, by the attempt of the job and its ID token.
     pub exchanges: HashMap<(AttemptId, String), ClaimedBuild>,
     /// Every exchange that was asked for.
@@ -178,6 +189,7 @@ impl Shared {
         self.change(|inner| match inner.attempts.get_mut(&id) {
             None => Err(problem(404, ProblemKind::NotFound)),
             Some(attempt) if attempt.ended => Err(problem(409, ProblemKind::AttemptEnded)),
+            Some(attempt) if attempt.foreign => Err(problem(403, ProblemKind::Forbidden)),
             Some(attempt) => change(attempt),
         })
     }
@@ -186,12 +198,14 @@ impl Shared {
 fn router(shared: Shared) -> Router {
     let api = Router::new()
         .route("/attempts/claim", post(claim))
+        .route("/attempts/{id}/adopt", post(adopt))
         .route("/attempts/{id}/heartbeat", post(heartbeat))
         .route("/attempts/{id}/log", post(append_log))
         .route("/attempts/{id}/packages/{file}", put(upload))
         .route("/attempts/{id}/outcome", put(outcome))
         .route("/attempts/{id}/exchange", post(exchange))
         .route("/sources/overview", get(overview))
+        .route("/token", get(identity))
         .route("/ping", get(|| async {}))
         .layer(middleware::from_fn_with_state(shared.clone(), misbehave));
     Router::new().nest("/api/v1", api).with_state(shared)
@@ -270,6 +284,9 @@ async fn claim(State(shared): State<Shared>, Json(request): Json<ClaimRequest>) 
         }
     };
     shared.change(|inner| inner.claim_requests += 1);
+    if shared.change_quietly(|inner| inner.foreign_claims.contains(&request.claim)) {
+        return problem(403, ProblemKind::Forbidden);
+    }
     let limit = Duration::from_secs(request.wait_s.into());
     match tokio::time::timeout(limit, wait).await {
         Ok(claimed) => Json(claimed).into_response(),
@@ -291,6 +308,24 @@ async fn exchange(
         inner.attempts.entry(build.attempt).or_default();
         let url = format!("https://buildbtw.example/builds/{}", build.attempt);
         Ok(Json(ExchangedIdToken { build, url }))
+    })
+}
+
+async fn adopt(State(shared): State<Shared>, Path(id): Path<AttemptId>) -> Response {
+    shared.change(|inner| match inner.attempts.get_mut(&id) {
+        Some(attempt) if attempt.adoptable || !attempt.foreign => {
+            attempt.foreign = false;
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Some(_) => problem(403, ProblemKind::Forbidden),
+        None => problem(404, ProblemKind::NotFound),
+    })
+}
+
+async fn identity(State(shared): State<Shared>) -> Json<TokenIdentity> {
+    Json(TokenIdentity {
+        name: "worker".to_owned(),
+        scope: shared.change(|inner| inner.scope.unwrap_or(TokenScope::Worker)),
     })
 }
 

@@ -18,7 +18,7 @@ use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
 use crate::gitlab::webhook::Forged;
 use crate::serve::Peer;
-use crate::service::tokens::authenticate;
+use crate::service::tokens::{authenticate, not_valid, way_back};
 
 pub use failures::FailedLogins;
 pub use known::KnownTokens;
@@ -172,11 +172,14 @@ async fn identify(
     }
     let pause = peer.and_then(|address| state.failed_logins.note(address));
     Err(match pause {
-        None => Refusal::new(
-            ProblemKind::Unauthenticated,
-            "the token is unknown, expired or revoked",
-        )
-        .hint("`buildbtw login` stores another one"),
+        None => match way_back(state, &token).await? {
+            Some(hint) => Refusal::new(
+                ProblemKind::Unauthenticated,
+                "the token is unknown, expired or revoked",
+            )
+            .hint(hint),
+            None => return Err(not_valid()),
+        },
         Some(pause) => {
             let title = "too many requests with a wrong token";
             Refusal::new(ProblemKind::TooManyRequests, title)

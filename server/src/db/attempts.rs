@@ -237,6 +237,18 @@ pub async fn take_over(
     Ok(result.rows_affected() == 1)
 }
 
+/// Gives an attempt to another token, which may report on it from now on.
+pub async fn hand_over(
+    tx: &mut WriteTransaction,
+    id: AttemptId,
+    token: TokenId,
+) -> sqlx::Result<()> {
+    sqlx::query!("update attempt set token_id = ? where id = ?", token, id)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
 /// The lease of an attempt that is a pipeline without a job yet: GitLab says itself when it is over.
 pub const UNLIMITED_LEASE: i64 = i64::MAX / 4;
 

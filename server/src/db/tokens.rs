@@ -3,7 +3,7 @@
 use buildbtw_model::TokenScope;
 use sqlx::SqliteExecutor;
 
-use super::{TokenId, WriteTransaction, now};
+use super::{TokenId, WriteTransaction, json_list, now};
 
 /// What is known about a token.
 #[derive(Clone, Debug)]
@@ -20,6 +20,14 @@ pub struct TokenRow {
     pub expires_at: Option<i64>,
     /// When it was revoked.
     pub revoked_at: Option<i64>,
+}
+
+impl TokenRow {
+    /// Whether it is neither revoked nor expired.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| expires_at > now())
+    }
 }
 
 macro_rules! select_token {
@@ -122,16 +130,39 @@ pub async fn revoke(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// Whether a token of this scope exists that is neither revoked nor expired.
-pub async fn any_valid(executor: impl SqliteExecutor<'_>, scope: TokenScope) -> sqlx::Result<bool> {
+/// Whether a token of this scope exists that is neither revoked nor expired, besides one.
+pub async fn any_valid(
+    executor: impl SqliteExecutor<'_>,
+    scope: TokenScope,
+    besides: Option<TokenId>,
+) -> sqlx::Result<bool> {
     let at = now();
     let row = sqlx::query!(
         r#"select count(*) as "count!" from token
-           where scope = ? and revoked_at is null and (expires_at is null or expires_at > ?)"#,
+           where scope = ?1 and revoked_at is null and (expires_at is null or expires_at > ?2)
+               and (?3 is null or id <> ?3)"#,
         scope,
         at,
+        besides,
     )
     .fetch_one(executor)
     .await?;
     Ok(row.count > 0)
+}
+
+/// Those of some tokens that are revoked or expired.
+pub async fn invalid(tx: &mut WriteTransaction, tokens: &[TokenId]) -> sqlx::Result<Vec<TokenId>> {
+    let at = now();
+    let ids: Vec<i64> = tokens.iter().map(|token| token.0).collect();
+    let ids = json_list(&ids);
+    let rows = sqlx::query!(
+        r#"select id as "id: TokenId" from token
+           where id in (select value from json_each(?))
+               and (revoked_at is not null or expires_at <= ?)"#,
+        ids,
+        at,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
 use crate::db::builds::{self, Candidate};
-use crate::db::now;
 use crate::db::workers::{self, WORKER_SILENCE_MS};
+use crate::db::{TokenId, now};
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::service::claim_build::{self, Claimant, Gifts, Given};
@@ -35,8 +35,16 @@ const SPARE: usize = 16;
 /// Where claims wait for builds.
 #[derive(Clone, Default)]
 pub struct ClaimDesk {
-    inbox: Inbox<Waiter>,
+    inbox: Inbox<Message>,
     ready: Arc<Notify>,
+}
+
+/// What the desk is told.
+enum Message {
+    /// A worker waits.
+    Wait(Waiter),
+    /// A token is not valid any more: its claims wait in vain.
+    Revoked(TokenId),
 }
 
 /// A worker that waits.
@@ -55,10 +63,15 @@ impl ClaimDesk {
         self.ready.notify_one();
     }
 
+    /// Sends away who waits with a token that was revoked.
+    pub fn revoked(&self, token: TokenId) {
+        self.inbox.send(Message::Revoked(token));
+    }
+
     /// Waits up to `wait` for a build.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// When the token was revoked or has expired meanwhile, or the database cannot be read.
     pub async fn claim(
         &self,
         state: &AppState,
@@ -68,18 +81,18 @@ impl ClaimDesk {
     ) -> Result<Option<ClaimedBuild>, Error> {
         let (answer, given) = oneshot::channel();
         let claim = claimant.clone();
-        self.inbox.send(Waiter {
+        self.inbox.send(Message::Wait(Waiter {
             claimant,
             architectures,
             until: Instant::now() + wait,
             answer,
-        });
+        }));
         tokio::select! {
             given = given => match given {
                 Ok(given) => claim_build::describe(state, given, &claim.server).await.map(Some),
-                // Its time is over, another try of the same claim took this one's place, or the
-                // server stops.
-                Err(_) => Ok(None),
+                // Its time or its token's is over, another try of the same claim took this one's place,
+                // or the server stops.
+                Err(_) => claim_build::check_token(state, claim.token).await.map(|()| None),
             },
             () = state.shutdown.cancelled() => claim_build::repeated_claim(state, &claim).await,
         }
@@ -113,13 +126,13 @@ impl ClaimDesk {
                         drained.clear();
                     }
                 }
-                waiter = receiver.recv() => match waiter {
-                    Some(waiter) => admit(&mut waiters, waiter),
+                message = receiver.recv() => match message {
+                    Some(message) => hear(&mut waiters, message),
                     None => return,
                 },
             }
-            while let Ok(waiter) = receiver.try_recv() {
-                admit(&mut waiters, waiter);
+            while let Ok(message) = receiver.try_recv() {
+                hear(&mut waiters, message);
             }
             waiters.retain(|waiter| !waiter.answer.is_closed());
             let is_drained = |waiter: &Waiter| {
@@ -148,10 +161,15 @@ impl ClaimDesk {
     }
 }
 
-/// A repeated claim takes the place of the first, whose connection is gone.
-fn admit(waiters: &mut Vec<Waiter>, waiter: Waiter) {
-    waiters.retain(|other| other.claimant.claim != waiter.claimant.claim);
-    waiters.push(waiter);
+fn hear(waiters: &mut Vec<Waiter>, message: Message) {
+    match message {
+        Message::Wait(waiter) => {
+            // A repeated claim takes the place of the first, whose connection is gone.
+            waiters.retain(|other| other.claimant.claim != waiter.claimant.claim);
+            waiters.push(waiter);
+        }
+        Message::Revoked(token) => waiters.retain(|waiter| waiter.claimant.token != token),
+    }
 }
 
 /// Serves whoever can be served; returns when a paused build comes up, if one does.
@@ -230,13 +248,18 @@ async fn hand_out(
         .into_iter()
         .map(|(place, build)| (able[place].clone(), build))
         .collect();
-    let Gifts { given, repeated } = claim_build::give(state, &pairs).await?;
+    let Gifts {
+        given,
+        repeated,
+        refused,
+    } = claim_build::give(state, &pairs).await?;
+    let sent_away: Vec<ClaimId> = repeated.into_iter().chain(refused).collect();
     let again_at = again_at
         .into_iter()
-        .chain((!repeated.is_empty()).then(now))
+        .chain((!sent_away.is_empty()).then(now))
         .min();
-    for claim in repeated {
-        // Sent away, it asks again and finds what it got.
+    for claim in sent_away {
+        // Sent away, it asks again and finds what it got, or is told that its token is not valid.
         take(waiters, claim);
     }
     for (claim, given) in given {

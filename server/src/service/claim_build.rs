@@ -8,9 +8,11 @@ use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
-use crate::db::{TokenId, attempts, builds, now, srcinfos, unsigned, workers};
+use crate::db::{TokenId, attempts, builds, now, srcinfos, tokens, unsigned, workers};
 use crate::error::{Error, Refusal};
 
+use super::adopt_attempt::adopt_attempt;
+use super::tokens::not_valid;
 use super::transitions::Transition;
 
 /// A worker that wants a build.
@@ -59,11 +61,15 @@ pub async fn repeated_claim(
     let Some(attempt) = attempts::by_claim(state.database.read(), claimant.claim).await? else {
         return Ok(None);
     };
-    if attempt.token != claimant.token || attempt.worker != claimant.worker {
+    if attempt.worker != claimant.worker {
         return Err(Error::refused(
             ProblemKind::Forbidden,
             "this claim id is another worker's",
         ));
+    }
+    if attempt.token != claimant.token {
+        // The answer was lost together with the validity of the token it was asked for with.
+        adopt_attempt(state, claimant.token, attempt.id, &claimant.worker).await?;
     }
     if attempt.status.is_final() {
         return Err(Refusal::new(
@@ -98,6 +104,8 @@ pub struct Gifts {
     pub given: Vec<(ClaimId, Given)>,
     /// Claims that had got an attempt already, and got nothing more.
     pub repeated: Vec<ClaimId>,
+    /// Claims whose token is revoked or expired, and got nothing.
+    pub refused: Vec<ClaimId>,
 }
 
 /// Gives builds to claimants, in one transaction. A build that is not ready any more is left out.
@@ -109,9 +117,18 @@ pub async fn give(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Gif
     let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
     let repeated = attempts::claims_taken(&mut transition.tx, &claims).await?;
-    let new = pairs
+    // A claim may have waited since before its token was revoked.
+    let used: Vec<TokenId> = pairs.iter().map(|(claimant, _)| claimant.token).collect();
+    let invalid = tokens::invalid(&mut transition.tx, &used).await?;
+    let is_refused = |claimant: &Claimant| invalid.contains(&claimant.token);
+    let refused: Vec<ClaimId> = pairs
         .iter()
-        .filter(|(claimant, _)| !repeated.contains(&claimant.claim));
+        .filter(|(claimant, _)| is_refused(claimant))
+        .map(|(claimant, _)| claimant.claim)
+        .collect();
+    let new = pairs.iter().filter(|(claimant, _)| {
+        !repeated.contains(&claimant.claim) && !refused.contains(&claimant.claim)
+    });
     let attempts = new.map(|(claimant, build)| NewAttempt {
         id: AttemptId::new(),
         build: *build,
@@ -132,7 +149,20 @@ pub async fn give(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Gif
     Ok(Gifts {
         given: given.collect(),
         repeated,
+        refused,
     })
+}
+
+/// Whether the token of a claim that got nothing may still claim.
+///
+/// # Errors
+/// When it is revoked or expired, or the database cannot be read.
+pub async fn check_token(state: &AppState, token: TokenId) -> Result<(), Error> {
+    let row = tokens::by_id(state.database.read(), token).await?;
+    if row.is_some_and(|row| row.is_valid()) {
+        return Ok(());
+    }
+    Err(not_valid())
 }
 
 /// All that a worker needs to know about what it was given.

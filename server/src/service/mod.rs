@@ -1,6 +1,7 @@
 //! What the server can do, one file per use case. Services own the transactions; handlers and tasks
 //! call them, and nothing else changes the database.
 
+pub mod adopt_attempt;
 pub mod append_log;
 pub mod claim_build;
 pub mod create_namespace;

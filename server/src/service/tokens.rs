@@ -74,19 +74,70 @@ pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
         .collect())
 }
 
-/// Revokes a token at once.
+/// Revokes a token at once, also where a claim waits with it. With `force` even the last valid admin
+/// token.
 ///
 /// # Errors
-/// When there is none of this number.
-pub async fn revoke(state: &AppState, id: i64) -> Result<TokenSummary, Error> {
+/// When there is none of this number, or nobody could administer the server without it.
+pub async fn revoke(state: &AppState, id: i64, force: bool) -> Result<TokenSummary, Error> {
+    let number = TokenId(id);
     let mut tx = state.database.write().await?;
-    tokens::revoke(&mut tx, TokenId(id)).await?;
-    let row = tokens::by_id(&mut *tx.connection(), TokenId(id)).await?;
+    let row = tokens::by_id(&mut *tx.connection(), number).await?;
+    let row = row.ok_or_else(|| Error::not_found(format!("token {id}")))?;
+    if !force && row.is_valid() && row.scope == TokenScope::Admin {
+        let scope = TokenScope::Admin;
+        if !tokens::any_valid(&mut *tx.connection(), scope, Some(number)).await? {
+            return Err(last_admin_token(id));
+        }
+    }
+    tokens::revoke(&mut tx, number).await?;
+    let row = tokens::by_id(&mut *tx.connection(), number).await?;
     tx.commit().await?;
     state.known_tokens.forget();
+    state.claims.revoked(number);
     let row = row.ok_or_else(|| Error::not_found(format!("token {id}")))?;
     tracing::info!(token.id = id, token.name = row.name, "revoked a token");
     Ok(summary(row))
+}
+
+fn last_admin_token(id: i64) -> Error {
+    Refusal::new(
+        ProblemKind::Conflict,
+        format!("token {id} is the last valid admin token"),
+    )
+    .detail("without it nobody can create or revoke tokens")
+    .hint(format!(
+        "create another one first with `buildbtw token create --scope admin --name NAME`; or revoke it \
+         with --force, and the server writes a new one to DATA_DIR/{ADMIN_TOKEN_FILE} at its next start"
+    ))
+    .into()
+}
+
+/// The refusal of a token that is not valid.
+pub(crate) fn not_valid() -> Error {
+    Refusal::new(
+        ProblemKind::Unauthenticated,
+        "the token is unknown, expired or revoked",
+    )
+    .hint("`buildbtw login` stores another one")
+    .into()
+}
+
+/// What somebody can do whose token was the last one of an administrator, and is not valid any more.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn way_back(state: &AppState, token: &str) -> Result<Option<String>, Error> {
+    let reader = state.database.read();
+    let row = tokens::by_hash(reader, &hash(token)).await?;
+    let was_admin = row.is_some_and(|row| row.scope == TokenScope::Admin);
+    if !was_admin || tokens::any_valid(reader, TokenScope::Admin, None).await? {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "no valid admin token is left: restart the server, and it writes a new one to \
+         DATA_DIR/{ADMIN_TOKEN_FILE}"
+    )))
 }
 
 /// The token with this text, if it is valid now.
@@ -96,15 +147,12 @@ pub async fn revoke(state: &AppState, id: i64) -> Result<TokenSummary, Error> {
 pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenRow>, Error> {
     // Looked up by digest, so that the time a comparison takes tells nothing about a secret.
     let hash = hash(token);
-    let is_valid = |row: &TokenRow| {
-        row.revoked_at.is_none() && row.expires_at.is_none_or(|expires_at| expires_at > now())
-    };
     let lookup = match state.known_tokens.get(&hash) {
-        Ok(row) => return Ok(Some(row).filter(is_valid)),
+        Ok(row) => return Ok(Some(row).filter(TokenRow::is_valid)),
         Err(lookup) => lookup,
     };
     let row = tokens::by_hash(state.database.read(), &hash).await?;
-    let row = row.filter(is_valid);
+    let row = row.filter(TokenRow::is_valid);
     if let Some(row) = &row {
         state.known_tokens.keep(lookup, hash, row.clone());
     }
@@ -117,7 +165,7 @@ pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenR
 /// # Errors
 /// When the file or the database cannot be written.
 pub async fn ensure_admin_token(database: &Database, data: &Path) -> Result<(), Error> {
-    if tokens::any_valid(database.read(), TokenScope::Admin).await? {
+    if tokens::any_valid(database.read(), TokenScope::Admin, None).await? {
         return Ok(());
     }
     let token = random_token();

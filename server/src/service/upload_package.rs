@@ -12,12 +12,13 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::app_state::AppState;
 use crate::db::packages::{self, PackageRow};
-use crate::db::{TokenId, attempts, builds, unsigned};
+use crate::db::{TokenId, attempts, builds, tokens, unsigned};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageFileError, PackageMetadata};
 use crate::repos::sync_folder;
 
 use super::heartbeat::{active_attempt, ended};
+use super::tokens::not_valid;
 
 /// What is announced about an upload.
 #[derive(Clone, Debug)]
@@ -77,6 +78,10 @@ pub async fn upload_package<E: std::fmt::Display>(
     let current = attempts::by_id(&mut *tx.connection(), upload.attempt).await?;
     if current.is_none_or(|attempt| attempt.status.is_final()) {
         return Err(ended(upload.attempt));
+    }
+    // The token may have been revoked while the file was on its way.
+    if !tokens::invalid(&mut tx, &[token]).await?.is_empty() {
+        return Err(not_valid());
     }
     fs_err::tokio::rename(&partial.path, &path).await?;
     packages::put(&mut tx, &row).await?;

@@ -33,6 +33,7 @@ fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
         route(Method::POST, "/api/v1/namespaces/bump/resume", worker),
         route(Method::POST, "/api/v1/namespaces/bump/retry", worker),
         route(Method::POST, "/api/v1/attempts/claim", client),
+        route(Method::POST, &format!("{attempt}/adopt"), client),
         route(Method::POST, &format!("{attempt}/heartbeat"), client),
         route(Method::POST, &format!("{attempt}/log?offset=0"), client),
         route(
@@ -443,7 +444,8 @@ async fn whoever_revokes_the_last_admin_token_gets_a_new_one_at_the_next_start()
     let mut server = server().await;
     let old = server.admin_token();
     let tokens = server.admin().tokens().await.unwrap();
-    server.admin().revoke_token(tokens[0].id).await.unwrap();
+    let forced = server.admin().force_revoke_token(tokens[0].id).await;
+    forced.unwrap();
     server.stop().await;
     server.start_again().await;
     assert_ne!(server.admin_token(), old);

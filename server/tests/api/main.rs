@@ -32,4 +32,5 @@ mod source_requests;
 mod sources;
 mod startup;
 mod support;
+mod tokens;
 mod uploads;

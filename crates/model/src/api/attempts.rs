@@ -102,6 +102,14 @@ pub struct ExchangedIdToken {
     pub url: String,
 }
 
+/// Asks to report on an attempt that was claimed with a token that is not valid any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdoptAttempt {
+    /// The worker, which must be the one that claimed it.
+    pub worker: WorkerName,
+}
+
 /// Where a worker finds the tree to build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceLocation {

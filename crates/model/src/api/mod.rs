@@ -10,9 +10,9 @@ mod sources;
 mod tokens;
 
 pub use attempts::{
-    AttemptSummary, ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, ExpectedPackage,
-    HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, PipelineSummary, ReportedPackage,
-    Repository, SourceLocation, UploadedPackage,
+    AdoptAttempt, AttemptSummary, ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken,
+    ExpectedPackage, HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, PipelineSummary,
+    ReportedPackage, Repository, SourceLocation, UploadedPackage,
 };
 pub use builds::{BuildDetail, BuildSummary, PackageSummary, ReusedFrom};
 pub use events::Event;

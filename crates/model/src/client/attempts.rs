@@ -7,10 +7,10 @@ use reqwest::{Method, StatusCode};
 
 use super::{Client, ClientError, REQUEST_TIMEOUT};
 use crate::api::{
-    ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse, LogAppended,
-    Outcome, OutcomeAccepted, UploadedPackage,
+    AdoptAttempt, ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse,
+    LogAppended, Outcome, OutcomeAccepted, UploadedPackage,
 };
-use crate::{AttemptId, PackageFileName, Sha256Digest};
+use crate::{AttemptId, PackageFileName, Sha256Digest, WorkerName};
 
 /// How much longer than the wait it asked for a claim may take.
 const CLAIM_GRACE: Duration = Duration::from_secs(15);
@@ -50,6 +50,24 @@ impl Client {
         let segments = ["attempts", &attempt.to_string(), "exchange"];
         self.json(self.request(Method::POST, &segments).json(exchange))
             .await
+    }
+
+    /// Takes over an attempt that this worker claimed with a token that is not valid any more.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses: the other token is still valid, or the attempt is
+    /// another worker's.
+    pub async fn adopt_attempt(
+        &self,
+        attempt: AttemptId,
+        worker: &WorkerName,
+    ) -> Result<(), ClientError> {
+        let segments = ["attempts", &attempt.to_string(), "adopt"];
+        let adopt = AdoptAttempt {
+            worker: worker.clone(),
+        };
+        let request = self.request(Method::POST, &segments).json(&adopt);
+        self.send(request).await.map(drop)
     }
 
     /// Renews the lease; the first one says that work has begun.

@@ -34,13 +34,22 @@ impl Client {
         self.json(self.request(Method::GET, &["tokens"])).await
     }
 
-    /// Revokes a token at once and for good.
+    /// Revokes a token at once.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// When the server cannot be reached or refuses: it keeps the last valid admin token.
     pub async fn revoke_token(&self, id: i64) -> Result<TokenSummary, ClientError> {
         self.json(self.request(Method::DELETE, &["tokens", &id.to_string()]))
             .await
+    }
+
+    /// Revokes a token at once, even if it is the last valid admin token.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn force_revoke_token(&self, id: i64) -> Result<TokenSummary, ClientError> {
+        let request = self.request(Method::DELETE, &["tokens", &id.to_string()]);
+        self.json(request.query(&[("force", true)])).await
     }
 
     /// The state of the sources as a whole.

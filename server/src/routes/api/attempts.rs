@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use buildbtw_model::api::{
-    ClaimRequest, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse, LogAppended, Outcome,
-    OutcomeAccepted, ProblemKind, UploadedPackage,
+    AdoptAttempt, ClaimRequest, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse, LogAppended,
+    Outcome, OutcomeAccepted, ProblemKind, UploadedPackage,
 };
 use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
 use futures_util::StreamExt as _;
@@ -18,11 +18,12 @@ use serde::Deserialize;
 use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::auth::Identity;
+use crate::db::now;
 use crate::error::Error;
 use crate::routes::extract;
 use crate::service::claim_build::{self, Claimant};
 use crate::service::upload_package::{self, Upload};
-use crate::service::{append_log, exchange_id_token, heartbeat, report_outcome};
+use crate::service::{adopt_attempt, append_log, exchange_id_token, heartbeat, report_outcome};
 
 /// No claim waits longer: proxies close connections that are silent for a minute.
 const MAX_WAIT: Duration = Duration::from_secs(50);
@@ -51,6 +52,14 @@ pub(crate) async fn claim_build(
         Some(build) => Some(build),
         None => {
             let wait = Duration::from_secs(request.wait_s.into()).min(MAX_WAIT);
+            // A token that expires while its claim waits gets nothing.
+            let wait = match token.expires_at {
+                Some(at) => {
+                    let left = u64::try_from(at - now()).unwrap_or_default();
+                    wait.min(Duration::from_millis(left + 1))
+                }
+                None => wait,
+            };
             state
                 .claims
                 .claim(&state, claimant, request.architectures, wait)
@@ -61,6 +70,16 @@ pub(crate) async fn claim_build(
         Some(build) => Json(build).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     })
+}
+
+pub(crate) async fn adopt_attempt(
+    State(state): State<AppState>,
+    Extension(Identity(token)): Extension<Identity>,
+    extract::Path(id): extract::Path<AttemptId>,
+    extract::Json(request): extract::Json<AdoptAttempt>,
+) -> Result<StatusCode, Error> {
+    adopt_attempt::adopt_attempt(&state, token.id, id, &request.worker).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(crate) async fn exchange_id_token(

@@ -5,6 +5,8 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use buildbtw_model::api::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};
 
+use serde::Deserialize;
+
 use crate::app_state::AppState;
 use crate::auth::Identity;
 use crate::error::Error;
@@ -27,11 +29,18 @@ pub(crate) async fn list_tokens(
     Ok(Json(tokens::list(&state.database).await?))
 }
 
+#[derive(Deserialize)]
+pub(crate) struct RevokeQuery {
+    #[serde(default)]
+    force: bool,
+}
+
 pub(crate) async fn revoke_token(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<i64>,
+    extract::Query(query): extract::Query<RevokeQuery>,
 ) -> Result<Json<TokenSummary>, Error> {
-    Ok(Json(tokens::revoke(&state, id).await?))
+    Ok(Json(tokens::revoke(&state, id, query.force).await?))
 }
 
 pub(crate) async fn show_identity(

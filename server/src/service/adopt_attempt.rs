@@ -1,0 +1,47 @@
+//! A worker whose token was replaced goes on with what it had claimed with the old one.
+
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{AttemptId, TokenScope, WorkerName};
+
+use crate::app_state::AppState;
+use crate::db::{TokenId, attempts, tokens};
+use crate::error::{Error, Refusal};
+
+/// Lets a token report on an attempt that the same worker claimed with another one, once that one is
+/// revoked or expired. Asking again changes nothing.
+///
+/// # Errors
+/// When there is no such attempt, it is another worker's, or its token is still valid.
+pub async fn adopt_attempt(
+    state: &AppState,
+    token: TokenId,
+    id: AttemptId,
+    worker: &WorkerName,
+) -> Result<(), Error> {
+    let mut tx = state.database.write().await?;
+    let attempt = attempts::by_id(&mut *tx.connection(), id).await?;
+    let attempt = attempt.ok_or_else(|| Error::not_found(format!("attempt {id}")))?;
+    if attempt.token == token {
+        return Ok(());
+    }
+    let refuse =
+        |why: String, hint: &str| Error::from(Refusal::new(ProblemKind::Forbidden, why).hint(hint));
+    if attempt.worker != *worker {
+        let why = format!("attempt {id} is not one of worker {worker}");
+        return Err(refuse(
+            why,
+            "a worker keeps its attempts only under its own name",
+        ));
+    }
+    let before = tokens::by_id(&mut *tx.connection(), attempt.token).await?;
+    let is_held =
+        before.is_none_or(|before| before.is_valid() || before.scope == TokenScope::Attempt);
+    if is_held {
+        let why = format!("attempt {id} was claimed with another token, which is still valid");
+        return Err(refuse(why, "an administrator can revoke that one first"));
+    }
+    attempts::hand_over(&mut tx, id, token).await?;
+    tx.commit().await?;
+    tracing::info!(attempt.id = %id, worker.name = %worker, "handed over to another token of the worker");
+    Ok(())
+}

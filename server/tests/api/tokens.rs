@@ -1,0 +1,155 @@
+//! Tokens that are replaced, revoked or expire while somebody uses them.
+
+use buildbtw_model::api::{CreateToken, CreatedToken, ProblemKind};
+use buildbtw_model::{BuildStatus, ClaimId, TokenScope};
+
+use crate::support::{FakeWorker, Srcinfo, TestServer, parse, refusal};
+
+async fn server() -> TestServer {
+    TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+    })
+    .await
+}
+
+async fn token(server: &TestServer, scope: TokenScope, expires_in_s: Option<u32>) -> CreatedToken {
+    let request = CreateToken {
+        name: format!("a {scope}"),
+        scope,
+        expires_in_s,
+    };
+    server.admin().create_token(&request).await.unwrap()
+}
+
+fn worker(server: &TestServer, name: &str, token: &CreatedToken) -> FakeWorker {
+    FakeWorker::new(server.url(), token.token.clone(), name, &["x86_64"])
+}
+
+#[tokio::test]
+async fn revoking_a_token_ends_the_claims_that_wait_with_it() {
+    let server = server().await;
+    let token = token(&server, TokenScope::Worker, None).await;
+    let waiting = worker(&server, "w", &token);
+    assert!(waiting.asks(ClaimId::new(), 0).await.unwrap().is_none());
+    let claim = tokio::spawn(async move { waiting.asks(ClaimId::new(), 30).await.map(drop) });
+    server.admin().revoke_token(token.summary.id).await.unwrap();
+    let problem = refusal(claim.await.unwrap());
+    assert_eq!(problem.kind, ProblemKind::Unauthenticated, "{problem:?}");
+}
+
+#[tokio::test]
+async fn a_claim_ends_when_its_token_expires() {
+    let server = server().await;
+    let token = token(&server, TokenScope::Worker, Some(1)).await;
+    let waiting = worker(&server, "w", &token);
+    let problem = refusal(waiting.asks(ClaimId::new(), 30).await);
+    assert_eq!(problem.kind, ProblemKind::Unauthenticated, "{problem:?}");
+}
+
+#[tokio::test]
+async fn a_build_that_becomes_ready_is_not_given_to_a_token_that_was_revoked_meanwhile() {
+    let server = server().await;
+    let old = token(&server, TokenScope::Worker, None).await;
+    let waiting = worker(&server, "w", &old);
+    assert!(waiting.asks(ClaimId::new(), 0).await.unwrap().is_none());
+    let claim = tokio::spawn(async move { waiting.asks(ClaimId::new(), 30).await.map(drop) });
+    // Nobody tells the server: only what is in the database when a build is dispatched counts.
+    server
+        .sql("update token set revoked_at = 1 where scope = 'worker'")
+        .await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let problem = refusal(claim.await.unwrap());
+    assert_eq!(problem.kind, ProblemKind::Unauthenticated, "{problem:?}");
+    server
+        .expect_builds("bump", &[("libgreet", BuildStatus::Ready)])
+        .await;
+    let good = token(&server, TokenScope::Worker, None).await;
+    worker(&server, "w", &good).builds("libgreet").await;
+}
+
+#[tokio::test]
+async fn a_worker_goes_on_under_its_own_name_when_its_token_was_replaced() {
+    let server = server().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let old = token(&server, TokenScope::Worker, None).await;
+    let new = token(&server, TokenScope::Worker, None).await;
+    let before = worker(&server, "w", &old);
+    let claim = ClaimId::new();
+    let job = before.asks(claim, 30).await.unwrap().unwrap();
+    job.starts().await;
+    let packages = job.makes_and_uploads().await;
+    let attempt = job.claimed.attempt;
+
+    let after = worker(&server, "w", &new);
+    let forbidden = |problem: buildbtw_model::api::Problem| {
+        assert_eq!(problem.kind, ProblemKind::Forbidden, "{problem:?}");
+    };
+    // While the old token is valid its holder may be at work.
+    forbidden(refusal(
+        after.client.adopt_attempt(attempt, &parse("w")).await,
+    ));
+    forbidden(refusal(after.asks(claim, 0).await));
+    server.admin().revoke_token(old.summary.id).await.unwrap();
+    assert_eq!(
+        refusal(job.heartbeat().await).kind,
+        ProblemKind::Unauthenticated
+    );
+    forbidden(refusal(after.client.heartbeat(attempt).await));
+    forbidden(refusal(
+        after.client.adopt_attempt(attempt, &parse("other")).await,
+    ));
+    let repeated = after.asks(claim, 0).await.unwrap().unwrap();
+    assert_eq!(repeated.claimed.attempt, attempt);
+    after
+        .client
+        .adopt_attempt(attempt, &parse("w"))
+        .await
+        .unwrap();
+    repeated
+        .reports(&crate::support::reported(&packages))
+        .await
+        .unwrap();
+    server
+        .expect_builds("bump", &[("libgreet", BuildStatus::Built)])
+        .await;
+}
+
+#[tokio::test]
+async fn the_last_valid_admin_token_is_revoked_only_by_force() {
+    let mut server = server().await;
+    let first = server.admin().tokens().await.unwrap()[0].id;
+    // One that has expired helps nobody.
+    token(&server, TokenScope::Admin, Some(0)).await;
+    token(&server, TokenScope::Client, None).await;
+    let problem = refusal(server.admin().revoke_token(first).await);
+    assert_eq!((problem.status, problem.kind), (409, ProblemKind::Conflict));
+    assert!(
+        problem.title.contains("last valid admin token"),
+        "{problem:?}"
+    );
+    let hint = problem.hint.unwrap();
+    assert!(
+        hint.contains("--force") && hint.contains("admin-token"),
+        "{hint}"
+    );
+    assert!(server.admin().tokens().await.is_ok());
+
+    let second = token(&server, TokenScope::Admin, Some(3_600)).await;
+    let admin = server.client(Some(second.token.clone()));
+    admin.revoke_token(first).await.unwrap();
+    // Again is still no error.
+    admin.revoke_token(first).await.unwrap();
+    let own = second.summary.id;
+    assert_eq!(refusal(admin.revoke_token(own).await).status, 409);
+    admin.force_revoke_token(own).await.unwrap();
+    // Whoever had it is told how to get another one.
+    let problem = refusal(admin.tokens().await);
+    assert_eq!(problem.kind, ProblemKind::Unauthenticated);
+    assert!(problem.hint.unwrap().contains("restart the server"));
+    let stranger = server.client(Some("bbtw_nobody".into()));
+    let problem = refusal(stranger.tokens().await);
+    assert!(!problem.hint.unwrap().contains("restart"));
+    server.stop().await;
+    server.start_again().await;
+    assert!(server.admin().tokens().await.is_ok());
+}
