@@ -172,7 +172,8 @@ fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
 
 /// Limits of single processes leave no trace when they are hit.
 fn name_possibly_exceeded(failure: &mut Failure, limits: &Limits) {
-    if failure.kind == buildbtw_model::FailureKind::Package {
+    // Only what ran leaves something in the log; other failures of the package have other reasons.
+    if failure.kind == buildbtw_model::FailureKind::Package && failure.see_log {
         let (memory, processes) = (limits.memory_bytes, limits.processes);
         failure.message = format!(
             "{}\n(for want of a cgroup each process may have {memory} bytes of memory, and all \

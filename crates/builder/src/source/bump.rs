@@ -58,6 +58,22 @@ impl Pkgbuild {
         })
     }
 
+    /// Whether a word occurs outside of comments.
+    pub(crate) fn mentions(&self, word: &str) -> bool {
+        let text = String::from_utf8_lossy(&self.text);
+        text.lines()
+            .map(str::trim_start)
+            .any(|line| !line.starts_with('#') && line.contains(word))
+    }
+
+    /// Whether anything but the release itself depends on the release.
+    pub(crate) fn uses_release(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.text);
+        text.lines().map(str::trim_start).any(|line| {
+            !line.starts_with('#') && !line.starts_with("pkgrel=") && line.contains("pkgrel")
+        })
+    }
+
     /// Writes the release, as makepkg does when it updates a version.
     pub(crate) fn set_release(&mut self, release: &str) -> Result<(), Failure> {
         let valid = !release.is_empty() && release.bytes().all(|b| b.is_ascii_digit() || b == b'.');

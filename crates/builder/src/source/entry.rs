@@ -10,7 +10,52 @@ pub(crate) enum Entry {
     /// A file to download.
     File { url: String, name: String },
     /// A git repository to mirror.
-    Git { url: String, name: String },
+    Git {
+        url: String,
+        name: String,
+        revision: Option<Revision>,
+    },
+}
+
+/// What a source wants of a git repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Revision {
+    Branch(String),
+    Tag(String),
+    Commit(String),
+}
+
+impl Revision {
+    fn parse(fragment: &str) -> Option<Self> {
+        let (kind, value) = fragment.split_once('=')?;
+        let value = value.to_owned();
+        match kind {
+            "branch" => Some(Self::Branch(value)),
+            "tag" => Some(Self::Tag(value)),
+            "commit" => Some(Self::Commit(value)),
+            // makepkg refuses it by name.
+            _ => None,
+        }
+    }
+
+    /// Its name in a mirror.
+    pub(crate) fn reference(&self) -> String {
+        match self {
+            Self::Branch(name) => format!("refs/heads/{name}"),
+            // makepkg checks out whatever has the name.
+            Self::Tag(name) | Self::Commit(name) => name.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for Revision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Branch(name) => write!(f, "branch `{name}`"),
+            Self::Tag(name) => write!(f, "tag `{name}`"),
+            Self::Commit(name) => write!(f, "commit `{name}`"),
+        }
+    }
 }
 
 /// Reads an entry, `[name::]url` or a path in the tree.
@@ -38,9 +83,12 @@ pub(crate) fn parse(entry: &str) -> Result<Entry, Failure> {
             let url = url.strip_prefix("git+").unwrap_or(url);
             let last = last_part(url.strip_suffix('/').unwrap_or(url));
             let bare = last.split_once(".git").map_or(last, |(name, _)| name);
+            // `#tag=v1?signed` and `?signed#tag=v1` both occur.
+            let fragment = address.split_once('#').map(|(_, rest)| before(rest, '?'));
             Entry::Git {
                 url: url.to_owned(),
                 name: given_name.unwrap_or(bare).to_owned(),
+                revision: fragment.and_then(Revision::parse),
             }
         }
         ("local", _) => return Ok(Entry::Local),
@@ -74,10 +122,11 @@ mod tests {
         }
     }
 
-    fn git(url: &str, name: &str) -> Entry {
+    fn git(url: &str, name: &str, fragment: &str) -> Entry {
         Entry::Git {
             url: url.into(),
             name: name.into(),
+            revision: Revision::parse(fragment),
         }
     }
 
@@ -92,10 +141,14 @@ mod tests {
             ("x.tgz::http://h/v1", file("http://h/v1", "x.tgz")),
             (
                 "git+https://h/a/x.git#tag=v1?signed",
-                git("https://h/a/x.git", "x"),
+                git("https://h/a/x.git", "x", "tag=v1"),
             ),
-            ("git://h/x/", git("git://h/x/", "x")),
-            ("y::git+https://h/x", git("https://h/x", "y")),
+            (
+                "git+https://h/x?signed#branch=next",
+                git("https://h/x", "x", "branch=next"),
+            ),
+            ("git://h/x/", git("git://h/x/", "x", "")),
+            ("y::git+https://h/x", git("https://h/x", "y", "")),
         ] {
             assert_eq!(parse(entry).unwrap(), expected, "{entry}");
         }

@@ -168,7 +168,7 @@ async fn an_old_member_of_the_set_is_not_accepted() {
     request.namespace_repository = Some("rebuild".parse().unwrap());
     request.dependencies = vec!["outsider".into(), "libgreet".into()];
     let (kind, message, log) = world.fails(&request).await;
-    assert_eq!(kind, FailureKind::Infrastructure, "{log}");
+    assert_eq!(kind, FailureKind::Package, "{log}");
     assert!(
         message.contains("libgreet 1.0-1") && message.contains("include outsider"),
         "{message}\n{log}"
@@ -189,11 +189,6 @@ async fn failures_say_whose_fault_they_are() {
         "{message}"
     );
     assert!(message.contains("x.c:1: error: boom"), "{message}");
-
-    let needy = script_package("needy", "true").replace("arch=", "depends=(nosuch)\narch=");
-    let (kind, message, _) = world.fails(&world.request("needy", &needy)).await;
-    assert_eq!(kind, FailureKind::Infrastructure);
-    assert!(message.contains("exit 8"), "{message}");
 
     let mut request = world.request("gone", "");
     request.source = Source::Git {

@@ -10,6 +10,8 @@
 
 mod building;
 mod escaping;
+mod faults;
 mod hostile;
 mod limits;
+mod srcinfo;
 mod support;

@@ -281,3 +281,28 @@ async fn answer(stream: tokio::net::TcpStream, folder: &Path) -> std::io::Result
     stream.write_all(&body).await?;
     stream.shutdown().await
 }
+
+/// Answers every request with a status, for as long as the test runs, and returns the port.
+pub(crate) async fn answering(status: &'static str) -> u16 {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = BufReader::new(stream);
+            let mut header = String::new();
+            while stream
+                .read_line(&mut header)
+                .await
+                .is_ok_and(|length| length > 2)
+            {
+                header.clear();
+            }
+            let head =
+                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            // Clients go away when they like.
+            let _ = stream.write_all(head.as_bytes()).await;
+        }
+    });
+    port
+}

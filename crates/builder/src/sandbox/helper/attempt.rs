@@ -1,5 +1,6 @@
 //! The order of things: what happens with the network comes before any package's code runs, and
-//! nothing of this machine is written to by path after it did.
+//! nothing of this machine is written to by path after it did. Only the top level of the PKGBUILD is
+//! read before, in folders of its own that no later step sees.
 
 use buildbtw_model::FailureKind;
 use nix::sys::statvfs::statvfs;
@@ -8,8 +9,9 @@ use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
 use super::files::{chown_tree, copy_tree, make_dir};
 use super::pacman::{self, Repositories};
 use super::root::Root;
+use super::srcinfo::{Agreement, Asked};
 use super::{collect, fetch, heading, makepkg, verify};
-use crate::request::Source;
+use crate::request::{BuildRequest, Source};
 use crate::sandbox::RootCommand;
 use crate::sandbox::job::{BuildTask, Context as _, Failure, Job, Report};
 use crate::source::bump::Pkgbuild;
@@ -43,11 +45,12 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
         }
     }
     let mut pkgbuild = Pkgbuild::open(&tree)?;
-    if let Some(release) = &request.pkgrel {
-        heading(&format!("setting pkgrel={release}"));
-        pkgbuild.set_release(release)?;
-    }
     chown_tree(&tree, root.first_uid + BUILD_USER)?;
+    let asked = Asked::new(root, task, &tree)?;
+    let agreement = asked.compare(&pkgbuild, false)?;
+    if agreement == Agreement::Yes {
+        bump(&asked, &mut pkgbuild, request)?;
+    }
 
     fetch::fetch(
         root,
@@ -58,10 +61,14 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
     let repositories = Repositories::expose(root, &request.repositories, &request.architecture)?;
     pacman::write_config(root, &repositories)?;
     if !request.repositories.is_empty() {
-        pacman::install(root, &repositories, &request.dependencies)?;
+        pacman::install(root, &repositories, request)?;
     }
     if let Some(namespace) = &request.namespace_repository {
-        verify::installed(root, namespace)?;
+        verify::installed(root, namespace, request)?;
+    }
+    if agreement == Agreement::Undecided {
+        asked.compare(&pkgbuild, true)?;
+        bump(&asked, &mut pkgbuild, request)?;
     }
     makepkg::run(root, &build, task)?;
     heading("collecting the packages");
@@ -75,6 +82,23 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
         heading(&format!("{} ({} bytes)", package.file_name, package.size));
     }
     Ok(Report::Built { packages, notes })
+}
+
+/// Writes the release of a rebuild into the PKGBUILD.
+fn bump(asked: &Asked, pkgbuild: &mut Pkgbuild, request: &BuildRequest) -> Result<(), Failure> {
+    let Some(release) = &request.pkgrel else {
+        return Ok(());
+    };
+    heading(&format!("setting pkgrel={release}"));
+    let before = match pkgbuild.uses_release() {
+        true => asked.before_bump()?,
+        false => None,
+    };
+    pkgbuild.set_release(release)?;
+    match before {
+        Some(before) => asked.check_sources(&before, release),
+        None => Ok(()),
+    }
 }
 
 /// A full disk looks like any other failure to the tools.

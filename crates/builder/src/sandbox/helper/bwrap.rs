@@ -1,11 +1,12 @@
 //! Commands inside a root. Everything that touches a package runs through here.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use super::root::Root;
 use crate::host::SEARCH_PATH;
+use crate::log::Lines;
 use crate::sandbox::job::{Context as _, Failure};
 use crate::sys::{self, Identity};
 
@@ -99,19 +100,74 @@ impl<'a> Sandboxed<'a> {
 
     /// Runs a command; its output goes to the log.
     pub(super) fn run(&self, command: &[&str]) -> Result<ExitStatus, Failure> {
-        self.spawn(command, Stdio::inherit())?
+        self.spawn(command, Stdio::inherit(), None)?
             .wait()
             .context("waiting for the sandbox")
     }
 
+    /// Runs a command; its output goes to the log and, line by line, to `each`.
+    pub(super) fn watch(
+        &self,
+        command: &[&str],
+        mut each: impl FnMut(&str),
+    ) -> Result<ExitStatus, Failure> {
+        let (mut reader, writer) = io::pipe()?;
+        let errors = writer.try_clone()?;
+        let mut child = self.spawn(command, writer.into(), Some(errors.into()))?;
+        let mut lines = Lines::default();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let count = match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.context("reading a tool's output")?,
+            };
+            let bytes = buffer.get(..count).unwrap_or_default();
+            let mut out = io::stdout().lock();
+            // Without a reader the supervisor is about to end this.
+            let _ = out.write_all(bytes).and_then(|()| out.flush());
+            lines.feed(bytes, &mut each);
+        }
+        lines.finish(&mut each);
+        child.wait().context("waiting for the sandbox")
+    }
+
+    /// Runs a command of the package's code and returns what it writes to standard output, which
+    /// may not be more than `most` bytes.
+    pub(super) fn output_within(
+        &self,
+        command: &[&str],
+        most: u64,
+    ) -> Result<(ExitStatus, Vec<u8>), Failure> {
+        let mut child = self.spawn(command, Stdio::piped(), None)?;
+        let mut text = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            stdout.take(most).read_to_end(&mut text)?;
+        }
+        if text.len() as u64 == most {
+            child.kill().context("stopping the sandbox")?;
+            child.wait().context("waiting for the sandbox")?;
+            return Err(Failure::package(format!(
+                "the PKGBUILD writes more than {most} bytes while it is read"
+            )));
+        }
+        let status = child.wait().context("waiting for the sandbox")?;
+        Ok((status, text))
+    }
+
     /// Runs a command and returns what it writes to standard output.
     pub(super) fn output(&self, command: &[&str]) -> Result<Output, Failure> {
-        self.spawn(command, Stdio::piped())?
+        self.spawn(command, Stdio::piped(), None)?
             .wait_with_output()
             .context("waiting for the sandbox")
     }
 
-    fn spawn(&self, command: &[&str], stdout: Stdio) -> Result<Child, Failure> {
+    fn spawn(
+        &self,
+        command: &[&str],
+        stdout: Stdio,
+        stderr: Option<Stdio>,
+    ) -> Result<Child, Failure> {
         let mut bwrap = Command::new("bwrap");
         bwrap
             .env_clear()
@@ -119,6 +175,7 @@ impl<'a> Sandboxed<'a> {
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(stdout)
+            .stderr(stderr.unwrap_or_else(Stdio::inherit))
             .args(["--die-with-parent", "--new-session", "--clearenv"]);
         self.add_namespaces(&mut bwrap);
         self.add_files(&mut bwrap);

@@ -48,7 +48,9 @@ fn copy_all(
     copied: &mut Vec<PathBuf>,
 ) -> Result<Vec<BuiltPackage>, Failure> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut dir = Dir::open(folder, flags, Mode::empty())?;
+    // The build may have done anything to the folder.
+    let mut dir = Dir::open(folder, flags, Mode::empty())
+        .map_err(|error| Failure::package(format!("the folder for packages is lost: {error}")))?;
     let limit = request.limits.output_bytes;
     let mut left = limit;
     let mut packages = Vec::new();

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
 use super::heading;
+use super::refusal::{self, Refusal};
 use super::root::Root;
 use crate::sandbox::job::Failure;
 use crate::source::checkout::shown;
-use crate::source::entry::{Entry, parse};
+use crate::source::entry::{Entry, Revision, parse};
 use crate::sys::Identity;
 
 /// Where the folder for sources is seen.
@@ -32,9 +33,16 @@ pub(super) fn fetch(
                 heading(&format!("fetching {}", shown(url)));
                 download(root, folder, url, name, largest)?;
             }
-            Entry::Git { url, name } => {
+            Entry::Git {
+                url,
+                name,
+                revision,
+            } => {
                 heading(&format!("mirroring {}", shown(url)));
                 mirror(root, folder, url, name)?;
+                if let Some(revision) = revision {
+                    check_revision(root, folder, url, name, revision)?;
+                }
             }
         }
     }
@@ -70,6 +78,9 @@ fn download(
         "=http,https,ftp",
         "--max-redirs",
         "10",
+        // Some hosts redirect to themselves until a cookie comes back; makepkg keeps them as well.
+        "--cookie",
+        "",
         "--connect-timeout",
         "30",
         "--speed-limit",
@@ -80,12 +91,21 @@ fn download(
         "3",
         "--max-filesize",
         &largest,
+        "--write-out",
+        "%{http_code} %{url_effective}",
         "--output",
         name,
         "--",
         url,
     ];
-    check(exit_code(tool(root, folder).run(&arguments)?), url)
+    let output = tool(root, folder).output(&arguments)?;
+    let code = exit_code(output.status);
+    if code == 0 {
+        return Ok(());
+    }
+    let answer = String::from_utf8_lossy(&output.stdout);
+    let (status, last) = answer.split_once(' ').unwrap_or((&answer, ""));
+    Err(refusal::of_curl(code, status, url, last))
 }
 
 fn mirror(root: &Root, folder: &Path, url: &str, name: &str) -> Result<(), Failure> {
@@ -108,16 +128,47 @@ fn mirror(root: &Root, folder: &Path, url: &str, name: &str) -> Result<(), Failu
         url,
         name,
     ];
-    check(exit_code(command.run(&arguments)?), url)
+    let mut refusal = Refusal::default();
+    let status = command
+        .env("LC_ALL", "C")
+        .watch(&arguments, |line| refusal.line(line))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(refusal.of_git(exit_code(status), url))
+    }
 }
 
-fn check(code: i32, url: &str) -> Result<(), Failure> {
-    if code == 0 {
+/// Whether the mirror has what the source asks for. makepkg would find out, after all dependencies
+/// were installed.
+fn check_revision(
+    root: &Root,
+    folder: &Path,
+    url: &str,
+    name: &str,
+    revision: &Revision,
+) -> Result<(), Failure> {
+    let object = format!("{}^{{commit}}", revision.reference());
+    let arguments = [
+        "git",
+        "--git-dir",
+        name,
+        "rev-parse",
+        "--quiet",
+        "--verify",
+        "--end-of-options",
+        &object,
+    ];
+    let output = tool(root, folder)
+        .env("HOME", "/tmp")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output(&arguments)?;
+    if output.status.success() {
         return Ok(());
     }
-    let message = format!(
-        "the source {} could not be fetched (exit {code})",
+    Err(Failure::package(format!(
+        "the source {} has no {revision}",
         shown(url)
-    );
-    Err(Failure::infrastructure(message).see_log())
+    )))
 }

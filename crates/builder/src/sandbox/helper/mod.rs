@@ -10,8 +10,11 @@ mod files;
 mod host_base;
 mod makepkg;
 mod pacman;
+mod refusal;
 mod root;
 mod skeleton;
+mod srcinfo;
+mod transaction;
 mod userns;
 mod verify;
 

@@ -10,7 +10,8 @@ use buildbtw_model::Architecture;
 use super::bwrap::{Sandboxed, View, text};
 use super::heading;
 use super::root::Root;
-use crate::request::Repository;
+use super::transaction::Transaction;
+use crate::request::{BuildRequest, Repository};
 use crate::sandbox::job::Failure;
 use crate::sys::Identity;
 
@@ -112,12 +113,13 @@ fn write_file(root: &Root, path: &str, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Installs what is not there yet; the newest of the base system, too.
+/// Installs what a build needs and is not there yet; the newest of the base system, too.
 pub(super) fn install(
     root: &Root,
     repositories: &Repositories,
-    dependencies: &[String],
+    request: &BuildRequest,
 ) -> Result<(), Failure> {
+    let dependencies = &request.dependencies;
     if let Some(bad) = dependencies
         .iter()
         .find(|name| name.starts_with('-') || name.chars().any(|c| c.is_control() || c == ' '))
@@ -141,12 +143,9 @@ pub(super) fn install(
         "--noprogressbar",
     ];
     let command = Sandboxed::new(View::Writable(root), Identity::Root).network(true);
-    let status = repositories
-        .bind_into(command)
-        .run(&[&download[..], &targets].concat())?;
-    if !status.success() {
-        return Err(Failure::infrastructure("pacman could not get the dependencies").see_log());
-    }
+    let command = repositories.bind_into(command);
+    let arguments = [&download[..], &targets].concat();
+    transact(root, &command, &arguments, request, "get")?;
     heading("installing dependencies, without network");
     write_file(root, OFFLINE_CONFIG, &repositories.offline_config)?;
     let install = [
@@ -161,13 +160,29 @@ pub(super) fn install(
     let command = Sandboxed::new(View::Writable(root), Identity::Root);
     // The folders are still named by the configuration, and pacman takes packages from them
     // directly.
-    let status = repositories
-        .bind_into(command)
-        .run(&[&install[..], &targets].concat())?;
-    if !status.success() {
-        return Err(Failure::infrastructure("pacman could not install the dependencies").see_log());
+    let command = repositories.bind_into(command);
+    let arguments = [&install[..], &targets].concat();
+    transact(root, &command, &arguments, request, "install")
+}
+
+/// Runs pacman, and tells what it refuses from what it could not do.
+fn transact(
+    root: &Root,
+    command: &Sandboxed<'_>,
+    arguments: &[&str],
+    request: &BuildRequest,
+    doing: &str,
+) -> Result<(), Failure> {
+    let mut transaction = Transaction::default();
+    let status = command.watch(arguments, |line| transaction.line(line))?;
+    if status.success() {
+        return Ok(());
     }
-    Ok(())
+    let namespace = request.namespace_repository.as_ref();
+    let refused = transaction.failure(root, &request.pkgbase, namespace)?;
+    Err(refused.unwrap_or_else(|| {
+        Failure::infrastructure(format!("pacman could not {doing} the dependencies")).see_log()
+    }))
 }
 
 /// Syncs the databases, then tells which dependencies have to be installed: those that nothing

@@ -8,11 +8,20 @@ use buildbtw_model::RepositoryName;
 use super::bwrap::{Sandboxed, View, text};
 use super::heading;
 use super::root::Root;
+use super::transaction::BASE_OF;
+use crate::request::BuildRequest;
 use crate::sandbox::job::Failure;
 use crate::sys::Identity;
 
+/// Of how many wrong packages it is found out who holds them.
+const MOST_EXPLAINED: usize = 10;
+
 /// Checks that every installed package that the namespace's repository has, has its version.
-pub(super) fn installed(root: &Root, namespace: &RepositoryName) -> Result<(), Failure> {
+pub(super) fn installed(
+    root: &Root,
+    namespace: &RepositoryName,
+    request: &BuildRequest,
+) -> Result<(), Failure> {
     heading("verifying what is installed");
     let script = "pacman -Q && echo && pacman -Sl -- \"$1\"";
     let output = query(root).output(&["bash", "-c", script, "bash", namespace.as_str()])?;
@@ -21,18 +30,24 @@ pub(super) fn installed(root: &Root, namespace: &RepositoryName) -> Result<(), F
     }
     let text = text(output)?;
     let wrong = disagreements(&text);
-    let Some((name, installed, planned)) = wrong.first() else {
-        return Ok(());
-    };
-    let output = query(root).output(&["pacman", "-Qi", "--", name])?;
-    let info = String::from_utf8_lossy(&output.stdout).into_owned();
-    Err(Failure::infrastructure(explain(
-        name,
-        installed,
-        planned,
-        &required_by(&info),
-        &rebuilt(&text),
-    )))
+    let rebuilt = rebuilt(&text);
+    let mut unexplained = None;
+    for &(name, installed, planned) in wrong.iter().take(MOST_EXPLAINED) {
+        let what =
+            format!("{name} {installed} was installed although the namespace has {name} {planned}");
+        let holders = Holders::find(root, name, installed, &request.dependencies)?;
+        match holders.explain(request.pkgbase.as_str(), &rebuilt) {
+            // Who asks for the old one asks for it again.
+            Some(why) => return Err(Failure::package(format!("{what}: {why}"))),
+            None => unexplained = unexplained.or(Some(what)),
+        }
+    }
+    match unexplained {
+        None => Ok(()),
+        Some(what) => Err(Failure::infrastructure(format!(
+            "{what}; nothing installed asks for the old one"
+        ))),
+    }
 }
 
 fn query(root: &Root) -> Sandboxed<'_> {
@@ -64,49 +79,82 @@ fn rebuilt(text: &str) -> BTreeSet<&str> {
     names.flatten().collect()
 }
 
-fn required_by(info: &str) -> Vec<&str> {
-    let mut lines = info
-        .lines()
-        .skip_while(|line| !line.starts_with("Required By"));
-    let first = lines.next().and_then(|line| line.split_once(':'));
-    let continued = lines.take_while(|line| line.starts_with(' '));
-    first
-        .map(|(_, names)| names)
-        .into_iter()
-        .chain(continued)
-        .flat_map(str::split_whitespace)
-        .filter(|name| *name != "None")
-        .collect()
+/// Who asks for an old package with a dependency that the rebuilt one does not meet.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Holders {
+    /// Dependencies of what is built.
+    own: Vec<String>,
+    /// Installed packages, each with its pkgbase.
+    packages: Vec<(String, String)>,
 }
 
-fn explain(
-    name: &str,
-    installed: &str,
-    planned: &str,
-    required_by: &[&str],
-    rebuilt: &BTreeSet<&str>,
-) -> String {
-    let outside: Vec<&str> = required_by
-        .iter()
-        .copied()
-        .filter(|package| !rebuilt.contains(package))
-        .collect();
-    let blamed = if outside.is_empty() {
-        required_by
-    } else {
-        &outside
-    };
-    let mut message =
-        format!("{name} {installed} was installed although the namespace has {name} {planned}");
-    if blamed.is_empty() {
-        message.push_str("; nothing installed asks for the old one");
-    } else {
-        let blamed = blamed.join(", ");
-        message.push_str(&format!(
-            ": {blamed}, outside of the rebuild, needs the old one; widen the scope or include {blamed}"
-        ));
+impl Holders {
+    /// Asks pacman, for each dependency, which package of the repositories meets it.
+    fn find(root: &Root, name: &str, old: &str, own: &[String]) -> Result<Self, Failure> {
+        let script = format!(
+            "{BASE_OF}
+             name=$1 old=$2
+             shift 2
+             holds() {{
+               [[ $(pacman -Sddp --print-format '%n %v' -- \"$1\" 2>/dev/null) == \"$name $old\" ]]
+             }}
+             field() {{ pacman -Qi -- \"$2\" 2>/dev/null | sed -n \"s/^$1 *: //p\"; }}
+             for dependency; do holds \"$dependency\" && echo \"own $dependency\"; done
+             for package in $(field 'Required By' \"$name\"); do
+               for dependency in $(field 'Depends On' \"$package\"); do
+                 if holds \"$dependency\"; then
+                   echo \"package $package $(base_of \"$package\")\"
+                   break
+                 fi
+               done
+             done
+             true"
+        );
+        let mut arguments = vec!["bash", "-c", &script, "bash", name, old];
+        arguments.extend(own.iter().map(String::as_str));
+        let output = query(root).output(&arguments)?;
+        Ok(Self::parse(&String::from_utf8_lossy(&output.stdout)))
     }
-    message
+
+    fn parse(text: &str) -> Self {
+        let mut holders = Self::default();
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["own", dependency] => holders.own.push(dependency.to_owned()),
+                ["package", package, base] => {
+                    holders.packages.push((package.to_owned(), base.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        holders
+    }
+
+    fn explain(&self, pkgbase: &str, rebuilt: &BTreeSet<&str>) -> Option<String> {
+        if !self.own.is_empty() {
+            let own: Vec<String> = self.own.iter().map(|own| format!("`{own}`")).collect();
+            let own = own.join(" and ");
+            return Some(format!(
+                "{pkgbase} itself depends on {own}, which only the old one meets\nhint: change the \
+                 dependency in the PKGBUILD and in .SRCINFO"
+            ));
+        }
+        let is_outside = |holder: &&(String, String)| !rebuilt.contains(holder.0.as_str());
+        let outside: Vec<&(String, String)> = self.packages.iter().filter(is_outside).collect();
+        if outside.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = outside.iter().map(|(name, _)| name.as_str()).collect();
+        let bases: BTreeSet<&str> = outside.iter().map(|(_, base)| base.as_str()).collect();
+        let bases: Vec<&str> = bases.into_iter().collect();
+        let need = if names.len() == 1 { "needs" } else { "need" };
+        Some(format!(
+            "{}, outside of the rebuild, {need} the old one; widen the scope or include {}",
+            names.join(", "),
+            bases.join(", ")
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -122,15 +170,24 @@ mod tests {
     }
 
     #[test]
-    fn the_package_outside_of_the_set_is_named() {
-        let info = "Name            : libgreet\nRequired By     : greeter  outsider\n                  other\nOptional For    : None\n";
-        let required = required_by(info);
-        assert_eq!(required, ["greeter", "outsider", "other"]);
-        let text = "libgreet 1.0-1\n\nns libgreet 2.0-1 [installed: 1.0-1]\nns greeter 1.0-1.1\nns other 1-1\n";
-        let message = explain("libgreet", "1.0-1", "2.0-1", &required, &rebuilt(text));
+    fn the_package_outside_of_the_set_is_named_as_it_is_included() {
+        let holders = Holders::parse("package greeter greeter\npackage outsider-libs outsider\n");
+        let text = "libgreet 1.0-1\n\nns libgreet 2.0-1 [installed: 1.0-1]\nns greeter 1.0-1.1\n";
+        assert_eq!(
+            holders.explain("member", &rebuilt(text)).unwrap(),
+            "outsider-libs, outside of the rebuild, needs the old one; widen the scope or include \
+             outsider"
+        );
+        assert_eq!(Holders::default().explain("member", &rebuilt(text)), None);
+    }
+
+    #[test]
+    fn an_own_dependency_is_named_first() {
+        let holders = Holders::parse("own libgreet.so=1-64\npackage outsider outsider\n");
+        let why = holders.explain("member", &BTreeSet::new()).unwrap();
         assert!(
-            message.ends_with("widen the scope or include outsider"),
-            "{message}"
+            why.starts_with("member itself depends on `libgreet.so=1-64`"),
+            "{why}"
         );
     }
 }

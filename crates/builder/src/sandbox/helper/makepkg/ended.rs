@@ -1,0 +1,322 @@
+//! Who ended makepkg, and whose fault that is. makepkg(8) has exit codes of its own, and a function
+//! of a PKGBUILD that ends with one of them ends makepkg with it.
+
+use super::stage::Stage;
+use crate::sandbox::job::Failure;
+
+/// Codes from here on stand for signals.
+const FIRST_SIGNAL: i32 = 128;
+
+/// One call that was under way, innermost first.
+#[derive(Debug)]
+struct Frame {
+    function: String,
+    file: String,
+    line: String,
+}
+
+/// What the hook wrote down; empty where makepkg did not end by `exit`.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    code: i32,
+    frames: Vec<Frame>,
+}
+
+/// Where the `exit` that ended makepkg stands.
+#[derive(Debug, PartialEq, Eq)]
+enum By<'a> {
+    /// In a function of the PKGBUILD.
+    Function(&'a str),
+    /// In makepkg, because a command in such a function failed.
+    FailedFunction,
+    /// In the PKGBUILD, outside of a function; the line.
+    TopLevel(&'a str),
+    /// In makepkg, which says what is wrong.
+    Makepkg,
+    /// It was killed, or ended in another way.
+    Unknown,
+}
+
+impl Ended {
+    /// Reads what the hook wrote. The PKGBUILD can write there too, and can only blame itself for
+    /// what that leads to: the server bounds how often a build is tried, whatever the reason.
+    pub(super) fn parse(text: &str) -> Self {
+        let mut lines = text.lines();
+        let Some(code) = lines.next().and_then(|line| line.parse().ok()) else {
+            return Self::default();
+        };
+        let frames = lines.filter_map(|line| {
+            let mut fields = line.splitn(3, '\t').map(str::to_owned);
+            Some(Frame {
+                function: fields.next()?,
+                file: fields.next()?,
+                line: fields.next()?,
+            })
+        });
+        Self {
+            code,
+            frames: frames.collect(),
+        }
+    }
+
+    fn passed(&self, function: &str) -> bool {
+        self.frames.iter().any(|frame| frame.function == function)
+    }
+
+    fn by(&self) -> By<'_> {
+        if self.frames.is_empty() {
+            return By::Unknown;
+        }
+        if self.passed("error_function") {
+            return By::FailedFunction;
+        }
+        let caller = |pair: &&[Frame]| pair[1].function == "run_function";
+        if let Some([frame, _]) = self.frames.windows(2).find(caller) {
+            return By::Function(&frame.function);
+        }
+        let mut frames = self.frames.iter();
+        match frames.find(|frame| frame.file.ends_with("/PKGBUILD")) {
+            Some(frame) => By::TopLevel(&frame.line),
+            None => By::Makepkg,
+        }
+    }
+}
+
+/// All that is known about the end of makepkg.
+#[derive(Debug, Default)]
+pub(super) struct Circumstances {
+    pub(super) code: i32,
+    pub(super) ended: Ended,
+    pub(super) stage: Stage,
+    /// Sources come from git, and git is not installed.
+    pub(super) lacks_git: bool,
+}
+
+impl Circumstances {
+    /// Whether makepkg could not even read the PKGBUILD.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.code != 0
+            && self.ended.by() == By::Makepkg
+            && self.ended.passed("source_safe")
+            && !self.is_about_settings()
+    }
+
+    fn is_about_settings(&self) -> bool {
+        self.ended.passed("load_makepkg_config") || self.ended.passed("source_makepkg_config")
+    }
+
+    /// The failure; `None` for success.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let code = self.code;
+        let ended_by = |function: &str, code: i32| {
+            Failure::package(format!("{function}() ended with exit code {code}"))
+        };
+        match self.ended.by() {
+            By::Function(function) => return Some(ended_by(function, self.ended.code)),
+            By::TopLevel(line) => {
+                return Some(Failure::package(format!(
+                    "the PKGBUILD ended with exit code {code} in line {line}, outside of a function"
+                )));
+            }
+            _ => {}
+        }
+        // `builtin exit` and `set -u` leave no note, and neither does the last step.
+        let is_silent = self.ended.by() == By::Unknown && code < FIRST_SIGNAL;
+        if let Some(function) = self.stage.interrupted()
+            && (code == 0 || is_silent || self.ended.passed("enter_fakeroot"))
+        {
+            return Some(ended_by(function, code));
+        }
+        let package = |text: &str| Failure::package(format!("makepkg: {text} (exit {code})"));
+        Some(match code {
+            0 => return None,
+            137 => package("it was killed"),
+            _ if self.ended.by() == By::FailedFunction => {
+                package("a function in the PKGBUILD failed")
+            }
+            _ if self.ended.by() == By::Unknown => package("the build failed"),
+            _ if self.ended.passed("enter_fakeroot") => package(of_packaging(code)),
+            _ => self.failure_of_makepkg(),
+        })
+    }
+
+    /// What the exit codes of makepkg(8) mean when they are its own.
+    fn failure_of_makepkg(&self) -> Failure {
+        let code = self.code;
+        let passed = |function: &str| self.ended.passed(function);
+        let package = |text: &str| Failure::package(format!("makepkg: {text} (exit {code})"));
+        let machine =
+            |text: &str| Failure::infrastructure(format!("makepkg: {text} (exit {code})"));
+        if self.is_about_settings() {
+            return machine("its configuration is wrong");
+        }
+        if passed("check_checksums") {
+            return package("a source does not have the checksum that the PKGBUILD names");
+        }
+        if passed("download_local") || passed("missing_source_file") {
+            return package("a source file is missing");
+        }
+        if passed("download_sources") {
+            return package(
+                "a source is needed that .SRCINFO does not list, and builds are offline",
+            );
+        }
+        if passed("extract_sources") {
+            return package("a source could not be unpacked");
+        }
+        match code {
+            2 if passed("check_software") => package("a source has an unknown protocol"),
+            2 => machine("its configuration is wrong"),
+            3 => machine("it was called with an invalid option"),
+            5 => package("no viable package was made"),
+            6 => package("a source file is missing"),
+            7 => package("the package folder is missing"),
+            8 if passed("resolve_deps") => machine("pacman could not tell what is installed"),
+            8 => package("the PKGBUILD needs packages that are not installed"),
+            10 => machine("it was run as root"),
+            11 => machine("it may not write to the build folder"),
+            12 => package("it refuses the PKGBUILD"),
+            13 => package("the package was there before it was built"),
+            15 if self.lacks_git => package("git is needed for a source and is no makedepend"),
+            15 => machine("programs that makepkg needs are missing"),
+            _ => package("the build failed"),
+        }
+    }
+}
+
+/// What the codes mean in the last step, where only package functions and checks of what they made
+/// run.
+fn of_packaging(code: i32) -> &'static str {
+    match code {
+        4 => "a function in the PKGBUILD failed",
+        5 => "no viable package was made",
+        6 => "a file for the package is missing",
+        7 => "the package folder is missing",
+        12 => "it refuses the PKGBUILD",
+        _ => "the packaging failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use buildbtw_model::FailureKind;
+
+    const MAKEPKG: &str = "/usr/bin/makepkg";
+    const PKGBUILD: &str = "/build/tree/PKGBUILD";
+
+    fn ended(code: i32, frames: &[(&str, &str)]) -> Circumstances {
+        let frames: String = frames
+            .iter()
+            .map(|(function, file)| format!("{function}\t{file}\t7\n"))
+            .collect();
+        Circumstances {
+            code,
+            ended: Ended::parse(&format!("{code}\n{frames}")),
+            ..Circumstances::default()
+        }
+    }
+
+    fn of_makepkg(code: i32, function: &str) -> Failure {
+        ended(code, &[(function, MAKEPKG), ("main", MAKEPKG)])
+            .failure()
+            .unwrap()
+    }
+
+    #[test]
+    fn an_exit_in_a_function_is_the_packages_fault_whatever_its_code() {
+        for code in 0..=16 {
+            let failure = ended(
+                code,
+                &[
+                    ("helper", "/build/tree/common.sh"),
+                    ("build", PKGBUILD),
+                    ("run_function", MAKEPKG),
+                    ("main", MAKEPKG),
+                ],
+            )
+            .failure()
+            .unwrap();
+            assert_eq!(failure.kind, FailureKind::Package, "{code}");
+            assert_eq!(
+                failure.message,
+                format!("build() ended with exit code {code}")
+            );
+        }
+    }
+
+    #[test]
+    fn an_exit_at_the_top_level_names_the_line() {
+        let frames = [
+            ("source", PKGBUILD),
+            ("source_safe", "/usr/share/makepkg/util/util.sh"),
+            ("main", MAKEPKG),
+        ];
+        let failure = ended(15, &frames).failure().unwrap();
+        assert_eq!(failure.kind, FailureKind::Package);
+        assert!(
+            failure.message.contains("exit code 15 in line 7"),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn exit_codes_of_makepkg_tell_whose_fault_it_is() {
+        assert!(Circumstances::default().failure().is_none());
+        for (code, function, kind) in [
+            (1, "verify_integrity_sums", FailureKind::Package),
+            (2, "main", FailureKind::Infrastructure),
+            (6, "load_makepkg_config", FailureKind::Infrastructure),
+            (6, "missing_source_file", FailureKind::Package),
+            (8, "main", FailureKind::Package),
+            (8, "resolve_deps", FailureKind::Infrastructure),
+            (11, "main", FailureKind::Infrastructure),
+            (12, "main", FailureKind::Package),
+            (15, "main", FailureKind::Infrastructure),
+        ] {
+            assert_eq!(of_makepkg(code, function).kind, kind, "{code} {function}");
+        }
+        assert_eq!(
+            of_makepkg(4, "error_function").message,
+            "makepkg: a function in the PKGBUILD failed (exit 4)"
+        );
+    }
+
+    #[test]
+    fn the_packaging_step_is_the_packages_fault() {
+        for code in 1..=16 {
+            let mut circumstances = ended(code, &[("enter_fakeroot", MAKEPKG), ("main", MAKEPKG)]);
+            assert_eq!(
+                circumstances.failure().unwrap().kind,
+                FailureKind::Package,
+                "{code}"
+            );
+            circumstances.stage.line("==> Starting package_x()...");
+            assert_eq!(
+                circumstances.failure().unwrap().message,
+                format!("package_x() ended with exit code {code}")
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_note_it_is_the_packages_fault() {
+        for code in [1, 2, 8, 15, 138] {
+            let circumstances = Circumstances {
+                code,
+                ..Circumstances::default()
+            };
+            assert_eq!(circumstances.failure().unwrap().kind, FailureKind::Package);
+        }
+    }
+
+    #[test]
+    fn a_pkgbuild_that_cannot_be_read_lacks_no_source_file() {
+        let frames = [
+            ("source_safe", "/usr/share/makepkg/util/util.sh"),
+            ("source_buildfile", MAKEPKG),
+            ("main", MAKEPKG),
+        ];
+        assert!(ended(6, &frames).is_unreadable());
+    }
+}

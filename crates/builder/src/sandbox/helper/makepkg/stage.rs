@@ -1,0 +1,61 @@
+//! How far makepkg came, by what it writes. A PKGBUILD can write the same, and deceives only those
+//! who read about it: nothing that is seen here makes a failure one of the machine.
+
+/// The last part that makepkg said it started.
+#[derive(Debug, Default)]
+pub(super) struct Stage {
+    /// The function that was started and has not ended.
+    function: Option<String>,
+    /// makepkg itself complained since.
+    has_error: bool,
+}
+
+impl Stage {
+    /// Looks at the next line of the log.
+    pub(super) fn line(&mut self, line: &str) {
+        let Some(message) = line.strip_prefix("==> ") else {
+            return;
+        };
+        if message.starts_with("ERROR: ") {
+            self.has_error = true;
+        } else if !message.starts_with("WARNING: ") && !message.starts_with("Finished making") {
+            self.has_error = false;
+            let function = message.strip_prefix("Starting ");
+            self.function = function
+                .and_then(|rest| rest.strip_suffix("()..."))
+                .map(str::to_owned);
+        }
+    }
+
+    /// The function that ended makepkg without a word of makepkg.
+    pub(super) fn interrupted(&self) -> Option<&str> {
+        self.function.as_deref().filter(|_| !self.has_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(log: &str) -> Stage {
+        let mut stage = Stage::default();
+        log.lines().for_each(|line| stage.line(line));
+        stage
+    }
+
+    #[test]
+    fn the_last_function_is_the_one_that_ended_it() {
+        let log = "==> Starting build()...\nx\n==> Entering fakeroot environment...\n\
+                   ==> Starting package_x()...\n==> WARNING: y\nz\n";
+        assert_eq!(after(log).interrupted(), Some("package_x"));
+        let log = format!("{log}==> ERROR: A failure occurred in package_x().\n    Aborting...\n");
+        assert_eq!(after(&log).interrupted(), None);
+        assert_eq!(
+            after("==> Starting package()...\n==> Tidying install...\n").interrupted(),
+            None
+        );
+        // What makepkg also says when a package function ended it with 0.
+        let log = "==> Starting package()...\n==> Finished making: x 1-1\n";
+        assert_eq!(after(log).interrupted(), Some("package"));
+    }
+}

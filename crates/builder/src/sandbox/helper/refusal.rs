@@ -1,0 +1,191 @@
+//! Why a source could not be fetched: what asking again would not change is the fault of the package
+//! that lists it; all else passes, or is the fault of the machine or its network.
+
+use crate::sandbox::job::Failure;
+use crate::source::checkout::shown;
+
+/// What curl's exit code and the server's status mean.
+pub(super) fn of_curl(code: i32, status: &str, url: &str, last: &str) -> Failure {
+    let what = format!("the source {} could not be fetched", shown(url));
+    let redirected = match last {
+        "" => String::new(),
+        last if last == url => String::new(),
+        last => format!(", redirected to {}", shown(last)),
+    };
+    let status: u16 = status.parse().unwrap_or_default();
+    // curl reports a refusal by HTTP as 22, and of FTP's as a code of its own.
+    if code == 22 && is_lasting(status) {
+        let meaning = meaning(status);
+        return Failure::package(format!("{what}: HTTP status {status}{meaning}{redirected}"));
+    }
+    let lasting = match code {
+        1 => Some("its protocol is not allowed"),
+        3 => Some("its address is malformed"),
+        9 | 67 => Some("the server refuses access"),
+        47 => Some("it redirects in circles"),
+        63 => Some("it is larger than the build may be"),
+        78 => Some("the server has no such file"),
+        _ => None,
+    };
+    match lasting {
+        Some(why) => Failure::package(format!("{what}: {why}{redirected}")),
+        None if code == 22 => {
+            Failure::infrastructure(format!("{what}: HTTP status {status}{redirected}"))
+        }
+        None => {
+            Failure::infrastructure(format!("{what} (curl: exit {code}){redirected}")).see_log()
+        }
+    }
+}
+
+/// Whether a server means a status for good (RFC 9110): not when it asks for patience, and not when
+/// the way to it is what fails.
+fn is_lasting(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 407 | 408 | 421 | 425 | 429)
+}
+
+fn meaning(status: u16) -> &'static str {
+    match status {
+        401 => " (Unauthorized)",
+        403 => " (Forbidden)",
+        404 => " (Not Found)",
+        410 => " (Gone)",
+        451 => " (Unavailable For Legal Reasons)",
+        _ => "",
+    }
+}
+
+/// What git says about a repository that it does not get.
+#[derive(Debug, Default)]
+pub(super) struct Refusal {
+    lasting: Option<String>,
+}
+
+impl Refusal {
+    /// Looks at the next line that git writes.
+    pub(super) fn line(&mut self, line: &str) {
+        let text = line.trim();
+        let status = text
+            .split_once("The requested URL returned error: ")
+            .and_then(|(_, rest)| rest.get(..3))
+            .and_then(|status| status.parse().ok());
+        let is_refused = status.is_some_and(is_lasting)
+            || (text.starts_with("fatal: repository '") && text.ends_with("not found"))
+            || [
+                "could not read Username",
+                "Authentication failed",
+                "not valid: is this a git repository",
+                "access denied or repository not exported",
+                "does not appear to be a git repository",
+                "Repository not found",
+            ]
+            .iter()
+            .any(|words| text.contains(words));
+        if is_refused && self.lasting.is_none() {
+            self.lasting = Some(text.to_owned());
+        }
+    }
+
+    /// The failure, when git ended with a code.
+    pub(super) fn of_git(self, code: i32, url: &str) -> Failure {
+        let what = format!("the source {} could not be fetched", shown(url));
+        match self.lasting {
+            // The line may hold the address as it was given.
+            Some(line) => Failure::package(format!("{what}: {}", line.replace(url, &shown(url)))),
+            None => Failure::infrastructure(format!("{what} (git: exit {code})")).see_log(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use buildbtw_model::FailureKind::{Infrastructure, Package};
+
+    const URL: &str = "https://user:secret@example.org/x.tar.gz";
+
+    #[test]
+    fn what_a_server_means_for_good_is_the_packages_fault() {
+        for (code, status, kind) in [
+            (22, "400", Package),
+            (22, "401", Package),
+            (22, "403", Package),
+            (22, "404", Package),
+            (22, "410", Package),
+            (22, "451", Package),
+            (22, "407", Infrastructure),
+            (22, "408", Infrastructure),
+            (22, "429", Infrastructure),
+            (22, "500", Infrastructure),
+            (22, "502", Infrastructure),
+            (22, "503", Infrastructure),
+            (78, "550", Package),
+            (67, "530", Package),
+            (6, "000", Infrastructure),
+            (7, "000", Infrastructure),
+            (18, "200", Infrastructure),
+            (28, "000", Infrastructure),
+            (35, "000", Infrastructure),
+            (47, "302", Package),
+            (52, "000", Infrastructure),
+            (56, "000", Infrastructure),
+            (60, "000", Infrastructure),
+        ] {
+            let failure = of_curl(code, status, URL, URL);
+            assert_eq!(failure.kind, kind, "{code} {status}");
+            assert!(failure.message.contains("https://example.org/x.tar.gz"));
+            assert!(!failure.message.contains("secret"), "{failure}");
+        }
+        let failure = of_curl(22, "404", URL, "https://mirror.example.org/y");
+        assert!(
+            failure.message.ends_with(
+                "HTTP status 404 (Not Found), redirected to https://mirror.example.org/y"
+            ),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn git_tells_a_missing_repository_from_a_bad_network() {
+        for (line, kind) in [
+            (
+                "fatal: repository 'https://example.org/x/' not found",
+                Package,
+            ),
+            (
+                "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
+                Package,
+            ),
+            (
+                "fatal: remote error: access denied or repository not exported: /x",
+                Package,
+            ),
+            (
+                "fatal: unable to access 'https://example.org/x/': The requested URL returned error: 403",
+                Package,
+            ),
+            (
+                "fatal: unable to access 'https://example.org/x/': The requested URL returned error: 503",
+                Infrastructure,
+            ),
+            (
+                "fatal: unable to access 'https://example.org/x/': Could not resolve host: example.org",
+                Infrastructure,
+            ),
+            (
+                "fatal: unable to connect to example.org: Connection refused",
+                Infrastructure,
+            ),
+            ("fatal: early EOF", Infrastructure),
+            (
+                "error: RPC failed; curl 18 transfer closed with outstanding read data remaining",
+                Infrastructure,
+            ),
+        ] {
+            let mut refusal = Refusal::default();
+            refusal.line(line);
+            let failure = refusal.of_git(128, "https://example.org/x");
+            assert_eq!(failure.kind, kind, "{line}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Compares the `.SRCINFO`, from which the plan was made, with the PKGBUILD, before anything is
+//! downloaded for it.
+//!
+//! The PKGBUILD is code. It runs as the unprivileged user, without network, in folders of its own
+//! that nothing reads afterwards.
+
+use std::path::{Path, PathBuf};
+
+use super::bwrap::{BUILD_USER, Sandboxed};
+use super::root::Root;
+use super::{heading, makepkg};
+use crate::sandbox::job::{BuildTask, Failure};
+use crate::source::bump::Pkgbuild;
+use crate::source::read_regular;
+use crate::source::srcinfo::{Difference, Srcinfo, differences};
+
+/// The largest `.SRCINFO` of a distribution has some 100 kB.
+const LARGEST: u64 = 4 << 20;
+/// Differences that a message names; the log has them all.
+const SHOWN: usize = 4;
+/// Notes what the top level of a PKGBUILD depends on.
+const ENVIRONMENT: &str = include_str!("environment.bash");
+
+/// Whether the two agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Agreement {
+    Yes,
+    /// The PKGBUILD may say something else when its dependencies are installed.
+    Undecided,
+}
+
+/// A PKGBUILD that is asked what it says.
+pub(super) struct Asked<'a> {
+    root: &'a Root,
+    task: &'a BuildTask,
+    /// The folder that it sees as `/build`.
+    build: PathBuf,
+    tmp: PathBuf,
+    tree: &'a Path,
+}
+
+impl<'a> Asked<'a> {
+    /// Makes the folders.
+    pub(super) fn new(
+        root: &'a Root,
+        task: &'a BuildTask,
+        tree: &'a Path,
+    ) -> Result<Self, Failure> {
+        let build = root.scratch_dir("srcinfo", BUILD_USER, 0o755)?;
+        for folder in ["home", "packages", "sources", "work", "tree"] {
+            root.scratch_dir(&format!("srcinfo/{folder}"), BUILD_USER, 0o755)?;
+        }
+        let tmp = root.scratch_dir("srcinfo-tmp", BUILD_USER, 0o1777)?;
+        Ok(Self {
+            root,
+            task,
+            build,
+            tmp,
+            tree,
+        })
+    }
+
+    fn command(&self, architecture: &str) -> Sandboxed<'a> {
+        makepkg::command(self.root, &self.build, self.tmp.clone(), self.task)
+            .bind(self.tree.to_owned(), "/build/tree", false)
+            .env("CARCH", architecture)
+    }
+
+    fn architecture(&self) -> &'a str {
+        self.task.request.architecture.as_str()
+    }
+
+    /// What the PKGBUILD says; `None` when makepkg cannot read it.
+    fn printed(&self, architecture: &str) -> Result<Option<Srcinfo>, Failure> {
+        let arguments = ["makepkg", "--printsrcinfo", "--nocolor"];
+        let (status, text) = self
+            .command(architecture)
+            .output_within(&arguments, LARGEST)?;
+        let text = String::from_utf8_lossy(&text);
+        let printed = status.success().then(|| Srcinfo::parse(&text));
+        // A PKGBUILD that ends by `exit 0` says nothing.
+        Ok(printed.filter(|info| !info.is_empty()))
+    }
+
+    /// Compares. With `last`, nothing more will be installed.
+    pub(super) fn compare(&self, pkgbuild: &Pkgbuild, last: bool) -> Result<Agreement, Failure> {
+        let Ok(committed) = read_regular(&self.tree.join(".SRCINFO"), LARGEST) else {
+            // Nothing was planned with it.
+            return Ok(Agreement::Yes);
+        };
+        heading("comparing .SRCINFO with the PKGBUILD");
+        let committed = Srcinfo::parse(&String::from_utf8_lossy(&committed));
+        let Some(printed) = self.printed(self.architecture())? else {
+            if let Some(why) = self.syntax_error()? {
+                let message = format!("the PKGBUILD could not be read: {why}");
+                return Err(Failure::package(message));
+            }
+            // With everything installed, makepkg itself says what it refuses.
+            return Ok(if last {
+                Agreement::Yes
+            } else {
+                Agreement::Undecided
+            });
+        };
+        let compared = |printed: &Srcinfo| {
+            let computes = pkgbuild.has_pkgver_function();
+            differences(&committed, printed, self.architecture(), computes)
+        };
+        let found = compared(&printed);
+        if found.is_empty() {
+            return Ok(Agreement::Yes);
+        }
+        if pkgbuild.mentions("CARCH") {
+            for other in printed.architectures() {
+                let agrees = |info: &Srcinfo| compared(info).is_empty();
+                if self.printed(&other)?.as_ref().is_some_and(agrees) {
+                    heading(&format!(".SRCINFO was written on {other}"));
+                    return Ok(Agreement::Yes);
+                }
+            }
+        }
+        if !last && self.depends_on_environment()? {
+            heading(
+                "the PKGBUILD runs programs that may come with its dependencies: compared again",
+            );
+            return Ok(Agreement::Undecided);
+        }
+        Err(stale(&found))
+    }
+
+    /// Fails when a source is named after the release that was just written.
+    pub(super) fn check_sources(&self, before: &Srcinfo, release: &str) -> Result<(), Failure> {
+        let architecture = self.architecture();
+        let Some(after) = self.printed(architecture)? else {
+            return Ok(());
+        };
+        let (before, after) = (before.sources(architecture), after.sources(architecture));
+        let mut pairs = before.difference(&after).zip(after.difference(&before));
+        match pairs.next() {
+            None => Ok(()),
+            Some((old, new)) => Err(Failure::package(format!(
+                "the release cannot be bumped to {release}: a source is named after it (`{old}` \
+                 would become `{new}`)\nhint: name the source after pkgver only, or plan with \
+                 --no-bump"
+            ))),
+        }
+    }
+
+    /// What the PKGBUILD says, to be compared with [`Asked::check_sources`].
+    pub(super) fn before_bump(&self) -> Result<Option<Srcinfo>, Failure> {
+        self.printed(self.architecture())
+    }
+
+    fn syntax_error(&self) -> Result<Option<String>, Failure> {
+        makepkg::why_unreadable(self.command(self.architecture()))
+    }
+
+    fn depends_on_environment(&self) -> Result<bool, Failure> {
+        let arguments = ["bash", "-c", ENVIRONMENT];
+        self.command(self.architecture())
+            .output_within(&arguments, LARGEST)?;
+        let mark = self.build.join("depends-on-environment");
+        Ok(fs_err::symlink_metadata(mark).is_ok())
+    }
+}
+
+fn stale(found: &[Difference]) -> Failure {
+    for difference in found {
+        heading(&difference.to_string());
+    }
+    let repair = "run `makepkg --printsrcinfo > .SRCINFO` and commit it";
+    heading(&format!("to repair it, {repair}"));
+    let shown: Vec<String> = found.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = match found.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!("; and {more} more, see the log"),
+    };
+    Failure::package(format!(
+        ".SRCINFO is stale: {}{more}\nhint: {repair}",
+        shown.join("; ")
+    ))
+}

@@ -1,0 +1,270 @@
+//! Whether a `.SRCINFO` says what its PKGBUILD says. The plan is made from the one and makepkg reads
+//! the other: where they differ, the wrong things are installed, fetched and expected.
+//!
+//! Only what a plan or a build takes from the file is compared, as it applies to one architecture,
+//! and as sets: tools that write the file differ in order, blanks, comments and empty lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Fields of the whole PKGBUILD whose values are listed.
+const BASE_LISTS: &[&str] = &["makedepends", "checkdepends", "source"];
+/// Fields that a package of a PKGBUILD can replace.
+const PACKAGE_LISTS: &[&str] = &["depends", "provides", "conflicts", "replaces"];
+/// Fields whose values name other packages.
+const RELATIONS: &[&str] = &[
+    "makedepends",
+    "checkdepends",
+    "depends",
+    "provides",
+    "conflicts",
+    "replaces",
+];
+
+/// The fields of one section.
+type Section = BTreeMap<String, Vec<String>>;
+
+/// A `.SRCINFO`, as far as it is compared.
+#[derive(Debug, Default)]
+pub(crate) struct Srcinfo {
+    base: Section,
+    packages: BTreeMap<String, Section>,
+}
+
+/// A field with different values.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// The field, and the package where there are several.
+    pub(crate) field: String,
+    /// What only the `.SRCINFO` says.
+    pub(crate) srcinfo: String,
+    /// What only the PKGBUILD says.
+    pub(crate) pkgbuild: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |value: &str| match value {
+            "" => "nothing".to_owned(),
+            value => format!("`{value}`"),
+        };
+        let (srcinfo, pkgbuild) = (shown(&self.srcinfo), shown(&self.pkgbuild));
+        let field = &self.field;
+        write!(
+            f,
+            "{field}: .SRCINFO says {srcinfo}, the PKGBUILD says {pkgbuild}"
+        )
+    }
+}
+
+impl Srcinfo {
+    /// Reads the text. What comes before the first section was written by the PKGBUILD itself.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut info = Self::default();
+        let mut section = None;
+        for line in text.lines() {
+            let line = line.trim();
+            let Some((key, value)) = line.split_once('=') else {
+                continue;
+            };
+            let (key, value) = (key.trim(), words(value));
+            match (key, &mut section) {
+                (_, _) if line.starts_with('#') => continue,
+                ("pkgbase", _) => section = Some(None),
+                ("pkgname", Some(_)) => {
+                    info.packages.entry(value.clone()).or_default();
+                    section = Some(Some(value));
+                    continue;
+                }
+                _ => {}
+            }
+            let fields = match &section {
+                None => continue,
+                Some(None) => &mut info.base,
+                Some(Some(package)) => info.packages.entry(package.clone()).or_default(),
+            };
+            let values = fields.entry(key.to_owned()).or_default();
+            // An empty value is how a package says that it has none of what the base has.
+            if !value.is_empty() {
+                values.push(value);
+            }
+        }
+        info
+    }
+
+    /// Whether it names no package.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packages.is_empty()
+    }
+
+    /// The architectures of the whole PKGBUILD.
+    pub(crate) fn architectures(&self) -> Vec<String> {
+        self.base.get("arch").cloned().unwrap_or_default()
+    }
+
+    /// The sources of an architecture.
+    pub(crate) fn sources(&self, architecture: &str) -> BTreeSet<String> {
+        list(&self.base, None, "source", architecture)
+    }
+
+    fn single(&self, field: &str) -> String {
+        let last = self.base.get(field).and_then(|values| values.last());
+        last.cloned().unwrap_or_default()
+    }
+}
+
+/// A value with single blanks, as makepkg writes it.
+fn words(value: &str) -> String {
+    value.split_whitespace().collect::<Vec<&str>>().join(" ")
+}
+
+/// The values of a field for an architecture. A package replaces the base's; the values for an
+/// architecture are added to the others.
+fn list(
+    base: &Section,
+    package: Option<&Section>,
+    field: &str,
+    architecture: &str,
+) -> BTreeSet<String> {
+    let values = |field: &str| {
+        let own = package.and_then(|package| package.get(field));
+        own.or_else(|| base.get(field)).cloned().unwrap_or_default()
+    };
+    let mut all = values(field);
+    all.extend(values(&format!("{field}_{architecture}")));
+    all.into_iter().collect()
+}
+
+/// What differs between a `.SRCINFO` and what `makepkg --printsrcinfo` writes, for an architecture.
+/// A version that `pkgver()` computes may differ, and so may what is made of it.
+pub(crate) fn differences(
+    srcinfo: &Srcinfo,
+    pkgbuild: &Srcinfo,
+    architecture: &str,
+    computes_version: bool,
+) -> Vec<Difference> {
+    let mut comparison = Comparison {
+        found: Vec::new(),
+        versions: [srcinfo, pkgbuild].map(|info| info.single("pkgver")),
+        computes_version,
+    };
+    let name = |info: &Srcinfo| BTreeSet::from([info.single("pkgbase")]);
+    comparison.sets("pkgbase", &name(srcinfo), &name(pkgbuild));
+    let names = |info: &Srcinfo| info.packages.keys().cloned().collect();
+    comparison.sets("pkgname", &names(srcinfo), &names(pkgbuild));
+    for field in ["pkgver", "pkgrel", "epoch"] {
+        comparison.single(field, srcinfo, pkgbuild);
+    }
+    for field in BASE_LISTS {
+        let values = |info: &Srcinfo| list(&info.base, None, field, architecture);
+        comparison.lists(field, None, values(srcinfo), values(pkgbuild));
+    }
+    let several = pkgbuild.packages.len() > 1;
+    for (package, section) in &pkgbuild.packages {
+        let Some(other) = srcinfo.packages.get(package) else {
+            continue;
+        };
+        let named = several.then_some(package.as_str());
+        for field in PACKAGE_LISTS {
+            let [old, new] = [(srcinfo, other), (pkgbuild, section)]
+                .map(|(info, own)| list(&info.base, Some(own), field, architecture));
+            comparison.lists(field, named, old, new);
+        }
+        let [old, new] = [(srcinfo, other), (pkgbuild, section)].map(|(info, own)| kind(info, own));
+        comparison.sets(&named_field("arch", named), &old, &new);
+    }
+    comparison.found
+}
+
+/// Whether a package is for all architectures; which others a PKGBUILD supports matters elsewhere.
+fn kind(info: &Srcinfo, package: &Section) -> BTreeSet<String> {
+    let all = list(&info.base, Some(package), "arch", "");
+    match all.contains("any") {
+        true => BTreeSet::from(["any".to_owned()]),
+        false => BTreeSet::new(),
+    }
+}
+
+fn named_field(field: &str, package: Option<&str>) -> String {
+    match package {
+        Some(package) => format!("{field} of {package}"),
+        None => field.to_owned(),
+    }
+}
+
+struct Comparison {
+    found: Vec<Difference>,
+    /// `pkgver` of the `.SRCINFO` and of the PKGBUILD.
+    versions: [String; 2],
+    computes_version: bool,
+}
+
+impl Comparison {
+    fn single(&mut self, field: &str, srcinfo: &Srcinfo, pkgbuild: &Srcinfo) {
+        if field == "pkgver" && self.computes_version {
+            return;
+        }
+        let [srcinfo, pkgbuild] = [srcinfo, pkgbuild].map(|info| match info.single(field) {
+            // No epoch is epoch 0.
+            value if field == "epoch" && value == "0" => String::new(),
+            value => value,
+        });
+        if srcinfo != pkgbuild {
+            self.found.push(Difference {
+                field: field.to_owned(),
+                srcinfo,
+                pkgbuild,
+            });
+        }
+    }
+
+    fn sets(&mut self, field: &str, srcinfo: &BTreeSet<String>, pkgbuild: &BTreeSet<String>) {
+        if srcinfo == pkgbuild {
+            return;
+        }
+        let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| {
+            let values: Vec<&str> = one.difference(other).map(String::as_str).collect();
+            values.join(" ")
+        };
+        self.found.push(Difference {
+            field: field.to_owned(),
+            srcinfo: only(srcinfo, pkgbuild),
+            pkgbuild: only(pkgbuild, srcinfo),
+        });
+    }
+
+    fn lists(
+        &mut self,
+        field: &str,
+        package: Option<&str>,
+        srcinfo: BTreeSet<String>,
+        pkgbuild: BTreeSet<String>,
+    ) {
+        let [old, new] = &self.versions;
+        let moved = self.computes_version && old != new;
+        let (srcinfo, pkgbuild) = if moved {
+            let strip = |values: BTreeSet<String>, version: &str| {
+                let without = |value: String| without_version(field, &value, version);
+                values.into_iter().map(without).collect()
+            };
+            (strip(srcinfo, old), strip(pkgbuild, new))
+        } else {
+            (srcinfo, pkgbuild)
+        };
+        self.sets(&named_field(field, package), &srcinfo, &pkgbuild);
+    }
+}
+
+/// A value without the version of its own PKGBUILD.
+fn without_version(field: &str, value: &str, version: &str) -> String {
+    if RELATIONS.contains(&field) {
+        let end = value.find(['<', '>', '=']).unwrap_or(value.len());
+        return value.get(..end).unwrap_or(value).to_owned();
+    }
+    match version {
+        "" => value.to_owned(),
+        version => value.replace(version, "$pkgver"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! Whose fault a failure is, with makepkg, pacman, curl and git as they are. `notes/failures.md`
+//! names the test of each row.
+
+use buildbtw_builder::BuildRequest;
+use buildbtw_model::FailureKind::{Infrastructure, Package};
+
+use crate::support::{World, answering, script_package, serve};
+
+/// A PKGBUILD that makes an empty package, with more lines.
+fn tiny(name: &str, lines: &str) -> String {
+    format!(
+        "pkgname={name}\npkgver=1.0\npkgrel=1\narch=(any)\n{lines}\n\
+         package() {{ install -Dm644 /dev/null \"$pkgdir/usr/share/{name}\"; }}\n"
+    )
+}
+
+/// What `makepkg --printsrcinfo` writes for [`tiny`], with more lines.
+fn tiny_srcinfo(name: &str, lines: &str) -> String {
+    format!(
+        "pkgbase = {name}\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n{lines}\n\npkgname = {name}\n"
+    )
+}
+
+fn with_srcinfo(world: &World, name: &str, lines: &str, srcinfo: &str) -> BuildRequest {
+    let files = [
+        ("PKGBUILD", &*tiny(name, lines)),
+        (".SRCINFO", &*tiny_srcinfo(name, srcinfo)),
+    ];
+    world.request_with(name, &files)
+}
+
+#[tokio::test]
+async fn an_exit_in_a_function_is_the_packages_fault_and_named() {
+    let Some(world) = World::new() else { return };
+    let function = |name: &str, code: u32| {
+        let text = script_package("ends", "true");
+        match name {
+            "package" => text.replace("{ install", &format!("{{ exit {code}; install")),
+            "build" if code == 9 => text.replace("true", "builtin exit 9"),
+            "build" => text.replace("true", &format!("exit {code}")),
+            _ => text.replace("build()", &format!("{name}() {{ exit {code}; }}\nbuild()")),
+        }
+    };
+    for (name, code) in [
+        ("build", 2),
+        ("build", 8),
+        ("build", 15),
+        ("build", 0),
+        ("build", 9),
+        ("prepare", 6),
+        ("check", 3),
+        ("package", 7),
+        ("package", 13),
+        ("package", 0),
+        ("pkgver", 10),
+    ] {
+        let mut request = world.request("ends", &function(name, code));
+        request.packages = Vec::new();
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, Package, "{name} {code}: {message}\n{log}");
+        assert!(
+            message.starts_with(&format!("{name}() ended with exit code {code}")),
+            "{name} {code}: {message}"
+        );
+    }
+    let outside = format!("{}exit 11\n", function("build", 0));
+    let (kind, message, _) = world.fails(&world.request("ends", &outside)).await;
+    assert_eq!(kind, Package, "{message}");
+    assert!(message.contains("exit code 11 in line 9"), "{message}");
+}
+
+#[tokio::test]
+async fn makepkgs_own_words_in_a_function_deceive_nobody() {
+    let Some(world) = World::new() else { return };
+    let script = "echo '==> Making package: ends'\necho '==> ERROR: Cannot find the fakeroot binary.'\nexit 15";
+    let request = world.request("ends", &script_package("ends", script));
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, Package, "{message}");
+    assert!(
+        message.starts_with("build() ended with exit code 15"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_syntax_error_names_its_line() {
+    let Some(world) = World::new() else { return };
+    let broken = tiny("broken", "build() {\n  if true; then\n}");
+    for srcinfo in [None, Some(tiny_srcinfo("broken", ""))] {
+        let mut files = vec![("PKGBUILD", &*broken)];
+        if let Some(text) = &srcinfo {
+            files.push((".SRCINFO", text));
+        }
+        let (kind, message, _) = world.fails(&world.request_with("broken", &files)).await;
+        assert_eq!(kind, Package, "{message}");
+        assert!(
+            message.starts_with("the PKGBUILD could not be read: line 7: syntax error"),
+            "{message}"
+        );
+    }
+    let ends_badly = format!("{}[[ a == b ]]\n", tiny("broken", ""));
+    let (kind, message, _) = world.fails(&world.request("broken", &ends_badly)).await;
+    assert_eq!(kind, Package, "{message}");
+    assert!(message.contains("could not be read"), "{message}");
+}
+
+#[tokio::test]
+async fn a_bad_checksum_names_the_file() {
+    let Some(world) = World::new() else { return };
+    let lines = "source=(note.txt other.txt)\nsha256sums=(SKIP 0000000000000000000000000000000000000000000000000000000000000000)";
+    let files = [
+        ("PKGBUILD", &*tiny("sums", lines)),
+        ("note.txt", "a"),
+        ("other.txt", "b"),
+    ];
+    let (kind, message, _) = world.fails(&world.request_with("sums", &files)).await;
+    assert_eq!(kind, Package, "{message}");
+    assert!(message.contains("checksum"), "{message}");
+    assert!(message.contains("\nother.txt ... FAILED"), "{message}");
+    assert!(!message.contains("note.txt"), "{message}");
+}
+
+#[tokio::test]
+async fn a_source_that_is_not_in_the_tree_is_named() {
+    let Some(world) = World::new() else { return };
+    let request = world.request(
+        "lacks",
+        &tiny("lacks", "source=(gone.patch)\nsha256sums=(SKIP)"),
+    );
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, Package, "{message}");
+    assert!(message.contains("a source file is missing"), "{message}");
+    assert!(message.contains("gone.patch"), "{message}");
+}
+
+#[tokio::test]
+async fn refused_downloads_are_the_packages_fault_and_others_pass() {
+    let Some(world) = World::new() else { return };
+    for (status, kind) in [
+        ("404 Not Found", Package),
+        ("403 Forbidden", Package),
+        ("410 Gone", Package),
+        ("401 Unauthorized", Package),
+    ] {
+        let port = answering(status).await;
+        let url = format!("http://127.0.0.1:{port}/x-1.0.tar.gz");
+        let mut request = world.request("fetches", &tiny("fetches", ""));
+        request.sources = vec![url.clone()];
+        let (found, message, log) = world.fails(&request).await;
+        assert_eq!(found, kind, "{message}\n{log}");
+        assert!(
+            message.contains(&url) && message.contains(&format!("HTTP status {}", &status[..3])),
+            "{message}"
+        );
+    }
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = closed.local_addr().unwrap().port();
+    drop(closed);
+    for url in [
+        format!("http://127.0.0.1:{port}/x.tar.gz"),
+        "http://no-such-host.invalid/x.tar.gz".to_owned(),
+        format!("git+http://127.0.0.1:{port}/x.git"),
+    ] {
+        let mut request = world.request("fetches", &tiny("fetches", ""));
+        request.sources = vec![url.clone()];
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, Infrastructure, "{message}\n{log}");
+        assert!(
+            message.contains(url.trim_start_matches("git+")),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_git_source_that_is_not_there_is_the_packages_fault() {
+    let Some(world) = World::new() else { return };
+    world.git("upstream", &[("hello.txt", "hello\n")]);
+    world.sh("cd upstream && git update-server-info && mv .git ../repository/upstream.git");
+    let port = serve(world.folder.path().to_owned()).await;
+    for (source, words) in [
+        ("nowhere.git", "nowhere.git"),
+        ("upstream.git#branch=next", "has no branch `next`"),
+        ("upstream.git#tag=v9", "has no tag `v9`"),
+        (
+            "upstream.git#commit=1111111111111111111111111111111111111111",
+            "has no commit `1111111111111111111111111111111111111111`",
+        ),
+    ] {
+        let mut request = world.request("mirrors", &tiny("mirrors", ""));
+        request.sources = vec![format!("git+http://127.0.0.1:{port}/repository/{source}")];
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, Package, "{message}\n{log}");
+        assert!(message.contains(words), "{message}\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_dependency_that_no_repository_has_is_named_with_who_wants_it() {
+    let Some(world) = World::new() else { return };
+    let (packages, _) = world
+        .built(&world.request("library", &tiny("library", "")))
+        .await;
+    world.publish("base", &packages);
+    let mut request = with_srcinfo(
+        &world,
+        "needy",
+        "depends=(library)\nmakedepends=('nosuch>=2')",
+        "\tmakedepends = nosuch>=2\n\tdepends = library",
+    );
+    request.dependencies = vec!["library".into(), "nosuch>=2".into()];
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, Package, "{message}\n{log}");
+    assert!(
+        message.starts_with("no repository has `nosuch>=2`, on which needy depends"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn missing_dependencies_are_the_packages_fault() {
+    let Some(world) = World::new() else { return };
+    let request = world.request("needy", &tiny("needy", "depends=(nosuch)"));
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, Package, "{message}");
+    assert!(
+        message.contains("Missing dependencies: nosuch"),
+        "{message}"
+    );
+}
+
+/// A library whose soname moves, and two packages that pin the old one.
+async fn with_a_moved_library(world: &World) {
+    let library = |version: &str| {
+        tiny("libgreet", &format!("provides=(libgreet.so={version}-64)"))
+            .replace("pkgver=1.0", &format!("pkgver={version}.0"))
+    };
+    let (packages, _) = world.built(&world.request("libgreet", &library("1"))).await;
+    world.publish("base", &packages);
+    let outsider = tiny(
+        "outsider-libs",
+        "pkgbase=outsider\ndepends=(libgreet.so=1-64)",
+    );
+    let mut request = world.request("outsider", &outsider);
+    request.dependencies = vec!["libgreet.so=1-64".into()];
+    let (packages, _) = world.built(&request).await;
+    world.publish("base", &packages);
+    let conflicting = tiny("rival", "conflicts=(libgreet)");
+    let (packages, _) = world.built(&world.request("rival", &conflicting)).await;
+    world.publish("base", &packages);
+    let (packages, _) = world.built(&world.request("libgreet", &library("2"))).await;
+    world.publish("rebuild", &packages);
+}
+
+fn member(world: &World, dependencies: &[&str]) -> BuildRequest {
+    let mut request = world.request("member", &tiny("member", ""));
+    request.repositories = vec![world.repository("rebuild"), world.repository("base")];
+    request.namespace_repository = Some("rebuild".parse().unwrap());
+    request.dependencies = dependencies.iter().map(|&name| name.to_owned()).collect();
+    request
+}
+
+#[tokio::test]
+async fn what_holds_the_old_version_is_named() {
+    let Some(world) = World::new() else { return };
+    with_a_moved_library(&world).await;
+    let (kind, message, log) = world
+        .fails(&member(&world, &["outsider-libs", "libgreet"]))
+        .await;
+    assert_eq!(kind, Package, "{message}\n{log}");
+    assert!(message.contains("outsider-libs"), "{message}\n{log}");
+    assert!(
+        message.contains("widen the scope or include outsider")
+            && !message.contains("include outsider-libs"),
+        "{message}\n{log}"
+    );
+
+    let (kind, message, log) = world.fails(&member(&world, &["libgreet.so=1-64"])).await;
+    assert_eq!(kind, Package, "{message}\n{log}");
+    assert!(
+        message.contains("member itself depends on `libgreet.so=1-64`"),
+        "{message}\n{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_transaction_that_cannot_be_is_explained_without_the_question() {
+    let Some(world) = World::new() else { return };
+    with_a_moved_library(&world).await;
+    for (dependencies, words) in [
+        (["libgreet", "rival"], "are in conflict"),
+        (["libgreet>=2", "outsider-libs"], "libgreet.so=1-64"),
+    ] {
+        let (kind, message, log) = world.fails(&member(&world, &dependencies)).await;
+        assert_eq!(kind, Package, "{message}\n{log}");
+        assert!(message.contains(words), "{message}\n{log}");
+        assert!(!message.contains("[y/N]"), "{message}\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_down_is_no_fault_of_the_package() {
+    let Some(world) = World::new() else { return };
+    let port = answering("503 Service Unavailable").await;
+    let mut request = world.request("plain", &tiny("plain", ""));
+    request.repositories = vec![world.repository("base")];
+    request.repositories[0].servers = vec![format!("http://127.0.0.1:{port}/repository")];
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, Infrastructure, "{message}");
+}

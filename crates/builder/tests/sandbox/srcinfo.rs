@@ -1,0 +1,205 @@
+//! A `.SRCINFO` that does not say what its PKGBUILD says, found before anything is downloaded.
+
+use buildbtw_builder::BuildRequest;
+use buildbtw_model::FailureKind::Package;
+
+use crate::support::{World, script_package};
+
+const SPLIT: &str = "pkgbase=pair\npkgname=(pair pair-docs)\npkgver=1.0\npkgrel=1\n\
+    arch=(x86_64 aarch64)\ndepends=(bash)\ndepends_x86_64=(coreutils)\nmakedepends=(make)\n\
+    source=(note.txt)\nsha256sums=(SKIP)\n\
+    package_pair() { depends+=(\"pair-docs=$pkgver-$pkgrel\"); install -Dm644 note.txt \"$pkgdir/usr/share/pair\"; }\n\
+    package_pair-docs() { arch=(any); depends=(); install -Dm644 note.txt \"$pkgdir/usr/share/pair-docs\"; }\n";
+const SPLIT_SRCINFO: &str = "# written by hand\npkgbase = pair\n\tpkgdesc = two packages\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = aarch64\n\tarch = x86_64\n\tmakedepends = make\n\tdepends = bash\n\tsource = note.txt\n\tdepends_x86_64 = coreutils\n\npkgname = pair\n\tdepends = pair-docs=1.0-1\n\tdepends = bash\n\npkgname = pair-docs\n\tarch = any\n\tdepends = \n";
+
+fn pair(world: &World, srcinfo: &str) -> BuildRequest {
+    let files = [
+        ("PKGBUILD", SPLIT),
+        (".SRCINFO", srcinfo),
+        ("note.txt", "note\n"),
+    ];
+    let mut request = world.request_with("pair", &files);
+    request.sources = vec!["note.txt".into()];
+    request
+}
+
+async fn is_stale(world: &World, request: &BuildRequest, words: &str) {
+    let (kind, message, log) = world.fails(request).await;
+    assert_eq!(kind, Package, "{message}\n{log}");
+    assert!(
+        message.starts_with(".SRCINFO is stale: "),
+        "{message}\n{log}"
+    );
+    assert!(message.contains(words), "{words}: {message}");
+    for text in [&message, &log] {
+        assert!(
+            text.contains("makepkg --printsrcinfo > .SRCINFO"),
+            "{message}\n{log}"
+        );
+    }
+    assert!(log.contains(words), "{log}");
+}
+
+#[tokio::test]
+async fn a_stale_srcinfo_is_found_before_anything_is_downloaded() {
+    let Some(world) = World::new() else { return };
+    let (packages, _) = world
+        .built(&world.request("plain", &script_package("plain", "true")))
+        .await;
+    world.publish("base", &packages);
+    for (from, to, words) in [
+        (
+            "\tmakedepends = make\n",
+            "",
+            "makedepends: .SRCINFO says nothing, the PKGBUILD says `make`",
+        ),
+        (
+            "pkgver = 1.0",
+            "pkgver = 0.9",
+            "pkgver: .SRCINFO says `0.9`, the PKGBUILD says `1.0`",
+        ),
+        (
+            "source = note.txt",
+            "source = old.txt",
+            "source: .SRCINFO says `old.txt`, the PKGBUILD says `note.txt`",
+        ),
+        (
+            "depends_x86_64 = coreutils",
+            "depends_x86_64 = sed",
+            "depends of pair: .SRCINFO says `sed`, the PKGBUILD says `coreutils`",
+        ),
+        (
+            "pkgname = pair-docs",
+            "pkgname = pair-doc",
+            "pkgname: .SRCINFO says `pair-doc`, the PKGBUILD says `pair-docs`",
+        ),
+    ] {
+        assert!(SPLIT_SRCINFO.contains(from), "{from}");
+        let mut request = pair(&world, &SPLIT_SRCINFO.replacen(from, to, 1));
+        request.pkgrel = Some("1.1".into());
+        request.dependencies = vec!["plain".into()];
+        is_stale(&world, &request, words).await;
+        let (_, _, log) = world.fails(&request).await;
+        assert!(!log.contains("downloading dependencies"), "{log}");
+        assert!(!log.contains("setting pkgrel"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_srcinfo_that_only_looks_different_is_built() {
+    let Some(world) = World::new() else { return };
+    let mut request = pair(&world, SPLIT_SRCINFO);
+    request.pkgrel = Some("1.1".into());
+    let (packages, log) = world.built(&request).await;
+    assert_eq!(packages.len(), 2, "{log}");
+    assert!(
+        log.contains("comparing .SRCINFO with the PKGBUILD"),
+        "{log}"
+    );
+}
+
+/// The PKGBUILD asks a program that only comes with its dependencies.
+#[tokio::test]
+async fn a_top_level_that_needs_a_dependency_is_compared_again() {
+    let Some(world) = World::new() else { return };
+    let tool = "pkgname=greet-config\npkgver=1.0\npkgrel=1\narch=(any)\n\
+        package() { install -d \"$pkgdir/usr/bin\"; printf '#!/bin/sh\\necho bash\\n' >\"$pkgdir/usr/bin/greet-config\"; chmod 755 \"$pkgdir/usr/bin/greet-config\"; }\n";
+    let (packages, _) = world.built(&world.request("greet-config", tool)).await;
+    world.publish("base", &packages);
+    let pkgbuild = "pkgname=asks\npkgver=1.0\npkgrel=1\narch=(any)\nmakedepends=(greet-config)\n\
+        depends=($(greet-config 2>/dev/null))\n\
+        package() { install -Dm644 /dev/null \"$pkgdir/usr/share/asks\"; }\n";
+    let srcinfo = "pkgbase = asks\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n\tmakedepends = greet-config\n\tdepends = bash\n\npkgname = asks\n";
+    let asks = |srcinfo: &str| {
+        let mut request =
+            world.request_with("asks", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
+        request.dependencies = vec!["greet-config".into(), "bash".into()];
+        request.pkgrel = Some("1.1".into());
+        request
+    };
+    let (packages, log) = world.built(&asks(srcinfo)).await;
+    assert_eq!(packages[0].file_name.version().as_str(), "1.0-1.1", "{log}");
+    assert!(log.contains("compared again"), "{log}");
+
+    let stale = asks(&srcinfo.replace("depends = bash", "depends = coreutils"));
+    is_stale(
+        &world,
+        &stale,
+        "depends: .SRCINFO says `coreutils`, the PKGBUILD says `bash`",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn programs_that_are_there_do_not_delay_the_verdict() {
+    let Some(world) = World::new() else { return };
+    let pkgbuild = "pkgname=asks\n_v=1_0\npkgver=$(echo $_v | tr _ .)\npkgrel=1\narch=(any)\n\
+        depends=(bash)\npackage() { install -Dm644 /dev/null \"$pkgdir/usr/share/asks\"; }\n";
+    let srcinfo = "pkgbase = asks\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n\npkgname = asks\n";
+    let request = world.request_with("asks", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
+    is_stale(&world, &request, "depends: .SRCINFO says nothing").await;
+    let (_, _, log) = world.fails(&request).await;
+    assert!(!log.contains("compared again"), "{log}");
+}
+
+/// `.SRCINFO` can only say what the PKGBUILD says on one architecture.
+#[tokio::test]
+async fn a_srcinfo_of_another_architecture_is_not_stale() {
+    let Some(world) = World::new() else { return };
+    let pkgbuild = "pkgname=both\npkgver=1.0\npkgrel=1\narch=(x86_64 aarch64)\n\
+        [[ $CARCH == aarch64 ]] && depends=(bash)\n\
+        package() { install -Dm644 /dev/null \"$pkgdir/usr/share/both\"; }\n";
+    let srcinfo = "pkgbase = both\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = x86_64\n\tarch = aarch64\n\tdepends = bash\n\npkgname = both\n";
+    let request = world.request_with("both", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
+    let (_, log) = world.built(&request).await;
+    assert!(log.contains(".SRCINFO was written on aarch64"), "{log}");
+}
+
+#[tokio::test]
+async fn a_computed_version_may_differ_from_the_srcinfo() {
+    let Some(world) = World::new() else { return };
+    let pkgbuild = script_package("computed", "true")
+        .replace("build()", "pkgver() { echo 1.5; }\nbuild()")
+        .replace("arch=", "provides=(\"c=$pkgver\")\narch=");
+    let srcinfo = "pkgbase = computed\n\tpkgver = 0.7\n\tpkgrel = 1\n\tarch = x86_64\n\tprovides = c=0.7\n\npkgname = computed\n";
+    let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", srcinfo)];
+    world.built(&world.request_with("computed", &files)).await;
+}
+
+/// The PKGBUILD is read before the network is used: what it leaves behind is seen by nothing.
+#[tokio::test]
+async fn the_top_level_leaves_nothing_for_later_steps() {
+    let Some(world) = World::new() else { return };
+    let pkgbuild = format!(
+        "echo hello = world\n: >/build/sources/left || exit 1\n: >/tmp/left\n: >/build/tree/left\n{}",
+        script_package(
+            "leaves",
+            "ls /build/sources /tmp; [[ $(ls -A /build/sources) == left ]]"
+        )
+    );
+    let srcinfo =
+        "pkgbase = leaves\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = leaves\n";
+    let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", srcinfo)];
+    let request = world.request_with("leaves", &files);
+    let (_, log) = world.built(&request).await;
+    assert!(log.contains("Read-only file system"), "{log}");
+}
+
+#[tokio::test]
+async fn a_source_named_after_the_release_cannot_be_bumped() {
+    let Some(world) = World::new() else { return };
+    let pkgbuild = "pkgname=relsource\npkgver=1.0\npkgrel=3\narch=(any)\n\
+        source=(\"fix-$pkgver-$pkgrel.patch\")\nsha256sums=(SKIP)\n\
+        package() { install -Dm644 \"$srcdir/fix-$pkgver-$pkgrel.patch\" \"$pkgdir/usr/share/relsource/fix\"; }\n";
+    let files = [("PKGBUILD", pkgbuild), ("fix-1.0-3.patch", "patch\n")];
+    let mut request = world.request_with("relsource", &files);
+    world.built(&request).await;
+    request.pkgrel = Some("9.1".into());
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, Package, "{message}");
+    assert!(
+        message.starts_with("the release cannot be bumped to 9.1")
+            && message.contains("fix-1.0-3.patch"),
+        "{message}"
+    );
+}
