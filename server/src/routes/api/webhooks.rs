@@ -35,11 +35,11 @@ pub(crate) async fn receive_from_gitlab(
         auth::refuse_webhook(&state, peer, forged)
     };
     // What cannot be right is refused before its body, which may be large, is read.
-    check_headers(&config.secrets, request.headers()).map_err(&refuse)?;
+    check_headers(&config.secrets, request.headers()).map_err(refuse)?;
     let headers = request.headers().clone();
     let extract::Bytes(body) = extract::Bytes::from_request(request, &()).await?;
     let checked = verify(&config.secrets, &headers, &body, Timestamp::now());
-    let id = checked.map_err(&refuse)?;
+    let id = checked.map_err(refuse)?;
     let received = receive_webhook(&state, config, id, &body).await?;
     Ok(match received {
         Received::Stored => StatusCode::OK,
