@@ -59,9 +59,10 @@ async fn a_timeout_decides_although_the_executor_reported_a_stop_first() {
         // Nothing is decided, and nothing dispatched again, before GitLab says why.
         let build = server.build("bump", "libgreet").await;
         assert_eq!(build.status, BuildStatus::Building, "{build:?}");
-        forge.gitlab.clock().advance(SignedDuration::from_hours(1));
+        // As the template says.
+        forge.gitlab.clock().advance(SignedDuration::from_hours(8));
         job.ends(Status::Failed, Some("job_execution_timeout"));
-        is_over_by_timeout(&forge, &server, "job timeout of 1 h (3600 s)").await;
+        is_over_by_timeout(&forge, &server, "job timeout of 8 h (28800 s)").await;
     }
 }
 
