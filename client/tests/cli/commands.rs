@@ -177,3 +177,53 @@ async fn a_tree_with_files_that_cannot_be_used_is_planned_without_them() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_log_of_a_reused_build_is_that_of_the_attempt_that_made_it() {
+    let (fake, home) = (
+        Fake::start(&["libgreet"]).await,
+        tempfile::tempdir().unwrap(),
+    );
+    let reused_from = |build: Option<i64>, deleted: bool, attempt: buildbtw_model::AttemptId| {
+        serde_json::from_value(serde_json::json!({
+            "attempt": attempt, "number": 2, "namespace": "other", "namespace_deleted": deleted,
+            "iteration": 3, "build": build, "architecture": "x86_64", "stage": 1,
+        }))
+        .unwrap()
+    };
+    fake.build("libgreet", BuildStatus::Reused, None);
+    fake.change(|inner| {
+        inner.log.extend(b"it was built there\n");
+        let attempt = inner.attempt.id;
+        inner.iteration.builds[0].attempt = Some(attempt);
+        inner.iteration.builds[0].reused_from = Some(reused_from(Some(7), false, attempt));
+    });
+    let logs = ["logs", "space", "libgreet"];
+    let ran = run(home.path(), &fake.url, &logs).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "it was built there\n"));
+    let page = format!("{}/builds/7", fake.url);
+    assert!(
+        ran.stderr.contains("reused") && ran.stderr.contains(&page),
+        "{}",
+        ran.stderr
+    );
+    let ran = run(home.path(), &fake.url, &["show", "space"]).await;
+    let note = "reused from namespace other, iteration 3, attempt 2";
+    assert!(ran.stdout.contains(note), "{}", ran.stdout);
+
+    fake.change(|inner| {
+        let attempt = inner.attempt.id;
+        inner.iteration.builds[0].reused_from = Some(reused_from(None, true, attempt));
+    });
+    let ran = run(home.path(), &fake.url, &logs).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "it was built there\n"));
+    let gone = "namespace other (deleted), iteration 3, attempt 2";
+    assert!(ran.stderr.contains(gone), "{}", ran.stderr);
+    let ran = run(home.path(), &fake.url, &["show", "space", "--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let origin = &json["iteration"]["builds"][0]["reused_from"];
+    assert_eq!(
+        (&origin["namespace"], &origin["namespace_deleted"]),
+        (&"other".into(), &true.into())
+    );
+}
