@@ -8,6 +8,7 @@
     reason = "a failure here is a failed test, and the panic its message"
 )]
 
+mod addresses;
 mod clock;
 mod crashes;
 mod cycle;

@@ -37,7 +37,7 @@ pub struct Process {
 }
 
 impl Process {
-    pub(crate) fn start(name: &str, command: &mut Command) -> Self {
+    pub fn start(name: &str, command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -87,6 +87,11 @@ impl Process {
     pub fn kill_hard(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGTERM.
@@ -165,6 +170,8 @@ pub struct Server {
     /// The arguments that say where the sources are.
     sources: Vec<String>,
     address: SocketAddr,
+    /// The path that it is below.
+    path: String,
     lease_seconds: u32,
     base_repositories: Option<PathBuf>,
     /// The size of the disk the data folder is on, if it is one of its own.
@@ -225,6 +232,7 @@ impl Server {
             data: folder.join("data"),
             sources,
             address: "127.0.0.1:0".parse().unwrap(),
+            path: String::new(),
             lease_seconds,
             base_repositories,
             disk: None,
@@ -240,6 +248,7 @@ impl Server {
             data: folder.join("data"),
             sources: in_folder(sources),
             address: "127.0.0.1:0".parse().unwrap(),
+            path: String::new(),
             lease_seconds: 60,
             base_repositories: None,
             disk: Some(size.to_owned()),
@@ -301,6 +310,15 @@ impl Server {
         }
     }
 
+    /// Starts it again, below a path.
+    pub fn move_below(&mut self, path: &str) {
+        self.stop();
+        self.path = path.to_owned();
+        let url = self.url();
+        self.sources.extend(["--url".to_owned(), url]);
+        self.start_again();
+    }
+
     /// `kill -9`.
     pub fn kill_hard(&mut self) {
         self.process.take().unwrap().kill_hard();
@@ -314,7 +332,7 @@ impl Server {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}{}", self.address, self.path)
     }
 
     /// The most memory the process has had, in KiB (proc(5), `VmHWM`).
