@@ -55,6 +55,7 @@ impl Context {
                 now: phases.kill.clone(),
                 kind: FailureKind::Infrastructure,
                 message: "worker shut down",
+                known: Arc::default(),
             },
         });
         Ok(Self {

@@ -1,6 +1,6 @@
 //! Runs an attempt: builds what was claimed and reports what came of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, Limits};
 use buildbtw_model::api::{ClaimedBuild, Outcome, ReportedPackage};
@@ -41,6 +41,8 @@ pub struct Interrupt {
     pub kind: FailureKind,
     /// What is said about it.
     pub message: &'static str,
+    /// Replaces both where it turned out why.
+    pub known: Arc<OnceLock<(FailureKind, &'static str)>>,
 }
 
 impl Agent {
@@ -159,7 +161,9 @@ fn to_report(outcome: BuildOutcome, stopped: Option<Stop>, interrupt: &Interrupt
             Outcome::Succeeded { packages }
         }
         (BuildOutcome::Failed { .. }, Some(Stop::Interrupted)) => {
-            failed(interrupt.kind, interrupt.message)
+            let usual = (interrupt.kind, interrupt.message);
+            let (kind, message) = interrupt.known.get().copied().unwrap_or(usual);
+            failed(kind, message)
         }
         (BuildOutcome::Failed { .. }, Some(Stop::Cancelled | Stop::Ended)) => {
             failed(FailureKind::Cancelled, "cancelled")
@@ -178,6 +182,7 @@ mod tests {
             now: CancellationToken::new(),
             kind: FailureKind::Infrastructure,
             message: "stopped",
+            known: Arc::default(),
         };
         let failed = || BuildOutcome::failed(FailureKind::Cancelled, "killed");
         let kind = |outcome| match outcome {
@@ -190,6 +195,13 @@ mod tests {
             Some(FailureKind::Infrastructure)
         );
         assert_eq!(report(Some(Stop::Cancelled)), Some(FailureKind::Cancelled));
+        let known = Arc::new(OnceLock::from((FailureKind::Timeout, "why")));
+        let better = Interrupt {
+            known,
+            ..interrupt.clone()
+        };
+        let why = kind(to_report(failed(), Some(Stop::Interrupted), &better));
+        assert_eq!(why, Some(FailureKind::Timeout));
         let done = BuildOutcome::Succeeded {
             packages: vec![],
             notes: vec![],

@@ -1,0 +1,163 @@
+//! Why a user may not run a program: the kernel says no more than "permission denied", and never which of
+//! the folders on the way it is about.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{Uid, User};
+use std::os::unix::process::CommandExt as _;
+
+/// Asks the kernel, with all its rules, for another user.
+const TEST: &str = "/usr/bin/test";
+
+/// An unprivileged user that programs are started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunAs {
+    /// The user.
+    pub uid: u32,
+    /// The user's only group.
+    pub gid: u32,
+}
+
+/// Says why a user (`None`: that of this process) may not run a program or enter a folder, as
+/// `permission denied: PATH (…)` with the first folder on the way that stops it. Returns `None` where
+/// permissions are not what is wrong.
+#[must_use]
+pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<String> {
+    if is_missing(path) || may_execute(path, user) {
+        return None;
+    }
+    let name = name_of(user);
+    let reason = match first_closed_folder(path, user) {
+        Some(folder) => format!(
+            "its folder {} is not accessible to {name}",
+            folder.display()
+        ),
+        None if path.is_file() && is_noexec(path) => {
+            "its file system is mounted with noexec".to_owned()
+        }
+        None => format!("{name} may not execute it"),
+    };
+    Some(format!("permission denied: {} ({reason})", path.display()))
+}
+
+fn is_missing(path: &Path) -> bool {
+    let error = path.metadata().err();
+    error
+        .is_some_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+fn may_execute(path: &Path, user: Option<RunAs>) -> bool {
+    let mut command = Command::new(TEST);
+    command
+        .arg("-x")
+        .arg(path)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if let Some(RunAs { uid, gid }) = user {
+        command.uid(uid).gid(gid);
+    }
+    // Where it cannot be found out, nothing is said against it.
+    command.status().map_or(true, |status| status.success())
+}
+
+/// The outermost folder that the user cannot enter, on the way to the path and to what it links to.
+fn first_closed_folder(path: &Path, user: Option<RunAs>) -> Option<PathBuf> {
+    let target = path.canonicalize().ok();
+    [Some(path), target.as_deref()]
+        .into_iter()
+        .flatten()
+        .find_map(|path| {
+            let mut folders: Vec<&Path> = path.ancestors().skip(1).collect();
+            folders.reverse();
+            folders
+                .into_iter()
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .find(|folder| !may_execute(folder, user))
+                .map(Path::to_owned)
+        })
+}
+
+fn is_noexec(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_NOEXEC))
+}
+
+fn name_of(user: Option<RunAs>) -> String {
+    let uid = user.map_or_else(Uid::effective, |user| Uid::from_raw(user.uid));
+    match User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => format!("user {uid}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn chmod(path: &Path, mode: u32) {
+        fs_err::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    const NOBODY: Option<RunAs> = Some(RunAs {
+        uid: 65534,
+        gid: 65534,
+    });
+
+    #[test]
+    fn names_the_first_folder_that_the_user_cannot_enter() {
+        if !Uid::effective().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir_in("/tmp").unwrap();
+        chmod(folder.path(), 0o755);
+        let closed = folder.path().join("closed");
+        let inner = closed.join("inner");
+        fs_err::create_dir_all(&inner).unwrap();
+        let program = inner.join("program");
+        fs_err::write(&program, "#!/bin/sh\n").unwrap();
+        chmod(&program, 0o755);
+        assert_eq!(permission_denied(&program, NOBODY), None);
+        chmod(&closed, 0o700);
+        chmod(&inner, 0o700);
+        let expected = format!(
+            "its folder {} is not accessible to nobody",
+            closed.display()
+        );
+        let said = permission_denied(&program, NOBODY).unwrap();
+        assert_eq!(
+            said,
+            format!("permission denied: {} ({expected})", program.display())
+        );
+        // Where a link leads is on the way, too.
+        let link = folder.path().join("link");
+        symlink(&program, &link).unwrap();
+        let said = permission_denied(&link, NOBODY).unwrap();
+        assert!(said.contains(&expected), "{said}");
+        assert!(said.starts_with(&format!("permission denied: {} ", link.display())));
+        let unknown = Some(RunAs {
+            uid: 54321,
+            gid: 54321,
+        });
+        let said = permission_denied(&program, unknown).unwrap();
+        assert!(said.contains("not accessible to user 54321"), "{said}");
+        assert_eq!(permission_denied(&program, None), None);
+        assert_eq!(permission_denied(&folder.path().join("none"), NOBODY), None);
+    }
+
+    #[test]
+    fn tells_a_closed_folder_from_a_file_that_is_not_a_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs_err::write(&file, "").unwrap();
+        chmod(&file, 0o644);
+        let said = permission_denied(&file, None).unwrap();
+        assert!(said.contains("may not execute it"), "{said}");
+        assert_eq!(permission_denied(folder.path(), None), None);
+    }
+}
