@@ -21,6 +21,7 @@ pub mod publish;
 pub mod queries;
 pub mod receive_webhook;
 pub mod recover;
+pub mod report_final_failure;
 pub mod report_outcome;
 pub mod retention;
 pub mod retry;

@@ -83,7 +83,7 @@ async fn current(transition: &mut Transition, id: AttemptId) -> sqlx::Result<Opt
 }
 
 /// A message as it is stored: not too long, and without characters that steer terminals.
-fn presentable(message: &str) -> String {
+pub(super) fn presentable(message: &str) -> String {
     let plain = |char: char| match char {
         '\n' => '\n',
         char if char.is_control() => ' ',

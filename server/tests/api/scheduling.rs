@@ -437,6 +437,23 @@ async fn after_one_infrastructure_failure_another_try_succeeds_at_once() {
 }
 
 #[tokio::test]
+async fn an_infrastructure_failure_that_no_retry_repairs_ends_the_build_at_once() {
+    let server = TestServer::start(strangers).await;
+    server.namespace("one", &["a/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims_build_of("a").await;
+    let message = "permission denied: /x/y (its folder /x is not accessible to nobody)";
+    job.fails_for_good(FailureKind::Infrastructure, message)
+        .await;
+    server
+        .expect_iteration("one", IterationStatus::Failed)
+        .await;
+    let build = server.build("one", "a").await;
+    assert_eq!(build.message.as_deref(), Some(message));
+    assert!(worker.asks(ClaimId::new(), 0).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_pause_after_failures_ends_by_itself() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;

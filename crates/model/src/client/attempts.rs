@@ -146,6 +146,22 @@ impl Client {
             .await
     }
 
+    /// Reports a failure that no retry repairs before somebody has changed something: the build ends with
+    /// it, whatever its kind. Servers before this option retry infrastructure failures all the same.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn report_final_failure(
+        &self,
+        attempt: AttemptId,
+        outcome: &Outcome,
+    ) -> Result<OutcomeAccepted, ClientError> {
+        let segments = ["attempts", &attempt.to_string(), "outcome"];
+        let request = self.request(Method::PUT, &segments);
+        self.json(request.query(&[("retry", "false")]).json(outcome))
+            .await
+    }
+
     /// The log from `offset` on, as a stream of bytes; with `follow` it ends when the attempt does.
     ///
     /// # Errors

@@ -23,7 +23,9 @@ use crate::error::Error;
 use crate::routes::extract;
 use crate::service::claim_build::{self, Claimant};
 use crate::service::upload_package::{self, Upload};
-use crate::service::{adopt_attempt, append_log, exchange_id_token, heartbeat, report_outcome};
+use crate::service::{
+    adopt_attempt, append_log, exchange_id_token, heartbeat, report_final_failure, report_outcome,
+};
 
 /// No claim waits longer: proxies close connections that are silent for a minute.
 const MAX_WAIT: Duration = Duration::from_secs(50);
@@ -148,9 +150,24 @@ pub(crate) async fn report_outcome(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
     extract::Path(id): extract::Path<AttemptId>,
+    extract::Query(Reporting { retry }): extract::Query<Reporting>,
     extract::Json(outcome): extract::Json<Outcome>,
 ) -> Result<Json<OutcomeAccepted>, Error> {
-    Ok(Json(
-        report_outcome::report_outcome(&state, token.id, id, &outcome).await?,
-    ))
+    let accepted = if retry {
+        report_outcome::report_outcome(&state, token.id, id, &outcome).await?
+    } else {
+        report_final_failure::report_final_failure(&state, token.id, id, &outcome).await?
+    };
+    Ok(Json(accepted))
+}
+
+#[derive(serde::Deserialize)]
+pub(crate) struct Reporting {
+    /// Whether an infrastructure failure may be retried.
+    #[serde(default = "yes")]
+    retry: bool,
+}
+
+fn yes() -> bool {
+    true
 }

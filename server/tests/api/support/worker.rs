@@ -192,6 +192,19 @@ impl Job {
         accepted.expect("the outcome was refused");
     }
 
+    /// Reports a failure that nobody needs to try again.
+    pub(crate) async fn fails_for_good(&self, kind: FailureKind, message: &str) {
+        self.starts().await;
+        let outcome = failed(kind, message);
+        for _ in 0..2 {
+            let accepted = self
+                .client
+                .report_final_failure(self.claimed.attempt, &outcome)
+                .await;
+            accepted.expect("the outcome was refused");
+        }
+    }
+
     /// Every kind of report must be refused now: the attempt is over.
     pub(crate) async fn is_refused_everything(&self) {
         let packages = self.makes().await;

@@ -1,0 +1,55 @@
+//! An attempt failed in a way that no retry repairs before somebody has changed something, such as a
+//! permission on the machine that builds: the build ends with it, whatever its kind.
+
+use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind};
+use buildbtw_model::{AttemptId, AttemptStatus};
+
+use crate::app_state::AppState;
+use crate::db::{TokenId, attempts, builds};
+use crate::error::Error;
+
+use super::heartbeat::{ended, own_attempt};
+use super::report_outcome::{presentable, remove_uploads};
+use super::transitions::Transition;
+
+/// Takes the failure. The same one again changes nothing and gets the same answer.
+///
+/// # Errors
+/// When the attempt is somebody else's, or over with another outcome, or when it is not a failure.
+pub async fn report_final_failure(
+    state: &AppState,
+    token: TokenId,
+    id: AttemptId,
+    outcome: &Outcome,
+) -> Result<OutcomeAccepted, Error> {
+    let Outcome::Failed { kind, message } = outcome else {
+        let title = "only a failure can be reported as one that is not retried";
+        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+    };
+    let message = presentable(message);
+    let attempt = own_attempt(state, token, id).await?;
+    let build = builds::by_id(state.database.read(), attempt.build)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
+    let mut transition = Transition::begin(&state.database).await?;
+    let before = attempts::by_id(&mut *transition.tx.connection(), id).await?;
+    let is_repeated = before.is_some_and(|row| {
+        row.status == AttemptStatus::Failed
+            && row.failure == Some(*kind)
+            && row.message.as_ref() == Some(&message)
+    });
+    if !is_repeated
+        && !transition
+            .failed_for_good(&build, id, *kind, &message)
+            .await?
+    {
+        return Err(ended(id));
+    }
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    remove_uploads(state, id).await;
+    state.logs.close(id).await?;
+    Ok(OutcomeAccepted {
+        status: AttemptStatus::Failed,
+    })
+}
