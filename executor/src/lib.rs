@@ -28,7 +28,9 @@
 //!   the front is not root. It has no arguments; what it shall do is one line of JSON on its standard
 //!   input, which then stays open: *its end means stop*. So it makes no difference whether the front
 //!   was asked to end, was killed, or closed the pipe. The root side believes nothing the front says
-//!   about files: job number, attempt and ID token are all it takes.
+//!   about files: job number, attempt, ID token and the runner's process are all it takes.
+//!
+//! Both watch the runner's process (`runner`, `watch`): a runner that was killed asks nobody to stop.
 //!
 //! At `build_script` (`step_script`) the script is not run. The root side exchanges the job's ID token
 //! for the build it was started for, and then does what a worker does. Log, packages and outcome go to the
@@ -55,7 +57,9 @@ mod frames;
 mod front;
 mod lock;
 mod root;
+mod runner;
 mod stages;
+mod watch;
 
 use std::process::ExitCode;
 

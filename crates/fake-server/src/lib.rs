@@ -65,6 +65,8 @@ pub struct Attempt {
     pub foreign: bool,
     /// Whether that token is not valid any more, so that the attempt is handed over.
     pub adoptable: bool,
+    /// Reported as one that nobody needs to try again.
+    pub is_final: bool,
 }
 
 #[derive(Default)]
@@ -303,7 +305,11 @@ async fn exchange(
         let key = (id, request.id_token.clone());
         inner.exchange_requests.push(request);
         let Some(build) = inner.exchanges.get(&key).cloned() else {
-            return Err(problem(403, ProblemKind::Forbidden));
+            let is_known = inner.exchanges.keys().any(|(attempt, _)| *attempt == id);
+            return Err(match is_known {
+                true => problem(403, ProblemKind::Forbidden),
+                false => problem(404, ProblemKind::NotFound),
+            });
         };
         inner.attempts.entry(build.attempt).or_default();
         let url = format!("https://buildbtw.example/builds/{}", build.attempt);
@@ -423,9 +429,15 @@ async fn upload(
     })
 }
 
+#[derive(serde::Deserialize)]
+struct Reporting {
+    retry: Option<bool>,
+}
+
 async fn outcome(
     State(shared): State<Shared>,
     Path(id): Path<AttemptId>,
+    Query(Reporting { retry }): Query<Reporting>,
     Json(outcome): Json<Outcome>,
 ) -> Result<Json<OutcomeAccepted>, Response> {
     shared.with_attempt(id, |attempt| {
@@ -444,6 +456,7 @@ async fn outcome(
                     let missing = |p: &&_| !attempt.packages.contains_key(&file_name(p));
                     assert!(packages.iter().find(missing).is_none(), "not uploaded");
                 }
+                attempt.is_final = retry == Some(false);
                 attempt.outcomes.push(outcome);
                 Ok(Json(OutcomeAccepted { status }))
             }

@@ -176,7 +176,14 @@ impl Config {
     /// The `gitlab-runner` that scripts use for caches and artifacts.
     pub(crate) fn gitlab_runner(&self) -> Option<PathBuf> {
         match &self.gitlab_runner {
-            Some(path) => path.is_file().then(|| path.clone()),
+            // One that this user cannot look for may be there: whoever needs it says why it cannot be used.
+            Some(path) => match path.metadata() {
+                Ok(metadata) => metadata.is_file().then(|| path.clone()),
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    Some(path.clone())
+                }
+                Err(_) => None,
+            },
             None => [
                 "/usr/bin/gitlab-runner",
                 "/usr/local/bin/gitlab-runner",

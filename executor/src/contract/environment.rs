@@ -56,6 +56,20 @@ impl Environment {
         Ok(Job::read(path)?)
     }
 
+    /// The job, if there is one: a runner that did not get as far as `config` has none to clean up.
+    pub(crate) fn job_if_any(&self) -> Result<Option<Job>, Failure> {
+        match &self.job_response {
+            Some(path) if path.exists() => self.job().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// `TMPDIR` of the job's scripts where its variables set one. A job can set it to anything.
+    pub(crate) fn tmp_dir() -> Option<PathBuf> {
+        let value = std::env::var_os("CUSTOM_ENV_TMPDIR")?;
+        (!value.is_empty()).then(|| PathBuf::from(value))
+    }
+
     /// The project's folder as the runner sees it. A job can set it to anything.
     pub(crate) fn project_dir() -> Option<PathBuf> {
         std::env::var_os("CUSTOM_ENV_CI_PROJECT_DIR").map(PathBuf::from)
@@ -71,6 +85,8 @@ impl Environment {
                 }
                 self.build_failure
             }
+            // The runner would repeat what is a failure of the system to it.
+            Err(Failure::Final(_)) => self.build_failure,
             Err(Failure::System(_)) => self.system_failure,
         };
         ExitCode::from(code)

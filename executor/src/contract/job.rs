@@ -43,6 +43,8 @@ pub(crate) struct Job {
     pub(crate) timeout_s: u64,
     /// Whether GitLab folds sections of the log.
     pub(crate) has_sections: bool,
+    /// Whether files are to be kept for later jobs.
+    pub(crate) has_cache: bool,
     variables: HashMap<String, String>,
     project: Option<PathBuf>,
 }
@@ -89,6 +91,10 @@ impl Job {
                 .pointer("/features/trace_sections")
                 .and_then(Value::as_bool)
                 .unwrap_or(false),
+            has_cache: job
+                .get("cache")
+                .and_then(Value::as_array)
+                .is_some_and(|caches| caches.iter().any(keeps_files)),
             project: job
                 .pointer("/git_info/repo_url")
                 .and_then(Value::as_str)
@@ -111,6 +117,13 @@ impl Job {
     }
 }
 
+/// Runners skip caches without files.
+fn keeps_files(cache: &Value) -> bool {
+    let paths = cache.get("paths").and_then(Value::as_array);
+    let untracked = cache.get("untracked").and_then(Value::as_bool);
+    paths.is_some_and(|paths| !paths.is_empty()) || untracked == Some(true)
+}
+
 fn project_path(url: &str) -> Option<PathBuf> {
     let (_, rest) = url.split_once("://")?;
     let (_, path) = rest.split_once('/')?;
@@ -130,7 +143,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((job.id, job.timeout_s), (JobId(7), 60));
-        assert!(job.has_sections);
+        assert!(job.has_sections && !job.has_cache);
         assert_eq!(job.variable("A"), Some("2"));
         assert_eq!(job.project(), Some(Path::new("g/demo")));
     }
@@ -145,6 +158,23 @@ mod tests {
         assert_eq!((job.id, job.timeout_s), (JobId(9), DEFAULT_TIMEOUT_S));
         assert_eq!(job.variable("A"), None);
         assert_eq!(job.project(), None);
+    }
+
+    #[test]
+    fn a_cache_without_files_is_none() {
+        for (cache, has_cache) in [
+            ("[]", false),
+            ("null", false),
+            (
+                r#"[null, {"key": "a", "policy": "pull", "paths": []}]"#,
+                false,
+            ),
+            (r#"[{"key": "a"}, {"key": "b", "paths": ["x"]}]"#, true),
+            (r#"[{"untracked": true}]"#, true),
+        ] {
+            let job = Job::parse(format!(r#"{{"id": 7, "cache": {cache}}}"#).as_bytes());
+            assert_eq!(job.unwrap().has_cache, has_cache, "{cache}");
+        }
     }
 
     #[test]

@@ -7,12 +7,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use buildbtw_builder::RunAs;
 use buildbtw_model::PackageFileName;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
-
-use super::ScriptUser;
 
 /// Where they are, below the project's folder.
 const FOLDER: &str = "buildbtw";
@@ -21,7 +20,7 @@ const FOLDER: &str = "buildbtw";
 #[derive(Debug)]
 pub(super) struct Artifacts {
     folder: OwnedFd,
-    owner: Option<ScriptUser>,
+    owner: Option<RunAs>,
     current: Option<File>,
 }
 
@@ -30,7 +29,7 @@ impl Artifacts {
     pub(super) fn create(
         builds: &Path,
         project: &Path,
-        owner: Option<ScriptUser>,
+        owner: Option<RunAs>,
     ) -> anyhow::Result<Self> {
         let below = project.strip_prefix(builds).map(Path::to_owned);
         let below = below.unwrap_or_else(|_| PathBuf::from(".."));
@@ -90,7 +89,7 @@ fn folder_flags() -> OFlag {
     OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
 }
 
-fn enter(parent: &OwnedFd, name: &Path, owner: Option<ScriptUser>) -> io::Result<OwnedFd> {
+fn enter(parent: &OwnedFd, name: &Path, owner: Option<RunAs>) -> io::Result<OwnedFd> {
     let made = match mkdirat(parent, name, Mode::from_bits_truncate(0o755)) {
         Ok(()) => true,
         Err(nix::Error::EEXIST) => false,
@@ -103,8 +102,8 @@ fn enter(parent: &OwnedFd, name: &Path, owner: Option<ScriptUser>) -> io::Result
     Ok(folder)
 }
 
-fn give(file: &OwnedFd, owner: Option<ScriptUser>) -> io::Result<()> {
-    if let Some(ScriptUser { uid, gid }) = owner {
+fn give(file: &OwnedFd, owner: Option<RunAs>) -> io::Result<()> {
+    if let Some(RunAs { uid, gid }) = owner {
         fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     }
     Ok(())

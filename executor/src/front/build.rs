@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use buildbtw_model::api::{Outcome, ReportedPackage};
 use buildbtw_model::{AttemptId, FailureKind};
+use nix::sys::signal::SigSet;
 
 use super::Host;
 use super::artifacts::Artifacts;
@@ -16,19 +17,32 @@ use crate::contract::{Environment, Job};
 use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
 use crate::root::{IdToken, Request};
+use crate::watch::Watch;
 
 const ATTEMPT: &str = "BUILDBTW_ATTEMPT";
 const ID_TOKEN: &str = "BUILDBTW_ID_TOKEN";
-const TEMPLATE: &str = "The job has to come from buildbtw's pipeline template, ci/buildbtw.yml: see \"Builds \
-                        in GitLab\" in notes/operations.md of buildbtw.";
+const TEMPLATE: &str = "The job has to come from buildbtw's pipeline template, ci/buildbtw.yml: see \
+                        notes/gitlab.md of buildbtw.";
 
-/// Builds what the job was made for.
-pub(crate) fn run(host: &Host, job: &Job, folder: &JobFolder) -> Result<(), Failure> {
-    let request = request(job)?;
+/// Builds what the job was made for. The signals that stop it are blocked.
+pub(crate) fn run(
+    host: &Host,
+    job: &Job,
+    folder: &JobFolder,
+    signals: SigSet,
+    watch: &Watch,
+) -> Result<(), Failure> {
+    let (attempt, id_token) = identity(job)?;
+    let request = Request::Build {
+        job: job.id,
+        attempt,
+        id_token,
+        runner: folder.runner(),
+    };
     fs_err::write(folder.building(), "")?;
-    let signals = Privileged::block_signals()?;
     let mut side = Privileged::start(host, &request)?;
     side.stop_on(signals);
+    side.stop_on_loss(watch);
     let mut show = Show {
         host,
         job,
@@ -40,14 +54,22 @@ pub(crate) fn run(host: &Host, job: &Job, folder: &JobFolder) -> Result<(), Fail
     let last = loop {
         match side.next()? {
             None => {
-                show.log.close()?;
+                // Of whoever reads it, the end of the root side is the more important news.
+                let _ = show.log.close();
                 return Err(side.silence(host));
             }
             Some(Frame::Message(last @ (Message::Done | Message::Failed { .. }))) => break last,
-            Some(frame) => show.frame(frame)?,
+            // Nobody sees it, but the root side has to get to its end.
+            Some(_) if watch.is_lost() => {}
+            Some(frame) => match show.frame(frame) {
+                Err(failure) if failure.is_broken_pipe() => watch.lose(),
+                shown => shown?,
+            },
         }
     };
-    show.log.close()?;
+    if !watch.is_lost() {
+        show.log.close()?;
+    }
     side.end(host, last)?;
     // The root side has tidied up by itself.
     fs_err::remove_file(folder.building())?;
@@ -57,7 +79,8 @@ pub(crate) fn run(host: &Host, job: &Job, folder: &JobFolder) -> Result<(), Fail
     }
 }
 
-fn request(job: &Job) -> Result<Request, Failure> {
+/// The attempt that the job was made for, and what proves it.
+pub(crate) fn identity(job: &Job) -> Result<(AttemptId, IdToken), Failure> {
     let missing: Vec<&str> = [ATTEMPT, ID_TOKEN]
         .into_iter()
         .filter(|name| job.variable(name).is_none())
@@ -79,11 +102,7 @@ fn request(job: &Job) -> Result<Request, Failure> {
         .map_err(|error| wrong(ATTEMPT, &error))?;
     let id_token =
         IdToken::try_from(text(ID_TOKEN).to_owned()).map_err(|error| wrong(ID_TOKEN, &error))?;
-    Ok(Request::Build {
-        job: job.id,
-        attempt,
-        id_token,
-    })
+    Ok((attempt, id_token))
 }
 
 /// Shows what the root side says.

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use buildbtw_builder::RunAs;
 use serde::{Deserialize, Serialize};
 
 use super::processes::kill_environments_with;
-use super::runner::Process;
-use super::{Host, ScriptUser, privileged, removal};
+use super::{Host, privileged, removal};
 use crate::contract::{Job, JobId};
 use crate::lock::FolderLock;
 use crate::root::Request;
+use crate::runner::Process;
 
 /// How long a stage may go on after the next one began: it was abandoned, and ends itself.
 const STAGE_PATIENCE: Duration = Duration::from_secs(12);
@@ -77,6 +78,11 @@ impl JobFolder {
         [self.path.join("passwd"), self.path.join("group")]
     }
 
+    /// `gitlab-runner` as scripts call it.
+    pub(crate) fn helper(&self) -> PathBuf {
+        self.path.join("gitlab-runner")
+    }
+
     /// There while the root side may have something of this job.
     pub(crate) fn building(&self) -> PathBuf {
         self.path.join("building")
@@ -86,13 +92,24 @@ impl JobFolder {
         self.path.join("job.json")
     }
 
+    fn read_life(&self) -> Option<Life> {
+        let text = fs_err::read(self.life()).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// The runner that this stage is run for. Usually it is the one that prepared the job; after that
+    /// one's end, whoever started this process.
+    pub(crate) fn runner(&self) -> Option<Process> {
+        self.read_life()
+            .and_then(|life| life.runner)
+            .filter(Process::is_alive)
+            .or_else(Process::runner)
+    }
+
     /// Whether nobody will come back to it. Only true while this process has its lock.
     fn is_dead(&self) -> bool {
-        let life = fs_err::read(self.life())
-            .ok()
-            .and_then(|text| serde_json::from_slice::<Life>(&text).ok());
         // Without the note its preparation was cut off.
-        life.is_none_or(|life| {
+        self.read_life().is_none_or(|life| {
             let is_abandoned = life.runner.is_some_and(|runner| !runner.is_alive());
             is_abandoned || now() > life.expires
         })
@@ -143,7 +160,7 @@ impl Jobs {
         fs_err::write(folder.life(), serde_json::to_vec(&life)?)?;
         for path in [folder.builds(), folder.cache(), folder.home(), folder.tmp()] {
             make(&path, 0o700)?;
-            if let Some(ScriptUser { uid, gid }) = host.script_user {
+            if let Some(RunAs { uid, gid }) = host.script_user {
                 std::os::unix::fs::lchown(&path, Some(uid), Some(gid))?;
             }
         }
@@ -194,6 +211,18 @@ impl Jobs {
         };
         self.remove_locked(host, id, &folder)?;
         drop(lock);
+        Ok(())
+    }
+
+    /// Removes everything of a job whose lock this process has.
+    pub(crate) fn remove_entered(
+        &self,
+        host: &Host,
+        id: JobId,
+        entered: Entered,
+    ) -> anyhow::Result<()> {
+        self.remove_locked(host, id, &entered.folder)?;
+        drop(entered);
         Ok(())
     }
 

@@ -8,12 +8,13 @@ mod links;
 pub(crate) mod privileged;
 mod processes;
 mod removal;
-pub(crate) mod runner;
 pub(crate) mod script;
+mod tmp_dir;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use buildbtw_builder::RunAs;
 use nix::unistd::User;
 
 use crate::config::Config;
@@ -26,16 +27,7 @@ pub(crate) struct Host {
     /// Where they are from.
     pub(crate) config_path: PathBuf,
     /// Who scripts run as when that is not this process's own user.
-    pub(crate) script_user: Option<ScriptUser>,
-}
-
-/// An unprivileged user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ScriptUser {
-    /// The user.
-    pub(crate) uid: u32,
-    /// The user's group.
-    pub(crate) gid: u32,
+    pub(crate) script_user: Option<RunAs>,
 }
 
 impl Host {
@@ -60,7 +52,7 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-fn script_user(name: &str) -> anyhow::Result<ScriptUser> {
+fn script_user(name: &str) -> anyhow::Result<RunAs> {
     let user = User::from_name(name)
         .with_context(|| format!("looking up the user {name}"))?
         .with_context(|| {
@@ -70,7 +62,7 @@ fn script_user(name: &str) -> anyhow::Result<ScriptUser> {
         !user.uid.is_root(),
         "scripts of jobs must not run as root; name another user with `script_user`"
     );
-    Ok(ScriptUser {
+    Ok(RunAs {
         uid: user.uid.as_raw(),
         gid: user.gid.as_raw(),
     })

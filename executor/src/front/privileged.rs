@@ -1,6 +1,7 @@
 //! The root side, seen from the front: one process, one request.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,7 +13,8 @@ use super::{Host, is_root};
 use crate::config::PATH_VARIABLE;
 use crate::failure::Failure;
 use crate::frames::{Frame, Message};
-use crate::root::Request;
+use crate::root::{LOST, Request};
+use crate::watch::Watch;
 
 /// How long the root side may take to end after it was told to. It goes on without this process.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -43,7 +45,13 @@ pub(crate) struct Privileged {
 
 /// Has a request done that has no result.
 pub(crate) fn ask(host: &Host, request: &Request) -> Result<(), Failure> {
+    ask_while(host, request, &Watch::default())
+}
+
+/// The same for as long as the runner is there.
+pub(crate) fn ask_while(host: &Host, request: &Request, watch: &Watch) -> Result<(), Failure> {
     let mut side = Privileged::start(host, request)?;
+    side.stop_on_loss(watch);
     while let Some(frame) = side.next()? {
         if let Frame::Message(message) = frame {
             return side.end(host, message);
@@ -80,8 +88,7 @@ impl Privileged {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| {
-            let program = command.get_program().to_string_lossy();
-            Failure::system(format!("cannot start {program}: {error}"))
+            Failure::not_started(Path::new(command.get_program()), None, &error)
         })?;
         let missing = || Failure::system("the root side has no pipes");
         let mut stdin = child.stdin.take().ok_or_else(missing)?;
@@ -121,6 +128,24 @@ impl Privileged {
                 std::thread::sleep(PATIENCE);
                 std::process::exit(2);
             }
+        });
+    }
+
+    /// Stops the root side when the runner gets lost, and tells it why: the runner's process may still be
+    /// there.
+    pub(crate) fn stop_on_loss(&self, watch: &Watch) {
+        let stdin = Arc::clone(&self.stdin);
+        watch.on_loss(move || {
+            {
+                let mut stdin = stdin.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(stdin) = stdin.as_mut() {
+                    // One that has ended needs no word.
+                    let _ = stdin
+                        .write_all(LOST.as_bytes())
+                        .and_then(|()| stdin.flush());
+                }
+            }
+            close(&stdin);
         });
     }
 

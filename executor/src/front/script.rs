@@ -3,20 +3,27 @@
 
 use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Context as _;
+use buildbtw_builder::{RunAs, permission_denied};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
+use super::Host;
 use super::jobs::JobFolder;
-use super::{Host, ScriptUser};
+use super::processes::kill_environments_with;
+use super::tmp_dir;
 use crate::contract::Stage;
 use crate::failure::Failure;
+use crate::watch::Watch;
 
+const BWRAP: &str = "/usr/bin/bwrap";
 /// Where `gitlab-runner` appears, wherever it is on this host.
 const TOOLS: &str = "/run/buildbtw";
+/// Where the program itself is, under the name that it expects to have.
+const HELPER: &str = "/run/buildbtw/helper/gitlab-runner";
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin";
 
 /// Files of this machine that programs, name resolution and TLS need.
@@ -40,13 +47,14 @@ pub(crate) fn run(
     folder: &JobFolder,
     script: &Path,
     stage: Stage,
+    watch: &Watch,
 ) -> Result<(), Failure> {
     // As standard input, because the user it runs as cannot read the runner's files.
     let script = fs_err::File::open(script)?.into_parts().0;
     let (mut status, status_writer) = io::pipe()?;
     fcntl(&status_writer, FcntlArg::F_SETFD(FdFlag::empty())).map_err(io::Error::from)?;
     let accounts = accounts(host, folder)?;
-    let mut command = Command::new("/usr/bin/bwrap");
+    let mut command = Command::new(BWRAP);
     command
         .env_clear()
         .env("PATH", SEARCH_PATH)
@@ -57,7 +65,7 @@ pub(crate) fn run(
     command.arg("--json-status-fd");
     command.arg(status_writer.as_raw_fd().to_string());
     add_namespaces(&mut command, stage);
-    add_files(&mut command, host, folder, stage);
+    add_files(&mut command, host, folder, stage)?;
     for (file, path) in ["/etc/passwd", "/etc/group"].iter().zip(&accounts) {
         command.arg("--ro-bind").arg(path).arg(file);
     }
@@ -66,8 +74,11 @@ pub(crate) fn run(
     become_script_user(&mut command, host);
     let mut child = command
         .spawn()
-        .context("starting /usr/bin/bwrap (install bubblewrap)")?;
+        .map_err(|error| Failure::not_started(Path::new(BWRAP), host.script_user, &error))?;
     drop((status_writer, command));
+    let builds = folder.builds();
+    // What cannot be killed now is when the job is removed.
+    watch.on_loss(move || drop(kill_environments_with(&builds)));
     let ended = child.wait()?;
     let mut report = String::new();
     status.read_to_string(&mut report)?;
@@ -77,15 +88,18 @@ pub(crate) fn run(
             message: format!("the script ended with exit code {code}"),
             exit_code: code,
         }),
-        None => Err(Failure::system(format!(
-            "the script's environment could not be made, or was killed ({ended})"
-        ))),
+        None => {
+            check_permissions(host)?;
+            Err(Failure::system(format!(
+                "the script's environment could not be made, or was killed ({ended})"
+            )))
+        }
     }
 }
 
 /// Whether environments can be made at all: some machines forbid ordinary users to make namespaces.
 pub(crate) fn check(host: &Host) -> Result<(), Failure> {
-    let mut command = Command::new("/usr/bin/bwrap");
+    let mut command = Command::new(BWRAP);
     command
         .env_clear()
         .env("PATH", SEARCH_PATH)
@@ -94,7 +108,9 @@ pub(crate) fn check(host: &Host) -> Result<(), Failure> {
     command.args(["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]);
     command.args(["--", "/usr/bin/true"]);
     become_script_user(&mut command, host);
-    let output = command.output().context("starting /usr/bin/bwrap")?;
+    let output = command
+        .output()
+        .map_err(|error| Failure::not_started(Path::new(BWRAP), host.script_user, &error))?;
     if output.status.success() {
         return Ok(());
     }
@@ -105,8 +121,19 @@ pub(crate) fn check(host: &Host) -> Result<(), Failure> {
     )))
 }
 
+/// Whether the user of scripts gets to what they need.
+pub(crate) fn check_permissions(host: &Host) -> Result<(), Failure> {
+    let user = host.script_user;
+    let helper = host.config.gitlab_runner();
+    [Some(host.config.state_dir.clone()), helper]
+        .into_iter()
+        .flatten()
+        .find_map(|path| permission_denied(&path, user))
+        .map_or(Ok(()), |denied| Err(Failure::Final(denied)))
+}
+
 fn become_script_user(command: &mut Command, host: &Host) {
-    if let Some(ScriptUser { uid, gid }) = host.script_user {
+    if let Some(RunAs { uid, gid }) = host.script_user {
         command.uid(uid).gid(gid);
     }
 }
@@ -134,7 +161,12 @@ fn has_network(stage: Stage) -> bool {
     }
 }
 
-fn add_files(command: &mut Command, host: &Host, folder: &JobFolder, stage: Stage) {
+fn add_files(
+    command: &mut Command,
+    host: &Host,
+    folder: &JobFolder,
+    stage: Stage,
+) -> io::Result<()> {
     command.args(["--ro-bind", "/usr", "/usr"]);
     for name in ["bin", "sbin", "lib", "lib64"] {
         // Not every machine has all of them.
@@ -152,15 +184,35 @@ fn add_files(command: &mut Command, host: &Host, folder: &JobFolder, stage: Stag
     }
     command.args(["--proc", "/proc", "--dev", "/dev"]);
     command.args(["--tmpfs", "/tmp", "--tmpfs", "/run"]);
-    for path in [folder.builds(), folder.cache(), folder.home(), folder.tmp()] {
-        command.arg("--bind").arg(&path).arg(&path);
+    let own = [folder.builds(), folder.cache(), folder.home(), folder.tmp()];
+    for path in &own {
+        command.arg("--bind").arg(path).arg(path);
     }
     if let Some(program) = host.config.gitlab_runner() {
+        command.arg("--ro-bind").arg(program).arg(HELPER);
         command
             .arg("--ro-bind")
-            .arg(program)
+            .arg(write_helper(folder)?)
             .arg(format!("{TOOLS}/gitlab-runner"));
     }
+    if let Some(path) = tmp_dir::to_make(&own) {
+        command.arg("--bind").arg(folder.tmp()).arg(path);
+    }
+    Ok(())
+}
+
+/// What scripts start as `gitlab-runner`. It keeps its archives in `TMPDIR`, which a job or the runner's
+/// settings can set to a folder that is not there.
+fn write_helper(folder: &JobFolder) -> io::Result<std::path::PathBuf> {
+    let path = folder.helper();
+    // There are no quotes in the paths of jobs but those that an administrator has put there.
+    let tmp = folder.tmp().display().to_string().replace('\'', "'\\''");
+    let text = format!(
+        "#!/bin/bash\n[[ -d $TMPDIR && -w $TMPDIR ]] || export TMPDIR='{tmp}'\nexec {HELPER} \"$@\"\n"
+    );
+    fs_err::write(&path, text)?;
+    fs_err::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+    Ok(path)
 }
 
 fn add_environment(command: &mut Command, folder: &JobFolder) {

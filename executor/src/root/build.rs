@@ -14,23 +14,21 @@ use super::IdToken;
 use super::exchange::{self, Exchanged};
 use super::output::Output;
 use super::state::JobFolder;
+use super::stop::{STOPPED, Stop};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
 
 /// How long reports may take once the build was stopped. After that the server's lease decides.
 const LAST_REPORTS: Duration = Duration::from_secs(3);
-/// What the server hears of a build that was stopped from this side. Why, GitLab does not tell.
-const STOPPED: &str = "the GitLab job ended before the build did: it was cancelled, ran out of time, \
-                       or its runner stopped";
 
 /// A build.
 pub(super) struct Task<'a> {
     pub(super) config: &'a Config,
     pub(super) folder: &'a JobFolder,
     pub(super) output: &'a Output,
-    /// Fires when the front is gone.
-    pub(super) stop: CancellationToken,
+    /// When the front is gone, or the runner.
+    pub(super) stop: Stop,
 }
 
 /// Why the server takes no report, when it does not.
@@ -43,7 +41,7 @@ impl Task<'_> {
         let worker = self.config.name()?;
         let exchanged = tokio::select! {
             exchanged = exchange::run(client, attempt, id_token, worker) => exchanged?,
-            () = self.stop.cancelled() => return Err(Failure::build(STOPPED)),
+            () = self.stop.now.cancelled() => return Err(Failure::build(STOPPED)),
         };
         let Exchanged { answer, client } = exchanged;
         let url = answer.url.clone();
@@ -103,9 +101,10 @@ impl Task<'_> {
             packager: self.config.packager.clone(),
             limits: self.config.limits.limits(),
             interrupt: Interrupt {
-                now: self.stop.clone(),
+                now: self.stop.now.clone(),
                 kind: FailureKind::Cancelled,
                 message: STOPPED,
+                known: Arc::clone(&self.stop.known),
             },
         };
         Leaving {
@@ -115,7 +114,7 @@ impl Task<'_> {
     }
 
     fn leave_after_stop(&self, agent: &Leaving, trouble: &Trouble) -> AbortOnDropHandle<()> {
-        let (stop, leave) = (self.stop.clone(), agent.leave.clone());
+        let (stop, leave) = (self.stop.now.clone(), agent.leave.clone());
         let trouble = Arc::clone(trouble);
         AbortOnDropHandle::new(tokio::spawn(async move {
             stop.cancelled().await;

@@ -34,25 +34,25 @@ pub(super) async fn run(
         token: format!("bbtw_{}", URL_SAFE_NO_PAD.encode(secret)),
         worker,
     };
-    let answer = persist(&client, attempt, &exchange)
+    let answer = persist(|| client.exchange_id_token(attempt, &exchange))
         .await
-        .map_err(|error| explain(attempt, &error))?;
+        .map_err(|error| explain(attempt, client.server(), &error))?;
     let client = client
         .with_token(exchange.token)
         .map_err(anyhow::Error::from)?;
     Ok(Exchanged { answer, client })
 }
 
-async fn persist(
-    client: &Client,
-    attempt: AttemptId,
-    exchange: &ExchangeIdToken,
-) -> Result<ExchangedIdToken, ClientError> {
+/// Repeats a request for as long as a server may be away.
+pub(super) async fn persist<T, F>(request: impl Fn() -> F) -> Result<T, ClientError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
     let deadline = Instant::now() + PATIENCE;
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
     let mut is_first = true;
     loop {
-        let error = match client.exchange_id_token(attempt, exchange).await {
+        let error = match request().await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
@@ -67,12 +67,22 @@ async fn persist(
     }
 }
 
-fn explain(attempt: AttemptId, error: &ClientError) -> Failure {
+fn explain(attempt: AttemptId, server: &str, error: &ClientError) -> Failure {
     let hint = error.hint().map(|hint| format!("\n{hint}"));
     let hint = hint.unwrap_or_default();
     match error.problem_kind() {
         Some(ProblemKind::AttemptEnded) => Failure::build(format!(
             "attempt {attempt} is over: {error}; start the build again in buildbtw{hint}"
+        )),
+        Some(ProblemKind::NotFound) => Failure::build(format!(
+            "{server} knows no attempt {attempt}: {error}.\nWas this pipeline started by hand? buildbtw \
+             starts pipelines by itself; `buildbtw new` and `buildbtw retry` ask for one{hint}"
+        )),
+        // It stays so however often it is asked.
+        Some(
+            ProblemKind::Forbidden | ProblemKind::Unauthenticated | ProblemKind::InvalidRequest,
+        ) => Failure::build(format!(
+            "the server does not hand out attempt {attempt} to this job: {error}{hint}"
         )),
         _ => Failure::system(format!(
             "the server does not hand out attempt {attempt} to this job: {error}{hint}"

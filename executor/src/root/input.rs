@@ -9,12 +9,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Request;
+use super::request::LOST;
+use super::stop::Stop;
 
 /// A request is small; the ID token is most of it.
 const MAX_BYTES: u64 = 64 << 10;
 
 /// Reads the request. `stop` fires when the input ends.
-pub(super) fn listen(stop: CancellationToken) -> anyhow::Result<Request> {
+pub(super) fn listen(stop: Stop) -> anyhow::Result<Request> {
     let (sender, receiver) = mpsc::channel();
     // A thread that waits in a read keeps no process from ending.
     std::thread::spawn(move || {
@@ -23,8 +25,13 @@ pub(super) fn listen(stop: CancellationToken) -> anyhow::Result<Request> {
         let read = (&mut input).take(MAX_BYTES).read_until(b'\n', &mut line);
         // The receiver waits for exactly this.
         let _ = sender.send(read.map(|_| line));
+        let mut word = Vec::new();
+        let _ = (&mut input).take(LOST.len() as u64).read_to_end(&mut word);
+        if word == LOST.as_bytes() {
+            stop.lost();
+        }
         let _ = io::copy(&mut input, &mut io::sink());
-        stop.cancel();
+        stop.front_ended();
     });
     let line = receiver.recv().context("reading the request")??;
     ensure!(

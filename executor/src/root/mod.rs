@@ -6,13 +6,14 @@ mod check;
 mod exchange;
 mod input;
 mod output;
+mod refuse;
 mod request;
 mod state;
+mod stop;
 
 use std::process::ExitCode;
 
 use nix::sys::stat::{Mode, umask};
-use tokio_util::sync::CancellationToken;
 use tracing::Level;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -21,11 +22,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::output::Output;
 use self::state::State;
+use self::stop::Stop;
 use crate::config::{Config, trust};
 use crate::failure::Failure;
 use crate::frames::{Frame, Message};
 
-pub(crate) use request::{IdToken, Request};
+pub(crate) use request::{IdToken, LOST, Request};
 
 /// Does what the request says.
 pub(crate) fn run() -> ExitCode {
@@ -67,7 +69,7 @@ fn complain() {
 }
 
 fn serve(output: &Output) -> Result<(), Failure> {
-    let stop = CancellationToken::new();
+    let stop = Stop::default();
     let request = input::listen(stop.clone())?;
     let config = trust::load()?;
     let is_root = nix::unistd::geteuid().is_root();
@@ -81,7 +83,7 @@ fn serve(output: &Output) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(async {
-        input::stop_on_signals(&stop)?;
+        input::stop_on_signals(&stop.now)?;
         dispatch(&config, &state, request, output, stop).await
     });
     // A piece of the log that nobody reads must not keep this process.
@@ -94,21 +96,25 @@ async fn dispatch(
     state: &State,
     request: Request,
     output: &Output,
-    stop: CancellationToken,
+    stop: Stop,
 ) -> Result<(), Failure> {
     match request {
         Request::Check {} => {
             tokio::select! {
                 checked = check::run(config, state) => checked?,
-                () = stop.cancelled() => return Err(Failure::system("stopped before the end")),
+                () = stop.now.cancelled() => return Err(Failure::system("stopped before the end")),
             }
         }
         Request::Build {
             job,
             attempt,
             id_token,
+            runner,
         } => {
             let folder = state.begin(job).await?;
+            if let Some(runner) = runner {
+                stop.on_end_of(runner);
+            }
             let task = build::Task {
                 config,
                 folder: &folder,
@@ -120,6 +126,14 @@ async fn dispatch(
             folder.remove().await?;
             built?;
         }
+        Request::Refuse {
+            attempt,
+            id_token,
+            message,
+        } => tokio::select! {
+            refused = refuse::run(config, attempt, id_token, message) => refused?,
+            () = stop.now.cancelled() => return Err(Failure::system("stopped before the end")),
+        },
         Request::Clean { job } => {
             state.clean(job).await?;
             state.reap().await?;

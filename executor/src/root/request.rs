@@ -6,6 +6,10 @@ use buildbtw_model::AttemptId;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::JobId;
+use crate::runner::Process;
+
+/// What the front says before it stops a build whose runner is gone.
+pub(crate) const LOST: &str = "lost\n";
 
 /// One request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,6 +25,19 @@ pub(crate) enum Request {
         attempt: AttemptId,
         /// Proves it to the server.
         id_token: IdToken,
+        /// Who waits for it.
+        #[serde(default)]
+        runner: Option<Process>,
+    },
+    /// Tell the server that a job cannot build what it was made for, and that nobody needs to try again
+    /// before something was changed.
+    Refuse {
+        /// What it was made for.
+        attempt: AttemptId,
+        /// Proves it to the server.
+        id_token: IdToken,
+        /// Why.
+        message: String,
     },
     /// Stop the build of a job and remove what it left.
     Clean {

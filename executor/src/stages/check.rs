@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::failure::Failure;
 use crate::front::{Host, privileged, script};
 use crate::root::Request;
+use crate::watch::Watch;
 
 /// Scripts of the runner skip artifacts silently then.
 pub(super) const NO_GITLAB_RUNNER: &str = "jobs can neither have artifacts nor caches, because there is \
@@ -13,7 +14,7 @@ pub(super) const NO_GITLAB_RUNNER: &str = "jobs can neither have artifacts nor c
 
 /// Checks everything that jobs need.
 pub(super) fn run(host: &Host) -> Result<(), Failure> {
-    host_is_ready(host)?;
+    host_is_ready(host, &Watch::default())?;
     script::check(host)?;
     if host.config.gitlab_runner().is_none() {
         return Err(Failure::system(NO_GITLAB_RUNNER));
@@ -23,7 +24,7 @@ pub(super) fn run(host: &Host) -> Result<(), Failure> {
 }
 
 /// Checks everything that a build needs.
-pub(super) fn host_is_ready(host: &Host) -> Result<(), Failure> {
+pub(super) fn host_is_ready(host: &Host, watch: &Watch) -> Result<(), Failure> {
     for (program, package) in [
         ("/usr/bin/bwrap", "bubblewrap"),
         ("/usr/bin/bash", "bash"),
@@ -35,5 +36,7 @@ pub(super) fn host_is_ready(host: &Host) -> Result<(), Failure> {
             )));
         }
     }
-    privileged::ask(host, &Request::Check {})
+    privileged::ask_while(host, &Request::Check {}, watch)?;
+    // Its folder is there now.
+    script::check_permissions(host)
 }

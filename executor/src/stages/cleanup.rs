@@ -9,8 +9,9 @@ use crate::front::jobs::Jobs;
 pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure> {
     let jobs = Jobs::of(host);
     // Without a job, which happens when not even `config` was reached, there is nothing to remove.
-    let removed = match environment.job() {
-        Ok(job) => jobs.remove(host, job.id),
+    let removed = match environment.job_if_any() {
+        Ok(Some(job)) => jobs.remove(host, job.id),
+        Ok(None) => Ok(()),
         Err(failure) => Err(anyhow::anyhow!("{failure}")),
     };
     // Also when that went wrong.

@@ -5,6 +5,7 @@ mod cleanup;
 mod config;
 mod prepare;
 mod reap;
+mod refusal;
 mod run;
 
 use std::io::Write as _;
@@ -17,6 +18,9 @@ use crate::cli::Command;
 use crate::contract::Environment;
 use crate::failure::Failure;
 use crate::front::Host;
+
+/// What a stage ends with whose runner is gone; nobody reads it.
+const LOST: &str = "the runner of this job is gone, and everything of the job was removed";
 
 /// Does what the command line says, and says how the process shall end.
 pub(crate) fn run(command: Command, config: PathBuf) -> ExitCode {
@@ -36,11 +40,21 @@ fn dispatch(command: Command, config: PathBuf, environment: &Environment) -> Res
     let host = Host::load(config)?;
     match command {
         Command::Config => config::run(&host, environment),
-        Command::Prepare => prepare::run(&host, environment),
-        Command::Run { script, stage } => run::run(&host, environment, &script, &stage),
+        Command::Prepare => {
+            let prepared = prepare::run(&host, environment);
+            refusal::report(&host, environment, prepared)
+        }
+        Command::Run { script, stage } => {
+            let ran = run::run(&host, environment, &script, &stage);
+            refusal::report(&host, environment, ran)
+        }
         Command::Cleanup => cleanup::run(&host, environment),
         Command::Reap => reap::run(&host),
-        Command::Check => check::run(&host),
+        Command::Check => match check::run(&host) {
+            // There is no job whose fault it could be.
+            Err(Failure::Final(message)) => Err(Failure::system(message)),
+            checked => checked,
+        },
         Command::AsRoot => Err(Failure::system("as-root is not for the front")),
     }
 }

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use super::LOST;
 use crate::contract::{Environment, Stage};
 use crate::failure::Failure;
 use crate::front::jobs::Jobs;
+use crate::front::privileged::Privileged;
 use crate::front::{Host, build, script};
+use crate::watch::Watch;
 
 /// Runs a stage of a job that was prepared.
 pub(super) fn run(
@@ -15,9 +18,25 @@ pub(super) fn run(
     stage: &str,
 ) -> Result<(), Failure> {
     let job = environment.job()?;
-    let entered = Jobs::of(host).enter(job.id)?;
-    match Stage::from_name(stage) {
-        Stage::Build => build::run(host, &job, &entered.folder),
-        stage => script::run(host, &entered.folder, script, stage),
+    let jobs = Jobs::of(host);
+    let entered = jobs.enter(job.id)?;
+    let folder = &entered.folder;
+    let (result, watch) = match Stage::from_name(stage) {
+        Stage::Build => {
+            // Before any other thread.
+            let signals = Privileged::block_signals()?;
+            let watch = Watch::start(folder.runner());
+            (build::run(host, &job, folder, signals, &watch), watch)
+        }
+        stage => {
+            let watch = Watch::start(folder.runner());
+            (script::run(host, folder, script, stage, &watch), watch)
+        }
+    };
+    if watch.is_lost() {
+        // Nobody else cleans up.
+        jobs.remove_entered(host, job.id, entered)?;
+        return Err(Failure::system(LOST));
     }
+    result
 }

@@ -1,8 +1,100 @@
 //! What the runner relies on.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Host, QUICK};
+use crate::support::{Ended, Host, QUICK};
+
+/// Every stage that gitlab-runner 19.4 calls `run` for, but for the job's own script.
+const STAGES: &[&str] = &[
+    "prepare_script",
+    "get_sources",
+    "clear_worktree",
+    "restore_cache",
+    "download_artifacts",
+    "step_release",
+    "step_run",
+    "after_script",
+    "archive_cache",
+    "archive_cache_on_failure",
+    "upload_artifacts_on_success",
+    "upload_artifacts_on_failure",
+    "cleanup_file_variables",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_stage_of_the_runner_runs_its_script_and_only_the_job_s_own_builds() {
+    let host = Host::start(QUICK).await;
+    let job = host.job(7, "a");
+    job.stage(&["prepare"]).expect(0);
+    for stage in STAGES {
+        job.script(stage, "echo it ran").expect(0).says("it ran");
+        job.script(stage, "exit 3").expect(41);
+    }
+    assert!(job.attempt().outcomes.is_empty());
+    let built = job.script("build_script", "echo it ran").expect(0);
+    assert!(!built.out.contains("it ran"), "{}", built.out);
+    job.clean_up();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preparation_is_repeated_with_a_cleanup_between() {
+    let host = Host::start(QUICK).await;
+    let job = host.job(7, "a");
+    for _ in 0..3 {
+        job.stage(&["config"]).expect(0);
+        job.stage(&["prepare"]).expect(0);
+        fs_err::write(job.builds().join("old"), "").unwrap();
+        job.clean_up();
+        assert!(host.left().is_empty(), "{:?}", host.left());
+    }
+    // Also without: a runner that was cut off.
+    for _ in 0..3 {
+        job.stage(&["prepare"]).expect(0);
+        assert!(!job.builds().join("old").exists());
+        fs_err::write(job.builds().join("old"), "").unwrap();
+    }
+    job.prepare();
+    job.script("build_script", "").expect(0);
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cleanup_without_a_job_is_none_and_reaps() {
+    let host = Host::start(QUICK).await;
+    let (dead, alive) = (host.job(1, "a"), host.job(2, "b"));
+    dead.prepare_by_a_runner_that_ends();
+    alive.prepare();
+    let without = |file: Option<&str>| {
+        let mut command = alive.command(&["cleanup"]);
+        command.env_remove("JOB_RESPONSE_FILE");
+        if let Some(file) = file {
+            command.env("JOB_RESPONSE_FILE", file);
+        }
+        Ended::from(command.output().unwrap()).expect(0)
+    };
+    without(None);
+    assert!(!dead.builds().exists() && alive.builds().exists());
+    without(Some(""));
+    without(Some("/nonexistent/response.json"));
+    assert!(alive.builds().exists());
+    alive.clean_up();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_is_refused_once_and_for_all() {
+    let host = Host::start(QUICK).await;
+    let mut job = host.job(7, "a");
+    job.describe("cache", json!([{ "key": "default", "paths": [] }]));
+    job.stage(&["prepare"]).expect(0);
+    job.clean_up();
+    job.describe("cache", json!([{ "key": "default", "paths": ["vendor/"] }]));
+    job.stage(&["prepare"]).expect(41).says("remove `cache:`");
+    let attempt = job.attempt();
+    let text = format!("{:?}", attempt.outcomes);
+    assert!(text.contains("cache:") && attempt.is_final, "{text}");
+    job.clean_up();
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn config_prints_json_and_nothing_else() {

@@ -21,7 +21,7 @@ async fn a_job_that_is_not_from_buildbtw_fails_by_its_own_fault() {
     job.script("step_script", "")
         .expect(41)
         .says("BUILDBTW_ATTEMPT and BUILDBTW_ID_TOKEN")
-        .says("notes/operations.md");
+        .says("notes/gitlab.md");
     assert_eq!(fs_err::read_to_string(job.exit_code_file()).unwrap(), "1\n");
     job.set("BUILDBTW_ATTEMPT", "../../etc");
     job.set("BUILDBTW_ID_TOKEN", "a");
@@ -41,13 +41,28 @@ async fn a_job_that_is_not_from_buildbtw_fails_by_its_own_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_of_another_job_is_no_fault_of_the_package() {
+async fn a_token_of_another_job_fails_the_job_and_not_the_package() {
     let host = Host::start(QUICK).await;
     let mut job = host.job(7, "a");
     job.set("BUILDBTW_ID_TOKEN", "forged");
     job.prepare();
-    job.script("build_script", "").expect(42).says("Forbidden");
-    assert!(!job.exit_code_file().exists());
+    job.script("build_script", "").expect(41).says("Forbidden");
+    assert!(job.attempt().outcomes.is_empty());
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_an_attempt_that_nobody_knows_says_so_and_fails_by_its_own_fault() {
+    let host = Host::start(QUICK).await;
+    let mut job = host.job(7, "a");
+    let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
+    job.set("BUILDBTW_ATTEMPT", unknown);
+    job.prepare();
+    job.script("build_script", "")
+        .expect(41)
+        .says(&format!("knows no attempt {unknown}"))
+        .says("started by hand");
     job.clean_up();
     assert!(host.left().is_empty(), "{:?}", host.left());
 }

@@ -11,9 +11,12 @@
 
 mod building;
 mod contract;
+mod environment;
 mod failures;
 mod hostile;
 mod kills;
+mod lost_runner;
+mod permissions;
 mod sandbox;
 mod scripts;
 mod stopping;

@@ -102,11 +102,15 @@ async fn a_stopped_sandbox_leaves_nothing_whoever_is_killed() {
         "echo it is running; trap '' TERM; setsid sleep {seconds} & setsid sleep {seconds}"
     );
     let sleeping = format!("sleep\0{seconds}\0");
-    for (id, whom) in (1..).zip(["front gently", "front", "root side"]) {
+    for (id, whom) in (1..).zip(["front gently", "front", "root side", "runner"]) {
         let job = job(&host, id, &endless);
         job.prepare();
         let script = job.write_script("");
-        let child = job.start(&["run", script.to_str().unwrap(), "build_script"]);
+        let arguments = ["run", script.to_str().unwrap(), "build_script"];
+        let child = match whom {
+            "runner" => job.start_by_a_runner(&arguments),
+            _ => job.start(&arguments),
+        };
         let attempt = job.attempt.unwrap();
         let running = b"\nit is running";
         host.server
@@ -118,6 +122,7 @@ async fn a_stopped_sandbox_leaves_nothing_whoever_is_killed() {
         match whom {
             "front gently" => killpg(pid_of(&child), Signal::SIGTERM).unwrap(),
             "front" => killpg(pid_of(&child), Signal::SIGKILL).unwrap(),
+            "runner" => kill(pid_of(&child), Signal::SIGKILL).unwrap(),
             _ => {
                 let note = host.state().join(format!("root/jobs/{id}/pid"));
                 let pid: i32 = fs_err::read_to_string(note).unwrap().parse().unwrap();
@@ -125,7 +130,9 @@ async fn a_stopped_sandbox_leaves_nothing_whoever_is_killed() {
             }
         }
         child.wait_with_output().unwrap();
-        job.clean_up();
+        if whom != "runner" {
+            job.clean_up();
+        }
         assert!(host.left().is_empty(), "{whom}: {:?}", host.left());
         assert_eq!(cgroups_of(&job), 0, "{whom}");
         for process in Path::new("/proc").read_dir().unwrap() {

@@ -28,8 +28,8 @@ pub(crate) const ENDLESS: &str = "builder.simulated = { seconds = 86400.0 }";
 impl Host {
     pub(crate) async fn start(settings: &str) -> Self {
         let server = FakeServer::start().await;
-        let folder = tempfile::tempdir().unwrap();
         // Scripts of jobs run as another user, who has to get through.
+        let folder = tempfile::tempdir_in(public_tmp()).unwrap();
         chmod(folder.path(), 0o711);
         let host = Self { server, folder };
         host.configure(settings);
@@ -109,6 +109,13 @@ impl Host {
         }
     }
 
+    /// Changes the settings.
+    pub(crate) fn replace_setting(&self, old: &str, new: &str) {
+        let text = fs_err::read_to_string(self.config()).unwrap();
+        assert!(text.contains(old), "{text}");
+        fs_err::write(self.config(), text.replace(old, new)).unwrap();
+    }
+
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(PROGRAM);
         command
@@ -121,6 +128,22 @@ impl Host {
             .process_group(0);
         command
     }
+}
+
+/// A folder for temporary files that every user can enter, which the one of `TMPDIR` need not be.
+pub(crate) fn public_tmp() -> PathBuf {
+    let is_public = |folder: &PathBuf| {
+        let open = |folder: &Path| {
+            folder
+                .metadata()
+                .is_ok_and(|m| m.permissions().mode() & 1 == 1)
+        };
+        folder.ancestors().all(open)
+    };
+    [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]
+        .into_iter()
+        .find(is_public)
+        .unwrap()
 }
 
 /// A job on that host.
@@ -143,6 +166,13 @@ impl Job<'_> {
             .collect();
         let mut response: Value = serde_json::from_str(&self.response).unwrap();
         response["variables"] = variables.into();
+        self.response = response.to_string();
+    }
+
+    /// Changes what GitLab says of the job.
+    pub(crate) fn describe(&mut self, key: &str, value: Value) {
+        let mut response: Value = serde_json::from_str(&self.response).unwrap();
+        response[key] = value;
         self.response = response.to_string();
     }
 

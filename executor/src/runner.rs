@@ -1,7 +1,16 @@
 //! The runner's process: as long as it lives, so may its jobs, even while no stage of theirs runs.
 
+use std::os::fd::OwnedFd;
+
 use nix::unistd::{getpgrp, getppid};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+
+/// Programs that become another user and may give what they start a session or a group of its own. They
+/// live for one stage only.
+const CHANGE_USER: &[&str] = &["sudo", "su", "doas", "runuser"];
+/// How many of them are looked through.
+const MOST_CHANGES: usize = 8;
 
 /// A process, told apart from later ones with the same number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +23,8 @@ pub(crate) struct Process {
 
 /// What `/proc/<pid>/stat` says.
 struct Stat {
+    name: String,
+    group: i32,
     parent: i32,
     started: u64,
 }
@@ -22,16 +33,32 @@ impl Process {
     /// The runner that started this program. It gives every executable a process group of its own, so
     /// that it is the parent of the group's first process, whatever scripts lie between.
     pub(crate) fn runner() -> Option<Self> {
-        let leader = getpgrp().as_raw();
-        let pid = match stat(leader) {
+        let mut pid = match stat(getpgrp().as_raw()) {
             Some(stat) => stat.parent,
             // A script that has ended since.
             None => getppid().as_raw(),
         };
+        for _ in 0..MOST_CHANGES {
+            let between = stat(pid).filter(|stat| CHANGE_USER.contains(&stat.name.as_str()));
+            let Some(between) = between else { break };
+            pid = match stat(between.group) {
+                Some(leader) => leader.parent,
+                None => between.parent,
+            };
+        }
         Self::of(pid)
     }
 
-    fn of(pid: i32) -> Option<Self> {
+    /// A descriptor that becomes readable when the process ends; `None` when it has ended, and where the
+    /// kernel has no such descriptors.
+    pub(crate) fn descriptor(&self) -> Option<OwnedFd> {
+        let descriptor = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
+        // The number could have been given away before it was opened; now it cannot any more.
+        self.is_alive().then_some(descriptor)
+    }
+
+    /// The process of this number.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
         Some(Self {
             pid,
             started: stat(pid)?.started,
@@ -40,7 +67,7 @@ impl Process {
     }
 
     /// Whether it still lives.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         Self::of(self.pid).is_some_and(|process| process == *self)
     }
 }
@@ -53,13 +80,20 @@ fn boot() -> Option<String> {
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before it can hold anything.
-    let (_, rest) = text.rsplit_once(')')?;
+    let (name, rest) = text.rsplit_once(')')?;
+    let (_, name) = name.split_once('(')?;
     let mut fields = rest.split_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
-    let started = fields.nth(17)?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let started = fields.nth(16)?.parse().ok()?;
     // One that ended and was not waited for.
-    (state != "Z").then_some(Stat { parent, started })
+    (state != "Z").then(|| Stat {
+        name: name.to_owned(),
+        group,
+        parent,
+        started,
+    })
 }
 
 #[cfg(test)]
@@ -75,7 +109,8 @@ mod tests {
             started: process.started - 1,
             ..process.clone()
         };
-        assert!(!earlier.is_alive());
+        assert!(!earlier.is_alive() && earlier.descriptor().is_none());
+        assert!(process.descriptor().is_some());
         let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
         let child_pid = i32::try_from(child.id()).unwrap();
         let child_process = Process::of(child_pid);

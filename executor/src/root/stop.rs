@@ -1,0 +1,52 @@
+//! When a build is to stop, and why.
+
+use std::sync::{Arc, OnceLock};
+
+use buildbtw_model::FailureKind;
+use tokio_util::sync::CancellationToken;
+
+use crate::runner::Process;
+use crate::watch::wait_for_end;
+
+/// What the server hears of a build that was stopped from this side. Why, GitLab does not tell.
+pub(super) const STOPPED: &str = "the GitLab job ended before the build did: it was cancelled, ran out of \
+                                  time, or its runner stopped";
+/// The same when it is known. Nobody wanted that: the build is retried.
+const LOST: &str = "the GitLab runner that ran this job is gone: it was killed, or it crashed";
+
+/// The end of a build from outside. Clones are for the same one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop {
+    /// Fires when the build is to stop.
+    pub(super) now: CancellationToken,
+    /// Why, where more is known than that.
+    pub(super) known: Arc<OnceLock<(FailureKind, &'static str)>>,
+    runner: Arc<OnceLock<Process>>,
+}
+
+impl Stop {
+    /// Notes that the runner is gone.
+    pub(super) fn lost(&self) {
+        // It stays what it was at first.
+        let _ = self.known.set((FailureKind::Infrastructure, LOST));
+    }
+
+    /// Stops because the front is gone. Killed together with its runner, it had no time to say why.
+    pub(super) fn front_ended(&self) {
+        if self.runner.get().is_some_and(|runner| !runner.is_alive()) {
+            self.lost();
+        }
+        self.now.cancel();
+    }
+
+    /// Stops when the runner ends, also when the front is killed together with it.
+    pub(super) fn on_end_of(&self, runner: Process) {
+        let stop = self.clone();
+        let _ = self.runner.set(runner.clone());
+        std::thread::spawn(move || {
+            wait_for_end(Some(&runner), None);
+            stop.lost();
+            stop.now.cancel();
+        });
+    }
+}

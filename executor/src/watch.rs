@@ -1,0 +1,168 @@
+//! Notices that nobody waits for a stage any more: the runner was killed, which tells nobody and stops
+//! nothing.
+//!
+//! `PR_SET_PDEATHSIG` is of no use here: it fires when the *thread* ends that started the process, and the
+//! runner's threads come and go.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::runner::Process;
+
+/// How often a runner is looked for where the kernel has no descriptors of processes.
+const PAUSE: Duration = Duration::from_secs(1);
+
+type Action = Box<dyn FnOnce() + Send>;
+
+/// Whether the runner is lost, and what is to be done then. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Watch(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    is_lost: bool,
+    actions: Vec<Action>,
+}
+
+impl Watch {
+    /// Watches the runner, and whether somebody reads what this process prints.
+    pub(crate) fn start(runner: Option<Process>) -> Self {
+        let watch = Self::default();
+        let watching = watch.clone();
+        std::thread::spawn(move || {
+            wait_for_end(runner.as_ref(), Some(io::stdout().as_fd()));
+            watching.lose();
+        });
+        watch
+    }
+
+    /// Whether the runner is lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state().is_lost
+    }
+
+    /// Does this when the runner gets lost; at once if it is.
+    pub(crate) fn on_loss(&self, action: impl FnOnce() + Send + 'static) {
+        let mut state = self.state();
+        if state.is_lost {
+            drop(state);
+            action();
+        } else {
+            state.actions.push(Box::new(action));
+        }
+    }
+
+    /// Notes that the runner is lost.
+    pub(crate) fn lose(&self) {
+        let actions = {
+            let mut state = self.state();
+            state.is_lost = true;
+            std::mem::take(&mut state.actions)
+        };
+        for action in actions {
+            action();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns when the process has ended, or nobody reads the output any more.
+pub(crate) fn wait_for_end(process: Option<&Process>, output: Option<BorrowedFd<'_>>) {
+    let descriptor = process.and_then(Process::descriptor);
+    loop {
+        // Without a descriptor the process is looked for, the first time right away.
+        let is_blind = process.is_some() && descriptor.is_none();
+        if is_blind && process.is_some_and(|process| !process.is_alive()) {
+            return;
+        }
+        let ended = wait(descriptor.as_ref(), output, is_blind.then_some(PAUSE));
+        if ended {
+            return;
+        }
+    }
+}
+
+/// Waits for the end of either, or for a while.
+fn wait(
+    process: Option<&OwnedFd>,
+    output: Option<BorrowedFd<'_>>,
+    pause: Option<Duration>,
+) -> bool {
+    const GONE: PollFlags = PollFlags::ERR.union(PollFlags::HUP);
+    let mut watched = Vec::new();
+    if let Some(process) = process {
+        watched.push(PollFd::new(process, PollFlags::IN));
+    }
+    if let Some(output) = output {
+        // Errors are always told.
+        watched.push(PollFd::from_borrowed_fd(output, PollFlags::empty()));
+    }
+    let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
+    match poll(&mut watched, pause.as_ref()) {
+        Ok(_) => watched
+            .iter()
+            .any(|one| one.revents().intersects(GONE | PollFlags::IN)),
+        Err(rustix::io::Errno::INTR) => false,
+        Err(_) => {
+            // Not to be expected; not to be asked again at once either.
+            std::thread::sleep(PAUSE);
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn the_end_of_a_process_is_noticed_although_its_output_stays_open() {
+        let (output, input) = io::pipe().unwrap();
+        let mut child = std::process::Command::new("/bin/sleep")
+            .arg("86400")
+            .spawn()
+            .unwrap();
+        let process = Process::of(i32::try_from(child.id()).unwrap()).unwrap();
+        let (sender, receiver) = channel();
+        let waiting = std::thread::spawn(move || {
+            sender.send(()).unwrap();
+            wait_for_end(Some(&process), Some(input.as_fd()));
+        });
+        receiver.recv().unwrap();
+        // Nobody waits for it yet: what is left of it counts as ended.
+        child.kill().unwrap();
+        waiting.join().unwrap();
+        child.wait().unwrap();
+        drop(output);
+    }
+
+    #[test]
+    fn output_that_nobody_reads_is_noticed() {
+        let (output, input) = io::pipe().unwrap();
+        let own = Process::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        drop(output);
+        wait_for_end(Some(&own), Some(input.as_fd()));
+    }
+
+    #[test]
+    fn what_is_to_be_done_is_done_once_whenever_it_is_said() {
+        let watch = Watch::default();
+        let (sender, receiver) = channel();
+        let (first, second) = (sender.clone(), sender);
+        watch.on_loss(move || first.send(1).unwrap());
+        assert!(!watch.is_lost());
+        watch.lose();
+        watch.lose();
+        watch.on_loss(move || second.send(2).unwrap());
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2]);
+        assert!(watch.is_lost());
+    }
+}

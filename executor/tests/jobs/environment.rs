@@ -1,0 +1,63 @@
+//! Variables that change what scripts find.
+
+use crate::support::{Host, QUICK};
+
+/// Its `gitlab-runner` makes a temporary file, as the uploader of artifacts does.
+async fn host() -> Host {
+    let host = Host::start(QUICK).await;
+    host.replace_setting("/usr/bin/true", "/usr/bin/mktemp");
+    host
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporary_folder_of_the_runner_s_settings_is_there() {
+    let host = host().await;
+    for (id, folder) in (1..).zip(["/somewhere", "/var/tmp", "/tmp/of/runner", "/run/user/0"]) {
+        let mut job = host.job(id, "a");
+        job.set("TMPDIR", folder);
+        job.prepare();
+        // The runner's scripts export all variables of the job.
+        let script = format!(
+            "export TMPDIR={folder}\nmktemp | grep ^{folder}/ && echo \"helper $(gitlab-runner)\""
+        );
+        for stage in ["get_sources", "upload_artifacts_on_success"] {
+            job.script(stage, &script)
+                .expect(0)
+                .says(&format!("helper {folder}/"));
+        }
+        job.script("build_script", "").expect(0);
+        job.clean_up();
+    }
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artifacts_do_not_depend_on_a_temporary_folder_that_cannot_be() {
+    let host = host().await;
+    let nonsense = [
+        "/usr/x",
+        "/proc/x",
+        "/",
+        "relative",
+        "/a/../../etc",
+        "/etc",
+        "'",
+    ];
+    for (id, folder) in (1..).zip(nonsense) {
+        let mut job = host.job(id, "a");
+        job.set("TMPDIR", folder);
+        job.prepare();
+        let script = format!("export TMPDIR=\"{folder}\"\nfile=$(gitlab-runner) && test -e $file");
+        job.script("upload_artifacts_on_success", &script).expect(0);
+        job.clean_up();
+    }
+    // Nor on one within the job's own folders, which its script may have removed.
+    let mut job = host.job(99, "a");
+    let inside = job.builds().join("gone");
+    job.set("TMPDIR", inside.to_str().unwrap());
+    job.prepare();
+    let script = format!("export TMPDIR='{}'\ngitlab-runner", inside.display());
+    job.script("upload_artifacts_on_success", &script).expect(0);
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
