@@ -284,12 +284,18 @@ impl Api {
     }
 
     /// Sends a piece of the log.
-    pub(crate) async fn patch(&self, job: &Job, start: usize, piece: Vec<u8>) -> (Patched, Said) {
+    pub(crate) async fn patch(
+        &self,
+        job: &Job,
+        start: usize,
+        piece: Vec<u8>,
+        is_debugged: bool,
+    ) -> (Patched, Said) {
         let end = start + piece.len().saturating_sub(1);
         let request = self
             .client
             .patch(format!("{}/jobs/{}/trace", self.base, job.id))
-            .query(&[("debug_trace", "false")])
+            .query(&[("debug_trace", is_debugged)])
             .header("JOB-TOKEN", &job.token)
             .header(CONTENT_TYPE, "text/plain")
             .header(CONTENT_RANGE, format!("{start}-{end}"))

@@ -14,7 +14,7 @@ use crate::calls::{Journal, What};
 use crate::config::RunnerConfig;
 use crate::job::Job;
 use crate::process::{self, Ended, Exit, Patience, Program, Sink};
-use crate::trace::Trace;
+use crate::trace::{Stream, Trace};
 use crate::variables::Variables;
 
 /// What a program ends with that could not do what somebody wrote.
@@ -166,11 +166,12 @@ impl<'a> Attempt<'a> {
         stop: &CancellationToken,
     ) -> Ended {
         let (output, errors) = match &what {
-            What::Config => (Sink::Kept, Sink::Log(self.trace.clone())),
+            What::Config => (Sink::Kept, Sink::Log(self.trace.clone(), Stream::Err)),
             What::Cleanup => (Sink::Own, Sink::Own),
-            What::Prepare | What::Run(_) => {
-                (Sink::Log(self.trace.clone()), Sink::Log(self.trace.clone()))
-            }
+            What::Prepare | What::Run(_) => (
+                Sink::Log(self.trace.clone(), Stream::Out),
+                Sink::Log(self.trace.clone(), Stream::Err),
+            ),
         };
         let program = Program {
             path: self.config.executor.clone(),
@@ -207,7 +208,10 @@ impl<'a> Attempt<'a> {
             }
             Exit::Code(code) => other(code.to_string()),
             Exit::Signal(signal) => other(format!("-1 (signal {signal})")),
-            Exit::Abandoned | Exit::NotRun => other("-1".to_owned()),
+            Exit::NotRun => Err(Failure::System(
+                String::from_utf8_lossy(&ended.output).into_owned(),
+            )),
+            Exit::Abandoned => other("-1".to_owned()),
         }
     }
 

@@ -11,10 +11,11 @@ use crate::attempt::{Attempt, Failure, Setup};
 use crate::calls::{Journal, Outcome};
 use crate::config::RunnerConfig;
 use crate::job::Job;
+use crate::mask::Masks;
 use crate::script::Scripts;
 use crate::stages::{Stages, section, section_end};
 use crate::stream::{Reason, Stops, Stream};
-use crate::trace::Trace;
+use crate::trace::{Keeping, Trace};
 use crate::variables::{Places, Variables, short_token};
 
 /// How often a job is tried to be prepared.
@@ -49,9 +50,14 @@ impl Build {
             self.journal.done(self.job.id, Outcome::Dropped);
             return;
         }
-        let secrets = Variables::new(&self.config, &self.job, None, self.slot).secrets();
-        let limit = self.config.output_limit;
-        let trace = Trace::new(secrets.into_iter(), limit, self.config.timestamps);
+        let variables = Variables::new(&self.config, &self.job, None, self.slot);
+        let is_off = |name| variables.get(name).as_deref() == Some("false");
+        let prefixes = &self.job.features.token_mask_prefixes;
+        let trace = Trace::new(Keeping {
+            masks: Masks::new(variables.secrets().into_iter(), prefixes),
+            limit: self.config.output_limit,
+            timestamps: self.config.timestamps && !is_off("FF_TIMESTAMPS"),
+        });
         let stops = Stops::new();
         let mut stream = Stream::new(&self.api, &self.config, &self.job, &trace, &stops);
         if said.wish == Wish::Cancel {

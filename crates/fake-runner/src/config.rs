@@ -23,7 +23,7 @@ pub struct RunnerConfig {
     pub cleanup_args: Vec<String>,
     /// Where jobs are done, unless the executor says something else.
     pub builds_dir: Option<PathBuf>,
-    /// Where caches are. No job of the stand-in has any, so that it is only for completeness.
+    /// Where caches are. The stand-in makes none, so that it is only for completeness.
     pub cache_dir: Option<PathBuf>,
     /// How long a process has between SIGTERM and SIGKILL.
     pub graceful_kill: Duration,
@@ -47,10 +47,12 @@ pub struct RunnerConfig {
     pub keepalive: Duration,
     /// How long `after_script` may take.
     pub after_script_timeout: Duration,
-    /// How much of what a job prints is kept.
+    /// How much of what a job prints is kept, in bytes.
     pub output_limit: usize,
     /// Added to the environment of the executor.
     pub env: Vec<(String, String)>,
+    /// Variables of every job, unless it sets them itself: `environment` of the real runner.
+    pub environment: Vec<(String, String)>,
     /// The user and group that the executor is run as.
     pub run_as: Option<(u32, u32)>,
     /// What the stage of the step `script` is called: `build_script`, or `step_script` one day.
@@ -58,7 +60,7 @@ pub struct RunnerConfig {
     /// A program that can do what `gitlab-runner artifacts-uploader` does: the `fake-runner` of this
     /// crate. It is put on the `PATH` of the executor under that name.
     pub helper: Option<PathBuf>,
-    /// Whether every line of the log begins with the time.
+    /// Whether every line of the log begins with the time; a job switches it off with `FF_TIMESTAMPS`.
     pub timestamps: bool,
     /// What this process of the runner is known by, `r_` and twelve letters or digits.
     pub system_id: String,
@@ -98,10 +100,11 @@ impl RunnerConfig {
             after_script_timeout: Duration::from_secs(300),
             output_limit: 4 * 1024 * 1024,
             env: Vec::new(),
+            environment: Vec::new(),
             run_as: None,
             step_script_name: "build_script".to_owned(),
             helper: None,
-            timestamps: false,
+            timestamps: true,
             system_id: "r_fakerunner00".to_owned(),
             description: "fake-runner".to_owned(),
         }

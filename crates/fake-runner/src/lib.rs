@@ -12,10 +12,12 @@ mod calls;
 mod config;
 pub mod helper;
 mod job;
+mod mask;
 mod process;
 mod script;
 mod stages;
 mod stream;
+mod timestamps;
 mod trace;
 mod variables;
 
@@ -32,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 pub use calls::{Call, Outcome, What};
 pub use config::RunnerConfig;
 pub use process::Exit;
+pub use timestamps::plain_log;
 
 use api::{Api, Requested};
 use build::Build;

@@ -43,6 +43,23 @@ struct Cli {
     /// How often logs are sent, in seconds; as often as GitLab says if it is not said.
     #[arg(long)]
     trace_interval: Option<f64>,
+    /// A variable of every job, as `environment` in the settings of a real runner has it. May be repeated.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    environment: Vec<(String, String)>,
+    /// How much of what a job prints is kept, in KiB.
+    #[arg(long, default_value_t = 4096)]
+    output_limit: usize,
+    /// Whether every line of a job's log begins with the time.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    timestamps: bool,
+    /// After how many seconds GitLab is told that a job runs that prints nothing.
+    #[arg(long, default_value_t = 30.0)]
+    keepalive: f64,
+}
+
+fn variable(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("it is not NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[tokio::main]
@@ -74,6 +91,10 @@ async fn main() -> Result<()> {
         step_script_name: cli.step_script_name,
         trace_interval: cli.trace_interval.map(Duration::from_secs_f64),
         helper: Some(std::env::current_exe()?),
+        environment: cli.environment,
+        output_limit: cli.output_limit.saturating_mul(1024),
+        timestamps: cli.timestamps,
+        keepalive: Duration::from_secs_f64(cli.keepalive),
         ..RunnerConfig::new(cli.url, token, cli.executor, cli.builds_dir)
     })?;
     tokio::select! {

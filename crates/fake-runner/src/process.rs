@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use buildbtw_builder::{RunAs, permission_denied};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use crate::trace::Trace;
+use crate::trace::{Stream, Trace};
 
 /// What is run.
 pub(crate) struct Program {
@@ -28,7 +30,7 @@ pub(crate) struct Program {
 #[derive(Clone, Debug)]
 pub(crate) enum Sink {
     /// Into the job's log.
-    Log(Trace),
+    Log(Trace, Stream),
     /// To the runner.
     Kept,
     /// To the runner's own log.
@@ -59,7 +61,7 @@ pub(crate) struct Patience {
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
     pub(crate) exit: Exit,
-    /// What it printed, if that was for the runner.
+    /// What it printed, if that was for the runner; of one that could not be run, why.
     pub(crate) output: Vec<u8>,
     /// Whether it was made to end.
     pub(crate) stopped: bool,
@@ -89,14 +91,14 @@ pub(crate) async fn run(
     let mut child = match spawn(&mut command).await {
         Ok(child) => child,
         Err(error) => {
-            let text = format!("{}: {error}", program.path.display());
-            if let Sink::Log(trace) = &errors {
-                trace.error(&text);
+            let text = not_run(program, &error);
+            if let (Sink::Log(trace, _), Some(denied)) = (&errors, denied(program, &error)) {
+                trace.error(&denied);
             }
             tracing::warn!(text, "an executor could not be run");
             return Ended {
                 exit: Exit::NotRun,
-                output: Vec::new(),
+                output: text.into_bytes(),
                 stopped: false,
             };
         }
@@ -141,6 +143,27 @@ pub(crate) async fn run(
         output: kept,
         stopped,
     }
+}
+
+/// As the real runner says it.
+fn not_run(program: &Program, error: &std::io::Error) -> String {
+    let path = program.path.display();
+    match error.kind() {
+        ErrorKind::PermissionDenied => format!("fork/exec {path}: permission denied"),
+        ErrorKind::NotFound => format!("fork/exec {path}: no such file or directory"),
+        _ => format!("fork/exec {path}: {error}"),
+    }
+}
+
+/// Which folder is to blame.
+fn denied(program: &Program, error: &std::io::Error) -> Option<String> {
+    let user = program.run_as.map(|(uid, gid)| RunAs { uid, gid });
+    (error.kind() == ErrorKind::PermissionDenied)
+        .then(|| {
+            permission_denied(&program.path, user)
+                .or_else(|| permission_denied(&program.folder, user))
+        })
+        .flatten()
 }
 
 /// How often a program is tried that somebody seems to be writing.
@@ -192,10 +215,13 @@ async fn read(from: Option<impl AsyncRead + Unpin>, sink: &Sink) -> Vec<u8> {
         }
         let bytes = &buffer[..count];
         match sink {
-            Sink::Log(trace) => trace.write(bytes),
+            Sink::Log(trace, stream) => trace.print(*stream, bytes),
             Sink::Kept => kept.extend_from_slice(bytes),
             Sink::Own => tracing::debug!(text = %String::from_utf8_lossy(bytes), "executor"),
         }
+    }
+    if let Sink::Log(trace, stream) = sink {
+        trace.end(*stream);
     }
     kept
 }

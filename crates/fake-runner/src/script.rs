@@ -41,9 +41,13 @@ pub(crate) struct Scripts<'a> {
 
 impl Scripts<'_> {
     /// A whole script: its body runs in a shell of its own, with nothing to read.
-    fn whole(body: &str) -> String {
+    fn whole(&self, body: &str) -> String {
+        let trace = match self.variables.are_debugged() {
+            true => "set -o xtrace\n",
+            false => "",
+        };
         format!(
-            "#!/usr/bin/env bash\n\ntrap 'exit 1' TERM\n\n\
+            "#!/usr/bin/env bash\n\ntrap 'exit 1' TERM\n\n{trace}\
              if set -o | grep pipefail > /dev/null; then set -o pipefail; fi; set -o errexit\n\
              set +o noclobber\n(eval {}) < /dev/null\nexit 0\n",
             quote(body)
@@ -72,7 +76,7 @@ impl Scripts<'_> {
     }
 
     pub(crate) fn prepare(&self) -> String {
-        Self::whole("echo \"Running on $(hostname)...\"\n")
+        self.whole("echo \"Running on $(hostname)...\"\n")
     }
 
     /// Gets what is to be built, or just makes the folder for it.
@@ -89,9 +93,15 @@ impl Scripts<'_> {
             Some("empty") => {
                 let _ = writeln!(body, "rm -rf {project}\nmkdir -p {project}\ncd {project}");
             }
-            _ => self.fetch(&mut body, &project),
+            strategy => {
+                if strategy == Some("clone") {
+                    let _ = writeln!(body, "rm -rf {project}\nmkdir -p {project}");
+                }
+                self.fetch(&mut body, &project);
+                self.update_submodules(&mut body);
+            }
         }
-        Self::whole(&body)
+        self.whole(&body)
     }
 
     fn fetch(&self, body: &mut String, project: &str) {
@@ -117,9 +127,29 @@ impl Scripts<'_> {
         }
     }
 
+    fn update_submodules(&self, body: &mut String) {
+        let strategy = self.variables.get("GIT_SUBMODULE_STRATEGY");
+        let recursive = match strategy.as_deref() {
+            Some("normal") => "",
+            Some("recursive") => " --recursive",
+            _ => return,
+        };
+        // The token of the job is good for every project of this GitLab that its user may read.
+        let with_token = self
+            .url
+            .replace("://", &format!("://gitlab-ci-token:{}@", self.job.token));
+        let _ = writeln!(
+            body,
+            "echo $'\\x1b[32;1mUpdating/initializing submodules...\\x1b[0;m'\n\
+             git submodule sync --quiet{recursive}\n\
+             git -c {} submodule update --quiet --init{recursive}",
+            quote(&format!("url.{with_token}/.insteadOf={}/", self.url)),
+        );
+    }
+
     pub(crate) fn clear_worktree(&self) -> String {
         let project = quote_path(&self.places.project);
-        Self::whole(&format!("rm -rf {project}\n"))
+        self.whole(&format!("rm -rf {project}\n"))
     }
 
     /// What a job is there for.
@@ -138,7 +168,7 @@ impl Scripts<'_> {
             );
             let _ = writeln!(body, "{line}");
         }
-        Self::whole(&body)
+        self.whole(&body)
     }
 
     /// Runs the helper, if it is there; without it nothing is done, and that is no failure.
@@ -155,7 +185,7 @@ impl Scripts<'_> {
                 "\u{1b}[33;1mMissing gitlab-runner. {title} is disabled.\u{1b}[0;m"
             )),
         );
-        Self::whole(&body)
+        self.whole(&body)
     }
 
     pub(crate) fn upload(&self, artifacts: &[&Artifacts]) -> String {
@@ -224,7 +254,7 @@ impl Scripts<'_> {
             }
         }
         body.push_str("true\n");
-        Self::whole(&body)
+        self.whole(&body)
     }
 }
 

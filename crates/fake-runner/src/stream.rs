@@ -10,6 +10,7 @@ use crate::api::{Api, FinalState, Patched, Said, Updated, Wish};
 use crate::config::RunnerConfig;
 use crate::job::Job;
 use crate::trace::Trace;
+use crate::variables::Variables;
 
 /// No piece is longer.
 const LARGEST_PIECE: usize = 1024 * 1024;
@@ -104,6 +105,8 @@ pub(crate) struct Stream<'a> {
     sent: usize,
     interval: Duration,
     last: Instant,
+    /// Whether only some may read the log.
+    is_debugged: bool,
 }
 
 impl<'a> Stream<'a> {
@@ -123,6 +126,7 @@ impl<'a> Stream<'a> {
             sent: 0,
             interval: config.trace_interval.unwrap_or(DEFAULT_INTERVAL),
             last: Instant::now(),
+            is_debugged: Variables::new(config, job, None, 0).are_debugged(),
         }
     }
 
@@ -159,7 +163,11 @@ impl<'a> Stream<'a> {
         if piece.is_empty() {
             return true;
         }
-        let (patched, said) = self.api.patch(self.job, self.sent, piece).await;
+        let (patched, said) = {
+            let is_debugged = self.is_debugged;
+            let patched = self.api.patch(self.job, self.sent, piece, is_debugged);
+            patched.await
+        };
         self.last = Instant::now();
         self.hear(said);
         match patched {

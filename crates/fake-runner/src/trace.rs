@@ -1,48 +1,60 @@
-//! What a job prints: kept, masked, and sent to GitLab bit by bit.
+//! What a job prints: masked, given timestamps, cut at a limit, and sent to GitLab bit by bit.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
-
-const MASK: &[u8] = b"[MASKED]";
+use crate::mask::{Mask, Masks};
+use crate::timestamps::Stamper;
 
 /// The log of a job. Clones are the same log.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace(Arc<Mutex<Inner>>);
 
+/// Who prints something. What one prints does not end up in the middle of a line of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// The runner.
+    Runner,
+    /// Standard output of the executor.
+    Out,
+    /// Standard error of the executor.
+    Err,
+}
+
+/// How a log is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Keeping {
+    pub(crate) masks: Masks,
+    pub(crate) limit: usize,
+    pub(crate) timestamps: bool,
+}
+
 #[derive(Debug)]
 struct Inner {
-    /// Longest first.
-    secrets: Vec<Vec<u8>>,
-    /// What may be the beginning of a secret.
-    held: Vec<u8>,
+    masks: Masks,
+    lanes: [Lane; 3],
     log: Vec<u8>,
     limit: usize,
     is_full: bool,
-    timestamps: bool,
-    at_line_start: bool,
+}
+
+#[derive(Debug)]
+struct Lane {
+    mask: Mask,
+    stamper: Option<Stamper>,
 }
 
 impl Trace {
-    pub(crate) fn new(
-        secrets: impl Iterator<Item = String>,
-        limit: usize,
-        timestamps: bool,
-    ) -> Self {
-        let mut secrets: Vec<Vec<u8>> = secrets
-            .map(String::into_bytes)
-            .filter(|secret| !secret.is_empty())
-            .collect();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.dedup();
+    pub(crate) fn new(keeping: Keeping) -> Self {
+        let lane = |name| Lane {
+            mask: Mask::default(),
+            stamper: keeping.timestamps.then(|| Stamper::new(name)),
+        };
         Self(Arc::new(Mutex::new(Inner {
-            secrets,
-            held: Vec::new(),
+            masks: keeping.masks,
+            lanes: [lane("00O"), lane("01O"), lane("01E")],
             log: Vec::new(),
-            limit,
+            limit: keeping.limit,
             is_full: false,
-            timestamps,
-            at_line_start: true,
         })))
     }
 
@@ -50,9 +62,14 @@ impl Trace {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prints something.
+    /// Prints something of the runner's own.
     pub(crate) fn write(&self, bytes: &[u8]) {
-        self.inner().write(bytes, false);
+        self.print(Stream::Runner, bytes);
+    }
+
+    /// Prints something.
+    pub(crate) fn print(&self, stream: Stream, bytes: &[u8]) {
+        self.inner().write(stream, bytes);
     }
 
     /// Prints a line of the runner's own.
@@ -65,9 +82,16 @@ impl Trace {
         self.line(&format!("\u{1b}[31;1m{text}\u{1b}[0;m"));
     }
 
+    /// Nothing of a stream is held back any more: what printed there has ended.
+    pub(crate) fn end(&self, stream: Stream) {
+        self.inner().end(stream);
+    }
+
     /// Nothing is held back any more.
     pub(crate) fn flush(&self) {
-        self.inner().write(b"", true);
+        for stream in [Stream::Out, Stream::Err, Stream::Runner] {
+            self.end(stream);
+        }
     }
 
     /// At most so many bytes, from an offset on.
@@ -87,45 +111,28 @@ impl Trace {
 }
 
 impl Inner {
-    /// The last bytes may be the beginning of a secret, unless they are the last of all.
-    fn write(&mut self, bytes: &[u8], is_last: bool) {
-        let mut input = std::mem::take(&mut self.held);
-        input.extend_from_slice(bytes);
-        let mut clean = Vec::with_capacity(input.len());
-        let mut at = 0;
-        while at < input.len() {
-            let rest = &input[at..];
-            let may_go_on =
-                |secret: &Vec<u8>| secret.len() > rest.len() && secret.starts_with(rest);
-            if !is_last && self.secrets.iter().any(may_go_on) {
-                self.held = rest.to_vec();
-                break;
-            }
-            let secret = self.secrets.iter().find(|secret| rest.starts_with(secret));
-            if let Some(secret) = secret {
-                clean.extend_from_slice(MASK);
-                at += secret.len();
-            } else {
-                clean.push(input[at]);
-                at += 1;
-            }
-        }
-        self.keep(&clean);
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let lane = &mut self.lanes[stream as usize];
+        let clean = lane.mask.write(&self.masks, bytes);
+        let kept = match &mut lane.stamper {
+            Some(stamper) => stamper.write(&clean),
+            None => clean,
+        };
+        self.append(&kept);
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        if !self.timestamps {
-            self.append(bytes);
-            return;
-        }
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if self.at_line_start {
-                let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
-                self.append(format!("{now} 00O ").as_bytes());
+    fn end(&mut self, stream: Stream) {
+        let lane = &mut self.lanes[stream as usize];
+        let clean = lane.mask.end(&self.masks);
+        let kept = match &mut lane.stamper {
+            Some(stamper) => {
+                let mut kept = stamper.write(&clean);
+                kept.extend(stamper.end());
+                kept
             }
-            self.append(line);
-            self.at_line_start = line.ends_with(b"\n");
-        }
+            None => clean,
+        };
+        self.append(&kept);
     }
 
     fn append(&mut self, bytes: &[u8]) {
@@ -149,10 +156,15 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timestamps::plain_log;
 
-    fn trace(secrets: &[&str], limit: usize) -> Trace {
-        let secrets: Vec<String> = secrets.iter().map(|one| (*one).to_owned()).collect();
-        Trace::new(secrets.into_iter(), limit, false)
+    fn trace(secrets: &[&str], limit: usize, timestamps: bool) -> Trace {
+        let secrets = secrets.iter().map(|one| (*one).to_owned());
+        Trace::new(Keeping {
+            masks: Masks::new(secrets, &["tok-".to_owned()]),
+            limit,
+            timestamps,
+        })
     }
 
     fn text(trace: &Trace) -> String {
@@ -162,7 +174,7 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_across_writes() {
-        let trace = trace(&["secret", "secret-long"], 1_000);
+        let trace = trace(&["secret", "secret-long"], 1_000, false);
         for part in ["a sec", "ret b se", "cret-lo", "ng c sec", "ond"] {
             trace.write(part.as_bytes());
         }
@@ -171,11 +183,28 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_not_kept() {
-        let trace = trace(&[], 4);
+        let trace = trace(&[], 4, false);
         trace.write(b"123456");
         trace.write(b"789");
         assert!(text(&trace).starts_with("1234\n"));
         assert!(text(&trace).contains("exceeded limit of 4 bytes"));
         assert!(!text(&trace).contains("789"));
+    }
+
+    #[test]
+    fn streams_do_not_mix_within_a_line() {
+        let trace = trace(&["secret"], 1_000, true);
+        trace.print(Stream::Out, b"one sec");
+        trace.print(Stream::Err, b"error tok-");
+        trace.print(Stream::Out, b"ret\ntwo");
+        trace.print(Stream::Err, b"abc=\n");
+        trace.line("end");
+        let log = text(&trace);
+        assert_eq!(
+            plain_log(&log),
+            "one [MASKED]\nerror tok-[MASKED]\nend\ntwo\n"
+        );
+        let kinds: Vec<&str> = log.lines().map(|line| &line[28..32]).collect();
+        assert_eq!(kinds, ["01O ", "01E ", "00O ", "01O "]);
     }
 }

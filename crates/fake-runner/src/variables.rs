@@ -78,7 +78,14 @@ impl Variables {
         places: Option<&Places>,
         slot: usize,
     ) -> Self {
-        let mut all = job.variables.clone();
+        let environment = config.environment.iter();
+        let mut all: Vec<Variable> = environment
+            .map(|(key, value)| Variable {
+                raw: false,
+                ..own(key, value)
+            })
+            .chain(job.variables.iter().cloned())
+            .collect();
         let text = |path: &Path| path.to_string_lossy().into_owned();
         if let Some(places) = places {
             all.push(own("CI_BUILDS_DIR", &text(&places.builds)));
@@ -169,6 +176,12 @@ impl Variables {
         }
         all.reverse();
         all
+    }
+
+    /// Whether scripts show every command.
+    pub(crate) fn are_debugged(&self) -> bool {
+        let value = self.get("CI_DEBUG_TRACE");
+        value.is_some_and(|value| ["true", "1", "yes"].contains(&value.as_str()))
     }
 
     /// What must not be printed.

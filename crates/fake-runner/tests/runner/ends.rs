@@ -43,7 +43,7 @@ build:
             "cleanup"
         ]
     );
-    let log = world.gitlab.job_trace(job);
+    let log = world.log(job);
     assert!(log.contains("ERROR: Job failed: exit status 42"), "{log}");
     assert!(!log.contains("\nnever\n"), "{log}");
 }
@@ -65,9 +65,44 @@ async fn an_executor_that_fails_is_a_failure_of_the_system() {
         let (_, job) = world.pipeline();
         let outcome = runner.wait_for_job(job.0).await;
         assert_eq!(outcome, failed("runner_system_failure", None), "{end}");
-        let log = world.gitlab.job_trace(job);
+        let log = world.log(job);
         assert!(log.contains(text), "{log}");
         assert_eq!(runner.names(job.0).last().unwrap(), "cleanup");
+    }
+}
+
+#[tokio::test]
+async fn an_executor_that_may_not_be_run_is_named_with_the_folder_in_its_way() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
+    let mut config = world.config(PLAIN);
+    let private = world.path("private");
+    fs_err::create_dir(&private).unwrap();
+    let executor = private.join("executor");
+    fs_err::rename(&config.executor, &executor).unwrap();
+    for folder in [world.folder.path(), &private] {
+        let mode = if folder == private { 0o700 } else { 0o755 };
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs_err::set_permissions(folder, mode).unwrap();
+    }
+    config.executor.clone_from(&executor);
+    config.run_as = Some((65534, 65534));
+    let runner = FakeRunner::start(config).unwrap();
+    let (_, job) = world.pipeline();
+    let outcome = runner.wait_for_job(job.0).await;
+    assert_eq!(outcome, failed("runner_system_failure", None));
+    let log = world.log(job);
+    let path = executor.display();
+    for text in [
+        format!(
+            "permission denied: {path} (its folder {} is not accessible to nobody)",
+            private.display()
+        ),
+        format!("fork/exec {path}: permission denied"),
+    ] {
+        assert!(log.contains(&text), "{text} in {log}");
     }
 }
 
@@ -143,7 +178,7 @@ async fn without_a_folder_for_builds_nothing_is_done() {
     let (_, job) = world.pipeline();
     let outcome = runner.wait_for_job(job.0).await;
     assert_eq!(outcome, failed("script_failure", None));
-    let log = world.gitlab.job_trace(job);
+    let log = world.log(job);
     assert!(log.contains("the builds_dir is not configured"), "{log}");
 }
 
@@ -159,7 +194,7 @@ async fn a_cancelled_job_tidies_up() {
     let world = World::new(WAITS).await;
     let runner = world.start(PLAIN);
     let (pipeline, job) = world.pipeline();
-    world.gitlab.printed(job, "\nready\n").await.unwrap();
+    world.gitlab.printed(job, "O ready\n").await.unwrap();
     world.gitlab.cancel_pipeline(pipeline).unwrap();
     assert_eq!(world.job(job).status, Status::Canceling);
     let outcome = runner.wait_for_job(job.0).await;
@@ -169,7 +204,7 @@ async fn a_cancelled_job_tidies_up() {
         world.gitlab.pipeline(pipeline).unwrap().status,
         Status::Canceled
     );
-    assert!(world.gitlab.job_trace(job).contains("\nafterwards\n"));
+    assert!(world.log(job).contains("\nafterwards\n"));
     let calls = runner.calls();
     let script = calls.iter().find(|call| call.what.name() == "build_script");
     assert_eq!(script.unwrap().exit, Some(Exit::Signal(15)));
@@ -181,7 +216,7 @@ async fn a_job_that_is_gone_is_stopped() {
     let world = World::new(WAITS).await;
     let runner = world.start(PLAIN);
     let (pipeline, job) = world.pipeline();
-    world.gitlab.printed(job, "\nready\n").await.unwrap();
+    world.gitlab.printed(job, "O ready\n").await.unwrap();
     world.gitlab.delete_pipeline(pipeline).unwrap();
     runner.wait_for_job(job.0).await;
     let names = runner.names(job.0);
@@ -219,7 +254,7 @@ async fn an_executor_that_does_not_listen_is_killed() {
     })
     .unwrap();
     let (pipeline, job) = world.pipeline();
-    world.gitlab.printed(job, "\nready\n").await.unwrap();
+    world.gitlab.printed(job, "O ready\n").await.unwrap();
     world.gitlab.cancel_pipeline(pipeline).unwrap();
     runner.wait_for_job(job.0).await;
     let calls = runner.calls();
@@ -233,7 +268,7 @@ async fn a_runner_that_is_told_to_stop_stops_its_jobs() {
     let world = World::new(WAITS).await;
     let runner = world.start(PLAIN);
     let (_, job) = world.pipeline();
-    world.gitlab.printed(job, "\nready\n").await.unwrap();
+    world.gitlab.printed(job, "O ready\n").await.unwrap();
     runner.stop().await;
     assert_eq!(
         world.job(job).failure_reason.as_deref(),
@@ -250,7 +285,7 @@ async fn a_runner_that_is_killed_leaves_its_processes() {
     .await;
     let runner = world.start(PLAIN);
     let (_, job) = world.pipeline();
-    world.gitlab.printed(job, "\nready\n").await.unwrap();
+    world.gitlab.printed(job, "O ready\n").await.unwrap();
     runner.kill();
     let pid: i32 = fs_err::read_to_string(world.path("pid"))
         .unwrap()

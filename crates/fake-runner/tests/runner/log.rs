@@ -1,5 +1,5 @@
 use buildbtw_fake_gitlab::{Fault, On, Status, Times};
-use buildbtw_fake_runner::Outcome;
+use buildbtw_fake_runner::{FakeRunner, Outcome, RunnerConfig};
 
 use crate::support::{PLAIN, World};
 
@@ -23,6 +23,82 @@ fn on(method: &str, end: &str) -> On {
     }
 }
 
+const PRINTS: &str = "
+build:
+  variables: {GIT_STRATEGY: none}
+  script:
+    - echo token glpat-abcdefghij1234567890.end
+    - echo to stderr >&2
+    - printf '10%%\\r20%%\\r'; echo 100%
+";
+
+#[tokio::test]
+async fn lines_have_timestamps_and_tokens_are_masked_by_their_prefix() {
+    let world = World::new(PRINTS).await;
+    let runner = world.start(PLAIN);
+    let (_, job) = world.pipeline();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    let raw = world.gitlab.job_trace(job);
+    let is_stamped = |line: &str| {
+        let bytes = line.as_bytes();
+        bytes.len() >= 32 && bytes[19] == b'.' && bytes[26] == b'Z' && bytes[28] == b'0'
+    };
+    assert!(raw.lines().all(is_stamped), "{raw}");
+    assert!(raw.contains(" 01E to stderr\n"), "{raw}");
+    assert!(raw.contains(" 01O token glpat-[MASKED]\n"), "{raw}");
+    assert!(!raw.contains("abcdefghij"), "{raw}");
+    assert!(world.log(job).contains("\n10%\r20%\r100%\n"), "{raw}");
+    drop(runner);
+
+    for (without, variables) in [(true, ""), (false, ", FF_TIMESTAMPS: 'false'")] {
+        let text = PRINTS.replace("none}", &format!("none{variables}}}"));
+        let world = World::new(&text).await;
+        let runner = FakeRunner::start(RunnerConfig {
+            timestamps: !without,
+            ..world.config(PLAIN)
+        })
+        .unwrap();
+        let (_, job) = world.pipeline();
+        assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+        let raw = world.gitlab.job_trace(job);
+        assert!(raw.contains("\nto stderr\n"), "{raw}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_cut_at_its_limit_and_the_job_goes_on() {
+    let world = World::new(TALKS).await;
+    fs_err::write(world.path("go"), "").unwrap();
+    let runner = FakeRunner::start(RunnerConfig {
+        output_limit: 4096,
+        ..world.config(PLAIN)
+    })
+    .unwrap();
+    let (_, job) = world.pipeline();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    let raw = world.gitlab.job_trace(job);
+    assert!(
+        raw.contains("Job's log exceeded limit of 4096 bytes."),
+        "{raw}"
+    );
+    assert!(!raw.contains("last") && raw.len() < 4400, "{}", raw.len());
+}
+
+#[tokio::test]
+async fn a_debugged_job_shows_its_commands_and_no_secrets() {
+    let text = PRINTS.replace("none}", "none, CI_DEBUG_TRACE: 'true'}");
+    let world = World::new(&text).await;
+    let runner = world.start(PLAIN);
+    let (_, job) = world.pipeline();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    let log = world.log(job);
+    assert!(log.contains("+ echo to stderr"), "{log}");
+    assert!(log.contains("CI_JOB_TOKEN='[MASKED]'") || log.contains("CI_JOB_TOKEN=[MASKED]"));
+    let requests = world.gitlab.requests();
+    let patches = requests.iter().filter(|one| one.method == "PATCH");
+    assert!(patches.count() > 0);
+}
+
 #[tokio::test]
 async fn a_piece_whose_reply_was_lost_is_not_there_twice() {
     let world = World::new(TALKS).await;
@@ -33,7 +109,7 @@ async fn a_piece_whose_reply_was_lost_is_not_there_twice() {
     world.gitlab.printed(job, "line 200").await.unwrap();
     fs_err::write(world.path("go"), "").unwrap();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    let log = world.gitlab.job_trace(job);
+    let log = world.log(job);
     assert_eq!(lines(&log), 200);
     let statuses: Vec<Option<u16>> = world
         .gitlab
@@ -54,7 +130,7 @@ async fn a_log_that_broke_on_the_way_is_sent_again() {
     world.gitlab.corrupt_trace(job).unwrap();
     fs_err::write(world.path("go"), "").unwrap();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    let log = world.gitlab.job_trace(job);
+    let log = world.log(job);
     assert_eq!(lines(&log), 200);
     assert!(log.contains("Running with gitlab-runner"), "{log}");
     let requests = world.gitlab.requests();

@@ -46,7 +46,7 @@ async fn a_job_goes_through_its_stages() {
         world.gitlab.pipeline(pipeline).unwrap().status,
         Status::Success
     );
-    let log = world.gitlab.job_trace(job);
+    let log = world.log(job);
     for text in [
         "Running with gitlab-runner 19.4.0",
         "Using Custom executor with driver plain 1...",
@@ -167,12 +167,28 @@ b: {script: ['touch $WORLD/b', 'until [ -e $WORLD/a ]; do sleep 0.01; done'], va
 }
 
 #[tokio::test]
+async fn the_runner_s_own_variables_are_those_of_jobs_that_do_not_set_them() {
+    let world =
+        World::new("build: {script: 'echo \"$A $B $C\"', variables: {GIT_STRATEGY: none, B: job}}")
+            .await;
+    let mut config = world.config(PLAIN);
+    config.environment = [("A", "runner"), ("B", "runner"), ("C", "$A-$B")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .to_vec();
+    let runner = FakeRunner::start(config).unwrap();
+    let (_, job) = world.pipeline();
+    assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
+    let log = world.log(job);
+    assert!(log.contains("\nrunner job runner-job\n"), "{log}");
+}
+
+#[tokio::test]
 async fn sources_are_fetched_with_the_token_of_the_job() {
     let world = World::new("build: {script: [cat .gitlab-ci.yml, 'git rev-parse HEAD']}").await;
     let runner = world.start(PLAIN);
     let (_, job) = world.pipeline();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
     let head = world.gitlab.head(world.project, None).unwrap().unwrap();
-    let log = world.gitlab.job_trace(job);
+    let log = world.log(job);
     assert!(log.contains(&format!("\n{head}\n")), "{log}");
 }

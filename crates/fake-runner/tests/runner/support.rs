@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use buildbtw_fake_gitlab::{FakeGitlab, JobId, JobView, Options, PipelineId, ProjectId};
-use buildbtw_fake_runner::{FakeRunner, RunnerConfig};
+use buildbtw_fake_runner::{FakeRunner, RunnerConfig, plain_log};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -75,6 +75,11 @@ impl World {
             .create_pipeline(self.project, "main", &[], &json!({}))
             .unwrap();
         (pipeline, gitlab.jobs(pipeline)[0].id)
+    }
+
+    /// What a job has printed.
+    pub(crate) fn log(&self, id: JobId) -> String {
+        plain_log(&self.gitlab.job_trace(id))
     }
 
     pub(crate) fn job(&self, id: JobId) -> JobView {
