@@ -22,3 +22,5 @@ mod path;
 mod pipeline_kills;
 mod pipelines;
 mod reports;
+mod runner_deaths;
+mod runner_jobs;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use buildbtw_fake_gitlab::{Fault, On, Source, Times};
 use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
 use buildbtw_tests::forge::GROUP;
-use buildbtw_tests::{Forge, Runner, Server};
+use buildbtw_tests::{Forge, Runner, Server, public_folder};
 
 use super::kills::Random;
 
@@ -72,7 +72,7 @@ fn no_pipeline_is_created_twice() {
     let (kills, seed) = (number("KILLS", 20), number("SEED", 5));
     println!("{kills} kills with seed {seed}");
     let mut random = Random(seed);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = public_folder();
     let forge = Forge::that_builds(folder.path());
     for package in 0..PACKAGES {
         push(&forge, package, 1, &mut random);

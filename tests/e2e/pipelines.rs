@@ -1,9 +1,10 @@
 //! Builds as pipelines of a GitLab: a push becomes packages through runner and executor.
 
-use buildbtw_fake_gitlab::{JobView, Status};
+use buildbtw_fake_gitlab::Status;
 use buildbtw_model::{BuildStatus, IterationStatus};
-use buildbtw_tests::forge::GROUP;
-use buildbtw_tests::{Forge, Runner, Server, cli, eventually, is_root, pacman_installs, printed};
+use buildbtw_tests::{
+    Forge, Runner, Server, cli, eventually, is_root, pacman_installs, printed, public_folder,
+};
 
 fn srcinfo(name: &str, version: &str, needs: &[&str]) -> String {
     let depends: String = needs
@@ -46,22 +47,12 @@ fn push(forge: &Forge, name: &str, version: &str, needs: &[&str], broken: bool) 
     forge.push(name, &text, &script);
 }
 
-/// The jobs of a package, oldest first.
-fn jobs(forge: &Forge, name: &str) -> Vec<JobView> {
-    let project = forge.gitlab.project_id(&format!("{GROUP}/{name}")).unwrap();
-    let pipelines = forge.gitlab.pipelines(project);
-    pipelines
-        .iter()
-        .flat_map(|pipeline| forge.gitlab.jobs(pipeline.id))
-        .collect()
-}
-
 #[test]
 fn a_push_becomes_packages_through_runner_and_executor() {
     if !is_root() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = public_folder();
     let forge = Forge::that_builds(folder.path());
     push(&forge, "libhello", "1", &[], false);
     push(&forge, "hello", "1", &["libhello"], false);
@@ -86,7 +77,7 @@ fn a_push_becomes_packages_through_runner_and_executor() {
     pacman_installs(folder.path(), &server, "hello", &["hello"]);
 
     // The job's log has what the server's log has, and neither anything that is nobody's business.
-    let job = jobs(&forge, "hello").remove(0);
+    let job = forge.jobs("hello").remove(0);
     runtime
         .block_on(
             forge
@@ -94,7 +85,7 @@ fn a_push_becomes_packages_through_runner_and_executor() {
                 .job_until(job.id, |job| job.status == Status::Success),
         )
         .unwrap();
-    let trace = forge.gitlab.job_trace(job.id);
+    let trace = forge.log(job.id);
     let log = cli(&server, &["logs", "hello", "hello"]);
     let log = String::from_utf8_lossy(&log.stdout).into_owned();
     for text in [&trace, &log] {
@@ -108,7 +99,9 @@ fn a_push_becomes_packages_through_runner_and_executor() {
     let artifacts = forge.gitlab.job_artifacts(job.id).expect("artifacts");
     assert!(artifacts.data.len() > 100);
     // GitLab may hear of the end of a job before its runner has tidied up.
-    eventually("nothing is left", || runner.leftovers().is_empty());
+    eventually("nothing is left", || {
+        runner.leftovers().is_empty().then_some(())
+    });
 }
 
 #[test]
@@ -116,7 +109,7 @@ fn a_broken_package_fails_its_job_and_says_why() {
     if !is_root() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = public_folder();
     let forge = Forge::that_builds(folder.path());
     push(&forge, "hello", "1", &[], true);
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
@@ -128,7 +121,7 @@ fn a_broken_package_fails_its_job_and_says_why() {
         &["new", "hello/main", "--name", "hello", "--follow"],
     );
     assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
-    let job = jobs(&forge, "hello").remove(0);
+    let job = forge.jobs("hello").remove(0);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let job = runtime
         .block_on(
@@ -139,10 +132,10 @@ fn a_broken_package_fails_its_job_and_says_why() {
         .unwrap();
     assert_eq!(job.status, Status::Failed);
     assert_eq!(job.failure_reason.as_deref(), Some("script_failure"));
-    let trace = forge.gitlab.job_trace(job.id);
+    let trace = forge.log(job.id);
     assert!(trace.contains("A failure occurred in build()"), "{trace}");
     assert_eq!(
-        jobs(&forge, "hello").len(),
+        forge.jobs("hello").len(),
         1,
         "a broken package is not tried again"
     );

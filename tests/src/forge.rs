@@ -4,7 +4,10 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use buildbtw_fake_gitlab::{FakeGitlab, HookOptions, HookScope, Options};
+use buildbtw_fake_gitlab::{
+    FakeGitlab, HookOptions, HookScope, JobId, JobView, Options, ProjectId,
+};
+use buildbtw_fake_runner::plain_log;
 use tokio::runtime::Runtime;
 
 use super::git;
@@ -15,7 +18,7 @@ pub const GROUP: &str = "packaging/packages";
 /// Where the CI template is, and how projects name it.
 const CI_PROJECT: &str = "packaging/ci";
 const CI_CONFIG: &str = "buildbtw.yml@packaging/ci";
-const TEMPLATE: &str = include_str!("../../ci/buildbtw.yml");
+pub const TEMPLATE: &str = include_str!("../../ci/buildbtw.yml");
 const SIGNING: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 /// A GitLab with the group, which serves in threads of its own.
@@ -125,6 +128,70 @@ impl Forge {
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .collect()
+    }
+
+    /// Adds another CI template, for a package that exists.
+    pub fn build_with(&self, pkgbase: &str, file: &str, template: &str) {
+        let ci = self.gitlab.project_id(CI_PROJECT).unwrap();
+        let files = [(file, Some(template.as_bytes()))];
+        self.gitlab
+            .commit(ci, "main", &files, "Add a template")
+            .unwrap();
+        let project = self.project(pkgbase);
+        self.gitlab
+            .set_ci_config_path(project, &format!("{file}@{CI_PROJECT}"))
+            .unwrap();
+    }
+
+    /// Creates a project with a CI configuration and a submodule.
+    pub fn create_with_submodule(
+        &self,
+        project: &str,
+        configuration: &str,
+        path: &str,
+        submodule: &str,
+        commit: &str,
+    ) -> ProjectId {
+        let id = self.gitlab.create_project(project).unwrap();
+        let clone = self.folder.join("with-submodule");
+        std::fs::create_dir_all(&clone).unwrap();
+        let url = format!("{}/{submodule}.git", self.gitlab.url());
+        let modules = format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n");
+        std::fs::write(clone.join(".gitmodules"), modules).unwrap();
+        std::fs::write(clone.join(".gitlab-ci.yml"), configuration).unwrap();
+        git(&clone, &["init", "--quiet", "--initial-branch", "main"]);
+        git(&clone, &["add", "--all"]);
+        let entry = format!("160000,{commit},{path}");
+        git(&clone, &["update-index", "--add", "--cacheinfo", &entry]);
+        git(&clone, &["commit", "--quiet", "--message", "Begin"]);
+        let url = format!(
+            "{}/{project}.git",
+            self.address_for("packager", &self.packager_token)
+        );
+        git(&clone, &["push", "--quiet", &url, "main"]);
+        id
+    }
+
+    /// The project of a package.
+    pub fn project(&self, pkgbase: &str) -> ProjectId {
+        let project = self.gitlab.project_id(&format!("{GROUP}/{pkgbase}"));
+        project.unwrap()
+    }
+
+    /// The jobs of a package, oldest first.
+    pub fn jobs(&self, pkgbase: &str) -> Vec<JobView> {
+        let pipelines = self.gitlab.pipelines(self.project(pkgbase));
+        let mut jobs: Vec<_> = pipelines
+            .iter()
+            .flat_map(|pipeline| self.gitlab.jobs(pipeline.id))
+            .collect();
+        jobs.sort_by_key(|job| job.id.0);
+        jobs
+    }
+
+    /// What a job printed, without timestamps.
+    pub fn log(&self, job: JobId) -> String {
+        plain_log(&self.gitlab.job_trace(job))
     }
 
     /// Gives imported packages the template.

@@ -14,15 +14,21 @@ pub mod crew;
 pub mod forge;
 mod pacman;
 mod processes;
-mod runner;
+pub mod runner;
 mod sources;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes on a busy machine; only a failing test waits that long.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub use forge::Forge;
 pub use pacman::pacman_installs;
-pub use processes::{Process, Server, Worker, eventually};
+pub use processes::{Process, Server, Worker};
 pub use runner::Runner;
 pub use sources::{Package, Sources, git};
 
@@ -56,6 +62,38 @@ pub fn is_root() -> bool {
         eprintln!("SKIPPED: mounts and the sandbox need root");
     }
     root
+}
+
+/// A folder for a test whose programs run as several users, each of whom can enter it: `TMPDIR` may be
+/// closed to others, as in a private home.
+pub fn public_folder() -> tempfile::TempDir {
+    let is_public = |folder: &PathBuf| {
+        let is_open = |folder: &Path| {
+            let metadata = folder.metadata();
+            metadata.is_ok_and(|metadata| metadata.permissions().mode() & 1 == 1)
+        };
+        folder.ancestors().all(is_open)
+    };
+    let parent = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]
+        .into_iter()
+        .find(is_public)
+        .expect("a folder for temporary files that every user can enter");
+    let folder = tempfile::tempdir_in(parent).unwrap();
+    std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// Waits until something is there.
+pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "never happened: {what}");
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// Runs the CLI against a server.

@@ -11,22 +11,7 @@ use buildbtw_model::client::Client;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Forge, Sources, program};
-
-/// Longer than anything here takes on a busy machine; only a failing test waits that long.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Asks again until something is true.
-pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !is_true() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{what}: not within {PATIENCE:?}"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
+use super::{Forge, PATIENCE, Sources, program};
 
 /// A process that is killed, and whose log is printed, when the test ends.
 pub struct Process {

@@ -6,11 +6,43 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::processes::{Process, Server};
 use super::{Forge, program};
 
 /// Names the program of a real runner.
 const REAL: &str = "GITLAB_RUNNER";
+
+/// Builds that take no time.
+pub const QUICK: &str = "builder = { simulated = { seconds = 0 } }\n";
+/// Builds that end only when they are stopped, and print nothing meanwhile.
+pub const SILENT: &str = "builder = { simulated = { seconds = 86400 } }\n";
+
+/// How a runner is set up.
+#[derive(Clone, Copy)]
+pub struct Settings<'a> {
+    /// Lines of `executor.toml`.
+    pub executor: &'a str,
+    /// How many jobs it runs at once.
+    pub jobs: usize,
+    /// Variables of every job, as `environment` in `config.toml`: `NAME=VALUE`.
+    pub environment: &'a [&'a str],
+    /// How much of what a job prints is kept, in KiB.
+    pub output_limit: usize,
+}
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Self {
+            executor: QUICK,
+            jobs: 2,
+            environment: &[],
+            output_limit: 4096,
+        }
+    }
+}
 
 /// A runner with the executor, and the folder of its state.
 pub struct Runner {
@@ -22,40 +54,65 @@ impl Runner {
     /// Starts one that builds for real.
     pub fn sandboxed(forge: &Forge, server: &Server, folder: &Path) -> Self {
         let credentials = forge.credentials();
-        let settings = format!("git_credentials = {credentials:?}\n");
-        Self::start(forge, server, folder, &settings, 1)
+        let executor = format!("git_credentials = {credentials:?}\n");
+        let settings = Settings {
+            executor: &executor,
+            jobs: 1,
+            ..Settings::default()
+        };
+        Self::start(forge, server, folder, settings)
     }
 
     /// Starts one that makes tiny packages in no time, several at once.
     pub fn simulated(forge: &Forge, server: &Server, folder: &Path, jobs: usize) -> Self {
-        let settings = "builder = { simulated = { seconds = 0 } }\n";
-        Self::start(forge, server, folder, settings, jobs)
+        let settings = Settings {
+            jobs,
+            ..Settings::default()
+        };
+        Self::start(forge, server, folder, settings)
     }
 
-    fn start(forge: &Forge, server: &Server, folder: &Path, settings: &str, jobs: usize) -> Self {
+    /// Starts one; again in the same folder after another one's end.
+    pub fn start(forge: &Forge, server: &Server, folder: &Path, settings: Settings<'_>) -> Self {
         let state = folder.join("executor");
         std::fs::create_dir_all(&state).unwrap();
+        // Its jobs run as another user, whom the folder of this workspace may be closed to.
+        let programs = folder.join("programs");
+        std::fs::create_dir_all(&programs).unwrap();
+        for open in [folder, &programs] {
+            std::fs::set_permissions(open, Permissions::from_mode(0o755)).unwrap();
+        }
         let real = std::env::var_os(REAL).map(PathBuf::from);
+        let runner = real.clone().unwrap_or_else(|| program("fake-runner"));
         // Scripts of jobs call it by this name.
-        let helper = folder.join("gitlab-runner");
-        let target = real.clone().unwrap_or_else(|| program("fake-runner"));
-        std::os::unix::fs::symlink(target, &helper).unwrap();
+        let helper = publish(&runner, &programs.join("gitlab-runner"));
+        let executor = publish(
+            &program("buildbtw-executor"),
+            &programs.join("buildbtw-executor"),
+        );
         let config = folder.join("executor.toml");
         let text = format!(
             "server = {:?}\nstate_dir = {state:?}\nname = \"builder-1\"\n\
-             architectures = [\"x86_64\"]\ngitlab_runner = {helper:?}\n{settings}",
-            server.url()
+             architectures = [\"x86_64\"]\ngitlab_runner = {helper:?}\n{}",
+            server.url(),
+            settings.executor
         );
         std::fs::write(&config, text).unwrap();
-        let token = forge.runner_token.clone().unwrap();
+        let host = RunnerHost {
+            url: forge.gitlab.url(),
+            token: forge.runner_token.as_deref().unwrap(),
+            executor: &executor,
+            folder,
+            settings,
+        };
         let mut command = match real {
-            Some(real) => real_runner(&real, forge.gitlab.url(), &token, folder, jobs),
+            Some(real) => host.real_runner(&real),
             None => {
                 eprintln!(
                     "NOTE: not run with a real gitlab-runner but with the stand-in; \
                      {REAL}=/path/to/gitlab-runner runs it with one"
                 );
-                stand_in(forge.gitlab.url(), &token, folder, jobs)
+                host.stand_in()
             }
         };
         command
@@ -67,59 +124,117 @@ impl Runner {
         }
     }
 
+    /// Sends a signal to the runner and nobody else.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.process.id().try_into().unwrap());
+        kill(pid, signal).unwrap();
+    }
+
+    /// The process that runs a stage of a job right now.
+    pub fn front(&self, job: u64) -> Option<Pid> {
+        self.pid(&format!("jobs/{job}"))
+    }
+
+    /// The process that builds for a job right now.
+    pub fn root_side(&self, job: u64) -> Option<Pid> {
+        self.pid(&format!("root/jobs/{job}"))
+    }
+
+    fn pid(&self, folder: &str) -> Option<Pid> {
+        let text = std::fs::read_to_string(self.state.join(folder).join("pid")).ok()?;
+        text.parse().ok().map(Pid::from_raw)
+    }
+
     /// What is left of jobs: nothing, once they have ended.
     pub fn leftovers(&self) -> Vec<PathBuf> {
-        ["jobs", "root/jobs", "root/sandbox"]
-            .iter()
-            .filter_map(|folder| std::fs::read_dir(self.state.join(folder)).ok())
-            .flatten()
-            .map(|entry| entry.unwrap().path())
-            .collect()
+        leftovers(&self.state)
+    }
+
+    /// Ends it by SIGKILL, and returns where its jobs are.
+    pub fn kill_hard(self) -> PathBuf {
+        self.process.kill_hard();
+        self.state
     }
 }
 
-fn stand_in(url: &str, token: &str, folder: &Path, jobs: usize) -> Command {
-    let mut command = Command::new(program("fake-runner"));
-    command
-        .args(["--url", url, "--token", token])
-        .arg("--executor")
-        .arg(program("buildbtw-executor"))
-        .arg("--builds-dir")
-        .arg(folder.join("builds"))
-        .args(["--concurrent", &jobs.to_string()])
-        .args(["--poll-interval", "0.1", "--trace-interval", "0.2"]);
-    command
-}
-
-fn real_runner(real: &Path, url: &str, token: &str, folder: &Path, jobs: usize) -> Command {
-    let executor = program("buildbtw-executor");
-    let stages: String = ["config", "prepare", "run", "cleanup"]
+/// What is left of jobs in the folder of a runner's state.
+pub fn leftovers(state: &Path) -> Vec<PathBuf> {
+    ["jobs", "root/jobs", "root/sandbox"]
         .iter()
-        .map(|stage| format!("{stage}_exec = {executor:?}\n{stage}_args = [\"{stage}\"]\n"))
-        .collect();
-    let text = format!(
-        "concurrent = {jobs}\ncheck_interval = 1\n[[runners]]\nname = \"test\"\nurl = {url:?}\n\
-         token = {token:?}\nexecutor = \"custom\"\nshell = \"bash\"\nrequest_concurrency = {jobs}\n\
-         [runners.feature_flags]\nFF_TIMESTAMPS = false\n[runners.custom]\n{stages}\
-         graceful_kill_timeout = 20\nforce_kill_timeout = 10\n"
-    );
-    let config = folder.join("config.toml");
-    std::fs::write(&config, text).unwrap();
-    std::fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
-    let mut command = Command::new(real);
-    // `run-single` does one job after the other; `run` as many at once as it may.
-    if jobs == 1 {
-        command.args(["run-single", "--config"]).arg(&config);
-        command.args(["--runner", "test", "--wait-timeout", "600"]);
-    } else {
-        command.args(["run", "--config"]).arg(&config);
+        .filter_map(|folder| std::fs::read_dir(state.join(folder)).ok())
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .collect()
+}
+
+/// Puts a program where every user can run it.
+fn publish(program: &Path, public: &Path) -> PathBuf {
+    if !public.exists() && std::fs::hard_link(program, public).is_err() {
+        std::fs::copy(program, public).unwrap();
     }
-    // Its settings are not to come from somebody's environment.
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("RUNNER_") || text.starts_with("CI_SERVER_") {
-            command.env_remove(&name);
+    public.to_owned()
+}
+
+/// Where a runner runs.
+struct RunnerHost<'a> {
+    url: &'a str,
+    token: &'a str,
+    executor: &'a Path,
+    folder: &'a Path,
+    settings: Settings<'a>,
+}
+
+impl RunnerHost<'_> {
+    fn stand_in(&self) -> Command {
+        let mut command = Command::new(program("fake-runner"));
+        command
+            .args(["--url", self.url, "--token", self.token])
+            .arg("--executor")
+            .arg(self.executor)
+            .arg("--builds-dir")
+            .arg(self.folder.join("builds"))
+            .args(["--concurrent", &self.settings.jobs.to_string()])
+            .args(["--output-limit", &self.settings.output_limit.to_string()])
+            .args(["--poll-interval", "0.1", "--trace-interval", "0.2"])
+            // A silent job hears of its cancellation only then.
+            .args(["--keepalive", "0.5"]);
+        for variable in self.settings.environment {
+            command.args(["--env", variable]);
         }
+        command
     }
-    command
+
+    fn real_runner(&self, real: &Path) -> Command {
+        let (jobs, executor) = (self.settings.jobs, self.executor);
+        let stages: String = ["config", "prepare", "run", "cleanup"]
+            .iter()
+            .map(|stage| format!("{stage}_exec = {executor:?}\n{stage}_args = [\"{stage}\"]\n"))
+            .collect();
+        let text = format!(
+            "concurrent = {jobs}\ncheck_interval = 1\nshutdown_timeout = 60\n[[runners]]\n\
+             name = \"test\"\nurl = {:?}\ntoken = {:?}\nexecutor = \"custom\"\nshell = \"bash\"\n\
+             request_concurrency = {jobs}\nenvironment = {:?}\noutput_limit = {}\n\
+             [runners.custom]\n{stages}graceful_kill_timeout = 20\nforce_kill_timeout = 10\n",
+            self.url, self.token, self.settings.environment, self.settings.output_limit
+        );
+        let config = self.folder.join("config.toml");
+        std::fs::write(&config, text).unwrap();
+        std::fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
+        let mut command = Command::new(real);
+        // `run-single` does one job after the other; `run` as many at once as it may.
+        if jobs == 1 {
+            command.args(["run-single", "--config"]).arg(&config);
+            command.args(["--runner", "test", "--wait-timeout", "600"]);
+        } else {
+            command.args(["run", "--config"]).arg(&config);
+        }
+        // Its settings are not to come from somebody's environment.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("RUNNER_") || text.starts_with("CI_SERVER_") {
+                command.env_remove(&name);
+            }
+        }
+        command
+    }
 }
