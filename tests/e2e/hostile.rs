@@ -45,7 +45,6 @@ package() {{ install -Dm644 /dev/null "$pkgdir/usr/share/thief"; }}
     let srcinfo =
         "pkgbase = thief\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = thief\n";
     sources.commit_with("thief", srcinfo, &pkgbuild);
-    server.wait_for_source("thief");
 
     let output = cli(
         &server,

@@ -247,16 +247,6 @@ impl Server {
         Ballast::fill(self.process.as_ref().unwrap().child.id(), &self.data)
     }
 
-    /// Waits until it has a usable source repository of this name.
-    pub fn wait_for_source(&self, path: &str) {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        eventually(&format!("a source repository {path}"), || {
-            let page = runtime.block_on(self.client().sources(false, None));
-            let mut sources = page.unwrap().items.into_iter();
-            sources.any(|source| source.path == path && source.problem.is_none())
-        });
-    }
-
     /// Waits until it logs a line that contains `text`.
     pub fn wait_for_line(&mut self, text: &str) -> String {
         self.process.as_mut().unwrap().wait_for_line(text)
