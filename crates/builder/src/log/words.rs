@@ -22,10 +22,8 @@ fn skip_escape(chars: &mut std::str::Chars<'_>) {
         Some('[') => {
             chars.find(|c| ('\x40'..='\x7e').contains(c));
         }
-        Some(']') => {
-            if chars.find(|c| matches!(c, '\x07' | '\x1b')) == Some('\x1b') {
-                chars.next();
-            }
+        Some(']') if chars.find(|c| matches!(c, '\x07' | '\x1b')) == Some('\x1b') => {
+            chars.next();
         }
         _ => {}
     }

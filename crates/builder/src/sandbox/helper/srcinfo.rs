@@ -152,7 +152,7 @@ impl<'a> Asked<'a> {
     }
 
     fn syntax_error(&self) -> Result<Option<String>, Failure> {
-        makepkg::why_unreadable(self.command(self.architecture()))
+        makepkg::why_unreadable(&self.command(self.architecture()))
     }
 
     fn depends_on_environment(&self) -> Result<bool, Failure> {

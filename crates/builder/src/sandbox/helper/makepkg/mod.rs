@@ -82,7 +82,7 @@ pub(super) fn run(root: &Root, build: &Path, task: &BuildTask) -> Result<(), Fai
         return Ok(());
     };
     if circumstances.is_unreadable() {
-        let why = why_unreadable(plain())?
+        let why = why_unreadable(&plain())?
             .unwrap_or_else(|| "the last command of its top level failed".to_owned());
         return Err(Failure::package(format!("the PKGBUILD could not be read: {why}")).see_log());
     }
@@ -90,7 +90,7 @@ pub(super) fn run(root: &Root, build: &Path, task: &BuildTask) -> Result<(), Fai
 }
 
 /// What bash says about the syntax of the PKGBUILD: `line 7: syntax error …`.
-pub(super) fn why_unreadable(command: Sandboxed<'_>) -> Result<Option<String>, Failure> {
+pub(super) fn why_unreadable(command: &Sandboxed<'_>) -> Result<Option<String>, Failure> {
     let script = "bash -n PKGBUILD 2>&1";
     let (_, text) = command.output_within(&["bash", "-c", script], LARGEST_NOTE)?;
     let text = String::from_utf8_lossy(&text);
