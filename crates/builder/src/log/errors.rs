@@ -13,12 +13,12 @@ const LONGEST: usize = 300;
 /// Lines that are joined to one.
 const MOST_JOINED: usize = 8;
 
-/// What makepkg writes when it starts the next part: what came before did not stop it.
+/// What makepkg writes when it starts the next part: what came before did not stop it. The check of build
+/// time dependencies is not among them: makepkg makes it before it stops for missing runtime dependencies.
 const PARTS: &[&str] = &[
     "==> Starting ",
     "==> Making package: ",
     "==> Checking runtime dependencies",
-    "==> Checking buildtime dependencies",
     "==> Retrieving sources",
     "==> Validating ",
     "==> Extracting sources",

@@ -432,10 +432,18 @@ fn questions_of_pacman_explain_nothing() {
 
 #[test]
 fn missing_dependencies_are_named() {
-    let lines = explained(
-        "==> Checking buildtime dependencies...\n==> Missing dependencies:\n  -> lowlib\n  -> other>=2\n==> ERROR: Could not resolve all dependencies.\n",
-    );
-    assert_eq!(lines[0], "==> Missing dependencies: lowlib other>=2");
+    let missing = "==> Missing dependencies:\n  -> lowlib\n  -> other>=2\n";
+    let error = "==> ERROR: Could not resolve all dependencies.\n";
+    for log in [
+        format!("==> Checking buildtime dependencies...\n{missing}{error}"),
+        // Both are checked before makepkg stops.
+        format!(
+            "==> Checking runtime dependencies...\n{missing}==> Checking buildtime dependencies...\n{error}"
+        ),
+    ] {
+        let lines = explained(&log);
+        assert_eq!(lines[0], "==> Missing dependencies: lowlib other>=2");
+    }
 }
 
 #[test]
