@@ -30,11 +30,11 @@ struct State {
 
 impl Watch {
     /// Watches the runner, and whether somebody reads what this process prints.
-    pub(crate) fn start(runner: Option<Process>) -> Self {
+    pub(crate) fn start(runners: Vec<Process>) -> Self {
         let watch = Self::default();
         let watching = watch.clone();
         std::thread::spawn(move || {
-            wait_for_end(runner.as_ref(), Some(io::stdout().as_fd()));
+            wait_for_end(&runners, Some(io::stdout().as_fd()));
             watching.lose();
         });
         watch
@@ -73,33 +73,35 @@ impl Watch {
     }
 }
 
-/// Returns when the process has ended, or nobody reads the output any more.
-pub(crate) fn wait_for_end(process: Option<&Process>, output: Option<BorrowedFd<'_>>) {
-    let descriptor = process.and_then(Process::descriptor);
+/// Returns when one of the processes has ended, or nobody reads the output any more.
+pub(crate) fn wait_for_end(processes: &[Process], output: Option<BorrowedFd<'_>>) {
+    let mut descriptors = Vec::new();
+    let mut blind = Vec::new();
+    for process in processes {
+        match process.descriptor() {
+            Some(descriptor) => descriptors.push(descriptor),
+            None => blind.push(process),
+        }
+    }
     loop {
-        // Without a descriptor the process is looked for, the first time right away.
-        let is_blind = process.is_some() && descriptor.is_none();
-        if is_blind && process.is_some_and(|process| !process.is_alive()) {
+        // Without a descriptor a process is looked for, the first time right away.
+        if !blind.iter().all(|process| process.is_alive()) {
             return;
         }
-        let ended = wait(descriptor.as_ref(), output, is_blind.then_some(PAUSE));
-        if ended {
+        let pause = (!blind.is_empty()).then_some(PAUSE);
+        if wait(&descriptors, output, pause) {
             return;
         }
     }
 }
 
-/// Waits for the end of either, or for a while.
-fn wait(
-    process: Option<&OwnedFd>,
-    output: Option<BorrowedFd<'_>>,
-    pause: Option<Duration>,
-) -> bool {
+/// Waits for the end of any, or for a while.
+fn wait(processes: &[OwnedFd], output: Option<BorrowedFd<'_>>, pause: Option<Duration>) -> bool {
     const GONE: PollFlags = PollFlags::ERR.union(PollFlags::HUP);
-    let mut watched = Vec::new();
-    if let Some(process) = process {
-        watched.push(PollFd::new(process, PollFlags::IN));
-    }
+    let mut watched: Vec<_> = processes
+        .iter()
+        .map(|process| PollFd::new(process, PollFlags::IN))
+        .collect();
     if let Some(output) = output {
         // Errors are always told.
         watched.push(PollFd::from_borrowed_fd(output, PollFlags::empty()));
@@ -134,7 +136,7 @@ mod tests {
         let (sender, receiver) = channel();
         let waiting = std::thread::spawn(move || {
             sender.send(()).unwrap();
-            wait_for_end(Some(&process), Some(input.as_fd()));
+            wait_for_end(&[process], Some(input.as_fd()));
         });
         receiver.recv().unwrap();
         // Nobody waits for it yet: what is left of it counts as ended.
@@ -149,7 +151,7 @@ mod tests {
         let (output, input) = io::pipe().unwrap();
         let own = Process::of(i32::try_from(std::process::id()).unwrap()).unwrap();
         drop(output);
-        wait_for_end(Some(&own), Some(input.as_fd()));
+        wait_for_end(&[own], Some(input.as_fd()));
     }
 
     #[test]

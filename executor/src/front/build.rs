@@ -37,7 +37,7 @@ pub(crate) fn run(
         job: job.id,
         attempt,
         id_token,
-        runner: folder.runner(),
+        runners: folder.runners(),
     };
     fs_err::write(folder.building(), "")?;
     let mut side = Privileged::start(host, &request)?;

@@ -97,13 +97,13 @@ impl JobFolder {
         serde_json::from_slice(&text).ok()
     }
 
-    /// The runner that this stage is run for. Usually it is the one that prepared the job; after that
-    /// one's end, whoever started this process.
-    pub(crate) fn runner(&self) -> Option<Process> {
-        self.read_life()
-            .and_then(|life| life.runner)
-            .filter(Process::is_alive)
-            .or_else(Process::runner)
+    /// The processes that this stage is run for: the one that prepared the job, if it is still alive, and
+    /// the one that started this stage. Usually they are the same, the runner.
+    pub(crate) fn runners(&self) -> Vec<Process> {
+        let recorded = self.read_life().and_then(|life| life.runner);
+        let mut runners: Vec<_> = recorded.filter(Process::is_alive).into_iter().collect();
+        runners.extend(Process::runner().filter(|starter| !runners.contains(starter)));
+        runners
     }
 
     /// Whether nobody will come back to it. Only true while this process has its lock.

@@ -109,12 +109,10 @@ async fn dispatch(
             job,
             attempt,
             id_token,
-            runner,
+            runners,
         } => {
             let folder = state.begin(job).await?;
-            if let Some(runner) = runner {
-                stop.on_end_of(runner);
-            }
+            stop.on_end_of_any(runners);
             let task = build::Task {
                 config,
                 folder: &folder,

@@ -25,9 +25,9 @@ pub(crate) enum Request {
         attempt: AttemptId,
         /// Proves it to the server.
         id_token: IdToken,
-        /// Who waits for it.
+        /// Who waits for it. The build ends with the first of them.
         #[serde(default)]
-        runner: Option<Process>,
+        runners: Vec<Process>,
     },
     /// Tell the server that a job cannot build what it was made for, and that nobody needs to try again
     /// before something was changed.

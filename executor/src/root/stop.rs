@@ -21,7 +21,7 @@ pub(super) struct Stop {
     pub(super) now: CancellationToken,
     /// Why, where more is known than that.
     pub(super) known: Arc<OnceLock<(FailureKind, &'static str)>>,
-    runner: Arc<OnceLock<Process>>,
+    runners: Arc<OnceLock<Vec<Process>>>,
 }
 
 impl Stop {
@@ -33,18 +33,22 @@ impl Stop {
 
     /// Stops because the front is gone. Killed together with its runner, it had no time to say why.
     pub(super) fn front_ended(&self) {
-        if self.runner.get().is_some_and(|runner| !runner.is_alive()) {
+        let runners = self.runners.get().into_iter().flatten();
+        if !runners.clone().all(Process::is_alive) {
             self.lost();
         }
         self.now.cancel();
     }
 
-    /// Stops when the runner ends, also when the front is killed together with it.
-    pub(super) fn on_end_of(&self, runner: Process) {
+    /// Stops when one of the runner's processes ends, also when the front is killed together with it.
+    pub(super) fn on_end_of_any(&self, runners: Vec<Process>) {
+        if runners.is_empty() {
+            return;
+        }
         let stop = self.clone();
-        let _ = self.runner.set(runner.clone());
+        let _ = self.runners.set(runners.clone());
         std::thread::spawn(move || {
-            wait_for_end(Some(&runner), None);
+            wait_for_end(&runners, None);
             stop.lost();
             stop.now.cancel();
         });

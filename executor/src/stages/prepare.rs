@@ -18,7 +18,7 @@ const NO_CACHE: &str = "this runner keeps no caches, and the job has one: remove
 pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure> {
     // While it is sure to be there: checking takes a moment.
     let runner = Process::runner();
-    let watch = Watch::start(runner.clone());
+    let watch = Watch::start(runner.iter().cloned().collect());
     let job = environment.job()?;
     check::host_is_ready(host, &watch)?;
     if job.has_cache {

@@ -25,11 +25,11 @@ pub(super) fn run(
         Stage::Build => {
             // Before any other thread.
             let signals = Privileged::block_signals()?;
-            let watch = Watch::start(folder.runner());
+            let watch = Watch::start(folder.runners());
             (build::run(host, &job, folder, signals, &watch), watch)
         }
         stage => {
-            let watch = Watch::start(folder.runner());
+            let watch = Watch::start(folder.runners());
             (script::run(host, folder, script, stage, &watch), watch)
         }
     };

@@ -13,8 +13,9 @@ use crate::service::expire_leases::{expire_leases, renew_leases};
 
 /// How long to wait before the database is asked again after it failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-/// The longest time between two looks: leases expire by the wall clock, which may jump forward, as it
-/// does on a machine that was suspended.
+/// The longest time between two checks: leases expire by the wall clock, which may jump forward, as it
+/// does on a machine that was suspended. A lease that such a jump lets expire during a check is none that
+/// the check returns.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The task that gives builds of silent workers back to the queue.
@@ -44,12 +45,7 @@ impl LeaseClock {
                     Some(PAUSE_AFTER_ERROR)
                 }
             };
-            let expiry = async {
-                match wait {
-                    Some(wait) => tokio::time::sleep(wait.min(LOOK_AGAIN)).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let expiry = tokio::time::sleep(wait.map_or(LOOK_AGAIN, |wait| wait.min(LOOK_AGAIN)));
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = self.changed.notified() => {}
