@@ -97,7 +97,11 @@ fn a_push_to_an_origin_builds_only_what_it_changes() {
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
     let output = cli(&server, &["show", "again"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(text.matches("reused from namespace set").count(), 4, "{text}");
+    assert_eq!(
+        text.matches("reused from namespace set").count(),
+        4,
+        "{text}"
+    );
 }
 
 #[test]
