@@ -37,7 +37,7 @@ pub struct RunArgs {
     /// URL by which users and workers reach the server
     ///
     /// Set it behind a proxy, and when the server listens on all interfaces. It may have a path, for
-    /// example https://example.org/buildbtw: the server answers below that path and without it, so
+    /// example `https://example.org/buildbtw`: the server answers below that path and without it, so
     /// the proxy may remove the path or keep it. The default is the address of --listen; on all
     /// interfaces it is the host that each request names.
     #[arg(long, env = "BUILDBTW_URL", value_name = "URL")]
