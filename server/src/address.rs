@@ -137,7 +137,8 @@ fn checked_host(text: &str) -> Option<String> {
         Some(rest) => {
             let (address, port) = rest.split_once(']')?;
             let address: Ipv6Addr = address.parse().ok()?;
-            if address.is_unspecified() {
+            let mapped = address.to_ipv4_mapped();
+            if address.is_unspecified() || mapped.is_some_and(|address| address.is_unspecified()) {
                 return None;
             }
             (format!("[{address}]"), port)
@@ -211,6 +212,7 @@ mod tests {
             ":8080",
             "0.0.0.0:8080",
             "[::]:8080",
+            "[::ffff:0.0.0.0]:8080",
             "[::",
             "[example.org]",
             "::1",

@@ -47,10 +47,14 @@ pub(crate) fn wanted(
         .unwrap_or(Wanted::Whole)
 }
 
-/// Whether `Range` counts: with GET only (RFC 9110, section 14.2), and if `If-Range`, where it is
-/// there, names this representation. A date is not precise enough.
+/// Whether `Range` counts: with GET only (RFC 9110, section 14.2), if it is one range of bytes, and if
+/// `If-Range`, where it is there, names this representation. A date is not precise enough.
 pub(crate) fn may_be_part(method: &Method, headers: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
-    if method != Method::GET {
+    let range = headers
+        .get(header::RANGE)
+        .and_then(|range| range.to_str().ok());
+    let is_range = range.is_some_and(|range| parse(range, u64::MAX).is_some());
+    if method != Method::GET || !is_range {
         return false;
     }
     match headers.get(header::IF_RANGE) {

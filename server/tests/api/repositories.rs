@@ -413,4 +413,10 @@ async fn parts_of_a_package_are_of_the_package_that_is_known() {
     let answer = part(&tag).await.unwrap();
     assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(answer.bytes().await.unwrap().len(), 4);
+    // What is not one range of bytes does not count (RFC 9110, section 14.2).
+    for range in ["bytes=3-2", "junk", "bytes=0-1,4-5", "lines=1-2"] {
+        let request = server.request(Method::GET, path);
+        let answer = request.header(header::RANGE, range).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{range}");
+    }
 }
