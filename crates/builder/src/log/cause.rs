@@ -3,7 +3,8 @@
 
 use super::consequence::is_consequence;
 use super::words::{
-    after_location, after_program, ends_any, has_any, is_command, is_exception, starts_any,
+    after_location, after_program, ends_any, has_any, is_command, is_elixir_exception,
+    is_exception, is_java_exception, is_ruby_exception, starts_any,
 };
 
 /// How much a line explains.
@@ -32,6 +33,10 @@ pub(super) enum Continued {
     Place,
     /// All lines that are indented.
     Indented,
+    /// The next line if it is a message of a Go test.
+    GoMessage,
+    /// All lines until one of GoogleTest itself, which start with a bracket.
+    GoogleTest,
 }
 
 /// Texts that end what the C library says about a failed call.
@@ -118,6 +123,9 @@ fn is_harmless(text: &str) -> bool {
                 "... ok", " ok", "... no", "... yes", " PASSED", " Passed", " OK",
             ],
         )
+        // GLib: `(x:7): Gtk-WARNING **: …`.
+        || has_any(text, &["WARNING **:", "Message **:", "DEBUG **:", "INFO **:"])
+        || starts_any(text, &["** Message:", "** WARNING", "** DEBUG"])
         || (text.contains(": warning: ") && !text.contains(" error: "))
         || has_any(text, &[": note: ", "0 errors", "no error", "No error"])
         || (text.starts_with("not ok ") && has_any(text, &["# TODO", "# SKIP", "# skip"]))
@@ -133,11 +141,19 @@ fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
     }
     if starts_any(
         text,
-        &["The following tests FAILED", "==> Missing dependencies:"],
+        &[
+            "The following tests FAILED",
+            "==> Missing dependencies:",
+            "ERROR Missing dependencies:",
+        ],
     ) {
         return Some(Continued::Indented);
     }
-    if starts_any(text, &["--- FAIL: ", "* What went wrong:"]) {
+    if text.starts_with("--- FAIL: ") {
+        return Some(Continued::GoMessage);
+    }
+    let is_announced = text.starts_with("configure: error: ") && text.ends_with(':');
+    if is_announced || text.starts_with("* What went wrong:") {
         return Some(Continued::Line);
     }
     if text.starts_with("thread '") && text.contains("panicked at ") {
@@ -154,6 +170,9 @@ fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
     }
     // GHC puts nothing but a code on the line with the place.
     let (_, rest) = after_location(text)?;
+    if rest == "Failure" {
+        return Some(Continued::GoogleTest);
+    }
     let is_bare = rest == "error:" || (rest.starts_with("error: [") && rest.ends_with(']'));
     is_bare.then_some(Continued::Line)
 }
@@ -256,7 +275,6 @@ fn is_tool(line: &str, text: &str) -> bool {
                 "panic: ",
                 "Project ERROR: ",
                 "Error: Cannot find module",
-                "** (",
                 "! LaTeX Error: ",
                 "E: ",
             ],
@@ -276,6 +294,7 @@ fn is_tool(line: &str, text: &str) -> bool {
         || has_any(text, &["syntax error near", "syntax error: "]) && text.contains("line ")
         || has_any(text, &["No space left on device", "Disk quota exceeded"])
         || is_crash(text)
+        || is_elixir_exception(text)
         || starts_any(text, &[":: installing ", ":: unable to satisfy"])
         || (text.starts_with("error: target not found"))
 }
@@ -297,7 +316,8 @@ fn is_complaint(text: &str) -> bool {
     if starts_any(&lower, &["error: ", "fatal: ", "error:"]) || text.starts_with("Error in ") {
         return true;
     }
-    if text.starts_with("==> ERROR: ") || is_exception(text) {
+    let is_raised = is_exception(text) || is_ruby_exception(text) || is_java_exception(text);
+    if text.starts_with("==> ERROR: ") || is_raised {
         return true;
     }
     if has_any(text, &[": error: ", ": fatal: ", ": ERROR: ", ": Error: "]) {

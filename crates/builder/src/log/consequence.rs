@@ -55,17 +55,31 @@ const STARTS: &[&str] = &[
     "[ERROR] -> [Help",
     "[ERROR] COMPILATION ERROR",
     "[ERROR] After correcting",
-    "npm ERR! code ",
-    "npm ERR! errno ",
-    "npm ERR! A complete log",
-    "npm error code ",
-    "npm error errno ",
-    "npm error A complete log",
     "make: *** Waiting",
     "The configuration failed",
     "configure: error: ./configure failed for",
     "test result: FAILED",
 ];
+
+/// What npm adds to its reason.
+const NPM: &[&str] = &[
+    "code ",
+    "errno ",
+    "syscall ",
+    "A complete log",
+    "network This is a problem",
+    "network In most cases",
+    "network If you are behind",
+    "network 'proxy'",
+];
+
+/// Whether a line of npm does not say the reason.
+fn is_npm_noise(text: &str) -> bool {
+    let starts = ["npm ERR!", "npm error"];
+    let rest = starts.iter().find_map(|start| text.strip_prefix(start));
+    rest.map(str::trim)
+        .is_some_and(|rest| rest.is_empty() || rest == "network" || starts_any(rest, NPM))
+}
 
 /// Whether a line only says that something before it failed.
 pub(super) fn is_consequence(text: &str) -> bool {
@@ -75,6 +89,10 @@ pub(super) fn is_consequence(text: &str) -> bool {
         || text == "FAIL"
         || text == "FAILED"
         || text.contains("*** Waiting for unfinished jobs")
+        || is_npm_noise(text)
+        // makepkg's own trap, after `set -u` in a function.
+        || text.contains(": logpipe: unbound variable")
+        || (text.starts_with("[  FAILED  ] ") && text.ends_with(", listed below:"))
         || has_any(text, &["error: ld returned ", "msgfmt: found "])
         || (text.starts_with("[ERROR]") && text.len() <= "[ERROR] ".len())
 }

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::cause::{Continued, Weight, weigh};
-use super::words::cut;
+use super::go_test::{GoTests, Heard};
+use super::words::{cut, is_stack, same_words};
 use super::{HEADING, Lines};
 
 /// Lines that are kept for the failure's message.
@@ -73,6 +74,10 @@ struct Found {
     verdict: Option<String>,
     joining: Option<Joining>,
     in_traceback: bool,
+    /// `FILE:LINE` of Python's last `File "FILE", line LINE`.
+    python_place: Option<String>,
+    caused_by: Option<CausedBy>,
+    go_tests: GoTests,
     /// Lines so far that are not consequences.
     number: u64,
 }
@@ -81,6 +86,13 @@ struct Found {
 struct Joining {
     how: Continued,
     left: usize,
+}
+
+/// The chain of causes below an `error: …` of Rust, of which the last is the reason.
+#[derive(Debug)]
+struct CausedBy {
+    error: String,
+    reason: String,
 }
 
 impl Found {
@@ -96,8 +108,21 @@ impl Found {
         if line.trim().is_empty() {
             return;
         }
-        if self.traceback(line) {
+        self.python_place = python_place(line).or(self.python_place.take());
+        if self.traceback(line) || self.caused_by(line) || is_stack(line.trim()) {
             return;
+        }
+        match self.go_tests.line(line) {
+            Heard::Nothing => {}
+            Heard::Quiet => return self.remember(line),
+            Heard::Failed(messages) => {
+                for text in messages {
+                    self.number += 1;
+                    let text = cut(&text, LONGEST);
+                    let number = self.number;
+                    keep_first(&mut self.causes, Kept { text, number });
+                }
+            }
         }
         let (weight, continued) = weigh(line);
         if weight == Weight::Consequence {
@@ -106,7 +131,7 @@ impl Found {
         }
         self.number += 1;
         let kept = Kept {
-            text: cut(line.trim(), LONGEST),
+            text: cut(&self.with_place(line.trim()), LONGEST),
             number: self.number,
         };
         match weight {
@@ -154,6 +179,8 @@ impl Found {
             Continued::Line => true,
             Continued::Place => text.starts_with("--> "),
             Continued::Indented => line.starts_with(' ') || text.is_empty(),
+            Continued::GoMessage => text.contains(".go:"),
+            Continued::GoogleTest => !text.starts_with('[') && !text.ends_with(": Failure"),
         };
         if !belongs {
             self.joining = None;
@@ -163,7 +190,8 @@ impl Found {
             return true;
         }
         joining.left -= 1;
-        let is_over = joining.left == 0 || joining.how != Continued::Indented;
+        let is_over = joining.left == 0
+            || !matches!(joining.how, Continued::Indented | Continued::GoogleTest);
         // A fifth cause is not kept, and neither is what belongs to it.
         if let Some(kept) = self
             .causes
@@ -175,6 +203,53 @@ impl Found {
         }
         if is_over {
             self.joining = None;
+        }
+        true
+    }
+
+    /// A syntax error of Python with its place, which it writes in a line before.
+    fn with_place(&self, text: &str) -> String {
+        let is_syntax = ["SyntaxError: ", "IndentationError: ", "TabError: "]
+            .iter()
+            .any(|name| text.starts_with(name));
+        match &self.python_place {
+            Some(place) if is_syntax => format!("{place}: {text}"),
+            _ => text.to_owned(),
+        }
+    }
+
+    /// Follows a chain of causes, and adds the last one to the error above it.
+    fn caused_by(&mut self, line: &str) -> bool {
+        let text = line.trim();
+        let number = self.number;
+        if text == "Caused by:" {
+            let error = match self.caused_by.take() {
+                Some(chain) => Some(chain.error),
+                None => self.complaints.back().and_then(|kept| {
+                    let is_error =
+                        kept.text.starts_with("error: ") || kept.text.starts_with("Error: ");
+                    (is_error && kept.number == number).then(|| kept.text.clone())
+                }),
+            };
+            self.caused_by = error.map(|error| CausedBy {
+                error,
+                reason: String::new(),
+            });
+            return self.caused_by.is_some();
+        }
+        let Some(chain) = self.caused_by.as_mut().filter(|_| line.starts_with(' ')) else {
+            self.caused_by = None;
+            return false;
+        };
+        let numbered = text
+            .split_once(": ")
+            .filter(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+        chain.reason = match numbered {
+            Some((_, reason)) => reason.to_owned(),
+            None => cut(format!("{} {text}", chain.reason).trim(), LONGEST),
+        };
+        if let Some(kept) = self.complaints.back_mut() {
+            kept.text = cut(&format!("{}: {}", chain.error, chain.reason), LONGEST);
         }
         true
     }
@@ -205,7 +280,7 @@ impl Found {
         let is_explained = self.exception.is_some() || !self.causes.is_empty();
         if !(is_consequence && is_explained) {
             self.exception = Some(Kept {
-                text: cut(text, LONGEST),
+                text: cut(&self.with_place(text), LONGEST),
                 number: self.number,
             });
         }
@@ -237,7 +312,7 @@ impl Found {
         let mut lines: Vec<String> = Vec::new();
         let is_explained = !order.is_empty();
         for kept in order.into_iter().map(|kept| &kept.text) {
-            if lines.len() < KEPT_LINES && !lines.contains(kept) {
+            if lines.len() < KEPT_LINES && !lines.iter().any(|line| same_words(line, kept)) {
                 lines.push(kept.clone());
             }
         }
@@ -255,6 +330,15 @@ impl Found {
     }
 }
 
+fn python_place(line: &str) -> Option<String> {
+    let (file, rest) = line
+        .trim_start()
+        .strip_prefix("File \"")?
+        .split_once("\", line ")?;
+    let number = rest.split(',').next().unwrap_or(rest).trim();
+    Some(cut(&format!("{file}:{number}"), LONGEST))
+}
+
 /// Whether a tool says last of all which of its steps failed, after the reason.
 fn is_summary(text: &str) -> bool {
     ["==> ERROR: ", "[ERROR] ", "npm ERR! ", "npm error "]
@@ -264,7 +348,11 @@ fn is_summary(text: &str) -> bool {
 
 /// The first ones count, since the others may follow from them.
 fn keep_first(list: &mut Vec<Kept>, kept: Kept) {
-    if list.len() < KEPT_LINES && list.iter().all(|other| other.text != kept.text) {
+    if list.len() < KEPT_LINES
+        && list
+            .iter()
+            .all(|other| !same_words(&other.text, &kept.text))
+    {
         list.push(kept);
     }
 }

@@ -3,6 +3,7 @@
 mod cause;
 mod consequence;
 mod errors;
+mod go_test;
 mod words;
 
 pub(crate) use errors::ErrorLines;

@@ -94,6 +94,59 @@ pub(super) fn is_exception(line: &str) -> bool {
         )
 }
 
+/// Whether the text ends with an exception of Ruby: `x.rb:3:in `f': no table (Pkg::TableError)`.
+pub(super) fn is_ruby_exception(line: &str) -> bool {
+    let name = line
+        .strip_suffix(')')
+        .and_then(|text| text.rsplit_once(" ("));
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    has_any(line, &[":in `", ":in '"])
+        && name.is_some_and(|(_, name)| {
+            name.starts_with(char::is_uppercase) && name.chars().all(is_word)
+        })
+}
+
+/// Whether the text is an exception that Java did not catch, or the cause of one.
+pub(super) fn is_java_exception(line: &str) -> bool {
+    let thread = line
+        .strip_prefix("Exception in thread \"")
+        .and_then(|rest| rest.split_once("\" "));
+    let name = thread
+        .map(|(_, rest)| rest)
+        .or_else(|| line.strip_prefix("Caused by: "));
+    name.is_some_and(|name| {
+        let class = name.split(':').next().unwrap_or(name);
+        is_exception(&format!("{class}:"))
+    })
+}
+
+/// Whether the text is an exception of Elixir: `** (CompileError) x.ex:3: …`.
+pub(super) fn is_elixir_exception(line: &str) -> bool {
+    let name = line
+        .strip_prefix("** (")
+        .and_then(|rest| rest.split_once(") "));
+    name.is_some_and(|(name, _)| {
+        matches!(name, "Mix" | "exit" | "throw") || is_exception(&format!("{name}:"))
+    })
+}
+
+/// Whether the text is a call on the stack of an exception (Java, Node, Ruby).
+pub(super) fn is_stack(text: &str) -> bool {
+    let is_more = |rest: &str| {
+        rest.split_once(' ').is_some_and(|(number, rest)| {
+            number.bytes().all(|b| b.is_ascii_digit()) && rest.ends_with("more")
+        })
+    };
+    (text.starts_with("at ") && text.contains('('))
+        || (text.starts_with("from ") && has_any(text, &[":in `", ":in '"]))
+        || text.strip_prefix("... ").is_some_and(is_more)
+}
+
+/// Whether two lines differ in blanks only.
+pub(super) fn same_words(one: &str, other: &str) -> bool {
+    one.split_whitespace().eq(other.split_whitespace())
+}
+
 /// Whether a line is a command that was echoed, not something that a program said.
 pub(super) fn is_command(line: &str) -> bool {
     const COMMANDS: &[&str] = &[

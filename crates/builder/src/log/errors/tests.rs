@@ -155,7 +155,7 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
     (
         "python syntax",
         "  File \"x.py\", line 3\n    foo bar\n        ^^^\nSyntaxError: invalid syntax\n",
-        "SyntaxError: invalid syntax",
+        "x.py:3: SyntaxError: invalid syntax",
     ),
     (
         "pytest",
@@ -189,8 +189,8 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
     ),
     (
         "googletest",
-        "[ RUN      ] Io.Reads\nio_test.cc:5: Failure\nExpected equality of these values:\n[  FAILED  ] Io.Reads (0 ms)\n",
-        "[  FAILED  ] Io.Reads (0 ms)",
+        "[ RUN      ] Io.Reads\nio_test.cc:5: Failure\nExpected equality of these values:\n  f(1)\n    Which is: 2\n  3\n[  FAILED  ] Io.Reads (0 ms)\n",
+        "io_test.cc:5: Failure Expected equality of these values: f(1) Which is: 2 3",
     ),
     (
         "go build",
@@ -208,14 +208,74 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
         "--- FAIL: TestSum (0.00s) sum_test.go:9: got 3, want 4",
     ),
     (
+        "go test -v",
+        "=== RUN   TestA\n    a_test.go:10: skipping: needs network\n--- SKIP: TestA (0.00s)\n=== RUN   TestB\n    b_test.go:11: log 1\n    b_test.go:12: log 2\n    b_test.go:13: log 3\n--- PASS: TestB (0.00s)\n=== RUN   TestC\n    c_test.go:13: got 3, want 4\n--- FAIL: TestC (0.00s)\nFAIL\nexit status 1\nFAIL\texample.org/x\t0.003s\nFAIL\n",
+        "c_test.go:13: got 3, want 4",
+    ),
+    (
+        "go test -v, subtests",
+        "=== RUN   TestA\n=== RUN   TestA/1\n    a_test.go:3: one\n=== RUN   TestA/2\n    a_test.go:5: got 3, want 4\n=== RUN   TestA/3\n    a_test.go:7: three\n--- FAIL: TestA (0.00s)\n    --- PASS: TestA/1 (0.00s)\n    --- FAIL: TestA/2 (0.00s)\n    --- SKIP: TestA/3 (0.00s)\nFAIL\n",
+        "--- FAIL: TestA (0.00s)",
+    ),
+    (
+        "ruby",
+        "/usr/lib/ruby/3.2.0/rubygems/core_ext/kernel_require.rb:86:in `require': cannot load such file -- asciidoctor (LoadError)\n\tfrom /usr/lib/ruby/3.2.0/rubygems/core_ext/kernel_require.rb:86:in `require'\n\tfrom a.rb:1:in `a'\n\tfrom a.rb:2:in `b'\n\tfrom a.rb:3:in `c'\n\tfrom a.rb:4:in `<main>'\nmake: *** [Makefile:2: doc] Error 1\n",
+        "/usr/lib/ruby/3.2.0/rubygems/core_ext/kernel_require.rb:86:in `require': cannot load such file -- asciidoctor (LoadError)",
+    ),
+    (
+        "java",
+        "Exception in thread \"main\" java.lang.NoClassDefFoundError: org/foo/Bar\n\tat a.b.c(A.java:1)\n\tat a.b.d(A.java:2)\n\tat a.b.e(A.java:3)\n\tat a.b.f(A.java:4)\n\t... 3 more\nmake: *** [Makefile:2: doc] Error 1\n",
+        "Exception in thread \"main\" java.lang.NoClassDefFoundError: org/foo/Bar",
+    ),
+    (
+        "elixir",
+        "Compiling 3 files (.ex)\n** (Mix) Could not compile dependency :jason\n",
+        "** (Mix) Could not compile dependency :jason",
+    ),
+    (
+        "warnings of GLib",
+        "** (process:77): WARNING **: 10:00:00.000: Failed to load icon theme\n(x:7): Gtk-WARNING **: cannot open display: \n** Message: 10:00:00.000: error handler set\nfoo.o: in function `main':\nfoo.c:(.text+0x3): undefined reference to `bar'\ncollect2: error: ld returned 1 exit status\n",
+        "foo.c:(.text+0x3): undefined reference to `bar'",
+    ),
+    (
+        "python indentation",
+        "Traceback (most recent call last):\n  File \"run.py\", line 1, in <module>\n    import a\n  File \"/build/a.py\", line 2\n    x=1\n    ^\nIndentationError: expected an indented block after 'if' statement on line 1\n",
+        "/build/a.py:2: IndentationError: expected an indented block after 'if' statement on line 1",
+    ),
+    (
+        "python-build",
+        "* Getting build dependencies for wheel...\n\nERROR Missing dependencies:\n\twheel\n\tsetuptools-scm>=8\n",
+        "ERROR Missing dependencies: wheel setuptools-scm>=8",
+    ),
+    (
+        "pkg-config below configure",
+        "checking for GLIB... no\nconfigure: error: Package requirements (glib-2.0 >= 2.50) were not met:\n\nNo package 'glib-2.0' found\n\nConsider adjusting the PKG_CONFIG_PATH environment variable if you\ninstalled software in a non-standard prefix.\n",
+        "configure: error: Package requirements (glib-2.0 >= 2.50) were not met: No package 'glib-2.0' found",
+    ),
+    (
+        "npm without network",
+        "npm error code ENOTFOUND\nnpm error syscall getaddrinfo\nnpm error errno ENOTFOUND\nnpm error network request to https://registry.npmjs.org/left-pad failed, reason: getaddrinfo ENOTFOUND registry.npmjs.org\nnpm error network This is a problem related to network connectivity.\nnpm error network In most cases you are behind a proxy or have bad network settings.\nnpm error network\nnpm error network If you are behind a proxy, please make sure that the\nnpm error network 'proxy' config is set properly.  See: 'npm help config'\nnpm error A complete log of this run can be found in: /build/home/.npm/_logs/x.log\n",
+        "npm error network request to https://registry.npmjs.org/left-pad failed, reason: getaddrinfo ENOTFOUND registry.npmjs.org",
+    ),
+    (
+        "set -u in a function",
+        "/build/tree/PKGBUILD: line 5: nope: unbound variable\n/usr/bin/makepkg: line 131: logpipe: unbound variable\n",
+        "/build/tree/PKGBUILD: line 5: nope: unbound variable",
+    ),
+    (
         "rustc",
         "   Compiling x v0.1.0\nerror[E0308]: mismatched types\n --> src/main.rs:2:18\n  |\n2 |     let x: i32 = \"\";\n  |                  ^^ expected `i32`\n\nerror: aborting due to previous error\n\nFor more information about this error, try `rustc --explain E0308`.\nerror: could not compile `x` (bin \"x\") due to 1 previous error\n",
         "error[E0308]: mismatched types --> src/main.rs:2:18",
     ),
     (
         "cargo without network",
-        "    Updating crates.io index\nerror: failed to get `serde` as a dependency of package `x v0.1.0`\n\nCaused by:\n  download of config.json failed\n",
-        "error: failed to get `serde` as a dependency of package `x v0.1.0`",
+        "    Updating crates.io index\nerror: failed to get `serde` as a dependency of package `x v0.1.0`\n\nCaused by:\n  download of config.json failed\n\nCaused by:\n  [6] Couldn't resolve host name\n  (Could not resolve host: index.crates.io)\n",
+        "error: failed to get `serde` as a dependency of package `x v0.1.0`: [6] Couldn't resolve host name (Could not resolve host: index.crates.io)",
+    ),
+    (
+        "anyhow",
+        "Error: no configuration\n\nCaused by:\n    0: reading x.toml\n    1: No such file or directory (os error 2)\n",
+        "Error: no configuration: No such file or directory (os error 2)",
     ),
     (
         "cargo test",
@@ -458,4 +518,48 @@ fn memory_is_bounded() {
     assert!(found.causes.len() <= KEPT_LINES && found.complaints.len() <= KEPT_LINES);
     assert!(found.hints.len() <= KEPT_LINES && found.tail.len() <= KEPT_LINES);
     assert_eq!(lines.finish()[0], "x.c:0:1: error: boom");
+}
+
+#[test]
+fn messages_of_passed_go_tests_are_left_out() {
+    let log = TRANSCRIPTS.iter().find(|(tool, ..)| *tool == "go test -v");
+    let (_, log, _) = log.unwrap();
+    assert_eq!(
+        explained(log),
+        ["c_test.go:13: got 3, want 4", "--- FAIL: TestC (0.00s)"]
+    );
+    let log = TRANSCRIPTS
+        .iter()
+        .find(|(tool, ..)| tool.contains("subtests"));
+    let (_, log, _) = log.unwrap();
+    assert_eq!(
+        explained(log),
+        [
+            "--- FAIL: TestA (0.00s)",
+            "a_test.go:5: got 3, want 4",
+            "--- FAIL: TestA/2 (0.00s)"
+        ]
+    );
+}
+
+#[test]
+fn a_summary_of_googletest_is_no_reason() {
+    let lines = explained(
+        "a_test.cc:5: Failure\nExpected: f()\n[  FAILED  ] A.b (0 ms)\n[  PASSED  ] 5 tests.\n\
+         [  FAILED  ] 1 test, listed below:\n[  FAILED  ] A.b\n\n 1 FAILED TEST\n",
+    );
+    assert_eq!(
+        lines,
+        [
+            "a_test.cc:5: Failure Expected: f()",
+            "[  FAILED  ] A.b (0 ms)",
+            "[  FAILED  ] A.b"
+        ]
+    );
+}
+
+#[test]
+fn lines_that_differ_in_blanks_are_shown_once() {
+    let lines = explained("2/2 x:bad   FAIL 0.01s\n\nSummary:\n2/2 x:bad FAIL  0.01s\n");
+    assert_eq!(lines, ["2/2 x:bad   FAIL 0.01s"]);
 }
