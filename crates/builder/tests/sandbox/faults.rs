@@ -83,6 +83,28 @@ async fn makepkgs_own_words_in_a_function_deceive_nobody() {
 }
 
 #[tokio::test]
+async fn a_program_that_the_pkgbuild_asks_for_is_the_packages_fault() {
+    let Some(world) = World::new() else { return };
+    for (lines, words) in [
+        ("BUILDENV=(distcc)", "Cannot find the distcc binary"),
+        (
+            "INTEGRITY_CHECK=(nosuch)",
+            "Cannot find the nosuchsum binary",
+        ),
+        // Without gettext, makepkg finds no words.
+        ("PATH=/nonexistent", "\n"),
+    ] {
+        let request = world.request("asks", &tiny("asks", lines));
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, Package, "{lines}: {message}\n{log}");
+        assert!(
+            message.contains("add it to makedepends") && message.contains(words),
+            "{lines}: {message}\n{log}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_syntax_error_names_its_line() {
     let Some(world) = World::new() else { return };
     let broken = tiny("broken", "build() {\n  if true; then\n}");

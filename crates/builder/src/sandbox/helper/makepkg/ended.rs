@@ -90,6 +90,8 @@ pub(super) struct Circumstances {
     pub(super) stage: Stage,
     /// Sources come from git, and git is not installed.
     pub(super) lacks_git: bool,
+    /// makepkg did not find a program that it needs for every package, and the root has none.
+    pub(super) lacks_own_program: bool,
 }
 
 impl Circumstances {
@@ -178,7 +180,10 @@ impl Circumstances {
             12 => package("it refuses the PKGBUILD"),
             13 => package("the package was there before it was built"),
             15 if self.lacks_git => package("git is needed for a source and is no makedepend"),
-            15 => machine("programs that makepkg needs are missing"),
+            15 if self.lacks_own_program => machine("programs that makepkg needs are missing"),
+            15 => package(
+                "a program is missing that the PKGBUILD or its options need; add it to makedepends",
+            ),
             _ => package("the build failed"),
         }
     }
@@ -272,7 +277,7 @@ mod tests {
             (8, "resolve_deps", FailureKind::Infrastructure),
             (11, "main", FailureKind::Infrastructure),
             (12, "main", FailureKind::Package),
-            (15, "main", FailureKind::Infrastructure),
+            (15, "main", FailureKind::Package),
         ] {
             assert_eq!(of_makepkg(code, function).kind, kind, "{code} {function}");
         }
@@ -280,6 +285,24 @@ mod tests {
             of_makepkg(4, "error_function").message,
             "makepkg: a function in the PKGBUILD failed (exit 4)"
         );
+    }
+
+    #[test]
+    fn a_program_that_only_the_pkgbuild_needs_is_the_packages_fault() {
+        let mut circumstances = ended(15, &[("main", MAKEPKG)]);
+        let failure = circumstances.failure().unwrap();
+        assert_eq!(failure.kind, FailureKind::Package);
+        assert_eq!(
+            failure.message,
+            "makepkg: a program is missing that the PKGBUILD or its options need; add it to \
+             makedepends (exit 15)"
+        );
+        circumstances.lacks_own_program = true;
+        let failure = circumstances.failure().unwrap();
+        assert_eq!(failure.kind, FailureKind::Infrastructure);
+        circumstances.lacks_git = true;
+        let failure = circumstances.failure().unwrap();
+        assert!(failure.message.contains("no makedepend"), "{failure}");
     }
 
     #[test]

@@ -18,6 +18,16 @@ use crate::sys::Identity;
 const HOOK: &str = include_str!("hook.bash");
 /// Where makepkg's shell finds it.
 const HOOK_PATH: &str = "/run/buildbtw/hook.bash";
+/// Programs that makepkg needs whatever the package: a root without them is the machine's fault.
+const OWN_PROGRAMS: &[&str] = &[
+    "bsdtar",
+    "fakeroot",
+    "gzip",
+    "pacman",
+    "sha256sum",
+    "strip",
+    "zstd",
+];
 /// What the hook writes is a few lines.
 const LARGEST_NOTE: u64 = 1 << 16;
 
@@ -75,8 +85,9 @@ pub(super) fn run(root: &Root, build: &Path, task: &BuildTask) -> Result<(), Fai
     let circumstances = Circumstances {
         code: exit_code(status),
         ended: Ended::parse(&String::from_utf8_lossy(&note)),
-        stage,
         lacks_git: lacks_git(root, task),
+        lacks_own_program: lacks_own_program(root, &stage),
+        stage,
     };
     let Some(failure) = circumstances.failure() else {
         return Ok(());
@@ -108,4 +119,14 @@ fn lacks_git(root: &Root, task: &BuildTask) -> bool {
     };
     task.request.sources.iter().any(is_git)
         && fs_err::symlink_metadata(root.path.join("usr/bin/git")).is_err()
+}
+
+/// Whether makepkg missed one of its own programs that the root does not have. A PKGBUILD that changes
+/// PATH hides those that are there.
+fn lacks_own_program(root: &Root, stage: &Stage) -> bool {
+    let is_absent = |program: &String| {
+        OWN_PROGRAMS.contains(&&**program)
+            && fs_err::symlink_metadata(root.path.join("usr/bin").join(program)).is_err()
+    };
+    stage.missing().iter().any(is_absent)
 }

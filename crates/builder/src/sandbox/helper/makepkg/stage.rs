@@ -8,7 +8,12 @@ pub(super) struct Stage {
     function: Option<String>,
     /// makepkg itself complained since.
     has_error: bool,
+    /// Programs that makepkg did not find.
+    missing: Vec<String>,
 }
+
+/// More programs than makepkg looks for.
+const MOST_MISSING: usize = 20;
 
 impl Stage {
     /// Looks at the next line of the log.
@@ -16,8 +21,15 @@ impl Stage {
         let Some(message) = line.strip_prefix("==> ") else {
             return;
         };
-        if message.starts_with("ERROR: ") {
+        if let Some(error) = message.strip_prefix("ERROR: ") {
             self.has_error = true;
+            let named = error.strip_prefix("Cannot find the ");
+            let program = named.and_then(|rest| rest.split_once(" binary"));
+            if let Some((program, _)) = program
+                && self.missing.len() < MOST_MISSING
+            {
+                self.missing.push(program.to_owned());
+            }
         } else if !message.starts_with("WARNING: ") && !message.starts_with("Finished making") {
             self.has_error = false;
             let function = message.strip_prefix("Starting ");
@@ -25,6 +37,11 @@ impl Stage {
                 .and_then(|rest| rest.strip_suffix("()..."))
                 .map(str::to_owned);
         }
+    }
+
+    /// The programs that makepkg did not find.
+    pub(super) fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// The function that ended makepkg without a word of makepkg.
