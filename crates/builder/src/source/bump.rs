@@ -48,22 +48,39 @@ impl Pkgbuild {
         Ok(Self { file, text })
     }
 
-    /// Whether it computes its version while it is built.
+    /// Whether its text defines `pkgver()`, for when bash cannot be asked: files that it sources are
+    /// not read.
     pub(crate) fn has_pkgver_function(&self) -> bool {
-        self.text.split(|&b| b == b'\n').any(|line| {
-            let line = line.trim_ascii();
-            let line = line.strip_prefix(b"function").unwrap_or(line).trim_ascii();
-            line.strip_prefix(b"pkgver")
-                .is_some_and(|rest| rest.trim_ascii_start().starts_with(b"("))
+        let text = String::from_utf8_lossy(&self.text);
+        text.lines().map(str::trim).any(|line| {
+            let keyword = line.strip_prefix("function ").map(str::trim_start);
+            let rest = keyword.unwrap_or(line).strip_prefix("pkgver");
+            rest.is_some_and(|rest| {
+                let ends_here = rest.is_empty() || rest.starts_with([' ', '\t', '{']);
+                rest.trim_start().starts_with('(') || (keyword.is_some() && ends_here)
+            })
         })
     }
 
-    /// Whether a word occurs outside of comments.
-    pub(crate) fn mentions(&self, word: &str) -> bool {
+    /// Absolute paths of programs and files of the system that its top level may ask for: those
+    /// named outside of comments and of the functions that makepkg runs.
+    pub(crate) fn system_paths(&self) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.text);
-        text.lines()
-            .map(str::trim_start)
-            .any(|line| !line.starts_with('#') && line.contains(word))
+        let mut paths = Vec::new();
+        let mut in_function = false;
+        for line in text.lines() {
+            let starts_function = is_start_of_function(line);
+            if !in_function && !starts_function && !line.trim_start().starts_with('#') {
+                paths.extend(system_paths_of(line));
+            }
+            // A function in several lines ends with a brace at the start of a line.
+            if starts_function {
+                in_function = !line.trim_end().ends_with('}');
+            } else if line.starts_with('}') {
+                in_function = false;
+            }
+        }
+        paths
     }
 
     /// Whether anything but the release itself depends on the release.
@@ -93,6 +110,36 @@ impl Pkgbuild {
             .write_all(&self.text)
             .context("writing the PKGBUILD")
     }
+}
+
+/// Whether makepkg runs the function that a line starts.
+fn is_start_of_function(line: &str) -> bool {
+    let line = line.trim_start();
+    let keyword = line.strip_prefix("function ").map(str::trim_start);
+    let text = keyword.unwrap_or(line);
+    let end = text.find(|c: char| c.is_whitespace() || c == '(' || c == '{');
+    let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+    let is_run = ["prepare", "build", "check", "package", "pkgver", "verify"].contains(&name)
+        || name.starts_with("package_");
+    is_run && (keyword.is_some() || rest.trim_start().starts_with('('))
+}
+
+fn system_paths_of(line: &str) -> impl Iterator<Item = String> + '_ {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_./+-".contains(c);
+    // `$pkgdir/usr`, `"$pkgdir"/usr` and `${pkgdir}/usr` are not paths of the system.
+    let follows_text = move |before: &str| {
+        let before = before.strip_suffix(['"', '\'']).unwrap_or(before);
+        before.ends_with(|c: char| is_part(c) || c == '}' || c == '"' || c == '\'')
+    };
+    ["/usr/", "/opt/", "/etc/"]
+        .into_iter()
+        .flat_map(move |start| {
+            line.match_indices(start).filter_map(move |(at, _)| {
+                let (before, path) = line.split_at(at);
+                let end = path.find(|c| !is_part(c)).unwrap_or(path.len());
+                (!follows_text(before)).then(|| path[..end].to_owned())
+            })
+        })
 }
 
 fn with_release(text: &[u8], release: &str) -> Option<Vec<u8>> {
@@ -162,6 +209,9 @@ mod tests {
             ("pkgver() {\n", true),
             ("  pkgver ()\n", true),
             ("function pkgver() {\n", true),
+            ("function pkgver {\n", true),
+            ("function pkgver\n{\n", true),
+            ("function pkgver_of {\n", false),
             ("pkgver=1\n", false),
             ("# pkgver() {\n", false),
         ] {
@@ -170,5 +220,21 @@ mod tests {
             let pkgbuild = Pkgbuild::open(tree.path()).unwrap();
             assert_eq!(pkgbuild.has_pkgver_function(), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn only_paths_that_the_top_level_asks_for_count() {
+        let tree = tempfile::tempdir().unwrap();
+        let text = "# /usr/bin/comment\n_v=$(/usr/bin/a --version | cut -c1)\n\
+                    [[ -x \"/opt/b/c\" ]] && x=1\n. '/etc/d.conf'\n\
+                    _x=\"$pkgdir\"/usr/no _y=${pkgdir}/usr/no _z=$pkgdir/usr/no\n\
+                    build() {\n  /usr/bin/no\n}\npackage_x() { ln -s /usr/no x; }\n\
+                    _helper() { /usr/bin/e; }\n";
+        fs_err::write(tree.path().join("PKGBUILD"), text).unwrap();
+        let paths = Pkgbuild::open(tree.path()).unwrap().system_paths();
+        assert_eq!(
+            paths,
+            ["/usr/bin/a", "/opt/b/c", "/etc/d.conf", "/usr/bin/e"]
+        );
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fields of the whole PKGBUILD whose values are listed.
-const BASE_LISTS: &[&str] = &["makedepends", "checkdepends", "source"];
+const BASE_LISTS: &[&str] = &["depends", "makedepends", "checkdepends", "source"];
 /// Fields that a package of a PKGBUILD can replace.
 const PACKAGE_LISTS: &[&str] = &["depends", "provides", "conflicts", "replaces"];
 /// Fields whose values name other packages.
@@ -62,7 +62,11 @@ impl Srcinfo {
         let mut info = Self::default();
         let mut section = None;
         for line in text.lines() {
-            let line = line.trim();
+            let mut line = line.trim();
+            // The top level may have written text without a line feed.
+            if section.is_none() && !line.starts_with('#') {
+                line = line.find("pkgbase = ").map_or(line, |at| &line[at..]);
+            }
             let Some((key, value)) = line.split_once('=') else {
                 continue;
             };
@@ -117,21 +121,29 @@ fn words(value: &str) -> String {
     value.split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
-/// The values of a field for an architecture. A package replaces the base's; the values for an
-/// architecture are added to the others.
+/// The values of a field for an architecture: those for all architectures and those for this one. A
+/// package that replaces the former replaces both, as makepkg adds the latter before it runs the
+/// package's function.
 fn list(
     base: &Section,
     package: Option<&Section>,
     field: &str,
     architecture: &str,
 ) -> BTreeSet<String> {
-    let values = |field: &str| {
-        let own = package.and_then(|package| package.get(field));
-        own.or_else(|| base.get(field)).cloned().unwrap_or_default()
+    let own = |field: &str| package.and_then(|package| package.get(field));
+    let special = format!("{field}_{architecture}");
+    // Some tools repeat the base's values for each package.
+    let is_replaced = match (own(field), base.get(field)) {
+        (Some(own), Some(base)) => {
+            let [own, base] = [own, base].map(|values| values.iter().collect::<BTreeSet<_>>());
+            own != base
+        }
+        (own, _) => own.is_some(),
     };
-    let mut all = values(field);
-    all.extend(values(&format!("{field}_{architecture}")));
-    all.into_iter().collect()
+    let inherited = (!is_replaced).then(|| base.get(&special)).flatten();
+    let all = own(field).or_else(|| base.get(field));
+    let special = own(&special).or(inherited);
+    all.into_iter().chain(special).flatten().cloned().collect()
 }
 
 /// What differs between a `.SRCINFO` and what `makepkg --printsrcinfo` writes, for an architecture.
@@ -225,11 +237,15 @@ impl Comparison {
             let values: Vec<&str> = one.difference(other).map(String::as_str).collect();
             values.join(" ")
         };
-        self.found.push(Difference {
+        let difference = Difference {
             field: field.to_owned(),
             srcinfo: only(srcinfo, pkgbuild),
             pkgbuild: only(pkgbuild, srcinfo),
-        });
+        };
+        // A single package has the same as its base.
+        if !self.found.contains(&difference) {
+            self.found.push(difference);
+        }
     }
 
     fn lists(

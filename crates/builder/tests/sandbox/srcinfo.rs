@@ -66,7 +66,7 @@ async fn a_stale_srcinfo_is_found_before_anything_is_downloaded() {
         (
             "depends_x86_64 = coreutils",
             "depends_x86_64 = sed",
-            "depends of pair: .SRCINFO says `sed`, the PKGBUILD says `coreutils`",
+            "depends: .SRCINFO says `sed`, the PKGBUILD says `coreutils`",
         ),
         (
             "pkgname = pair-docs",
@@ -202,4 +202,68 @@ async fn a_source_named_after_the_release_cannot_be_bumped() {
             && message.contains("fix-1.0-3.patch"),
         "{message}"
     );
+}
+
+/// bash knows functions that no line of the PKGBUILD starts with `pkgver()`.
+#[tokio::test]
+async fn a_version_computed_by_any_form_of_pkgver_may_differ() {
+    let Some(world) = World::new() else { return };
+    let plain = script_package("computed", "true");
+    let srcinfo =
+        "pkgbase = computed\n\tpkgver = 0.7\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = computed\n";
+    for (start, common) in [
+        ("function pkgver { echo 1.5; }\nbuild()", ""),
+        (". ./common.sh\nbuild()", "pkgver() { echo 1.5; }\n"),
+    ] {
+        let pkgbuild = plain.replace("build()", start);
+        let files = [
+            ("PKGBUILD", &*pkgbuild),
+            ("common.sh", common),
+            (".SRCINFO", srcinfo),
+        ];
+        // The plan expects 1.0-1.
+        let (packages, log) = world.built(&world.request_with("computed", &files)).await;
+        assert_eq!(packages[0].file_name.version().as_str(), "1.5-1", "{log}");
+    }
+}
+
+/// A program by its path, or a test for it, fails nothing while it is missing.
+#[tokio::test]
+async fn a_top_level_that_names_a_missing_program_is_compared_again() {
+    let Some(world) = World::new() else { return };
+    let tool = "pkgname=greet-config\npkgver=1.0\npkgrel=1\narch=(any)\n\
+        package() { install -d \"$pkgdir/usr/bin\"; printf '#!/bin/sh\\necho bash\\n' >\"$pkgdir/usr/bin/greet-config\"; chmod 755 \"$pkgdir/usr/bin/greet-config\"; }\n";
+    let (packages, _) = world.built(&world.request("greet-config", tool)).await;
+    world.publish("base", &packages);
+    for line in [
+        "_d=$(/usr/bin/greet-config 2>/dev/null | cut -c1-4); depends=($_d)",
+        "[[ -x /usr/bin/greet-config ]] && depends=(bash)",
+    ] {
+        let pkgbuild = format!(
+            "pkgname=asks\npkgver=1.0\npkgrel=1\narch=(any)\nmakedepends=(greet-config)\n{line}\n\
+             package() {{ install -Dm644 /dev/null \"$pkgdir/usr/share/asks\"; }}\n"
+        );
+        let srcinfo = "pkgbase = asks\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n\tmakedepends = greet-config\n\tdepends = bash\n\npkgname = asks\n";
+        let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", srcinfo)];
+        let mut request = world.request_with("asks", &files);
+        request.dependencies = vec!["greet-config".into(), "bash".into()];
+        let (_, log) = world.built(&request).await;
+        assert!(log.contains("compared again"), "{line}: {log}");
+    }
+}
+
+/// The architecture is asked for in a file that the PKGBUILD sources.
+#[tokio::test]
+async fn a_sourced_file_may_depend_on_the_architecture() {
+    let Some(world) = World::new() else { return };
+    let pkgbuild = "pkgname=both\npkgver=1.0\npkgrel=1\narch=(any)\n. ./common.sh\n\
+        package() { install -Dm644 /dev/null \"$pkgdir/usr/share/both\"; }\n";
+    let srcinfo = "pkgbase = both\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n\tdepends = bash\n\npkgname = both\n";
+    let files = [
+        ("PKGBUILD", pkgbuild),
+        ("common.sh", "[[ $CARCH != aarch64 ]] || depends=(bash)\n"),
+        (".SRCINFO", srcinfo),
+    ];
+    let (_, log) = world.built(&world.request_with("both", &files)).await;
+    assert!(log.contains(".SRCINFO was written on aarch64"), "{log}");
 }

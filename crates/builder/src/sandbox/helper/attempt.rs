@@ -70,13 +70,14 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
         asked.compare(&pkgbuild, true)?;
         bump(&asked, &mut pkgbuild, request)?;
     }
+    let computed_version = asked.has_pkgver_function(&pkgbuild)?;
     makepkg::run(root, &build, task)?;
     heading("collecting the packages");
     let (packages, notes) = collect::collect(
         &build.join("packages"),
         &task.output_dir,
         request,
-        pkgbuild.has_pkgver_function(),
+        computed_version,
     )?;
     for package in &packages {
         heading(&format!("{} ({} bytes)", package.file_name, package.size));

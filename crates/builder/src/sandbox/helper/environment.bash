@@ -9,6 +9,8 @@ programs=$PATH
 PATH=/nonexistent
 command_not_found_handle() {
   local folder status
+  # What a shell runs is not seen here.
+  [[ $1 == *sh ]] && mark
   local -a folders
   IFS=: read -ra folders <<<"$programs"
   for folder in "${folders[@]}"; do
@@ -29,5 +31,7 @@ hash() { mark; PATH=$programs builtin hash "$@"; }
 trap mark EXIT
 set -E
 trap mark ERR
+# A program that is missing fails also where its output is piped.
+set -o pipefail
 source ./PKGBUILD
 trap - ERR EXIT

@@ -4,6 +4,8 @@
 //! The PKGBUILD is code. It runs as the unprivileged user, without network, in folders of its own
 //! that nothing reads afterwards.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::bwrap::{BUILD_USER, Sandboxed};
@@ -18,6 +20,19 @@ use crate::source::srcinfo::{Difference, Srcinfo, differences};
 const LARGEST: u64 = 4 << 20;
 /// Differences that a message names; the log has them all.
 const SHOWN: usize = 4;
+/// Writes what the PKGBUILD says, and then whether it has a `pkgver()`, which may stand in a file that
+/// it sources.
+const PRINT: &str = "\
+    makepkg --printsrcinfo --nocolor || exit
+    exec 3>&1
+    bash -c 'source ./PKGBUILD >&2 3>&-
+        declare -F pkgver >/dev/null && answer=yes || answer=no
+        printf \"\\n%s%s\\n\" \"$1\" \"$answer\" >&3' bash \"$1\"
+    true";
+/// Starts the line with that answer.
+const HAS_PKGVER: &str = "buildbtw: has pkgver(): ";
+/// Architectures on which `.SRCINFO` files are written.
+const ARCHITECTURES: &[&str] = &["x86_64", "aarch64"];
 /// Notes what the top level of a PKGBUILD depends on.
 const ENVIRONMENT: &str = include_str!("environment.bash");
 
@@ -37,6 +52,8 @@ pub(super) struct Asked<'a> {
     build: PathBuf,
     tmp: PathBuf,
     tree: &'a Path,
+    /// Whether it has a `pkgver()`, once bash said so.
+    has_pkgver_function: Cell<Option<bool>>,
 }
 
 impl<'a> Asked<'a> {
@@ -57,6 +74,7 @@ impl<'a> Asked<'a> {
             build,
             tmp,
             tree,
+            has_pkgver_function: Cell::new(None),
         })
     }
 
@@ -72,12 +90,18 @@ impl<'a> Asked<'a> {
 
     /// What the PKGBUILD says; `None` when makepkg cannot read it.
     fn printed(&self, architecture: &str) -> Result<Option<Srcinfo>, Failure> {
-        let arguments = ["makepkg", "--printsrcinfo", "--nocolor"];
+        let arguments = ["bash", "-c", PRINT, "bash", HAS_PKGVER];
         let (status, text) = self
             .command(architecture)
             .output_within(&arguments, LARGEST)?;
         let text = String::from_utf8_lossy(&text);
-        let printed = status.success().then(|| Srcinfo::parse(&text));
+        let (text, answer) = text.rsplit_once(HAS_PKGVER).unwrap_or((&text, ""));
+        match answer.trim() {
+            "yes" => self.has_pkgver_function.set(Some(true)),
+            "no" => self.has_pkgver_function.set(Some(false)),
+            _ => {}
+        }
+        let printed = status.success().then(|| Srcinfo::parse(text));
         // A PKGBUILD that ends by `exit 0` says nothing.
         Ok(printed.filter(|info| !info.is_empty()))
     }
@@ -102,30 +126,54 @@ impl<'a> Asked<'a> {
                 Agreement::Undecided
             });
         };
-        let compared = |printed: &Srcinfo| {
-            let computes = pkgbuild.has_pkgver_function();
-            differences(&committed, printed, self.architecture(), computes)
-        };
+        let computes = self.has_pkgver_function(pkgbuild)?;
+        let compared =
+            |printed: &Srcinfo| differences(&committed, printed, self.architecture(), computes);
         let found = compared(&printed);
         if found.is_empty() {
             return Ok(Agreement::Yes);
         }
-        if pkgbuild.mentions("CARCH") {
-            for other in printed.architectures() {
-                let agrees = |info: &Srcinfo| compared(info).is_empty();
-                if self.printed(&other)?.as_ref().is_some_and(agrees) {
-                    heading(&format!(".SRCINFO was written on {other}"));
-                    return Ok(Agreement::Yes);
-                }
+        for other in self.other_architectures(&printed) {
+            let agrees = |info: &Srcinfo| compared(info).is_empty();
+            if self.printed(&other)?.as_ref().is_some_and(agrees) {
+                heading(&format!(".SRCINFO was written on {other}"));
+                return Ok(Agreement::Yes);
             }
         }
-        if !last && self.depends_on_environment()? {
+        if !last && (self.names_missing_path(pkgbuild) || self.depends_on_environment()?) {
             heading(
                 "the PKGBUILD runs programs that may come with its dependencies: compared again",
             );
             return Ok(Agreement::Undecided);
         }
         Err(stale(&found))
+    }
+
+    /// Whether the version is computed while the package is built.
+    pub(super) fn has_pkgver_function(&self, pkgbuild: &Pkgbuild) -> Result<bool, Failure> {
+        if self.has_pkgver_function.get().is_none() {
+            self.printed(self.architecture())?;
+        }
+        let answer = self.has_pkgver_function.get();
+        Ok(answer.unwrap_or_else(|| pkgbuild.has_pkgver_function()))
+    }
+
+    /// Those on which the `.SRCINFO` may have been written, as it can only say what the PKGBUILD says
+    /// on one of them.
+    fn other_architectures(&self, printed: &Srcinfo) -> BTreeSet<String> {
+        let mut others: BTreeSet<String> = printed.architectures().into_iter().collect();
+        others.extend(ARCHITECTURES.iter().copied().map(str::to_owned));
+        others.retain(|other| other != "any" && other != self.architecture());
+        others
+    }
+
+    /// Whether the PKGBUILD names a file that may come with its dependencies: it may only test for
+    /// it, so that nothing fails.
+    fn names_missing_path(&self, pkgbuild: &Pkgbuild) -> bool {
+        pkgbuild.system_paths().iter().any(|path| {
+            let path = self.root.path.join(path.trim_start_matches('/'));
+            fs_err::symlink_metadata(path).is_err()
+        })
     }
 
     /// Fails when a source is named after the release that was just written.

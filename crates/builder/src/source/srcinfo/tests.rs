@@ -108,3 +108,25 @@ fn a_computed_version_may_differ_with_all_that_is_made_of_it() {
         ["provides: .SRCINFO says `y`, the PKGBUILD says `x`"]
     );
 }
+
+#[test]
+fn text_without_a_line_feed_hides_no_difference() {
+    let noisy = format!("hello {PRINTED}");
+    assert_eq!(found(PRINTED, &noisy, false), [""; 0]);
+    let other = noisy.replace("pkgrel = 2", "pkgrel = 3");
+    assert_eq!(
+        found(PRINTED, &other, false),
+        ["pkgrel: .SRCINFO says `2`, the PKGBUILD says `3`"]
+    );
+}
+
+#[test]
+fn a_package_that_replaces_a_field_replaces_it_for_every_architecture() {
+    let committed = "pkgbase = x\n\tpkgver = 1\n\tpkgrel = 1\n\tdepends_x86_64 = fast\n\npkgname = x\n\npkgname = y\n\tdepends = \n";
+    let printed = committed.replace("\tdepends = \n", "");
+    assert_eq!(
+        found(committed, &printed, false),
+        ["depends of y: .SRCINFO says nothing, the PKGBUILD says `fast`"]
+    );
+    assert_eq!(found(committed, committed, false), [""; 0]);
+}
