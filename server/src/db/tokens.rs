@@ -130,20 +130,24 @@ pub async fn revoke(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// Whether a token of this scope exists that is neither revoked nor expired, besides one.
+/// Whether a token of this scope exists that is neither revoked nor expired; with `instead_of`, another one
+/// than that, which is valid for at least as long.
 pub async fn any_valid(
     executor: impl SqliteExecutor<'_>,
     scope: TokenScope,
-    besides: Option<TokenId>,
+    instead_of: Option<&TokenRow>,
 ) -> sqlx::Result<bool> {
     let at = now();
+    let other_than = instead_of.map(|row| row.id);
+    let valid_until = instead_of.and_then(|row| row.expires_at);
     let row = sqlx::query!(
         r#"select count(*) as "count!" from token
            where scope = ?1 and revoked_at is null and (expires_at is null or expires_at > ?2)
-               and (?3 is null or id <> ?3)"#,
+               and (?3 is null or (id <> ?3 and (expires_at is null or expires_at >= ?4)))"#,
         scope,
         at,
-        besides,
+        other_than,
+        valid_until,
     )
     .fetch_one(executor)
     .await?;

@@ -75,7 +75,7 @@ pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
 }
 
 /// Revokes a token at once, also where a claim waits with it. With `force` even the last valid admin
-/// token.
+/// token; one that expires earlier than it does not take its place.
 ///
 /// # Errors
 /// When there is none of this number, or nobody could administer the server without it.
@@ -86,8 +86,12 @@ pub async fn revoke(state: &AppState, id: i64, force: bool) -> Result<TokenSumma
     let row = row.ok_or_else(|| Error::not_found(format!("token {id}")))?;
     if !force && row.is_valid() && row.scope == TokenScope::Admin {
         let scope = TokenScope::Admin;
-        if !tokens::any_valid(&mut *tx.connection(), scope, Some(number)).await? {
-            return Err(last_admin_token(id));
+        if !tokens::any_valid(&mut *tx.connection(), scope, Some(&row)).await? {
+            let is_only = tokens::all(&mut *tx.connection())
+                .await?
+                .iter()
+                .all(|other| other.id == number || other.scope != scope || !other.is_valid());
+            return Err(last_admin_token(&row, is_only));
         }
     }
     tokens::revoke(&mut tx, number).await?;
@@ -100,12 +104,19 @@ pub async fn revoke(state: &AppState, id: i64, force: bool) -> Result<TokenSumma
     Ok(summary(row))
 }
 
-fn last_admin_token(id: i64) -> Error {
-    Refusal::new(
-        ProblemKind::Conflict,
-        format!("token {id} is the last valid admin token"),
-    )
-    .detail("without it nobody can create or revoke tokens")
+/// The refusal to revoke an admin token that no other one outlasts.
+fn last_admin_token(row: &TokenRow, is_only: bool) -> Error {
+    let mut title = format!("token {} is the last valid admin token", row.id.0);
+    let mut detail = "without it nobody can create or revoke tokens";
+    if !is_only {
+        match row.expires_at {
+            Some(at) => title.push_str(&format!(" that is valid until {}", timestamp(at))),
+            None => title.push_str(" that does not expire"),
+        }
+        detail = "the others expire earlier, and then nobody can create or revoke tokens";
+    }
+    Refusal::new(ProblemKind::Conflict, title)
+    .detail(detail)
     .hint(format!(
         "create another one first with `buildbtw token create --scope admin --name NAME`; or revoke it \
          with --force, and the server writes a new one to DATA_DIR/{ADMIN_TOKEN_FILE} at its next start"

@@ -134,7 +134,7 @@ async fn the_last_valid_admin_token_is_revoked_only_by_force() {
     );
     assert!(server.admin().tokens().await.is_ok());
 
-    let second = token(&server, TokenScope::Admin, Some(3_600)).await;
+    let second = token(&server, TokenScope::Admin, None).await;
     let admin = server.client(Some(second.token.clone()));
     admin.revoke_token(first).await.unwrap();
     // Again is still no error.
@@ -152,4 +152,40 @@ async fn the_last_valid_admin_token_is_revoked_only_by_force() {
     server.stop().await;
     server.start_again().await;
     assert!(server.admin().tokens().await.is_ok());
+}
+
+#[tokio::test]
+async fn an_admin_token_that_expires_earlier_takes_no_others_place() {
+    let server = server().await;
+    let first = server.admin().tokens().await.unwrap()[0].id;
+    let short = token(&server, TokenScope::Admin, Some(3_600)).await;
+    let problem = refusal(server.admin().revoke_token(first).await);
+    assert_eq!((problem.status, problem.kind), (409, ProblemKind::Conflict));
+    assert!(
+        problem
+            .title
+            .contains("last valid admin token that does not expire"),
+        "{problem:?}"
+    );
+    assert!(problem.hint.unwrap().contains("--force"));
+    // The other way round there is nothing to lose.
+    server.admin().revoke_token(short.summary.id).await.unwrap();
+
+    // Among those that expire the last one counts.
+    let long = token(&server, TokenScope::Admin, Some(7_200)).await;
+    let short = token(&server, TokenScope::Admin, Some(3_600)).await;
+    let admin = server.client(Some(long.token));
+    admin.force_revoke_token(first).await.unwrap();
+    let long = long.summary.id;
+    let problem = refusal(admin.revoke_token(long).await);
+    assert!(problem.title.contains("that is valid until"), "{problem:?}");
+    let request = CreateToken {
+        name: "longer".to_owned(),
+        scope: TokenScope::Admin,
+        expires_in_s: Some(10_800),
+    };
+    let longer = admin.create_token(&request).await.unwrap();
+    admin.revoke_token(short.summary.id).await.unwrap();
+    let admin = server.client(Some(longer.token));
+    admin.revoke_token(long).await.unwrap();
 }
