@@ -6,6 +6,7 @@ mod error;
 mod graphql;
 mod http;
 mod id_token;
+mod job_log;
 mod lookups;
 mod pipelines;
 mod queries;

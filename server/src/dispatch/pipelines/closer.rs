@@ -10,9 +10,9 @@ use crate::app_state::AppState;
 use crate::db::pipelines::{self, PipelineRow};
 use crate::db::{milliseconds, now as now_ms};
 use crate::error::Error;
-use crate::gitlab::{GitlabErrorKind, Job, PipelineStatus};
+use crate::gitlab::{GitlabErrorKind, Job, PipelineStatus, ProjectId};
 use crate::service::expire_leases::expire;
-use crate::service::pipelines::{ended, never_exchanged, own_job, unanswered};
+use crate::service::pipelines::{ended, never_exchanged, own_job, unanswered, unexplained};
 
 use super::Pipelines;
 use super::create::about;
@@ -111,7 +111,7 @@ impl Pipelines {
         let about = about(state, row).await?;
         let found = self.gitlab.pipeline(project, &about, number).await?;
         let Some(found) = found else {
-            ended(state, row, None, &[], None).await?;
+            ended(state, row, None, &[], None, None).await?;
             return Ok(true);
         };
         let mut status = found.status;
@@ -128,7 +128,11 @@ impl Pipelines {
         }
         if status.is_completed() {
             let errors = found.yaml_errors.as_deref();
-            ended(state, row, Some(status), &jobs, errors).await?;
+            let log = match unexplained(row, &jobs) {
+                Some(job) => self.log_of(project, &about, job).await,
+                None => None,
+            };
+            ended(state, row, Some(status), &jobs, errors, log.as_deref()).await?;
             return Ok(true);
         }
         note(state, &[(row.clone(), status)]).await?;
@@ -136,6 +140,19 @@ impl Pipelines {
             return Ok(false);
         }
         self.end_overdue(state, row, &jobs).await
+    }
+
+    /// What a job printed last. Without it the job ends as GitLab's reason alone has it.
+    async fn log_of(&self, project: ProjectId, about: &str, job: &Job) -> Option<String> {
+        let log = self.gitlab.job_trace(project, about, job.id).await;
+        let unread = |error: &_| {
+            tracing::warn!(
+                error = ToString::to_string(error),
+                gitlab.job = job.id,
+                "cannot read a job's log"
+            );
+        };
+        log.inspect_err(unread).ok()
     }
 
     /// Ends an attempt whose job GitLab still takes for running, when it has done so for too long.

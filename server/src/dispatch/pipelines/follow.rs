@@ -141,7 +141,7 @@ impl Pipelines {
             let sorted = sort(batch, &known, quiet_since);
             note(state, &sorted.moved).await?;
             for (row, status) in &sorted.over {
-                ended(state, row, Some(*status), &[], None).await?;
+                ended(state, row, Some(*status), &[], None, None).await?;
                 room_was_made = true;
             }
             failed.extend(sorted.failed);

@@ -15,7 +15,8 @@ use crate::service::transitions::Transition;
 use super::verdict::{End, Facts, verdict};
 
 /// GitLab says that a pipeline is completed, or (`None`) that there is none any more. `jobs` are the
-/// jobs it had, `errors` what is wrong with its configuration.
+/// jobs it had, `errors` what is wrong with its configuration, `log` the end of the log of its job that
+/// [`unexplained`](super::unexplained) names.
 ///
 /// # Errors
 /// When the database cannot be written: then it is looked at again.
@@ -25,6 +26,7 @@ pub async fn ended(
     status: Option<PipelineStatus>,
     jobs: &[Job],
     errors: Option<&str>,
+    log: Option<&str>,
 ) -> Result<(), Error> {
     let mut transition = Transition::begin(&state.database).await?;
     let connection = &mut *transition.tx.connection();
@@ -42,6 +44,7 @@ pub async fn ended(
             status,
             jobs,
             errors,
+            log,
             is_our_cancel: attempt.cancel_requested || row.cancel_sent_at.is_some(),
         };
         conclude(&mut transition, &build, &attempt, verdict(&row, &facts)).await?;

@@ -4,8 +4,10 @@
 mod ended;
 mod hand_over;
 mod held;
+mod log;
 mod made;
 mod overdue;
+mod reason;
 pub(in crate::service) mod show;
 mod verdict;
 
@@ -15,7 +17,7 @@ pub(super) use hand_over::{dead_token, no_worker_yet};
 pub(super) use held::{Hold, has_reported, hold};
 pub use made::{Made, made, refused};
 pub use overdue::{never_exchanged, unanswered};
-pub use verdict::own_job;
+pub use verdict::{own_job, unexplained};
 
 use buildbtw_model::AttemptId;
 

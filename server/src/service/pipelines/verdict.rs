@@ -6,6 +6,9 @@ use buildbtw_model::FailureKind;
 use crate::db::pipelines::PipelineRow;
 use crate::gitlab::{Job, PipelineStatus};
 
+use super::log::{cannot_run, last_error};
+use super::reason::{Reason, is_told_by_log};
+
 /// How an attempt ends.
 pub(super) enum End {
     /// Somebody wanted it so, or it would end like this again: it is not tried again by itself.
@@ -22,6 +25,8 @@ pub(super) struct Facts<'a> {
     pub(super) jobs: &'a [Job],
     /// What is wrong with its configuration.
     pub(super) errors: Option<&'a str>,
+    /// The end of the log of its job that is [`unexplained`].
+    pub(super) log: Option<&'a str>,
     /// Whether we asked for the end.
     pub(super) is_our_cancel: bool,
 }
@@ -30,6 +35,28 @@ pub(super) struct Facts<'a> {
 pub fn own_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let id = row.job_id?;
     jobs.iter().find(|job| i64::try_from(job.id) == Ok(id))
+}
+
+/// The job whose end is the pipeline's.
+fn deciding<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
+    let failed = |job: &&Job| job.status == PipelineStatus::Failed;
+    own_job(row, jobs).or_else(|| jobs.iter().find(failed).or(jobs.first()))
+}
+
+/// The failed job of a pipeline of which only its log can say more: it has not asked for its build.
+pub fn unexplained<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
+    let job = deciding(row, jobs).filter(|job| job.status == PipelineStatus::Failed);
+    job.filter(|job| is_silent(row) && is_told_by_log(reason_of(job)))
+}
+
+/// Whether nothing was heard of the attempt's job.
+fn is_silent(row: &PipelineRow) -> bool {
+    row.job_id.is_none() && row.reported_message.is_none()
+}
+
+/// GitLab's word for why a job failed.
+fn reason_of(job: &Job) -> &str {
+    job.failure_reason.as_deref().unwrap_or("unknown_failure")
 }
 
 /// What a job is called in messages.
@@ -66,16 +93,13 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
             FailureKind::Infrastructure,
             "GitLab skipped the pipeline: does the project use buildbtw's CI template?".to_owned(),
         ),
-        Some(_) => {
-            let failed = |job: &&Job| job.status == PipelineStatus::Failed;
-            match own.or_else(|| facts.jobs.iter().find(failed).or(facts.jobs.first())) {
-                Some(job) if is_cancelled(job.status) => {
-                    by_hand(format!("{} was cancelled", name(job)))
-                }
-                Some(job) => of_job(row, job),
-                None => without_job(row, facts.errors),
+        Some(_) => match deciding(row, facts.jobs) {
+            Some(job) if is_cancelled(job.status) => {
+                by_hand(format!("{} was cancelled", name(job)))
             }
-        }
+            Some(job) => of_job(row, job, facts.log),
+            None => without_job(row, facts.errors),
+        },
     }
 }
 
@@ -93,63 +117,15 @@ fn without_job(row: &PipelineRow, errors: Option<&str>) -> End {
     }
 }
 
-/// What GitLab's reason says about a failed job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
-    /// The job ran out of time.
-    Timeout,
-    /// Trying again would not help before somebody has changed something.
-    SetUp(&'static str),
-    /// Tried again.
-    Fault(&'static str),
-    /// Says no more than that the job failed.
-    Vague,
-}
-
-impl Reason {
-    /// GitLab's words are those of `Enums::Ci::CommitStatus`.
-    fn of(word: &str) -> Self {
-        match word {
-            "job_execution_timeout"
-            | "job_execution_server_timeout"
-            | "server_timeout_running"
-            | "server_timeout_canceling" => Self::Timeout,
-            "runner_configuration_error" => {
-                Self::SetUp("the runner's configuration is wrong; its log in GitLab says more")
-            }
-            "trace_size_exceeded" => {
-                Self::SetUp("its log is longer than GitLab allows (`ci_max_trace_size`)")
-            }
-            "ci_quota_exceeded" => Self::SetUp("the compute minutes of the group are used up"),
-            "user_blocked" => Self::SetUp("the server's user is blocked in GitLab"),
-            "project_deleted" => Self::SetUp("the project is being deleted in GitLab"),
-            "builds_disabled" => Self::SetUp("CI/CD is switched off in the project"),
-            "archived_failure" => Self::SetUp("the pipeline is archived in GitLab"),
-            "stuck_or_timeout_failure" => {
-                Self::Fault("no runner took it, or GitLab lost contact with its runner")
-            }
-            "stuck_pending_no_matching_runners" | "no_matching_runner" | "runner_unsupported" => {
-                Self::Fault("no runner can run it")
-            }
-            "stuck_pending_with_matching_runners" => Self::Fault("no runner took it in time"),
-            "no_updates_running" | "no_updates_canceling" => {
-                Self::Fault("GitLab lost contact with its runner")
-            }
-            "runner_system_failure" => {
-                Self::Fault("the runner could not run it; its log in GitLab says more")
-            }
-            "runner_interrupted" => Self::Fault("its runner was stopped"),
-            "script_failure" | "unknown_failure" => Self::Vague,
-            _ => Self::Fault(""),
-        }
-    }
-}
-
-fn of_job(row: &PipelineRow, job: &Job) -> End {
+fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
     let about = name(job);
-    let word = job.failure_reason.as_deref().unwrap_or("unknown_failure");
+    let word = reason_of(job);
     let reason = Reason::of(word);
     let infrastructure = FailureKind::Infrastructure;
+    let log = log.filter(|_| is_silent(row) && is_told_by_log(word));
+    if let Some(said) = log.and_then(cannot_run) {
+        return End::ForGood(infrastructure, format!("{about}: {said}"));
+    }
     match (reason, &row.reported_message) {
         (Reason::Timeout, _) => End::ForGood(FailureKind::Timeout, timeout(row, job)),
         // Its own word about what went wrong is better than that it did.
@@ -168,12 +144,14 @@ fn of_job(row: &PipelineRow, job: &Job) -> End {
             infrastructure,
             format!("{about}: it ended without reporting its build; its log in GitLab says why"),
         ),
-        (Reason::Vague, None) if word == "script_failure" => End::Fault(
-            infrastructure,
-            format!(
-                "{about}: it failed without having asked for its build; its log in GitLab says why"
-            ),
-        ),
+        // It was refused, or is not as the template has it: faults of hosts are called otherwise.
+        (Reason::Vague, None) if word == "script_failure" => {
+            let said = log.and_then(last_error).unwrap_or_else(|| {
+                "it failed without having asked for its build; its log in GitLab says why"
+                    .to_owned()
+            });
+            End::ForGood(infrastructure, format!("{about}: {said}"))
+        }
         (Reason::Vague, None) => {
             End::Fault(infrastructure, format!("{about}: GitLab does not say why"))
         }
@@ -284,6 +262,7 @@ mod tests {
             status,
             jobs,
             errors: None,
+            log: None,
             is_our_cancel: false,
         };
         match verdict(row, &facts) {
@@ -301,6 +280,7 @@ mod tests {
             status: cancelled,
             jobs: &[],
             errors: None,
+            log: None,
             is_our_cancel: true,
         };
         assert!(matches!(verdict(&row(), &ours), End::Fault(..)));

@@ -6,6 +6,7 @@ mod exchange;
 mod faults;
 mod neighbours;
 mod people;
+mod silent_jobs;
 
 use buildbtw_fake_gitlab::{JobId, JobView, PipelineId, PipelineView, Status};
 use buildbtw_model::api::{BuildSummary, ExchangeIdToken, ExchangedIdToken};

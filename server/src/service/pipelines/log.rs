@@ -1,0 +1,209 @@
+//! What a job's log in GitLab says about its end. It is read for jobs only that have not asked for their
+//! build: no package's code has written into it.
+
+/// Longer texts are cut.
+const LONGEST: usize = 600;
+/// How an error begins.
+const ERROR: &str = "ERROR: ";
+/// Errors that the runner adds to the one that counts.
+const ECHOES: &[&str] = &["Job failed", "Preparation failed", "No files to upload"];
+/// Between sections of a log.
+const MARKS: &[&str] = &["section_start:", "section_end:"];
+const DENIED: &str = "permission denied";
+const MISSING: &str = "no such file or directory";
+
+/// Which program the runner or its executor could not run, and why: that is so until somebody changes the
+/// host.
+pub(super) fn cannot_run(log: &str) -> Option<String> {
+    let text = without_colours(&plain(log));
+    let named = text.lines().find_map(denied_because);
+    let found = named.or_else(|| text.lines().find_map(not_executed));
+    found.map(|line| shorten(&line))
+}
+
+/// The last error of a log that is more than the runner's word that the job failed.
+pub(super) fn last_error(log: &str) -> Option<String> {
+    let text = plain(log);
+    let errors = text.match_indices(ERROR).filter_map(|(at, _)| {
+        let (before, error) = text.split_at(at);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        if !without_colours(line).is_empty() {
+            return None;
+        }
+        // In colour it may have several lines.
+        let end = if line.is_empty() { '\n' } else { '\u{1b}' };
+        let error = error.split(end).next().unwrap_or_default();
+        let words: Vec<&str> = error.split_whitespace().skip(1).collect();
+        Some(words.join(" "))
+    });
+    let is_news =
+        |error: &String| !error.is_empty() && !ECHOES.iter().any(|known| error.starts_with(known));
+    let last = errors.filter(is_news).last();
+    last.map(|error| shorten(&error))
+}
+
+/// `permission denied: PATH (REASON)`, as buildbtw's executor says it.
+fn denied_because(line: &str) -> Option<String> {
+    let at = line.find("permission denied: /")?;
+    let said = line.get(at..)?;
+    let end = said.rfind(')')?;
+    let said = said.get(..=end)?;
+    said.contains(" (").then(|| said.to_owned())
+}
+
+/// What gitlab-runner says about a program that it could not run: `fork/exec PATH: REASON`, or
+/// `exec: "PATH": REASON`.
+fn not_executed(line: &str) -> Option<String> {
+    let (path, reason) = match line.split_once("fork/exec /") {
+        Some((_, rest)) => rest
+            .split_once(": ")
+            .map(|(path, reason)| (format!("/{path}"), reason)),
+        None => {
+            let (_, rest) = line.split_once("exec: \"")?;
+            let (path, reason) = rest.split_once("\": ")?;
+            Some((path.to_owned(), reason))
+        }
+    }?;
+    if reason.starts_with(DENIED) {
+        return Some(format!(
+            "{DENIED}: {path} (the user of gitlab-runner may not execute it, or not enter one of its folders)"
+        ));
+    }
+    let is_missing = reason.starts_with(MISSING) || reason.starts_with("executable file not found");
+    is_missing.then(|| {
+        format!(
+            "{MISSING}: {path} (the runner's host lacks it, or the interpreter in its first line)"
+        )
+    })
+}
+
+/// The lines of a log without what GitLab and its runner add to them, colours excepted.
+fn plain(log: &str) -> String {
+    let mut text = String::with_capacity(log.len());
+    for line in log.lines() {
+        let (line, continues) = without_timestamp(line);
+        if !continues && !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(line);
+    }
+    for mark in MARKS {
+        while let Some(start) = text.find(mark) {
+            let rest = text.get(start..).unwrap_or_default();
+            let end = rest.find(['\r', '\n']).unwrap_or(rest.len());
+            text.replace_range(start..start + end, "");
+        }
+    }
+    text.replace("\r\u{1b}[0K", "\n").replace('\r', "\n")
+}
+
+/// A line without `2026-08-22T00:44:03.123456Z 00O `, and whether it continues the line before it.
+fn without_timestamp(line: &str) -> (&str, bool) {
+    let Some((stamp, rest)) = line.split_at_checked(31) else {
+        return (line, false);
+    };
+    let fits = stamp.bytes().enumerate().all(|(at, byte)| match at {
+        4 | 7 => byte == b'-',
+        10 => byte == b'T',
+        13 | 16 => byte == b':',
+        19 => byte == b'.',
+        26 => byte == b'Z',
+        27 => byte == b' ',
+        28 | 29 => byte.is_ascii_hexdigit(),
+        30 => matches!(byte, b'O' | b'E'),
+        _ => byte.is_ascii_digit(),
+    });
+    match rest.strip_prefix('+') {
+        _ if !fits => (line, false),
+        Some(rest) => (rest, true),
+        None => (rest.strip_prefix(' ').unwrap_or(rest), false),
+    }
+}
+
+fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut pieces = text.split("\u{1b}[");
+    plain.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let end = piece.find(|c: char| c.is_ascii_alphabetic());
+        plain.push_str(end.and_then(|end| piece.get(end + 1..)).unwrap_or_default());
+    }
+    plain
+}
+
+fn shorten(text: &str) -> String {
+    let shown = text.chars().filter(|c| !c.is_control());
+    shown.take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As gitlab-runner writes its log by default.
+    fn stamped(lines: &[&str]) -> String {
+        let stamp = |line: &&str| format!("2026-08-22T00:44:03.123456Z 00O {line}\n");
+        lines.iter().map(stamp).collect()
+    }
+
+    #[test]
+    fn the_program_that_could_not_be_run_is_named() {
+        let table = [
+            (
+                "\u{1b}[31;1mpermission denied: /a b/x (its folder /a b is not accessible to nobody)\u{1b}[0;m",
+                Some("permission denied: /a b/x (its folder /a b is not accessible to nobody)"),
+            ),
+            (
+                "\u{1b}[31;1mERROR: Preparation failed: fork/exec /root/x: permission denied\u{1b}[0;m",
+                Some("permission denied: /root/x (the user"),
+            ),
+            (
+                "ERROR: Job failed (system failure): exec: \"/root/x\": permission denied",
+                Some("permission denied: /root/x (the user"),
+            ),
+            (
+                "ERROR: Job failed (system failure): fork/exec /x: no such file or directory",
+                Some("no such file or directory: /x (the runner's host"),
+            ),
+            ("bash: line 1: ./x: Permission denied", None),
+            ("fork/exec /x: exec format error", None),
+            ("cat: /x: No such file or directory", None),
+        ];
+        for (line, expected) in table {
+            let section = format!("section_start:1:prepare\r\u{1b}[0K{line}");
+            for log in [line.to_owned(), stamped(&["before", &section, "after"])] {
+                let said = cannot_run(&log);
+                match expected {
+                    Some(expected) => {
+                        assert!(said.as_ref().unwrap().starts_with(expected), "{said:?}")
+                    }
+                    None => assert_eq!(said, None, "{log}"),
+                }
+            }
+        }
+        let both = stamped(&[
+            "ERROR: Preparation failed: fork/exec /r/x: permission denied",
+            "permission denied: /r/x (its folder /r is not accessible to nobody)",
+        ]);
+        assert!(cannot_run(&both).unwrap().contains("its folder /r"));
+    }
+
+    #[test]
+    fn the_last_error_is_not_the_runners_echo_of_it() {
+        let log = stamped(&[
+            "==> ERROR: of something else",
+            "\u{1b}[1;31mERROR: an earlier one\u{1b}[0m",
+            "\u{1b}[1;31mERROR: the job lacks X.",
+            "The job has to come from the template\u{1b}[0m",
+            "section_end:1:step\r\u{1b}[0K\u{1b}[31;1mERROR: Job failed: exit status 1\u{1b}[0;m",
+        ]);
+        let expected = "the job lacks X. The job has to come from the template";
+        assert_eq!(last_error(&log).as_deref(), Some(expected));
+        let bare = "ERROR: bare\nERROR: No files to upload\nmore\n";
+        assert_eq!(last_error(bare).as_deref(), Some("bare"));
+        let split = "2026-08-22T00:44:03.123456Z 00O ERROR: in two \n\
+                     2026-08-22T00:44:03.223456Z 00O+pieces\n";
+        assert_eq!(last_error(split).as_deref(), Some("in two pieces"));
+        assert_eq!(last_error("ERROR: Job failed: exit status 1"), None);
+    }
+}

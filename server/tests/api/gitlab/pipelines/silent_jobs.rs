@@ -1,0 +1,152 @@
+//! Jobs that end without having asked for their build: only their logs in GitLab say why.
+
+use buildbtw_fake_gitlab::{Fault, On, Status, Times};
+use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
+
+use super::{Forge, Runner, build_that_is, ends_as, packages};
+use crate::support::{TestServer, eventually};
+
+const DENIED: &str =
+    "permission denied: /root/x/buildbtw-executor (its folder /root is not accessible to nobody)";
+
+async fn started(forge: &Forge) -> (TestServer, Runner<'_>) {
+    let server = forge.server_that_builds().await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    let job = forge.job(&server, "libgreet", 1).await;
+    (server, job)
+}
+
+/// As gitlab-runner writes its log.
+fn stamped(lines: &[&str]) -> String {
+    let stamp = |line: &&str| format!("2026-08-22T00:44:03.123456Z 00O {line}\n");
+    lines.iter().map(stamp).collect()
+}
+
+/// The one attempt failed for good, and the message says what the log said.
+async fn is_over(forge: &Forge, server: &TestServer, said: &str) {
+    let build = build_that_is(server, "libgreet", BuildStatus::Failed).await;
+    let message = build.message.unwrap();
+    assert!(message.contains(said), "{message}");
+    assert!(!message.contains('\u{1b}'), "{message}");
+    ends_as(server, IterationStatus::Failed).await;
+    let attempts = server.public().build(build.id).await.unwrap().attempts;
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+    assert_eq!(attempts[0].failure, Some(FailureKind::Infrastructure));
+    assert_eq!(forge.pipelines("libgreet").len(), 1);
+}
+
+#[tokio::test]
+async fn an_executor_that_cannot_be_run_fails_the_build_once_and_is_named() {
+    let logs = [
+        (DENIED, DENIED),
+        (
+            "ERROR: Job failed (system failure): fork/exec /root/x: permission denied",
+            "permission denied: /root/x (the user of gitlab-runner",
+        ),
+        (
+            "ERROR: Job failed (system failure): fork/exec /usr/x: no such file or directory",
+            "no such file or directory: /usr/x (",
+        ),
+    ];
+    for (line, said) in logs {
+        let forge = Forge::that_builds(&packages()).await;
+        let (server, job) = started(&forge).await;
+        let line = format!("section_start:1:prepare\r\u{1b}[0K\u{1b}[31;1m{line}\u{1b}[0;m");
+        // Longer than what is kept of it.
+        let log = format!("{}{}", "x".repeat(100_000), stamped(&["", &line, "over"]));
+        forge.gitlab.print(job.job, &log).unwrap();
+        job.ends(Status::Failed, Some("runner_system_failure"));
+        is_over(&forge, &server, said).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_refused_fails_the_build_once_with_what_it_was_told() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    let log = stamped(&[
+        "\u{1b}[1;31mERROR: the server does not hand out the attempt to this job: it runs on 'other'",
+        "only the job of the pipeline that buildbtw created may report it\u{1b}[0m",
+        "\u{1b}[31;1mERROR: Job failed: exit status 1\u{1b}[0;m",
+    ]);
+    forge.gitlab.print(job.job, &log).unwrap();
+    job.ends(Status::Failed, Some("script_failure"));
+    let said = "it runs on 'other' only the job of the pipeline";
+    is_over(&forge, &server, said).await;
+}
+
+#[tokio::test]
+async fn a_retry_in_gitlab_of_a_job_that_was_refused_builds() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    job.ends(Status::Failed, Some("script_failure"));
+    is_over(&forge, &server, "without having asked for its build").await;
+    forge.gitlab.retry_job(job.job).unwrap();
+    forge.runs(&server, job.pipeline).succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_is_no_failure() {
+    for (reason, pipelines) in [("script_failure", 1), ("runner_system_failure", 2)] {
+        let forge = Forge::that_builds(&packages()).await;
+        let (server, job) = started(&forge).await;
+        forge.gitlab.print(job.job, DENIED).unwrap();
+        let project = forge.project("libgreet");
+        let path = format!("/api/v4/projects/{project}/jobs/{}/trace", job.job);
+        let forbidden = Fault::Answer {
+            status: 403,
+            headers: vec![],
+            body: r#"{"message":"403 Forbidden"}"#.into(),
+        };
+        let on = On::Path(path);
+        forge.gitlab.faults().add(on, Times::Always, forbidden);
+        job.ends(Status::Failed, Some(reason));
+        if pipelines == 1 {
+            is_over(&forge, &server, "its log in GitLab says why").await;
+        } else {
+            forge.job(&server, "libgreet", 2).await.succeeds().await;
+            build_that_is(&server, "libgreet", BuildStatus::Built).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_took_its_build_is_judged_without_its_log() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    job.takes().await.starts().await;
+    // A package may print what it likes.
+    forge.gitlab.print(job.job, DENIED).unwrap();
+    job.ends(Status::Failed, Some("script_failure"));
+    forge.job(&server, "libgreet", 2).await.succeeds().await;
+    build_that_is(&server, "libgreet", BuildStatus::Built).await;
+}
+
+#[tokio::test]
+async fn a_pipeline_made_by_hand_does_not_end_the_attempt_that_it_names() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = started(&forge).await;
+    let project = forge.project("libgreet");
+    let inputs = forge.gitlab.pipeline(job.pipeline).unwrap().inputs;
+    let by_hand = forge
+        .gitlab
+        .create_pipeline(project, "main", &[], &inputs.into())
+        .unwrap();
+    let other = forge.runs(&server, by_hand);
+    forge.gitlab.print(other.job, DENIED).unwrap();
+    forge.gitlab.clear_requests();
+    other.ends(Status::Failed, Some("script_failure"));
+    eventually("a look at the project's pipelines", async || {
+        let asked = forge.gitlab.requests();
+        let looks = asked
+            .iter()
+            .filter(|request| request.path == "/api/graphql");
+        (looks.count() >= 1).then_some(())
+    })
+    .await;
+    job.succeeds().await;
+    let build = build_that_is(&server, "libgreet", BuildStatus::Built).await;
+    let attempts = server.public().build(build.id).await.unwrap().attempts;
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+}
