@@ -91,19 +91,21 @@ pub struct PipelineArgs {
         value_name = "SECONDS"
     )]
     pub gitlab_exchange_seconds: u32,
-    /// Seconds to wait for GitLab to say how a job ended that reported that it was stopped. After that
-    /// the build is tried again
+    /// Seconds to wait for GitLab to say how a job ended that reported that it was stopped; its runner may
+    /// still run after_script and uploads. After that the build is tried again
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_JOB_END_SECONDS",
-        default_value_t = 60,
+        default_value_t = 420,
         value_parser = clap::value_parser!(u32).range(1..=3_600),
         value_name = "SECONDS"
     )]
     pub gitlab_job_end_seconds: u32,
 }
 
-/// GitLab knows little more of a job that failed by itself: less time to wait for it.
+/// GitLab knows little more of a job that failed by itself: less time to wait for it. A job that was stopped
+/// had a runner that lived, and that goes on with after_script (5 min by default), the end of what it
+/// started, and uploads before it says why.
 const PATIENCE_AFTER_FAULT: Duration = Duration::from_secs(15);
 
 /// How values reach the jobs of a pipeline.

@@ -328,3 +328,37 @@ async fn a_question_that_gitlab_refuses_for_one_project_does_not_hold_its_build_
     work.fails(FailureKind::Cancelled, STOPPED).await;
     forge.job(&server, "libgreet", 2).await;
 }
+
+#[tokio::test]
+async fn a_runner_that_still_runs_after_script_is_waited_for() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job, work) = running(&forge).await;
+    work.fails(FailureKind::Cancelled, STOPPED).await;
+    // So long the end of a job may take that reached RUNNER_SCRIPT_TIMEOUT.
+    let earlier = "update pipeline set reported_at = reported_at - 390000";
+    server.sql(earlier).await;
+    forge.gitlab.clear_requests();
+    eventually("two questions about its job", async || {
+        let asked = forge.gitlab.requests();
+        let path = format!("/pipelines/{}/jobs", job.pipeline);
+        let asked = asked.iter().filter(|request| request.path.ends_with(&path));
+        (asked.count() >= 2).then_some(())
+    })
+    .await;
+    let build = server.build("bump", "libgreet").await;
+    assert_eq!(build.status, BuildStatus::Building, "{build:?}");
+    job.ends(Status::Failed, Some("job_execution_timeout"));
+    is_over_by_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT is shorter").await;
+}
+
+#[tokio::test]
+async fn a_fault_of_a_host_is_not_waited_for_as_long_as_a_stop() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job, work) = running(&forge).await;
+    work.fails(FailureKind::Infrastructure, "no space left on device")
+        .await;
+    let earlier = "update pipeline set reported_at = reported_at - 16000";
+    server.sql(earlier).await;
+    cancelled(&forge, &job).await;
+    forge.job(&server, "libgreet", 2).await;
+}
