@@ -175,7 +175,7 @@ mod tests {
                 let said = cannot_run(&log);
                 match expected {
                     Some(expected) => {
-                        assert!(said.as_ref().unwrap().starts_with(expected), "{said:?}")
+                        assert!(said.as_ref().unwrap().starts_with(expected), "{said:?}");
                     }
                     None => assert_eq!(said, None, "{log}"),
                 }
