@@ -51,12 +51,11 @@ impl Build {
             return;
         }
         let variables = Variables::new(&self.config, &self.job, None, self.slot);
-        let is_off = |name| variables.get(name).as_deref() == Some("false");
         let prefixes = &self.job.features.token_mask_prefixes;
         let trace = Trace::new(Keeping {
             masks: Masks::new(variables.secrets().into_iter(), prefixes),
             limit: self.config.output_limit,
-            timestamps: self.config.timestamps && !is_off("FF_TIMESTAMPS"),
+            timestamps: self.config.timestamps && !variables.is_off("FF_TIMESTAMPS"),
         });
         let stops = Stops::new();
         let mut stream = Stream::new(&self.api, &self.config, &self.job, &trace, &stops);

@@ -184,6 +184,14 @@ impl Variables {
         value.is_some_and(|value| ["true", "1", "yes"].contains(&value.as_str()))
     }
 
+    /// Whether a switch that is on by default is off. Runners read such values as Go does.
+    pub(crate) fn is_off(&self, name: &str) -> bool {
+        let value = self.get(name);
+        value.is_some_and(|value| {
+            ["0", "f", "F", "false", "FALSE", "False"].contains(&value.as_str())
+        })
+    }
+
     /// What must not be printed.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let masked = self.0.iter().filter(|variable| variable.masked);
@@ -222,6 +230,25 @@ mod tests {
         assert_eq!(all.get("N"), None);
         let keys: Vec<String> = all.all().into_iter().map(|(one, _)| one.key).collect();
         assert_eq!(keys, ["B", "C", "A"]);
+    }
+
+    #[test]
+    fn a_switch_is_off_by_any_false_value_of_go() {
+        for (value, is_off) in [
+            ("0", true),
+            ("f", true),
+            ("F", true),
+            ("false", true),
+            ("FALSE", true),
+            ("False", true),
+            ("1", false),
+            ("true", false),
+            ("T", false),
+        ] {
+            let all = variables(&[("FF_TIMESTAMPS", value, true)]);
+            assert_eq!(all.is_off("FF_TIMESTAMPS"), is_off, "{value}");
+        }
+        assert!(!variables(&[]).is_off("FF_TIMESTAMPS"));
     }
 
     #[test]
