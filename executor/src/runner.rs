@@ -6,11 +6,18 @@ use nix::unistd::{getpgrp, getppid};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
-/// Programs that become another user and may give what they start a session or a group of its own. They
-/// live for one stage only.
+/// What every process has in its environment that the runner started, and the runner has not.
+const STARTED_BY_RUNNER: &[u8] = b"JOB_RESPONSE_FILE=";
+/// Programs that may lie between the runner and this program, give what they start a session or a group
+/// of its own, and live for one stage only. They are known by name where their environment is another
+/// user's secret.
+const BETWEEN: &[&str] = &[
+    "sudo", "su", "doas", "runuser", "setpriv", "timeout", "setsid", "sh", "bash", "dash",
+];
+/// The first of them become another user, and may be found with an environment that they made themselves.
 const CHANGE_USER: &[&str] = &["sudo", "su", "doas", "runuser"];
 /// How many of them are looked through.
-const MOST_CHANGES: usize = 8;
+const MOST_BETWEEN: usize = 64;
 
 /// A process, told apart from later ones with the same number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,16 +37,17 @@ struct Stat {
 }
 
 impl Process {
-    /// The runner that started this program. It gives every executable a process group of its own, so
-    /// that it is the parent of the group's first process, whatever scripts lie between.
+    /// The runner that started this program, whatever lies between. It gives every executable a process
+    /// group of its own, so that it is not in the group of anything it started; scripts between may make
+    /// more groups.
     pub(crate) fn runner() -> Option<Self> {
         let mut pid = match stat(getpgrp().as_raw()) {
             Some(stat) => stat.parent,
             // A script that has ended since.
             None => getppid().as_raw(),
         };
-        for _ in 0..MOST_CHANGES {
-            let between = stat(pid).filter(|stat| CHANGE_USER.contains(&stat.name.as_str()));
+        for _ in 0..MOST_BETWEEN {
+            let between = stat(pid).filter(|stat| is_between(pid, &stat.name));
             let Some(between) = between else { break };
             pid = match stat(between.group) {
                 Some(leader) => leader.parent,
@@ -75,6 +83,18 @@ impl Process {
 fn boot() -> Option<String> {
     let id = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
+}
+
+/// Whether the runner started this process, directly or not.
+fn is_between(pid: i32, name: &str) -> bool {
+    match fs_err::read(format!("/proc/{pid}/environ")) {
+        Ok(environment) => {
+            let mut variables = environment.split(|byte| *byte == 0);
+            variables.any(|variable| variable.starts_with(STARTED_BY_RUNNER))
+                || CHANGE_USER.contains(&name)
+        }
+        Err(_) => BETWEEN.contains(&name),
+    }
 }
 
 fn stat(pid: i32) -> Option<Stat> {

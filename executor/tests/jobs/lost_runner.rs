@@ -71,6 +71,25 @@ async fn a_silent_build_ends_with_its_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_silent_build_ends_with_its_runner_whatever_lies_between() {
+    let host = Host::start(ENDLESS).await;
+    for between in [
+        r#"timeout 86400 "$@"; exit $?"#,
+        r#"setsid -w "$@"; exit $?"#,
+    ] {
+        let job = host.job(7, "a");
+        job.prepare();
+        let script = job.write_script("");
+        let arguments = ["run", script.to_str().unwrap(), "build_script"];
+        let runner = job.start_by_a_runner_through(between, &arguments);
+        heard(&host, &job).await;
+        kill_runner(runner);
+        expect_lost(&job);
+        assert!(host.left().is_empty(), "{:?}", host.left());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_build_ends_when_nobody_reads_its_output() {
     let host = Host::start(ENDLESS).await;
     let job = host.job(7, "a");

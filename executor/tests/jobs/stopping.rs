@@ -152,11 +152,29 @@ async fn jobs_of_a_dead_runner_are_reaped_and_others_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_prepared_by_a_wrapper_is_not_dead() {
+async fn a_job_whose_stages_are_started_by_scripts_is_not_dead() {
     let host = Host::start(QUICK).await;
-    let job = host.job(1, "a");
-    job.prepare_by_a_wrapper();
-    Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
-    assert!(job.builds().exists());
-    job.clean_up();
+    let reap = || Ended::from(host.command().arg("reap").output().unwrap());
+    for between in [
+        r#""$@"; exit $?"#,
+        r#"timeout 100 "$@"; exit $?"#,
+        r#"setsid -w "$@"; exit $?"#,
+        r#"set -m; "$@"; exit $?"#,
+        r#"timeout 100 setsid -w timeout 100 bash -c 'set -m; "$@"; exit $?' bash "$@"; exit $?"#,
+    ] {
+        let job = host.job(1, "a");
+        job.stage_through(between, &["prepare"]).expect(0);
+        reap().expect(0);
+        assert!(job.builds().exists(), "{between}");
+        // The next job tidies up after dead ones, too.
+        let next = host.job(2, "a");
+        next.stage_through(between, &["prepare"]).expect(0);
+        let script = job.write_script("echo it ran");
+        let get_sources = ["run", script.to_str().unwrap(), "get_sources"];
+        job.stage_through(between, &get_sources)
+            .expect(0)
+            .says("it ran");
+        next.clean_up();
+        job.clean_up();
+    }
 }

@@ -177,7 +177,7 @@ impl Job<'_> {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let file = self.tmp.join("response.json");
+        let file = self.response_file();
         fs_err::write(&file, &self.response).unwrap();
         let mut command = self.host.command();
         command
@@ -193,6 +193,10 @@ impl Job<'_> {
             command.env(format!("CUSTOM_ENV_{name}"), value);
         }
         command
+    }
+
+    fn response_file(&self) -> PathBuf {
+        self.tmp.join("response.json")
     }
 
     pub(crate) fn exit_code_file(&self) -> PathBuf {
@@ -237,9 +241,20 @@ impl Job<'_> {
 
     /// Starts a stage as the child of a process that ends with it.
     pub(crate) fn start_by_a_runner(&self, arguments: &[&str]) -> Child {
-        // With job control, what bash starts has a process group of its own.
-        let script = r#"set -m; "$@" & wait $!"#;
-        self.wrapped(script, arguments).spawn().unwrap()
+        self.start_by_a_runner_through("exec \"$@\"", arguments)
+    }
+
+    /// The same with a script between the two.
+    pub(crate) fn start_by_a_runner_through(&self, between: &str, arguments: &[&str]) -> Child {
+        // With job control, what bash starts has a process group of its own; and as with a runner, only
+        // what it starts has the job's variables.
+        let script = r#"set -m; JOB_RESPONSE_FILE=$RESPONSE sh -c "$BETWEEN" sh "$@" & wait $!"#;
+        let mut runner = self.wrapped(script, arguments);
+        runner
+            .env_remove("JOB_RESPONSE_FILE")
+            .env("RESPONSE", self.response_file())
+            .env("BETWEEN", between);
+        runner.spawn().unwrap()
     }
 
     /// Prepares the job by a runner that is dead afterwards.
@@ -248,10 +263,9 @@ impl Job<'_> {
         Ended::from(child.wait_with_output().unwrap()).expect(0);
     }
 
-    /// Prepares the job by a script that the runner starts.
-    pub(crate) fn prepare_by_a_wrapper(&self) {
-        let output = self.wrapped(r#""$@"; exit $?"#, &["prepare"]).output();
-        Ended::from(output.unwrap()).expect(0);
+    /// Runs a stage by a script that the runner starts.
+    pub(crate) fn stage_through(&self, between: &str, arguments: &[&str]) -> Ended {
+        Ended::from(self.wrapped(between, arguments).output().unwrap())
     }
 
     fn wrapped(&self, script: &str, arguments: &[&str]) -> Command {
