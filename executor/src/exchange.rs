@@ -8,20 +8,20 @@ use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
 use buildbtw_model::client::{Backoff, Client, ClientError};
 use buildbtw_model::{AttemptId, WorkerName};
 
-use super::IdToken;
 use crate::failure::Failure;
+use crate::root::IdToken;
 
 /// A job can be faster than the answer that tells the server which pipeline it belongs to.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What was exchanged: the build, and the server for whoever may report about it.
-pub(super) struct Exchanged {
-    pub(super) answer: ExchangedIdToken,
-    pub(super) client: Client,
+pub(crate) struct Exchanged {
+    pub(crate) answer: ExchangedIdToken,
+    pub(crate) client: Client,
 }
 
 /// Exchanges the ID token.
-pub(super) async fn run(
+pub(crate) async fn run(
     client: Client,
     attempt: AttemptId,
     id_token: IdToken,
@@ -44,7 +44,7 @@ pub(super) async fn run(
 }
 
 /// Repeats a request for as long as a server may be away.
-pub(super) async fn persist<T, F>(request: impl Fn() -> F) -> Result<T, ClientError>
+pub(crate) async fn persist<T, F>(request: impl Fn() -> F) -> Result<T, ClientError>
 where
     F: Future<Output = Result<T, ClientError>>,
 {

@@ -52,6 +52,7 @@
 pub mod cli;
 mod config;
 mod contract;
+mod exchange;
 mod failure;
 mod frames;
 mod front;

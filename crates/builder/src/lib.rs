@@ -41,7 +41,7 @@ pub use builder::Builder;
 pub use host::{MissingRequirements, check_host};
 pub use log::{HEADING, LogSink};
 pub use outcome::{BuildOutcome, BuiltPackage};
-pub use permissions::{RunAs, permission_denied};
+pub use permissions::{RunAs, permission_denied, reading_denied};
 pub use removal::remove_folder;
 pub use request::{BuildRequest, ExpectedPackage, Limits, Repository, Source};
 pub use sandbox::{

@@ -43,6 +43,20 @@ pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<String> {
     Some(format!("permission denied: {} ({reason})", path.display()))
 }
 
+/// The same for a file that this process's user may not read. The kernel has said so already.
+#[must_use]
+pub fn reading_denied(path: &Path) -> String {
+    let name = name_of(None);
+    let reason = match first_closed_folder(path, None) {
+        Some(folder) => format!(
+            "its folder {} is not accessible to {name}",
+            folder.display()
+        ),
+        None => format!("{name} may not read it"),
+    };
+    format!("permission denied: {} ({reason})", path.display())
+}
+
 fn is_missing(path: &Path) -> bool {
     let error = path.metadata().err();
     error

@@ -17,6 +17,12 @@ use self::simulated::SimulatedSettings;
 
 /// Where the settings are unless somebody says otherwise; with sudo, always.
 pub(crate) const DEFAULT_PATH: &str = "/etc/buildbtw/executor.toml";
+/// Where packages put gitlab-runner.
+const USUAL_RUNNERS: &[&str] = &[
+    "/usr/bin/gitlab-runner",
+    "/usr/local/bin/gitlab-runner",
+    "/usr/lib/gitlab-runner/gitlab-runner",
+];
 /// What root reads another path from, when it starts the program itself.
 pub(crate) const PATH_VARIABLE: &str = "BUILDBTW_EXECUTOR_CONFIG";
 
@@ -88,12 +94,6 @@ fn default_script_user() -> String {
 }
 
 impl Config {
-    /// Reads the settings.
-    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
-        Self::parse(&fs_err::read_to_string(path)?)
-            .with_context(|| format!("the settings in {}", path.display()))
-    }
-
     /// Understands the settings.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let config: Self = toml::from_str(text)?;
@@ -175,24 +175,25 @@ impl Config {
 
     /// The `gitlab-runner` that scripts use for caches and artifacts.
     pub(crate) fn gitlab_runner(&self) -> Option<PathBuf> {
+        let usual = || {
+            USUAL_RUNNERS
+                .iter()
+                .map(PathBuf::from)
+                .find(|path| is_there(path))
+        };
         match &self.gitlab_runner {
-            // One that this user cannot look for may be there: whoever needs it says why it cannot be used.
-            Some(path) => match path.metadata() {
-                Ok(metadata) => metadata.is_file().then(|| path.clone()),
-                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                    Some(path.clone())
-                }
-                Err(_) => None,
-            },
-            None => [
-                "/usr/bin/gitlab-runner",
-                "/usr/local/bin/gitlab-runner",
-                "/usr/lib/gitlab-runner/gitlab-runner",
-            ]
-            .iter()
-            .map(PathBuf::from)
-            .find(|path| path.is_file()),
+            Some(path) => is_there(path).then(|| path.clone()),
+            None => usual(),
         }
+    }
+}
+
+/// Whether there is a file. One that this user cannot look for may be there: whoever needs it says why it
+/// cannot be used.
+fn is_there(path: &Path) -> bool {
+    match path.metadata() {
+        Ok(metadata) => metadata.is_file(),
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
     }
 }
 

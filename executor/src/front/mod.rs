@@ -11,13 +11,15 @@ mod removal;
 pub(crate) mod script;
 mod tmp_dir;
 
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use buildbtw_builder::RunAs;
+use buildbtw_builder::{RunAs, reading_denied};
 use nix::unistd::User;
 
 use crate::config::Config;
+use crate::failure::Failure;
 
 /// This host, as the front knows it.
 #[derive(Debug)]
@@ -32,8 +34,17 @@ pub(crate) struct Host {
 
 impl Host {
     /// Reads the settings.
-    pub(crate) fn load(config_path: PathBuf) -> anyhow::Result<Self> {
-        let config = Config::load(&config_path)?;
+    pub(crate) fn load(config_path: PathBuf) -> Result<Self, Failure> {
+        let text = fs_err::read_to_string(&config_path).map_err(|error| {
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                // Which server could be told is written in that very file.
+                Failure::Final(reading_denied(&config_path))
+            } else {
+                error.into()
+            }
+        })?;
+        let config = Config::parse(&text)
+            .with_context(|| format!("the settings in {}", config_path.display()))?;
         let script_user = if is_root() {
             Some(script_user(&config.script_user)?)
         } else {

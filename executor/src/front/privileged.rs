@@ -179,6 +179,13 @@ impl Privileged {
             Err(error) => error.to_string(),
         };
         let complaints = self.complaints.join().unwrap_or_default();
+        if self.by_sudo && sudo_cannot_execute(&complaints) {
+            let program = host.config.program.display();
+            return Failure::Final(format!(
+                "permission denied: {program} (root may not execute it)\nsudo said: {}",
+                complaints.trim()
+            ));
+        }
         if self.by_sudo && complaints.contains("sudo:") {
             let user = nix::unistd::geteuid();
             let user = nix::unistd::User::from_uid(user)
@@ -199,6 +206,19 @@ impl Privileged {
             complaints.trim()
         ))
     }
+}
+
+/// Whether sudo allows the program but cannot start it: it calls one that is not executable a command
+/// that it has not found.
+fn sudo_cannot_execute(complaints: &str) -> bool {
+    complaints
+        .lines()
+        .filter(|line| line.starts_with("sudo: "))
+        .any(|line| {
+            line.ends_with(": command not found")
+                || line.starts_with("sudo: unable to execute ")
+                    && line.ends_with(": Permission denied")
+        })
 }
 
 fn close(stdin: &Stdin) {

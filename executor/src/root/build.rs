@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::IdToken;
-use super::exchange::{self, Exchanged};
 use super::output::Output;
 use super::state::JobFolder;
 use super::stop::{STOPPED, Stop};
 use crate::config::Config;
+use crate::exchange::{self, Exchanged};
 use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
 

@@ -3,10 +3,8 @@
 
 mod build;
 mod check;
-mod exchange;
 mod input;
 mod output;
-mod refuse;
 mod request;
 mod state;
 mod stop;
@@ -54,7 +52,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 /// Lets people see in the job's log what goes wrong on the way, such as a server that is away.
-fn complain() {
+pub(crate) fn complain() {
     let levels = Targets::new()
         .with_default(Level::WARN)
         // How the build itself ended, the front says.
@@ -124,14 +122,6 @@ async fn dispatch(
             folder.remove().await?;
             built?;
         }
-        Request::Refuse {
-            attempt,
-            id_token,
-            message,
-        } => tokio::select! {
-            refused = refuse::run(config, attempt, id_token, message) => refused?,
-            () = stop.now.cancelled() => return Err(Failure::system("stopped before the end")),
-        },
         Request::Clean { job } => {
             state.clean(job).await?;
             state.reap().await?;

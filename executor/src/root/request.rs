@@ -29,16 +29,6 @@ pub(crate) enum Request {
         #[serde(default)]
         runners: Vec<Process>,
     },
-    /// Tell the server that a job cannot build what it was made for, and that nobody needs to try again
-    /// before something was changed.
-    Refuse {
-        /// What it was made for.
-        attempt: AttemptId,
-        /// Proves it to the server.
-        id_token: IdToken,
-        /// Why.
-        message: String,
-    },
     /// Stop the build of a job and remove what it left.
     Clean {
         /// The job.

@@ -37,24 +37,29 @@ pub(crate) fn run(command: Command, config: PathBuf) -> ExitCode {
 }
 
 fn dispatch(command: Command, config: PathBuf, environment: &Environment) -> Result<(), Failure> {
-    let host = Host::load(config)?;
+    let is_check = matches!(command, Command::Check);
+    let done = Host::load(config).and_then(|host| stage(command, &host, environment));
+    match done {
+        // There is no job whose fault it could be.
+        Err(Failure::Final(message)) if is_check => Err(Failure::system(message)),
+        done => done,
+    }
+}
+
+fn stage(command: Command, host: &Host, environment: &Environment) -> Result<(), Failure> {
     match command {
-        Command::Config => config::run(&host, environment),
+        Command::Config => config::run(host, environment),
         Command::Prepare => {
-            let prepared = prepare::run(&host, environment);
-            refusal::report(&host, environment, prepared)
+            let prepared = prepare::run(host, environment);
+            refusal::report(host, environment, prepared)
         }
         Command::Run { script, stage } => {
-            let ran = run::run(&host, environment, &script, &stage);
-            refusal::report(&host, environment, ran)
+            let ran = run::run(host, environment, &script, &stage);
+            refusal::report(host, environment, ran)
         }
-        Command::Cleanup => cleanup::run(&host, environment),
-        Command::Reap => reap::run(&host),
-        Command::Check => match check::run(&host) {
-            // There is no job whose fault it could be.
-            Err(Failure::Final(message)) => Err(Failure::system(message)),
-            checked => checked,
-        },
+        Command::Cleanup => cleanup::run(host, environment),
+        Command::Reap => reap::run(host),
+        Command::Check => check::run(host),
         Command::AsRoot => Err(Failure::system("as-root is not for the front")),
     }
 }

@@ -1,12 +1,50 @@
 //! Hosts where the user of scripts does not get to what they need.
 
+use std::path::Path;
+use std::process::Command;
+
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
 
-use crate::support::{Ended, Host, QUICK, chmod};
+use crate::support::{Ended, Host, Job, PROGRAM, QUICK, chmod};
 
 fn check(host: &Host) -> Ended {
     Ended::from(host.command().arg("check").output().unwrap())
+}
+
+/// Runs what root was to run as a user without a name.
+fn as_another_user(host: &Host, command: &Command) -> Ended {
+    // A copy that everybody can start, whoever may look into the folder of tests.
+    let program = host.path("buildbtw-executor");
+    if !program.exists() {
+        fs_err::copy(PROGRAM, &program).unwrap();
+        chmod(&program, 0o755);
+    }
+    let mut other = Command::new("/usr/bin/setpriv");
+    other
+        .args(["--reuid", "12345", "--regid", "12345", "--clear-groups"])
+        .arg(&program)
+        .args(command.get_args())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(key, value)| Some((key, value?))),
+        )
+        .current_dir(command.get_current_dir().unwrap_or(Path::new("/")));
+    Ended::from(other.output().unwrap())
+}
+
+/// The server was told once, and is not to try it again.
+#[track_caller]
+fn expect_final(job: &Job<'_>, message: &str) {
+    let attempt = job.attempt();
+    let told = Outcome::Failed {
+        kind: FailureKind::Infrastructure,
+        message: message.to_owned(),
+    };
+    assert_eq!(attempt.outcomes, [told]);
+    assert!(attempt.is_final);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,13 +67,7 @@ async fn a_helper_in_a_private_folder_fails_the_build_once_and_names_the_folder(
     check(&host).expect(2).says(&said);
     let job = host.job(7, "a");
     job.stage(&["prepare"]).expect(41).says(&said);
-    let attempt = job.attempt();
-    let told = Outcome::Failed {
-        kind: FailureKind::Infrastructure,
-        message: said,
-    };
-    assert_eq!(attempt.outcomes, [told]);
-    assert!(attempt.is_final, "the server is not to try it again");
+    expect_final(&job, &said);
     job.clean_up();
     // A job that is not from buildbtw has nothing to tell.
     host.empty_job(8).stage(&["prepare"]).expect(41);
@@ -84,29 +116,102 @@ async fn a_sudo_that_this_user_may_not_run_is_named() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    // As another user, who needs sudo; the program is a copy that it can run.
     let host = Host::start(QUICK).await;
-    let program = host.path("buildbtw-executor");
-    fs_err::copy(crate::support::PROGRAM, &program).unwrap();
-    chmod(&program, 0o755);
     let private = host.path("private");
     fs_err::create_dir(&private).unwrap();
     let sudo = private.join("sudo");
     fs_err::copy("/usr/bin/true", &sudo).unwrap();
     chmod(&private, 0o700);
     host.replace_setting("sudo = ''", &format!("sudo = '{}'", sudo.display()));
-    let output = std::process::Command::new("/usr/bin/setpriv")
-        .args(["--reuid", "12345", "--regid", "12345", "--clear-groups"])
-        .arg(&program)
-        .arg("--config")
-        .arg(host.config())
-        .arg("check")
-        .env_clear()
-        .output()
-        .unwrap();
-    Ended::from(output).expect(2).says(&format!(
+    let said = format!(
         "permission denied: {} (its folder {} is not accessible to user 12345)",
         sudo.display(),
         private.display()
-    ));
+    );
+    let mut check = host.command();
+    check.arg("check");
+    as_another_user(&host, &check).expect(2).says(&said);
+    let job = host.job(7, "a");
+    as_another_user(&host, &job.command(&["prepare"]))
+        .expect(41)
+        .says(&said);
+    expect_final(&job, &said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_this_user_may_not_read_are_named() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let host = Host::start(QUICK).await;
+    let job = host.job(7, "a");
+    let expect = |settings: &Path, why: String| {
+        let said = format!("permission denied: {} ({why})", settings.display());
+        for (stage, code) in [("config", 41), ("prepare", 41), ("check", 2)] {
+            let mut command = match stage {
+                "check" => host.command(),
+                _ => job.command(&[]),
+            };
+            command.env("BUILDBTW_EXECUTOR_CONFIG", settings);
+            let mut wanted = Command::new(PROGRAM);
+            wanted.arg(stage).current_dir(&job.tmp).envs(
+                command
+                    .get_envs()
+                    .filter_map(|(key, value)| Some((key, value?))),
+            );
+            as_another_user(&host, &wanted).expect(code).says(&said);
+        }
+    };
+    chmod(&host.config(), 0o600);
+    expect(&host.config(), "user 12345 may not read it".to_owned());
+    let private = host.path("private");
+    fs_err::create_dir(&private).unwrap();
+    let inside = private.join("executor.toml");
+    fs_err::rename(host.config(), &inside).unwrap();
+    chmod(&inside, 0o644);
+    chmod(&private, 0o700);
+    let why = format!(
+        "its folder {} is not accessible to user 12345",
+        private.display()
+    );
+    expect(&inside, why);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_sudo_cannot_execute_is_named() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let host = Host::start(QUICK).await;
+    let (sudo, program) = (host.path("sudo"), host.path("program"));
+    let settings = format!(
+        "sudo = '{}'\nprogram = '{}'",
+        sudo.display(),
+        program.display()
+    );
+    host.replace_setting("sudo = ''", &settings);
+    let said = format!(
+        "permission denied: {} (root may not execute it)",
+        program.display()
+    );
+    for (id, words) in [
+        (
+            1,
+            format!("unable to execute {}: Permission denied", program.display()),
+        ),
+        (2, format!("{}: command not found", program.display())),
+    ] {
+        fs_err::write(
+            &sudo,
+            format!("#!/bin/sh\necho 'sudo: {words}' >&2\nexit 1\n"),
+        )
+        .unwrap();
+        chmod(&sudo, 0o755);
+        let job = host.job(id, "a");
+        as_another_user(&host, &job.command(&["prepare"]))
+            .expect(41)
+            .says(&said);
+        let attempt = job.attempt();
+        assert!(attempt.is_final && attempt.outcomes.len() == 1);
+    }
 }
