@@ -3,7 +3,7 @@
 //! with the same tree is nothing new. Changes that cannot affect a plan cost a lookup.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use buildbtw_model::Pkgbase;
@@ -30,6 +30,39 @@ pub struct Follower {
     inbox: Inbox<SourceEvent>,
     /// What can affect the newest plan of a namespace; anything, where it is not known.
     footprints: Arc<Mutex<HashMap<NamespaceId, Vec<Footprint>>>>,
+    due: Due,
+}
+
+/// When which namespace is planned again.
+#[derive(Clone, Default)]
+struct Due(Arc<Mutex<HashMap<NamespaceId, Instant>>>);
+
+impl Due {
+    /// Plans a namespace at this time, unless that is due earlier.
+    fn add(&self, namespace: NamespaceId, at: Instant) {
+        let mut times = self.lock();
+        let time = times.entry(namespace).or_insert(at);
+        *time = at.min(*time);
+    }
+
+    /// When the next namespace is due.
+    fn next(&self) -> Option<Instant> {
+        self.lock().values().min().copied()
+    }
+
+    /// Takes the namespaces that are due.
+    fn take_ready(&self, now: Instant) -> Vec<NamespaceId> {
+        let ready = |_: &NamespaceId, at: &mut Instant| *at <= now;
+        self.lock().extract_if(ready).map(|(id, _)| id).collect()
+    }
+
+    fn forget(&self, namespace: NamespaceId) {
+        self.lock().remove(&namespace);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<NamespaceId, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Follower {
@@ -48,8 +81,9 @@ impl Follower {
         known.insert(namespace, footprints);
     }
 
-    /// Forgets a namespace that is gone.
+    /// Forgets a namespace that is gone. The next one may get its number.
     pub fn forget(&self, namespace: NamespaceId) {
+        self.due.forget(namespace);
         let mut known = self
             .footprints
             .lock()
@@ -76,13 +110,12 @@ impl Follower {
         let Some(mut receiver) = self.inbox.take() else {
             return;
         };
-        let mut due = Due::new();
         // What was being gathered when the last run stopped is not known any more.
-        if let Err(error) = self.gather(&state, &mut due, None).await {
+        if let Err(error) = self.gather(&state, None).await {
             tracing::error!(error = error.to_string(), "cannot look at the namespaces");
         }
         loop {
-            let next = due.values().min().copied();
+            let next = self.due.next();
             let pause = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -91,16 +124,16 @@ impl Follower {
             };
             let handled = tokio::select! {
                 () = cancel.cancelled() => return,
-                () = pause => self.plan_due(&state, &mut due).await,
+                () = pause => self.plan_due(&state).await,
                 event = receiver.recv() => match event {
                     None => return,
                     Some(SourceEvent::Indexed(changes)) => {
-                        self.gather(&state, &mut due, Some(&changes)).await
+                        self.gather(&state, Some(&changes)).await
                     }
                     Some(SourceEvent::Touched(pkgbases)) => {
-                        check_touched(&state, &mut due, &pkgbases).await
+                        check_touched(&state, &self.due, &pkgbases).await
                     }
-                    Some(SourceEvent::Swept) => check_all(&state, &mut due).await,
+                    Some(SourceEvent::Swept) => check_all(&state, &self.due).await,
                 },
             };
             if let Err(error) = handled {
@@ -110,48 +143,33 @@ impl Follower {
     }
 
     /// Starts the time in which changes are gathered, for every namespace they can affect.
-    async fn gather(
-        &self,
-        state: &AppState,
-        due: &mut Due,
-        changes: Option<&[IndexChange]>,
-    ) -> Result<(), Error> {
+    async fn gather(&self, state: &AppState, changes: Option<&[IndexChange]>) -> Result<(), Error> {
         for namespace in namespaces::all(state.database.read()).await? {
             let (Some(seconds), None) = (namespace.follow_default_s, namespace.held_at) else {
                 continue;
             };
             if changes.is_none_or(|changes| self.is_affected(namespace.id, changes)) {
                 let at = Instant::now() + Duration::from_secs(unsigned(seconds));
-                due.entry(namespace.id).or_insert(at);
+                self.due.add(namespace.id, at);
             }
         }
         Ok(())
     }
 
-    async fn plan_due(&self, state: &AppState, due: &mut Due) -> Result<(), Error> {
-        let now = Instant::now();
-        let ready: Vec<_> = due
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ready {
-            due.remove(&id);
+    async fn plan_due(&self, state: &AppState) -> Result<(), Error> {
+        for id in self.due.take_ready(Instant::now()) {
             // It may be deleted by now.
             if let Some(namespace) = namespaces::by_id(state.database.read(), id).await? {
-                plan_again(state, due, &namespace).await;
+                plan_again(state, &self.due, &namespace).await;
             }
         }
         Ok(())
     }
 }
 
-/// When which namespace is planned again.
-type Due = HashMap<NamespaceId, Instant>;
-
 async fn check_touched(
     state: &AppState,
-    due: &mut Due,
+    due: &Due,
     pkgbases: &BTreeSet<Pkgbase>,
 ) -> Result<(), Error> {
     for pkgbase in pkgbases {
@@ -162,7 +180,7 @@ async fn check_touched(
     Ok(())
 }
 
-async fn check_all(state: &AppState, due: &mut Due) -> Result<(), Error> {
+async fn check_all(state: &AppState, due: &Due) -> Result<(), Error> {
     for namespace in namespaces::all(state.database.read()).await? {
         check_origins(state, due, &namespace).await?;
     }
@@ -171,11 +189,7 @@ async fn check_all(state: &AppState, due: &mut Due) -> Result<(), Error> {
 
 /// Plans a namespace again if a ref of its origins names other files than in its newest
 /// iteration.
-async fn check_origins(
-    state: &AppState,
-    due: &mut Due,
-    namespace: &NamespaceRow,
-) -> Result<(), Error> {
+async fn check_origins(state: &AppState, due: &Due, namespace: &NamespaceRow) -> Result<(), Error> {
     let reader = state.database.read();
     let Some(newest) = iterations::newest(reader, namespace.id).await? else {
         return Ok(());
@@ -192,7 +206,7 @@ async fn check_origins(
                 return Ok(());
             }
             Err(error) if error.is_temporary() => {
-                due.insert(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
+                due.add(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
             }
             // A branch that was deleted after it was merged ends nothing: its iteration goes on.
             Err(error) => {
@@ -208,7 +222,7 @@ async fn check_origins(
     Ok(())
 }
 
-async fn plan_again(state: &AppState, due: &mut Due, namespace: &NamespaceRow) {
+async fn plan_again(state: &AppState, due: &Due, namespace: &NamespaceRow) {
     if namespace.held_at.is_some() {
         // Resuming it looks at its sources.
         return;
@@ -222,7 +236,7 @@ async fn plan_again(state: &AppState, due: &mut Due, namespace: &NamespaceRow) {
         // What is refused stays refused until something changes; a full disk does not stay full, and
         // a GitLab not away.
         if error.is_temporary() {
-            due.insert(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
+            due.add(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
         }
     }
 }

@@ -170,6 +170,39 @@ async fn dependents_are_followed_after_the_branch_of_the_origin_was_merged_and_d
 }
 
 #[tokio::test]
+async fn a_namespace_with_the_number_of_a_deleted_one_follows_its_members() {
+    let server = TestServer::start(pair).await;
+    let create = async |name: &str, follow_default| {
+        let mut request = new_namespace(&["libgreet/main"]);
+        request.name = Some(parse(name));
+        request.follow_default = follow_default;
+        server.admin().create_namespace(&request).await.unwrap();
+    };
+    create("witness", FollowDefault::AfterS(0)).await;
+    create("slow", FollowDefault::AfterS(24 * 60 * 60)).await;
+    let planned = async |name: &str| {
+        eventually(&format!("iteration 2 of {name}"), async || {
+            let now = server.iteration(name).await;
+            (now.summary.number == 2).then_some(())
+        })
+        .await;
+    };
+    server.sources.push_file("greet", "fix.patch", "better");
+    // Changes of both are gathered before either is planned.
+    planned("witness").await;
+    server
+        .admin()
+        .delete_namespace(&parse("slow"))
+        .await
+        .unwrap();
+    create("bump", FollowDefault::AfterS(0)).await;
+    server
+        .sources
+        .push_file("greet", "fix.patch", "even better");
+    planned("bump").await;
+}
+
+#[tokio::test]
 async fn a_tag_that_moves_is_followed() {
     let server = TestServer::start(|sources| {
         pair(sources);
