@@ -227,6 +227,54 @@ async fn repositories_of_sha256_objects_are_built() {
         .await;
     let origin = server.iteration("whole").await.origins[0].commit.clone();
     assert_eq!(origin, commit);
+    // And by a part of it; as long as a whole one of the other kind, too.
+    for (name, digits) in [("ten", 10), ("odd", 11), ("forty", 40)] {
+        let part = &commit.as_str()[..digits];
+        server.namespace(name, &[&format!("modern/{part}")]).await;
+        let origin = server.iteration(name).await.origins[0].commit.clone();
+        assert_eq!(origin, commit);
+    }
+}
+
+#[tokio::test]
+async fn unreadable_branches_and_commits_are_told_from_missing_ones() {
+    let server = TestServer::start(|sources| {
+        loose(sources.folder(), "cut", "sha1");
+        loose(sources.folder(), "unborn", "sha1");
+        let repository = sources.path("unborn");
+        let main = repository.join("refs/heads/main");
+        fs_err::rename(main, repository.join("refs/heads/next")).unwrap();
+        fs_err::write(repository.join("refs/heads/next"), "nonsense\n").unwrap();
+    })
+    .await;
+    let unborn = server
+        .source_that("unborn", "broken", |source| source.problem.is_some())
+        .await;
+    let problem = unborn.problem.unwrap();
+    assert!(problem.starts_with("cannot read the branches"), "{problem}");
+
+    let commit = server.sources.commit_of("cut", "main");
+    let (folder, file) = commit.as_str().split_at(2);
+    let object = server
+        .sources
+        .path("cut")
+        .join("objects")
+        .join(folder)
+        .join(file);
+    // Git makes objects read-only.
+    fs_err::remove_file(&object).unwrap();
+    fs_err::write(&object, "").unwrap();
+    for digits in [10, 40] {
+        let origin = format!("cut/{}", &commit.as_str()[..digits]);
+        let refused = server
+            .admin()
+            .create_namespace(&new_namespace(&[&origin]))
+            .await;
+        let refused = refusal(refused);
+        assert_eq!(refused.kind, ProblemKind::BrokenSource, "{refused:?}");
+        let detail = refused.detail.unwrap();
+        assert!(detail.contains("cannot read "), "{detail}");
+    }
 }
 
 #[tokio::test]

@@ -96,7 +96,9 @@ pub(super) fn default_branch(path: &Path) -> Result<DefaultBranch, GitError> {
 }
 
 fn unborn(repository: &gix::Repository, path: &Path, branch: String) -> GitError {
-    let branches = match branches_of(repository) {
+    // A branch that cannot be read is not a lack of commits.
+    let names = branches_of(repository).and_then(|names| names.into_iter().collect());
+    let branches: Vec<String> = match names {
         Ok(branches) => branches,
         Err(error) => return error,
     };
@@ -116,23 +118,27 @@ fn unborn(repository: &gix::Repository, path: &Path, branch: String) -> GitError
     }
 }
 
-/// The branches of a repository, by name.
+/// The branches of a repository that can be read, by name.
 pub(super) fn branches(path: &Path) -> Result<Vec<String>, GitError> {
-    branches_of(&open(path)?)
+    let names = branches_of(&open(path)?)?.into_iter();
+    Ok(names.filter_map(Result::ok).collect())
 }
 
-fn branches_of(repository: &gix::Repository) -> Result<Vec<String>, GitError> {
+/// The branches of a repository, by name; errors of single ones are last.
+fn branches_of(repository: &gix::Repository) -> Result<Vec<Result<String, GitError>>, GitError> {
     let references = repository
         .references()
         .map_err(unreadable("the branches"))?;
     let local = references
         .local_branches()
         .map_err(unreadable("the branches"))?;
-    let mut names: Vec<String> = local
-        .filter_map(Result::ok)
-        .map(|reference| reference.name().shorten().to_string())
+    let mut names: Vec<Result<String, GitError>> = local
+        .map(|reference| match reference {
+            Ok(reference) => Ok(reference.name().shorten().to_string()),
+            Err(error) => Err(unreadable("the branches")(error)),
+        })
         .collect();
-    names.sort_unstable();
+    names.sort_by_cached_key(|name| (name.is_err(), name.as_ref().ok().cloned()));
     Ok(names)
 }
 
@@ -180,30 +186,33 @@ fn find_commit(
     repository: &gix::Repository,
     text: &str,
 ) -> Result<Option<gix::ObjectId>, GitError> {
-    if let Ok(commit) = text.parse::<CommitHash>() {
-        let id = gix::ObjectId::from_hex(commit.as_str().as_bytes());
-        let Some(id) = id.ok().filter(|id| id.kind() == repository.object_hash()) else {
-            return Ok(None);
-        };
-        if !repository.has_object(id) {
-            return Ok(None);
-        }
-        repository
-            .find_commit(id)
-            .map_err(unreadable(format!("commit {commit}")))?;
-        return Ok(Some(id));
-    }
-    let Ok(prefix) = gix::hash::Prefix::from_hex(text) else {
+    let digits = repository.object_hash().len_in_hex();
+    // Padded to the repository's kind of hash: a prefix by itself is taken for one of SHA-1.
+    let padded = gix::ObjectId::from_hex(format!("{text:0<digits$}").as_bytes());
+    let Some(id) = padded.ok().filter(|_| text.len() <= digits) else {
         return Ok(None);
     };
-    let found = repository.objects.lookup_prefix(prefix, None);
-    match found.map_err(unreadable("the objects"))? {
-        Some(Ok(id)) => Ok(repository.find_commit(id).is_ok().then_some(id)),
-        Some(Err(())) => Err(GitError::Broken(format!(
-            "several objects have a hash that begins with {text}; name more of its digits"
-        ))),
-        None => Ok(None),
-    }
+    let found = if text.len() == digits {
+        repository.has_object(id).then_some(id)
+    } else {
+        let Ok(prefix) = gix::hash::Prefix::new(&id, text.len()) else {
+            return Ok(None);
+        };
+        let found = repository.objects.lookup_prefix(prefix, None);
+        match found.map_err(unreadable("the objects"))? {
+            Some(Ok(id)) => Some(id),
+            Some(Err(())) => {
+                return Err(GitError::Broken(format!(
+                    "several objects have a hash that begins with {text}; name more of its digits"
+                )));
+            }
+            None => None,
+        }
+    };
+    let Some(id) = found else { return Ok(None) };
+    let header = repository.find_header(id);
+    let header = header.map_err(unreadable(format!("the object {text}")))?;
+    Ok((header.kind() == gix::object::Kind::Commit).then_some(id))
 }
 
 fn read_tree(repository: &gix::Repository, id: gix::ObjectId) -> Result<TreeAtCommit, GitError> {
