@@ -218,12 +218,17 @@ fn check_signature(
     is_right.then_some(()).ok_or(Forged::WrongSignature)
 }
 
-/// Reads what a webhook is about; `None` when it is nothing of interest.
+/// Reads what a webhook is about; `None` when it is nothing of interest, or does not name its project as
+/// GitLab does. GitLab stops sending webhooks that are refused, so only what is not JSON is.
 ///
 /// # Errors
-/// When it is of a kind that is of interest, but not as GitLab sends it.
+/// When it is not JSON.
 pub fn parse(body: &[u8]) -> Result<Option<Webhook>, serde_json::Error> {
-    let names: Names = serde_json::from_slice(body)?;
+    let names: Names = match serde_json::from_slice(body) {
+        Ok(names) => names,
+        Err(error) if error.is_data() => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let kind = match names.object_kind.as_str() {
         Some("push") => WebhookKind::Push,
         Some("tag_push") => WebhookKind::TagPush,
@@ -240,12 +245,15 @@ pub fn parse(body: &[u8]) -> Result<Option<Webhook>, serde_json::Error> {
         },
     };
     // Only now: what is of no interest may have any form.
-    let envelope: Envelope = serde_json::from_slice(body)?;
+    let envelope: Envelope = match serde_json::from_slice(body) {
+        Ok(envelope) => envelope,
+        Err(error) if error.is_data() => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let project = envelope.project.unwrap_or_default();
-    let project_id = envelope
-        .project_id
-        .or(project.id)
-        .ok_or_else(|| serde::de::Error::missing_field("project_id"))?;
+    let Some(project_id) = envelope.project_id.or(project.id) else {
+        return Ok(None);
+    };
     let object_id = match kind {
         WebhookKind::Job => envelope.build_id,
         WebhookKind::Pipeline => envelope.object_attributes.and_then(|object| object.id),
@@ -416,7 +424,8 @@ mod tests {
             about(serde_json::json!({"event_name": "user_create"})),
             None
         );
-        assert!(parse(b"{\"object_kind\":\"push\"}").is_err());
+        assert_eq!(about(serde_json::json!({"object_kind": "push"})), None);
+        assert_eq!(about(serde_json::json!(7)), None);
         assert!(parse(b"[").is_err());
     }
 }

@@ -260,7 +260,12 @@ async fn what_does_not_concern_the_server_is_answered_kindly() {
         (json!({"object_kind": "wiki_page"}).to_string(), StatusCode::NO_CONTENT),
         (json!({"event_name": "user_create"}).to_string(), StatusCode::NO_CONTENT),
         (other.to_string(), StatusCode::NO_CONTENT),
-        (json!({"object_kind": "push"}).to_string(), StatusCode::BAD_REQUEST),
+        (json!({"object_kind": "push"}).to_string(), StatusCode::NO_CONTENT),
+        (json!({"object_kind": "push", "project_id": u64::MAX}).to_string(), StatusCode::NO_CONTENT),
+        (json!({"object_kind": "push", "project_id": "one"}).to_string(), StatusCode::NO_CONTENT),
+        (json!({"object_kind": "push", "project_id": 1e300}).to_string(), StatusCode::NO_CONTENT),
+        ("7".to_owned(), StatusCode::NO_CONTENT),
+        ("[]".to_owned(), StatusCode::NO_CONTENT),
         ("[".to_owned(), StatusCode::BAD_REQUEST),
         (
             json!({"object_kind": "pipeline", "project": {"id": 1}, "object_attributes": {"id": 5}})
