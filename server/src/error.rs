@@ -115,6 +115,12 @@ impl Error {
         }
     }
 
+    /// Whether a source repository has to be repaired first.
+    #[must_use]
+    pub fn is_broken_source(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.kind == ProblemKind::BrokenSource)
+    }
+
     /// There is no such thing.
     pub fn not_found(what: impl std::fmt::Display) -> Self {
         Self::refused(ProblemKind::NotFound, format!("there is no {what}"))

@@ -60,10 +60,14 @@ pub(super) async fn retry(context: &Context, args: Retry) -> Result<u8> {
     }
     if retried.is_new {
         let taken: Vec<_> = retried.newer.iter().map(newer).collect();
+        let taken = if taken.is_empty() {
+            "was planned meanwhile".to_owned()
+        } else {
+            format!("takes {}", taken.join(", "))
+        };
         output.line(format_args!(
-            "{name}: iteration {} takes {}",
-            retried.iteration,
-            taken.join(", ")
+            "{name}: iteration {} {taken}",
+            retried.iteration
         ))?;
     }
     let verb = if retried.is_new {
@@ -88,6 +92,9 @@ pub(super) async fn retry(context: &Context, args: Retry) -> Result<u8> {
              buildbtw new-iteration {name}",
             newer.join(", ")
         ));
+    }
+    for note in &retried.notes {
+        output.note(format_args!("{note}"));
     }
     output.note(format_args!("To follow it: buildbtw watch {name}"));
     Ok(0)

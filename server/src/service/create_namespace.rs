@@ -51,7 +51,8 @@ pub async fn create_namespace(
         snapshot: None,
     };
     let mut planned = plan_iteration::plan(state, &input).await?;
-    planned.note_sources(&freshness, &input.origins);
+    let unusable = state.sources.note_of_unusable(&changesets).await?;
+    planned.note_sources(&freshness, unusable, &input.origins);
     let footprints = planned.footprints();
     let mut transition = Transition::begin(&state.database).await?;
     let name = match request.name {

@@ -2,7 +2,7 @@
 //! packages of a graph are gathered first. Every new tree of a member counts, whatever it changes; a commit
 //! with the same tree is nothing new. Changes that cannot affect a plan cost a lookup.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,32 +35,58 @@ pub struct Follower {
 
 /// When which namespace is planned again.
 #[derive(Clone, Default)]
-struct Due(Arc<Mutex<HashMap<NamespaceId, Instant>>>);
+struct Due(Arc<Mutex<Schedule>>);
+
+#[derive(Default)]
+struct Schedule {
+    times: HashMap<NamespaceId, Instant>,
+    /// Those that could not be planned because a source repository has to be repaired first.
+    blocked: HashSet<NamespaceId>,
+}
 
 impl Due {
     /// Plans a namespace at this time, unless that is due earlier.
     fn add(&self, namespace: NamespaceId, at: Instant) {
-        let mut times = self.lock();
+        let times = &mut self.lock().times;
         let time = times.entry(namespace).or_insert(at);
         *time = at.min(*time);
     }
 
     /// When the next namespace is due.
     fn next(&self) -> Option<Instant> {
-        self.lock().values().min().copied()
+        self.lock().times.values().min().copied()
     }
 
     /// Takes the namespaces that are due.
     fn take_ready(&self, now: Instant) -> Vec<NamespaceId> {
         let ready = |_: &NamespaceId, at: &mut Instant| *at <= now;
-        self.lock().extract_if(ready).map(|(id, _)| id).collect()
+        self.lock()
+            .times
+            .extract_if(ready)
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// Plans a namespace when a change can affect it, however it follows its members.
+    fn block(&self, namespace: NamespaceId) {
+        self.lock().blocked.insert(namespace);
+    }
+
+    fn is_blocked(&self, namespace: NamespaceId) -> bool {
+        self.lock().blocked.contains(&namespace)
+    }
+
+    fn unblock(&self, namespace: NamespaceId) {
+        self.lock().blocked.remove(&namespace);
     }
 
     fn forget(&self, namespace: NamespaceId) {
-        self.lock().remove(&namespace);
+        let mut schedule = self.lock();
+        schedule.times.remove(&namespace);
+        schedule.blocked.remove(&namespace);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<NamespaceId, Instant>> {
+    fn lock(&self) -> MutexGuard<'_, Schedule> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -145,11 +171,17 @@ impl Follower {
     /// Starts the time in which changes are gathered, for every namespace they can affect.
     async fn gather(&self, state: &AppState, changes: Option<&[IndexChange]>) -> Result<(), Error> {
         for namespace in namespaces::all(state.database.read()).await? {
-            let (Some(seconds), None) = (namespace.follow_default_s, namespace.held_at) else {
+            let pause = if self.due.is_blocked(namespace.id) {
+                Some(0)
+            } else {
+                namespace.follow_default_s
+            };
+            let (Some(seconds), None) = (pause, namespace.held_at) else {
                 continue;
             };
             if changes.is_none_or(|changes| self.is_affected(namespace.id, changes)) {
                 let at = Instant::now() + Duration::from_secs(unsigned(seconds));
+                self.due.unblock(namespace.id);
                 self.due.add(namespace.id, at);
             }
         }
@@ -237,6 +269,8 @@ async fn plan_again(state: &AppState, due: &Due, namespace: &NamespaceRow) {
         // a GitLab not away.
         if error.is_temporary() {
             due.add(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
+        } else if error.is_broken_source() {
+            due.block(namespace.id);
         }
     }
 }

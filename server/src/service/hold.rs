@@ -42,7 +42,7 @@ pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error>
 pub async fn resume(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
     let namespace = find_namespace(state, name).await?;
     // What was pushed meanwhile is planned below; an index that lags behind would plan the old commits.
-    catch_up(state, &namespace).await?;
+    catch_up(state, &namespace, Vec::new()).await?;
     let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;

@@ -1,10 +1,10 @@
 //! Plans a namespace again: because its origins or packages of its graph changed, or because
 //! somebody asked for it. What is as before is carried over, only the rest is built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use buildbtw_model::api::{ChangeKind, IterationChange, ProblemKind};
-use buildbtw_model::{Architecture, CommitHash};
+use buildbtw_model::{Architecture, CommitHash, Pkgbase};
 use buildbtw_planner::{BuildSnapshot, Patterns};
 
 use crate::app_state::AppState;
@@ -13,7 +13,7 @@ use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{iterations, namespaces, packages, unsigned};
 use crate::error::{Error, Refusal};
-use crate::sources::{Freshness, ResolvedChangeset};
+use crate::sources::{self, Freshness, ResolvedChangeset};
 
 use super::plan_iteration::{self, FilesBefore, PlanInput};
 use super::transitions::Transition;
@@ -36,27 +36,41 @@ const SHOWN: usize = 5;
 /// Makes a new iteration and returns its number; `None` when nothing changed and nobody asked.
 ///
 /// # Errors
-/// When an origin cannot be resolved any more, or the plan is too large.
+/// When an origin cannot be resolved any more, the repository of a member cannot be used, or the plan is
+/// too large.
 pub async fn new_iteration(
     state: &AppState,
     namespace: &NamespaceRow,
     trigger: Trigger,
 ) -> Result<Option<i64>, Error> {
-    let reader = state.database.read();
-    let old = iterations::newest(reader, namespace.id)
+    let old = iterations::newest(state.database.read(), namespace.id)
         .await?
         .ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", namespace.name))?;
+    new_iteration_after(state, namespace, &old, trigger).await
+}
+
+/// The same, unless the newest iteration is not this one any more.
+///
+/// # Errors
+/// See [`new_iteration`].
+pub(super) async fn new_iteration_after(
+    state: &AppState,
+    namespace: &NamespaceRow,
+    old: &IterationRow,
+    trigger: Trigger,
+) -> Result<Option<i64>, Error> {
     let freshness = match trigger {
-        Trigger::Requested { .. } => catch_up(state, namespace).await?,
+        Trigger::Requested { .. } => catch_up(state, namespace, Vec::new()).await?,
         Trigger::SourcesChanged => Freshness::Current,
     };
-    let input = plan_input(state, namespace, &old, trigger).await?;
+    let input = plan_input(state, namespace, old, trigger).await?;
     let mut planned = plan_iteration::plan(state, &input).await?;
-    planned.note_sources(&freshness, &input.origins);
-    let (before, files) = old_snapshots(state, &old).await?;
+    planned.note_sources(&freshness, None, &input.origins);
+    let (before, files) = old_snapshots(state, old).await?;
     let changes = changes(&before, &planned.snapshots(&files));
+    keep_members(state, &input, &changes).await?;
     let footprints = planned.footprints();
-    let moved = moved_origins(state, &old, &input.origins).await?;
+    let moved = moved_origins(state, old, &input.origins).await?;
     if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
         state.follower.planned(namespace.id, footprints);
         return Ok(None);
@@ -84,7 +98,7 @@ pub async fn new_iteration(
     let Transition { tx, effects } = &mut transition;
     plan_iteration::store(tx, effects, iteration, &input.origins, planned).await?;
     iterations::insert_changes(tx, iteration, &changes).await?;
-    transition.superseded(&old, number).await?;
+    transition.superseded(old, number).await?;
     transition.planned(namespace.id, iteration, &reason).await?;
     let effects = transition.commit().await?;
     state.follower.planned(namespace.id, footprints);
@@ -98,13 +112,38 @@ pub async fn new_iteration(
     Ok(Some(number))
 }
 
-/// Waits until the index holds what was pushed to the sources before somebody asked for a plan.
+/// Refuses a plan that lacks a member only because its repository cannot be used just now: the rebuild would
+/// end without it. The fix of the repository leads to a plan again.
+async fn keep_members(
+    state: &AppState,
+    input: &PlanInput,
+    changes: &[IterationChange],
+) -> Result<(), Error> {
+    let is_origin = |pkgbase: &Pkgbase| {
+        let mut origins = input.origins.iter();
+        origins.any(|origin| origin.changeset.pkgbase == *pkgbase)
+    };
+    let removed: BTreeSet<_> = changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Removed && !is_origin(&change.pkgbase))
+        .map(|change| &change.pkgbase)
+        .collect();
+    match state.sources.unusable_of(removed).await?.first() {
+        Some(row) => Err(sources::broken(row)),
+        None => Ok(()),
+    }
+}
+
+/// Waits until the index holds what was pushed to the sources before somebody asked for a plan. The
+/// repositories of the origins, and of some `others`, are read in any case.
 pub(super) async fn catch_up(
     state: &AppState,
     namespace: &NamespaceRow,
+    others: Vec<Pkgbase>,
 ) -> Result<Freshness, Error> {
     let origins = namespaces::origins(state.database.read(), namespace.id).await?;
-    let pkgbases: Vec<_> = origins.into_iter().map(|origin| origin.pkgbase).collect();
+    let origins = origins.into_iter().map(|origin| origin.pkgbase);
+    let pkgbases: Vec<_> = origins.chain(others).collect();
     Ok(state.sources.catch_up(&pkgbases).await)
 }
 

@@ -37,6 +37,9 @@ pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<Str
     for changeset in &changesets {
         origins.push(state.sources.resolve_again(changeset, None).await?.package);
     }
+    let unusable = state.sources.note_of_unusable(&changesets).await?;
+    let notes: Vec<_> = freshness.note().into_iter().chain(unusable).collect();
+    let note = Some(notes.join("; ")).filter(|note| !note.is_empty());
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let (state, scope, format) = (state.clone(), preview.scope, preview.format);
     let rendered = tokio::task::spawn_blocking(move || {
@@ -49,8 +52,8 @@ pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<Str
             .sources
             .with_catalog(|catalog| buildbtw_planner::plan(catalog.index(), &request));
         Ok::<_, serde_json::Error>(match format {
-            PlanFormat::Text => with_note(render::text(&plan), freshness.note(), "note: "),
-            PlanFormat::Json => match freshness.note() {
+            PlanFormat::Text => with_note(render::text(&plan), note, "note: "),
+            PlanFormat::Json => match note {
                 None => serde_json::to_string(&plan)?,
                 Some(note) => {
                     let mut plan = serde_json::to_value(&plan)?;
@@ -60,7 +63,7 @@ pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<Str
                     plan.to_string()
                 }
             },
-            PlanFormat::Dot => with_note(render::dot(&plan), freshness.note(), "// "),
+            PlanFormat::Dot => with_note(render::dot(&plan), note, "// "),
         })
     });
     Ok(rendered.await??)

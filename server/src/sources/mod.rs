@@ -10,6 +10,7 @@ mod refusals;
 mod resolve;
 mod status;
 mod store;
+mod unusable;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use catalog::{Catalog, Head, PARSER};
+pub use refusals::{broken, is_unusable};
 pub use resolve::ResolvedChangeset;
 pub use status::{Progress, Snapshot, Trouble};
 

@@ -124,12 +124,19 @@ impl Sources {
 }
 
 /// Returns the refusal of a repository that cannot be used.
-pub(super) fn broken(row: &SourceRepositoryRow) -> Error {
-    let title = format!("the source repository '{}' cannot be used", row.path);
+#[must_use]
+pub fn broken(row: &SourceRepositoryRow) -> Error {
+    let title = is_unusable(row);
     Refusal::new(ProblemKind::BrokenSource, title)
         .detail(row.problem.clone().unwrap_or_default())
         .hint("`buildbtw sources --broken` lists all of them")
         .into()
+}
+
+/// Returns the sentence that names a repository that cannot be used.
+#[must_use]
+pub fn is_unusable(row: &SourceRepositoryRow) -> String {
+    format!("the source repository '{}' cannot be used", row.path)
 }
 
 /// Returns the refusal of a ref whose tree holds no usable package.

@@ -135,6 +135,18 @@ impl Sources {
         })
     }
 
+    /// Returns the commit that the ref of a changeset names now.
+    ///
+    /// # Errors
+    /// When pkgbase or ref are unknown.
+    pub async fn commit_now(&self, changeset: &Changeset) -> Result<CommitHash, Error> {
+        let row = self.repository_of(&changeset.pkgbase).await?;
+        match self.kind.read_commit(&row, &changeset.git_ref).await {
+            Ok(commit) => Ok(commit),
+            Err(error) => Err(self.explain(changeset, &row, error).await),
+        }
+    }
+
     /// Returns the commit of an origin if that has other files than the one it was planned with, with as
     /// few questions as that takes. Planning asks again.
     ///
@@ -174,7 +186,10 @@ impl Sources {
     }
 
     /// Returns the repository of a pkgbase. Its default branch may be unusable: another one need not be.
-    async fn repository_of(&self, pkgbase: &Pkgbase) -> Result<SourceRepositoryRow, Error> {
+    pub(super) async fn repository_of(
+        &self,
+        pkgbase: &Pkgbase,
+    ) -> Result<SourceRepositoryRow, Error> {
         self.expect_complete()?;
         let reader = self.database.read();
         if let Some(row) = source_repositories::usable(reader, pkgbase).await? {

@@ -1,7 +1,9 @@
 //! Commits after a plan: every new tree of a member counts, the same tree does not, and `retry` knows of
 //! newer commits.
 
-use buildbtw_model::api::{FollowDefault, IterationDetail, ProblemKind, RetryBuilds};
+use buildbtw_model::api::{
+    CreateIteration, FollowDefault, IterationDetail, ProblemKind, RetryBuilds,
+};
 use buildbtw_model::{BuildStatus, CommitHash, FailureKind, IterationStatus};
 
 use crate::support::{
@@ -247,13 +249,175 @@ async fn retry_says_which_newer_commits_there_are_and_leaves_them() {
     assert_eq!(job.claimed.source.commit, old);
     job.succeeds().await;
 
-    // Nothing has failed any more, and no newer commit of a failed build is left.
-    let latest = RetryBuilds {
+    // Nothing has failed any more; the fix that is there can still be built.
+    let plain = RetryBuilds::default();
+    let none = refusal(server.admin().retry_builds(&parse("bump"), &plain).await);
+    assert_eq!(none.kind, ProblemKind::Conflict);
+    let retried = server.admin().retry_builds(&parse("bump"), &latest()).await;
+    let retried = retried.unwrap();
+    assert_eq!((retried.iteration, retried.is_new), (2, true));
+    let job = worker.claims_build_of("greet").await;
+    assert_eq!(job.claimed.source.commit, fix);
+}
+
+fn latest() -> RetryBuilds {
+    RetryBuilds {
         latest: true,
         ..RetryBuilds::default()
-    };
-    let none = refusal(server.admin().retry_builds(&parse("bump"), &latest).await);
-    assert_eq!(none.kind, ProblemKind::Conflict);
+    }
+}
+
+#[tokio::test]
+async fn retry_knows_newer_commits_of_members_that_did_not_fail() {
+    let server = TestServer::start(|sources| {
+        pair(sources);
+        sources.push(&Srcinfo::new("app", "1-1").depends(&["greet"]));
+    })
+    .await;
+    let worker = server.worker("w").await;
+    let mut request = new_namespace(&["libgreet/main"]);
+    request.name = Some(parse("bump"));
+    request.follow_default = FollowDefault::Never;
+    server.admin().create_namespace(&request).await.unwrap();
+    worker.builds("libgreet").await;
+    worker.builds("greet").await;
+    let job = worker.claims_build_of("app").await;
+    job.fails(FailureKind::Package, "greet is broken").await;
+    let fix = server.sources.push_file("greet", "fix.patch", "better");
+    let retried = server.admin().retry_builds(&parse("bump"), &latest()).await;
+    let retried = retried.unwrap();
+    assert_eq!((retried.iteration, retried.is_new), (2, true));
+    assert_eq!(retried.newer.len(), 1, "{:?}", retried.newer);
+    assert_eq!(retried.newer[0].to, fix);
+    worker.builds("greet").await;
+    worker.builds("app").await;
+}
+
+#[tokio::test]
+async fn retry_after_the_fix_of_an_origin_answers_with_the_iteration_that_builds_it() {
+    for number in 0..4 {
+        let server = TestServer::start(pair).await;
+        let worker = server.worker("w").await;
+        let mut request = new_namespace(&["libgreet/main"]);
+        request.name = Some(parse("bump"));
+        request.follow_default = FollowDefault::Never;
+        server.admin().create_namespace(&request).await.unwrap();
+        let job = worker.claims_build_of("libgreet").await;
+        job.fails(FailureKind::Package, "it does not compile").await;
+        let fix = server.sources.push_file("libgreet", "greet.c", "int main;");
+        if number % 2 == 1 {
+            // The follower was faster.
+            iteration_of_number(&server, 2).await;
+            let none = server.admin().retry_builds(&parse("bump"), &latest()).await;
+            assert_eq!(refusal(none).kind, ProblemKind::Conflict);
+        } else {
+            let plain = RetryBuilds {
+                latest: number == 2,
+                ..RetryBuilds::default()
+            };
+            let retried = server.admin().retry_builds(&parse("bump"), &plain).await;
+            let retried = retried.unwrap();
+            assert_eq!((retried.iteration, retried.is_new), (2, true));
+            assert_eq!(retried.newer[0].to, fix);
+            assert!(!retried.builds.is_empty());
+        }
+        let job = worker.claims_build_of("libgreet").await;
+        assert_eq!(job.claimed.source.commit, fix);
+        assert_eq!(server.iteration("bump").await.summary.number, 2);
+    }
+}
+
+#[tokio::test]
+async fn retry_tells_that_the_newest_commit_cannot_be_used() {
+    let (server, worker) = failed(FollowDefault::Never).await;
+    server.sources.push_to("greet", "main", Some("nonsense"));
+    let plain = RetryBuilds::default();
+    let retried = server.admin().retry_builds(&parse("bump"), &plain).await;
+    let retried = retried.unwrap();
+    assert_eq!((retried.iteration, retried.is_new), (1, false));
+    let notes = retried.notes.join("; ");
+    assert!(
+        notes.contains("'greet' cannot be used: .SRCINFO"),
+        "{notes}"
+    );
+    let job = worker.claims_build_of("greet").await;
+    job.fails(FailureKind::Package, "a test failed").await;
+    let refused = server.admin().retry_builds(&parse("bump"), &latest()).await;
+    let refused = refusal(refused);
+    assert_eq!(refused.kind, ProblemKind::BrokenSource);
+    assert!(refused.detail.unwrap().contains(".SRCINFO"));
+}
+
+#[tokio::test]
+async fn retry_with_latest_replaces_a_commit_that_was_amended_and_does_not_exist_any_more() {
+    let (server, worker) = failed(FollowDefault::Never).await;
+    let old = commit_of(&server, "greet");
+    let amended = server.sources.push_nothing("greet");
+    // The empty commit without its parent is the old one with another message.
+    let repository = server.sources.path("greet");
+    let tree = format!("{amended}^{{tree}}");
+    let output = git(&repository)
+        .args(["commit-tree", "-m", "amended", &tree])
+        .output()
+        .unwrap();
+    let amended: CommitHash = parse(String::from_utf8(output.stdout).unwrap().trim());
+    run(git(&repository).args(["update-ref", "refs/heads/main", amended.as_str()]));
+    run(git(&repository).args(["reflog", "expire", "--expire=now", "--all"]));
+    run(git(&repository).args(["gc", "--quiet", "--prune=now"]));
+    let retried = server.admin().retry_builds(&parse("bump"), &latest()).await;
+    let retried = retried.unwrap();
+    assert_eq!((retried.iteration, retried.is_new), (2, true));
+    assert_eq!(
+        (&retried.newer[0].from, &retried.newer[0].to),
+        (&old, &amended)
+    );
+    let job = worker.claims_build_of("greet").await;
+    assert_eq!(job.claimed.source.commit, amended);
+}
+
+#[tokio::test]
+async fn a_member_whose_newest_commit_is_broken_is_not_left_out() {
+    let (server, worker) = failed(FollowDefault::AfterS(0)).await;
+    server.sources.push_to("greet", "main", Some("nonsense"));
+    server
+        .source_that("greet", "broken", |source| source.problem.is_some())
+        .await;
+    let refused = server
+        .admin()
+        .create_iteration(&parse("bump"), CreateIteration::default())
+        .await;
+    let refused = refusal(refused);
+    assert_eq!(refused.kind, ProblemKind::BrokenSource);
+    assert!(refused.title.contains("'greet'"), "{}", refused.title);
+    assert!(refused.detail.unwrap().contains(".SRCINFO"));
+    // The origin moves, which would be planned at once without a dependent that cannot be.
+    let moved = server.sources.push_file("libgreet", "fix.patch", "better");
+    server
+        .source_that("libgreet", "the patch", |source| {
+            source.commit.as_ref() == Some(&moved)
+        })
+        .await;
+    // A first plan says what it lacks.
+    let other = server.namespace("other", &["libgreet/main"]).await;
+    server.admin().cancel(&other).await.unwrap();
+    let notes = server.iteration("other").await.notes;
+    let text = "1 source repository cannot be used and is left out: greet";
+    assert!(
+        notes.iter().any(|note| note.text.contains(text)),
+        "{notes:?}"
+    );
+    assert_eq!(server.iteration("bump").await.summary.number, 1);
+
+    let fix = server
+        .sources
+        .push(&Srcinfo::new("greet", "1.0-2").depends(&["libgreet"]));
+    let second = iteration_of_number(&server, 2).await;
+    assert_eq!(second.origins[0].commit, moved);
+    worker.builds("libgreet").await;
+    let job = worker.claims_build_of("greet").await;
+    assert_eq!(job.claimed.source.commit, fix);
+    job.succeeds().await;
+    server.expect_iteration("bump", IterationStatus::Done).await;
 }
 
 #[tokio::test]
@@ -261,8 +425,8 @@ async fn retry_with_latest_builds_the_newest_commits_and_reuses_the_rest() {
     let (server, worker) = failed(FollowDefault::Never).await;
     let fix = server.sources.push_file("greet", "fix.patch", "better");
     let latest = RetryBuilds {
-        latest: true,
         pkgbases: vec![parse("greet")],
+        ..latest()
     };
     let retried = server
         .admin()

@@ -71,7 +71,7 @@ pub struct RetryBuilds {
     /// Those of these source packages; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pkgbases: Vec<Pkgbase>,
-    /// Take newer commits, in a new iteration, where origins or failed builds have some.
+    /// Take newer commits, in a new iteration, where origins or other members have some.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub latest: bool,
 }
@@ -94,12 +94,15 @@ pub struct RetriedBuilds {
     pub iteration: u32,
     /// The builds.
     pub builds: Vec<RetriedBuild>,
-    /// Newer commits of origins and of failed builds.
+    /// Newer commits of origins and other members.
     #[serde(default)]
     pub newer: Vec<NewerCommit>,
     /// Whether the iteration is a new one, made of those commits. Otherwise it does not hold them.
     #[serde(default)]
     pub is_new: bool,
+    /// What keeps newer commits from being built.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A build that is tried again.

@@ -94,7 +94,12 @@ impl PlannedIteration {
     }
 
     /// Adds what is worth knowing about the sources that it was made of.
-    pub(crate) fn note_sources(&mut self, freshness: &Freshness, origins: &[ResolvedChangeset]) {
+    pub(crate) fn note_sources(
+        &mut self,
+        freshness: &Freshness,
+        unusable: Option<String>,
+        origins: &[ResolvedChangeset],
+    ) {
         let gone = origins
             .iter()
             .filter(|origin| origin.is_gone)
@@ -105,7 +110,12 @@ impl PlannedIteration {
                     origin.head.commit.short()
                 )
             });
-        let texts: Vec<String> = freshness.note().into_iter().chain(gone).collect();
+        let texts: Vec<String> = freshness
+            .note()
+            .into_iter()
+            .chain(unusable)
+            .chain(gone)
+            .collect();
         for part in &self.architectures {
             for text in &texts {
                 let note = PlanNote {

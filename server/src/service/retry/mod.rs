@@ -1,6 +1,8 @@
 //! `retry`: new attempts for failed builds.
 
-use std::collections::BTreeMap;
+mod newer;
+
+use std::collections::BTreeSet;
 
 use buildbtw_model::api::{NewerCommit, ProblemKind, RetriedBuild, RetriedBuilds, RetryBuilds};
 use buildbtw_model::{BuildStatus, NamespaceName, Pkgbase};
@@ -9,20 +11,26 @@ use crate::app_state::AppState;
 use crate::db::builds::{self, BuildRow};
 use crate::db::iterations::{self, IterationRow};
 use crate::db::namespaces::NamespaceRow;
+use crate::db::source_repositories::SourceRepositoryRow;
 use crate::db::unsigned;
 use crate::error::{Error, Refusal};
+use crate::sources;
 
-use super::new_iteration::{Trigger, catch_up, new_iteration};
+use super::new_iteration::{Trigger, catch_up, new_iteration_after};
 use super::queries::find_namespace;
 use super::transitions::Transition;
 
+/// How many repositories of failed builds are read again before.
+const READ_AGAIN: usize = 50;
+
 /// Makes failed builds of the newest iteration ready again, and what waited for them with them: all,
 /// or those of some pkgbases. Builds that pause after an infrastructure failure go on at once. Says
-/// which newer commits there are, and takes them in a new iteration if that is asked for.
+/// which newer commits there are, and takes them in a new iteration if that is asked for, or if one of an
+/// origin is among them, which is followed in any case.
 ///
 /// # Errors
-/// When the namespace is held, or one of the pkgbases has nothing to try again; nothing was changed
-/// then.
+/// When the namespace is held, one of the pkgbases has nothing to try again, or the newest commits are
+/// asked for and one cannot be used; nothing was changed then.
 pub async fn retry(
     state: &AppState,
     name: &NamespaceName,
@@ -36,28 +44,69 @@ pub async fn retry(
                 .into(),
         );
     }
-    catch_up(state, &namespace).await?;
-    let newest = newest(state, &namespace).await?;
-    let all = builds::of_iteration(state.database.read(), newest.id).await?;
+    // What is newer is newer than this one: the follower may plan another while the sources are read.
+    let before = newest(state, &namespace).await?;
+    let all = builds::of_iteration(state.database.read(), before.id).await?;
     for pkgbase in &request.pkgbases {
         if !all.iter().any(|build| build.pkgbase == *pkgbase) {
             return Err(Error::not_found(format!(
                 "build of '{pkgbase}' in iteration {} of '{name}'",
-                newest.number
+                before.number
             )));
         }
     }
-    let newer = newer_commits(state, &newest, &all).await?;
-    if request.latest && !newer.is_empty() {
-        return take_newer(state, &namespace, request, newer).await;
+    catch_up(state, &namespace, failed(&all)).await?;
+    let newer = newer::commits(state, &before, &all).await?;
+    let unusable = newer::unusable(state, &before, &all).await?;
+    if newest(state, &namespace).await?.id != before.id {
+        return planned(state, &namespace, request, newer.commits).await;
     }
-    let (iteration, retried) = try_again(state, &namespace, &request.pkgbases, &newer).await?;
-    Ok(RetriedBuilds {
-        iteration,
-        builds: retried.into_iter().map(retried_build).collect(),
-        newer,
-        is_new: false,
-    })
+    let mut notes: Vec<_> = unusable.iter().map(note_of).collect();
+    if request.latest {
+        if let Some(row) = unusable.first() {
+            return Err(sources::broken(row));
+        }
+        if !newer.commits.is_empty() {
+            let trigger = Trigger::Requested {
+                refresh_base: false,
+            };
+            new_iteration_after(state, &namespace, &before, trigger).await?;
+            return planned(state, &namespace, request, newer.commits).await;
+        }
+    } else if newer.is_followed {
+        // A new attempt at the old commit would be superseded at once.
+        let trigger = Trigger::SourcesChanged;
+        if let Err(error) = new_iteration_after(state, &namespace, &before, trigger).await
+            && (notes.is_empty() || !error.is_broken_source())
+        {
+            notes.push(format!("the newer commits cannot be planned: {error}"));
+        }
+    }
+    match try_again(state, &before, &namespace, request, &newer.commits, &notes).await? {
+        None => planned(state, &namespace, request, newer.commits).await,
+        Some(retried) => Ok(RetriedBuilds {
+            iteration: unsigned(before.number),
+            builds: retried.into_iter().map(retried_build).collect(),
+            newer: newer.commits,
+            is_new: false,
+            notes,
+        }),
+    }
+}
+
+/// The packages of failed builds. Their repositories are read again, as long as there are few.
+fn failed(all: &[BuildRow]) -> Vec<Pkgbase> {
+    let failed = all.iter().filter(|b| b.status == BuildStatus::Failed);
+    let failed: BTreeSet<_> = failed.map(|build| build.pkgbase.clone()).collect();
+    failed.into_iter().take(READ_AGAIN).collect()
+}
+
+fn note_of(row: &SourceRepositoryRow) -> String {
+    let problem = row.problem.as_deref().unwrap_or_default();
+    format!(
+        "{}: {problem}; its newest commit is not built",
+        sources::is_unusable(row)
+    )
 }
 
 async fn newest(state: &AppState, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
@@ -65,53 +114,13 @@ async fn newest(state: &AppState, namespace: &NamespaceRow) -> Result<IterationR
     newest.ok_or_else(|| Error::not_found(format!("iteration of '{}'", namespace.name)))
 }
 
-/// Newer commits of the origins and of the packages whose builds failed, as far as they hold other files.
-async fn newer_commits(
-    state: &AppState,
-    iteration: &IterationRow,
-    all: &[BuildRow],
-) -> Result<Vec<NewerCommit>, Error> {
-    let mut newer: BTreeMap<Pkgbase, NewerCommit> = BTreeMap::new();
-    let origins = iterations::fixed_origins(state.database.read(), iteration.id).await?;
-    for origin in &origins {
-        // A ref that is gone, or a forge that is away, must not keep anybody from trying again.
-        if let Ok(Some(to)) = state.sources.newer_commit(origin).await {
-            let pkgbase = origin.changeset.pkgbase.clone();
-            let from = origin.commit.clone();
-            newer.insert(pkgbase.clone(), NewerCommit { pkgbase, from, to });
-        }
-    }
-    state.sources.with_catalog(|catalog| {
-        for build in all {
-            let is_origin = origins
-                .iter()
-                .any(|origin| origin.changeset.pkgbase == build.pkgbase);
-            if build.status != BuildStatus::Failed || is_origin {
-                continue;
-            }
-            if let Some(head) = catalog.head(&build.pkgbase)
-                && !head.has_files_of(&build.commit, build.tree.as_ref())
-            {
-                let (pkgbase, from) = (build.pkgbase.clone(), build.commit.clone());
-                let to = head.commit.clone();
-                newer.insert(pkgbase.clone(), NewerCommit { pkgbase, from, to });
-            }
-        }
-    });
-    Ok(newer.into_values().collect())
-}
-
-/// Plans a new iteration, in which everything has its newest commit.
-async fn take_newer(
+/// What is built instead of new attempts: the open builds of an iteration that was just planned.
+async fn planned(
     state: &AppState,
     namespace: &NamespaceRow,
     request: &RetryBuilds,
     newer: Vec<NewerCommit>,
 ) -> Result<RetriedBuilds, Error> {
-    let trigger = Trigger::Requested {
-        refresh_base: false,
-    };
-    new_iteration(state, namespace, trigger).await?;
     let newest = newest(state, namespace).await?;
     let builds = builds::of_iteration(state.database.read(), newest.id).await?;
     let is_wanted = |build: &BuildRow| {
@@ -127,28 +136,35 @@ async fn take_newer(
             .collect(),
         newer,
         is_new: true,
+        notes: Vec::new(),
     })
 }
 
+/// Makes new attempts; `None` when `before` is not the newest iteration any more.
 async fn try_again(
     state: &AppState,
+    before: &IterationRow,
     namespace: &NamespaceRow,
-    pkgbases: &[Pkgbase],
+    request: &RetryBuilds,
     newer: &[NewerCommit],
-) -> Result<(u32, Vec<BuildRow>), Error> {
+    notes: &[String],
+) -> Result<Option<Vec<BuildRow>>, Error> {
     let name = &namespace.name;
     let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
+    if newest.id != before.id {
+        return Ok(None);
+    }
     let mut retried = Vec::new();
-    if pkgbases.is_empty() {
+    if request.pkgbases.is_empty() {
         retried = transition.retried(&newest, None).await?;
     }
-    for pkgbase in pkgbases {
+    for pkgbase in &request.pkgbases {
         let builds = transition.retried(&newest, Some(pkgbase)).await?;
         if builds.is_empty() && !retried.iter().any(|build| build.pkgbase == *pkgbase) {
             let refusal = nothing_to_retry(&mut transition, &newest, pkgbase).await?;
-            return Err(with_hint(refusal, name, newer));
+            return Err(with_hint(refusal, name, newer, notes));
         }
         retried.extend(builds);
     }
@@ -157,18 +173,23 @@ async fn try_again(
             "nothing has failed in iteration {} of '{name}'",
             newest.number
         );
-        return Err(with_hint(
-            Refusal::new(ProblemKind::Conflict, title),
-            name,
-            newer,
-        ));
+        let refusal = Refusal::new(ProblemKind::Conflict, title);
+        return Err(with_hint(refusal, name, newer, notes));
     }
     let effects = transition.commit().await?;
     state.announce(effects);
-    Ok((unsigned(newest.number), retried))
+    Ok(Some(retried))
 }
 
-fn with_hint(refusal: Refusal, name: &NamespaceName, newer: &[NewerCommit]) -> Error {
+fn with_hint(
+    mut refusal: Refusal,
+    name: &NamespaceName,
+    newer: &[NewerCommit],
+    notes: &[String],
+) -> Error {
+    if !notes.is_empty() {
+        refusal = refusal.detail(notes.join("\n"));
+    }
     if newer.is_empty() {
         return refusal.into();
     }

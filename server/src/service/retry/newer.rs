@@ -1,0 +1,113 @@
+//! Newer commits than those of an iteration.
+
+use std::collections::BTreeMap;
+
+use buildbtw_model::api::NewerCommit;
+use buildbtw_model::{BuildStatus, CommitHash, Pkgbase};
+
+use crate::app_state::AppState;
+use crate::db::builds::BuildRow;
+use crate::db::iterations::{self, FixedOrigin, IterationRow};
+use crate::db::source_repositories::SourceRepositoryRow;
+use crate::error::Error;
+
+/// Newer commits of members.
+pub(super) struct Newer {
+    pub(super) commits: Vec<NewerCommit>,
+    /// Whether the follower plans a new iteration because of them: an origin has other files.
+    pub(super) is_followed: bool,
+}
+
+/// Newer commits of the origins and the other members, as far as they hold other files, or those of the
+/// iteration do not exist any more.
+pub(super) async fn commits(
+    state: &AppState,
+    iteration: &IterationRow,
+    all: &[BuildRow],
+) -> Result<Newer, Error> {
+    let mut newer = BTreeMap::new();
+    let mut add = |pkgbase: &Pkgbase, from: &CommitHash, to: CommitHash| {
+        let (pkgbase, from) = (pkgbase.clone(), from.clone());
+        newer.insert(pkgbase.clone(), NewerCommit { pkgbase, from, to });
+    };
+    let has_failed = |pkgbase: &Pkgbase| {
+        let mut builds = all.iter();
+        builds.any(|build| build.pkgbase == *pkgbase && build.status == BuildStatus::Failed)
+    };
+    let mut is_followed = false;
+    let origins = iterations::fixed_origins(state.database.read(), iteration.id).await?;
+    for origin in &origins {
+        let pkgbase = &origin.changeset.pkgbase;
+        // A ref that is gone, or a forge that is away, must not keep anybody from trying again.
+        match state.sources.newer_commit(origin).await {
+            Ok(Some(to)) => {
+                is_followed = true;
+                add(pkgbase, &origin.commit, to);
+            }
+            Ok(None) if has_failed(pkgbase) => {
+                if let Ok(to) = state.sources.commit_now(&origin.changeset).await
+                    && to != origin.commit
+                    && state.sources.is_lost(pkgbase, &origin.commit).await
+                {
+                    add(pkgbase, &origin.commit, to);
+                }
+            }
+            Ok(None) | Err(_) => {}
+        }
+    }
+    let mut amended = Vec::new();
+    state.sources.with_catalog(|catalog| {
+        for build in all.iter().filter(|build| !is_origin(&origins, build)) {
+            let Some(head) = catalog.head(&build.pkgbase) else {
+                continue;
+            };
+            if !head.has_files_of(&build.commit, build.tree.as_ref()) {
+                add(&build.pkgbase, &build.commit, head.commit.clone());
+            } else if build.status == BuildStatus::Failed && head.commit != build.commit {
+                amended.push((build, head.commit.clone()));
+            }
+        }
+    });
+    for (build, to) in amended {
+        if state.sources.is_lost(&build.pkgbase, &build.commit).await {
+            add(&build.pkgbase, &build.commit, to);
+        }
+    }
+    Ok(Newer {
+        commits: newer.into_values().collect(),
+        is_followed,
+    })
+}
+
+fn is_origin(origins: &[FixedOrigin], build: &BuildRow) -> bool {
+    let mut origins = origins.iter();
+    origins.any(|origin| origin.changeset.pkgbase == build.pkgbase)
+}
+
+/// The repositories of members whose newest commit cannot be used.
+pub(super) async fn unusable(
+    state: &AppState,
+    iteration: &IterationRow,
+    all: &[BuildRow],
+) -> Result<Vec<SourceRepositoryRow>, Error> {
+    let origins = iterations::fixed_origins(state.database.read(), iteration.id).await?;
+    let missing: std::collections::BTreeSet<_> = state.sources.with_catalog(|catalog| {
+        let members = all.iter().filter(|build| !is_origin(&origins, build));
+        let missing = members.filter(|build| catalog.head(&build.pkgbase).is_none());
+        missing.map(|build| &build.pkgbase).collect()
+    });
+    let mut unusable = state.sources.unusable_of(missing).await?;
+    for origin in &origins {
+        // Another branch than the default one is read where it is planned.
+        let found = state
+            .sources
+            .unusable_of([&origin.changeset.pkgbase])
+            .await?;
+        unusable.extend(
+            found
+                .into_iter()
+                .filter(|row| row.branch.as_deref() == Some(origin.changeset.git_ref.as_str())),
+        );
+    }
+    Ok(unusable)
+}

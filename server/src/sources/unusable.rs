@@ -1,0 +1,81 @@
+//! Repositories that cannot be used, as far as plans must know of them.
+
+use buildbtw_model::{Changeset, Pkgbase};
+
+use crate::db::source_repositories::{self, SourceRepositoryRow};
+use crate::error::Error;
+
+use super::{Sources, store};
+
+/// How many repositories a note lists.
+const SHOWN: usize = 8;
+
+impl Sources {
+    /// Returns the repositories of some packages that exist but cannot be used just now, and may be repaired.
+    /// Those that must not be built from are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn unusable_of<'a>(
+        &self,
+        pkgbases: impl IntoIterator<Item = &'a Pkgbase>,
+    ) -> Result<Vec<SourceRepositoryRow>, Error> {
+        let reader = self.database.read();
+        let mut unusable = Vec::new();
+        for pkgbase in pkgbases {
+            if source_repositories::usable(reader, pkgbase)
+                .await?
+                .is_some()
+            {
+                continue;
+            }
+            let name = self.kind.expected_name(pkgbase);
+            let row = source_repositories::broken_like(reader, pkgbase, &name).await?;
+            unusable.extend(row.filter(|row| self.may_be_of(row, pkgbase)));
+        }
+        Ok(unusable)
+    }
+
+    /// Returns what a first plan says about packages that it may lack: those whose repositories cannot be
+    /// used. Its origins were read at their refs.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn note_of_unusable(&self, origins: &[Changeset]) -> Result<Option<String>, Error> {
+        let broken = source_repositories::page(self.database.read(), true, "", i64::MAX).await?;
+        let is_origin = |row: &SourceRepositoryRow| {
+            let mut origins = origins.iter();
+            origins.any(|origin| self.kind.misnamed(&row.path, &origin.pkgbase).is_none())
+        };
+        let paths: Vec<_> = broken
+            .iter()
+            .filter(|row| !store::is_closed(row) && !is_origin(row))
+            .map(|row| row.path.as_str())
+            .collect();
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let more = if paths.len() > SHOWN { ", …" } else { "" };
+        let shown = &paths[..paths.len().min(SHOWN)];
+        let (count, are) = match paths.len() {
+            1 => ("1 source repository".to_owned(), "is"),
+            count => (format!("{count} source repositories"), "are"),
+        };
+        Ok(Some(format!(
+            "{count} cannot be used and {are} left out: {}{more} (`buildbtw sources --broken` says why)",
+            shown.join(", ")
+        )))
+    }
+
+    /// Whether a commit does not exist any more, for example because its branch was amended.
+    pub async fn is_lost(&self, pkgbase: &Pkgbase, commit: &buildbtw_model::CommitHash) -> bool {
+        let Ok(row) = self.repository_of(pkgbase).await else {
+            return false;
+        };
+        let Ok(git_ref) = commit.as_str().parse() else {
+            return false;
+        };
+        let read = self.kind.read_commit(&row, &git_ref).await;
+        matches!(read, Err(super::kind::ReadError::UnknownRef))
+    }
+}
