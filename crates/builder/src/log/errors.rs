@@ -45,7 +45,7 @@ pub(crate) struct ErrorLines {
 }
 
 impl ErrorLines {
-    /// Looks at the next bytes of the log.
+    /// Reads the next bytes of the log.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         let found = &mut self.found;
         self.lines.feed(bytes, |line| found.line(line));

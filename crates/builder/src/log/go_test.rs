@@ -29,7 +29,7 @@ pub(super) struct GoTests {
 }
 
 impl GoTests {
-    /// Looks at the next line.
+    /// Reads the next line.
     pub(super) fn line(&mut self, line: &str) -> Heard {
         let text = line.trim();
         if is_message(line) {

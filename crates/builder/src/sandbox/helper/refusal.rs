@@ -62,7 +62,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Looks at the next line that git writes.
+    /// Reads the next line that git writes.
     pub(super) fn line(&mut self, line: &str) {
         let text = line.trim();
         let status = text

@@ -25,7 +25,7 @@ struct Refusal {
 }
 
 impl Transaction {
-    /// Looks at the next line of pacman's output. Its questions end the transaction as well, and
+    /// Reads the next line of pacman's output. Its questions end the transaction as well, and
     /// explain nothing.
     pub(super) fn line(&mut self, line: &str) {
         let text = after_question(line).trim();

@@ -16,7 +16,7 @@ pub(super) struct Stage {
 const MOST_MISSING: usize = 20;
 
 impl Stage {
-    /// Looks at the next line of the log.
+    /// Reads the next line of the log.
     pub(super) fn line(&mut self, line: &str) {
         let Some(message) = line.strip_prefix("==> ") else {
             return;
