@@ -30,6 +30,8 @@ test *ARGS: test-scripts
     set -euo pipefail
     # Tests bring their own settings.
     unset "${!BUILDBTW_@}" RUN_BUILDS_ON_GITLAB
+    # Tests wait for the disk longer than they compute.
+    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3))}
     cargo build --workspace --bins
     cargo test --workspace "$@"
 
