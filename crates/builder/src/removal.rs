@@ -1,14 +1,30 @@
-//! Deleting folders without deleting what is mounted in them.
+//! Deleting folders without deleting what is mounted in them, however deep they are.
+//!
+//! What a build leaves behind is hostile: folders nested deeper than a process may hold descriptors or a
+//! path may be long. So nothing is walked down. The folders inside of a folder are moved up to the top until
+//! there are none left, which needs two descriptors at a time.
 
+use std::ffi::{CStr, CString};
 use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, openat, renameat2};
+use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+/// How many entries of a folder are looked at at once: there may be millions.
+const AT_ONCE: usize = 4_096;
 
 /// Removes a folder and everything in it, unless a file system is mounted there or below: what is
 /// mounted belongs to somebody else.
 ///
 /// # Errors
 ///
-/// When something is mounted, or cannot be removed.
+/// When something is mounted, or cannot be removed, for example because somebody still writes to it.
 pub fn remove_folder(folder: &Path) -> io::Result<()> {
     let folder = fs_err::canonicalize(folder)?;
     let mounts = fs_err::read_to_string("/proc/self/mountinfo")?;
@@ -18,7 +34,137 @@ pub fn remove_folder(folder: &Path) -> io::Result<()> {
             folder.display()
         )));
     }
-    fs_err::remove_dir_all(folder)
+    let failed = |errno: Errno| {
+        let error = io::Error::from(errno);
+        let text = format!("cannot remove {}: {error}", folder.display());
+        io::Error::new(error.kind(), text)
+    };
+    empty(&folder).map_err(failed)?;
+    fs_err::remove_dir(&folder)
+}
+
+/// Removes everything in a folder.
+fn empty(folder: &Path) -> nix::Result<()> {
+    let top = open(AT_FDCWD, folder)?;
+    let mut moved = 0;
+    loop {
+        let entries = entries(&top)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for entry in entries {
+            if !entry.is_folder {
+                unlinkat(&top, entry.name.as_c_str(), UnlinkatFlags::NoRemoveDir)?;
+                continue;
+            }
+            let inner = open(&top, entry.name.as_c_str())?;
+            lift(&inner, &top, &mut moved)?;
+            drop(inner);
+            unlinkat(&top, entry.name.as_c_str(), UnlinkatFlags::RemoveDir)?;
+        }
+    }
+}
+
+/// Removes the files of a folder, and moves its folders to the top.
+fn lift(folder: &OwnedFd, top: &OwnedFd, moved: &mut u64) -> nix::Result<()> {
+    loop {
+        let entries = entries(folder)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for entry in entries {
+            if entry.is_folder {
+                move_up(folder, &entry.name, top, moved)?;
+            } else {
+                unlinkat(folder, entry.name.as_c_str(), UnlinkatFlags::NoRemoveDir)?;
+            }
+        }
+    }
+}
+
+/// Moves a folder to the top, under a name that nothing has there.
+fn move_up(folder: &OwnedFd, name: &CStr, top: &OwnedFd, moved: &mut u64) -> nix::Result<()> {
+    loop {
+        *moved += 1;
+        let new = format!(".removing-{moved}");
+        let flags = RenameFlags::RENAME_NOREPLACE;
+        match renameat2(folder, name, top, new.as_str(), flags) {
+            Err(Errno::EEXIST) => {}
+            // Its `..` changes, which needs the permission to write to it (rename(2), EACCES).
+            Err(Errno::EACCES) => {
+                open_up(folder, name)?;
+                return renameat2(folder, name, top, new.as_str(), flags);
+            }
+            result => return result,
+        }
+    }
+}
+
+struct Entry {
+    name: CString,
+    is_folder: bool,
+}
+
+/// Some of the entries of a folder; none when it is empty.
+fn entries(folder: &OwnedFd) -> nix::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in Dir::openat(
+        folder,
+        ".",
+        OFlag::O_RDONLY | OFlag::O_DIRECTORY,
+        Mode::empty(),
+    )?
+    .iter()
+    {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let is_folder = match entry.file_type() {
+            Some(kind) => kind == Type::Directory,
+            None => {
+                let stat = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+                SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
+            }
+        };
+        entries.push(Entry {
+            name: name.to_owned(),
+            is_folder,
+        });
+        if entries.len() == AT_ONCE {
+            break;
+        }
+    }
+    Ok(entries)
+}
+
+/// Opens a folder to look into it and remove from it, also if its owner may not. Follows no link.
+fn open<P: ?Sized + nix::NixPath>(parent: impl AsFd, name: &P) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let folder = match openat(&parent, name, flags, Mode::empty()) {
+        Err(Errno::EACCES) => {
+            open_up(&parent, name)?;
+            openat(&parent, name, flags, Mode::empty())?
+        }
+        result => result?,
+    };
+    let mode = nix::sys::stat::fstat(&folder)?.st_mode;
+    if mode & 0o700 != 0o700 {
+        // Root needs no permission, and whoever is not the owner gets none.
+        let _ = nix::sys::stat::fchmod(&folder, Mode::S_IRWXU);
+    }
+    Ok(folder)
+}
+
+/// Lets the owner of a folder look into it and change it. Follows no link.
+fn open_up<P: ?Sized + nix::NixPath>(parent: impl AsFd, name: &P) -> nix::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let folder = openat(parent, name, flags, Mode::empty())?;
+    // A descriptor of this kind has no other way to change a mode.
+    let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
+    fs_err::set_permissions(path, PermissionsExt::from_mode(0o700))
+        .map_err(|error| error.raw_os_error().map_or(Errno::EACCES, Errno::from_raw))
 }
 
 /// The first mount point at or below a folder.
@@ -40,6 +186,54 @@ fn unescape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Deeper than most processes may hold descriptors, and than a path may be long.
+    const DEEP: usize = 5_000;
+
+    #[test]
+    fn folders_are_removed_however_deep_and_full_they_are() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = place.path().join("kept");
+        std::fs::write(&kept, "").unwrap();
+        let folder = place.path().join("folder");
+        std::fs::create_dir(&folder).unwrap();
+        let mut deepest = open(AT_FDCWD, &folder).unwrap();
+        for level in 0..DEEP {
+            std::os::unix::fs::symlink(
+                place.path(),
+                format!("/proc/self/fd/{}/link", deepest.as_raw_fd()),
+            )
+            .unwrap();
+            nix::sys::stat::mkdirat(&deepest, "d", Mode::S_IRWXU).unwrap();
+            // A name that removing uses itself.
+            if level % 1_000 == 0 {
+                nix::sys::stat::mkdirat(&deepest, ".removing-1", Mode::empty()).unwrap();
+            }
+            deepest = open(&deepest, "d").unwrap();
+        }
+        drop(deepest);
+        for file in 0..AT_ONCE + 1 {
+            std::fs::write(folder.join(file.to_string()), "").unwrap();
+        }
+        remove_folder(&folder).unwrap();
+        assert!(!folder.exists() && kept.exists());
+    }
+
+    #[test]
+    fn closed_folders_are_removed_and_links_are_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = place.path().join("kept");
+        std::fs::create_dir_all(kept.join("inside")).unwrap();
+        let folder = place.path().join("folder");
+        std::fs::create_dir_all(folder.join("a/b/c")).unwrap();
+        std::os::unix::fs::symlink(&kept, folder.join("a/b/link")).unwrap();
+        for closed in ["a/b/c", "a/b", "a", "."] {
+            let mode = PermissionsExt::from_mode(0o000);
+            std::fs::set_permissions(folder.join(closed), mode).unwrap();
+        }
+        remove_folder(&folder).unwrap();
+        assert!(!folder.exists() && kept.join("inside").exists());
+    }
 
     #[test]
     fn mounts_below_are_seen() {

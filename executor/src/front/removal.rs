@@ -1,7 +1,6 @@
 //! Removes the folders of a job, which its scripts could do anything to.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use buildbtw_builder::remove_folder;
@@ -27,28 +26,16 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
         match error.kind() {
             io::ErrorKind::NotFound if path.symlink_metadata().is_err() => return Ok(()),
             _ if tries >= TRIES => return Err(error),
-            // Folders that their owner may not look into.
-            io::ErrorKind::PermissionDenied => open_up(path)?,
             io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound => {}
             _ => return Err(error),
         }
     }
 }
 
-fn open_up(folder: &Path) -> io::Result<()> {
-    fs_err::set_permissions(folder, PermissionsExt::from_mode(0o700))?;
-    for entry in fs_err::read_dir(folder)? {
-        let entry = entry?;
-        // Not of what a link leads to.
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -59,7 +46,7 @@ mod tests {
         fs_err::create_dir_all(&inner).unwrap();
         fs_err::write(folder.path().join("kept"), "").unwrap();
         std::os::unix::fs::symlink(folder.path(), inner.join("link")).unwrap();
-        fs_err::set_permissions(job.join("a"), PermissionsExt::from_mode(0o000)).unwrap();
+        fs_err::set_permissions(job.join("a"), std::fs::Permissions::from_mode(0o000)).unwrap();
         remove(&job).unwrap();
         remove(&job).unwrap();
         std::os::unix::fs::symlink(folder.path(), &job).unwrap();
