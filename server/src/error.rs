@@ -131,6 +131,12 @@ impl Error {
     pub fn into_problem(self) -> Problem {
         match self {
             Self::Refused(refusal) => refusal.into_problem(),
+            Self::Internal(error) if is_busy(&error) => {
+                tracing::warn!(error = format!("{error:#}"), "the database is busy");
+                Refusal::new(ProblemKind::Unavailable, "the server's database is busy")
+                    .hint("another program holds it locked; nothing was changed")
+                    .into_problem()
+            }
             Self::Internal(error) if is_full(&error) => {
                 tracing::error!(error = format!("{error:#}"), "the disk is full");
                 Refusal::new(ProblemKind::Unavailable, "the server's disk is full")
@@ -147,19 +153,32 @@ impl Error {
     }
 }
 
+/// Whether somebody held the database locked for longer than is waited.
+fn is_busy(error: &anyhow::Error) -> bool {
+    /// SQLITE_BUSY and SQLITE_LOCKED (SQLite, rescode).
+    const BUSY: [i64; 2] = [5, 6];
+    database_code(error).is_some_and(|code| BUSY.contains(&code))
+}
+
 /// Whether there was no space left, or no more allowed.
 fn is_full(error: &anyhow::Error) -> bool {
     use std::io::{Error, ErrorKind};
     /// SQLITE_FULL (SQLite, rescode).
-    const FULL: &str = "13";
+    const FULL: i64 = 13;
     let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-    error.chain().any(|cause| {
+    let is_full = |cause: &(dyn std::error::Error + 'static)| {
         let disk = cause.downcast_ref::<Error>();
-        let database = cause.downcast_ref::<sqlx::Error>();
         disk.is_some_and(|error| full(error.kind()))
-            || database
-                .and_then(sqlx::Error::as_database_error)
-                .is_some_and(|error| error.code().as_deref() == Some(FULL))
+    };
+    error.chain().any(is_full) || database_code(error) == Some(FULL)
+}
+
+/// The primary result code of SQLite behind an error (SQLite, rescode, "extended result codes").
+fn database_code(error: &anyhow::Error) -> Option<i64> {
+    error.chain().find_map(|cause| {
+        let error = cause.downcast_ref::<sqlx::Error>()?.as_database_error()?;
+        let code: i64 = error.code()?.parse().ok()?;
+        Some(code & 0xff)
     })
 }
 
@@ -192,6 +211,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let pause = match &self {
             Self::Refused(refusal) => refusal.retry_after,
+            Self::Internal(error) if is_busy(error) => Some(PAUSE_WHEN_BUSY),
             Self::Internal(error) => is_full(error).then_some(PAUSE_WHEN_FULL),
         };
         let mut response = problem_response(self.into_problem());
@@ -205,6 +225,8 @@ impl IntoResponse for Error {
     }
 }
 
+/// When to ask again while the database is busy.
+const PAUSE_WHEN_BUSY: Duration = Duration::from_secs(5);
 /// When to ask again while the disk is full.
 const PAUSE_WHEN_FULL: Duration = Duration::from_secs(10);
 
@@ -223,4 +245,31 @@ pub fn problem_response(problem: Problem) -> Response {
             .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions as _, Executor as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_somebody_holds_locked_is_unavailable_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("database"))
+            .create_if_missing(true)
+            .busy_timeout(Duration::ZERO);
+        let mut holder = options.connect().await.unwrap();
+        holder
+            .execute("create table t (x); begin exclusive")
+            .await
+            .unwrap();
+        let mut other = options.connect().await.unwrap();
+        let error = other.execute("insert into t values (1)").await.unwrap_err();
+        let response = Error::from(error).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+    }
 }

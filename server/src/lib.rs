@@ -14,6 +14,7 @@ pub mod gitlab;
 pub mod inbox;
 pub mod logs;
 pub mod maintenance;
+pub mod private;
 pub mod repos;
 pub mod router;
 mod routes;

@@ -263,10 +263,6 @@ fn replace_file(
         file.as_file().set_modified(modified)?;
     }
     file.as_file().sync_all()?;
-    fs_err::set_permissions(
-        file.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o644),
-    )?;
     file.persist(path)?;
     sync_folder(folder)
 }
