@@ -16,6 +16,7 @@ use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
 use crate::service::follow::Follower;
 use crate::service::forge_report::ForgeReporter;
+use crate::service::planning::PlanningDesk;
 use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
 use crate::service::retention::Retention;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub leases: LeaseClock,
     /// Plans namespaces again when their sources change.
     pub follower: Follower,
+    /// Lets callers plan one after the other.
+    pub planning: PlanningDesk,
     /// Puts accepted packages into repositories.
     pub publisher: Publisher,
     /// Writes the repository databases that list files.

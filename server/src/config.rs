@@ -75,6 +75,15 @@ pub struct RunArgs {
         value_name = "SECONDS"
     )]
     pub build_timeout_seconds: u32,
+    /// Seconds that planning may take for one architecture
+    #[arg(
+        long,
+        env = "BUILDBTW_PLAN_SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_name = "SECONDS"
+    )]
+    pub plan_seconds: u32,
     /// Seconds between full looks at all sources, which find what the watch has missed [default: 600 for
     /// a folder, 21600 for a GitLab]
     #[arg(

@@ -90,11 +90,15 @@ impl Logs {
         }
     }
 
-    /// Up to `limit` bytes of a log from `offset` on.
+    /// Up to `limit` bytes of a log from `offset` on; nothing from beyond its end.
     ///
     /// # Errors
     /// When the disk refuses.
     pub async fn read(&self, attempt: AttemptId, offset: u64, limit: u64) -> io::Result<Vec<u8>> {
+        // No file is that long, and the kernel refuses to look there (lseek(2), EINVAL).
+        if i64::try_from(offset).is_err() {
+            return Ok(Vec::new());
+        }
         let mut file = match fs_err::tokio::File::open(self.path(attempt)).await {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -207,5 +211,8 @@ mod tests {
         assert_eq!(logs.append(attempt, 11, b"!").await.unwrap(), 12);
         assert_eq!(logs.read(attempt, 0, 100).await.unwrap(), b"hello world!");
         assert_eq!(logs.read(attempt, 6, 5).await.unwrap(), b"world");
+        for beyond in [13, 1 << 63, u64::MAX] {
+            assert_eq!(logs.read(attempt, beyond, 100).await.unwrap(), b"");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use buildbtw_server::cli::{BackupArgs, CheckArgs, Cli, Command, GitlabCommand, SetCiConfigArgs};
 use buildbtw_server::gitlab::Gitlab;
 use buildbtw_server::maintenance::{self, ci_config};
+use buildbtw_server::private;
 use buildbtw_server::run::Server;
 use buildbtw_server::shutdown;
 use clap::Parser as _;
@@ -15,15 +16,33 @@ use tracing_subscriber::EnvFilter;
 /// What `check` exits with when something is not as it should be and was not repaired.
 const EXIT_FINDINGS: u8 = 2;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
+    private::close_new_files();
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run(&cli));
+    // What runs on threads of its own, such as reading an archive, is not waited for: it may take as long
+    // as whoever made the archive wants, and whatever ends halfway is done again at the next start.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(cli: &Cli) -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => {
             let token = CancellationToken::new();

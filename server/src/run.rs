@@ -19,12 +19,14 @@ use crate::db::Database;
 use crate::dispatch::pipelines::Pipelines;
 use crate::dispatch::{ClaimDesk, LeaseClock};
 use crate::logs::Logs;
+use crate::private;
 use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
 use crate::router::router;
 use crate::serve::serve;
 use crate::service::follow::Follower;
 use crate::service::forge_report::ForgeReporter;
+use crate::service::planning::PlanningDesk;
 use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
 use crate::service::retention::Retention;
@@ -63,7 +65,7 @@ impl Server {
     /// says what to do.
     pub async fn start(args: &RunArgs, shutdown: CancellationToken) -> anyhow::Result<Self> {
         let data = &args.data_dir;
-        fs_err::create_dir_all(data)?;
+        private::close_data_folder(data)?;
         let lock = lock(data).await?;
         let (source_config, webhook) = args.sources()?;
         let base = match &args.base_repositories {
@@ -87,6 +89,7 @@ impl Server {
         tokens::ensure_admin_token(&database, data).await?;
         let follower = Follower::default();
         let sources = Sources::load(database.clone(), source_config, follower.sender()).await?;
+        let plan_limit = Duration::from_secs(args.plan_seconds.into());
         let state = AppState::new(Parts {
             config,
             database,
@@ -100,6 +103,7 @@ impl Server {
             forge_reporter,
             leases: LeaseClock::default(),
             follower,
+            planning: PlanningDesk::new(plan_limit, shutdown.clone()),
             publisher: Publisher::default(),
             file_lists: FileLists::default(),
             retention: Retention::default(),
@@ -139,9 +143,17 @@ impl Server {
         let service = serve(self.listener, router(self.state.clone()), stopping);
         let mut service = tokio::spawn(service);
         let text = format!("{}\n", reachable(self.address));
-        self.state
+        if let Err(error) = self
+            .state
             .repos
-            .replace(&self.address_file, text.as_bytes())?;
+            .replace(&self.address_file, text.as_bytes())
+        {
+            // Only people and scripts on this machine read it; a full disk must not keep all others out.
+            tracing::warn!(
+                error = error.to_string(),
+                "cannot write the file that says where the server listens"
+            );
+        }
         let config = &self.state.config;
         tracing::info!(address = %self.address, url = config.url, "serving");
         if config.url_by_host {

@@ -61,6 +61,28 @@ fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space() {
 }
 
 #[test]
+fn repositories_that_cannot_be_stored_are_waited_for() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let mut server = Server::start_on_small_disk(folder.path(), &sources, "24m");
+    let ballast = server.fill_disk();
+    sources.commit_text(
+        "new",
+        "pkgbase = new\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = new\n",
+    );
+    server.wait_for_line("cannot look at source repositories");
+    let refused = cli(&server, &["new", "new/main", "--name", "foo"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", printed(&refused));
+    assert!(printed(&refused).contains("full"), "{}", printed(&refused));
+    drop(ballast);
+    let made = cli(&server, &["new", "new/main", "--name", "foo"]);
+    assert_eq!(made.status.code(), Some(0), "{}", printed(&made));
+}
+
+#[test]
 fn a_worker_whose_disk_is_full_fails_builds_that_are_tried_again() {
     if !is_root() {
         return;

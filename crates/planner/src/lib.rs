@@ -38,8 +38,9 @@ mod world;
 pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
 pub use index::{DependencyKind, Footprint, IndexChange, PackageIndex};
 pub use plan::{
-    BrokenEdge, Cycle, Estimates, InvalidPattern, Need, NoEstimates, Patterns, Plan, PlanRequest,
-    PlannedBuild, Problem, ProblemKind, Unresolved, plan, plan_with_footprint,
+    BrokenEdge, Budget, Cycle, Estimates, InvalidPatterns, Need, NoEstimates, Patterns, Plan,
+    PlanRequest, PlannedBuild, Problem, ProblemKind, TookTooLong, Unlimited, Unresolved, Until,
+    plan, plan_with_footprint, plan_with_footprint_within, plan_within,
 };
 pub use release::{bumped_pkgrel, bumped_version};
 pub use srcinfo::{LineProblem, Package, SourcePackage, SrcinfoError, parse_srcinfo};

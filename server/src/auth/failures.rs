@@ -24,7 +24,7 @@ struct Window {
 
 impl FailedLogins {
     /// Notes a failure. Returns how long to wait if there were too many.
-    pub(super) fn note(&self, address: IpAddr) -> Option<Duration> {
+    pub(crate) fn note(&self, address: IpAddr) -> Option<Duration> {
         self.note_at(address, Instant::now())
     }
 

@@ -18,6 +18,7 @@ use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
 use crate::gitlab::webhook::Forged;
 use crate::serve::Peer;
+use crate::service::planning::Caller;
 use crate::service::tokens::{authenticate, not_valid, way_back};
 
 pub use failures::FailedLogins;
@@ -26,6 +27,14 @@ pub use known::KnownTokens;
 /// The token of a request that passed a layer. Handlers get it as an extension.
 #[derive(Clone, Debug)]
 pub struct Identity(pub TokenRow);
+
+impl Identity {
+    /// Whose turn it is when this token plans something.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller::Token(self.0.id)
+    }
+}
 
 /// Lets requests of any valid token pass.
 ///

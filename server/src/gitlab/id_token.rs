@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Deserializer};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Gitlab;
@@ -31,6 +30,18 @@ pub struct IdTokens {
     issuer: String,
     audience: String,
     keys: Mutex<Keys>,
+    /// Held by the one who asks GitLab for its keys.
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// A key by its name.
+enum Known {
+    /// GitLab has it.
+    Fresh(DecodingKey),
+    /// GitLab had it a day ago.
+    Stale(DecodingKey),
+    /// GitLab was not asked, or did not have it.
+    Nothing,
 }
 
 #[derive(Default)]
@@ -123,6 +134,7 @@ impl IdTokens {
             issuer: issuer.unwrap_or_else(|| address.to_owned()),
             audience,
             keys: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
         }
     }
 
@@ -181,33 +193,66 @@ impl IdTokens {
         }
     }
 
+    /// The key of a name. While GitLab is asked, tokens with known keys are checked all the same.
     async fn key(&self, id: &str) -> Result<DecodingKey, IdTokenError> {
-        let mut keys = self.keys.lock().await;
-        let known = keys.known.get(id).cloned();
-        let is_fresh = keys.fetched_at.is_some_and(|at| at.elapsed() < KEYS_LAST);
-        if let Some(key) = known.clone().filter(|_| is_fresh) {
-            return Ok(key);
+        match self.known(id) {
+            Known::Fresh(key) => return Ok(key),
+            // One asks; the others take the key of yesterday meanwhile.
+            Known::Stale(key) => match self.asking.try_lock() {
+                Ok(_asking) => return self.ask(id).await,
+                Err(_) => return Ok(key),
+            },
+            Known::Nothing => {}
         }
-        let may_ask = keys.asked_at.is_none_or(|at| at.elapsed() >= ASK_AGAIN);
+        let _asking = self.asking.lock().await;
+        // Whoever asked before may have brought it.
+        match self.known(id) {
+            Known::Fresh(key) => Ok(key),
+            Known::Stale(_) | Known::Nothing => self.ask(id).await,
+        }
+    }
+
+    fn known(&self, id: &str) -> Known {
+        let keys = self.keys();
+        let is_fresh = keys.fetched_at.is_some_and(|at| at.elapsed() < KEYS_LAST);
+        match keys.known.get(id).cloned() {
+            Some(key) if is_fresh => Known::Fresh(key),
+            Some(key) => Known::Stale(key),
+            None => Known::Nothing,
+        }
+    }
+
+    /// Asks GitLab for its keys, unless that was done a moment ago, and takes the one of a name.
+    async fn ask(&self, id: &str) -> Result<DecodingKey, IdTokenError> {
+        let may_ask = {
+            let mut keys = self.keys();
+            let may_ask = keys.asked_at.is_none_or(|at| at.elapsed() >= ASK_AGAIN);
+            if may_ask {
+                keys.asked_at = Some(Instant::now());
+            }
+            may_ask
+        };
         if may_ask {
-            keys.asked_at = Some(Instant::now());
             match self.fetch().await {
                 Ok(fetched) => {
+                    let mut keys = self.keys();
                     keys.known = fetched;
                     keys.fetched_at = Some(Instant::now());
                 }
                 // A GitLab that is down for a while has not changed its keys.
-                Err(error) if known.is_some() => {
-                    tracing::warn!(
-                        error = error.to_string(),
-                        "using GitLab's keys of yesterday"
-                    );
-                    return known.ok_or(IdTokenError::Unavailable(error));
-                }
-                Err(error) => return Err(IdTokenError::Unavailable(error)),
+                Err(error) => match self.keys().known.get(id).cloned() {
+                    Some(key) => {
+                        tracing::warn!(
+                            error = error.to_string(),
+                            "using GitLab's keys of yesterday"
+                        );
+                        return Ok(key);
+                    }
+                    None => return Err(IdTokenError::Unavailable(error)),
+                },
             }
         }
-        match keys.known.get(id).cloned() {
+        match self.keys().known.get(id).cloned() {
             Some(key) => Ok(key),
             None if may_ask => Err(IdTokenError::Refused(
                 "GitLab knows no key of that name".to_owned(),
@@ -223,6 +268,11 @@ impl IdTokens {
                 },
             })),
         }
+    }
+
+    /// The keys that are known now. Nothing is waited for while they are held.
+    fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the keys that GitLab signs with (RFC 7517).
@@ -267,5 +317,59 @@ fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
         None => Ok(None),
         Some(Either::Number(number)) => Ok(Some(number)),
         Some(Either::Text(text)) => text.parse().map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::gitlab::{CloneBy, GitlabSettings, WebhookSecrets};
+
+    /// Checks the tokens of a GitLab at this address.
+    fn id_tokens(folder: &std::path::Path, address: std::net::SocketAddr) -> IdTokens {
+        let token_file = folder.join("token");
+        std::fs::write(&token_file, "glpat-x").unwrap();
+        let settings = GitlabSettings {
+            url: format!("http://{address}").parse().unwrap(),
+            group: "packages".to_owned(),
+            token_file,
+            proxy: None,
+            ca: None,
+            poll: Duration::from_secs(60),
+            clone_by: CloneBy::Https,
+            webhook: WebhookSecrets::default(),
+            writes: true,
+        };
+        let gitlab = Gitlab::new(settings).unwrap();
+        IdTokens::new(&gitlab, None, "here".to_owned())
+    }
+
+    #[tokio::test]
+    async fn known_keys_are_used_while_gitlab_is_asked_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        // Takes connections and never answers.
+        let gitlab = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tokens = id_tokens(folder.path(), gitlab.local_addr().unwrap());
+        {
+            let mut keys = tokens.keys();
+            let key = DecodingKey::from_secret(b"secret");
+            keys.known.insert("known".to_owned(), key);
+            keys.fetched_at = Some(Instant::now());
+        }
+        let mut unknown = std::pin::pin!(tokens.key("unknown"));
+        let _connection = tokio::select! {
+            _ = &mut unknown => panic!("answered without GitLab"),
+            connection = gitlab.accept() => connection.unwrap(),
+        };
+        assert!(tokens.key("known").await.is_ok());
+        // The keys of yesterday will do while somebody asks.
+        tokens.keys().fetched_at = None;
+        assert!(tokens.key("known").await.is_ok());
+        assert!(matches!(
+            futures_util::poll!(unknown),
+            std::task::Poll::Pending
+        ));
     }
 }

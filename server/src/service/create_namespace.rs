@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use buildbtw_model::api::{CreateNamespace, FollowDefault, ProblemKind};
 use buildbtw_model::{Changeset, NamespaceName, OriginSpec, Pkgbase};
-use buildbtw_planner::Patterns;
+use buildbtw_planner::{InvalidPatterns, Patterns};
 
 use crate::app_state::AppState;
 use crate::db::namespaces::{self, NewNamespace};
@@ -12,6 +12,7 @@ use crate::db::{WriteTransaction, iterations};
 use crate::error::{Error, Refusal};
 
 use super::plan_iteration::{self, PlanInput};
+use super::planning::Caller;
 use super::transitions::Transition;
 
 /// Plans with more builds need a say-so.
@@ -25,10 +26,11 @@ const MAX_CHANGESETS: usize = 1_000;
 /// When a changeset cannot be resolved, the name is taken or reserved, or the plan is too large.
 pub async fn create_namespace(
     state: &AppState,
+    caller: Caller,
     request: CreateNamespace,
 ) -> Result<NamespaceName, Error> {
     let changesets = changesets(state, &request.changesets).await?;
-    let exclude = patterns("exclude", &request.exclude)?;
+    let exclude = patterns("exclude", &request.exclude).await?;
     check_excluded(&changesets, &exclude)?;
     if let Some(name) = &request.name {
         check_name(state, name).await?;
@@ -43,17 +45,17 @@ pub async fn create_namespace(
         namespace: None,
         origins,
         scope: request.scope,
-        include: patterns("include", &request.include)?,
+        include: patterns("include", &request.include).await?,
         exclude,
         max_builds,
         bump: !request.no_bump,
         produced: Vec::new(),
         snapshot: None,
     };
-    let mut planned = plan_iteration::plan(state, &input).await?;
+    let mut planned = plan_iteration::plan(state, caller, &input).await?;
     let unusable = state.sources.note_of_unusable(&changesets).await?;
     planned.note_sources(&freshness, unusable, &input.origins);
-    let footprints = planned.footprints();
+    let (footprints, seen) = (planned.footprints(), planned.seen());
     let mut transition = Transition::begin(&state.database).await?;
     let name = match request.name {
         Some(name) => name,
@@ -85,7 +87,9 @@ pub async fn create_namespace(
     plan_iteration::store(tx, effects, iteration, &input.origins, planned).await?;
     transition.planned(namespace, iteration, reason).await?;
     let effects = transition.commit().await?;
-    state.follower.planned(namespace, footprints);
+    state
+        .follower
+        .planned(namespace, footprints, &state.sources, seen);
     state.announce(effects);
     tracing::info!(namespace.name = name.as_str(), "made a namespace");
     Ok(name)
@@ -97,13 +101,25 @@ pub(crate) fn pkgbases(changesets: &[Changeset]) -> Vec<Pkgbase> {
     pkgbases.cloned().collect()
 }
 
-/// Reads `--include` or `--exclude`.
-pub(crate) fn patterns(what: &str, patterns: &[String]) -> Result<Patterns, Error> {
-    Patterns::new(patterns).map_err(|error| {
+/// Reads `--include` or `--exclude`, on a thread of its own: compiling many patterns takes a while.
+pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns, Error> {
+    if patterns.is_empty() {
+        return Ok(Patterns::default());
+    }
+    let texts = patterns.to_vec();
+    let read = tokio::task::spawn_blocking(move || Patterns::new(&texts)).await?;
+    read.map_err(|error| {
         let title = format!("--{what}: {error}");
-        Refusal::new(ProblemKind::InvalidRequest, title)
-            .hint("shell patterns of pkgbases are expected, for example 'haskell-*'")
-            .into()
+        let refusal = Refusal::new(ProblemKind::InvalidRequest, title);
+        match error {
+            InvalidPatterns::Syntax { .. } => {
+                refusal.hint("shell patterns of pkgbases are expected, for example 'haskell-*'")
+            }
+            InvalidPatterns::TooLong { .. } | InvalidPatterns::TooMany { .. } => {
+                refusal.hint("one pattern can match many pkgbases, for example 'haskell-*'")
+            }
+        }
+        .into()
     })
 }
 

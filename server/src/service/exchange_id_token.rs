@@ -2,6 +2,7 @@
 
 use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
 use buildbtw_model::{AttemptId, ClaimId};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::address::BaseUrl;
@@ -40,6 +41,7 @@ const REMEMBERED_MS: i64 = 3600 * 1_000;
 /// When the token is not good for this attempt, the attempt is over, or GitLab's keys cannot be read.
 pub async fn exchange_id_token(
     state: &AppState,
+    peer: Option<IpAddr>,
     id: AttemptId,
     request: &ExchangeIdToken,
 ) -> Result<ExchangedIdToken, Error> {
@@ -61,7 +63,7 @@ pub async fn exchange_id_token(
         .id_tokens
         .verify(&request.id_token)
         .await
-        .map_err(not_verified)?;
+        .map_err(|error| not_verified(state, peer, error))?;
     let named = pipelines::of_attempt(state.database.read(), id)
         .await?
         .ok_or_else(|| unknown(id))?;
@@ -95,13 +97,24 @@ fn unknown(id: AttemptId) -> Error {
     .into()
 }
 
-fn not_verified(error: IdTokenError) -> Error {
+/// The refusal of a token that was not verified. Whoever sends many that are not good has to wait.
+fn not_verified(state: &AppState, peer: Option<IpAddr>, error: IdTokenError) -> Error {
     match error {
-        IdTokenError::Refused(reason) => Refusal::new(
-            ProblemKind::Unauthenticated,
-            format!("the ID token is not accepted: {reason}"),
-        )
-        .into(),
+        IdTokenError::Refused(reason) => {
+            match peer.and_then(|address| state.failed_logins.note(address)) {
+                None => Refusal::new(
+                    ProblemKind::Unauthenticated,
+                    format!("the ID token is not accepted: {reason}"),
+                ),
+                Some(pause) => Refusal::new(
+                    ProblemKind::TooManyRequests,
+                    "too many ID tokens that are not accepted",
+                )
+                .detail(format!("the last one: {reason}"))
+                .retry_after(pause),
+            }
+            .into()
+        }
         IdTokenError::Unavailable(error) => Refusal::new(
             ProblemKind::Unavailable,
             "GitLab's keys cannot be read, so no ID token can be checked",

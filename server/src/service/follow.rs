@@ -17,9 +17,10 @@ use crate::db::namespaces::NamespaceRow;
 use crate::db::{NamespaceId, iterations, namespaces, unsigned};
 use crate::error::Error;
 use crate::inbox::Inbox;
-use crate::sources::SourceEvent;
+use crate::sources::{SourceEvent, Sources};
 
 use super::new_iteration::{Trigger, new_iteration};
+use super::planning::Caller;
 
 /// When planning is tried again that failed through no fault of the sources.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
@@ -98,13 +99,24 @@ impl Follower {
         self.inbox.sender()
     }
 
-    /// Remembers what can affect the plan that a namespace has now.
-    pub fn planned(&self, namespace: NamespaceId, footprints: Vec<Footprint>) {
-        let mut known = self
-            .footprints
+    /// Remembers what can affect the plan that a namespace has now. What changed while it was made is not
+    /// forgotten: `seen` is how often the index of `sources` had changed before.
+    pub fn planned(
+        &self,
+        namespace: NamespaceId,
+        footprints: Vec<Footprint>,
+        sources: &Sources,
+        seen: u64,
+    ) {
+        self.footprints
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        known.insert(namespace, footprints);
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(namespace, footprints);
+        // In this order: a change from now on is held against these footprints.
+        if sources.catalog_snapshot().changes() != seen {
+            // The receiver is gone only when the server stops.
+            let _ = self.sender().send(SourceEvent::Missed(namespace));
+        }
     }
 
     /// Forgets a namespace that is gone. The next one may get its number.
@@ -160,6 +172,9 @@ impl Follower {
                         check_touched(&state, &self.due, &pkgbases).await
                     }
                     Some(SourceEvent::Swept) => check_all(&state, &self.due).await,
+                    Some(SourceEvent::Missed(namespace)) => {
+                        self.gather_for(&state, namespace).await
+                    }
                 },
             };
             if let Err(error) = handled {
@@ -184,6 +199,18 @@ impl Follower {
                 self.due.unblock(namespace.id);
                 self.due.add(namespace.id, at);
             }
+        }
+        Ok(())
+    }
+
+    /// The same for one namespace, of whose changes it is not known what they affect.
+    async fn gather_for(&self, state: &AppState, namespace: NamespaceId) -> Result<(), Error> {
+        let found = namespaces::by_id(state.database.read(), namespace).await?;
+        if let Some(namespace) = found.filter(|namespace| namespace.held_at.is_none())
+            && let Some(seconds) = namespace.follow_default_s
+        {
+            let at = Instant::now() + Duration::from_secs(unsigned(seconds));
+            self.due.add(namespace.id, at);
         }
         Ok(())
     }
@@ -259,7 +286,9 @@ async fn plan_again(state: &AppState, due: &Due, namespace: &NamespaceRow) {
         // Resuming it looks at its sources.
         return;
     }
-    if let Err(error) = new_iteration(state, namespace, Trigger::SourcesChanged).await {
+    if let Err(error) =
+        new_iteration(state, namespace, Trigger::SourcesChanged, Caller::Server).await
+    {
         tracing::warn!(
             namespace.name = namespace.name.as_str(),
             error = error.to_string(),

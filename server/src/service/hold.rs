@@ -8,6 +8,7 @@ use crate::db::{iterations, namespaces};
 use crate::error::{Error, Refusal};
 
 use super::new_iteration::{Trigger, catch_up, new_iteration};
+use super::planning::Caller;
 use super::queries::find_namespace;
 use super::transitions::Transition;
 
@@ -39,7 +40,7 @@ pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error>
 ///
 /// # Errors
 /// When there is no such namespace, or it is not cancelled.
-pub async fn resume(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
+pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> Result<(), Error> {
     let namespace = find_namespace(state, name).await?;
     // What was pushed meanwhile is planned below; an index that lags behind would plan the old commits.
     catch_up(state, &namespace, Vec::new()).await?;
@@ -59,7 +60,7 @@ pub async fn resume(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     let effects = transition.commit().await?;
     state.announce(effects);
     // What its sources did meanwhile led to nothing.
-    if let Err(error) = new_iteration(state, &namespace, Trigger::SourcesChanged).await {
+    if let Err(error) = new_iteration(state, &namespace, Trigger::SourcesChanged, caller).await {
         tracing::warn!(
             namespace.name = name.as_str(),
             error = error.to_string(),

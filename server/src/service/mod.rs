@@ -16,6 +16,7 @@ pub mod hold;
 pub mod new_iteration;
 pub mod pipelines;
 pub mod plan_iteration;
+pub mod planning;
 pub mod preview_plan;
 pub mod publish;
 pub mod queries;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use buildbtw_model::api::{ChangeKind, IterationChange, ProblemKind};
 use buildbtw_model::{Architecture, CommitHash, Pkgbase};
-use buildbtw_planner::{BuildSnapshot, Patterns};
+use buildbtw_planner::BuildSnapshot;
 
 use crate::app_state::AppState;
 use crate::db::builds::{self, BuildRow};
@@ -15,7 +15,9 @@ use crate::db::{iterations, namespaces, packages, unsigned};
 use crate::error::{Error, Refusal};
 use crate::sources::{self, Freshness, ResolvedChangeset};
 
+use super::create_namespace::patterns;
 use super::plan_iteration::{self, FilesBefore, PlanInput};
+use super::planning::Caller;
 use super::transitions::Transition;
 
 /// Why a namespace is planned again.
@@ -42,11 +44,12 @@ pub async fn new_iteration(
     state: &AppState,
     namespace: &NamespaceRow,
     trigger: Trigger,
+    caller: Caller,
 ) -> Result<Option<i64>, Error> {
     let old = iterations::newest(state.database.read(), namespace.id)
         .await?
         .ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", namespace.name))?;
-    new_iteration_after(state, namespace, &old, trigger).await
+    new_iteration_after(state, namespace, &old, trigger, caller).await
 }
 
 /// The same, unless the newest iteration is not this one any more.
@@ -58,21 +61,24 @@ pub(super) async fn new_iteration_after(
     namespace: &NamespaceRow,
     old: &IterationRow,
     trigger: Trigger,
+    caller: Caller,
 ) -> Result<Option<i64>, Error> {
     let freshness = match trigger {
         Trigger::Requested { .. } => catch_up(state, namespace, Vec::new()).await?,
         Trigger::SourcesChanged => Freshness::Current,
     };
     let input = plan_input(state, namespace, old, trigger).await?;
-    let mut planned = plan_iteration::plan(state, &input).await?;
+    let mut planned = plan_iteration::plan(state, caller, &input).await?;
     planned.note_sources(&freshness, None, &input.origins);
     let (before, files) = old_snapshots(state, old).await?;
     let changes = changes(&before, &planned.snapshots(&files));
     keep_members(state, &input, &changes).await?;
-    let footprints = planned.footprints();
+    let (footprints, seen) = (planned.footprints(), planned.seen());
     let moved = moved_origins(state, old, &input.origins).await?;
     if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
-        state.follower.planned(namespace.id, footprints);
+        state
+            .follower
+            .planned(namespace.id, footprints, &state.sources, seen);
         return Ok(None);
     }
     let reason = reason(trigger, &moved, &changes);
@@ -101,7 +107,9 @@ pub(super) async fn new_iteration_after(
     transition.superseded(old, number).await?;
     transition.planned(namespace.id, iteration, &reason).await?;
     let effects = transition.commit().await?;
-    state.follower.planned(namespace.id, footprints);
+    state
+        .follower
+        .planned(namespace.id, footprints, &state.sources, seen);
     state.announce(effects);
     tracing::info!(
         namespace.name = namespace.name.as_str(),
@@ -180,8 +188,8 @@ async fn plan_input(
         namespace: Some(namespace.id),
         origins,
         scope: namespace.scope,
-        include: Patterns::new(&include).map_err(anyhow::Error::from)?,
-        exclude: Patterns::new(&exclude).map_err(anyhow::Error::from)?,
+        include: patterns("include", &include).await?,
+        exclude: patterns("exclude", &exclude).await?,
         max_builds: unsigned(namespace.max_builds),
         bump: namespace.bump,
         produced: packages::produced_in_namespace(reader, namespace.id).await?,

@@ -1,21 +1,28 @@
 //! A dry run: what a rebuild would be. Nothing is stored.
 
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
-use buildbtw_planner::{PlanRequest, render};
+use buildbtw_planner::{Plan, PlanRequest, plan_within, render};
 
 use crate::app_state::AppState;
 use crate::db::attempts;
 use crate::error::{Error, Refusal};
 
 use super::create_namespace::{changesets, check_excluded, patterns, pkgbases};
+use super::planning::{Caller, PlanBudget, PlanError};
 
 /// Plans a rebuild and renders it in the asked form.
 ///
 /// # Errors
 /// When a changeset cannot be resolved, or the architecture is not one this server builds for.
-pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<String, Error> {
+pub async fn preview_plan(
+    state: &AppState,
+    caller: Caller,
+    preview: &PlanPreview,
+) -> Result<String, Error> {
     let changesets = changesets(state, &preview.changesets).await?;
-    check_excluded(&changesets, &patterns("exclude", &preview.exclude)?)?;
+    let include = patterns("include", &preview.include).await?;
+    let exclude = patterns("exclude", &preview.exclude).await?;
+    check_excluded(&changesets, &exclude)?;
     let configured = &state.config.architectures;
     let architecture = match &preview.architecture {
         None => configured.first().cloned(),
@@ -28,10 +35,6 @@ pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<Str
             .hint(format!("it builds for {}", known.join(", ")))
             .into());
     };
-    let (include, exclude) = (
-        patterns("include", &preview.include)?,
-        patterns("exclude", &preview.exclude)?,
-    );
     let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
@@ -41,32 +44,35 @@ pub async fn preview_plan(state: &AppState, preview: &PlanPreview) -> Result<Str
     let notes: Vec<_> = freshness.note().into_iter().chain(unusable).collect();
     let note = Some(notes.join("; ")).filter(|note| !note.is_empty());
     let durations = attempts::durations(state.database.read(), &architecture).await?;
-    let (state, scope, format) = (state.clone(), preview.scope, preview.format);
-    let rendered = tokio::task::spawn_blocking(move || {
+    let (scope, format) = (preview.scope, preview.format);
+    let snapshot = state.sources.catalog_snapshot();
+    let make = move |budget: &PlanBudget| {
         let estimates = |pkgbase: &buildbtw_model::Pkgbase| durations.get(pkgbase).copied();
         let mut request = PlanRequest::new(architecture, origins, scope);
         request.include = include;
         request.exclude = exclude;
         request.estimates = &estimates;
-        let plan = state
-            .sources
-            .with_catalog(|catalog| buildbtw_planner::plan(catalog.index(), &request));
-        Ok::<_, serde_json::Error>(match format {
-            PlanFormat::Text => with_note(render::text(&plan), note, "note: "),
-            PlanFormat::Json => match note {
-                None => serde_json::to_string(&plan)?,
-                Some(note) => {
-                    let mut plan = serde_json::to_value(&plan)?;
-                    if let Some(plan) = plan.as_object_mut() {
-                        plan.insert("sources".to_owned(), note.into());
-                    }
-                    plan.to_string()
+        let plan = plan_within(snapshot.catalog().index(), &request, budget)?;
+        rendered(&plan, format, note).map_err(PlanError::Other)
+    };
+    state.planning.plan(caller, make).await
+}
+
+fn rendered(plan: &Plan, format: PlanFormat, note: Option<String>) -> Result<String, Error> {
+    Ok(match format {
+        PlanFormat::Text => with_note(render::text(plan), note, "note: "),
+        PlanFormat::Json => match note {
+            None => serde_json::to_string(plan)?,
+            Some(note) => {
+                let mut plan = serde_json::to_value(plan)?;
+                if let Some(plan) = plan.as_object_mut() {
+                    plan.insert("sources".to_owned(), note.into());
                 }
-            },
-            PlanFormat::Dot => with_note(render::dot(&plan), note, "// "),
-        })
-    });
-    Ok(rendered.await??)
+                plan.to_string()
+            }
+        },
+        PlanFormat::Dot => with_note(render::dot(plan), note, "// "),
+    })
 }
 
 /// Adds a line that says how old the sources are.

@@ -55,7 +55,7 @@ impl Head {
 }
 
 /// All usable packages at the heads of their default branches.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Catalog {
     index: PackageIndex,
     heads: HashMap<Pkgbase, Head>,
@@ -112,19 +112,60 @@ impl Catalog {
 
 /// The catalog, shared between readers and the one task that changes it.
 #[derive(Clone)]
-pub(super) struct SharedCatalog(Arc<RwLock<Catalog>>);
+pub(super) struct SharedCatalog(Arc<RwLock<Current>>);
+
+struct Current {
+    catalog: Arc<Catalog>,
+    changes: u64,
+}
+
+/// The catalog as it was at one moment, for whoever reads it for long.
+#[derive(Clone)]
+pub struct CatalogSnapshot {
+    catalog: Arc<Catalog>,
+    changes: u64,
+}
+
+impl CatalogSnapshot {
+    /// The packages.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// How often the catalog had changed since the server started.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+}
 
 impl SharedCatalog {
     pub(super) fn new(catalog: Catalog) -> Self {
-        Self(Arc::new(RwLock::new(catalog)))
+        Self(Arc::new(RwLock::new(Current {
+            catalog: Arc::new(catalog),
+            changes: 0,
+        })))
     }
 
     pub(super) fn read<T>(&self, read: impl FnOnce(&Catalog) -> T) -> T {
-        read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        read(&current.catalog)
+    }
+
+    /// The catalog as it is now. Nobody waits for whoever holds it; the next change copies it.
+    pub(super) fn snapshot(&self) -> CatalogSnapshot {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        CatalogSnapshot {
+            catalog: Arc::clone(&current.catalog),
+            changes: current.changes,
+        }
     }
 
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Catalog) -> T) -> T {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        current.changes += 1;
+        change(Arc::make_mut(&mut current.catalog))
     }
 }
 

@@ -21,9 +21,6 @@ pub(super) trait SourceKind: Send + Sync {
     /// What it is, for everybody to read.
     fn title(&self) -> String;
 
-    /// Whether the server only begins to serve when everything was looked at.
-    fn is_read_before_serving(&self) -> bool;
-
     /// What `git fetch` understands as a repository.
     fn clone_url(&self, place: Place<'_>) -> String;
 

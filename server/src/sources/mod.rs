@@ -23,13 +23,13 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use catalog::{Catalog, Head, PARSER};
+pub use catalog::{Catalog, CatalogSnapshot, Head, PARSER};
 pub use refusals::{broken, is_unusable};
 pub use resolve::ResolvedChangeset;
 pub use status::{Progress, Snapshot, Trouble};
 
 use crate::db::source_repositories::SourceRepositoryRow;
-use crate::db::{Database, namespaces, source_progress};
+use crate::db::{Database, NamespaceId, namespaces, source_progress};
 use crate::error::Error;
 use crate::gitlab::Gitlab;
 use catalog::SharedCatalog;
@@ -80,6 +80,8 @@ pub enum SourceEvent {
     Indexed(Vec<IndexChange>),
     /// Everything was looked at again.
     Swept,
+    /// The index changed while this namespace was planned.
+    Missed(NamespaceId),
 }
 
 /// How new the index is.
@@ -135,7 +137,7 @@ impl Sources {
         let mut tx = database.write().await?;
         let progress = source_progress::begin(&mut tx, &kind.origin()).await?;
         tx.commit().await?;
-        let complete = kind.is_read_before_serving() || progress.finished_at.is_some();
+        let complete = progress.finished_at.is_some();
         let catalog = catalog::load(&database, &kind).await?;
         Ok(Self {
             database,
@@ -236,7 +238,14 @@ impl Sources {
         Ok(pkgbases)
     }
 
-    /// Runs a function over the package index. Do not wait for anything inside.
+    /// The package index as it is now, for whoever reads it for long.
+    #[must_use]
+    pub fn catalog_snapshot(&self) -> CatalogSnapshot {
+        self.catalog.snapshot()
+    }
+
+    /// Runs a function over the package index. Do not wait for anything inside, and do not take long: changes
+    /// wait for it.
     pub fn with_catalog<T>(&self, read: impl FnOnce(&Catalog) -> T) -> T {
         self.catalog.read(read)
     }

@@ -44,6 +44,17 @@ impl Sources {
 
     /// Returns the refusal of a pkgbase that no repository is called like.
     pub(super) fn unknown(&self, pkgbase: &Pkgbase) -> Error {
+        // It may be one of those that could not be read.
+        if let Some(trouble) = self.status().trouble {
+            let title = format!(
+                "no source repository of pkgbase '{pkgbase}' is known, and the sources cannot be read now"
+            );
+            return Refusal::new(ProblemKind::Unavailable, title)
+                .detail(trouble.message)
+                .hint("it is tried again until it works; `buildbtw sources` shows how it goes")
+                .retry_after(PAUSE_WHILE_READING)
+                .into();
+        }
         let hint = self
             .similar_names(pkgbase)
             .unwrap_or_else(|| "`buildbtw sources` lists what there is".to_owned());

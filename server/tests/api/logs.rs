@@ -326,3 +326,34 @@ async fn an_empty_log_is_sent_as_one() {
         Some("bytes */0")
     );
 }
+
+#[tokio::test]
+async fn nothing_is_read_from_beyond_the_end() {
+    let (server, _, job) = building().await;
+    job.logs(0, "all there is").await.unwrap();
+    let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
+    for offset in [
+        "13",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551615",
+    ] {
+        let request = server.request(Method::GET, &format!("{path}?offset={offset}"));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{offset}");
+        assert_eq!(response.text().await.unwrap(), "", "{offset}");
+    }
+    let request = server.request(Method::GET, &format!("{path}?offset=18446744073709551616"));
+    expect_problem(
+        request.send().await.unwrap(),
+        400,
+        ProblemKind::InvalidRequest,
+    )
+    .await;
+    // Whoever follows from there waits for the end, as from anywhere.
+    let follow = format!("{path}?offset=9223372036854775808&follow=true");
+    let followed = server.request(Method::GET, &follow).send().await.unwrap();
+    assert_eq!(followed.status(), 200);
+    job.succeeds().await;
+    assert_eq!(followed.text().await.unwrap(), "");
+}

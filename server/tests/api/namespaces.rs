@@ -366,6 +366,33 @@ async fn bodies_that_are_no_json_are_refused() {
 }
 
 #[tokio::test]
+async fn long_lists_of_patterns_and_long_patterns_are_refused() {
+    let server = TestServer::start(small_distribution).await;
+    let long = "a".repeat(257);
+    for (field, patterns, message) in [
+        (
+            "include",
+            vec!["a*"; 1_001],
+            "--include: there are 1001 patterns; at most 1000",
+        ),
+        (
+            "exclude",
+            vec![long.as_str()],
+            "--exclude: pattern 1 has 257 bytes; at most 256",
+        ),
+    ] {
+        for path in ["/api/v1/plans", "/api/v1/namespaces"] {
+            let mut body = json!({ "changesets": ["libgreet/main"] });
+            body[field] = json!(patterns);
+            let request = server.admin_request(Method::POST, path).json(&body);
+            let response = request.send().await.unwrap();
+            let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+            assert!(problem.title.starts_with(message), "{problem:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn plans_that_are_too_large_are_refused_with_their_size() {
     let server = TestServer::start(small_distribution).await;
     let mut request = CreateNamespace {

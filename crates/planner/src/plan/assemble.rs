@@ -8,6 +8,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::budget::Budget;
 use super::components::{Components, components};
 use super::cycles::{self, Cyclic};
 use super::graph::Graph;
@@ -31,7 +32,8 @@ pub(super) struct CycleDraft {
 }
 
 /// The builds in a valid order.
-pub(super) struct Assembly<'g> {
+pub(super) struct Assembly<'g, B> {
+    pub(super) budget: &'g B,
     pub(super) graph: &'g Graph,
     /// Of builds, then of installs.
     pub(super) components: Components,
@@ -48,11 +50,18 @@ pub(super) struct Assembly<'g> {
 }
 
 /// Puts all builds in order.
-pub(super) fn assemble(graph: &Graph) -> Assembly<'_> {
+///
+/// # Errors
+/// When the budget is used up.
+pub(super) fn assemble<'g, B: Budget>(
+    graph: &'g Graph,
+    budget: &'g B,
+) -> Result<Assembly<'g, B>, B::Over> {
     let builds = graph.needs.len();
     let vertices = builds + graph.built_by.len();
     let components = components(vertices, |vertex, edge| successor(graph, vertex, edge));
     let mut assembly = Assembly {
+        budget,
         graph,
         components,
         drafts: Vec::with_capacity(builds),
@@ -64,6 +73,7 @@ pub(super) fn assemble(graph: &Graph) -> Assembly<'_> {
         now: 0,
     };
     for component in 0..assembly.components.len() {
+        budget.check()?;
         let vertices = assembly.components.vertices(component).iter();
         let mut members: Vec<u32> = vertices
             .copied()
@@ -74,11 +84,11 @@ pub(super) fn assemble(graph: &Graph) -> Assembly<'_> {
             [member] => assembly.add_simple(member),
             _ => {
                 members.sort_unstable();
-                cycles::add(&mut assembly, number(component), &members);
+                cycles::add(&mut assembly, number(component), &members)?;
             }
         }
     }
-    assembly
+    Ok(assembly)
 }
 
 fn successor(graph: &Graph, vertex: u32, edge: u32) -> Option<u32> {
@@ -99,7 +109,7 @@ fn successor(graph: &Graph, vertex: u32, edge: u32) -> Option<u32> {
     }
 }
 
-impl Assembly<'_> {
+impl<B> Assembly<'_, B> {
     pub(super) fn component_of_install(&self, install: u32) -> u32 {
         self.components.of[self.graph.needs.len() + install as usize]
     }

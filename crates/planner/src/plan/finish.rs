@@ -18,13 +18,13 @@ use crate::world::World;
 const DEFAULT_ESTIMATE_S: u64 = 60;
 
 /// Writes the plan.
-pub(super) fn finish(
+pub(super) fn finish<B>(
     world: &World<'_>,
     request: &PlanRequest<'_>,
     origins: &[Arc<SourcePackage>],
     members: &Members,
     reasons: Reasons,
-    assembly: &Assembly<'_>,
+    assembly: &Assembly<'_, B>,
     findings: &Findings,
 ) -> Plan {
     let names: Vec<Pkgbase> = members

@@ -12,6 +12,7 @@ use rustc_hash::FxHashSet;
 use crate::index::{DependencyKind, Use, number};
 use crate::world::World;
 
+use super::budget::Budget;
 use super::members::{Members, OUTSIDE};
 use super::spread::{Moves, spread};
 
@@ -81,8 +82,15 @@ pub(super) struct Findings {
 }
 
 /// Builds the graph of a set.
-pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Findings) {
-    let packages = relevant(world, members);
+///
+/// # Errors
+/// When the budget is used up.
+pub(super) fn build<B: Budget>(
+    world: &mut World<'_>,
+    members: &Members,
+    budget: &B,
+) -> Result<(Graph, Findings), B::Over> {
+    let packages = relevant(world, members, budget)?;
     let mut install_of = vec![OUTSIDE; world.node_count()];
     for (install, &package) in (0..).zip(&packages) {
         install_of[package as usize] = install;
@@ -92,6 +100,7 @@ pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Finding
     let mut edges = Vec::new();
     let mut uses = Vec::new();
     for (member, &base) in (0..).zip(&members.bases) {
+        budget.check()?;
         edges.clear();
         uses_of(world, base, &mut uses);
         for used in &uses {
@@ -123,6 +132,7 @@ pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Finding
     let mut built_by = Vec::with_capacity(packages.len());
     let mut relations = Vec::new();
     for &package in &packages {
+        budget.check()?;
         relations.clear();
         let node = world.node(package);
         relations.extend(world.applicable(&node.depends).map(|used| used.relation));
@@ -149,7 +159,7 @@ pub(super) fn build(world: &mut World<'_>, members: &Members) -> (Graph, Finding
         built_by,
         covered,
     };
-    (graph, findings)
+    Ok((graph, findings))
 }
 
 /// What a build lists: the base's fields, then the run-time dependencies of its packages that the
@@ -184,9 +194,13 @@ fn uses_of(world: &World<'_>, base: u32, uses: &mut Vec<Use>) {
 }
 
 /// The packages of the members, and those that lead to one at run time.
-fn relevant(world: &mut World<'_>, members: &Members) -> Vec<u32> {
+fn relevant<B: Budget>(
+    world: &mut World<'_>,
+    members: &Members,
+    budget: &B,
+) -> Result<Vec<u32>, B::Over> {
     if members.complete {
-        return members.reach.packages.clone();
+        return Ok(members.reach.packages.clone());
     }
     // The old versions of origins are among those reached; they count as packages of a member.
     let mut own: Vec<u32> = members
@@ -206,5 +220,5 @@ fn relevant(world: &mut World<'_>, members: &Members) -> Vec<u32> {
         only_sonames: false,
         through_builds: false,
     };
-    spread(world, &own, everywhere, |_, _| true).packages
+    Ok(spread(world, &own, everywhere, |_, _| true, budget)?.packages)
 }

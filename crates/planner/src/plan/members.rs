@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::budget::Budget;
 use super::request::PlanRequest;
 use super::spread::{FAR, Moves, Reach, spread};
 use crate::srcinfo::SourcePackage;
@@ -42,11 +43,15 @@ fn moves(scope: Scope) -> Moves {
 }
 
 /// Finds the members of the set.
-pub(super) fn find(
+///
+/// # Errors
+/// When the budget is used up.
+pub(super) fn find<B: Budget>(
     world: &mut World<'_>,
     request: &PlanRequest<'_>,
     origins: &[Arc<SourcePackage>],
-) -> Members {
+    budget: &B,
+) -> Result<Members, B::Over> {
     let origin_bases: Vec<u32> = origins
         .iter()
         .filter_map(|origin| world.origin_base(origin))
@@ -69,7 +74,7 @@ pub(super) fn find(
             })
     };
     let moves = moves(request.scope);
-    let reach = spread(world, &seeds, moves, &mut enter);
+    let reach = spread(world, &seeds, moves, &mut enter, budget)?;
 
     let mut is_member = vec![false; world.base_count()];
     let mut bases = Vec::new();
@@ -113,14 +118,14 @@ pub(super) fn find(
         && !some_included
         && request.exclude.is_empty()
         && matches!(request.scope, Scope::Transitive | Scope::All);
-    Members {
+    Ok(Members {
         bases,
         origins: origin_bases,
         member_of,
         moves,
         reach,
         complete,
-    }
+    })
 }
 
 fn sort_by_name(world: &World<'_>, bases: &mut Vec<u32>) {

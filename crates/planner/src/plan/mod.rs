@@ -28,6 +28,7 @@
 //! softly: in a cycle they give way silently and need no second stage.
 
 mod assemble;
+mod budget;
 mod components;
 mod cycles;
 mod finish;
@@ -42,7 +43,8 @@ use std::sync::Arc;
 
 use buildbtw_model::{Architecture, Pkgbase, Scope};
 
-pub use request::{Estimates, InvalidPattern, NoEstimates, Patterns, PlanRequest};
+pub use budget::{Budget, TookTooLong, Unlimited, Until};
+pub use request::{Estimates, InvalidPatterns, NoEstimates, Patterns, PlanRequest};
 
 use crate::index::{DependencyKind, Footprint, PackageIndex};
 use crate::srcinfo::SourcePackage;
@@ -172,22 +174,49 @@ pub enum ProblemKind {
 /// same plan.
 #[must_use]
 pub fn plan(index: &PackageIndex, request: &PlanRequest<'_>) -> Plan {
-    make(index, request, |_, _, _| ()).0
+    let Ok((plan, ())) = make(index, request, &Unlimited, |_, _, _| ());
+    plan
+}
+
+/// [`plan`], for as long as a budget lasts.
+///
+/// # Errors
+/// When it is used up.
+pub fn plan_within<B: Budget>(
+    index: &PackageIndex,
+    request: &PlanRequest<'_>,
+    budget: &B,
+) -> Result<Plan, B::Over> {
+    Ok(make(index, request, budget, |_, _, _| ())?.0)
 }
 
 /// [`plan`], with what tells later whether a change of the index can affect it.
 #[must_use]
 pub fn plan_with_footprint(index: &PackageIndex, request: &PlanRequest<'_>) -> (Plan, Footprint) {
-    make(index, request, |world, members, graph| {
+    let Ok(both) = plan_with_footprint_within(index, request, &Unlimited);
+    both
+}
+
+/// [`plan_with_footprint`], for as long as a budget lasts.
+///
+/// # Errors
+/// When it is used up.
+pub fn plan_with_footprint_within<B: Budget>(
+    index: &PackageIndex,
+    request: &PlanRequest<'_>,
+    budget: &B,
+) -> Result<(Plan, Footprint), B::Over> {
+    make(index, request, budget, |world, members, graph| {
         finish::footprint(world, request, members, graph)
     })
 }
 
-fn make<T>(
+fn make<T, B: Budget>(
     index: &PackageIndex,
     request: &PlanRequest<'_>,
+    budget: &B,
     look: impl FnOnce(&World<'_>, &Members, &Graph) -> T,
-) -> (Plan, T) {
+) -> Result<(Plan, T), B::Over> {
     let mut origins: Vec<Arc<SourcePackage>> = Vec::with_capacity(request.origins.len());
     for origin in &request.origins {
         let is_new = |other: &Arc<SourcePackage>| other.pkgbase() != origin.pkgbase();
@@ -196,15 +225,15 @@ fn make<T>(
         }
     }
     let mut world = World::new(index, &request.architecture, &origins);
-    let members = members::find(&mut world, request, &origins);
-    let (graph, findings) = graph::build(&mut world, &members);
+    let members = members::find(&mut world, request, &origins, budget)?;
+    let (graph, findings) = graph::build(&mut world, &members, budget)?;
     let reasons = reasons::trace(&world, &members);
-    let assembly = assemble::assemble(&graph);
+    let assembly = assemble::assemble(&graph, budget)?;
     let seen = look(&world, &members, &graph);
     let plan = finish::finish(
         &world, request, &origins, &members, reasons, &assembly, &findings,
     );
-    (plan, seen)
+    Ok((plan, seen))
 }
 
 impl Plan {

@@ -37,41 +37,79 @@ pub struct Patterns {
     set: GlobSet,
 }
 
-/// A pattern that is none.
+/// Why a list of patterns cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{pattern}' is not a valid pattern: {reason}")]
-pub struct InvalidPattern {
-    /// The text.
-    pub pattern: String,
-    /// What is wrong with it.
-    pub reason: String,
+pub enum InvalidPatterns {
+    /// A text is not a shell pattern.
+    #[error("'{pattern}' is not a valid pattern: {reason}")]
+    Syntax {
+        /// The text.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// One of them is too long.
+    #[error(
+        "pattern {number} has {length} bytes; at most {} are allowed",
+        Patterns::MAX_BYTES
+    )]
+    TooLong {
+        /// Its place in the list, from 1 on.
+        number: usize,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// There are too many.
+    #[error(
+        "there are {count} patterns; at most {} are allowed",
+        Patterns::MAX_COUNT
+    )]
+    TooMany {
+        /// How many there are.
+        count: usize,
+    },
 }
 
 impl Patterns {
-    /// Reads a list of patterns.
+    /// The most patterns of a list.
+    pub const MAX_COUNT: usize = 1_000;
+    /// The most bytes of a pattern.
+    pub const MAX_BYTES: usize = 256;
+
+    /// Reads a list of patterns. This can take seconds for a long list.
     ///
     /// # Errors
     ///
-    /// At the first one that is not a valid shell pattern.
-    pub fn new<S: AsRef<str>>(
-        patterns: impl IntoIterator<Item = S>,
-    ) -> Result<Self, InvalidPattern> {
+    /// When there are too many, or at the first one that is too long or not a valid shell pattern.
+    pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, InvalidPatterns> {
+        if patterns.len() > Self::MAX_COUNT {
+            let count = patterns.len();
+            return Err(InvalidPatterns::TooMany { count });
+        }
+        let texts = patterns.iter().map(AsRef::as_ref);
+        // All lengths first, as reading the others takes time.
+        for (number, text) in (1..).zip(texts.clone()) {
+            let length = text.len();
+            if length > Self::MAX_BYTES {
+                return Err(InvalidPatterns::TooLong { number, length });
+            }
+        }
         let mut builder = GlobSetBuilder::new();
-        let mut texts = Vec::new();
-        for pattern in patterns {
-            let pattern = pattern.as_ref();
-            let invalid = |error: globset::Error| InvalidPattern {
+        for pattern in texts.clone() {
+            let invalid = |error: globset::Error| InvalidPatterns::Syntax {
                 pattern: pattern.to_owned(),
                 reason: error.kind().to_string(),
             };
             builder.add(Glob::new(pattern).map_err(invalid)?);
-            texts.push(pattern.to_owned());
         }
-        let set = builder.build().map_err(|error| InvalidPattern {
-            pattern: texts.join(" "),
+        let set = builder.build().map_err(|error| InvalidPatterns::Syntax {
+            pattern: texts.clone().collect::<Vec<_>>().join(" "),
             reason: error.kind().to_string(),
         })?;
-        Ok(Self { texts, set })
+        Ok(Self {
+            texts: texts.map(str::to_owned).collect(),
+            set,
+        })
     }
 
     /// Whether there is none, so that nothing matches.

@@ -3,6 +3,7 @@
 //! It runs between pkgnames, because a split package that nothing reached must not pull in what
 //! depends on it. Distances count pkgbases: a step between two packages of one base costs nothing.
 
+use super::budget::Budget;
 use crate::index::Use;
 use crate::world::World;
 
@@ -44,12 +45,16 @@ impl Reach {
 }
 
 /// Searches from these packages. A base for which `enter` is false is not entered.
-pub(super) fn spread(
+///
+/// # Errors
+/// When the budget is used up.
+pub(super) fn spread<B: Budget>(
     world: &mut World<'_>,
     from: &[u32],
     moves: Moves,
     mut enter: impl FnMut(&World<'_>, u32) -> bool,
-) -> Reach {
+    budget: &B,
+) -> Result<Reach, B::Over> {
     let mut reach = Reach {
         distance: vec![FAR; world.node_count()],
         inner: vec![0; world.node_count()],
@@ -68,6 +73,7 @@ pub(super) fn spread(
         let mut at = 0;
         while let Some(&package) = current.get(at) {
             at += 1;
+            budget.check()?;
             // It may have been reached on a shorter way after it was put on the list.
             if reach.distance[package as usize] != distance {
                 continue;
@@ -88,7 +94,7 @@ pub(super) fn spread(
         current = next;
         distance += 1;
     }
-    reach
+    Ok(reach)
 }
 
 /// The relations that a package is a provider of and that were not followed before.

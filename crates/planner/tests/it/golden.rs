@@ -1,7 +1,7 @@
 //! One small distribution for every rule, with its plan written down.
 
 use buildbtw_model::Scope;
-use buildbtw_planner::{Patterns, Plan, PlanRequest, plan, render};
+use buildbtw_planner::{InvalidPatterns, Patterns, Plan, PlanRequest, plan, render};
 
 use crate::support::{check_shape, index, origin, package, plan_of, request};
 
@@ -205,12 +205,27 @@ fn patterns_widen_and_narrow() {
         package("other", &["makedepends = lib"]),
     ]);
     let request = PlanRequest {
-        include: Patterns::new(["o*", "top"]).unwrap(),
-        exclude: Patterns::new(["mid"]).unwrap(),
+        include: Patterns::new(&["o*", "top"]).unwrap(),
+        exclude: Patterns::new(&["mid"]).unwrap(),
         ..request(vec![origin(&index, "lib")], Scope::Transitive)
     };
     insta::assert_snapshot!(brief(&plan(&index, &request)));
-    assert!(Patterns::new(["[a"]).is_err());
+    assert!(Patterns::new(&["[a"]).is_err());
+}
+
+#[test]
+fn lists_of_patterns_are_bounded() {
+    assert!(Patterns::new(&vec!["a*"; Patterns::MAX_COUNT]).is_ok());
+    let count = Patterns::MAX_COUNT + 1;
+    let error = Patterns::new(&vec!["a*"; count]).unwrap_err();
+    assert_eq!(error, InvalidPatterns::TooMany { count });
+    let longest = "a".repeat(Patterns::MAX_BYTES);
+    assert!(Patterns::new(&[&longest]).is_ok());
+    let error = Patterns::new(&["a*", &format!("{longest}a")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "pattern 2 has 257 bytes; at most 256 are allowed"
+    );
 }
 
 #[test]

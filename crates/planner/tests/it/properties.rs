@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use buildbtw_model::{Architecture, Scope};
 use buildbtw_planner::{
-    DependencyKind, PackageIndex, Patterns, Plan, PlanRequest, ProblemKind, SourcePackage, plan,
+    DependencyKind, PackageIndex, Patterns, Plan, PlanRequest, ProblemKind, SourcePackage,
+    TookTooLong, Until, plan, plan_within,
 };
 use petgraph::graph::DiGraph;
 use proptest::prelude::*;
@@ -390,6 +391,22 @@ proptest! {
         prop_assert!(set(Scope::Origin).is_subset(&set(Scope::Soname)));
         prop_assert!(set(Scope::Soname).is_subset(&set(Scope::Transitive)));
         prop_assert!(set(Scope::Transitive).is_subset(&set(Scope::All)));
+    }
+
+    #[test]
+    fn a_budget_ends_planning_or_changes_nothing(case in case(), checks in 0u32..200) {
+        let index = index(case.packages.iter().cloned());
+        let request = case.request(case.scope);
+        let left = std::cell::Cell::new(checks);
+        let budget = Until(|| {
+            let is_over = left.get() == 0;
+            left.set(left.get().saturating_sub(1));
+            is_over
+        });
+        match plan_within(&index, &request, &budget) {
+            Ok(planned) => prop_assert_eq!(planned, plan(&index, &request)),
+            Err(TookTooLong) => prop_assert_eq!(left.get(), 0),
+        }
     }
 
     #[test]

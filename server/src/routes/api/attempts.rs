@@ -21,6 +21,7 @@ use crate::auth::Identity;
 use crate::db::now;
 use crate::error::Error;
 use crate::routes::extract;
+use crate::serve::Peer;
 use crate::service::claim_build::{self, Claimant};
 use crate::service::upload_package::{self, Upload};
 use crate::service::{
@@ -86,11 +87,13 @@ pub(crate) async fn adopt_attempt(
 
 pub(crate) async fn exchange_id_token(
     State(state): State<AppState>,
+    peer: Option<Extension<Peer>>,
     extract::Path(id): extract::Path<AttemptId>,
     extract::Json(request): extract::Json<ExchangeIdToken>,
 ) -> Result<Json<ExchangedIdToken>, Error> {
+    let peer = peer.map(|Extension(Peer(address))| address.ip());
     Ok(Json(
-        exchange_id_token::exchange_id_token(&state, id, &request).await?,
+        exchange_id_token::exchange_id_token(&state, peer, id, &request).await?,
     ))
 }
 

@@ -1,13 +1,14 @@
 //! What people do to a namespace: cancel, resume, retry, delete.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{NamespaceDetail, RetriedBuilds, RetryBuilds};
 
 use crate::address::BaseUrl;
 use crate::app_state::AppState;
+use crate::auth::Identity;
 use crate::error::Error;
 use crate::routes::extract;
 use crate::service::{delete, hold, queries, retry};
@@ -23,19 +24,23 @@ pub(crate) async fn cancel(
 
 pub(crate) async fn resume(
     State(state): State<AppState>,
+    Extension(identity): Extension<Identity>,
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
-    hold::resume(&state, &name).await?;
+    hold::resume(&state, identity.caller(), &name).await?;
     Ok(Json(queries::show_namespace(&state, &server, &name).await?))
 }
 
 pub(crate) async fn retry(
     State(state): State<AppState>,
+    Extension(identity): Extension<Identity>,
     extract::Path(name): extract::Path<NamespaceName>,
     extract::Json(request): extract::Json<RetryBuilds>,
 ) -> Result<Json<RetriedBuilds>, Error> {
-    Ok(Json(retry::retry(&state, &name, &request).await?))
+    Ok(Json(
+        retry::retry(&state, identity.caller(), &name, &request).await?,
+    ))
 }
 
 pub(crate) async fn delete_namespace(

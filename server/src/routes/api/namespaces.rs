@@ -1,9 +1,9 @@
 //! `/namespaces` and their iterations.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{
     CreateIteration, CreateNamespace, IterationDetail, NamespaceDetail, NamespaceSummary, Page,
@@ -13,10 +13,13 @@ use serde::Deserialize;
 
 use crate::address::BaseUrl;
 use crate::app_state::AppState;
+use crate::auth::Identity;
 use crate::error::Error;
 use crate::routes::extract;
+use crate::serve::Peer;
 use crate::service::create_namespace;
 use crate::service::new_iteration::{Trigger, new_iteration};
+use crate::service::planning::Caller;
 use crate::service::preview_plan;
 use crate::service::queries;
 
@@ -36,10 +39,11 @@ pub(crate) async fn list_namespaces(
 
 pub(crate) async fn create_namespace(
     State(state): State<AppState>,
+    Extension(identity): Extension<Identity>,
     server: BaseUrl,
     extract::Json(request): extract::Json<CreateNamespace>,
 ) -> Result<(StatusCode, Json<NamespaceDetail>), Error> {
-    let name = create_namespace::create_namespace(&state, request).await?;
+    let name = create_namespace::create_namespace(&state, identity.caller(), request).await?;
     Ok((
         StatusCode::CREATED,
         Json(queries::show_namespace(&state, &server, &name).await?),
@@ -67,6 +71,7 @@ pub(crate) async fn show_iteration(
 
 pub(crate) async fn create_iteration(
     State(state): State<AppState>,
+    Extension(identity): Extension<Identity>,
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
     extract::Json(request): extract::Json<CreateIteration>,
@@ -75,7 +80,7 @@ pub(crate) async fn create_iteration(
     let trigger = Trigger::Requested {
         refresh_base: request.refresh_base,
     };
-    new_iteration(&state, &namespace, trigger).await?;
+    new_iteration(&state, &namespace, trigger, identity.caller()).await?;
     Ok((
         StatusCode::CREATED,
         Json(queries::show_iteration(&state, &server, &name, None).await?),
@@ -84,13 +89,17 @@ pub(crate) async fn create_iteration(
 
 pub(crate) async fn preview_plan(
     State(state): State<AppState>,
+    peer: Option<Extension<Peer>>,
     extract::Json(preview): extract::Json<PlanPreview>,
 ) -> Result<Response, Error> {
     let content_type = match preview.format {
         PlanFormat::Json => "application/json",
         PlanFormat::Text | PlanFormat::Dot => "text/plain; charset=utf-8",
     };
-    let text = preview_plan::preview_plan(&state, &preview).await?;
+    let caller = peer.map_or(Caller::Server, |Extension(Peer(peer))| {
+        Caller::Address(peer.ip())
+    });
+    let text = preview_plan::preview_plan(&state, caller, &preview).await?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }
 

@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use buildbtw_model::{Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, Sha256Digest};
-use buildbtw_planner::{BuildSnapshot, Footprint, Plan, PlanRequest, SourcePackage};
+use buildbtw_planner::{
+    BuildSnapshot, Footprint, Plan, PlanRequest, SourcePackage, TookTooLong,
+    plan_with_footprint_within,
+};
 use sha2::Digest as _;
 
 use crate::error::Error;
 use crate::repos::base::BaseSnapshot;
 use crate::sources::{Catalog, Head};
 
-use super::{FilesBefore, PlanInput};
+use super::{FilesBefore, PlanBudget, PlanInput};
 
 /// Raise it when the same inputs no longer give the same packages.
 const HASH_VERSION: &str = "buildbtw input 2";
@@ -61,7 +64,11 @@ pub(super) struct Drafter<'a> {
 }
 
 impl Drafter<'_> {
-    pub(super) fn plan(&self, architecture: &Architecture) -> (Plan, Footprint) {
+    pub(super) fn plan(
+        &self,
+        architecture: &Architecture,
+        budget: &PlanBudget,
+    ) -> Result<(Plan, Footprint), TookTooLong> {
         let origins = self
             .input
             .origins
@@ -73,7 +80,7 @@ impl Drafter<'_> {
         request.include = self.input.include.clone();
         request.exclude = self.input.exclude.clone();
         request.estimates = &estimates;
-        buildbtw_planner::plan_with_footprint(self.catalog.index(), &request)
+        plan_with_footprint_within(self.catalog.index(), &request, budget)
     }
 
     pub(super) fn drafts(&self, plan: &Plan, base: &BaseSnapshot) -> Result<Vec<Draft>, Error> {

@@ -19,7 +19,9 @@ use crate::db::packages::Produced;
 use crate::db::{NamespaceId, attempts};
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseSnapshot;
-use crate::sources::{Freshness, ResolvedChangeset};
+use crate::sources::{CatalogSnapshot, Freshness, ResolvedChangeset};
+
+use super::planning::{Caller, PlanBudget};
 
 pub use store::store;
 
@@ -58,6 +60,8 @@ pub(crate) type FilesBefore = HashMap<Pkgbase, (CommitHash, Option<TreeHash>)>;
 pub struct PlannedIteration {
     architectures: Vec<PlannedArchitecture>,
     notes: Vec<(Architecture, PlanNote)>,
+    /// How often the index of the sources had changed before it was made.
+    seen: u64,
 }
 
 /// The part of an iteration for one architecture.
@@ -69,6 +73,12 @@ pub struct PlannedArchitecture {
 }
 
 impl PlannedIteration {
+    /// How often the index of the sources had changed before it was made.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// What tells later whether a change of a package can affect this plan, per architecture.
     #[must_use]
     pub fn footprints(&self) -> Vec<Footprint> {
@@ -128,17 +138,25 @@ impl PlannedIteration {
     }
 }
 
-/// Plans an iteration for all architectures.
+/// Plans an iteration for all architectures, when it is the caller's turn. All are planned from the same
+/// state of the sources.
 ///
 /// # Errors
-/// When the plan is larger than allowed, or no origin can be built for any architecture.
-pub async fn plan(state: &AppState, input: &PlanInput) -> Result<PlannedIteration, Error> {
+/// When the plan is larger than allowed, takes too long, or no origin can be built for any architecture.
+pub async fn plan(
+    state: &AppState,
+    caller: Caller,
+    input: &PlanInput,
+) -> Result<PlannedIteration, Error> {
+    let snapshot = state.sources.catalog_snapshot();
     let mut planned = PlannedIteration {
         architectures: Vec::new(),
         notes: Vec::new(),
+        seen: snapshot.changes(),
     };
     for architecture in &state.config.architectures {
-        let (part, notes) = plan_architecture(state, input, architecture.clone()).await?;
+        let (part, notes) =
+            plan_architecture(state, caller, input, &snapshot, architecture.clone()).await?;
         planned
             .notes
             .extend(notes.into_iter().map(|note| (architecture.clone(), note)));
@@ -178,40 +196,39 @@ pub async fn plan(state: &AppState, input: &PlanInput) -> Result<PlannedIteratio
 
 async fn plan_architecture(
     state: &AppState,
+    caller: Caller,
     input: &PlanInput,
+    snapshot: &CatalogSnapshot,
     architecture: Architecture,
 ) -> Result<(PlannedArchitecture, Vec<PlanNote>), Error> {
     let mut base = state.base.snapshot(&architecture).await;
     let moved = base.keep(&architecture, input.snapshot.as_ref());
     let durations = attempts::durations(state.database.read(), &architecture).await?;
-    let (state, input) = (state.clone(), input.clone());
-    tokio::task::spawn_blocking(move || {
-        state.sources.with_catalog(|catalog| {
-            let drafter = Drafter {
-                catalog,
-                input: &input,
-                durations: &durations,
-            };
-            let (plan, footprint) = drafter.plan(&architecture);
-            let drafts = drafter.drafts(&plan, &base)?;
-            let mut notes = notes::notes(&plan, &base, &moved);
-            let planned = drafts.iter().map(|draft| draft.package.as_ref());
-            notes.extend(notes::rivals(
-                planned,
-                catalog.index().iter().map(Arc::as_ref),
-            ));
-            Ok((
-                PlannedArchitecture {
-                    architecture,
-                    base,
-                    drafts,
-                    footprint,
-                },
-                notes,
-            ))
-        })
-    })
-    .await?
+    let (input, snapshot) = (input.clone(), snapshot.clone());
+    let make = move |budget: &PlanBudget| {
+        let catalog = snapshot.catalog();
+        let drafter = Drafter {
+            catalog,
+            input: &input,
+            durations: &durations,
+        };
+        let (plan, footprint) = drafter.plan(&architecture, budget)?;
+        let drafts = drafter.drafts(&plan, &base)?;
+        let mut notes = notes::notes(&plan, &base, &moved);
+        let planned = drafts.iter().map(|draft| draft.package.as_ref());
+        notes.extend(notes::rivals(
+            planned,
+            catalog.index().iter().map(Arc::as_ref),
+        ));
+        let part = PlannedArchitecture {
+            architecture,
+            base,
+            drafts,
+            footprint,
+        };
+        Ok((part, notes))
+    };
+    state.planning.plan(caller, make).await
 }
 
 fn too_large(planned: &PlannedIteration, total: usize, limit: u32) -> Error {

@@ -17,6 +17,7 @@ use crate::error::{Error, Refusal};
 use crate::sources;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
+use super::planning::Caller;
 use super::queries::find_namespace;
 use super::transitions::Transition;
 
@@ -33,6 +34,7 @@ const READ_AGAIN: usize = 50;
 /// asked for and one cannot be used; nothing was changed then.
 pub async fn retry(
     state: &AppState,
+    caller: Caller,
     name: &NamespaceName,
     request: &RetryBuilds,
 ) -> Result<RetriedBuilds, Error> {
@@ -70,13 +72,13 @@ pub async fn retry(
             let trigger = Trigger::Requested {
                 refresh_base: false,
             };
-            new_iteration_after(state, &namespace, &before, trigger).await?;
+            new_iteration_after(state, &namespace, &before, trigger, caller).await?;
             return planned(state, &namespace, request, newer.commits).await;
         }
     } else if newer.is_followed {
         // A new attempt at the old commit would be superseded at once.
         let trigger = Trigger::SourcesChanged;
-        if let Err(error) = new_iteration_after(state, &namespace, &before, trigger).await
+        if let Err(error) = new_iteration_after(state, &namespace, &before, trigger, caller).await
             && (notes.is_empty() || !error.is_broken_source())
         {
             notes.push(format!("the newer commits cannot be planned: {error}"));

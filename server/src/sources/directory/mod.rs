@@ -45,10 +45,6 @@ impl SourceKind for Directory {
         "a folder of the server".to_owned()
     }
 
-    fn is_read_before_serving(&self) -> bool {
-        true
-    }
-
     fn clone_url(&self, place: Place<'_>) -> String {
         self.folder.join(place.path).to_string_lossy().into_owned()
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::db::source_progress;
 use crate::db::source_repositories::{self, SourceRepositoryRow};
 use crate::error::Error;
 use crate::sources::kind::SourceKind as _;
@@ -30,6 +31,11 @@ impl Directory {
             .partition(|row| paths.binary_search(&row.path).is_ok());
         sources.store(Vec::new(), gone).await?;
         let changed = self.look_and_store(sources, paths, known).await?;
+        if !sources.status.snapshot().complete {
+            let mut tx = sources.database.write().await?;
+            source_progress::finished(&mut tx, None).await?;
+            tx.commit().await?;
+        }
         sources.status.looked_at_all();
         sources.tell(SourceEvent::Swept);
         if changed > 0 {

@@ -26,7 +26,8 @@ const TELLING: Duration = Duration::from_millis(20);
 /// When to look again after a look that failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 
-/// Keeps the sources current until cancelled. The first full look has ended when `ready` is told.
+/// Keeps the sources current until cancelled. The first full look has ended or failed when `ready` is
+/// told; until one has ended, plans are refused.
 ///
 /// # Errors
 /// When the database cannot be used. A folder that cannot be watched is only looked at by timer.
@@ -46,13 +47,17 @@ pub(super) async fn watch(
     let mut timer = tokio::time::interval_at(Instant::now() + sweep, sweep);
     // What a look has missed because something was broken must not wait for the next sweep.
     let again_soon = |timer: &mut Interval, looked: Result<(), Error>| {
-        if let Err(error) = looked {
-            tracing::error!(
-                error = error.to_string(),
-                "cannot look at source repositories; tried again in a few seconds"
-            );
-            timer.reset_after(PAUSE_AFTER_ERROR.min(sweep));
-        }
+        let Err(error) = looked else {
+            sources.status.recovered();
+            return;
+        };
+        let text = error.to_string();
+        tracing::error!(
+            error = text,
+            "cannot look at source repositories; tried again in a few seconds"
+        );
+        sources.status.failed(text.clone(), text);
+        timer.reset_after(PAUSE_AFTER_ERROR.min(sweep));
     };
     again_soon(&mut timer, looked);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,9 +72,12 @@ pub(super) async fn watch(
             () = sources.catching_up.asked() => {
                 let waiting = sources.catching_up.take();
                 tokio::time::sleep(TELLING).await;
-                let wanted = names_of(waiting.wanted());
-                let looked =
-                    scan_changed(&directory, &sources, &mut watcher, &mut notifications, wanted).await;
+                let looked = if sources.status().complete {
+                    let wanted = names_of(waiting.wanted());
+                    scan_changed(&directory, &sources, &mut watcher, &mut notifications, wanted).await
+                } else {
+                    directory.scan_all(&sources).await
+                };
                 let outcome = looked.as_ref().map_err(ToString::to_string).copied();
                 again_soon(&mut timer, looked);
                 waiting.answer(&outcome);

@@ -59,10 +59,6 @@ impl SourceKind for GitlabGroup {
         self.origin()
     }
 
-    fn is_read_before_serving(&self) -> bool {
-        false
-    }
-
     fn clone_url(&self, place: Place<'_>) -> String {
         let settings = self.gitlab.settings();
         let told = match settings.clone_by {

@@ -6,6 +6,7 @@ use super::sequence::{Sequence, reduce};
 use crate::bits::{BitMatrix, ones};
 use crate::index::{DependencyKind, number};
 use crate::plan::assemble::Assembly;
+use crate::plan::budget::Budget;
 use crate::plan::components::components;
 use crate::plan::members::OUTSIDE;
 
@@ -40,7 +41,12 @@ pub(crate) struct Cyclic {
 }
 
 impl Inside {
-    pub(super) fn new(assembly: &mut Assembly<'_>, component: u32, members: &[u32]) -> Self {
+    pub(super) fn new<B: Budget>(
+        assembly: &mut Assembly<'_, B>,
+        component: u32,
+        members: &[u32],
+    ) -> Result<Self, B::Over> {
+        let budget = assembly.budget;
         let graph = assembly.graph;
         let builds = number(graph.needs.len());
         let vertices = assembly.components.vertices(component as usize).iter();
@@ -74,6 +80,7 @@ impl Inside {
         let mut reached = BitMatrix::new(groups.len(), members.len());
         let mut seeds: Vec<(usize, bool, u32)> = Vec::new();
         for (&install, &group) in installs.iter().zip(&groups.of) {
+            budget.check()?;
             let member = graph.built_by[install as usize];
             let inside = local_member.get(&member).copied();
             if let Some(member) = inside {
@@ -111,6 +118,7 @@ impl Inside {
         }
         // Groups come behind those they pull in.
         for group in 0..groups.len() {
+            budget.check()?;
             for &install in groups.vertices(group) {
                 for &pulled in &inner[install as usize] {
                     let from = groups.of[pulled as usize] as usize;
@@ -120,7 +128,7 @@ impl Inside {
                 }
             }
         }
-        Self {
+        Ok(Self {
             group_of,
             members: reached,
             below: Below {
@@ -128,7 +136,7 @@ impl Inside {
                 all,
                 uncovered,
             },
-        }
+        })
     }
 
     /// The members of the component that an install of it pulls in.
@@ -140,9 +148,9 @@ impl Inside {
     /// The builds of lower components that a member waits for. Where it comes before a member that
     /// it depends on, in one of the kinds in `early`, it sees the old version. The dependencies of
     /// that one are there all the same, and do not follow from anything else it waits for.
-    pub(super) fn outer_needs(
+    pub(super) fn outer_needs<B>(
         &self,
-        assembly: &mut Assembly<'_>,
+        assembly: &mut Assembly<'_, B>,
         member: u32,
         early: impl Fn(DependencyKind) -> bool,
     ) -> Vec<(u32, DependencyKind)> {

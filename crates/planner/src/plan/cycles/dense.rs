@@ -5,6 +5,7 @@
 
 use crate::bits::{BitMatrix, ones, subtract};
 use crate::index::DependencyKind;
+use crate::plan::budget::Budget;
 
 /// How many kinds of dependencies there are.
 pub(super) const KINDS: usize = DependencyKind::ALL.len();
@@ -23,9 +24,17 @@ pub(super) struct Dense {
 
 impl Dense {
     /// Takes the needs of each build by kind, in which a pair may still occur several times.
-    pub(super) fn new(count: usize, mut before: [BitMatrix; KINDS]) -> Self {
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    pub(super) fn new<B: Budget>(
+        count: usize,
+        mut before: [BitMatrix; KINDS],
+        budget: &B,
+    ) -> Result<Self, B::Over> {
         let mut after: [BitMatrix; KINDS] = std::array::from_fn(|_| BitMatrix::new(count, count));
         for build in 0..count {
+            budget.check()?;
             for kind in (0..KINDS).rev() {
                 before[kind].clear(build, build);
                 let (softer, rest) = before.split_at_mut(kind);
@@ -37,11 +46,11 @@ impl Dense {
                 }
             }
         }
-        Self {
+        Ok(Self {
             count,
             before,
             after,
-        }
+        })
     }
 
     /// The kind of a need, if it is one.

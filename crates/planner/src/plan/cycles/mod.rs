@@ -16,6 +16,7 @@ mod order;
 mod sequence;
 
 use super::assemble::{Assembly, CycleDraft, Draft, unique};
+use super::budget::Budget;
 use crate::bits::{BitMatrix, ones, unite};
 use crate::index::{DependencyKind, number};
 
@@ -25,15 +26,24 @@ use dense::{Dense, HARD, KINDS};
 use sequence::Sequence;
 
 /// Adds the builds of a component with several members.
-pub(super) fn add(assembly: &mut Assembly<'_>, component: u32, members: &[u32]) {
-    let inside = Inside::new(assembly, component, members);
-    let dense = constraints(assembly, &inside, members);
-    let order = order::order(&dense);
+///
+/// # Errors
+/// When the budget is used up.
+pub(super) fn add<B: Budget>(
+    assembly: &mut Assembly<'_, B>,
+    component: u32,
+    members: &[u32],
+) -> Result<(), B::Over> {
+    let budget = assembly.budget;
+    let inside = Inside::new(assembly, component, members)?;
+    let dense = constraints(assembly, &inside, members)?;
+    let order = order::order(&dense, budget)?;
     let early = order::too_early(&dense, &order);
-    let sequence = Sequence::new(&dense, &order, &early);
+    let sequence = Sequence::new(&dense, &order, &early, budget)?;
 
     let first = number(assembly.drafts.len());
     for (at, step) in sequence.steps.iter().enumerate() {
+        budget.check()?;
         let member = members[step.build];
         let mut needs: Vec<(u32, Option<DependencyKind>)> = step
             .needs
@@ -61,32 +71,45 @@ pub(super) fn add(assembly: &mut Assembly<'_>, component: u32, members: &[u32]) 
             needs: unique(needs),
         });
     }
-    report(assembly, &dense, &sequence, members);
+    report(assembly, &dense, &sequence, members)?;
     let cyclic = inside.finish(first, sequence);
     assembly.cyclic.insert(component, cyclic);
+    Ok(())
 }
 
 /// Writes out who needs whom inside the component.
-fn constraints(assembly: &Assembly<'_>, inside: &Inside, members: &[u32]) -> Dense {
+fn constraints<B: Budget>(
+    assembly: &Assembly<'_, B>,
+    inside: &Inside,
+    members: &[u32],
+) -> Result<Dense, B::Over> {
     let count = members.len();
     let mut before: [BitMatrix; KINDS] = std::array::from_fn(|_| BitMatrix::new(count, count));
     for (build, &member) in members.iter().enumerate() {
+        assembly.budget.check()?;
         for edge in assembly.graph.needs.row(member) {
             if let Some(row) = inside.members_behind(edge.install) {
                 unite(before[edge.kind as usize].row_mut(build), row);
             }
         }
     }
-    Dense::new(count, before)
+    Dense::new(count, before, assembly.budget)
 }
 
 /// Says which constraints were broken, per cycle of what environments hold.
-fn report(assembly: &mut Assembly<'_>, dense: &Dense, sequence: &Sequence, members: &[u32]) {
-    let parts = order::parts(dense, &(0..dense.count).collect::<Vec<_>>(), HARD);
+fn report<B: Budget>(
+    assembly: &mut Assembly<'_, B>,
+    dense: &Dense,
+    sequence: &Sequence,
+    members: &[u32],
+) -> Result<(), B::Over> {
+    let budget = assembly.budget;
+    let parts = order::parts(dense, &(0..dense.count).collect::<Vec<_>>(), HARD, budget)?;
     let first_of = &sequence.first;
     for part in parts.iter().filter(|part| part.len() > 1) {
         let mut broken = Vec::new();
         for &build in part {
+            budget.check()?;
             for kind in HARD..KINDS {
                 let missing = ones(dense.before[kind].row(build))
                     .filter(|&need| first_of[need] > first_of[build]);
@@ -106,4 +129,5 @@ fn report(assembly: &mut Assembly<'_>, dense: &Dense, sequence: &Sequence, membe
             .map(|need| (members[need], members[build]));
         assembly.relaxed.extend(gave_way);
     }
+    Ok(())
 }

@@ -14,24 +14,29 @@ use std::ops::RangeInclusive;
 use super::dense::{Dense, HARD, KINDS};
 use crate::bits::{BitMatrix, BitSet, common_ones, ones};
 use crate::index::number;
+use crate::plan::budget::Budget;
 use crate::plan::components::components;
 
 /// Orders all builds of a component.
-pub(super) fn order(dense: &Dense) -> Vec<usize> {
+///
+/// # Errors
+/// When the budget is used up.
+pub(super) fn order<B: Budget>(dense: &Dense, budget: &B) -> Result<Vec<usize>, B::Over> {
     let mut arrange = Arrange {
         dense,
+        budget,
         early: BitSet::default(),
         order: Vec::with_capacity(dense.count),
     };
-    arrange.component((0..dense.count).collect(), 0);
+    arrange.component((0..dense.count).collect(), 0)?;
     let mut order = arrange.order;
     // Moving one often lets another move; after a few rounds hardly anything changes.
     for _ in 0..3 {
-        if !settle(dense, &mut order) {
+        if !settle(dense, &mut order, budget)? {
             break;
         }
     }
-    order
+    Ok(order)
 }
 
 /// The builds that come before something of their environment.
@@ -51,35 +56,45 @@ pub(super) fn too_early(dense: &Dense, order: &[usize]) -> Vec<bool> {
     early
 }
 
-struct Arrange<'a> {
+struct Arrange<'a, B> {
     dense: &'a Dense,
+    budget: &'a B,
     /// Builds that come too early already; one more need of theirs costs nothing.
     early: BitSet,
     order: Vec<usize>,
 }
 
-impl Arrange<'_> {
+impl<B: Budget> Arrange<'_, B> {
     /// Appends builds that are strongly connected by needs of the kinds from `tier` up.
-    fn component(&mut self, builds: Vec<usize>, tier: usize) {
+    fn component(&mut self, builds: Vec<usize>, tier: usize) -> Result<(), B::Over> {
         if builds.len() < 2 || tier >= KINDS {
             self.order.extend(builds);
-            return;
+            return Ok(());
         }
-        let parts = parts(self.dense, &builds, tier + 1);
+        let parts = parts(self.dense, &builds, tier + 1, self.budget)?;
         if parts.len() == 1 {
-            self.component(builds, tier + 1);
-            return;
+            return self.component(builds, tier + 1);
         }
-        let order = Greedy::new(self.dense, &builds, &parts, tier).run(&mut self.early);
+        let greedy = Greedy::new(self.dense, &builds, &parts, tier, self.budget)?;
+        let order = greedy.run(&mut self.early, self.budget)?;
         let mut parts: Vec<Vec<usize>> = parts;
         for part in order {
-            self.component(std::mem::take(&mut parts[part]), tier + 1);
+            self.component(std::mem::take(&mut parts[part]), tier + 1)?;
         }
+        Ok(())
     }
 }
 
 /// The components of some builds by the kinds from `tier` up.
-pub(super) fn parts(dense: &Dense, builds: &[usize], tier: usize) -> Vec<Vec<usize>> {
+///
+/// # Errors
+/// When the budget is used up.
+pub(super) fn parts<B: Budget>(
+    dense: &Dense,
+    builds: &[usize],
+    tier: usize,
+    budget: &B,
+) -> Result<Vec<Vec<usize>>, B::Over> {
     let mut local = vec![u32::MAX; dense.count];
     let mut wanted = vec![0u64; dense.count.div_ceil(64).max(1)];
     for (index, &build) in (0..).zip(builds) {
@@ -88,6 +103,7 @@ pub(super) fn parts(dense: &Dense, builds: &[usize], tier: usize) -> Vec<Vec<usi
     }
     let mut needs: Vec<Vec<u32>> = Vec::with_capacity(builds.len());
     for &build in builds {
+        budget.check()?;
         let mut of_build = Vec::new();
         for kind in tier..KINDS {
             let inside = common_ones(dense.before[kind].row(build), &wanted);
@@ -106,7 +122,7 @@ pub(super) fn parts(dense: &Dense, builds: &[usize], tier: usize) -> Vec<Vec<usi
     };
     let mut parts: Vec<Vec<usize>> = (0..found.len()).map(part).collect();
     parts.sort_unstable();
-    parts
+    Ok(parts)
 }
 
 /// Marks builds that are not in any of the parts being ordered.
@@ -130,7 +146,13 @@ struct Greedy<'a> {
 }
 
 impl<'a> Greedy<'a> {
-    fn new(dense: &'a Dense, builds: &[usize], parts: &'a [Vec<usize>], tier: usize) -> Self {
+    fn new<B: Budget>(
+        dense: &'a Dense,
+        builds: &[usize],
+        parts: &'a [Vec<usize>],
+        tier: usize,
+        budget: &B,
+    ) -> Result<Self, B::Over> {
         let mut part_of = vec![ELSEWHERE; dense.count];
         for (part, builds) in (0..).zip(parts) {
             for &build in builds {
@@ -155,6 +177,7 @@ impl<'a> Greedy<'a> {
             open,
         };
         for &build in builds {
+            budget.check()?;
             let part = greedy.part_of[build] as usize;
             let all = *greedy.weak.start()..=KINDS - 1;
             let count = |rows, kinds| {
@@ -168,16 +191,17 @@ impl<'a> Greedy<'a> {
             greedy.weak_in[part] += weak;
             greedy.out[part] += out;
         }
-        greedy
+        Ok(greedy)
     }
 
-    fn run(mut self, early: &mut BitSet) -> Vec<usize> {
+    fn run<B: Budget>(mut self, early: &mut BitSet, budget: &B) -> Result<Vec<usize>, B::Over> {
         let mut front = Vec::with_capacity(self.parts.len());
         let mut back = Vec::new();
         let count = self.parts.len();
         let mut ready: Vec<usize> = (0..count).filter(|&part| self.is_ready(part)).collect();
         let mut sinks: Vec<usize> = (0..count).filter(|&part| self.out[part] == 0).collect();
         loop {
+            budget.check()?;
             if let Some(part) = ready.pop() {
                 if !self.placed[part] {
                     front.push(part);
@@ -204,7 +228,7 @@ impl<'a> Greedy<'a> {
             }
         }
         front.extend(back.into_iter().rev());
-        front
+        Ok(front)
     }
 
     fn is_ready(&self, part: usize) -> bool {
@@ -308,7 +332,7 @@ fn others(
 }
 
 /// Moves builds that come too early behind what they need, where nothing that follows needs them.
-fn settle(dense: &Dense, order: &mut [usize]) -> bool {
+fn settle<B: Budget>(dense: &Dense, order: &mut [usize], budget: &B) -> Result<bool, B::Over> {
     let mut position = vec![0usize; dense.count];
     for (at, &build) in order.iter().enumerate() {
         position[build] = at;
@@ -317,6 +341,7 @@ fn settle(dense: &Dense, order: &mut [usize]) -> bool {
     let early = too_early(dense, order);
     let from_the_end: Vec<usize> = order.iter().rev().copied().collect();
     for build in from_the_end {
+        budget.check()?;
         if !early[build] {
             continue;
         }
@@ -335,5 +360,5 @@ fn settle(dense: &Dense, order: &mut [usize]) -> bool {
             moved = true;
         }
     }
-    moved
+    Ok(moved)
 }

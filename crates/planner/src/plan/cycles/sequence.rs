@@ -3,6 +3,7 @@
 use super::dense::{Dense, HARD, KINDS};
 use crate::bits::{BitMatrix, highest, ones, subtract};
 use crate::index::DependencyKind;
+use crate::plan::budget::Budget;
 
 /// Marks a build that was not placed yet.
 const NOWHERE: usize = usize::MAX;
@@ -27,7 +28,16 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    pub(super) fn new(dense: &Dense, order: &[usize], early: &[bool]) -> Self {
+    /// Puts the builds down, and finds what each waits for.
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    pub(super) fn new<B: Budget>(
+        dense: &Dense,
+        order: &[usize],
+        early: &[bool],
+        budget: &B,
+    ) -> Result<Self, B::Over> {
         let mut sequence = Self {
             steps: Vec::new(),
             first: vec![NOWHERE; dense.count],
@@ -38,6 +48,7 @@ impl Sequence {
         sequence.ancestors = BitMatrix::new(plan.len(), plan.len());
         let mut newest = vec![NOWHERE; dense.count];
         for (at, (build, stage)) in plan.into_iter().enumerate() {
+            budget.check()?;
             let needs = sequence.needs(dense, build, stage, at, &newest);
             sequence.steps.push(Step {
                 build,
@@ -50,7 +61,7 @@ impl Sequence {
             }
             sequence.last[build] = at;
         }
-        sequence
+        Ok(sequence)
     }
 
     /// What a step waits for, without what follows from the rest.

@@ -3,9 +3,11 @@
 use buildbtw_fake_gitlab::{IdToken, Signer};
 use buildbtw_model::BuildStatus;
 use buildbtw_model::api::ProblemKind;
+use reqwest::Method;
+use serde_json::json;
 
 use super::{Forge, Runner, SECRET, Srcinfo, build_that_is, packages};
-use crate::support::{FakeWorker, ServerOptions, TestServer, refusal};
+use crate::support::{FakeWorker, ServerOptions, TestServer, expect_problem, refusal};
 
 async fn running(forge: &Forge) -> (TestServer, Runner<'_>) {
     running_with(forge, forge.building()).await
@@ -230,5 +232,35 @@ async fn a_weak_token_is_not_taken() {
     let (_server, job) = running(&forge).await;
     let problem = refusal(job.exchanges(&job.id_token(), "bbtw_short").await);
     assert_eq!(problem.kind, ProblemKind::InvalidRequest);
+    job.succeeds().await;
+}
+
+#[tokio::test]
+async fn whoever_sends_many_tokens_that_are_not_good_has_to_wait() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = running(&forge).await;
+    let token = forge.gitlab.id_token(job.job, &job.url).unwrap();
+    let expired = token.expired().sign().unwrap();
+    let path = format!("/api/v1/attempts/{}/exchange", job.attempt());
+    let send = async || {
+        let body = json!({"id_token": expired, "token": SECRET, "worker": "builder-1"});
+        let request = server.request(Method::POST, &path).json(&body);
+        request.send().await.unwrap()
+    };
+    for _ in 0..20 {
+        expect_problem(send().await, 401, Unauthenticated).await;
+    }
+    let response = send().await;
+    assert!(response.headers().contains_key("retry-after"));
+    let problem = expect_problem(response, 429, ProblemKind::TooManyRequests).await;
+    assert!(
+        problem
+            .detail
+            .as_deref()
+            .unwrap_or_default()
+            .contains("expired"),
+        "{problem:?}"
+    );
+    // A good one is never held up.
     job.succeeds().await;
 }
