@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::sandbox::SandboxConfig;
+use crate::seccomp;
 
 /// Programs a build needs, and what for.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -13,6 +14,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("bsdtar", "libarchive-tools, used by makepkg"),
     ("git", "checks out source repositories"),
     ("curl", "fetches sources"),
+    ("setpriv", "util-linux, starts makepkg without privileges"),
 ];
 
 /// What this machine lacks for building in a sandbox.
@@ -59,6 +61,7 @@ pub fn check_host(config: &SandboxConfig) -> Result<(), MissingRequirements> {
     if users.trim() == "0" {
         missing.push("user namespaces (`sysctl user.max_user_namespaces=10000`)".to_owned());
     }
+    missing.extend(seccomp::missing());
     missing.extend(missing_base(config));
     if missing.is_empty() {
         Ok(())

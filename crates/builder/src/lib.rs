@@ -24,6 +24,7 @@
 //! ```
 
 mod builder;
+mod confinement;
 mod host;
 mod log;
 mod outcome;
@@ -32,12 +33,14 @@ mod permissions;
 mod removal;
 mod request;
 mod sandbox;
+mod seccomp;
 mod simulated;
 mod source;
 mod sys;
 mod tiny_package;
 
 pub use builder::Builder;
+pub use confinement::{Confinement, drop_inherited};
 pub use host::{MissingRequirements, check_host};
 pub use log::{HEADING, LogSink};
 pub use outcome::{BuildOutcome, BuiltPackage};

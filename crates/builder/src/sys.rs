@@ -3,15 +3,21 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::slice;
 
-use nix::sched::{CloneFlags, setns};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, setgroups, setresgid, setresuid};
+
+use crate::permissions::RunAs;
 
 /// Forks; `None` in the child, which must end by `std::process::exit`.
 ///
@@ -81,61 +87,140 @@ pub(crate) fn mount_idmapped(
 /// Who a command is, in a user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
-    /// Root of the namespace.
+    /// Root of the namespace, with a few of its capabilities.
     Root,
     /// The unprivileged user that builds: no capability and no way to get one.
     User(u32),
 }
 
-/// Makes the command start inside the user namespace, as `identity`.
-pub(crate) fn enter_namespace(
-    command: &mut Command,
-    namespace: &File,
-    identity: Identity,
-) -> io::Result<()> {
-    let namespace = namespace.as_fd().try_clone_to_owned()?;
-    // SAFETY: the closure only makes system calls, allocates nothing and takes no lock; the
-    // descriptor it uses is owned by it.
-    unsafe {
-        command.pre_exec(move || become_identity(namespace.as_fd(), identity));
-    }
-    Ok(())
+/// A file system to mount.
+#[derive(Clone, Debug)]
+pub(crate) struct Mount {
+    pub(crate) kind: CString,
+    pub(crate) target: CString,
+    pub(crate) options: CString,
 }
 
-fn become_identity(namespace: BorrowedFd<'_>, identity: Identity) -> io::Result<()> {
-    setns(namespace, CloneFlags::CLONE_NEWUSER)?;
+/// What a step of the sandbox is given.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The user namespace, whose root it becomes.
+    pub(crate) namespace: OwnedFd,
+    /// Mounted for this step alone, in a mount namespace that goes with it.
+    pub(crate) mounts: Vec<Mount>,
+    /// The only descriptor that it inherits besides the three standard ones.
+    pub(crate) inherited: OwnedFd,
+}
+
+/// Makes the command start as root of the user namespace, without the keys and the other descriptors
+/// of this process.
+pub(crate) fn enter(command: &mut Command, entry: Entry) {
+    // SAFETY: the closure only makes system calls, allocates nothing and takes no lock; the
+    // descriptors it uses are owned by it.
+    unsafe {
+        command.pre_exec(move || {
+            new_session_keyring()?;
+            unshare(CloneFlags::CLONE_NEWNS)?;
+            for volatile in &entry.mounts {
+                let kind = Some(volatile.kind.as_c_str());
+                // Devices are refused where bubblewrap binds it, terminals excepted.
+                mount(
+                    kind,
+                    volatile.target.as_c_str(),
+                    kind,
+                    MsFlags::MS_NOSUID,
+                    Some(volatile.options.as_c_str()),
+                )?;
+            }
+            setns(&entry.namespace, CloneFlags::CLONE_NEWUSER)?;
+            become_user(RunAs { uid: 0, gid: 0 })?;
+            inherit_only(slice::from_ref(&entry.inherited))
+        });
+    }
+}
+
+/// The bounds of a command outside of a sandbox.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    /// The files by which it joins its cgroup.
+    pub(crate) procs: Vec<File>,
+    /// Bytes of memory for each process, and the number of processes, without a cgroup.
+    pub(crate) rlimits: Option<(u64, u64)>,
+    /// The user it runs as, when that is not this process's own.
+    pub(crate) user: Option<RunAs>,
+    /// The only descriptors that it inherits besides the three standard ones.
+    pub(crate) inherited: Vec<OwnedFd>,
+}
+
+/// Makes the command start within the bounds.
+pub(crate) fn confine(command: &mut Command, bounds: Bounds) {
+    // SAFETY: the closure only makes system calls, allocates nothing and takes no lock; the
+    // descriptors it uses are owned by it.
+    unsafe {
+        command.pre_exec(move || {
+            for mut procs in &bounds.procs {
+                procs.write_all(b"0")?;
+            }
+            new_session_keyring()?;
+            if let Some((memory, processes)) = bounds.rlimits {
+                setrlimit(Resource::RLIMIT_NPROC, processes, processes)?;
+                setrlimit(Resource::RLIMIT_AS, memory, memory)?;
+            }
+            setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+            if let Some(user) = bounds.user {
+                become_user(user)?;
+            }
+            inherit_only(&bounds.inherited)
+        });
+    }
+}
+
+fn become_user(user: RunAs) -> io::Result<()> {
     setgroups(&[])?;
-    let id = match identity {
-        Identity::Root => 0,
-        Identity::User(id) => {
-            drop_bounding_set()?;
-            id
-        }
-    };
-    let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     setresgid(gid, gid, gid)?;
     setresuid(uid, uid, uid)?;
-    if identity != Identity::Root {
-        nix::sys::prctl::set_no_new_privs()?;
+    Ok(())
+}
+
+/// Replaces the session keyring, which children inherit even when they change their user.
+pub(crate) fn new_session_keyring() -> io::Result<()> {
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: the name of the keyring is null, which makes an anonymous one; no memory is touched.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            JOIN_SESSION_KEYRING,
+            std::ptr::null::<libc::c_char>(),
+        )
+    };
+    match check(result) {
+        // The kernel has no keys, or a filter around this program refuses them to its children as well.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => Ok(()),
+        result => result.map(drop),
+    }
+}
+
+/// Closes all descriptors but the three standard ones. Must run before anything opens one.
+pub(crate) fn close_inherited() -> io::Result<()> {
+    close_range(0)
+}
+
+/// Makes the next execve(2) close all descriptors but the three standard ones and these.
+fn inherit_only(kept: &[OwnedFd]) -> io::Result<()> {
+    // Marked rather than closed: the standard library reports a failed execve(2) through one.
+    close_range(libc::CLOSE_RANGE_CLOEXEC)?;
+    for descriptor in kept {
+        fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
     }
     Ok(())
 }
 
-fn drop_bounding_set() -> io::Result<()> {
-    for capability in 0..64 {
-        // SAFETY: takes two numbers and touches no memory.
-        let result = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
-        if result == 0 {
-            continue;
-        }
-        let error = io::Error::last_os_error();
-        // The first number that is no capability any more.
-        if error.raw_os_error() == Some(libc::EINVAL) {
-            return Ok(());
-        }
-        return Err(error);
-    }
-    Ok(())
+fn close_range(flags: libc::c_uint) -> io::Result<()> {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: takes three numbers and touches no memory.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, flags) };
+    check(result).map(drop)
 }
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {

@@ -26,6 +26,19 @@ pub(crate) struct Exceeded {
     pub(crate) processes: bool,
 }
 
+impl Exceeded {
+    /// The limit that was hit, for people.
+    pub(crate) fn describe(self, limits: &Limits) -> Option<String> {
+        if self.memory {
+            let bytes = limits.memory_bytes;
+            return Some(format!("the memory limit of {bytes} bytes was exceeded"));
+        }
+        let processes = limits.processes;
+        self.processes
+            .then(|| format!("the limit of {processes} processes was exceeded"))
+    }
+}
+
 impl Cgroup {
     /// Makes the cgroup; `None` where this machine lets us make none.
     pub(crate) fn create(name: &str, limits: &Limits) -> Option<Self> {

@@ -8,7 +8,7 @@ mod helper;
 mod host_packages;
 pub(crate) mod job;
 mod root_command;
-mod scratch;
+pub(crate) mod scratch;
 pub(crate) mod slots;
 
 use std::io;
@@ -153,21 +153,15 @@ fn with_absolute_source(request: &BuildRequest) -> io::Result<BuildRequest> {
 /// A process that is killed for a limit looks like any other failure to the tools.
 fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
     use buildbtw_model::FailureKind;
-    let what = match failure.kind {
-        FailureKind::Timeout | FailureKind::Cancelled => return,
-        FailureKind::Package | FailureKind::Infrastructure if exceeded.memory => {
-            format!(
-                "the memory limit of {} bytes was exceeded",
-                limits.memory_bytes
-            )
+    match failure.kind {
+        FailureKind::Timeout | FailureKind::Cancelled => {}
+        FailureKind::Package | FailureKind::Infrastructure => {
+            if let Some(what) = exceeded.describe(limits) {
+                failure.kind = FailureKind::Package;
+                failure.message = format!("{what}; {}", failure.message);
+            }
         }
-        FailureKind::Package | FailureKind::Infrastructure if exceeded.processes => {
-            format!("the limit of {} processes was exceeded", limits.processes)
-        }
-        FailureKind::Package | FailureKind::Infrastructure => return,
-    };
-    failure.kind = FailureKind::Package;
-    failure.message = format!("{what}; {}", failure.message);
+    }
 }
 
 /// Limits of single processes leave no trace when they are hit.

@@ -9,9 +9,12 @@
 )]
 
 mod building;
+mod confinement;
 mod escaping;
 mod faults;
+mod filter;
 mod hostile;
 mod limits;
+mod owners;
 mod srcinfo;
 mod support;

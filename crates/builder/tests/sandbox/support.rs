@@ -241,6 +241,11 @@ pub(crate) fn script_package(name: &str, script: &str) -> String {
     )
 }
 
+/// A script that runs in bash as the scriptlet of an installation; its output stays in a file.
+pub(crate) fn scriptlet(script: &str) -> String {
+    format!("post_install() {{\nbash >/usr/share/of-scriptlet 2>&1 <<'END'\n{script}\nEND\n}}\n")
+}
+
 /// Serves a folder over HTTP for as long as the test runs, and returns the port.
 pub(crate) async fn serve(folder: PathBuf) -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

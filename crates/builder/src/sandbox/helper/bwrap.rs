@@ -1,6 +1,7 @@
 //! Commands inside a root. Everything that touches a package runs through here.
 
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -8,7 +9,8 @@ use super::root::Root;
 use crate::host::SEARCH_PATH;
 use crate::log::Lines;
 use crate::sandbox::job::{Context as _, Failure};
-use crate::sys::{self, Identity};
+use crate::seccomp;
+use crate::sys::{self, Entry, Identity};
 
 /// The id of the user that builds, inside the sandbox.
 pub(super) const BUILD_USER: u32 = 1000;
@@ -25,6 +27,11 @@ const CAPABILITIES: &[&str] = &[
     "CAP_SETUID",
     "CAP_SYS_CHROOT",
 ];
+
+/// Drops from root of the sandbox to the build's user. A dependency can replace this file of the root
+/// by its own, which gains it nothing: its scriptlets ran with more capabilities than these.
+const SETPRIV: &str = "/usr/bin/setpriv";
+const CAPABILITIES_OF_SETPRIV: &[&str] = &["CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"];
 
 /// Files of this machine that name resolution and TLS need.
 const NETWORK_FILES: &[&str] = &[
@@ -168,6 +175,8 @@ impl<'a> Sandboxed<'a> {
         stdout: Stdio,
         stderr: Option<Stdio>,
     ) -> Result<Child, Failure> {
+        let root = self.view.root();
+        let filter = seccomp::descriptor().context("making the filter of system calls")?;
         let mut bwrap = Command::new("bwrap");
         bwrap
             .env_clear()
@@ -185,8 +194,18 @@ impl<'a> Sandboxed<'a> {
         for (name, value) in &self.environment {
             bwrap.args(["--setenv", name, value]);
         }
-        bwrap.args(["--chdir", self.folder, "--"]).args(command);
-        sys::enter_namespace(&mut bwrap, &self.view.root().namespace, self.identity)?;
+        bwrap.arg("--seccomp").arg(filter.as_raw_fd().to_string());
+        bwrap.args(["--chdir", self.folder, "--"]);
+        if let Identity::User(id) = self.identity {
+            bwrap.args(become_user(id));
+        }
+        bwrap.args(command);
+        let entry = Entry {
+            namespace: root.namespace.as_fd().try_clone_to_owned()?,
+            mounts: root.volatile.mounts(),
+            inherited: filter,
+        };
+        sys::enter(&mut bwrap, entry);
         bwrap.spawn().context("starting bwrap")
     }
 
@@ -201,21 +220,18 @@ impl<'a> Sandboxed<'a> {
         if !self.network {
             bwrap.arg("--unshare-net");
         }
-        match self.identity {
-            Identity::Root => {
-                bwrap.args(["--cap-drop", "ALL"]);
-                for capability in CAPABILITIES {
-                    bwrap.args(["--cap-add", capability]);
-                }
-            }
-            // Without privileges it needs a namespace of its own, the last one it can make.
-            Identity::User(_) => {
-                bwrap.args(["--unshare-user", "--disable-userns"]);
-            }
+        let capabilities = match self.identity {
+            Identity::Root => CAPABILITIES,
+            Identity::User(_) => CAPABILITIES_OF_SETPRIV,
+        };
+        bwrap.args(["--cap-drop", "ALL"]);
+        for capability in capabilities {
+            bwrap.args(["--cap-add", capability]);
         }
     }
 
     fn add_files(&self, bwrap: &mut Command) {
+        let volatile = &self.view.root().volatile;
         match self.view {
             View::Writable(root) => {
                 bwrap.arg("--bind").arg(&root.path).arg("/");
@@ -228,24 +244,52 @@ impl<'a> Sandboxed<'a> {
                 for name in ["bin", "sbin", "lib", "lib64"] {
                     bwrap.args(["--symlink", &format!("usr/{name}"), &format!("/{name}")]);
                 }
+                make_folders(bwrap, "/etc/file");
                 bwrap.args(["--ro-bind-try", "/etc/alternatives", "/etc/alternatives"]);
                 bwrap.args(["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]);
-                bwrap.args(["--tmpfs", "/tmp"]);
+                volatile.add_tmp(bwrap);
             }
         }
         // Even root of a sandbox must not reach the machine's settings.
         bwrap.args(["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]);
-        bwrap.args(["--dev", "/dev", "--tmpfs", "/run"]);
+        volatile.add(bwrap);
         if self.network {
             for file in NETWORK_FILES {
                 bwrap.args(["--ro-bind-try", file, file]);
             }
         }
         for (source, target, writable) in &self.binds {
+            if target.starts_with("/run/") {
+                make_folders(bwrap, target);
+            }
             let option = if *writable { "--bind" } else { "--ro-bind" };
             bwrap.arg(option).arg(source).arg(target);
         }
     }
+}
+
+/// Creates the folders above a path. bubblewrap creates missing ones with mode 0700.
+fn make_folders(bwrap: &mut Command, path: &str) {
+    for (end, _) in path.match_indices('/').skip(1) {
+        let folder = path.get(..end).unwrap_or_default();
+        bwrap.args(["--perms", "0755", "--dir", folder]);
+    }
+}
+
+/// The start of a command line that runs the rest as this user, without capabilities.
+fn become_user(id: u32) -> [String; 9] {
+    [
+        SETPRIV,
+        "--reuid",
+        &id.to_string(),
+        "--regid",
+        &id.to_string(),
+        "--clear-groups",
+        "--no-new-privs",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+    ]
+    .map(str::to_owned)
 }
 
 /// What a command's end means as an exit code, as shells have it.

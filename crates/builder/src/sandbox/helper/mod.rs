@@ -17,6 +17,7 @@ mod srcinfo;
 mod transaction;
 mod userns;
 mod verify;
+mod volatile;
 
 use std::io::{self, BufRead as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -31,6 +32,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::job::{Context as _, Failure, Job, Report, Task};
+use crate::confinement::drop_inherited;
 use crate::log::HEADING;
 use crate::sys;
 
@@ -57,6 +59,7 @@ fn heading(text: &str) {
 }
 
 fn supervise() -> Result<(), Failure> {
+    drop_inherited().context("closing inherited descriptors")?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     let job: Job = serde_json::from_str(&line)

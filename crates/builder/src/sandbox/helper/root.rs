@@ -9,6 +9,7 @@ use fs_err as fs;
 use nix::mount::{MsFlags, mount};
 
 use super::files::{chown_tree, make_dir};
+use super::volatile::Volatile;
 use super::{host_base, skeleton, userns};
 use crate::sandbox::job::{Base, Context as _, Failure, Job};
 use crate::sys;
@@ -31,6 +32,8 @@ pub(super) struct Root {
     pub(super) scratch: PathBuf,
     /// The user namespace of everything that runs in it.
     pub(super) namespace: File,
+    /// What each step gets anew.
+    pub(super) volatile: Volatile,
     pub(super) first_uid: u32,
 }
 
@@ -79,6 +82,7 @@ impl Root {
         make_dir(&scratch, 0o755)?;
         Ok(Self {
             path: layers.join("root"),
+            volatile: Volatile::new(&scratch, job.first_uid)?,
             scratch,
             namespace: userns::create(job.first_uid)?,
             first_uid: job.first_uid,

@@ -4,14 +4,18 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::sandbox::job::{Context as _, Failure};
 use crate::sandbox::slots::RANGE;
 use crate::sys;
 
-/// Makes a user namespace whose id 0 is `first_uid` outside. It lives as long as the file.
+/// How many user namespaces may be made below the one of the process that writes it.
+const MAXIMUM: &str = "/proc/sys/user/max_user_namespaces";
+
+/// Makes a user namespace whose id 0 is `first_uid` outside, and in which no other can be made. It
+/// lives as long as the file.
 pub(super) fn create(first_uid: u32) -> Result<File, Failure> {
     let (mut ready, mut say_ready) = io::pipe()?;
     let (mut done, say_done) = io::pipe()?;
@@ -21,13 +25,21 @@ pub(super) fn create(first_uid: u32) -> Result<File, Failure> {
         drop(say_ready);
         // Stays until its namespace was opened: end of file.
         let _ = done.read(&mut [0]);
+        // Nothing else that is in the namespace may do this: it takes CAP_SYS_RESOURCE.
+        let ok = ok && fs_err::write(MAXIMUM, "0").is_ok();
         std::process::exit(i32::from(!ok));
     };
     drop((say_ready, done));
     let opened = open(&mut ready, child, first_uid);
     drop(say_done);
-    waitpid(child, None)?;
-    opened
+    let ended = waitpid(child, None)?;
+    let opened = opened?;
+    if ended != WaitStatus::Exited(child, 0) {
+        return Err(Failure::infrastructure(format!(
+            "user namespaces could not be forbidden inside the sandbox ({MAXIMUM})"
+        )));
+    }
+    Ok(opened)
 }
 
 fn open(ready: &mut io::PipeReader, child: Pid, first_uid: u32) -> Result<File, Failure> {

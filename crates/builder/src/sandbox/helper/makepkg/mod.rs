@@ -52,6 +52,8 @@ pub(super) fn command<'a>(
         .env("PKGEXT", ".pkg.tar.zst")
         .env("CARCH", task.request.architecture.as_str())
         .env("MAKEFLAGS", format!("-j{}", task.jobs))
+        // An id that the namespace does not map gives EINVAL, and fakeroot forgives EPERM only.
+        .env("FAKEROOTDONTTRYCHOWN", "1")
 }
 
 /// Runs makepkg without network, as the unprivileged user.

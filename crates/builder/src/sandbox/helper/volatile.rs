@@ -1,0 +1,94 @@
+//! The tmpfs mounts of each step: `/dev`, `/dev/shm`, `/run` and `/tmp`. Those that bubblewrap makes
+//! itself have no size, or no limit of inodes: without a cgroup they could fill the machine's memory.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::files::make_dir;
+use crate::sandbox::job::Failure;
+use crate::sys::Mount;
+
+/// Name, bytes, files, mode.
+const SIZES: [(&str, u64, u64, u32); 4] = [
+    ("dev", 1 << 20, 256, 0o755),
+    ("shm", 256 << 20, 16_384, 0o1777),
+    ("run", 64 << 20, 16_384, 0o755),
+    ("tmp", 256 << 20, 16_384, 0o1777),
+];
+/// The group of terminals.
+const TTY: u32 = 5;
+/// What bubblewrap's own `--dev` has.
+const DEVICES: &[&str] = &["full", "null", "random", "tty", "urandom", "zero"];
+const LINKS: &[(&str, &str)] = &[
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+    ("/proc/kcore", "/dev/core"),
+    ("pts/ptmx", "/dev/ptmx"),
+];
+
+/// The mounts, made in a folder that the step does not see and bound from there.
+pub(super) struct Volatile {
+    folder: PathBuf,
+    mounts: Vec<Mount>,
+}
+
+impl Volatile {
+    /// Creates the mount points.
+    pub(super) fn new(scratch: &Path, first_uid: u32) -> Result<Self, Failure> {
+        let folder = scratch.join("volatile");
+        make_dir(&folder, 0o755)?;
+        let mut mounts = Vec::new();
+        for (name, bytes, files, mode) in SIZES {
+            let options = format!(
+                "size={bytes},nr_inodes={files},mode={mode:o},uid={first_uid},gid={first_uid}"
+            );
+            mounts.push(mount("tmpfs", &folder.join(name), &options)?);
+        }
+        let options = format!("newinstance,ptmxmode=0666,mode=620,gid={}", first_uid + TTY);
+        mounts.push(mount("devpts", &folder.join("pts"), &options)?);
+        Ok(Self { folder, mounts })
+    }
+
+    /// What to mount before the step starts.
+    pub(super) fn mounts(&self) -> Vec<Mount> {
+        self.mounts.clone()
+    }
+
+    /// Makes `/dev` and `/run` visible.
+    pub(super) fn add(&self, bwrap: &mut Command) {
+        self.bind(bwrap, "--bind", "dev", "/dev");
+        for device in DEVICES {
+            let device = format!("/dev/{device}");
+            bwrap.args(["--dev-bind", &device, &device]);
+        }
+        for (target, link) in LINKS {
+            bwrap.args(["--symlink", target, link]);
+        }
+        self.bind(bwrap, "--dev-bind", "pts", "/dev/pts");
+        self.bind(bwrap, "--bind", "shm", "/dev/shm");
+        self.bind(bwrap, "--bind", "run", "/run");
+    }
+
+    /// Makes `/tmp` visible, where the root has none.
+    pub(super) fn add_tmp(&self, bwrap: &mut Command) {
+        self.bind(bwrap, "--bind", "tmp", "/tmp");
+    }
+
+    fn bind(&self, bwrap: &mut Command, option: &str, name: &str, target: &str) {
+        bwrap.arg(option).arg(self.folder.join(name)).arg(target);
+    }
+}
+
+fn mount(kind: &str, target: &Path, options: &str) -> Result<Mount, Failure> {
+    make_dir(target, 0o755)?;
+    let text = |bytes: &[u8]| CString::new(bytes).map_err(std::io::Error::from);
+    Ok(Mount {
+        kind: text(kind.as_bytes())?,
+        target: text(target.as_os_str().as_bytes())?,
+        options: text(options.as_bytes())?,
+    })
+}

@@ -1,0 +1,297 @@
+//! The seccomp filter of everything that runs foreign code. It refuses system calls that builds do not
+//! need and that exploits of the kernel start from, and the ways into a user namespace.
+//!
+//! The filter has a table for each architecture of the machine: with only one it would have to kill
+//! the 32-bit programs that multilib packages build and run.
+
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+
+/// `struct sock_filter` of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Instruction {
+    code: u16,
+    if_true: u8,
+    if_false: u8,
+    value: u32,
+}
+
+const LOAD: u16 = 0x20;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const JUMP_IF_AT_LEAST: u16 = 0x35;
+const JUMP_IF_ANY_BIT: u16 = 0x45;
+const RETURN: u16 = 0x06;
+
+// Offsets in `struct seccomp_data`. Of the first argument, this is the lower half (both machines are
+// little-endian), which holds all flags of clone(2) and unshare(2).
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const FIRST_ARGUMENT: u32 = 16;
+
+const ALLOW: u32 = 0x7fff_0000;
+const KILL: u32 = 0x8000_0000;
+const NOT_PERMITTED: u32 = 0x0005_0000 | libc::EPERM.cast_unsigned();
+const NO_SUCH_CALL: u32 = 0x0005_0000 | libc::ENOSYS.cast_unsigned();
+
+const NEW_USER_NAMESPACE: u32 = libc::CLONE_NEWUSER.cast_unsigned();
+/// The bit of x32 calls, which have the architecture of x86-64. Above it there are no other calls.
+const X32: u32 = 0x4000_0000;
+
+/// The numbers of system calls on one architecture.
+struct Table {
+    /// `AUDIT_ARCH_…`
+    architecture: u32,
+    has_x32: bool,
+    /// Always refused.
+    refused: &'static [u32],
+    /// Refused with a flag for a new user namespace in the first argument.
+    with_flags: [u32; 2],
+    /// Takes its flags from memory, which a filter cannot read. With ENOSYS, programs fall back to
+    /// clone(2).
+    clone3: u32,
+}
+
+/// In this order: `add_key request_key keyctl bpf io_uring_setup io_uring_enter io_uring_register
+/// userfaultfd perf_event_open kexec_load setns`, and `kexec_file_load` where it exists. setns(2) is
+/// refused as a whole: its second argument may be 0, which means any kind of namespace, and no step
+/// has the capabilities to enter another kind.
+const X86_64: Table = Table {
+    architecture: 0xc000_003e,
+    has_x32: true,
+    refused: &[248, 249, 250, 321, 425, 426, 427, 323, 298, 246, 308, 320],
+    with_flags: [56, 272],
+    clone3: 435,
+};
+
+const I386: Table = Table {
+    architecture: 0x4000_0003,
+    has_x32: false,
+    refused: &[286, 287, 288, 357, 425, 426, 427, 374, 336, 283, 346],
+    with_flags: [120, 310],
+    clone3: 435,
+};
+
+const AARCH64: Table = Table {
+    architecture: 0xc000_00b7,
+    has_x32: false,
+    refused: &[217, 218, 219, 280, 425, 426, 427, 282, 241, 104, 268, 294],
+    with_flags: [220, 97],
+    clone3: 435,
+};
+
+const ARM: Table = Table {
+    architecture: 0x4000_0028,
+    has_x32: false,
+    refused: &[309, 310, 311, 386, 425, 426, 427, 388, 364, 347, 375, 401],
+    with_flags: [120, 337],
+    clone3: 435,
+};
+
+/// Describes what is missing on an architecture without a filter.
+pub(crate) fn missing() -> Option<String> {
+    let machine = std::env::consts::ARCH;
+    tables(machine).is_none().then(|| {
+        format!("a filter of system calls for {machine} (there is one for x86_64 and aarch64)")
+    })
+}
+
+/// Returns a descriptor from which bubblewrap reads the filter of this machine.
+pub(crate) fn descriptor() -> io::Result<OwnedFd> {
+    let tables = tables(std::env::consts::ARCH)
+        .ok_or_else(|| io::Error::other(missing().unwrap_or_default()))?;
+    let (reader, mut writer) = io::pipe()?;
+    // Fits into the buffer of a pipe, so this does not block.
+    writer.write_all(&bytes(&program(tables)))?;
+    Ok(reader.into())
+}
+
+fn tables(machine: &str) -> Option<&'static [Table]> {
+    match machine {
+        "x86_64" => Some(&[X86_64, I386]),
+        "aarch64" => Some(&[AARCH64, ARM]),
+        _ => None,
+    }
+}
+
+fn program(tables: &[Table]) -> Vec<Instruction> {
+    let mut program = vec![load(ARCHITECTURE)];
+    for table in tables {
+        let section = section(table);
+        // A test checks that sections are short enough for a jump.
+        let length = u8::try_from(section.len()).unwrap_or(u8::MAX);
+        program.push(jump(JUMP_IF_EQUAL, table.architecture, 0, length));
+        program.extend(section);
+    }
+    program.push(end(KILL));
+    program
+}
+
+fn section(table: &Table) -> Vec<Instruction> {
+    let mut section = vec![load(NUMBER)];
+    if table.has_x32 {
+        section.push(jump(JUMP_IF_AT_LEAST, X32, 0, 1));
+        section.push(end(NO_SUCH_CALL));
+    }
+    for number in table.refused {
+        section.push(jump(JUMP_IF_EQUAL, *number, 0, 1));
+        section.push(end(NOT_PERMITTED));
+    }
+    section.push(jump(JUMP_IF_EQUAL, table.clone3, 0, 1));
+    section.push(end(NO_SUCH_CALL));
+    for number in table.with_flags {
+        section.push(jump(JUMP_IF_EQUAL, number, 0, 4));
+        section.push(load(FIRST_ARGUMENT));
+        section.push(jump(JUMP_IF_ANY_BIT, NEW_USER_NAMESPACE, 0, 1));
+        section.push(end(NOT_PERMITTED));
+        section.push(end(ALLOW));
+    }
+    section.push(end(ALLOW));
+    section
+}
+
+fn load(offset: u32) -> Instruction {
+    jump(LOAD, offset, 0, 0)
+}
+
+fn end(action: u32) -> Instruction {
+    jump(RETURN, action, 0, 0)
+}
+
+fn jump(code: u16, value: u32, if_true: u8, if_false: u8) -> Instruction {
+    Instruction {
+        code,
+        if_true,
+        if_false,
+        value,
+    }
+}
+
+fn bytes(program: &[Instruction]) -> Vec<u8> {
+    program
+        .iter()
+        .flat_map(|instruction| {
+            let [code_low, code_high] = instruction.code.to_ne_bytes();
+            let value = instruction.value.to_ne_bytes();
+            [
+                code_low,
+                code_high,
+                instruction.if_true,
+                instruction.if_false,
+                value[0],
+                value[1],
+                value[2],
+                value[3],
+            ]
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel does with a program.
+    fn run(program: &[Instruction], architecture: u32, number: u32, argument: u32) -> u32 {
+        let (mut position, mut accumulator) = (0, 0);
+        loop {
+            let instruction = program[position];
+            position += 1;
+            let value = instruction.value;
+            let holds = match instruction.code {
+                RETURN => return value,
+                LOAD => {
+                    accumulator = match value {
+                        NUMBER => number,
+                        ARCHITECTURE => architecture,
+                        FIRST_ARGUMENT => argument,
+                        other => panic!("nothing at {other}"),
+                    };
+                    continue;
+                }
+                JUMP_IF_EQUAL => accumulator == value,
+                JUMP_IF_AT_LEAST => accumulator >= value,
+                JUMP_IF_ANY_BIT => accumulator & value != 0,
+                other => panic!("no instruction {other}"),
+            };
+            position += usize::from(if holds {
+                instruction.if_true
+            } else {
+                instruction.if_false
+            });
+        }
+    }
+
+    #[test]
+    fn applies_the_table_of_the_architecture() {
+        for (machine, names) in [("x86_64", [X86_64, I386]), ("aarch64", [AARCH64, ARM])] {
+            let program = program(tables(machine).unwrap());
+            for table in names {
+                let answer = |number, argument| run(&program, table.architecture, number, argument);
+                let all = 0..450;
+                for number in all.filter(|number| *number != table.clone3) {
+                    let takes_flags = table.with_flags.contains(&number);
+                    let expected = |refused| if refused { NOT_PERMITTED } else { ALLOW };
+                    let refused = table.refused.contains(&number);
+                    assert_eq!(answer(number, 0), expected(refused), "{number}");
+                    let refused = refused || takes_flags;
+                    assert_eq!(answer(number, u32::MAX), expected(refused), "{number}");
+                    let without = u32::MAX & !NEW_USER_NAMESPACE;
+                    assert_eq!(answer(number, without) == ALLOW, !refused || takes_flags);
+                }
+                assert_eq!(answer(table.clone3, 0), NO_SUCH_CALL);
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_x32_calls_and_kills_unknown_architectures() {
+        let program = program(tables("x86_64").unwrap());
+        for number in [X32, X32 | 250, X32 | 1, u32::MAX] {
+            assert_eq!(run(&program, X86_64.architecture, number, 0), NO_SUCH_CALL);
+        }
+        for architecture in [0, AARCH64.architecture, ARM.architecture, 0xc000_0016] {
+            assert_eq!(run(&program, architecture, 1, 0), KILL);
+        }
+    }
+
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    #[test]
+    fn has_the_numbers_of_the_c_library() {
+        let native = &tables(std::env::consts::ARCH).unwrap()[0];
+        let numbers = |calls: &[libc::c_long]| -> Vec<u32> {
+            let number = |call: &libc::c_long| u32::try_from(*call).unwrap();
+            calls.iter().map(number).collect()
+        };
+        let refused = [
+            libc::SYS_add_key,
+            libc::SYS_request_key,
+            libc::SYS_keyctl,
+            libc::SYS_bpf,
+            libc::SYS_io_uring_setup,
+            libc::SYS_io_uring_enter,
+            libc::SYS_io_uring_register,
+            libc::SYS_userfaultfd,
+            libc::SYS_perf_event_open,
+            libc::SYS_kexec_load,
+            libc::SYS_setns,
+            libc::SYS_kexec_file_load,
+        ];
+        assert_eq!(native.refused, numbers(&refused));
+        let with_flags = [libc::SYS_clone, libc::SYS_unshare];
+        assert_eq!(native.with_flags.to_vec(), numbers(&with_flags));
+        assert_eq!(vec![native.clone3], numbers(&[libc::SYS_clone3]));
+    }
+
+    #[test]
+    fn encodes_programs_as_the_kernel_reads_them() {
+        let bytes = bytes(&[jump(JUMP_IF_EQUAL, 0x0102_0304, 5, 6)]);
+        let (code, value) = (0x15_u16.to_ne_bytes(), 0x0102_0304_u32.to_ne_bytes());
+        assert_eq!(bytes, [&code[..], &[5, 6], &value].concat());
+        for machine in ["x86_64", "aarch64"] {
+            let tables = tables(machine).unwrap();
+            assert!(tables.iter().all(|table| section(table).len() < 256));
+            assert!(super::bytes(&program(tables)).len() < 4096);
+        }
+        assert!(tables("riscv64").is_none());
+    }
+}

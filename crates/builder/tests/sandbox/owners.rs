@@ -1,0 +1,110 @@
+//! Owners of files: in a package they are what fakeroot was told, and a build sees those of its
+//! dependencies.
+
+use std::process::Command;
+
+use crate::support::{World, script_package};
+
+/// From a public report (rua #89, melange #1607): all of it works with plain makepkg.
+const OWNER: &str = r#"pkgname=owner
+pkgver=1
+pkgrel=1
+arch=(any)
+package() {
+  cd "$pkgdir"; mkdir -p a/b a/x a/y; touch a/b/f a/b/{root,ids,games,http,far,farther,link}
+  t() { "$@" && echo "OK: $*" || echo "FAIL($?): $*"; }
+  t chown root:root a/b/root
+  t chown -R root:root "$pkgdir"
+  t install -o root -g root -m644 /dev/null a/b/g
+  t install -d -o 33 -g 33 a/folder
+  t install -o http -g games -m640 /dev/null a/b/installed
+  t chgrp games a/b/games
+  t chown 123:456 a/b/ids
+  t chown http:http a/b/http
+  t chown 70000:70001 a/b/far
+  t chown 4000000000:1000 a/b/farther
+  ln -s f a/b/s
+  t chown -h 77:78 a/b/s
+  t chown --from=root 1000:1000 a/b/f
+  cp -a /etc/passwd a/b/pw && echo "OK: cp -a"
+  bsdtar --uid 1234 --uname xyz --gid 1235 --gname xyz -cf a/u.tar -C a/b f
+  bsdtar --uid 90000 --uname '' --gid 90001 --gname '' -cf a/v.tar -C a/b f
+  t tar -xf a/u.tar -C a/x --transform=s/f/u/
+  t tar -xf a/v.tar -C a/x --transform=s/f/v/
+  t bsdtar -xf a/u.tar -C a/y
+  t bsdtar -xf a/v.tar -C a/y
+  t tar -C / -cf a/t.tar etc/passwd
+  t tar --same-owner -xf a/t.tar -C a/y
+  [[ $(stat -c %u:%g a/b/far) == 70000:70001 ]] || echo "FAIL: stat"
+  rm a/*.tar
+}
+"#;
+
+#[tokio::test]
+async fn stores_the_owners_that_plain_makepkg_stores() {
+    let Some(world) = World::new() else { return };
+    let (packages, log) = world.built(&world.request("owner", OWNER)).await;
+    assert!(!log.contains("FAIL"), "{log}");
+    assert_eq!(log.matches("OK: ").count(), 19, "{log}");
+    let output = Command::new("tar")
+        .args(["--zstd", "--numeric-owner", "-tvf"])
+        .arg(&packages[0].path)
+        .output()
+        .unwrap();
+    let list = String::from_utf8(output.stdout).unwrap();
+    let owner = |name: &str| {
+        let line = list.lines().find(|line| {
+            let path = line.split_whitespace().nth(5);
+            path.is_some_and(|path| path.trim_end_matches('/') == name)
+        });
+        let line = line.unwrap_or_else(|| panic!("no {name} in {list}"));
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    for (name, expected) in [
+        ("a/b/root", "0/0"),
+        ("a/b/f", "1000/1000"),
+        ("a/b/g", "0/0"),
+        ("a/folder", "33/33"),
+        ("a/b/installed", "33/50"),
+        ("a/b/games", "0/50"),
+        ("a/b/ids", "123/456"),
+        ("a/b/http", "33/33"),
+        ("a/b/far", "70000/70001"),
+        ("a/b/farther", "4000000000/1000"),
+        ("a/b/s", "77/78"),
+        ("a/b/pw", "0/0"),
+        ("a/x/u", "1234/1235"),
+        ("a/x/v", "90000/90001"),
+        ("a/y/f", "90000/90001"),
+        ("a/y/etc/passwd", "0/0"),
+    ] {
+        assert_eq!(owner(name), expected, "{name}\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn keeps_the_owners_of_dependency_files() {
+    let Some(world) = World::new() else { return };
+    let pkgbuild = "pkgname=owned\npkgver=1\npkgrel=1\narch=(any)\npackage() {\n\
+         install -d \"$pkgdir/usr/share/owned\"; cd \"$pkgdir/usr/share/owned\"\n\
+         touch http user last; chown 33:12 http; chown 1234:5678 user; chown 65534:65534 last\n}\n";
+    let (packages, _) = world.built(&world.request("owned", pkgbuild)).await;
+    world.publish("base", &packages);
+    let script = "cd /usr/share/owned; stat -c 'owner %n %u:%g' *; stat -c 'owner usr %u:%g' /usr\n\
+         chown 33:33 /build/work 2>&1 | sed 's/^/plain: /'";
+    let mut request = world.request("user", &script_package("user", script));
+    request.dependencies = vec!["owned".into()];
+    let (_, log) = world.built(&request).await;
+    for line in [
+        "owner http 33:12",
+        "owner user 1234:5678",
+        "owner last 65534:65534",
+        "owner usr 0:0",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    // As for every user that is not root, and not what fakeroot does not forgive.
+    assert!(log.contains("plain: chown: changing ownership"), "{log}");
+    assert!(log.contains("Operation not permitted"), "{log}");
+    assert!(!log.contains("Invalid argument"), "{log}");
+}
