@@ -43,6 +43,7 @@
 //! /var/lib/buildbtw-executor/      root's
 //!   jobs/<job>/                    the runner's: locked while a stage runs
 //!     job.json                     the runner's process, and until when the job may live
+//!     limits/                      the cgroups of its scripts
 //!     builds/ cache/ home/ tmp/    the job's, all that its scripts see
 //!   root/jobs/<job>/               root's: locked while a build runs
 //!     attempt/                     the log and the packages

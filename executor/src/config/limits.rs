@@ -16,7 +16,8 @@ pub(crate) struct LimitSettings {
     silence_seconds: u64,
     log_mib: u64,
     output_mib: u64,
-    pub(super) cgroups: bool,
+    /// Whether cgroups are made where this host lets us make some.
+    pub(crate) cgroups: bool,
 }
 
 impl Default for LimitSettings {

@@ -11,7 +11,7 @@ use buildbtw_builder::RunAs;
 use serde::{Deserialize, Serialize};
 
 use super::processes::kill_environments_with;
-use super::{Host, privileged, removal};
+use super::{Host, privileged, removal, wait_for};
 use crate::contract::{Job, JobId};
 use crate::lock::FolderLock;
 use crate::root::Request;
@@ -76,6 +76,11 @@ impl JobFolder {
     /// `/etc/passwd` and `/etc/group` of scripts.
     pub(crate) fn accounts(&self) -> [PathBuf; 2] {
         [self.path.join("passwd"), self.path.join("group")]
+    }
+
+    /// The records of the cgroups of scripts.
+    pub(crate) fn limits(&self) -> PathBuf {
+        self.path.join("limits")
     }
 
     /// `gitlab-runner` as scripts call it.
@@ -234,6 +239,7 @@ impl Jobs {
             Ok(())
         };
         // What this process can remove goes whatever became of the other part.
+        wait_for(buildbtw_builder::reap(&folder.limits()))??;
         removal::remove(&folder.path)?;
         cleaned.map_err(|failure| anyhow::anyhow!("cleaning up as root: {failure}"))
     }

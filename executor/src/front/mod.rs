@@ -63,6 +63,14 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Runs a task of the builder to its end; the front itself is not asynchronous.
+fn wait_for<T>(task: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    Ok(runtime.block_on(task))
+}
+
 fn script_user(name: &str) -> anyhow::Result<RunAs> {
     let user = User::from_name(name)
         .with_context(|| format!("looking up the user {name}"))?

@@ -1,20 +1,17 @@
 //! Runs a script of the runner in an environment that holds the job's own folders and nothing else of
 //! this host but `/usr`.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use buildbtw_builder::{RunAs, permission_denied};
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use buildbtw_builder::{Confinement, permission_denied};
 
-use super::Host;
 use super::jobs::JobFolder;
 use super::processes::kill_environments_with;
-use super::tmp_dir;
+use super::{Host, is_root, tmp_dir, wait_for};
 use crate::contract::Stage;
 use crate::failure::Failure;
 use crate::watch::Watch;
@@ -41,6 +38,15 @@ const NETWORK_FILES: &[&str] = &[
     "/etc/ssl",
 ];
 
+/// The tmpfs mounts: path, size in bytes, mode.
+const IN_MEMORY: [(&str, &str, &str); 3] = [
+    ("/dev/shm", "67108864", "1777"),
+    ("/run", "67108864", "0755"),
+    ("/tmp", "268435456", "1777"),
+];
+/// The exit code of a script that was killed together with its environment.
+const KILLED: i32 = 137;
+
 /// Runs the script; its output goes where this process's goes.
 pub(crate) fn run(
     host: &Host,
@@ -52,7 +58,7 @@ pub(crate) fn run(
     // As standard input, because the user it runs as cannot read the runner's files.
     let script = fs_err::File::open(script)?.into_parts().0;
     let (mut status, status_writer) = io::pipe()?;
-    fcntl(&status_writer, FcntlArg::F_SETFD(FdFlag::empty())).map_err(io::Error::from)?;
+    let confinement = confinement(host, &folder.limits())?;
     let accounts = accounts(host, folder)?;
     let mut command = Command::new(BWRAP);
     command
@@ -70,31 +76,61 @@ pub(crate) fn run(
         command.arg("--ro-bind").arg(path).arg(file);
     }
     add_environment(&mut command, folder);
+    confinement.apply(&mut command, vec![status_writer.into()])?;
     command.args(["--", "/usr/bin/bash"]);
-    become_script_user(&mut command, host);
     let mut child = command
         .spawn()
         .map_err(|error| Failure::not_started(Path::new(BWRAP), host.script_user, &error))?;
-    drop((status_writer, command));
+    // Closes the write end of the report, so that reading it ends.
+    drop(command);
     let builds = folder.builds();
     // What cannot be killed now is when the job is removed.
     watch.on_loss(move || drop(kill_environments_with(&builds)));
     let ended = child.wait()?;
     let mut report = String::new();
     status.read_to_string(&mut report)?;
-    match exit_code(&report) {
-        Some(0) => Ok(()),
-        Some(code) => Err(Failure::Build {
-            message: format!("the script ended with exit code {code}"),
-            exit_code: code,
-        }),
-        None => {
+    let exceeded = end(confinement)?;
+    match (exit_code(&report), exceeded) {
+        (None, None) => {
             check_permissions(host)?;
             Err(Failure::system(format!(
                 "the script's environment could not be made, or was killed ({ended})"
             )))
         }
+        (code, exceeded) => verdict(code.unwrap_or(KILLED), exceeded),
     }
+}
+
+fn verdict(exit_code: i32, exceeded: Option<String>) -> Result<(), Failure> {
+    if exit_code == 0 {
+        return Ok(());
+    }
+    let mut message = format!("the script ended with exit code {exit_code}");
+    if let Some(limit) = exceeded {
+        message = format!("{limit}; {message}");
+    }
+    Err(Failure::Build { message, exit_code })
+}
+
+/// The bounds of a script, which are those of a build. Only root can create cgroups.
+fn confinement(host: &Host, folder: &Path) -> io::Result<Confinement> {
+    let limits = host.config.limits.limits();
+    let user = host.script_user;
+    if host.config.limits.cgroups && is_root() {
+        Confinement::with_cgroup(limits, user, folder)
+    } else {
+        Ok(Confinement::without_cgroup(limits, user))
+    }
+}
+
+/// Removes the cgroup of a script that has ended, and returns the limit that it hit.
+fn end(confinement: Confinement) -> io::Result<Option<String>> {
+    let exceeded = confinement.exceeded();
+    if let Err(error) = wait_for(confinement.remove())? {
+        // Removing the job tries again.
+        let _ = writeln!(io::stderr(), "WARNING: {error}");
+    }
+    Ok(exceeded)
 }
 
 /// Whether environments can be made at all: some machines forbid ordinary users to make namespaces.
@@ -106,8 +142,9 @@ pub(crate) fn check(host: &Host) -> Result<(), Failure> {
         .current_dir("/");
     add_namespaces(&mut command, Stage::Local);
     command.args(["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]);
+    let limits = host.config.limits.limits();
+    Confinement::without_cgroup(limits, host.script_user).apply(&mut command, Vec::new())?;
     command.args(["--", "/usr/bin/true"]);
-    become_script_user(&mut command, host);
     let output = command
         .output()
         .map_err(|error| Failure::not_started(Path::new(BWRAP), host.script_user, &error))?;
@@ -130,12 +167,6 @@ pub(crate) fn check_permissions(host: &Host) -> Result<(), Failure> {
         .flatten()
         .find_map(|path| permission_denied(&path, user))
         .map_or(Ok(()), |denied| Err(Failure::Final(denied)))
-}
-
-fn become_script_user(command: &mut Command, host: &Host) {
-    if let Some(RunAs { uid, gid }) = host.script_user {
-        command.uid(uid).gid(gid);
-    }
 }
 
 fn add_namespaces(command: &mut Command, stage: Stage) {
@@ -183,7 +214,9 @@ fn add_files(
         command.args(["--ro-bind-try", file, file]);
     }
     command.args(["--proc", "/proc", "--dev", "/dev"]);
-    command.args(["--tmpfs", "/tmp", "--tmpfs", "/run"]);
+    for (folder, bytes, mode) in IN_MEMORY {
+        command.args(["--perms", mode, "--size", bytes, "--tmpfs", folder]);
+    }
     let own = [folder.builds(), folder.cache(), folder.home(), folder.tmp()];
     for path in &own {
         command.arg("--bind").arg(path).arg(path);
@@ -198,6 +231,8 @@ fn add_files(
     if let Some(path) = tmp_dir::to_make(&own) {
         command.arg("--bind").arg(folder.tmp()).arg(path);
     }
+    // bubblewrap gives it no size.
+    command.args(["--remount-ro", "/dev"]);
     Ok(())
 }
 

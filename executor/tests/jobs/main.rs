@@ -10,6 +10,7 @@
 )]
 
 mod building;
+mod confinement;
 mod contract;
 mod environment;
 mod failures;

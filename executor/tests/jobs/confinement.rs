@@ -1,0 +1,150 @@
+//! Scripts of jobs are held to what builds are held to.
+
+use nix::unistd::geteuid;
+
+use crate::support::{Host, QUICK};
+
+const TIGHT: &str =
+    "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 64, processes = 40 }";
+const TIGHT_WITHOUT_CGROUPS: &str = "builder.simulated = { seconds = 0.0 }\n\
+     limits = { memory_mib = 256, processes = 40, cgroups = false }";
+
+const HUNGRY: &str = "perl -e '$x = \"x\" x (1 << 29); print length($x), \"\\n\"'";
+/// Says so when it got them all.
+const BOMB: &str = "perl -e 'for (1 .. 200) { my $child = fork; exit 3 unless defined $child; \
+     unless ($child) { sleep 1000; exit } } print \"all of them\\n\"'";
+
+/// The notes about the cgroups of scripts.
+fn noted(host: &Host) -> usize {
+    let notes = host.state().join("jobs/7/limits");
+    notes.read_dir().map_or(0, Iterator::count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_scripts_like_builds() {
+    let host = Host::start(TIGHT).await;
+    let job = host.job(7, "a");
+    job.prepare();
+    let ended = job.script("after_script", HUNGRY).expect(41);
+    assert!(!ended.out.contains("536870912"), "{ended:?}");
+    let bomb = job.script("after_script", BOMB).expect(41);
+    assert!(!bomb.out.contains("all of them"), "{bomb:?}");
+    // Elsewhere there is no cgroup that would say so.
+    if geteuid().is_root() && std::path::Path::new("/sys/fs/cgroup/memory/tasks").exists() {
+        ended.says("the memory limit of 67108864 bytes was exceeded");
+        bomb.says("the limit of 40 processes was exceeded");
+    }
+    job.script("after_script", "echo as ever")
+        .expect(0)
+        .says("as ever");
+    assert_eq!(noted(&host), 0);
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_each_process_of_a_script_without_cgroups() {
+    let host = Host::start(TIGHT_WITHOUT_CGROUPS).await;
+    let job = host.job(7, "a");
+    job.prepare();
+    let ended = job.script("after_script", HUNGRY).expect(41);
+    assert!(!ended.out.contains("536870912"), "{ended:?}");
+    let bomb = job.script("after_script", BOMB).expect(41);
+    assert!(!bomb.out.contains("all of them"), "{bomb:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_scripts_no_descriptors_and_filters_their_system_calls() {
+    let host = Host::start(QUICK).await;
+    let job = host.job(7, "a");
+    job.prepare();
+    let secret = host.path("secret");
+    fs_err::write(&secret, "what the runner has open").unwrap();
+    let text = r#"
+        cat <&9 2>/dev/null && exit 9
+        for fd in /proc/self/fd/*; do
+            case ${fd##*/}:$(readlink "$fd") in
+                [012]:* | *:/proc/* | *:'') ;;
+                # Of this shell, which has its script there.
+                *) [[ $(readlink "$fd") == "$(readlink /proc/self/fd/0)" ]] || { ls -l "$fd"; exit 8; } ;;
+            esac
+        done
+        grep -q '^Seccomp:.*2$' /proc/self/status || exit 7
+        grep -q '^NoNewPrivs:.*1$' /proc/self/status || exit 6
+        perl -e '
+            exit 0 if `uname -m` !~ /x86_64/;
+            sub answer { my $result = syscall($_[0], $_[1], $_[2], 0); return $result < 0 ? $! + 0 : 0 }
+            my %calls = (keyctl => 250, add_key => 248, bpf => 321, io_uring_setup => 425,
+                userfaultfd => 323, perf_event_open => 298, kexec_load => 246, setns => 308);
+            for (sort keys %calls) { print "$_ ", answer($calls{$_}, 0, -3), "\n" }
+            print "unshare ", answer(272, 0x10000000, 0), "\n";
+            print "clone3 ", answer(435, 0, 0), "\n"' || exit 5
+        (: >/dev/fill) 2>/dev/null && exit 4
+        for folder in /dev/shm /run /tmp; do
+            (( $(df -k --output=size $folder | tail -n 1) <= 262144 )) || exit 3
+        done
+        touch /dev/shm/mine /tmp/mine && echo all is well
+    "#;
+    let script = job.write_script(text);
+    let between = format!("exec 9<'{}'; exec \"$@\"", secret.display());
+    for stage in ["get_sources", "after_script"] {
+        let ended = job.stage_through(&between, &["run", script.to_str().unwrap(), stage]);
+        let ended = ended.expect(0).says("all is well");
+        if cfg!(target_arch = "x86_64") {
+            for call in [
+                "keyctl",
+                "add_key",
+                "bpf",
+                "io_uring_setup",
+                "userfaultfd",
+                "perf_event_open",
+                "kexec_load",
+                "setns",
+                "unshare",
+            ] {
+                assert!(
+                    ended.out.contains(&format!("{call} 1\n")),
+                    "{call}: {ended:?}"
+                );
+            }
+            assert!(ended.out.contains("clone3 38\n"), "{ended:?}");
+        }
+    }
+}
+
+/// What a killed front leaves of a script's cgroup goes with the job.
+#[tokio::test(flavor = "multi_thread")]
+async fn removes_the_cgroup_of_a_killed_stage_with_its_job() {
+    let host = Host::start(QUICK).await;
+    let job = host.job(7, "a");
+    job.prepare();
+    let up = job.builds().join("up");
+    let script = job.write_script(&format!("touch '{}'; sleep 86400", up.display()));
+    let mut stage = job.start(&["run", script.to_str().unwrap(), "after_script"]);
+    let is_up = async {
+        while !up.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(60);
+    tokio::time::timeout(patience, is_up).await.unwrap();
+    let cgroups: Vec<String> = std::path::Path::new(&host.state())
+        .join("jobs/7/limits")
+        .read_dir()
+        .into_iter()
+        .flatten()
+        .filter_map(|note| fs_err::read_to_string(note.unwrap().path().join("cgroup")).ok())
+        .flat_map(|folders| folders.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    for cgroup in &cgroups {
+        let processes = fs_err::read_to_string(format!("{cgroup}/cgroup.procs")).unwrap();
+        assert!(processes.lines().count() > 1, "{cgroup}: {processes}");
+    }
+    stage.kill().unwrap();
+    stage.wait().unwrap();
+    job.clean_up();
+    for cgroup in &cgroups {
+        assert!(!std::path::Path::new(cgroup).exists(), "{cgroup}");
+    }
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
