@@ -14,7 +14,7 @@ use std::slice;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, setgroups, setresgid, setresuid};
 
 use crate::permissions::RunAs;
@@ -163,16 +163,25 @@ pub(crate) fn confine(command: &mut Command, bounds: Bounds) {
             }
             new_session_keyring()?;
             if let Some((memory, processes)) = bounds.rlimits {
-                setrlimit(Resource::RLIMIT_NPROC, processes, processes)?;
-                setrlimit(Resource::RLIMIT_AS, memory, memory)?;
+                lower_limit(Resource::RLIMIT_NPROC, processes)?;
+                lower_limit(Resource::RLIMIT_AS, memory)?;
             }
-            setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+            lower_limit(Resource::RLIMIT_CORE, 0)?;
             if let Some(user) = bounds.user {
                 become_user(user)?;
             }
             inherit_only(&bounds.inherited)
         });
     }
+}
+
+/// Lowers both limits of a resource to a value; a hard limit that is lower already stays, as raising it
+/// takes CAP_SYS_RESOURCE.
+pub(crate) fn lower_limit(resource: Resource, value: u64) -> io::Result<()> {
+    let (_, hard) = getrlimit(resource)?;
+    let value = value.min(hard);
+    setrlimit(resource, value, value)?;
+    Ok(())
 }
 
 fn become_user(user: RunAs) -> io::Result<()> {

@@ -6,8 +6,9 @@ use crate::support::{Host, QUICK};
 
 const TIGHT: &str =
     "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 64, processes = 40 }";
+/// Counts all processes of the scripts' user, those of other tests included.
 const TIGHT_WITHOUT_CGROUPS: &str = "builder.simulated = { seconds = 0.0 }\n\
-     limits = { memory_mib = 256, processes = 40, cgroups = false }";
+     limits = { memory_mib = 256, processes = 150, cgroups = false }";
 
 const HUNGRY: &str = "perl -e '$x = \"x\" x (1 << 29); print length($x), \"\\n\"'";
 /// Says so when it got them all.
@@ -51,6 +52,25 @@ async fn limits_each_process_of_a_script_without_cgroups() {
     assert!(!ended.out.contains("536870912"), "{ended:?}");
     let bomb = job.script("after_script", BOMB).expect(41);
     assert!(!bomb.out.contains("all of them"), "{bomb:?}");
+}
+
+/// A service of the runner may have lower limits, which only a privileged process can raise.
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_lower_limits_of_the_runner() {
+    let host = Host::start(
+        "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 256, cgroups = false }",
+    )
+    .await;
+    let job = host.job(7, "a");
+    job.prepare();
+    let script = job.write_script("echo \"limits $(ulimit -Hu) $(ulimit -Hv) $(ulimit -Hc)\"");
+    let arguments = ["run", script.to_str().unwrap(), "after_script"];
+    job.stage_through("ulimit -u 3000 -v 250000 -c 0; exec \"$@\"", &arguments)
+        .expect(0)
+        .says("limits 3000 250000 0");
+    job.stage_through("exec \"$@\"", &arguments)
+        .expect(0)
+        .says("limits 4096 262144 0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

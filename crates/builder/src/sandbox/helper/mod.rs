@@ -25,7 +25,7 @@ use std::os::fd::AsFd as _;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::Resource;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::waitpid;
@@ -154,10 +154,8 @@ fn work(job: &Job) -> Result<(), Failure> {
 
 fn set_rlimits(job: &Job) -> Result<(), Failure> {
     if let Some(limits) = &job.rlimits {
-        let processes = limits.processes;
-        setrlimit(Resource::RLIMIT_NPROC, processes, processes).context("limiting processes")?;
-        let memory = limits.memory_bytes;
-        setrlimit(Resource::RLIMIT_AS, memory, memory).context("limiting memory")?;
+        sys::lower_limit(Resource::RLIMIT_NPROC, limits.processes).context("limiting processes")?;
+        sys::lower_limit(Resource::RLIMIT_AS, limits.memory_bytes).context("limiting memory")?;
     }
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("disabling core dumps")
+    sys::lower_limit(Resource::RLIMIT_CORE, 0).context("disabling core dumps")
 }
