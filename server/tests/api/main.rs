@@ -21,6 +21,7 @@ mod logs;
 mod maintenance;
 mod migrations;
 mod namespaces;
+mod object_limits;
 mod outcomes;
 mod pages;
 mod repositories;

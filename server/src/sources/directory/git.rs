@@ -4,6 +4,7 @@ use std::path::Path;
 
 use buildbtw_model::{CommitHash, GitRef};
 
+use super::objects::{self, peel};
 use crate::sources::kind::{MAX_SRCINFO, NO_SRCINFO, TreeAtCommit};
 
 /// How many branches a message lists.
@@ -50,7 +51,9 @@ pub(super) fn list(names: &[String]) -> String {
 }
 
 /// What cannot be read, and why, with every cause that git's library knows.
-fn unreadable<E: std::error::Error>(what: impl std::fmt::Display) -> impl FnOnce(E) -> GitError {
+pub(super) fn unreadable<E: std::error::Error>(
+    what: impl std::fmt::Display,
+) -> impl FnOnce(E) -> GitError {
     move |error| {
         let mut reasons = vec![error.to_string()];
         let mut source = error.source();
@@ -67,8 +70,8 @@ fn unreadable<E: std::error::Error>(what: impl std::fmt::Display) -> impl FnOnce
 
 fn open(path: &Path) -> Result<gix::Repository, GitError> {
     // Isolated: neither the user's nor the machine's configuration has a say in it.
-    gix::open_opts(path, gix::open::Options::isolated())
-        .map_err(|error| GitError::NotARepository(error.to_string()))
+    let options = gix::open::Options::isolated().config_overrides([objects::memory_limit()]);
+    gix::open_opts(path, options).map_err(|error| GitError::NotARepository(error.to_string()))
 }
 
 /// The default branch and its head.
@@ -88,9 +91,14 @@ pub(super) fn default_branch(path: &Path) -> Result<DefaultBranch, GitError> {
         return Err(unborn(&repository, path, branch));
     }
     let what = format!("the head of the branch '{branch}'");
-    let commit = head.into_peeled_id().map_err(unreadable(what))?;
+    let detached = head.id();
+    let id = match head.try_into_referent() {
+        Some(mut reference) => reference.follow_to_object().map_err(unreadable(&what))?,
+        None => detached.ok_or(GitError::Empty)?,
+    };
+    let commit = peel(&repository, id.detach(), &what)?;
     Ok(DefaultBranch {
-        commit: commit_hash(commit.detach())?,
+        commit: commit_hash(commit.id)?,
         branch,
     })
 }
@@ -150,7 +158,8 @@ fn commit_hash(id: gix::ObjectId) -> Result<CommitHash, GitError> {
 pub(super) fn read_commit(path: &Path, commit: &CommitHash) -> Result<TreeAtCommit, GitError> {
     let repository = open(path)?;
     let id = gix::ObjectId::from_hex(commit.as_str().as_bytes());
-    read_tree(&repository, id.map_err(unreadable(commit))?)
+    let id = id.map_err(unreadable(commit))?;
+    read_tree(&repository, &peel(&repository, id, &commit_name(id))?)
 }
 
 /// Looks up a branch, a tag or a commit, in this order, and reads `.SRCINFO` there.
@@ -168,15 +177,14 @@ pub(super) fn read_ref(path: &Path, git_ref: &GitRef) -> Result<TreeAtCommit, Gi
         }
         let found = repository.try_find_reference(&name);
         if let Some(mut reference) = found.map_err(unreadable(&name))? {
-            let commit = reference.peel_to_commit();
-            let id = commit
-                .map_err(unreadable(format!("the commit of {name}")))?
-                .id;
-            return read_tree(&repository, id);
+            let what = format!("the commit of {name}");
+            let id = reference.follow_to_object().map_err(unreadable(&what))?;
+            let commit = peel(&repository, id.detach(), &what)?;
+            return read_tree(&repository, &commit);
         }
     }
     match find_commit(&repository, git_ref.as_str())? {
-        Some(id) => read_tree(&repository, id),
+        Some(id) => read_tree(&repository, &peel(&repository, id, &commit_name(id))?),
         None => Err(GitError::UnknownRef),
     }
 }
@@ -215,21 +223,28 @@ fn find_commit(
     Ok((header.kind() == gix::object::Kind::Commit).then_some(id))
 }
 
-fn read_tree(repository: &gix::Repository, id: gix::ObjectId) -> Result<TreeAtCommit, GitError> {
-    let of_commit = |what: &str| format!("{what} {}", id.to_hex_with_len(10));
-    let commit = repository.find_commit(id);
-    let commit = commit.map_err(unreadable(of_commit("commit")))?;
+fn commit_name(id: gix::ObjectId) -> String {
+    format!("commit {}", id.to_hex_with_len(10))
+}
+
+fn read_tree(
+    repository: &gix::Repository,
+    commit: &gix::Commit<'_>,
+) -> Result<TreeAtCommit, GitError> {
+    let of_commit = |what: &str| format!("{what} {}", commit.id.to_hex_with_len(10));
     let time = commit
         .time()
         .map_err(unreadable(of_commit("the time of commit")));
     let commit_time = time?.seconds;
-    let hash = commit_hash(id)?;
-    let tree = commit
-        .tree()
-        .map_err(unreadable(of_commit("the tree of commit")))?;
-    let tree_hash = tree.id.to_string().parse().ok();
+    let hash = commit_hash(commit.id)?;
+    let what = of_commit("the tree of commit");
+    let tree_id = commit.tree_id().map_err(unreadable(&what))?.detach();
+    let tree = objects::read(repository, tree_id, &what)?
+        .try_into_tree()
+        .map_err(unreadable(&what))?;
+    let tree_hash = tree_id.to_string().parse().ok();
     let entry = tree.lookup_entry_by_path(".SRCINFO");
-    let entry = entry.map_err(unreadable(of_commit("the tree of commit")))?;
+    let entry = entry.map_err(unreadable(&what))?;
     let what = of_commit(".SRCINFO of commit");
     let srcinfo = match entry {
         None => Err(NO_SRCINFO.to_owned()),
@@ -240,8 +255,8 @@ fn read_tree(repository: &gix::Repository, id: gix::ObjectId) -> Result<TreeAtCo
             if header.size() > MAX_SRCINFO as u64 {
                 Err(format!(".SRCINFO is larger than {} MiB", MAX_SRCINFO >> 20))
             } else {
-                let mut blob = entry.object().map_err(unreadable(&what))?.into_blob();
-                String::from_utf8(blob.take_data()).map_err(|_| ".SRCINFO is not UTF-8".to_owned())
+                let blob = objects::read_blob(repository, entry.object_id(), &what)?;
+                String::from_utf8(blob).map_err(|_| ".SRCINFO is not UTF-8".to_owned())
             }
         }
     };

@@ -1,6 +1,7 @@
 //! The directory source: every git repository, bare or not, directly below one folder.
 
 mod git;
+mod objects;
 mod repositories;
 mod scan;
 mod watch;
