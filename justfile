@@ -112,7 +112,7 @@ executor-kill-test COUNT='100' SEED='1' BUILDER='simulated':
 
 # Feed a parser or the server hostile input: srcinfo, changeset, package or json; without a name, all
 [group('check')]
-fuzz TARGET='srcinfo changeset package json' RUNS='1000000': (tools "cargo-fuzz")
+fuzz TARGET='srcinfo changeset package members json' RUNS='1000000': (tools "cargo-fuzz")
     #!/usr/bin/env bash
     set -euo pipefail
     # Instrumenting needs an option that stable compilers have, too, but only show when asked.

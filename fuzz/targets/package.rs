@@ -26,12 +26,12 @@ fuzz_target!(|data: &[u8]| {
         let path = target.folder().join("package");
         std::fs::write(&path, data).unwrap();
         let name = NAME.parse().unwrap();
-        if let Ok(read) = PackageMetadata::read(&path, &name, &"a".parse().unwrap()) {
+        if let Ok(read) = PackageMetadata::read(&path, &name, &"a".parse().unwrap(), &|| false) {
             let desc = read.desc(&name, 1, &digest);
             // One heading for each section, whatever the values are.
             let headings = desc.lines().filter(|line| *line == "%NAME%").count();
             assert_eq!(headings, 1, "{desc}");
-            let files = read.files();
+            let files = read.into_files();
             let listed = |part: &str| {
                 files
                     .lines()

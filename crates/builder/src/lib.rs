@@ -28,7 +28,6 @@ mod confinement;
 mod host;
 mod log;
 mod outcome;
-mod package_info;
 mod permissions;
 mod removal;
 mod request;

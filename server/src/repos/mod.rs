@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use buildbtw_model::{Architecture, AttemptId, NamespaceName, PackageFileName};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The folders that packages live in.
 #[derive(Clone, Debug)]
@@ -24,7 +25,13 @@ pub struct Repos {
     staging: PathBuf,
     /// Who empties the trash must not find the place that another one has just made in it.
     emptying: Arc<Mutex<()>>,
+    /// Turns to read packages that were uploaded.
+    reading: Arc<Semaphore>,
 }
+
+/// How many packages are read at a time. Each may cost 128 MiB to unpack and some 200 MiB for its
+/// list of files.
+const READ_AT_A_TIME: usize = 2;
 
 /// The repository of one iteration and architecture.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +56,7 @@ impl Repos {
             trash: data.join("trash"),
             staging: data.join("staging"),
             emptying: Arc::default(),
+            reading: Arc::new(Semaphore::new(READ_AT_A_TIME)),
         };
         for folder in [&this.repos, &this.uploads, &this.trash, &this.staging] {
             fs_err::create_dir_all(folder)?;
@@ -202,6 +210,14 @@ impl Repos {
             );
         }
         Ok(attempts)
+    }
+
+    /// Waits for the turn to read a package. It lasts until it is dropped.
+    ///
+    /// # Errors
+    /// Never: turns are always given again.
+    pub async fn turn_to_read(&self) -> Result<OwnedSemaphorePermit, anyhow::Error> {
+        Ok(Arc::clone(&self.reading).acquire_owned().await?)
     }
 
     /// Puts a package into a repository without copying it. Doing it again changes nothing; the

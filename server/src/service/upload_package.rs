@@ -9,12 +9,14 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use sha2::Digest as _;
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
 use crate::db::packages::{self, PackageRow};
 use crate::db::{TokenId, attempts, builds, tokens, unsigned};
 use crate::error::{Error, Refusal};
-use crate::repos::package_file::{PackageFileError, PackageMetadata};
+use crate::repos::package_file::{PackageError, PackageMetadata, explain};
 use crate::repos::sync_folder;
 
 use super::heartbeat::{active_attempt, ended};
@@ -65,8 +67,14 @@ pub async fn upload_package<E: std::fmt::Display>(
     .await?;
     let build = builds::by_id(reader, attempt.build).await?;
     let build = build.ok_or_else(|| ended(upload.attempt))?;
-    let row = match read_metadata(&partial.path, upload, build.pkgbase, size).await {
-        Ok(row) => row,
+    let turn = state.repos.turn_to_read().await?;
+    // Nobody waits for the rest when the server stops, or when whoever uploads it is gone.
+    let stop = state.shutdown.child_token();
+    let _stop_when_gone = stop.clone().drop_guard();
+    let read = read_metadata(&partial.path, upload, build.pkgbase, size, turn, stop).await;
+    // The turn ends when the row is stored: it may be large, too.
+    let (row, _turn) = match read {
+        Ok(read) => read,
         Err(error) => {
             // What belongs to an attempt that ended meanwhile is cleared away, this file too.
             active_attempt(state, token, upload.attempt).await?;
@@ -198,7 +206,9 @@ async fn read_metadata(
     upload: &Upload,
     pkgbase: Pkgbase,
     size: u64,
-) -> Result<PackageRow, Error> {
+    turn: OwnedSemaphorePermit,
+    stop: CancellationToken,
+) -> Result<(PackageRow, OwnedSemaphorePermit), Error> {
     let (path, upload) = (path.to_owned(), upload.clone());
     tokio::task::spawn_blocking(move || {
         let Upload {
@@ -206,27 +216,36 @@ async fn read_metadata(
             file_name,
             sha256,
         } = upload;
-        let metadata =
-            PackageMetadata::read(&path, &file_name, &pkgbase).map_err(|error| match error {
-                PackageFileError::Io(error) => Error::from(error),
-                error => Refusal::new(
-                    ProblemKind::UnexpectedPackage,
-                    format!("{file_name} cannot be published"),
-                )
-                .detail(error.to_string())
-                .into(),
-            })?;
-        Ok(PackageRow {
+        let metadata = PackageMetadata::read(&path, &file_name, &pkgbase, &|| stop.is_cancelled())
+            .map_err(|error| unusable(&file_name, error))?;
+        let row = PackageRow {
             attempt,
             pkgname: file_name.pkgname(),
             version: file_name.version(),
             architecture: file_name.architecture(),
             size: i64::try_from(size).unwrap_or(i64::MAX),
             desc_entry: metadata.desc(&file_name, size, &sha256),
-            files_entry: metadata.files(),
+            files_entry: metadata.into_files(),
             file_name,
             sha256,
-        })
+        };
+        Ok((row, turn))
     })
     .await?
+}
+
+/// What the file itself is to blame for is refused for good: sent again, it would be the same.
+fn unusable(file: &PackageFileName, error: PackageError) -> Error {
+    match error {
+        PackageError::Io(error) => Error::from(error),
+        PackageError::Stopped => {
+            Error::refused(ProblemKind::Unavailable, "the server is about to stop")
+        }
+        error => Refusal::new(
+            ProblemKind::UnexpectedPackage,
+            format!("{file} cannot be published"),
+        )
+        .detail(explain(&error))
+        .into(),
+    }
 }

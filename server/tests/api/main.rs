@@ -34,4 +34,5 @@ mod sources;
 mod startup;
 mod support;
 mod tokens;
+mod upload_bombs;
 mod uploads;

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// A server where a worker has begun to build `libgreet`.
-async fn building() -> (TestServer, FakeWorker, Job) {
+pub(crate) async fn building() -> (TestServer, FakeWorker, Job) {
     building_with(ServerOptions::default()).await
 }
 
@@ -39,7 +39,7 @@ fn unexpected(problem: &Problem) {
 }
 
 /// What is left of an attempt's uploads on disk.
-fn left_behind(server: &TestServer, job: &Job) -> Vec<String> {
+pub(crate) fn left_behind(server: &TestServer, job: &Job) -> Vec<String> {
     let folder = server
         .data()
         .join("uploads")
@@ -76,7 +76,7 @@ async fn send(
         .unwrap()
 }
 
-async fn send_honestly(
+pub(crate) async fn send_honestly(
     server: &TestServer,
     worker: &FakeWorker,
     job: &Job,

@@ -6,13 +6,13 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use buildbtw_model::{PackageFileName, Sha256Digest};
+use buildbtw_package::{Package, PackageError};
 use nix::dir::Dir;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use sha2::{Digest as _, Sha256};
 
 use crate::outcome::BuiltPackage;
-use crate::package_info::PackageInfo;
 use crate::request::BuildRequest;
 use crate::sandbox::job::{Context as _, Failure};
 
@@ -62,9 +62,7 @@ fn copy_all(
         copied.push(output.join(file_name.as_str()));
         let package = copy(source, &file_name, output, left, limit)?;
         left = left.saturating_sub(package.size);
-        PackageInfo::read(&package.path)
-            .and_then(|info| info.check(&file_name, &request.pkgbase))
-            .map_err(|why| Failure::package(format!("{file_name}: {why}")))?;
+        check(&package, request)?;
         packages.push(package);
     }
     Ok(packages)
@@ -141,6 +139,17 @@ fn copy(
         sha256: Sha256Digest::from_bytes(&hash.finalize().into()),
         size,
     })
+}
+
+/// Reads a package as the server will. Whoever stops the build kills this process.
+fn check(package: &BuiltPackage, request: &BuildRequest) -> Result<(), Failure> {
+    match Package::read(&package.path, &package.file_name, &request.pkgbase, &|| {
+        false
+    }) {
+        Ok(_) => Ok(()),
+        Err(PackageError::Io(error)) => Err(error.into()),
+        Err(why) => Err(Failure::package(format!("{}: {why}", package.file_name))),
+    }
 }
 
 /// Compares names, architectures and versions with what the plan expects.
@@ -331,6 +340,36 @@ mod tests {
         let junk = folders();
         fs_err::write(junk.built.join(name), "not a package").unwrap();
         assert!(run(&junk, false).is_err());
+    }
+
+    /// What the server would refuse is the package's fault already here.
+    #[test]
+    fn packages_that_the_server_would_refuse_are_refused() {
+        let text = "pkgname = a\npkgbase = a\npkgver = 1-1\narch = x86_64\n";
+        let archive = |members: &[(&str, &str)]| {
+            let mut tar = tar::Builder::new(Vec::new());
+            for (name, content) in members {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(content.len() as u64);
+                tar.append_data(&mut header, name, content.as_bytes())
+                    .unwrap();
+            }
+            zstd::bulk::compress(&tar.into_inner().unwrap(), 1).unwrap()
+        };
+        let lie = text.replace("1-1", "99-1");
+        let long = "n".repeat(5_000);
+        for (members, complaint) in [
+            (vec![(".PKGINFO", text), (".PKGINFO", &*lie)], "two members"),
+            (vec![(".PKGINFO", text), (&long, "")], "5000 bytes"),
+            (vec![("usr", "")], "no .PKGINFO"),
+        ] {
+            let folders = folders();
+            let path = folders.built.join("a-1-1-x86_64.pkg.tar.zst");
+            fs_err::write(path, archive(&members)).unwrap();
+            let message = run(&folders, false).unwrap_err();
+            assert!(message.contains(complaint), "{message}");
+            assert!(fs_err::read_dir(&folders.output).unwrap().next().is_none());
+        }
     }
 
     #[test]

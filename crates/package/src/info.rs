@@ -1,0 +1,150 @@
+//! `.PKGINFO`: lines of `key = value`.
+//!
+//! The values are taken as they are: repositories hold packagers without an address and licences that
+//! are no SPDX expressions, and pacman does not mind. What pacman reads differently from other
+//! readers, or not at all, is refused.
+
+use buildbtw_model::{PackageFileName, Pkgbase};
+
+use crate::PackageError;
+
+/// pacman cannot read a database with a line of 512 KiB.
+const MAX_LINE: usize = 64 << 10;
+/// Keys that count once. pacman takes the last value, other readers the first.
+const SINGLE: [&str; 9] = [
+    "pkgname",
+    "pkgbase",
+    "pkgver",
+    "pkgdesc",
+    "url",
+    "builddate",
+    "packager",
+    "size",
+    "arch",
+];
+
+/// What a package says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageInfo {
+    fields: Vec<(String, String)>,
+}
+
+impl PackageInfo {
+    pub(crate) fn parse(content: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(content).map_err(|_| ".PKGINFO is not UTF-8")?;
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for (number, line) in (1..).zip(text.split('\n')) {
+            if let Some(control) = line.chars().find(|character| character.is_control()) {
+                return Err(format!(
+                    ".PKGINFO has the control character U+{:04X} in line {number}",
+                    u32::from(control)
+                ));
+            }
+            if line.len() > MAX_LINE {
+                return Err(format!(
+                    "line {number} of .PKGINFO is longer than {MAX_LINE} bytes"
+                ));
+            }
+            // pacman trims nothing else.
+            let line = line.trim_matches(' ');
+            let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else {
+                continue;
+            };
+            let (key, value) = (key.trim_matches(' '), value.trim_matches(' '));
+            if SINGLE.contains(&key) && fields.iter().any(|(known, _)| known == key) {
+                return Err(format!(".PKGINFO says {key} more than once"));
+            }
+            // In a `desc` such a value would begin a section of its own.
+            if value.len() > 1 && value.starts_with('%') && value.ends_with('%') {
+                return Err(format!(
+                    ".PKGINFO says {key} = {value}, which no repository can list"
+                ));
+            }
+            fields.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(Self { fields })
+    }
+
+    /// Checks that it agrees with the name of the file and with what was built.
+    pub(crate) fn check(
+        &self,
+        file: &PackageFileName,
+        pkgbase: &Pkgbase,
+    ) -> Result<(), PackageError> {
+        // Files of other tools need not name their base.
+        let base = self.values("pkgbase").next().map(|_| pkgbase.to_string());
+        for (key, expected) in [
+            ("pkgname", Some(file.pkgname().to_string())),
+            ("pkgver", Some(file.version().to_string())),
+            ("arch", Some(file.architecture().to_string())),
+            ("pkgbase", base),
+        ] {
+            let found = self.values(key).next().unwrap_or_default();
+            if let Some(expected) = expected.filter(|expected| expected != found) {
+                return Err(PackageError::Mismatch {
+                    key,
+                    found: found.to_owned(),
+                    expected,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of a key, in their order; empty ones are left out.
+    pub fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.fields
+            .iter()
+            .filter(move |(name, value)| name == key && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_two_values_of_a_single_key_even_if_one_is_empty() {
+        for key in SINGLE {
+            for text in [
+                format!("{key} = a\n{key} = a\n"),
+                format!("{key} = \nother = 1\n {key}=b\n"),
+            ] {
+                let error = PackageInfo::parse(text.as_bytes()).unwrap_err();
+                assert!(error.contains(key), "{error}");
+            }
+        }
+        let several = PackageInfo::parse(b"depend = a\ndepend = b\nlicense = c\n").unwrap();
+        assert_eq!(several.values("depend").collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn refuses_control_characters_and_what_pacman_cannot_read() {
+        let long = format!("depend = {}\n", "x".repeat(MAX_LINE));
+        for text in [
+            "pkgdesc = a\0b\n",
+            "pkgdesc = a\r\n",
+            "pkgdesc = \u{1b}[31m\n",
+            "pkgdesc = a\u{7f}\n",
+            "pkgdesc = a\u{9b}m\n",
+            "# comment\0\n",
+            "pkgdesc = %NAME%\n",
+            &long,
+        ] {
+            assert!(PackageInfo::parse(text.as_bytes()).is_err(), "{text:?}");
+        }
+        assert!(PackageInfo::parse(&[b'a', b'=', 0xff]).is_err());
+    }
+
+    #[test]
+    fn keeps_values_as_they_are() {
+        let text =
+            "# Generated by makepkg\npkgdesc = ünïcode = 100 %\npackager = Unknown Packager\n";
+        let info = PackageInfo::parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            info.values("pkgdesc").collect::<Vec<_>>(),
+            ["ünïcode = 100 %"]
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! Reads package files: `.PKGINFO` and the list of files, as repo-add(8) does. The builder reads
+//! what a build made, the server what a worker uploads; both through this crate, so that they never
+//! judge one file differently.
+//!
+//! Package files come from hostile builds. Sizes are checked before anything of that size is read or
+//! allocated, and what pacman's library could read in another way than this crate is refused.
+
+mod archive;
+mod compression;
+mod header;
+mod info;
+mod list;
+mod pax;
+
+use std::io;
+use std::path::Path;
+
+use buildbtw_model::{PackageFileName, Pkgbase};
+
+pub use info::PackageInfo;
+
+use archive::{Archive, Kind};
+use list::FileList;
+
+/// A larger `.PKGINFO` is not one.
+const MAX_PKGINFO: u64 = 1 << 20;
+const PKGINFO: &str = ".PKGINFO";
+
+/// Why a file is not a package that can be published.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// It cannot be read from disk.
+    #[error("cannot read the package: {0}")]
+    Io(io::Error),
+    /// Reading it was stopped by the caller.
+    #[error("reading the package was stopped")]
+    Stopped,
+    /// It is no archive, or a damaged one.
+    #[error("not a readable package archive: {0}")]
+    Archive(io::Error),
+    /// Its content is refused.
+    #[error("{0}")]
+    Refused(String),
+    /// Its metadata contradicts its file name or the build.
+    #[error("its .PKGINFO says {key} = {found:?}, not {expected:?}")]
+    Mismatch {
+        /// The key in `.PKGINFO`.
+        key: &'static str,
+        /// Its value, empty when it is missing.
+        found: String,
+        /// The value it must have.
+        expected: String,
+    },
+}
+
+impl PackageError {
+    pub(crate) fn refused(why: impl Into<String>) -> Self {
+        Self::Refused(why.into())
+    }
+}
+
+/// A package that was read and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// What it says about itself.
+    pub info: PackageInfo,
+    /// The `files` entry of a repository database: a heading, then a sorted line per file.
+    pub files: String,
+}
+
+impl Package {
+    /// Reads a package to its end and checks that it is what its file name says. `stop` is asked all
+    /// the time; once it answers true, reading ends. Blocking.
+    ///
+    /// # Errors
+    /// When the file is no package that can be published; see [`PackageError`].
+    pub fn read(
+        path: &Path,
+        name: &PackageFileName,
+        pkgbase: &Pkgbase,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Self, PackageError> {
+        let mut archive = Archive::new(compression::open(path, stop)?);
+        let mut found: Option<PackageInfo> = None;
+        let mut files = FileList::default();
+        while let Some(member) = archive.next_member()? {
+            if member.name == PKGINFO {
+                if found.is_some() {
+                    let why = format!("it holds two members named {PKGINFO}");
+                    return Err(PackageError::Refused(why));
+                }
+                if member.kind != Kind::File || member.is_sparse {
+                    let why = format!("its {PKGINFO} is not a regular file");
+                    return Err(PackageError::Refused(why));
+                }
+                let text = archive.content(&member, MAX_PKGINFO)?;
+                let info = PackageInfo::parse(&text).map_err(PackageError::Refused)?;
+                // A lie is told at once, whatever follows.
+                info.check(name, pkgbase)?;
+                found = Some(info);
+            } else if !member.name.is_empty() && !member.name.starts_with('.') {
+                files.add(&member.name, member.is_folder)?;
+            }
+        }
+        match found {
+            Some(info) => Ok(Self {
+                info,
+                files: files.into_entry(),
+            }),
+            None => Err(PackageError::refused(format!("it has no {PKGINFO}"))),
+        }
+    }
+}

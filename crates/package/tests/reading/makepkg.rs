@@ -1,0 +1,121 @@
+//! Packages made by the real makepkg. Its own tools are the referees.
+
+use std::path::Path;
+use std::process::Command;
+
+use buildbtw_package::Package;
+
+const PKGBUILD: &str = r#"
+pkgname=real
+pkgver=1.0
+pkgrel=2
+pkgdesc="Files of   all kinds = 100 %"
+arch=(any)
+url=https://example.org/?a=b
+license=(MIT)
+depends=(glibc 'bash>=5')
+optdepends=('python: for its scripts')
+provides=(thing=1)
+package() {
+    local folder=$pkgdir/usr/share/real
+    mkdir -p "$folder/$(printf 'd%.0s' {1..150})"
+    echo 1 >"$folder/$(printf 'd%.0s' {1..150})/$(printf 'n%.0s' {1..150})"
+    truncate -s 3M "$folder/holes"
+    printf x | dd of="$folder/holes" bs=1 seek=2000000 conv=notrunc status=none
+    echo 2 >"$folder/file"
+    ln "$folder/file" "$folder/hard link"
+    ln -s "$(printf 'l%.0s' {1..200})" "$folder/link"
+    mkfifo "$folder/pipe"
+    echo 3 >"$folder/.hidden"
+    echo 4 >"$folder/ünïcödé"
+}
+"#;
+
+const SETTINGS: &str = r#"
+CARCH=x86_64
+BUILDENV=(!distcc !color !ccache !check !sign !fakeroot)
+OPTIONS=(!strip docs !libtool !staticlibs emptydirs !zipman !purge !debug !lto)
+PACKAGER="Somebody <somebody@example.org>"
+SRCEXT=.src.tar.gz
+COMPRESSGZ=(gzip -c -f -n)
+COMPRESSXZ=(xz -c -1 -)
+COMPRESSZST=(zstd -c -q -)
+"#;
+
+/// Runs makepkg as a user that it accepts.
+fn makepkg(folder: &Path, extension: &str) {
+    let mut command = if is_root() {
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "makepkg",
+        ]);
+        command
+    } else {
+        Command::new("makepkg")
+    };
+    let output = command
+        .args(["--nodeps", "--force", "--config", "makepkg.conf"])
+        .current_dir(folder)
+        .env("PKGEXT", extension)
+        .env("HOME", folder)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output().unwrap();
+    output.stdout == b"0\n"
+}
+
+fn listed(package: &Path) -> Vec<String> {
+    let output = Command::new("bsdtar")
+        .args(["--exclude=^.*", "-tf"])
+        .arg(package)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap();
+    let mut names: Vec<_> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn packages_of_makepkg_are_read_whatever_they_hold() {
+    if Command::new("makepkg").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: makepkg is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let anybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    fs_err::set_permissions(folder.path(), anybody).unwrap();
+    fs_err::write(folder.path().join("PKGBUILD"), PKGBUILD).unwrap();
+    for extension in [".pkg.tar", ".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz"] {
+        let settings = format!("{SETTINGS}PKGEXT={extension}\n");
+        fs_err::write(folder.path().join("makepkg.conf"), settings).unwrap();
+        makepkg(folder.path(), extension);
+        let file = format!("real-1.0-2-any{extension}");
+        let path = folder.path().join(&file);
+        let (name, base) = (file.parse().unwrap(), "real".parse().unwrap());
+        let package = Package::read(&path, &name, &base, &|| false).unwrap();
+        let files: Vec<_> = package.files.lines().skip(1).collect();
+        assert_eq!(files, listed(&path), "{file}");
+        assert!(files.contains(&"usr/share/real/holes"), "{files:?}");
+        let value = |key: &str| package.info.values(key).collect::<Vec<_>>().join("|");
+        assert_eq!(value("pkgdesc"), "Files of all kinds = 100 %");
+        assert_eq!(value("url"), "https://example.org/?a=b");
+        assert_eq!(value("depend"), "glibc|bash>=5");
+        assert_eq!(value("optdepend"), "python: for its scripts");
+        let other = "other".parse().unwrap();
+        let lie = Package::read(&path, &name, &other, &|| false).unwrap_err();
+        assert!(lie.to_string().contains("pkgbase = \"real\""), "{lie}");
+    }
+}
