@@ -24,10 +24,15 @@ pub struct PackageRow {
     pub size: i64,
     /// Its digest.
     pub sha256: Sha256Digest,
-    /// Its `desc` entry.
-    pub desc_entry: String,
-    /// Its `files` entry.
-    pub files_entry: String,
+}
+
+/// What the databases of repositories say about a package.
+#[derive(Clone, Debug)]
+pub struct Entries {
+    /// Its `desc`.
+    pub desc: String,
+    /// Its `files`. Lists of files may be large: they are read one at a time, where they are needed.
+    pub files: String,
 }
 
 macro_rules! select_package {
@@ -38,9 +43,7 @@ macro_rules! select_package {
                package.file_name as "file_name!: PackageFileName",
                package.pkgname as "pkgname!: Pkgname", package.version as "version!: PackageVersion",
                package.architecture as "architecture!: Architecture", package.size as "size!",
-               package.sha256 as "sha256!: Sha256Digest", package.desc_entry as "desc_entry!",
-               package.files_entry as "files_entry!"
-               from package "# + $tail
+               package.sha256 as "sha256!: Sha256Digest" from package "# + $tail
             $(, $argument)*
         )
     };
@@ -54,6 +57,23 @@ pub async fn of_attempt(
     select_package!("", "where attempt_id = ? order by file_name", attempt)
         .fetch_all(executor)
         .await
+}
+
+/// The database entries of a package; none when it was removed meanwhile.
+pub async fn entries(
+    executor: impl SqliteExecutor<'_>,
+    attempt: AttemptId,
+    file_name: &PackageFileName,
+) -> sqlx::Result<Option<Entries>> {
+    sqlx::query_as!(
+        Entries,
+        "select desc_entry as desc, files_entry as files from package
+         where attempt_id = ? and file_name = ?",
+        attempt,
+        file_name,
+    )
+    .fetch_optional(executor)
+    .await
 }
 
 /// The packages of attempts, without their files, as a repository lists them: attempt, file name and
@@ -275,7 +295,11 @@ pub async fn produced_in_namespace(
 }
 
 /// Stores an uploaded package; the same one again changes nothing.
-pub async fn put(tx: &mut WriteTransaction, package: &PackageRow) -> sqlx::Result<()> {
+pub async fn put(
+    tx: &mut WriteTransaction,
+    package: &PackageRow,
+    entries: &Entries,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into package (attempt_id, file_name, pkgname, version, architecture, size, sha256,
              desc_entry, files_entry)
@@ -290,8 +314,8 @@ pub async fn put(tx: &mut WriteTransaction, package: &PackageRow) -> sqlx::Resul
         package.architecture,
         package.size,
         package.sha256,
-        package.desc_entry,
-        package.files_entry,
+        entries.desc,
+        entries.files,
     )
     .execute(tx.connection())
     .await?;

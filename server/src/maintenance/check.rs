@@ -14,7 +14,7 @@ use crate::logs::Logs;
 use crate::repos::image::DatabaseImage;
 use crate::repos::{Repos, RepositoryKey};
 use crate::run::{DATABASE_FILE, lock};
-use crate::service::publish::file_lists::{replace_both, with_files};
+use crate::service::publish::file_lists::{newest_stage, replace_both, with_files};
 use crate::service::recover::may_upload;
 
 pub use super::findings::Finding;
@@ -220,7 +220,9 @@ impl Checker {
             image.list(listing);
         }
         let rows = packages::of_repository(reader, iteration, &key.architecture).await?;
-        Ok((image.render()?, with_files(&rows)?))
+        let turn = self.repos.turn_to_render().await?;
+        let lists = with_files(&self.database, newest_stage(&rows), turn).await?;
+        Ok((image.render()?, lists))
     }
 
     /// Files and folders that no row knows.
@@ -312,7 +314,27 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 fn is_content(path: &Path, content: &[u8]) -> io::Result<bool> {
     match fs_err::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        read => Ok(read? == content),
+        read => Ok(unpacked(&read?).ok() == Some(unpacked(content)?)),
+    }
+}
+
+/// The content of a database, however a version of the server compressed it.
+fn unpacked(database: &[u8]) -> io::Result<Sha256Digest> {
+    let mut hasher = Hasher(sha2::Sha256::new());
+    zstd::stream::copy_decode(database, &mut hasher)?;
+    Ok(Sha256Digest::from_bytes(&hasher.0.finalize().into()))
+}
+
+struct Hasher(sha2::Sha256);
+
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -31,42 +31,66 @@ pub fn render<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> io::Result<Ve
     compress(&archive)
 }
 
+/// Writes a database entry by entry; only its compressed form is kept.
+pub struct DatabaseWriter(tar::Builder<zstd::Encoder<'static, Vec<u8>>>);
+
+impl DatabaseWriter {
+    /// Begins a database.
+    ///
+    /// # Errors
+    /// Only when memory runs out.
+    pub fn new() -> io::Result<Self> {
+        let encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
+        Ok(Self(tar::Builder::new(encoder)))
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// Only when memory runs out.
+    pub fn append(&mut self, entry: &Entry<'_>) -> io::Result<()> {
+        append_entry(&mut self.0, entry)
+    }
+
+    /// The bytes of the file. The same entries give the same bytes.
+    ///
+    /// # Errors
+    /// Only when memory runs out.
+    pub fn finish(self) -> io::Result<Vec<u8>> {
+        self.0.into_inner()?.finish()
+    }
+}
+
 /// The fastest level: databases are written often and fetched over short ways.
+const LEVEL: i32 = 1;
+
 pub(super) fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    zstd::bulk::compress(bytes, 1)
+    zstd::bulk::compress(bytes, LEVEL)
 }
 
 /// The members of the archive, without its end.
 pub(super) fn members<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     for entry in entries {
-        let folder = format!("{}-{}", entry.name, entry.version);
-        append(
-            &mut archive,
-            tar::EntryType::Directory,
-            &format!("{folder}/"),
-            b"",
-        )?;
-        let desc = entry.desc.as_bytes();
-        append(
-            &mut archive,
-            tar::EntryType::Regular,
-            &format!("{folder}/desc"),
-            desc,
-        )?;
-        if let Some(files) = entry.files {
-            let files = files.as_bytes();
-            append(
-                &mut archive,
-                tar::EntryType::Regular,
-                &format!("{folder}/files"),
-                files,
-            )?;
-        }
+        append_entry(&mut archive, &entry)?;
     }
     let mut bytes = archive.into_inner()?;
     bytes.truncate(bytes.len() - TRAILER.len());
     Ok(bytes)
+}
+
+fn append_entry<W: io::Write>(archive: &mut tar::Builder<W>, entry: &Entry<'_>) -> io::Result<()> {
+    let folder = format!("{}-{}", entry.name, entry.version);
+    let folder_kind = tar::EntryType::Directory;
+    append(archive, folder_kind, &format!("{folder}/"), b"")?;
+    let members = [("desc", Some(entry.desc)), ("files", entry.files)];
+    for (name, content) in members {
+        if let Some(content) = content {
+            let path = format!("{folder}/{name}");
+            append(archive, tar::EntryType::Regular, &path, content.as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 fn append<W: io::Write>(

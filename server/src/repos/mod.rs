@@ -27,11 +27,15 @@ pub struct Repos {
     emptying: Arc<Mutex<()>>,
     /// Turns to read packages that were uploaded.
     reading: Arc<Semaphore>,
+    /// Turns to render databases.
+    rendering: Arc<Semaphore>,
 }
 
 /// How many packages are read at a time. Each may cost 128 MiB to unpack and some 200 MiB for its
 /// list of files.
 const READ_AT_A_TIME: usize = 2;
+/// How many databases are rendered at a time. Each costs a core, and the memory of its entries.
+const RENDERED_AT_A_TIME: usize = 2;
 
 /// The repository of one iteration and architecture.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +61,7 @@ impl Repos {
             staging: data.join("staging"),
             emptying: Arc::default(),
             reading: Arc::new(Semaphore::new(READ_AT_A_TIME)),
+            rendering: Arc::new(Semaphore::new(RENDERED_AT_A_TIME)),
         };
         for folder in [&this.repos, &this.uploads, &this.trash, &this.staging] {
             fs_err::create_dir_all(folder)?;
@@ -220,6 +225,14 @@ impl Repos {
         Ok(Arc::clone(&self.reading).acquire_owned().await?)
     }
 
+    /// Waits for the turn to render a database. It lasts until it is dropped.
+    ///
+    /// # Errors
+    /// Never: turns are always given again.
+    pub async fn turn_to_render(&self) -> Result<OwnedSemaphorePermit, anyhow::Error> {
+        Ok(Arc::clone(&self.rendering).acquire_owned().await?)
+    }
+
     /// Puts a package into a repository without copying it. Doing it again changes nothing; the
     /// caller has made sure that no other package is served under this name.
     ///
@@ -281,4 +294,26 @@ fn replace_file(
     file.as_file().sync_all()?;
     file.persist(path)?;
     sync_folder(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    #[tokio::test]
+    async fn two_at_a_time_read_and_render() {
+        let folder = tempfile::tempdir().unwrap();
+        let repos = Repos::new(folder.path()).unwrap();
+        let first = repos.turn_to_read().await.unwrap();
+        let _second = repos.turn_to_read().await.unwrap();
+        assert!(repos.turn_to_read().now_or_never().is_none());
+        // Who renders does not wait for who reads.
+        let third = repos.turn_to_render().await.unwrap();
+        let _fourth = repos.clone().turn_to_render().await.unwrap();
+        assert!(repos.turn_to_render().now_or_never().is_none());
+        drop((first, third));
+        assert!(repos.turn_to_read().now_or_never().is_some());
+        assert!(repos.turn_to_render().now_or_never().is_some());
+    }
 }

@@ -1,23 +1,29 @@
 //! `/repo`: pacman repositories. The newest iteration is `current`, the newest complete one
 //! `latest`; below `builds/<number>` lies what one build sees of its iteration.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Architecture, BuildId, NamespaceName, PackageFileName};
+use buildbtw_model::{
+    Architecture, AttemptId, BuildId, NamespaceName, PackageFileName, Sha256Digest,
+};
+use sha2::Digest as _;
 use tower::ServiceExt as _;
 use tower_http::services::ServeFile;
 
 use crate::app_state::AppState;
 use crate::db::iterations::{self, IterationRow};
-use crate::db::{builds, packages};
+use crate::db::packages::{self, PackageRow};
+use crate::db::{builds, retired_packages};
 use crate::error::Error;
 use crate::repos::RepositoryKey;
-use crate::repos::database::render;
+use crate::repos::database::{Entry, render};
 use crate::routes::{conditional, extract};
-use crate::service::publish::file_lists::{self, entry, newest_stage};
+use crate::service::publish::file_lists::{self, newest_stage};
 use crate::service::queries;
 
 pub(crate) async fn serve_file(
@@ -30,17 +36,17 @@ pub(crate) async fn serve_file(
     )>,
     request: Request,
 ) -> Result<Response, Error> {
-    let iteration = find_iteration(&state, &name, &iteration).await?;
+    let place = Place::find(&state, &name, &iteration).await?;
     let key = RepositoryKey {
         namespace: name,
-        iteration: iteration.number,
+        iteration: place.iteration.number,
         architecture,
     };
     let Some(kind) = DatabaseFile::parse(&file, &key.namespace) else {
-        return serve_package(&state, &key, &file, request).await;
+        return serve_package(&state, &key, &place, &file, request).await;
     };
     if kind == DatabaseFile::WithFiles {
-        file_lists::update(&state, &key, iteration.id).await?;
+        file_lists::update(&state, &key, place.iteration.id).await?;
     }
     serve_database(&state, &key, &file, request).await
 }
@@ -57,7 +63,8 @@ pub(crate) async fn serve_build_view(
     )>,
     request: Request,
 ) -> Result<Response, Error> {
-    let iteration = find_iteration(&state, &name, &iteration).await?;
+    let place = Place::find(&state, &name, &iteration).await?;
+    let iteration = &place.iteration;
     let row = builds::by_id(state.database.read(), build)
         .await?
         .filter(|row| row.iteration_id == iteration.id && row.architecture == architecture)
@@ -68,19 +75,85 @@ pub(crate) async fn serve_build_view(
         architecture,
     };
     let Some(kind) = DatabaseFile::parse(&file, &key.namespace) else {
-        return serve_package(&state, &key, &file, request).await;
+        return serve_package(&state, &key, &place, &file, request).await;
     };
     let rows = packages::of_ancestors(state.database.read(), row.id).await?;
-    let rendered = tokio::task::spawn_blocking(move || {
-        let newest = newest_stage(&rows);
-        render(
-            newest
-                .into_iter()
-                .map(|row| entry(row, kind == DatabaseFile::WithFiles)),
-        )
+    let tag = view_tag(&rows, kind)?;
+    if conditional::has_tag(request.headers(), &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let rendered = render_view(&state, &rows, kind).await?;
+    let mut response = database_response(Body::from(rendered));
+    response.headers_mut().insert(header::ETAG, tag);
+    Ok(response)
+}
+
+/// The tag of a database with these packages, which says what it holds without rendering it.
+fn view_tag(rows: &[PackageRow], kind: DatabaseFile) -> Result<HeaderValue, Error> {
+    let mut hasher = sha2::Sha256::new();
+    // Another version may write the same entries in other bytes.
+    hasher.update(concat!(env!("CARGO_PKG_VERSION"), "\n"));
+    hasher.update(match kind {
+        DatabaseFile::Plain => "db\n",
+        DatabaseFile::WithFiles => "files\n",
+    });
+    for row in newest_stage(rows) {
+        hasher.update(format!("{} {}\n", row.file_name, row.sha256));
+    }
+    let digest = Sha256Digest::from_bytes(&hasher.finalize().into());
+    let tag = HeaderValue::from_str(&format!("\"{digest}\""));
+    Ok(tag.map_err(anyhow::Error::from)?)
+}
+
+async fn render_view(
+    state: &AppState,
+    rows: &[PackageRow],
+    kind: DatabaseFile,
+) -> Result<Vec<u8>, Error> {
+    let turn = state.repos.turn_to_render().await?;
+    let newest = newest_stage(rows);
+    if kind == DatabaseFile::WithFiles {
+        return file_lists::with_files(&state.database, newest, turn).await;
+    }
+    let attempts: BTreeSet<AttemptId> = newest.iter().map(|row| row.attempt).collect();
+    let attempts: Vec<AttemptId> = attempts.into_iter().collect();
+    let listed = packages::of_attempts(state.database.read(), &attempts).await?;
+    let shown: BTreeSet<(AttemptId, PackageFileName)> = newest
+        .into_iter()
+        .map(|row| (row.attempt, row.file_name.clone()))
+        .collect();
+    tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        let mut listed: Vec<_> = listed
+            .iter()
+            .filter(|(attempt, file, _)| shown.contains(&(*attempt, file.clone())))
+            .map(|(_, _, listing)| listing)
+            .collect();
+        listed.sort_by(|one, other| one.pkgname.cmp(&other.pkgname));
+        let entries = listed.into_iter().map(|listing| Entry {
+            name: &listing.pkgname,
+            version: &listing.version,
+            desc: &listing.desc_entry,
+            files: None,
+        });
+        Ok(render(entries)?)
     })
-    .await??;
-    Ok(database_response(Body::from(rendered)))
+    .await?
+}
+
+/// An iteration, and whether its address will lead to another one later.
+struct Place {
+    iteration: IterationRow,
+    is_alias: bool,
+}
+
+impl Place {
+    async fn find(state: &AppState, name: &NamespaceName, text: &str) -> Result<Self, Error> {
+        Ok(Self {
+            iteration: find_iteration(state, name, text).await?,
+            is_alias: matches!(text, "current" | "latest"),
+        })
+    }
 }
 
 /// Which database a file name asks for.
@@ -174,21 +247,34 @@ fn database_response(body: Body) -> Response {
 async fn serve_package(
     state: &AppState,
     key: &RepositoryKey,
+    place: &Place,
     file: &str,
     request: Request,
 ) -> Result<Response, Error> {
     let not_found = || Error::not_found(format!("file '{file}' in this repository"));
     let name: PackageFileName = file.parse().map_err(|_| not_found())?;
     let path = state.repos.folder(key).join(name.as_str());
+    let reader = state.database.read();
+    let (iteration, architecture) = (place.iteration.id, &key.architecture);
+    let served = retired_packages::served(reader, iteration, architecture, &name).await?;
+    let Some(served) = served else {
+        return Err(not_found());
+    };
     if !fs_err::tokio::try_exists(&path).await? {
         return Err(not_found());
     }
-    // A name is never served with other content, so the name is its tag.
-    let mut response = serve(&path, &format!("\"{name}\""), request).await?;
-    response.headers_mut().insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=31536000, immutable"),
-    );
+    let mut response = serve(&path, &format!("\"{}\"", served.sha256), request).await?;
+    // Plans give a name to other bytes only where the PKGBUILD itself decides about the version.
+    let may_change = place.is_alias || served.is_successor;
+    let caching = if may_change {
+        "no-cache"
+    } else {
+        "public, max-age=31536000, immutable"
+    };
+    let caching = HeaderValue::from_static(caching);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, caching);
     Ok(response)
 }
 

@@ -8,7 +8,7 @@ use buildbtw_planner::{InvalidPatterns, Patterns};
 
 use crate::app_state::AppState;
 use crate::db::namespaces::{self, NewNamespace};
-use crate::db::{WriteTransaction, iterations};
+use crate::db::{WriteTransaction, iterations, retired_packages};
 use crate::error::{Error, Refusal};
 
 use super::plan_iteration::{self, PlanInput};
@@ -41,15 +41,20 @@ pub async fn create_namespace(
         origins.push(state.sources.resolve(changeset).await?);
     }
     let max_builds = request.max_builds.unwrap_or(DEFAULT_MAX_BUILDS);
+    let produced = match &request.name {
+        Some(name) => retired_packages::of_name(state.database.read(), name).await?,
+        None => Vec::new(),
+    };
     let input = PlanInput {
         namespace: None,
+        name: request.name.clone(),
         origins,
         scope: request.scope,
         include: patterns("include", &request.include).await?,
         exclude,
         max_builds,
         bump: !request.no_bump,
-        produced: Vec::new(),
+        produced,
         snapshot: None,
     };
     let mut planned = plan_iteration::plan(state, caller, &input).await?;
@@ -205,6 +210,10 @@ async fn free_name(
             && namespaces::by_name(&mut *tx.connection(), &name)
                 .await?
                 .is_none()
+            // The plan knows nothing of what was served under a name that nobody chose.
+            && retired_packages::of_name(&mut *tx.connection(), &name)
+                .await?
+                .is_empty()
         {
             return Ok(name);
         }

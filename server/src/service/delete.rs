@@ -9,7 +9,9 @@ use buildbtw_model::{AttemptId, NamespaceName};
 
 use crate::app_state::AppState;
 use crate::db::iterations::IterationRow;
-use crate::db::{WriteTransaction, attempts, builds, iterations, namespaces, reuse};
+use crate::db::{
+    WriteTransaction, attempts, builds, iterations, namespaces, retired_packages, reuse,
+};
 use crate::error::{Error, Refusal};
 
 use super::queries::find_namespace;
@@ -60,6 +62,7 @@ pub(super) async fn delete_iteration(
     }
     builds::release_finished_heirs(tx, iteration.id).await?;
     reuse::remember_origins(tx, iteration.id).await?;
+    retired_packages::retire(tx, iteration.id).await?;
     attempts::bequeath(tx, iteration.id).await?;
     let gone = attempts::ids_of_iteration(&mut *tx.connection(), iteration.id).await?;
     iterations::delete(tx, iteration.id).await?;

@@ -11,7 +11,7 @@ use crate::app_state::AppState;
 use crate::db::builds::{self, BuildRow};
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{iterations, namespaces, packages, unsigned};
+use crate::db::{iterations, namespaces, packages, retired_packages, unsigned};
 use crate::error::{Error, Refusal};
 use crate::sources::{self, Freshness, ResolvedChangeset};
 
@@ -184,15 +184,18 @@ async fn plan_input(
         }
     };
     let (include, exclude) = namespaces::patterns(reader, namespace.id).await?;
+    let mut produced = packages::produced_in_namespace(reader, namespace.id).await?;
+    produced.extend(retired_packages::of_name(reader, &namespace.name).await?);
     Ok(PlanInput {
         namespace: Some(namespace.id),
+        name: Some(namespace.name.clone()),
         origins,
         scope: namespace.scope,
         include: patterns("include", &include).await?,
         exclude: patterns("exclude", &exclude).await?,
         max_builds: unsigned(namespace.max_builds),
         bump: namespace.bump,
-        produced: packages::produced_in_namespace(reader, namespace.id).await?,
+        produced,
         snapshot,
     })
 }

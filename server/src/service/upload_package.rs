@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
-use crate::db::packages::{self, PackageRow};
+use crate::db::packages::{self, Entries, PackageRow};
 use crate::db::{TokenId, attempts, builds, tokens, unsigned};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageError, PackageMetadata, explain};
@@ -73,7 +73,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     let _stop_when_gone = stop.clone().drop_guard();
     let read = read_metadata(&partial.path, upload, build.pkgbase, size, turn, stop).await;
     // The turn ends when the row is stored: it may be large, too.
-    let (row, _turn) = match read {
+    let (row, entries, _turn) = match read {
         Ok(read) => read,
         Err(error) => {
             // What belongs to an attempt that ended meanwhile is cleared away, this file too.
@@ -92,7 +92,7 @@ pub async fn upload_package<E: std::fmt::Display>(
         return Err(not_valid());
     }
     fs_err::tokio::rename(&partial.path, &path).await?;
-    packages::put(&mut tx, &row).await?;
+    packages::put(&mut tx, &row, &entries).await?;
     tx.commit().await?;
     // Its bytes are durable since it was received. Its name is before anybody relies on it: without
     // this answer the worker sends it again, and the row without the file is overwritten.
@@ -208,7 +208,7 @@ async fn read_metadata(
     size: u64,
     turn: OwnedSemaphorePermit,
     stop: CancellationToken,
-) -> Result<(PackageRow, OwnedSemaphorePermit), Error> {
+) -> Result<(PackageRow, Entries, OwnedSemaphorePermit), Error> {
     let (path, upload) = (path.to_owned(), upload.clone());
     tokio::task::spawn_blocking(move || {
         let Upload {
@@ -218,18 +218,20 @@ async fn read_metadata(
         } = upload;
         let metadata = PackageMetadata::read(&path, &file_name, &pkgbase, &|| stop.is_cancelled())
             .map_err(|error| unusable(&file_name, error))?;
+        let entries = Entries {
+            desc: metadata.desc(&file_name, size, &sha256),
+            files: metadata.into_files(),
+        };
         let row = PackageRow {
             attempt,
             pkgname: file_name.pkgname(),
             version: file_name.version(),
             architecture: file_name.architecture(),
             size: i64::try_from(size).unwrap_or(i64::MAX),
-            desc_entry: metadata.desc(&file_name, size, &sha256),
-            files_entry: metadata.into_files(),
             file_name,
             sha256,
         };
-        Ok((row, turn))
+        Ok((row, entries, turn))
     })
     .await?
 }

@@ -25,6 +25,7 @@ mod object_limits;
 mod outcomes;
 mod pages;
 mod repositories;
+mod repository_addresses;
 mod retention;
 mod reuse;
 mod scheduling;

@@ -16,7 +16,7 @@ fn diamond(sources: &SourceTree) {
 }
 
 /// A server that has built some of the diamond.
-async fn with_built(builds: usize) -> TestServer {
+pub(crate) async fn with_built(builds: usize) -> TestServer {
     let server = TestServer::start(diamond).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -26,7 +26,7 @@ async fn with_built(builds: usize) -> TestServer {
     server
 }
 
-fn repository(server: &TestServer, iteration: &str) -> Repository {
+pub(crate) fn repository(server: &TestServer, iteration: &str) -> Repository {
     Repository::new(server.url(), "bump", iteration, "x86_64")
 }
 

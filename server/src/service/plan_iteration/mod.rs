@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use buildbtw_model::api::{PlanNote, ProblemKind};
-use buildbtw_model::{Architecture, CommitHash, Pkgbase, RepositoryName, Scope, TreeHash};
+use buildbtw_model::{
+    Architecture, CommitHash, NamespaceName, Pkgbase, RepositoryName, Scope, TreeHash,
+};
 use buildbtw_planner::{Footprint, Patterns};
 
 use crate::app_state::AppState;
@@ -32,6 +34,8 @@ use draft::{Draft, Drafter};
 pub struct PlanInput {
     /// The namespace, when it exists already.
     pub namespace: Option<NamespaceId>,
+    /// Its name, if it is known yet.
+    pub name: Option<NamespaceName>,
     /// The origins at the commits they have now.
     pub origins: Vec<ResolvedChangeset>,
     /// How far the rebuild spreads.
@@ -44,7 +48,7 @@ pub struct PlanInput {
     pub max_builds: u32,
     /// Whether rebuilt packages get a higher release.
     pub bump: bool,
-    /// The packages that earlier iterations of the namespace had.
+    /// The packages that earlier iterations of the namespace had, and of deleted ones of its name.
     pub produced: Vec<Produced>,
     /// The base snapshot of the iteration before, to be kept.
     pub snapshot: Option<SnapshotDigests>,
@@ -188,7 +192,7 @@ pub async fn plan(
         return Err(too_large(&planned, total, input.max_builds));
     }
     for part in &mut planned.architectures {
-        reuse::find(state, input.namespace, &mut part.drafts).await?;
+        reuse::find(state, input, &mut part.drafts).await?;
         versions::fix(part, input);
     }
     Ok(planned)

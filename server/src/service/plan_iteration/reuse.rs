@@ -2,20 +2,22 @@
 //! working on. Which of them fit is decided with the versions.
 
 use crate::app_state::AppState;
-use crate::db::{NamespaceId, builds, packages};
+use crate::db::{builds, packages, retired_packages};
 use crate::error::Error;
 use crate::service::report_outcome::repository_of;
 
+use super::PlanInput;
 use super::draft::{Draft, Reusable};
 
 /// Tells every draft which finished builds with the same input hash there are whose files are
 /// there, and which one is being built.
 pub(super) async fn find(
     state: &AppState,
-    namespace: Option<NamespaceId>,
+    input: &PlanInput,
     drafts: &mut [Draft],
 ) -> Result<(), Error> {
     let reader = state.database.read();
+    let namespace = input.namespace;
     for draft in drafts {
         let Some(hash) = &draft.input_hash else {
             continue;
@@ -36,10 +38,17 @@ pub(super) async fn find(
                 complete &= fs_err::tokio::try_exists(path).await?;
             }
             if complete {
+                // Also what a deleted namespace of the same name has served: the same bytes may be
+                // served there again.
+                let is_own = namespace == Some(found.namespace_id)
+                    || match &input.name {
+                        Some(name) => retired_packages::were_served(reader, name, attempt).await?,
+                        None => false,
+                    };
                 draft.reusable.push(Reusable {
                     attempt,
                     version: found.version,
-                    is_own: namespace == Some(found.namespace_id),
+                    is_own,
                 });
             }
         }

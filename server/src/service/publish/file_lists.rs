@@ -7,15 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
 use crate::db::packages::{self, PackageRow};
-use crate::db::{IterationId, iterations, namespaces};
+use crate::db::{Database, IterationId, iterations, namespaces};
 use crate::error::Error;
 use crate::inbox::Inbox;
-use crate::repos::database::{Entry, render};
+use crate::repos::database::{DatabaseWriter, Entry};
 use crate::repos::{Repos, RepositoryKey};
 
 /// How long they may lag behind, at least.
@@ -115,10 +116,12 @@ pub async fn update(
     if modified(&repos.file_lists(key))? == Some(written) {
         return Ok(());
     }
+    let turn = repos.turn_to_render().await?;
     let rows = packages::of_repository(state.database.read(), iteration, &key.architecture).await?;
+    let content = with_files(&state.database, newest_stage(&rows), turn).await?;
     let (repos, key) = (repos.clone(), key.clone());
     tokio::task::spawn_blocking(move || {
-        repos.replace_at(&repos.file_lists(&key), &with_files(&rows)?, written)
+        repos.replace_at(&repos.file_lists(&key), &content, written)
     })
     .await??;
     Ok(())
@@ -157,12 +160,36 @@ fn modified(path: &Path) -> io::Result<Option<std::time::SystemTime>> {
     }
 }
 
-/// The database with file lists of rows sorted by stage.
+/// The database with file lists of some packages. Lists of files may be large, so there is only one
+/// in memory at a time.
 ///
 /// # Errors
-/// Only when memory runs out.
-pub(crate) fn with_files(rows: &[PackageRow]) -> io::Result<Vec<u8>> {
-    render(newest_stage(rows).into_iter().map(|row| entry(row, true)))
+/// When the database refuses, or memory runs out.
+pub(crate) async fn with_files(
+    database: &Database,
+    rows: Vec<&PackageRow>,
+    turn: OwnedSemaphorePermit,
+) -> Result<Vec<u8>, Error> {
+    let mut writer = DatabaseWriter::new()?;
+    for row in rows {
+        let entries = packages::entries(database.read(), row.attempt, &row.file_name).await?;
+        let gone = || Error::not_found(format!("package '{}' any more", row.file_name));
+        let entries = entries.ok_or_else(gone)?;
+        let (name, version) = (row.pkgname.clone(), row.version.clone());
+        let append = move || {
+            writer.append(&Entry {
+                name: &name,
+                version: &version,
+                desc: &entries.desc,
+                files: Some(&entries.files),
+            })?;
+            io::Result::Ok(writer)
+        };
+        writer = tokio::task::spawn_blocking(append).await??;
+    }
+    let content = tokio::task::spawn_blocking(|| writer.finish()).await??;
+    drop(turn);
+    Ok(content)
 }
 
 /// Of rows sorted by stage, the last one of each package, sorted by name.
@@ -170,17 +197,6 @@ pub(crate) fn with_files(rows: &[PackageRow]) -> io::Result<Vec<u8>> {
 pub fn newest_stage(rows: &[PackageRow]) -> Vec<&PackageRow> {
     let newest: BTreeMap<_, _> = rows.iter().map(|row| (&row.pkgname, row)).collect();
     newest.into_values().collect()
-}
-
-/// The database entry of a package.
-#[must_use]
-pub fn entry(row: &PackageRow, with_files: bool) -> Entry<'_> {
-    Entry {
-        name: &row.pkgname,
-        version: &row.version,
-        desc: &row.desc_entry,
-        files: with_files.then_some(row.files_entry.as_str()),
-    }
 }
 
 /// Replaces both databases of a repository by what its rows say. Blocking.

@@ -1,0 +1,202 @@
+//! What may be kept of a repository: tags, and addresses that never lead to other bytes.
+
+use reqwest::{Method, StatusCode, header};
+
+use crate::repositories::{repository, with_built};
+use crate::support::{Job, Srcinfo, TestServer, parse, reported};
+
+/// Asks with a tag that the client knows.
+async fn with_tag(server: &TestServer, path: &str, tag: &str) -> reqwest::Response {
+    let request = server.request(Method::GET, path);
+    let request = request.header(header::IF_NONE_MATCH, tag);
+    request.send().await.unwrap()
+}
+
+fn header_of(response: &reqwest::Response, name: header::HeaderName) -> String {
+    response.headers()[name].to_str().unwrap().to_owned()
+}
+
+/// From here on whoever reads a list of files fails.
+async fn hide_file_lists(server: &TestServer) {
+    server
+        .sql("update package set size = size; alter table package rename files_entry to hidden")
+        .await;
+}
+
+#[tokio::test]
+async fn lists_of_files_are_read_for_nothing_but_databases_that_list_them() {
+    let server = with_built(4).await;
+    let app = server.build("bump", "app").await.id;
+    let view = format!("/repo/bump/1/x86_64/builds/{app}");
+    hide_file_lists(&server).await;
+    let status = async |path: String| {
+        let answer = server.request(Method::GET, &path).send().await.unwrap();
+        answer.status()
+    };
+    let libgreet = server.build("bump", "libgreet").await.id;
+    for path in [
+        format!("{view}/bump.db"),
+        format!("{view}/libgreet-1:2.0-1-x86_64.pkg.tar.zst"),
+        "/repo/bump/1/x86_64/bump.db".to_owned(),
+        format!("/api/v1/builds/{libgreet}"),
+    ] {
+        assert_eq!(status(path.clone()).await, StatusCode::OK, "{path}");
+    }
+    let lists = status(format!("{view}/bump.files")).await;
+    assert_eq!(lists, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn a_build_s_database_is_not_rendered_for_whoever_has_it() {
+    let server = with_built(5).await;
+    let app = server.build("bump", "app").await.id;
+    let left = server.build("bump", "left").await.id;
+    let path = |build, file| format!("/repo/bump/1/x86_64/builds/{build}/{file}");
+    let mut tags = Vec::new();
+    for (build, file) in [(app, "bump.db"), (app, "bump.files"), (left, "bump.db")] {
+        let answer = server.request(Method::GET, &path(build, file)).send().await;
+        tags.push(header_of(&answer.unwrap(), header::ETAG));
+    }
+    assert_ne!(tags[0], tags[1], "one lists files");
+    assert_ne!(tags[0], tags[2], "they wait for different builds");
+    // Rendering this one would fail.
+    hide_file_lists(&server).await;
+    for (file, tag) in [("bump.db", &tags[0]), ("bump.files", &tags[1])] {
+        let known = with_tag(&server, &path(app, file), tag).await;
+        assert_eq!(known.status(), StatusCode::NOT_MODIFIED, "{file}");
+        assert_eq!(header_of(&known, header::ETAG), *tag);
+    }
+}
+
+#[tokio::test]
+async fn a_build_s_database_gets_another_tag_with_what_it_waits_for() {
+    let server = with_built(0).await;
+    let app = server.build("bump", "app").await.id;
+    let path = format!("/repo/bump/1/x86_64/builds/{app}/bump.db");
+    let worker = server.worker("w").await;
+    let mut tags = std::collections::BTreeSet::new();
+    for _ in 0..5 {
+        let answer = server.request(Method::GET, &path).send().await.unwrap();
+        tags.insert(header_of(&answer, header::ETAG));
+        let job = worker.claims().await;
+        let is_other = ["app", "other"].contains(&job.claimed.pkgbase.as_str());
+        job.succeeds().await;
+        if is_other {
+            // The build does not see it.
+            let answer = server.request(Method::GET, &path).send().await.unwrap();
+            assert!(!tags.insert(header_of(&answer, header::ETAG)));
+        }
+    }
+    assert_eq!(tags.len(), 4, "{tags:?}");
+}
+
+/// Builds what a job asks for, in bytes of the test's choice.
+async fn makes_other_bytes(job: &Job, payload: usize) -> String {
+    job.starts().await;
+    let packages = job.makes_with_payload(payload).await;
+    for package in &packages {
+        job.uploads(package).await.unwrap();
+    }
+    job.reports(&reported(&packages)).await.unwrap();
+    packages[0].file_name.to_string()
+}
+
+/// A server with one source repository, whose packages `bump` has built.
+async fn rebuilt_once() -> TestServer {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "2.0-1"));
+    })
+    .await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    server
+}
+
+#[tokio::test]
+async fn a_namespace_of_a_deleted_one_s_name_serves_no_other_bytes_under_an_address() {
+    let server = rebuilt_once().await;
+    let worker = server.worker("w").await;
+    let file = makes_other_bytes(&worker.claims().await, 100).await;
+    let mut before = Vec::new();
+    for place in ["1", "current", "latest"] {
+        let path = format!("/repo/bump/{place}/x86_64/{file}");
+        let answer = server.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let caching = header_of(&answer, header::CACHE_CONTROL);
+        assert_eq!(
+            caching.contains("immutable"),
+            place == "1",
+            "{path}: {caching}"
+        );
+        let tag = header_of(&answer, header::ETAG);
+        before.push((path, tag, answer.bytes().await.unwrap()));
+    }
+    server
+        .admin()
+        .delete_namespace(&parse("bump"))
+        .await
+        .unwrap();
+    server.namespace("bump", &["libgreet/main"]).await;
+    let other = makes_other_bytes(&worker.claims().await, 5_000).await;
+    assert_ne!(other, file);
+    for (path, tag, _) in &before {
+        let answer = with_tag(&server, path, tag).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+    // A third one, too; and a name that nobody chose is one that was never used.
+    server
+        .admin()
+        .delete_namespace(&parse("bump"))
+        .await
+        .unwrap();
+    server.namespace("bump", &["libgreet/main"]).await;
+    let third = makes_other_bytes(&worker.claims().await, 7_000).await;
+    assert!(![&file, &other].contains(&&third), "{third}");
+}
+
+#[tokio::test]
+async fn the_same_bytes_are_served_again_under_their_address() {
+    let server = rebuilt_once().await;
+    let worker = server.worker("w").await;
+    let file = makes_other_bytes(&worker.claims().await, 100).await;
+    server.namespace("keeper", &["libgreet/main"]).await;
+    let mut reused = server.follow("keeper").await;
+    reused.until_build("build.reused", "libgreet").await;
+    let first = repository(&server, "1").bytes(&file).await;
+    server
+        .admin()
+        .delete_namespace(&parse("bump"))
+        .await
+        .unwrap();
+    server.namespace("bump", &["libgreet/main"]).await;
+    let mut reused = server.follow("bump").await;
+    reused.until_build("build.reused", "libgreet").await;
+    let again = repository(&server, "1").get(&file).await;
+    let caching = header_of(&again, header::CACHE_CONTROL);
+    assert!(caching.contains("immutable"), "{caching}");
+    assert_eq!(again.bytes().await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn versions_that_a_pkgbuild_computes_again_are_not_kept_by_clients() {
+    let server = rebuilt_once().await;
+    let worker = server.worker("w").await;
+    let mut tags = Vec::new();
+    for payload in [100, 5_000] {
+        let mut job = worker.claims().await;
+        job.claimed.version = parse("3.0-1");
+        let file = makes_other_bytes(&job, payload).await;
+        let path = format!("/repo/bump/1/x86_64/{file}");
+        let known = tags.last().map_or("\"none\"", String::as_str);
+        let answer = with_tag(&server, &path, known).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let caching = header_of(&answer, header::CACHE_CONTROL);
+        assert_eq!(caching.contains("immutable"), payload == 100, "{caching}");
+        tags.push(header_of(&answer, header::ETAG));
+        server
+            .admin()
+            .delete_namespace(&parse("bump"))
+            .await
+            .unwrap();
+        server.namespace("bump", &["libgreet/main"]).await;
+    }
+}
