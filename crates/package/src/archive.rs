@@ -2,7 +2,7 @@
 
 use crate::PackageError;
 use crate::compression::Unpacked;
-use crate::header::{BLOCK, Header};
+use crate::header::{BLOCK, Header, looks_packed};
 use crate::pax::Records;
 
 /// More members than any package has, extended headers included.
@@ -129,6 +129,10 @@ impl<'a> Archive<'a> {
         self.reader.fill_all(&mut block)?;
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
+        }
+        if self.members == 0 && looks_packed(&block) {
+            let why = "its first member has a name like the beginning of a compressed file";
+            return Err(PackageError::refused(why));
         }
         self.members += 1;
         if self.members > MAX_MEMBERS {

@@ -17,9 +17,35 @@ pub(crate) struct Header {
     pub(crate) flag: u8,
 }
 
+/// How files begin that pacman's library unpacks before it looks for an archive. A name may begin so, too:
+/// pacman would then see another archive than we do.
+const PACKED: [&[u8]; 15] = [
+    b"BZh",
+    b"\x1f\x8b",
+    b"\x1f\x9d",
+    b"\x1f\xa0",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+    b"\x5d\0\0",
+    b"LZIP",
+    b"LRZI",
+    b"GRZip",
+    b"\x89LZO",
+    b"\xed\xab\xee\xdb",
+    b"\x02\x21\x4c\x18",
+    b"begin ",
+    b"begin-base64 ",
+];
+/// The magic numbers of LZ4's newer frames end alike.
+const LZ4: &[u8] = b"\x4d\x18";
+
+/// Whether the beginning of an archive could be taken for that of a compressed file.
+pub(crate) fn looks_packed(block: &[u8; BLOCK]) -> bool {
+    PACKED.iter().any(|magic| block.starts_with(magic)) || block.get(2..4) == Some(LZ4)
+}
+
 const GNU: &[u8] = b"ustar  \0";
 const POSIX: &[u8] = b"ustar\x0000";
-const OLDEST: &[u8] = &[0; 8];
 
 impl Header {
     /// Reads a block that is not all zeros.
@@ -32,7 +58,8 @@ impl Header {
             return Err("a header has a wrong checksum".into());
         }
         let magic = field(257, 265);
-        if ![GNU, POSIX, OLDEST].contains(&magic) {
+        // Without one of these, pacman's library may take the file for something else than an archive.
+        if ![GNU, POSIX].contains(&magic) {
             return Err("a header is of an unknown format".into());
         }
         let size = number(field(124, 136)).ok_or("a header has a size that is no number")?;

@@ -110,3 +110,22 @@ fn other_formats_are_refused() {
     let nested = zstd::bulk::compress(&zstd::bulk::compress(&package(), 1).unwrap(), 1).unwrap();
     refusal(&nested);
 }
+
+#[test]
+fn archives_that_look_compressed_are_refused() {
+    for name in [
+        &b"BZh91AY&SY"[..],
+        b"begin 644 x",
+        b"LZIP\x01",
+        b"\x1f\x9d\x90",
+        b"\x04\x22\x4d\x18",
+        b"\x5d\0\0",
+    ] {
+        let archive = tar(|tar| {
+            tar.member(name, b'0', b"").pkginfo().end();
+        });
+        for (_, compress) in compressions() {
+            refusal(&compress(&archive));
+        }
+    }
+}
