@@ -30,7 +30,7 @@ use crate::service::planning::PlanningDesk;
 use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
 use crate::service::retention::Retention;
-use crate::service::{recover, tokens};
+use crate::service::{recover, sweep_srcinfos, tokens};
 use crate::sources::{SourceConfig, Sources};
 
 /// The database's file in the data folder.
@@ -237,6 +237,11 @@ fn spawn_tasks(state: &AppState) -> (JoinSet<&'static str>, oneshot::Receiver<()
     tasks.spawn(async move {
         retention.await;
         "retention"
+    });
+    let sweeping = sweep_srcinfos::run(state.clone(), cancel.clone());
+    tasks.spawn(async move {
+        sweeping.await;
+        "sweep of .SRCINFO texts"
     });
     let follower = state.follower.clone().run(state.clone(), cancel.clone());
     tasks.spawn(async move {

@@ -3,7 +3,7 @@
 use buildbtw_model::Sha256Digest;
 use sqlx::SqliteExecutor;
 
-use super::WriteTransaction;
+use super::{WriteTransaction, now};
 
 /// A stored `.SRCINFO`.
 pub struct SrcinfoRow {
@@ -21,7 +21,8 @@ pub struct SrcinfoRow {
 pub async fn put(tx: &mut WriteTransaction, row: &SrcinfoRow) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into srcinfo (sha256, text, parsed, parser) values (?, ?, ?, ?)
-         on conflict (sha256) do update set parsed = excluded.parsed, parser = excluded.parser",
+         on conflict (sha256) do update set parsed = excluded.parsed, parser = excluded.parser,
+             unused_since = null",
         row.sha256,
         row.text,
         row.parsed,
@@ -44,4 +45,65 @@ pub async fn get(
     )
     .fetch_optional(executor)
     .await
+}
+
+/// Whether a text is there and was not found to be unused.
+pub async fn is_kept(
+    executor: impl SqliteExecutor<'_>,
+    sha256: &Sha256Digest,
+) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"select id as "id!: i64" from srcinfo where sha256 = ? and unused_since is null"#,
+        sha256,
+    )
+    .fetch_optional(executor)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Notes which texts no repository and no build has, up to `limit` of them, and takes back what was
+/// noted of those that are used again. Returns how many are noted now that were not before.
+pub async fn note_unused(tx: &mut WriteTransaction, limit: i64) -> sqlx::Result<u64> {
+    sqlx::query!(
+        "update srcinfo set unused_since = null where unused_since is not null and (
+             exists (select 1 from build where build.srcinfo_sha256 = srcinfo.sha256)
+             or exists (select 1 from source_repository
+                 where source_repository.srcinfo_sha256 = srcinfo.sha256))"
+    )
+    .execute(tx.connection())
+    .await?;
+    let now = now();
+    // Looked for without reading the texts, which lie before `unused_since`.
+    let noted = sqlx::query!(
+        "update srcinfo set unused_since = ? where id in (
+             select id from srcinfo as text
+             where id not in (select id from srcinfo where unused_since is not null)
+                 and not exists (select 1 from build where build.srcinfo_sha256 = text.sha256)
+                 and not exists (select 1 from source_repository
+                     where source_repository.srcinfo_sha256 = text.sha256)
+             limit ?)",
+        now,
+        limit,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(noted.rows_affected())
+}
+
+/// Deletes up to `limit` texts that have been unused since before a time, and returns how many those
+/// were. Call [`note_unused`] before, in the same transaction.
+pub async fn delete_unused(
+    tx: &mut WriteTransaction,
+    before: i64,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let deleted = sqlx::query!(
+        "delete from srcinfo where id in (
+             select id from srcinfo where unused_since < ? limit ?)",
+        before,
+        limit,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(deleted.rows_affected())
 }

@@ -368,8 +368,8 @@ pub(super) async fn store_srcinfo(
         .as_ref()
         .map_err(|reason| anyhow::anyhow!("{reason}"))?;
     let sha256 = digest(text);
-    // Known already, most often: then nothing is written.
-    if srcinfos::get(database.read(), &sha256).await?.is_some() {
+    // Known already, most often: then nothing is written, unless it could be swept before it is used.
+    if srcinfos::is_kept(database.read(), &sha256).await? {
         return Ok(sha256);
     }
     let mut tx = database.write().await?;
