@@ -5,6 +5,7 @@ use std::sync::Arc;
 use buildbtw_model::{Architecture, BuildId};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::auth::{FailedLogins, KnownTokens};
 use crate::changes::{Changes, Effects};
 use crate::config::Config;
@@ -62,6 +63,8 @@ pub struct Parts {
     pub retention: Retention,
     /// Who sends valid tokens.
     pub known_tokens: KnownTokens,
+    /// Who gets in.
+    pub admission: Admission,
     /// Who sends wrong tokens.
     pub failed_logins: FailedLogins,
     /// Cancelled when the server shall stop.

@@ -9,6 +9,7 @@ use buildbtw_model::Architecture;
 use clap::Args;
 
 use crate::address::{parse_url, reachable};
+use crate::admission::ConnectionArgs;
 use crate::dispatch::pipelines::{PipelineArgs, PipelineSettings};
 use crate::gitlab::{Gitlab, GitlabArgs, WebhookSecrets};
 use crate::service::forge_report::ReportKind;
@@ -120,6 +121,9 @@ pub struct RunArgs {
         value_name = "COUNT"
     )]
     pub keep_iterations: u32,
+    /// How many connections there may be.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
     /// The GitLab whose group holds the sources.
     #[command(flatten)]
     pub gitlab: GitlabArgs,

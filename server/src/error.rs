@@ -27,6 +27,7 @@ pub struct Refusal {
     detail: Option<String>,
     hint: Option<String>,
     retry_after: Option<Duration>,
+    status: Option<StatusCode>,
 }
 
 impl Refusal {
@@ -38,7 +39,15 @@ impl Refusal {
             detail: None,
             hint: None,
             retry_after: None,
+            status: None,
         }
+    }
+
+    /// Answers with another status than the kind has.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
+        self
     }
 
     /// Adds when to try again.
@@ -67,7 +76,7 @@ impl Refusal {
     pub fn into_problem(self) -> Problem {
         Problem {
             kind: self.kind,
-            status: status_of(self.kind).as_u16(),
+            status: self.status.unwrap_or_else(|| status_of(self.kind)).as_u16(),
             title: self.title,
             detail: self.detail,
             hint: self.hint,

@@ -2,6 +2,7 @@
 //! The only program that writes the database.
 
 pub mod address;
+pub mod admission;
 pub mod app_state;
 pub mod auth;
 pub mod changes;

@@ -23,13 +23,11 @@ use crate::app_state::AppState;
 use crate::auth;
 use crate::error::{Error, problem_response};
 use crate::routes::{api, listing, pages, repository};
+use crate::serve::{Held, Peer};
 use buildbtw_model::api::{Problem, ProblemKind};
 
 /// The largest JSON body.
 const MAX_JSON: usize = 1024 * 1024;
-/// The largest webhook: GitLab sends up to 25 MB (`REQUEST_BODY_SIZE_LIMIT`), and stops sending any after
-/// some were refused.
-const MAX_WEBHOOK: usize = 26 * 1024 * 1024;
 /// The largest piece of a log.
 const MAX_LOG_CHUNK: usize = 1024 * 1024;
 
@@ -103,7 +101,7 @@ fn without_prefix(state: AppState) -> Router {
         );
     Router::new()
         .nest("/api/v1", api_router(&state))
-        .nest("/repo", repository_router())
+        .nest("/repo", repository_router(&state))
         .merge(listing::router())
         .merge(pages::router(&state))
         .fallback(not_found)
@@ -124,9 +122,11 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/builds/{id}", get(api::builds::show_build))
         .route("/attempts/{id}/log", get(api::logs::read_log))
         .route("/sources", get(api::sources::list_sources))
-        // Changes nothing, though it is a POST: its parameters are a document.
-        .route("/plans", post(api::namespaces::preview_plan))
         .route("/sources/overview", get(api::sources::show_overview));
+    // Changes nothing, though it is a POST: its parameters are a document. Who has no token gets less.
+    let plans = Router::new()
+        .route("/plans", post(api::namespaces::preview_plan))
+        .route_layer(from_fn_with_state(state.clone(), auth::optional));
     let any_token = Router::new()
         .route("/token", get(api::tokens::show_identity))
         .route_layer(from_fn_with_state(state.clone(), auth::any_token));
@@ -180,13 +180,11 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route_layer(from_fn_with_state(state.clone(), auth::admin));
     // Checked by the handler itself: the signature covers the body.
     let webhooks = Router::new()
-        .route(
-            "/webhooks/gitlab",
-            post(api::webhooks::receive_from_gitlab).layer(DefaultBodyLimit::max(MAX_WEBHOOK)),
-        )
+        .route("/webhooks/gitlab", post(api::webhooks::receive_from_gitlab))
         .route_layer(from_fn(to_the_end));
     Router::new()
         .merge(public)
+        .merge(plans)
         .merge(webhooks)
         .merge(any_token)
         .merge(client)
@@ -203,7 +201,7 @@ async fn to_the_end(request: Request, next: Next) -> Result<Response, Error> {
     Ok(tokio::spawn(next.run(request)).await?)
 }
 
-fn repository_router() -> Router<AppState> {
+fn repository_router(state: &AppState) -> Router<AppState> {
     Router::new()
         .route(
             "/{name}/{iteration}/{architecture}/{file}",
@@ -213,6 +211,21 @@ fn repository_router() -> Router<AppState> {
             "/{name}/{iteration}/{architecture}/builds/{build}/{file}",
             get(repository::serve_build_view),
         )
+        .route_layer(from_fn_with_state(state.clone(), count_files))
+}
+
+/// Counts the files that are open while they are sent.
+async fn count_files(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let Some(Peer(peer)) = request.extensions().get::<Peer>() else {
+        return Ok(next.run(request).await);
+    };
+    let permit = state.admission.file(peer.ip())?;
+    let response = next.run(request).await;
+    Ok(response.map(|body| Held::body(body, permit)))
 }
 
 /// Whether an answer is text that is there as a whole. Packages are compressed already, and what is

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::reachable;
+use crate::admission::{Admission, Limits};
 use crate::app_state::{AppState, Parts};
 use crate::auth::{FailedLogins, KnownTokens};
 use crate::changes::Changes;
@@ -72,6 +73,7 @@ impl Server {
             Some(path) => BaseRepositories::read(path).context("cannot use --base-repositories")?,
             None => BaseRepositories::default(),
         };
+        let limits = Limits::new(&args.connections)?;
         let listener = listen(args.listen).await?;
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
@@ -108,6 +110,7 @@ impl Server {
             file_lists: FileLists::default(),
             retention: Retention::default(),
             known_tokens: KnownTokens::default(),
+            admission: Admission::new(&limits),
             failed_logins: FailedLogins::default(),
             shutdown,
         });
@@ -139,8 +142,9 @@ impl Server {
         // Requests are answered from an index that has seen the sources.
         let _ = self.sources_ready.await;
         let shutdown = self.state.shutdown.clone();
-        let stopping = shutdown.clone();
-        let service = serve(self.listener, router(self.state.clone()), stopping);
+        let admission = self.state.admission.clone();
+        let router = router(self.state.clone());
+        let service = serve(self.listener, router, admission, shutdown.clone());
         let mut service = tokio::spawn(service);
         let text = format!("{}\n", reachable(self.address));
         if let Err(error) = self

@@ -1,35 +1,48 @@
-//! Serves connections: how many at a time, how long one may take to say what it wants, and how they
-//! end when the server stops.
+//! Serves connections: who gets one, how long one may take to say what it wants, and how they end
+//! when the server stops.
+
+mod held;
+mod refusals;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, Response};
+use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+use crate::admission::{Admission, Permit};
+
+pub(crate) use held::Held;
+use refusals::Refusals;
 
 /// How long a connection may take to send a request's headers, the time between two requests
 /// included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most that the headers of a request may be.
 const MAX_HEADERS: usize = 64 * 1024;
-/// More connections wait in the socket's queue. Each needs a file descriptor.
-const MAX_CONNECTIONS: usize = 8_192;
+/// How many requests a connection of HTTP/2 may have open.
+const MAX_HTTP2_STREAMS: u32 = 32;
+/// How much of request bodies a connection of HTTP/2 may send before they are read: the least that
+/// HTTP/2 knows (RFC 9113, section 6.9.2). Answers wait in as much memory for a client that reads slowly.
+const HTTP2_WINDOW: u32 = 65_535;
+const HTTP2_SEND_BUFFER: usize = 64 * 1024;
 /// The pause after the machine refused a connection, for example because files have run out.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
 
-/// Who sent a request, as far as the socket knows. Requests have it as an extension.
+/// Who sent a request: the other end of its connection, or whom a trusted proxy names. Requests have
+/// it as an extension.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
@@ -39,7 +52,56 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 pub(crate) struct Local(pub(crate) SocketAddr);
 
 /// Serves until cancelled; returns when every request that was begun has ended.
-pub(crate) async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    admission: Admission,
+    cancel: CancellationToken,
+) {
+    let builder = builder();
+    let graceful = GracefulShutdown::new();
+    let mut refusals = Refusals::new(builder.clone());
+    loop {
+        let accepted = tokio::select! {
+            () = cancel.cancelled() => break,
+            accepted = accept(&listener) => accepted,
+        };
+        let Some((stream, peer)) = accepted else {
+            continue;
+        };
+        let permit = match admission.connection(peer.ip()) {
+            Ok(permit) => permit,
+            Err(error) => {
+                tracing::debug!(%error, %peer, "refused a connection");
+                refusals.refuse(stream, error);
+                continue;
+            }
+        };
+        let local = stream.local_addr().ok().map(|address| {
+            // A socket for IPv6 takes connections by IPv4, too.
+            Local(SocketAddr::new(address.ip().to_canonical(), address.port()))
+        });
+        let begun = CancellationToken::new();
+        let caller = Caller {
+            peer,
+            local,
+            proxy: admission.is_proxy(peer.ip()),
+            admission: admission.clone(),
+            router: router.clone(),
+            begun: begun.clone(),
+        };
+        let service = service_fn(move |request| caller.clone().answer(request));
+        let connection = builder
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
+            .into_owned();
+        tokio::spawn(watch(graceful.watch(connection), peer, permit, begun));
+    }
+    // From here on connections are refused, instead of waiting for nobody.
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -50,66 +112,92 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, cancel: Cancell
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(HEADER_TIMEOUT)
+        .max_concurrent_streams(MAX_HTTP2_STREAMS)
+        .initial_stream_window_size(HTTP2_WINDOW)
+        .initial_connection_window_size(HTTP2_WINDOW)
+        .max_send_buf_size(HTTP2_SEND_BUFFER)
         .max_header_list_size(u32::try_from(MAX_HEADERS).unwrap_or(u32::MAX));
-    let graceful = GracefulShutdown::new();
-    let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let accepted = tokio::select! {
-            () = cancel.cancelled() => break,
-            accepted = accept(&listener, &free) => accepted,
-        };
-        let Some((stream, peer, permit)) = accepted else {
-            continue;
-        };
-        let router = router.clone();
-        let local = stream.local_addr().ok().map(|address| {
-            // A socket for IPv6 takes connections by IPv4, too.
-            Local(SocketAddr::new(address.ip().to_canonical(), address.port()))
-        });
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
-            if let Some(local) = local {
-                request.extensions_mut().insert(local);
-            }
-            let router = router.clone();
-            async move {
-                let response = router.oneshot(request.map(Body::new)).await;
-                response.map_err(|never: Infallible| match never {})
-            }
-        });
-        let connection = builder
-            .serve_connection_with_upgrades(TokioIo::new(stream), service)
-            .into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            // A connection that breaks is its client's to notice.
-            if let Err(error) = connection.await {
-                tracing::debug!(error, %peer, "a connection broke");
-            }
-            drop(permit);
-        });
-    }
-    // From here on connections are refused, instead of waiting for nobody.
-    drop(listener);
-    graceful.shutdown().await;
+    builder
 }
 
-async fn accept(
-    listener: &TcpListener,
-    free: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    // Never closed.
-    let permit = Arc::clone(free).acquire_owned().await.ok()?;
+/// Sees a connection to its end. One that does not begin a request in time, not even the first bytes
+/// that tell the version of HTTP, ends then.
+async fn watch<E: std::fmt::Display>(
+    connection: impl Future<Output = Result<(), E>>,
+    peer: SocketAddr,
+    permit: Permit,
+    begun: CancellationToken,
+) {
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        () = begun.cancelled() => None,
+        () = tokio::time::sleep(HEADER_TIMEOUT) => return,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => connection.await,
+    };
+    // A connection that breaks is its client's to notice.
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "a connection broke");
+    }
+    drop(permit);
+}
+
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
         Ok((stream, peer)) => {
             // Answers are small and waited for.
             let _ = stream.set_nodelay(true);
-            Some((stream, peer, permit))
+            let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+            Some((stream, peer))
         }
         Err(error) => {
             tracing::warn!(%error, "cannot accept a connection");
             tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             None
         }
+    }
+}
+
+/// What all requests of a connection have in common.
+#[derive(Clone)]
+struct Caller {
+    peer: SocketAddr,
+    local: Option<Local>,
+    /// Whether it passes on requests of others.
+    proxy: bool,
+    admission: Admission,
+    router: Router,
+    /// Cancelled when the first request came.
+    begun: CancellationToken,
+}
+
+impl Caller {
+    async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        self.begun.cancel();
+        let client = self.admission.client(self.peer.ip(), request.headers());
+        let permit = match self.permit(client) {
+            Ok(permit) => permit,
+            Err(error) => return Ok(error.into_response()),
+        };
+        let extensions = request.extensions_mut();
+        extensions.insert(Peer(SocketAddr::new(client, self.peer.port())));
+        if let Some(local) = self.local {
+            extensions.insert(local);
+        }
+        let response = self.router.oneshot(request.map(Body::new)).await?;
+        Ok(match permit {
+            Some(permit) => response.map(|body| Held::body(body, permit)),
+            None => response,
+        })
+    }
+
+    /// A request of another counts for that one; the others count with their connection.
+    fn permit(&self, client: IpAddr) -> Result<Option<Permit>, crate::error::Error> {
+        self.proxy
+            .then(|| self.admission.forwarded_request(client))
+            .transpose()
     }
 }

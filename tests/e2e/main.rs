@@ -13,6 +13,7 @@ mod clock;
 mod crashes;
 mod cycle;
 mod fixing;
+mod floods;
 mod following;
 mod full_disk;
 mod gitlab;

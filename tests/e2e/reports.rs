@@ -31,7 +31,7 @@ fn reports_that_come_all_at_once_and_twice_are_all_kept() {
         0 => Vec::new(),
         _ => vec![0],
     }));
-    let server = Server::start_with_lease(folder.path(), &sources, 600);
+    let server = Server::start_for_many(folder.path(), &sources, 600);
     let packages = Arc::new(Packages::new(folder.path()));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

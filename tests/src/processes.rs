@@ -174,6 +174,15 @@ impl Server {
         Self::start_with(folder, sources, lease_seconds, None)
     }
 
+    /// The same for more clients on this machine than one address may have by default.
+    pub fn start_for_many(folder: &Path, sources: &Sources, lease_seconds: u32) -> Self {
+        let limits = ["--max-connections-per-address", "--max-streams-per-address"];
+        let limits = limits.map(|flag| [flag.to_owned(), "8192".to_owned()]);
+        let mut arguments = in_folder(sources);
+        arguments.extend(limits.into_iter().flatten());
+        Self::start_at(folder, arguments, lease_seconds, None)
+    }
+
     /// Starts a server on a free port whose builds install from the base repositories that a file
     /// lists, and leases long enough for real builds.
     pub fn start_with_base(folder: &Path, sources: &Sources, base: &Path) -> Self {

@@ -34,6 +34,12 @@ impl Identity {
     pub fn caller(&self) -> Caller {
         Caller::Token(self.0.id)
     }
+
+    /// Whether it may do what clients do.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        self.0.scope.allows(TokenScope::Client)
+    }
 }
 
 /// Lets requests of any valid token pass.
@@ -46,6 +52,22 @@ pub async fn any_token(
     next: Next,
 ) -> Result<Response, Error> {
     let identity = identify(&state, bearer(&request), peer(&request)).await?;
+    Ok(pass(identity, request, next).await)
+}
+
+/// Lets all requests pass that carry a valid token or none.
+///
+/// # Errors
+/// When there is a token that is not valid.
+pub async fn optional(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let Some(token) = bearer(&request) else {
+        return Ok(next.run(request).await);
+    };
+    let identity = identify(&state, Some(token), peer(&request)).await?;
     Ok(pass(identity, request, next).await)
 }
 
@@ -177,6 +199,9 @@ async fn identify(
             .into());
     };
     if let Some(row) = authenticate(state, &token).await? {
+        if let Some(peer) = peer {
+            state.admission.authenticated(peer);
+        }
         return Ok(Identity(row));
     }
     let pause = peer.and_then(|address| state.failed_logins.note(address));

@@ -1,6 +1,7 @@
 //! HTTP handlers. Each extracts, calls one service, and converts.
 
 pub(crate) mod api;
+pub(crate) mod bodies;
 pub(crate) mod conditional;
 pub(crate) mod extract;
 pub(crate) mod listing;

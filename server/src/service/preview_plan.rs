@@ -1,7 +1,11 @@
 //! A dry run: what a rebuild would be. Nothing is stored.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
-use buildbtw_planner::{Plan, PlanRequest, plan_within, render};
+use buildbtw_model::{Architecture, Changeset, OriginSpec};
+use buildbtw_planner::{Patterns, Plan, PlanRequest, SourcePackage, plan_within, render};
 
 use crate::app_state::AppState;
 use crate::db::attempts;
@@ -9,6 +13,11 @@ use crate::error::{Error, Refusal};
 
 use super::create_namespace::{changesets, check_excluded, patterns, pkgbases};
 use super::planning::{Caller, PlanBudget, PlanError};
+
+/// How many changesets a plan may have without a token.
+const MAX_CHANGESETS: usize = 20;
+/// How many builds. A namespace may have as many by default.
+const MAX_BUILDS: usize = 1_000;
 
 /// Plans a rebuild and renders it in the asked form.
 ///
@@ -20,28 +29,142 @@ pub async fn preview_plan(
     preview: &PlanPreview,
 ) -> Result<String, Error> {
     let changesets = changesets(state, &preview.changesets).await?;
-    let include = patterns("include", &preview.include).await?;
-    let exclude = patterns("exclude", &preview.exclude).await?;
-    check_excluded(&changesets, &exclude)?;
-    let configured = &state.config.architectures;
-    let architecture = match &preview.architecture {
-        None => configured.first().cloned(),
-        Some(wanted) => configured.iter().find(|known| *known == wanted).cloned(),
-    };
-    let Some(architecture) = architecture else {
-        let known: Vec<_> = configured.iter().map(|known| known.as_str()).collect();
-        let title = "this server does not build for that architecture";
-        return Err(Refusal::new(ProblemKind::InvalidRequest, title)
-            .hint(format!("it builds for {}", known.join(", ")))
-            .into());
-    };
+    let patterns = Spread::read(preview).await?;
+    check_excluded(&changesets, &patterns.exclude)?;
     let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
-        origins.push(state.sources.resolve_again(changeset, None).await?.package);
+        origins.push(state.sources.package_at(changeset).await?);
     }
-    let unusable = state.sources.note_of_unusable(&changesets).await?;
-    let notes: Vec<_> = freshness.note().into_iter().chain(unusable).collect();
+    let looked = Looked {
+        caller,
+        changesets: &changesets,
+        origins,
+        patterns,
+        freshness: freshness.note(),
+        max_builds: usize::MAX,
+    };
+    render_plan(state, preview, looked).await
+}
+
+/// The same without a token: few default branches, as the index has them, and a plan of limited size.
+/// The sources are polled at most once for all who ask at the same time.
+///
+/// # Errors
+/// See [`preview_plan`]; when more is asked for than that, or too often.
+pub async fn preview_for_anybody(
+    state: &AppState,
+    preview: &PlanPreview,
+    peer: Option<IpAddr>,
+) -> Result<String, Error> {
+    check_size(preview)?;
+    let _permit = match peer {
+        Some(peer) => Some(state.admission.plan(peer).await?),
+        None => None,
+    };
+    let changesets = changesets(state, &preview.changesets).await?;
+    let patterns = Spread::read(preview).await?;
+    check_excluded(&changesets, &patterns.exclude)?;
+    let freshness = state.sources.catch_up(&[]).await;
+    let mut origins = Vec::with_capacity(changesets.len());
+    for changeset in &changesets {
+        let found = state.sources.indexed_package(changeset).await?;
+        origins.push(found.ok_or_else(|| {
+            let title = format!("{changeset} is not a default branch; planning it needs a token");
+            Error::from(needs_token(title))
+        })?);
+    }
+    let looked = Looked {
+        caller: peer.map_or(Caller::Server, Caller::Address),
+        changesets: &changesets,
+        origins,
+        patterns,
+        freshness: freshness.note(),
+        max_builds: MAX_BUILDS,
+    };
+    render_plan(state, preview, looked).await
+}
+
+/// Refuses what is only planned with a token.
+fn check_size(preview: &PlanPreview) -> Result<(), Error> {
+    let specs = &preview.changesets;
+    if let Some(url) = specs.iter().find_map(|spec| match spec {
+        OriginSpec::MergeRequest(url) => Some(url),
+        OriginSpec::Changeset(_) => None,
+    }) {
+        let title = format!("planning the merge request {url} needs a token");
+        return Err(needs_token(title).into());
+    }
+    if specs.len() > MAX_CHANGESETS {
+        let title = format!("planning more than {MAX_CHANGESETS} changesets needs a token");
+        return Err(needs_token(title).into());
+    }
+    Ok(())
+}
+
+fn needs_token(title: String) -> Refusal {
+    Refusal::new(ProblemKind::Unauthenticated, title)
+        .hint("`buildbtw login` stores one; administrators make them with `buildbtw token create`")
+}
+
+/// The architecture to plan for.
+fn architecture(state: &AppState, preview: &PlanPreview) -> Result<Architecture, Error> {
+    let configured = &state.config.architectures;
+    let found = match &preview.architecture {
+        None => configured.first().cloned(),
+        Some(wanted) => configured.iter().find(|known| *known == wanted).cloned(),
+    };
+    found.ok_or_else(|| {
+        let known: Vec<_> = configured.iter().map(|known| known.as_str()).collect();
+        let title = "this server does not build for that architecture";
+        Refusal::new(ProblemKind::InvalidRequest, title)
+            .hint(format!("it builds for {}", known.join(", ")))
+            .into()
+    })
+}
+
+/// What was looked up for a plan.
+struct Looked<'a> {
+    caller: Caller,
+    changesets: &'a [Changeset],
+    origins: Vec<Arc<SourcePackage>>,
+    patterns: Spread,
+    freshness: Option<String>,
+    max_builds: usize,
+}
+
+/// What is rebuilt in any case, and never.
+struct Spread {
+    include: Patterns,
+    exclude: Patterns,
+}
+
+impl Spread {
+    async fn read(preview: &PlanPreview) -> Result<Self, Error> {
+        Ok(Self {
+            include: patterns("include", &preview.include).await?,
+            exclude: patterns("exclude", &preview.exclude).await?,
+        })
+    }
+}
+
+/// Plans what was looked up.
+async fn render_plan(
+    state: &AppState,
+    preview: &PlanPreview,
+    looked: Looked<'_>,
+) -> Result<String, Error> {
+    let Looked {
+        caller,
+        changesets,
+        origins,
+        patterns: Spread { include, exclude },
+        freshness,
+        max_builds,
+    } = looked;
+    let architecture = architecture(state, preview)?;
+    let unusable = state.sources.note_of_unusable(changesets).await?;
+    let notes: Vec<_> = freshness.into_iter().chain(unusable).collect();
     let note = Some(notes.join("; ")).filter(|note| !note.is_empty());
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let (scope, format) = (preview.scope, preview.format);
@@ -53,6 +176,15 @@ pub async fn preview_plan(
         request.exclude = exclude;
         request.estimates = &estimates;
         let plan = plan_within(snapshot.catalog().index(), &request, budget)?;
+        let builds = plan.builds.len();
+        if builds > max_builds {
+            let title = format!("this would be {builds} builds, more than {max_builds}");
+            return Err(PlanError::Other(
+                Refusal::new(ProblemKind::PlanTooLarge, title)
+                    .hint("plan it with a token (`buildbtw login`), or choose a narrower --scope")
+                    .into(),
+            ));
+        }
         rendered(&plan, format, note).map_err(PlanError::Other)
     };
     state.planning.plan(caller, make).await

@@ -7,7 +7,7 @@ use crate::config::WebhookConfig;
 use crate::db::source_repositories;
 use crate::db::webhook_deliveries::{self, DeliveryRow};
 use crate::error::{Error, Refusal};
-use crate::gitlab::webhook::{self, Webhook};
+use crate::gitlab::webhook::{self, Outline, Webhook};
 
 /// What became of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,9 @@ pub async fn receive_webhook(
     state: &AppState,
     config: &WebhookConfig,
     id: String,
-    body: &[u8],
+    outline: Outline,
 ) -> Result<Received, Error> {
-    let parsed = webhook::parse(body).map_err(|error| {
+    let parsed = webhook::parse(outline).map_err(|error| {
         Refusal::new(
             ProblemKind::InvalidRequest,
             format!("the webhook cannot be read: {error}"),

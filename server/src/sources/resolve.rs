@@ -54,7 +54,43 @@ impl Sources {
         }
     }
 
-    /// The same for an origin that was planned before. Nobody is asked when the index says that its
+    /// Returns the package that a changeset holds, for a plan that nobody keeps: nothing is stored. For a
+    /// default branch the index will do.
+    ///
+    /// # Errors
+    /// See [`Self::resolve`].
+    pub async fn package_at(&self, changeset: &Changeset) -> Result<Arc<SourcePackage>, Error> {
+        let row = self.repository_of(&changeset.pkgbase).await?;
+        if let Some(indexed) = self.indexed(changeset, &row) {
+            return Ok(indexed.package);
+        }
+        match self.kind.read_ref(&row, &changeset.git_ref).await {
+            Ok(found) => store::parse(&found, Some(&changeset.pkgbase))
+                .map(Arc::new)
+                .map_err(|reason| refusals::unusable_ref(changeset, &row, &reason)),
+            Err(error) => Err(self.explain(changeset, &row, error).await),
+        }
+    }
+
+    /// Returns the package that the index holds of a changeset, if that is a default branch. Asks nobody.
+    ///
+    /// # Errors
+    /// When the pkgbase is unknown, or its default branch cannot be used.
+    pub async fn indexed_package(
+        &self,
+        changeset: &Changeset,
+    ) -> Result<Option<Arc<SourcePackage>>, Error> {
+        let row = self.repository_of(&changeset.pkgbase).await?;
+        if row.branch.as_deref() != Some(changeset.git_ref.as_str()) {
+            return Ok(None);
+        }
+        match self.indexed(changeset, &row) {
+            Some(indexed) => Ok(Some(indexed.package)),
+            None => Err(refusals::broken(&row)),
+        }
+    }
+
+    /// The same as [`Self::resolve`] for an origin that was planned before. Nobody is asked when the index says that its
     /// branch is still at the `known` commit. What the index says instead is not relied on: it may be
     /// older than that. Where nothing was known before, the index will do. A ref that does not exist any
     /// more, for example because it was merged, stays where it was.

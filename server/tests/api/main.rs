@@ -11,7 +11,9 @@
 )]
 
 mod addresses;
+mod anonymous;
 mod auth;
+mod connections;
 mod control;
 mod crash;
 mod events;

@@ -20,7 +20,7 @@ use crate::app_state::AppState;
 use crate::auth::Identity;
 use crate::db::now;
 use crate::error::Error;
-use crate::routes::extract;
+use crate::routes::{bodies, extract};
 use crate::serve::Peer;
 use crate::service::claim_build::{self, Claimant};
 use crate::service::upload_package::{self, Upload};
@@ -37,8 +37,12 @@ pub(crate) async fn claim_build(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
     server: BaseUrl,
+    peer: Option<Extension<Peer>>,
     extract::Json(request): extract::Json<ClaimRequest>,
 ) -> Result<Response, Error> {
+    let _permit = peer
+        .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
+        .transpose()?;
     if request.architectures.is_empty() || request.architectures.len() > 16 {
         let title = "a claim names 1 to 16 architectures";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
@@ -87,14 +91,16 @@ pub(crate) async fn adopt_attempt(
 
 pub(crate) async fn exchange_id_token(
     State(state): State<AppState>,
-    peer: Option<Extension<Peer>>,
     extract::Path(id): extract::Path<AttemptId>,
-    extract::Json(request): extract::Json<ExchangeIdToken>,
+    peer: Option<Extension<Peer>>,
+    bodies::AnonymousJson(request): bodies::AnonymousJson<ExchangeIdToken>,
 ) -> Result<Json<ExchangedIdToken>, Error> {
     let peer = peer.map(|Extension(Peer(address))| address.ip());
-    Ok(Json(
-        exchange_id_token::exchange_id_token(&state, peer, id, &request).await?,
-    ))
+    let exchanged = exchange_id_token::exchange_id_token(&state, peer, id, &request).await?;
+    if let Some(peer) = peer {
+        state.admission.authenticated(peer);
+    }
+    Ok(Json(exchanged))
 }
 
 pub(crate) async fn renew_lease(

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as SseEvent, KeepAlive};
@@ -11,11 +12,13 @@ use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
 use tokio::sync::watch;
 
+use crate::admission::Permit;
 use crate::app_state::AppState;
 use crate::db::{NamespaceId, events};
 use crate::error::Error;
 use crate::router::NO_BUFFERING;
 use crate::routes::extract;
+use crate::serve::Peer;
 use crate::service::queries;
 
 /// How many events are read at once.
@@ -26,8 +29,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 pub(crate) async fn stream_events(
     State(state): State<AppState>,
     extract::Path(name): extract::Path<NamespaceName>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Error> {
+    let permit = peer
+        .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
+        .transpose()?;
     let namespace = queries::find_namespace(&state, &name).await?.id;
     let changes = state.changes.subscribe(namespace);
     let last = match headers.get("last-event-id") {
@@ -45,6 +52,7 @@ pub(crate) async fn stream_events(
         last,
         changes,
         pending: Vec::new(),
+        _permit: permit,
     };
     let stream = futures_util::stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
@@ -61,6 +69,7 @@ struct Follower {
     changes: watch::Receiver<u64>,
     /// Events read but not sent, the next one last.
     pending: Vec<buildbtw_model::api::Event>,
+    _permit: Option<Permit>,
 }
 
 impl Follower {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -16,6 +17,7 @@ use crate::error::Error;
 use crate::router::NO_BUFFERING;
 use crate::routes::conditional::{self, Wanted};
 use crate::routes::extract;
+use crate::serve::{Held, Peer};
 
 /// How much is read from disk and sent at once.
 const PIECE: u64 = 256 * 1024;
@@ -34,6 +36,7 @@ pub(crate) async fn read_log(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<AttemptId>,
     extract::Query(query): extract::Query<LogQuery>,
+    peer: Option<Extension<Peer>>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
@@ -43,7 +46,10 @@ pub(crate) async fn read_log(
         .ok_or_else(|| Error::not_found(format!("attempt {id}")))?;
     let is_final = attempt.status.is_final();
     let mut response = if query.follow && !is_final {
-        live(state, id, query.offset)
+        let permit = peer
+            .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
+            .transpose()?;
+        live(state, id, query.offset).map(|body| Held::body(body, permit))
     } else {
         let log = Log {
             attempt: id,

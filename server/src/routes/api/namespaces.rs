@@ -15,11 +15,10 @@ use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::routes::extract;
+use crate::routes::{bodies, extract};
 use crate::serve::Peer;
 use crate::service::create_namespace;
 use crate::service::new_iteration::{Trigger, new_iteration};
-use crate::service::planning::Caller;
 use crate::service::preview_plan;
 use crate::service::queries;
 
@@ -89,17 +88,24 @@ pub(crate) async fn create_iteration(
 
 pub(crate) async fn preview_plan(
     State(state): State<AppState>,
+    identity: Option<Extension<Identity>>,
     peer: Option<Extension<Peer>>,
-    extract::Json(preview): extract::Json<PlanPreview>,
+    bodies::AnonymousJson(preview): bodies::AnonymousJson<PlanPreview>,
 ) -> Result<Response, Error> {
     let content_type = match preview.format {
         PlanFormat::Json => "application/json",
         PlanFormat::Text | PlanFormat::Dot => "text/plain; charset=utf-8",
     };
-    let caller = peer.map_or(Caller::Server, |Extension(Peer(peer))| {
-        Caller::Address(peer.ip())
-    });
-    let text = preview_plan::preview_plan(&state, caller, &preview).await?;
+    let identity = identity.filter(|Extension(identity)| identity.is_client());
+    let text = match identity {
+        Some(Extension(identity)) => {
+            preview_plan::preview_plan(&state, identity.caller(), &preview).await?
+        }
+        None => {
+            let peer = peer.map(|Extension(Peer(peer))| peer.ip());
+            preview_plan::preview_for_anybody(&state, &preview, peer).await?
+        }
+    };
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }
 

@@ -1,7 +1,7 @@
 //! `/webhooks/gitlab`.
 
 use axum::Extension;
-use axum::extract::{FromRequest as _, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use buildbtw_model::api::ProblemKind;
 use jiff::Timestamp;
@@ -9,10 +9,17 @@ use jiff::Timestamp;
 use crate::app_state::AppState;
 use crate::auth;
 use crate::error::{Error, Refusal};
-use crate::gitlab::webhook::{Forged, check_headers, verify};
-use crate::routes::extract;
+use crate::gitlab::webhook::{Forged, Outline, Sender};
+use crate::routes::bodies;
 use crate::serve::Peer;
 use crate::service::receive_webhook::{Received, receive_webhook};
+
+/// The largest webhook: GitLab sends up to 25 MB (`REQUEST_BODY_SIZE_LIMIT`), and stops sending any after
+/// some were refused.
+const MAX_WEBHOOK: usize = 26 * 1024 * 1024;
+/// What reading a webhook takes of memory, whatever its size: the pieces on their way, and the members
+/// that are kept.
+const READING: usize = 128 * 1024;
 
 /// Takes in a webhook. What does not concern this server is answered kindly: GitLab stops sending
 /// webhooks that are refused.
@@ -35,12 +42,23 @@ pub(crate) async fn receive_from_gitlab(
         auth::refuse_webhook(&state, peer, forged)
     };
     // What cannot be right is refused before its body, which may be large, is read.
-    check_headers(&config.secrets, request.headers()).map_err(refuse)?;
-    let headers = request.headers().clone();
-    let extract::Bytes(body) = extract::Bytes::from_request(request, &()).await?;
-    let checked = verify(&config.secrets, &headers, &body, Timestamp::now());
-    let id = checked.map_err(refuse)?;
-    let received = receive_webhook(&state, config, id, &body).await?;
+    let sender = Sender::of(&config.secrets, request.headers(), Timestamp::now());
+    let mut sender = sender.map_err(refuse)?;
+    let _permit = match peer {
+        Some(peer) if !sender.is_known() => Some(state.admission.body(peer.0.ip(), READING).await?),
+        _ => None,
+    };
+    let mut outline = Outline::default();
+    bodies::read(request.into_body(), MAX_WEBHOOK, |piece| {
+        sender.update(piece);
+        outline.update(piece);
+    })
+    .await?;
+    let id = sender.finish().map_err(refuse)?;
+    if let Some(peer) = peer {
+        state.admission.authenticated(peer.0.ip());
+    }
+    let received = receive_webhook(&state, config, id, outline).await?;
     Ok(match received {
         Received::Stored => StatusCode::OK,
         Received::Ignored => StatusCode::NO_CONTENT,

@@ -182,7 +182,7 @@ async fn an_error_about_the_whole_answer_takes_nothing_from_it() {
 /// Polls without expecting that it helps.
 async fn poll_in_vain(server: &TestServer) {
     let _ = server
-        .request(reqwest::Method::POST, "/api/v1/plans")
+        .admin_request(reqwest::Method::POST, "/api/v1/plans")
         .json(&json!({ "changesets": ["anchor/main"], "scope": "origin" }))
         .send()
         .await
@@ -252,7 +252,7 @@ async fn values_that_nobody_knows_yet_are_no_error() {
         super::GROUP
     );
     let answer = server
-        .request(reqwest::Method::POST, "/api/v1/plans")
+        .admin_request(reqwest::Method::POST, "/api/v1/plans")
         .json(&json!({ "changesets": [url] }))
         .send()
         .await

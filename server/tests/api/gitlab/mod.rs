@@ -1,6 +1,7 @@
 //! Sources in a group of a GitLab, told against a stand-in that keeps to what GitLab does.
 
 mod access;
+mod anonymous;
 mod ci_config;
 mod faults;
 mod following;
@@ -194,7 +195,7 @@ async fn poll(server: &TestServer) {
     let body = json!({ "changesets": ["anchor/main"], "scope": "origin" });
     eventually("a poll in time", async || {
         let asked = tokio::time::Instant::now();
-        let request = server.request(Method::POST, "/api/v1/plans");
+        let request = server.admin_request(Method::POST, "/api/v1/plans");
         let answer = request.json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{:?}", answer.text().await);
         (asked.elapsed() < LONGEST_CATCH_UP).then_some(())

@@ -10,7 +10,7 @@ use crate::support::{Srcinfo, TestServer};
 async fn plan(server: &TestServer, origin: &str) -> Result<String, Value> {
     let body = json!({ "changesets": [origin], "scope": "origin", "format": "json" });
     let answer = server
-        .request(Method::POST, "/api/v1/plans")
+        .admin_request(Method::POST, "/api/v1/plans")
         .json(&body)
         .send()
         .await

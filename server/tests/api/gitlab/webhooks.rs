@@ -332,6 +332,15 @@ async fn a_webhook_may_be_as_large_as_gitlab_sends_any() {
     )
     .await;
     assert_eq!(answer, StatusCode::OK);
+    // A signature is checked over all of it.
+    let body = large(&format!("{GROUP}/libgreet"), id);
+    let now = Timestamp::now().as_second();
+    let signature = sign("large-3", now, &body);
+    let answer = send_signed(&server, "large-3", now, &signature, &body).await;
+    assert_eq!(answer, StatusCode::OK);
+    let longer = format!("{body} ");
+    let answer = send_signed(&server, "large-3", now, &signature, &longer).await;
+    assert_eq!(answer, StatusCode::UNAUTHORIZED);
     // What is forged is refused without being read.
     let refused = large("elsewhere/x", 99_999);
     let client = reqwest::Client::new();

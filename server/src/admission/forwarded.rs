@@ -1,0 +1,153 @@
+//! Whose request a trusted proxy passes on: `Forwarded` (RFC 7239) and `X-Forwarded-For`.
+//!
+//! Anybody can send these headers. Only what a trusted proxy appended counts, and each proxy appends
+//! at the end, so they are read from the right for as long as the address found is one of a trusted
+//! proxy. Where the two headers differ, one of them was written by the client and passed on: then
+//! neither is believed, and the request counts as the proxy's own.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use axum::http::{HeaderMap, HeaderName, header};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The address that a request of a trusted peer came from.
+pub(super) fn client(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> IpAddr {
+    let walk = |name: &HeaderName, hops: fn(&str) -> Vec<Option<IpAddr>>| {
+        headers
+            .contains_key(name)
+            .then(|| walk(peer, headers, name, hops, &is_trusted))
+    };
+    let standard = walk(&header::FORWARDED, forwarded_hops);
+    let usual = walk(&X_FORWARDED_FOR, listed_hops);
+    match (standard, usual) {
+        (Some(one), Some(other)) if one != other => peer,
+        (Some(found), _) | (None, Some(found)) => found,
+        (None, None) => peer,
+    }
+}
+
+/// Follows one header from the right to the first address that is not a trusted proxy's. A hop that
+/// names no address ends the walk at the proxy that wrote it.
+fn walk(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    name: &HeaderName,
+    hops: fn(&str) -> Vec<Option<IpAddr>>,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> IpAddr {
+    let mut current = peer;
+    for line in headers.get_all(name).iter().rev() {
+        let hops = line.to_str().map_or_else(|_| vec![None], hops);
+        for hop in hops.into_iter().rev() {
+            if !is_trusted(current) {
+                return current;
+            }
+            match hop {
+                Some(address) => current = address,
+                None => return current,
+            }
+        }
+    }
+    current
+}
+
+/// The hops of a line of `X-Forwarded-For`.
+fn listed_hops(line: &str) -> Vec<Option<IpAddr>> {
+    line.split(',').map(|hop| node(hop.trim())).collect()
+}
+
+/// The hops of a line of `Forwarded`. A line with an open quote names none: a proxy that appends to it
+/// would have its own entry quoted.
+fn forwarded_hops(line: &str) -> Vec<Option<IpAddr>> {
+    let Some(elements) = split_unquoted(line, ',') else {
+        return vec![None];
+    };
+    elements.into_iter().map(for_node).collect()
+}
+
+/// The address after `for=` in an element.
+fn for_node(element: &str) -> Option<IpAddr> {
+    let mut found = None;
+    for pair in split_unquoted(element, ';')? {
+        let (name, value) = pair.split_once('=')?;
+        if !name.trim().eq_ignore_ascii_case("for") {
+            continue;
+        }
+        if found.is_some() {
+            return None;
+        }
+        let value = value.trim();
+        let value = match value.strip_prefix('"') {
+            Some(rest) => unescape(rest.strip_suffix('"')?),
+            None => value.to_owned(),
+        };
+        found = Some(node(&value)?);
+    }
+    found
+}
+
+/// Splits at a separator outside quotes; nothing when a quote stays open.
+fn split_unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for (at, character) in text.char_indices() {
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            _ if character == separator && !is_quoted => {
+                parts.push(&text[start..at]);
+                start = at + character.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    (!is_quoted).then_some(parts)
+}
+
+/// The text of a quoted string (RFC 9110, section 5.6.4).
+fn unescape(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut plain = String::with_capacity(text.len());
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => plain.extend(characters.next()),
+            character => plain.push(character),
+        }
+    }
+    plain
+}
+
+/// The address of a node, which may have a port; nothing for `unknown` and made-up names.
+fn node(text: &str) -> Option<IpAddr> {
+    let is_port = |port: &str| {
+        let digits = port.strip_prefix('_').unwrap_or(port);
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let address: IpAddr = if let Some(rest) = text.strip_prefix('[') {
+        let (address, port) = rest.split_once(']')?;
+        if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+            return None;
+        }
+        address.parse::<Ipv6Addr>().ok()?.into()
+    } else if let Ok(address) = text.parse() {
+        address
+    } else {
+        let (address, port) = text.rsplit_once(':')?;
+        let address = address.parse().ok().filter(IpAddr::is_ipv4)?;
+        is_port(port).then_some(address)?
+    };
+    let address = address.to_canonical();
+    // No peer has it.
+    (!address.is_unspecified()).then_some(address)
+}
+
+#[cfg(test)]
+#[path = "forwarded_tests.rs"]
+mod tests;

@@ -1,0 +1,93 @@
+//! Counts what an address does, and tells it to slow down when that is too much.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::source::Source;
+
+/// The time that is counted over.
+const WINDOW: Duration = Duration::from_secs(60);
+/// More sources than this are forgotten at once rather than kept.
+const MAX_SOURCES: usize = 10_000;
+
+/// What each source did in the last minute. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RateLimit {
+    allowed: u32,
+    windows: Arc<Mutex<HashMap<Source, Window>>>,
+}
+
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    count: u32,
+}
+
+impl RateLimit {
+    /// Allows each source so many in a minute.
+    #[must_use]
+    pub fn per_minute(allowed: u32) -> Self {
+        Self {
+            allowed,
+            windows: Arc::default(),
+        }
+    }
+
+    /// Counts one more. Returns how long to wait if there were too many.
+    pub fn note(&self, address: IpAddr) -> Option<Duration> {
+        self.note_at(address, Instant::now())
+    }
+
+    fn note_at(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let mut known = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_SOURCES {
+            known.retain(|_, window| now.duration_since(window.since) < WINDOW);
+            if known.len() >= MAX_SOURCES {
+                known.clear();
+            }
+        }
+        let fresh = || Window {
+            since: now,
+            count: 0,
+        };
+        let window = known.entry(address.into()).or_insert_with(fresh);
+        if now.duration_since(window.since) >= WINDOW {
+            *window = fresh();
+        }
+        window.count = window.count.saturating_add(1);
+        (window.count > self.allowed).then(|| WINDOW - now.duration_since(window.since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_up_a_source_until_its_window_ends() {
+        let limit = RateLimit::per_minute(20);
+        let (here, there) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+        let start = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(limit.note_at(here, start), None);
+        }
+        let later = start + Duration::from_secs(20);
+        assert_eq!(limit.note_at(here, later), Some(Duration::from_secs(40)));
+        assert_eq!(limit.note_at(there, later), None);
+        assert_eq!(limit.note_at(here, start + WINDOW), None);
+    }
+
+    #[test]
+    fn counts_a_network_of_ipv6_as_one() {
+        let limit = RateLimit::per_minute(1);
+        let start = Instant::now();
+        assert_eq!(limit.note_at("2001:db8::1".parse().unwrap(), start), None);
+        assert!(
+            limit
+                .note_at("2001:db8::2".parse().unwrap(), start)
+                .is_some()
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! How many connections there may be, by settings and by what the machine allows.
+
+use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::source::Network;
+
+/// The descriptors that the server needs besides connections and the files it sends: the database, the
+/// sources, uploads, requests to GitLab, connections that are being refused.
+const OWN_DESCRIPTORS: usize = 256;
+/// What is kept for addresses that authenticated within the last hour.
+const KEPT: usize = 256;
+
+/// What `buildbtw-server run` can be told about connections.
+#[derive(Clone, Debug, Args)]
+pub struct ConnectionArgs {
+    /// The most connections at a time; 256 of them, half if that is less, are kept for addresses that
+    /// authenticated within the last hour. Fewer when the process may open too few files
+    #[arg(
+        long,
+        env = "BUILDBTW_MAX_CONNECTIONS",
+        default_value_t = 8_192,
+        value_parser = clap::value_parser!(u32).range(2..=1_000_000),
+        value_name = "COUNT"
+    )]
+    pub max_connections: u32,
+    /// The most connections of one address at a time (of one /64 with IPv6); of an address behind a
+    /// trusted proxy, the most requests
+    #[arg(
+        long,
+        env = "BUILDBTW_MAX_CONNECTIONS_PER_ADDRESS",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+        value_name = "COUNT"
+    )]
+    pub max_connections_per_address: u32,
+    /// The most streams of one address at a time: events, live logs, and claims of workers
+    #[arg(
+        long,
+        env = "BUILDBTW_MAX_STREAMS_PER_ADDRESS",
+        default_value_t = 128,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+        value_name = "COUNT"
+    )]
+    pub max_streams_per_address: u32,
+    /// A proxy whose `Forwarded` or `X-Forwarded-For` says whose request it passes on: an address or a
+    /// network like 10.0.0.0/8. May be given more than once
+    #[arg(
+        long = "trusted-proxy",
+        env = "BUILDBTW_TRUSTED_PROXY",
+        value_delimiter = ',',
+        value_name = "CIDR"
+    )]
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// The limits of a running server.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub(super) connections: usize,
+    pub(super) files: usize,
+    pub(super) per_address: usize,
+    pub(super) streams: usize,
+    pub(super) trusted: Vec<Network>,
+}
+
+impl Limits {
+    /// The limits of these settings, as far as the process may open that many files.
+    ///
+    /// # Errors
+    /// When the process may open so few that it cannot serve.
+    pub fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
+        Self::within(args, raise_descriptors())
+    }
+
+    fn within(args: &ConnectionArgs, descriptors: usize) -> anyhow::Result<Self> {
+        let free = descriptors.saturating_sub(OWN_DESCRIPTORS);
+        // Each connection may ask for a file, but most do not.
+        let files = free / 4;
+        let most = free - files;
+        anyhow::ensure!(
+            files >= 2,
+            "the process may open {descriptors} files, and needs more than {OWN_DESCRIPTORS}; \
+             raise the limit (`ulimit -n`, LimitNOFILE=)"
+        );
+        let wanted = size(args.max_connections);
+        if most < wanted {
+            tracing::warn!(
+                wanted,
+                most,
+                descriptors,
+                "fewer connections than --max-connections: the process may open too few files"
+            );
+        }
+        let connections = wanted.min(most);
+        Ok(Self {
+            connections,
+            files,
+            per_address: size(args.max_connections_per_address),
+            streams: size(args.max_streams_per_address),
+            trusted: args.trusted_proxies.clone(),
+        })
+    }
+}
+
+/// How much of a total is kept for known addresses.
+pub(super) fn kept_of(total: usize) -> usize {
+    KEPT.min(total / 2)
+}
+
+fn size(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// Lets the process open as many files as it may allow itself, and returns how many that are.
+fn raise_descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let limit = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => raised.current,
+        Err(error) => {
+            tracing::warn!(%error, "cannot raise the number of files that may be open");
+            limit.current
+        }
+    };
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(max_connections: u32) -> ConnectionArgs {
+        ConnectionArgs {
+            max_connections,
+            max_connections_per_address: 256,
+            max_streams_per_address: 128,
+            trusted_proxies: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn connections_and_files_fit_into_the_descriptors() {
+        for descriptors in [512, 1_024, 4_096, 20_000, 1 << 20, usize::MAX] {
+            let limits = Limits::within(&args(8_192), descriptors).unwrap();
+            assert!(limits.connections + limits.files + OWN_DESCRIPTORS <= descriptors);
+            assert!(limits.connections <= 8_192);
+        }
+        let many = Limits::within(&args(8_192), 1 << 20).unwrap();
+        assert_eq!(many.connections, 8_192);
+        assert!(Limits::within(&args(8_192), 256).is_err());
+        assert_eq!((kept_of(8_192), kept_of(100), kept_of(2)), (256, 50, 1));
+    }
+
+    #[test]
+    fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
+        let before = getrlimit(Resource::Nofile);
+        let lower = Rlimit {
+            current: before.maximum.map(|maximum| maximum - 1),
+            maximum: before.maximum,
+        };
+        setrlimit(Resource::Nofile, lower).unwrap();
+        raise_descriptors();
+        let after = getrlimit(Resource::Nofile);
+        assert_eq!(
+            (after.current, after.maximum),
+            (before.maximum, before.maximum)
+        );
+    }
+}

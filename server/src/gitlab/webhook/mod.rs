@@ -1,0 +1,212 @@
+//! Webhooks: whether they come from GitLab, and what they are about. Nothing else in them is used:
+//! whoever handles one asks GitLab how things are now.
+
+mod outline;
+mod sender;
+
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+pub use outline::{NotJson, Outline};
+pub use sender::{Forged, Sender};
+
+/// What a webhook is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookKind {
+    /// Branches moved.
+    Push,
+    /// Tags moved.
+    TagPush,
+    /// A merge request changed.
+    MergeRequest,
+    /// A project came, went or was renamed (system hooks only).
+    Project,
+    /// A pipeline changed.
+    Pipeline,
+    /// A job changed.
+    Job,
+}
+
+impl WebhookKind {
+    /// The word for it in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::TagPush => "tag_push",
+            Self::MergeRequest => "merge_request",
+            Self::Project => "project",
+            Self::Pipeline => "pipeline",
+            Self::Job => "job",
+        }
+    }
+
+    /// Whether what the sources hold may have changed.
+    #[must_use]
+    pub fn moves_sources(self) -> bool {
+        !self.is_of_pipelines()
+    }
+
+    /// Whether a pipeline may stand elsewhere.
+    #[must_use]
+    pub fn is_of_pipelines(self) -> bool {
+        matches!(self, Self::Pipeline | Self::Job)
+    }
+}
+
+impl FromStr for WebhookKind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [
+            Self::Push,
+            Self::TagPush,
+            Self::MergeRequest,
+            Self::Project,
+            Self::Pipeline,
+            Self::Job,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or(())
+    }
+}
+
+/// A webhook that says it is about something of interest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// What it is about.
+    pub kind: WebhookKind,
+    /// The project.
+    pub project_id: i64,
+    /// Its full path, if it is told.
+    pub path: Option<String>,
+    /// The pipeline, job or merge request.
+    pub object_id: Option<i64>,
+}
+
+/// Reads what a webhook is about; `None` when it is nothing of interest, or does not name its project as
+/// GitLab does. GitLab stops sending webhooks that are refused, so only what is not JSON is.
+///
+/// # Errors
+/// When it is not JSON.
+pub fn parse(outline: Outline) -> Result<Option<Webhook>, NotJson> {
+    Ok(outline.finish()?.and_then(about))
+}
+
+fn about(members: serde_json::Value) -> Option<Webhook> {
+    let names = Names::deserialize(&members).ok()?;
+    let kind = match names.object_kind.as_str() {
+        Some("push") => WebhookKind::Push,
+        Some("tag_push") => WebhookKind::TagPush,
+        Some("merge_request") => WebhookKind::MergeRequest,
+        Some("pipeline") => WebhookKind::Pipeline,
+        Some("build") => WebhookKind::Job,
+        Some(_) => return None,
+        None => match names.event_name.as_str() {
+            Some(
+                "project_create" | "project_destroy" | "project_rename" | "project_transfer"
+                | "project_update",
+            ) => WebhookKind::Project,
+            _ => return None,
+        },
+    };
+    // Only now: what is of no interest may have any form.
+    let envelope = Envelope::deserialize(&members).ok()?;
+    let project = envelope.project.unwrap_or_default();
+    let project_id = envelope.project_id.or(project.id)?;
+    let object_id = match kind {
+        WebhookKind::Job => envelope.build_id,
+        WebhookKind::Pipeline => envelope.object_attributes.and_then(|object| object.id),
+        WebhookKind::MergeRequest => envelope.object_attributes.and_then(|object| object.iid),
+        _ => None,
+    };
+    Some(Webhook {
+        kind,
+        project_id,
+        path: project.path_with_namespace.or(envelope.path_with_namespace),
+        object_id,
+    })
+}
+
+#[derive(Deserialize)]
+struct Names {
+    #[serde(default)]
+    object_kind: serde_json::Value,
+    #[serde(default)]
+    event_name: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    project_id: Option<i64>,
+    path_with_namespace: Option<String>,
+    build_id: Option<i64>,
+    project: Option<ProjectPart>,
+    object_attributes: Option<ObjectPart>,
+}
+
+#[derive(Default, Deserialize)]
+struct ProjectPart {
+    id: Option<i64>,
+    path_with_namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ObjectPart {
+    id: Option<i64>,
+    iid: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_told_apart() {
+        let read = |text: &str| {
+            let mut outline = Outline::default();
+            outline.update(text.as_bytes());
+            parse(outline)
+        };
+        let about = |json: serde_json::Value| read(&json.to_string()).unwrap();
+        let push = about(serde_json::json!({
+            "object_kind": "push", "project_id": 3,
+            "project": {"id": 3, "path_with_namespace": "g/p"},
+        }));
+        assert_eq!(
+            push,
+            Some(Webhook {
+                kind: WebhookKind::Push,
+                project_id: 3,
+                path: Some("g/p".into()),
+                object_id: None
+            })
+        );
+        let request = about(serde_json::json!({
+            "object_kind": "merge_request", "project": {"id": 3},
+            "object_attributes": {"id": 900, "iid": 5},
+        }));
+        assert_eq!(request.unwrap().object_id, Some(5));
+        let job = about(serde_json::json!({
+            "object_kind": "build", "project_id": 3, "build_id": 77, "pipeline_id": 8,
+        }));
+        assert_eq!(job.unwrap().object_id, Some(77));
+        let renamed = about(serde_json::json!({
+            "event_name": "project_rename", "project_id": 3, "path_with_namespace": "g/q",
+        }));
+        assert_eq!(renamed.unwrap().kind, WebhookKind::Project);
+        assert_eq!(about(serde_json::json!({"object_kind": "wiki_page"})), None);
+        let odd = serde_json::json!({"object_kind": "shiny", "project": "a string"});
+        assert_eq!(about(odd), None);
+        assert_eq!(about(serde_json::json!({"object_kind": 7})), None);
+        assert_eq!(
+            about(serde_json::json!({"event_name": "user_create"})),
+            None
+        );
+        assert_eq!(about(serde_json::json!({"object_kind": "push"})), None);
+        assert_eq!(about(serde_json::json!(7)), None);
+        assert_eq!(read("["), Err(NotJson));
+    }
+}

@@ -1,0 +1,284 @@
+//! Whether a webhook comes from GitLab. What its headers show is checked before its body is read; a
+//! signature is checked while the body passes by.
+
+use base64::Engine as _;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::HeaderMap;
+use sha2::{Digest as _, Sha256};
+
+use crate::gitlab::settings::{Secret, SigningKey, WebhookSecrets};
+
+/// How old, or how far in the future, a signed webhook may be (Standard Webhooks, "verifying").
+const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+/// No sender's id of a webhook is longer.
+const LONGEST_ID: usize = 200;
+/// More signatures are not checked. Keys are replaced one at a time.
+const MOST_SIGNATURES: usize = 8;
+
+/// Why a webhook is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Forged {
+    /// There is neither a token nor a signature that this server could check.
+    #[error("it carries neither the secret token nor a signature that this server checks")]
+    Unsigned,
+    /// The token is not the configured one.
+    #[error("its secret token is wrong")]
+    WrongToken,
+    /// The signature is not made with the configured key.
+    #[error("its signature is wrong")]
+    WrongSignature,
+    /// It was signed too long ago, or in the future.
+    #[error("it was signed more than five minutes ago, or the clocks differ by as much")]
+    Stale,
+}
+
+/// The sender of a webhook whose headers were right.
+#[derive(Debug)]
+pub struct Sender {
+    id: String,
+    is_known: bool,
+    signature: Option<Signature>,
+}
+
+/// A signature that covers a body.
+#[derive(Debug)]
+struct Signature {
+    mac: Hmac<Sha256>,
+    expected: Vec<Vec<u8>>,
+}
+
+impl Sender {
+    /// Checks the headers of a webhook.
+    ///
+    /// Whatever it carries that is configured has to be right, and one of them has to be there.
+    ///
+    /// # Errors
+    /// When it does not come from GitLab, or not now, whatever its body is.
+    pub fn of(
+        secrets: &WebhookSecrets,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Self, Forged> {
+        let header = |name| {
+            let value = headers.get(name)?;
+            value.to_str().ok()
+        };
+        let mut is_known = false;
+        if let (Some(expected), Some(token)) = (&secrets.token, header("x-gitlab-token")) {
+            if !is_token(expected, token) {
+                return Err(Forged::WrongToken);
+            }
+            is_known = true;
+        }
+        if let (Some(key), Some(signatures)) = (&secrets.signing_key, header("webhook-signature")) {
+            let id = header("webhook-id").ok_or(Forged::WrongSignature)?;
+            let timestamp = header("webhook-timestamp").ok_or(Forged::WrongSignature)?;
+            let signature = Signature::of(key, id, timestamp, signatures)?;
+            let signed_at = timestamp
+                .parse()
+                .ok()
+                .and_then(|at| Timestamp::from_second(at).ok());
+            let age = signed_at.map(|at| now.duration_since(at).abs());
+            if age.is_none_or(|age| age > TOLERANCE) {
+                return Err(Forged::Stale);
+            }
+            return Ok(Self {
+                // The signed id, whatever the other headers say.
+                id: delivery_id(Some(id)),
+                is_known,
+                signature: Some(signature),
+            });
+        }
+        if !is_known {
+            return Err(Forged::Unsigned);
+        }
+        let id = header("idempotency-key").or_else(|| header("webhook-id"));
+        Ok(Self {
+            id: delivery_id(id),
+            is_known,
+            signature: None,
+        })
+    }
+
+    /// Whether the sender is known before the body is read: it has the secret token.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// Takes in the next piece of the body.
+    pub fn update(&mut self, piece: &[u8]) {
+        if let Some(signature) = &mut self.signature {
+            signature.mac.update(piece);
+        }
+    }
+
+    /// Checks what covers the whole body, and returns the sender's id of the webhook: repetitions have
+    /// the same.
+    ///
+    /// # Errors
+    /// When the body is not the one that was signed.
+    pub fn finish(self) -> Result<String, Forged> {
+        match self.signature {
+            Some(signature) if !signature.is_right() => Err(Forged::WrongSignature),
+            _ => Ok(self.id),
+        }
+    }
+}
+
+impl Signature {
+    /// Standard Webhooks: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`; several
+    /// signatures are separated by spaces.
+    fn of(key: &SigningKey, id: &str, timestamp: &str, signatures: &str) -> Result<Self, Forged> {
+        let expected: Vec<Vec<u8>> = signatures
+            .split(' ')
+            .filter_map(|signature| {
+                let encoded = signature.strip_prefix("v1,")?;
+                base64::engine::general_purpose::STANDARD
+                    .decode(encoded)
+                    .ok()
+            })
+            .filter(|decoded| decoded.len() == Sha256::output_size())
+            .take(MOST_SIGNATURES)
+            .collect();
+        let mac = Hmac::<Sha256>::new_from_slice(key.reveal()).ok();
+        let mut mac = mac
+            .filter(|_| !expected.is_empty())
+            .ok_or(Forged::WrongSignature)?;
+        mac.update(format!("{id}.{timestamp}.").as_bytes());
+        Ok(Self { mac, expected })
+    }
+
+    fn is_right(&self) -> bool {
+        let mut expected = self.expected.iter();
+        expected.any(|expected| self.mac.clone().verify_slice(expected).is_ok())
+    }
+}
+
+/// The sender's id. Old versions of GitLab send none; then each is taken for a new one, since two pushes
+/// may look alike.
+fn delivery_id(id: Option<&str>) -> String {
+    match id.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
+        Some(id) => id.to_owned(),
+        None => format!("{:032x}", rand::random::<u128>()),
+    }
+}
+
+/// Compares without telling by the time it takes how much is right: digests differ everywhere.
+fn is_token(expected: &Secret, token: &str) -> bool {
+    let digest = |text: &str| Sha256::digest(text.as_bytes());
+    let (one, other) = (digest(expected.reveal()), digest(token));
+    one.iter().zip(&other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    fn secrets(token: Option<&str>, signed: bool) -> WebhookSecrets {
+        WebhookSecrets {
+            token: token.map(Secret::of),
+            signing_key: signed.then(|| SigningKey::of(&KEY)),
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| {
+            let name = reqwest::header::HeaderName::from_static(name);
+            (name, value.parse().unwrap())
+        });
+        pairs.collect()
+    }
+
+    /// Sends the body in two pieces.
+    fn verify(
+        secrets: &WebhookSecrets,
+        headers: &HeaderMap,
+        body: &str,
+        now: Timestamp,
+    ) -> Result<String, Forged> {
+        let mut sender = Sender::of(secrets, headers, now)?;
+        let (head, tail) = body.as_bytes().split_at(body.len() / 2);
+        sender.update(head);
+        sender.update(tail);
+        sender.finish()
+    }
+
+    fn sign(id: &str, at: i64, body: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&KEY).unwrap();
+        mac.update(format!("{id}.{at}.{body}").as_bytes());
+        let signature = mac.finalize().into_bytes();
+        format!(
+            "v1,{}",
+            base64::engine::general_purpose::STANDARD.encode(signature)
+        )
+    }
+
+    #[test]
+    fn a_secret_token_lets_in() {
+        let now = Timestamp::now();
+        let only = secrets(Some("s3cret"), false);
+        let right = headers(&[("x-gitlab-token", "s3cret"), ("idempotency-key", "k")]);
+        assert_eq!(verify(&only, &right, "{}", now), Ok("k".into()));
+        assert!(Sender::of(&only, &right, now).unwrap().is_known());
+        let wrong = headers(&[("x-gitlab-token", "s3cres")]);
+        assert_eq!(verify(&only, &wrong, "{}", now), Err(Forged::WrongToken));
+        assert_eq!(
+            verify(&only, &headers(&[]), "{}", now),
+            Err(Forged::Unsigned)
+        );
+        // A signature that nobody checks is none.
+        let signed = headers(&[("webhook-signature", "v1,AAAA")]);
+        assert_eq!(verify(&only, &signed, "{}", now), Err(Forged::Unsigned));
+    }
+
+    #[test]
+    fn a_signature_covers_id_time_and_body() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let at = now.as_second();
+        let body = r#"{"object_kind":"push"}"#;
+        let signature = sign("d1", at, body);
+        let with = |id: &str, time: i64, signature: &str| {
+            headers(&[
+                ("webhook-id", id),
+                ("webhook-timestamp", &time.to_string()),
+                ("webhook-signature", signature),
+            ])
+        };
+        let only = secrets(None, true);
+        let check = |headers: &HeaderMap, body: &str, now| verify(&only, headers, body, now);
+        let several = format!("v1,AAAA v2,x {signature}");
+        assert_eq!(
+            check(&with("d1", at, &signature), body, now),
+            Ok("d1".into())
+        );
+        assert_eq!(check(&with("d1", at, &several), body, now), Ok("d1".into()));
+        let right = with("d1", at, &signature);
+        assert!(!Sender::of(&only, &right, now).unwrap().is_known());
+        let wrong = Err(Forged::WrongSignature);
+        assert_eq!(check(&with("d2", at, &signature), body, now), wrong);
+        assert_eq!(check(&with("d1", at + 1, &signature), body, now), wrong);
+        assert_eq!(check(&with("d1", at, &signature), "{}", now), wrong);
+        // What cannot be right is refused before the body.
+        let no_digest = with("d1", at, "v1, v1,AAAA");
+        assert_eq!(
+            Sender::of(&only, &no_digest, now).unwrap_err(),
+            Forged::WrongSignature
+        );
+        let later = now + SignedDuration::from_secs(301);
+        assert_eq!(Sender::of(&only, &right, later).unwrap_err(), Forged::Stale);
+        // A right signature does not excuse a wrong token.
+        let mut both = with("d1", at, &signature);
+        both.insert("x-gitlab-token", "wrong".parse().unwrap());
+        let strict = secrets(Some("s3cret"), true);
+        assert_eq!(verify(&strict, &both, body, now), Err(Forged::WrongToken));
+        // Nor a right token a wrong signature.
+        let mut both = with("d1", at, &sign("d1", at, "{}"));
+        both.insert("x-gitlab-token", "s3cret".parse().unwrap());
+        assert!(Sender::of(&strict, &both, now).unwrap().is_known());
+        assert_eq!(verify(&strict, &both, body, now), wrong);
+    }
+}

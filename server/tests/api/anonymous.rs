@@ -1,0 +1,226 @@
+//! What people without a token may ask for, and how little of the server that takes.
+
+use std::net::SocketAddr;
+
+use buildbtw_model::TokenScope;
+use buildbtw_model::api::ProblemKind;
+use reqwest::{Method, Response, StatusCode, header};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::support::{PATIENCE, Srcinfo, TestServer, eventually, expect_problem};
+
+const PLANS: &str = "/api/v1/plans";
+/// The most that the bodies of one address without a token may take, and the most of one body.
+const SHARE: usize = 4 << 20;
+const LARGEST: usize = 64 << 10;
+
+async fn server() -> TestServer {
+    TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+        sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
+        let next = Srcinfo::new("libgreet", "2.0-1").text();
+        sources.push_to("libgreet", "next", Some(&next));
+    })
+    .await
+}
+
+async fn plan(server: &TestServer, token: Option<&str>, body: &Value) -> Response {
+    let mut request = server.request(Method::POST, PLANS).json(body);
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    request.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn plans_of_default_branches_need_no_token_and_those_of_others_do() {
+    let server = server().await;
+    let unauthenticated = ProblemKind::Unauthenticated;
+    let main = json!({ "changesets": ["libgreet/main"] });
+    let answer = plan(&server, None, &main).await;
+    assert_eq!(answer.status(), 200);
+    assert!(answer.text().await.unwrap().contains("greet"));
+    let next = json!({ "changesets": ["libgreet/next"] });
+    let problem = expect_problem(plan(&server, None, &next).await, 401, unauthenticated).await;
+    assert!(problem.title.contains("libgreet/next"), "{problem:?}");
+    assert!(problem.hint.is_some());
+    let request = json!({ "changesets": ["https://git.example.org/g/p/-/merge_requests/1"] });
+    expect_problem(plan(&server, None, &request).await, 401, unauthenticated).await;
+    let many: Vec<_> = (0..21).map(|number| format!("p{number}/main")).collect();
+    let many = json!({ "changesets": many });
+    expect_problem(plan(&server, None, &many).await, 401, unauthenticated).await;
+    let patterns = json!({ "changesets": ["libgreet/main"], "include": vec!["x*"; 101] });
+    expect_problem(plan(&server, None, &patterns).await, 401, unauthenticated).await;
+    let unknown = json!({ "changesets": ["nothing/main"] });
+    let answer = plan(&server, None, &unknown).await;
+    expect_problem(answer, 422, ProblemKind::UnknownPkgbase).await;
+    // A worker's token is as good as none here, a client's is better, and a wrong one is wrong.
+    let worker = server.token(TokenScope::Worker).await;
+    let client = server.token(TokenScope::Client).await;
+    let answer = plan(&server, Some(&worker), &next).await;
+    expect_problem(answer, 401, unauthenticated).await;
+    assert_eq!(plan(&server, Some(&client), &next).await.status(), 200);
+    let answer = plan(&server, Some(&client), &many).await;
+    expect_problem(answer, 422, ProblemKind::UnknownPkgbase).await;
+    let answer = plan(&server, Some("guess"), &main).await;
+    expect_problem(answer, 401, unauthenticated).await;
+}
+
+#[tokio::test]
+async fn plans_store_nothing_whoever_asks() {
+    let server = server().await;
+    let token = server.token(TokenScope::Client).await;
+    let before = server.number("select count(*) from srcinfo").await;
+    for (token, git_ref) in [
+        (None, "main"),
+        (Some(&*token), "main"),
+        (Some(&*token), "next"),
+    ] {
+        let body = json!({ "changesets": [format!("libgreet/{git_ref}")] });
+        assert_eq!(plan(&server, token, &body).await.status(), 200);
+    }
+    assert_eq!(server.number("select count(*) from srcinfo").await, before);
+    // A namespace needs it.
+    server.namespace("bump", &["libgreet/next"]).await;
+    let after = server.number("select count(*) from srcinfo").await;
+    assert_eq!(after, before + 1);
+}
+
+#[tokio::test]
+async fn plans_without_a_token_are_rate_limited() {
+    let server = server().await;
+    let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
+    let mut answers = Vec::new();
+    for _ in 0..70 {
+        answers.push(plan(&server, None, &body).await);
+    }
+    assert_eq!(answers[0].status(), 200);
+    let last = answers.pop().unwrap();
+    assert!(last.headers().contains_key(header::RETRY_AFTER));
+    expect_problem(last, 429, ProblemKind::TooManyRequests).await;
+    let token = server.token(TokenScope::Client).await;
+    assert_eq!(plan(&server, Some(&token), &body).await.status(), 200);
+}
+
+#[tokio::test]
+async fn texts_that_nothing_refers_to_are_swept() {
+    let mut server = server().await;
+    server.namespace("bump", &["libgreet/next"]).await;
+    let used = server.number("select count(*) from srcinfo").await;
+    // One was found unused long ago, one is unused from now on, and all others were taken for unused.
+    server.sql("update srcinfo set unused_since = 1").await;
+    server
+        .sql(
+            "insert into srcinfo (sha256, parser, parsed, text, unused_since)
+             values ('old', 1, '{}', 't', 1), ('new', 1, '{}', 't', null)",
+        )
+        .await;
+    server.stop().await;
+    server.start_again().await;
+    eventually("the old one is gone", async || {
+        let old = server
+            .number("select count(*) from srcinfo where sha256 = 'old'")
+            .await;
+        (old == 0).then_some(())
+    })
+    .await;
+    let noted = "select count(*) from srcinfo where unused_since is not null";
+    assert_eq!(server.number(noted).await, 1);
+    assert_eq!(
+        server.number("select count(*) from srcinfo").await,
+        used + 1
+    );
+    // One that is used again is not swept.
+    server.namespace("again", &["libgreet/next"]).await;
+    assert_eq!(server.iteration("again").await.origins.len(), 1);
+}
+
+#[tokio::test]
+async fn bodies_without_a_token_are_small() {
+    let server = server().await;
+    let attempt = buildbtw_model::AttemptId::new();
+    let exchange = format!("/api/v1/attempts/{attempt}/exchange");
+    let large = json!({ "changesets": ["libgreet/main"], "exclude": ["x".repeat(LARGEST)] });
+    for path in [PLANS, &exchange] {
+        let request = server.request(Method::POST, path).json(&large);
+        let answer = request.send().await.unwrap();
+        expect_problem(answer, 413, ProblemKind::TooLarge).await;
+    }
+}
+
+/// Begins to send a body of the largest size, and waits until the server reads it.
+async fn stalled(server: &TestServer, from: &str) -> TcpStream {
+    let mut stream = connect(server, from).await;
+    let head = format!(
+        "POST {PLANS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Content-Length: {LARGEST}\r\nExpect: 100-continue\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 25];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+async fn connect(server: &TestServer, from: &str) -> TcpStream {
+    let address: SocketAddr = server
+        .url()
+        .strip_prefix("http://")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_without_a_token_wait_for_memory_and_have_a_deadline() {
+    let server = server().await;
+    let client = |address: [u8; 4]| {
+        let builder = reqwest::Client::builder().local_address(std::net::IpAddr::from(address));
+        builder.build().unwrap()
+    };
+    let (here, there) = (client([127, 0, 0, 2]), client([127, 0, 0, 3]));
+    let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
+    let ask = |client: &reqwest::Client| {
+        let request = client.post(format!("{}{PLANS}", server.url()));
+        let sent = request.json(&body).send();
+        async { sent.await.unwrap() }
+    };
+    let mut held = Vec::new();
+    for _ in 0..SHARE / LARGEST {
+        held.push(stalled(&server, "127.0.0.2").await);
+    }
+    // Others have a share of their own, and so has who authenticates.
+    assert_eq!(ask(&there).await.status(), 200);
+    let token = server.token(TokenScope::Client).await;
+    let request = here
+        .post(format!("{}{PLANS}", server.url()))
+        .bearer_auth(token);
+    assert_eq!(request.json(&body).send().await.unwrap().status(), 200);
+    // Whoever waits gets what becomes free.
+    let waiting = tokio::spawn(ask(&here));
+    drop(held.pop());
+    assert_eq!(waiting.await.unwrap().status(), 200);
+    held.push(stalled(&server, "127.0.0.2").await);
+    let answer = ask(&here).await;
+    assert!(answer.headers().contains_key(header::RETRY_AFTER));
+    expect_problem(answer, 503, ProblemKind::Unavailable).await;
+    // And nobody waits for a body for ever.
+    let mut answer = Vec::new();
+    let mut first = held.remove(0);
+    let reading = first.read_to_end(&mut answer);
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .unwrap()
+        .unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    eventually("the memory is free", async || {
+        (ask(&here).await.status() == StatusCode::OK).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,101 @@
+//! What people without a token make a server ask GitLab, and what webhooks cost that nobody sent.
+
+use buildbtw_model::api::ProblemKind;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{Forge, GROUP, many};
+use crate::support::{PATIENCE, Srcinfo, TestServer, expect_problem};
+
+const PLANS: &str = "/api/v1/plans";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_without_a_token_asks_gitlab_for_one_poll_at_most() {
+    let forge = Forge::new().await;
+    forge.push(&Srcinfo::new("libgreet", "1-1"));
+    forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "2-1"));
+    let server = forge.server().await;
+    let unknown: Vec<_> = (0..20).map(|number| format!("p{number}/main")).collect();
+    let merge_request = format!("{}/{GROUP}/libgreet/-/merge_requests/1", forge.gitlab.url());
+    for (changesets, status) in [
+        (vec!["libgreet/main".to_owned()], 200),
+        (unknown, 422),
+        (vec!["libgreet/next".to_owned()], 401),
+        (vec!["libgreet/0123456789".to_owned()], 401),
+        (vec![merge_request], 401),
+    ] {
+        forge.gitlab.clear_requests();
+        let request = server.request(Method::POST, PLANS);
+        let request = request.json(&json!({ "changesets": changesets, "scope": "origin" }));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{changesets:?}");
+        let asked = forge.gitlab.requests();
+        let polls = forge.requests_of("GroupProjects").len();
+        assert_eq!(asked.len(), polls, "{changesets:?}: {asked:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_without_a_token_has_a_limited_size() {
+    let forge = Forge::new().await;
+    forge.gitlab.import_texts(many("p", 1_001), GROUP).unwrap();
+    let server = forge.server().await;
+    let body = json!({ "changesets": ["anchor/main"], "scope": "origin", "include": ["p*"] });
+    let answer = server.request(Method::POST, PLANS).json(&body).send();
+    let answer = answer.await.unwrap();
+    let problem = expect_problem(answer, 422, ProblemKind::PlanTooLarge).await;
+    assert!(problem.title.contains("1002"), "{problem:?}");
+    let answer = server.admin_request(Method::POST, PLANS).json(&body).send();
+    assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+}
+
+/// Sends the headers of a webhook, but not its body, and returns the status it is answered with.
+async fn answer_to_headers(server: &TestServer, headers: &str) -> String {
+    let address = server.url().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /api/v1/webhooks/gitlab HTTP/1.1\r\nHost: x\r\nContent-Length: 25000000\r\n{headers}\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    let reading = stream.read_exact(&mut answer);
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .unwrap()
+        .unwrap();
+    String::from_utf8_lossy(&answer[9..]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_are_refused_by_their_headers() {
+    let server = TestServer::start(|_| {}).await;
+    assert_eq!(answer_to_headers(&server, "").await, "404");
+    let forge = Forge::new().await;
+    let server = forge.server().await;
+    let now = jiff::Timestamp::now().as_second();
+    let digest = "A".repeat(43);
+    for headers in [
+        String::new(),
+        "X-Gitlab-Token: wrong\r\n".to_owned(),
+        "webhook-signature: v1,AAAA\r\n".to_owned(),
+        format!("webhook-signature: v1,AAAA\r\nwebhook-id: a\r\nwebhook-timestamp: {now}\r\n"),
+        format!("webhook-signature: v1,{digest}=\r\nwebhook-id: a\r\nwebhook-timestamp: 1\r\n"),
+        format!("webhook-signature: v1,{digest}=\r\nwebhook-id: a\r\nwebhook-timestamp: x\r\n"),
+    ] {
+        assert_eq!(
+            answer_to_headers(&server, &headers).await,
+            "401",
+            "{headers}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_whose_body_does_not_come_is_given_up() {
+    let forge = Forge::new().await;
+    let server = forge.server().await;
+    let token = format!("X-Gitlab-Token: {}\r\n", super::SECRET);
+    assert_eq!(answer_to_headers(&server, &token).await, "408");
+}
