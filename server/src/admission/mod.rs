@@ -216,3 +216,67 @@ fn refuse(full: Full, what: &str) -> Error {
         .retry_after(PAUSE)
         .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(trusted: &[&str]) -> Admission {
+        Admission::new(&Limits {
+            connections: 8,
+            files: 4,
+            per_address: 8,
+            streams: 1,
+            trusted: trusted.iter().map(|text| text.parse().unwrap()).collect(),
+        })
+    }
+
+    fn address(last: u8) -> IpAddr {
+        [203, 0, 113, last].into()
+    }
+
+    #[test]
+    fn files_are_kept_for_who_authenticated() {
+        let admission = admission(&[]);
+        admission.authenticated(address(1));
+        let strangers = [2, 3].map(|last| admission.file(address(last)).unwrap());
+        assert!(admission.file(address(4)).is_err());
+        let known = [(); 2].map(|()| admission.file(address(1)).unwrap());
+        assert!(admission.file(address(1)).is_err());
+        drop(known);
+        drop(strangers);
+        assert!(admission.file(address(4)).is_ok());
+    }
+
+    #[test]
+    fn a_proxy_has_connections_left_for_who_authenticated() {
+        let proxy = [10, 0, 0, 1].into();
+        let admission = admission(&["10.0.0.0/8"]);
+        admission.authenticated(address(1));
+        // Strangers who connect by themselves take what is not kept.
+        let direct = [(); 4].map(|()| admission.connection(address(2)).unwrap());
+        assert!(admission.connection(address(3)).is_err());
+        let proxied = [(); 4].map(|()| admission.connection(proxy).unwrap());
+        assert!(admission.forwarded_request(address(3)).is_err());
+        assert!(admission.forwarded_request(address(1)).is_ok());
+        drop((direct, proxied));
+        assert!(admission.forwarded_request(address(3)).is_ok());
+    }
+
+    #[test]
+    fn bodies_share_what_there_is_and_an_address_gets_a_part() {
+        let admission = admission(&[]);
+        let take = |last: u8, bytes: usize| {
+            let source = address(last).into();
+            admission.0.bodies.take(Some(source), bytes, false)
+        };
+        let part = ANONYMOUS_BODIES / 4;
+        let own = take(1, part).unwrap();
+        assert_eq!(take(1, 1).unwrap_err(), Full::Source);
+        let others = [2, 3, 4].map(|last| take(last, part).unwrap());
+        assert_eq!(take(5, 1).unwrap_err(), Full::Total);
+        drop(own);
+        assert!(take(5, part).is_ok());
+        drop(others);
+    }
+}

@@ -92,11 +92,11 @@ pub struct Webhook {
 /// # Errors
 /// When it is not JSON.
 pub fn parse(outline: Outline) -> Result<Option<Webhook>, NotJson> {
-    Ok(outline.finish()?.and_then(about))
+    Ok(outline.finish()?.as_ref().and_then(about))
 }
 
-fn about(members: serde_json::Value) -> Option<Webhook> {
-    let names = Names::deserialize(&members).ok()?;
+fn about(members: &serde_json::Value) -> Option<Webhook> {
+    let names = Names::deserialize(members).ok()?;
     let kind = match names.object_kind.as_str() {
         Some("push") => WebhookKind::Push,
         Some("tag_push") => WebhookKind::TagPush,
@@ -113,7 +113,7 @@ fn about(members: serde_json::Value) -> Option<Webhook> {
         },
     };
     // Only now: what is of no interest may have any form.
-    let envelope = Envelope::deserialize(&members).ok()?;
+    let envelope = Envelope::deserialize(members).ok()?;
     let project = envelope.project.unwrap_or_default();
     let project_id = envelope.project_id.or(project.id)?;
     let object_id = match kind {
