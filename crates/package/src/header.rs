@@ -133,7 +133,7 @@ mod tests {
             (b"+0000000017\0", None),
             (b"0000000001x\0", None),
             (b"0000000008\0\0", None),
-            (b"0000001\0007\0\0\0", None),
+            (b"0000001\x007\0\0\0", None),
             (b"\x00000000017\0", None),
         ] {
             assert_eq!(number(field), expected, "{field:?}");

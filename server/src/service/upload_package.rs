@@ -81,23 +81,36 @@ pub async fn upload_package<E: std::fmt::Display>(
             return Err(error);
         }
     };
+    keep(state, token, &partial, &path, &row, &entries).await?;
+    // Its bytes are durable since it was received. Its name is before anybody relies on it: without
+    // this answer the worker sends it again, and the row without the file is overwritten.
+    tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
+    Ok(answer(upload, size))
+}
+
+/// Puts a package in its place, unless its attempt has ended.
+async fn keep(
+    state: &AppState,
+    token: TokenId,
+    partial: &Partial,
+    path: &Path,
+    row: &PackageRow,
+    entries: &Entries,
+) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
     // What an attempt has ended with must not change any more, on disk or in the database.
-    let current = attempts::by_id(&mut *tx.connection(), upload.attempt).await?;
+    let current = attempts::by_id(&mut *tx.connection(), row.attempt).await?;
     if current.is_none_or(|attempt| attempt.status.is_final()) {
-        return Err(ended(upload.attempt));
+        return Err(ended(row.attempt));
     }
     // The token may have been revoked while the file was on its way.
     if !tokens::invalid(&mut tx, &[token]).await?.is_empty() {
         return Err(not_valid());
     }
-    fs_err::tokio::rename(&partial.path, &path).await?;
-    packages::put(&mut tx, &row, &entries).await?;
+    fs_err::tokio::rename(&partial.path, path).await?;
+    packages::put(&mut tx, row, entries).await?;
     tx.commit().await?;
-    // Its bytes are durable since it was received. Its name is before anybody relies on it: without
-    // this answer the worker sends it again, and the row without the file is overwritten.
-    tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
-    Ok(answer(upload, size))
+    Ok(())
 }
 
 fn answer(upload: &Upload, size: u64) -> UploadedPackage {
