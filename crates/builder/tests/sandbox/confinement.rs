@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "keys have no safe interface")]
 
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio_util::sync::CancellationToken;
@@ -69,8 +70,8 @@ async fn passes_no_open_descriptor_to_a_step_or_its_helper() {
     let Some(world) = World::new() else { return };
     let name = format!("secret-{}", std::process::id());
     fs_err::write(world.path(&name), "secret").unwrap();
-    let secret = std::fs::File::open(world.path(&name)).unwrap();
-    fcntl(&secret, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    let secret = fs_err::File::open(world.path(&name)).unwrap();
+    fcntl(secret.file(), FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
     let script = format!("{STATE}\ncat <&{} 2>/dev/null || true", secret.as_raw_fd());
     let (scriptlet, build) = in_both(&world, &script).await;
     for text in [&scriptlet, &build] {
@@ -236,10 +237,16 @@ async fn fetches_sources_without_privileges() {
         let process = found.unwrap().path();
         let status = fs_err::read_to_string(process.join("status")).unwrap();
         let ids = fs_err::read_to_string(process.join("uid_map")).unwrap();
+        let mode = |folder: &str| {
+            let folder = fs_err::metadata(process.join("root").join(folder)).unwrap();
+            folder.permissions().mode() & 0o7777
+        };
+        let modes = ["etc", "run", "tmp", "dev/shm"].map(mode);
         cancel.cancel();
-        (status, ids)
+        (status, ids, modes)
     };
-    let (_, (status, ids)) = tokio::join!(build, watching);
+    let (_, (status, ids, modes)) = tokio::join!(build, watching);
+    assert_eq!(modes, [0o755, 0o755, 0o1777, 0o1777]);
     assert!(ids.trim_end().ends_with(" 65536"), "{ids}");
     let value = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key));
