@@ -21,7 +21,7 @@ const MAX_ANONYMOUS: usize = 64 * 1024;
 /// How much more is read, and thrown away, so that the sender reads the answer.
 const MAX_DRAINED: usize = 1024 * 1024;
 /// How long a body may take. GitLab gives up a webhook after 10 s.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Reads a body of at most `limit` bytes piece by piece.
 ///

@@ -194,6 +194,9 @@ async fn bodies_without_a_token_wait_for_memory_and_have_a_deadline() {
     for _ in 0..SHARE / LARGEST {
         held.push(stalled(&server, "127.0.0.2").await);
     }
+    let answer = ask(&here).await;
+    assert!(answer.headers().contains_key(header::RETRY_AFTER));
+    expect_problem(answer, 503, ProblemKind::Unavailable).await;
     // Others have a share of their own, and so has who authenticates.
     assert_eq!(ask(&there).await.status(), 200);
     let token = server.token(TokenScope::Client).await;
@@ -205,10 +208,6 @@ async fn bodies_without_a_token_wait_for_memory_and_have_a_deadline() {
     let waiting = tokio::spawn(ask(&here));
     drop(held.pop());
     assert_eq!(waiting.await.unwrap().status(), 200);
-    held.push(stalled(&server, "127.0.0.2").await);
-    let answer = ask(&here).await;
-    assert!(answer.headers().contains_key(header::RETRY_AFTER));
-    expect_problem(answer, 503, ProblemKind::Unavailable).await;
     // And nobody waits for a body for ever.
     let mut answer = Vec::new();
     let mut first = held.remove(0);

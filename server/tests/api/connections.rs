@@ -153,23 +153,24 @@ async fn an_address_gets_no_more_streams_than_its_share() {
         (first.status(), second.status()),
         (StatusCode::OK, StatusCode::OK)
     );
-    let claim = |wait_s: u32| {
+    let claim = |worker: &str, wait_s: u32| {
         let request = client.post(format!("{}/api/v1/attempts/claim", server.url()));
         let body = json!({
-            "claim": ClaimId::new(), "worker": "w2", "architectures": ["x86_64"], "jobs": 1, "wait_s": wait_s,
+            "claim": ClaimId::new(), "worker": worker, "architectures": ["x86_64"], "jobs": 1,
+            "wait_s": wait_s,
         });
         request.bearer_auth(&token).json(&body).send()
     };
-    assert_eq!(claim(0).await.unwrap().status(), 204);
-    let waiting = tokio::spawn(claim(40));
+    assert_eq!(claim("hasty", 0).await.unwrap().status(), 204);
+    let waiting = tokio::spawn(claim("patient", 40));
     eventually("the claim waits", async || {
-        let response = get(&client, &server, EVENTS).await;
-        (response.status() == 503).then_some(())
+        let noted = "select count(*) from worker where name = 'patient'";
+        (server.number(noted).await > 0).then_some(())
     })
     .await;
     expect_full(get(&client, &server, EVENTS).await).await;
     expect_full(get(&client, &server, &log).await).await;
-    expect_full(claim(0).await.unwrap()).await;
+    expect_full(claim("hasty", 0).await.unwrap()).await;
     // What is answered at once is no stream, and others have their own.
     assert_eq!(get(&client, &server, NAMESPACES).await.status(), 200);
     let other = somebody("127.0.0.3");
