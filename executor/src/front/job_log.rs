@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use buildbtw_builder::HEADING;
 
+use super::plain_output::PlainOutput;
+
 const BOLD: &str = "\x1b[1;34m";
 const RED: &str = "\x1b[1;31m";
 const PLAIN: &str = "\x1b[0m";
@@ -23,6 +25,7 @@ pub(crate) struct JobLog<W> {
     section: Option<u32>,
     sections: u32,
     line: Line,
+    plain: PlainOutput,
 }
 
 /// What is known about the line that is being written.
@@ -44,6 +47,7 @@ impl<W: Write> JobLog<W> {
             section: None,
             sections: 0,
             line: Line::Undecided(Vec::new()),
+            plain: PlainOutput::default(),
         }
     }
 
@@ -93,7 +97,7 @@ impl<W: Write> JobLog<W> {
                 heading.extend(text.iter().take(room));
                 Ok(())
             }
-            Line::Error | Line::Text => self.to.write_all(text),
+            Line::Error | Line::Text => self.output(text),
         }
     }
 
@@ -107,26 +111,38 @@ impl<W: Write> JobLog<W> {
         } else if ERRORS.iter().any(has) {
             self.line = Line::Error;
             self.to.write_all(RED.as_bytes())?;
-            self.to.write_all(&beginning)
+            self.output(&beginning)
         } else if all().any(may_have) {
             self.line = Line::Undecided(beginning);
             Ok(())
         } else {
             self.line = Line::Text;
-            self.to.write_all(&beginning)
+            self.output(&beginning)
         }
     }
 
     fn end_line(&mut self) -> io::Result<()> {
         match std::mem::replace(&mut self.line, Line::Undecided(Vec::new())) {
             Line::Undecided(beginning) => {
-                self.to.write_all(&beginning)?;
-                self.to.write_all(b"\n")
+                self.output(&beginning)?;
+                self.output(b"\n")
             }
-            Line::Text => self.to.write_all(b"\n"),
-            Line::Error => writeln!(self.to, "{PLAIN}"),
-            Line::Heading(heading) => self.start_section(&String::from_utf8_lossy(&heading)),
+            Line::Text => self.output(b"\n"),
+            Line::Error => {
+                self.to.write_all(PLAIN.as_bytes())?;
+                self.output(b"\n")
+            }
+            Line::Heading(heading) => {
+                let heading = PlainOutput::default().clean(&heading);
+                self.start_section(&String::from_utf8_lossy(&heading))
+            }
         }
+    }
+
+    /// Writes what a package may have written.
+    fn output(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let clean = self.plain.clean(bytes);
+        self.to.write_all(&clean)
     }
 
     fn start_section(&mut self, heading: &str) -> io::Result<()> {

@@ -5,6 +5,7 @@ pub(crate) mod build;
 mod job_log;
 pub(crate) mod jobs;
 mod links;
+mod plain_output;
 pub(crate) mod privileged;
 mod processes;
 mod removal;

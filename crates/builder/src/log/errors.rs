@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use super::cause::{Continued, Weight, weigh};
 use super::go_test::{GoTests, Heard};
 use super::words::{cut, is_stack, same_words};
-use super::{HEADING, Lines};
+use super::Lines;
 
 /// Lines that are kept for the failure's message.
 const KEPT_LINES: usize = 4;
 /// Characters of a line in a message.
 const LONGEST: usize = 300;
+/// Parts of makepkg that are remembered: it has fewer.
+const MOST_PARTS: usize = 16;
 /// Lines that are joined to one.
 const MOST_JOINED: usize = 8;
 
@@ -42,21 +44,53 @@ struct Kept {
 pub(crate) struct ErrorLines {
     lines: Lines,
     found: Found,
+    /// What the parts of makepkg before the current one said. A package can write what makepkg writes when it
+    /// starts the next part, so that it is not thrown away.
+    before: Vec<Found>,
 }
 
 impl ErrorLines {
-    /// Reads the next bytes of the log.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        let found = &mut self.found;
-        self.lines.feed(bytes, |line| found.line(line));
+    /// The builder's next step begins: what came before did not stop it.
+    pub(crate) fn next_step(&mut self) {
+        *self = Self::default();
     }
 
-    /// The lines found since the last heading: the cause first, its consequence last.
-    pub(crate) fn finish(mut self) -> Vec<String> {
-        let found = &mut self.found;
-        self.lines.finish(|line| found.line(line));
-        self.found.explain()
+    /// Reads the next bytes of the log.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        let (found, before) = (&mut self.found, &mut self.before);
+        self.lines.feed(bytes, |line| read(line, found, before));
     }
+
+    /// The lines found since the last heading: the cause first, its consequence last. Those of the last part
+    /// of makepkg that said anything.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        let (found, before) = (&mut self.found, &mut self.before);
+        self.lines.finish(|line| read(line, found, before));
+        let last = self.found;
+        let verdict = last.verdict.clone();
+        if last.has_reason() {
+            return last.explain();
+        }
+        match self.before.into_iter().rev().find(Found::has_reason) {
+            // The last part may have failed without a word: then this is the nearest to a reason.
+            Some(mut found) if last.is_silent() => {
+                found.verdict = verdict;
+                found.explain()
+            }
+            _ => last.explain(),
+        }
+    }
+}
+
+/// Reads a line; the beginning of makepkg's next part is not a line of the one before.
+fn read(line: &str, found: &mut Found, before: &mut Vec<Found>) {
+    if !PARTS.iter().any(|part| line.starts_with(part)) {
+        return found.line(line);
+    }
+    if before.len() == MOST_PARTS {
+        before.remove(0);
+    }
+    before.push(std::mem::take(found));
 }
 
 #[derive(Debug, Default)]
@@ -97,10 +131,6 @@ struct CausedBy {
 
 impl Found {
     fn line(&mut self, line: &str) {
-        if line.starts_with(HEADING) || PARTS.iter().any(|part| line.starts_with(part)) {
-            *self = Self::default();
-            return;
-        }
         // After its verdict makepkg only cleans up.
         if self.verdict.is_some() || self.join(line) {
             return;
@@ -285,6 +315,16 @@ impl Found {
             });
         }
         true
+    }
+
+    /// Whether something was said that can be the reason of a failure.
+    fn has_reason(&self) -> bool {
+        !self.causes.is_empty() || self.exception.is_some() || !self.complaints.is_empty()
+    }
+
+    /// Whether nothing was said at all but that something failed.
+    fn is_silent(&self) -> bool {
+        self.tail.is_empty() && self.hints.is_empty()
     }
 
     fn explain(self) -> Vec<String> {

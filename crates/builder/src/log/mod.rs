@@ -4,9 +4,11 @@ mod cause;
 mod consequence;
 mod errors;
 mod go_test;
+mod headings;
 mod words;
 
 pub(crate) use errors::ErrorLines;
+pub(crate) use headings::{Headings, Mark, Piece};
 
 /// Receives the log of a build.
 ///

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::helper::HELPER_ARGUMENT;
 use super::job::{Failure, Job, Report};
 use crate::host::SEARCH_PATH;
-use crate::log::{ErrorLines, LogSink};
+use crate::log::{ErrorLines, Headings, LogSink, Piece};
 
 /// How long a supervisor may take to kill its processes, before it is killed itself.
 const GRACE: Duration = Duration::from_secs(10);
@@ -93,7 +93,8 @@ impl Running {
         cancel: &CancellationToken,
     ) -> Report {
         let mut errors = ErrorLines::default();
-        let stopped = self.follow(bounds, log, &mut errors, cancel).await;
+        let mut headings = Headings::new(&job.mark);
+        let stopped = self.follow(bounds, log, &mut headings, &mut errors, cancel).await;
         // Closing its standard input tells the supervisor to kill everything.
         drop(self.child.stdin.take());
         if stopped.is_some() {
@@ -129,6 +130,7 @@ impl Running {
         &mut self,
         bounds: Bounds,
         log: &dyn LogSink,
+        headings: &mut Headings,
         errors: &mut ErrorLines,
         cancel: &CancellationToken,
     ) -> Option<Failure> {
@@ -153,7 +155,10 @@ impl Running {
                     return Some(failure(FailureKind::Timeout, text));
                 }
                 read = self.output.read(&mut buffer) => match read {
-                    Ok(0) => return None,
+                    Ok(0) => {
+                        headings.finish(|piece| pass(piece, log, errors));
+                        return None;
+                    }
                     Ok(count) => count,
                     Err(error) => return Some(Failure::infrastructure(format!(
                         "the log could not be read: {error}"
@@ -163,8 +168,9 @@ impl Running {
             quiet = after(bounds.silence);
             let bytes = buffer.get(..count).unwrap_or_default();
             let fits = usize::try_from(left).map_or(count, |left| left.min(count));
-            log.write(bytes.get(..fits).unwrap_or_default());
-            errors.feed(bytes);
+            headings.feed(bytes.get(..fits).unwrap_or_default(), |piece| {
+                pass(piece, log, errors);
+            });
             if fits < count {
                 let limit = bounds.log_bytes;
                 let text = format!("the log is larger than its limit of {limit} bytes");
@@ -185,6 +191,20 @@ impl Running {
             if let Err(error) = self.child.start_kill() {
                 tracing::warn!(%error, "the sandbox's supervisor could not be killed");
             }
+        }
+    }
+}
+
+/// Passes a piece of the log on.
+fn pass(piece: Piece<'_>, log: &dyn LogSink, errors: &mut ErrorLines) {
+    match piece {
+        Piece::Output(bytes) => {
+            log.write(bytes);
+            errors.feed(bytes);
+        }
+        Piece::Heading(text) => {
+            log.write(text.as_bytes());
+            errors.next_step();
         }
     }
 }

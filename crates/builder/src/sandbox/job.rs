@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use buildbtw_model::FailureKind;
 use serde::{Deserialize, Serialize};
 
+use crate::log::Mark;
 use crate::outcome::BuiltPackage;
 use crate::request::{BuildRequest, Limits};
 use crate::sandbox::RootCommand;
@@ -23,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) rlimits: Option<Limits>,
     /// Where the report goes.
     pub(crate) report: PathBuf,
+    /// What tells the helper's headings from output.
+    pub(crate) mark: Mark,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

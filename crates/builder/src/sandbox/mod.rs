@@ -22,7 +22,7 @@ use self::driver::Bounds;
 use self::job::{Base, BuildTask, Failure, Job, Report, Task};
 use self::scratch::Scratch;
 use self::slots::Slot;
-use crate::log::LogSink;
+use crate::log::{LogSink, Mark};
 use crate::outcome::BuildOutcome;
 use crate::request::{BuildRequest, Limits};
 
@@ -95,6 +95,7 @@ impl Sandbox {
             cgroup_procs: cgroup.map(cgroup::Cgroup::procs).unwrap_or_default(),
             rlimits: cgroup.is_none().then(|| limits.clone()),
             report: std::path::absolute(scratch.report())?,
+            mark: Mark::random()?,
         };
         let bounds = Bounds {
             time: limits.time,

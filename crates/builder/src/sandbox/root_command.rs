@@ -12,7 +12,7 @@ use super::driver::{self, Bounds};
 use super::job::{Job, Report, Task};
 use super::scratch::Scratch;
 use super::{SandboxConfig, base_of};
-use crate::log::LogSink;
+use crate::log::{LogSink, Mark};
 use crate::request::Repository;
 
 /// A command to run as root of a root that is kept in a folder.
@@ -104,6 +104,7 @@ async fn run(
         cgroup_procs: Vec::new(),
         rlimits: None,
         report: std::path::absolute(scratch.report())?,
+        mark: Mark::random()?,
     };
     let report = driver::run(&config.helper, &job, Bounds::NONE, log, cancel).await;
     drop(lock);

@@ -1,27 +1,39 @@
 //! Ranges of user ids, one for each sandbox at a time on the whole machine.
 
+use std::fs::File;
 use std::io;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
 /// How many ids a sandbox has: 0 to 65535.
 pub(crate) const RANGE: u32 = 65_536;
 /// Sandboxes at the same time on one machine.
 const SLOTS: u32 = 1024;
+/// Where the locks of all programs that build on this machine lie. Only root may look into it: whoever could
+/// open a lock could hold it, and stop all builds.
+const LOCKS: &str = "/run/buildbtw-id-ranges";
 
 /// A range of ids that nobody else on this machine uses while this value lives.
 ///
-/// The name of a socket is the lock: it holds between processes, needs no file, and the kernel
-/// frees it when its owner dies. The first range is never handed out; it belongs to roots that
-/// stay.
+/// The kernel frees the lock of a file when its owner dies. The first range is never handed out; it belongs to
+/// roots that stay.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    _lock: UnixListener,
+    _lock: Flock<File>,
     first_uid: u32,
 }
 
 impl Slot {
+    /// Takes the first free range above `uid_base`.
+    ///
+    /// # Errors
+    /// When there is none, or this process is not root.
     pub(crate) fn take(uid_base: u32) -> io::Result<Self> {
+        let folder = Path::new(LOCKS);
+        make_private(folder)?;
         for slot in 1..SLOTS {
             let Some(first_uid) = slot
                 .checked_mul(RANGE)
@@ -30,16 +42,22 @@ impl Slot {
             else {
                 break;
             };
-            let name = SocketAddr::from_abstract_name(format!("buildbtw-uid-range-{first_uid}"))?;
-            match UnixListener::bind_addr(&name) {
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .mode(0o600)
+                .custom_flags(OFlag::O_NOFOLLOW.bits())
+                .open(folder.join(first_uid.to_string()))?;
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => {
                     return Ok(Self {
                         _lock: lock,
                         first_uid,
                     });
                 }
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                Err(error) => return Err(error),
+                Err((_, Errno::EWOULDBLOCK)) => {}
+                Err((_, error)) => return Err(error.into()),
             }
         }
         Err(io::Error::other(format!(
@@ -52,12 +70,53 @@ impl Slot {
     }
 }
 
+/// Makes a folder that only root may look into, or checks that it is one.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let failed = |text: String| io::Error::other(format!("{}: {text}", folder.display()));
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed(format!(
+                "the folder for locks of id ranges cannot be made: {error}"
+            )));
+        }
+        _ => {}
+    }
+    let metadata = folder.symlink_metadata()?;
+    if !metadata.is_dir() || metadata.uid() != 0 || metadata.mode() & 0o077 != 0 {
+        return Err(failed(
+            "locks of id ranges need a folder that belongs to root and is closed to others (mode 0700)".into(),
+        ));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn is_root() -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
+    #[test]
+    fn folders_that_others_may_open_hold_no_locks() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("locks");
+        make_private(&folder).unwrap_or_else(|error| assert!(!is_root(), "{error}"));
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&folder, open).unwrap();
+        assert!(make_private(&folder).is_err());
+        std::fs::remove_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(place.path(), &folder).unwrap();
+        assert!(make_private(&folder).is_err());
+    }
+
     #[test]
     fn ranges_at_the_same_time_do_not_overlap() {
+        if !is_root() {
+            println!("skipped: needs root");
+            return;
+        }
         // A range of the test's own, so that real builds on this machine do not matter.
         let base = 3_000_000_000;
         let first = Slot::take(base).unwrap();

@@ -21,6 +21,7 @@ mod volatile;
 
 use std::io::{self, BufRead as _, Write as _};
 use std::os::fd::AsFd as _;
+use std::sync::OnceLock;
 
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -33,7 +34,7 @@ use nix::unistd::Pid;
 
 use super::job::{Context as _, Failure, Job, Report, Task};
 use crate::confinement::drop_inherited;
-use crate::log::HEADING;
+use crate::log::Mark;
 use crate::sys;
 
 /// The argument that makes a program the helper.
@@ -50,11 +51,15 @@ pub fn run_helper_if_asked() {
     }
 }
 
+/// What the headings of this attempt are marked with.
+static MARK: OnceLock<Mark> = OnceLock::new();
+
 /// Writes a heading of the builder's own into the log.
 fn heading(text: &str) {
+    let line = MARK.get().map_or_else(Vec::new, |mark| mark.line(text));
     let mut out = io::stdout().lock();
     // Without a reader there is nobody to tell.
-    let _ = out.write_all(format!("{HEADING}{text}\n").as_bytes());
+    let _ = out.write_all(&line);
     let _ = out.flush();
 }
 
@@ -64,6 +69,7 @@ fn supervise() -> Result<(), Failure> {
     io::stdin().lock().read_line(&mut line)?;
     let job: Job = serde_json::from_str(&line)
         .map_err(|error| Failure::infrastructure(format!("reading the job: {error}")))?;
+    MARK.get_or_init(|| job.mark.clone());
 
     // The users in the root read what is made here, whatever the program that builds keeps to itself.
     umask(Mode::from_bits_truncate(0o022));

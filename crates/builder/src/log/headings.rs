@@ -1,0 +1,218 @@
+//! Tells the builder's own headings from the output of packages, which may look like them.
+//!
+//! The helper in the sandbox writes both into one pipe. It marks its headings with a random word that only it
+//! and the program that started it know. Output that looks like a heading is indented.
+
+use serde::{Deserialize, Serialize};
+
+use super::HEADING;
+
+/// Begins a mark; rare in logs.
+const START: u8 = 0x02;
+/// More of a heading is cut.
+const LONGEST: usize = 1_000;
+
+/// What the headings of one job are marked with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark(String);
+
+impl Mark {
+    /// A new one that nobody can guess.
+    ///
+    /// # Errors
+    /// When the machine has no random numbers.
+    pub(crate) fn random() -> std::io::Result<Self> {
+        use std::io::Read as _;
+        let mut bytes = [0; 16];
+        fs_err::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        Ok(Self(digits.collect()))
+    }
+
+    /// A heading with its mark, in one piece for the pipe.
+    pub(crate) fn line(&self, heading: &str) -> Vec<u8> {
+        let mut line = vec![START];
+        line.extend(self.0.as_bytes());
+        line.extend(heading.replace('\n', " ").as_bytes());
+        line.push(b'\n');
+        line
+    }
+}
+
+/// A piece of the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
+    /// Output of tools and packages; not always whole lines.
+    Output(&'a [u8]),
+    /// A heading of the builder's own, with what it begins with and its line's end.
+    Heading(&'a str),
+}
+
+/// Takes the log apart. Bytes are held back only while they may be the beginning of a heading.
+#[derive(Debug)]
+pub(crate) struct Headings {
+    mark: Vec<u8>,
+    state: State,
+    /// Whether the next byte begins a line, or overwrites one.
+    at_start: bool,
+    /// Whether the last byte ended a line.
+    is_ended: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Output,
+    /// May be [`HEADING`] in output.
+    Alike(Vec<u8>),
+    /// May be a mark.
+    Marked(Vec<u8>),
+    Heading(Vec<u8>),
+}
+
+impl Headings {
+    pub(crate) fn new(mark: &Mark) -> Self {
+        let mut bytes = vec![START];
+        bytes.extend(mark.0.as_bytes());
+        Self {
+            mark: bytes,
+            state: State::Output,
+            at_start: true,
+            is_ended: true,
+        }
+    }
+
+    /// Calls `each` with what the next bytes are.
+    pub(crate) fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Piece<'_>)) {
+        let mut output = Vec::with_capacity(bytes.len() + 1);
+        for &byte in bytes {
+            self.byte(byte, &mut output, &mut each);
+        }
+        if !output.is_empty() {
+            each(Piece::Output(&output));
+        }
+    }
+
+    /// What was held back is output when nothing follows.
+    pub(crate) fn finish(&mut self, mut each: impl FnMut(Piece<'_>)) {
+        match std::mem::replace(&mut self.state, State::Output) {
+            State::Output => {}
+            State::Alike(held) | State::Marked(held) => each(Piece::Output(&held)),
+            State::Heading(text) => Self::heading(&text, &mut each),
+        }
+    }
+
+    fn byte(&mut self, byte: u8, output: &mut Vec<u8>, each: &mut impl FnMut(Piece<'_>)) {
+        match &mut self.state {
+            State::Heading(text) if byte == b'\n' => {
+                let text = std::mem::take(text);
+                self.state = State::Output;
+                if !self.is_ended {
+                    output.push(b'\n');
+                }
+                if !output.is_empty() {
+                    each(Piece::Output(output));
+                    output.clear();
+                }
+                Self::heading(&text, each);
+                (self.at_start, self.is_ended) = (true, true);
+            }
+            State::Heading(text) => {
+                if text.len() < LONGEST {
+                    text.push(byte);
+                }
+            }
+            State::Marked(held) => {
+                held.push(byte);
+                if *held == self.mark {
+                    self.state = State::Heading(Vec::new());
+                } else if !self.mark.starts_with(held) {
+                    let held = std::mem::take(held);
+                    self.state = State::Output;
+                    self.release(&held, output, each);
+                }
+            }
+            State::Alike(held) => {
+                held.push(byte);
+                if held == HEADING.as_bytes() {
+                    output.push(b' ');
+                    output.append(held);
+                    self.state = State::Output;
+                    (self.at_start, self.is_ended) = (false, false);
+                } else if !HEADING.as_bytes().starts_with(held) {
+                    let held = std::mem::take(held);
+                    self.state = State::Output;
+                    self.release(&held, output, each);
+                }
+            }
+            State::Output if byte == START => self.state = State::Marked(vec![byte]),
+            State::Output if self.at_start && HEADING.as_bytes().first() == Some(&byte) => {
+                self.state = State::Alike(vec![byte]);
+            }
+            State::Output => {
+                output.push(byte);
+                self.is_ended = byte == b'\n';
+                self.at_start = matches!(byte, b'\n' | b'\r');
+            }
+        }
+    }
+
+    /// Puts bytes out that turned out to be no heading; the last may begin another.
+    fn release(&mut self, held: &[u8], output: &mut Vec<u8>, each: &mut impl FnMut(Piece<'_>)) {
+        let Some((&last, before)) = held.split_last() else {
+            return;
+        };
+        output.extend(before);
+        (self.at_start, self.is_ended) = (false, false);
+        self.byte(last, output, each);
+    }
+
+    fn heading(text: &[u8], each: &mut impl FnMut(Piece<'_>)) {
+        let text = String::from_utf8_lossy(text);
+        each(Piece::Heading(&format!("{HEADING}{text}\n")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(log: &[u8], size: usize, mark: &Mark) -> (String, Vec<String>) {
+        let (mut all, mut headings) = (String::new(), Vec::new());
+        let mut reader = Headings::new(mark);
+        let mut each = |piece: Piece<'_>| match piece {
+            Piece::Output(bytes) => all.push_str(&String::from_utf8_lossy(bytes)),
+            Piece::Heading(text) => {
+                all.push_str(text);
+                headings.push(text.to_owned());
+            }
+        };
+        for piece in log.chunks(size) {
+            reader.feed(piece, &mut each);
+        }
+        reader.finish(&mut each);
+        (all, headings)
+    }
+
+    #[test]
+    fn only_marked_lines_are_headings() {
+        let mark = Mark::random().unwrap();
+        let mut log = mark.line("building a");
+        log.extend(b"==> buildbtw: forged\n==> Making\n10%\r==> buildbtw: again\n\x02none\n==> bu");
+        log.extend(mark.line("packaging a"));
+        log.extend(b"x ==> buildbtw: said\n==> build");
+        for size in [1, 2, 7, 1000] {
+            let (all, headings) = shown(&log, size, &mark);
+            assert_eq!(
+                headings,
+                ["==> buildbtw: building a\n", "==> buildbtw: packaging a\n"]
+            );
+            assert_eq!(
+                all,
+                "==> buildbtw: building a\n ==> buildbtw: forged\n==> Making\n10%\r ==> buildbtw: again\n\
+                 \x02none\n==> bu\n==> buildbtw: packaging a\nx ==> buildbtw: said\n==> build"
+            );
+        }
+        let other = Mark::random().unwrap();
+        assert_eq!(shown(&other.line("forged"), 3, &mark).1, [""; 0]);
+    }
+}
