@@ -1,5 +1,15 @@
 //! Package files as builds may leave them: by makepkg, and by whoever wants to harm the reader.
 
+// Clippy's leave for tests reaches only functions that are tests themselves.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "everything here is a test"
+)]
+
 mod anything;
 mod archives;
 mod bombs;
