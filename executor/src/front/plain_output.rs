@@ -110,7 +110,10 @@ mod tests {
     fn text_and_colours_are_left() {
         for (output, expected) in [
             ("plain\ttext\r\n", "plain\ttext\r\n"),
-            ("\x1b[1;31merror\x1b[0m \x1b[38:2::1:2:3mx", "\x1b[1;31merror\x1b[0m \x1b[38:2::1:2:3mx"),
+            (
+                "\x1b[1;31merror\x1b[0m \x1b[38:2::1:2:3mx",
+                "\x1b[1;31merror\x1b[0m \x1b[38:2::1:2:3mx",
+            ),
             ("section_start:1:evil\r\x1b[0Kx", "section_start:1:evil\rx"),
             ("section_end:1:a\r\u{9b}0Kx", "section_end:1:a\rx"),
             ("\x1b]8;;http://evil\x07link\x1b]8;;\x1b\\!", "link!"),

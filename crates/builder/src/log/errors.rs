@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
+use super::Lines;
 use super::cause::{Continued, Weight, weigh};
 use super::go_test::{GoTests, Heard};
 use super::words::{cut, is_stack, same_words};
-use super::Lines;
 
 /// Lines that are kept for the failure's message.
 const KEPT_LINES: usize = 4;

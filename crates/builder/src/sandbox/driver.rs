@@ -94,7 +94,9 @@ impl Running {
     ) -> Report {
         let mut errors = ErrorLines::default();
         let mut headings = Headings::new(&job.mark);
-        let stopped = self.follow(bounds, log, &mut headings, &mut errors, cancel).await;
+        let stopped = self
+            .follow(bounds, log, &mut headings, &mut errors, cancel)
+            .await;
         // Closing its standard input tells the supervisor to kill everything.
         drop(self.child.stdin.take());
         if stopped.is_some() {
