@@ -138,7 +138,11 @@ impl Running {
     ) -> Option<Failure> {
         let deadline = after(bounds.time);
         let mut quiet = after(bounds.silence);
-        let mut left = bounds.log_bytes;
+        let mut log = Bounded {
+            log,
+            left: bounds.log_bytes,
+            is_full: false,
+        };
         let mut buffer = vec![0; 1 << 16];
         loop {
             let count = tokio::select! {
@@ -158,7 +162,7 @@ impl Running {
                 }
                 read = self.output.read(&mut buffer) => match read {
                     Ok(0) => {
-                        headings.finish(|piece| pass(piece, log, errors));
+                        headings.finish(|piece| log.pass(piece, errors));
                         return None;
                     }
                     Ok(count) => count,
@@ -169,16 +173,12 @@ impl Running {
             };
             quiet = after(bounds.silence);
             let bytes = buffer.get(..count).unwrap_or_default();
-            let fits = usize::try_from(left).map_or(count, |left| left.min(count));
-            headings.feed(bytes.get(..fits).unwrap_or_default(), |piece| {
-                pass(piece, log, errors);
-            });
-            if fits < count {
+            headings.feed(bytes, |piece| log.pass(piece, errors));
+            if log.is_full {
                 let limit = bounds.log_bytes;
                 let text = format!("the log is larger than its limit of {limit} bytes");
                 return Some(failure(FailureKind::Package, text));
             }
-            left -= count as u64;
         }
     }
 
@@ -197,17 +197,36 @@ impl Running {
     }
 }
 
-/// Passes a piece of the log on.
-fn pass(piece: Piece<'_>, log: &dyn LogSink, errors: &mut ErrorLines) {
-    match piece {
-        Piece::Output(bytes) => {
-            log.write(bytes);
-            errors.feed(bytes);
+/// A log that may grow to a limit.
+struct Bounded<'a> {
+    log: &'a dyn LogSink,
+    /// How many more bytes it may get.
+    left: u64,
+    /// Whether there was more than it may get.
+    is_full: bool,
+}
+
+impl Bounded<'_> {
+    /// Passes a piece of the log on.
+    fn pass(&mut self, piece: Piece<'_>, errors: &mut ErrorLines) {
+        match piece {
+            Piece::Output(bytes) => {
+                self.write(bytes);
+                errors.feed(bytes);
+            }
+            Piece::Heading(text) => {
+                self.write(text.as_bytes());
+                errors.next_step();
+            }
         }
-        Piece::Heading(text) => {
-            log.write(text.as_bytes());
-            errors.next_step();
-        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let count = bytes.len();
+        let fits = usize::try_from(self.left).map_or(count, |left| left.min(count));
+        self.log.write(bytes.get(..fits).unwrap_or_default());
+        self.left -= fits as u64;
+        self.is_full |= fits < count;
     }
 }
 
