@@ -78,9 +78,9 @@ mod tests {
         assert_eq!(mode(&data), 0o700);
         // As an older version left them.
         let database = data.join("buildbtw.sqlite3");
-        std::fs::write(&database, "").unwrap();
+        fs_err::write(&database, "").unwrap();
         for (path, open) in [(&data, 0o755), (&database, 0o644)] {
-            std::fs::set_permissions(path, PermissionsExt::from_mode(open)).unwrap();
+            fs_err::set_permissions(path, PermissionsExt::from_mode(open)).unwrap();
         }
         close_data_folder(&data).unwrap();
         assert_eq!((mode(&data), mode(&database)), (0o700, 0o600));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use buildbtw_worker::cli::{Cli, Command, Run};
 use buildbtw_worker::{Shutdown, WorkerError};
 use clap::Parser as _;
+use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -17,6 +18,8 @@ fn main() -> ExitCode {
     // Sandboxes start this program again, before it may have any thread.
     buildbtw_builder::run_helper_if_asked();
     let Command::Run(run) = Cli::parse().command;
+    // What it writes is for nobody else on this machine.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
     match start(*run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

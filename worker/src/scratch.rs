@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use buildbtw_agent::AttemptFolder;
@@ -18,12 +19,13 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes the folder if need be and takes its lock.
+    /// Makes the folder if need be, closes it to other users, who could hold its lock, and takes that.
     pub(crate) fn open(root: &Path) -> Result<Self, WorkerError> {
         let unusable = |source| WorkerError::Scratch {
             path: root.to_owned(),
             source,
         };
+        close_to_others(root).map_err(unusable)?;
         for folder in ["attempts", "claims", "sandbox"] {
             fs_err::create_dir_all(root.join(folder)).map_err(unusable)?;
         }
@@ -96,6 +98,19 @@ impl Scratch {
         }
         Ok(names)
     }
+}
+
+/// Makes a folder that only this process's user may look into, or makes it one.
+fn close_to_others(folder: &Path) -> io::Result<()> {
+    const MODE: u32 = 0o700;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(MODE)
+        .create(folder)?;
+    if fs_err::metadata(folder)?.permissions().mode() & 0o777 == MODE {
+        return Ok(());
+    }
+    fs_err::set_permissions(folder, PermissionsExt::from_mode(MODE))
 }
 
 #[cfg(test)]

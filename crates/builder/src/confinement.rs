@@ -27,6 +27,16 @@ pub fn drop_inherited() -> io::Result<()> {
     sys::new_session_keyring()
 }
 
+/// Lets all signals through, and gives each its default effect, whatever this process inherited. Must be
+/// called before a handler is set or a thread is started.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn reset_signals() -> io::Result<()> {
+    sys::reset_signals()
+}
+
 /// The bounds of one bubblewrap command: a cgroup, or else rlimits; a new session keyring; only the
 /// descriptors passed to it; the filter of system calls.
 #[derive(Debug)]

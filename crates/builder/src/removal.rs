@@ -194,9 +194,9 @@ mod tests {
     fn folders_are_removed_however_deep_and_full_they_are() {
         let place = tempfile::tempdir().unwrap();
         let kept = place.path().join("kept");
-        std::fs::write(&kept, "").unwrap();
+        fs_err::write(&kept, "").unwrap();
         let folder = place.path().join("folder");
-        std::fs::create_dir(&folder).unwrap();
+        fs_err::create_dir(&folder).unwrap();
         let mut deepest = open(AT_FDCWD, &folder).unwrap();
         for level in 0..DEEP {
             std::os::unix::fs::symlink(
@@ -213,7 +213,7 @@ mod tests {
         }
         drop(deepest);
         for file in 0..AT_ONCE + 1 {
-            std::fs::write(folder.join(file.to_string()), "").unwrap();
+            fs_err::write(folder.join(file.to_string()), "").unwrap();
         }
         remove_folder(&folder).unwrap();
         assert!(!folder.exists() && kept.exists());
@@ -223,13 +223,13 @@ mod tests {
     fn closed_folders_are_removed_and_links_are_not_followed() {
         let place = tempfile::tempdir().unwrap();
         let kept = place.path().join("kept");
-        std::fs::create_dir_all(kept.join("inside")).unwrap();
+        fs_err::create_dir_all(kept.join("inside")).unwrap();
         let folder = place.path().join("folder");
-        std::fs::create_dir_all(folder.join("a/b/c")).unwrap();
+        fs_err::create_dir_all(folder.join("a/b/c")).unwrap();
         std::os::unix::fs::symlink(&kept, folder.join("a/b/link")).unwrap();
         for closed in ["a/b/c", "a/b", "a", "."] {
             let mode = PermissionsExt::from_mode(0o000);
-            std::fs::set_permissions(folder.join(closed), mode).unwrap();
+            fs_err::set_permissions(folder.join(closed), mode).unwrap();
         }
         remove_folder(&folder).unwrap();
         assert!(!folder.exists() && kept.join("inside").exists());

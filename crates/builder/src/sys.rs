@@ -15,6 +15,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigHandler, SigSet, Signal};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, setgroups, setresgid, setresuid};
 
 use crate::permissions::RunAs;
@@ -30,6 +31,20 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
         ForkResult::Parent { child } => Ok(Some(child)),
         ForkResult::Child => Ok(None),
     }
+}
+
+/// Lets all signals through, and gives each its default effect, but SIGPIPE, which stays ignored: whoever
+/// started this process may have blocked or ignored some, SIGCHLD for example, without which no end of a child
+/// is seen. Before any handler is set.
+pub(crate) fn reset_signals() -> io::Result<()> {
+    for signal in Signal::iterator() {
+        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP | Signal::SIGPIPE) {
+            // SAFETY: the default action runs no code of this process.
+            unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+        }
+    }
+    SigSet::empty().thread_set_mask()?;
+    Ok(())
 }
 
 /// Mounts a read-only clone of the tree at `source` onto `target`, with its owners mapped into the

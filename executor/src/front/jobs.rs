@@ -232,7 +232,7 @@ impl Jobs {
     }
 
     fn remove_locked(&self, host: &Host, id: JobId, folder: &JobFolder) -> anyhow::Result<()> {
-        kill_environments_with(&folder.builds())?;
+        kill_environments_with(&folder.builds(), host.script_user)?;
         let cleaned = if folder.building().exists() {
             privileged::ask(host, &Request::Clean { job: id })
         } else {

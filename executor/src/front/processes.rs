@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use buildbtw_builder::RunAs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -12,10 +13,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Kills every environment that was given this folder, and waits until none is left.
-pub(super) fn kill_environments_with(folder: &Path) -> std::io::Result<()> {
+///
+/// `script_user` is who scripts run as when that is not this process's own user. Processes of all others are
+/// none of ours, whatever they are called.
+pub(super) fn kill_environments_with(
+    folder: &Path,
+    script_user: Option<RunAs>,
+) -> std::io::Result<()> {
+    let mut owners = vec![nix::unistd::geteuid().as_raw()];
+    owners.extend(script_user.map(|user| user.uid));
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let found = environments_with(folder)?;
+        let found = environments_with(folder, &owners)?;
         if found.is_empty() {
             return Ok(());
         }
@@ -33,7 +42,7 @@ pub(super) fn kill_environments_with(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-fn environments_with(folder: &Path) -> std::io::Result<Vec<i32>> {
+fn environments_with(folder: &Path, owners: &[u32]) -> std::io::Result<Vec<i32>> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir("/proc")? {
         let Some(pid) = entry?
@@ -52,9 +61,57 @@ fn environments_with(folder: &Path) -> std::io::Result<Vec<i32>> {
         let is_environment = Path::new(OsStr::from_bytes(program)).file_name()
             == Some(OsStr::new("bwrap"))
             && arguments.any(|argument| argument == folder.as_os_str().as_bytes());
-        if is_environment {
+        if is_environment && owner(pid).is_some_and(|owner| owners.contains(&owner)) {
             found.push(pid);
         }
     }
     Ok(found)
+}
+
+/// The real user of a process. The owner of its folder in /proc is root for many (proc(5)).
+fn owner(pid: i32) -> Option<u32> {
+    let status = fs_err::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    ids.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// Waits under the name of an environment with this folder.
+    fn called_bwrap(folder: &Path, user: Option<u32>) -> Child {
+        let mut command = Command::new("sh");
+        command
+            .arg0("bwrap")
+            .args(["-c", "read line", "x"])
+            .arg(folder);
+        command.stdin(Stdio::piped());
+        if let Some(user) = user {
+            command.uid(user);
+        }
+        command.spawn().unwrap()
+    }
+
+    #[test]
+    fn processes_of_other_users_are_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut own = called_bwrap(folder.path(), None);
+        let is_root = nix::unistd::geteuid().is_root();
+        let other = is_root.then(|| called_bwrap(folder.path(), Some(65_534)));
+        let reaper = std::thread::spawn(move || own.wait());
+        kill_environments_with(folder.path(), None).unwrap();
+        assert!(!reaper.join().unwrap().unwrap().success());
+        match other {
+            None => println!("tried with one user only: another one needs root"),
+            Some(mut other) => {
+                assert!(other.try_wait().unwrap().is_none());
+                other.kill().unwrap();
+                other.wait().unwrap();
+            }
+        }
+    }
 }

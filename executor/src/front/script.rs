@@ -83,9 +83,9 @@ pub(crate) fn run(
         .map_err(|error| Failure::not_started(Path::new(BWRAP), host.script_user, &error))?;
     // Closes the write end of the report, so that reading it ends.
     drop(command);
-    let builds = folder.builds();
+    let (builds, script_user) = (folder.builds(), host.script_user);
     // What cannot be killed now is when the job is removed.
-    watch.on_loss(move || drop(kill_environments_with(&builds)));
+    watch.on_loss(move || drop(kill_environments_with(&builds, script_user)));
     let ended = child.wait()?;
     let mut report = String::new();
     status.read_to_string(&mut report)?;

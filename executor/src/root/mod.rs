@@ -4,6 +4,7 @@
 mod build;
 mod check;
 mod input;
+mod isolation;
 mod output;
 mod request;
 mod state;
@@ -35,7 +36,10 @@ pub(crate) fn run() -> ExitCode {
     umask(Mode::from_bits_truncate(0o077));
     complain();
     let output = Output::default();
-    let message = match serve(&output) {
+    let served = isolation::isolate()
+        .map_err(|error| Failure::system(format!("isolating the root side: {error}")))
+        .and_then(|()| serve(&output));
+    let message = match served {
         Ok(()) => Message::Done,
         Err(failure) => Message::Failed {
             message: failure.to_string(),

@@ -188,3 +188,48 @@ async fn the_root_side_believes_only_root_s_files() {
     assert!(!output.status.success());
     reap().expect(0);
 }
+
+/// What the root side makes of what it inherits: folder, core dumps, signals.
+fn inherited(pid: u32) -> (std::path::PathBuf, String, u64) {
+    let read = |name| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+    let line = |text: String, name| {
+        let found = text.lines().find_map(|line| line.strip_prefix(name));
+        let words = found.unwrap_or_default().split_whitespace().take(2);
+        words.collect::<Vec<_>>().join(" ")
+    };
+    (
+        fs_err::read_link(format!("/proc/{pid}/cwd")).unwrap(),
+        line(read("limits"), "Max core file size"),
+        // Of the standard signals; the C library has others for itself.
+        u64::from_str_radix(&line(read("status"), "SigIgn:"), 16).unwrap() & 0x7fff_ffff,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_side_is_the_same_whoever_starts_it() {
+    let host = Host::start(QUICK).await;
+    let script = "cd /tmp; ulimit -S -c unlimited; trap '' TERM CHLD HUP; exec \"$0\" as-root";
+    let mut child = std::process::Command::new("bash")
+        .args(["-c", script, PROGRAM])
+        .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // SIGPIPE alone stays ignored.
+    let expected = ("/".into(), "0 0".to_owned(), 1 << 12);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while inherited(child.id()) != expected {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{:?}",
+            inherited(child.id())
+        );
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"{\"reap\":{}}\n").unwrap();
+    drop(stdin);
+    Ended::from(child.wait_with_output().unwrap()).expect(0);
+}

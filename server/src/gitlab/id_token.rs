@@ -330,7 +330,7 @@ mod tests {
     /// Checks the tokens of a GitLab at this address.
     fn id_tokens(folder: &std::path::Path, address: std::net::SocketAddr) -> IdTokens {
         let token_file = folder.join("token");
-        std::fs::write(&token_file, "glpat-x").unwrap();
+        fs_err::write(&token_file, "glpat-x").unwrap();
         let settings = GitlabSettings {
             url: format!("http://{address}").parse().unwrap(),
             group: "packages".to_owned(),

@@ -40,7 +40,7 @@ impl Mark {
 }
 
 /// A piece of the log.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
     /// Output of tools and packages; not always whole lines.
     Output(&'a [u8]),

@@ -104,9 +104,9 @@ mod tests {
         let folder = place.path().join("locks");
         make_private(&folder).unwrap_or_else(|error| assert!(!is_root(), "{error}"));
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&folder, open).unwrap();
+        fs_err::set_permissions(&folder, open).unwrap();
         assert!(make_private(&folder).is_err());
-        std::fs::remove_dir(&folder).unwrap();
+        fs_err::remove_dir(&folder).unwrap();
         std::os::unix::fs::symlink(place.path(), &folder).unwrap();
         assert!(make_private(&folder).is_err());
     }
