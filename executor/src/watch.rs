@@ -20,7 +20,10 @@ type Action = Box<dyn FnOnce() + Send>;
 
 /// Whether the runner is lost, and what is to be done then. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Watch(Arc<Mutex<State>>);
+pub(crate) struct Watch {
+    state: Arc<Mutex<State>>,
+    runners: Arc<[Process]>,
+}
 
 #[derive(Default)]
 struct State {
@@ -31,18 +34,21 @@ struct State {
 impl Watch {
     /// Watches the runner, and whether somebody reads what this process prints.
     pub(crate) fn start(runners: Vec<Process>) -> Self {
-        let watch = Self::default();
+        let watch = Self {
+            state: Arc::default(),
+            runners: runners.into(),
+        };
         let watching = watch.clone();
         std::thread::spawn(move || {
-            wait_for_end(&runners, Some(io::stdout().as_fd()));
+            wait_for_end(&watching.runners, Some(io::stdout().as_fd()));
             watching.lose();
         });
         watch
     }
 
-    /// Whether the runner is lost.
+    /// Whether the runner is lost. Others may have noticed before the thread that watches.
     pub(crate) fn is_lost(&self) -> bool {
-        self.state().is_lost
+        self.state().is_lost || !self.runners.iter().all(Process::is_alive)
     }
 
     /// Does this when the runner gets lost; at once if it is.
@@ -69,7 +75,7 @@ impl Watch {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

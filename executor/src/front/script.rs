@@ -1,11 +1,13 @@
 //! Runs a script of the runner in an environment that holds the job's own folders and nothing else of
 //! this host but `/usr`.
 
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
 use buildbtw_builder::{Confinement, permission_denied};
 
@@ -65,8 +67,10 @@ pub(crate) fn run(
         .env_clear()
         .env("PATH", SEARCH_PATH)
         .current_dir("/")
-        .stdin(script);
-    // When this process is killed, the kernel kills all of it.
+        .stdin(script)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // When this process is killed, the kernel kills all of it, but for one that has only just begun.
     command.args(["--die-with-parent", "--new-session", "--clearenv"]);
     command.arg("--json-status-fd");
     command.arg(status_writer.as_raw_fd().to_string());
@@ -83,10 +87,19 @@ pub(crate) fn run(
         .map_err(|error| Failure::not_started(Path::new(BWRAP), host.script_user, &error))?;
     // Closes the write end of the report, so that reading it ends.
     drop(command);
+    let output = [
+        pass_on(child.stdout.take(), io::stdout().as_fd())?,
+        pass_on(child.stderr.take(), io::stderr().as_fd())?,
+    ];
     let (builds, script_user) = (folder.builds(), host.script_user);
     // What cannot be killed now is when the job is removed.
     watch.on_loss(move || drop(kill_environments_with(&builds, script_user)));
     let ended = child.wait()?;
+    kill_environments_with(&folder.builds(), host.script_user)?;
+    for piece in output.into_iter().flatten() {
+        // Whatever it could not pass on, nobody reads.
+        let _ = piece.join();
+    }
     let mut report = String::new();
     status.read_to_string(&mut report)?;
     let exceeded = end(confinement)?;
@@ -99,6 +112,22 @@ pub(crate) fn run(
         }
         (code, exceeded) => verdict(code.unwrap_or(KILLED), exceeded),
     }
+}
+
+/// Passes on what a script writes. The runner waits until all who hold its pipes have ended, so no script
+/// holds them: one that outlives this process, which a cleanup ends, would keep that from being started.
+fn pass_on(
+    from: Option<impl io::Read + Send + 'static>,
+    to: BorrowedFd<'_>,
+) -> io::Result<Option<JoinHandle<()>>> {
+    // Without the buffer of the standard library: every piece counts at once.
+    let mut to = File::from(to.try_clone_to_owned()?);
+    Ok(from.map(|mut from| {
+        std::thread::spawn(move || {
+            // When the runner reads no more, the script hears of it at its next write.
+            let _ = io::copy(&mut from, &mut to);
+        })
+    }))
 }
 
 fn verdict(exit_code: i32, exceeded: Option<String>) -> Result<(), Failure> {

@@ -34,7 +34,7 @@ impl State {
     /// Makes the folders that are not there, and refuses those that others could change.
     pub(super) fn open(state_dir: &Path) -> anyhow::Result<Self> {
         let own = state_dir.join("root");
-        make(state_dir, 0o755)?;
+        make(state_dir, 0o711)?;
         let state_dir = fs_err::canonicalize(state_dir)?;
         trust::check_folders(&state_dir)?;
         make(&own, 0o700)?;

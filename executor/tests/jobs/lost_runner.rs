@@ -27,7 +27,8 @@ async fn heard(host: &Host, job: &Job<'_>) {
 }
 
 /// Kills the runner and nobody else, and waits until nothing of it prints any more. Its output stays open.
-fn kill_runner(mut runner: Child) {
+/// Returns what its stages complained about.
+fn kill_runner(mut runner: Child) -> String {
     kill(pid_of(&runner), Signal::SIGKILL).unwrap();
     runner.wait().unwrap();
     let mut output = runner.stdout.take().unwrap();
@@ -37,6 +38,11 @@ fn kill_runner(mut runner: Child) {
         sender.send(read.is_ok()).unwrap();
     });
     assert_eq!(end.recv_timeout(PATIENCE), Ok(true), "the stage goes on");
+    let mut complaints = String::new();
+    if let Some(mut errors) = runner.stderr.take() {
+        errors.read_to_string(&mut complaints).unwrap();
+    }
+    complaints
 }
 
 #[track_caller]
@@ -62,9 +68,9 @@ async fn a_silent_build_ends_with_its_runner() {
     let arguments = ["run", script.to_str().unwrap(), "build_script"];
     let runner = job.start_by_a_runner(&arguments);
     heard(&host, &job).await;
-    kill_runner(runner);
+    let complaints = kill_runner(runner);
     expect_lost(&job);
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.left().is_empty(), "{:?}: {complaints}", host.left());
     // The job's number is free again.
     job.stage(&["prepare"]).expect(0);
     job.clean_up();
@@ -83,9 +89,9 @@ async fn a_silent_build_ends_with_its_runner_whatever_lies_between() {
         let arguments = ["run", script.to_str().unwrap(), "build_script"];
         let runner = job.start_by_a_runner_through(between, &arguments);
         heard(&host, &job).await;
-        kill_runner(runner);
+        let complaints = kill_runner(runner);
         expect_lost(&job);
-        assert!(host.left().is_empty(), "{:?}", host.left());
+        assert!(host.left().is_empty(), "{:?}: {complaints}", host.left());
     }
 }
 
