@@ -16,7 +16,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-/// How many entries of a folder are looked at at once: there may be millions.
+/// How many entries of a folder are read at a time; there may be millions.
 const AT_ONCE: usize = 4_096;
 
 /// Removes a folder and everything in it, unless a file system is mounted there or below: what is
@@ -151,7 +151,7 @@ fn open<P: ?Sized + nix::NixPath>(parent: impl AsFd, name: &P) -> nix::Result<Ow
     };
     let mode = nix::sys::stat::fstat(&folder)?.st_mode;
     if mode & 0o700 != 0o700 {
-        // Root needs no permission, and whoever is not the owner gets none.
+        // Root needs no permission, and only the owner can change the mode.
         let _ = nix::sys::stat::fchmod(&folder, Mode::S_IRWXU);
     }
     Ok(folder)

@@ -35,7 +35,7 @@ pub enum PackageError {
     /// Reading it was stopped by the caller.
     #[error("reading the package was stopped")]
     Stopped,
-    /// It is no archive, or a damaged one.
+    /// It is not an archive, or it is damaged.
     #[error("not a readable package archive: {0}")]
     Archive(io::Error),
     /// Its content is refused.
@@ -73,7 +73,7 @@ impl Package {
     /// the time; once it answers true, reading ends. Blocking.
     ///
     /// # Errors
-    /// When the file is no package that can be published; see [`PackageError`].
+    /// When the file is not a package that can be published; see [`PackageError`].
     pub fn read(
         path: &Path,
         name: &PackageFileName,

@@ -17,7 +17,7 @@ const LONGEST: usize = 1_000;
 pub(crate) struct Mark(String);
 
 impl Mark {
-    /// A new one that nobody can guess.
+    /// Makes a new random mark.
     ///
     /// # Errors
     /// When the machine has no random numbers.

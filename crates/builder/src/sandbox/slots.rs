@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 pub(crate) const RANGE: u32 = 65_536;
 /// Sandboxes at the same time on one machine.
 const SLOTS: u32 = 1024;
-/// Where the locks of all programs that build on this machine lie. Only root may look into it: whoever could
+/// Where the locks of all programs that build on this machine lie. Only root may look into it: a user who could
 /// open a lock could hold it, and stop all builds.
 const LOCKS: &str = "/run/buildbtw-id-ranges";
 
