@@ -128,8 +128,6 @@ async fn one_project_that_gitlab_cannot_read_holds_nothing_up() {
         forge.push(&Srcinfo::new(name, "1-1"));
     }
     let server = forge.server().await;
-    forge.push(&Srcinfo::new("good", "2-1"));
-    forge.push(&Srcinfo::new("bad", "2-1"));
     // Newest activity first, and of equal ones the newest project: "known", "bad", "good", "anchor".
     let rule = forge.gitlab.faults().add(
         on("GroupProjects"),
@@ -139,6 +137,9 @@ async fn one_project_that_gitlab_cannot_read_holds_nothing_up() {
             message: "Gitaly is out of order".to_owned(),
         },
     );
+    // Pushed now: the server also asks by itself.
+    forge.push(&Srcinfo::new("good", "2-1"));
+    forge.push(&Srcinfo::new("bad", "2-1"));
     poll(&server).await;
     server.source_at("good", "2-1").await;
     let bad = server.source("bad").await.unwrap();
