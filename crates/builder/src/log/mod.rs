@@ -3,6 +3,7 @@
 mod cause;
 mod consequence;
 mod errors;
+mod found;
 mod go_test;
 mod headings;
 mod words;

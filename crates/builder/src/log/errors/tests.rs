@@ -1,6 +1,7 @@
 //! Logs as packagers see them, and the line that explains each.
 
 use super::*;
+use crate::log::cause::{Weight, weigh};
 
 fn explained(log: &str) -> Vec<String> {
     let mut lines = ErrorLines::default();
@@ -504,20 +505,6 @@ fn missing_dependencies_are_named() {
         let lines = explained(&log);
         assert_eq!(lines[0], "==> Missing dependencies: lowlib other>=2");
     }
-}
-
-#[test]
-fn memory_is_bounded() {
-    let mut lines = ErrorLines::default();
-    for number in 0..10_000 {
-        lines.feed(
-            format!("x.c:{number}:1: error: boom\nerror: {number}\n{number} failed\n").as_bytes(),
-        );
-    }
-    let found = &lines.found;
-    assert!(found.causes.len() <= KEPT_LINES && found.complaints.len() <= KEPT_LINES);
-    assert!(found.hints.len() <= KEPT_LINES && found.tail.len() <= KEPT_LINES);
-    assert_eq!(lines.finish()[0], "x.c:0:1: error: boom");
 }
 
 #[test]
