@@ -78,6 +78,8 @@ pub struct Inner {
     pub surprises: Vec<String>,
     /// How many requests for outcomes came in, answered or not.
     pub outcome_requests: u32,
+    /// How many uploads were begun, answered or not.
+    pub upload_requests: u32,
     pub claim_requests: u32,
     pub denied: bool,
     /// What the token is for; a worker's if nothing is said.
@@ -242,6 +244,9 @@ async fn misbehave(State(shared): State<Shared>, request: Request, next: Next) -
     };
     if request.uri().path().ends_with("/outcome") {
         shared.change(|inner| inner.outcome_requests += 1);
+    }
+    if request.uri().path().contains("/packages/") {
+        shared.change(|inner| inner.upload_requests += 1);
     }
     if shared.change(|inner| inner.denied) {
         return problem(401, ProblemKind::Unauthenticated);

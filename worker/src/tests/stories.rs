@@ -236,7 +236,7 @@ async fn an_attempt_that_the_server_gave_up_is_dropped_for_the_next() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_refused_fails_the_build_with_the_reason() {
+async fn an_upload_that_is_refused_fails_the_build_at_once_with_the_reason() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     let build = build("refused");
     server.change(|inner| inner.queue.push_back(build.clone()));
@@ -254,6 +254,9 @@ async fn an_upload_that_is_refused_fails_the_build_with_the_reason() {
     let (kind, message) = failed(&attempt.outcomes[0]).unwrap();
     assert_eq!(kind, FailureKind::Package);
     assert!(message.contains("UnexpectedPackage"), "{message}");
+    // Neither sent again, nor followed by the other package of the build.
+    assert_eq!(server.change(|inner| inner.upload_requests), 1);
+    assert_eq!(attempt.outcomes.len(), 1);
 }
 
 #[tokio::test]
