@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::db::source_progress;
 use crate::db::source_repositories::{self, SourceRepositoryRow};
@@ -15,6 +18,8 @@ use super::{Directory, git, repositories};
 
 /// How many changed repositories are stored in one transaction.
 const BATCH: usize = 200;
+/// How often a long look says how far it has come: the first one holds the server's start up.
+const WORD_EVERY: Duration = Duration::from_secs(5);
 
 impl Directory {
     /// Looks at all repositories of the folder and forgets those that are gone.
@@ -84,7 +89,9 @@ impl Directory {
             .into_iter()
             .map(|row| (row.path.clone(), row))
             .collect();
+        let all = paths.len();
         let mut changed = 0;
+        let mut last_word = Instant::now();
         let mut paths = paths.into_iter().peekable();
         while paths.peek().is_some() {
             let batch: Vec<_> = paths
@@ -105,6 +112,14 @@ impl Directory {
             .await?;
             changed += found.len();
             sources.store(found, Vec::new()).await?;
+            if paths.len() > 0 && last_word.elapsed() >= WORD_EVERY {
+                last_word = Instant::now();
+                tracing::info!(
+                    sources.looked_at = all - paths.len(),
+                    sources.all = all,
+                    "looking at the source repositories"
+                );
+            }
         }
         Ok(changed)
     }
