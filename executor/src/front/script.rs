@@ -79,6 +79,8 @@ pub(crate) fn run(
     for (file, path) in ["/etc/passwd", "/etc/group"].iter().zip(&accounts) {
         command.arg("--ro-bind").arg(path).arg(file);
     }
+    // bubblewrap gives neither a size, and a script could write to both. All that has to be made there is.
+    command.args(["--remount-ro", "/dev", "--remount-ro", "/"]);
     add_environment(&mut command, folder);
     confinement.apply(&mut command, vec![status_writer.into()])?;
     command.args(["--", "/usr/bin/bash"]);
@@ -260,8 +262,6 @@ fn add_files(
     if let Some(path) = tmp_dir::to_make(&own) {
         command.arg("--bind").arg(folder.tmp()).arg(path);
     }
-    // bubblewrap gives it no size.
-    command.args(["--remount-ro", "/dev"]);
     Ok(())
 }
 

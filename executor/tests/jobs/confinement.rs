@@ -132,6 +132,36 @@ async fn passes_scripts_no_descriptors_and_filters_their_system_calls() {
     }
 }
 
+/// Where no cgroup counts what is in memory, every folder there has a size, or cannot be written to.
+#[tokio::test(flavor = "multi_thread")]
+async fn gives_scripts_no_folder_in_memory_without_a_size() {
+    let host = Host::start(
+        "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 256, cgroups = false }",
+    )
+    .await;
+    let job = host.job(7, "a");
+    job.prepare();
+    let text = r#"
+        while read -r _ _ _ _ place options _ rest; do
+            [[ $rest == *"- tmpfs "* && $options == rw* && ${rest##* } != *size=* ]] && echo "NO SIZE $place"
+        done </proc/self/mountinfo
+        for folder in / /etc /usr /dev /root /var /opt; do
+            (: >"$folder/fill") 2>/dev/null && echo "FILLED $folder"
+            mkdir "$folder/many" 2>/dev/null && echo "CROWDED $folder"
+        done
+        for folder in . "$HOME" "$TMPDIR" /tmp /run /dev/shm; do
+            touch "$folder/mine" || exit 3
+        done
+        echo all is well
+    "#;
+    for stage in ["get_sources", "after_script"] {
+        let ended = job.script(stage, text).expect(0).says("all is well");
+        for word in ["NO SIZE", "FILLED", "CROWDED"] {
+            assert!(!ended.out.contains(word), "{ended:?}");
+        }
+    }
+}
+
 /// What a killed front leaves of a script's cgroup goes with the job.
 #[tokio::test(flavor = "multi_thread")]
 async fn removes_the_cgroup_of_a_killed_stage_with_its_job() {
