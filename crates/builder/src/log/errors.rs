@@ -3,13 +3,16 @@
 use super::Lines;
 use super::found::Found;
 
-/// Parts of makepkg that are remembered: it has fewer.
-const MOST_PARTS: usize = 16;
+/// Parts of makepkg that are told apart: what follows belongs to the last of them.
+const MOST_PARTS: usize = 100;
+/// Errors of earlier parts that are shown where it is not known which part failed.
+const MOST_EARLIER: usize = 2;
 
-/// What makepkg writes when it starts the next part: what came before did not stop it. The check of build
-/// time dependencies is not among them: makepkg makes it before it stops for missing runtime dependencies.
+/// What makepkg writes when it starts a function.
+const FUNCTION: &str = "==> Starting ";
+/// What makepkg writes when it starts another part: what came before did not stop it. The check of build time
+/// dependencies is not among them: makepkg makes it before it stops for missing runtime dependencies.
 const PARTS: &[&str] = &[
-    "==> Starting ",
     "==> Making package: ",
     "==> Checking runtime dependencies",
     "==> Retrieving sources",
@@ -22,13 +25,13 @@ const PARTS: &[&str] = &[
 ];
 
 /// Picks the lines that explain a failure out of the current step's output.
+///
+/// A package can write what makepkg writes when it starts the next part. So nothing is thrown away, and which
+/// parts belong to the function that failed is decided in the end, by what the helper knows about that function.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorLines {
     lines: Lines,
-    found: Found,
-    /// What the parts of makepkg before the current one said. A package can write what makepkg writes when it
-    /// starts the next part, so that it is not thrown away.
-    before: Vec<Found>,
+    parts: Parts,
 }
 
 impl ErrorLines {
@@ -39,36 +42,87 @@ impl ErrorLines {
 
     /// Reads the next bytes of the log.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        let (found, before) = (&mut self.found, &mut self.before);
-        self.lines.feed(bytes, |line| read(line, found, before));
+        let parts = &mut self.parts;
+        self.lines.feed(bytes, |line| parts.line(line));
     }
 
-    /// The lines found since the last heading: the cause first, its consequence last. Those of the last part
-    /// of makepkg that said anything.
-    pub(crate) fn finish(mut self) -> Vec<String> {
-        let (found, before) = (&mut self.found, &mut self.before);
-        self.lines.finish(|line| read(line, found, before));
-        let last = self.found;
-        if last.has_reason() {
-            return last.explain();
-        }
-        match self.before.into_iter().rev().find(Found::has_reason) {
-            // The last part may have failed without a word: then this is the nearest to a reason.
-            Some(earlier) if last.is_silent() => earlier.explain_failure_of(last),
-            _ => last.explain(),
-        }
+    /// The lines found since the last heading: the cause first, its consequence last. With the function that
+    /// failed, those from its beginning on; else those of the last part of makepkg that said anything, and the
+    /// first errors of the parts before it.
+    pub(crate) fn finish(mut self, function: Option<&str>) -> Vec<String> {
+        let parts = &mut self.parts;
+        self.lines.finish(|line| parts.line(line));
+        self.parts.explain(function)
     }
 }
 
-/// Reads a line; the beginning of makepkg's next part is not a line of the one before.
-fn read(line: &str, found: &mut Found, before: &mut Vec<Found>) {
-    if !PARTS.iter().any(|part| line.starts_with(part)) {
-        return found.line(line);
+/// What was said since makepkg started one part.
+#[derive(Debug, Default)]
+struct Part {
+    /// The part, by the beginning of the line that starts it; a function, by its name.
+    name: String,
+    found: Found,
+}
+
+/// What the parts of makepkg have said.
+#[derive(Debug, Default)]
+struct Parts {
+    /// The last one, which is the current one.
+    last: Part,
+    before: Vec<Part>,
+}
+
+impl Parts {
+    /// Reads a line. makepkg starts no part twice: a line that says so is the package's, and means nothing.
+    fn line(&mut self, line: &str) {
+        let Some(name) = part(line) else {
+            return self.last.found.line(line);
+        };
+        let is_known = self.before.iter().any(|part| part.name == name) || self.last.name == name;
+        if !is_known && self.before.len() < MOST_PARTS {
+            let found = Found::default();
+            let name = name.to_owned();
+            let last = std::mem::replace(&mut self.last, Part { name, found });
+            self.before.push(last);
+        }
     }
-    if before.len() == MOST_PARTS {
-        before.remove(0);
+
+    fn explain(self, function: Option<&str>) -> Vec<String> {
+        let mut all = self.before;
+        all.push(self.last);
+        let start = all
+            .iter()
+            .position(|part| function.is_some_and(|function| part.name == function));
+        let is_certain = start.is_some();
+        let failed = all.split_off(start.unwrap_or(all.len() - 1));
+        let mut last = Found::default();
+        for part in failed {
+            last.append(part.found);
+        }
+        let mut before: Vec<Found> = all.into_iter().map(|part| part.found).collect();
+        // It may have failed without a word: then this is the nearest to a reason.
+        if !last.has_reason()
+            && last.is_silent()
+            && let Some(earlier) = before.iter().rposition(Found::has_reason)
+        {
+            last = before.remove(earlier).blamed_for(last);
+        }
+        let earlier = before.iter().flat_map(Found::errors).take(MOST_EARLIER);
+        let earlier: Vec<String> = if is_certain {
+            Vec::new()
+        } else {
+            earlier.collect()
+        };
+        last.explain(earlier)
     }
-    before.push(std::mem::take(found));
+}
+
+/// The part that makepkg starts with this line.
+fn part(line: &str) -> Option<&str> {
+    let function = line
+        .strip_prefix(FUNCTION)
+        .map(|rest| rest.strip_suffix("()...").unwrap_or(rest));
+    function.or_else(|| PARTS.iter().copied().find(|part| line.starts_with(part)))
 }
 
 #[cfg(test)]

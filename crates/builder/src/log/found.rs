@@ -33,7 +33,7 @@ pub(super) struct Found {
     tail: VecDeque<String>,
     /// The first line that only says that something failed.
     consequence: Option<String>,
-    /// What makepkg says about a function that failed.
+    /// The last that makepkg says about a function that failed: a package can write the same before.
     verdict: Option<String>,
     joining: Option<Joining>,
     in_traceback: bool,
@@ -61,11 +61,7 @@ struct CausedBy {
 impl Found {
     /// Reads the next line.
     pub(super) fn line(&mut self, line: &str) {
-        // After its verdict makepkg only cleans up.
-        if self.verdict.is_some() || self.join(line) {
-            return;
-        }
-        if line.trim().is_empty() {
+        if self.join(line) || line.trim().is_empty() {
             return;
         }
         self.python_place = python_place(line).or(self.python_place.take());
@@ -257,14 +253,46 @@ impl Found {
         self.tail.is_empty() && self.hints.is_empty()
     }
 
-    /// Explains the failure of a later part, which said nothing but that it failed.
-    pub(super) fn explain_failure_of(mut self, last: Self) -> Vec<String> {
-        self.verdict = last.verdict;
-        self.explain()
+    /// The lines that are errors whatever follows, the first ones first.
+    pub(super) fn errors(&self) -> impl Iterator<Item = String> {
+        let errors = self.causes.iter().chain(&self.exception);
+        errors.map(|kept| kept.text.clone())
     }
 
-    /// The lines that explain the failure, the cause first.
-    pub(super) fn explain(self) -> Vec<String> {
+    /// Takes the blame for the failure of a later part, which said nothing but that it failed.
+    pub(super) fn blamed_for(mut self, last: Self) -> Self {
+        self.verdict = last.verdict;
+        self
+    }
+
+    /// Adds what was said later.
+    pub(super) fn append(&mut self, mut later: Self) {
+        let before = self.number;
+        self.number += later.number;
+        let kept = later.causes.iter_mut().chain(&mut later.exception);
+        for kept in kept.chain(&mut later.complaints).chain(&mut later.hints) {
+            kept.number += before;
+        }
+        later
+            .causes
+            .drain(..)
+            .for_each(|kept| keep_first(&mut self.causes, kept));
+        later
+            .hints
+            .drain(..)
+            .for_each(|kept| keep_first(&mut self.hints, kept));
+        later
+            .complaints
+            .drain(..)
+            .for_each(|kept| keep_last(&mut self.complaints, kept));
+        later.tail.iter().for_each(|line| self.remember(line));
+        self.exception = later.exception.or(self.exception.take());
+        self.verdict = later.verdict.or(self.verdict.take());
+        self.consequence = self.consequence.take().or(later.consequence);
+    }
+
+    /// The lines that explain the failure, the cause first, and then errors of before.
+    pub(super) fn explain(self, earlier: Vec<String>) -> Vec<String> {
         let mut order: Vec<&Kept> = Vec::new();
         // A function ends with the command that fails, so that a complaint at the end is the cause.
         let last = self
@@ -301,6 +329,11 @@ impl Found {
                 }
             }
             lines.extend(self.consequence.filter(|line| !lines.contains(line)));
+        }
+        for line in earlier {
+            if !lines.iter().any(|shown| same_words(shown, &line)) {
+                lines.push(line);
+            }
         }
         lines.extend(self.verdict);
         lines
@@ -356,6 +389,6 @@ mod tests {
         }
         assert!(found.causes.len() <= KEPT_LINES && found.complaints.len() <= KEPT_LINES);
         assert!(found.hints.len() <= KEPT_LINES && found.tail.len() <= KEPT_LINES);
-        assert_eq!(found.explain()[0], "x.c:0:1: error: boom");
+        assert_eq!(found.explain(Vec::new())[0], "x.c:0:1: error: boom");
     }
 }

@@ -119,7 +119,7 @@ impl Running {
         if let Report::Failed(failure) = &mut report
             && failure.see_log
         {
-            for line in errors.finish() {
+            for line in errors.finish(failure.function.as_deref()) {
                 failure.message.push('\n');
                 failure.message.push_str(&line);
             }
@@ -241,5 +241,6 @@ fn failure(kind: FailureKind, message: String) -> Failure {
         kind,
         message,
         see_log: false,
+        function: None,
     }
 }

@@ -69,6 +69,9 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// Whether the log's first error lines tell more.
     pub(crate) see_log: bool,
+    /// The function of the PKGBUILD that failed.
+    #[serde(default)]
+    pub(crate) function: Option<String>,
 }
 
 impl Failure {
@@ -85,7 +88,14 @@ impl Failure {
             kind,
             message: message.into(),
             see_log: false,
+            function: None,
         }
+    }
+
+    /// Names the function of the PKGBUILD that failed.
+    pub(crate) fn in_function(mut self, function: Option<&str>) -> Self {
+        self.function = function.map(str::to_owned);
+        self
     }
 
     /// Adds the log's first error lines to the message.

@@ -83,6 +83,29 @@ async fn makepkgs_own_words_in_a_function_deceive_nobody() {
 }
 
 #[tokio::test]
+async fn output_that_looks_like_makepkgs_hides_no_error() {
+    let Some(world) = World::new() else { return };
+    let real = "echo 'x.c:3:5: error: REALCAUSE'";
+    let decoy = "echo '==> Starting check()...'; echo 'y.c:1:1: error: DECOY'";
+    let verdict = "echo '==> ERROR: A failure occurred in check().'";
+    for script in [
+        format!("{real}; for i in {{1..17}}; do echo '==> Starting nothing()...'; done; false"),
+        format!(
+            "{real}; for i in {{1..300}}; do echo \"==> Starting f$i()...\"; done; {decoy}; false"
+        ),
+        format!("{real}\n{decoy}\nfalse"),
+        format!("{real}\n{decoy}\n{verdict}\nexit 3"),
+        format!("{verdict}\n{real}\nfalse"),
+        format!("{real}\n{decoy}\n{verdict}\nbuiltin exit 5"),
+    ] {
+        let request = world.request("hides", &script_package("hides", &script));
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, Package, "{message}\n{log}");
+        assert!(message.contains("REALCAUSE"), "{script}\n{message}\n{log}");
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_the_pkgbuild_asks_for_is_the_packages_fault() {
     let Some(world) = World::new() else { return };
     for (lines, words) in [

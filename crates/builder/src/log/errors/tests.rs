@@ -3,12 +3,20 @@
 use super::*;
 use crate::log::cause::{Weight, weigh};
 
+/// The explanation where the helper knows of the function that makepkg says has failed.
 fn explained(log: &str) -> Vec<String> {
+    let function = log
+        .rsplit_once("A failure occurred in ")
+        .and_then(|(_, rest)| rest.split_once("()"));
+    explained_with(log, function.map(|(name, _)| name))
+}
+
+fn explained_with(log: &str, function: Option<&str>) -> Vec<String> {
     let mut lines = ErrorLines::default();
     for chunk in log.as_bytes().chunks(61) {
         lines.feed(chunk);
     }
-    lines.finish()
+    lines.finish(function)
 }
 
 /// Tool, log of the failing function, and the first line of the explanation.
@@ -549,4 +557,64 @@ fn a_summary_of_googletest_is_no_reason() {
 fn lines_that_differ_in_blanks_are_shown_once() {
     let lines = explained("2/2 x:bad   FAIL 0.01s\n\nSummary:\n2/2 x:bad FAIL  0.01s\n");
     assert_eq!(lines, ["2/2 x:bad   FAIL 0.01s"]);
+}
+
+const REAL: &str = "x.c:3:5: error: the real cause";
+
+#[test]
+fn output_that_looks_like_makepkgs_hides_no_error() {
+    let many: String = (0..300)
+        .map(|n| format!("==> Starting f{n}()...\n"))
+        .collect();
+    let verdict = "==> ERROR: A failure occurred in check().\n    Aborting...\n";
+    let decoy = "==> Starting check()...\ny.c:1:1: error: decoy\n";
+    for log in [
+        format!("{REAL}\n{}", "==> Starting nothing()...\n".repeat(17)),
+        format!("{REAL}\n{many}"),
+        format!("{REAL}\n{many}{decoy}"),
+        format!("{REAL}\n{decoy}"),
+        format!("{REAL}\n{decoy}{verdict}"),
+        format!("{verdict}{REAL}\n"),
+        format!(
+            "==> Starting build()...\n{REAL}\n==> Starting build()...\n==> Tidying install...\n"
+        ),
+    ] {
+        let log = format!(
+            "==> Starting prepare()...\nw.c:1:1: error: caught\n==> Starting build()...\n{log}"
+        );
+        let lines = explained_with(
+            &format!("{log}==> ERROR: A failure occurred in build().\n    Aborting...\n"),
+            Some("build"),
+        );
+        assert_eq!(lines[0], REAL, "{log}");
+        assert_eq!(
+            lines.last().unwrap(),
+            "==> ERROR: A failure occurred in build()."
+        );
+        assert!(
+            !lines.iter().any(|line| line.contains("caught")),
+            "{lines:?}"
+        );
+        // As after `builtin exit`, which leaves no note of the function.
+        let lines = explained_with(&log, None);
+        assert!(lines.iter().any(|line| line == REAL), "{log}\n{lines:?}");
+        assert!(lines.len() <= 7, "{lines:?}");
+    }
+}
+
+#[test]
+fn the_function_that_failed_explains_itself() {
+    let log = "==> Starting prepare()...\nw.c:1:1: error: caught\n==> Starting package_a()...\n\
+               a.c:1:1: error: caught\n==> Starting package_b()...\nb.c:1:1: error: no\nlast words\n";
+    assert_eq!(
+        explained_with(log, Some("package_b")),
+        ["b.c:1:1: error: no"]
+    );
+    let lines = explained_with(log, None);
+    assert_eq!(lines[0], "b.c:1:1: error: no");
+    let silent = format!("{log}==> Starting package_c()...\n");
+    assert_eq!(
+        explained_with(&silent, Some("package_c")),
+        ["b.c:1:1: error: no"]
+    );
 }

@@ -116,7 +116,7 @@ fn name_full_disk(root: &Root, limit: u64, failure: Failure) -> Failure {
             "the disk limit of {limit} bytes is exhausted; {}",
             failure.message
         ),
-        see_log: failure.see_log,
+        ..failure
     }
 }
 

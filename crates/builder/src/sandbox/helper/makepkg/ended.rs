@@ -63,6 +63,13 @@ impl Ended {
         self.frames.iter().any(|frame| frame.function == function)
     }
 
+    /// The function of the PKGBUILD that was under way.
+    fn function(&self) -> Option<&str> {
+        let caller = |pair: &&[Frame]| pair[1].function == "run_function";
+        let pair = self.frames.windows(2).find(caller)?;
+        pair.first().map(|frame| &*frame.function)
+    }
+
     fn by(&self) -> By<'_> {
         if self.frames.is_empty() {
             return By::Unknown;
@@ -70,9 +77,8 @@ impl Ended {
         if self.passed("error_function") {
             return By::FailedFunction;
         }
-        let caller = |pair: &&[Frame]| pair[1].function == "run_function";
-        if let Some([frame, _]) = self.frames.windows(2).find(caller) {
-            return By::Function(&frame.function);
+        if let Some(function) = self.function() {
+            return By::Function(function);
         }
         let mut frames = self.frames.iter();
         match frames.find(|frame| frame.file.ends_with("/PKGBUILD")) {
@@ -109,6 +115,11 @@ impl Circumstances {
 
     /// The failure; `None` for success.
     pub(super) fn failure(&self) -> Option<Failure> {
+        let failure = self.verdict()?;
+        Some(failure.in_function(self.ended.function()))
+    }
+
+    fn verdict(&self) -> Option<Failure> {
         let code = self.code;
         let ended_by = |function: &str, code: i32| {
             Failure::package(format!("{function}() ended with exit code {code}"))
