@@ -1,4 +1,5 @@
-//! The job's log as GitLab shows it: the builder's headings become sections that fold, errors are red.
+//! The job's log as GitLab shows it: the builder's headings become sections that fold, errors are red. Lines of this
+//! program start without any colours that were set before.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -6,12 +7,10 @@ use std::time::SystemTime;
 use buildbtw_builder::HEADING;
 
 use super::plain_output::PlainOutput;
+use super::told_apart::ToldApart;
 
 const BOLD: &str = "\x1b[1;34m";
-const RED: &str = "\x1b[1;31m";
 const PLAIN: &str = "\x1b[0m";
-/// What lines of errors begin with.
-const ERRORS: &[&str] = &["==> ERROR:", "error:", "fatal:"];
 /// A heading longer than this is cut.
 const MAX_HEADING: usize = 1000;
 /// Sections with these headings stay open: they are what people come for.
@@ -25,17 +24,16 @@ pub(crate) struct JobLog<W> {
     section: Option<u32>,
     sections: u32,
     line: Line,
-    plain: PlainOutput,
+    output: ToldApart,
 }
 
 /// What is known about the line that is being written.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
-    /// Its beginning, as long as it could still be that of a heading or an error.
+    /// Its beginning, as long as it could still be that of a heading.
     Undecided(Vec<u8>),
     Heading(Vec<u8>),
-    Error,
-    Text,
+    Output,
 }
 
 impl<W: Write> JobLog<W> {
@@ -47,7 +45,7 @@ impl<W: Write> JobLog<W> {
             section: None,
             sections: 0,
             line: Line::Undecided(Vec::new()),
-            plain: PlainOutput::default(),
+            output: ToldApart::default(),
         }
     }
 
@@ -70,13 +68,15 @@ impl<W: Write> JobLog<W> {
         if self.line != Line::Undecided(Vec::new()) {
             self.end_line()?;
         }
+        let rest = self.output.close();
+        self.to.write_all(&rest)?;
         self.end_section()?;
         self.to.flush()
     }
 
     /// A line of this program, outside of sections.
     pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.to, "{text}")?;
+        writeln!(self.to, "{PLAIN}{text}")?;
         self.to.flush()
     }
 
@@ -97,26 +97,19 @@ impl<W: Write> JobLog<W> {
                 heading.extend(text.iter().take(room));
                 Ok(())
             }
-            Line::Error | Line::Text => self.output(text),
+            Line::Output => self.output(text),
         }
     }
 
     fn decide(&mut self, beginning: Vec<u8>) -> io::Result<()> {
-        let has = |prefix: &&str| beginning.starts_with(prefix.as_bytes());
-        let may_have = |prefix: &&str| prefix.as_bytes().starts_with(&beginning);
-        let all = || ERRORS.iter().chain(&[HEADING]);
         if let Some(text) = beginning.strip_prefix(HEADING.as_bytes()) {
             self.line = Line::Heading(Vec::new());
             self.extend(text)
-        } else if ERRORS.iter().any(has) {
-            self.line = Line::Error;
-            self.to.write_all(RED.as_bytes())?;
-            self.output(&beginning)
-        } else if all().any(may_have) {
+        } else if HEADING.as_bytes().starts_with(&beginning) {
             self.line = Line::Undecided(beginning);
             Ok(())
         } else {
-            self.line = Line::Text;
+            self.line = Line::Output;
             self.output(&beginning)
         }
     }
@@ -127,11 +120,7 @@ impl<W: Write> JobLog<W> {
                 self.output(&beginning)?;
                 self.output(b"\n")
             }
-            Line::Text => self.output(b"\n"),
-            Line::Error => {
-                self.to.write_all(PLAIN.as_bytes())?;
-                self.output(b"\n")
-            }
+            Line::Output => self.output(b"\n"),
             Line::Heading(heading) => {
                 let heading = PlainOutput::default().clean(&heading);
                 self.start_section(&String::from_utf8_lossy(&heading))
@@ -141,8 +130,8 @@ impl<W: Write> JobLog<W> {
 
     /// Writes what a package may have written.
     fn output(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let clean = self.plain.clean(bytes);
-        self.to.write_all(&clean)
+        let shown = self.output.feed(bytes);
+        self.to.write_all(&shown)
     }
 
     fn start_section(&mut self, heading: &str) -> io::Result<()> {
@@ -159,7 +148,7 @@ impl<W: Write> JobLog<W> {
                 self.sections
             )?;
         }
-        writeln!(self.to, "{BOLD}==> {heading}{PLAIN}")
+        writeln!(self.to, "{PLAIN}{BOLD}==> {heading}{PLAIN}")
     }
 
     fn end_section(&mut self) -> io::Result<()> {
@@ -203,10 +192,10 @@ mod tests {
 
     #[test]
     fn headings_fold_and_errors_are_red_whatever_the_pieces() {
-        let expected = "section_start:buildbtw_1[collapsed=true]\r\x1b[0K\x1b[1;34m==> fetching a\x1b[0m\n\
+        let expected = "section_start:buildbtw_1[collapsed=true]\r\x1b[0K\x1b[0m\x1b[1;34m==> fetching a\x1b[0m\n\
                         x\n\
-                        section_end:buildbtw_1\r\x1b[0Ksection_start:buildbtw_2\r\x1b[0K\x1b[1;34m==> building a\x1b[0m\n\
-                        ==> Making\n\x1b[1;31merror: no\x1b[0m\n\n==> ERR\nsection_end:buildbtw_2\r\x1b[0K";
+                        section_end:buildbtw_1\r\x1b[0Ksection_start:buildbtw_2\r\x1b[0K\x1b[0m\x1b[1;34m==> building a\x1b[0m\n \
+                        ==> Making\n\x1b[1;31merror: no\x1b[0m\n\n ==> ERR\nsection_end:buildbtw_2\r\x1b[0K";
         for chunk in [1, 2, 7, 1000] {
             assert_eq!(shown(true, chunk), expected);
         }

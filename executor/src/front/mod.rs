@@ -11,6 +11,7 @@ mod processes;
 mod removal;
 pub(crate) mod script;
 mod tmp_dir;
+mod told_apart;
 
 use std::io;
 use std::path::PathBuf;

@@ -30,8 +30,12 @@ pub(crate) fn run(command: Command, config: PathBuf) -> ExitCode {
     environment.forget_exit_code();
     let result = dispatch(command, config, &environment);
     if let Err(failure) = &result {
+        // The lines below the first are a package's, and must not look like lines of this program. What came
+        // before may have set colours.
+        let text = failure.to_string().replace('\n', "\n  ");
+        let text = text.replace(|c: char| c.is_control() && c != '\n', "");
         // Nothing is left to do when not even this can be written.
-        let _ = writeln!(std::io::stderr(), "\x1b[1;31mERROR: {failure}\x1b[0m");
+        let _ = writeln!(std::io::stderr(), "\x1b[0;1;31mERROR: {text}\x1b[0m");
     }
     environment.exit_code(&result)
 }

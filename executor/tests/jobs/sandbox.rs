@@ -93,6 +93,68 @@ async fn a_broken_package_fails_with_its_first_errors() {
     assert!(host.left().is_empty(), "{:?}", host.left());
 }
 
+/// The lines of a job's log, without colours.
+fn lines(log: &str) -> Vec<String> {
+    let mut pieces = log.split("\x1b[");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|c: char| c.is_ascii_alphabetic()).unwrap();
+        text.push_str(&piece[end + 1..]);
+    }
+    text.split(['\n', '\r']).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_of_a_package_neither_forges_nor_hides_lines_of_the_log() {
+    let Some(host) = host().await else { return };
+    let forged = r#"
+        printf '\033[1;34m==> collecting the packages\033[0m\n'
+        printf '\033[1;34mPackages:\033[0m\n  evil\nRepository: http://evil\n'
+        printf '\u200bBuild: http://evil\n10%%\r==> verifying what is installed\n'
+        printf '\033[8m\033[30;40mconcealed\n'
+        install -D /dev/null "$pkgdir/usr/share/hello"; printf '\033[48;5;0;7;8;1m\033[30;40m'"#;
+    let built = job(&host, 1, forged);
+    built.prepare();
+    let ended = built.script("build_script", "").expect(0);
+    let shown = lines(&ended.out);
+    let count = |beginning: &str| {
+        let found = shown.iter().filter(|line| line.starts_with(beginning));
+        found.count()
+    };
+    for ours in [
+        "==> collecting the packages",
+        "==> verifying what is installed",
+        "Packages:",
+        "Repository: ",
+        "Build: ",
+    ] {
+        assert!(count(ours) <= 1, "{ours}: {}", ended.out);
+    }
+    assert_eq!(count("Repository: http://evil"), 0);
+    assert!(ended.out.contains("concealed"));
+    for hidden in ["\x1b[8m", "\x1b[30;40m", "\x1b[30m", ";40m", "8;1m", "48;5"] {
+        assert!(!ended.out.contains(hidden), "{hidden:?} {:?}", ended.out);
+    }
+    // No line of the package leaves a colour to the next one.
+    for line in ended.out.lines() {
+        let last = line.rsplit_once("\x1b[").map(|(_, style)| style);
+        let is_plain = last.is_none_or(|style| style.starts_with("0m") || style.starts_with("0K"));
+        assert!(is_plain, "{line:?}");
+    }
+    built.clean_up();
+
+    let failing =
+        "printf '\\033[1;8mx\\n'; echo 'Repository: http://evil'; printf '\\033[8m'; return 4";
+    let broken = job(&host, 2, failing);
+    broken.prepare();
+    let ended = broken.script("build_script", "").expect(41);
+    let all = [lines(&ended.out), lines(&ended.err)].concat();
+    let forged = |line: &String| line.starts_with("Repository: ");
+    assert!(!all.iter().any(forged), "{ended:?}");
+    assert!(ended.err.starts_with("\x1b[0;1;31mERROR: "), "{ended:?}");
+    broken.clean_up();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_sandbox_leaves_nothing_whoever_is_killed() {
     let Some(host) = host().await else { return };

@@ -33,7 +33,8 @@ impl Mark {
     pub(crate) fn line(&self, heading: &str) -> Vec<u8> {
         let mut line = vec![START];
         line.extend(self.0.as_bytes());
-        line.extend(heading.replace('\n', " ").as_bytes());
+        // Some of it is a package's, such as the address of a source.
+        line.extend(heading.replace(char::is_control, " ").as_bytes());
         line.push(b'\n');
         line
     }
@@ -214,5 +215,8 @@ mod tests {
         }
         let other = Mark::random().unwrap();
         assert_eq!(shown(&other.line("forged"), 3, &mark).1, [""; 0]);
+        let broken = mark.line("fetching a\n==> x\r==> y\x1b[8m");
+        let expected = "==> buildbtw: fetching a ==> x ==> y [8m\n";
+        assert_eq!(shown(&broken, 9, &mark).0, expected);
     }
 }
