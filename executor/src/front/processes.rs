@@ -43,36 +43,69 @@ pub(super) fn kill_environments_with(
 }
 
 fn environments_with(folder: &Path, owners: &[u32]) -> std::io::Result<Vec<i32>> {
+    let Some(own) = Status::of("self") else {
+        return Err(std::io::Error::other("/proc does not show this process"));
+    };
     let mut found = Vec::new();
     for entry in fs_err::read_dir("/proc")? {
-        let Some(pid) = entry?
-            .file_name()
+        let name = entry?.file_name();
+        let Some((name, pid)) = name
             .to_str()
-            .and_then(|name| name.parse().ok())
+            .and_then(|name| Some((name, name.parse().ok()?)))
         else {
             continue;
         };
         // A process that ended meanwhile has none.
-        let Ok(line) = fs_err::read(format!("/proc/{pid}/cmdline")) else {
+        let Ok(line) = fs_err::read(format!("/proc/{name}/cmdline")) else {
             continue;
         };
         let mut arguments = line.split(|byte| *byte == 0);
         let program = arguments.next().unwrap_or_default();
-        let is_environment = Path::new(OsStr::from_bytes(program)).file_name()
+        let is_called_so = Path::new(OsStr::from_bytes(program)).file_name()
             == Some(OsStr::new("bwrap"))
             && arguments.any(|argument| argument == folder.as_os_str().as_bytes());
-        if is_environment && owner(pid).is_some_and(|owner| owners.contains(&owner)) {
+        let is_environment = |status: &Status| {
+            owners.contains(&status.owner) && status.may_be_environment(own.pids.len())
+        };
+        if is_called_so && Status::of(name).as_ref().is_some_and(is_environment) {
             found.push(pid);
         }
     }
     Ok(found)
 }
 
-/// The real user of a process. The owner of its folder in /proc is root for many (proc(5)).
-fn owner(pid: i32) -> Option<u32> {
-    let status = fs_err::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    ids.split_whitespace().next()?.parse().ok()
+/// What the kernel says about a process.
+struct Status {
+    /// Its real user. The owner of its folder in /proc is root for many (proc(5)).
+    owner: u32,
+    /// Its number in each of its pid namespaces, the outermost one that this process sees first.
+    pids: Vec<u32>,
+}
+
+impl Status {
+    fn of(process: &str) -> Option<Self> {
+        let status = fs_err::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let numbers = |key: &str| -> Option<Vec<u32>> {
+            let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+            line.split_whitespace()
+                .map(|word| word.parse().ok())
+                .collect()
+        };
+        Some(Self {
+            owner: numbers("Uid:")?.first().copied()?,
+            pids: numbers("NSpid:")?,
+        })
+    }
+
+    /// Whether it is the one that makes an environment, or the first process in it. A script can give its processes
+    /// any name, but they all have another place: it can make no pid namespace.
+    fn may_be_environment(&self, own_depth: usize) -> bool {
+        match self.pids.len().checked_sub(own_depth) {
+            Some(0) => true,
+            Some(1) => self.pids.last() == Some(&1),
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +127,22 @@ mod tests {
             command.uid(user);
         }
         command.spawn().unwrap()
+    }
+
+    #[test]
+    fn processes_inside_of_an_environment_are_not_believed() {
+        let status = |pids: &[u32]| Status {
+            owner: 0,
+            pids: pids.to_vec(),
+        };
+        assert!(status(&[70]).may_be_environment(1));
+        assert!(status(&[71, 1]).may_be_environment(1));
+        assert!(!status(&[72, 2]).may_be_environment(1));
+        assert!(!status(&[73, 2, 1]).may_be_environment(1));
+        assert!(status(&[70, 7]).may_be_environment(2));
+        assert!(!status(&[70]).may_be_environment(2));
+        let own = Status::of("self").unwrap();
+        assert_eq!(own.pids.last(), Some(&std::process::id()));
     }
 
     #[test]

@@ -118,6 +118,57 @@ async fn root_does_not_reap_what_another_user_can_put_there() {
     assert!(kept.exists() && jobs.join("8").is_symlink());
 }
 
+/// How many processes have a command line that begins like this.
+fn running(beginning: &str) -> usize {
+    let processes = fs_err::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines
+        .filter(|line| line.starts_with(beginning.as_bytes()))
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_of_one_job_cannot_pass_for_the_environment_of_another() {
+    let host = Host::start(QUICK).await;
+    let (first, second) = (host.job(7, "a"), host.job(8, "b"));
+    first.prepare();
+    let killed = first.builds().join("killed");
+    // Each takes the place of one that was killed.
+    let script = format!(
+        r#"for number in {{1..20}}; do
+            while :; do
+                (exec -a bwrap sh -c 'read line <"$1/fifo"' '{other}' . '{other}')
+                touch '{killed}'
+            done &
+        done
+        wait"#,
+        other = second.builds().display(),
+        killed = killed.display(),
+    );
+    let script = first.write_script(&format!("mkfifo fifo; exec 8<>fifo\n{script}"));
+    let mut stage = first.start(&["run", script.to_str().unwrap(), "after_script"]);
+    let forged = format!(
+        "bwrap\0-c\0read line <\"$1/fifo\"\0{}\0",
+        second.builds().display()
+    );
+    let all_are_up = async {
+        while running(&forged) < 20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(60);
+    tokio::time::timeout(patience, all_are_up).await.unwrap();
+    second.prepare();
+    second.script("build_script", "").expect(0);
+    second.clean_up();
+    assert!(!killed.exists() && running(&forged) == 20);
+    assert!(stage.try_wait().unwrap().is_none());
+    // Its own cleanup ends them all.
+    first.clean_up();
+    stage.wait().unwrap();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
 /// Talks to the root side as a front would.
 fn ask_root(host: &Host, input: &[u8]) -> Ended {
     let mut child = std::process::Command::new(PROGRAM)
