@@ -12,7 +12,7 @@ use fs_err as fs;
 use crate::permissions::RunAs;
 use crate::request::Limits;
 use crate::sandbox::scratch::Scratch;
-use crate::seccomp;
+use crate::seccomp::{self, Memory};
 use crate::sys::{self, Bounds};
 
 /// Closes all descriptors but the three standard ones, and replaces the session keyring, so that a
@@ -78,15 +78,20 @@ impl Confinement {
     ///
     /// When there is no filter for the machine's architecture, or the cgroup cannot be opened.
     pub fn apply(&self, bwrap: &mut Command, mut inherited: Vec<OwnedFd>) -> io::Result<()> {
-        let filter = seccomp::descriptor()?;
-        bwrap.arg("--seccomp").arg(filter.as_raw_fd().to_string());
-        inherited.push(filter);
         let cgroup = self.scratch.as_ref().and_then(Scratch::cgroup);
         let mut procs = Vec::new();
         for path in cgroup.map(|group| group.procs()).unwrap_or_default() {
             let file = fs::OpenOptions::new().write(true).open(path)?;
             procs.push(file.into_parts().0);
         }
+        let memory = if procs.is_empty() {
+            Memory::Rlimits
+        } else {
+            Memory::Cgroup
+        };
+        let filter = seccomp::descriptor(memory)?;
+        bwrap.arg("--seccomp").arg(filter.as_raw_fd().to_string());
+        inherited.push(filter);
         let rlimits = (self.limits.memory_bytes, self.limits.processes);
         let bounds = Bounds {
             rlimits: procs.is_empty().then_some(rlimits),

@@ -3,6 +3,9 @@
 //!
 //! The filter has a table for each architecture of the machine: with only one it would have to kill
 //! the 32-bit programs that multilib packages build and run.
+//!
+//! Where no cgroup counts memory, it also refuses what is in no process's address space, which is all that
+//! rlimits count: files without a name, and large segments of System V shared memory.
 
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
@@ -20,22 +23,43 @@ const LOAD: u16 = 0x20;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_IF_AT_LEAST: u16 = 0x35;
 const JUMP_IF_ANY_BIT: u16 = 0x45;
+const KEEP_BITS: u16 = 0x54;
 const RETURN: u16 = 0x06;
 
-// Offsets in `struct seccomp_data`. Of the first argument, this is the lower half (both machines are
+// Offsets in `struct seccomp_data`. Of an argument, this is the lower half (both machines are
 // little-endian), which holds all flags of clone(2) and unshare(2).
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;
+const SECOND_ARGUMENT: u32 = 24;
+const THIRD_ARGUMENT: u32 = 32;
+const UPPER_HALF: u32 = 4;
 
 const ALLOW: u32 = 0x7fff_0000;
 const KILL: u32 = 0x8000_0000;
 const NOT_PERMITTED: u32 = 0x0005_0000 | libc::EPERM.cast_unsigned();
 const NO_SUCH_CALL: u32 = 0x0005_0000 | libc::ENOSYS.cast_unsigned();
+/// What shmget(2) says about a segment larger than the system's limit.
+const TOO_LARGE: u32 = 0x0005_0000 | libc::EINVAL.cast_unsigned();
+
+/// The largest segment of shared memory that nothing counts. An IPC namespace has up to 4,096 of them.
+const LARGEST_SEGMENT: u32 = 1 << 16;
+/// The call of ipc(2) that is shmget(2); the upper half of the number is a version.
+const IPC_SHMGET: u32 = 23;
+const IPC_CALL: u32 = 0xffff;
 
 const NEW_USER_NAMESPACE: u32 = libc::CLONE_NEWUSER.cast_unsigned();
 /// The bit of x32 calls, which have the architecture of x86-64. Above it there are no other calls.
 const X32: u32 = 0x4000_0000;
+
+/// What counts the memory of the processes behind a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// A cgroup, all of it; or nothing, for commands without a limit.
+    Cgroup,
+    /// Rlimits, the address space of each process.
+    Rlimits,
+}
 
 /// The numbers of system calls on one architecture.
 struct Table {
@@ -49,6 +73,11 @@ struct Table {
     /// Takes its flags from memory, which a filter cannot read. With ENOSYS, programs fall back to
     /// clone(2).
     clone3: u32,
+    /// memfd_create(2) and memfd_secret(2). With ENOSYS, programs fall back to files.
+    nameless_files: [u32; 2],
+    shmget: u32,
+    /// ipc(2), which is all calls of System V at once.
+    ipc: Option<u32>,
 }
 
 /// In this order: `add_key request_key keyctl bpf io_uring_setup io_uring_enter io_uring_register
@@ -61,6 +90,9 @@ const X86_64: Table = Table {
     refused: &[248, 249, 250, 321, 425, 426, 427, 323, 298, 246, 308, 320],
     with_flags: [56, 272],
     clone3: 435,
+    nameless_files: [319, 447],
+    shmget: 29,
+    ipc: None,
 };
 
 const I386: Table = Table {
@@ -69,6 +101,9 @@ const I386: Table = Table {
     refused: &[286, 287, 288, 357, 425, 426, 427, 374, 336, 283, 346],
     with_flags: [120, 310],
     clone3: 435,
+    nameless_files: [356, 447],
+    shmget: 395,
+    ipc: Some(117),
 };
 
 const AARCH64: Table = Table {
@@ -77,6 +112,9 @@ const AARCH64: Table = Table {
     refused: &[217, 218, 219, 280, 425, 426, 427, 282, 241, 104, 268, 294],
     with_flags: [220, 97],
     clone3: 435,
+    nameless_files: [279, 447],
+    shmget: 194,
+    ipc: None,
 };
 
 const ARM: Table = Table {
@@ -85,6 +123,9 @@ const ARM: Table = Table {
     refused: &[309, 310, 311, 386, 425, 426, 427, 388, 364, 347, 375, 401],
     with_flags: [120, 337],
     clone3: 435,
+    nameless_files: [385, 447],
+    shmget: 307,
+    ipc: None,
 };
 
 /// Describes what is missing on an architecture without a filter.
@@ -96,12 +137,12 @@ pub(crate) fn missing() -> Option<String> {
 }
 
 /// Returns a descriptor from which bubblewrap reads the filter of this machine.
-pub(crate) fn descriptor() -> io::Result<OwnedFd> {
+pub(crate) fn descriptor(memory: Memory) -> io::Result<OwnedFd> {
     let tables = tables(std::env::consts::ARCH)
         .ok_or_else(|| io::Error::other(missing().unwrap_or_default()))?;
     let (reader, mut writer) = io::pipe()?;
     // Fits into the buffer of a pipe, so this does not block.
-    writer.write_all(&bytes(&program(tables)))?;
+    writer.write_all(&bytes(&program(tables, memory)))?;
     Ok(reader.into())
 }
 
@@ -113,10 +154,10 @@ fn tables(machine: &str) -> Option<&'static [Table]> {
     }
 }
 
-fn program(tables: &[Table]) -> Vec<Instruction> {
+fn program(tables: &[Table], memory: Memory) -> Vec<Instruction> {
     let mut program = vec![load(ARCHITECTURE)];
     for table in tables {
-        let section = section(table);
+        let section = section(table, memory);
         // A test checks that sections are short enough for a jump.
         let length = u8::try_from(section.len()).unwrap_or(u8::MAX);
         program.push(jump(JUMP_IF_EQUAL, table.architecture, 0, length));
@@ -126,7 +167,7 @@ fn program(tables: &[Table]) -> Vec<Instruction> {
     program
 }
 
-fn section(table: &Table) -> Vec<Instruction> {
+fn section(table: &Table, memory: Memory) -> Vec<Instruction> {
     let mut section = vec![load(NUMBER)];
     if table.has_x32 {
         section.push(jump(JUMP_IF_AT_LEAST, X32, 0, 1));
@@ -145,7 +186,40 @@ fn section(table: &Table) -> Vec<Instruction> {
         section.push(end(NOT_PERMITTED));
         section.push(end(ALLOW));
     }
+    if memory == Memory::Rlimits {
+        section.extend(of_uncounted_memory(table));
+    }
     section.push(end(ALLOW));
+    section
+}
+
+fn of_uncounted_memory(table: &Table) -> Vec<Instruction> {
+    let mut section = Vec::new();
+    for number in table.nameless_files {
+        section.push(jump(JUMP_IF_EQUAL, number, 0, 1));
+        section.push(end(NO_SUCH_CALL));
+    }
+    section.extend([
+        jump(JUMP_IF_EQUAL, table.shmget, 0, 6),
+        load(SECOND_ARGUMENT + UPPER_HALF),
+        jump(JUMP_IF_EQUAL, 0, 0, 2),
+        load(SECOND_ARGUMENT),
+        jump(JUMP_IF_AT_LEAST, LARGEST_SEGMENT + 1, 0, 1),
+        end(TOO_LARGE),
+        end(ALLOW),
+    ]);
+    if let Some(ipc) = table.ipc {
+        section.extend([
+            jump(JUMP_IF_EQUAL, ipc, 0, 7),
+            load(FIRST_ARGUMENT),
+            jump(KEEP_BITS, IPC_CALL, 0, 0),
+            jump(JUMP_IF_EQUAL, IPC_SHMGET, 0, 3),
+            load(THIRD_ARGUMENT),
+            jump(JUMP_IF_AT_LEAST, LARGEST_SEGMENT + 1, 0, 1),
+            end(TOO_LARGE),
+            end(ALLOW),
+        ]);
+    }
     section
 }
 
@@ -192,7 +266,21 @@ mod tests {
 
     /// What the kernel does with a program.
     fn run(program: &[Instruction], architecture: u32, number: u32, argument: u32) -> u32 {
+        run_with(program, architecture, number, [argument.into(), 0, 0])
+    }
+
+    fn run_with(
+        program: &[Instruction],
+        architecture: u32,
+        number: u32,
+        arguments: [u64; 3],
+    ) -> u32 {
         let (mut position, mut accumulator) = (0, 0);
+        let half = |offset: u32| {
+            let [argument, half] = [(offset - FIRST_ARGUMENT) / 8, offset / 4 % 2];
+            let argument = arguments[usize::try_from(argument).unwrap()];
+            u32::try_from(argument >> (32 * half) & u64::from(u32::MAX)).unwrap()
+        };
         loop {
             let instruction = program[position];
             position += 1;
@@ -203,9 +291,12 @@ mod tests {
                     accumulator = match value {
                         NUMBER => number,
                         ARCHITECTURE => architecture,
-                        FIRST_ARGUMENT => argument,
-                        other => panic!("nothing at {other}"),
+                        other => half(other),
                     };
+                    continue;
+                }
+                KEEP_BITS => {
+                    accumulator &= value;
                     continue;
                 }
                 JUMP_IF_EQUAL => accumulator == value,
@@ -224,7 +315,7 @@ mod tests {
     #[test]
     fn applies_the_table_of_the_architecture() {
         for (machine, names) in [("x86_64", [X86_64, I386]), ("aarch64", [AARCH64, ARM])] {
-            let program = program(tables(machine).unwrap());
+            let program = program(tables(machine).unwrap(), Memory::Cgroup);
             for table in names {
                 let answer = |number, argument| run(&program, table.architecture, number, argument);
                 let all = 0..450;
@@ -244,8 +335,44 @@ mod tests {
     }
 
     #[test]
+    fn refuses_memory_that_nothing_counts() {
+        for (machine, names) in [("x86_64", [X86_64, I386]), ("aarch64", [AARCH64, ARM])] {
+            let program = program(tables(machine).unwrap(), Memory::Rlimits);
+            for table in names {
+                let answer =
+                    |number, arguments| run_with(&program, table.architecture, number, arguments);
+                for number in table.nameless_files {
+                    assert_eq!(answer(number, [0; 3]), NO_SUCH_CALL);
+                }
+                for (size, expected) in [
+                    (0, ALLOW),
+                    (1 << 16, ALLOW),
+                    ((1 << 16) + 1, TOO_LARGE),
+                    (800 << 20, TOO_LARGE),
+                    (1 << 32, TOO_LARGE),
+                    (u64::MAX, TOO_LARGE),
+                ] {
+                    assert_eq!(answer(table.shmget, [1, size, 0]), expected, "{size}");
+                    let Some(ipc) = table.ipc.filter(|_| u32::try_from(size).is_ok()) else {
+                        continue;
+                    };
+                    for call in [23, 23 | 1 << 16] {
+                        assert_eq!(answer(ipc, [call, 1, size]), expected, "{size}");
+                    }
+                    // msgget(2), by which fakeroot talks.
+                    assert_eq!(answer(ipc, [13, size, size]), ALLOW);
+                }
+                assert_eq!(answer(table.clone3, [0; 3]), NO_SUCH_CALL);
+                assert_eq!(answer(table.refused[0], [0; 3]), NOT_PERMITTED);
+                assert_eq!(answer(table.with_flags[0], [17, 0, 0]), ALLOW);
+                assert_eq!(answer(1, [0; 3]), ALLOW);
+            }
+        }
+    }
+
+    #[test]
     fn refuses_x32_calls_and_kills_unknown_architectures() {
-        let program = program(tables("x86_64").unwrap());
+        let program = program(tables("x86_64").unwrap(), Memory::Cgroup);
         for number in [X32, X32 | 250, X32 | 1, u32::MAX] {
             assert_eq!(run(&program, X86_64.architecture, number, 0), NO_SUCH_CALL);
         }
@@ -280,6 +407,9 @@ mod tests {
         let with_flags = [libc::SYS_clone, libc::SYS_unshare];
         assert_eq!(native.with_flags.to_vec(), numbers(&with_flags));
         assert_eq!(vec![native.clone3], numbers(&[libc::SYS_clone3]));
+        let nameless = [libc::SYS_memfd_create, libc::SYS_memfd_secret];
+        assert_eq!(native.nameless_files.to_vec(), numbers(&nameless));
+        assert_eq!(vec![native.shmget], numbers(&[libc::SYS_shmget]));
     }
 
     #[test]
@@ -289,8 +419,9 @@ mod tests {
         assert_eq!(bytes, [&code[..], &[5, 6], &value].concat());
         for machine in ["x86_64", "aarch64"] {
             let tables = tables(machine).unwrap();
+            let section = |table| section(table, Memory::Rlimits);
             assert!(tables.iter().all(|table| section(table).len() < 256));
-            assert!(super::bytes(&program(tables)).len() < 4096);
+            assert!(super::bytes(&program(tables, Memory::Rlimits)).len() < 4096);
         }
         assert!(tables("riscv64").is_none());
     }

@@ -162,6 +162,28 @@ async fn gives_scripts_no_folder_in_memory_without_a_size() {
     }
 }
 
+/// Rlimits count address space only.
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_scripts_memory_that_nothing_counts() {
+    if !cfg!(target_arch = "x86_64") {
+        println!("the test knows the numbers of x86_64");
+        return;
+    }
+    let host = Host::start(
+        "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 256, cgroups = false }",
+    )
+    .await;
+    let job = host.job(7, "a");
+    job.prepare();
+    let text = r#"perl -e '
+        my $name = "x"; print "memfd ", syscall(319, $name, 0), " ", $! + 0, "\n";
+        print "small ", defined shmget(0, 4096, 0600 | 01000) ? "made" : $! + 0, "\n";
+        print "large ", defined shmget(0, 800 << 20, 0600 | 01000) ? "made" : $! + 0, "\n"'"#;
+    job.script("after_script", text)
+        .expect(0)
+        .says("memfd -1 38\nsmall made\nlarge 22\n");
+}
+
 /// What a killed front leaves of a script's cgroup goes with the job.
 #[tokio::test(flavor = "multi_thread")]
 async fn removes_the_cgroup_of_a_killed_stage_with_its_job() {

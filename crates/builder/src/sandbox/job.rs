@@ -9,6 +9,7 @@ use crate::log::Mark;
 use crate::outcome::BuiltPackage;
 use crate::request::{BuildRequest, Limits};
 use crate::sandbox::RootCommand;
+use crate::seccomp::Memory;
 use crate::source::access::GitAccess;
 
 /// Everything the helper needs; it reads no configuration of its own.
@@ -26,6 +27,16 @@ pub(crate) struct Job {
     pub(crate) report: PathBuf,
     /// What tells the helper's headings from output.
     pub(crate) mark: Mark,
+}
+
+impl Job {
+    /// What counts the memory of the job.
+    pub(crate) fn memory(&self) -> Memory {
+        match self.rlimits {
+            Some(_) => Memory::Rlimits,
+            None => Memory::Cgroup,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

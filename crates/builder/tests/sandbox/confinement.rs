@@ -215,6 +215,49 @@ async fn bounds_the_folders_in_memory_without_a_cgroup() {
     assert!(!second.contains("left-behind\n"), "{second}");
 }
 
+/// Rlimits count address space, and no cgroup counts the rest.
+#[tokio::test]
+async fn refuses_memory_in_no_address_space_without_a_cgroup() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    if !cfg!(target_arch = "x86_64") {
+        eprintln!("SKIPPED: the test knows the numbers of x86_64");
+        return;
+    }
+    let script = r#"perl -e '
+        $! = 0; my $name = "x"; my $file = syscall(319, $name, 0);
+        print "MEMFD ", ($file < 0 ? $! + 0 : "made"), "\n";
+        if ($file >= 0) {
+            open(my $out, ">&=", $file); my $piece = "x" x (1 << 20); my $written = 0;
+            for (1 .. 900) { last unless syswrite($out, $piece); $written++ }
+            print "WROTE $written MiB\n";
+        }
+        for my $size (56, 65536, 65537, 800 << 20, 1 << 33) {
+            $! = 0; my $id = shmget(0, $size, 0600 | 01000);
+            print "SEGMENT $size ", (defined $id ? "made" : $! + 0), "\n";
+            shmctl($id, 0, 0) if defined $id;
+        }'"#;
+    world.without_cgroups();
+    let (scriptlet, build) = in_both(&world, script).await;
+    for text in [&scriptlet, &build] {
+        assert!(
+            text.contains("MEMFD 38\n") && !text.contains("WROTE"),
+            "{text}"
+        );
+        for (size, result) in [
+            (56, "made"),
+            (65_536, "made"),
+            (65_537, "22"),
+            (800 << 20, "22"),
+            (1_u64 << 33, "22"),
+        ] {
+            let line = format!("SEGMENT {size} {result}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+    }
+}
+
 /// The one step with a network, seen from the machine while a server keeps it waiting.
 #[tokio::test]
 async fn fetches_sources_without_privileges() {

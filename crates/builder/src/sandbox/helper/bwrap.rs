@@ -176,7 +176,8 @@ impl<'a> Sandboxed<'a> {
         stderr: Option<Stdio>,
     ) -> Result<Child, Failure> {
         let root = self.view.root();
-        let filter = seccomp::descriptor().context("making the filter of system calls")?;
+        let filter =
+            seccomp::descriptor(root.memory).context("making the filter of system calls")?;
         let mut bwrap = Command::new("bwrap");
         bwrap
             .env_clear()

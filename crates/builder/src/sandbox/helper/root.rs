@@ -12,6 +12,7 @@ use super::files::{chown_tree, make_dir};
 use super::volatile::Volatile;
 use super::{host_base, skeleton, userns};
 use crate::sandbox::job::{Base, Context as _, Failure, Job};
+use crate::seccomp::Memory;
 use crate::sys;
 
 /// Where a sandbox is put together, in the helper's own mount namespace: everybody may pass through
@@ -35,6 +36,8 @@ pub(super) struct Root {
     /// What each step gets anew.
     pub(super) volatile: Volatile,
     pub(super) first_uid: u32,
+    /// What counts the memory of what runs in it.
+    pub(super) memory: Memory,
 }
 
 impl Root {
@@ -86,6 +89,7 @@ impl Root {
             scratch,
             namespace: userns::create(job.first_uid)?,
             first_uid: job.first_uid,
+            memory: job.memory(),
         })
     }
 
