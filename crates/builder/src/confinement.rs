@@ -37,6 +37,16 @@ pub fn reset_signals() -> io::Result<()> {
     sys::reset_signals()
 }
 
+/// Gives this process and those that it starts the scheduling of a service, whatever it inherited. Must be called
+/// before a thread is started.
+///
+/// # Errors
+///
+/// When the kernel refuses, for example because the process may not raise its priority.
+pub fn reset_scheduling() -> io::Result<()> {
+    sys::reset_scheduling()
+}
+
 /// The bounds of one bubblewrap command: a cgroup, or else rlimits; a new session keyring; only the
 /// descriptors passed to it; the filter of system calls.
 #[derive(Debug)]

@@ -39,7 +39,7 @@ mod sys;
 mod tiny_package;
 
 pub use builder::Builder;
-pub use confinement::{Confinement, drop_inherited, reset_signals};
+pub use confinement::{Confinement, drop_inherited, reset_scheduling, reset_signals};
 pub use host::{MissingRequirements, check_host};
 pub use log::{HEADING, LogSink};
 pub use outcome::{BuildOutcome, BuiltPackage};

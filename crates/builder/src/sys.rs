@@ -47,6 +47,24 @@ pub(crate) fn reset_signals() -> io::Result<()> {
     Ok(())
 }
 
+/// Gives this process the scheduling of a service, whatever it inherited: the ordinary policy, niceness 0 and the
+/// default priority of input and output. Before any other thread is started.
+pub(crate) fn reset_scheduling() -> io::Result<()> {
+    const IOPRIO_WHO_PROCESS: libc::c_long = 1;
+    const IOPRIO_DEFAULT: libc::c_long = 0;
+    // SAFETY: all fields of the structure may be 0, and 0 is the priority that the ordinary policy wants.
+    let parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    // SAFETY: `parameters` lives through the call, and 0 means this thread.
+    let policy = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
+    check(policy.into())?;
+    // SAFETY: takes three numbers and touches no memory.
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) }.into())?;
+    // SAFETY: takes three numbers and touches no memory.
+    let ioprio =
+        unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_DEFAULT) };
+    check(ioprio).map(drop)
+}
+
 /// Mounts a read-only clone of the tree at `source` onto `target`, with its owners mapped into the
 /// user namespace, so that files of root belong to the namespace's root.
 pub(crate) fn mount_idmapped(

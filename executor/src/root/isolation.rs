@@ -1,12 +1,14 @@
 //! Takes back what whoever started the root side could set: it is reached through sudo by a user who runs
-//! foreign scripts. The folder it is in, limits and signals are inherited, and so would be a core dump.
+//! foreign scripts. The folder it is in, limits, signals, scheduling and who is killed first without memory are
+//! inherited, by the builds too, and so would be a core dump.
 
 use std::io;
 
 use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
-/// Soft limits of a service (systemd.exec(5), "LimitNOFILE="; setrlimit(2)), where the hard limit allows them.
+/// Soft limits of a service (systemd.exec(5), "LimitNOFILE="; setrlimit(2)), where the hard limit allows them. The
+/// kernel's default number of processes and of pending signals depends on the machine's memory: nobody has fewer.
 const SOFT: &[(Resource, u64)] = &[
     (Resource::RLIMIT_CPU, RLIM_INFINITY),
     (Resource::RLIMIT_FSIZE, RLIM_INFINITY),
@@ -14,7 +16,18 @@ const SOFT: &[(Resource, u64)] = &[
     (Resource::RLIMIT_AS, RLIM_INFINITY),
     (Resource::RLIMIT_STACK, 8 << 20),
     (Resource::RLIMIT_NOFILE, 65_536),
+    (Resource::RLIMIT_RSS, RLIM_INFINITY),
+    (Resource::RLIMIT_NPROC, RLIM_INFINITY),
+    (Resource::RLIMIT_MEMLOCK, 8 << 20),
+    (Resource::RLIMIT_LOCKS, RLIM_INFINITY),
+    (Resource::RLIMIT_SIGPENDING, RLIM_INFINITY),
+    (Resource::RLIMIT_MSGQUEUE, 819_200),
+    (Resource::RLIMIT_RTTIME, RLIM_INFINITY),
 ];
+/// Limits of a service that allow nothing: priorities above the default.
+const NONE: &[Resource] = &[Resource::RLIMIT_NICE, Resource::RLIMIT_RTPRIO];
+/// How likely the kernel is to kill a process when there is no memory left.
+const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 
 /// Makes this process the same whoever started it. Before any other thread, and before anything is opened.
 ///
@@ -32,5 +45,13 @@ pub(super) fn isolate() -> io::Result<()> {
             setrlimit(resource, wanted.min(hard), hard)?;
         }
     }
+    for &resource in NONE {
+        let (_, hard) = getrlimit(resource)?;
+        setrlimit(resource, 0, hard)?;
+    }
+    // A container may lack the capabilities for these, and then builds are as slow or as likely to be killed as whoever
+    // started them.
+    let _ = buildbtw_builder::reset_scheduling();
+    let _ = fs_err::write(OOM_SCORE, "0");
     buildbtw_builder::reset_signals()
 }

@@ -121,7 +121,7 @@ async fn root_does_not_reap_what_another_user_can_put_there() {
 /// How many processes have a command line that begins like this.
 fn running(beginning: &str) -> usize {
     let processes = fs_err::read_dir("/proc").unwrap().flatten();
-    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let lines = processes.filter_map(|process| fs_err::read(process.path().join("cmdline")).ok());
     lines
         .filter(|line| line.starts_with(beginning.as_bytes()))
         .count()
@@ -254,6 +254,77 @@ fn inherited(pid: u32) -> (std::path::PathBuf, String, u64) {
         // Of the standard signals; the C library has others for itself.
         u64::from_str_radix(&line(read("status"), "SigIgn:"), 16).unwrap() & 0x7fff_ffff,
     )
+}
+
+/// The limits that are lower than those of a service, though they could be raised, and who is preferred: niceness, policy,
+/// the OOM killer.
+fn unlike_a_service(pid: u32) -> (Vec<String>, String) {
+    let read = |name| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+    let limits = read("limits");
+    // The columns have fixed widths.
+    let lower = limits.lines().skip(1).filter(|line| {
+        let (name, rest) = line.split_at(26);
+        let mut numbers = rest.split_whitespace();
+        let (soft, hard) = (numbers.next(), numbers.next());
+        let expected = match name.trim() {
+            "Max core file size" | "Max nice priority" | "Max realtime priority" => "0",
+            "Max stack size" | "Max locked memory" => "8388608",
+            "Max open files" => "65536",
+            "Max msgqueue size" => "819200",
+            _ => "unlimited",
+        };
+        soft != Some(expected) && soft != hard
+    });
+    let stat = read("stat");
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let [nice, policy] = [16, 38].map(|number| fields.split(' ').nth(number).unwrap());
+    let score = read("oom_score_adj");
+    (
+        lower.map(str::to_owned).collect(),
+        format!("{nice} {policy} {}", score.trim()),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_side_has_the_limits_and_the_priority_of_a_service() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let host = Host::start(QUICK).await;
+    let script = "ulimit -S -u 5; ulimit -S -l 0; ulimit -S -i 3; ulimit -S -q 0; ulimit -S -x 3; ulimit -S -n 64; \
+                  ulimit -S -m 1000; ulimit -S -f 100; echo 900 >/proc/self/oom_score_adj; \
+                  exec ionice -c 3 chrt --batch 0 nice -n 19 \"$0\" as-root";
+    let mut child = std::process::Command::new("bash")
+        .args(["-c", script, PROGRAM])
+        .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    let is_started = || {
+        let program = fs_err::read_link(format!("/proc/{}/exe", child.id()));
+        program.is_ok_and(|program| program == std::path::Path::new(PROGRAM))
+    };
+    let expected = (vec![], "0 0 0".to_owned());
+    while !is_started() || unlike_a_service(child.id()) != expected {
+        let now = unlike_a_service(child.id());
+        assert!(std::time::Instant::now() < deadline, "{now:?}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let ionice = std::process::Command::new("ionice")
+        .args(["-p", &child.id().to_string()])
+        .output()
+        .unwrap();
+    let class = String::from_utf8(ionice.stdout).unwrap();
+    // Newer kernels say what the default means.
+    let is_default = class.starts_with("none") || class.starts_with("best-effort: prio 4");
+    assert!(is_default, "{class}");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"{\"reap\":{}}\n").unwrap();
+    drop(stdin);
+    Ended::from(child.wait_with_output().unwrap()).expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
