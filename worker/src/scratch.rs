@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use buildbtw_agent::AttemptFolder;
@@ -100,14 +100,24 @@ impl Scratch {
     }
 }
 
-/// Makes a folder that only this process's user may look into, or makes it one.
+/// Makes a folder that only this process's user may look into, or makes it one. Its owner could open it again, and root
+/// can work in a folder of any owner.
 fn close_to_others(folder: &Path) -> io::Result<()> {
     const MODE: u32 = 0o700;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(MODE)
         .create(folder)?;
-    if fs_err::metadata(folder)?.permissions().mode() & 0o777 == MODE {
+    let metadata = fs_err::metadata(folder)?;
+    let (owner, own) = (metadata.uid(), nix::unistd::geteuid().as_raw());
+    if owner != own {
+        return Err(io::Error::other(format!(
+            "it belongs to user {owner}, and the worker runs as user {own}\n\
+             hint: give the worker a folder of its own with --scratch-dir, or change the owner: chown {own} {}",
+            folder.display()
+        )));
+    }
+    if metadata.permissions().mode() & 0o777 == MODE {
         return Ok(());
     }
     fs_err::set_permissions(folder, PermissionsExt::from_mode(MODE))
@@ -127,6 +137,26 @@ mod tests {
         assert!(matches!(second, WorkerError::InUse { .. }), "{second}");
         drop(first);
         Scratch::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_refused() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("only root can give a folder away");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = folder.path().join("scratch");
+        Scratch::open(&scratch).unwrap();
+        for mode in [0o700, 0o755] {
+            fs_err::set_permissions(&scratch, PermissionsExt::from_mode(mode)).unwrap();
+            std::os::unix::fs::chown(&scratch, Some(65_534), None).unwrap();
+            let error = Scratch::open(&scratch).unwrap_err().to_string();
+            assert!(error.contains("belongs to user 65534"), "{error}");
+            assert_eq!(scratch.metadata().unwrap().mode() & 0o777, mode);
+        }
+        std::os::unix::fs::chown(&scratch, Some(0), None).unwrap();
+        Scratch::open(&scratch).unwrap();
     }
 
     #[test]
