@@ -194,6 +194,43 @@ async fn broken_repositories_are_listed_with_their_reasons_and_can_be_mended() {
     assert_eq!((overview.usable, overview.broken), (7, 0));
 }
 
+/// Every package inherits what its base says: this small text stands for 49 million dependencies.
+#[tokio::test]
+async fn a_small_text_that_stands_for_millions_of_dependencies_is_refused() {
+    let bomb = (0..7_000).fold(Srcinfo::new("bomb", "1-1"), |bomb, number| {
+        bomb.with("depends", &format!("d{number}"))
+            .pkgname(&format!("bomb{number}"))
+    });
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("fine", "1-1"));
+        sources.push(&bomb);
+        sources.push(&Srcinfo::new("later", "1-1"));
+    })
+    .await;
+    let problem = server.source("bomb").await.unwrap().problem.unwrap();
+    assert!(problem.contains("1000 pkgname lines"), "{problem}");
+    let refused = server
+        .admin()
+        .create_namespace(&new_namespace(&["bomb/main"]))
+        .await;
+    assert_eq!(refusal(refused).kind, ProblemKind::BrokenSource);
+    // The same as a changeset, and as a push to what was fine.
+    server.sources.push_to("fine", "next", Some(&bomb.text()));
+    server.sources.push_to("later", "main", Some(&bomb.text()));
+    let later = server
+        .source_that("later", "broken", |source| source.problem.is_some())
+        .await;
+    assert!(later.problem.unwrap().contains("pkgname"));
+    let refused = server
+        .admin()
+        .create_namespace(&new_namespace(&["fine/next"]))
+        .await;
+    assert_eq!(refusal(refused).kind, ProblemKind::BrokenSource);
+    server.namespace("fine", &["fine/main"]).await;
+    let overview = server.public().sources_overview().await.unwrap();
+    assert_eq!((overview.usable, overview.broken), (1, 2));
+}
+
 #[tokio::test]
 async fn a_repository_that_breaks_is_not_built_any_more() {
     let server = TestServer::start(|sources| {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
+use rustc_hash::FxHashSet;
 
 use super::{SourcePackage, SrcinfoError};
 
@@ -109,7 +110,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Checks what must not be missing and writes the stored form.
+    /// Checks what must not be missing or too much, and writes the stored form.
     pub(super) fn finish(mut self) -> Result<SourcePackage, SrcinfoError> {
         if self.pkgbase.is_empty() {
             return Err(SrcinfoError::Missing("pkgbase"));
@@ -129,13 +130,14 @@ impl Draft {
         let _ = writeln!(text, "b {pkgbase}\nv {version}");
         self.base.write(&mut text, true);
         let mut pkgnames: Vec<Pkgname> = Vec::with_capacity(self.packages.len());
+        let mut seen = FxHashSet::default();
         let mut lines = self.pkgname_lines.into_iter();
         for (name, mut section) in self.packages {
             // Unknown to the strict reader, which refuses such names itself.
             let line = lines.next().unwrap_or_default();
             section.architectures.retain(valid);
             match name.parse::<Pkgname>() {
-                Ok(pkgname) if pkgnames.contains(&pkgname) => {
+                Ok(pkgname) if !seen.insert(pkgname.clone()) => {
                     let reason = format!("the pkgname {pkgname} is there twice");
                     self.problems.push((line, reason));
                 }
@@ -154,6 +156,6 @@ impl Draft {
             let reason = reason.replace(['\n', '\r'], " ");
             let _ = writeln!(text, "! {line} {reason}");
         }
-        Ok(SourcePackage::new(pkgbase, version, pkgnames, text))
+        SourcePackage::new(pkgbase, version, pkgnames, text)
     }
 }

@@ -68,20 +68,20 @@ pub(super) fn read_sources(text: &str, base: &mut Section) {
     }
 }
 
-fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
         .enumerate()
         .map(|(index, line)| (index + 1, line.trim()))
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
-fn split(line: &str) -> Option<(&str, &str)> {
+pub(super) fn split(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once('=')?;
     Some((key.trim(), value.trim()))
 }
 
 /// The field and the architecture suffix of a key.
-fn field(key: &str) -> Option<(Field, &str)> {
+pub(super) fn field(key: &str) -> Option<(Field, &str)> {
     Field::ALL.into_iter().find_map(|field| {
         let suffix = key.strip_prefix(field.key())?;
         match suffix.strip_prefix('_') {

@@ -6,6 +6,7 @@
 //! everything but the bad lines and reports those.
 
 mod draft;
+mod limits;
 mod lines;
 mod package;
 mod strict;
@@ -25,17 +26,26 @@ pub enum SrcinfoError {
     /// A stored form was not written by this program.
     #[error("this is not the stored form of a source package: {0:?}")]
     NotStored(String),
+    /// It says more than any package does, and reading it would cost time and memory.
+    #[error("it has more than {most} {of}")]
+    TooMuch {
+        /// The limit.
+        most: usize,
+        /// What there is too much of.
+        of: &'static str,
+    },
 }
 
 /// Reads an `.SRCINFO`.
 ///
 /// # Errors
 ///
-/// Only when there is no usable `pkgbase`, `pkgver`, `pkgrel` or `pkgname`. Any other bad line is
-/// left out and listed in [`SourcePackage::problems`].
+/// Only when there is no usable `pkgbase`, `pkgver`, `pkgrel` or `pkgname`, or far more of something
+/// than a package has. Any other bad line is left out and listed in [`SourcePackage::problems`].
 pub fn parse_srcinfo(text: &str) -> Result<SourcePackage, SrcinfoError> {
     // What some editors put before a text.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    limits::check_text(text)?;
     match strict::read(text) {
         Some(draft) => draft.finish(),
         None => lines::read(text).finish(),

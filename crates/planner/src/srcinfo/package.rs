@@ -9,8 +9,8 @@
 
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
 
-use super::SrcinfoError;
 use super::draft::Field;
+use super::{SrcinfoError, limits};
 
 /// What planning needs to know of one source package.
 ///
@@ -23,6 +23,8 @@ pub struct SourcePackage {
     version: PackageVersion,
     pkgnames: Box<[Pkgname]>,
     stored: Box<str>,
+    /// Where the first package begins.
+    base_end: usize,
     /// Nearly always false, which spares every plan a look through the text.
     has_problems: bool,
 }
@@ -61,7 +63,7 @@ fn parse_line(line: &str) -> Option<Line<'_>> {
     })
 }
 
-fn lines(section: &str, tag: u8) -> impl Iterator<Item = Line<'_>> {
+pub(super) fn lines(section: &str, tag: u8) -> impl Iterator<Item = Line<'_>> {
     let mut start = 0;
     memchr::memchr_iter(b'\n', section.as_bytes())
         .chain([section.len()])
@@ -77,6 +79,11 @@ fn lines(section: &str, tag: u8) -> impl Iterator<Item = Line<'_>> {
 fn next_package(section: &str) -> Option<usize> {
     let found = memchr::memmem::find(section.as_bytes(), b"\nn ")?;
     Some(found + 1)
+}
+
+/// Where the section of the base ends.
+fn base_end(stored: &str) -> usize {
+    next_package(stored).unwrap_or(stored.len())
 }
 
 /// Problems are written last.
@@ -95,14 +102,17 @@ impl SourcePackage {
         version: PackageVersion,
         pkgnames: Vec<Pkgname>,
         stored: String,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, SrcinfoError> {
+        let base_end = base_end(&stored);
+        limits::check_stored(&stored, base_end, pkgnames.len())?;
+        Ok(Self {
             pkgbase,
             version,
             pkgnames: pkgnames.into(),
             has_problems: ends_with_problem(&stored),
+            base_end,
             stored: stored.into(),
-        }
+        })
     }
 
     /// The stored form, which [`SourcePackage::from_stored`] reads.
@@ -115,7 +125,7 @@ impl SourcePackage {
     ///
     /// # Errors
     ///
-    /// When the text is not one that [`SourcePackage::as_stored`] gave.
+    /// When the text is not one that [`SourcePackage::as_stored`] gave, or says more than a package may.
     pub fn from_stored(stored: impl Into<Box<str>>) -> Result<Self, SrcinfoError> {
         let stored = stored.into();
         let mut head = stored.lines();
@@ -141,11 +151,14 @@ impl SourcePackage {
         if pkgnames.is_empty() {
             return Err(SrcinfoError::Missing("pkgname"));
         }
+        let base_end = base_end(&stored);
+        limits::check_stored(&stored, base_end, pkgnames.len())?;
         Ok(Self {
             pkgbase,
             version,
             pkgnames,
             has_problems: ends_with_problem(&stored),
+            base_end,
             stored,
         })
     }
@@ -170,8 +183,7 @@ impl SourcePackage {
 
     /// The lines before the first package.
     fn base(&self) -> &str {
-        let end = next_package(&self.stored).unwrap_or(self.stored.len());
-        self.stored.get(..end).unwrap_or(&self.stored)
+        self.stored.get(..self.base_end).unwrap_or(&self.stored)
     }
 
     /// The architectures of the base: `any`, or those it can be built for.
@@ -364,9 +376,12 @@ impl<'a> Package<'a> {
     /// suffix.
     fn effective(&self, field: Field) -> impl Iterator<Item = Line<'a>> + use<'a> {
         let (base, section) = (self.source.base(), self.section);
-        let inherited = lines(base, field as u8).filter(move |line| {
-            lines(section, field as u8).all(|own| own.architecture != line.architecture)
-        });
+        let own_architectures = lines(section, field as u8).map(|line| line.architecture);
+        let mut replaced: Vec<&str> = own_architectures.collect();
+        replaced.sort_unstable();
+        replaced.dedup();
+        let inherited = lines(base, field as u8)
+            .filter(move |line| replaced.binary_search(&line.architecture).is_err());
         let own = lines(section, field as u8).filter(|line| !line.value.is_empty());
         inherited.chain(own)
     }

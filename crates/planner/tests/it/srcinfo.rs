@@ -170,3 +170,58 @@ fn without_a_name_or_a_version_there_is_no_package() {
     let good = Arc::new(parse_srcinfo(SPLIT).unwrap());
     assert!(SourcePackage::from_stored(good.as_stored()).is_ok());
 }
+
+/// An `.SRCINFO` with a line of the base each, and then the packages.
+fn large(lines: impl IntoIterator<Item = String>, packages: usize) -> String {
+    let mut text = "pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n".to_owned();
+    for line in lines {
+        text += &format!("\t{line}\n");
+    }
+    for number in 0..packages {
+        text += &format!("\npkgname = p{number}\n");
+    }
+    text
+}
+
+#[test]
+fn a_package_that_says_far_too_much_is_refused() {
+    let depends = |count: usize| (0..count).map(|number| format!("depends = d{number}"));
+    // What real packages have, and more.
+    for (dependencies, packages) in [(150, 300), (5_000, 1), (0, 1_000)] {
+        let package = parse_srcinfo(&large(depends(dependencies), packages)).unwrap();
+        assert_eq!(package.pkgnames().len(), packages);
+        let last = package.packages().last().unwrap();
+        let inherited = last.depends(&architecture("x86_64"));
+        assert_eq!(inherited.len(), dependencies);
+    }
+    let sources = |count: usize, length: usize| {
+        (0..count).map(move |number| format!("source = {number}{}", "x".repeat(length)))
+    };
+    let suffixes = (0..100).map(|number| format!("depends_a{number} = b"));
+    let bad = (0..100_001).map(|_| "nonsense".to_owned());
+    for (what, text) in [
+        ("relations", large(depends(1_000), 1_000)),
+        ("pkgname", large(depends(1), 1_001)),
+        ("bytes", large(sources(100, 1_000), 1_000)),
+        ("architectures", large(suffixes, 1)),
+        ("lines", large(bad, 1)),
+    ] {
+        let error = parse_srcinfo(&text).unwrap_err();
+        assert!(error.to_string().contains(what), "{what}: {error}");
+        // The lenient reader takes no more.
+        let poisoned = text.replacen("\tpkgver", &format!("{POISON}\tpkgver"), 1);
+        assert_eq!(parse_srcinfo(&poisoned), Err(error));
+    }
+    // Nor do stored forms that are older than these limits.
+    let stored = |dependencies: usize, packages: usize| {
+        let mut text = "b a\nv 1-1\na any\n".to_owned();
+        text.extend((0..dependencies).map(|number| format!("d d{number}\n")));
+        text.extend((0..packages).map(|number| format!("n p{number}\n")));
+        SourcePackage::from_stored(text)
+    };
+    assert!(stored(150, 300).is_ok());
+    assert!(matches!(
+        stored(1_000, 1_000),
+        Err(SrcinfoError::TooMuch { .. })
+    ));
+}

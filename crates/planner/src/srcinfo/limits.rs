@@ -1,0 +1,82 @@
+//! How much an `.SRCINFO` may say. Packages inherit what their base says, so that a small file can
+//! stand for any number of relations; the limits are far above what real packages have.
+
+use std::collections::BTreeSet;
+
+use super::SrcinfoError;
+use super::draft::Field;
+use super::{lines, package};
+
+/// Lines that are neither empty nor comments.
+const LINES: usize = 100_000;
+const PKGNAMES: usize = 1_000;
+/// Different architectures in the names of fields.
+const ARCHITECTURES: usize = 64;
+/// Architectures, dependencies and provisions of all packages, with those that they inherit.
+const RELATIONS: usize = 50_000;
+/// Bytes of the base, counted once for each package.
+const INHERITED: usize = 32 << 20;
+
+fn at_most(found: usize, most: usize, of: &'static str) -> Result<(), SrcinfoError> {
+    if found > most {
+        return Err(SrcinfoError::TooMuch { most, of });
+    }
+    Ok(())
+}
+
+/// Refuses a text before it is taken apart.
+pub(super) fn check_text(text: &str) -> Result<(), SrcinfoError> {
+    let (mut count, mut pkgnames) = (0, 0);
+    let mut architectures = BTreeSet::new();
+    for (_, line) in lines::numbered(text) {
+        count += 1;
+        at_most(count, LINES, "lines")?;
+        let Some((key, _)) = lines::split(line) else {
+            continue;
+        };
+        if key == "pkgname" {
+            pkgnames += 1;
+            at_most(pkgnames, PKGNAMES, "pkgname lines")?;
+        } else if let Some((_, architecture)) = lines::field(key) {
+            architectures.insert(architecture);
+            at_most(
+                architectures.len(),
+                ARCHITECTURES,
+                "architectures in the names of its fields",
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a stored form whose packages inherit too much.
+pub(super) fn check_stored(
+    stored: &str,
+    base_end: usize,
+    pkgnames: usize,
+) -> Result<(), SrcinfoError> {
+    at_most(pkgnames, PKGNAMES, "packages")?;
+    // A relation takes four bytes at least: most packages cannot have too many.
+    let inherited = base_end.saturating_mul(pkgnames);
+    if inherited.saturating_add(stored.len()) / 4 <= RELATIONS {
+        return Ok(());
+    }
+    at_most(
+        inherited,
+        INHERITED,
+        "bytes in what its packages inherit from the base",
+    )?;
+    let (base, packages) = stored.split_at_checked(base_end).unwrap_or((stored, ""));
+    let relations = |section: &str| -> usize {
+        [b'a', Field::Depends as u8, Field::Provides as u8]
+            .into_iter()
+            .map(|tag| package::lines(section, tag).count())
+            .sum()
+    };
+    let found = relations(base).saturating_mul(pkgnames) + relations(packages);
+    at_most(
+        found,
+        RELATIONS,
+        "relations, counting what its packages inherit",
+    )
+}
