@@ -22,7 +22,7 @@ use tracing::Level;
 use crate::app_state::AppState;
 use crate::auth;
 use crate::error::{Error, problem_response};
-use crate::routes::{api, listing, pages, repository};
+use crate::routes::{api, listing, pages, public, repository};
 use crate::serve::{Held, Peer};
 use buildbtw_model::api::{Problem, ProblemKind};
 
@@ -102,7 +102,7 @@ fn without_prefix(state: AppState) -> Router {
     Router::new()
         .nest("/api/v1", api_router(&state))
         .nest("/repo", repository_router(&state))
-        .merge(listing::router())
+        .merge(listing::router(&state))
         .merge(pages::router(&state))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -122,10 +122,12 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/builds/{id}", get(api::builds::show_build))
         .route("/attempts/{id}/log", get(api::logs::read_log))
         .route("/sources", get(api::sources::list_sources))
-        .route("/sources/overview", get(api::sources::show_overview));
+        .route("/sources/overview", get(api::sources::show_overview))
+        .route_layer(from_fn_with_state(state.clone(), public::in_turn));
     // Changes nothing, though it is a POST: its parameters are a document. Who has no token gets less.
     let plans = Router::new()
         .route("/plans", post(api::namespaces::preview_plan))
+        .route_layer(from_fn_with_state(state.clone(), public::apart))
         .route_layer(from_fn_with_state(state.clone(), auth::optional));
     let any_token = Router::new()
         .route("/token", get(api::tokens::show_identity))
@@ -211,6 +213,7 @@ fn repository_router(state: &AppState) -> Router<AppState> {
             "/{name}/{iteration}/{architecture}/builds/{build}/{file}",
             get(repository::serve_build_view),
         )
+        .route_layer(from_fn_with_state(state.clone(), public::for_builds))
         .route_layer(from_fn_with_state(state.clone(), count_files))
 }
 

@@ -188,16 +188,14 @@ impl Caller {
             extensions.insert(local);
         }
         let response = self.router.oneshot(request.map(Body::new)).await?;
-        Ok(match permit {
-            Some(permit) => response.map(|body| Held::body(body, permit)),
-            None => response,
-        })
+        Ok(response.map(|body| Held::body(body, permit)))
     }
 
-    /// A request of another counts for that one; the others count with their connection.
-    fn permit(&self, client: IpAddr) -> Result<Option<Permit>, crate::error::Error> {
-        self.proxy
-            .then(|| self.admission.forwarded_request(client))
-            .transpose()
+    fn permit(&self, client: IpAddr) -> Result<Permit, crate::error::Error> {
+        if self.proxy {
+            self.admission.forwarded_request(client)
+        } else {
+            self.admission.request(client)
+        }
     }
 }

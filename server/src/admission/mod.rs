@@ -2,8 +2,9 @@
 //! streams and memory. What is given is held by a [`Permit`] and given back with it.
 //!
 //! A part is kept for addresses that authenticated within the last hour, so that strangers cannot lock
-//! out workers and administrators. Connections count by their peer. Those of a trusted proxy do not
-//! count for an address; what it passes on counts for the address that it names.
+//! out workers and administrators. Connections count by their peer, and what they ask for at a time too:
+//! a connection of HTTP/2 carries many requests. Connections of a trusted proxy do not count for an
+//! address; what it passes on counts for the address that it names.
 
 mod forwarded;
 mod known;
@@ -36,6 +37,10 @@ const PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_QUEUE: Duration = Duration::from_secs(10);
 /// The memory of all bodies whose senders nobody vouches for, in bytes.
 const ANONYMOUS_BODIES: usize = 16 * 1024 * 1024;
+/// How many answers are made at a time for people without a token, and how many of those for one
+/// address: more would only wait for the database and the processors.
+const PUBLIC_ANSWERS: usize = 8;
+const PUBLIC_ANSWERS_PER_ADDRESS: usize = 3;
 /// How many plans are made at a time for people without a token.
 const ANONYMOUS_PLANS: usize = 2;
 /// How many plans an address without a token may ask for in a minute.
@@ -50,8 +55,9 @@ struct Inner {
     trusted: Vec<Network>,
     known: KnownSources,
     connections: Pool,
-    /// Requests that trusted proxies pass on.
     requests: Pool,
+    /// Answers that are being made for people without a token.
+    reading: Pool,
     files: Pool,
     streams: Pool,
     bodies: Pool,
@@ -75,6 +81,11 @@ impl Admission {
             known: KnownSources::default(),
             connections: shared(limits.connections),
             requests: shared(limits.connections),
+            reading: Pool::new(Amounts {
+                total: PUBLIC_ANSWERS,
+                kept: PUBLIC_ANSWERS / 4,
+                per_source: PUBLIC_ANSWERS_PER_ADDRESS,
+            }),
             files: shared(limits.files),
             streams: Pool::new(Amounts {
                 total: usize::MAX,
@@ -131,18 +142,36 @@ impl Admission {
         taken.map_err(|full| refuse(full, "connections"))
     }
 
+    /// Lets a request in that comes from who connected.
+    ///
+    /// # Errors
+    /// When its address has too many, or all together have.
+    pub(crate) fn request(&self, client: IpAddr) -> Result<Permit, Error> {
+        let is_known = self.is_known(client);
+        let taken = self.0.requests.take(Some(client.into()), 1, is_known);
+        taken.map_err(|full| refuse(full, "requests"))
+    }
+
+    /// Waits for leave to make an answer for somebody without a token. Not for as long as it is sent.
+    ///
+    /// # Errors
+    /// When others, or others of this address, have theirs made for too long.
+    pub(crate) async fn reading(&self, client: IpAddr) -> Result<Permit, Error> {
+        let is_known = self.is_known(client);
+        let waiting = self.0.reading.wait_for(client.into(), 1, is_known);
+        queue(waiting).await
+    }
+
     /// Lets a request in that a trusted proxy passes on.
     ///
     /// # Errors
     /// When the address it comes from has too many, or all together have.
     pub(crate) fn forwarded_request(&self, client: IpAddr) -> Result<Permit, Error> {
-        let is_known = self.is_known(client);
         // The proxy needs connections for those that are known.
-        if !is_known && self.0.connections.has_only_kept() {
+        if !self.is_known(client) && self.0.connections.has_only_kept() {
             return Err(refuse(Full::Total, "requests"));
         }
-        let taken = self.0.requests.take(Some(client.into()), 1, is_known);
-        taken.map_err(|full| refuse(full, "requests"))
+        self.request(client)
     }
 
     /// Lets a stream begin: an answer that stays open until its client goes away.
@@ -189,7 +218,8 @@ impl Admission {
         queue(waiting).await
     }
 
-    fn is_known(&self, address: IpAddr) -> bool {
+    /// Whether an address authenticated within the last hour.
+    pub(crate) fn is_known(&self, address: IpAddr) -> bool {
         self.0.known.contains(address.into(), Instant::now())
     }
 }
@@ -261,6 +291,27 @@ mod tests {
         assert!(admission.forwarded_request(address(1)).is_ok());
         drop((direct, proxied));
         assert!(admission.forwarded_request(address(3)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn answers_for_one_address_leave_turns_for_others() {
+        let admission = admission(&[]);
+        admission.authenticated(address(4));
+        let mut turns = Vec::new();
+        for _ in 0..PUBLIC_ANSWERS_PER_ADDRESS {
+            turns.push(admission.reading(address(1)).await.unwrap());
+        }
+        let take = |last: u8| {
+            let known = admission.is_known(address(last));
+            let source = Some(address(last).into());
+            admission.0.reading.take(source, 1, known)
+        };
+        assert_eq!(take(1).unwrap_err(), Full::Source);
+        turns.extend([2, 2, 2].map(|last| take(last).unwrap()));
+        assert_eq!(take(3).unwrap_err(), Full::Total);
+        turns.push(take(4).unwrap());
+        turns.clear();
+        assert!(take(3).is_ok());
     }
 
     #[test]

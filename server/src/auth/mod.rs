@@ -120,6 +120,20 @@ pub async fn admin(
     require(TokenScope::Admin, state, request, next).await
 }
 
+/// Whether a request has a valid token, for what anybody may read: a wrong one is as good as none.
+pub(crate) fn has_valid_token(
+    state: &AppState,
+    request: &Request,
+) -> impl Future<Output = Result<bool, Error>> + use<> {
+    let (state, token) = (state.clone(), bearer(request));
+    async move {
+        match token {
+            Some(token) => Ok(authenticate(&state, &token).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+}
+
 async fn require(
     scope: TokenScope,
     State(state): State<AppState>,

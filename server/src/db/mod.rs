@@ -2,7 +2,8 @@
 //! change means is decided in [`crate::service`].
 //!
 //! There is one writing connection, so writers queue in the process instead of failing with
-//! `SQLITE_BUSY`, and a pool of reading ones. Writes that queue share one commit (`writer`).
+//! `SQLITE_BUSY`, and two pools of reading ones: what people without a token read takes no connection
+//! from workers and administrators. Writes that queue share one commit (`writer`).
 
 pub mod attempts;
 pub mod builds;
@@ -40,11 +41,17 @@ use writer::Writer;
 /// All migrations, embedded.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
-/// How long a statement waits for another process that holds the database, for example a backup.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the start waits for another process that holds the database, for example a backup.
+const BUSY_AT_START: Duration = Duration::from_secs(20);
+/// How long a statement of a request waits for it: a request has several, and can be sent again.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request waits for a connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// SQLITE_CORRUPT (SQLite, rescode).
 const CORRUPT: &str = "11";
 const READERS: u32 = 6;
+/// The connections for what people without a token read.
+const PUBLIC_READERS: u32 = 4;
 /// How many rows SQLite's thread reads ahead of who takes them. With few, the threads of a long
 /// reading wake each other for every other row.
 const ROWS_AHEAD: usize = 512;
@@ -85,6 +92,7 @@ pub enum OpenError {
 #[derive(Clone, Debug)]
 pub struct Database {
     readers: SqlitePool,
+    public: SqlitePool,
     writer: Arc<Writer>,
 }
 
@@ -114,7 +122,7 @@ impl Database {
             // A power cut must not undo what the server has answered.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
+            .busy_timeout(BUSY_AT_START)
             .row_buffer_size(ROWS_AHEAD)
             .optimize_on_close(true, None);
         let first = SqlitePoolOptions::new()
@@ -135,23 +143,31 @@ impl Database {
             source,
         })?;
         // The writer leaves checkpoints to another connection: a commit would wait for them.
-        let options = options.pragma("wal_autocheckpoint", "0");
+        let options = options
+            .pragma("wal_autocheckpoint", "0")
+            .busy_timeout(BUSY_TIMEOUT);
         let writer = options.connect().await.map_err(open_error)?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.clone().create_if_missing(false).read_only(true))
+        let own = readers(&options, READERS).await.map_err(open_error)?;
+        let public = readers(&options, PUBLIC_READERS)
             .await
             .map_err(open_error)?;
         let writer = Writer::new(writer, options);
-        Ok(Self { readers, writer })
+        Ok(Self {
+            readers: own,
+            public,
+            writer,
+        })
     }
 
-    /// For reading what needs no transaction with a write.
+    /// For reading what needs no transaction with a write. Inside [`for_the_public`] these are connections
+    /// of their own.
     #[must_use]
     pub fn read(&self) -> &SqlitePool {
-        &self.readers
+        if FOR_THE_PUBLIC.try_with(|()| ()).is_ok() {
+            &self.public
+        } else {
+            &self.readers
+        }
     }
 
     /// Begins a write transaction; waits for the ones before, and sees what they did. Never wait for
@@ -166,8 +182,34 @@ impl Database {
     /// Closes all connections; merges the write-ahead log into the file.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.public.close().await;
         self.writer.close().await;
     }
+}
+
+async fn readers(options: &SqliteConnectOptions, count: u32) -> sqlx::Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(count)
+        .acquire_timeout(CONNECTION_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options.clone().create_if_missing(false).read_only(true))
+        .await
+}
+
+tokio::task_local! {
+    /// Set while something is done for people without a token.
+    static FOR_THE_PUBLIC: ();
+}
+
+/// Runs what is done for people without a token: it reads over connections that only they share.
+pub(crate) async fn for_the_public<T>(what: impl Future<Output = T>) -> T {
+    FOR_THE_PUBLIC.scope((), what).await
+}
+
+/// The same for one poll of an answer that is made while it is sent.
+pub(crate) fn poll_for_the_public<T>(poll: impl FnOnce() -> T) -> T {
+    FOR_THE_PUBLIC.sync_scope((), poll)
 }
 
 /// What is wrong with the structure of the file, if anything is. Reads all of it, which is a small
@@ -264,5 +306,24 @@ mod tests {
             .execute(database.read())
             .await;
         assert!(refused.is_err(), "readers must not write");
+    }
+
+    #[tokio::test]
+    async fn the_public_takes_no_connection_from_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db.sqlite3");
+        let database = Database::open(&path).await.unwrap();
+        let held = for_the_public(async {
+            let mut held = Vec::new();
+            for _ in 0..PUBLIC_READERS {
+                held.push(database.read().acquire().await.unwrap());
+            }
+            assert!(database.read().try_acquire().is_none());
+            held
+        });
+        let held = held.await;
+        assert!(poll_for_the_public(|| database.read().try_acquire()).is_none());
+        assert!(database.read().acquire().await.is_ok());
+        drop(held);
     }
 }

@@ -6,6 +6,7 @@ use askama::Template as _;
 use axum::Router;
 use axum::extract::{OriginalUri, RawPathParams, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use buildbtw_model::{Architecture, NamespaceName, PackageFileName};
@@ -17,12 +18,12 @@ use crate::app_state::AppState;
 use crate::db::{iterations, namespaces, timestamp};
 use crate::error::Error;
 use crate::repos::RepositoryKey;
-use crate::routes::extract;
+use crate::routes::{extract, public};
 use crate::service::queries;
 use crate::views::listing::{Entry, ListingPage};
 
 /// The routes of all folders.
-pub(crate) fn router() -> Router<AppState> {
+pub(crate) fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .route("/repo", get(add_slash))
         .route("/repo/", get(list_namespaces))
@@ -32,6 +33,7 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/repo/{name}/{iteration}/", get(list_architectures))
         .route("/repo/{name}/{iteration}/{architecture}", get(add_slash))
         .route("/repo/{name}/{iteration}/{architecture}/", get(list_files))
+        .route_layer(from_fn_with_state(state.clone(), public::in_turn))
 }
 
 /// Sends a client to the listing of a folder: without the slash, a relative address would lead

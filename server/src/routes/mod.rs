@@ -6,4 +6,5 @@ pub(crate) mod conditional;
 pub(crate) mod extract;
 pub(crate) mod listing;
 pub(crate) mod pages;
+pub(crate) mod public;
 pub(crate) mod repository;

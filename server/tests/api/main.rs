@@ -17,6 +17,7 @@ mod connections;
 mod control;
 mod crash;
 mod events;
+mod fairness;
 mod following;
 mod gitlab;
 mod logs;

@@ -17,8 +17,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app_state::AppState;
 use crate::error::Error;
+use crate::routes::public;
 use crate::views::links::Links;
-use error::PageError;
+pub(super) use error::PageError;
 pub(crate) use error::error_response;
 
 /// Even if some text of a build were not escaped, it could load, run and send nothing.
@@ -37,6 +38,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         )
         .route("/builds/{id}", get(build::show_build))
         .route("/sources", get(sources::list_sources))
+        .route_layer(from_fn_with_state(state.clone(), public::page_in_turn))
         .route("/assets/{hash}/{file}", get(assets::serve_asset))
         .layer(CatchPanicLayer::custom(|_| {
             let error = anyhow::anyhow!("a page handler panicked");

@@ -1,0 +1,134 @@
+//! Nobody takes the server from others with many requests over few connections.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::support::{ServerOptions, Srcinfo, TestServer, eventually};
+
+/// Types and flags of frames (RFC 9113, section 6).
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const ACK: u8 = 1;
+const END_STREAM_AND_HEADERS: u8 = 5;
+
+/// A connection of HTTP/2 that asks a lot and reads no more than the heads of answers.
+struct Http2(TcpStream);
+
+impl Http2 {
+    async fn open(server: &TestServer, from: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let address = server.url().strip_prefix("http://").unwrap();
+        let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
+        // The preface (RFC 9113, section 3.4).
+        stream
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
+        let mut this = Self(stream);
+        this.send(SETTINGS, 0, 0, &[]).await;
+        this
+    }
+
+    async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = length[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    async fn get(&mut self, stream: u32, path: &str) {
+        // :method GET and :scheme http of the static table, :path and :authority (RFC 7541, appendix A).
+        let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
+        block.extend(path.as_bytes());
+        block.extend(b"\x01\x01x");
+        self.send(HEADERS, END_STREAM_AND_HEADERS, stream, &block)
+            .await;
+    }
+
+    /// Waits for the heads of so many answers; says which of them are a success.
+    async fn successes(&mut self, answers: usize) -> usize {
+        /// :status 200 of the static table.
+        const OK: u8 = 0x88;
+        let (mut heads, mut successes) = (0, 0);
+        while heads < answers {
+            let mut head = [0; 9];
+            self.0.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; usize::try_from(length).unwrap()];
+            self.0.read_exact(&mut payload).await.unwrap();
+            match (head[3], head[4]) {
+                (SETTINGS, 0) => self.send(SETTINGS, ACK, 0, &[]).await,
+                (HEADERS, _) if head[5..] != [0; 4] => {
+                    // Before it there may be new sizes of the table.
+                    let status = payload.iter().find(|byte| **byte >> 5 != 1);
+                    heads += 1;
+                    successes += usize::from(status == Some(&OK));
+                }
+                _ => {}
+            }
+        }
+        successes
+    }
+}
+
+async fn server(flags: &[&str]) -> TestServer {
+    let options = ServerOptions {
+        extra: flags.iter().map(|&flag| flag.to_owned()).collect(),
+        ..ServerOptions::default()
+    };
+    let server = TestServer::start_with(options, |sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+    })
+    .await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_over_one_connection_count_for_its_address() {
+    let server = server(&["--max-connections-per-address", "4"]).await;
+    let events = "/api/v1/namespaces/bump/events";
+    let mut many = Http2::open(&server, "127.0.0.2").await;
+    for stream in 0..6 {
+        many.get(2 * stream + 1, events).await;
+    }
+    assert_eq!(many.successes(6).await, 4);
+    let mut other = Http2::open(&server, "127.0.0.3").await;
+    other.get(1, events).await;
+    assert_eq!(other.successes(1).await, 1);
+    drop(many);
+    eventually("room for requests", async || {
+        let mut again = Http2::open(&server, "127.0.0.2").await;
+        again.get(1, events).await;
+        (again.successes(1).await == 1).then_some(())
+    })
+    .await;
+}
+
+/// They wait for their turn, and none of them for a connection that others hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_readers_keep_no_worker_from_the_database() {
+    let server = server(&[]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims().await;
+    let mut readers = Vec::new();
+    // From the worker's own address, too: what it may without a token is what others may.
+    for from in ["127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.2"] {
+        let mut reader = Http2::open(&server, from).await;
+        for stream in 0..30 {
+            reader
+                .get(2 * stream + 1, "/api/v1/namespaces/bump/iterations/1")
+                .await;
+        }
+        readers.push(reader);
+    }
+    for _ in 0..10 {
+        job.heartbeat().await.unwrap();
+    }
+    for reader in &mut readers {
+        assert_eq!(reader.successes(30).await, 30);
+    }
+}
