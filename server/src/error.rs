@@ -143,7 +143,7 @@ impl Error {
             Self::Internal(error) if is_busy(&error) => {
                 tracing::warn!(error = format!("{error:#}"), "the database is busy");
                 Refusal::new(ProblemKind::Unavailable, "the server's database is busy")
-                    .hint("another program holds it locked; nothing was changed")
+                    .hint("others use all of it, or hold it locked; nothing was changed")
                     .into_problem()
             }
             Self::Internal(error) if is_full(&error) => {
@@ -162,33 +162,45 @@ impl Error {
     }
 }
 
-/// Whether somebody held the database locked for longer than is waited.
+/// SQLITE_BUSY, SQLITE_LOCKED, and SQLITE_PROTOCOL, which is how a lock on the index of the
+/// write-ahead log ends (SQLite, rescode).
+pub(crate) const BUSY: [i64; 3] = [5, 6, 15];
+/// SQLITE_FULL (SQLite, rescode).
+pub(crate) const FULL: i64 = 13;
+
+/// Whether somebody held the database locked, or others had all its connections, for longer than is
+/// waited.
 fn is_busy(error: &anyhow::Error) -> bool {
-    /// SQLITE_BUSY and SQLITE_LOCKED (SQLite, rescode).
-    const BUSY: [i64; 2] = [5, 6];
-    database_code(error).is_some_and(|code| BUSY.contains(&code))
+    use std::io::{Error, ErrorKind};
+    error.chain().any(|cause| {
+        let shared = cause.downcast_ref::<Error>();
+        let own = cause.downcast_ref::<sqlx::Error>();
+        let is_busy = |error: &sqlx::Error| {
+            let code = database_code(error);
+            matches!(error, sqlx::Error::PoolTimedOut)
+                || code.is_some_and(|code| BUSY.contains(&code))
+        };
+        own.is_some_and(is_busy)
+            || shared.is_some_and(|error| error.kind() == ErrorKind::ResourceBusy)
+    })
 }
 
 /// Whether there was no space left, or no more allowed.
 fn is_full(error: &anyhow::Error) -> bool {
     use std::io::{Error, ErrorKind};
-    /// SQLITE_FULL (SQLite, rescode).
-    const FULL: i64 = 13;
     let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-    let is_full = |cause: &(dyn std::error::Error + 'static)| {
+    error.chain().any(|cause| {
         let disk = cause.downcast_ref::<Error>();
+        let database = cause.downcast_ref::<sqlx::Error>();
         disk.is_some_and(|error| full(error.kind()))
-    };
-    error.chain().any(is_full) || database_code(error) == Some(FULL)
+            || database.and_then(database_code) == Some(FULL)
+    })
 }
 
 /// The primary result code of SQLite behind an error (SQLite, rescode, "extended result codes").
-fn database_code(error: &anyhow::Error) -> Option<i64> {
-    error.chain().find_map(|cause| {
-        let error = cause.downcast_ref::<sqlx::Error>()?.as_database_error()?;
-        let code: i64 = error.code()?.parse().ok()?;
-        Some(code & 0xff)
-    })
+pub(crate) fn database_code(error: &sqlx::Error) -> Option<i64> {
+    let code: i64 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
 }
 
 impl From<Refusal> for Error {
@@ -277,8 +289,58 @@ mod tests {
             .unwrap();
         let mut other = options.connect().await.unwrap();
         let error = other.execute("insert into t values (1)").await.unwrap_err();
-        let response = Error::from(error).into_response();
+        expect_unavailable(error);
+    }
+
+    fn expect_unavailable(error: impl Into<Error>) {
+        let response = error.into().into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+    }
+
+    /// What SQLite answers, without waiting for it as long as SQLite does.
+    #[derive(Debug, thiserror::Error)]
+    #[error("code {0}")]
+    struct Code(i64);
+
+    impl sqlx::error::DatabaseError for Code {
+        fn message(&self) -> &str {
+            "from a test"
+        }
+
+        fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+            Some(self.0.to_string().into())
+        }
+
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> sqlx::error::ErrorKind {
+            sqlx::error::ErrorKind::Other
+        }
+    }
+
+    #[test]
+    fn whatever_way_a_database_is_held_it_is_unavailable_for_a_while() {
+        /// SQLITE_BUSY_SNAPSHOT and SQLITE_LOCKED_SHAREDCACHE.
+        const EXTENDED: [i64; 2] = [517, 262];
+        for code in BUSY.into_iter().chain(EXTENDED) {
+            expect_unavailable(sqlx::Error::Database(Box::new(Code(code))));
+        }
+        expect_unavailable(sqlx::Error::PoolTimedOut);
+        expect_unavailable(anyhow::Error::from(sqlx::Error::PoolTimedOut).context("asked"));
+        let shared = std::io::Error::from(std::io::ErrorKind::ResourceBusy);
+        expect_unavailable(sqlx::Error::Io(shared));
+        let other = Error::from(sqlx::Error::Database(Box::new(Code(1))));
+        assert_eq!(other.into_response().status(), 500);
     }
 }

@@ -12,6 +12,8 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 use tokio::task::AbortHandle;
 
+use crate::error;
+
 /// A commit does not wait for more members than this.
 const MOST_MEMBERS: usize = 128;
 
@@ -293,13 +295,11 @@ impl WriteTransaction {
     }
 }
 
-/// The error of a commit for one of its members; a full disk stays recognisable.
+/// The error of a commit for one of its members; a full disk and a locked database stay recognisable.
 fn shared(error: Arc<sqlx::Error>) -> std::io::Error {
-    /// SQLITE_FULL (SQLite, rescode).
-    const FULL: &str = "13";
-    let code = error.as_database_error().and_then(|error| error.code());
-    let kind = match code.as_deref() {
-        Some(FULL) => std::io::ErrorKind::StorageFull,
+    let kind = match error::database_code(&error) {
+        Some(error::FULL) => std::io::ErrorKind::StorageFull,
+        Some(code) if error::BUSY.contains(&code) => std::io::ErrorKind::ResourceBusy,
         _ => std::io::ErrorKind::Other,
     };
     std::io::Error::new(kind, error)
