@@ -19,6 +19,8 @@ use crate::error::{Error, Refusal};
 
 /// How many plans of one caller may wait or be made.
 const MAX_PER_CALLER: usize = 8;
+/// How long a plan may take for somebody without a token.
+const PUBLIC_LIMIT: Duration = Duration::from_secs(5);
 /// When a caller who has too many may ask again.
 const PAUSE: Duration = Duration::from_secs(5);
 /// The clock is read once for this many questions whether a plan may go on.
@@ -42,9 +44,13 @@ pub type PlanBudget = Until<Box<dyn Fn() -> bool>>;
 #[derive(Clone, Debug)]
 pub struct PlanningDesk {
     free: Arc<Semaphore>,
+    /// The one place for people without a token, which nobody else waits for.
+    public: Arc<Semaphore>,
     callers: Arc<Mutex<HashMap<Caller, Waiting>>>,
     /// How long a plan may take.
     limit: Duration,
+    /// How long one for people without a token may take.
+    public_limit: Duration,
     shutdown: CancellationToken,
 }
 
@@ -89,8 +95,10 @@ impl PlanningDesk {
         Self {
             // One is left for everything else.
             free: Arc::new(Semaphore::new(processors.saturating_sub(1).max(1))),
+            public: Arc::new(Semaphore::new(1)),
             callers: Arc::default(),
             limit,
+            public_limit: limit.min(PUBLIC_LIMIT),
             shutdown,
         }
     }
@@ -107,10 +115,14 @@ impl PlanningDesk {
     ) -> Result<T, Error> {
         let (place, turn) = self.enter(caller)?;
         let turn = acquire(turn).await?;
-        let free = acquire(Arc::clone(&self.free)).await?;
+        let (free, limit) = match caller {
+            Caller::Address(_) => (&self.public, self.public_limit),
+            Caller::Token(_) | Caller::Server => (&self.free, self.limit),
+        };
+        let free = acquire(Arc::clone(free)).await?;
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let abandon = Abandon(Arc::clone(&is_abandoned));
-        let (limit, shutdown) = (self.limit, self.shutdown.clone());
+        let shutdown = self.shutdown.clone();
         let made = tokio::task::spawn_blocking(move || {
             // Given back when the thread is free, which may be after the caller has gone.
             let _held = (place, turn, free);
@@ -133,7 +145,7 @@ impl PlanningDesk {
             PlanError::TookTooLong if self.shutdown.is_cancelled() => {
                 Error::refused(ProblemKind::Unavailable, "the server is stopping")
             }
-            PlanError::TookTooLong => too_long(self.limit),
+            PlanError::TookTooLong => too_long(limit),
             PlanError::Other(error) => error,
         })
     }
@@ -236,6 +248,35 @@ mod tests {
         let desk = desk(Duration::from_millis(1));
         let planned = desk.plan(caller(1), endless);
         assert_eq!(kind(planned.await), ProblemKind::PlanTooLarge);
+    }
+
+    #[tokio::test]
+    async fn plans_without_a_token_hold_up_nobody_and_get_less_time() {
+        let stranger = |last: u8| Caller::Address([203, 0, 113, last].into());
+        let mut desk = desk(A_DAY);
+        assert!(desk.public_limit < A_DAY);
+        desk.public_limit = A_DAY;
+        let (began, begins) = tokio::sync::oneshot::channel();
+        let held = {
+            let desk = desk.clone();
+            tokio::spawn(async move {
+                let make = move |budget: &PlanBudget| {
+                    let _ = began.send(());
+                    endless(budget)
+                };
+                desk.plan(stranger(1), make).await
+            })
+        };
+        begins.await.unwrap();
+        let mut other = Box::pin(desk.plan(stranger(2), |_| Ok(())));
+        assert!(other.as_mut().now_or_never().is_none());
+        desk.plan(caller(1), |_| Ok(())).await.unwrap();
+        desk.plan(Caller::Server, |_| Ok(())).await.unwrap();
+        held.abort();
+        other.await.unwrap();
+        desk.public_limit = Duration::from_millis(1);
+        let planned = desk.plan(stranger(1), endless).await;
+        assert_eq!(kind(planned), ProblemKind::PlanTooLarge);
     }
 
     #[tokio::test]

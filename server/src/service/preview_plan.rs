@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
 use buildbtw_model::{Architecture, Changeset, OriginSpec};
-use buildbtw_planner::{Patterns, Plan, PlanRequest, SourcePackage, plan_within, render};
+use buildbtw_planner::{Budget, Patterns, Plan, PlanRequest, SourcePackage, plan_within, render};
 
 use crate::app_state::AppState;
 use crate::db::attempts;
@@ -175,19 +175,42 @@ async fn render_plan(
         request.include = include;
         request.exclude = exclude;
         request.estimates = &estimates;
-        let plan = plan_within(snapshot.catalog().index(), &request, budget)?;
-        let builds = plan.builds.len();
-        if builds > max_builds {
-            let title = format!("this would be {builds} builds, more than {max_builds}");
-            return Err(PlanError::Other(
-                Refusal::new(ProblemKind::PlanTooLarge, title)
-                    .hint("plan it with a token (`buildbtw login`), or choose a narrower --scope")
-                    .into(),
-            ));
-        }
+        let budget = AtMost {
+            builds: max_builds,
+            budget,
+        };
+        let plan = plan_within(snapshot.catalog().index(), &request, &budget)?;
+        budget.check_members(plan.builds.len())?;
         rendered(&plan, format, note).map_err(PlanError::Other)
     };
     state.planning.plan(caller, make).await
+}
+
+/// A budget of builds, too.
+struct AtMost<'a> {
+    builds: usize,
+    budget: &'a PlanBudget,
+}
+
+impl Budget for AtMost<'_> {
+    type Over = PlanError;
+
+    fn check(&self) -> Result<(), PlanError> {
+        Ok(self.budget.check()?)
+    }
+
+    fn check_members(&self, count: usize) -> Result<(), PlanError> {
+        if count <= self.builds {
+            return Ok(());
+        }
+        let title = format!(
+            "this would be {count} builds or more; at most {} are planned without a token",
+            self.builds
+        );
+        let refusal = Refusal::new(ProblemKind::PlanTooLarge, title)
+            .hint("plan it with a token (`buildbtw login`), or choose a narrower --scope");
+        Err(PlanError::Other(refusal.into()))
+    }
 }
 
 fn rendered(plan: &Plan, format: PlanFormat, note: Option<String>) -> Result<String, Error> {

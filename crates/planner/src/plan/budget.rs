@@ -15,6 +15,15 @@ pub trait Budget {
     /// # Errors
     /// When it may not.
     fn check(&self) -> Result<(), Self::Over>;
+
+    /// Asks whether planning may go on with a rebuild set of this size. It is asked once, before what takes
+    /// longest; there are at least as many builds.
+    ///
+    /// # Errors
+    /// When it may not.
+    fn check_members(&self, _count: usize) -> Result<(), Self::Over> {
+        Ok(())
+    }
 }
 
 /// As long as it takes.
@@ -43,5 +52,59 @@ impl<F: Fn() -> bool> Budget for Until<F> {
 
     fn check(&self) -> Result<(), TookTooLong> {
         if (self.0)() { Err(TookTooLong) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use buildbtw_model::Scope;
+
+    use super::*;
+    use crate::{PackageIndex, PlanRequest, parse_srcinfo, plan_within};
+
+    /// Notes how large the set is, and lets no plan come further.
+    #[derive(Default)]
+    struct Small(Cell<usize>);
+
+    impl Budget for Small {
+        type Over = &'static str;
+
+        fn check(&self) -> Result<(), &'static str> {
+            // Once the size is known, nothing more is done.
+            assert_eq!(self.0.get(), 0);
+            Ok(())
+        }
+
+        fn check_members(&self, count: usize) -> Result<(), &'static str> {
+            self.0.set(count);
+            Err("too large")
+        }
+    }
+
+    #[test]
+    fn the_size_of_the_set_is_asked_about_before_it_is_put_in_order() {
+        let mut index = PackageIndex::new();
+        let package = |number: u32| {
+            let (before, after) = ((number + 9) % 10, (number + 1) % 10);
+            let text = format!(
+                "pkgbase = p{number}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n\tdepends = p{before}\n\t\
+                 depends = p{after}\npkgname = p{number}\n"
+            );
+            Arc::new(parse_srcinfo(&text).unwrap())
+        };
+        for number in 0..10 {
+            index.insert(package(number));
+        }
+        let architecture = "x86_64".parse().unwrap();
+        let request = PlanRequest::new(architecture, vec![package(0)], Scope::All);
+        let small = Small::default();
+        assert_eq!(
+            plan_within(&index, &request, &small).unwrap_err(),
+            "too large"
+        );
+        assert_eq!(small.0.get(), 10);
     }
 }

@@ -226,6 +226,7 @@ fn make<T, B: Budget>(
     }
     let mut world = World::new(index, &request.architecture, &origins);
     let members = members::find(&mut world, request, &origins, budget)?;
+    budget.check_members(members.bases.len())?;
     let (graph, findings) = graph::build(&mut world, &members, budget)?;
     let reasons = reasons::trace(&world, &members);
     let assembly = assemble::assemble(&graph, budget)?;
