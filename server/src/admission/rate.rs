@@ -40,6 +40,13 @@ impl RateLimit {
         self.note_at(address, Instant::now())
     }
 
+    /// Whether a source has done all that it may in this minute.
+    pub fn is_used_up(&self, address: IpAddr) -> bool {
+        let known = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = known.get(&Source::from(address));
+        window.is_some_and(|window| window.count >= self.allowed && window.since.elapsed() < WINDOW)
+    }
+
     fn note_at(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let mut known = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_SOURCES {
@@ -73,6 +80,7 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(limit.note_at(here, start), None);
         }
+        assert!(limit.is_used_up(here) && !limit.is_used_up(there));
         let later = start + Duration::from_secs(20);
         assert_eq!(limit.note_at(here, later), Some(Duration::from_secs(40)));
         assert_eq!(limit.note_at(there, later), None);

@@ -24,4 +24,9 @@ impl FailedLogins {
     pub(crate) fn note(&self, address: IpAddr) -> Option<Duration> {
         self.0.note(address)
     }
+
+    /// Whether there were too many lately.
+    pub(crate) fn too_many(&self, address: IpAddr) -> bool {
+        self.0.is_used_up(address)
+    }
 }

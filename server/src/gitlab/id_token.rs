@@ -108,6 +108,8 @@ impl JobClaims {
 pub enum IdTokenError {
     /// It is not good.
     Refused(String),
+    /// It names a key that GitLab did not have a moment ago, when it was asked last.
+    UnknownKey(GitlabError),
     /// GitLab's keys are not to be had now.
     Unavailable(GitlabError),
 }
@@ -116,7 +118,7 @@ impl fmt::Display for IdTokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(reason) => f.write_str(reason),
-            Self::Unavailable(error) => error.fmt(f),
+            Self::UnknownKey(error) | Self::Unavailable(error) => error.fmt(f),
         }
     }
 }
@@ -138,11 +140,12 @@ impl IdTokens {
         }
     }
 
-    /// The claims of a token that GitLab made for a job and for us.
+    /// The claims of a token that GitLab made for a job and for us. Only with `may_ask` is GitLab asked for
+    /// a key that is not known.
     ///
     /// # Errors
     /// When it did not, or its keys cannot be read.
-    pub async fn verify(&self, token: &str) -> Result<JobClaims, IdTokenError> {
+    pub async fn verify(&self, token: &str, may_ask: bool) -> Result<JobClaims, IdTokenError> {
         let refused = |reason: String| IdTokenError::Refused(reason);
         if token.len() > MAX_TOKEN {
             return Err(refused("it is longer than any ID token".to_owned()));
@@ -159,7 +162,7 @@ impl IdTokens {
         let Some(key_id) = header.kid else {
             return Err(refused("it does not name its key".to_owned()));
         };
-        let key = self.key(&key_id).await?;
+        let key = self.key(&key_id, may_ask).await?;
         let mut validation = Validation::new(Algorithm::RS256);
         validation.leeway = LEEWAY_S;
         validation.validate_nbf = true;
@@ -194,7 +197,7 @@ impl IdTokens {
     }
 
     /// The key of a name. While GitLab is asked, tokens with known keys are checked all the same.
-    async fn key(&self, id: &str) -> Result<DecodingKey, IdTokenError> {
+    async fn key(&self, id: &str, may_ask: bool) -> Result<DecodingKey, IdTokenError> {
         match self.known(id) {
             Known::Fresh(key) => return Ok(key),
             // One asks; the others take the key of yesterday meanwhile.
@@ -202,6 +205,7 @@ impl IdTokens {
                 Ok(_asking) => return self.ask(id).await,
                 Err(_) => return Ok(key),
             },
+            Known::Nothing if !may_ask => return Err(unknown_key()),
             Known::Nothing => {}
         }
         let _asking = self.asking.lock().await;
@@ -258,15 +262,7 @@ impl IdTokens {
                 "GitLab knows no key of that name".to_owned(),
             )),
             // GitLab may have new ones, which it will be asked for.
-            None => Err(IdTokenError::Unavailable(GitlabError {
-                request: "its keys",
-                about: "ID tokens".to_owned(),
-                request_id: None,
-                kind: GitlabErrorKind::Paused {
-                    status: 429,
-                    pause: Some(ASK_AGAIN),
-                },
-            })),
+            None => Err(unknown_key()),
         }
     }
 
@@ -294,6 +290,18 @@ impl IdTokens {
         });
         Ok(keys.collect())
     }
+}
+
+fn unknown_key() -> IdTokenError {
+    IdTokenError::UnknownKey(GitlabError {
+        request: "its keys",
+        about: "ID tokens".to_owned(),
+        request_id: None,
+        kind: GitlabErrorKind::Paused {
+            status: 429,
+            pause: Some(ASK_AGAIN),
+        },
+    })
 }
 
 /// Tells null from nothing.
@@ -358,15 +366,15 @@ mod tests {
             keys.known.insert("known".to_owned(), key);
             keys.fetched_at = Some(Instant::now());
         }
-        let mut unknown = std::pin::pin!(tokens.key("unknown"));
+        let mut unknown = std::pin::pin!(tokens.key("unknown", true));
         let _connection = tokio::select! {
             _ = &mut unknown => panic!("answered without GitLab"),
             connection = gitlab.accept() => connection.unwrap(),
         };
-        assert!(tokens.key("known").await.is_ok());
+        assert!(tokens.key("known", true).await.is_ok());
         // The keys of yesterday will do while somebody asks.
         tokens.keys().fetched_at = None;
-        assert!(tokens.key("known").await.is_ok());
+        assert!(tokens.key("known", true).await.is_ok());
         assert!(matches!(
             futures_util::poll!(unknown),
             std::task::Poll::Pending

@@ -59,9 +59,11 @@ pub async fn exchange_id_token(
         let title = "the token to exchange for must be 256 random bits as text";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
+    // Good ones are never held up: whoever sent many bad ones only makes nobody ask GitLab any more.
+    let may_ask = !peer.is_some_and(|peer| state.failed_logins.too_many(peer));
     let claims = desk
         .id_tokens
-        .verify(&request.id_token)
+        .verify(&request.id_token, may_ask)
         .await
         .map_err(|error| not_verified(state, peer, error))?;
     let named = pipelines::of_attempt(state.database.read(), id)
@@ -99,30 +101,30 @@ fn unknown(id: AttemptId) -> Error {
 
 /// The refusal of a token that was not verified. Whoever sends many that are not good has to wait.
 fn not_verified(state: &AppState, peer: Option<IpAddr>, error: IdTokenError) -> Error {
+    let is_bad = !matches!(error, IdTokenError::Unavailable(_));
+    let peer = peer.filter(|_| is_bad);
+    if let Some(pause) = peer.and_then(|address| state.failed_logins.note(address)) {
+        return Refusal::new(
+            ProblemKind::TooManyRequests,
+            "too many ID tokens that are not accepted",
+        )
+        .detail(format!("the last one: {error}"))
+        .retry_after(pause)
+        .into();
+    }
     match error {
-        IdTokenError::Refused(reason) => {
-            match peer.and_then(|address| state.failed_logins.note(address)) {
-                None => Refusal::new(
-                    ProblemKind::Unauthenticated,
-                    format!("the ID token is not accepted: {reason}"),
-                ),
-                Some(pause) => Refusal::new(
-                    ProblemKind::TooManyRequests,
-                    "too many ID tokens that are not accepted",
-                )
-                .detail(format!("the last one: {reason}"))
-                .retry_after(pause),
-            }
-            .into()
-        }
-        IdTokenError::Unavailable(error) => Refusal::new(
+        IdTokenError::Refused(reason) => Refusal::new(
+            ProblemKind::Unauthenticated,
+            format!("the ID token is not accepted: {reason}"),
+        ),
+        IdTokenError::UnknownKey(error) | IdTokenError::Unavailable(error) => Refusal::new(
             ProblemKind::Unavailable,
             "GitLab's keys cannot be read, so no ID token can be checked",
         )
         .detail(error.to_string())
-        .retry_after(ASK_AGAIN)
-        .into(),
+        .retry_after(ASK_AGAIN),
     }
+    .into()
 }
 
 /// Whether the job is one of the pipeline that was made for the attempt.

@@ -264,3 +264,25 @@ async fn whoever_sends_many_tokens_that_are_not_good_has_to_wait() {
     // A good one is never held up.
     job.succeeds().await;
 }
+
+#[tokio::test]
+async fn whoever_makes_up_names_of_keys_has_to_wait() {
+    // {"alg":"RS256","kid":"none"}, {} and a signature.
+    const MADE_UP: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6Im5vbmUifQ.e30.AAAA";
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job) = running(&forge).await;
+    let path = format!("/api/v1/attempts/{}/exchange", job.attempt());
+    let body = json!({"id_token": MADE_UP, "token": SECRET, "worker": "builder-1"});
+    let mut statuses = Vec::new();
+    for _ in 0..25 {
+        let request = server.request(Method::POST, &path).json(&body);
+        let response = request.send().await.unwrap();
+        assert!(response.status() == 401 || response.headers().contains_key("retry-after"));
+        statuses.push(response.status().as_u16());
+    }
+    assert!(!statuses[..20].contains(&429), "{statuses:?}");
+    assert_eq!(statuses[20..], [429; 5], "{statuses:?}");
+    // Nor does GitLab hear of them; a token with a known key is never held up.
+    forge.gitlab.clear_requests();
+    job.succeeds().await;
+}
