@@ -11,7 +11,7 @@ use crate::PackageError;
 /// pacman cannot read a database with a line of 512 KiB.
 const MAX_LINE: usize = 64 << 10;
 /// Keys that count once. pacman takes the last value, other readers the first.
-const SINGLE: [&str; 9] = [
+const SINGLE: [&str; 10] = [
     "pkgname",
     "pkgbase",
     "pkgver",
@@ -21,7 +21,27 @@ const SINGLE: [&str; 9] = [
     "packager",
     "size",
     "arch",
+    "pkgtype",
 ];
+
+/// Holds pairs of its own: `xdata = pkgtype=pkg`. Each of their names counts once.
+const XDATA: &str = "xdata";
+
+/// The name in a pair.
+fn name_of(pair: &str) -> &str {
+    pair.split_once('=').map_or(pair, |(name, _)| name).trim()
+}
+
+/// Whether a character does something else than to be seen: control characters, ends of lines that only
+/// some know, and what turns the direction of text (Unicode, `Bidi_Control`).
+fn is_control(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}
 
 /// What a package says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +54,7 @@ impl PackageInfo {
         let text = std::str::from_utf8(content).map_err(|_| ".PKGINFO is not UTF-8")?;
         let mut fields: Vec<(String, String)> = Vec::new();
         for (number, line) in (1..).zip(text.split('\n')) {
-            if let Some(control) = line.chars().find(|character| character.is_control()) {
+            if let Some(control) = line.chars().find(|character| is_control(*character)) {
                 return Err(format!(
                     ".PKGINFO has the control character U+{:04X} in line {number}",
                     u32::from(control)
@@ -53,6 +73,16 @@ impl PackageInfo {
             let (key, value) = (key.trim_matches(' '), value.trim_matches(' '));
             if SINGLE.contains(&key) && fields.iter().any(|(known, _)| known == key) {
                 return Err(format!(".PKGINFO says {key} more than once"));
+            }
+            if key == XDATA {
+                let name = name_of(value);
+                let known = fields.iter().filter(|(key, _)| key == XDATA);
+                if known
+                    .map(|(_, known)| name_of(known))
+                    .any(|known| known == name)
+                {
+                    return Err(format!(".PKGINFO says {XDATA} {name} more than once"));
+                }
             }
             // In a `desc` such a value would begin a section of its own.
             if value.len() > 1 && value.starts_with('%') && value.ends_with('%') {
@@ -115,6 +145,15 @@ mod tests {
                 assert!(error.contains(key), "{error}");
             }
         }
+        for text in [
+            "xdata = pkgtype=pkg\nxdata = pkgtype=debug\n",
+            "xdata = pkgtype=pkg\ndepend = a\nxdata = pkgtype = pkg\n",
+            "xdata = other\nxdata = other=1\n",
+        ] {
+            let error = PackageInfo::parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains("xdata"), "{error}");
+        }
+        assert!(PackageInfo::parse(b"xdata = pkgtype=split\nxdata = other=1\n").is_ok());
         let several = PackageInfo::parse(b"depend = a\ndepend = b\nlicense = c\n").unwrap();
         assert_eq!(several.values("depend").collect::<Vec<_>>(), ["a", "b"]);
     }
@@ -129,6 +168,10 @@ mod tests {
             "pkgdesc = a\u{7f}\n",
             "pkgdesc = a\u{9b}m\n",
             "# comment\0\n",
+            "pkgdesc = a\u{202e}b\n",
+            "pkgdesc = a\u{2066}b\u{2069}\n",
+            "pkgdesc = a\u{2028}b\n",
+            "packager = \u{200f}a\n",
             "pkgdesc = %NAME%\n",
             &long,
         ] {
