@@ -4,7 +4,7 @@
 //! closed, not only what is secret in it.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -20,11 +20,10 @@ pub fn close_new_files() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// Makes the data folder if it is not there, and closes it and the files right below it, which older versions
-/// left open.
+/// Makes the data folder if it is not there, and closes it and what is in it, which older versions left open.
 ///
 /// # Errors
-/// When it cannot be made, or belongs to another user.
+/// When it cannot be made, or something of it belongs to another user.
 pub fn close_data_folder(data: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -34,28 +33,64 @@ pub fn close_data_folder(data: &Path) -> anyhow::Result<()> {
     close(data, FOLDER)?;
     for entry in fs_err::read_dir(data)? {
         let entry = entry?;
-        if entry.file_type()?.is_file() {
-            match close(&entry.path(), FILE) {
-                // Another server may be ending, and SQLite removes files of its own.
-                Err(error) if is_gone(&error) => {}
-                result => result?,
-            }
+        let kind = entry.file_type()?;
+        let closed = if kind.is_file() {
+            close(&entry.path(), FILE)
+        } else if kind.is_dir() {
+            close_all(&entry.path())
+        } else {
+            Ok(())
+        };
+        match closed {
+            // Another server may be ending, and SQLite removes files of its own.
+            Err(error) if is_gone(&error) => {}
+            closed => closed?,
         }
     }
     Ok(())
 }
 
-fn close(path: &Path, mode: u32) -> anyhow::Result<()> {
-    let permissions = fs_err::metadata(path)?.permissions();
-    if permissions.mode() & 0o777 == mode {
+/// Closes a folder with all that is in it. One that is closed already was closed like this, or made closed.
+fn close_all(top: &Path) -> anyhow::Result<()> {
+    if is_closed(top, FOLDER)? {
         return Ok(());
     }
-    fs_err::set_permissions(path, PermissionsExt::from_mode(mode)).with_context(|| {
-        format!(
-            "cannot close {} to other users: it has to belong to the user that the server runs as",
-            path.display()
-        )
-    })
+    let mut folders = vec![top.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(&folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                close(&entry.path(), FOLDER)?;
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                close(&entry.path(), FILE)?;
+            }
+        }
+    }
+    // Last: whoever is interrupted begins again.
+    close(top, FOLDER)
+}
+
+/// Whether a file or folder of this process's user, or of root, is closed to others.
+fn is_closed(path: &Path, mode: u32) -> anyhow::Result<bool> {
+    let metadata = fs_err::metadata(path)?;
+    // Root can open everything anyway.
+    let owners = [0, rustix::process::geteuid().as_raw()];
+    anyhow::ensure!(
+        owners.contains(&metadata.uid()),
+        "{} belongs to another user than the server runs as, who can open it",
+        path.display()
+    );
+    Ok(metadata.permissions().mode() & 0o777 == mode)
+}
+
+fn close(path: &Path, mode: u32) -> anyhow::Result<()> {
+    if is_closed(path, mode)? {
+        return Ok(());
+    }
+    fs_err::set_permissions(path, PermissionsExt::from_mode(mode))
+        .with_context(|| format!("cannot close {} to other users", path.display()))
 }
 
 fn is_gone(error: &anyhow::Error) -> bool {
@@ -78,11 +113,45 @@ mod tests {
         assert_eq!(mode(&data), 0o700);
         // As an older version left them.
         let database = data.join("buildbtw.sqlite3");
-        fs_err::write(&database, "").unwrap();
-        for (path, open) in [(&data, 0o755), (&database, 0o644)] {
-            fs_err::set_permissions(path, PermissionsExt::from_mode(open)).unwrap();
+        let logs = data.join("logs");
+        let (log_folder, log) = (logs.join("1"), logs.join("1/log"));
+        fs_err::create_dir_all(&log_folder).unwrap();
+        let outside = folder.path().join("outside");
+        for file in [&database, &log, &outside] {
+            fs_err::write(file, "").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, logs.join("link")).unwrap();
+        let (files, folders) = ([&database, &log], [&data, &logs, &log_folder]);
+        for path in folders {
+            fs_err::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        for path in files.into_iter().chain([&outside]) {
+            fs_err::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
         }
         close_data_folder(&data).unwrap();
-        assert_eq!((mode(&data), mode(&database)), (0o700, 0o600));
+        assert_eq!(folders.map(|path| mode(path)), [0o700; 3]);
+        assert_eq!(files.map(|path| mode(path)), [0o600; 2]);
+        assert_eq!(mode(&outside), 0o644);
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_refused_however_closed_it_is() {
+        /// Nobody.
+        const OTHER: u32 = 65_534;
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        close_data_folder(&data).unwrap();
+        let database = data.join("buildbtw.sqlite3");
+        fs_err::write(&database, "").unwrap();
+        fs_err::set_permissions(&database, PermissionsExt::from_mode(0o600)).unwrap();
+        for path in [&database, &data] {
+            if std::os::unix::fs::chown(path, Some(OTHER), None).is_err() {
+                eprintln!("SKIPPED: only root can give files away");
+                return;
+            }
+            let refused = close_data_folder(&data).unwrap_err().to_string();
+            assert!(refused.contains("another user"), "{refused}");
+            std::os::unix::fs::chown(path, Some(0), None).unwrap();
+        }
     }
 }
