@@ -2,7 +2,7 @@
 //! streams and memory. What is given is held by a [`Permit`] and given back with it.
 //!
 //! A part is kept for addresses that authenticated within the last hour, so that strangers cannot lock
-//! out workers and administrators. Connections count by their peer, and what they ask for at a time too:
+//! out workers and administrators; trusted proxies get half of it. Connections count by their peer, and what they ask for at a time too:
 //! a connection of HTTP/2 carries many requests. Connections of a trusted proxy do not count for an
 //! address; what it passes on counts for the address that it names.
 
@@ -23,7 +23,7 @@ use buildbtw_model::api::ProblemKind;
 use crate::error::{Error, Refusal};
 
 use known::KnownSources;
-use pool::{Amounts, Full, Pool};
+use pool::{Amounts, Full, Pool, Who};
 use settings::kept_of;
 
 pub use pool::Permit;
@@ -35,8 +35,9 @@ pub use source::{Network, Source};
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long a body waits for memory.
 const LONGEST_QUEUE: Duration = Duration::from_secs(10);
-/// The memory of all bodies whose senders nobody vouches for, in bytes.
-const ANONYMOUS_BODIES: usize = 16 * 1024 * 1024;
+const MIB: usize = 1024 * 1024;
+/// How many parts of an amount of memory one address gets at most, one.
+const SHARES: usize = 4;
 /// How many answers are made at a time for people without a token, and how many of those for one
 /// address: more would only wait for the database and the processors.
 const PUBLIC_ANSWERS: usize = 8;
@@ -60,9 +61,38 @@ struct Inner {
     reading: Pool,
     files: Pool,
     streams: Pool,
-    bodies: Pool,
+    bodies: Bodies<Pool>,
     plans: Pool,
     plan_rate: RateLimit,
+}
+
+/// Bodies whose senders nobody vouches for, by what they are for: those of one kind take nothing from
+/// the others.
+#[derive(Debug)]
+struct Bodies<T> {
+    plans: T,
+    id_tokens: T,
+    webhooks: T,
+}
+
+/// What a body is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BodyOf {
+    /// A plan for anybody.
+    Plan,
+    /// A job that shows its ID token.
+    IdToken,
+    /// A webhook.
+    Webhook,
+}
+
+/// The memory of bodies of one kind. `kept` is for addresses that authenticated lately.
+fn bodies(total: usize, kept: usize) -> Pool {
+    Pool::new(Amounts {
+        total,
+        kept,
+        per_source: total / SHARES,
+    })
 }
 
 impl Admission {
@@ -92,11 +122,11 @@ impl Admission {
                 kept: 0,
                 per_source: limits.streams,
             }),
-            bodies: Pool::new(Amounts {
-                total: ANONYMOUS_BODIES,
-                kept: 0,
-                per_source: ANONYMOUS_BODIES / 4,
-            }),
+            bodies: Bodies {
+                plans: bodies(4 * MIB, MIB),
+                id_tokens: bodies(4 * MIB, 2 * MIB),
+                webhooks: bodies(8 * MIB, 4 * MIB),
+            },
             plans: Pool::new(Amounts {
                 total: ANONYMOUS_PLANS,
                 kept: 0,
@@ -133,12 +163,12 @@ impl Admission {
     /// # Errors
     /// When its address has too many, or all together have.
     pub(crate) fn connection(&self, peer: IpAddr) -> Result<Permit, Error> {
-        let proxy = self.is_proxy(peer);
-        let source = (!proxy).then(|| peer.into());
-        let taken = self
-            .0
-            .connections
-            .take(source, 1, proxy || self.is_known(peer));
+        let (source, who) = if self.is_proxy(peer) {
+            (None, Who::Proxy)
+        } else {
+            (Some(peer.into()), self.who(peer))
+        };
+        let taken = self.0.connections.take(source, 1, who);
         taken.map_err(|full| refuse(full, "connections"))
     }
 
@@ -147,8 +177,8 @@ impl Admission {
     /// # Errors
     /// When its address has too many, or all together have.
     pub(crate) fn request(&self, client: IpAddr) -> Result<Permit, Error> {
-        let is_known = self.is_known(client);
-        let taken = self.0.requests.take(Some(client.into()), 1, is_known);
+        let who = self.who(client);
+        let taken = self.0.requests.take(Some(client.into()), 1, who);
         taken.map_err(|full| refuse(full, "requests"))
     }
 
@@ -157,8 +187,8 @@ impl Admission {
     /// # Errors
     /// When others, or others of this address, have theirs made for too long.
     pub(crate) async fn reading(&self, client: IpAddr) -> Result<Permit, Error> {
-        let is_known = self.is_known(client);
-        let waiting = self.0.reading.wait_for(client.into(), 1, is_known);
+        let who = self.who(client);
+        let waiting = self.0.reading.wait_for(client.into(), 1, who);
         queue(waiting).await
     }
 
@@ -179,7 +209,7 @@ impl Admission {
     /// # Errors
     /// When the address has too many.
     pub(crate) fn stream(&self, client: IpAddr) -> Result<Permit, Error> {
-        let taken = self.0.streams.take(Some(client.into()), 1, true);
+        let taken = self.0.streams.take(Some(client.into()), 1, Who::Known);
         taken.map_err(|full| refuse(full, "streams"))
     }
 
@@ -188,17 +218,28 @@ impl Admission {
     /// # Errors
     /// When the address has too many, or all together have.
     pub(crate) fn file(&self, client: IpAddr) -> Result<Permit, Error> {
-        let is_known = self.is_known(client);
-        let taken = self.0.files.take(Some(client.into()), 1, is_known);
+        let who = self.who(client);
+        let taken = self.0.files.take(Some(client.into()), 1, who);
         taken.map_err(|full| refuse(full, "open files"))
     }
 
-    /// Waits for memory for a body whose sender nobody vouches for.
+    /// Waits for memory for what arrived of a body whose sender nobody vouches for.
     ///
     /// # Errors
     /// When there is none for too long.
-    pub(crate) async fn body(&self, client: IpAddr, bytes: usize) -> Result<Permit, Error> {
-        let waiting = self.0.bodies.wait_for(client.into(), bytes, false);
+    pub(crate) async fn body(
+        &self,
+        of: BodyOf,
+        client: IpAddr,
+        bytes: usize,
+    ) -> Result<Permit, Error> {
+        let bodies = &self.0.bodies;
+        let pool = match of {
+            BodyOf::Plan => &bodies.plans,
+            BodyOf::IdToken => &bodies.id_tokens,
+            BodyOf::Webhook => &bodies.webhooks,
+        };
+        let waiting = pool.wait_for(client.into(), bytes, self.who(client));
         queue(waiting).await
     }
 
@@ -214,8 +255,16 @@ impl Admission {
                 .retry_after(pause)
                 .into());
         }
-        let waiting = self.0.plans.wait_for(client.into(), 1, false);
+        let waiting = self.0.plans.wait_for(client.into(), 1, Who::Stranger);
         queue(waiting).await
+    }
+
+    fn who(&self, address: IpAddr) -> Who {
+        if self.is_known(address) {
+            Who::Known
+        } else {
+            Who::Stranger
+        }
     }
 
     /// Whether an address authenticated within the last hour.
@@ -249,6 +298,8 @@ fn refuse(full: Full, what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn admission(trusted: &[&str]) -> Admission {
@@ -286,10 +337,13 @@ mod tests {
         // Strangers who connect by themselves take what is not kept.
         let direct = [(); 4].map(|()| admission.connection(address(2)).unwrap());
         assert!(admission.connection(address(3)).is_err());
-        let proxied = [(); 4].map(|()| admission.connection(proxy).unwrap());
+        let proxied = [(); 2].map(|()| admission.connection(proxy).unwrap());
         assert!(admission.forwarded_request(address(3)).is_err());
         assert!(admission.forwarded_request(address(1)).is_ok());
-        drop((direct, proxied));
+        // And it leaves some for who authenticated and connects by itself.
+        assert!(admission.connection(proxy).is_err());
+        let known = [(); 2].map(|()| admission.connection(address(1)).unwrap());
+        drop((direct, proxied, known));
         assert!(admission.forwarded_request(address(3)).is_ok());
     }
 
@@ -302,9 +356,11 @@ mod tests {
             turns.push(admission.reading(address(1)).await.unwrap());
         }
         let take = |last: u8| {
-            let known = admission.is_known(address(last));
             let source = Some(address(last).into());
-            admission.0.reading.take(source, 1, known)
+            admission
+                .0
+                .reading
+                .take(source, 1, admission.who(address(last)))
         };
         assert_eq!(take(1).unwrap_err(), Full::Source);
         turns.extend([2, 2, 2].map(|last| take(last).unwrap()));
@@ -314,20 +370,27 @@ mod tests {
         assert!(take(3).is_ok());
     }
 
-    #[test]
-    fn bodies_share_what_there_is_and_an_address_gets_a_part() {
+    #[tokio::test]
+    async fn bodies_of_one_kind_and_of_strangers_leave_memory_for_others() {
         let admission = admission(&[]);
-        let take = |last: u8, bytes: usize| {
-            let source = address(last).into();
-            admission.0.bodies.take(Some(source), bytes, false)
+        admission.authenticated(address(9));
+        let bodies = &admission.0.bodies;
+        let plan = |last: u8, bytes: usize| {
+            let who = admission.who(address(last));
+            bodies.plans.take(Some(address(last).into()), bytes, who)
         };
-        let part = ANONYMOUS_BODIES / 4;
-        let own = take(1, part).unwrap();
-        assert_eq!(take(1, 1).unwrap_err(), Full::Source);
-        let others = [2, 3, 4].map(|last| take(last, part).unwrap());
-        assert_eq!(take(5, 1).unwrap_err(), Full::Total);
-        drop(own);
-        assert!(take(5, part).is_ok());
+        let own = plan(1, MIB).unwrap();
+        assert_eq!(plan(1, 1).unwrap_err(), Full::Source);
+        let others = [2, 3].map(|last| plan(last, MIB).unwrap());
+        assert_eq!(plan(4, 1).unwrap_err(), Full::Total);
+        let known = plan(9, MIB).unwrap();
+        for of in [BodyOf::IdToken, BodyOf::Webhook] {
+            assert!(admission.body(of, address(1), 64 * 1024).await.is_ok());
+        }
+        let waiting = admission.body(BodyOf::Plan, address(4), 1);
+        assert!(waiting.now_or_never().is_none());
+        drop((own, known));
+        assert!(admission.body(BodyOf::Plan, address(4), MIB).await.is_ok());
         drop(others);
     }
 }

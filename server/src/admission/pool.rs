@@ -18,6 +18,17 @@ pub(super) struct Amounts {
     pub(super) per_source: usize,
 }
 
+/// Who takes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Somebody who gets nothing of what is kept.
+    Stranger,
+    /// A trusted proxy, which gets half of it: it may have connections that nobody uses.
+    Proxy,
+    /// Somebody who authenticated lately.
+    Known,
+}
+
 /// Why nothing was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
@@ -56,7 +67,7 @@ impl Pool {
 
     /// Whether the part is taken that is not kept.
     pub(super) fn has_only_kept(&self) -> bool {
-        self.0.lock().all >= self.0.open_to(false)
+        self.0.lock().all >= self.0.open_to(Who::Stranger)
     }
 
     /// Takes an amount for a source, or without counting it for one.
@@ -64,7 +75,7 @@ impl Pool {
         &self,
         source: Option<Source>,
         amount: usize,
-        is_known: bool,
+        who: Who,
     ) -> Result<Permit, Full> {
         let mut taken = self.0.lock();
         if let Some(source) = source {
@@ -73,7 +84,7 @@ impl Pool {
                 return Err(Full::Source);
             }
         }
-        if taken.all + amount > self.0.open_to(is_known) {
+        if taken.all + amount > self.0.open_to(who) {
             return Err(Full::Total);
         }
         taken.all += amount;
@@ -88,13 +99,13 @@ impl Pool {
     }
 
     /// The same, and waits until there is enough. Never ends for more than a source may have.
-    pub(super) async fn wait_for(&self, source: Source, amount: usize, is_known: bool) -> Permit {
+    pub(super) async fn wait_for(&self, source: Source, amount: usize, who: Who) -> Permit {
         loop {
             let freed = self.0.freed.notified();
             tokio::pin!(freed);
             // Before looking, so that nothing is freed unnoticed.
             freed.as_mut().enable();
-            if let Ok(permit) = self.take(Some(source), amount, is_known) {
+            if let Ok(permit) = self.take(Some(source), amount, who) {
                 return permit;
             }
             freed.await;
@@ -107,8 +118,12 @@ impl Inner {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open_to(&self, is_known: bool) -> usize {
-        let kept = if is_known { 0 } else { self.amounts.kept };
+    fn open_to(&self, who: Who) -> usize {
+        let kept = match who {
+            Who::Stranger => self.amounts.kept,
+            Who::Proxy => self.amounts.kept / 2,
+            Who::Known => 0,
+        };
         self.amounts.total.saturating_sub(kept)
     }
 }
@@ -120,6 +135,13 @@ pub struct Permit {
     pool: Arc<Inner>,
     source: Option<Source>,
     amount: usize,
+}
+
+impl Permit {
+    /// Holds what another one of the same pool and source holds, too.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.amount += std::mem::take(&mut other.amount);
+    }
 }
 
 impl Drop for Permit {
@@ -157,18 +179,27 @@ mod tests {
             per_source: 3,
         });
         let mut permits: Vec<_> = (0..3)
-            .map(|_| pool.take(source(1), 1, false).unwrap())
+            .map(|_| pool.take(source(1), 1, Who::Stranger).unwrap())
             .collect();
-        assert_eq!(pool.take(source(1), 1, false).unwrap_err(), Full::Source);
-        permits.push(pool.take(source(2), 1, false).unwrap());
+        assert_eq!(
+            pool.take(source(1), 1, Who::Stranger).unwrap_err(),
+            Full::Source
+        );
+        permits.push(pool.take(source(2), 1, Who::Stranger).unwrap());
         assert!(pool.has_only_kept());
-        assert_eq!(pool.take(source(3), 1, false).unwrap_err(), Full::Total);
-        permits.push(pool.take(source(3), 2, true).unwrap());
-        assert_eq!(pool.take(source(4), 1, true).unwrap_err(), Full::Total);
-        assert_eq!(pool.take(None, 1, true).unwrap_err(), Full::Total);
+        assert_eq!(
+            pool.take(source(3), 1, Who::Stranger).unwrap_err(),
+            Full::Total
+        );
+        permits.push(pool.take(source(3), 2, Who::Known).unwrap());
+        assert_eq!(
+            pool.take(source(4), 1, Who::Known).unwrap_err(),
+            Full::Total
+        );
+        assert_eq!(pool.take(None, 1, Who::Known).unwrap_err(), Full::Total);
         drop(permits);
         assert!(pool.0.lock().by_source.is_empty());
-        assert!(pool.take(source(3), 3, false).is_ok());
+        assert!(pool.take(source(3), 3, Who::Stranger).is_ok());
     }
 
     #[tokio::test]
@@ -178,12 +209,20 @@ mod tests {
             kept: 0,
             per_source: 4,
         });
-        let held = pool.take(source(1), 4, false).unwrap();
+        let held = pool.take(source(1), 4, Who::Stranger).unwrap();
         let waiting = {
             let pool = pool.clone();
-            tokio::spawn(async move { pool.wait_for(source(2).unwrap(), 3, false).await })
+            tokio::spawn(async move { pool.wait_for(source(2).unwrap(), 3, Who::Stranger).await })
         };
         drop(held);
-        assert_eq!(waiting.await.unwrap().amount, 3);
+        let mut first = waiting.await.unwrap();
+        assert_eq!(first.amount, 3);
+        first.join(pool.take(source(2), 1, Who::Stranger).unwrap());
+        assert_eq!(
+            pool.take(source(3), 1, Who::Stranger).unwrap_err(),
+            Full::Total
+        );
+        drop(first);
+        assert!(pool.take(source(3), 4, Who::Stranger).is_ok());
     }
 }

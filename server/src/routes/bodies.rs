@@ -1,15 +1,17 @@
 //! Bodies of requests whose sender nobody vouches for, or not yet: they are small, arrive within a
-//! deadline, and share an amount of memory.
+//! deadline, and share an amount of memory. What counts is what has arrived, not what is announced.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use buildbtw_model::api::ProblemKind;
+use buildbtw_model::api::{ExchangeIdToken, PlanPreview, ProblemKind};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
+use crate::admission::{Admission, BodyOf, Permit};
 use crate::app_state::AppState;
 use crate::auth::Identity;
 use crate::error::{Error, Refusal};
@@ -22,26 +24,82 @@ const MAX_ANONYMOUS: usize = 64 * 1024;
 const MAX_DRAINED: usize = 1024 * 1024;
 /// How long a body may take. GitLab gives up a webhook after 10 s.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long it may pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Reads a body of at most `limit` bytes piece by piece.
+/// The memory that a body takes of what its kind shares.
+pub(crate) struct Share<'a> {
+    admission: &'a Admission,
+    of: BodyOf,
+    client: IpAddr,
+    /// What reading takes whatever the size; otherwise what was read is kept.
+    flat: Option<usize>,
+    taken: Option<Permit>,
+}
+
+impl<'a> Share<'a> {
+    /// For a body that is kept.
+    pub(crate) fn growing(admission: &'a Admission, of: BodyOf, client: IpAddr) -> Self {
+        Self {
+            admission,
+            of,
+            client,
+            flat: None,
+            taken: None,
+        }
+    }
+
+    /// For a body that takes the same memory whatever its size.
+    pub(crate) fn flat(admission: &'a Admission, of: BodyOf, client: IpAddr, bytes: usize) -> Self {
+        Self {
+            flat: Some(bytes),
+            ..Self::growing(admission, of, client)
+        }
+    }
+
+    /// Waits for memory for one more piece.
+    async fn take(&mut self, length: usize) -> Result<(), Error> {
+        let bytes = match self.flat {
+            Some(_) if self.taken.is_some() => return Ok(()),
+            Some(bytes) => bytes,
+            None => length,
+        };
+        let permit = self.admission.body(self.of, self.client, bytes).await?;
+        match &mut self.taken {
+            Some(taken) => taken.join(permit),
+            None => self.taken = Some(permit),
+        }
+        Ok(())
+    }
+}
+
+/// Reads a body of at most `limit` bytes piece by piece, within its share where it has one.
 ///
 /// # Errors
-/// When it is larger, breaks off, or does not arrive in time.
+/// When it is larger, breaks off, does not arrive in time, or there is no memory for it.
 pub(crate) async fn read(
     body: Body,
     limit: usize,
+    mut share: Option<&mut Share<'_>>,
     mut sink: impl FnMut(&[u8]),
 ) -> Result<(), Error> {
     let reading = async move {
         let mut pieces = body.into_data_stream();
         let mut length = 0;
-        while let Some(piece) = pieces.next().await {
+        loop {
+            let piece = tokio::time::timeout(LONGEST_PAUSE, pieces.next()).await;
+            let Some(piece) = piece.map_err(|_| too_slow())? else {
+                break;
+            };
             let piece = piece.map_err(|error| {
                 Refusal::new(ProblemKind::InvalidRequest, "the body broke off")
                     .detail(error.to_string())
             })?;
             length += piece.len();
             if length <= limit {
+                if let Some(share) = &mut share {
+                    share.take(piece.len()).await?;
+                }
                 sink(&piece);
             } else if length > limit + MAX_DRAINED {
                 break;
@@ -56,19 +114,39 @@ pub(crate) async fn read(
         Ok(())
     };
     let read = tokio::time::timeout(DEADLINE, reading).await;
-    read.unwrap_or_else(|_| {
-        let title = "the body did not arrive in time";
-        Err(Refusal::new(ProblemKind::InvalidRequest, title)
-            .status(StatusCode::REQUEST_TIMEOUT)
-            .detail(format!("it may take {} s", DEADLINE.as_secs()))
-            .into())
-    })
+    read.unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn too_slow() -> Error {
+    let title = "the body did not arrive in time";
+    Refusal::new(ProblemKind::InvalidRequest, title)
+        .status(StatusCode::REQUEST_TIMEOUT)
+        .detail(format!(
+            "it may take {} s, and pause for {} s",
+            DEADLINE.as_secs(),
+            LONGEST_PAUSE.as_secs()
+        ))
+        .into()
+}
+
+/// What a JSON body that may come from anybody is for.
+pub(crate) trait ForAnybody: DeserializeOwned {
+    /// Whose memory it takes.
+    const OF: BodyOf;
+}
+
+impl ForAnybody for PlanPreview {
+    const OF: BodyOf = BodyOf::Plan;
+}
+
+impl ForAnybody for ExchangeIdToken {
+    const OF: BodyOf = BodyOf::IdToken;
 }
 
 /// A JSON body that may come from anybody. With the token of a client it may be as large as others.
 pub(crate) struct AnonymousJson<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for AnonymousJson<T> {
+impl<T: ForAnybody> FromRequest<AppState> for AnonymousJson<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
@@ -83,15 +161,12 @@ impl<T: DeserializeOwned> FromRequest<AppState> for AnonymousJson<T> {
         // Without a socket there is nobody to be fair to.
         let peer = extensions.get::<Peer>().map(|peer| peer.0.ip());
         let (parts, body) = request.into_parts();
-        let declared = body.size_hint().upper();
-        let declared = declared.and_then(|length| usize::try_from(length).ok());
-        let kept = declared.unwrap_or(MAX_ANONYMOUS).min(MAX_ANONYMOUS);
-        let _permit = match peer {
-            Some(peer) => Some(state.admission.body(peer, kept).await?),
-            None => None,
-        };
-        let mut bytes = Vec::with_capacity(kept);
-        read(body, MAX_ANONYMOUS, |piece| bytes.extend_from_slice(piece)).await?;
+        let mut share = peer.map(|peer| Share::growing(&state.admission, T::OF, peer));
+        let mut bytes = Vec::new();
+        read(body, MAX_ANONYMOUS, share.as_mut(), |piece| {
+            bytes.extend_from_slice(piece);
+        })
+        .await?;
         let request = Request::from_parts(parts, Body::from(bytes));
         let extract::Json(value) = extract::Json::from_request(request, state).await?;
         Ok(Self(value))

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use buildbtw_model::api::ProblemKind;
 use jiff::Timestamp;
 
+use crate::admission::BodyOf;
 use crate::app_state::AppState;
 use crate::auth;
 use crate::error::{Error, Refusal};
@@ -44,12 +45,13 @@ pub(crate) async fn receive_from_gitlab(
     // What cannot be right is refused before its body, which may be large, is read.
     let sender = Sender::of(&config.secrets, request.headers(), Timestamp::now());
     let mut sender = sender.map_err(refuse)?;
-    let _permit = match peer {
-        Some(peer) if !sender.is_known() => Some(state.admission.body(peer.0.ip(), READING).await?),
-        _ => None,
-    };
+    let unknown = peer.filter(|_| !sender.is_known());
+    let mut share = unknown.map(|Peer(peer)| {
+        bodies::Share::flat(&state.admission, BodyOf::Webhook, peer.ip(), READING)
+    });
     let mut outline = Outline::default();
-    bodies::read(request.into_body(), MAX_WEBHOOK, |piece| {
+    let body = request.into_body();
+    bodies::read(body, MAX_WEBHOOK, share.as_mut(), |piece| {
         sender.update(piece);
         outline.update(piece);
     })
