@@ -2,6 +2,7 @@
 //! when the server stops.
 
 mod held;
+mod progress;
 mod refusals;
 
 use std::convert::Infallible;
@@ -25,6 +26,7 @@ use tower::ServiceExt as _;
 use crate::admission::{Admission, Permit};
 
 pub(crate) use held::Held;
+use progress::Progress;
 use refusals::Refusals;
 
 /// How long a connection may take to send a request's headers, the time between two requests
@@ -38,6 +40,10 @@ const MAX_HTTP2_STREAMS: u32 = 32;
 /// HTTP/2 knows (RFC 9113, section 6.9.2). Answers wait in as much memory for a client that reads slowly.
 const HTTP2_WINDOW: u32 = 65_535;
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
+/// How long a client may leave what it asked for unread.
+const LONGEST_STALL: Duration = Duration::from_secs(60);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(5);
 /// The pause after the machine refused a connection, for example because files have run out.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
 
@@ -82,6 +88,7 @@ pub(crate) async fn serve(
             Local(SocketAddr::new(address.ip().to_canonical(), address.port()))
         });
         let begun = CancellationToken::new();
+        let progress = Progress::default();
         let caller = Caller {
             peer,
             local,
@@ -89,12 +96,14 @@ pub(crate) async fn serve(
             admission: admission.clone(),
             router: router.clone(),
             begun: begun.clone(),
+            progress: progress.clone(),
         };
         let service = service_fn(move |request| caller.clone().answer(request));
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
-        tokio::spawn(watch(graceful.watch(connection), peer, permit, begun));
+        let connection = until_stalled(graceful.watch(connection), peer, progress);
+        tokio::spawn(watch(connection, peer, permit, begun));
     }
     // From here on connections are refused, instead of waiting for nobody.
     drop(listener);
@@ -118,6 +127,25 @@ fn builder() -> Builder<TokioExecutor> {
         .max_send_buf_size(HTTP2_SEND_BUFFER)
         .max_header_list_size(u32::try_from(MAX_HEADERS).unwrap_or(u32::MAX));
     builder
+}
+
+/// Ends a connection on which an answer waits for its client for too long: nobody reads it, but it takes
+/// memory.
+async fn until_stalled<E>(
+    connection: impl Future<Output = Result<(), E>>,
+    peer: SocketAddr,
+    progress: Progress,
+) -> Result<(), E> {
+    let mut connection = pin!(connection);
+    loop {
+        tokio::select! {
+            ended = &mut connection => return ended,
+            () = tokio::time::sleep(LOOK) => if progress.has_stalled(LONGEST_STALL) {
+                tracing::debug!(%peer, "cut off a client that does not read its answer");
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// Sees a connection to its end. One that does not begin a request in time, not even the first bytes
@@ -172,6 +200,7 @@ struct Caller {
     router: Router,
     /// Cancelled when the first request came.
     begun: CancellationToken,
+    progress: Progress,
 }
 
 impl Caller {
@@ -188,7 +217,7 @@ impl Caller {
             extensions.insert(local);
         }
         let response = self.router.oneshot(request.map(Body::new)).await?;
-        Ok(response.map(|body| Held::body(body, permit)))
+        Ok(response.map(|body| self.progress.watch(body, permit)))
     }
 
     fn permit(&self, client: IpAddr) -> Result<Permit, crate::error::Error> {

@@ -42,6 +42,8 @@ const SHARES: usize = 4;
 /// address: more would only wait for the database and the processors.
 const PUBLIC_ANSWERS: usize = 8;
 const PUBLIC_ANSWERS_PER_ADDRESS: usize = 3;
+/// The memory of answers without a token that wait to be read, in bytes; an eighth for one address.
+const PUBLIC_MEMORY: usize = 128 * MIB;
 /// How many plans are made at a time for people without a token.
 const ANONYMOUS_PLANS: usize = 2;
 /// How many plans an address without a token may ask for in a minute.
@@ -59,6 +61,8 @@ struct Inner {
     requests: Pool,
     /// Answers that are being made for people without a token.
     reading: Pool,
+    /// The memory of answers that they have not read yet.
+    answers: Pool,
     files: Pool,
     streams: Pool,
     bodies: Bodies<Pool>,
@@ -115,6 +119,11 @@ impl Admission {
                 total: PUBLIC_ANSWERS,
                 kept: PUBLIC_ANSWERS / 4,
                 per_source: PUBLIC_ANSWERS_PER_ADDRESS,
+            }),
+            answers: Pool::new(Amounts {
+                total: PUBLIC_MEMORY,
+                kept: PUBLIC_MEMORY / 4,
+                per_source: PUBLIC_MEMORY / 8,
             }),
             files: shared(limits.files),
             streams: Pool::new(Amounts {
@@ -190,6 +199,18 @@ impl Admission {
         let who = self.who(client);
         let waiting = self.0.reading.wait_for(client.into(), 1, who);
         queue(waiting).await
+    }
+
+    /// Gives memory for an answer to somebody without a token, until it is read.
+    ///
+    /// # Errors
+    /// When the address has too many answers that wait for it, or all together have.
+    pub(crate) fn answer(&self, client: IpAddr, bytes: usize) -> Result<Permit, Error> {
+        // A single one that is larger than a share is let through when there is no other.
+        let bytes = bytes.min(PUBLIC_MEMORY / 8);
+        let who = self.who(client);
+        let taken = self.0.answers.take(Some(client.into()), bytes, who);
+        taken.map_err(|full| refuse(full, "answers that nobody reads"))
     }
 
     /// Lets a request in that a trusted proxy passes on.
@@ -368,6 +389,22 @@ mod tests {
         turns.push(take(4).unwrap());
         turns.clear();
         assert!(take(3).is_ok());
+    }
+
+    #[test]
+    fn answers_that_an_address_does_not_read_take_a_limited_amount() {
+        let admission = admission(&[]);
+        admission.authenticated(address(9));
+        let unread = (1..).map_while(|_| admission.answer(address(1), 300_000).ok());
+        let unread: Vec<_> = unread.collect();
+        assert_eq!(unread.len(), PUBLIC_MEMORY / 8 / 300_000);
+        let others: Vec<_> = (2..7)
+            .map(|last| admission.answer(address(last), usize::MAX).unwrap())
+            .collect();
+        assert!(admission.answer(address(8), MIB).is_err());
+        assert!(admission.answer(address(9), MIB).is_ok());
+        drop((unread, others));
+        assert!(admission.answer(address(1), MIB).is_ok());
     }
 
     #[tokio::test]

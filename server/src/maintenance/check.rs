@@ -12,7 +12,7 @@ use crate::db::packages::{self, Published};
 use crate::db::{Database, IterationId, attempts, builds, iterations, namespaces};
 use crate::logs::Logs;
 use crate::repos::image::DatabaseImage;
-use crate::repos::{Repos, RepositoryKey};
+use crate::repos::{Rendering, Repos, RepositoryKey};
 use crate::run::{DATABASE_FILE, lock};
 use crate::service::publish::file_lists::{newest_stage, replace_both, with_files};
 use crate::service::recover::may_upload;
@@ -220,7 +220,7 @@ impl Checker {
             image.list(listing);
         }
         let rows = packages::of_repository(reader, iteration, &key.architecture).await?;
-        let turn = self.repos.turn_to_render().await?;
+        let turn = self.repos.turn_to_render(Rendering::FileLists).await?;
         let lists = with_files(&self.database, newest_stage(&rows), turn).await?;
         Ok((image.render()?, lists))
     }

@@ -5,14 +5,20 @@ pub mod base;
 pub mod database;
 pub mod image;
 pub mod package_file;
+mod rendered;
+mod turns;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use buildbtw_model::{Architecture, AttemptId, NamespaceName, PackageFileName};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use crate::db::TokenId;
+use buildbtw_model::{Architecture, AttemptId, NamespaceName, PackageFileName, Sha256Digest};
+
+use rendered::Rendered;
+use turns::Turns;
+pub use turns::{Rendering, Turn};
 
 /// The folders that packages live in.
 #[derive(Clone, Debug)]
@@ -25,17 +31,9 @@ pub struct Repos {
     staging: PathBuf,
     /// Who empties the trash must not find the place that another one has just made in it.
     emptying: Arc<Mutex<()>>,
-    /// Turns to read packages that were uploaded.
-    reading: Arc<Semaphore>,
-    /// Turns to render databases.
-    rendering: Arc<Semaphore>,
+    turns: Turns,
+    rendered: Rendered,
 }
-
-/// How many packages are read at a time. Each may cost 128 MiB to unpack and some 200 MiB for its
-/// list of files.
-const READ_AT_A_TIME: usize = 2;
-/// How many databases are rendered at a time. Each costs a core, and the memory of its entries.
-const RENDERED_AT_A_TIME: usize = 2;
 
 /// The repository of one iteration and architecture.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,10 +58,17 @@ impl Repos {
             trash: data.join("trash"),
             staging: data.join("staging"),
             emptying: Arc::default(),
-            reading: Arc::new(Semaphore::new(READ_AT_A_TIME)),
-            rendering: Arc::new(Semaphore::new(RENDERED_AT_A_TIME)),
+            turns: Turns::new(),
+            rendered: Rendered::new(data.join("rendered")),
         };
-        for folder in [&this.repos, &this.uploads, &this.trash, &this.staging] {
+        let rendered = this.rendered.folder();
+        for folder in [
+            &this.repos,
+            &this.uploads,
+            &this.trash,
+            &this.staging,
+            rendered,
+        ] {
             fs_err::create_dir_all(folder)?;
         }
         Ok(this)
@@ -123,10 +128,26 @@ impl Repos {
     /// # Errors
     /// When the disk refuses.
     pub fn empty_staging(&self) -> io::Result<()> {
-        for entry in fs_err::read_dir(&self.staging)? {
-            fs_err::remove_file(entry?.path())?;
+        for folder in [&self.staging, self.rendered.folder()] {
+            for entry in fs_err::read_dir(folder)? {
+                fs_err::remove_file(entry?.path())?;
+            }
         }
         Ok(())
+    }
+
+    /// The database of this tag, if it was rendered lately.
+    #[must_use]
+    pub fn rendered(&self, tag: &Sha256Digest) -> Option<PathBuf> {
+        self.rendered.find(tag)
+    }
+
+    /// Keeps a rendered database for a while, to be sent from the disk. Blocking.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn keep_rendered(&self, tag: &Sha256Digest, content: &[u8]) -> io::Result<PathBuf> {
+        self.rendered.keep(tag, content)
     }
 
     /// Where the database of a repository lies.
@@ -217,20 +238,20 @@ impl Repos {
         Ok(attempts)
     }
 
-    /// Waits for the turn to read a package. It lasts until it is dropped.
+    /// Waits for the turn to read a package of this sender and size.
     ///
     /// # Errors
     /// Never: turns are always given again.
-    pub async fn turn_to_read(&self) -> Result<OwnedSemaphorePermit, anyhow::Error> {
-        Ok(Arc::clone(&self.reading).acquire_owned().await?)
+    pub async fn turn_to_read(&self, sender: TokenId, size: u64) -> anyhow::Result<Turn> {
+        self.turns.read(sender, size).await
     }
 
-    /// Waits for the turn to render a database. It lasts until it is dropped.
+    /// Waits for the turn to render a database.
     ///
     /// # Errors
     /// Never: turns are always given again.
-    pub async fn turn_to_render(&self) -> Result<OwnedSemaphorePermit, anyhow::Error> {
-        Ok(Arc::clone(&self.rendering).acquire_owned().await?)
+    pub async fn turn_to_render(&self, what: Rendering) -> anyhow::Result<Turn> {
+        self.turns.render(what).await
     }
 
     /// Puts a package into a repository without copying it. Doing it again changes nothing; the
@@ -294,26 +315,4 @@ fn replace_file(
     file.as_file().sync_all()?;
     file.persist(path)?;
     sync_folder(folder)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt as _;
-
-    #[tokio::test]
-    async fn two_at_a_time_read_and_render() {
-        let folder = tempfile::tempdir().unwrap();
-        let repos = Repos::new(folder.path()).unwrap();
-        let first = repos.turn_to_read().await.unwrap();
-        let _second = repos.turn_to_read().await.unwrap();
-        assert!(repos.turn_to_read().now_or_never().is_none());
-        // Who renders does not wait for who reads.
-        let third = repos.turn_to_render().await.unwrap();
-        let _fourth = repos.clone().turn_to_render().await.unwrap();
-        assert!(repos.turn_to_render().now_or_never().is_none());
-        drop((first, third));
-        assert!(repos.turn_to_read().now_or_never().is_some());
-        assert!(repos.turn_to_render().now_or_never().is_some());
-    }
 }

@@ -16,7 +16,7 @@ use crate::app_state::AppState;
 use crate::auth;
 use crate::db::{for_the_public, poll_for_the_public};
 use crate::error::Error;
-use crate::serve::Peer;
+use crate::serve::{Held, Peer};
 
 /// Has an answer made when it is its turn, unless the request has a valid token.
 pub(crate) async fn in_turn(
@@ -29,7 +29,7 @@ pub(crate) async fn in_turn(
     }
     let peer = request.extensions().get::<Peer>().copied();
     let _turn = turn(&state, peer).await?;
-    Ok(answer(request, next).await)
+    hold(&state, peer, answer(request, next).await)
 }
 
 /// The same for pages.
@@ -48,11 +48,17 @@ pub(crate) async fn for_builds(
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let peer = request.extensions().get::<Peer>();
+    let peer = request.extensions().get::<Peer>().copied();
     if peer.is_some_and(|Peer(peer)| state.admission.is_known(peer.ip())) {
         return Ok(next.run(request).await);
     }
-    in_turn(state, request, next).await
+    let State(state) = state;
+    if auth::has_valid_token(&state, &request).await? {
+        return Ok(next.run(request).await);
+    }
+    let _turn = turn(&state, peer).await?;
+    // What is sent lies on disk.
+    Ok(answer(request, next).await)
 }
 
 /// Only keeps to the connections of the public, for what has turns of its own.
@@ -64,7 +70,8 @@ pub(crate) async fn apart(
     if auth::has_valid_token(&state, &request).await? {
         return Ok(next.run(request).await);
     }
-    Ok(answer(request, next).await)
+    let peer = request.extensions().get::<Peer>().copied();
+    hold(&state, peer, answer(request, next).await)
 }
 
 /// Without a socket there is nobody to be fair to.
@@ -78,6 +85,17 @@ async fn turn(state: &AppState, peer: Option<Peer>) -> Result<Option<Permit>, Er
 async fn answer(request: Request, next: Next) -> Response {
     let response = for_the_public(next.run(request)).await;
     response.map(|body| Body::new(PublicBody(body)))
+}
+
+/// Counts an answer that is there as a whole until it is read.
+fn hold(state: &AppState, peer: Option<Peer>, response: Response) -> Result<Response, Error> {
+    let size = response.body().size_hint().exact();
+    let size = size.and_then(|size| usize::try_from(size).ok());
+    let (Some(Peer(peer)), Some(size)) = (peer, size) else {
+        return Ok(response);
+    };
+    let permit = state.admission.answer(peer.ip(), size)?;
+    Ok(response.map(|body| Held::body(body, permit)))
 }
 
 /// An answer that reads the database while it is sent.

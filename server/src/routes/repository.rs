@@ -2,6 +2,7 @@
 //! `latest`; below `builds/<number>` lies what one build sees of its iteration.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -20,9 +21,10 @@ use crate::db::iterations::{self, IterationRow};
 use crate::db::packages::{self, PackageRow};
 use crate::db::{builds, retired_packages};
 use crate::error::Error;
-use crate::repos::RepositoryKey;
 use crate::repos::database::{Entry, render};
+use crate::repos::{Rendering, RepositoryKey, Turn};
 use crate::routes::{conditional, extract};
+use crate::serve::Peer;
 use crate::service::publish::file_lists::{self, newest_stage};
 use crate::service::queries;
 
@@ -78,18 +80,47 @@ pub(crate) async fn serve_build_view(
         return serve_package(&state, &key, &place, &file, request).await;
     };
     let rows = packages::of_ancestors(state.database.read(), row.id).await?;
-    let tag = view_tag(&rows, kind)?;
-    if conditional::has_tag(request.headers(), &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    let digest = view_tag(&rows, kind);
+    let tag = format!("\"{digest}\"");
+    let etag = HeaderValue::from_str(&tag).map_err(anyhow::Error::from)?;
+    if conditional::has_tag(request.headers(), &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
-    let rendered = render_view(&state, &rows, kind).await?;
-    let mut response = database_response(Body::from(rendered));
-    response.headers_mut().insert(header::ETAG, tag);
-    Ok(response)
+    let peer = request.extensions().get::<Peer>();
+    let is_known = peer.is_none_or(|Peer(peer)| state.admission.is_known(peer.ip()));
+    let path = rendered_view(&state, &digest, rows, kind, is_known).await?;
+    serve_changing(&path, &tag, request).await
+}
+
+/// The database of a view on disk, where whoever reads it slowly holds no memory.
+async fn rendered_view(
+    state: &AppState,
+    digest: &Sha256Digest,
+    rows: Vec<PackageRow>,
+    kind: DatabaseFile,
+    is_known: bool,
+) -> Result<PathBuf, Error> {
+    if let Some(path) = state.repos.rendered(digest) {
+        return Ok(path);
+    }
+    // No build needs lists of files.
+    let what = match kind {
+        DatabaseFile::WithFiles => Rendering::PublicFileLists,
+        DatabaseFile::Plain if is_known => Rendering::Database,
+        DatabaseFile::Plain => Rendering::PublicDatabase,
+    };
+    let turn = state.repos.turn_to_render(what).await?;
+    // Whoever had the turn before may have wanted the same.
+    if let Some(path) = state.repos.rendered(digest) {
+        return Ok(path);
+    }
+    let rendered = render_view(state, &rows, kind, turn).await?;
+    let (repos, digest) = (state.repos.clone(), digest.clone());
+    Ok(tokio::task::spawn_blocking(move || repos.keep_rendered(&digest, &rendered)).await??)
 }
 
 /// The tag of a database with these packages, which says what it holds without rendering it.
-fn view_tag(rows: &[PackageRow], kind: DatabaseFile) -> Result<HeaderValue, Error> {
+fn view_tag(rows: &[PackageRow], kind: DatabaseFile) -> Sha256Digest {
     let mut hasher = sha2::Sha256::new();
     // Another version may write the same entries in other bytes.
     hasher.update(concat!(env!("CARGO_PKG_VERSION"), "\n"));
@@ -100,17 +131,15 @@ fn view_tag(rows: &[PackageRow], kind: DatabaseFile) -> Result<HeaderValue, Erro
     for row in newest_stage(rows) {
         hasher.update(format!("{} {}\n", row.file_name, row.sha256));
     }
-    let digest = Sha256Digest::from_bytes(&hasher.finalize().into());
-    let tag = HeaderValue::from_str(&format!("\"{digest}\""));
-    Ok(tag.map_err(anyhow::Error::from)?)
+    Sha256Digest::from_bytes(&hasher.finalize().into())
 }
 
 async fn render_view(
     state: &AppState,
     rows: &[PackageRow],
     kind: DatabaseFile,
+    turn: Turn,
 ) -> Result<Vec<u8>, Error> {
-    let turn = state.repos.turn_to_render().await?;
     let newest = newest_stage(rows);
     if kind == DatabaseFile::WithFiles {
         return file_lists::with_files(&state.database, newest, turn).await;
@@ -226,7 +255,12 @@ async fn serve_database(
         written.as_nanos(),
         metadata.len()
     );
-    let mut response = serve(&path, &tag, request).await?;
+    serve_changing(&path, &tag, request).await
+}
+
+/// Serves a file whose address may lead to other bytes later.
+async fn serve_changing(path: &Path, tag: &str, request: Request) -> Result<Response, Error> {
+    let mut response = serve(path, tag, request).await?;
     // Times have a resolution of one second, in which a database can change more than once. Without
     // this header pacman fetches it anew instead of believing that it is unchanged.
     response.headers_mut().remove(header::LAST_MODIFIED);
@@ -279,7 +313,7 @@ async fn serve_package(
 }
 
 /// Serves a file with ranges, and `304` to whoever has it already.
-async fn serve(path: &std::path::Path, tag: &str, mut request: Request) -> Result<Response, Error> {
+async fn serve(path: &Path, tag: &str, mut request: Request) -> Result<Response, Error> {
     let tag = HeaderValue::from_str(tag).map_err(anyhow::Error::from)?;
     if conditional::has_tag(request.headers(), &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());

@@ -2,6 +2,7 @@
 //! the outcome of its attempt is accepted.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use buildbtw_model::api::{ExpectedPackage, ProblemKind, UploadedPackage};
 use buildbtw_model::{AttemptId, PackageFileName, Pkgbase, Sha256Digest};
@@ -9,7 +10,6 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use sha2::Digest as _;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
@@ -17,7 +17,7 @@ use crate::db::packages::{self, Entries, PackageRow};
 use crate::db::{TokenId, attempts, builds, tokens, unsigned};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageError, PackageMetadata, explain};
-use crate::repos::sync_folder;
+use crate::repos::{Turn, sync_folder};
 
 use super::heartbeat::{active_attempt, ended};
 use super::tokens::not_valid;
@@ -67,11 +67,13 @@ pub async fn upload_package<E: std::fmt::Display>(
     .await?;
     let build = builds::by_id(reader, attempt.build).await?;
     let build = build.ok_or_else(|| ended(upload.attempt))?;
-    let turn = state.repos.turn_to_read().await?;
+    let turn = state.repos.turn_to_read(token, size).await?;
     // Nobody waits for the rest when the server stops, or when whoever uploads it is gone.
     let stop = state.shutdown.child_token();
     let _stop_when_gone = stop.clone().drop_guard();
-    let read = read_metadata(&partial.path, upload, build.pkgbase, size, turn, stop).await;
+    let limit = longest_reading(size);
+    let reading = Reading { limit, stop };
+    let read = read_metadata(&partial.path, upload, build.pkgbase, size, turn, reading).await;
     // The turn ends when the row is stored: it may be large, too.
     let (row, entries, _turn) = match read {
         Ok(read) => read,
@@ -214,23 +216,35 @@ async fn receive<E: std::fmt::Display>(
     Ok(size)
 }
 
+/// When reading a package ends, however far it has come.
+struct Reading {
+    limit: Duration,
+    stop: CancellationToken,
+}
+
 async fn read_metadata(
     path: &Path,
     upload: &Upload,
     pkgbase: Pkgbase,
     size: u64,
-    turn: OwnedSemaphorePermit,
-    stop: CancellationToken,
-) -> Result<(PackageRow, Entries, OwnedSemaphorePermit), Error> {
+    turn: Turn,
+    reading: Reading,
+) -> Result<(PackageRow, Entries, Turn), Error> {
     let (path, upload) = (path.to_owned(), upload.clone());
+    let Reading { limit, stop } = reading;
     tokio::task::spawn_blocking(move || {
+        let end = Instant::now() + limit;
         let Upload {
             attempt,
             file_name,
             sha256,
         } = upload;
-        let metadata = PackageMetadata::read(&path, &file_name, &pkgbase, &|| stop.is_cancelled())
-            .map_err(|error| unusable(&file_name, error))?;
+        let is_over = || stop.is_cancelled() || Instant::now() >= end;
+        let metadata = PackageMetadata::read(&path, &file_name, &pkgbase, &is_over);
+        let metadata = metadata.map_err(|error| match error {
+            PackageError::Stopped if !stop.is_cancelled() => took_too_long(&file_name, limit),
+            error => unusable(&file_name, error),
+        })?;
         let entries = Entries {
             desc: metadata.desc(&file_name, size, &sha256),
             files: metadata.into_files(),
@@ -249,6 +263,25 @@ async fn read_metadata(
     .await?
 }
 
+/// How long a package of this size may be read: many times as long as one takes that a build made.
+fn longest_reading(size: u64) -> Duration {
+    const AT_LEAST_S: u64 = 30;
+    const BYTES_PER_S: u64 = 8 << 20;
+    Duration::from_secs(AT_LEAST_S.saturating_add(size / BYTES_PER_S))
+}
+
+fn took_too_long(file: &PackageFileName, limit: Duration) -> Error {
+    Refusal::new(
+        ProblemKind::UnexpectedPackage,
+        format!("{file} cannot be published"),
+    )
+    .detail(format!(
+        "reading it took longer than {} s and was ended",
+        limit.as_secs()
+    ))
+    .into()
+}
+
 /// What the file itself is to blame for is refused for good: sent again, it would be the same.
 fn unusable(file: &PackageFileName, error: PackageError) -> Error {
     match error {
@@ -262,5 +295,41 @@ fn unusable(file: &PackageFileName, error: PackageError) -> Error {
         )
         .detail(explain(&error))
         .into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a package that says nothing, within a time.
+    async fn read_within(limit: Duration, stop: CancellationToken) -> Error {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part");
+        let archive = zstd::bulk::compress(&vec![0; 8 << 20], 1).unwrap();
+        fs_err::write(&path, archive).unwrap();
+        let upload = Upload {
+            attempt: AttemptId::new(),
+            file_name: "a-1-1-any.pkg.tar.zst".parse().unwrap(),
+            sha256: Sha256Digest::from_bytes(&[0; 32]),
+        };
+        let repos = crate::repos::Repos::new(folder.path()).unwrap();
+        let turn = repos.turn_to_read(TokenId(1), 0).await.unwrap();
+        let pkgbase = "a".parse().unwrap();
+        let read = read_metadata(&path, &upload, pkgbase, 0, turn, Reading { limit, stop }).await;
+        read.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_package_that_takes_too_long_is_refused_for_good_and_a_stop_is_not_its_fault() {
+        let over = read_within(Duration::ZERO, CancellationToken::new()).await;
+        let problem = over.into_problem();
+        assert_eq!(problem.kind, ProblemKind::UnexpectedPackage);
+        assert!(problem.detail.unwrap().contains("took longer"));
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let stopped = read_within(Duration::ZERO, stop).await;
+        assert_eq!(stopped.into_problem().kind, ProblemKind::Unavailable);
+        assert!(longest_reading(1 << 30) < Duration::from_secs(200));
     }
 }

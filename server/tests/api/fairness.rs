@@ -3,11 +3,12 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::support::{ServerOptions, Srcinfo, TestServer, eventually};
+use crate::support::{PATIENCE, ServerOptions, Srcinfo, TestServer, eventually};
 
 /// Types and flags of frames (RFC 9113, section 6).
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const ACK: u8 = 1;
 const END_STREAM_AND_HEADERS: u8 = 5;
 
@@ -48,29 +49,41 @@ impl Http2 {
             .await;
     }
 
+    /// The next frame, with its head. Answers what a client has to answer.
+    async fn frame(&mut self) -> std::io::Result<([u8; 9], Vec<u8>)> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        self.0.read_exact(&mut payload).await?;
+        match (head[3], head[4]) {
+            (SETTINGS, 0) => self.send(SETTINGS, ACK, 0, &[]).await,
+            (PING, 0) => self.send(PING, ACK, 0, &payload).await,
+            _ => {}
+        }
+        Ok((head, payload))
+    }
+
     /// Waits for the heads of so many answers; says which of them are a success.
     async fn successes(&mut self, answers: usize) -> usize {
         /// :status 200 of the static table.
         const OK: u8 = 0x88;
         let (mut heads, mut successes) = (0, 0);
         while heads < answers {
-            let mut head = [0; 9];
-            self.0.read_exact(&mut head).await.unwrap();
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; usize::try_from(length).unwrap()];
-            self.0.read_exact(&mut payload).await.unwrap();
-            match (head[3], head[4]) {
-                (SETTINGS, 0) => self.send(SETTINGS, ACK, 0, &[]).await,
-                (HEADERS, _) if head[5..] != [0; 4] => {
-                    // Before it there may be new sizes of the table.
-                    let status = payload.iter().find(|byte| **byte >> 5 != 1);
-                    heads += 1;
-                    successes += usize::from(status == Some(&OK));
-                }
-                _ => {}
+            let (head, payload) = self.frame().await.unwrap();
+            if head[3] == HEADERS {
+                // Before it there may be new sizes of the table.
+                let status = payload.iter().find(|byte| **byte >> 5 != 1);
+                heads += 1;
+                successes += usize::from(status == Some(&OK));
             }
         }
         successes
+    }
+
+    /// Waits until the server ends the connection.
+    async fn end(&mut self) {
+        while self.frame().await.is_ok() {}
     }
 }
 
@@ -85,6 +98,26 @@ async fn server(flags: &[&str]) -> TestServer {
     .await;
     server.namespace("bump", &["libgreet/main"]).await;
     server
+}
+
+/// Over HTTP/2 a client says how much it is ready to take: nothing, here.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_does_not_read_an_answer_is_cut_off() {
+    const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+    let server = server(&[]).await;
+    let mut reader = Http2::open(&server, "127.0.0.2").await;
+    reader.send(SETTINGS, 0, 0, &NO_WINDOW).await;
+    reader.get(1, "/api/v1/namespaces").await;
+    assert_eq!(reader.successes(1).await, 1);
+    // Who waits for events that do not come is not.
+    let mut waiting = Http2::open(&server, "127.0.0.3").await;
+    waiting.get(1, "/api/v1/namespaces/bump/events").await;
+    assert_eq!(waiting.successes(1).await, 1);
+    tokio::select! {
+        () = reader.end() => {}
+        () = waiting.end() => panic!("who waits was cut off"),
+        () = tokio::time::sleep(PATIENCE) => panic!("nobody was cut off"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

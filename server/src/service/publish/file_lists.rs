@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +16,7 @@ use crate::db::{Database, IterationId, iterations, namespaces};
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::repos::database::{DatabaseWriter, Entry};
-use crate::repos::{Repos, RepositoryKey};
+use crate::repos::{Rendering, Repos, RepositoryKey, Turn};
 
 /// How long they may lag behind, at least.
 const LAG: Duration = Duration::from_secs(2);
@@ -116,7 +115,7 @@ pub async fn update(
     if modified(&repos.file_lists(key))? == Some(written) {
         return Ok(());
     }
-    let turn = repos.turn_to_render().await?;
+    let turn = repos.turn_to_render(Rendering::FileLists).await?;
     let rows = packages::of_repository(state.database.read(), iteration, &key.architecture).await?;
     let content = with_files(&state.database, newest_stage(&rows), turn).await?;
     let (repos, key) = (repos.clone(), key.clone());
@@ -168,7 +167,7 @@ fn modified(path: &Path) -> io::Result<Option<std::time::SystemTime>> {
 pub(crate) async fn with_files(
     database: &Database,
     rows: Vec<&PackageRow>,
-    turn: OwnedSemaphorePermit,
+    turn: Turn,
 ) -> Result<Vec<u8>, Error> {
     let mut writer = DatabaseWriter::new()?;
     for row in rows {

@@ -1,0 +1,174 @@
+//! Whether the answers of a connection get on: who asks for something and does not read it is cut off.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+
+/// The most of an answer that is given away at a time. What is given away waits in memory that nobody counts;
+/// the rest is held by whom it belongs to.
+const PIECE: usize = 64 * 1024;
+
+/// The answers of a connection that wait for their client, and since when. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    since: HashMap<u64, Instant>,
+}
+
+impl Progress {
+    /// Whether an answer has waited for its client for so long.
+    pub(super) fn has_stalled(&self, for_long: Duration) -> bool {
+        let waiting = self.lock();
+        waiting
+            .since
+            .values()
+            .any(|since| since.elapsed() >= for_long)
+    }
+
+    /// Looks at how a body gets on.
+    pub(super) fn watch<T: Send + Unpin + 'static>(&self, body: Body, held: T) -> Body {
+        let mut waiting = self.lock();
+        let number = waiting.next;
+        waiting.next += 1;
+        // It may never be asked for: with HTTP/2 a client says how much it is ready to take.
+        waiting.since.insert(number, Instant::now());
+        drop(waiting);
+        Body::new(Watched {
+            body,
+            rest: Bytes::new(),
+            number,
+            progress: self.clone(),
+            _held: held,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Watched<T> {
+    body: Body,
+    /// What the body gave and the client has not asked for.
+    rest: Bytes,
+    number: u64,
+    progress: Progress,
+    _held: T,
+}
+
+impl<T: Unpin> Watched<T> {
+    fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            let polled = Pin::new(&mut self.body).poll_frame(context);
+            let Poll::Ready(Some(Ok(frame))) = polled else {
+                return polled;
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+impl<T: Unpin> HttpBody for Watched<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = self.poll_piece(context);
+        let waits_for_client = matches!(polled, Poll::Ready(Some(_))) && !self.is_end_stream();
+        let mut waiting = self.progress.lock();
+        if waits_for_client {
+            waiting.since.insert(self.number, Instant::now());
+        } else {
+            waiting.since.remove(&self.number);
+        }
+        drop(waiting);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
+    }
+}
+
+impl<T> Drop for Watched<T> {
+    fn drop(&mut self) {
+        self.progress.lock().since.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    async fn next(body: &mut Body) -> Option<usize> {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+        Some(frame?.unwrap().into_data().unwrap().len())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_given_in_pieces_and_waits_for_its_client_between_them() {
+        let progress = Progress::default();
+        let held = Arc::new(());
+        let whole = Body::from(vec![0; PIECE + 1]);
+        let mut body = progress.watch(whole, Arc::clone(&held));
+        assert_eq!(body.size_hint().exact(), Some(PIECE as u64 + 1));
+        assert!(progress.has_stalled(NOW));
+        assert!(!progress.has_stalled(Duration::from_secs(3600)));
+        assert_eq!(next(&mut body).await, Some(PIECE));
+        assert_eq!(body.size_hint().exact(), Some(1));
+        assert!(progress.has_stalled(NOW) && Arc::strong_count(&held) == 2);
+        assert_eq!(next(&mut body).await, Some(1));
+        assert!(body.is_end_stream() && !progress.has_stalled(NOW));
+        assert_eq!(next(&mut body).await, None);
+        drop(body);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_has_nothing_to_give_does_not_wait_for_its_client() {
+        let progress = Progress::default();
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+        let events = tokio_stream::wrappers::ReceiverStream::new(receiver);
+        let mut body = progress.watch(Body::from_stream(events), ());
+        let polled = poll_fn(|context| Poll::Ready(Pin::new(&mut body).poll_frame(context))).await;
+        assert!(polled.is_pending() && !progress.has_stalled(NOW));
+        sender.send(Ok(Bytes::from_static(b"event"))).await.unwrap();
+        assert_eq!(next(&mut body).await, Some(5));
+        assert!(progress.has_stalled(NOW));
+        drop(body);
+        assert!(!progress.has_stalled(NOW));
+    }
+}
