@@ -181,6 +181,35 @@ impl World {
         assert!(output.status.success(), "{output:?}");
     }
 
+    /// Adds a package made by hand to a repository: lines of its `.PKGINFO`, which have a name, a version
+    /// and an architecture, and files.
+    pub(crate) fn publish_handmade(
+        &self,
+        repository: &str,
+        (name, version, architecture): (&str, &str, &str),
+        lines: &str,
+        files: &[(&str, &str)],
+    ) {
+        let folder = self.path("handmade");
+        fs_err::create_dir(&folder).unwrap();
+        let info = format!(
+            "pkgname = {name}\npkgbase = {name}\npkgver = {version}\npkgdesc = x\nurl = x\n\
+             builddate = 1\npackager = x\nsize = 1\narch = {architecture}\n{lines}\n"
+        );
+        fs_err::write(folder.join(".PKGINFO"), info).unwrap();
+        for (file, text) in files {
+            let file = folder.join(file);
+            fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+            fs_err::write(file, text).unwrap();
+        }
+        let file = format!("{name}-{version}-{architecture}.pkg.tar.gz");
+        self.sh(&format!(
+            "cd handmade && bsdtar -czf ../repository/{file} --uid 0 --gid 0 .PKGINFO $(ls -A | grep -v PKGINFO)
+             cd ../repository && repo-add --quiet {repository}.db.tar.gz {file} >/dev/null
+             rm -r ../handmade"
+        ));
+    }
+
     /// Nothing of an attempt is left: folder, cgroup, mount or process.
     pub(crate) fn assert_no_leftovers(&self, request: &BuildRequest) {
         let attempt = request.attempt.to_string();

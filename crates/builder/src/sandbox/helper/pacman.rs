@@ -178,8 +178,7 @@ fn transact(
     if status.success() {
         return Ok(());
     }
-    let namespace = request.namespace_repository.as_ref();
-    let refused = transaction.failure(root, &request.pkgbase, namespace)?;
+    let refused = transaction.failure(root, request)?;
     Err(refused.unwrap_or_else(|| {
         Failure::infrastructure(format!("pacman could not {doing} the dependencies")).see_log()
     }))

@@ -5,6 +5,7 @@ use buildbtw_model::{Pkgbase, RepositoryName};
 
 use super::bwrap::{Sandboxed, View};
 use super::root::Root;
+use crate::request::BuildRequest;
 use crate::sandbox::job::Failure;
 use crate::sys::Identity;
 
@@ -22,7 +23,20 @@ struct Refusal {
     text: String,
     /// The dependency and the package that has it.
     dependency: Option<(String, String)>,
+    /// Whether the lines before it say what is wrong.
+    see_log: bool,
 }
+
+/// What pacman says when it refuses for good.
+const REFUSALS: &[&str] = &[
+    " breaks dependency '",
+    " exists in both '",
+    " exists in filesystem",
+    " does not have a valid architecture",
+    HOOK_FAILED,
+];
+/// Only a hook with `AbortOnFail` ends a transaction, and it runs again with each.
+const HOOK_FAILED: &str = "(failed to run transaction hooks)";
 
 impl Transaction {
     /// Reads the next line of pacman's output. Its questions end the transaction as well, and
@@ -35,13 +49,13 @@ impl Transaction {
         }
         let text = text.strip_prefix(":: ").unwrap_or(text);
         let is_refusal = text.starts_with("unable to satisfy dependency '")
-            || text.contains(" breaks dependency '")
             || (text.contains(" are in conflict") && !text.ends_with('?'))
-            || text.contains(" exists in both '");
+            || REFUSALS.iter().any(|words| text.contains(words));
         if is_refusal && self.refusal.is_none() && !text.starts_with("warning: ") {
             self.refusal = Some(Refusal {
-                text: text.to_owned(),
+                text: text.strip_prefix("error: ").unwrap_or(text).to_owned(),
                 dependency: dependency_in(text),
+                see_log: text.contains(HOOK_FAILED),
             });
         }
     }
@@ -50,24 +64,27 @@ impl Transaction {
     pub(super) fn failure(
         &self,
         root: &Root,
-        pkgbase: &Pkgbase,
-        namespace: Option<&RepositoryName>,
+        request: &BuildRequest,
     ) -> Result<Option<Failure>, Failure> {
         if !self.missing.is_empty() {
-            return Ok(Some(lacking(&self.missing, pkgbase)));
+            return Ok(Some(lacking(&self.missing, &request.pkgbase)));
         }
         let Some(refusal) = &self.refusal else {
             return Ok(None);
         };
-        let mut message = format!("the dependencies cannot be installed: {}", refusal.text);
-        if let (Some((dependency, package)), Some(namespace)) = (&refusal.dependency, namespace)
-            && let Some(base) = outside(root, namespace, dependency, package)?
+        let mut why = refusal.text.clone();
+        if let (Some((dependency, package)), Some(namespace)) =
+            (&refusal.dependency, &request.namespace_repository)
         {
-            message.push_str(&format!(
-                "; {package} is outside of the rebuild: widen the scope or include {base}"
-            ));
+            let blame = Blame::find(root, namespace, dependency, package, &request.dependencies)?;
+            why = blame.explain(&why, &request.pkgbase, package);
         }
-        Ok(Some(Failure::package(message)))
+        let failure = Failure::package(format!("the dependencies cannot be installed: {why}"));
+        Ok(Some(if refusal.see_log {
+            failure.see_log()
+        } else {
+            failure
+        }))
     }
 }
 
@@ -96,35 +113,101 @@ fn dependency_in(text: &str) -> Option<(String, String)> {
     Some((dependency.to_owned(), package.to_owned()))
 }
 
-/// The pkgbase of a package that is no member of the rebuild, when it depends on one.
-fn outside(
-    root: &Root,
-    namespace: &RepositoryName,
-    dependency: &str,
-    package: &str,
-) -> Result<Option<String>, Failure> {
-    let name = dependency
-        .split(['<', '>', '='])
-        .next()
-        .unwrap_or(dependency);
-    let script = format!(
-        "{BASE_OF}
-         repository() {{ pacman -Sddp --print-format %r -- \"$1\" 2>/dev/null | tail -n 1; }}
-         [[ $(repository \"$2\") == \"$1\" && $(repository \"$3\") != \"$1\" ]] && base_of \"$3\"
-         true"
-    );
-    let arguments = [
-        "bash",
-        "-c",
-        &script,
-        "bash",
-        namespace.as_str(),
-        name,
-        package,
-    ];
-    let output = Sandboxed::new(View::ReadOnly(root), Identity::Root).output(&arguments)?;
-    let base = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    Ok((!base.is_empty()).then_some(base))
+/// Who has to change for a refused dependency to be met.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Blame {
+    /// Dependencies of what is built that only an old version of a rebuilt package meets; the rebuilt one.
+    own: Vec<(String, String)>,
+    /// The pkgbase of the package that has the refused dependency, when it is a member of the rebuild.
+    member: Option<String>,
+    /// The same, when it is no member and depends on one.
+    outside: Option<String>,
+}
+
+impl Blame {
+    /// Asks pacman what of the repositories meets each dependency.
+    fn find(
+        root: &Root,
+        namespace: &RepositoryName,
+        dependency: &str,
+        package: &str,
+        own: &[String],
+    ) -> Result<Self, Failure> {
+        let name = dependency
+            .split(['<', '>', '='])
+            .next()
+            .unwrap_or(dependency);
+        let script = format!(
+            "{BASE_OF}
+             namespace=$1 name=$2 dependency=$3 package=$4
+             shift 4
+             found() {{ pacman -Sddp --print-format \"$1\" -- \"$2\" 2>/dev/null | tail -n 1; }}
+             rebuilt() {{
+               pacman -Sl -- \"$namespace\" 2>/dev/null | while read -r _ name version _; do
+                 [[ $name == \"$1\" ]] && echo \"$version\"
+               done
+             }}
+             for each; do
+               of=$(found '%r %n' \"$each\")
+               [[ $of && ${{of% *}} != \"$namespace\" ]] || continue
+               version=$(rebuilt \"${{of#* }}\")
+               [[ $version ]] && echo \"own $each ${{of#* }} $version\"
+             done
+             # Where the rebuild meets the dependency, the package that has it is not what is in the way.
+             [[ $(found %r \"$name\") == \"$namespace\" ]] || exit 0
+             [[ $(found %r \"$dependency\") != \"$namespace\" ]] || exit 0
+             who=outside
+             [[ $(found %r \"$package\") == \"$namespace\" ]] && who=member
+             echo \"$who $(base_of \"$package\")\""
+        );
+        let fixed = [namespace.as_str(), name, dependency, package];
+        let arguments = ["bash", "-c", &script, "bash"]
+            .into_iter()
+            .chain(fixed)
+            .chain(own.iter().map(String::as_str));
+        let arguments: Vec<&str> = arguments.collect();
+        let output = Sandboxed::new(View::ReadOnly(root), Identity::Root).output(&arguments)?;
+        Ok(Self::parse(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut blame = Self::default();
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["own", own, name, version] => {
+                    blame
+                        .own
+                        .push((own.to_owned(), format!("{name} {version}")));
+                }
+                ["member", base] => blame.member = Some(base.to_owned()),
+                ["outside", base] => blame.outside = Some(base.to_owned()),
+                _ => {}
+            }
+        }
+        blame
+    }
+
+    /// What pacman said, with who has to change.
+    fn explain(&self, said: &str, pkgbase: &Pkgbase, package: &str) -> String {
+        if let Some((own, rebuilt)) = self.own.first() {
+            return format!(
+                "{pkgbase} itself depends on `{own}`, which {rebuilt} of the rebuild does not meet \
+                 ({said})\nhint: change the dependency in the PKGBUILD and in .SRCINFO"
+            );
+        }
+        match (&self.member, &self.outside) {
+            (Some(base), _) => {
+                format!(
+                    "{said}; {package} was rebuilt and still needs that: change depends in {base}"
+                )
+            }
+            (None, Some(base)) => format!(
+                "{said}; {package} is outside of the rebuild: widen the scope or include {base}"
+            ),
+            (None, None) => said.to_owned(),
+        }
+    }
 }
 
 /// A function of bash that writes the pkgbase of a package in the repositories, or its own name
@@ -167,6 +250,18 @@ mod tests {
                 "error: failed to commit transaction (conflicting files)\n/usr/bin/x exists in both 'a' and 'b'\n",
                 "/usr/bin/x exists in both 'a' and 'b'",
             ),
+            (
+                "error: failed to commit transaction (conflicting files)\na: /usr/bin/x exists in filesystem\n",
+                "a: /usr/bin/x exists in filesystem",
+            ),
+            (
+                "error: failed to prepare transaction (package architecture is not valid)\n:: package a-1-1-aarch64 does not have a valid architecture\n",
+                "package a-1-1-aarch64 does not have a valid architecture",
+            ),
+            (
+                "error: command failed to execute correctly\nerror: failed to commit transaction (failed to run transaction hooks)\n",
+                "failed to commit transaction (failed to run transaction hooks)",
+            ),
         ] {
             assert_eq!(refusal(log).unwrap().text, expected, "{log}");
         }
@@ -177,7 +272,6 @@ mod tests {
         for log in [
             "error: failed retrieving file 'x.pkg.tar.zst' from mirror : The requested URL returned error: 404\nerror: failed to commit transaction (failed to retrieve some files)\n",
             "error: x: signature from \"T\" is invalid\nerror: failed to commit transaction (invalid or corrupted package)\n",
-            "a: /usr/bin/x exists in filesystem\n",
             ":: Replace a with extra/b? [Y/n] \n",
         ] {
             assert_eq!(refusal(log), None, "{log}");

@@ -31,23 +31,26 @@ pub(super) fn installed(
     let text = text(output)?;
     let wrong = disagreements(&text);
     let rebuilt = rebuilt(&text);
+    let old: BTreeSet<&str> = wrong.iter().map(|(name, _, _)| *name).collect();
     let mut unexplained = None;
     for &(name, installed, planned) in wrong.iter().take(MOST_EXPLAINED) {
         let what =
             format!("{name} {installed} was installed although the namespace has {name} {planned}");
         let holders = Holders::find(root, name, installed, &request.dependencies)?;
-        match holders.explain(request.pkgbase.as_str(), &rebuilt) {
-            // Who asks for the old one asks for it again.
-            Some(why) => return Err(Failure::package(format!("{what}: {why}"))),
-            None => unexplained = unexplained.or(Some(what)),
+        // Who asks for the old one asks for it again.
+        let because = |why: String| Failure::package(format!("{what}: {why}"));
+        let (causes, effects) = holders.split(&old);
+        if let Some(why) = causes.explain(request.pkgbase.as_str(), &rebuilt) {
+            return Err(because(why));
         }
+        let failure = effects
+            .explain(request.pkgbase.as_str(), &rebuilt)
+            .map(because);
+        unexplained = unexplained.or(Some(failure.unwrap_or_else(|| {
+            Failure::infrastructure(format!("{what}; nothing installed asks for the old one"))
+        })));
     }
-    match unexplained {
-        None => Ok(()),
-        Some(what) => Err(Failure::infrastructure(format!(
-            "{what}; nothing installed asks for the old one"
-        ))),
-    }
+    unexplained.map_or(Ok(()), Err)
 }
 
 fn query(root: &Root) -> Sandboxed<'_> {
@@ -84,8 +87,15 @@ fn rebuilt(text: &str) -> BTreeSet<&str> {
 struct Holders {
     /// Dependencies of what is built.
     own: Vec<String>,
-    /// Installed packages, each with its pkgbase.
-    packages: Vec<(String, String)>,
+    packages: Vec<Holder>,
+}
+
+/// An installed package that asks for an old one.
+#[derive(Debug, PartialEq, Eq)]
+struct Holder {
+    name: String,
+    pkgbase: String,
+    dependency: String,
 }
 
 impl Holders {
@@ -103,7 +113,7 @@ impl Holders {
              for package in $(field 'Required By' \"$name\"); do
                for dependency in $(field 'Depends On' \"$package\"); do
                  if holds \"$dependency\"; then
-                   echo \"package $package $(base_of \"$package\")\"
+                   echo \"package $package $(base_of \"$package\") $dependency\"
                    break
                  fi
                done
@@ -122,15 +132,34 @@ impl Holders {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
                 ["own", dependency] => holders.own.push(dependency.to_owned()),
-                ["package", package, base] => {
-                    holders.packages.push((package.to_owned(), base.to_owned()));
-                }
+                ["package", package, base, dependency] => holders.packages.push(Holder {
+                    name: package.to_owned(),
+                    pkgbase: base.to_owned(),
+                    dependency: dependency.to_owned(),
+                }),
                 _ => {}
             }
         }
         holders
     }
 
+    /// Those that explain something, and those that are held back themselves.
+    fn split(self, old: &BTreeSet<&str>) -> (Self, Self) {
+        let is_held = |holder: &Holder| old.contains(holder.name.as_str());
+        let (held, packages) = self.packages.into_iter().partition(is_held);
+        let causes = Self {
+            own: self.own,
+            packages,
+        };
+        let effects = Self {
+            own: Vec::new(),
+            packages: held,
+        };
+        (causes, effects)
+    }
+
+    /// Why the old one is installed: by the package itself, by one that is no member of the rebuild, or by
+    /// one that was rebuilt and still asks for it.
     fn explain(&self, pkgbase: &str, rebuilt: &BTreeSet<&str>) -> Option<String> {
         if !self.own.is_empty() {
             let own: Vec<String> = self.own.iter().map(|own| format!("`{own}`")).collect();
@@ -140,13 +169,14 @@ impl Holders {
                  dependency in the PKGBUILD and in .SRCINFO"
             ));
         }
-        let is_outside = |holder: &&(String, String)| !rebuilt.contains(holder.0.as_str());
-        let outside: Vec<&(String, String)> = self.packages.iter().filter(is_outside).collect();
+        let is_member = |holder: &&Holder| rebuilt.contains(holder.name.as_str());
+        let (members, outside): (Vec<&Holder>, Vec<&Holder>) =
+            self.packages.iter().partition(is_member);
         if outside.is_empty() {
-            return None;
+            return members.first().map(|member| member.as_member());
         }
-        let names: Vec<&str> = outside.iter().map(|(name, _)| name.as_str()).collect();
-        let bases: BTreeSet<&str> = outside.iter().map(|(_, base)| base.as_str()).collect();
+        let names: Vec<&str> = outside.iter().map(|holder| &*holder.name).collect();
+        let bases: BTreeSet<&str> = outside.iter().map(|holder| &*holder.pkgbase).collect();
         let bases: Vec<&str> = bases.into_iter().collect();
         let need = if names.len() == 1 { "needs" } else { "need" };
         Some(format!(
@@ -154,6 +184,20 @@ impl Holders {
             names.join(", "),
             bases.join(", ")
         ))
+    }
+}
+
+impl Holder {
+    fn as_member(&self) -> String {
+        let Self {
+            name,
+            pkgbase,
+            dependency,
+        } = self;
+        format!(
+            "{name}, which was rebuilt, needs `{dependency}`, which only the old one meets\nhint: change \
+             its depends in the PKGBUILD of {pkgbase}"
+        )
     }
 }
 
@@ -171,7 +215,9 @@ mod tests {
 
     #[test]
     fn the_package_outside_of_the_set_is_named_as_it_is_included() {
-        let holders = Holders::parse("package greeter greeter\npackage outsider-libs outsider\n");
+        let holders = Holders::parse(
+            "package greeter greeter libgreet=1\npackage outsider-libs outsider libgreet=1\n",
+        );
         let text = "libgreet 1.0-1\n\nns libgreet 2.0-1 [installed: 1.0-1]\nns greeter 1.0-1.1\n";
         assert_eq!(
             holders.explain("member", &rebuilt(text)).unwrap(),
@@ -182,8 +228,24 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_asks_for_the_old_one_is_named() {
+        let holders = Holders::parse("package greeter-libs greeter libgreet=1\n");
+        let rebuilt = BTreeSet::from(["greeter-libs", "libgreet"]);
+        let why = holders.explain("member", &rebuilt).unwrap();
+        assert!(
+            why.starts_with("greeter-libs, which was rebuilt, needs `libgreet=1`"),
+            "{why}"
+        );
+        // One that is held back itself only asks when nothing else does.
+        let (causes, effects) = holders.split(&BTreeSet::from(["greeter-libs"]));
+        assert_eq!(causes, Holders::default());
+        assert_eq!(effects.explain("member", &rebuilt), Some(why));
+    }
+
+    #[test]
     fn an_own_dependency_is_named_first() {
-        let holders = Holders::parse("own libgreet.so=1-64\npackage outsider outsider\n");
+        let holders =
+            Holders::parse("own libgreet.so=1-64\npackage outsider outsider libgreet=1\n");
         let why = holders.explain("member", &BTreeSet::new()).unwrap();
         assert!(
             why.starts_with("member itself depends on `libgreet.so=1-64`"),

@@ -1,0 +1,132 @@
+//! Who has to change when pacman cannot install what the rebuild has. `notes/failures.md` names the test of
+//! each row.
+
+use buildbtw_builder::BuildRequest;
+use buildbtw_model::FailureKind::{Infrastructure, Package};
+
+use crate::support::{World, script_package};
+
+const OLD: &str = "base";
+const NEW: &str = "rebuild";
+
+/// Publishes a package without files.
+fn has(world: &World, repository: &str, name: &str, version: &str, lines: &str) {
+    world.publish_handmade(repository, (name, version, "any"), lines, &[]);
+}
+
+fn building(world: &World, name: &str, dependencies: &[&str]) -> BuildRequest {
+    let mut request = world.request(name, &script_package(name, "true"));
+    request.repositories = vec![world.repository(NEW), world.repository(OLD)];
+    request.namespace_repository = Some(NEW.parse().unwrap());
+    request.dependencies = dependencies.iter().map(|&name| name.to_owned()).collect();
+    request
+}
+
+/// Fails for good, with these words and without those.
+async fn refuses(world: &World, request: &BuildRequest, words: &[&str], without: &[&str]) {
+    let (kind, message, log) = world.fails(request).await;
+    assert_eq!(kind, Package, "{message}\n{log}");
+    for &word in words {
+        assert!(message.contains(word), "{word}: {message}\n{log}");
+    }
+    for &word in without {
+        assert!(!message.contains(word), "{word}: {message}\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_rebuilt_package_that_asks_for_the_old_version_is_named() {
+    let Some(world) = World::new() else { return };
+    has(&world, OLD, "zlib0", "1-1", "");
+    has(&world, OLD, "m", "1-1", "");
+    has(&world, NEW, "zlib0", "2-1", "");
+    has(&world, NEW, "m", "1-1.1", "pkgbase = m\ndepend = zlib0=1");
+    refuses(
+        &world,
+        &building(&world, "user", &["m"]),
+        &[
+            "m, which was rebuilt, needs `zlib0=1`",
+            "hint: change its depends",
+        ],
+        &["nothing installed asks"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_old_version_that_nothing_asks_for_is_not_the_packages_fault() {
+    let Some(world) = World::new() else { return };
+    has(&world, OLD, "plain", "1-1", "");
+    has(&world, NEW, "plain", "2-1", "");
+    // Only what runs as root while packages are installed can bring that about.
+    let scriptlet = "post_install() {
+        cd /var/lib/pacman/local && mv plain-2-1 plain-1-1 && sed -i 's/^2-1$/1-1/' plain-1-1/desc
+    }\n";
+    world.publish_handmade(
+        OLD,
+        ("tampers", "1-1", "any"),
+        "depend = plain",
+        &[(".INSTALL", scriptlet)],
+    );
+    let (kind, message, log) = world.fails(&building(&world, "user", &["tampers"])).await;
+    assert_eq!(kind, Infrastructure, "{message}\n{log}");
+    assert!(
+        message.contains(
+            "plain 1-1 was installed although the namespace has plain 2-1; nothing installed asks for \
+             the old one"
+        ),
+        "{message}\n{log}"
+    );
+}
+
+#[tokio::test]
+async fn the_packages_own_dependency_is_named_before_the_one_that_pacman_names() {
+    let Some(world) = World::new() else { return };
+    has(&world, OLD, "zq", "1-1", "");
+    has(&world, NEW, "zq", "2-1", "");
+    has(&world, NEW, "newer", "1-1.1", "depend = zq>=2");
+    has(&world, NEW, "old", "1-1.1", "depend = zq<2");
+    refuses(
+        &world,
+        &building(&world, "own2", &["zq<2", "newer"]),
+        &[
+            "own2 itself depends on `zq<2`, which zq 2-1 of the rebuild does not meet",
+            "required by newer",
+        ],
+        &["was rebuilt and still needs"],
+    )
+    .await;
+    refuses(
+        &world,
+        &building(&world, "viam", &["zq", "old"]),
+        &[
+            "'zq<2' required by old",
+            "old was rebuilt and still needs that",
+        ],
+        &["viam itself"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn refusals_that_repeat_are_not_retried() {
+    let Some(world) = World::new() else { return };
+    has(&world, NEW, "plain", "1-1", "");
+    world.publish_handmade(OLD, ("wrongarch", "1-1", "aarch64"), "", &[]);
+    world.publish_handmade(OLD, ("taken", "1-1", "any"), "", &[("usr/bin/ls", "")]);
+    for (dependency, words) in [
+        (
+            "wrongarch",
+            "package wrongarch-1-1-aarch64 does not have a valid architecture",
+        ),
+        ("taken", "taken: /usr/bin/ls exists in filesystem"),
+    ] {
+        refuses(
+            &world,
+            &building(&world, "user", &[dependency]),
+            &["the dependencies cannot be installed: ", words],
+            &[],
+        )
+        .await;
+    }
+}
