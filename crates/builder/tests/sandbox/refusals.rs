@@ -101,9 +101,21 @@ async fn the_packages_own_dependency_is_named_before_the_one_that_pacman_names()
         &building(&world, "viam", &["zq", "old"]),
         &[
             "'zq<2' required by old",
-            "old was rebuilt and still needs that",
+            "old was rebuilt and still needs `zq<2`",
         ],
         &["viam itself"],
+    )
+    .await;
+    // pacman names the one that comes last; the other one holds the old version.
+    has(&world, OLD, "middle", "1-1", "depend = outsider");
+    has(&world, OLD, "outsider", "1-1", "depend = zq<2");
+    refuses(
+        &world,
+        &building(&world, "deep", &["middle", "newer"]),
+        &[
+            "outsider, which needs `zq<2`, is outside of the rebuild: widen the scope or include outsider",
+        ],
+        &["deep itself"],
     )
     .await;
 }

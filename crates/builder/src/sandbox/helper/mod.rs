@@ -3,6 +3,7 @@
 //! supervisor or the child, the kernel then kills every process and drops every mount.
 
 mod attempt;
+mod blame;
 mod bwrap;
 mod collect;
 mod fetch;

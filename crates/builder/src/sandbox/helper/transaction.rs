@@ -1,13 +1,12 @@
 //! Why pacman refuses to install something. What the repositories hold decides that, and asking
 //! again changes nothing: it is the fault of the package, or of the plan that leaves something out.
 
-use buildbtw_model::{Pkgbase, RepositoryName};
+use buildbtw_model::Pkgbase;
 
-use super::bwrap::{Sandboxed, View};
+use super::blame::Blame;
 use super::root::Root;
 use crate::request::BuildRequest;
 use crate::sandbox::job::Failure;
-use crate::sys::Identity;
 
 /// What pacman says while it prepares a transaction.
 #[derive(Debug, Default)]
@@ -77,7 +76,7 @@ impl Transaction {
             (&refusal.dependency, &request.namespace_repository)
         {
             let blame = Blame::find(root, namespace, dependency, package, &request.dependencies)?;
-            why = blame.explain(&why, &request.pkgbase, package);
+            why = blame.explain(&why, &request.pkgbase);
         }
         let failure = Failure::package(format!("the dependencies cannot be installed: {why}"));
         Ok(Some(if refusal.see_log {
@@ -111,103 +110,6 @@ fn dependency_in(text: &str) -> Option<(String, String)> {
     let (_, dependency) = before.rsplit_once('\'')?;
     let package = package.split(' ').next().unwrap_or(package);
     Some((dependency.to_owned(), package.to_owned()))
-}
-
-/// Who has to change for a refused dependency to be met.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Blame {
-    /// Dependencies of what is built that only an old version of a rebuilt package meets; the rebuilt one.
-    own: Vec<(String, String)>,
-    /// The pkgbase of the package that has the refused dependency, when it is a member of the rebuild.
-    member: Option<String>,
-    /// The same, when it is no member and depends on one.
-    outside: Option<String>,
-}
-
-impl Blame {
-    /// Asks pacman what of the repositories meets each dependency.
-    fn find(
-        root: &Root,
-        namespace: &RepositoryName,
-        dependency: &str,
-        package: &str,
-        own: &[String],
-    ) -> Result<Self, Failure> {
-        let name = dependency
-            .split(['<', '>', '='])
-            .next()
-            .unwrap_or(dependency);
-        let script = format!(
-            "{BASE_OF}
-             namespace=$1 name=$2 dependency=$3 package=$4
-             shift 4
-             found() {{ pacman -Sddp --print-format \"$1\" -- \"$2\" 2>/dev/null | tail -n 1; }}
-             rebuilt() {{
-               pacman -Sl -- \"$namespace\" 2>/dev/null | while read -r _ name version _; do
-                 [[ $name == \"$1\" ]] && echo \"$version\"
-               done
-             }}
-             for each; do
-               of=$(found '%r %n' \"$each\")
-               [[ $of && ${{of% *}} != \"$namespace\" ]] || continue
-               version=$(rebuilt \"${{of#* }}\")
-               [[ $version ]] && echo \"own $each ${{of#* }} $version\"
-             done
-             # Where the rebuild meets the dependency, the package that has it is not what is in the way.
-             [[ $(found %r \"$name\") == \"$namespace\" ]] || exit 0
-             [[ $(found %r \"$dependency\") != \"$namespace\" ]] || exit 0
-             who=outside
-             [[ $(found %r \"$package\") == \"$namespace\" ]] && who=member
-             echo \"$who $(base_of \"$package\")\""
-        );
-        let fixed = [namespace.as_str(), name, dependency, package];
-        let arguments = ["bash", "-c", &script, "bash"]
-            .into_iter()
-            .chain(fixed)
-            .chain(own.iter().map(String::as_str));
-        let arguments: Vec<&str> = arguments.collect();
-        let output = Sandboxed::new(View::ReadOnly(root), Identity::Root).output(&arguments)?;
-        Ok(Self::parse(&String::from_utf8_lossy(&output.stdout)))
-    }
-
-    fn parse(text: &str) -> Self {
-        let mut blame = Self::default();
-        for line in text.lines() {
-            let words: Vec<&str> = line.split(' ').collect();
-            match words[..] {
-                ["own", own, name, version] => {
-                    blame
-                        .own
-                        .push((own.to_owned(), format!("{name} {version}")));
-                }
-                ["member", base] => blame.member = Some(base.to_owned()),
-                ["outside", base] => blame.outside = Some(base.to_owned()),
-                _ => {}
-            }
-        }
-        blame
-    }
-
-    /// What pacman said, with who has to change.
-    fn explain(&self, said: &str, pkgbase: &Pkgbase, package: &str) -> String {
-        if let Some((own, rebuilt)) = self.own.first() {
-            return format!(
-                "{pkgbase} itself depends on `{own}`, which {rebuilt} of the rebuild does not meet \
-                 ({said})\nhint: change the dependency in the PKGBUILD and in .SRCINFO"
-            );
-        }
-        match (&self.member, &self.outside) {
-            (Some(base), _) => {
-                format!(
-                    "{said}; {package} was rebuilt and still needs that: change depends in {base}"
-                )
-            }
-            (None, Some(base)) => format!(
-                "{said}; {package} is outside of the rebuild: widen the scope or include {base}"
-            ),
-            (None, None) => said.to_owned(),
-        }
-    }
 }
 
 /// A function of bash that writes the pkgbase of a package in the repositories, or its own name

@@ -1,0 +1,178 @@
+//! Who has to change for a dependency to be met that pacman refuses: it names the package that it could not
+//! satisfy, which may not be the one that asks for the old version.
+
+use buildbtw_model::{Pkgbase, RepositoryName};
+
+use super::bwrap::{Sandboxed, View};
+use super::root::Root;
+use super::transaction::BASE_OF;
+use crate::sandbox::job::Failure;
+use crate::sys::Identity;
+
+/// Who asks for an old version of a rebuilt package.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Blame {
+    /// A dependency of what is built, and the rebuilt package that does not meet it.
+    own: Option<(String, String)>,
+    /// A package that would be installed.
+    other: Option<Other>,
+}
+
+/// A package with a dependency that the rebuild does not meet.
+#[derive(Debug, PartialEq, Eq)]
+struct Other {
+    is_member: bool,
+    name: String,
+    pkgbase: String,
+    dependency: String,
+}
+
+/// Writes `own DEPENDENCY NAME VERSION`, or `member NAME PKGBASE DEPENDENCY` or the same with `outside`. Its
+/// arguments are the namespace, the refused dependency, the package that has it, and what the build depends
+/// on.
+const FIND: &str = r#"
+namespace=$1 dependency=$2 package=$3
+shift 3
+found() { pacman -Sddp --print-format "$1" -- "$2" 2>/dev/null | tail -n 1; }
+rebuilt() {
+  pacman -Sl -- "$namespace" 2>/dev/null | while read -r _ name version _; do
+    [[ $name == "$1" ]] && echo "$version"
+  done
+}
+field() { pacman -Si -- "${@:2}" 2>/dev/null | sed -n "s/^$1 *: //p"; }
+blames() {
+  local who=outside
+  [[ $(found %r "$1") == "$namespace" ]] && who=member
+  echo "$who $1 $(base_of "$1") $2"
+  exit 0
+}
+for each; do
+  of=$(found '%r %n' "$each")
+  [[ $of && ${of% *} != "$namespace" ]] || continue
+  version=$(rebuilt "${of#* }")
+  [[ $version ]] && echo "own $each ${of#* } $version" && exit 0
+done
+[[ $(found %r "${dependency%%[<>=]*}") == "$namespace" ]] || exit 0
+[[ $(found %r "$dependency") == "$namespace" ]] || blames "$package" "$dependency"
+# The rebuild meets it: something else that is installed with it holds the old version.
+target=$(found %n "$dependency")
+names=" $target "
+for each in $(field Provides "$target"); do names+="${each%%[<>=]*} "; done
+seen=' '
+level=("${@%%[<>=]*}")
+while (( ${#level[@]} )); do
+  next=()
+  while read -r key _ values; do
+    if [[ $key == Name ]]; then
+      name=$values skip=
+      [[ $seen == *" $name "* ]] && skip=1
+      seen+="$name "
+    elif [[ ! $skip ]]; then
+      for each in $values; do
+        bare=${each%%[<>=]*}
+        if [[ $names == *" $bare "* ]] && of=$(found '%n %r' "$each") &&
+          [[ $of == "$target "* && $of != "$target $namespace" ]]; then
+          blames "$name" "$each"
+        fi
+        [[ $seen == *" $bare "* || $each == None ]] || next+=("$bare")
+      done
+    fi
+  done < <(pacman -Si -- "${level[@]}" 2>/dev/null | sed -n 's/^Depends On *:/Depends :/; /^Name \|^Depends /p')
+  level=("${next[@]}")
+done
+"#;
+
+impl Blame {
+    /// Asks pacman what of the repositories meets each dependency.
+    pub(super) fn find(
+        root: &Root,
+        namespace: &RepositoryName,
+        dependency: &str,
+        package: &str,
+        own: &[String],
+    ) -> Result<Self, Failure> {
+        let script = format!("{BASE_OF}{FIND}");
+        let fixed = [namespace.as_str(), dependency, package];
+        let arguments: Vec<&str> = ["bash", "-c", &script, "bash"]
+            .into_iter()
+            .chain(fixed)
+            .chain(own.iter().map(String::as_str))
+            .collect();
+        let output = Sandboxed::new(View::ReadOnly(root), Identity::Root)
+            .env("LC_ALL", "C")
+            .output(&arguments)?;
+        Ok(Self::parse(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut blame = Self::default();
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["own", own, name, version] => {
+                    blame.own = Some((own.to_owned(), format!("{name} {version}")));
+                }
+                [who @ ("member" | "outside"), name, pkgbase, dependency] => {
+                    blame.other = Some(Other {
+                        is_member: who == "member",
+                        name: name.to_owned(),
+                        pkgbase: pkgbase.to_owned(),
+                        dependency: dependency.to_owned(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        blame
+    }
+
+    /// What pacman said, with who has to change.
+    pub(super) fn explain(&self, said: &str, pkgbase: &Pkgbase) -> String {
+        if let Some((own, rebuilt)) = &self.own {
+            return format!(
+                "{pkgbase} itself depends on `{own}`, which {rebuilt} of the rebuild does not meet \
+                 ({said})\nhint: change the dependency in the PKGBUILD and in .SRCINFO"
+            );
+        }
+        let Some(other) = &self.other else {
+            return said.to_owned();
+        };
+        let Other {
+            is_member,
+            name,
+            pkgbase,
+            dependency,
+        } = other;
+        if *is_member {
+            format!(
+                "{said}; {name} was rebuilt and still needs `{dependency}`: change its depends in the \
+                 PKGBUILD of {pkgbase}"
+            )
+        } else {
+            format!(
+                "{said}; {name}, which needs `{dependency}`, is outside of the rebuild: widen the scope or \
+                 include {pkgbase}"
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_is_blamed_before_others() {
+        let blame = Blame::parse("own zq<2 zq 2-1\n");
+        let pkgbase = "x".parse().unwrap();
+        let why = blame.explain("no", &pkgbase);
+        assert!(
+            why.starts_with("x itself depends on `zq<2`, which zq 2-1"),
+            "{why}"
+        );
+        let why = Blame::parse("outside o-libs o zq<2\n").explain("no", &pkgbase);
+        assert!(why.starts_with("no; o-libs, which needs `zq<2`"), "{why}");
+        assert!(why.ends_with("include o"), "{why}");
+        assert_eq!(Blame::parse("").explain("no", &pkgbase), "no");
+    }
+}
