@@ -2,9 +2,10 @@
 //! of them words the reason.
 
 use super::consequence::is_consequence;
+use super::tool::is_tool;
 use super::words::{
-    after_location, after_program, ends_any, has_any, is_command, is_elixir_exception,
-    is_exception, is_java_exception, is_ruby_exception, starts_any,
+    after_location, after_program, ends_any, has_any, is_command, is_exception, is_java_exception,
+    is_ruby_exception, starts_any,
 };
 
 /// How much a line explains.
@@ -35,12 +36,14 @@ pub(super) enum Continued {
     Indented,
     /// The next line if it is a message of a Go test.
     GoMessage,
+    /// All lines until an empty one.
+    Paragraph,
     /// All lines until one of GoogleTest itself, which start with a bracket.
     GoogleTest,
 }
 
 /// Texts that end what the C library says about a failed call.
-const SYSTEM_ERRORS: &[&str] = &[
+pub(super) const SYSTEM_ERRORS: &[&str] = &[
     "No such file or directory",
     "Permission denied",
     "Operation not permitted",
@@ -63,17 +66,15 @@ const SYSTEM_ERRORS: &[&str] = &[
     "File name too long",
 ];
 
-/// What processes say, or shells say of them, when they are killed.
-const CRASHES: &[&str] = &[
-    "Segmentation fault",
-    "Segmentation fault (core dumped)",
-    "Aborted (core dumped)",
-    "Bus error",
-    "Bus error (core dumped)",
-    "Illegal instruction",
-    "Illegal instruction (core dumped)",
-    "Floating point exception",
-    "Floating point exception (core dumped)",
+/// Lines of Sphinx and bundlers, below which the reason stands.
+const ANNOUNCEMENTS: &[&str] = &[
+    "Extension error:",
+    "Theme error:",
+    "Configuration error:",
+    "Application error:",
+    "Sphinx error:",
+    "Warning, treated as error:",
+    "error during build:",
 ];
 
 /// Weighs a line.
@@ -153,8 +154,16 @@ fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
         return Some(Continued::GoMessage);
     }
     let is_announced = text.starts_with("configure: error: ") && text.ends_with(':');
-    if is_announced || text.starts_with("* What went wrong:") {
+    let is_heading = text.ends_with(':') && starts_any(text, ANNOUNCEMENTS);
+    if is_announced || is_heading || text.starts_with("ERROR in ./") {
         return Some(Continued::Line);
+    }
+    // Gradle puts the reason in lines that begin with `>`, cabal below a number.
+    if text.starts_with("* What went wrong:") || is_of_cabal(text) {
+        return Some(Continued::Paragraph);
+    }
+    if text.starts_with("Failure/Error: ") {
+        return Some(Continued::Indented);
     }
     if text.starts_with("thread '") && text.contains("panicked at ") {
         return Some(Continued::Line);
@@ -175,6 +184,12 @@ fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
     }
     let is_bare = rest == "error:" || (rest.starts_with("error: [") && rest.ends_with(']'));
     is_bare.then_some(Continued::Line)
+}
+
+fn is_of_cabal(text: &str) -> bool {
+    (text.starts_with("Error: [Cabal-") && text.ends_with(']'))
+        || text.starts_with("cabal: Could not resolve dependencies")
+        || text.ends_with("Encountered missing or private dependencies:")
 }
 
 fn is_cause(line: &str, text: &str) -> bool {
@@ -202,7 +217,7 @@ fn is_compiler(text: &str) -> bool {
             ],
         );
         if is_error
-            || (file.ends_with(".go") && !rest.is_empty())
+            || is_about_source(file, rest)
             || (file.ends_with("meson.build") && rest.starts_with("ERROR: "))
             || rest.starts_with("*** ")
         {
@@ -210,11 +225,31 @@ fn is_compiler(text: &str) -> bool {
         }
     }
     // TypeScript and C#: `x.ts(3,5): error TS2304: …`; D and Nim: `x.nim(3, 5) Error: …`.
-    let has_place = has_any(text, &["): error ", "): Error: ", ") Error: "]);
+    // Free Pascal: `x.pas(3,6) Fatal: …`; tsc on a terminal: `x.ts:3:5 - error TS2304: …`.
+    let has_place = has_any(
+        text,
+        &[
+            "): error ",
+            "): Error: ",
+            ") Error: ",
+            ") Fatal: ",
+            " - error TS",
+        ],
+    );
     has_place
         || has_any(text, &[".java:[", ".kt:["]) && text.starts_with("[ERROR]")
         || starts_any(text, &["Can't locate ", "fatal error: "])
         || has_any(text, &[": Can't locate ", ": internal compiler error"])
+}
+
+/// Whether a tool says something about a line of a file that it only names in errors.
+fn is_about_source(file: &str, rest: &str) -> bool {
+    const KINDS: &[&str] = &[
+        ".go", ".erl", ".tex", ".texi", ".texinfo", ".po", ".lua", ".adb", ".ads", ".proto",
+    ];
+    // A call on a stack, or no error.
+    let is_other = starts_any(rest, &["in ", "Warning", "warning", "note", "info"]);
+    ends_any(file, KINDS) && !rest.is_empty() && !is_other
 }
 
 fn is_linker(text: &str) -> bool {
@@ -254,56 +289,6 @@ fn is_test(line: &str, text: &str) -> bool {
         || text.contains("ERROR: AddressSanitizer")
 }
 
-/// Everything else that names itself.
-fn is_tool(line: &str, text: &str) -> bool {
-    let is_failed_source =
-        line.starts_with("    ") && ends_any(text, &[" ... FAILED", " ... NOT FOUND"]);
-    is_failed_source
-        || starts_any(
-            text,
-            &[
-                "configure: error: ",
-                "CMake Error: ",
-                "ninja: error: ",
-                "autoreconf: error: ",
-                "aclocal: error: ",
-                "automake: error: ",
-                "curl: (",
-                "patch: ****",
-                "can't find file to patch",
-                "Reversed (or previously applied) patch detected",
-                "panic: ",
-                "Project ERROR: ",
-                "Error: Cannot find module",
-                "! LaTeX Error: ",
-                "E: ",
-            ],
-        )
-        || (has_any(text, &[" out of "])
-            && has_any(
-                text,
-                &[
-                    "hunk FAILED",
-                    "hunks FAILED",
-                    "hunk ignored",
-                    "hunks ignored",
-                ],
-            ))
-        || (text.contains(": *** ") && !text.contains("] Error "))
-        || has_any(text, &["PKGBUILD: line "]) && ends_any(text, SYSTEM_ERRORS)
-        || has_any(text, &["syntax error near", "syntax error: "]) && text.contains("line ")
-        || has_any(text, &["No space left on device", "Disk quota exceeded"])
-        || is_crash(text)
-        || is_elixir_exception(text)
-        || starts_any(text, &[":: installing ", ":: unable to satisfy"])
-        || (text.starts_with("error: target not found"))
-}
-
-fn is_crash(text: &str) -> bool {
-    let ends = ends_any(text, CRASHES) || text.contains("Segmentation fault");
-    ends && !is_command(text)
-}
-
 /// Lines of tools that also complain where a script goes on.
 fn is_complaint(text: &str) -> bool {
     if is_command(text) {
@@ -313,14 +298,35 @@ fn is_complaint(text: &str) -> bool {
         .get(..7.min(text.len()))
         .unwrap_or(text)
         .to_ascii_lowercase();
-    if starts_any(&lower, &["error: ", "fatal: ", "error:"]) || text.starts_with("Error in ") {
+    if starts_any(&lower, &["error: ", "fatal: ", "error:"])
+        || starts_any(
+            text,
+            &["Error in ", "Fatal Error: ", "error An unexpected error "],
+        )
+    {
         return true;
     }
     let is_raised = is_exception(text) || is_ruby_exception(text) || is_java_exception(text);
     if text.starts_with("==> ERROR: ") || is_raised {
         return true;
     }
-    if has_any(text, &[": error: ", ": fatal: ", ": ERROR: ", ": Error: "]) {
+    if has_any(
+        text,
+        &[
+            ": error: ",
+            ": fatal: ",
+            ": ERROR: ",
+            ": Error: ",
+            // MSBuild.
+            " : error ",
+            ": error MSB",
+            ": error NU",
+            // libxml2.
+            "I/O error : ",
+            "parser error : ",
+            "validity error : ",
+        ],
+    ) {
         return true;
     }
     if starts_any(
@@ -331,6 +337,8 @@ fn is_complaint(text: &str) -> bool {
     }
     if (text.starts_with("No package '") && text.ends_with(" found"))
         || (text.starts_with("Package ") && has_any(text, &["not found"]))
+        || (text.starts_with("Checking for ") && text.ends_with(": not found"))
+        || (text.starts_with("===> ") && has_any(text, &["not found", "Unable to ", "Failed to "]))
         || text.contains("***Failed")
         || text.contains("***Exception")
     {
@@ -348,6 +356,8 @@ fn is_complaint(text: &str) -> bool {
                     "unable to ",
                     "failed to ",
                     "missing ",
+                    "omitting directory",
+                    "-r not specified",
                     "unrecognized option",
                     "invalid option",
                     "command not found",

@@ -59,6 +59,33 @@ const STARTS: &[&str] = &[
     "The configuration failed",
     "configure: error: ./configure failed for",
     "test result: FAILED",
+    "error: the following command failed with",
+    "error: the following build command failed",
+    "error: could not document",
+    "error Command failed with exit code",
+    "ELIFECYCLE",
+    "Fatal: Compilation aborted",
+    "Compilation failed: ",
+    "BEGIN failed--compilation aborted",
+    "scons: building terminated",
+    "ERROR: lazy loading failed",
+    "Execution halted",
+    "--strict was specified",
+    "! Emergency stop",
+    "!  ==> Fatal error occurred",
+    "FAILURES!",
+];
+
+/// What such lines hold.
+const PARTS: &[&str] = &[
+    "error: ld returned ",
+    ": failed to set dynamic section sizes",
+    "final link failed: bad value",
+    "final link failed: nonrepresentable",
+    "returned an error exitcode",
+    "(errors have been logged)",
+    "compilation phase failed",
+    "msgfmt: found ",
 ];
 
 /// What npm adds to its reason.
@@ -88,11 +115,14 @@ pub(super) fn is_consequence(text: &str) -> bool {
         || starts_any(text, STARTS)
         || text == "FAIL"
         || text == "FAILED"
+        || text == "error: fatalError"
+        || (text.starts_with("a2x: ERROR: ") && text.contains("returned non-zero exit status"))
+        || (text.starts_with("gnatmake: ") && text.ends_with("compilation error"))
         || text.contains("*** Waiting for unfinished jobs")
         || is_npm_noise(text)
         // makepkg's own trap, after `set -u` in a function.
         || text.contains(": logpipe: unbound variable")
         || (text.starts_with("[  FAILED  ] ") && text.ends_with(", listed below:"))
-        || has_any(text, &["error: ld returned ", "msgfmt: found "])
+        || has_any(text, PARTS)
         || (text.starts_with("[ERROR]") && text.len() <= "[ERROR] ".len())
 }

@@ -127,3 +127,5 @@ fn part(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tools;

@@ -10,6 +10,8 @@ use super::words::{cut, is_exception, is_stack, same_words};
 const KEPT_LINES: usize = 4;
 /// Characters of a line in a message.
 const LONGEST: usize = 300;
+/// So long a reason is not made longer by the lines below it.
+const ENOUGH: usize = 100;
 /// Lines that are joined to one.
 const MOST_JOINED: usize = 8;
 
@@ -56,6 +58,32 @@ struct Joining {
 struct CausedBy {
     error: String,
     reason: String,
+    /// A line of a build script says why; nothing else does so better.
+    is_known: bool,
+}
+
+impl CausedBy {
+    /// Takes in the next line of the reason.
+    fn line(&mut self, text: &str) {
+        let numbered = text
+            .split_once(": ")
+            .filter(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+        let is_panic = text.starts_with("thread '") && text.contains("panicked at ");
+        if self.is_known {
+            return;
+        }
+        if let Some((_, reason)) = numbered {
+            self.reason = reason.to_owned();
+        } else if matches!(text, "--- stdout" | "--- stderr") || is_panic {
+            // What a build script says comes below its exit code, and what it panics with below the place.
+            self.reason.clear();
+        } else if weigh(text).0 == Weight::Cause {
+            self.reason = text.to_owned();
+            self.is_known = true;
+        } else if self.reason.len() < ENOUGH {
+            self.reason = cut(format!("{} {text}", self.reason).trim(), LONGEST);
+        }
+    }
 }
 
 impl Found {
@@ -134,6 +162,7 @@ impl Found {
             Continued::No => false,
             Continued::Line => true,
             Continued::Place => text.starts_with("--> "),
+            Continued::Paragraph => !text.is_empty() && !line.starts_with("==> "),
             Continued::Indented => line.starts_with(' ') || text.is_empty(),
             Continued::GoMessage => text.contains(".go:"),
             Continued::GoogleTest => !text.starts_with('[') && !text.ends_with(": Failure"),
@@ -147,7 +176,10 @@ impl Found {
         }
         joining.left -= 1;
         let is_over = joining.left == 0
-            || !matches!(joining.how, Continued::Indented | Continued::GoogleTest);
+            || !matches!(
+                joining.how,
+                Continued::Indented | Continued::Paragraph | Continued::GoogleTest
+            );
         // A fifth cause is not kept, and neither is what belongs to it.
         if let Some(kept) = self
             .causes
@@ -190,6 +222,7 @@ impl Found {
             self.caused_by = error.map(|error| CausedBy {
                 error,
                 reason: String::new(),
+                is_known: false,
             });
             return self.caused_by.is_some();
         }
@@ -197,14 +230,10 @@ impl Found {
             self.caused_by = None;
             return false;
         };
-        let numbered = text
-            .split_once(": ")
-            .filter(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
-        chain.reason = match numbered {
-            Some((_, reason)) => reason.to_owned(),
-            None => cut(format!("{} {text}", chain.reason).trim(), LONGEST),
-        };
-        if let Some(kept) = self.complaints.back_mut() {
+        chain.line(text);
+        if let Some(kept) = self.complaints.back_mut()
+            && !chain.reason.is_empty()
+        {
             kept.text = cut(&format!("{}: {}", chain.error, chain.reason), LONGEST);
         }
         true

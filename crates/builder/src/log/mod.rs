@@ -6,6 +6,7 @@ mod errors;
 mod found;
 mod go_test;
 mod headings;
+mod tool;
 mod words;
 
 pub(crate) use errors::ErrorLines;

@@ -73,7 +73,8 @@ pub(super) fn after_location(line: &str) -> Option<(&str, &str)> {
 
 /// What follows a number, or a range of numbers.
 fn after_number(text: &str) -> Option<&str> {
-    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
+    // Vala and bison: `3.5-3.9`.
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '.');
     (rest.len() < text.len() && text.starts_with(|c: char| c.is_ascii_digit())).then_some(rest)
 }
 
@@ -184,10 +185,16 @@ pub(super) fn is_command(line: &str) -> bool {
     COMMANDS.contains(&first) || COMMANDS.contains(&name) || name.ends_with("-gcc")
 }
 
-/// Cuts a text to what a message has room for.
+/// Cuts a text to what a message has room for: out of the middle, since some errors begin with what matters
+/// and others end with it.
 pub(super) fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
     }
+    let end = most / 3;
+    let start = most.saturating_sub(end);
+    let chars = text.chars();
+    let kept = chars.clone().take(start).chain(['…']);
+    kept.chain(chars.skip(length - end)).collect()
 }

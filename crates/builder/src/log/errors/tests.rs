@@ -431,7 +431,7 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
 #[test]
 fn the_cause_comes_first_whatever_the_tool() {
     let mut wrong = String::new();
-    for (tool, log, expected) in TRANSCRIPTS {
+    for (tool, log, expected) in TRANSCRIPTS.iter().chain(tools::TRANSCRIPTS) {
         let log = format!(
             "error: of an old step\n==> buildbtw: building x\n==> Starting prepare()...\n\
              rm: cannot remove 'y': No such file or directory\n==> Starting build()...\n\
@@ -534,6 +534,20 @@ fn messages_of_passed_go_tests_are_left_out() {
             "a_test.go:5: got 3, want 4",
             "--- FAIL: TestA/2 (0.00s)"
         ]
+    );
+}
+
+#[test]
+fn a_long_line_is_cut_in_its_middle() {
+    let log = format!("error: the start {} the end\n", "x".repeat(500));
+    let line = explained(&log).remove(0);
+    assert!(
+        line.starts_with("error: the start xx") && line.ends_with("xx the end"),
+        "{line}"
+    );
+    assert!(
+        line.contains('\u{2026}') && line.chars().count() <= 301,
+        "{line}"
     );
 }
 
