@@ -106,6 +106,24 @@ async fn output_that_looks_like_makepkgs_hides_no_error() {
 }
 
 #[tokio::test]
+async fn a_function_cannot_blame_makepkg() {
+    let Some(world) = World::new() else { return };
+    let note = "rm -f /build/ended; printf '10\\nmain\\t/usr/bin/makepkg\\t3\\n' >/build/ended; \
+                chmod 444 /build/ended; builtin exit 10";
+    for (before, words) in [
+        ("true", "build() ended with exit code 10"),
+        ("echo '==> ERROR: no'", "makepkg: the build failed"),
+        ("echo '==> Making package: x'", "makepkg: the build failed"),
+    ] {
+        let script = format!("{before}\n{note}");
+        let request = world.request("blames", &script_package("blames", &script));
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, Package, "{before}: {message}\n{log}");
+        assert!(message.starts_with(words), "{before}: {message}\n{log}");
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_the_pkgbuild_asks_for_is_the_packages_fault() {
     let Some(world) = World::new() else { return };
     for (lines, words) in [

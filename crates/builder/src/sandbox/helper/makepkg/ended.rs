@@ -1,6 +1,8 @@
 //! Who ended makepkg, and whose fault that is. makepkg(8) has exit codes of its own, and a function
 //! of a PKGBUILD that ends with one of them ends makepkg with it.
 
+use buildbtw_model::FailureKind;
+
 use super::stage::Stage;
 use crate::sandbox::job::Failure;
 
@@ -133,8 +135,12 @@ impl Circumstances {
             }
             _ => {}
         }
-        // `builtin exit` and `set -u` leave no note, and neither does the last step.
-        let is_silent = self.ended.by() == By::Unknown && code < FIRST_SIGNAL;
+        // `builtin exit` and `set -u` leave no note, and neither does the last step. A function can write
+        // a note that blames makepkg.
+        let is_silent = match self.ended.by() {
+            By::Unknown => code < FIRST_SIGNAL,
+            by => by == By::Makepkg,
+        };
         if let Some(function) = self.stage.interrupted()
             && (code == 0 || is_silent || self.ended.passed("enter_fakeroot"))
         {
@@ -149,7 +155,13 @@ impl Circumstances {
             }
             _ if self.ended.by() == By::Unknown => package("the build failed"),
             _ if self.ended.passed("enter_fakeroot") => package(of_packaging(code)),
-            _ => self.failure_of_makepkg(),
+            _ => match self.failure_of_makepkg() {
+                // Neither the note nor the log can be trusted any more, except that this was reached.
+                failure if self.stage.has_run() && failure.kind == FailureKind::Infrastructure => {
+                    package("the build failed")
+                }
+                failure => failure,
+            },
         })
     }
 
@@ -216,7 +228,6 @@ fn of_packaging(code: i32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use buildbtw_model::FailureKind;
 
     const MAKEPKG: &str = "/usr/bin/makepkg";
     const PKGBUILD: &str = "/build/tree/PKGBUILD";
@@ -330,6 +341,22 @@ mod tests {
                 circumstances.failure().unwrap().message,
                 format!("package_x() ended with exit code {code}")
             );
+        }
+    }
+
+    #[test]
+    fn a_function_cannot_blame_makepkg() {
+        for log in [
+            "==> Starting build()...\n",
+            "==> Starting build()...\n==> ERROR: no\n",
+            "==> Starting build()...\n==> Making package: x\n",
+        ] {
+            for code in 0..=16 {
+                let mut forged = ended(code, &[("main", MAKEPKG)]);
+                log.lines().for_each(|line| forged.stage.line(line));
+                let kind = forged.failure().map(|failure| failure.kind);
+                assert_ne!(kind, Some(FailureKind::Infrastructure), "{code} {log}");
+            }
         }
     }
 

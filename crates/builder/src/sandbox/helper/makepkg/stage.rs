@@ -6,6 +6,8 @@
 pub(super) struct Stage {
     /// The function that was started and has not ended.
     function: Option<String>,
+    /// A function was started at any time.
+    has_run: bool,
     /// makepkg itself complained since.
     has_error: bool,
     /// Programs that makepkg did not find.
@@ -36,7 +38,13 @@ impl Stage {
             self.function = function
                 .and_then(|rest| rest.strip_suffix("()..."))
                 .map(str::to_owned);
+            self.has_run |= self.function.is_some();
         }
+    }
+
+    /// Whether a function of the PKGBUILD was started: makepkg looks at its own needs before.
+    pub(super) fn has_run(&self) -> bool {
+        self.has_run
     }
 
     /// The programs that makepkg did not find.
@@ -71,6 +79,8 @@ mod tests {
             after("==> Starting package()...\n==> Tidying install...\n").interrupted(),
             None
         );
+        assert!(after("==> Starting build()...\n==> Making package: x\n").has_run());
+        assert!(!after("==> Making package: x\n").has_run());
         // What makepkg also says when a package function ended it with 0.
         let log = "==> Starting package()...\n==> Finished making: x 1-1\n";
         assert_eq!(after(log).interrupted(), Some("package"));
