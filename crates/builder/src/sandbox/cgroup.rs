@@ -46,13 +46,21 @@ impl Cgroup {
         create_v2(Path::new(MOUNT), name, &own, limits).or_else(|| create_v1(name, &own, limits))
     }
 
+    /// Where [`Self::create`] makes folders, if at all: to be remembered before it does.
+    pub(crate) fn candidates(name: &str) -> Vec<PathBuf> {
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mount = Path::new(MOUNT);
+        let v2 = parents_v2(mount, &own).into_iter().flatten();
+        let v1 = CONTROLLERS.iter().flat_map(|(controller, _)| {
+            let parents = parents_v1(&mount.join(controller), controller, &own);
+            parents.into_iter().flatten()
+        });
+        v2.chain(v1).map(|parent| parent.join(name)).collect()
+    }
+
     /// The cgroup with these folders, made earlier.
     pub(crate) fn from_folders(folders: Vec<PathBuf>) -> Self {
         Self { folders }
-    }
-
-    pub(crate) fn folders(&self) -> &[PathBuf] {
-        &self.folders
     }
 
     /// The files that a process joins by.
@@ -112,11 +120,16 @@ impl Cgroup {
     }
 }
 
-fn create_v2(mount: &Path, name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
+/// Where a group may be made. One with processes cannot limit children; then it is made next to ours.
+fn parents_v2(mount: &Path, own: &str) -> Option<[PathBuf; 2]> {
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let own = mount.join(own);
-    // A group with processes cannot limit children; then it is made next to ours.
-    let parent = [own.as_path(), own.parent()?]
+    let above = own.parent()?.to_owned();
+    Some([own, above])
+}
+
+fn create_v2(mount: &Path, name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
+    let parent = parents_v2(mount, own)?
         .into_iter()
         .filter(|parent| parent.starts_with(mount))
         .find(|parent| offers(parent))?;
@@ -150,30 +163,31 @@ fn offers(group: &Path) -> bool {
     has_both() || (fs::write(&control, "+memory +pids").is_ok() && has_both())
 }
 
+/// The controllers of version 1 that are used, each with the file of its limit.
+const CONTROLLERS: [(&str, &str); 2] = [("memory", "memory.limit_in_bytes"), ("pids", "pids.max")];
+
+/// Where a group of a controller may be made. In a container the path may be one of the world outside.
+fn parents_v1(mount: &Path, controller: &str, own: &str) -> Option<[PathBuf; 2]> {
+    let own = own.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        controllers
+            .split(',')
+            .any(|name| name == controller)
+            .then(|| path.trim_start_matches('/'))
+    });
+    Some([mount.join(own?), mount.to_owned()])
+}
+
 fn create_v1(name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
     let mut cgroup = Cgroup::default();
-    for (controller, file, value) in [
-        ("memory", "memory.limit_in_bytes", limits.memory_bytes),
-        ("pids", "pids.max", limits.processes),
-    ] {
-        let mount = Path::new(MOUNT).join(controller);
-        let own = own.lines().find_map(|line| {
-            let (_, rest) = line.split_once(':')?;
-            let (controllers, path) = rest.split_once(':')?;
-            controllers
-                .split(',')
-                .any(|name| name == controller)
-                .then(|| path.trim_start_matches('/'))
-        });
-        let made = own.and_then(|own| {
-            // In a container the path may be one of the world outside.
-            [mount.join(own), mount.clone()]
-                .into_iter()
-                .find_map(|parent| {
-                    let folder = parent.join(name);
-                    fs::create_dir(&folder).ok()?;
-                    Some(folder)
-                })
+    let values = [limits.memory_bytes, limits.processes];
+    for ((controller, file), value) in CONTROLLERS.into_iter().zip(values) {
+        let parents = parents_v1(&Path::new(MOUNT).join(controller), controller, own);
+        let made = parents.into_iter().flatten().find_map(|parent| {
+            let folder = parent.join(name);
+            fs::create_dir(&folder).ok()?;
+            Some(folder)
         });
         let limited = made
             .as_ref()
@@ -211,7 +225,7 @@ mod tests {
         let line = "0::/system.slice/worker.service\n";
         let cgroup = create_v2(mount.path(), "buildbtw-x", line, &limits).unwrap();
         let folder = mount.path().join("system.slice/buildbtw-x");
-        assert_eq!(cgroup.folders(), std::slice::from_ref(&folder));
+        assert_eq!(cgroup.folders, [folder.clone()]);
         let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
         assert_eq!(read("memory.max"), "1073741824");
         assert_eq!(read("memory.swap.max"), "0");

@@ -26,15 +26,21 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Makes the folder, and the cgroup that it keeps track of.
     pub(crate) fn create(root: &Path, name: &str, limits: Option<&Limits>) -> io::Result<Self> {
+        let mut scratch = Self::begin(root, name, limits.is_some())?;
+        let cgroup = |limits| Cgroup::create(&cgroup_name(name), limits);
+        scratch.cgroup = limits.and_then(cgroup);
+        Ok(scratch)
+    }
+
+    /// Makes the folder, which says where a cgroup may be: its maker may be killed while it makes that.
+    fn begin(root: &Path, name: &str, has_cgroup: bool) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         let folder = root.join(name);
         fs::create_dir(&folder)?;
         let lock = fs::File::create(folder.join(LOCK))?.into_parts().0;
         lock.lock()?;
-        let cgroup = limits.and_then(|limits| Cgroup::create(&format!("buildbtw-{name}"), limits));
-        if let Some(cgroup) = &cgroup {
-            let folders: Vec<String> = cgroup
-                .folders()
+        if has_cgroup {
+            let folders: Vec<String> = Cgroup::candidates(&cgroup_name(name))
                 .iter()
                 .map(|folder| folder.display().to_string())
                 .collect();
@@ -42,7 +48,7 @@ impl Scratch {
         }
         Ok(Self {
             folder,
-            cgroup,
+            cgroup: None,
             _lock: lock,
         })
     }
@@ -62,6 +68,10 @@ impl Scratch {
         }
         remove_folder(&self.folder)
     }
+}
+
+fn cgroup_name(name: &str) -> String {
+    format!("buildbtw-{name}")
 }
 
 /// Removes what builds left below `scratch_root` when their program was killed: folders and cgroups.
@@ -99,6 +109,21 @@ pub async fn reap(scratch_root: &Path) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_cgroup_is_reaped_whose_maker_was_killed_while_it_made_that() {
+        let root = tempfile::tempdir().unwrap();
+        let name = format!("test-{}", std::process::id());
+        let begun = Scratch::begin(root.path(), &name, true).unwrap();
+        // Nothing is left to do where this machine lets us make none.
+        let made = Cgroup::create(&cgroup_name(&name), &Limits::default());
+        let files = made.map(|cgroup| cgroup.procs());
+        drop(begun);
+        assert_eq!(reap(root.path()).await.unwrap(), 1);
+        for file in files.unwrap_or_default() {
+            assert!(!file.exists(), "{}", file.display());
+        }
+    }
 
     #[tokio::test]
     async fn only_abandoned_folders_are_reaped() {
