@@ -103,7 +103,7 @@ impl Build {
         match reason {
             Some(Reason::TimedOut) => {
                 failed(&format!(
-                    "execution took longer than {}s seconds",
+                    "execution took longer than {} seconds",
                     self.job.timeout()
                 ));
                 return Err(("job_execution_timeout", None));
