@@ -1,12 +1,12 @@
 //! `buildbtw new`: from a changeset to a rebuild.
 
-use buildbtw_model::api::{BuildCounts, CreateNamespace};
+use buildbtw_model::api::{BuildCounts, CreateNamespace, IterationDetail};
 
 use crate::cli::New;
 use crate::context::Context;
 use crate::error::Result;
 use crate::follow::{self, History};
-use crate::output::style;
+use crate::output::{Output, clean, style};
 
 pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
     let request = CreateNamespace {
@@ -33,6 +33,10 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
             to_do(&created.summary.iteration.counts)
         ))?;
         output.line(&created.web_url)?;
+        // It is created, whatever becomes of this question.
+        if let Ok(iteration) = context.client.iteration(name, None).await {
+            print_notes(output, &iteration);
+        }
         output.note(format_args!("To follow it: buildbtw watch {name}"));
         return Ok(0);
     }
@@ -41,6 +45,13 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
         output.line(format_args!("{name} {}", created.web_url))?;
     }
     follow::follow(context, name, History::Everything).await
+}
+
+/// What the planner found: above all what it had to leave out.
+pub(super) fn print_notes(output: Output, iteration: &IterationDetail) {
+    for note in &iteration.notes {
+        output.note(format_args!("note: {}", clean(&note.text)));
+    }
 }
 
 /// What a new iteration has to do.

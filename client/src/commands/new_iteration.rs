@@ -6,7 +6,7 @@ use crate::cli::NewIteration;
 use crate::context::Context;
 use crate::error::Result;
 
-use super::new::to_do;
+use super::new::{print_notes, to_do};
 
 pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
     let request = CreateIteration {
@@ -29,6 +29,7 @@ pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
         iteration.summary.number,
         to_do(&iteration.summary.counts),
     ))?;
+    print_notes(output, &iteration);
     output.note(format_args!(
         "To follow it: buildbtw watch {}",
         args.namespace

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use buildbtw_model::BuildStatus;
+use buildbtw_model::api::PlanNote;
 
 use super::fake::{Fake, TOKEN};
 use super::program::run;
@@ -225,5 +226,28 @@ async fn the_log_of_a_reused_build_is_that_of_the_attempt_that_made_it() {
     assert_eq!(
         (&origin["namespace"], &origin["namespace_deleted"]),
         (&"other".into(), &true.into())
+    );
+}
+
+#[tokio::test]
+async fn new_says_what_the_plan_had_to_leave_out() {
+    let (fake, home) = (
+        Fake::start(&["libgreet"]).await,
+        tempfile::tempdir().unwrap(),
+    );
+    let text = "1 source repository cannot be used and was left out: broken";
+    fake.change(|inner| {
+        inner.iteration.notes = vec![PlanNote {
+            kind: "problem".into(),
+            text: text.into(),
+        }];
+    });
+    let token = format!("--token={TOKEN}");
+    let ran = run(home.path(), &fake.url, &["new", "libgreet/main", &token]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(&format!("note: {text}\n")),
+        "{}",
+        ran.stderr
     );
 }
