@@ -1,5 +1,6 @@
 //! The tree of one commit, without the history and without anything a repository could configure.
 
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -7,6 +8,7 @@ use buildbtw_model::CommitHash;
 
 use super::access::{GitAccess, Granted};
 use crate::host::SEARCH_PATH;
+use crate::log::Lines;
 use crate::sandbox::job::{Context as _, Failure};
 
 /// Settings that replace the machine's: no credentials, no hooks, no helper programs, and
@@ -77,10 +79,19 @@ pub(crate) fn checkout(
     ];
     let mut command = git(scratch);
     granted.apply(&mut command);
-    run(command.args(fetch).args([url, commit.as_str()])).map_err(|mut failure| {
-        failure.message = format!("commit {commit} could not be fetched from {}", shown(url));
-        failure
-    })?;
+    command.args(fetch).args([url, commit.as_str()]);
+    let fetched = watch(&mut command).context("fetching the commit")?;
+    if fetched.is_lost {
+        return Err(Failure::package(format!(
+            "commit {commit} does not exist any more in {}\nhint: `buildbtw retry NAMESPACE --latest` builds \
+             the newest one",
+            shown(url)
+        )));
+    }
+    if !fetched.is_success {
+        let message = format!("commit {commit} could not be fetched from {}", shown(url));
+        return Err(Failure::infrastructure(message).see_log());
+    }
     drop(granted);
     let checkout = [
         "-c",
@@ -91,6 +102,46 @@ pub(crate) fn checkout(
         commit.as_str(),
     ];
     run(git(scratch).env("GIT_WORK_TREE", tree).args(checkout)).context("checking out the commit")
+}
+
+/// How fetching ended.
+struct Fetched {
+    is_success: bool,
+    /// The repository has no such commit: asking again changes nothing.
+    is_lost: bool,
+}
+
+/// Runs git, shows what it complains about, and reads that.
+fn watch(command: &mut Command) -> io::Result<Fetched> {
+    let mut child = command.stderr(Stdio::piped()).spawn()?;
+    let (mut lines, mut is_lost) = (Lines::default(), false);
+    let mut read_line = |line: &str| is_lost |= says_lost(line);
+    if let Some(mut stderr) = child.stderr.take() {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = match stderr.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let bytes = buffer.get(..length).unwrap_or_default();
+            io::stderr().write_all(bytes)?;
+            lines.feed(bytes, &mut read_line);
+        }
+        lines.finish(&mut read_line);
+    }
+    let is_success = child.wait()?.success();
+    Ok(Fetched {
+        is_success,
+        is_lost: is_lost && !is_success,
+    })
+}
+
+/// What git says about a commit that a repository does not have.
+fn says_lost(line: &str) -> bool {
+    (line.starts_with("fatal: ") || line.starts_with("error: "))
+        && (line.contains("not our ref ") || line.contains("couldn't find remote ref "))
 }
 
 fn run(command: &mut Command) -> Result<(), Failure> {
@@ -169,8 +220,21 @@ mod tests {
             &folder.path().join("tree"),
         )
         .unwrap_err();
-        assert_eq!(failure.kind, buildbtw_model::FailureKind::Infrastructure);
+        assert_eq!(failure.kind, buildbtw_model::FailureKind::Package);
         assert!(failure.message.contains("1111111111"), "{failure}");
+        assert!(
+            failure.message.contains("retry NAMESPACE --latest"),
+            "{failure}"
+        );
+        let failure = checkout(
+            &format!("{}-of-nobody", url.display()),
+            &commit,
+            &GitAccess::default(),
+            &folder.path().join("repo"),
+            &folder.path().join("tree"),
+        )
+        .unwrap_err();
+        assert_eq!(failure.kind, buildbtw_model::FailureKind::Infrastructure);
     }
 
     #[test]

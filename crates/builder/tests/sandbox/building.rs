@@ -199,6 +199,18 @@ async fn failures_say_whose_fault_they_are() {
     assert_eq!(kind, FailureKind::Infrastructure);
     assert!(message.contains("could not be fetched from"), "{message}");
 
+    // Amended and collected: what does not exist any more is not asked for again.
+    world.git("upstream", &[("PKGBUILD", "")]);
+    request.source = Source::Git {
+        url: format!("file://{}", world.path("upstream").display()),
+        commit: "1".repeat(40).parse().unwrap(),
+    };
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package, "{message}\n{log}");
+    assert!(message.contains("does not exist any more in"), "{message}");
+    assert!(message.contains("retry NAMESPACE --latest"), "{message}");
+    assert!(log.contains("not our ref"), "{log}");
+
     let mut request = world.request("offline", &script_package("offline", "true"));
     request.sources = vec!["http://127.0.0.1:1/x.tar.gz".into()];
     let (kind, message, _) = world.fails(&request).await;
