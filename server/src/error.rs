@@ -43,6 +43,12 @@ impl Refusal {
         }
     }
 
+    /// What sort of refusal it is.
+    #[must_use]
+    pub fn kind(&self) -> ProblemKind {
+        self.kind
+    }
+
     /// Answers with another status than the kind has.
     #[must_use]
     pub fn status(mut self, status: StatusCode) -> Self {

@@ -38,7 +38,7 @@ pub async fn create_namespace(
     let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
-        origins.push(state.sources.resolve(changeset).await?);
+        origins.push(state.sources.resolve(changeset, &freshness).await?);
     }
     let max_builds = request.max_builds.unwrap_or(DEFAULT_MAX_BUILDS);
     let produced = match &request.name {

@@ -34,7 +34,7 @@ pub async fn preview_plan(
     let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
-        origins.push(state.sources.package_at(changeset).await?);
+        origins.push(state.sources.package_at(changeset, &freshness).await?);
     }
     let looked = Looked {
         caller,
@@ -68,7 +68,7 @@ pub async fn preview_for_anybody(
     let freshness = state.sources.catch_up(&[]).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
-        let found = state.sources.indexed_package(changeset).await?;
+        let found = state.sources.indexed_package(changeset, &freshness).await?;
         origins.push(found.ok_or_else(|| {
             let title = format!("{changeset} is not a default branch; planning it needs a token");
             Error::from(needs_token(title))

@@ -99,6 +99,14 @@ pub enum Freshness {
 }
 
 impl Freshness {
+    /// Why the index may lack something; nothing when it does not.
+    pub(super) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Current => None,
+            Self::Stale { reason, .. } => Some(reason),
+        }
+    }
+
     /// What a plan made of an older index says about itself; nothing when it is not older.
     #[must_use]
     pub fn note(&self) -> Option<String> {

@@ -9,8 +9,8 @@ use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::{Error, Refusal};
 use crate::gitlab::{GitlabError, GitlabErrorKind};
 
-use super::Sources;
 use super::kind::ReadError;
+use super::{Freshness, Sources};
 
 /// When to ask again for what is not there yet.
 const PAUSE_WHILE_READING: Duration = Duration::from_secs(10);
@@ -62,6 +62,24 @@ impl Sources {
         Refusal::new(ProblemKind::UnknownPkgbase, title)
             .hint(hint)
             .into()
+    }
+
+    /// Returns the refusal of a pkgbase whose repository is not known, or cannot be used, as far as the index
+    /// goes: that is no reason where the sources could not be read.
+    pub(super) fn unless_stale(pkgbase: &Pkgbase, freshness: &Freshness, error: Error) -> Error {
+        let (Some(reason), Error::Refused(refusal)) = (freshness.reason(), &error) else {
+            return error;
+        };
+        let what = match refusal.kind() {
+            ProblemKind::UnknownPkgbase => {
+                format!("no source repository of pkgbase '{pkgbase}' is known")
+            }
+            ProblemKind::BrokenSource => {
+                format!("the source repository of pkgbase '{pkgbase}' could not be used before")
+            }
+            _ => return error,
+        };
+        stale(&what, reason)
     }
 
     /// A hint for someone who wrote a pkgname where a pkgbase is expected.
@@ -132,6 +150,15 @@ impl Sources {
             None => refusal.into(),
         }
     }
+}
+
+/// Returns the refusal of what the index lacks while the sources could not be read.
+pub(super) fn stale(what: &str, reason: &str) -> Error {
+    let title = format!("{what}, and the sources could not be read just now ({reason})");
+    Refusal::new(ProblemKind::Unavailable, title)
+        .hint("try again in a while; `buildbtw sources` shows how it goes")
+        .retry_after(PAUSE_WHILE_READING)
+        .into()
 }
 
 /// Returns the refusal of a repository that cannot be used.

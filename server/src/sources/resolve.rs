@@ -11,7 +11,7 @@ use crate::error::Error;
 
 use super::catalog::Head;
 use super::kind::{Place, ReadError, TreeAtCommit};
-use super::{Sources, refusals, store};
+use super::{Freshness, Sources, refusals, store};
 
 /// A changeset whose ref was looked up.
 #[derive(Clone, Debug)]
@@ -46,8 +46,12 @@ impl Sources {
     ///
     /// # Errors
     /// When pkgbase or ref are unknown, or the tree at the ref has no usable `.SRCINFO`.
-    pub async fn resolve(&self, changeset: &Changeset) -> Result<ResolvedChangeset, Error> {
-        let row = self.repository_of(&changeset.pkgbase).await?;
+    pub async fn resolve(
+        &self,
+        changeset: &Changeset,
+        freshness: &Freshness,
+    ) -> Result<ResolvedChangeset, Error> {
+        let row = self.repository_as_of(&changeset.pkgbase, freshness).await?;
         match self.kind.read_ref(&row, &changeset.git_ref).await {
             Ok(found) => self.resolved(changeset, &row, found).await,
             Err(error) => Err(self.explain(changeset, &row, error).await),
@@ -59,8 +63,12 @@ impl Sources {
     ///
     /// # Errors
     /// See [`Self::resolve`].
-    pub async fn package_at(&self, changeset: &Changeset) -> Result<Arc<SourcePackage>, Error> {
-        let row = self.repository_of(&changeset.pkgbase).await?;
+    pub async fn package_at(
+        &self,
+        changeset: &Changeset,
+        freshness: &Freshness,
+    ) -> Result<Arc<SourcePackage>, Error> {
+        let row = self.repository_as_of(&changeset.pkgbase, freshness).await?;
         if let Some(indexed) = self.indexed(changeset, &row) {
             return Ok(indexed.package);
         }
@@ -79,8 +87,9 @@ impl Sources {
     pub async fn indexed_package(
         &self,
         changeset: &Changeset,
+        freshness: &Freshness,
     ) -> Result<Option<Arc<SourcePackage>>, Error> {
-        let row = self.repository_of(&changeset.pkgbase).await?;
+        let row = self.repository_as_of(&changeset.pkgbase, freshness).await?;
         if row.branch.as_deref() != Some(changeset.git_ref.as_str()) {
             return Ok(None);
         }
@@ -238,6 +247,17 @@ impl Sources {
             Some(row) => Err(refusals::broken(&row)),
             None => Err(self.unknown(pkgbase)),
         }
+    }
+
+    /// The same, for someone who waited for the index to be current.
+    async fn repository_as_of(
+        &self,
+        pkgbase: &Pkgbase,
+        freshness: &Freshness,
+    ) -> Result<SourceRepositoryRow, Error> {
+        self.repository_of(pkgbase)
+            .await
+            .map_err(|error| Self::unless_stale(pkgbase, freshness, error))
     }
 
     /// Whether refs of a repository that cannot be used may hold a package.

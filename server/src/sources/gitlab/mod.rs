@@ -25,7 +25,7 @@ use crate::gitlab::{CloneBy, Gitlab, GitlabErrorKind, MergeRequestState, Project
 
 use super::catch_up::Wanted;
 use super::kind::{Place, ReadError, SourceKind, TreeAtCommit};
-use super::{Sources, refusals, store};
+use super::{Freshness, Sources, refusals, store};
 
 use poll::Window;
 use watch::WatchError;
@@ -194,7 +194,12 @@ impl GitlabGroup {
             }
             Err(error) => return Err(refusals::unavailable(&error)),
         };
-        let Some(row) = self.row_of(sources, found.project).await? else {
+        let (row, freshness) = self.row_of(sources, found.project).await?;
+        let Some(row) = row else {
+            if let Some(reason) = freshness.reason() {
+                let title = format!("{path} is not known as a package repository");
+                return Err(refusals::stale(&title, reason));
+            }
             let title = format!("{path} is not a package repository of this server");
             return Err(Refusal::new(ProblemKind::UnknownPkgbase, title)
                 .hint(format!("it watches {}", self.title()))
@@ -235,14 +240,15 @@ impl GitlabGroup {
         &self,
         sources: &Sources,
         project: ProjectId,
-    ) -> Result<Option<SourceRepositoryRow>, Error> {
+    ) -> Result<(Option<SourceRepositoryRow>, Freshness), Error> {
         let id = poll::row_id(project);
         let known = source_repositories::of_project(sources.database.read(), id).await?;
         if known.as_ref().is_some_and(|row| row.problem.is_none()) {
-            return Ok(known);
+            return Ok((known, Freshness::Current));
         }
-        sources.catch_up_with([Wanted::Project(id)]).await;
-        Ok(source_repositories::of_project(sources.database.read(), id).await?)
+        let freshness = sources.catch_up_with([Wanted::Project(id)]).await;
+        let found = source_repositories::of_project(sources.database.read(), id).await?;
+        Ok((found, freshness))
     }
 
     /// The package that a ref holds in a repository whose default branch holds none.

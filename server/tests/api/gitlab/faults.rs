@@ -192,6 +192,32 @@ async fn poll_in_vain(server: &TestServer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_denied_while_gitlab_does_not_answer() {
+    let forge = Forge::new().await;
+    let server = forge.server().await;
+    // Longer than a request waits, and shorter than a client of GitLab's does.
+    let slow = Fault::Latency(Duration::from_secs(600));
+    forge
+        .gitlab
+        .faults()
+        .add(on("GroupProjects"), Times::Always, slow);
+    for path in ["/api/v1/namespaces", "/api/v1/plans"] {
+        let answer = server
+            .admin_request(reqwest::Method::POST, path)
+            .json(&json!({ "changesets": ["brandnew/main"] }))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 503, "{path}");
+        let text = answer.text().await.unwrap();
+        assert!(
+            text.contains("no source repository of pkgbase 'brandnew' is known, and the sources could not be read just now"),
+            "{path}: {text}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_version_of_gitlab_is_told_from_an_outage() {
     let forge = Forge::new().await;
     let server = forge.server().await;
