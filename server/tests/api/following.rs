@@ -349,7 +349,17 @@ async fn retry_tells_that_the_newest_commit_cannot_be_used() {
 }
 
 #[tokio::test]
-async fn retry_with_latest_replaces_a_commit_that_was_amended_and_does_not_exist_any_more() {
+async fn retry_replaces_a_commit_that_was_amended_and_does_not_exist_any_more() {
+    for latest in [true, false] {
+        retry_after_amending(&RetryBuilds {
+            latest,
+            ..RetryBuilds::default()
+        })
+        .await;
+    }
+}
+
+async fn retry_after_amending(request: &RetryBuilds) {
     let (server, worker) = failed(FollowDefault::Never).await;
     let old = commit_of(&server, "greet");
     let amended = server.sources.push_nothing("greet");
@@ -364,7 +374,7 @@ async fn retry_with_latest_replaces_a_commit_that_was_amended_and_does_not_exist
     run(git(&repository).args(["update-ref", "refs/heads/main", amended.as_str()]));
     run(git(&repository).args(["reflog", "expire", "--expire=now", "--all"]));
     run(git(&repository).args(["gc", "--quiet", "--prune=now"]));
-    let retried = server.admin().retry_builds(&parse("bump"), &latest()).await;
+    let retried = server.admin().retry_builds(&parse("bump"), request).await;
     let retried = retried.unwrap();
     assert_eq!((retried.iteration, retried.is_new), (2, true));
     assert_eq!(

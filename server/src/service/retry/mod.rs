@@ -64,7 +64,10 @@ pub async fn retry(
         return planned(state, &namespace, request, newer.commits).await;
     }
     let mut notes: Vec<_> = unusable.iter().map(note_of).collect();
-    if request.latest {
+    // Another attempt at a commit that does not exist any more would fail; its files still exist.
+    let is_asked = |pkgbase| request.pkgbases.is_empty() || request.pkgbases.contains(pkgbase);
+    let is_lost = newer.lost.iter().any(is_asked) && unusable.is_empty();
+    if request.latest || is_lost {
         if let Some(row) = unusable.first() {
             return Err(sources::broken(row));
         }

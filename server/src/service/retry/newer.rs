@@ -1,6 +1,6 @@
 //! Newer commits than those of an iteration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use buildbtw_model::api::NewerCommit;
 use buildbtw_model::{BuildStatus, CommitHash, Pkgbase};
@@ -16,6 +16,8 @@ pub(super) struct Newer {
     pub(super) commits: Vec<NewerCommit>,
     /// Whether the follower plans a new iteration because of them: an origin has other files.
     pub(super) is_followed: bool,
+    /// Failed members whose commit does not exist any more, and whose newest one has the same files.
+    pub(super) lost: BTreeSet<Pkgbase>,
 }
 
 /// Newer commits of the origins and the other members, as far as they hold other files, or those of the
@@ -34,7 +36,7 @@ pub(super) async fn commits(
         let mut builds = all.iter();
         builds.any(|build| build.pkgbase == *pkgbase && build.status == BuildStatus::Failed)
     };
-    let mut is_followed = false;
+    let (mut is_followed, mut lost) = (false, BTreeSet::new());
     let origins = iterations::fixed_origins(state.database.read(), iteration.id).await?;
     for origin in &origins {
         let pkgbase = &origin.changeset.pkgbase;
@@ -50,6 +52,7 @@ pub(super) async fn commits(
                     && state.sources.is_lost(pkgbase, &origin.commit).await
                 {
                     add(pkgbase, &origin.commit, to);
+                    lost.insert(pkgbase.clone());
                 }
             }
             Ok(None) | Err(_) => {}
@@ -71,11 +74,13 @@ pub(super) async fn commits(
     for (build, to) in amended {
         if state.sources.is_lost(&build.pkgbase, &build.commit).await {
             add(&build.pkgbase, &build.commit, to);
+            lost.insert(build.pkgbase.clone());
         }
     }
     Ok(Newer {
         commits: newer.into_values().collect(),
         is_followed,
+        lost,
     })
 }
 
@@ -91,7 +96,7 @@ pub(super) async fn unusable(
     all: &[BuildRow],
 ) -> Result<Vec<SourceRepositoryRow>, Error> {
     let origins = iterations::fixed_origins(state.database.read(), iteration.id).await?;
-    let missing: std::collections::BTreeSet<_> = state.sources.with_catalog(|catalog| {
+    let missing: BTreeSet<_> = state.sources.with_catalog(|catalog| {
         let members = all.iter().filter(|build| !is_origin(&origins, build));
         let missing = members.filter(|build| catalog.head(&build.pkgbase).is_none());
         missing.map(|build| &build.pkgbase).collect()
