@@ -61,6 +61,8 @@ struct Inner {
     requests: Pool,
     /// Answers that are being made for people without a token.
     reading: Pool,
+    /// The same for repositories, where one may wait for a database to be rendered.
+    browsing: Pool,
     /// The memory of answers that they have not read yet.
     answers: Pool,
     files: Pool,
@@ -99,6 +101,14 @@ fn bodies(total: usize, kept: usize) -> Pool {
     })
 }
 
+fn public_answers() -> Pool {
+    Pool::new(Amounts {
+        total: PUBLIC_ANSWERS,
+        kept: PUBLIC_ANSWERS / 4,
+        per_source: PUBLIC_ANSWERS_PER_ADDRESS,
+    })
+}
+
 impl Admission {
     /// Nobody has anything yet.
     #[must_use]
@@ -115,11 +125,8 @@ impl Admission {
             known: KnownSources::default(),
             connections: shared(limits.connections),
             requests: shared(limits.connections),
-            reading: Pool::new(Amounts {
-                total: PUBLIC_ANSWERS,
-                kept: PUBLIC_ANSWERS / 4,
-                per_source: PUBLIC_ANSWERS_PER_ADDRESS,
-            }),
+            reading: public_answers(),
+            browsing: public_answers(),
             answers: Pool::new(Amounts {
                 total: PUBLIC_MEMORY,
                 kept: PUBLIC_MEMORY / 4,
@@ -198,6 +205,16 @@ impl Admission {
     pub(crate) async fn reading(&self, client: IpAddr) -> Result<Permit, Error> {
         let who = self.who(client);
         let waiting = self.0.reading.wait_for(client.into(), 1, who);
+        queue(waiting).await
+    }
+
+    /// The same for a file of a repository.
+    ///
+    /// # Errors
+    /// See [`Self::reading`].
+    pub(crate) async fn browsing(&self, client: IpAddr) -> Result<Permit, Error> {
+        let who = self.who(client);
+        let waiting = self.0.browsing.wait_for(client.into(), 1, who);
         queue(waiting).await
     }
 
@@ -318,116 +335,4 @@ fn refuse(full: Full, what: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt as _;
-
-    use super::*;
-
-    fn admission(trusted: &[&str]) -> Admission {
-        Admission::new(&Limits {
-            connections: 8,
-            files: 4,
-            per_address: 8,
-            streams: 1,
-            trusted: trusted.iter().map(|text| text.parse().unwrap()).collect(),
-        })
-    }
-
-    fn address(last: u8) -> IpAddr {
-        [203, 0, 113, last].into()
-    }
-
-    #[test]
-    fn files_are_kept_for_who_authenticated() {
-        let admission = admission(&[]);
-        admission.authenticated(address(1));
-        let strangers = [2, 3].map(|last| admission.file(address(last)).unwrap());
-        assert!(admission.file(address(4)).is_err());
-        let known = [(); 2].map(|()| admission.file(address(1)).unwrap());
-        assert!(admission.file(address(1)).is_err());
-        drop(known);
-        drop(strangers);
-        assert!(admission.file(address(4)).is_ok());
-    }
-
-    #[test]
-    fn a_proxy_has_connections_left_for_who_authenticated() {
-        let proxy = [10, 0, 0, 1].into();
-        let admission = admission(&["10.0.0.0/8"]);
-        admission.authenticated(address(1));
-        // Strangers who connect by themselves take what is not kept.
-        let direct = [(); 4].map(|()| admission.connection(address(2)).unwrap());
-        assert!(admission.connection(address(3)).is_err());
-        let proxied = [(); 2].map(|()| admission.connection(proxy).unwrap());
-        assert!(admission.forwarded_request(address(3)).is_err());
-        assert!(admission.forwarded_request(address(1)).is_ok());
-        // And it leaves some for who authenticated and connects by itself.
-        assert!(admission.connection(proxy).is_err());
-        let known = [(); 2].map(|()| admission.connection(address(1)).unwrap());
-        drop((direct, proxied, known));
-        assert!(admission.forwarded_request(address(3)).is_ok());
-    }
-
-    #[tokio::test]
-    async fn answers_for_one_address_leave_turns_for_others() {
-        let admission = admission(&[]);
-        admission.authenticated(address(4));
-        let mut turns = Vec::new();
-        for _ in 0..PUBLIC_ANSWERS_PER_ADDRESS {
-            turns.push(admission.reading(address(1)).await.unwrap());
-        }
-        let take = |last: u8| {
-            let source = Some(address(last).into());
-            admission
-                .0
-                .reading
-                .take(source, 1, admission.who(address(last)))
-        };
-        assert_eq!(take(1).unwrap_err(), Full::Source);
-        turns.extend([2, 2, 2].map(|last| take(last).unwrap()));
-        assert_eq!(take(3).unwrap_err(), Full::Total);
-        turns.push(take(4).unwrap());
-        turns.clear();
-        assert!(take(3).is_ok());
-    }
-
-    #[test]
-    fn answers_that_an_address_does_not_read_take_a_limited_amount() {
-        let admission = admission(&[]);
-        admission.authenticated(address(9));
-        let unread = (1..).map_while(|_| admission.answer(address(1), 300_000).ok());
-        let unread: Vec<_> = unread.collect();
-        assert_eq!(unread.len(), PUBLIC_MEMORY / 8 / 300_000);
-        let others: Vec<_> = (2..7)
-            .map(|last| admission.answer(address(last), usize::MAX).unwrap())
-            .collect();
-        assert!(admission.answer(address(8), MIB).is_err());
-        assert!(admission.answer(address(9), MIB).is_ok());
-        drop((unread, others));
-        assert!(admission.answer(address(1), MIB).is_ok());
-    }
-
-    #[tokio::test]
-    async fn bodies_of_one_kind_and_of_strangers_leave_memory_for_others() {
-        let admission = admission(&[]);
-        admission.authenticated(address(9));
-        let bodies = &admission.0.bodies;
-        let plan = |last: u8, bytes: usize| {
-            let who = admission.who(address(last));
-            bodies.plans.take(Some(address(last).into()), bytes, who)
-        };
-        let own = plan(1, MIB).unwrap();
-        assert_eq!(plan(1, 1).unwrap_err(), Full::Source);
-        let others = [2, 3].map(|last| plan(last, MIB).unwrap());
-        assert_eq!(plan(4, 1).unwrap_err(), Full::Total);
-        let known = plan(9, MIB).unwrap();
-        for of in [BodyOf::IdToken, BodyOf::Webhook] {
-            assert!(admission.body(of, address(1), 64 * 1024).await.is_ok());
-        }
-        let waiting = admission.body(BodyOf::Plan, address(4), 1);
-        assert!(waiting.now_or_never().is_none());
-        drop((own, known));
-        assert!(admission.body(BodyOf::Plan, address(4), MIB).await.is_ok());
-        drop(others);
-    }
-}
+mod tests;

@@ -11,7 +11,6 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 
 use super::pages::PageError;
-use crate::admission::Permit;
 use crate::app_state::AppState;
 use crate::auth;
 use crate::db::{for_the_public, poll_for_the_public};
@@ -28,7 +27,11 @@ pub(crate) async fn in_turn(
         return Ok(next.run(request).await);
     }
     let peer = request.extensions().get::<Peer>().copied();
-    let _turn = turn(&state, peer).await?;
+    // Without a socket there is nobody to be fair to.
+    let _turn = match peer {
+        Some(Peer(peer)) => Some(state.admission.reading(peer.ip()).await?),
+        None => None,
+    };
     hold(&state, peer, answer(request, next).await)
 }
 
@@ -56,7 +59,10 @@ pub(crate) async fn for_builds(
     if auth::has_valid_token(&state, &request).await? {
         return Ok(next.run(request).await);
     }
-    let _turn = turn(&state, peer).await?;
+    let _turn = match peer {
+        Some(Peer(peer)) => Some(state.admission.browsing(peer.ip()).await?),
+        None => None,
+    };
     // What is sent lies on disk.
     Ok(answer(request, next).await)
 }
@@ -72,14 +78,6 @@ pub(crate) async fn apart(
     }
     let peer = request.extensions().get::<Peer>().copied();
     hold(&state, peer, answer(request, next).await)
-}
-
-/// Without a socket there is nobody to be fair to.
-async fn turn(state: &AppState, peer: Option<Peer>) -> Result<Option<Permit>, Error> {
-    match peer {
-        Some(Peer(peer)) => Ok(Some(state.admission.reading(peer.ip()).await?)),
-        None => Ok(None),
-    }
 }
 
 async fn answer(request: Request, next: Next) -> Response {

@@ -273,6 +273,40 @@ async fn a_build_sees_exactly_what_it_waited_for() {
     assert!(view.entry("bump.files", "left-1-1.1/files").await.is_some());
 }
 
+/// Whoever reads slowly holds a file, not memory.
+#[tokio::test]
+async fn a_database_of_a_build_is_rendered_once_and_sent_from_the_disk() {
+    let mut server = with_built(5).await;
+    let rendered = |server: &TestServer| {
+        let folder = fs_err::read_dir(server.data().join("rendered")).unwrap();
+        let paths = folder.map(|entry| entry.unwrap().path());
+        paths.collect::<std::collections::BTreeSet<_>>()
+    };
+    let app = server.build("bump", "app").await.id;
+    let view = repository(&server, "1").seen_by(app);
+    let plain = view.bytes("bump.db").await;
+    let first = rendered(&server);
+    assert_eq!(first.len(), 1);
+    assert_eq!(
+        fs_err::read(first.first().unwrap()).unwrap(),
+        plain,
+        "what is sent is what lies there"
+    );
+    for _ in 0..3 {
+        assert_eq!(view.bytes("bump.db").await, plain);
+    }
+    view.bytes("bump.files").await;
+    assert_eq!(rendered(&server).len(), 2);
+    // It may be removed at any time, and a start does so.
+    fs_err::remove_file(first.first().unwrap()).unwrap();
+    assert_eq!(view.bytes("bump.db").await, plain);
+    server.stop().await;
+    server.start_again().await;
+    assert!(rendered(&server).is_empty());
+    let view = repository(&server, "1").seen_by(app);
+    assert_eq!(view.bytes("bump.db").await, plain);
+}
+
 #[tokio::test]
 async fn namespaces_do_not_see_each_other() {
     let server = with_built(1).await;
