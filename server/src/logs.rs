@@ -61,7 +61,20 @@ impl Logs {
     pub async fn append(&self, attempt: AttemptId, offset: u64, chunk: &[u8]) -> io::Result<u64> {
         let log = self.open_log(attempt);
         let mut file = log.file.lock().await;
-        let opened = match file.take() {
+        let (opened, length) = self.opened(attempt, file.take()).await?;
+        let (opened, length) = append_new(opened, length, offset, chunk).await?;
+        *file = Some(opened);
+        log.length.send_replace(length);
+        Ok(length)
+    }
+
+    /// The file of a log, and its length.
+    async fn opened(
+        &self,
+        attempt: AttemptId,
+        file: Option<fs_err::tokio::File>,
+    ) -> io::Result<(fs_err::tokio::File, u64)> {
+        let opened = match file {
             Some(opened) => opened,
             None => {
                 fs_err::tokio::OpenOptions::new()
@@ -72,10 +85,29 @@ impl Logs {
             }
         };
         let length = opened.metadata().await?.len();
-        let (opened, length) = append_new(opened, length, offset, chunk).await?;
-        *file = Some(opened);
-        log.length.send_replace(length);
-        Ok(length)
+        Ok((opened, length))
+    }
+
+    /// Prepares to add why the server ends an attempt, which its build cannot know. Until that is written,
+    /// [`settled`](Self::settled) waits: call this before others can see that the attempt is over.
+    pub async fn conclude(&self, attempt: AttemptId) -> Conclusion {
+        let file = self.open_log(attempt).file.lock_owned().await;
+        Conclusion {
+            logs: self.clone(),
+            attempt,
+            file,
+        }
+    }
+
+    /// Ends when nothing is being written to a log. That of an attempt that is over is complete then.
+    pub async fn settled(&self, attempt: AttemptId) {
+        let file = {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.get(&attempt).map(|log| Arc::clone(&log.file))
+        };
+        if let Some(file) = file {
+            drop(file.lock().await);
+        }
     }
 
     /// The length of a log; 0 when nothing was logged.
@@ -170,6 +202,38 @@ impl Logs {
             log.length.send_modify(|_| {});
         }
         Ok(())
+    }
+}
+
+/// The end of a log that the server writes itself. Dropped, it writes nothing.
+#[derive(Debug)]
+pub struct Conclusion {
+    logs: Logs,
+    attempt: AttemptId,
+    file: tokio::sync::OwnedMutexGuard<Option<fs_err::tokio::File>>,
+}
+
+impl Conclusion {
+    /// Writes why the attempt ended, and closes the log.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn write(mut self, why: &str) -> io::Result<()> {
+        let (logs, attempt) = (&self.logs, self.attempt);
+        let (opened, length) = logs.opened(attempt, self.file.take()).await?;
+        let last = logs.read(attempt, length.saturating_sub(1), 1).await?;
+        let is_whole = matches!(last[..], [] | [b'\n']);
+        let start = if is_whole { "" } else { "\n" };
+        let text = format!("{start}==> buildbtw: {why}\n");
+        let (opened, _) = append_new(opened, length, length, text.as_bytes()).await?;
+        *self.file = Some(opened);
+        let Self {
+            logs,
+            attempt,
+            file,
+        } = self;
+        drop(file);
+        logs.close(attempt).await
     }
 }
 

@@ -220,7 +220,7 @@ fn verdict(finished: Finished) -> Result<(), Failure> {
                 Err(Failure::build(format!("The build failed: {message}")))
             }
             FailureKind::Cancelled => Err(Failure::build(format!(
-                "The build was cancelled: {message}"
+                "The build was not finished: {message}"
             ))),
             FailureKind::Infrastructure => Err(Failure::system(format!(
                 "The build failed for no fault of the package: {message}"

@@ -8,9 +8,8 @@ use tokio_util::sync::CancellationToken;
 use crate::runner::Process;
 use crate::watch::wait_for_end;
 
-/// What the server hears of a build that was stopped from this side. Why, GitLab does not tell.
-pub(super) const STOPPED: &str = "the GitLab job ended before the build did: it was cancelled, ran out of \
-                                  time, or its runner stopped";
+/// What the server hears of a build that was stopped from this side. GitLab does not tell the job why.
+pub(super) const STOPPED: &str = "the job was stopped; its status in GitLab says why";
 /// The same when it is known. Nobody wanted that: the build is retried.
 const LOST: &str = "the GitLab runner that ran this job is gone: it was killed, or it crashed";
 

@@ -37,7 +37,7 @@ fn cancelled(job: &Job<'_>) -> bool {
         [Outcome::Failed {
             kind: FailureKind::Cancelled,
             message,
-        }] if message.contains("GitLab job")
+        }] if message.contains("status in GitLab says why")
     )
 }
 
@@ -52,6 +52,13 @@ async fn a_stopped_build_is_reported_and_leaves_nothing() {
         assert!(started.elapsed() < FEW_SECONDS);
         assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
         assert!(cancelled(&job), "{:?}", job.attempt());
+        // The job cannot know why, and names no cause that may be wrong.
+        let log = format!("{ended:?}");
+        assert!(log.contains("its status in GitLab says why"), "{log}");
+        assert!(
+            !log.contains("was cancelled") && !log.contains("ran out of time"),
+            "{log}"
+        );
         job.clean_up();
         assert!(host.left().is_empty(), "{:?}", host.left());
     }

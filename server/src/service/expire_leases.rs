@@ -60,6 +60,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
     if !transition.lost(&build, &current, &message).await? {
         return Ok(false);
     }
+    let conclusion = state.logs.conclude(attempt).await;
     let effects = transition.commit().await?;
     state.announce(effects);
     tracing::warn!(
@@ -68,7 +69,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
         build.pkgbase = build.pkgbase.as_str(),
         "lease ran out"
     );
-    state.logs.close(attempt).await?;
+    conclusion.write(&message).await?;
     remove_uploads(state, attempt).await;
     Ok(true)
 }

@@ -103,7 +103,10 @@ async fn following_ends_with_failed_attempts_and_lost_ones_too() {
     let text = tokio::time::timeout(PATIENCE, following.text())
         .await
         .expect("it does not end");
-    assert_eq!(text.unwrap(), "");
+    assert_eq!(
+        text.unwrap(),
+        "==> buildbtw: worker w was not heard of again\n"
+    );
 
     let job = worker.claims().await;
     let following = server

@@ -183,6 +183,10 @@ impl Follower {
         loop {
             // In this order: an attempt that is over writes nothing any more.
             let over = self.is_over().await?;
+            if over {
+                // The server may be adding why.
+                self.state.logs.settled(self.attempt).await;
+            }
             let piece = self.read(PIECE).await?;
             if piece.is_some() || over {
                 return Ok(piece);

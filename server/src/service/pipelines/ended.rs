@@ -38,8 +38,8 @@ pub async fn ended(
         return Ok(());
     };
     // A success, or a failure that is the package's, counts more than what GitLab makes of it.
-    let closes = !attempt.status.is_final();
-    if closes {
+    let mut why = None;
+    if !attempt.status.is_final() {
         let facts = Facts {
             status,
             jobs,
@@ -47,17 +47,23 @@ pub async fn ended(
             log,
             is_our_cancel: attempt.cancel_requested || row.cancel_sent_at.is_some(),
         };
-        conclude(&mut transition, &build, &attempt, verdict(&row, &facts)).await?;
+        let end = verdict(&row, &facts);
+        why = Some(end.message().to_owned());
+        conclude(&mut transition, &build, &attempt, end).await?;
     }
     let word = status.map_or("deleted", PipelineStatus::as_str);
     pipelines::set_status(&mut transition.tx, row.attempt, word).await?;
     pipelines::set_over(&mut transition.tx, row.attempt).await?;
+    let Some(why) = why else {
+        let effects = transition.commit().await?;
+        state.announce(effects);
+        return Ok(());
+    };
+    let conclusion = state.logs.conclude(row.attempt).await;
     let effects = transition.commit().await?;
     state.announce(effects);
-    if closes {
-        state.logs.close(row.attempt).await?;
-        remove_uploads(state, row.attempt).await;
-    }
+    conclusion.write(&why).await?;
+    remove_uploads(state, row.attempt).await;
     Ok(())
 }
 

@@ -68,8 +68,10 @@ pub async fn unanswered(
         Some(job) => End::ForGood(FailureKind::Timeout, timeout(&subject.row, job)),
         None => End::Fault(FailureKind::Infrastructure, reported),
     };
+    let why = end.message().to_owned();
     let has_ended = conclude(&mut transition, &subject.build, &subject.attempt, end).await?;
-    finish(state, transition, row, has_ended).await
+    finish(state, transition, row, &why).await?;
+    Ok(has_ended)
 }
 
 /// A job has run for too long without asking for its build: its runner was killed, or cannot reach this
@@ -102,21 +104,23 @@ pub async fn never_exchanged(
     let has_ended = transition
         .lost(&subject.build, &subject.attempt, &message)
         .await?;
-    finish(state, transition, row, has_ended).await
+    finish(state, transition, row, &message).await?;
+    Ok(has_ended)
 }
 
 async fn finish(
     state: &AppState,
     mut transition: Transition,
     row: &PipelineRow,
-    has_ended: bool,
-) -> Result<bool, Error> {
+    why: &str,
+) -> Result<(), Error> {
     // GitLab is to cancel the pipeline.
     transition.effects.stop = true;
+    let conclusion = state.logs.conclude(row.attempt).await;
     let effects = transition.commit().await?;
     state.announce(effects);
-    state.logs.close(row.attempt).await?;
+    conclusion.write(why).await?;
     remove_uploads(state, row.attempt).await;
     tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id, "gave up on a job that GitLab takes for running");
-    Ok(has_ended)
+    Ok(())
 }

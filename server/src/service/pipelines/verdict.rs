@@ -17,6 +17,15 @@ pub(super) enum End {
     Fault(FailureKind, String),
 }
 
+impl End {
+    /// Why it ended, for people.
+    pub(super) fn message(&self) -> &str {
+        match self {
+            Self::ForGood(_, message) | Self::Fault(_, message) => message,
+        }
+    }
+}
+
 /// What is known of the end of a pipeline.
 pub(super) struct Facts<'a> {
     /// Where it stands; `None` when GitLab has none any more.

@@ -9,7 +9,7 @@ use super::{Forge, Runner, SECRET, build_that_is, ends_as, packages};
 use crate::support::{Job, ServerOptions, TestServer, eventually, failed, refusal, reported};
 
 /// What an executor reports whose runner stopped it.
-const STOPPED: &str = "the GitLab job ended before the build did";
+const STOPPED: &str = "the job was stopped; its status in GitLab says why";
 
 async fn running(forge: &Forge) -> (TestServer, Runner<'_>, Job) {
     running_with(forge, forge.building()).await
@@ -203,6 +203,24 @@ async fn a_build_cancelled_in_gitlab_says_only_that() {
     let attempts = attempts(&server).await;
     assert_eq!(attempts[0].failure, Some(FailureKind::Cancelled));
     assert_eq!(forge.pipelines("libgreet").len(), 1);
+}
+
+#[tokio::test]
+async fn the_log_ends_with_why_a_build_was_ended() {
+    let forge = Forge::that_builds(&packages()).await;
+    let (server, job, work) = running(&forge).await;
+    work.logs(0, "compiling").await.unwrap();
+    work.fails(FailureKind::Cancelled, STOPPED).await;
+    job.ends(Status::Failed, Some("job_execution_timeout"));
+    build_that_is(&server, "libgreet", BuildStatus::Failed).await;
+    let attempt = attempts(&server).await.remove(0);
+    let path = format!("/api/v1/attempts/{}/log", attempt.id);
+    let path = format!("{path}?follow=true");
+    let answer = server.request(reqwest::Method::GET, &path).send().await;
+    let text = answer.unwrap().text().await.unwrap();
+    let why = attempt.message.unwrap();
+    assert!(why.contains("RUNNER_SCRIPT_TIMEOUT"), "{why}");
+    assert_eq!(text, format!("compiling\n==> buildbtw: {why}\n"));
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn a_job_that_is_cancelled_while_it_builds_ends_its_build() {
     // What an executor reports that was told to stop. It may come too late: GitLab tells, too.
     let stopped = failed(
         FailureKind::Cancelled,
-        "the GitLab job ended before the build did",
+        "the job was stopped; its status in GitLab says why",
     );
     if work.reports(&stopped).await.is_err() {
         work.is_refused_everything().await;
@@ -96,7 +96,7 @@ async fn a_runner_that_stops_is_no_cancellation() {
     let work = job.takes().await;
     work.fails(
         FailureKind::Cancelled,
-        "the GitLab job ended before the build did",
+        "the job was stopped; its status in GitLab says why",
     )
     .await;
     job.ends(Status::Failed, Some("runner_interrupted"));
