@@ -225,7 +225,7 @@ mod tests {
         let line = "0::/system.slice/worker.service\n";
         let cgroup = create_v2(mount.path(), "buildbtw-x", line, &limits).unwrap();
         let folder = mount.path().join("system.slice/buildbtw-x");
-        assert_eq!(cgroup.folders, [folder.clone()]);
+        assert_eq!(cgroup.folders, std::slice::from_ref(&folder));
         let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
         assert_eq!(read("memory.max"), "1073741824");
         assert_eq!(read("memory.swap.max"), "0");
