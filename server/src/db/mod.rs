@@ -159,7 +159,7 @@ impl Database {
         })
     }
 
-    /// For reading what needs no transaction with a write. Inside [`for_the_public`] these are connections
+    /// For reading what needs no transaction with a write. Inside `for_the_public` these are connections
     /// of their own.
     #[must_use]
     pub fn read(&self) -> &SqlitePool {
