@@ -99,7 +99,7 @@ pub(crate) fn run(
     let ended = child.wait()?;
     kill_environments_with(&folder.builds(), host.script_user)?;
     for piece in output.into_iter().flatten() {
-        // Whatever it could not pass on, nobody reads.
+        // What it could not pass on has no reader.
         let _ = piece.join();
     }
     let mut report = String::new();

@@ -1,4 +1,4 @@
-//! Takes back what whoever started the root side could set: it is reached through sudo by a user who runs
+//! Resets what the user who started the root side could set: it is reached through sudo by a user who runs
 //! foreign scripts. The folder it is in, limits, signals, scheduling and who is killed first without memory are
 //! inherited, by the builds too, and so would be a core dump.
 
@@ -8,7 +8,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 /// Soft limits of a service (systemd.exec(5), "LimitNOFILE="; setrlimit(2)), where the hard limit allows them. The
-/// kernel's default number of processes and of pending signals depends on the machine's memory: nobody has fewer.
+/// kernel's default number of processes and of pending signals depends on the machine's memory: no machine has fewer.
 const SOFT: &[(Resource, u64)] = &[
     (Resource::RLIMIT_CPU, RLIM_INFINITY),
     (Resource::RLIMIT_FSIZE, RLIM_INFINITY),
@@ -29,13 +29,13 @@ const NONE: &[Resource] = &[Resource::RLIMIT_NICE, Resource::RLIMIT_RTPRIO];
 /// How likely the kernel is to kill a process when there is no memory left.
 const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 
-/// Makes this process the same whoever started it. Before any other thread, and before anything is opened.
+/// Makes this process the same for every caller. Before any other thread, and before anything is opened.
 ///
 /// # Errors
 /// When the kernel refuses.
 pub(super) fn isolate() -> io::Result<()> {
     std::env::set_current_dir("/")?;
-    // Tokens are in its memory: no core dump, and nobody of the same user may look into it.
+    // Tokens are in its memory: no core dump, and other processes of its user may not read it.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     prctl::set_dumpable(false)?;
     for &(resource, wanted) in SOFT {

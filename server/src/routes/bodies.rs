@@ -158,7 +158,7 @@ impl<T: ForAnybody> FromRequest<AppState> for AnonymousJson<T> {
             let extract::Json(value) = extract::Json::from_request(request, state).await?;
             return Ok(Self(value));
         }
-        // Without a socket there is nobody to be fair to.
+        // Without a socket there is no address to share turns with.
         let peer = extensions.get::<Peer>().map(|peer| peer.0.ip());
         let (parts, body) = request.into_parts();
         let mut share = peer.map(|peer| Share::growing(&state.admission, T::OF, peer));

@@ -27,7 +27,7 @@ pub(crate) async fn in_turn(
         return Ok(next.run(request).await);
     }
     let peer = request.extensions().get::<Peer>().copied();
-    // Without a socket there is nobody to be fair to.
+    // Without a socket there is no address to share turns with.
     let _turn = match peer {
         Some(Peer(peer)) => Some(state.admission.reading(peer.ip()).await?),
         None => None,

@@ -33,7 +33,7 @@ impl Progress {
             .any(|since| since.elapsed() >= for_long)
     }
 
-    /// Looks at how a body gets on.
+    /// Follows how far a body was taken by its client.
     pub(super) fn watch<T: Send + Unpin + 'static>(&self, body: Body, held: T) -> Body {
         let mut waiting = self.lock();
         let number = waiting.next;

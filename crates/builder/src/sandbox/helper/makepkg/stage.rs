@@ -42,7 +42,7 @@ impl Stage {
         }
     }
 
-    /// Whether a function of the PKGBUILD was started: makepkg looks at its own needs before.
+    /// Whether a function of the PKGBUILD was started: makepkg checks its own needs before that.
     pub(super) fn has_run(&self) -> bool {
         self.has_run
     }
