@@ -7,10 +7,11 @@ use nix::sys::statvfs::statvfs;
 
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
 use super::files::{chown_tree, copy_tree, make_dir};
+use super::makepkg::Makepkg;
 use super::pacman::{self, Repositories};
 use super::root::Root;
 use super::srcinfo::{Agreement, Asked};
-use super::{collect, fetch, heading, makepkg, verify};
+use super::{collect, fetch, heading, verify};
 use crate::request::{BuildRequest, Source};
 use crate::sandbox::RootCommand;
 use crate::sandbox::job::{BuildTask, Context as _, Failure, Job, Report};
@@ -71,7 +72,13 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
         bump(&asked, &mut pkgbuild, request)?;
     }
     let computed_version = asked.has_pkgver_function(&pkgbuild)?;
-    makepkg::run(root, &build, task)?;
+    let makepkg = Makepkg::new(root, &build, task)?;
+    if computed_version {
+        makepkg.prepare()?;
+        makepkg.build()?;
+    } else {
+        makepkg.whole()?;
+    }
     heading("collecting the packages");
     let (packages, notes) = collect::collect(
         &build.join("packages"),
