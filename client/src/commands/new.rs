@@ -6,7 +6,7 @@ use crate::cli::New;
 use crate::context::Context;
 use crate::error::Result;
 use crate::follow::{self, History};
-use crate::output::style;
+use crate::output::{clean, style};
 
 pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
     let request = CreateNamespace {
@@ -33,6 +33,13 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
             to_do(&created.summary.iteration.counts)
         ))?;
         output.line(&created.web_url)?;
+        // What is known to go wrong is said before anything runs; without it, the namespace is there.
+        if let Ok(iteration) = context.client.iteration(name, None).await {
+            let problems = iteration.notes.iter().filter(|note| note.kind == "problem");
+            for problem in problems {
+                output.note(format_args!("problem: {}", clean(&problem.text)));
+            }
+        }
         output.note(format_args!("To follow it: buildbtw watch {name}"));
         return Ok(0);
     }

@@ -39,3 +39,4 @@ mod support;
 mod tokens;
 mod upload_bombs;
 mod uploads;
+mod versions;
