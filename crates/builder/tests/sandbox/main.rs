@@ -16,5 +16,6 @@ mod filter;
 mod hostile;
 mod limits;
 mod owners;
+mod releases;
 mod srcinfo;
 mod support;

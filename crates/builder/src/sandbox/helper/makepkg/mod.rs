@@ -6,6 +6,8 @@ mod stage;
 
 use std::path::{Path, PathBuf};
 
+use buildbtw_model::PackageVersion;
+
 use self::ended::{Circumstances, Ended};
 use self::stage::Stage;
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
@@ -120,27 +122,34 @@ impl<'a> Makepkg<'a> {
     /// Builds the package in one run.
     pub(super) fn whole(&self) -> Result<(), Failure> {
         heading(&format!("building {}", self.task.request.pkgbase));
-        self.run(Run::Whole, self.command())
+        self.run(Run::Whole, self.command(), None)
     }
 
     /// The first of two runs: unpacks the sources, runs `prepare()` and `pkgver()`.
     pub(super) fn prepare(&self) -> Result<(), Failure> {
         heading(&format!("preparing {}", self.task.request.pkgbase));
-        self.run(Run::Prepare, self.command())
+        self.run(Run::Prepare, self.command(), None)
     }
 
     /// The second run: `pkgver()` again, `build()`, `check()` and the packages, with what the first
-    /// run left.
-    pub(super) fn build(&self) -> Result<(), Failure> {
+    /// run left. makepkg takes the release back when `pkgver()` does not give the version again.
+    pub(super) fn build(&self, version: Option<&PackageVersion>) -> Result<(), Failure> {
         heading(&format!("building {}", self.task.request.pkgbase));
-        self.run(Run::Build, self.command())
+        self.run(Run::Build, self.command(), version)
     }
 
     fn command(&self) -> Sandboxed<'a> {
         command(self.root, self.build, self.temporary.clone(), self.task)
+            // A mount cannot be moved away, or replaced by a link to somewhere else.
+            .bind(self.build.join("tree"), "/build/tree", true)
     }
 
-    fn run(&self, run: Run, command: Sandboxed<'a>) -> Result<(), Failure> {
+    fn run(
+        &self,
+        run: Run,
+        command: Sandboxed<'a>,
+        version: Option<&PackageVersion>,
+    ) -> Result<(), Failure> {
         let Self { root, task, .. } = *self;
         let notes = root.scratch_dir(run.notes(), BUILD_USER, 0o755)?;
         let mut command =
@@ -158,15 +167,17 @@ impl<'a> Makepkg<'a> {
         // Signatures need keys that only the packager has; checksums are checked.
         let options = ["--noconfirm", "--nocolor", "--skippgpcheck"];
         let mut stage = Stage::default();
-        let status = command.watch(
-            &[
-                &["bash", "-c", &script, "makepkg"],
-                &options[..],
-                run.options(),
-            ]
-            .concat(),
-            |line| stage.line(line),
-        )?;
+        let start = ["bash", "-c", &script, "makepkg"];
+        let arguments = [&start[..], &options, run.options()].concat();
+        let status = command.watch_while(&arguments, |line| {
+            stage.line(line);
+            version.is_none_or(|version| stage.moved_from(version).is_none())
+        })?;
+        if let Some(version) = version
+            && let Some(other) = stage.moved_from(version)
+        {
+            return Err(moved(version, other).see_log());
+        }
         if !status.success() && fs_err::symlink_metadata(notes.join("started")).is_err() {
             return Err(Failure::infrastructure("the sandbox could not start makepkg").see_log());
         }
@@ -189,6 +200,17 @@ impl<'a> Makepkg<'a> {
         }
         Err(failure.see_log())
     }
+}
+
+/// Why the second run was stopped.
+fn moved(version: &PackageVersion, other: &str) -> Failure {
+    Failure::package(format!(
+        "pkgver() gave {} first and {} when it ran again before build(), so that makepkg took back the \
+         release of {version}\nhint: let pkgver() depend on the sources only, not on time, network or \
+         what it changes itself",
+        version.without_pkgrel(),
+        other.rsplit_once('-').map_or(other, |(version, _)| version),
+    ))
 }
 
 /// What bash says about the syntax of the PKGBUILD: `line 7: syntax error …`.
