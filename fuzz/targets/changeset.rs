@@ -27,6 +27,6 @@ fuzz_target!(|data: &[u8]| {
     let _ = text.parse::<GitRef>();
     let _ = text.parse::<CommitHash>();
     if let Ok(version) = text.parse::<PackageVersion>() {
-        assert!(buildbtw_planner::compare_versions(version.as_str(), version.as_str()).is_eq());
+        assert!(buildbtw_model::compare_versions(version.as_str(), version.as_str()).is_eq());
     }
 });

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use buildbtw_tests::{
-    Process, Server, Sources, Worker, cli, has_tool, is_root, pacman_installs, printed, program,
+    Process, Server, Sources, Worker, cli, has_tool, is_root, pacman_installs, pacman_upgrades,
+    printed, program,
 };
 
 #[test]
@@ -29,6 +30,7 @@ fn everything_works_below_a_path() {
     }
     let log = cli(&server, &["logs", "foo", "libfoo"]);
     assert_eq!(log.status.code(), Some(0), "{}", printed(&log));
+    pacman_upgrades(folder.path(), &server, "foo");
     if has_tool("pacman") && is_root() {
         let installed = pacman_installs(folder.path(), &server, "foo", &["libfoo", "left"]);
         assert_eq!(installed, ["left 1-1.1", "libfoo 1-1"]);

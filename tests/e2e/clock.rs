@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use buildbtw_model::BuildStatus;
-use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, printed};
+use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, pacman_upgrades, printed};
 
 const TEN_YEARS: i64 = 10 * 365 * 86_400;
 
@@ -66,6 +66,7 @@ fn builds_longer_than_the_lease(folder: &Path, shim: &Path, shift: i64) {
 
     let output = cli(&server, &["new", "left/main", "--name", "left", "--follow"]);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    pacman_upgrades(folder, &server, "left");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let client = server.client();

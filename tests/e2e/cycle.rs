@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use buildbtw_tests::{Server, Sources, Worker, cli, git, has_tool, printed, program};
+use buildbtw_tests::{OldSet, Server, Sources, Worker, cli, git, has_tool, printed, program};
 
 /// A package whose build runs the program of another one and keeps what it printed.
 fn write_package(folder: &Path, name: &str, version: u32, needs: Option<&str>) {
@@ -131,6 +131,8 @@ fn two_packages_that_need_each_other_end_up_built_with_the_new_one() {
         let built_with = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(built_with.trim(), format!("{other} 2"), "{name}: {files:?}");
     }
+    let old = OldSet::in_folder(folder.path(), &base);
+    old.upgrades(&server, "cycle", &["chicken", "egg"]);
     // One of them went first with the old other, and was built again.
     final_builds.sort_unstable();
     assert_eq!(final_builds, [1, 2], "{text}");

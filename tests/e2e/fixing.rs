@@ -2,7 +2,7 @@
 //! origin and for a dependent, from a folder and from a GitLab, built in the sandbox.
 
 use buildbtw_model::BuildStatus;
-use buildbtw_tests::{Forge, Server, Sources, Worker, cli, is_root, printed};
+use buildbtw_tests::{Forge, Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
 
 use crate::following::{status, wait_until_done};
 
@@ -66,6 +66,7 @@ fn tell(server: &Server, broken: &str, fix: impl FnOnce()) {
         .map(|change| change.pkgbase.as_str())
         .collect();
     assert_eq!(changed, [broken]);
+    pacman_upgrades(tempfile::tempdir().unwrap().path(), server, "set");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use buildbtw_model::api::IterationDetail;
 use buildbtw_model::client::Client;
 use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
-use buildbtw_tests::{Package, Server, Sources, Worker, cli, printed};
+use buildbtw_tests::{Package, Server, Sources, Worker, cli, pacman_upgrades, printed};
 
 /// Waits until the iteration of this number is done.
 pub(crate) async fn wait_until_done(
@@ -95,6 +95,8 @@ fn a_push_to_an_origin_builds_only_what_it_changes() {
         &["new", "libfoo/main", "--name", "again", "--follow"],
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    pacman_upgrades(folder.path(), &server, "set");
+    pacman_upgrades(folder.path(), &server, "again");
     let output = cli(&server, &["show", "again"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use buildbtw_model::client::ClientError;
 use buildbtw_model::{AttemptStatus, BuildStatus, IterationStatus, NamespaceName};
-use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, pacman_installs, printed, program};
+use buildbtw_tests::{
+    Server, Sources, Worker, cli, has_tool, pacman_installs, pacman_upgrades, printed, program,
+};
 
 /// A small generator, so that a seed gives the same kills everywhere.
 pub(crate) struct Random(pub(crate) u64);
@@ -296,6 +298,7 @@ fn rebuilds_survive_kill_9_at_random_moments() {
             let folder = world.folder.path().join(name.as_str());
             let installed = pacman_installs(&folder, &world.server, name.as_str(), &packages);
             assert_eq!(installed.len(), packages.len(), "{installed:?}");
+            pacman_upgrades(&folder, &world.server, name.as_str());
         }
     }
     println!("{} rebuilds, {} kills", names.len(), world.killed);

@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, pacman_installs, printed};
+use buildbtw_tests::{
+    Server, Sources, Worker, cli, has_tool, pacman_installs, pacman_upgrades, printed,
+};
 
 #[test]
 fn one_command_rebuilds_a_library_and_its_dependents() {
@@ -35,6 +37,7 @@ fn one_command_rebuilds_a_library_and_its_dependents() {
         "what does not depend on it is left alone: {text}"
     );
 
+    pacman_upgrades(folder.path(), &server, "foo");
     if has_tool("pacman") {
         let installed = pacman_installs(
             folder.path(),

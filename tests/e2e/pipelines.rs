@@ -3,7 +3,8 @@
 use buildbtw_fake_gitlab::Status;
 use buildbtw_model::{BuildStatus, IterationStatus};
 use buildbtw_tests::{
-    Forge, Runner, Server, cli, eventually, is_root, pacman_installs, printed, public_folder,
+    Forge, Runner, Server, cli, eventually, is_root, pacman_installs, pacman_upgrades, printed,
+    public_folder,
 };
 
 fn srcinfo(name: &str, version: &str, needs: &[&str]) -> String {
@@ -75,6 +76,7 @@ fn a_push_becomes_packages_through_runner_and_executor() {
     let all_built = |status| status == BuildStatus::Built;
     assert!(iteration.builds.iter().all(|build| all_built(build.status)));
     pacman_installs(folder.path(), &server, "hello", &["hello"]);
+    pacman_upgrades(folder.path(), &server, "hello");
 
     // The job's log has what the server's log has, and neither anything that is nobody's business.
     let job = forge.jobs("hello").remove(0);

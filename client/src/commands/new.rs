@@ -47,10 +47,15 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
     follow::follow(context, name, History::Everything).await
 }
 
-/// What the planner found: above all what it had to leave out.
+/// What the planner found: above all what it had to leave out, and what is known to go wrong.
 pub(super) fn print_notes(output: Output, iteration: &IterationDetail) {
     for note in &iteration.notes {
-        output.note(format_args!("note: {}", clean(&note.text)));
+        let word = if note.kind == "problem" {
+            "problem"
+        } else {
+            "note"
+        };
+        output.note(format_args!("{word}: {}", clean(&note.text)));
     }
 }
 

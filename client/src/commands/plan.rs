@@ -81,10 +81,12 @@ fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
         Some(architecture) => architecture.clone(),
         None => machine_architecture()?,
     };
-    let mut request = PlanRequest::new(architecture, origins, args.spread.scope);
+    let mut request = PlanRequest::new(architecture, origins.clone(), args.spread.scope);
     request.include = patterns(&args.spread.include)?;
     request.exclude = patterns(&args.spread.exclude)?;
     let mut plan = buildbtw_planner::plan(&index, &request);
+    // Nothing is known of what the distribution has.
+    plan.expect_versions(&index, &origins, &|_| Vec::new());
     plan.problems.extend(left_out);
     plan.problems.sort();
     Ok(match format {

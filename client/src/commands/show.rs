@@ -175,6 +175,15 @@ fn print_builds(output: Output, iteration: &IterationDetail) -> Result<()> {
 
 /// What is worth knowing about a build beyond its state.
 fn note(build: &BuildSummary) -> String {
+    let state = note_of_state(build);
+    match &build.version_note {
+        None => state,
+        Some(note) if state.is_empty() => note.clone(),
+        Some(note) => format!("{note}; {state}"),
+    }
+}
+
+fn note_of_state(build: &BuildSummary) -> String {
     if !build.blocked_by.is_empty() {
         let blockers: Vec<&str> = build.blocked_by.iter().map(Pkgbase::as_str).collect();
         return format!("blocked by {}", blockers.join(", "));

@@ -24,6 +24,7 @@ pub(crate) fn build_request(
     request.attempt = claimed.attempt;
     request.pkgrel.clone_from(&claimed.pkgrel);
     request.version = Some(claimed.version.clone());
+    request.release.clone_from(&claimed.release);
     request.packages = claimed
         .packages
         .iter()

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use buildbtw_model::{
-    Architecture, AttemptId, CommitHash, PackageVersion, Pkgbase, Pkgname, RepositoryName,
+    Architecture, AttemptId, CommitHash, PackageVersion, Pkgbase, Pkgname, ReleaseRule,
+    RepositoryName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub struct BuildRequest {
     pub pkgrel: Option<String>,
     /// The version the packages must have; a `PKGBUILD` with a `pkgver()` function may deviate.
     pub version: Option<PackageVersion>,
+    /// Decides the release once `pkgver()` has computed the version, and whether a rebuild would
+    /// install over what is there. Without it, the release is [`BuildRequest::pkgrel`] in any case.
+    pub release: Option<ReleaseRule>,
     /// The packages that must come out. Empty: whatever comes out is accepted.
     pub packages: Vec<ExpectedPackage>,
     /// What makepkg needs installed (depends, makedepends and checkdepends), as pacman writes it.
@@ -53,6 +57,7 @@ impl BuildRequest {
             source,
             pkgrel: None,
             version: None,
+            release: None,
             packages: Vec::new(),
             dependencies: Vec::new(),
             sources: Vec::new(),

@@ -10,7 +10,9 @@ mod changeset;
 pub mod client;
 mod ids;
 mod merge_request;
+mod release;
 mod states;
+mod version;
 
 pub use changeset::{Changeset, ChangesetError};
 pub use ids::{
@@ -19,6 +21,8 @@ pub use ids::{
     WorkerName,
 };
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
+pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};
 pub use states::{
     AttemptStatus, BuildStatus, FailureKind, IterationStatus, Scope, TokenScope, UnknownState,
 };
+pub use version::compare_versions;

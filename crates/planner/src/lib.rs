@@ -28,20 +28,17 @@ mod diff;
 mod index;
 mod plan;
 mod relation;
-mod release;
 pub mod render;
 pub mod simulate;
 mod srcinfo;
-mod version;
 mod world;
 
 pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
 pub use index::{DependencyKind, Footprint, IndexChange, PackageIndex};
 pub use plan::{
-    BrokenEdge, Budget, Cycle, Estimates, InvalidPatterns, Need, NoEstimates, Patterns, Plan,
-    PlanRequest, PlannedBuild, Problem, ProblemKind, TookTooLong, Unlimited, Unresolved, Until,
-    plan, plan_with_footprint, plan_with_footprint_within, plan_within,
+    BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, InvalidPatterns, Need, NoEstimates,
+    Patterns, Plan, PlanRequest, PlannedBuild, PlannedVersion, Problem, ProblemKind, TookTooLong,
+    Unlimited, Unresolved, Until, computes_version, plan, plan_with_footprint,
+    plan_with_footprint_within, plan_within, unmet_constraints,
 };
-pub use release::{bumped_pkgrel, bumped_version};
 pub use srcinfo::{LineProblem, Package, SourcePackage, SrcinfoError, parse_srcinfo};
-pub use version::compare_versions;

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::str::FromStr as _;
 
-use crate::version::compare_versions;
+use buildbtw_model::compare_versions;
 
 /// How a version is compared with the one in a constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ pub mod orphan_pipelines;
 pub mod packages;
 pub mod pipelines;
 pub mod plans;
+pub mod releases;
 pub mod retired_packages;
 pub mod reuse;
 pub mod source_progress;

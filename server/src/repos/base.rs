@@ -5,15 +5,18 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use buildbtw_model::api::Repository;
 use buildbtw_model::{Architecture, NamespaceName, PackageVersion, Pkgname, RepositoryName};
 use serde::Deserialize;
+use tokio::sync::Mutex;
 
 /// A larger database is not one: Arch's largest has about 10 MiB.
 const MAX_DATABASE: u64 = 256 << 20;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// How old a snapshot may be for a plan that stores nothing.
+const RECENT: Duration = Duration::from_secs(60);
 
 /// Why the file with the base repositories cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +60,12 @@ fn default_sig_level() -> String {
 #[derive(Clone, Debug, Default)]
 pub struct BaseRepositories {
     repositories: Arc<[BaseRepository]>,
+    /// What [`BaseRepositories::recent`] read last.
+    recent: Arc<Mutex<HashMap<Architecture, Recent>>>,
 }
+
+/// A snapshot, and when it was made.
+type Recent = (Instant, Arc<BaseSnapshot>);
 
 /// What the base repositories of one architecture hold at a moment.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +127,7 @@ impl BaseRepositories {
         }
         Ok(Self {
             repositories: file.repository.into(),
+            recent: Arc::default(),
         })
     }
 
@@ -142,6 +151,24 @@ impl BaseRepositories {
                 sig_level: repository.sig_level.clone(),
             })
             .collect()
+    }
+
+    /// The databases of an architecture as they were within the last minute: for plans that store
+    /// nothing, which anybody may ask for.
+    pub async fn recent(&self, architecture: &Architecture) -> Arc<BaseSnapshot> {
+        // Whoever asks meanwhile waits for the same answer.
+        let mut recent = self.recent.lock().await;
+        if let Some((made, snapshot)) = recent.get(architecture)
+            && made.elapsed() < RECENT
+        {
+            return Arc::clone(snapshot);
+        }
+        let snapshot = Arc::new(self.snapshot(architecture).await);
+        recent.insert(
+            architecture.clone(),
+            (Instant::now(), Arc::clone(&snapshot)),
+        );
+        snapshot
     }
 
     /// Fetches the databases of an architecture. One that cannot be read is reported in the result

@@ -1,14 +1,14 @@
 //! Hands a ready build to a worker: makes the attempt, and tells the worker all it needs to know.
 
 use buildbtw_model::api::{ClaimRequest, ClaimedBuild, ProblemKind, Repository, SourceLocation};
-use buildbtw_model::{AttemptId, BuildId, ClaimId, WorkerName};
+use buildbtw_model::{AttemptId, BuildId, ClaimId, ReleaseRule, WorkerName};
 use buildbtw_planner::SourcePackage;
 
 use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
-use crate::db::{TokenId, attempts, builds, now, srcinfos, tokens, unsigned, workers};
+use crate::db::{TokenId, attempts, builds, now, releases, srcinfos, tokens, unsigned, workers};
 use crate::error::{Error, Refusal};
 
 use super::adopt_attempt::adopt_attempt;
@@ -199,6 +199,7 @@ pub async fn describe(
         },
         pkgrel: build.pkgrel.clone(),
         version: build.version.clone(),
+        release: release_rule(state, &build).await?,
         packages: builds::outputs(reader, build.id).await?,
         dependencies: owned(package.build_dependencies(&build.architecture)),
         sources: owned(package.sources(&build.architecture)),
@@ -207,6 +208,19 @@ pub async fn describe(
         timeout_s: seconds(state.config.build_timeout),
         lease_s: seconds(state.config.lease),
     })
+}
+
+/// What decides the release where `pkgver()` computes the version.
+async fn release_rule(state: &AppState, build: &BuildRow) -> Result<Option<ReleaseRule>, Error> {
+    let reader = state.database.read();
+    let Some(release) = releases::of_build(reader, build.id).await? else {
+        return Ok(None);
+    };
+    Ok(Some(ReleaseRule {
+        is_rebuild: release.is_rebuild,
+        base: release.base,
+        earlier: releases::earlier(reader, build).await?,
+    }))
 }
 
 /// Where a build installs from: first what it sees of its iteration, then the base repositories.

@@ -30,3 +30,4 @@ pub mod sweep_srcinfos;
 pub mod tokens;
 mod transitions;
 pub mod upload_package;
+mod version_notes;

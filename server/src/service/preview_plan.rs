@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
-use buildbtw_model::{Architecture, Changeset, OriginSpec};
+use buildbtw_model::{Architecture, Changeset, OriginSpec, Pkgname};
 use buildbtw_planner::{Budget, Patterns, Plan, PlanRequest, SourcePackage, plan_within, render};
 
 use crate::app_state::AppState;
@@ -12,6 +12,7 @@ use crate::db::attempts;
 use crate::error::{Error, Refusal};
 
 use super::create_namespace::{changesets, check_excluded, patterns, pkgbases};
+use super::plan_iteration::counting;
 use super::planning::{Caller, PlanBudget, PlanError};
 
 /// How many changesets a plan may have without a token.
@@ -164,23 +165,40 @@ async fn render_plan(
     } = looked;
     let architecture = architecture(state, preview)?;
     let unusable = state.sources.note_of_unusable(changesets).await?;
-    let notes: Vec<_> = freshness.into_iter().chain(unusable).collect();
+    let base = state.base.recent(&architecture).await;
+    let unread = base.databases.iter().filter_map(|(repository, digest)| {
+        let problem = digest.as_ref().err()?;
+        Some(format!("base repository {repository}: {problem}"))
+    });
+    let notes: Vec<_> = freshness
+        .into_iter()
+        .chain(unusable)
+        .chain(unread)
+        .collect();
     let note = Some(notes.join("; ")).filter(|note| !note.is_empty());
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let (scope, format) = (preview.scope, preview.format);
     let snapshot = state.sources.catalog_snapshot();
     let make = move |budget: &PlanBudget| {
         let estimates = |pkgbase: &buildbtw_model::Pkgbase| durations.get(pkgbase).copied();
-        let mut request = PlanRequest::new(architecture, origins, scope);
+        let mut request = PlanRequest::new(architecture, origins.clone(), scope);
         request.include = include;
         request.exclude = exclude;
         request.estimates = &estimates;
+        let index = snapshot.catalog().index();
         let budget = AtMost {
             builds: max_builds,
             budget,
         };
-        let plan = plan_within(snapshot.catalog().index(), &request, &budget)?;
+        let mut plan = plan_within(index, &request, &budget)?;
         budget.check_members(plan.builds.len())?;
+        let in_base = |name: &Pkgname| {
+            let versions = base.versions.get(name);
+            versions
+                .map(|versions| counting(versions))
+                .unwrap_or_default()
+        };
+        plan.expect_versions(index, &origins, &in_base);
         rendered(&plan, format, note).map_err(PlanError::Other)
     };
     state.planning.plan(caller, make).await

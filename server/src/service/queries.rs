@@ -26,6 +26,7 @@ use crate::db::{
 };
 use crate::error::{Error, Refusal};
 
+use super::version_notes::VersionNotes;
 use super::{eta, pipelines};
 
 /// How many entries a page of a list has.
@@ -197,6 +198,7 @@ pub async fn show_iteration(
     summary.eta = etas.values().max().copied();
     let blockers = blockers(&rows, &edges);
     let mut waiting = waiting(&rows, &edges);
+    let version_notes = VersionNotes::of_iteration(state, row.id).await?;
     let mut reused: HashMap<BuildId, ReusedRow> = reuse::of_iteration(reader, row.id)
         .await?
         .into_iter()
@@ -211,6 +213,7 @@ pub async fn show_iteration(
                 lead_to_origin(&mut summary, &reused);
             }
             summary.waits_for = waiting.remove(&build.id).unwrap_or_default();
+            summary.version_note = version_notes.of(build);
             summary.eta = etas.get(&build.id).copied();
             summary
         })
@@ -394,6 +397,7 @@ fn build_summary(
         status: row.status,
         commit: row.commit.clone(),
         version: row.version.clone(),
+        version_note: None,
         reason: row
             .reason
             .split(' ')
@@ -466,6 +470,8 @@ pub async fn show_build(
     };
     let attempts = attempts::of_build(reader, id).await?;
     let mut own = summary(&row, attempts.first());
+    let version_notes = VersionNotes::of_iteration(state, row.iteration_id).await?;
+    own.version_note = version_notes.of(&row);
     if let Some(reused) = reuse::of_build(reader, id).await? {
         lead_to_origin(&mut own, &reused);
         if let Some(origin) = &mut own.reused_from {

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind, ReportedPackage};
 use buildbtw_model::{AttemptId, AttemptStatus, FailureKind, PackageVersion};
-use buildbtw_planner::compare_versions;
 
 use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::packages::PackageRow;
+use crate::db::releases::{self, BuildRelease};
 use crate::db::{TokenId, attempts, builds, packages};
 use crate::error::{Error, Refusal};
 use crate::repos::RepositoryKey;
@@ -179,28 +179,60 @@ async fn check_expected(
         }
     }
     let key = (build.iteration_id, &build.architecture);
+    let release = releases::of_build(reader, build.id).await?;
     for package in uploaded {
-        // A pkgver() function may move the version, but never back; with the same version the release
-        // is the planned one.
-        let moved = package.version.without_pkgrel() != build.version.without_pkgrel();
-        let (found, planned) = (package.version.as_str(), build.version.as_str());
-        if package.version != build.version && !(moved && compare_versions(found, planned).is_gt())
-        {
-            return Err(Refusal::new(
-                ProblemKind::UnexpectedPackage,
-                format!(
-                    "{} has not the planned version {}",
-                    package.file_name, build.version
-                ),
-            )
-            .hint("only a pkgver() function may make another version, and only a newer one")
-            .into());
-        }
+        check_version(state, build, release.as_ref(), package).await?;
         let served =
             packages::digest_in_repository(reader, key.0, key.1, &package.file_name).await?;
         if served.is_some_and(|served| served != package.sha256) {
             let title = format!("another {} is in the repository already", package.file_name);
             return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+        }
+    }
+    Ok(())
+}
+
+/// A package has the planned version, or one that `pkgver()` computed. A rebuild installs over what the
+/// base repositories have.
+async fn check_version(
+    state: &AppState,
+    build: &BuildRow,
+    release: Option<&BuildRelease>,
+    package: &PackageRow,
+) -> Result<(), Error> {
+    let (found, planned) = (&package.version, &build.version);
+    let refusal = |title: String| Refusal::new(ProblemKind::UnexpectedPackage, title);
+    let is_moved = found.without_pkgrel() != planned.without_pkgrel();
+    // Of builds that were planned before releases were recorded, only newer versions are taken.
+    let may_move = release.is_some() || found.compare(planned).is_gt();
+    if found != planned && !(is_moved && may_move) {
+        let title = format!(
+            "{} has not the planned version {planned}",
+            package.file_name
+        );
+        let hint = "only a pkgver() function may make another version";
+        return Err(refusal(title).hint(hint).into());
+    }
+    let Some(release) = release else {
+        return Ok(());
+    };
+    let mut base = release.base.iter();
+    if release.is_rebuild
+        && let Some(other) = base.find(|base| base.compare(found).is_ge())
+    {
+        let file_name = &package.file_name;
+        let title = format!("{file_name} would not install over {other} of the base repositories");
+        let hint = "update the source repository, or leave the package out with --exclude";
+        return Err(refusal(title).hint(hint).into());
+    }
+    if is_moved {
+        let earlier = releases::earlier(state.database.read(), build).await?;
+        if earlier.contains(found) {
+            let title = format!(
+                "this namespace has had another package of version {found} for {}",
+                package.pkgname
+            );
+            return Err(refusal(title).into());
         }
     }
     Ok(())

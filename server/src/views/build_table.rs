@@ -55,6 +55,7 @@ pub(crate) struct Row {
     /// When a pkgbase is built more than once.
     pub(crate) stage: Option<u32>,
     pub(crate) version: String,
+    pub(crate) version_note: Option<String>,
     pub(crate) badge: Badge,
     pub(crate) reason: Reason,
     pub(crate) blocked_by: Option<Names>,
@@ -207,6 +208,7 @@ fn row(build: &BuildSummary, links: &BuildLinks<'_>, now: Timestamp) -> Row {
         pkgbase: build.pkgbase.clone(),
         stage: (build.stage > 1).then_some(build.stage),
         version: build.version.to_string(),
+        version_note: build.version_note.clone(),
         badge: build.status.into(),
         reason: Reason::new(&build.reason, |pkgbase| {
             links.href(&build.architecture, pkgbase)

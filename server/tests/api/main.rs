@@ -40,3 +40,4 @@ mod support;
 mod tokens;
 mod upload_bombs;
 mod uploads;
+mod versions;

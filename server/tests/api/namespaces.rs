@@ -2,14 +2,13 @@
 
 use buildbtw_model::api::{CreateIteration, CreateNamespace, Problem, ProblemKind};
 use buildbtw_model::{BuildStatus, IterationStatus, Scope};
-use buildbtw_server::repos::database::{Entry, render};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    ServerOptions, SourceTree, Srcinfo, TestServer, eventually, expect_problem, new_namespace,
-    parse, refusal,
+    SourceTree, Srcinfo, TestServer, eventually, expect_problem, new_namespace, parse, refusal,
 };
+use crate::versions::server_over;
 
 /// A library, what depends on it directly, indirectly, and to be built, and a stranger.
 fn small_distribution(sources: &SourceTree) {
@@ -468,35 +467,8 @@ async fn branches_tags_and_commits_name_what_is_built() {
     }
 }
 
-/// A server with a base repository `core` that holds these packages.
 async fn server_over_base(packages: &[(&str, &str)]) -> (TestServer, tempfile::TempDir) {
-    let base = tempfile::tempdir().unwrap();
-    let packages: Vec<_> = packages
-        .iter()
-        .map(|(name, version)| (parse(name), parse(version)))
-        .collect();
-    let entries = packages.iter().map(|(name, version)| Entry {
-        name,
-        version,
-        desc: "",
-        files: None,
-    });
-    fs_err::write(base.path().join("core.db"), render(entries).unwrap()).unwrap();
-    let config = base.path().join("base.toml");
-    let text = format!(
-        "[[repository]]\nname = \"core\"\narchitectures = [\"x86_64\"]\n\
-         servers = [\"file://{}\"]\nsig_level = \"Optional TrustAll\"\n",
-        base.path().display()
-    );
-    fs_err::write(&config, text).unwrap();
-    let options = ServerOptions {
-        extra: vec!["--base-repositories".into(), config.display().to_string()],
-        ..Default::default()
-    };
-    (
-        TestServer::start_with(options, small_distribution).await,
-        base,
-    )
+    server_over(packages, small_distribution).await
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ async fn versions_of_removed_iterations_are_not_given_again() {
     push(&server, "3.0-1", 3).await;
     let again = server.build("bump", "greet").await;
     assert!(
-        buildbtw_planner::compare_versions(again.version.as_str(), first.claimed.version.as_str())
+        buildbtw_model::compare_versions(again.version.as_str(), first.claimed.version.as_str())
             .is_gt(),
         "{} after {}",
         again.version,

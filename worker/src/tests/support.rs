@@ -55,6 +55,7 @@ pub(crate) fn build(pkgbase: &str) -> ClaimedBuild {
         },
         pkgrel: None,
         version: "1.0-1.1".parse().unwrap(),
+        release: None,
         packages: vec![
             package(pkgbase.into(), "x86_64"),
             package(format!("{pkgbase}-docs"), "any"),

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use buildbtw_model::{InvalidName, PackageVersion};
+
 /// Fields of the whole PKGBUILD whose values are listed.
 const BASE_LISTS: &[&str] = &["depends", "makedepends", "checkdepends", "source"];
 /// Fields that a package of a PKGBUILD can replace.
@@ -24,7 +26,7 @@ const RELATIONS: &[&str] = &[
 type Section = BTreeMap<String, Vec<String>>;
 
 /// A `.SRCINFO`, as far as it is compared.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Srcinfo {
     base: Section,
     packages: BTreeMap<String, Section>,
@@ -105,12 +107,37 @@ impl Srcinfo {
         self.base.get("arch").cloned().unwrap_or_default()
     }
 
-    /// The sources of an architecture.
-    pub(crate) fn sources(&self, architecture: &str) -> BTreeSet<String> {
-        list(&self.base, None, "source", architecture)
+    /// The names of the packages.
+    pub(crate) fn packages(&self) -> impl Iterator<Item = &str> {
+        self.packages.keys().map(String::as_str)
     }
 
-    fn single(&self, field: &str) -> String {
+    /// The values of a field of the whole PKGBUILD, in their order.
+    pub(crate) fn listed(&self, field: &str) -> &[String] {
+        self.base.get(field).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The values of a field of a package.
+    pub(crate) fn of_package(
+        &self,
+        package: &str,
+        field: &str,
+        architecture: &str,
+    ) -> BTreeSet<String> {
+        list(&self.base, self.packages.get(package), field, architecture)
+    }
+
+    /// `[epoch:]pkgver-pkgrel`.
+    pub(crate) fn version(&self) -> Result<PackageVersion, InvalidName> {
+        // makepkg leaves out an epoch of zero, however it is written.
+        let epoch = match self.single("epoch") {
+            epoch if epoch.trim_start_matches('0').is_empty() => String::new(),
+            epoch => format!("{epoch}:"),
+        };
+        format!("{epoch}{}-{}", self.single("pkgver"), self.single("pkgrel")).parse()
+    }
+
+    pub(crate) fn single(&self, field: &str) -> String {
         let last = self.base.get(field).and_then(|values| values.last());
         last.cloned().unwrap_or_default()
     }

@@ -232,7 +232,7 @@ async fn a_computed_version_is_recorded_and_several_builds_run_at_once() {
         &script_package("plain", "id -u; grep . /proc/self/uid_map"),
     );
     let ((first, log), (second, _)) = tokio::join!(world.built(&computed), world.built(&plain));
-    assert_eq!(first[0].file_name.version().as_str(), "1.5-1", "{log}");
+    assert_eq!(first[0].file_name.version().as_str(), "1.5-1.1", "{log}");
     assert_eq!(second[0].file_name.version().as_str(), "1.0-1");
 }
 

@@ -17,5 +17,6 @@ mod hostile;
 mod limits;
 mod owners;
 mod refusals;
+mod releases;
 mod srcinfo;
 mod support;

@@ -185,25 +185,6 @@ async fn the_top_level_leaves_nothing_for_later_steps() {
     assert!(log.contains("Read-only file system"), "{log}");
 }
 
-#[tokio::test]
-async fn a_source_named_after_the_release_cannot_be_bumped() {
-    let Some(world) = World::new() else { return };
-    let pkgbuild = "pkgname=relsource\npkgver=1.0\npkgrel=3\narch=(any)\n\
-        source=(\"fix-$pkgver-$pkgrel.patch\")\nsha256sums=(SKIP)\n\
-        package() { install -Dm644 \"$srcdir/fix-$pkgver-$pkgrel.patch\" \"$pkgdir/usr/share/relsource/fix\"; }\n";
-    let files = [("PKGBUILD", pkgbuild), ("fix-1.0-3.patch", "patch\n")];
-    let mut request = world.request_with("relsource", &files);
-    world.built(&request).await;
-    request.pkgrel = Some("9.1".into());
-    let (kind, message, _) = world.fails(&request).await;
-    assert_eq!(kind, Package, "{message}");
-    assert!(
-        message.starts_with("the release cannot be bumped to 9.1")
-            && message.contains("fix-1.0-3.patch"),
-        "{message}"
-    );
-}
-
 /// bash knows functions that no line of the PKGBUILD starts with `pkgver()`.
 #[tokio::test]
 async fn a_version_computed_by_any_form_of_pkgver_may_differ() {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Architecture, AttemptId, AttemptStatus, BuildId, ClaimId, CommitHash, FailureKind,
-    NamespaceName, PackageFileName, PackageVersion, Pkgbase, Pkgname, RepositoryName, Sha256Digest,
-    WorkerName,
+    NamespaceName, PackageFileName, PackageVersion, Pkgbase, Pkgname, ReleaseRule, RepositoryName,
+    Sha256Digest, WorkerName,
 };
 
 /// Asks for a build to work on. Answered with a [`ClaimedBuild`], or with 204 when none came up in
@@ -52,8 +52,11 @@ pub struct ClaimedBuild {
     pub source: SourceLocation,
     /// The release to write into the PKGBUILD; absent when it keeps its own.
     pub pkgrel: Option<String>,
-    /// The version the packages must have.
+    /// The version the packages must have. `pkgver()` may compute another one.
     pub version: PackageVersion,
+    /// Decides the release once the version is known, where `pkgver()` computes it.
+    #[serde(default)]
+    pub release: Option<ReleaseRule>,
     /// The packages it must produce.
     pub packages: Vec<ExpectedPackage>,
     /// What makepkg wants installed, in pacman's notation.

@@ -28,6 +28,9 @@ pub struct BuildSummary {
     pub commit: CommitHash,
     /// The version its packages will have, or have.
     pub version: PackageVersion,
+    /// What is worth knowing about that version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_note: Option<String>,
     /// The chain of dependencies from an origin to it, both included.
     pub reason: Vec<Pkgbase>,
     /// What is wrong or what it waits for, in one line.

@@ -117,14 +117,7 @@ impl PackageVersion {
     /// The order of pacman (vercmp(8)).
     #[must_use]
     pub fn compare(&self, other: &Self) -> std::cmp::Ordering {
-        match (
-            alpm_types::FullVersion::from_str(self.as_str()),
-            alpm_types::FullVersion::from_str(other.as_str()),
-        ) {
-            (Ok(a), Ok(b)) => a.cmp(&b),
-            // Both were checked on construction, so this order is never used.
-            _ => self.as_str().cmp(other.as_str()),
-        }
+        crate::version::compare_versions(self.as_str(), other.as_str())
     }
 
     /// `[epoch:]pkgver`, without the release.

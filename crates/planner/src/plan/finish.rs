@@ -69,6 +69,7 @@ pub(super) fn finish<B>(
         cycles,
         unresolved,
         problems,
+        versions: Vec::new(),
         relaxed,
         members: members.bases.len(),
         names,

@@ -1,9 +1,9 @@
 //! The JSON contract of a plan: names, order and form of its fields are what other tools read.
 
-use buildbtw_model::{Architecture, Pkgbase, Scope};
+use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Scope};
 use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
-use super::{Cycle, Plan, PlannedBuild, Problem, Unresolved};
+use super::{Cycle, Plan, PlannedBuild, PlannedVersion, Problem, Unresolved};
 
 #[derive(serde::Serialize)]
 struct PlanJson<'a> {
@@ -23,6 +23,10 @@ struct BuildJson<'a> {
     pkgbase: &'a Pkgbase,
     stage: u32,
     level: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a PackageVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_note: Option<String>,
     needs: Vec<String>,
     reason: Vec<&'a Pkgbase>,
     estimate_s: u64,
@@ -45,11 +49,14 @@ impl Serialize for Plan {
 impl Serialize for Builds<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.0.builds.len()))?;
-        for build in &self.0.builds {
+        for (at, build) in self.0.builds.iter().enumerate() {
+            let version = self.0.versions.get(at);
             list.serialize_element(&BuildJson {
                 pkgbase: &build.pkgbase,
                 stage: build.stage,
                 level: build.level,
+                version: version.map(|version| &version.version),
+                version_note: version.and_then(PlannedVersion::note),
                 needs: self.0.need_labels(build),
                 reason: self.0.reason(build),
                 estimate_s: build.estimate_s,

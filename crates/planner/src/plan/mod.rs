@@ -38,6 +38,7 @@ mod members;
 mod reasons;
 mod request;
 mod spread;
+mod versions;
 
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ use buildbtw_model::{Architecture, Pkgbase, Scope};
 
 pub use budget::{Budget, TookTooLong, Unlimited, Until};
 pub use request::{Estimates, InvalidPatterns, NoEstimates, Patterns, PlanRequest};
+pub use versions::{BuiltPackage, PlannedVersion, computes_version, unmet_constraints};
 
 use crate::index::{DependencyKind, Footprint, PackageIndex};
 use crate::srcinfo::SourcePackage;
@@ -71,6 +73,8 @@ pub struct Plan {
     pub unresolved: Vec<Unresolved>,
     /// What somebody should look at.
     pub problems: Vec<Problem>,
+    /// See [`Plan::versions`].
+    versions: Vec<PlannedVersion>,
     /// Orders that gave way in a cycle although no environment depends on them.
     relaxed: Vec<(Pkgbase, Pkgbase)>,
     /// How many packages are rebuilt.
@@ -168,6 +172,8 @@ pub enum ProblemKind {
     BadLine,
     /// Its `.SRCINFO` cannot be used, so it was left out as a whole.
     LeftOut,
+    /// The base repositories have a newer version.
+    OlderThanBase,
 }
 
 /// Plans the rebuild of some changed packages. Any graph has a plan, and the same input has the

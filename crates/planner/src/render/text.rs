@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedVersion};
 
 /// Writes out a plan, one build per line, level by level.
 #[must_use]
@@ -32,7 +32,7 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
         duration(plan.critical_path_s()),
     )?;
     let mut level = None;
-    for build in &plan.builds {
+    for (at, build) in plan.builds.iter().enumerate() {
         if level != Some(build.level) {
             level = Some(build.level);
             writeln!(out, "\nlevel {}", build.level)?;
@@ -41,9 +41,16 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
         if build.stage > 1 {
             write!(out, " (stage {})", build.stage)?;
         }
+        let version = plan.versions().get(at);
+        if let Some(version) = version {
+            write!(out, " {}", version.version)?;
+        }
         let needs = plan.need_labels(build);
         if !needs.is_empty() {
             write!(out, "  after {}", needs.join(", "))?;
+        }
+        if let Some(note) = version.and_then(PlannedVersion::note) {
+            write!(out, "  ({note})")?;
         }
         writeln!(out)?;
     }

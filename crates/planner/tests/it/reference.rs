@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use buildbtw_model::{Architecture, Scope};
-use buildbtw_planner::{DependencyKind, SourcePackage, compare_versions};
+use buildbtw_model::{Architecture, Scope, compare_versions};
+use buildbtw_planner::{DependencyKind, SourcePackage};
 
 /// A package by base and name; the flag tells the default branch of a changed origin.
 pub(crate) type Id = (String, String, bool);

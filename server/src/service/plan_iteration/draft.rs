@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use buildbtw_model::{Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, Sha256Digest};
+use buildbtw_model::{
+    Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, ReleaseRule, Sha256Digest,
+};
 use buildbtw_planner::{
-    BuildSnapshot, Footprint, Plan, PlanRequest, SourcePackage, TookTooLong,
-    plan_with_footprint_within,
+    BuildSnapshot, Footprint, Plan, PlanRequest, PlannedVersion, SourcePackage, TookTooLong,
+    computes_version, plan_with_footprint_within,
 };
 use sha2::Digest as _;
 
@@ -41,8 +43,8 @@ pub(super) struct Draft {
     /// The build of the iteration before that somebody is working on with the same inputs, and the
     /// version that will have.
     pub(super) awaited: Option<(BuildId, PackageVersion)>,
-    /// The version its packages get.
-    pub(super) version: PackageVersion,
+    /// The version its packages get, and how it is chosen.
+    pub(super) version: PlannedVersion,
 }
 
 /// Packages that were made from the inputs of a build.
@@ -97,7 +99,11 @@ impl Drafter<'_> {
                 .map(|(place, _)| drafts[*place].input_hash.as_ref());
             let input_hash = input_hash(&head, &plan.architecture, build.stage, base, needed);
             drafts.push(Draft {
-                version: package.version().clone(),
+                version: PlannedVersion {
+                    version: package.version().clone(),
+                    is_computed: computes_version(&package, &plan.architecture),
+                    rule: ReleaseRule::default(),
+                },
                 package,
                 head,
                 is_origin,

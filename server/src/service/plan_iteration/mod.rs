@@ -26,6 +26,7 @@ use crate::sources::{CatalogSnapshot, Freshness, ResolvedChangeset};
 use super::planning::{Caller, PlanBudget};
 
 pub use store::store;
+pub(crate) use versions::counting;
 
 use draft::{Draft, Drafter};
 
@@ -194,6 +195,11 @@ pub async fn plan(
     for part in &mut planned.architectures {
         reuse::find(state, input, &mut part.drafts).await?;
         versions::fix(part, input);
+        let problems = versions::problems(part, snapshot.catalog().index());
+        let problems = notes::problems(&problems).into_iter();
+        planned
+            .notes
+            .extend(problems.map(|note| (part.architecture.clone(), note)));
     }
     Ok(planned)
 }

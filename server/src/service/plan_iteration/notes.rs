@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use buildbtw_model::api::PlanNote;
 use buildbtw_model::{Pkgbase, Pkgname, RepositoryName};
-use buildbtw_planner::{Plan, SourcePackage};
+use buildbtw_planner::{Plan, Problem, SourcePackage};
 
 use crate::repos::base::BaseSnapshot;
 
@@ -36,12 +36,7 @@ pub(super) fn notes(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) 
             ),
         ));
     }
-    for problem in &plan.problems {
-        notes.push(note(
-            "problem",
-            format!("{}: {}", problem.pkgbase, problem.message),
-        ));
-    }
+    notes.extend(problems(&plan.problems));
     for cycle in &plan.cycles {
         let members = &cycle.members;
         let mut text = format!(
@@ -82,6 +77,15 @@ pub(super) fn notes(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) 
         ));
     }
     notes
+}
+
+/// What somebody should look at.
+pub(super) fn problems(problems: &[Problem]) -> Vec<PlanNote> {
+    let note = |problem: &Problem| PlanNote {
+        kind: "problem".to_owned(),
+        text: format!("{}: {}", problem.pkgbase, problem.message),
+    };
+    problems.iter().map(note).collect()
 }
 
 /// Packages that are built here and made by another source package, too: which of them a dependent

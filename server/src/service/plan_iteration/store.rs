@@ -7,6 +7,7 @@ use buildbtw_model::{Architecture, BuildId, Pkgbase};
 
 use crate::changes::Effects;
 use crate::db::plans::{self, NewBuild};
+use crate::db::releases::{self, BuildRelease};
 use crate::db::{IterationId, WriteTransaction, builds, iterations};
 use crate::error::Error;
 use crate::sources::ResolvedChangeset;
@@ -60,6 +61,14 @@ pub async fn store(
             }
             build.missing += u32::from(build.shared_build.is_some());
             let id = plans::insert_build(tx, iteration, &build).await?;
+            let rule = &draft.version.rule;
+            let release = BuildRelease {
+                build: id,
+                is_rebuild: rule.is_rebuild,
+                is_computed: draft.version.is_computed,
+                base: rule.base.clone(),
+            };
+            releases::insert(tx, &release).await?;
             if number == 0 && is_any {
                 let stages = shared.entry(draft.package.pkgbase().clone()).or_default();
                 stages.insert(draft.stage, id);
@@ -109,6 +118,7 @@ async fn await_or_reuse(
 
 fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBuild {
     let small = |seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX);
+    let version = &draft.version.version;
     let reason: Vec<_> = draft.reason.iter().map(Pkgbase::as_str).collect();
     NewBuild {
         architecture: architecture.clone(),
@@ -121,9 +131,8 @@ fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBu
         commit_time: draft.head.commit_time,
         clone_url: draft.head.clone_url.clone(),
         srcinfo_sha256: draft.head.srcinfo_sha256.clone(),
-        pkgrel: (draft.version != *draft.package.version())
-            .then(|| draft.version.pkgrel().to_owned()),
-        version: draft.version.clone(),
+        pkgrel: (*version != *draft.package.version()).then(|| version.pkgrel().to_owned()),
+        version: version.clone(),
         reason: reason.join(" "),
         estimate_s: small(draft.estimate_s),
         priority_s: small(draft.priority_s),

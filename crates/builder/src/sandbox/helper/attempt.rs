@@ -2,20 +2,24 @@
 //! nothing of this machine is written to by path after it did. Only the top level of the PKGBUILD is
 //! read before, in folders of its own that no later step sees.
 
-use buildbtw_model::FailureKind;
+use std::path::Path;
+
+use buildbtw_model::{FailureKind, PackageVersion};
 use nix::sys::statvfs::statvfs;
 
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
 use super::files::{chown_tree, copy_tree, make_dir};
+use super::makepkg::Makepkg;
 use super::pacman::{self, Repositories};
+use super::release::{self, Written};
 use super::root::Root;
 use super::srcinfo::{Agreement, Asked};
-use super::{collect, fetch, heading, makepkg, verify};
+use super::{collect, fetch, heading, verify};
 use crate::request::{BuildRequest, Source};
 use crate::sandbox::RootCommand;
 use crate::sandbox::job::{BuildTask, Context as _, Failure, Job, Report};
-use crate::source::bump::Pkgbuild;
 use crate::source::checkout::{checkout, shown};
+use crate::source::pkgbuild::Pkgbuild;
 use crate::sys::Identity;
 
 /// Builds one package.
@@ -27,79 +31,83 @@ pub(super) fn build(job: &Job, task: &BuildTask) -> Result<Report, Failure> {
 }
 
 fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
-    let request = &task.request;
+    let mut request = task.request.clone();
     let build = root.scratch_dir("build", BUILD_USER, 0o755)?;
     for folder in ["home", "packages", "sources", "work"] {
         root.scratch_dir(&format!("build/{folder}"), BUILD_USER, 0o755)?;
     }
     let tree = build.join("tree");
-    match &request.source {
-        Source::Git { url, commit } => {
-            heading(&format!("checking out {} at {commit}", shown(url)));
-            make_dir(&tree, 0o755)?;
-            checkout(url, commit, &task.git, &root.scratch, &tree)?;
-        }
-        Source::Directory(folder) => {
-            heading("copying the source folder");
-            copy_tree(folder, &tree).context("copying the source folder")?;
-        }
-    }
+    take_tree(root, task, &tree)?;
     let mut pkgbuild = Pkgbuild::open(&tree)?;
     chown_tree(&tree, root.first_uid + BUILD_USER)?;
     let asked = Asked::new(root, task, &tree)?;
     let agreement = asked.compare(&pkgbuild, false)?;
+    let mut written = Written::default();
     if agreement == Agreement::Yes {
-        bump(&asked, &mut pkgbuild, request)?;
+        written = release::write_planned(&asked, &mut pkgbuild, &request, false)?;
+        written.apply_to(&mut request);
     }
 
-    fetch::fetch(
-        root,
-        &request.sources,
-        &build.join("sources"),
-        request.limits.disk_bytes,
-    )?;
+    let sources = build.join("sources");
+    fetch::fetch(root, &request.sources, &sources, request.limits.disk_bytes)?;
+    written.copy_files(root, &tree, &sources)?;
     let repositories = Repositories::expose(root, &request.repositories, &request.architecture)?;
     pacman::write_config(root, &repositories)?;
     if !request.repositories.is_empty() {
-        pacman::install(root, &repositories, request)?;
+        pacman::install(root, &repositories, &request)?;
     }
     if let Some(namespace) = &request.namespace_repository {
-        verify::installed(root, namespace, request)?;
+        verify::installed(root, namespace, &request)?;
     }
     if agreement == Agreement::Undecided {
         asked.compare(&pkgbuild, true)?;
-        bump(&asked, &mut pkgbuild, request)?;
+        written = release::write_planned(&asked, &mut pkgbuild, &request, true)?;
     }
-    let computed_version = asked.has_pkgver_function(&pkgbuild)?;
-    makepkg::run(root, &build, task)?;
+    let makepkg = Makepkg::new(root, &build, task)?;
+    let version = run_makepkg(&makepkg, &asked, &pkgbuild, &tree, &request)
+        .map_err(|failure| written.explain(failure))?;
     heading("collecting the packages");
-    let (packages, notes) = collect::collect(
-        &build.join("packages"),
-        &task.output_dir,
-        request,
-        computed_version,
-    )?;
+    let packages = build.join("packages");
+    let (packages, notes) =
+        collect::collect(&packages, &task.output_dir, &request, version.as_ref())?;
     for package in &packages {
         heading(&format!("{} ({} bytes)", package.file_name, package.size));
     }
     Ok(Report::Built { packages, notes })
 }
 
-/// Writes the release of a rebuild into the PKGBUILD.
-fn bump(asked: &Asked, pkgbuild: &mut Pkgbuild, request: &BuildRequest) -> Result<(), Failure> {
-    let Some(release) = &request.pkgrel else {
-        return Ok(());
-    };
-    heading(&format!("setting pkgrel={release}"));
-    let before = match pkgbuild.uses_release() {
-        true => asked.before_bump()?,
-        false => None,
-    };
-    pkgbuild.set_release(release)?;
-    match before {
-        Some(before) => asked.check_sources(&before, release),
-        None => Ok(()),
+/// Puts the tree with the PKGBUILD in its place.
+fn take_tree(root: &Root, task: &BuildTask, tree: &Path) -> Result<(), Failure> {
+    match &task.request.source {
+        Source::Git { url, commit } => {
+            heading(&format!("checking out {} at {commit}", shown(url)));
+            make_dir(tree, 0o755)?;
+            checkout(url, commit, &task.git, &root.scratch, tree)
+        }
+        Source::Directory(folder) => {
+            heading("copying the source folder");
+            copy_tree(folder, tree).context("copying the source folder")
+        }
     }
+}
+
+/// Builds the packages, and returns the version that they must have, if that is known.
+fn run_makepkg(
+    makepkg: &Makepkg<'_>,
+    asked: &Asked<'_>,
+    pkgbuild: &Pkgbuild,
+    tree: &Path,
+    request: &BuildRequest,
+) -> Result<Option<PackageVersion>, Failure> {
+    if !release::waits_for_pkgver(asked, pkgbuild, request)? {
+        let version = release::planned(asked, pkgbuild, request)?;
+        makepkg.whole()?;
+        return Ok(version);
+    }
+    makepkg.prepare()?;
+    let version = release::write_found(asked, tree, request)?;
+    makepkg.build(Some(&version))?;
+    Ok(Some(version))
 }
 
 /// A full disk looks like any other failure to the tools.

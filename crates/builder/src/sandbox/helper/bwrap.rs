@@ -118,6 +118,18 @@ impl<'a> Sandboxed<'a> {
         command: &[&str],
         mut each: impl FnMut(&str),
     ) -> Result<ExitStatus, Failure> {
+        self.watch_while(command, |line| {
+            each(line);
+            true
+        })
+    }
+
+    /// Like [`Sandboxed::watch`], and ends the command when `each` is false.
+    pub(super) fn watch_while(
+        &self,
+        command: &[&str],
+        mut each: impl FnMut(&str) -> bool,
+    ) -> Result<ExitStatus, Failure> {
         let (mut reader, writer) = io::pipe()?;
         let errors = writer.try_clone()?;
         let mut child = self.spawn(command, writer.into(), Some(errors.into()))?;
@@ -133,9 +145,16 @@ impl<'a> Sandboxed<'a> {
             let mut out = io::stdout().lock();
             // Without a reader the supervisor is about to end this.
             let _ = out.write_all(bytes).and_then(|()| out.flush());
-            lines.feed(bytes, &mut each);
+            let mut goes_on = true;
+            lines.feed(bytes, |line| goes_on &= each(line));
+            if !goes_on {
+                child.kill().context("stopping the sandbox")?;
+                break;
+            }
         }
-        lines.finish(&mut each);
+        lines.finish(|line| {
+            each(line);
+        });
         child.wait().context("waiting for the sandbox")
     }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use buildbtw_model::{PackageFileName, Sha256Digest};
+use buildbtw_model::{PackageFileName, PackageVersion, Pkgname, Sha256Digest};
 use buildbtw_package::{Package, PackageError};
 use nix::dir::Dir;
 use nix::fcntl::{OFlag, openat};
@@ -19,17 +19,18 @@ use crate::sandbox::job::{Context as _, Failure};
 /// More files than any PKGBUILD makes packages.
 const MOST_PACKAGES: usize = 1000;
 
-/// Copies the packages to the output folder and checks them. Returns them with notes for people;
+/// Copies the packages to the output folder and checks them. They must have `version`, unless only
+/// `pkgver()` knew which. Returns them with notes for people;
 /// after a failure, nothing is left in the output folder.
 pub(super) fn collect(
     folder: &Path,
     output: &Path,
     request: &BuildRequest,
-    computed_version: bool,
+    version: Option<&PackageVersion>,
 ) -> Result<(Vec<BuiltPackage>, Vec<String>), Failure> {
     let mut copied = Vec::new();
     let result = copy_all(folder, output, request, &mut copied).and_then(|packages| {
-        let notes = check_expectations(&packages, request, computed_version)?;
+        let notes = check_expectations(&packages, request, version)?;
         Ok((packages, notes))
     });
     if result.is_err() {
@@ -156,7 +157,7 @@ fn check(package: &BuiltPackage, request: &BuildRequest) -> Result<(), Failure> 
 fn check_expectations(
     packages: &[BuiltPackage],
     request: &BuildRequest,
-    computed_version: bool,
+    version: Option<&PackageVersion>,
 ) -> Result<Vec<String>, Failure> {
     if packages.is_empty() {
         return Err(Failure::package("the build left no package"));
@@ -183,17 +184,18 @@ fn check_expectations(
                 )));
             }
         }
-        let version = package.file_name.version();
-        match &request.version {
-            Some(planned) if *planned != version && computed_version => notes.push(format!(
-                "{name} has version {version}, computed by pkgver(); the plan says {planned}"
-            )),
-            Some(planned) if *planned != version => {
-                return Err(Failure::package(format!(
-                    "{name} has version {version}, the plan says {planned}"
-                )));
-            }
-            Some(_) | None => {}
+        let found = package.file_name.version();
+        if let Some(version) = version
+            && *version != found
+        {
+            return Err(other_version(&name, &found, version, request));
+        }
+        if let Some(planned) = &request.version
+            && *planned != found
+        {
+            notes.push(format!(
+                "{name} has version {found}, computed by pkgver(); the plan says {planned}"
+            ));
         }
     }
     match missing.first() {
@@ -205,8 +207,29 @@ fn check_expectations(
     }
 }
 
+/// Why a package that has another version than the one it was built for is refused.
+fn other_version(
+    name: &Pkgname,
+    found: &PackageVersion,
+    version: &PackageVersion,
+    request: &BuildRequest,
+) -> Failure {
+    let who = match &request.version {
+        Some(planned) if planned == version => "the plan says",
+        _ => "it was built as",
+    };
+    let why = match found.without_pkgrel() == version.without_pkgrel() {
+        true => {
+            "; the PKGBUILD changes pkgrel while it is built\nhint: set pkgrel in one place, and not \
+                 in a function"
+        }
+        false => "",
+    };
+    Failure::package(format!("{name} has version {found}, {who} {version}{why}"))
+}
+
 /// Whether it holds the debug symbols of a package of the build.
-fn is_debug_package(name: &buildbtw_model::Pkgname, request: &BuildRequest) -> bool {
+fn is_debug_package(name: &Pkgname, request: &BuildRequest) -> bool {
     name.as_str().strip_suffix("-debug").is_some_and(|parent| {
         parent == request.pkgbase.as_str()
             || request
@@ -271,7 +294,8 @@ mod tests {
     }
 
     fn run(folders: &Folders, computed: bool) -> Result<(Vec<BuiltPackage>, Vec<String>), String> {
-        collect(&folders.built, &folders.output, &folders.request, computed)
+        let version = folders.request.version.as_ref().filter(|_| !computed);
+        collect(&folders.built, &folders.output, &folders.request, version)
             .map_err(|failure| failure.message)
     }
 
@@ -292,7 +316,8 @@ mod tests {
     fn what_is_not_expected_is_refused() {
         for (name, version, architecture, complaint) in [
             ("b", "1-1", "x86_64", "not in the plan"),
-            ("a", "2-1", "x86_64", "the plan says 1-1"),
+            ("a", "2-1", "x86_64", "has version 2-1, the plan says 1-1"),
+            ("a", "1-2", "x86_64", "the PKGBUILD changes pkgrel"),
             ("a", "1-1", "any", "the plan says x86_64"),
         ] {
             let folders = folders();

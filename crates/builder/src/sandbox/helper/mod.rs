@@ -12,6 +12,7 @@ mod host_base;
 mod makepkg;
 mod pacman;
 mod refusal;
+mod release;
 mod root;
 mod skeleton;
 mod srcinfo;

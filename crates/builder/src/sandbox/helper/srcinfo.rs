@@ -4,7 +4,7 @@
 //! The PKGBUILD is code. It runs as the unprivileged user, without network, in folders of its own
 //! that nothing reads afterwards.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::bwrap::{BUILD_USER, Sandboxed};
 use super::root::Root;
 use super::{heading, makepkg};
 use crate::sandbox::job::{BuildTask, Failure};
-use crate::source::bump::Pkgbuild;
+use crate::source::pkgbuild::Pkgbuild;
 use crate::source::read_regular;
 use crate::source::srcinfo::{Difference, Srcinfo, differences};
 
@@ -54,6 +54,8 @@ pub(super) struct Asked<'a> {
     tree: &'a Path,
     /// Whether it has a `pkgver()`, once bash said so.
     has_pkgver_function: Cell<Option<bool>>,
+    /// What it said last for the architecture of the build.
+    said: RefCell<Option<Srcinfo>>,
 }
 
 impl<'a> Asked<'a> {
@@ -75,6 +77,7 @@ impl<'a> Asked<'a> {
             tmp,
             tree,
             has_pkgver_function: Cell::new(None),
+            said: RefCell::default(),
         })
     }
 
@@ -84,7 +87,7 @@ impl<'a> Asked<'a> {
             .env("CARCH", architecture)
     }
 
-    fn architecture(&self) -> &'a str {
+    pub(super) fn architecture(&self) -> &'a str {
         self.task.request.architecture.as_str()
     }
 
@@ -103,7 +106,25 @@ impl<'a> Asked<'a> {
         }
         let printed = status.success().then(|| Srcinfo::parse(text));
         // A PKGBUILD that ends by `exit 0` says nothing.
-        Ok(printed.filter(|info| !info.is_empty()))
+        let printed = printed.filter(|info| !info.is_empty());
+        if architecture == self.architecture() {
+            self.said.replace(printed.clone());
+        }
+        Ok(printed)
+    }
+
+    /// What the PKGBUILD says, asked unless that is known; `None` when makepkg cannot read it.
+    pub(super) fn said(&self) -> Result<Option<Srcinfo>, Failure> {
+        let known = self.said.borrow().clone();
+        match known {
+            Some(said) => Ok(Some(said)),
+            None => self.printed(self.architecture()),
+        }
+    }
+
+    /// What the PKGBUILD says after it was changed.
+    pub(super) fn said_again(&self) -> Result<Option<Srcinfo>, Failure> {
+        self.printed(self.architecture())
     }
 
     /// Compares. With `last`, nothing more will be installed.
@@ -174,29 +195,6 @@ impl<'a> Asked<'a> {
             let path = self.root.path.join(path.trim_start_matches('/'));
             fs_err::symlink_metadata(path).is_err()
         })
-    }
-
-    /// Fails when a source is named after the release that was just written.
-    pub(super) fn check_sources(&self, before: &Srcinfo, release: &str) -> Result<(), Failure> {
-        let architecture = self.architecture();
-        let Some(after) = self.printed(architecture)? else {
-            return Ok(());
-        };
-        let (before, after) = (before.sources(architecture), after.sources(architecture));
-        let mut pairs = before.difference(&after).zip(after.difference(&before));
-        match pairs.next() {
-            None => Ok(()),
-            Some((old, new)) => Err(Failure::package(format!(
-                "the release cannot be bumped to {release}: a source is named after it (`{old}` \
-                 would become `{new}`)\nhint: name the source after pkgver only, or plan with \
-                 --no-bump"
-            ))),
-        }
-    }
-
-    /// What the PKGBUILD says, to be compared with [`Asked::check_sources`].
-    pub(super) fn before_bump(&self) -> Result<Option<Srcinfo>, Failure> {
-        self.printed(self.architecture())
     }
 
     fn syntax_error(&self) -> Result<Option<String>, Failure> {

@@ -1,9 +1,12 @@
-//! The build itself.
+//! The build itself: makepkg in one run or, where something has to happen between `prepare()` and
+//! `build()`, in two.
 
 mod ended;
 mod stage;
 
 use std::path::{Path, PathBuf};
+
+use buildbtw_model::PackageVersion;
 
 use self::ended::{Circumstances, Ended};
 use self::stage::Stage;
@@ -18,6 +21,8 @@ use crate::sys::Identity;
 const HOOK: &str = include_str!("hook.bash");
 /// Where makepkg's shell finds it.
 const HOOK_PATH: &str = "/run/buildbtw/hook.bash";
+/// The folder in which the hook writes down what it notes.
+const NOTES_PATH: &str = "/run/buildbtw/notes";
 /// Programs that makepkg needs whatever the package: a root without them is the machine's fault.
 const OWN_PROGRAMS: &[&str] = &[
     "bsdtar",
@@ -56,50 +61,156 @@ pub(super) fn command<'a>(
         .env("FAKEROOTDONTTRYCHOWN", "1")
 }
 
-/// Runs makepkg without network, as the unprivileged user.
-pub(super) fn run(root: &Root, build: &Path, task: &BuildTask) -> Result<(), Failure> {
-    heading(&format!("building {}", task.request.pkgbase));
-    let hook = root.scratch.join("hook.bash");
-    fs_err::write(&hook, HOOK)?;
-    let temporary = root.scratch_dir("tmp", BUILD_USER, 0o1777)?;
-    let plain = || command(root, build, temporary.clone(), task);
-    let mut command = plain().bind(hook, HOOK_PATH, false);
-    if let Some(epoch) = task.request.source_date_epoch {
-        command = command.env("SOURCE_DATE_EPOCH", epoch.to_string());
+/// makepkg on one package, as the unprivileged user without network.
+pub(super) struct Makepkg<'a> {
+    root: &'a Root,
+    /// The folder that it sees as `/build`.
+    build: &'a Path,
+    task: &'a BuildTask,
+    hook: PathBuf,
+    temporary: PathBuf,
+}
+
+/// What one run of makepkg does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    /// Everything.
+    Whole,
+    /// Up to `prepare()` and `pkgver()`.
+    Prepare,
+    /// What comes after them.
+    Build,
+}
+
+impl Run {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Whole => &[],
+            Self::Prepare => &["--nobuild"],
+            Self::Build => &["--noextract"],
+        }
     }
-    if let Some(packager) = &task.request.packager {
-        command = command.env("PACKAGER", packager.clone());
+
+    /// The folder for what is noted about it. Each run has its own: the package's code can write there.
+    fn notes(self) -> &'static str {
+        match self {
+            Self::Whole => "notes-whole",
+            Self::Prepare => "notes-prepare",
+            Self::Build => "notes-build",
+        }
     }
-    // Tells a failure of makepkg from one to start it.
-    let started = build.join("started");
-    let script = format!(": >/build/started && BASH_ENV={HOOK_PATH} exec makepkg \"$@\"");
-    // Signatures need keys that only the packager has; checksums are checked.
-    let options = ["--noconfirm", "--nocolor", "--skippgpcheck"];
-    let mut stage = Stage::default();
-    let status = command.watch(
-        &[&["bash", "-c", &script, "makepkg"], &options[..]].concat(),
-        |line| stage.line(line),
-    )?;
-    if !status.success() && fs_err::symlink_metadata(&started).is_err() {
-        return Err(Failure::infrastructure("the sandbox could not start makepkg").see_log());
+}
+
+impl<'a> Makepkg<'a> {
+    /// Writes what every run needs.
+    pub(super) fn new(
+        root: &'a Root,
+        build: &'a Path,
+        task: &'a BuildTask,
+    ) -> Result<Self, Failure> {
+        let hook = root.scratch.join("hook.bash");
+        fs_err::write(&hook, HOOK)?;
+        Ok(Self {
+            root,
+            build,
+            task,
+            hook,
+            temporary: root.scratch_dir("tmp", BUILD_USER, 0o1777)?,
+        })
     }
-    let note = read_regular(&build.join("ended"), LARGEST_NOTE).unwrap_or_default();
-    let circumstances = Circumstances {
-        code: exit_code(status),
-        ended: Ended::parse(&String::from_utf8_lossy(&note)),
-        lacks_git: lacks_git(root, task),
-        lacks_own_program: lacks_own_program(root, &stage),
-        stage,
-    };
-    let Some(failure) = circumstances.failure() else {
-        return Ok(());
-    };
-    if circumstances.is_unreadable() {
-        let why = why_unreadable(&plain())?
-            .unwrap_or_else(|| "the last command of its top level failed".to_owned());
-        return Err(Failure::package(format!("the PKGBUILD could not be read: {why}")).see_log());
+
+    /// Builds the package in one run.
+    pub(super) fn whole(&self) -> Result<(), Failure> {
+        heading(&format!("building {}", self.task.request.pkgbase));
+        self.run(Run::Whole, self.command(), None)
     }
-    Err(failure.see_log())
+
+    /// The first of two runs: unpacks the sources, runs `prepare()` and `pkgver()`.
+    pub(super) fn prepare(&self) -> Result<(), Failure> {
+        heading(&format!("preparing {}", self.task.request.pkgbase));
+        self.run(Run::Prepare, self.command(), None)
+    }
+
+    /// The second run: `pkgver()` again, `build()`, `check()` and the packages, with what the first
+    /// run left. makepkg takes the release back when `pkgver()` does not give the version again.
+    pub(super) fn build(&self, version: Option<&PackageVersion>) -> Result<(), Failure> {
+        heading(&format!("building {}", self.task.request.pkgbase));
+        self.run(Run::Build, self.command(), version)
+    }
+
+    fn command(&self) -> Sandboxed<'a> {
+        command(self.root, self.build, self.temporary.clone(), self.task)
+            // A mount cannot be moved away, or replaced by a link to somewhere else.
+            .bind(self.build.join("tree"), "/build/tree", true)
+    }
+
+    fn run(
+        &self,
+        run: Run,
+        command: Sandboxed<'a>,
+        version: Option<&PackageVersion>,
+    ) -> Result<(), Failure> {
+        let Self { root, task, .. } = *self;
+        let notes = root.scratch_dir(run.notes(), BUILD_USER, 0o755)?;
+        let mut command =
+            command
+                .bind(self.hook.clone(), HOOK_PATH, false)
+                .bind(notes.clone(), NOTES_PATH, true);
+        if let Some(epoch) = task.request.source_date_epoch {
+            command = command.env("SOURCE_DATE_EPOCH", epoch.to_string());
+        }
+        if let Some(packager) = &task.request.packager {
+            command = command.env("PACKAGER", packager.clone());
+        }
+        // Tells a failure of makepkg from one to start it.
+        let script = format!(": >{NOTES_PATH}/started && BASH_ENV={HOOK_PATH} exec makepkg \"$@\"");
+        // Signatures need keys that only the packager has; checksums are checked.
+        let options = ["--noconfirm", "--nocolor", "--skippgpcheck"];
+        let mut stage = Stage::default();
+        let start = ["bash", "-c", &script, "makepkg"];
+        let arguments = [&start[..], &options, run.options()].concat();
+        let status = command.watch_while(&arguments, |line| {
+            stage.line(line);
+            version.is_none_or(|version| stage.moved_from(version).is_none())
+        })?;
+        if let Some(version) = version
+            && let Some(other) = stage.moved_from(version)
+        {
+            return Err(moved(version, other).see_log());
+        }
+        if !status.success() && fs_err::symlink_metadata(notes.join("started")).is_err() {
+            return Err(Failure::infrastructure("the sandbox could not start makepkg").see_log());
+        }
+        let note = read_regular(&notes.join("ended"), LARGEST_NOTE).unwrap_or_default();
+        let circumstances = Circumstances {
+            code: exit_code(status),
+            ended: Ended::parse(&String::from_utf8_lossy(&note)),
+            lacks_git: lacks_git(root, task),
+            lacks_own_program: lacks_own_program(root, &stage),
+            stage,
+        };
+        let Some(failure) = circumstances.failure() else {
+            return Ok(());
+        };
+        if circumstances.is_unreadable() {
+            let why = why_unreadable(&self.command())?
+                .unwrap_or_else(|| "the last command of its top level failed".to_owned());
+            let message = format!("the PKGBUILD could not be read: {why}");
+            return Err(Failure::package(message).see_log());
+        }
+        Err(failure.see_log())
+    }
+}
+
+/// Why the second run was stopped.
+fn moved(version: &PackageVersion, other: &str) -> Failure {
+    Failure::package(format!(
+        "pkgver() gave {} first and {} when it ran again before build(), so that makepkg took back the \
+         release of {version}\nhint: let pkgver() depend on the sources only, not on time, network or \
+         what it changes itself",
+        version.without_pkgrel(),
+        other.rsplit_once('-').map_or(other, |(version, _)| version),
+    ))
 }
 
 /// What bash says about the syntax of the PKGBUILD: `line 7: syntax error …`.

@@ -1,6 +1,8 @@
 //! How far makepkg came, by what it writes. A PKGBUILD can write the same, and deceives only those
 //! who read about it: nothing that is seen here makes a failure one of the machine.
 
+use buildbtw_model::PackageVersion;
+
 /// The last part that makepkg said it started.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
@@ -12,6 +14,8 @@ pub(super) struct Stage {
     has_error: bool,
     /// Programs that makepkg did not find.
     missing: Vec<String>,
+    /// The version that makepkg wrote into the PKGBUILD, since `pkgver()` computed another one.
+    updated: Option<String>,
 }
 
 /// More programs than makepkg looks for.
@@ -34,6 +38,12 @@ impl Stage {
             }
         } else if !message.starts_with("WARNING: ") && !message.starts_with("Finished making") {
             self.has_error = false;
+            // A function can write the same; one that is not over deceives nobody else.
+            if let Some(updated) = message.strip_prefix("Updated version: ")
+                && self.function.as_deref() == Some("pkgver")
+            {
+                self.updated = updated.rsplit(' ').next().map(str::to_owned);
+            }
             let function = message.strip_prefix("Starting ");
             self.function = function
                 .and_then(|rest| rest.strip_suffix("()..."))
@@ -52,6 +62,12 @@ impl Stage {
         &self.missing
     }
 
+    /// The version that makepkg wrote into the PKGBUILD, if it is another one than this.
+    pub(super) fn moved_from(&self, version: &PackageVersion) -> Option<&str> {
+        let updated = self.updated.as_deref();
+        updated.filter(|updated| *updated != version.as_str())
+    }
+
     /// The function that ended makepkg without a word of makepkg.
     pub(super) fn interrupted(&self) -> Option<&str> {
         self.function.as_deref().filter(|_| !self.has_error)
@@ -66,6 +82,16 @@ mod tests {
         let mut stage = Stage::default();
         log.lines().for_each(|line| stage.line(line));
         stage
+    }
+
+    #[test]
+    fn a_version_that_pkgver_computed_is_known() {
+        let log = "==> Starting pkgver()...\nx\n==> Updated version: x-git 1:r2.abc-1\n==> Starting build()...\n";
+        let [same, other] = ["1:r2.abc-1", "1:r1.abc-1.1"].map(|text| text.parse().unwrap());
+        assert_eq!(after(log).moved_from(&other), Some("1:r2.abc-1"));
+        assert_eq!(after(log).moved_from(&same), None);
+        let log = "==> Starting build()...\n==> Updated version: x 2-1\n";
+        assert_eq!(after(log).moved_from(&other), None);
     }
 
     #[test]

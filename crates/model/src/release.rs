@@ -3,9 +3,64 @@
 
 use std::cmp::Ordering;
 
-use buildbtw_model::PackageVersion;
+use serde::{Deserialize, Serialize};
 
+use crate::PackageVersion;
 use crate::version::compare_versions;
+
+/// How the release of a build follows from the version that its `PKGBUILD` says or computes. The
+/// server applies it to what an `.SRCINFO` says, and the builder to what `pkgver()` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRule {
+    /// Whether the release is raised in any case: what is built is a rebuild.
+    pub is_rebuild: bool,
+    /// What the base repositories have of its packages.
+    #[serde(default)]
+    pub base: Vec<PackageVersion>,
+    /// What earlier builds of the namespace have made of them.
+    #[serde(default)]
+    pub earlier: Vec<PackageVersion>,
+}
+
+impl ReleaseRule {
+    /// The version of the packages. A rebuild gets a higher release than its own, and so does what
+    /// would have the version of a package that is there already.
+    #[must_use]
+    pub fn version(&self, own: &PackageVersion) -> PackageVersion {
+        if self.is_rebuild || self.known().any(|known| known.compare(own).is_eq()) {
+            bumped_version(own, self.known())
+        } else {
+            own.clone()
+        }
+    }
+
+    /// The newest package of the base repositories that is newer than this version, so that pacman
+    /// would not install packages of this version over it.
+    #[must_use]
+    pub fn newer_in_base(&self, version: &PackageVersion) -> Option<&PackageVersion> {
+        let newer = self
+            .base
+            .iter()
+            .filter(|base| base.compare(version).is_gt());
+        newer.max_by(|a, b| a.compare(b))
+    }
+
+    fn known(&self) -> impl Iterator<Item = &PackageVersion> {
+        self.base.iter().chain(&self.earlier)
+    }
+}
+
+/// What people should know about the version that a build's packages will have, or have.
+#[must_use]
+pub fn version_note(is_computed: bool, newer_in_base: Option<&PackageVersion>) -> Option<String> {
+    if is_computed {
+        return Some("version computed at build time".to_owned());
+    }
+    let newer = newer_in_base?;
+    Some(format!(
+        "older than base, will not install by -Syu (base has {newer})"
+    ))
+}
 
 /// The release after this one that leaves room for the packager: `N` becomes `N.1`, `N.k` becomes
 /// `N.(k+1)`.
@@ -28,7 +83,7 @@ fn next(pkgrel: &str) -> String {
 /// `at_least` with the same epoch and pkgver; other versions do not matter.
 ///
 /// ```
-/// # use buildbtw_planner::bumped_pkgrel;
+/// # use buildbtw_model::bumped_pkgrel;
 /// let current = "1.0-3".parse()?;
 /// assert_eq!(bumped_pkgrel(&current, []), "3.1");
 /// assert_eq!(bumped_pkgrel(&current, [&"1.0-3.4".parse()?, &"2.0-9".parse()?]), "3.5");
@@ -100,6 +155,49 @@ mod tests {
             ("1-1", &["1-1.18446744073709551615"], "2"),
         ] {
             assert_eq!(bump(current, others), expected, "{current} {others:?}");
+        }
+    }
+
+    fn rule(is_rebuild: bool, base: &[&str], earlier: &[&str]) -> ReleaseRule {
+        let parsed = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        ReleaseRule {
+            is_rebuild,
+            base: parsed(base),
+            earlier: parsed(earlier),
+        }
+    }
+
+    #[test]
+    fn an_origin_keeps_its_release_unless_a_package_has_that_version() {
+        for (is_rebuild, own, base, earlier, expected) in [
+            (false, "2-1", &["1-4"][..], &[][..], "2-1"),
+            (false, "2-1", &["2-1"], &[], "2-1.1"),
+            (false, "2-1", &["2-1", "2-1.3"], &[], "2-1.4"),
+            (false, "2-1", &[], &["2-1"], "2-1.1"),
+            (false, "2-2", &["2-1"], &[], "2-2"),
+            (false, "2-1", &["3-1"], &[], "2-1"),
+            // pacman takes both for the same version.
+            (false, "2.0-1", &["2.00-1"], &[], "2.0-1.1"),
+            (true, "2-1", &[], &[], "2-1.1"),
+            (true, "2-1", &["2-1.1"], &["2-1.2"], "2-1.3"),
+            (true, "r2.abc-1", &["r1.abc-7"], &[], "r2.abc-1.1"),
+        ] {
+            let version = rule(is_rebuild, base, earlier).version(&own.parse().unwrap());
+            assert_eq!(version.as_str(), expected, "{own} {base:?} {earlier:?}");
+        }
+    }
+
+    #[test]
+    fn what_base_has_newer_is_named() {
+        let rule = rule(true, &["1:1-1", "3-1", "1-1"], &["9:1-1"]);
+        for (version, expected) in [
+            ("1-1.1", Some("1:1-1")),
+            ("1:1-1", None),
+            ("1:1-1.1", None),
+            ("1:0.9-5", Some("1:1-1")),
+        ] {
+            let newer = rule.newer_in_base(&version.parse().unwrap());
+            assert_eq!(newer.map(PackageVersion::as_str), expected, "{version}");
         }
     }
 

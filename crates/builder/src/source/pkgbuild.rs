@@ -1,4 +1,4 @@
-//! The release bump: a rebuild must install over what it replaces.
+//! The `PKGBUILD` of a tree: what its text says without being run, and how it is rewritten.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -11,7 +11,6 @@ use crate::sandbox::job::{Context as _, Failure};
 
 /// No PKGBUILD is anywhere near this.
 const LARGEST_PKGBUILD: u64 = 4 << 20;
-const RELEASE: &[u8] = b"pkgrel=";
 
 /// The `PKGBUILD` of a tree, opened as what it must be: a file of the tree itself.
 pub(crate) struct Pkgbuild {
@@ -83,27 +82,14 @@ impl Pkgbuild {
         paths
     }
 
-    /// Whether anything but the release itself depends on the release.
-    pub(crate) fn uses_release(&self) -> bool {
-        let text = String::from_utf8_lossy(&self.text);
-        text.lines().map(str::trim_start).any(|line| {
-            !line.starts_with('#') && !line.starts_with("pkgrel=") && line.contains("pkgrel")
-        })
+    /// Its text.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
     }
 
-    /// Writes the release, as makepkg does when it updates a version.
-    pub(crate) fn set_release(&mut self, release: &str) -> Result<(), Failure> {
-        let valid = !release.is_empty() && release.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        if !valid {
-            return Err(Failure::infrastructure(format!(
-                "{release:?} is not a release"
-            )));
-        }
-        self.text = with_release(&self.text, release).ok_or_else(|| {
-            Failure::package(
-                "the release cannot be bumped: no line of the PKGBUILD starts with `pkgrel=`",
-            )
-        })?;
+    /// Replaces its text.
+    pub(crate) fn write(&mut self, text: Vec<u8>) -> Result<(), Failure> {
+        self.text = text;
         self.file.seek(SeekFrom::Start(0))?;
         self.file.set_len(0)?;
         self.file
@@ -142,42 +128,10 @@ fn system_paths_of(line: &str) -> impl Iterator<Item = String> + '_ {
         })
 }
 
-fn with_release(text: &[u8], release: &str) -> Option<Vec<u8>> {
-    let mut found = false;
-    let mut result = Vec::with_capacity(text.len() + 8);
-    for line in text.split_inclusive(|&b| b == b'\n') {
-        if let Some(value) = line.strip_prefix(RELEASE) {
-            found = true;
-            result.extend_from_slice(RELEASE);
-            result.extend_from_slice(release.as_bytes());
-            // The value ends at the first blank; what follows (a comment) stays.
-            let end = value
-                .iter()
-                .position(u8::is_ascii_whitespace)
-                .unwrap_or(value.len());
-            result.extend_from_slice(value.get(end..).unwrap_or_default());
-        } else {
-            result.extend_from_slice(line);
-        }
-    }
-    found.then_some(result)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
-
-    #[test]
-    fn every_release_line_is_rewritten_and_nothing_else() {
-        let text = b"pkgname=x\npkgrel=1 # first\n# pkgrel=9\n  pkgrel=7\npkgrel='3'\n\xff\n";
-        assert_eq!(
-            with_release(text, "1.1").unwrap(),
-            b"pkgname=x\npkgrel=1.1 # first\n# pkgrel=9\n  pkgrel=7\npkgrel=1.1\n\xff\n"
-        );
-        assert_eq!(with_release(b"pkgname=x\n", "1.1"), None);
-        assert_eq!(with_release(b"pkgrel=2", "2.1").unwrap(), b"pkgrel=2.1");
-    }
 
     #[test]
     fn a_symlink_is_refused_and_its_target_untouched() {
@@ -190,17 +144,6 @@ mod tests {
         let failure = Pkgbuild::open(&tree).err().unwrap();
         assert_eq!(failure.message, "the PKGBUILD is a symlink");
         assert_eq!(fs_err::read_to_string(&target).unwrap(), "pkgrel=1\n");
-    }
-
-    #[test]
-    fn a_missing_release_is_the_packages_fault() {
-        let tree = tempfile::tempdir().unwrap();
-        fs_err::write(tree.path().join("PKGBUILD"), "eval pkgrel=1\n").unwrap();
-        let failure = Pkgbuild::open(tree.path())
-            .unwrap()
-            .set_release("1.1")
-            .unwrap_err();
-        assert_eq!(failure.kind, buildbtw_model::FailureKind::Package);
     }
 
     #[test]

@@ -1,0 +1,341 @@
+//! The release of what is built. It is written before anything is downloaded, or, where `pkgver()`
+//! computes the version, between the two runs of makepkg. Whether bash sees what was written, and
+//! what else depends on it, `makepkg --printsrcinfo` tells.
+
+use std::io;
+use std::os::unix::fs::lchown;
+use std::path::Path;
+
+use buildbtw_model::PackageVersion;
+
+use super::bwrap::BUILD_USER;
+use super::heading;
+use super::root::Root;
+use super::srcinfo::Asked;
+use crate::request::BuildRequest;
+use crate::sandbox::job::{Context as _, Failure};
+use crate::source::assignments::{Way, appended, is_plain};
+use crate::source::open_regular;
+use crate::source::pins;
+use crate::source::pkgbuild::Pkgbuild;
+use crate::source::renamed::Renamed;
+use crate::source::srcinfo::Srcinfo;
+
+/// Lists of dependencies that makepkg wants installed.
+const DEPENDENCIES: &[&str] = &["depends", "makedepends", "checkdepends"];
+
+/// What follows from a release that was written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Sources that are named after the release.
+    pub(super) renamed: Renamed,
+    /// Dependencies that name it, before and after.
+    dependencies: Vec<(String, String)>,
+}
+
+/// Writes the planned release, before anything is downloaded where that is possible, and says what
+/// else changes by it.
+pub(super) fn write_planned(
+    asked: &Asked<'_>,
+    pkgbuild: &mut Pkgbuild,
+    request: &BuildRequest,
+    is_fetched: bool,
+) -> Result<Written, Failure> {
+    let planned = request.version.as_ref();
+    if asked.has_pkgver_function(pkgbuild)? {
+        if let Some(release) = &request.pkgrel {
+            try_out(asked, pkgbuild, release)?;
+        }
+        return Ok(Written::default());
+    }
+    if let (Some(version), Some(rule)) = (planned, &request.release)
+        && rule.is_rebuild
+        && let Some(newer) = rule.newer_in_base(version)
+    {
+        return Err(not_installable(version, newer));
+    }
+    let Some(release) = &request.pkgrel else {
+        return Ok(Written::default());
+    };
+    let written = write(asked, pkgbuild, release)?;
+    match written.renamed.sources.first() {
+        // They lie there under their old names.
+        Some(source) if is_fetched => Err(named_after(release, &source.before, &source.entry)),
+        _ => Ok(written),
+    }
+}
+
+/// Whether the release can be written only when `pkgver()` has computed the version.
+pub(super) fn waits_for_pkgver(
+    asked: &Asked<'_>,
+    pkgbuild: &Pkgbuild,
+    request: &BuildRequest,
+) -> Result<bool, Failure> {
+    let is_asked_for = request.release.is_some() || request.pkgrel.is_some();
+    Ok(is_asked_for && asked.has_pkgver_function(pkgbuild)?)
+}
+
+/// The version that the packages must have, where `pkgver()` does not compute it.
+pub(super) fn planned(
+    asked: &Asked<'_>,
+    pkgbuild: &Pkgbuild,
+    request: &BuildRequest,
+) -> Result<Option<PackageVersion>, Failure> {
+    if asked.has_pkgver_function(pkgbuild)? {
+        return Ok(None);
+    }
+    match (&request.version, &request.pkgrel) {
+        (Some(version), _) => Ok(Some(version.clone())),
+        (None, Some(release)) => {
+            let own = asked.said()?.and_then(|said| said.version().ok());
+            own.map(|own| with_release(&own, release)).transpose()
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Writes the release for the version that the first run of makepkg has found. Returns the version of
+/// the packages.
+pub(super) fn write_found(
+    asked: &Asked<'_>,
+    tree: &Path,
+    request: &BuildRequest,
+) -> Result<PackageVersion, Failure> {
+    let mut pkgbuild = Pkgbuild::open(tree)?;
+    let said = asked.said_again()?.ok_or_else(|| {
+        Failure::package("the PKGBUILD cannot be read any more after prepare() and pkgver() ran")
+            .see_log()
+    })?;
+    let own = said.version().map_err(|error| {
+        Failure::package(format!(
+            "no package can have the version of pkgver(): {error}"
+        ))
+    })?;
+    let version = match (&request.release, &request.pkgrel) {
+        (Some(rule), _) => rule.version(&own),
+        (None, Some(release)) => with_release(&own, release)?,
+        (None, None) => own.clone(),
+    };
+    heading(&format!("pkgver() gave {own}, the packages get {version}"));
+    if let Some(rule) = &request.release
+        && rule.is_rebuild
+        && let Some(newer) = rule.newer_in_base(&version)
+    {
+        return Err(not_installable(&version, newer));
+    }
+    if version == own {
+        return Ok(version);
+    }
+    let written = write(asked, &mut pkgbuild, version.pkgrel())?;
+    match written.renamed.sources.first() {
+        None => Ok(version),
+        // They were unpacked under their old names.
+        Some(source) => Err(named_after(version.pkgrel(), &source.before, &source.entry)),
+    }
+}
+
+impl Written {
+    /// What is fetched and installed after it.
+    pub(super) fn apply_to(&self, request: &mut BuildRequest) {
+        for source in &mut request.sources {
+            *source = self.renamed.entry_of(source).to_owned();
+        }
+        for (before, after) in &self.dependencies {
+            for dependency in &mut request.dependencies {
+                if dependency == before {
+                    dependency.clone_from(after);
+                }
+            }
+        }
+    }
+
+    /// Copies files of the tree to where makepkg finds them under their new names.
+    pub(super) fn copy_files(
+        &self,
+        root: &Root,
+        tree: &Path,
+        sources: &Path,
+    ) -> Result<(), Failure> {
+        let names = self
+            .renamed
+            .sources
+            .iter()
+            .filter_map(|source| source.in_tree.as_ref());
+        for (old, new) in names {
+            // One that is missing is missed by makepkg.
+            let Ok(mut file) = open_regular(&tree.join(old)) else {
+                continue;
+            };
+            let path = sources.join(new);
+            let mut copy = fs_err::File::create(&path)?;
+            io::copy(&mut file, &mut copy).context("copying a source")?;
+            let id = root.first_uid + BUILD_USER;
+            lchown(&path, Some(id), Some(id))?;
+        }
+        Ok(())
+    }
+
+    /// Adds to a failure what the build had to do without.
+    pub(super) fn explain(&self, mut failure: Failure) -> Failure {
+        if let Some(source) = self.renamed.sources.first() {
+            failure.message.push_str(&format!(
+                "\nhint: a source is named after the release, which was raised: `{}` is used as `{}`; \
+                 name it after pkgver only, or plan with --no-bump",
+                source.before, source.entry
+            ));
+        }
+        failure
+    }
+}
+
+/// Writes a release and takes it back: whether that is possible is known before anything is
+/// downloaded.
+fn try_out(asked: &Asked<'_>, pkgbuild: &mut Pkgbuild, release: &str) -> Result<(), Failure> {
+    let text = pkgbuild.text().to_vec();
+    let written = write(asked, pkgbuild, release)?;
+    if let Some(source) = written.renamed.sources.first() {
+        return Err(named_after(release, &source.before, &source.entry));
+    }
+    pkgbuild.write(text)
+}
+
+fn write(asked: &Asked<'_>, pkgbuild: &mut Pkgbuild, release: &str) -> Result<Written, Failure> {
+    heading(&format!("setting pkgrel={release}"));
+    let valid = !release.is_empty() && release.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if !valid {
+        let message = format!("{release:?} is not a release");
+        return Err(Failure::infrastructure(message));
+    }
+    let before = asked.said()?;
+    let text = pkgbuild.text().to_vec();
+    if let Some(before) = &before
+        && is_plain(&text, &before.single("pkgrel"))
+        && let Some(text) = Way::Assigned.write(&text, release)
+    {
+        pkgbuild.write(text)?;
+        check_pins(asked, before, before, release)?;
+        return Ok(Written::default());
+    }
+    let mut seen = None;
+    for way in [Way::Assigned, Way::Appended] {
+        let Some(text) = way.write(&text, release) else {
+            continue;
+        };
+        pkgbuild.write(text)?;
+        match (&before, asked.said_again()?) {
+            // It cannot be read before its dependencies are installed, and could not be before.
+            (None, None) => return Ok(Written::default()),
+            (_, Some(after)) if after.single("pkgrel") == release => {
+                let before = before.as_ref().unwrap_or(&after);
+                return consequences(asked, pkgbuild, before, &after, release);
+            }
+            (_, after) => seen = seen.or(after.map(|after| after.single("pkgrel"))),
+        }
+    }
+    let why = match seen {
+        Some(other) => {
+            format!("the PKGBUILD sets pkgrel to {other} in a way that cannot be replaced")
+        }
+        None => "the PKGBUILD cannot be read with it".to_owned(),
+    };
+    Err(Failure::package(format!(
+        "the release cannot be bumped to {release}: {why}\nhint: write `pkgrel=N` on a line of its own, \
+         or plan with --no-bump"
+    )))
+}
+
+/// What else the PKGBUILD says with another release.
+fn consequences(
+    asked: &Asked<'_>,
+    pkgbuild: &mut Pkgbuild,
+    before: &Srcinfo,
+    after: &Srcinfo,
+    release: &str,
+) -> Result<Written, Failure> {
+    check_pins(asked, before, after, release)?;
+    let architecture = asked.architecture();
+    let renamed = Renamed::find(before, after, architecture)
+        .map_err(|(old, new)| named_after(release, &old, &new))?;
+    if let Some(source) = renamed.sources.first() {
+        let text = pkgbuild.text().to_vec();
+        pkgbuild.write(appended(&text, &renamed.lines.join("\n")))?;
+        let said = asked.said_again()?;
+        let agrees = said.is_some_and(|said| {
+            let fields = ["source".to_owned(), format!("source_{architecture}")];
+            let mut entries = fields.iter().flat_map(|field| said.listed(field));
+            renamed
+                .sources
+                .iter()
+                .all(|source| entries.any(|entry| *entry == source.entry))
+        });
+        if !agrees {
+            return Err(named_after(release, &source.before, &source.entry));
+        }
+        for source in &renamed.sources {
+            heading(&format!("{} is used as {}", source.before, source.entry));
+        }
+    }
+    let dependencies = DEPENDENCIES
+        .iter()
+        .flat_map(|field| {
+            let special = format!("{field}_{architecture}");
+            let pairs = |field: &str| {
+                let (old, new) = (before.listed(field), after.listed(field));
+                let pairs = old.iter().cloned().zip(new.iter().cloned());
+                pairs.filter(|(old, new)| old != new).collect::<Vec<_>>()
+            };
+            [pairs(field), pairs(&special)].concat()
+        })
+        .collect();
+    Ok(Written {
+        renamed,
+        dependencies,
+    })
+}
+
+/// Fails when a package pins a sibling to the release that was replaced.
+fn check_pins(
+    asked: &Asked<'_>,
+    before: &Srcinfo,
+    after: &Srcinfo,
+    release: &str,
+) -> Result<(), Failure> {
+    // What has no version that packages can have fails elsewhere.
+    let Ok(old) = before.version() else {
+        return Ok(());
+    };
+    let new = with_release(&old, release)?;
+    match pins::broken(after, asked.architecture(), &old, &new) {
+        None => Ok(()),
+        Some(pins::Broken {
+            package,
+            dependency,
+            sibling,
+        }) => Err(Failure::package(format!(
+            "the release cannot be bumped to {release}: {package} depends on `{dependency}`, and \
+             {sibling} becomes {new}\nhint: write `{sibling}=$pkgver-$pkgrel` in the PKGBUILD, or plan \
+             with --no-bump"
+        ))),
+    }
+}
+
+fn with_release(version: &PackageVersion, release: &str) -> Result<PackageVersion, Failure> {
+    format!("{}-{release}", version.without_pkgrel())
+        .parse()
+        .map_err(|error: buildbtw_model::InvalidName| Failure::package(error.to_string()))
+}
+
+fn named_after(release: &str, old: &str, new: &str) -> Failure {
+    Failure::package(format!(
+        "the release cannot be bumped to {release}: a source is named after it (`{old}` would become \
+         `{new}`)\nhint: name the source after pkgver only, or plan with --no-bump"
+    ))
+}
+
+fn not_installable(version: &PackageVersion, newer: &PackageVersion) -> Failure {
+    Failure::package(format!(
+        "{version} would not install over {newer} of the base repositories\nhint: the source \
+         repository is older than the base repositories; update it, or leave the package out with \
+         --exclude"
+    ))
+}

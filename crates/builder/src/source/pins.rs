@@ -1,0 +1,135 @@
+//! Dependencies of a package on its own siblings. Those that name a release have to follow when it
+//! is raised, or what is built cannot be installed.
+
+use std::cmp::Ordering;
+
+use buildbtw_model::{PackageVersion, compare_versions};
+
+use super::srcinfo::Srcinfo;
+
+/// A dependency that the raised release does not meet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// The package that has it.
+    pub(crate) package: String,
+    /// The dependency, as pacman writes it.
+    pub(crate) dependency: String,
+    /// The sibling.
+    pub(crate) sibling: String,
+}
+
+/// The first dependency on a sibling that packages of version `before` meet, and those of version
+/// `after` do not. `said` is what the `PKGBUILD` says after the release was raised.
+pub(crate) fn broken(
+    said: &Srcinfo,
+    architecture: &str,
+    before: &PackageVersion,
+    after: &PackageVersion,
+) -> Option<Broken> {
+    let names: Vec<&str> = said.packages().collect();
+    let provisions: Vec<String> = names
+        .iter()
+        .flat_map(|name| said.of_package(name, "provides", architecture))
+        .collect();
+    for package in &names {
+        for dependency in said.of_package(package, "depends", architecture) {
+            let pin = Pin::parse(&dependency);
+            let Some(sibling) = names.iter().find(|name| **name == pin.name) else {
+                continue;
+            };
+            let is_met = pin.is_met_by(after.as_str())
+                || provisions
+                    .iter()
+                    .any(|provision| pin.is_provided_by(provision));
+            if pin.is_met_by(before.as_str()) && !is_met {
+                return Some(Broken {
+                    package: (*package).to_owned(),
+                    sibling: (*sibling).to_owned(),
+                    dependency,
+                });
+            }
+        }
+    }
+    None
+}
+
+/// `name`, or `name` with a condition on the version.
+struct Pin<'a> {
+    name: &'a str,
+    /// `<`, `<=`, `=`, `>=`, `>` or nothing.
+    sign: &'a str,
+    version: &'a str,
+}
+
+impl<'a> Pin<'a> {
+    fn parse(text: &'a str) -> Self {
+        let is_sign = |c: char| matches!(c, '<' | '>' | '=');
+        let start = text.find(is_sign).unwrap_or(text.len());
+        let (name, rest) = text.split_at(start);
+        let end = rest.find(|c: char| !is_sign(c)).unwrap_or(rest.len());
+        let (sign, version) = rest.split_at(end);
+        Self {
+            name,
+            sign,
+            version,
+        }
+    }
+
+    fn is_met_by(&self, version: &str) -> bool {
+        let order = compare_versions(version, self.version);
+        match self.sign {
+            "" => true,
+            "<" => order == Ordering::Less,
+            "<=" => order != Ordering::Greater,
+            "=" => order == Ordering::Equal,
+            ">=" => order != Ordering::Less,
+            ">" => order == Ordering::Greater,
+            _ => false,
+        }
+    }
+
+    fn is_provided_by(&self, provision: &str) -> bool {
+        let provision = Pin::parse(provision);
+        provision.name == self.name && provision.sign == "=" && self.is_met_by(provision.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(depends: &str, provides: &str) -> Option<String> {
+        let text = format!(
+            "pkgbase = pair\n\tpkgver = 1.0\n\tpkgrel = 1.1\n\tarch = any\n\npkgname = pair\n\
+             \tdepends = {depends}\n\npkgname = pair-docs\n\tprovides = {provides}\n"
+        );
+        let version = |text: &str| text.parse().unwrap();
+        broken(
+            &Srcinfo::parse(&text),
+            "any",
+            &version("1.0-1"),
+            &version("1.0-1.1"),
+        )
+        .map(|broken| broken.dependency)
+    }
+
+    #[test]
+    fn a_pin_that_names_the_old_release_is_found() {
+        for (depends, is_broken) in [
+            ("pair-docs=1.0-1", true),
+            ("pair-docs<=1.0-1", true),
+            ("pair-docs<1.0-1.1", true),
+            ("pair-docs=1.0-1.1", false),
+            ("pair-docs=1.0", false),
+            ("pair-docs>=1.0-1", false),
+            ("pair-docs", false),
+            // Not met before either.
+            ("pair-docs=0.9-1", false),
+            ("another=1.0-1", false),
+        ] {
+            let expected = is_broken.then(|| depends.to_owned());
+            assert_eq!(found(depends, "docs"), expected, "{depends}");
+        }
+        assert_eq!(found("pair-docs=1.0-1", "pair-docs=1.0-1"), None);
+    }
+}

@@ -1,0 +1,207 @@
+//! Versions of a plan: what they are, and which constraints they no longer meet.
+
+use std::sync::Arc;
+
+use buildbtw_model::{PackageVersion, Pkgname, Scope};
+use buildbtw_planner::{PackageIndex, Plan, ProblemKind, computes_version, plan};
+
+use crate::support::{index, origin, package, request};
+
+/// A plan with versions, of one origin as it is in the index.
+fn planned(index: &PackageIndex, name: &str, base: &[(&str, &str)]) -> Plan {
+    let origins = vec![origin(index, name)];
+    let mut plan = plan(index, &request(origins.clone(), Scope::All));
+    let in_base = |name: &Pkgname| -> Vec<PackageVersion> {
+        let found = base.iter().filter(|(known, _)| *known == name.as_str());
+        found.map(|(_, version)| version.parse().unwrap()).collect()
+    };
+    plan.expect_versions(index, &origins, &in_base);
+    plan
+}
+
+fn versions(plan: &Plan) -> Vec<String> {
+    let builds = plan.builds.iter().zip(plan.versions());
+    builds
+        .map(|(build, version)| {
+            let note = version.note().map(|note| format!(" ({note})"));
+            format!(
+                "{} {}{}",
+                build.pkgbase,
+                version.version,
+                note.unwrap_or_default()
+            )
+        })
+        .collect()
+}
+
+fn problems(plan: &Plan) -> Vec<String> {
+    let problems = plan.problems.iter();
+    problems
+        .map(|problem| format!("{}: {}", problem.pkgbase, problem.message))
+        .collect()
+}
+
+#[test]
+fn rebuilds_get_a_higher_release_and_origins_only_where_base_has_theirs() {
+    let index = index([
+        package("lib", &["pkgver = 2"]),
+        package("app", &["depends = lib"]),
+    ]);
+    let plan = planned(&index, "lib", &[("lib", "1-1"), ("app", "1-1.2")]);
+    assert_eq!(versions(&plan), ["lib 2-1", "app 1-1.3"]);
+    assert_eq!(problems(&plan), [""; 0]);
+    let plan = planned(&index, "lib", &[("lib", "2-1")]);
+    assert_eq!(versions(&plan), ["lib 2-1.1", "app 1-1.1"]);
+}
+
+#[test]
+fn what_base_has_newer_is_a_problem() {
+    let index = index([package("lib", &[]), package("app", &["depends = lib"])]);
+    let plan = planned(&index, "lib", &[("lib", "1:1-1"), ("app", "2-1")]);
+    let note = "older than base, will not install by -Syu";
+    assert_eq!(
+        versions(&plan),
+        [
+            format!("lib 1-1 ({note} (base has 1:1-1))"),
+            format!("app 1-1.1 ({note} (base has 2-1))"),
+        ]
+    );
+    assert_eq!(
+        problems(&plan),
+        [
+            "app: 1-1.1 would not install over 2-1 of the base repositories: its build fails"
+                .to_owned(),
+            format!("lib: 1-1 is {note} (base has 1:1-1)"),
+        ]
+    );
+    let text = buildbtw_planner::render::text(&plan);
+    assert!(text.contains(note), "{text}");
+    let json = serde_json::to_string(&plan).unwrap();
+    assert!(
+        json.contains("\"version\":\"1-1.1\"") && json.contains(note),
+        "{json}"
+    );
+}
+
+#[test]
+fn a_computed_version_is_said_to_be_one() {
+    let index = index([
+        package("lib", &[]),
+        package("vcs", &["depends = lib", "source = git+https://h/vcs"]),
+    ]);
+    let plan = planned(&index, "lib", &[("vcs", "9-1")]);
+    assert_eq!(
+        versions(&plan),
+        ["lib 1-1", "vcs 1-1.1 (version computed at build time)"]
+    );
+    assert_eq!(problems(&plan), [""; 0]);
+    let architecture = "x86_64".parse().unwrap();
+    for (name, source, expected) in [
+        ("x", "git+https://h/x", true),
+        ("x", "y::git://h/x#branch=next", true),
+        ("x", "svn+https://h/x", true),
+        ("x", "git+https://h/x#tag=v1", false),
+        ("x", "git+https://h/x?signed#tag=v1", false),
+        ("x", "git+https://h/x#commit=abc", false),
+        ("x-git", "git+https://h/x#commit=abc", true),
+        ("x", "https://h/x.git", false),
+        ("x-git", "x.patch", false),
+        ("x", "git.patch", false),
+    ] {
+        let package = package(name, &[&format!("source = {source}")]);
+        assert_eq!(
+            computes_version(&package, &architecture),
+            expected,
+            "{name} {source}"
+        );
+    }
+}
+
+/// A kernel and a module for one release of it.
+fn with_module(kernel: &str, version: &str, module: &str) -> PackageIndex {
+    let version = format!("pkgver = {version}");
+    index([
+        package("lib", &[]),
+        package("kernel", &["pkgver = 6.1", "depends = lib", kernel]),
+        package("module", &[&version, module]),
+    ])
+}
+
+#[test]
+fn a_pin_on_a_release_that_is_raised_is_a_problem() {
+    for (kernel, module) in [
+        ("", "depends = kernel=6.1-1"),
+        ("", "makedepends = kernel=6.1-1"),
+        ("", "checkdepends = kernel=6.1-1"),
+        ("", "depends = kernel<6.1-1.1"),
+        ("", "depends = kernel<=6.1-1"),
+        ("provides = linux=6.1-1", "depends = linux=6.1-1"),
+    ] {
+        let index = with_module(kernel, "2.2", module);
+        let plan = planned(&index, "lib", &[]);
+        let (_, relation) = module.split_once(" = ").unwrap();
+        assert_eq!(
+            problems(&plan),
+            [format!(
+                "module: constraint no longer met: {relation} (kernel 6.1-1 did, the planned 6.1-1.1 \
+                 does not)"
+            )],
+            "{kernel} {module}"
+        );
+        assert_eq!(plan.problems[0].kind, ProblemKind::ConstraintNoLongerMet);
+    }
+}
+
+#[test]
+fn constraints_that_the_raised_release_meets_are_no_problem() {
+    for (kernel, module) in [
+        ("", "depends = kernel=6.1"),
+        ("", "depends = kernel>=6.1-1"),
+        ("", "depends = kernel<6.2"),
+        ("", "depends = kernel"),
+        // Never met, which is something else.
+        ("", "depends = kernel=5.0-1"),
+        ("provides = linux=6", "depends = linux=6"),
+    ] {
+        let index = with_module(kernel, "2.2", module);
+        let plan = planned(&index, "lib", &[]);
+        assert_eq!(problems(&plan), [""; 0], "{kernel} {module}");
+    }
+    // Two PKGBUILDs of one version may follow each other.
+    let index = with_module("", "6.1", "depends = kernel=6.1-1");
+    assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0]);
+}
+
+#[test]
+fn packages_of_one_pkgbuild_follow_each_other() {
+    let split = [
+        "depends = lib",
+        "pkgname = pair",
+        "depends = pair-docs=1-1",
+        "pkgname = pair-docs",
+    ];
+    let index = index([package("lib", &[]), package("pair", &split)]);
+    assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0]);
+}
+
+#[test]
+fn what_is_outside_of_the_rebuild_counts_with_what_it_needs_at_run_time() {
+    let index = with_module("", "2.2", "depends = kernel=6.1-1");
+    let origins = vec![origin(&index, "lib")];
+    let mut request = request(origins.clone(), Scope::All);
+    request.exclude = buildbtw_planner::Patterns::new(&["module"]).unwrap();
+    let mut plan = plan(&index, &request);
+    plan.expect_versions(&index, &origins, &|_| Vec::new());
+    assert_eq!(
+        problems(&plan),
+        [
+            "module: constraint no longer met: kernel=6.1-1, outside of the rebuild (kernel 6.1-1 did, \
+             the planned 6.1-1.1 does not)"
+        ]
+    );
+    // Another package meets it.
+    let mut packages: Vec<_> = index.iter().map(Arc::clone).collect();
+    packages.push(package("other", &["provides = kernel=6.1-1"]));
+    let index = crate::support::index(packages);
+    assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0]);
+}

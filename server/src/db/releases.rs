@@ -1,0 +1,120 @@
+//! Table `build_release`: what decides the release of a build.
+
+use buildbtw_model::{BuildId, PackageVersion};
+use sqlx::SqliteExecutor;
+
+use super::builds::BuildRow;
+use super::{IterationId, WriteTransaction};
+
+/// What decides the release of a build.
+#[derive(Clone, Debug)]
+pub struct BuildRelease {
+    /// The build.
+    pub build: BuildId,
+    /// Whether the release is raised in any case.
+    pub is_rebuild: bool,
+    /// Whether `pkgver()` is likely to compute another version than `.SRCINFO` says.
+    pub is_computed: bool,
+    /// What the base repositories had of its packages when it was planned.
+    pub base: Vec<PackageVersion>,
+}
+
+/// The row as it is stored.
+struct Row {
+    build: BuildId,
+    is_rebuild: bool,
+    is_computed: bool,
+    base: String,
+}
+
+impl TryFrom<Row> for BuildRelease {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        let base = serde_json::from_str(&row.base);
+        Ok(Self {
+            build: row.build,
+            is_rebuild: row.is_rebuild,
+            is_computed: row.is_computed,
+            base: base.map_err(|error| sqlx::Error::Decode(error.into()))?,
+        })
+    }
+}
+
+/// Stores what decides the release of a new build.
+pub async fn insert(tx: &mut WriteTransaction, release: &BuildRelease) -> sqlx::Result<()> {
+    let base =
+        serde_json::to_string(&release.base).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    sqlx::query!(
+        "insert into build_release (build_id, is_rebuild, is_computed, base) values (?, ?, ?, ?)",
+        release.build,
+        release.is_rebuild,
+        release.is_computed,
+        base,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// What decides the release of a build; nothing for one of an older plan.
+pub async fn of_build(
+    executor: impl SqliteExecutor<'_>,
+    build: BuildId,
+) -> sqlx::Result<Option<BuildRelease>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select build_id as "build!: BuildId", is_rebuild as "is_rebuild!: bool",
+           is_computed as "is_computed!: bool", base from build_release where build_id = ?"#,
+        build,
+    )
+    .fetch_optional(executor)
+    .await?;
+    row.map(BuildRelease::try_from).transpose()
+}
+
+/// The same for all builds of an iteration.
+pub async fn of_iteration(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<Vec<BuildRelease>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select build_id as "build!: BuildId", is_rebuild as "is_rebuild!: bool",
+           is_computed as "is_computed!: bool", build_release.base from build
+           join build_release on build_release.build_id = build.id where build.iteration_id = ?"#,
+        iteration,
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(BuildRelease::try_from).collect()
+}
+
+/// The versions that the namespace of a build has, or had, of its packages.
+pub async fn earlier(
+    executor: impl SqliteExecutor<'_>,
+    build: &BuildRow,
+) -> sqlx::Result<Vec<PackageVersion>> {
+    sqlx::query_scalar!(
+        r#"select package.version as "version!: PackageVersion" from iteration
+           cross join build on build.iteration_id = iteration.id and build.architecture = ?2
+               and build.pkgbase = ?3
+           cross join package on package.attempt_id = build.packages_attempt_id
+           where iteration.namespace_id = ?1
+           union select past_package.version from build_output
+           join past_package on past_package.namespace_id = ?1
+               and past_package.pkgname = build_output.pkgname
+           where build_output.build_id = ?4
+           union select retired.version from retired_package as retired
+           where retired.namespace = ?5 and retired.architecture = ?2 and retired.pkgname in (
+               select pkgname from build_output where build_id = ?4
+           )"#,
+        build.namespace_id,
+        build.architecture,
+        build.pkgbase,
+        build.id,
+        build.namespace,
+    )
+    .fetch_all(executor)
+    .await
+}

@@ -1,0 +1,37 @@
+//! What is worth knowing about the versions of builds.
+
+use std::collections::HashMap;
+
+use buildbtw_model::{BuildId, ReleaseRule, version_note};
+
+use crate::app_state::AppState;
+use crate::db::IterationId;
+use crate::db::builds::BuildRow;
+use crate::db::releases::{self, BuildRelease};
+use crate::error::Error;
+
+/// Notes on the versions of an iteration's builds.
+pub(super) struct VersionNotes(HashMap<BuildId, BuildRelease>);
+
+impl VersionNotes {
+    /// Reads what they are made of.
+    pub(super) async fn of_iteration(
+        state: &AppState,
+        iteration: IterationId,
+    ) -> Result<Self, Error> {
+        let releases = releases::of_iteration(state.database.read(), iteration).await?;
+        let releases = releases.into_iter().map(|release| (release.build, release));
+        Ok(Self(releases.collect()))
+    }
+
+    /// The note on a build, if there is one.
+    pub(super) fn of(&self, build: &BuildRow) -> Option<String> {
+        let release = self.0.get(&build.id)?;
+        let rule = ReleaseRule {
+            base: release.base.clone(),
+            ..ReleaseRule::default()
+        };
+        let is_computed = release.is_computed && !build.status.has_packages();
+        version_note(is_computed, rule.newer_in_base(&build.version))
+    }
+}
