@@ -94,6 +94,8 @@ fn request(
             .map_err(|error| Error::new(format!("{error}")))?,
     });
     request.pkgrel.clone_from(&args.pkgrel);
+    request.packager.clone_from(&args.packager);
+    request.source_date_epoch = args.source_date_epoch;
     Ok(request)
 }
 

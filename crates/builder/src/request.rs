@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use buildbtw_model::{
-    Architecture, AttemptId, CommitHash, PackageVersion, Pkgbase, Pkgname, RepositoryName,
+    Architecture, AttemptId, BuildTool, CommitHash, PackageVersion, Packager, Pkgbase, Pkgname,
+    RepositoryName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +39,10 @@ pub struct BuildRequest {
     pub limits: Limits,
     /// `SOURCE_DATE_EPOCH` of the build, for reproducible packages.
     pub source_date_epoch: Option<u64>,
-    /// `PACKAGER` of the packages, `Name <mail>`.
-    pub packager: Option<String>,
+    /// `PACKAGER` of the packages.
+    pub packager: Packager,
+    /// `BUILDTOOL` and `BUILDTOOLVER` of the packages.
+    pub build_tool: BuildTool,
 }
 
 impl BuildRequest {
@@ -60,7 +63,8 @@ impl BuildRequest {
             namespace_repository: None,
             limits: Limits::default(),
             source_date_epoch: None,
-            packager: None,
+            packager: Packager::default(),
+            build_tool: BuildTool::default(),
         }
     }
 }

@@ -100,7 +100,7 @@ impl World {
             self.source(name, files),
         );
         request.source_date_epoch = Some(1_700_000_000);
-        request.packager = Some("Tester <tester@localhost>".into());
+        request.packager = "Tester <tester@localhost>".parse().unwrap();
         if self.path("repository/base.db").exists() {
             request.repositories = vec![self.repository("base")];
         }

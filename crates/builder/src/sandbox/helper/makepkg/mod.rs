@@ -55,6 +55,9 @@ pub(super) fn command<'a>(
         .env("PKGEXT", ".pkg.tar.zst")
         .env("CARCH", task.request.architecture.as_str())
         .env("MAKEFLAGS", format!("-j{}", task.jobs))
+        .env("PACKAGER", task.request.packager.as_str())
+        .env("BUILDTOOL", task.request.build_tool.name.as_str())
+        .env("BUILDTOOLVER", task.request.build_tool.version.as_str())
         // An id that the namespace does not map gives EINVAL, and fakeroot forgives EPERM only.
         .env("FAKEROOTDONTTRYCHOWN", "1")
 }
@@ -149,9 +152,6 @@ impl<'a> Makepkg<'a> {
                 .bind(notes.clone(), NOTES_PATH, true);
         if let Some(epoch) = task.request.source_date_epoch {
             command = command.env("SOURCE_DATE_EPOCH", epoch.to_string());
-        }
-        if let Some(packager) = &task.request.packager {
-            command = command.env("PACKAGER", packager.clone());
         }
         // Tells a failure of makepkg from one to start it.
         let script = format!(": >{NOTES_PATH}/started && BASH_ENV={HOOK_PATH} exec makepkg \"$@\"");
