@@ -10,11 +10,13 @@
 
 mod building;
 mod confinement;
+mod environment;
 mod escaping;
 mod faults;
 mod filter;
 mod hostile;
 mod limits;
+mod login;
 mod owners;
 mod srcinfo;
 mod support;

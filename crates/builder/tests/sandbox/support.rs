@@ -181,6 +181,14 @@ impl World {
         assert!(output.status.success(), "{output:?}");
     }
 
+    /// Makes a repository with a package that no test needs.
+    pub(crate) async fn publish_some(&self, repository: &str) {
+        let (packages, _) = self
+            .built(&self.request("some", &script_package("some", ":")))
+            .await;
+        self.publish(repository, &packages);
+    }
+
     /// Nothing of an attempt is left: folder, cgroup, mount or process.
     pub(crate) fn assert_no_leftovers(&self, request: &BuildRequest) {
         let attempt = request.attempt.to_string();

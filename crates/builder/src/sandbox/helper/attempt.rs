@@ -11,7 +11,7 @@ use super::makepkg::Makepkg;
 use super::pacman::{self, Repositories};
 use super::root::Root;
 use super::srcinfo::{Agreement, Asked};
-use super::{collect, fetch, heading, verify};
+use super::{collect, fetch, heading, makepkg, verify};
 use crate::request::{BuildRequest, Source};
 use crate::sandbox::RootCommand;
 use crate::sandbox::job::{BuildTask, Context as _, Failure, Job, Report};
@@ -29,10 +29,7 @@ pub(super) fn build(job: &Job, task: &BuildTask) -> Result<Report, Failure> {
 
 fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
     let request = &task.request;
-    let build = root.scratch_dir("build", BUILD_USER, 0o755)?;
-    for folder in ["home", "packages", "sources", "work"] {
-        root.scratch_dir(&format!("build/{folder}"), BUILD_USER, 0o755)?;
-    }
+    let build = makepkg::make_folders(root, "build")?;
     let tree = build.join("tree");
     match &request.source {
         Source::Git { url, commit } => {
@@ -67,12 +64,13 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
     if let Some(namespace) = &request.namespace_repository {
         verify::installed(root, namespace, request)?;
     }
+    let makepkg = Makepkg::new(root, &build, task)?;
+    makepkg.check_login()?;
     if agreement == Agreement::Undecided {
         asked.compare(&pkgbuild, true)?;
         bump(&asked, &mut pkgbuild, request)?;
     }
     let computed_version = asked.has_pkgver_function(&pkgbuild)?;
-    let makepkg = Makepkg::new(root, &build, task)?;
     if computed_version {
         makepkg.prepare()?;
         makepkg.build()?;

@@ -208,7 +208,7 @@ mod tests {
     use buildbtw_model::FailureKind;
 
     const MAKEPKG: &str = "/usr/bin/makepkg";
-    const PKGBUILD: &str = "/build/tree/PKGBUILD";
+    const PKGBUILD: &str = "/startdir/PKGBUILD";
 
     fn ended(code: i32, frames: &[(&str, &str)]) -> Circumstances {
         let frames: String = frames
@@ -234,7 +234,7 @@ mod tests {
             let failure = ended(
                 code,
                 &[
-                    ("helper", "/build/tree/common.sh"),
+                    ("helper", "/startdir/common.sh"),
                     ("build", PKGBUILD),
                     ("run_function", MAKEPKG),
                     ("main", MAKEPKG),
