@@ -123,6 +123,14 @@ impl Agent {
             tracing::error!(%error, "the builder panicked");
             BuildOutcome::failed(FailureKind::Infrastructure, "the builder crashed")
         });
+        if let BuildOutcome::Succeeded {
+            pkgbuild: Some(path),
+            ..
+        } = &outcome
+            && let Err(error) = fs_err::rename(path, delivery.folder.pkgbuild())
+        {
+            tracing::warn!(%error, "the PKGBUILD is not kept");
+        }
         to_report(outcome, delivery.signals.stopped(), &self.interrupt)
     }
 }
@@ -210,6 +218,7 @@ mod tests {
         let done = BuildOutcome::Succeeded {
             packages: vec![],
             notes: vec![],
+            pkgbuild: None,
         };
         assert_eq!(
             kind(to_report(done, Some(Stop::Interrupted), &interrupt)),

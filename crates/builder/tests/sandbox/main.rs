@@ -8,6 +8,7 @@
     clippy::unwrap_used
 )]
 
+mod buildinfo;
 mod building;
 mod confinement;
 mod environment;

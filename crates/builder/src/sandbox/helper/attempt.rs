@@ -11,7 +11,7 @@ use super::makepkg::Makepkg;
 use super::pacman::{self, Repositories};
 use super::root::Root;
 use super::srcinfo::{Agreement, Asked};
-use super::{collect, fetch, heading, makepkg, verify};
+use super::{collect, fetch, heading, kept, makepkg, verify};
 use crate::request::{BuildRequest, Source};
 use crate::sandbox::RootCommand;
 use crate::sandbox::job::{BuildTask, Context as _, Failure, Job, Report};
@@ -78,7 +78,7 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
         makepkg.whole()?;
     }
     heading("collecting the packages");
-    let (packages, notes) = collect::collect(
+    let (packages, mut notes) = collect::collect(
         &build.join("packages"),
         &task.output_dir,
         request,
@@ -87,7 +87,18 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
     for package in &packages {
         heading(&format!("{} ({} bytes)", package.file_name, package.size));
     }
-    Ok(Report::Built { packages, notes })
+    let pkgbuild = kept::keep(
+        &tree,
+        &task.output_dir,
+        &request.pkgbase,
+        &packages,
+        &mut notes,
+    )?;
+    Ok(Report::Built {
+        packages,
+        notes,
+        pkgbuild,
+    })
 }
 
 /// Writes the release of a rebuild into the PKGBUILD.

@@ -9,6 +9,7 @@ mod collect;
 mod fetch;
 mod files;
 mod host_base;
+mod kept;
 mod login;
 mod makepkg;
 mod pacman;
