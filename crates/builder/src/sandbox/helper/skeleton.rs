@@ -1,6 +1,6 @@
 //! What a root on this machine's `/usr` needs besides: links, `/etc` and empty folders.
 
-use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
+use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 
 use fs_err as fs;
@@ -108,7 +108,7 @@ pub(super) fn replaceable() -> Vec<String> {
     let files = FILES.iter().map(|(name, _)| *name);
     let links = LINKS.iter().map(|(name, _)| *name);
     let all = files.chain(links).chain(FROM_HOST.iter().copied());
-    let all = all.chain(["ca-certificates", "shadow", "ssl"]);
+    let all = all.chain(["ca-certificates", "ssl"]);
     all.flat_map(|name| [format!("etc/{name}"), format!("etc/{name}/*")])
         .collect()
 }
@@ -135,9 +135,6 @@ pub(super) fn make(root: &Path) -> Result<(), Failure> {
     for (name, text) in FILES {
         fs::write(etc.join(name), text)?;
     }
-    let shadow = etc.join("shadow");
-    fs::write(&shadow, accounts::SHADOW)?;
-    fs::set_permissions(&shadow, std::fs::Permissions::from_mode(0o600))?;
     for (name, target) in LINKS {
         symlink(target, etc.join(name))?;
     }
