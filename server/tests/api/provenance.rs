@@ -85,6 +85,7 @@ async fn a_pkgbuild_is_bounded_and_the_attempts_own() {
     let server = server(&[]).await;
     let (worker, other) = (server.worker("w").await, server.worker("other").await);
     let job = worker.claims().await;
+    job.starts().await;
     let address = format!("/api/v1/attempts/{}/pkgbuild", job.claimed.attempt);
     let put = async |token: &str, length: usize| {
         let request = server.request(Method::PUT, &address).bearer_auth(token);
