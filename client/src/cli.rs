@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use buildbtw_model::api::FollowDefault;
 use buildbtw_model::{
-    Architecture, AttemptId, NamespaceName, OriginSpec, Pkgbase, RepositoryName, Scope, TokenScope,
+    Architecture, AttemptId, NamespaceName, OriginSpec, Packager, Pkgbase, RepositoryName, Scope,
+    TokenScope,
 };
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -358,6 +359,20 @@ pub struct Build {
     /// The release to write into the PKGBUILD.
     #[arg(long, value_name = "R")]
     pub pkgrel: Option<String>,
+    /// `PACKAGER` of the packages, as in makepkg.conf.
+    #[arg(
+        long,
+        value_name = "NAME <MAIL>",
+        env = "BUILDBTW_PACKAGER",
+        default_value_t = Packager::default()
+    )]
+    pub packager: Packager,
+    /// The date of the packages and their files, in seconds since 1970 [default: now].
+    ///
+    /// With the `builddate` of a package's .BUILDINFO and the PKGBUILD that was kept of its build, the
+    /// package comes out again, byte for byte.
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
+    pub source_date_epoch: Option<u64>,
 }
 
 /// Runs a command in a root.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use buildbtw_model::Architecture;
+use buildbtw_model::{Architecture, BuildTool, BuildToolName, BuildToolVersion, Packager};
 use clap::Args;
 
 use crate::address::{parse_url, reachable};
@@ -76,6 +76,25 @@ pub struct RunArgs {
         value_name = "SECONDS"
     )]
     pub build_timeout_seconds: u32,
+    /// `PACKAGER` of all packages, as in makepkg.conf
+    #[arg(
+        long,
+        env = "BUILDBTW_PACKAGER",
+        default_value_t = Packager::default(),
+        value_name = "NAME <MAIL>"
+    )]
+    pub packager: Packager,
+    /// `BUILDTOOL` of all packages, for repositories that accept only some tools
+    #[arg(
+        long,
+        env = "BUILDBTW_BUILDTOOL",
+        default_value_t = BuildTool::default().name,
+        value_name = "NAME"
+    )]
+    pub buildtool: BuildToolName,
+    /// `BUILDTOOLVER` of all packages [default: the version of this program, for its own name]
+    #[arg(long, env = "BUILDBTW_BUILDTOOLVER", value_name = "VERSION")]
+    pub buildtoolver: Option<BuildToolVersion>,
     /// Seconds that planning may take for one architecture
     #[arg(
         long,
@@ -158,6 +177,10 @@ pub struct Config {
     pub lease: Duration,
     /// How long one build may take.
     pub build_timeout: Duration,
+    /// `PACKAGER` of all packages.
+    pub packager: Packager,
+    /// `BUILDTOOL` and `BUILDTOOLVER` of all packages.
+    pub build_tool: BuildTool,
     /// The largest package, in bytes.
     pub max_package_bytes: u64,
     /// The longest log, in bytes.
@@ -220,6 +243,22 @@ impl RunArgs {
         }
     }
 
+    fn build_tool(&self) -> anyhow::Result<BuildTool> {
+        let own = BuildTool::default();
+        let version = match &self.buildtoolver {
+            Some(version) => version.clone(),
+            None if self.buildtool == own.name => own.version,
+            None => anyhow::bail!(
+                "--buildtoolver is missing: it says which version of {} packages are to name",
+                self.buildtool
+            ),
+        };
+        Ok(BuildTool {
+            name: self.buildtool.clone(),
+            version,
+        })
+    }
+
     /// The settings of a server that listens at `address`.
     ///
     /// # Errors
@@ -263,6 +302,8 @@ impl RunArgs {
             architectures,
             lease: Duration::from_secs(self.lease_seconds.into()),
             build_timeout: Duration::from_secs(self.build_timeout_seconds.into()),
+            packager: self.packager.clone(),
+            build_tool: self.build_tool()?,
             max_package_bytes: u64::from(self.max_package_mib) << 20,
             max_log_bytes: u64::from(self.max_log_mib) << 20,
             keep_iterations: usize::try_from(self.keep_iterations)

@@ -1,4 +1,5 @@
-//! Build logs: one file per attempt, appended by offset, read while they grow.
+//! Build logs: one file per attempt, appended by offset, read while they grow. Beside each lies the
+//! PKGBUILD of an attempt that succeeded.
 
 use std::collections::HashMap;
 use std::io::{self, SeekFrom};
@@ -159,7 +160,7 @@ impl Logs {
         });
     }
 
-    /// The attempts that have a log.
+    /// The attempts that have a log or a PKGBUILD.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -167,22 +168,69 @@ impl Logs {
         let mut attempts = Vec::new();
         for entry in fs_err::read_dir(&*self.folder)? {
             let name = entry?.file_name();
-            let stem = name.to_str().and_then(|name| name.strip_suffix(".log"));
-            attempts.extend(stem.and_then(|stem| stem.parse::<AttemptId>().ok()));
+            let stem = name.to_str().and_then(|name| name.split_once('.'));
+            attempts.extend(stem.and_then(|(stem, _)| stem.parse::<AttemptId>().ok()));
         }
+        attempts.sort_unstable();
+        attempts.dedup();
         Ok(attempts)
     }
 
-    /// Removes a log.
+    /// The files that belong to an attempt, whether they are there or not.
+    #[must_use]
+    pub fn paths(&self, attempt: AttemptId) -> [PathBuf; 3] {
+        let path = |end: &str| self.folder.join(format!("{attempt}.{end}"));
+        [path("log"), path("PKGBUILD"), path("PKGBUILD.part")]
+    }
+
+    /// Keeps the PKGBUILD of an attempt.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn store_pkgbuild(&self, attempt: AttemptId, text: &[u8]) -> io::Result<()> {
+        let [_, path, part] = self.paths(attempt);
+        let mut file = fs_err::tokio::File::create(&part).await?;
+        file.write_all(text).await?;
+        file.flush().await?;
+        file.sync_data().await?;
+        fs_err::tokio::rename(&part, &path).await
+    }
+
+    /// The PKGBUILD that was kept of an attempt.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn pkgbuild(&self, attempt: AttemptId) -> io::Result<Option<Vec<u8>>> {
+        let [_, path, _] = self.paths(attempt);
+        match fs_err::tokio::read(path).await {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the PKGBUILD of an attempt was kept.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn has_pkgbuild(&self, attempt: AttemptId) -> io::Result<bool> {
+        let [_, path, _] = self.paths(attempt);
+        tokio::fs::try_exists(path).await
+    }
+
+    /// Removes a log and the PKGBUILD beside it.
     ///
     /// # Errors
     /// When the disk refuses.
     pub async fn remove(&self, attempt: AttemptId) -> io::Result<()> {
         self.close(attempt).await?;
-        match fs_err::tokio::remove_file(self.path(attempt)).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        for path in self.paths(attempt) {
+            match fs_err::tokio::remove_file(path).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Makes a log durable and forgets that it is open; nothing is appended after its attempt ended.

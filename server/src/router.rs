@@ -28,6 +28,8 @@ use buildbtw_model::api::{Problem, ProblemKind};
 
 /// The largest JSON body.
 const MAX_JSON: usize = 1024 * 1024;
+/// The largest PKGBUILD that builders take.
+const LARGEST_PKGBUILD: usize = 4 * 1024 * 1024;
 /// The largest piece of a log.
 const MAX_LOG_CHUNK: usize = 1024 * 1024;
 
@@ -121,6 +123,7 @@ fn api_router(state: &AppState) -> Router<AppState> {
         )
         .route("/builds/{id}", get(api::builds::show_build))
         .route("/attempts/{id}/log", get(api::logs::read_log))
+        .route("/attempts/{id}/pkgbuild", get(api::logs::read_pkgbuild))
         .route("/sources", get(api::sources::list_sources))
         .route("/sources/overview", get(api::sources::show_overview))
         .route_layer(from_fn_with_state(state.clone(), public::in_turn));
@@ -160,6 +163,10 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route(
             "/attempts/{id}/log",
             post(api::attempts::append_log).layer(DefaultBodyLimit::max(MAX_LOG_CHUNK)),
+        )
+        .route(
+            "/attempts/{id}/pkgbuild",
+            put(api::attempts::keep_pkgbuild).layer(DefaultBodyLimit::max(LARGEST_PKGBUILD)),
         )
         .route("/attempts/{id}/outcome", put(api::attempts::report_outcome))
         .route_layer(from_fn(to_the_end))

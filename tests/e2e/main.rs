@@ -22,6 +22,7 @@ mod kills;
 mod path;
 mod pipeline_kills;
 mod pipelines;
+mod provenance;
 mod releases;
 mod reports;
 mod runner_deaths;

@@ -9,7 +9,7 @@ use buildbtw_agent::limits::LimitArgs;
 use buildbtw_agent::machine;
 use buildbtw_builder::{GitAccess, SandboxConfig, SimulatedConfig, SimulatedDuration};
 use buildbtw_model::client::Client;
-use buildbtw_model::{Architecture, WorkerName};
+use buildbtw_model::{Architecture, Packager, WorkerName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{BuilderConfig, Config};
@@ -96,9 +96,9 @@ pub struct Run {
     /// PEM file of certificate authorities for sources, in place of the machine's.
     #[arg(long, value_name = "FILE", env = "BUILDBTW_GIT_CA")]
     pub git_ca: Option<PathBuf>,
-    /// `PACKAGER` of the packages, as in makepkg.conf.
+    /// `PACKAGER` of the packages built here [default: what the server says].
     #[arg(long, value_name = "NAME <MAIL>", env = "BUILDBTW_PACKAGER")]
-    pub packager: Option<String>,
+    pub packager: Option<Packager>,
     /// How long a simulated build takes.
     #[arg(
         long,
@@ -257,6 +257,7 @@ mod tests {
             (&["--simulated-seconds=-1"], "negative"),
             (&["--server=localhost"], "server address"),
             (&["--architectures=x86-64"], "architecture"),
+            (&["--packager=Unknown Packager"], "jane@example.org"),
             (&["--token-file=/nonexistent"], "/nonexistent"),
         ] {
             let error = parse(args).unwrap_err();

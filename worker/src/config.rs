@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use buildbtw_builder::{Limits, SandboxConfig, SimulatedConfig};
 use buildbtw_model::client::Client;
-use buildbtw_model::{Architecture, WorkerName};
+use buildbtw_model::{Architecture, Packager, WorkerName};
 
 /// The settings of a worker.
 #[derive(Clone, Debug)]
@@ -23,8 +23,8 @@ pub struct Config {
     pub builder: BuilderConfig,
     /// Keeps what must survive a restart. One worker at a time uses it.
     pub scratch_dir: PathBuf,
-    /// `PACKAGER` of the packages, `Name <mail>`.
-    pub packager: Option<String>,
+    /// `PACKAGER` of the packages, when it is not what the server says.
+    pub packager: Option<Packager>,
     /// What one build may use; the server says how long it may take.
     pub limits: Limits,
     /// How long running builds may go on after the worker was asked to stop.

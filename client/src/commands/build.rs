@@ -35,10 +35,20 @@ pub(super) async fn run(args: &Build) -> Result<u8> {
         .await;
     log.finish();
     match outcome {
-        BuildOutcome::Succeeded { packages, notes } => {
+        BuildOutcome::Succeeded {
+            packages,
+            notes,
+            pkgbuild,
+        } => {
             let output = Output::new(false);
             for note in notes {
                 output.note(format_args!("note: {}", clean(&note)));
+            }
+            if let Some(path) = pkgbuild.filter(|path| is_changed(path, &args.dir)) {
+                output.note(format_args!(
+                    "note: the PKGBUILD is kept in {}",
+                    path.display()
+                ));
             }
             for package in packages {
                 output.line(package.path.display())?;
@@ -49,6 +59,17 @@ pub(super) async fn run(args: &Build) -> Result<u8> {
             Err(Error::new(format!("the build failed ({kind}): {message}")))
         }
     }
+}
+
+/// Whether the PKGBUILD that was kept is another than that of the folder; removes it otherwise.
+fn is_changed(kept: &Path, dir: &Path) -> bool {
+    let text = |path: &Path| fs_err::read(path).ok();
+    if text(kept) != text(&dir.join("PKGBUILD")) {
+        return true;
+    }
+    // One that stays does no harm.
+    let _ = fs_err::remove_file(kept);
+    false
 }
 
 fn read_source(dir: &Path) -> Result<SourcePackage> {
@@ -94,6 +115,8 @@ fn request(
             .map_err(|error| Error::new(format!("{error}")))?,
     });
     request.pkgrel.clone_from(&args.pkgrel);
+    request.packager.clone_from(&args.packager);
+    request.source_date_epoch = args.source_date_epoch;
     Ok(request)
 }
 

@@ -38,6 +38,12 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
             "hint: `buildbtw help` shows how commands are used",
         ),
         (
+            &["build", "--packager=Unknown Packager"],
+            "error: 'Unknown Packager' is not a valid packager: expected a name and a mail address, \
+             such as `Jane Doe <jane@example.org>`, of at most 255 bytes",
+            "hint: `buildbtw help` shows how commands are used",
+        ),
+        (
             &["show", "nowhere"],
             "error: there is no namespace nowhere",
             "hint: look at the others",

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, Limits};
 use buildbtw_model::api::{ClaimedBuild, Outcome, ReportedPackage};
-use buildbtw_model::{AttemptId, FailureKind};
+use buildbtw_model::{AttemptId, FailureKind, Packager};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -24,8 +24,8 @@ pub struct Agent {
     pub link: Link,
     /// How packages are built.
     pub builder: Builder,
-    /// `PACKAGER` of the packages, `Name <mail>`.
-    pub packager: Option<String>,
+    /// `PACKAGER` of the packages, when it is not what the server says.
+    pub packager: Option<Packager>,
     /// What one build may use; the server says how long it may take.
     pub limits: Limits,
     /// How the program itself stops builds.
@@ -100,7 +100,7 @@ impl Agent {
     }
 
     async fn build(self: &Arc<Self>, claimed: &ClaimedBuild, delivery: &Delivery) -> Outcome {
-        let request = build_request(claimed, self.packager.as_deref(), &self.limits);
+        let request = build_request(claimed, self.packager.as_ref(), &self.limits);
         let task = tokio::spawn(
             build_task(
                 Arc::clone(self),
@@ -123,6 +123,14 @@ impl Agent {
             tracing::error!(%error, "the builder panicked");
             BuildOutcome::failed(FailureKind::Infrastructure, "the builder crashed")
         });
+        if let BuildOutcome::Succeeded {
+            pkgbuild: Some(path),
+            ..
+        } = &outcome
+            && let Err(error) = fs_err::rename(path, delivery.folder.pkgbuild())
+        {
+            tracing::warn!(%error, "the PKGBUILD is not kept");
+        }
         to_report(outcome, delivery.signals.stopped(), &self.interrupt)
     }
 }
@@ -147,7 +155,12 @@ fn to_report(outcome: BuildOutcome, stopped: Option<Stop>, interrupt: &Interrupt
         message: message.into(),
     };
     match (outcome, stopped) {
-        (BuildOutcome::Succeeded { packages, notes }, _) => {
+        (
+            BuildOutcome::Succeeded {
+                packages, notes, ..
+            },
+            _,
+        ) => {
             for note in notes {
                 tracing::info!(note);
             }
@@ -205,6 +218,7 @@ mod tests {
         let done = BuildOutcome::Succeeded {
             packages: vec![],
             notes: vec![],
+            pkgbuild: None,
         };
         assert_eq!(
             kind(to_report(done, Some(Stop::Interrupted), &interrupt)),

@@ -139,7 +139,23 @@ async fn upload_all(
             Err(refusal) => return (outcome, Err(settle(link, refusal))),
         }
     }
-    (outcome, Ok(()))
+    match upload_pkgbuild(link, folder).await {
+        Ok(()) => (outcome, Ok(())),
+        // The packages count. A server of an earlier version keeps none.
+        Err(Refusal::Refused(error)) => {
+            tracing::warn!(%error, "the server does not keep the PKGBUILD");
+            (outcome, Ok(()))
+        }
+        Err(refusal) => (outcome, Err(settle(link, refusal))),
+    }
+}
+
+async fn upload_pkgbuild(link: &Link, folder: &AttemptFolder) -> Result<(), Refusal> {
+    let Ok(text) = fs_err::tokio::read(folder.pkgbuild()).await else {
+        return Ok(());
+    };
+    let send = || link.client.upload_pkgbuild(folder.attempt(), text.clone());
+    link.persist(send).await
 }
 
 /// Whose fault it is that an upload was refused.

@@ -53,6 +53,12 @@ impl AttemptFolder {
         self.packages().join(file_name.as_str())
     }
 
+    /// The PKGBUILD that the packages were built with, when there is one.
+    #[must_use]
+    pub fn pkgbuild(&self) -> PathBuf {
+        self.path.join("PKGBUILD")
+    }
+
     fn outcome(&self) -> PathBuf {
         self.path.join("outcome.json")
     }

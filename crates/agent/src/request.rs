@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use buildbtw_builder::{BuildRequest, ExpectedPackage, Limits, Repository, Source};
-use buildbtw_model::RepositoryName;
 use buildbtw_model::api::ClaimedBuild;
+use buildbtw_model::{Packager, RepositoryName};
 
 /// What the builder has to do for a claimed build.
 pub(crate) fn build_request(
     claimed: &ClaimedBuild,
-    packager: Option<&str>,
+    packager: Option<&Packager>,
     limits: &Limits,
 ) -> BuildRequest {
     let source = Source::Git {
@@ -49,6 +49,7 @@ pub(crate) fn build_request(
     request.limits.time = Duration::from_secs(claimed.timeout_s.into());
     // A commit from before 1970 has no date that a package could carry.
     request.source_date_epoch = u64::try_from(claimed.source_date_epoch).ok();
-    request.packager = packager.map(str::to_owned);
+    request.packager = packager.unwrap_or(&claimed.packager).clone();
+    request.build_tool = claimed.build_tool.clone();
     request
 }

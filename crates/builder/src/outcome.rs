@@ -15,6 +15,8 @@ pub enum BuildOutcome {
         packages: Vec<BuiltPackage>,
         /// What people should know, for example a version that `pkgver()` changed.
         notes: Vec<String>,
+        /// The PKGBUILD that they were built with, in the output folder. `.BUILDINFO` has its digest.
+        pkgbuild: Option<PathBuf>,
     },
     /// It did not.
     Failed {

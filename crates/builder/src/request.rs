@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use buildbtw_model::{
-    Architecture, AttemptId, CommitHash, PackageVersion, Pkgbase, Pkgname, ReleaseRule,
-    RepositoryName,
+    Architecture, AttemptId, BuildTool, CommitHash, PackageVersion, Packager, Pkgbase, Pkgname,
+    ReleaseRule, RepositoryName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,8 +42,10 @@ pub struct BuildRequest {
     pub limits: Limits,
     /// `SOURCE_DATE_EPOCH` of the build, for reproducible packages.
     pub source_date_epoch: Option<u64>,
-    /// `PACKAGER` of the packages, `Name <mail>`.
-    pub packager: Option<String>,
+    /// `PACKAGER` of the packages.
+    pub packager: Packager,
+    /// `BUILDTOOL` and `BUILDTOOLVER` of the packages.
+    pub build_tool: BuildTool,
 }
 
 impl BuildRequest {
@@ -65,7 +67,8 @@ impl BuildRequest {
             namespace_repository: None,
             limits: Limits::default(),
             source_date_epoch: None,
-            packager: None,
+            packager: Packager::default(),
+            build_tool: BuildTool::default(),
         }
     }
 }

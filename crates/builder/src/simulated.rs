@@ -159,6 +159,7 @@ impl Simulator {
             Ok(Ok(packages)) => BuildOutcome::Succeeded {
                 packages,
                 notes: Vec::new(),
+                pkgbuild: None,
             },
             Ok(Err(error)) => BuildOutcome::failed(FailureKind::Infrastructure, error.to_string()),
             Err(error) => BuildOutcome::failed(FailureKind::Infrastructure, error.to_string()),

@@ -217,6 +217,14 @@ pub(crate) fn lower_limit(resource: Resource, value: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Sets the soft limit, which programs may raise again, and lowers the hard limit.
+pub(crate) fn limit_softly(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
+    let (_, most) = getrlimit(resource)?;
+    let hard = hard.min(most);
+    setrlimit(resource, soft.min(hard), hard)?;
+    Ok(())
+}
+
 fn become_user(user: RunAs) -> io::Result<()> {
     setgroups(&[])?;
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));

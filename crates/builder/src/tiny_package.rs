@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use buildbtw_model::{
-    Architecture, PackageFileName, PackageVersion, Pkgbase, Pkgname, Sha256Digest,
+    Architecture, PackageFileName, PackageVersion, Packager, Pkgbase, Pkgname, Sha256Digest,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -18,7 +18,7 @@ pub(crate) struct PackageMetadata {
     pub(crate) base: Pkgbase,
     pub(crate) version: PackageVersion,
     pub(crate) architecture: Architecture,
-    pub(crate) packager: Option<String>,
+    pub(crate) packager: Packager,
     pub(crate) build_date: u64,
     pub(crate) depends: Vec<String>,
     pub(crate) provides: Vec<String>,
@@ -99,7 +99,7 @@ fn package_info(metadata: &PackageMetadata, size: usize) -> String {
     line("pkgver", &metadata.version);
     line("pkgdesc", &"A simulated package");
     line("builddate", &metadata.build_date);
-    line("packager", &packager(metadata));
+    line("packager", &metadata.packager);
     line("size", &size);
     line("arch", &metadata.architecture);
     for provided in &metadata.provides {
@@ -119,13 +119,9 @@ fn build_info(metadata: &PackageMetadata) -> String {
         metadata.base,
         metadata.version,
         metadata.architecture,
-        packager(metadata),
+        metadata.packager,
         metadata.build_date,
     )
-}
-
-fn packager(metadata: &PackageMetadata) -> &str {
-    metadata.packager.as_deref().unwrap_or("Unknown Packager")
 }
 
 /// The file's content: a line for people, then bytes that no compression makes smaller.
@@ -151,7 +147,7 @@ mod tests {
             base: "a".parse().unwrap(),
             version: "1:2-3".parse().unwrap(),
             architecture: "any".parse().unwrap(),
-            packager: None,
+            packager: Packager::default(),
             build_date: 7,
             depends: vec!["b>=1".into()],
             provides: vec!["liba.so=1-64".into()],

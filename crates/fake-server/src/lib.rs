@@ -54,6 +54,8 @@ pub type Faults = fn(u64, &str) -> Fault;
 pub struct Attempt {
     pub heartbeats: u32,
     pub log: Vec<u8>,
+    /// The PKGBUILD that was kept.
+    pub pkgbuild: Option<Bytes>,
     pub packages: BTreeMap<PackageFileName, Bytes>,
     /// Every outcome that was accepted as a new one.
     pub outcomes: Vec<Outcome>,
@@ -206,6 +208,7 @@ fn router(shared: Shared) -> Router {
         .route("/attempts/{id}/heartbeat", post(heartbeat))
         .route("/attempts/{id}/log", post(append_log))
         .route("/attempts/{id}/packages/{file}", put(upload))
+        .route("/attempts/{id}/pkgbuild", put(keep_pkgbuild))
         .route("/attempts/{id}/outcome", put(outcome))
         .route("/attempts/{id}/exchange", post(exchange))
         .route("/sources/overview", get(overview))
@@ -431,6 +434,17 @@ async fn upload(
             size,
             sha256,
         }))
+    })
+}
+
+async fn keep_pkgbuild(
+    State(shared): State<Shared>,
+    Path(id): Path<AttemptId>,
+    text: Bytes,
+) -> Result<(), Response> {
+    shared.with_attempt(id, |attempt| {
+        attempt.pkgbuild = Some(text);
+        Ok(())
     })
 }
 

@@ -16,9 +16,9 @@ mod version;
 
 pub use changeset::{Changeset, ChangesetError};
 pub use ids::{
-    Architecture, AttemptId, BuildId, ClaimId, CommitHash, GitRef, InvalidName, NamespaceName,
-    PackageFileName, PackageVersion, Pkgbase, Pkgname, RepositoryName, Sha256Digest, TreeHash,
-    WorkerName,
+    Architecture, AttemptId, BuildId, BuildTool, BuildToolName, BuildToolVersion, ClaimId,
+    CommitHash, GitRef, InvalidName, NamespaceName, PackageFileName, PackageVersion, Packager,
+    Pkgbase, Pkgname, RepositoryName, Sha256Digest, TreeHash, WorkerName,
 };
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use buildbtw_agent::machine;
 use buildbtw_builder::{Builder, GitAccess, SandboxConfig};
-use buildbtw_model::{Architecture, WorkerName};
+use buildbtw_model::{Architecture, Packager, WorkerName};
 use serde::Deserialize;
 
 use self::limits::LimitSettings;
@@ -45,8 +45,8 @@ pub(crate) struct Config {
     git_ssh_key: Option<PathBuf>,
     git_known_hosts: Option<PathBuf>,
     git_ca: Option<PathBuf>,
-    /// `PACKAGER` of the packages.
-    pub(crate) packager: Option<String>,
+    /// `PACKAGER` of the packages, when it is not what the server says.
+    pub(crate) packager: Option<Packager>,
     /// What one build may use.
     #[serde(default)]
     pub(crate) limits: LimitSettings,
@@ -234,6 +234,7 @@ mod tests {
             ("server = 'x'\nstate_dir = 'here'", "absolute"),
             ("server = 'x'\narchitectures = ['any']", "any"),
             ("server = 'x'\nbuilder = 'magic'", "magic"),
+            ("server = 'x'\npackager = 'Unknown Packager'", "packager"),
             ("server = 'x'\n[limits]\nprocesses = 1", "processes"),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());

@@ -75,6 +75,8 @@ async fn a_package_is_built_from_its_commit() {
     assert!(!ended.out.contains("bbtw_") && !ended.out.contains("buildbtw-executor"));
     let attempt = job.attempt();
     assert!(matches!(attempt.outcomes[..], [Outcome::Succeeded { .. }]));
+    let kept = String::from_utf8_lossy(attempt.pkgbuild.as_deref().unwrap());
+    assert!(kept.contains("pkgrel=1.1\n"), "{kept}");
     assert_eq!(cgroups_of(&job), 0);
     job.clean_up();
     assert!(host.left().is_empty(), "{:?}", host.left());

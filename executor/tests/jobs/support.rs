@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use buildbtw_fake_server::FakeServer;
 use buildbtw_model::api::{ClaimedBuild, ExpectedPackage, SourceLocation};
-use buildbtw_model::{AttemptId, BuildId};
+use buildbtw_model::{AttemptId, BuildId, BuildTool, Packager};
 use serde_json::{Value, json};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_buildbtw-executor");
@@ -372,6 +372,8 @@ pub(crate) fn build(pkgbase: &str) -> ClaimedBuild {
         sources: vec![],
         repositories: vec![],
         source_date_epoch: 1,
+        packager: Packager::default(),
+        build_tool: BuildTool::default(),
         timeout_s: 1_000_000,
         lease_s: 60,
     }

@@ -267,7 +267,8 @@ impl Checker {
         }
         for attempt in self.logs.all()? {
             if attempts::by_id(reader, attempt).await?.is_none() {
-                orphans.push(self.logs.path(attempt));
+                let paths = self.logs.paths(attempt);
+                orphans.extend(paths.into_iter().filter(|path| path.exists()));
             }
         }
         for attempt in self.repos.uploading()? {

@@ -205,6 +205,8 @@ pub async fn describe(
         sources: owned(package.sources(&build.architecture)),
         repositories: repositories(state, &build, server),
         source_date_epoch: build.commit_time,
+        packager: state.config.packager.clone(),
+        build_tool: state.config.build_tool.clone(),
         timeout_s: seconds(state.config.build_timeout),
         lease_s: seconds(state.config.lease),
     })

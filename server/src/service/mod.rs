@@ -13,6 +13,7 @@ pub mod follow;
 pub mod forge_report;
 pub mod heartbeat;
 pub mod hold;
+pub mod keep_pkgbuild;
 pub mod new_iteration;
 pub mod pipelines;
 pub mod plan_iteration;

@@ -102,6 +102,8 @@ pub(crate) struct LogTail {
     pub(crate) end: u64,
     /// What to show.
     pub(crate) html: LogHtml,
+    /// Whether the PKGBUILD of the attempt was kept.
+    pub(crate) has_pkgbuild: bool,
 }
 
 /// Puts the attempt that made the packages of a reused build among the attempts.

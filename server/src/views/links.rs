@@ -75,6 +75,11 @@ impl Links {
         self.to(format_args!("api/v1/attempts/{attempt}/log"))
     }
 
+    /// The PKGBUILD that an attempt built with.
+    pub(crate) fn pkgbuild(&self, attempt: impl Display) -> String {
+        self.to(format_args!("api/v1/attempts/{attempt}/pkgbuild"))
+    }
+
     /// The listing of a folder of repositories: of the namespaces, the iterations of one, the
     /// architectures of an iteration, or the files of one of those.
     pub(crate) fn repositories(&self, folders: &[&str]) -> String {

@@ -27,6 +27,7 @@ mod namespaces;
 mod object_limits;
 mod outcomes;
 mod pages;
+mod provenance;
 mod repositories;
 mod repository_addresses;
 mod retention;

@@ -95,6 +95,7 @@ async fn what_is_lost_is_built_again_and_what_belongs_to_nothing_is_removed() {
     fs_err::create_dir_all(data.join("repos/bump/7")).unwrap();
     let attempt = buildbtw_model::AttemptId::new();
     fs_err::write(data.join(format!("logs/{attempt}.log")), "old").unwrap();
+    fs_err::write(data.join(format!("logs/{attempt}.PKGBUILD")), "old").unwrap();
     fs_err::create_dir_all(data.join(format!("uploads/{attempt}"))).unwrap();
 
     let found = texts(&check(&data, Options::default()).await.unwrap());
@@ -105,6 +106,7 @@ async fn what_is_lost_is_built_again_and_what_belongs_to_nothing_is_removed() {
         ("repos/gone", "belongs to nothing"),
         ("repos/bump/7", "belongs to nothing"),
         (".log", "belongs to nothing"),
+        (".PKGBUILD", "belongs to nothing"),
         ("uploads/", "belongs to nothing"),
     ] {
         let is_told = |line: &String| line.contains(part) && line.contains(what);

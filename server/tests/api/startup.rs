@@ -141,6 +141,9 @@ async fn settings_that_contradict_each_other_are_explained() {
         ("--url", "http://example.org/a//b", "path"),
         ("--url", "http://example.org/a b", "path"),
         ("--url", "http://example.org/repo", "'/repo'"),
+        ("--packager", "Unknown Packager", "jane@example.org"),
+        ("--buildtool", "de vtools", "--buildtool"),
+        ("--buildtool", "devtools", "--buildtoolver"),
         ("--lease-seconds", "0", "--lease-seconds"),
         ("--listen", "localhost", "--listen"),
     ] {

@@ -8,7 +8,7 @@ use buildbtw_builder::{Limits, SimulatedConfig, SimulatedDuration};
 use buildbtw_fake_server::FakeServer;
 use buildbtw_model::api::{ClaimedBuild, ExpectedPackage, SourceLocation};
 use buildbtw_model::client::Client;
-use buildbtw_model::{AttemptId, BuildId};
+use buildbtw_model::{AttemptId, BuildId, BuildTool, Packager};
 use tokio::task::JoinHandle;
 
 use crate::{BuilderConfig, Config, Shutdown, WorkerError, run};
@@ -64,6 +64,8 @@ pub(crate) fn build(pkgbase: &str) -> ClaimedBuild {
         sources: vec![],
         repositories: vec![],
         source_date_epoch: 1,
+        packager: Packager::default(),
+        build_tool: BuildTool::default(),
         timeout_s: 1_000_000,
         lease_s: 60,
     }

@@ -1,5 +1,6 @@
 //! What a Debian machine holds, in pacman's words.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::host::SEARCH_PATH;
@@ -64,6 +65,10 @@ const NAMES: &[(&str, &str)] = &[
     ("zstd", "zstd"),
 ];
 
+/// The certificate authorities, which a root gets from this file. A package that is installed without
+/// its triggers has none.
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// What this machine provides, `name=version` each. Costs some milliseconds.
 pub(crate) fn provides() -> Vec<String> {
     let mut packages: Vec<&str> = NAMES.iter().map(|(_, package)| *package).collect();
@@ -76,7 +81,11 @@ pub(crate) fn provides() -> Vec<String> {
         .output();
     // It complains about those that are not installed, and lists the others.
     let text = output.map(|output| output.stdout).unwrap_or_default();
-    translate(&String::from_utf8_lossy(&text))
+    let mut provides = translate(&String::from_utf8_lossy(&text));
+    if !Path::new(CERTIFICATES).is_file() {
+        provides.retain(|name| !name.starts_with("ca-certificates="));
+    }
+    provides
 }
 
 fn translate(list: &str) -> Vec<String> {

@@ -67,6 +67,7 @@ pub(crate) enum Report {
     Built {
         packages: Vec<BuiltPackage>,
         notes: Vec<String>,
+        pkgbuild: Option<PathBuf>,
     },
     Exited(i32),
     Failed(Failure),

@@ -57,7 +57,15 @@ impl Sandbox {
         cancel: CancellationToken,
     ) -> BuildOutcome {
         match self.attempt(request, output_dir, log, &cancel).await {
-            Ok(Report::Built { packages, notes }) => BuildOutcome::Succeeded { packages, notes },
+            Ok(Report::Built {
+                packages,
+                notes,
+                pkgbuild,
+            }) => BuildOutcome::Succeeded {
+                packages,
+                notes,
+                pkgbuild,
+            },
             Ok(Report::Failed(failure)) => BuildOutcome::failed(failure.kind, failure.message),
             Ok(Report::Exited(code)) => {
                 let failure = Failure::infrastructure(format!("the helper reported exit {code}"));

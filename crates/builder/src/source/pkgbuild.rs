@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 use crate::sandbox::job::{Context as _, Failure};
 
 /// No PKGBUILD is anywhere near this.
-const LARGEST_PKGBUILD: u64 = 4 << 20;
+pub(crate) const LARGEST_PKGBUILD: u64 = 4 << 20;
 
 /// The `PKGBUILD` of a tree, opened as what it must be: a file of the tree itself.
 pub(crate) struct Pkgbuild {

@@ -39,7 +39,7 @@ async fn a_build_has_no_network_and_sees_no_host() {
     ] {
         assert!(!log.contains(word), "{word}: {log}");
     }
-    assert!(log.contains("uid=1000(build)"), "{log}");
+    assert!(log.contains("uid=1000(builduser)"), "{log}");
     server.set_nonblocking(true).unwrap();
     assert!(server.accept().is_err(), "nobody connected");
 }

@@ -8,13 +8,16 @@
     clippy::unwrap_used
 )]
 
+mod buildinfo;
 mod building;
 mod confinement;
+mod environment;
 mod escaping;
 mod faults;
 mod filter;
 mod hostile;
 mod limits;
+mod login;
 mod owners;
 mod refusals;
 mod releases;

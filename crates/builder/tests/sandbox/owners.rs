@@ -1,6 +1,7 @@
 //! Owners of files: in a package they are what fakeroot was told, and a build sees those of its
 //! dependencies.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::{World, script_package};
@@ -15,6 +16,7 @@ package() {
   t() { "$@" && echo "OK: $*" || echo "FAIL($?): $*"; }
   t chown root:root a/b/root
   t chown -R root:root "$pkgdir"
+  t chown 0:0 a
   t install -o root -g root -m644 /dev/null a/b/g
   t install -d -o 33 -g 33 a/folder
   t install -o http -g games -m640 /dev/null a/b/installed
@@ -40,26 +42,81 @@ package() {
 }
 "#;
 
+/// From the same report, as packages from another distribution's are made: the archive names owners and
+/// lists its folders.
+const FROM_ARCHIVE: &str = r#"pkgname=debbin
+pkgver=1
+pkgrel=1
+arch=(any)
+package() {
+  cd "$srcdir"
+  python3 -c '
+import tarfile, io
+t = tarfile.open("data.tar", "w")
+def add(name, kind, uid, gid, uname, gname, data=b""):
+    i = tarfile.TarInfo(name)
+    i.type, i.mode, i.size = kind, 0o4755 if name.endswith("setuid") else 0o755, len(data)
+    i.uid, i.gid, i.uname, i.gname = uid, gid, uname, gname
+    t.addfile(i, io.BytesIO(data))
+for n in ("opt", "opt/app"):
+    add(n, tarfile.DIRTYPE, 0, 0, "root", "root")
+add("opt/app/x", tarfile.REGTYPE, 0, 0, "root", "root", b"x")
+add("opt/app/odd", tarfile.REGTYPE, 2147483647, 4294967294, "", "", b"x")
+add("opt/app/stranger", tarfile.REGTYPE, 1234, 1235, "xyz", "xyz", b"x")
+add("opt/app/named", tarfile.REGTYPE, 999, 999, "http", "games", b"x")
+add("opt/app/setuid", tarfile.REGTYPE, 0, 0, "root", "root", b"x")
+t.close()'
+  bsdtar -xf data.tar -C "$pkgdir"
+  mkdir gnu && tar --numeric-owner -xf data.tar -C gnu && stat -c 'gnu %n %u:%g' gnu/opt/app/*
+}
+"#;
+
+#[tokio::test]
+async fn unpacks_archives_with_all_kinds_of_owners() {
+    let Some(world) = World::new() else { return };
+    let (packages, log) = world.built(&world.request("debbin", FROM_ARCHIVE)).await;
+    let list = listed(&packages[0].path);
+    for (name, expected) in [
+        ("opt", "0/0"),
+        ("opt/app/x", "0/0"),
+        ("opt/app/odd", "2147483647/4294967294"),
+        ("opt/app/stranger", "1234/1235"),
+        // Names count before numbers.
+        ("opt/app/named", "33/50"),
+        ("opt/app/setuid", "0/0"),
+    ] {
+        assert_eq!(owner(&list, name), expected, "{name}\n{log}");
+    }
+    assert!(list.contains("-rwsr-xr-x 0/0"), "{list}");
+    assert!(log.contains("gnu gnu/opt/app/named 999:999"), "{log}");
+}
+
+/// What a package holds, as tar lists it.
+fn listed(package: &Path) -> String {
+    let output = Command::new("tar")
+        .args(["--zstd", "--numeric-owner", "-tvf"])
+        .arg(package)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn owner(list: &str, name: &str) -> String {
+    let line = list.lines().find(|line| {
+        let path = line.split_whitespace().nth(5);
+        path.is_some_and(|path| path.trim_end_matches('/') == name)
+    });
+    let line = line.unwrap_or_else(|| panic!("no {name} in {list}"));
+    line.split_whitespace().nth(1).unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn stores_the_owners_that_plain_makepkg_stores() {
     let Some(world) = World::new() else { return };
     let (packages, log) = world.built(&world.request("owner", OWNER)).await;
     assert!(!log.contains("FAIL"), "{log}");
-    assert_eq!(log.matches("OK: ").count(), 19, "{log}");
-    let output = Command::new("tar")
-        .args(["--zstd", "--numeric-owner", "-tvf"])
-        .arg(&packages[0].path)
-        .output()
-        .unwrap();
-    let list = String::from_utf8(output.stdout).unwrap();
-    let owner = |name: &str| {
-        let line = list.lines().find(|line| {
-            let path = line.split_whitespace().nth(5);
-            path.is_some_and(|path| path.trim_end_matches('/') == name)
-        });
-        let line = line.unwrap_or_else(|| panic!("no {name} in {list}"));
-        line.split_whitespace().nth(1).unwrap().to_owned()
-    };
+    assert_eq!(log.matches("OK: ").count(), 20, "{log}");
+    let list = listed(&packages[0].path);
     for (name, expected) in [
         ("a/b/root", "0/0"),
         ("a/b/f", "1000/1000"),
@@ -78,7 +135,7 @@ async fn stores_the_owners_that_plain_makepkg_stores() {
         ("a/y/f", "90000/90001"),
         ("a/y/etc/passwd", "0/0"),
     ] {
-        assert_eq!(owner(name), expected, "{name}\n{log}");
+        assert_eq!(owner(&list, name), expected, "{name}\n{log}");
     }
 }
 
@@ -91,7 +148,7 @@ async fn keeps_the_owners_of_dependency_files() {
     let (packages, _) = world.built(&world.request("owned", pkgbuild)).await;
     world.publish("base", &packages);
     let script = "cd /usr/share/owned; stat -c 'owner %n %u:%g' *; stat -c 'owner usr %u:%g' /usr\n\
-         chown 33:33 /build/work 2>&1 | sed 's/^/plain: /'";
+         chown 33:33 /build 2>&1 | sed 's/^/plain: /'";
     let mut request = world.request("user", &script_package("user", script));
     request.dependencies = vec!["owned".into()];
     let (_, log) = world.built(&request).await;

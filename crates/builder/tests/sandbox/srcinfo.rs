@@ -171,10 +171,10 @@ async fn a_computed_version_may_differ_from_the_srcinfo() {
 async fn the_top_level_leaves_nothing_for_later_steps() {
     let Some(world) = World::new() else { return };
     let pkgbuild = format!(
-        "echo hello = world\n: >/build/sources/left || exit 1\n: >/tmp/left\n: >/build/tree/left\n{}",
+        "echo hello = world\n: >/srcdest/left || exit 1\n: >/tmp/left\n: >/startdir/left\n{}",
         script_package(
             "leaves",
-            "ls /build/sources /tmp; [[ $(ls -A /build/sources) == left ]]"
+            "ls /srcdest /tmp; [[ $(ls -A /srcdest) == left ]]"
         )
     );
     let srcinfo =

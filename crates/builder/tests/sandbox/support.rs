@@ -100,7 +100,7 @@ impl World {
             self.source(name, files),
         );
         request.source_date_epoch = Some(1_700_000_000);
-        request.packager = Some("Tester <tester@localhost>".into());
+        request.packager = "Tester <tester@localhost>".parse().unwrap();
         if self.path("repository/base.db").exists() {
             request.repositories = vec![self.repository("base")];
         }
@@ -208,6 +208,14 @@ impl World {
              cd ../repository && repo-add --quiet {repository}.db.tar.gz {file} >/dev/null
              rm -r ../handmade"
         ));
+    }
+
+    /// Makes a repository with a package that no test needs.
+    pub(crate) async fn publish_some(&self, repository: &str) {
+        let (packages, _) = self
+            .built(&self.request("some", &script_package("some", ":")))
+            .await;
+        self.publish(repository, &packages);
     }
 
     /// Nothing of an attempt is left: folder, cgroup, mount or process.

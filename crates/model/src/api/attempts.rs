@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Architecture, AttemptId, AttemptStatus, BuildId, ClaimId, CommitHash, FailureKind,
-    NamespaceName, PackageFileName, PackageVersion, Pkgbase, Pkgname, ReleaseRule, RepositoryName,
-    Sha256Digest, WorkerName,
+    Architecture, AttemptId, AttemptStatus, BuildId, BuildTool, ClaimId, CommitHash, FailureKind,
+    NamespaceName, PackageFileName, PackageVersion, Packager, Pkgbase, Pkgname, ReleaseRule,
+    RepositoryName, Sha256Digest, WorkerName,
 };
 
 /// Asks for a build to work on. Answered with a [`ClaimedBuild`], or with 204 when none came up in
@@ -67,6 +67,12 @@ pub struct ClaimedBuild {
     pub repositories: Vec<Repository>,
     /// Becomes `SOURCE_DATE_EPOCH`, in seconds.
     pub source_date_epoch: i64,
+    /// Becomes `PACKAGER`, unless the worker has its own.
+    #[serde(default)]
+    pub packager: Packager,
+    /// Becomes `BUILDTOOL` and `BUILDTOOLVER`.
+    #[serde(default)]
+    pub build_tool: BuildTool,
     /// Stop the build after this many seconds.
     pub timeout_s: u32,
     /// Seconds until the lease runs out unless it is renewed.

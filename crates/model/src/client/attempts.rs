@@ -132,6 +132,20 @@ impl Client {
         self.decode(response).await
     }
 
+    /// Uploads the PKGBUILD that the packages were built with.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn upload_pkgbuild(
+        &self,
+        attempt: AttemptId,
+        text: Vec<u8>,
+    ) -> Result<(), ClientError> {
+        let segments = ["attempts", &attempt.to_string(), "pkgbuild"];
+        let request = self.request(Method::PUT, &segments).body(text);
+        self.send(request).await.map(drop)
+    }
+
     /// Reports how the attempt ended. Once answered, the outcome is safe; until then, repeat it.
     ///
     /// # Errors

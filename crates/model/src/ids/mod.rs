@@ -5,11 +5,13 @@ mod alpm;
 mod git;
 mod names;
 mod numbers;
+mod provenance;
 
 pub use alpm::{Architecture, PackageFileName, PackageVersion, Pkgbase, Pkgname};
 pub use git::{CommitHash, GitRef, TreeHash};
 pub use names::{NamespaceName, RepositoryName, Sha256Digest, WorkerName};
 pub use numbers::{AttemptId, BuildId, ClaimId};
+pub use provenance::{BuildTool, BuildToolName, BuildToolVersion, Packager};
 
 /// Text that is not a valid identifier of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

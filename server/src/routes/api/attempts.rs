@@ -25,7 +25,8 @@ use crate::serve::Peer;
 use crate::service::claim_build::{self, Claimant};
 use crate::service::upload_package::{self, Upload};
 use crate::service::{
-    adopt_attempt, append_log, exchange_id_token, heartbeat, report_final_failure, report_outcome,
+    adopt_attempt, append_log, exchange_id_token, heartbeat, keep_pkgbuild, report_final_failure,
+    report_outcome,
 };
 
 /// No claim waits longer: proxies close connections that are silent for a minute.
@@ -126,6 +127,16 @@ pub(crate) async fn append_log(
     Ok(Json(
         append_log::append_log(&state, token.id, id, query.offset, &chunk).await?,
     ))
+}
+
+pub(crate) async fn keep_pkgbuild(
+    State(state): State<AppState>,
+    Extension(Identity(token)): Extension<Identity>,
+    extract::Path(id): extract::Path<AttemptId>,
+    extract::Bytes(text): extract::Bytes,
+) -> Result<StatusCode, Error> {
+    keep_pkgbuild::keep_pkgbuild(&state, token.id, id, &text).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize)]

@@ -1,4 +1,5 @@
-//! `/attempts/{id}/log`: a log as it is, with ranges, or as it grows.
+//! `/attempts/{id}/log` and `/attempts/{id}/pkgbuild`: a log as it is, with ranges, or as it grows, and
+//! what was built.
 
 use std::time::Duration;
 
@@ -65,6 +66,18 @@ pub(crate) async fn read_log(
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     Ok(response)
+}
+
+/// The PKGBUILD that an attempt built with.
+pub(crate) async fn read_pkgbuild(
+    State(state): State<AppState>,
+    extract::Path(id): extract::Path<AttemptId>,
+) -> Result<Response, Error> {
+    let text = state.logs.pkgbuild(id).await?;
+    let text = text.ok_or_else(|| Error::not_found(format!("PKGBUILD of attempt {id}")))?;
+    // As hostile as logs are.
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    Ok((headers, text).into_response())
 }
 
 /// A log that grows, for as long as it does.

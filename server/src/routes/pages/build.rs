@@ -61,6 +61,7 @@ async fn read_tail(state: &AppState, attempt: AttemptId, live: bool) -> Result<L
         skipped,
         end: skipped + shown.len() as u64,
         html: log::render(shown),
+        has_pkgbuild: state.logs.has_pkgbuild(attempt).await?,
     })
 }
 

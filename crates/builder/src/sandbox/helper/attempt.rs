@@ -14,7 +14,7 @@ use super::pacman::{self, Repositories};
 use super::release::{self, Written};
 use super::root::Root;
 use super::srcinfo::{Agreement, Asked};
-use super::{collect, fetch, heading, verify};
+use super::{collect, fetch, heading, kept, makepkg, verify};
 use crate::request::{BuildRequest, Source};
 use crate::sandbox::RootCommand;
 use crate::sandbox::job::{BuildTask, Context as _, Failure, Job, Report};
@@ -32,10 +32,7 @@ pub(super) fn build(job: &Job, task: &BuildTask) -> Result<Report, Failure> {
 
 fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
     let mut request = task.request.clone();
-    let build = root.scratch_dir("build", BUILD_USER, 0o755)?;
-    for folder in ["home", "packages", "sources", "work"] {
-        root.scratch_dir(&format!("build/{folder}"), BUILD_USER, 0o755)?;
-    }
+    let build = makepkg::make_folders(root, "build")?;
     let tree = build.join("tree");
     take_tree(root, task, &tree)?;
     let mut pkgbuild = Pkgbuild::open(&tree)?;
@@ -59,21 +56,33 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
     if let Some(namespace) = &request.namespace_repository {
         verify::installed(root, namespace, &request)?;
     }
+    let makepkg = Makepkg::new(root, &build, task)?;
+    makepkg.check_login()?;
     if agreement == Agreement::Undecided {
         asked.compare(&pkgbuild, true)?;
         written = release::write_planned(&asked, &mut pkgbuild, &request, true)?;
     }
-    let makepkg = Makepkg::new(root, &build, task)?;
     let version = run_makepkg(&makepkg, &asked, &pkgbuild, &tree, &request)
         .map_err(|failure| written.explain(failure))?;
     heading("collecting the packages");
     let packages = build.join("packages");
-    let (packages, notes) =
+    let (packages, mut notes) =
         collect::collect(&packages, &task.output_dir, &request, version.as_ref())?;
     for package in &packages {
         heading(&format!("{} ({} bytes)", package.file_name, package.size));
     }
-    Ok(Report::Built { packages, notes })
+    let pkgbuild = kept::keep(
+        &tree,
+        &task.output_dir,
+        &request.pkgbase,
+        &packages,
+        &mut notes,
+    )?;
+    Ok(Report::Built {
+        packages,
+        notes,
+        pkgbuild,
+    })
 }
 
 /// Puts the tree with the PKGBUILD in its place.

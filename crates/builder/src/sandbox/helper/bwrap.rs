@@ -1,11 +1,16 @@
 //! Commands inside a root. Everything that touches a package runs through here.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Instant;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::login;
 use super::root::Root;
+use super::skeleton::HOST_NAME;
 use crate::host::SEARCH_PATH;
 use crate::log::Lines;
 use crate::sandbox::job::{Context as _, Failure};
@@ -70,6 +75,7 @@ pub(super) struct Sandboxed<'a> {
     binds: Vec<(PathBuf, String, bool)>,
     environment: Vec<(&'static str, String)>,
     folder: &'static str,
+    login: bool,
 }
 
 impl<'a> Sandboxed<'a> {
@@ -81,7 +87,14 @@ impl<'a> Sandboxed<'a> {
             binds: Vec::new(),
             environment: Vec::new(),
             folder: "/",
+            login: false,
         }
+    }
+
+    /// Starts the command from a login shell of the user that builds.
+    pub(super) fn login(mut self, login: bool) -> Self {
+        self.login = login;
+        self
     }
 
     /// Shares this machine's network.
@@ -130,21 +143,14 @@ impl<'a> Sandboxed<'a> {
         command: &[&str],
         mut each: impl FnMut(&str) -> bool,
     ) -> Result<ExitStatus, Failure> {
-        let (mut reader, writer) = io::pipe()?;
-        let errors = writer.try_clone()?;
-        let mut child = self.spawn(command, writer.into(), Some(errors.into()))?;
+        let (mut child, mut reader) = self.piped(command)?;
         let mut lines = Lines::default();
         let mut buffer = vec![0; 1 << 16];
         loop {
-            let count = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                read => read.context("reading a tool's output")?,
-            };
-            let bytes = buffer.get(..count).unwrap_or_default();
-            let mut out = io::stdout().lock();
-            // Without a reader the supervisor is about to end this.
-            let _ = out.write_all(bytes).and_then(|()| out.flush());
+            let bytes = pass(&mut reader, &mut buffer)?;
+            if bytes.is_empty() {
+                break;
+            }
             let mut goes_on = true;
             lines.feed(bytes, |line| goes_on &= each(line));
             if !goes_on {
@@ -156,6 +162,42 @@ impl<'a> Sandboxed<'a> {
             each(line);
         });
         child.wait().context("waiting for the sandbox")
+    }
+
+    /// Runs a command that has until a deadline; its output goes to the log. `None` when it was killed.
+    pub(super) fn run_until(
+        &self,
+        command: &[&str],
+        deadline: Instant,
+    ) -> Result<Option<ExitStatus>, Failure> {
+        let (mut child, mut reader) = self.piped(command)?;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let mut watched = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut watched, timeout) {
+                Err(nix::Error::EINTR) => continue,
+                result => result.context("waiting for the sandbox")?,
+            };
+            if left.is_zero() {
+                child.kill().context("stopping the sandbox")?;
+                child.wait().context("waiting for the sandbox")?;
+                return Ok(None);
+            }
+            let is_silent = watched[0].any() == Some(false);
+            if !is_silent && pass(&mut reader, &mut buffer)?.is_empty() {
+                return child.wait().map(Some).context("waiting for the sandbox");
+            }
+        }
+    }
+
+    /// Starts a command whose output is read here.
+    fn piped(&self, command: &[&str]) -> Result<(Child, PipeReader), Failure> {
+        let (reader, writer) = io::pipe()?;
+        let errors = writer.try_clone()?;
+        let child = self.spawn(command, writer.into(), Some(errors.into()))?;
+        Ok((child, reader))
     }
 
     /// Runs a command of the package's code and returns what it writes to standard output, which
@@ -208,18 +250,23 @@ impl<'a> Sandboxed<'a> {
             .args(["--die-with-parent", "--new-session", "--clearenv"]);
         self.add_namespaces(&mut bwrap);
         self.add_files(&mut bwrap);
-        for (name, value) in [("PATH", SEARCH_PATH), ("LANG", "C.UTF-8"), ("TERM", "dumb")] {
+        for (name, value) in self.basic_environment() {
             bwrap.args(["--setenv", name, value]);
         }
         for (name, value) in &self.environment {
             bwrap.args(["--setenv", name, value]);
         }
         bwrap.arg("--seccomp").arg(filter.as_raw_fd().to_string());
-        bwrap.args(["--chdir", self.folder, "--"]);
+        let folder = if self.login { login::HOME } else { self.folder };
+        bwrap.args(["--chdir", folder, "--"]);
         if let Identity::User(id) = self.identity {
             bwrap.args(become_user(id));
         }
-        bwrap.args(command);
+        if self.login {
+            bwrap.args(login::shell(self.folder, &self.environment, command));
+        } else {
+            bwrap.args(command);
+        }
         let entry = Entry {
             namespace: root.namespace.as_fd().try_clone_to_owned()?,
             mounts: root.volatile.mounts(),
@@ -229,6 +276,17 @@ impl<'a> Sandboxed<'a> {
         bwrap.spawn().context("starting bwrap")
     }
 
+    /// What the command finds in its environment whatever it is.
+    fn basic_environment(&self) -> &'static [(&'static str, &'static str)] {
+        const OF_TOOLS: &[(&str, &str)] =
+            &[("PATH", SEARCH_PATH), ("LANG", "C.UTF-8"), ("TERM", "dumb")];
+        if self.login {
+            login::ENVIRONMENT
+        } else {
+            OF_TOOLS
+        }
+    }
+
     fn add_namespaces(&self, bwrap: &mut Command) {
         bwrap.args([
             "--unshare-pid",
@@ -236,7 +294,7 @@ impl<'a> Sandboxed<'a> {
             "--unshare-uts",
             "--unshare-cgroup-try",
         ]);
-        bwrap.args(["--hostname", "buildbtw"]);
+        bwrap.args(["--hostname", HOST_NAME]);
         if !self.network {
             bwrap.arg("--unshare-net");
         }
@@ -270,8 +328,7 @@ impl<'a> Sandboxed<'a> {
                 volatile.add_tmp(bwrap);
             }
         }
-        // Even root of a sandbox must not reach the machine's settings.
-        bwrap.args(["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]);
+        volatile.add_machine(bwrap);
         volatile.add(bwrap);
         if self.network {
             for file in NETWORK_FILES {
@@ -286,6 +343,21 @@ impl<'a> Sandboxed<'a> {
             bwrap.arg(option).arg(source).arg(target);
         }
     }
+}
+
+/// Passes a piece of a command's output on to the log, and returns it; nothing at its end.
+fn pass<'a>(reader: &mut PipeReader, buffer: &'a mut [u8]) -> Result<&'a [u8], Failure> {
+    let count = loop {
+        match reader.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read.context("reading a tool's output")?,
+        }
+    };
+    let bytes = buffer.get(..count).unwrap_or_default();
+    let mut out = io::stdout().lock();
+    // Without a reader the supervisor is about to end this.
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    Ok(bytes)
 }
 
 /// Creates the folders above a path. bubblewrap creates missing ones with mode 0700.

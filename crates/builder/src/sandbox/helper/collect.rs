@@ -285,7 +285,7 @@ mod tests {
             base: "a".parse().unwrap(),
             version: version.parse().unwrap(),
             architecture: architecture.parse().unwrap(),
-            packager: None,
+            packager: buildbtw_model::Packager::default(),
             build_date: 1,
             depends: Vec::new(),
             provides: Vec::new(),

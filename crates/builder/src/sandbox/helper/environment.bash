@@ -1,6 +1,6 @@
 # Reads a PKGBUILD and notes whether its top level runs a program that is missing or fails: what it
 # says may then change when more packages are installed.
-mark() { : >/build/depends-on-environment; }
+mark() { : >/run/buildbtw/notes/depends-on-environment; }
 carch=$CARCH
 [[ -r /etc/makepkg.conf ]] && source /etc/makepkg.conf
 CARCH=$carch

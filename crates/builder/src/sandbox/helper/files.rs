@@ -50,6 +50,36 @@ pub(super) fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// The certificate authorities of a machine, in one file.
+const CERTIFICATES: &str = "ca-certificates.crt";
+
+/// Copies a machine's certificate authorities to where Debian and Arch have them: the file with all of
+/// them, and links to those of packages. Other files there are about the machine itself.
+pub(super) fn copy_certificates(from: &Path, etc: &Path) -> io::Result<()> {
+    for folder in ["ssl", "ssl/certs"] {
+        make_dir(&etc.join(folder), 0o755)?;
+    }
+    if !fs::exists(from.join(CERTIFICATES))? {
+        return Ok(());
+    }
+    let to = etc.join("ssl/certs");
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == CERTIFICATES {
+            fs::copy(entry.path(), to.join(name))?;
+        } else if entry.file_type()?.is_symlink() {
+            symlink(fs::read_link(entry.path())?, to.join(name))?;
+        }
+    }
+    for folder in ["ca-certificates", "ca-certificates/extracted"] {
+        make_dir(&etc.join(folder), 0o755)?;
+    }
+    let bundle = etc.join("ca-certificates/extracted/tls-ca-bundle.pem");
+    symlink("../../ssl/certs/ca-certificates.crt", bundle)?;
+    symlink("certs/ca-certificates.crt", etc.join("ssl/cert.pem"))
+}
+
 /// Makes a folder with exactly this mode; one that is there is kept.
 pub(super) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     match fs::create_dir(path) {
@@ -63,6 +93,31 @@ pub(super) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_certificate_authorities_and_no_certificate_of_the_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("certs");
+        fs::create_dir(&from).unwrap();
+        fs::write(from.join("snakeoil.pem"), "the machine's").unwrap();
+        symlink("/usr/share/ca-certificates/a.crt", from.join("a.pem")).unwrap();
+        let etc = folder.path().join("etc");
+        fs::create_dir(&etc).unwrap();
+        copy_certificates(&from, &etc).unwrap();
+        assert!(!fs::exists(etc.join("ssl/cert.pem")).unwrap());
+
+        fs::write(from.join(CERTIFICATES), "all").unwrap();
+        copy_certificates(&from, &etc).unwrap();
+        for name in [
+            "ssl/certs/ca-certificates.crt",
+            "ssl/cert.pem",
+            "ca-certificates/extracted/tls-ca-bundle.pem",
+        ] {
+            assert_eq!(fs::read_to_string(etc.join(name)).unwrap(), "all");
+        }
+        assert!(fs::read_link(etc.join("ssl/certs/a.pem")).is_ok());
+        assert!(!fs::exists(etc.join("ssl/certs/snakeoil.pem")).unwrap());
+    }
 
     #[test]
     fn copies_symlinks_as_symlinks() {

@@ -2,6 +2,7 @@
 //! and mount namespaces and waits; the child does the work. Whatever ends the parent program, the
 //! supervisor or the child, the kernel then kills every process and drops every mount.
 
+mod accounts;
 mod attempt;
 mod blame;
 mod bwrap;
@@ -9,6 +10,8 @@ mod collect;
 mod fetch;
 mod files;
 mod host_base;
+mod kept;
+mod login;
 mod makepkg;
 mod pacman;
 mod refusal;
@@ -38,6 +41,9 @@ use super::job::{Context as _, Failure, Job, Report, Task};
 use crate::confinement::drop_inherited;
 use crate::log::Mark;
 use crate::sys;
+
+/// How many files a process may have open, at first and at most, as systemd-nspawn has it.
+const OPEN_FILES: (u64, u64) = (1024, 524_288);
 
 /// The argument that makes a program the helper.
 pub(crate) const HELPER_ARGUMENT: &str = "buildbtw-sandbox-helper";
@@ -151,7 +157,10 @@ fn work(job: &Job) -> Result<(), Failure> {
     }
     set_rlimits(job)?;
     let result = match &job.task {
-        Task::Build(task) => attempt::build(job, task),
+        Task::Build(task) => {
+            log_in(job);
+            attempt::build(job, task)
+        }
         Task::Run(command) => attempt::run(job, command).map(Report::Exited),
     };
     let report = result.unwrap_or_else(Report::Failed);
@@ -165,5 +174,17 @@ fn set_rlimits(job: &Job) -> Result<(), Failure> {
         sys::lower_limit(Resource::RLIMIT_NPROC, limits.processes).context("limiting processes")?;
         sys::lower_limit(Resource::RLIMIT_AS, limits.memory_bytes).context("limiting memory")?;
     }
+    let (soft, hard) = OPEN_FILES;
+    sys::limit_softly(Resource::RLIMIT_NOFILE, soft, hard).context("limiting open files")?;
     sys::lower_limit(Resource::RLIMIT_CORE, 0).context("disabling core dumps")
+}
+
+/// Says whom the processes of a build belong to, which getlogin(3) asks for. Kernels without audit
+/// have no such thing, and those that let it be set only once keep what they have.
+fn log_in(job: &Job) {
+    let id = job.first_uid + bwrap::BUILD_USER;
+    let _ = fs_err::OpenOptions::new()
+        .write(true)
+        .open("/proc/self/loginuid")
+        .and_then(|mut file| file.write_all(id.to_string().as_bytes()));
 }

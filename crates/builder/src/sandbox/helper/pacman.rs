@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use buildbtw_model::Architecture;
 
 use super::bwrap::{Sandboxed, View, text};
-use super::heading;
 use super::root::Root;
 use super::transaction::Transaction;
+use super::{heading, skeleton};
 use crate::request::{BuildRequest, Repository};
 use crate::sandbox::job::Failure;
 use crate::sys::Identity;
@@ -161,7 +161,10 @@ pub(super) fn install(
     // The folders are still named by the configuration, and pacman takes packages from them
     // directly.
     let command = repositories.bind_into(command);
-    let arguments = [&install[..], &targets].concat();
+    // What is written for every root belongs to no package.
+    let replaceable = skeleton::replaceable().join(",");
+    let overwrite = ["--overwrite", &*replaceable];
+    let arguments = [&install[..], &overwrite, &targets].concat();
     transact(root, &command, &arguments, request, "install")
 }
 

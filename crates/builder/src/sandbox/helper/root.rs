@@ -107,37 +107,8 @@ impl Root {
         self.mount_layers(job, layers)?;
         match &job.base {
             Base::Host { .. } => Ok(()),
-            Base::Root(_) => self.complete_base(),
+            Base::Root(_) => skeleton::complete(&self.path, self.first_uid),
         }
-    }
-
-    /// Adds to a foreign base what a build needs: its folders and its user. No package's code has
-    /// run yet, and the base is trusted, so paths lead where they seem to.
-    fn complete_base(&self) -> Result<(), Failure> {
-        for (folder, mode) in [("build", 0o755), ("tmp", 0o1777), ("var/tmp", 0o1777)] {
-            let folder = self.path.join(folder);
-            if !fs::exists(&folder)? {
-                make_dir(&folder, mode)?;
-                lchown(&folder, Some(self.first_uid), Some(self.first_uid))?;
-            }
-        }
-        for (file, line) in skeleton::BUILD_USER_LINES {
-            let path = self.path.join("etc").join(file);
-            let mut text = fs::read_to_string(&path).unwrap_or_default();
-            if text
-                .lines()
-                .any(|line| line.split(':').nth(2) == Some("1000"))
-            {
-                continue;
-            }
-            if !text.is_empty() && !text.ends_with('\n') {
-                text.push('\n');
-            }
-            text.push_str(line);
-            fs::write(&path, text)?;
-            lchown(&path, Some(self.first_uid), Some(self.first_uid))?;
-        }
-        Ok(())
     }
 
     fn mount_layers(&self, job: &Job, layers: &Path) -> Result<(), Failure> {

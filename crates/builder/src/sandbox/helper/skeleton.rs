@@ -1,18 +1,20 @@
 //! What a root on this machine's `/usr` needs besides: links, `/etc` and empty folders.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 
 use fs_err as fs;
 
-use super::files::{copy_if_there, make_dir};
+use super::accounts;
+use super::files::{copy_certificates, copy_if_there, make_dir};
 use crate::sandbox::job::Failure;
 
 /// Folders of every root, and their modes.
 const FOLDERS: &[(&str, u32)] = &[
-    ("build", 0o755),
+    ("boot", 0o755),
     ("dev", 0o755),
     ("etc", 0o755),
+    ("etc/profile.d", 0o755),
     ("home", 0o755),
     ("mnt", 0o755),
     ("opt", 0o755),
@@ -20,6 +22,7 @@ const FOLDERS: &[(&str, u32)] = &[
     ("root", 0o700),
     ("run", 0o755),
     ("srv", 0o755),
+    ("srv/http", 0o755),
     ("sys", 0o755),
     ("tmp", 0o1777),
     ("usr", 0o755),
@@ -32,58 +35,91 @@ const FOLDERS: &[(&str, u32)] = &[
     ("var/lib/pacman/local", 0o755),
     ("var/lib/pacman/sync", 0o755),
     ("var/log", 0o755),
+    ("var/spool", 0o755),
+    ("var/spool/mail", 0o1777),
     ("var/tmp", 0o1777),
+];
+
+/// Folders of a build, named as makechrootpkg names them. The build's own are mounted there.
+pub(super) const BUILD_FOLDERS: [&str; 6] = [
+    "build",
+    "logdest",
+    "pkgdest",
+    "srcdest",
+    "srcpkgdest",
+    "startdir",
 ];
 
 /// Configuration of this machine that its programs need and that tells nothing about it.
 const FROM_HOST: &[&str] = &[
     "alternatives",
+    "fonts",
     "ld.so.cache",
     "ld.so.conf",
     "ld.so.conf.d",
     "makepkg.conf",
     "makepkg.conf.d",
+    "mime.types",
+    "protocols",
+    "services",
+    "ssl/openssl.cnf",
 ];
 
-const PASSWD: &str = "\
-root:x:0:0:root:/root:/bin/bash
-bin:x:1:1::/:/usr/sbin/nologin
-daemon:x:2:2::/:/usr/sbin/nologin
-mail:x:8:12::/var/spool/mail:/usr/sbin/nologin
-http:x:33:33::/srv/http:/usr/sbin/nologin
-build:x:1000:1000:build:/build/home:/bin/bash
-nobody:x:65534:65534:nobody:/:/usr/sbin/nologin
-";
+/// The name of the machine that a build runs on.
+pub(super) const HOST_NAME: &str = "buildbtw";
+const HOSTS: &str = "127.0.0.1 localhost buildbtw\n::1 localhost buildbtw\n";
+/// The same for every build: packages are reproducible, and this machine's own id is nobody's
+/// business.
+const MACHINE_ID: &str = "baa08d8fc3fc41f3ab0bb136906bf4cc\n";
+/// As makechrootpkg has it: git refuses trees of other owners otherwise.
+const GITCONFIG: &str = "[safe]\n\tdirectory = *\n";
+/// What a login shell reads first.
+pub(super) const PROFILE: &str = include_str!("profile.sh");
 
-const GROUP: &str = "\
-root:x:0:
-bin:x:1:
-daemon:x:2:
-sys:x:3:
-adm:x:4:
-tty:x:5:
-disk:x:6:
-mem:x:8:
-ftp:x:11:
-mail:x:12:
-http:x:33:
-games:x:50:
-users:x:100:
-utmp:x:997:
-build:x:1000:
-nobody:x:65534:
-";
-
-/// The user that builds, for bases that do not know it: file and line.
-pub(super) const BUILD_USER_LINES: [(&str, &str); 2] = [
-    ("passwd", "build:x:1000:1000:build:/build/home:/bin/bash\n"),
-    ("group", "build:x:1000:\n"),
+/// Files of `/etc` that are written here, with their text.
+const FILES: &[(&str, &str)] = &[
+    ("gitconfig", GITCONFIG),
+    ("group", accounts::GROUP),
+    ("host.conf", "multi on\n"),
+    ("hostname", "buildbtw\n"),
+    ("hosts", HOSTS),
+    ("locale.conf", "LANG=C.UTF-8\n"),
+    ("login.defs", accounts::LOGIN_DEFS),
+    ("machine-id", MACHINE_ID),
+    (
+        "nsswitch.conf",
+        "passwd: files\ngroup: files\nshadow: files\ngshadow: files\nhosts: files dns\n\
+         networks: files\nprotocols: files\nservices: files\nethers: files\nrpc: files\n",
+    ),
+    ("passwd", accounts::PASSWD),
+    ("profile", PROFILE),
+    ("shells", "/bin/sh\n/bin/bash\n/usr/bin/sh\n/usr/bin/bash\n"),
 ];
+
+/// Links of `/etc`, with their targets.
+const LINKS: &[(&str, &str)] = &[
+    ("localtime", "../usr/share/zoneinfo/UTC"),
+    ("mtab", "../proc/self/mounts"),
+    ("os-release", "../usr/lib/os-release"),
+];
+
+/// What pacman may replace in `/etc` although no package owns it: it is all from here.
+pub(super) fn replaceable() -> Vec<String> {
+    let files = FILES.iter().map(|(name, _)| *name);
+    let links = LINKS.iter().map(|(name, _)| *name);
+    let all = files.chain(links).chain(FROM_HOST.iter().copied());
+    let all = all.chain(["ca-certificates", "ssl"]);
+    all.flat_map(|name| [format!("etc/{name}"), format!("etc/{name}/*")])
+        .collect()
+}
 
 /// Fills a new root; `/usr` stays empty, the overlay goes there.
 pub(super) fn make(root: &Path) -> Result<(), Failure> {
     for (folder, mode) in FOLDERS {
         make_dir(&root.join(folder), *mode)?;
+    }
+    for folder in BUILD_FOLDERS {
+        make_dir(&root.join(folder), 0o755)?;
     }
     for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
         // On a merged /usr these are links; pacman's packages rely on that.
@@ -92,16 +128,108 @@ pub(super) fn make(root: &Path) -> Result<(), Failure> {
         }
     }
     let etc = root.join("etc");
+    copy_certificates(Path::new("/etc/ssl/certs"), &etc)?;
     for name in FROM_HOST {
         copy_if_there(&Path::new("/etc").join(name), &etc.join(name))?;
     }
-    fs::write(etc.join("passwd"), PASSWD)?;
-    fs::write(etc.join("group"), GROUP)?;
-    fs::write(etc.join("hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
-    fs::write(
-        etc.join("nsswitch.conf"),
-        "passwd: files\ngroup: files\nhosts: files dns\n",
-    )?;
-    symlink("../proc/self/mounts", etc.join("mtab"))?;
+    for (name, text) in FILES {
+        fs::write(etc.join(name), text)?;
+    }
+    for (name, target) in LINKS {
+        symlink(target, etc.join(name))?;
+    }
     Ok(())
+}
+
+/// Adds to a pacstrapped base what a build needs: its folders, its user, and the name and id of the
+/// machine. No package's code has run yet, and the base is trusted, so paths lead where they seem to.
+pub(super) fn complete(root: &Path, first_uid: u32) -> Result<(), Failure> {
+    let own = |path: &Path| lchown(path, Some(first_uid), Some(first_uid));
+    let build = BUILD_FOLDERS.iter().map(|name| (*name, 0o755));
+    let own_folders = [("tmp", 0o1777), ("var", 0o755), ("var/tmp", 0o1777)];
+    for (folder, mode) in build.chain(own_folders) {
+        let folder = root.join(folder);
+        if !fs::exists(&folder)? {
+            make_dir(&folder, mode)?;
+            own(&folder)?;
+        }
+    }
+    let etc = root.join("etc");
+    let replace = |name: &str, text: &str| -> Result<(), Failure> {
+        let path = etc.join(name);
+        fs::write(&path, text)?;
+        Ok(own(&path)?)
+    };
+    for (file, line) in accounts::BUILD_USER_LINES {
+        match fs::read_to_string(etc.join(file)) {
+            Ok(text) => replace(file, &accounts::with_build_user(&text, file, line))?,
+            // Nobody misses passwords.
+            Err(_) if file == "shadow" => {}
+            Err(_) => replace(file, line)?,
+        }
+    }
+    let hosts = fs::read_to_string(etc.join("hosts")).unwrap_or_default();
+    if !hosts.split_whitespace().any(|word| word == HOST_NAME) {
+        replace("hosts", &format!("{hosts}\n{HOSTS}"))?;
+    }
+    if !fs::exists(etc.join("gitconfig"))? {
+        replace("gitconfig", GITCONFIG)?;
+    }
+    // It may be a copy of a machine's own.
+    replace("machine-id", MACHINE_ID)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_gets_the_user_and_the_machine_that_every_build_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let etc = root.join("etc");
+        fs::create_dir(&etc).unwrap();
+        for (name, text) in [
+            ("group", "root:x:0:\n"),
+            ("hosts", "# none"),
+            ("machine-id", "0123456789abcdef0123456789abcdef\n"),
+            (
+                "passwd",
+                "root:x:0:0::/root:/bin/bash\nalarm:x:1000:1000::/home/alarm:/bin/bash\n",
+            ),
+        ] {
+            fs::write(etc.join(name), text).unwrap();
+        }
+        let first_uid = nix::unistd::getuid().as_raw();
+        for _ in 0..2 {
+            complete(root, first_uid).unwrap();
+            let text = |name: &str| fs::read_to_string(etc.join(name)).unwrap();
+            assert_eq!(
+                text("passwd"),
+                "root:x:0:0::/root:/bin/bash\nbuilduser:x:1000:1000:builduser:/build:/bin/bash\n"
+            );
+            assert_eq!(text("group"), "root:x:0:\nbuilduser:x:1000:\n");
+            assert_eq!(text("hosts"), format!("# none\n{HOSTS}"));
+            assert_eq!(text("machine-id"), MACHINE_ID);
+            assert!(text("gitconfig").contains("directory = *"));
+            assert!(!fs::exists(etc.join("shadow")).unwrap());
+            assert!(root.join("startdir").is_dir() && root.join("var/tmp").is_dir());
+        }
+    }
+
+    #[test]
+    fn the_id_of_the_machine_is_one_that_systemd_takes() {
+        let id = MACHINE_ID.trim_end();
+        assert_eq!(id.len(), 32);
+        assert!(
+            id.bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        );
+        assert!(HOSTS.contains(HOST_NAME));
+        assert!(
+            FILES
+                .iter()
+                .any(|(name, text)| *name == "hostname" && text.trim() == HOST_NAME)
+        );
+    }
 }

@@ -23,12 +23,15 @@ const SHOWN: usize = 4;
 /// Writes what the PKGBUILD says, and then whether it has a `pkgver()`, which may stand in a file that
 /// it sources.
 const PRINT: &str = "\
+    printf '\\n%s\\n' \"$2\"
     makepkg --printsrcinfo --nocolor || exit
     exec 3>&1
     bash -c 'source ./PKGBUILD >&2 3>&-
         declare -F pkgver >/dev/null && answer=yes || answer=no
         printf \"\\n%s%s\\n\" \"$1\" \"$answer\" >&3' bash \"$1\"
     true";
+/// Starts what is read: a login shell may write something before.
+const BEGIN: &str = "buildbtw: the .SRCINFO:";
 /// Starts the line with that answer.
 const HAS_PKGVER: &str = "buildbtw: has pkgver(): ";
 /// Architectures on which `.SRCINFO` files are written.
@@ -48,7 +51,7 @@ pub(super) enum Agreement {
 pub(super) struct Asked<'a> {
     root: &'a Root,
     task: &'a BuildTask,
-    /// The folder that it sees as `/build`.
+    /// The folder that has those that it sees.
     build: PathBuf,
     tmp: PathBuf,
     tree: &'a Path,
@@ -65,10 +68,8 @@ impl<'a> Asked<'a> {
         task: &'a BuildTask,
         tree: &'a Path,
     ) -> Result<Self, Failure> {
-        let build = root.scratch_dir("srcinfo", BUILD_USER, 0o755)?;
-        for folder in ["home", "packages", "sources", "work", "tree"] {
-            root.scratch_dir(&format!("srcinfo/{folder}"), BUILD_USER, 0o755)?;
-        }
+        let build = makepkg::make_folders(root, "srcinfo")?;
+        root.scratch_dir("srcinfo/tree", BUILD_USER, 0o755)?;
         let tmp = root.scratch_dir("srcinfo-tmp", BUILD_USER, 0o1777)?;
         Ok(Self {
             root,
@@ -83,7 +84,7 @@ impl<'a> Asked<'a> {
 
     fn command(&self, architecture: &str) -> Sandboxed<'a> {
         makepkg::command(self.root, &self.build, self.tmp.clone(), self.task)
-            .bind(self.tree.to_owned(), "/build/tree", false)
+            .bind(self.tree.to_owned(), "/startdir", false)
             .env("CARCH", architecture)
     }
 
@@ -93,12 +94,13 @@ impl<'a> Asked<'a> {
 
     /// What the PKGBUILD says; `None` when makepkg cannot read it.
     fn printed(&self, architecture: &str) -> Result<Option<Srcinfo>, Failure> {
-        let arguments = ["bash", "-c", PRINT, "bash", HAS_PKGVER];
+        let arguments = ["bash", "-c", PRINT, "bash", HAS_PKGVER, BEGIN];
         let (status, text) = self
             .command(architecture)
             .output_within(&arguments, LARGEST)?;
         let text = String::from_utf8_lossy(&text);
-        let (text, answer) = text.rsplit_once(HAS_PKGVER).unwrap_or((&text, ""));
+        let text = text.split_once(BEGIN).map_or(&*text, |(_, text)| text);
+        let (text, answer) = text.rsplit_once(HAS_PKGVER).unwrap_or((text, ""));
         match answer.trim() {
             "yes" => self.has_pkgver_function.set(Some(true)),
             "no" => self.has_pkgver_function.set(Some(false)),
@@ -205,7 +207,7 @@ impl<'a> Asked<'a> {
         let arguments = ["bash", "-c", ENVIRONMENT];
         self.command(self.architecture())
             .output_within(&arguments, LARGEST)?;
-        let mark = self.build.join("depends-on-environment");
+        let mark = makepkg::notes(&self.build).join("depends-on-environment");
         Ok(fs_err::symlink_metadata(mark).is_ok())
     }
 }

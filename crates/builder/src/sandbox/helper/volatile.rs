@@ -1,5 +1,6 @@
-//! The tmpfs mounts of each step: `/dev`, `/dev/shm`, `/run` and `/tmp`. Those that bubblewrap makes
-//! itself have no size, or no limit of inodes: without a cgroup they could fill the machine's memory.
+//! What each step sees of the machine: `/dev`, `/proc` and `/sys`, and `/dev/shm`, `/run` and `/tmp`.
+//! Those that bubblewrap makes itself have no size, or no limit of inodes: without a cgroup they could
+//! fill the machine's memory.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -30,6 +31,21 @@ const LINKS: &[(&str, &str)] = &[
     ("pts/ptmx", "/dev/ptmx"),
 ];
 
+/// The folders of `/sys`, in order. Where nothing is mounted they stay empty: what lies there tells
+/// of network cards, disks and firmware.
+const SYS: &[&str] = &[
+    "sys",
+    "sys/block",
+    "sys/bus",
+    "sys/class",
+    "sys/devices",
+    "sys/devices/system",
+];
+/// What is seen of this machine's own `/sys`: how many processors there are, and of what kind.
+const SYS_OF_MACHINE: &[&str] = &["cpu", "node"];
+/// Files of `/proc` that list the machine's disks, seen empty.
+const PROC_OF_DISKS: &[&str] = &["/proc/diskstats", "/proc/partitions"];
+
 /// The mounts, made in a folder that the step does not see and bound from there.
 pub(super) struct Volatile {
     folder: PathBuf,
@@ -50,6 +66,13 @@ impl Volatile {
         }
         let options = format!("newinstance,ptmxmode=0666,mode=620,gid={}", first_uid + TTY);
         mounts.push(mount("devpts", &folder.join("pts"), &options)?);
+        for name in SYS {
+            make_dir(&folder.join(name), 0o755)?;
+        }
+        for name in SYS_OF_MACHINE {
+            make_dir(&folder.join("sys/devices/system").join(name), 0o755)?;
+        }
+        fs_err::write(folder.join("empty"), "")?;
         Ok(Self { folder, mounts })
     }
 
@@ -71,6 +94,20 @@ impl Volatile {
         self.bind(bwrap, "--dev-bind", "pts", "/dev/pts");
         self.bind(bwrap, "--bind", "shm", "/dev/shm");
         self.bind(bwrap, "--bind", "run", "/run");
+    }
+
+    /// Makes `/proc` and `/sys` visible, without the machine's settings and devices.
+    pub(super) fn add_machine(&self, bwrap: &mut Command) {
+        // Even root of a sandbox must not reach the machine's settings.
+        bwrap.args(["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]);
+        for file in PROC_OF_DISKS.iter().filter(|file| Path::new(file).exists()) {
+            self.bind(bwrap, "--ro-bind", "empty", file);
+        }
+        self.bind(bwrap, "--ro-bind", "sys", "/sys");
+        for name in SYS_OF_MACHINE {
+            let path = format!("/sys/devices/system/{name}");
+            bwrap.args(["--ro-bind-try", &path, &path]);
+        }
     }
 
     /// Makes `/tmp` visible, where the root has none.

@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     const MAKEPKG: &str = "/usr/bin/makepkg";
-    const PKGBUILD: &str = "/build/tree/PKGBUILD";
+    const PKGBUILD: &str = "/startdir/PKGBUILD";
 
     fn ended(code: i32, frames: &[(&str, &str)]) -> Circumstances {
         let frames: String = frames
@@ -256,7 +256,7 @@ mod tests {
             let failure = ended(
                 code,
                 &[
-                    ("helper", "/build/tree/common.sh"),
+                    ("helper", "/startdir/common.sh"),
                     ("build", PKGBUILD),
                     ("run_function", MAKEPKG),
                     ("main", MAKEPKG),

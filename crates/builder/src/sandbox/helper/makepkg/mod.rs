@@ -11,8 +11,8 @@ use buildbtw_model::PackageVersion;
 use self::ended::{Circumstances, Ended};
 use self::stage::Stage;
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
-use super::heading;
 use super::root::Root;
+use super::{heading, login};
 use crate::sandbox::job::{BuildTask, Failure};
 use crate::source::read_regular;
 use crate::sys::Identity;
@@ -35,36 +35,74 @@ const OWN_PROGRAMS: &[&str] = &[
 ];
 /// What the hook writes is a few lines.
 const LARGEST_NOTE: u64 = 1 << 16;
+/// The folders of a build: their names below its own folder, and where makechrootpkg has them. The last
+/// one is for our own notes about it.
+const FOLDERS: [(&str, &str); 6] = [
+    ("work", "/build"),
+    ("packages", "/pkgdest"),
+    ("sources", "/srcdest"),
+    ("source-packages", "/srcpkgdest"),
+    ("logs", "/logdest"),
+    ("notes", NOTES_PATH),
+];
+
+/// Makes the folders of a build below the scratch folder. The one with the PKGBUILD, `tree`, is the
+/// caller's to make.
+pub(super) fn make_folders(root: &Root, name: &str) -> Result<PathBuf, Failure> {
+    let build = root.scratch_dir(name, BUILD_USER, 0o755)?;
+    for (folder, _) in FOLDERS {
+        root.scratch_dir(&format!("{name}/{folder}"), BUILD_USER, 0o755)?;
+    }
+    Ok(build)
+}
+
+/// The folder for notes about a build.
+pub(super) fn notes(build: &Path) -> PathBuf {
+    build.join("notes")
+}
 
 /// A command as the unprivileged user, without network, with the settings that makepkg reads.
-/// `build` becomes `/build`, and `tmp` becomes `/tmp`.
+/// `build` has the folders of [`make_folders`], and `tmp` becomes `/tmp`.
 pub(super) fn command<'a>(
     root: &'a Root,
     build: &Path,
     tmp: PathBuf,
     task: &BuildTask,
 ) -> Sandboxed<'a> {
-    Sandboxed::new(View::ReadOnly(root), Identity::User(BUILD_USER))
-        .bind(build.to_owned(), "/build", true)
+    let request = &task.request;
+    let mut command = Sandboxed::new(View::ReadOnly(root), Identity::User(BUILD_USER))
+        .login(true)
+        .folder("/startdir")
+        .bind(build.join("tree"), "/startdir", true)
         .bind(tmp.clone(), "/tmp", true)
         .bind(tmp, "/var/tmp", true)
-        .folder("/build/tree")
-        .env("HOME", "/build/home")
-        .env("USER", "build")
-        .env("BUILDDIR", "/build/work")
-        .env("PKGDEST", "/build/packages")
-        .env("SRCDEST", "/build/sources")
+        .env("BUILDDIR", "/build")
+        .env("PKGDEST", "/pkgdest")
+        .env("SRCDEST", "/srcdest")
+        .env("SRCPKGDEST", "/srcpkgdest")
+        .env("LOGDEST", "/logdest")
         .env("PKGEXT", ".pkg.tar.zst")
-        .env("CARCH", task.request.architecture.as_str())
+        .env("CARCH", request.architecture.as_str())
         .env("MAKEFLAGS", format!("-j{}", task.jobs))
+        .env("NPROC", task.jobs.to_string())
+        .env("PACKAGER", request.packager.as_str())
+        .env("BUILDTOOL", request.build_tool.name.as_str())
+        .env("BUILDTOOLVER", request.build_tool.version.as_str())
         // An id that the namespace does not map gives EINVAL, and fakeroot forgives EPERM only.
-        .env("FAKEROOTDONTTRYCHOWN", "1")
+        .env("FAKEROOTDONTTRYCHOWN", "1");
+    for (folder, inside) in FOLDERS {
+        command = command.bind(build.join(folder), inside, true);
+    }
+    match request.source_date_epoch {
+        Some(epoch) => command.env("SOURCE_DATE_EPOCH", epoch.to_string()),
+        None => command,
+    }
 }
 
 /// makepkg on one package, as the unprivileged user without network.
 pub(super) struct Makepkg<'a> {
     root: &'a Root,
-    /// The folder that it sees as `/build`.
+    /// The folder that has those of [`make_folders`].
     build: &'a Path,
     task: &'a BuildTask,
     hook: PathBuf,
@@ -119,6 +157,12 @@ impl<'a> Makepkg<'a> {
         })
     }
 
+    /// Checks that makepkg can be started from a login shell, now that everything is installed.
+    pub(super) fn check_login(&self) -> Result<(), Failure> {
+        let silence = self.task.request.limits.silence;
+        login::check(self.root, self.command(), &notes(self.build), silence)
+    }
+
     /// Builds the package in one run.
     pub(super) fn whole(&self) -> Result<(), Failure> {
         heading(&format!("building {}", self.task.request.pkgbase));
@@ -140,8 +184,6 @@ impl<'a> Makepkg<'a> {
 
     fn command(&self) -> Sandboxed<'a> {
         command(self.root, self.build, self.temporary.clone(), self.task)
-            // A mount cannot be moved away, or replaced by a link to somewhere else.
-            .bind(self.build.join("tree"), "/build/tree", true)
     }
 
     fn run(
@@ -152,16 +194,10 @@ impl<'a> Makepkg<'a> {
     ) -> Result<(), Failure> {
         let Self { root, task, .. } = *self;
         let notes = root.scratch_dir(run.notes(), BUILD_USER, 0o755)?;
-        let mut command =
+        let command =
             command
                 .bind(self.hook.clone(), HOOK_PATH, false)
                 .bind(notes.clone(), NOTES_PATH, true);
-        if let Some(epoch) = task.request.source_date_epoch {
-            command = command.env("SOURCE_DATE_EPOCH", epoch.to_string());
-        }
-        if let Some(packager) = &task.request.packager {
-            command = command.env("PACKAGER", packager.clone());
-        }
         // Tells a failure of makepkg from one to start it.
         let script = format!(": >{NOTES_PATH}/started && BASH_ENV={HOOK_PATH} exec makepkg \"$@\"");
         // Signatures need keys that only the packager has; checksums are checked.

@@ -1,0 +1,181 @@
+//! The login shell of the user that builds. makechrootpkg starts makepkg from one
+//! (`sudo -iu builduser`), so what packages put into `/etc/profile.d` counts, and can keep makepkg from
+//! starting.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::bwrap::{Sandboxed, View, exit_code};
+use super::heading;
+use super::root::Root;
+use super::skeleton::PROFILE;
+use crate::sandbox::job::Failure;
+use crate::source::read_regular;
+use crate::sys::Identity;
+
+/// The home folder of the user that builds.
+pub(super) const HOME: &str = "/build";
+/// What its login shell starts with, as sudo and systemd-nspawn have it. What it reads may change that.
+pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
+    ("HOME", HOME),
+    ("LANG", "C.UTF-8"),
+    ("LOGNAME", "builduser"),
+    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/bin"),
+    ("SHELL", "/bin/bash"),
+    ("TERM", "dumb"),
+    ("TZ", "UTC"),
+    ("USER", "builduser"),
+];
+/// Reads what a login shell reads, and notes how far it came.
+const READING: &str = include_str!("login.bash");
+/// Where it notes that, below the folder for notes.
+const NOTE: &str = "login";
+const LARGEST_NOTE: u64 = 1 << 14;
+const LARGEST_PROFILE: u64 = 1 << 16;
+/// How long reading may take: a part of the time that a build may be silent, within these.
+const SHARE_OF_SILENCE: u32 = 10;
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The command line of a login shell that starts a command in a folder. Variables with a value here
+/// have it whatever the shell reads; a `set --` there must not change the command either, so that
+/// everything is part of the script.
+pub(super) fn shell(folder: &str, environment: &[(&str, String)], command: &[&str]) -> [String; 5] {
+    let mut script = format!("cd {}", quoted(folder));
+    for (name, value) in environment {
+        script.push_str(&format!(" && export {name}={}", quoted(value)));
+    }
+    script.push_str(" && exec");
+    for word in command {
+        script.push(' ');
+        script.push_str(&quoted(word));
+    }
+    ["bash", "--login", "-c", &script, "-bash"].map(str::to_owned)
+}
+
+/// A word that a shell takes as it is.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// Checks that what a login shell reads ends, and lets the shell go on. `command` is one that would be
+/// started from it, and `notes` what it sees as the folder for notes.
+pub(super) fn check(
+    root: &Root,
+    command: Sandboxed<'_>,
+    notes: &Path,
+    silence: Duration,
+) -> Result<(), Failure> {
+    if is_plain(root) {
+        return Ok(());
+    }
+    heading("reading /etc/profile and /etc/profile.d");
+    let limit = (silence / SHARE_OF_SILENCE).clamp(SHORTEST, LONGEST);
+    let mut command = command.login(false);
+    for (name, value) in ENVIRONMENT {
+        command = command.env(name, *value);
+    }
+    let status = command.run_until(&["bash", "-c", READING, "-bash"], Instant::now() + limit)?;
+    let note = read_regular(&notes.join(NOTE), LARGEST_NOTE).unwrap_or_default();
+    let note = Note::parse(&String::from_utf8_lossy(&note));
+    let ended = match status {
+        Some(_) if note.is_done => return Ok(()),
+        Some(status) => format!("ended the login shell with exit code {}", exit_code(status)),
+        None => format!("did not end within {} s", limit.as_secs()),
+    };
+    let Some(file) = &note.file else {
+        return Err(Failure::infrastructure("the login shell could not be started").see_log());
+    };
+    let mut message = format!("{} {ended}", named(root, file)?);
+    if let Some(other) = note.sets_errexit.filter(|other| other != file) {
+        let other = named(root, &other)?;
+        message.push_str(&format!(
+            "; {other} has `set -e`, which ends it at any failure"
+        ));
+    }
+    Err(Failure::package(format!(
+        "{message}\nhint: makepkg is started from a login shell, which reads the file; correct it in \
+         its package"
+    )))
+}
+
+/// Whether there is nothing to read but what is written for every root.
+fn is_plain(root: &Root) -> bool {
+    let etc = root.path.join("etc");
+    let is_dir = |path: &Path| fs_err::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    let profiles = etc.join("profile.d");
+    if !is_dir(&etc) || !is_dir(&profiles) {
+        return false;
+    }
+    let is_profile = |entry: std::io::Result<fs_err::DirEntry>| {
+        entry.map_or(true, |entry| {
+            entry.path().extension().is_some_and(|end| end == "sh")
+        })
+    };
+    let has_profiles = fs_err::read_dir(profiles).map_or(true, |mut all| all.any(is_profile));
+    let own = read_regular(&etc.join("profile"), LARGEST_PROFILE);
+    !has_profiles && own.is_ok_and(|text| text == PROFILE.as_bytes())
+}
+
+/// A file with the package that it comes from.
+fn named(root: &Root, file: &str) -> Result<String, Failure> {
+    let output = Sandboxed::new(View::ReadOnly(root), Identity::Root)
+        .output(&["pacman", "-Qqo", "--", file])?;
+    let owner = String::from_utf8_lossy(&output.stdout);
+    Ok(match owner.lines().next() {
+        Some(owner) if output.status.success() => format!("{file} of {owner}"),
+        _ => file.to_owned(),
+    })
+}
+
+/// What reading left behind. Files of packages can write there too, and can only blame each other.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Note {
+    is_done: bool,
+    /// The file that was read last.
+    file: Option<String>,
+    /// The file that made failures end the shell.
+    sets_errexit: Option<String>,
+}
+
+impl Note {
+    fn parse(text: &str) -> Self {
+        let file = |line: &str| {
+            let mut file = line.to_owned();
+            file.retain(|c| !c.is_control());
+            Some(file).filter(|file| file.starts_with('/'))
+        };
+        let mut lines = text.lines();
+        let first = lines.next().unwrap_or_default();
+        Self {
+            is_done: first == "done",
+            file: file(first),
+            sets_errexit: lines.next().and_then(file),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_words_and_values_as_they_are() {
+        let environment = [("PACKAGER", "O'Hara & $(x) <o@x>".to_owned())];
+        let command = shell("/startdir", &environment, &["printf", "%s", "a b'c"]);
+        assert_eq!(
+            command[3],
+            "cd '/startdir' && export PACKAGER='O'\\''Hara & $(x) <o@x>' && exec 'printf' '%s' \
+             'a b'\\''c'"
+        );
+    }
+
+    #[test]
+    fn reads_how_far_the_shell_came() {
+        assert!(Note::parse("done\n").is_done);
+        assert_eq!(Note::parse(""), Note::default());
+        let note = Note::parse("/etc/profile.d/b\x1b.sh\n/etc/profile.d/a.sh\n");
+        assert_eq!(note.file.as_deref(), Some("/etc/profile.d/b.sh"));
+        assert_eq!(note.sets_errexit.as_deref(), Some("/etc/profile.d/a.sh"));
+    }
+}

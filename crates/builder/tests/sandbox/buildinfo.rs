@@ -1,0 +1,106 @@
+//! What packages say about how they were built, and building them again from it.
+
+use std::str::FromStr as _;
+
+use alpm_buildinfo::BuildInfo;
+use buildbtw_builder::{BuildOutcome, Source};
+use sha2::{Digest as _, Sha256};
+
+use crate::support::{World, expected, file_in, script_package};
+
+/// With files that tell when and where it was built.
+fn pkgbuild() -> String {
+    script_package(
+        "again",
+        "echo \"$SOURCE_DATE_EPOCH\" >stamp; echo \"$PWD\" >folder",
+    )
+    .replace(
+        "/dev/null \"$pkgdir",
+        "stamp \"$pkgdir/usr/share/again/stamp\"; install -Dm644 folder \"$pkgdir",
+    )
+}
+
+#[tokio::test]
+async fn says_where_makepkg_ran_and_for_whom() {
+    let Some(world) = World::new() else { return };
+    world.publish_some("base").await;
+    let mut request = world.request("info", &script_package("info", ":"));
+    request.pkgrel = Some("1.1".into());
+    request.build_tool.name = "devtools".parse().unwrap();
+    request.build_tool.version = "1:1.3.2-1-any".parse().unwrap();
+    let (packages, _) = world.built(&request).await;
+    let text = file_in(&packages[0].path, ".BUILDINFO");
+    let BuildInfo::V2(info) = BuildInfo::from_str(&text).unwrap() else {
+        panic!("{text}")
+    };
+    assert_eq!(info.builddir.to_string(), "/build");
+    assert_eq!(info.startdir.to_string(), "/startdir");
+    assert_eq!(info.packager.to_string(), "Tester <tester@localhost>");
+    assert_eq!(info.buildtool.to_string(), "devtools");
+    assert_eq!(info.buildtoolver.to_string(), "1:1.3.2-1-any");
+    assert_eq!(info.pkgver.to_string(), "1.0-1.1");
+    assert!(text.contains("installed = host-base-1-1-any"), "{text}");
+}
+
+/// Arch's repositories refuse packages of nobody.
+#[tokio::test]
+async fn has_a_packager_and_a_tool_when_nobody_names_them() {
+    let Some(world) = World::new() else { return };
+    let mut request = world.request("info", &script_package("info", ":"));
+    request.packager = buildbtw_model::Packager::default();
+    let (packages, _) = world.built(&request).await;
+    let text = file_in(&packages[0].path, ".BUILDINFO");
+    let BuildInfo::V2(info) = BuildInfo::from_str(&text).unwrap() else {
+        panic!("{text}")
+    };
+    assert_eq!(info.packager.to_string(), "buildbtw <buildbtw@localhost>");
+    assert_eq!(info.buildtool.to_string(), "buildbtw");
+    assert_eq!(info.buildtoolver.to_string(), env!("CARGO_PKG_VERSION"));
+    assert!(file_in(&packages[0].path, ".PKGINFO").contains("packager = buildbtw <"));
+}
+
+#[tokio::test]
+async fn the_kept_pkgbuild_and_the_buildinfo_make_the_same_package_again() {
+    let Some(world) = World::new() else { return };
+    let mut request = world.request("again", &pkgbuild());
+    request.pkgrel = Some("1.1".into());
+    request.packages = vec![expected("again", "x86_64")];
+    let (outcome, log) = world.build(&request).await;
+    let BuildOutcome::Succeeded {
+        packages, pkgbuild, ..
+    } = outcome
+    else {
+        panic!("{outcome:?}\n{log}")
+    };
+    let kept = pkgbuild.unwrap();
+    assert!(kept.ends_with("again-1.0-1.1.PKGBUILD"), "{kept:?}");
+    let text = fs_err::read_to_string(&kept).unwrap();
+    assert!(text.contains("pkgrel=1.1\n"), "{text}");
+    let first = fs_err::read(&packages[0].path).unwrap();
+    let BuildInfo::V2(info) =
+        BuildInfo::from_str(&file_in(&packages[0].path, ".BUILDINFO")).unwrap()
+    else {
+        panic!("another format")
+    };
+    let digest = Sha256::digest(text.as_bytes());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(info.pkgbuild_sha256sum.to_string(), digest);
+
+    // Only from what was kept: nothing is bumped, and the date is that of .BUILDINFO.
+    let mut again = world.request("again2", &text);
+    let Source::Directory(folder) = &again.source else {
+        panic!("{again:?}")
+    };
+    assert_eq!(fs_err::read_dir(folder).unwrap().count(), 1);
+    again.pkgbase = request.pkgbase.clone();
+    again.source_date_epoch = Some(info.builddate.to_string().parse().unwrap());
+    again.packager = info.packager.to_string().parse().unwrap();
+    again.build_tool.name = info.buildtool.to_string().parse().unwrap();
+    again.build_tool.version = info.buildtoolver.to_string().parse().unwrap();
+    fs_err::remove_file(&packages[0].path).unwrap();
+    let (packages, _) = world.built(&again).await;
+    assert!(
+        fs_err::read(&packages[0].path).unwrap() == first,
+        "the packages differ"
+    );
+}

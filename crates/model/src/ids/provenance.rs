@@ -1,0 +1,136 @@
+//! What packages say about who built them, as makepkg.conf(5) has it. alpm-types is the judge: it reads
+//! what packages hold.
+
+use std::str::FromStr as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::text_id;
+
+const LONGEST: usize = 255;
+
+fn packager(text: &str) -> Result<(), String> {
+    // Other programs read more into a line than one name and one address.
+    let is_plain = text.trim() == text
+        && text.len() <= LONGEST
+        && !text.contains(char::is_control)
+        && text.matches(['<', '>']).count() == 2;
+    if is_plain && alpm_types::Packager::from_str(text).is_ok() {
+        return Ok(());
+    }
+    Err(format!(
+        "expected a name and a mail address, such as `Jane Doe <jane@example.org>`, of at most \
+         {LONGEST} bytes"
+    ))
+}
+
+text_id! {
+    /// Who packages are from, `PACKAGER`: a name and a mail address.
+    Packager, "packager", packager
+}
+
+impl Default for Packager {
+    fn default() -> Self {
+        Self("buildbtw <buildbtw@localhost>".into())
+    }
+}
+
+fn build_tool_name(text: &str) -> Result<(), String> {
+    if text.len() <= LONGEST && alpm_types::BuildTool::from_str(text).is_ok() {
+        return Ok(());
+    }
+    Err("expected the name of a package, such as `devtools`".into())
+}
+
+text_id! {
+    /// The program that packages say they were built with, `BUILDTOOL`.
+    BuildToolName, "build tool", build_tool_name
+}
+
+fn build_tool_version(text: &str) -> Result<(), String> {
+    if text.len() <= LONGEST && alpm_types::BuildToolVersion::from_str(text).is_ok() {
+        return Ok(());
+    }
+    Err(
+        "expected a version, such as `1.0` or, with release and architecture, `1:1.3.2-1-any`"
+            .into(),
+    )
+}
+
+text_id! {
+    /// The version of that program, `BUILDTOOLVER`.
+    BuildToolVersion, "version of a build tool", build_tool_version
+}
+
+/// The program that packages say they were built with. Tools that rebuild a package take the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildTool {
+    /// Its name.
+    pub name: BuildToolName,
+    /// Its version.
+    pub version: BuildToolVersion,
+}
+
+impl Default for BuildTool {
+    fn default() -> Self {
+        Self {
+            name: BuildToolName("buildbtw".into()),
+            version: BuildToolVersion(env!("CARGO_PKG_VERSION").into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_packagers_with_a_name_and_an_address() {
+        for text in [
+            "buildbtw <buildbtw@localhost>",
+            "Jane Doe <jane@example.org>",
+            "Zoë O'Hara (CI) <ci+1@example.org>",
+        ] {
+            assert_eq!(text.parse::<Packager>().unwrap().as_str(), text);
+        }
+        assert!(Packager::default().as_str().parse::<Packager>().is_ok());
+    }
+
+    #[test]
+    fn rejects_packagers_that_repositories_would_reject() {
+        let long = format!("{} <a@b>", "x".repeat(300));
+        for text in [
+            "",
+            "Unknown Packager",
+            "jane@example.org",
+            "<jane@example.org>",
+            " <jane@example.org>",
+            "Jane <jane>",
+            "Jane <@example.org>",
+            "Jane <jane@>",
+            "Jane <ja ne@example.org>",
+            "Jane <jane@example.org> ",
+            "Jane <jane@example.org>\npkgname = x",
+            "Ja\nne <jane@example.org>",
+            "Jane <a@b> <jane@example.org>",
+            &long,
+        ] {
+            let error = text.parse::<Packager>().unwrap_err().to_string();
+            assert!(
+                error.contains("Jane Doe <jane@example.org>"),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_build_tool_is_this_program_by_default() {
+        let tool = BuildTool::default();
+        assert!(tool.name.as_str().parse::<BuildToolName>().is_ok());
+        assert!(tool.version.as_str().parse::<BuildToolVersion>().is_ok());
+        assert!("1:1.3.2-1-any".parse::<BuildToolVersion>().is_ok());
+        for text in ["", "-x", "a b", "a\nb", "a/b"] {
+            assert!(text.parse::<BuildToolName>().is_err(), "{text}");
+        }
+    }
+}

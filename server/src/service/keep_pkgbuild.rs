@@ -1,0 +1,23 @@
+//! Stores the PKGBUILD that an attempt built with, beside its log.
+
+use buildbtw_model::AttemptId;
+
+use crate::app_state::AppState;
+use crate::db::TokenId;
+use crate::error::Error;
+
+use super::heartbeat::active_attempt;
+
+/// Stores it; storing it again replaces it.
+///
+/// # Errors
+/// When the attempt is over or somebody else's, or the disk refuses.
+pub async fn keep_pkgbuild(
+    state: &AppState,
+    token: TokenId,
+    id: AttemptId,
+    text: &[u8],
+) -> Result<(), Error> {
+    active_attempt(state, token, id).await?;
+    Ok(state.logs.store_pkgbuild(id, text).await?)
+}
