@@ -10,6 +10,7 @@ mod changeset;
 pub mod client;
 mod ids;
 mod merge_request;
+mod source_entry;
 mod states;
 
 pub use changeset::{Changeset, ChangesetError};
@@ -19,6 +20,8 @@ pub use ids::{
     WorkerName,
 };
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
+pub use source_entry::{source_protocol, source_url};
 pub use states::{
-    AttemptStatus, BuildStatus, FailureKind, IterationStatus, Scope, TokenScope, UnknownState,
+    AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy, Scope,
+    TokenScope, UnknownState,
 };

@@ -369,6 +369,8 @@ pub(crate) fn build(pkgbase: &str) -> ClaimedBuild {
         ],
         dependencies: vec![],
         sources: vec![],
+        network: Default::default(),
+        missing_keys: Default::default(),
         repositories: vec![],
         source_date_epoch: 1,
         timeout_s: 1_000_000,

@@ -13,6 +13,7 @@ use crate::error::{Error, Refusal};
 
 use super::create_namespace::{changesets, check_excluded, patterns, pkgbases};
 use super::planning::{Caller, PlanBudget, PlanError};
+use super::source_problems::Fetched;
 
 /// How many changesets a plan may have without a token.
 const MAX_CHANGESETS: usize = 20;
@@ -169,13 +170,15 @@ async fn render_plan(
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let (scope, format) = (preview.scope, preview.format);
     let snapshot = state.sources.catalog_snapshot();
+    let fetched = Fetched::now(state, state.config.network.default);
     let make = move |budget: &PlanBudget| {
         let estimates = |pkgbase: &buildbtw_model::Pkgbase| durations.get(pkgbase).copied();
         let mut request = PlanRequest::new(architecture, origins, scope);
         request.include = include;
         request.exclude = exclude;
         request.estimates = &estimates;
-        let plan = plan_within(snapshot.catalog().index(), &request, budget)?;
+        let index = snapshot.catalog().index();
+        let mut plan = plan_within(index, &request, budget)?;
         let builds = plan.builds.len();
         if builds > max_builds {
             let title = format!("this would be {builds} builds, more than {max_builds}");
@@ -185,6 +188,13 @@ async fn render_plan(
                     .into(),
             ));
         }
+        let packages = plan.builds.iter().filter_map(|build| {
+            let mut origins = request.origins.iter();
+            let origin = origins.find(|origin| *origin.pkgbase() == build.pkgbase);
+            origin.or_else(|| index.get(&build.pkgbase))
+        });
+        let problems = fetched.problems(packages.map(Arc::as_ref), &plan.architecture);
+        plan.problems.extend(problems);
         rendered(&plan, format, note).map_err(PlanError::Other)
     };
     state.planning.plan(caller, make).await

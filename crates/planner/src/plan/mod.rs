@@ -168,6 +168,8 @@ pub enum ProblemKind {
     BadLine,
     /// Its `.SRCINFO` cannot be used, so it was left out as a whole.
     LeftOut,
+    /// One of its sources is not fetched. The planner does not know what is: others add this.
+    SourceNotFetched,
 }
 
 /// Plans the rebuild of some changed packages. Any graph has a plan, and the same input has the

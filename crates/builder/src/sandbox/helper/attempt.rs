@@ -53,12 +53,7 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
         bump(&asked, &mut pkgbuild, request)?;
     }
 
-    fetch::fetch(
-        root,
-        &request.sources,
-        &build.join("sources"),
-        request.limits.disk_bytes,
-    )?;
+    let network = fetch::fetch(root, task, &build.join("sources"))?;
     let repositories = Repositories::expose(root, &request.repositories, &request.architecture)?;
     pacman::write_config(root, &repositories)?;
     if !request.repositories.is_empty() {
@@ -73,8 +68,10 @@ fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
     }
     let computed_version = asked.has_pkgver_function(&pkgbuild)?;
     let makepkg = Makepkg::new(root, &build, task)?;
-    if computed_version {
-        makepkg.prepare()?;
+    makepkg.check_signatures()?;
+    if computed_version || network.is_some() {
+        makepkg.prepare(network.as_ref())?;
+        drop(network);
         makepkg.build()?;
     } else {
         makepkg.whole()?;

@@ -117,6 +117,13 @@ impl Root {
                 lchown(&folder, Some(self.first_uid), Some(self.first_uid))?;
             }
         }
+        // Steps with a network have their resolvers mounted there, which a link would lead astray.
+        let resolv_conf = self.path.join("etc/resolv.conf");
+        if !fs::symlink_metadata(&resolv_conf).is_ok_and(|metadata| metadata.is_file()) {
+            let _ = fs::remove_file(&resolv_conf);
+            fs::write(&resolv_conf, "")?;
+            lchown(&resolv_conf, Some(self.first_uid), Some(self.first_uid))?;
+        }
         for (file, line) in skeleton::BUILD_USER_LINES {
             let path = self.path.join("etc").join(file);
             let mut text = fs::read_to_string(&path).unwrap_or_default();

@@ -102,6 +102,8 @@ pub(super) fn make(root: &Path) -> Result<(), Failure> {
         etc.join("nsswitch.conf"),
         "passwd: files\ngroup: files\nhosts: files dns\n",
     )?;
+    // Something to mount the resolvers on, for steps with a network.
+    fs::write(etc.join("resolv.conf"), "")?;
     symlink("../proc/self/mounts", etc.join("mtab"))?;
     Ok(())
 }

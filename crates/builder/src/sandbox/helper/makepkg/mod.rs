@@ -2,14 +2,18 @@
 //! `build()`, in two.
 
 mod ended;
+mod offline;
+mod signatures;
 mod stage;
 
 use std::path::{Path, PathBuf};
 
 use self::ended::{Circumstances, Ended};
+use self::offline::Offline;
 use self::stage::Stage;
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
 use super::heading;
+use super::network::Network;
 use super::root::Root;
 use crate::sandbox::job::{BuildTask, Failure};
 use crate::source::read_regular;
@@ -123,10 +127,20 @@ impl<'a> Makepkg<'a> {
         self.run(Run::Whole, self.command())
     }
 
-    /// The first of two runs: unpacks the sources, runs `prepare()` and `pkgver()`.
-    pub(super) fn prepare(&self) -> Result<(), Failure> {
+    /// The first of two runs: unpacks the sources, runs `prepare()` and `pkgver()`, with a network if
+    /// there is one.
+    pub(super) fn prepare(&self, network: Option<&Network>) -> Result<(), Failure> {
         heading(&format!("preparing {}", self.task.request.pkgbase));
-        self.run(Run::Prepare, self.command())
+        // Borrowed for as long as both are there.
+        let command: Sandboxed<'_> = self.command();
+        let command = match network {
+            Some(network) => {
+                heading("prepare() and pkgver() have a network");
+                command.through(network)
+            }
+            None => command,
+        };
+        self.run(Run::Prepare, command)
     }
 
     /// The second run: `pkgver()` again, `build()`, `check()` and the packages, with what the first
@@ -140,8 +154,9 @@ impl<'a> Makepkg<'a> {
         command(self.root, self.build, self.temporary.clone(), self.task)
     }
 
-    fn run(&self, run: Run, command: Sandboxed<'a>) -> Result<(), Failure> {
+    fn run(&self, run: Run, command: Sandboxed<'_>) -> Result<(), Failure> {
         let Self { root, task, .. } = *self;
+        let is_online = command.has_network();
         let notes = root.scratch_dir(run.notes(), BUILD_USER, 0o755)?;
         let mut command =
             command
@@ -155,9 +170,10 @@ impl<'a> Makepkg<'a> {
         }
         // Tells a failure of makepkg from one to start it.
         let script = format!(": >{NOTES_PATH}/started && BASH_ENV={HOOK_PATH} exec makepkg \"$@\"");
-        // Signatures need keys that only the packager has; checksums are checked.
+        // They were checked before, with the keys of the repository.
         let options = ["--noconfirm", "--nocolor", "--skippgpcheck"];
         let mut stage = Stage::default();
+        let mut offline = Offline::default();
         let status = command.watch(
             &[
                 &["bash", "-c", &script, "makepkg"],
@@ -165,7 +181,10 @@ impl<'a> Makepkg<'a> {
                 run.options(),
             ]
             .concat(),
-            |line| stage.line(line),
+            |line| {
+                stage.line(line);
+                offline.line(line);
+            },
         )?;
         if !status.success() && fs_err::symlink_metadata(notes.join("started")).is_err() {
             return Err(Failure::infrastructure("the sandbox could not start makepkg").see_log());
@@ -187,6 +206,10 @@ impl<'a> Makepkg<'a> {
             let message = format!("the PKGBUILD could not be read: {why}");
             return Err(Failure::package(message).see_log());
         }
+        let failure = match is_online {
+            true => failure,
+            false => offline.explain(failure, task.request.network),
+        };
         Err(failure.see_log())
     }
 }
