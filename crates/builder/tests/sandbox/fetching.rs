@@ -14,7 +14,7 @@ fn has(program: &str) -> bool {
 
 fn request(world: &World, name: &str, source: &str, install: &str) -> BuildRequest {
     let pkgbuild = format!(
-        "pkgname={name}\npkgver=1\npkgrel=1\narch=(any)\nmakedepends=(mercurial subversion)\n\
+        "pkgname={name}\npkgver=1\npkgrel=1\narch=(any)\n\
          source=('{source}')\nsha256sums=(SKIP)\n\
          package() {{ install -Dm644 {install} \"$pkgdir/usr/share/{name}\"; }}\n"
     );
@@ -160,6 +160,8 @@ fn serve_mercurial(folder: &std::path::Path) -> (std::process::Child, u16) {
             "--port",
             "0",
             "--print-url",
+            "--accesslog",
+            "/dev/null",
         ])
         .current_dir(folder)
         .stdout(std::process::Stdio::piped())

@@ -161,7 +161,7 @@ async fn signed_tags_and_commits_are_verified() {
     };
     signer.sh(
         "git init -q -b main work && cd work && echo 1 >src.txt && git add -A
-         git config user.name t && git config user.email signer@localhost
+         git config user.name signer && git config user.email signer@localhost
          git commit -q --gpg-sign -m one && git tag --sign -m one good && git tag --annotate -m two unsigned
          git commit -q --allow-empty -m two && git tag plain
          cd .. && git clone -q --mirror work repository/up.git && git -C repository/up.git update-server-info

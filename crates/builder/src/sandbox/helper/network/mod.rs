@@ -38,6 +38,8 @@ const INNER: &str = "eth0";
 /// served from; only pasta answers, for name resolution.
 const IPV4_LINK: &str = "198.18.0.0/24";
 const IPV6_LINK: &str = "2001:2::/48";
+/// What pasta answers from. Any will do; the machine's own is nobody's business.
+const GATEWAY_MAC: &str = "9a:55:9a:55:9a:55";
 const GATEWAY: [&str; 2] = ["198.18.0.1", "2001:2::1"];
 const OUTER: [&str; 2] = ["198.18.0.2", "2001:2::2"];
 const OUTER_DOWN: [&str; 2] = ["198.18.0.5", "2001:2:0:1::1"];
@@ -180,6 +182,12 @@ impl Plan<'_> {
                 format!("route add {}/128 dev {UP}", GATEWAY[1]),
                 format!("route del 2001:2::/64 dev {UP}"),
                 format!("route add unreachable {IPV6_LINK}"),
+                // The namespace cannot ask for it while its own link-local address is new, and pasta resets a
+                // connection whose first packet comes twice.
+                format!(
+                    "neighbor replace {} lladdr {GATEWAY_MAC} nud permanent dev {UP}",
+                    GATEWAY[1]
+                ),
             ]);
         }
         lines.push(format!("link set {DOWN} mtu 65520 up"));

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::unistd::{Uid, fchown};
 
-use super::{GATEWAY, OUTER, UP};
+use super::{GATEWAY, GATEWAY_MAC, OUTER, UP};
 use crate::host::{SEARCH_PATH, find_program};
 use crate::sandbox::helper::root::Root;
 use crate::sandbox::job::{Context as _, Failure};
@@ -31,8 +31,6 @@ const CLOSED: &[&str] = &[
     "--tcp-ns=none",
     "--udp-ns=none",
     "--netmask=255.255.255.252",
-    // Any will do; this machine's own is nobody's business.
-    "--mac-addr=9a:55:9a:55:9a:55",
 ];
 
 /// Starts it in the sandbox's user namespace, attached to the network namespace at the path, and returns
@@ -49,6 +47,7 @@ pub(super) fn start(root: &Root, namespace: &Path, ipv6: Option<&str>) -> Result
     let mut command = Command::new("pasta");
     command
         .args(CLOSED)
+        .arg(format!("--mac-addr={GATEWAY_MAC}"))
         .arg(format!("--ns-ifname={UP}"))
         .arg(format!("--netns={}", namespace.display()))
         .arg(format!("--pid=/proc/self/fd/{}", writer.as_raw_fd()));
