@@ -5,10 +5,11 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use buildbtw_builder::SourceNetwork;
 use buildbtw_model::api::FollowDefault;
 use buildbtw_model::{
-    Architecture, AttemptId, NamespaceName, OriginSpec, Packager, Pkgbase, RepositoryName, Scope,
-    TokenScope,
+    Architecture, AttemptId, MissingKeys, NamespaceName, NetworkPolicy, OriginSpec, Packager,
+    Pkgbase, RepositoryName, Scope, TokenScope,
 };
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -129,6 +130,12 @@ pub struct New {
     /// Leave releases as they are: rebuilt packages get no higher pkgrel.
     #[arg(long)]
     pub no_bump: bool,
+    /// Network policy of its builds: none, sources or prepare.
+    ///
+    /// With prepare, prepare() and pkgver() have a network, which packages need that download with cargo,
+    /// go, npm or pip. The server may allow less [default: the server's, usually sources]
+    #[arg(long, value_name = "POLICY")]
+    pub network: Option<NetworkPolicy>,
     /// How long to gather changes of default branches before a new iteration is made (10m, 1h), or never.
     #[arg(
         long,
@@ -373,6 +380,20 @@ pub struct Build {
     /// package comes out again, byte for byte.
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     pub source_date_epoch: Option<u64>,
+    /// Network policy: none, sources or prepare (prepare() and pkgver() have a network, too).
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    pub network: NetworkPolicy,
+    /// A network that sources are fetched from although it is this machine's or private; repeatable.
+    #[arg(
+        long = "allow-source-network",
+        value_name = "CIDR",
+        env = "BUILDBTW_ALLOW_SOURCE_NETWORK",
+        value_delimiter = ','
+    )]
+    pub allow_source_networks: Vec<SourceNetwork>,
+    /// What happens when a source is signed with a key that is not in keys/pgp: fail or warn.
+    #[arg(long, value_name = "ACTION", default_value_t)]
+    pub missing_keys: MissingKeys,
 }
 
 /// Runs a command in a root.

@@ -11,7 +11,7 @@ use crate::changes::{Changes, Effects};
 use crate::config::Config;
 use crate::db::Database;
 use crate::dispatch::pipelines::Pipelines;
-use crate::dispatch::{ClaimDesk, LeaseClock};
+use crate::dispatch::{ClaimDesk, FetchedProtocols, LeaseClock};
 use crate::logs::Logs;
 use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
@@ -45,6 +45,8 @@ pub struct Parts {
     pub changes: Changes,
     /// Hands builds to waiting workers.
     pub claims: ClaimDesk,
+    /// By which protocols workers fetch sources.
+    pub fetched: FetchedProtocols,
     /// Hands builds to a GitLab, if it builds any.
     pub pipelines: Option<Pipelines>,
     /// Tells the forge how rebuilds stand, if that is wanted.

@@ -12,6 +12,7 @@ use crate::address::{parse_url, reachable};
 use crate::admission::ConnectionArgs;
 use crate::dispatch::pipelines::{PipelineArgs, PipelineSettings};
 use crate::gitlab::{Gitlab, GitlabArgs, WebhookSecrets};
+use crate::network::{NetworkArgs, NetworkSettings};
 use crate::service::forge_report::ReportKind;
 use crate::sources::SourceConfig;
 
@@ -143,6 +144,9 @@ pub struct RunArgs {
     /// How many connections there may be.
     #[command(flatten)]
     pub connections: ConnectionArgs,
+    /// What builds reach of the network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
     /// The GitLab whose group holds the sources.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
@@ -187,6 +191,8 @@ pub struct Config {
     pub max_log_bytes: u64,
     /// How many iterations a namespace keeps; all when nothing is said.
     pub keep_iterations: Option<usize>,
+    /// What builds reach of the network.
+    pub network: NetworkSettings,
     /// What GitLab builds, if anything.
     pub pipelines: Option<PipelineSettings>,
     /// What webhooks of GitLab are checked with; none are accepted when nothing is said.
@@ -295,6 +301,7 @@ impl RunArgs {
             );
         }
         Ok(Config {
+            network: self.network.settings()?,
             pipelines,
             url,
             prefix,

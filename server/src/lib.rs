@@ -15,6 +15,7 @@ pub mod gitlab;
 pub mod inbox;
 pub mod logs;
 pub mod maintenance;
+pub mod network;
 pub mod private;
 pub mod repos;
 pub mod router;

@@ -18,7 +18,7 @@ use crate::changes::Changes;
 use crate::config::{Config, RunArgs};
 use crate::db::Database;
 use crate::dispatch::pipelines::Pipelines;
-use crate::dispatch::{ClaimDesk, LeaseClock};
+use crate::dispatch::{ClaimDesk, FetchedProtocols, LeaseClock};
 use crate::logs::Logs;
 use crate::private;
 use crate::repos::Repos;
@@ -101,6 +101,7 @@ impl Server {
             logs: Logs::new(data)?,
             changes: Changes::default(),
             claims: ClaimDesk::default(),
+            fetched: FetchedProtocols::default(),
             pipelines,
             forge_reporter,
             leases: LeaseClock::default(),

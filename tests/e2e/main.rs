@@ -19,6 +19,7 @@ mod full_disk;
 mod gitlab;
 mod hostile;
 mod kills;
+mod network;
 mod path;
 mod pipeline_kills;
 mod pipelines;

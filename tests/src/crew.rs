@@ -23,6 +23,7 @@ pub async fn create(client: &Client, changeset: &str, name: &str) {
         scope: Scope::Transitive,
         max_builds: Some(100_000),
         no_bump: false,
+        network: None,
         include: Vec::new(),
         exclude: Vec::new(),
         follow_default: FollowDefault::Never,
@@ -50,6 +51,7 @@ pub async fn claim(client: &Client, worker: &str, wait_s: u32) -> Option<Claimed
         worker: worker.parse().unwrap(),
         architectures: vec!["x86_64".parse().unwrap()],
         jobs: 1,
+        protocols: Vec::new(),
         wait_s,
     };
     client.claim(&request).await.unwrap()

@@ -374,7 +374,13 @@ pub struct Worker {
 impl Worker {
     /// Starts a worker that builds for real.
     pub fn sandboxed(server: &Server, scratch: &Path) -> Self {
-        Self::start(server, scratch, &["--builder", "sandbox", "--jobs", "1"])
+        Self::sandboxed_and(server, scratch, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn sandboxed_and(server: &Server, scratch: &Path, more: &[&str]) -> Self {
+        let builder = ["--builder", "sandbox", "--jobs", "1"];
+        Self::start(server, scratch, &[&builder[..], more].concat())
     }
 
     /// The same with credentials for git.

@@ -26,6 +26,7 @@ pub(crate) async fn wait(
         worker: context.name.clone(),
         architectures: context.architectures.clone(),
         jobs: context.jobs,
+        protocols: context.protocols.clone(),
         wait_s: context.claim_wait_s,
     };
     let mut backoff = link::backoff();

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use buildbtw_agent::limits::LimitArgs;
 use buildbtw_agent::machine;
-use buildbtw_builder::{GitAccess, SandboxConfig, SimulatedConfig, SimulatedDuration};
+use buildbtw_builder::{
+    GitAccess, SandboxConfig, SimulatedConfig, SimulatedDuration, SourceNetwork,
+};
 use buildbtw_model::client::Client;
 use buildbtw_model::{Architecture, Packager, WorkerName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -96,6 +98,17 @@ pub struct Run {
     /// PEM file of certificate authorities for sources, in place of the machine's.
     #[arg(long, value_name = "FILE", env = "BUILDBTW_GIT_CA")]
     pub git_ca: Option<PathBuf>,
+    /// Network that sources are fetched from although it is refused otherwise; repeatable, or with commas
+    ///
+    /// Refused are this machine's addresses and on-link networks, private, link-local, multicast and
+    /// reserved networks, and the server. Checking out, and downloads of dependencies, are not restricted.
+    #[arg(
+        long = "allow-source-network",
+        value_name = "CIDR",
+        env = "BUILDBTW_ALLOW_SOURCE_NETWORK",
+        value_delimiter = ','
+    )]
+    pub allow_source_networks: Vec<SourceNetwork>,
     /// `PACKAGER` of the packages built here [default: what the server says].
     #[arg(long, value_name = "NAME <MAIL>", env = "BUILDBTW_PACKAGER")]
     pub packager: Option<Packager>,
@@ -196,6 +209,8 @@ impl Run {
                     ca: absolute(self.git_ca)?,
                 };
                 sandbox.git.check()?;
+                sandbox.allow_source_networks = self.allow_source_networks;
+                sandbox.server = Some(self.server.clone());
                 BuilderConfig::Sandboxed(sandbox)
             }
             BuilderKind::Simulated => BuilderConfig::Simulated(SimulatedConfig {

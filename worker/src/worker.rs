@@ -21,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) phases: Arc<Phases>,
     pub(crate) name: WorkerName,
     pub(crate) architectures: Vec<Architecture>,
+    /// The protocols that it fetches sources by, besides the usual ones.
+    pub(crate) protocols: Vec<String>,
     pub(crate) claim_wait_s: u32,
     /// How many builds run at the same time.
     pub(crate) jobs: u32,
@@ -45,6 +47,7 @@ impl Context {
             source,
         };
         let open_claims = scratch.open_claims().map_err(unusable)?;
+        let protocols = builder.source_protocols();
         let phases = Arc::new(Phases::new(config.last_reports));
         let agent = Arc::new(Agent {
             link: link(config.client, &phases),
@@ -65,6 +68,7 @@ impl Context {
             name: config.name,
             architectures: config.architectures,
             jobs: u32::try_from(config.jobs.get()).unwrap_or(u32::MAX),
+            protocols,
             claim_wait_s: u32::try_from(config.claim_wait.as_secs()).unwrap_or(u32::MAX),
             open_claims: Mutex::new(open_claims),
         })

@@ -24,7 +24,11 @@ pub(super) async fn run(args: &Build) -> Result<u8> {
             "choose another one with --architecture",
         ));
     }
-    let builder = Builder::sandboxed(sandbox_config().await?);
+    let mut config = sandbox_config().await?;
+    config
+        .allow_source_networks
+        .clone_from(&args.allow_source_networks);
+    let builder = Builder::sandboxed(config);
     fs_err::create_dir_all(&args.output)?;
     let output_dir = fs_err::canonicalize(&args.output)?;
     let request = request(args, &source, &architecture)?;
@@ -117,6 +121,8 @@ fn request(
     request.pkgrel.clone_from(&args.pkgrel);
     request.packager.clone_from(&args.packager);
     request.source_date_epoch = args.source_date_epoch;
+    request.network = args.network;
+    request.missing_keys = args.missing_keys;
     Ok(request)
 }
 

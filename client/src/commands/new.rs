@@ -15,6 +15,7 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
         scope: args.spread.scope,
         max_builds: args.max_builds,
         no_bump: args.no_bump,
+        network: args.network,
         include: args.spread.include,
         exclude: args.spread.exclude,
         follow_default: args.follow_default,

@@ -72,6 +72,7 @@ fn print_namespace(
         )?;
     }
     field("scope", namespace.summary.scope.to_string())?;
+    field("network", namespace.summary.network.to_string())?;
     field("planned", time::date(summary.created_at))?;
     if let Some(took) = time::between(Some(summary.created_at), summary.finished_at) {
         field("took", took)?;

@@ -71,6 +71,7 @@ fn table(items: &[SourceRepositorySummary]) -> Table {
         let text = |value: Option<String>| Cell::new(value.unwrap_or_default());
         let note = match (&source.problem, source.warnings.len()) {
             (Some(problem), _) => problem.clone(),
+            (None, 0) if !source.not_fetched.is_empty() => source.not_fetched.join("; "),
             (None, 0) => "ok".to_owned(),
             (None, _) => format!("left out: {}", source.warnings.join("; ")),
         };

@@ -35,6 +35,8 @@ pub(crate) fn build_request(
         .collect();
     request.dependencies.clone_from(&claimed.dependencies);
     request.sources.clone_from(&claimed.sources);
+    request.network = claimed.network;
+    request.missing_keys = claimed.missing_keys;
     request.repositories = claimed
         .repositories
         .iter()

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::fetchers;
 use crate::host::{MissingRequirements, check_host};
 use crate::log::LogSink;
 use crate::outcome::BuildOutcome;
@@ -50,6 +51,17 @@ impl Builder {
         match &self.kind {
             Kind::Sandboxed(sandbox) => check_host(sandbox.config()),
             Kind::Simulated(_) => Ok(()),
+        }
+    }
+
+    /// The protocols that it fetches sources by, besides those that every builder does (http, https, ftp and
+    /// git).
+    #[must_use]
+    pub fn source_protocols(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Sandboxed(_) => fetchers::installed_protocols(),
+            // It fetches nothing, whatever there is to fetch.
+            Kind::Simulated(_) => fetchers::known_protocols(),
         }
     }
 

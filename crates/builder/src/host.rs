@@ -14,6 +14,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("bsdtar", "libarchive-tools, used by makepkg"),
     ("git", "checks out source repositories"),
     ("curl", "fetches sources"),
+    (
+        "pasta",
+        "passt, the network that sources are fetched through",
+    ),
+    ("ip", "iproute2, sets that network up"),
     ("setpriv", "util-linux, starts makepkg without privileges"),
 ];
 
@@ -47,6 +52,9 @@ pub fn check_host(config: &SandboxConfig) -> Result<(), MissingRequirements> {
         if find_program(program).is_none() {
             missing.push(format!("the program `{program}` ({purpose})"));
         }
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        missing.push("the device /dev/net/tun (`modprobe tun`)".to_owned());
     }
     let filesystems = fs_err::read_to_string("/proc/filesystems").unwrap_or_default();
     if !filesystems.lines().any(|line| line.ends_with("\toverlay")) {

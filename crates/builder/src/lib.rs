@@ -25,6 +25,7 @@
 
 mod builder;
 mod confinement;
+mod fetchers;
 mod host;
 mod log;
 mod outcome;
@@ -35,6 +36,7 @@ mod sandbox;
 mod seccomp;
 mod simulated;
 mod source;
+mod source_network;
 mod sys;
 mod tiny_package;
 
@@ -51,3 +53,4 @@ pub use sandbox::{
 };
 pub use simulated::{SimulatedConfig, SimulatedDuration, SimulatedFailure, SimulatedRelations};
 pub use source::access::GitAccess;
+pub use source_network::{InvalidNetwork, SourceNetwork};

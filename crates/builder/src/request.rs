@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildTool, CommitHash, PackageVersion, Packager, Pkgbase, Pkgname,
-    ReleaseRule, RepositoryName,
+    Architecture, AttemptId, BuildTool, CommitHash, MissingKeys, NetworkPolicy, PackageVersion, Packager,
+    Pkgbase, Pkgname, ReleaseRule, RepositoryName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,10 @@ pub struct BuildRequest {
     pub namespace_repository: Option<RepositoryName>,
     /// What the build may use.
     pub limits: Limits,
+    /// What the build reaches of the network.
+    pub network: NetworkPolicy,
+    /// What happens when a source is signed with a key that is not in its `keys/pgp`.
+    pub missing_keys: MissingKeys,
     /// `SOURCE_DATE_EPOCH` of the build, for reproducible packages.
     pub source_date_epoch: Option<u64>,
     /// `PACKAGER` of the packages.
@@ -66,6 +70,8 @@ impl BuildRequest {
             repositories: Vec::new(),
             namespace_repository: None,
             limits: Limits::default(),
+            network: NetworkPolicy::default(),
+            missing_keys: MissingKeys::default(),
             source_date_epoch: None,
             packager: Packager::default(),
             build_tool: BuildTool::default(),

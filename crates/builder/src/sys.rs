@@ -9,7 +9,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::slice;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::mount::{MsFlags, mount};
@@ -139,10 +138,12 @@ pub(crate) struct Mount {
 pub(crate) struct Entry {
     /// The user namespace, whose root it becomes.
     pub(crate) namespace: OwnedFd,
+    /// The network namespace it joins, if not this process's own.
+    pub(crate) network: Option<OwnedFd>,
     /// Mounted for this step alone, in a mount namespace that goes with it.
     pub(crate) mounts: Vec<Mount>,
-    /// The only descriptor that it inherits besides the three standard ones.
-    pub(crate) inherited: OwnedFd,
+    /// The only descriptors that it inherits besides the three standard ones.
+    pub(crate) inherited: Vec<OwnedFd>,
 }
 
 /// Makes the command start as root of the user namespace, without the keys and the other descriptors
@@ -165,9 +166,12 @@ pub(crate) fn enter(command: &mut Command, entry: Entry) {
                     Some(volatile.options.as_c_str()),
                 )?;
             }
+            if let Some(network) = &entry.network {
+                setns(network, CloneFlags::CLONE_NEWNET)?;
+            }
             setns(&entry.namespace, CloneFlags::CLONE_NEWUSER)?;
             become_user(RunAs { uid: 0, gid: 0 })?;
-            inherit_only(slice::from_ref(&entry.inherited))
+            inherit_only(&entry.inherited)
         });
     }
 }

@@ -11,6 +11,7 @@ pub mod client;
 mod ids;
 mod merge_request;
 mod release;
+mod source_entry;
 mod states;
 mod version;
 
@@ -22,7 +23,9 @@ pub use ids::{
 };
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};
+pub use source_entry::{source_protocol, source_url};
 pub use states::{
-    AttemptStatus, BuildStatus, FailureKind, IterationStatus, Scope, TokenScope, UnknownState,
+    AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy, Scope,
+    TokenScope, UnknownState,
 };
 pub use version::compare_versions;

@@ -235,6 +235,60 @@ impl TokenScope {
     }
 }
 
+text_enum! {
+    /// What a build reaches of the network; each policy allows what those before it allow.
+    NetworkPolicy, "network policy" {
+        /// Nothing: packages with sources to download are not built.
+        None = "none",
+        /// The sources that `.SRCINFO` lists are fetched first; all functions run offline.
+        Sources = "sources",
+        /// `prepare()` and `pkgver()` also have a network; `build()`, `check()` and `package()` run offline.
+        Prepare = "prepare",
+    }
+}
+
+text_enum! {
+    /// What happens when a source is signed with a key that is not known.
+    MissingKeys, "way to treat missing keys" {
+        /// The build fails.
+        Fail = "fail",
+        /// The build goes on, with a warning.
+        Warn = "warn",
+    }
+}
+
+impl Default for NetworkPolicy {
+    fn default() -> Self {
+        Self::Sources
+    }
+}
+
+impl Default for MissingKeys {
+    fn default() -> Self {
+        Self::Fail
+    }
+}
+
+impl NetworkPolicy {
+    /// Whether sources are fetched.
+    #[must_use]
+    pub fn fetches_sources(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Sources | Self::Prepare => true,
+        }
+    }
+
+    /// Whether `prepare()` and `pkgver()` have a network.
+    #[must_use]
+    pub fn prepares_online(self) -> bool {
+        match self {
+            Self::None | Self::Sources => false,
+            Self::Prepare => true,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +300,9 @@ mod tests {
         }
         for scope in Scope::ALL {
             assert_eq!(scope.as_str().parse(), Ok(*scope));
+        }
+        for policy in NetworkPolicy::ALL {
+            assert_eq!(policy.as_str().parse(), Ok(*policy));
         }
         let error = "everything".parse::<Scope>().unwrap_err().to_string();
         assert!(error.contains("transitive"), "{error}");

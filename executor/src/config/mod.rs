@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use buildbtw_agent::machine;
-use buildbtw_builder::{Builder, GitAccess, SandboxConfig};
+use buildbtw_builder::{Builder, GitAccess, SandboxConfig, SourceNetwork};
 use buildbtw_model::{Architecture, Packager, WorkerName};
 use serde::Deserialize;
 
@@ -47,6 +47,9 @@ pub(crate) struct Config {
     git_ca: Option<PathBuf>,
     /// `PACKAGER` of the packages, when it is not what the server says.
     pub(crate) packager: Option<Packager>,
+    /// Networks that sources are fetched from although they are refused otherwise.
+    #[serde(default)]
+    allow_source_networks: Vec<SourceNetwork>,
     /// What one build may use.
     #[serde(default)]
     pub(crate) limits: LimitSettings,
@@ -152,6 +155,10 @@ impl Config {
                 sandbox.base_root.clone_from(&self.base_root);
                 sandbox.cgroups = self.limits.cgroups;
                 sandbox.git = self.git();
+                sandbox
+                    .allow_source_networks
+                    .clone_from(&self.allow_source_networks);
+                sandbox.server = Some(self.server.clone());
                 Builder::sandboxed(sandbox)
             }
             BuilderChoice::Simulated(settings) => Builder::simulated(settings.simulated()),
@@ -235,6 +242,10 @@ mod tests {
             ("server = 'x'\narchitectures = ['any']", "any"),
             ("server = 'x'\nbuilder = 'magic'", "magic"),
             ("server = 'x'\npackager = 'Unknown Packager'", "packager"),
+            (
+                "server = 'x'\nallow_source_networks = ['10.0.0.1/8']",
+                "10.0.0.0/8",
+            ),
             ("server = 'x'\n[limits]\nprocesses = 1", "processes"),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());

@@ -370,6 +370,8 @@ pub(crate) fn build(pkgbase: &str) -> ClaimedBuild {
         ],
         dependencies: vec![],
         sources: vec![],
+        network: Default::default(),
+        missing_keys: Default::default(),
         repositories: vec![],
         source_date_epoch: 1,
         packager: Packager::default(),

@@ -1,6 +1,6 @@
 //! Tables `namespace` and `namespace_origin`.
 
-use buildbtw_model::{Changeset, GitRef, NamespaceName, Pkgbase, Scope};
+use buildbtw_model::{Changeset, GitRef, NamespaceName, NetworkPolicy, Pkgbase, Scope};
 use sqlx::SqliteExecutor;
 
 use super::{NamespaceId, WriteTransaction, now};
@@ -18,6 +18,8 @@ pub struct NamespaceRow {
     pub max_builds: i64,
     /// Whether rebuilt packages get a higher release.
     pub bump: bool,
+    /// What its builds reach of the network, if the server allows it.
+    pub network: NetworkPolicy,
     /// How long changes of default branches are gathered, in seconds; never followed if absent.
     pub follow_default_s: Option<i64>,
     /// Since when nothing of it is handed out.
@@ -37,6 +39,8 @@ pub struct NewNamespace<'a> {
     pub max_builds: u32,
     /// Whether rebuilt packages get a higher release.
     pub bump: bool,
+    /// What its builds reach of the network, if the server allows it.
+    pub network: NetworkPolicy,
     /// How long changes of default branches are gathered, in seconds; never followed if absent.
     pub follow_default_s: Option<u32>,
     /// What it builds.
@@ -52,7 +56,7 @@ macro_rules! select_namespace {
         sqlx::query_as!(
             NamespaceRow,
             r#"select id as "id: NamespaceId", name as "name: NamespaceName", scope as "scope: Scope",
-               max_builds, bump as "bump: bool", follow_default_s, held_at, created_at from namespace "# + $tail
+               max_builds, bump as "bump: bool", network as "network: NetworkPolicy", follow_default_s, held_at, created_at from namespace "# + $tail
             $(, $argument)*
         )
     };
@@ -96,13 +100,14 @@ pub async fn insert(
 ) -> sqlx::Result<NamespaceId> {
     let created_at = now();
     let row = sqlx::query!(
-        r#"insert into namespace (name, scope, max_builds, bump, follow_default_s, created_at)
-           values (?, ?, ?, ?, ?, ?)
+        r#"insert into namespace (name, scope, max_builds, bump, network, follow_default_s, created_at)
+           values (?, ?, ?, ?, ?, ?, ?)
            returning id as "id!: NamespaceId""#,
         namespace.name,
         namespace.scope,
         namespace.max_builds,
         namespace.bump,
+        namespace.network,
         namespace.follow_default_s,
         created_at,
     )

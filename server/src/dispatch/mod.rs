@@ -3,9 +3,11 @@
 
 mod choose;
 mod claims;
+mod fetched;
 mod leases;
 mod pair;
 pub mod pipelines;
 
 pub use claims::ClaimDesk;
+pub use fetched::FetchedProtocols;
 pub use leases::LeaseClock;

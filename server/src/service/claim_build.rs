@@ -8,7 +8,9 @@ use crate::address::BaseUrl;
 use crate::app_state::AppState;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
-use crate::db::{TokenId, attempts, builds, now, releases, srcinfos, tokens, unsigned, workers};
+use crate::db::{
+    TokenId, attempts, builds, namespaces, now, releases, srcinfos, tokens, unsigned, workers,
+};
 use crate::error::{Error, Refusal};
 
 use super::adopt_attempt::adopt_attempt;
@@ -28,11 +30,12 @@ pub struct Claimant {
     pub server: BaseUrl,
 }
 
-/// Notes that a worker is there and asks for these architectures.
+/// Notes that a worker is there, asks for these architectures and fetches by these protocols.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
+    state.fetched.note(&request.worker, &request.protocols);
     let reader = state.database.read();
     let known = workers::noted(reader, &request.worker, request.jobs).await?;
     if request
@@ -182,6 +185,10 @@ pub async fn describe(
     let package = SourcePackage::from_stored(srcinfo.parsed)
         .or_else(|_| buildbtw_planner::parse_srcinfo(&srcinfo.text))
         .map_err(|error| anyhow::anyhow!("stored .SRCINFO of {}: {error}", build.pkgbase))?;
+    let namespace = namespaces::by_name(reader, &build.namespace)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("build {} has no namespace", build.id))?;
+    let network = state.config.network.effective(namespace.network);
     let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
     let seconds =
         |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
@@ -203,6 +210,8 @@ pub async fn describe(
         packages: builds::outputs(reader, build.id).await?,
         dependencies: owned(package.build_dependencies(&build.architecture)),
         sources: owned(package.sources(&build.architecture)),
+        network,
+        missing_keys: state.config.network.missing_keys,
         repositories: repositories(state, &build, server),
         source_date_epoch: build.commit_time,
         packager: state.config.packager.clone(),

@@ -40,6 +40,7 @@ pub async fn create_namespace(
     for changeset in &changesets {
         origins.push(state.sources.resolve(changeset, &freshness).await?);
     }
+    let network = state.config.network.of_new(request.network)?;
     let max_builds = request.max_builds.unwrap_or(DEFAULT_MAX_BUILDS);
     let produced = match &request.name {
         Some(name) => retired_packages::of_name(state.database.read(), name).await?,
@@ -54,6 +55,7 @@ pub async fn create_namespace(
         exclude,
         max_builds,
         bump: !request.no_bump,
+        network,
         produced,
         snapshot: None,
     };
@@ -71,6 +73,7 @@ pub async fn create_namespace(
         scope: request.scope,
         max_builds,
         bump: !request.no_bump,
+        network,
         follow_default_s: match request.follow_default {
             FollowDefault::Never => None,
             FollowDefault::AfterS(seconds) => Some(seconds),

@@ -27,6 +27,7 @@ pub mod report_final_failure;
 pub mod report_outcome;
 pub mod retention;
 pub mod retry;
+mod source_problems;
 pub mod sweep_srcinfos;
 pub mod tokens;
 mod transitions;

@@ -195,6 +195,7 @@ async fn plan_input(
         exclude: patterns("exclude", &exclude).await?,
         max_builds: unsigned(namespace.max_builds),
         bump: namespace.bump,
+        network: state.config.network.effective(namespace.network),
         produced,
         snapshot,
     })

@@ -14,6 +14,7 @@ use crate::error::{Error, Refusal};
 use super::create_namespace::{changesets, check_excluded, patterns, pkgbases};
 use super::plan_iteration::counting;
 use super::planning::{Caller, PlanBudget, PlanError};
+use super::source_problems::Fetched;
 
 /// How many changesets a plan may have without a token.
 const MAX_CHANGESETS: usize = 20;
@@ -179,6 +180,7 @@ async fn render_plan(
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let (scope, format) = (preview.scope, preview.format);
     let snapshot = state.sources.catalog_snapshot();
+    let fetched = Fetched::now(state, state.config.network.default);
     let make = move |budget: &PlanBudget| {
         let estimates = |pkgbase: &buildbtw_model::Pkgbase| durations.get(pkgbase).copied();
         let mut request = PlanRequest::new(architecture, origins.clone(), scope);
@@ -199,6 +201,14 @@ async fn render_plan(
                 .unwrap_or_default()
         };
         plan.expect_versions(index, &origins, &in_base);
+        let packages = plan.builds.iter().filter_map(|build| {
+            let origin = origins
+                .iter()
+                .find(|origin| *origin.pkgbase() == build.pkgbase);
+            origin.or_else(|| index.get(&build.pkgbase))
+        });
+        let problems = fetched.problems(packages.map(Arc::as_ref), &plan.architecture);
+        plan.problems.extend(problems);
         rendered(&plan, format, note).map_err(PlanError::Other)
     };
     state.planning.plan(caller, make).await

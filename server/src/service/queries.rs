@@ -26,6 +26,7 @@ use crate::db::{
 };
 use crate::error::{Error, Refusal};
 
+use super::source_problems::Fetched;
 use super::version_notes::VersionNotes;
 use super::{eta, pipelines};
 
@@ -92,6 +93,7 @@ async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<Namesp
         changesets: namespaces::origins(reader, row.id).await?,
         name: row.name,
         scope: row.scope,
+        network: state.config.network.effective(row.network),
         held: row.held_at.is_some(),
         created_at: timestamp(row.created_at),
         iteration: iteration_summary(state, &newest).await?.0,
@@ -585,6 +587,7 @@ pub async fn list_sources(
             parsed.insert(row.path.clone(), package);
         }
     }
+    let fetched = Fetched::now(state, state.config.network.default);
     for row in rows {
         let package = parsed.get(&row.path);
         items.push(SourceRepositorySummary {
@@ -596,6 +599,9 @@ pub async fn list_sources(
                         .map(|problem| format!("line {}: {}", problem.line, problem.reason))
                         .collect()
                 })
+                .unwrap_or_default(),
+            not_fetched: package
+                .map(|package| fetched.messages(package, &state.config.architectures))
                 .unwrap_or_default(),
             path: row.path,
             pkgbase: row.pkgbase,

@@ -4,7 +4,7 @@ use askama::Template;
 use buildbtw_model::api::{
     BuildSummary, IterationDetail, IterationSummary, NamespaceDetail, OriginSummary,
 };
-use buildbtw_model::{BuildStatus, NamespaceName, Scope};
+use buildbtw_model::{BuildStatus, NamespaceName, NetworkPolicy, Scope};
 use jiff::Timestamp;
 
 use super::build_table::{BuildLinks, BuildTable, took};
@@ -35,6 +35,7 @@ pub(crate) struct NamespacePage {
     /// The address of the page without its filter.
     path: String,
     scope: Scope,
+    network: NetworkPolicy,
     held: bool,
     number: u32,
     newest: u32,
@@ -125,6 +126,7 @@ impl NamespacePage {
             layout: Layout::new(links, Section::Namespaces, title),
             newest: namespace.summary.iteration.number,
             scope: namespace.summary.scope,
+            network: namespace.summary.network,
             held: namespace.summary.held,
             planned: When::new(detail.summary.created_at, now),
             finished: detail.summary.finished_at.map(|at| When::new(at, now)),

@@ -24,6 +24,7 @@ mod logs;
 mod maintenance;
 mod migrations;
 mod namespaces;
+mod network_policy;
 mod object_limits;
 mod outcomes;
 mod pages;

@@ -69,6 +69,7 @@ const ROWS: [(i64, &str); 12] = [
         20_261_129_141_000,
         "insert into retired_package values ('n', 'x86_64', 'f', 'h', 1, 'a', '1-1', 1);",
     ),
+    (20_261_129_150_000, ""),
     (
         20_261_129_151_000,
         "insert into build_release values (1, 1, 0, '[\"1-1\"]');",

@@ -33,6 +33,14 @@ fn arguments(folder: &std::path::Path, replaced: &[(&str, &str)]) -> Vec<String>
 }
 
 #[tokio::test]
+async fn a_default_network_policy_above_the_highest_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let policies = [("--network", "prepare"), ("--max-network", "none")];
+    let error = refusal(&arguments(folder.path(), &policies)).await;
+    assert!(error.contains("--max-network none"), "{error}");
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

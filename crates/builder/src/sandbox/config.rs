@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::source::access::GitAccess;
+use crate::source_network::SourceNetwork;
 
 /// How sandboxes are made on this machine.
 #[derive(Clone, Debug)]
@@ -22,6 +23,11 @@ pub struct SandboxConfig {
     pub cgroups: bool,
     /// How git proves who it is to the hosts of sources.
     pub git: GitAccess,
+    /// Networks that sources are fetched from although they are refused otherwise: those of this machine,
+    /// private ones and the like.
+    pub allow_source_networks: Vec<SourceNetwork>,
+    /// The address of the buildbtw server, which sources are not fetched from.
+    pub server: Option<String>,
     /// The program that is started as helper; it must call [`crate::run_helper_if_asked`].
     pub helper: PathBuf,
 }
@@ -36,6 +42,8 @@ impl SandboxConfig {
             jobs: None,
             cgroups: true,
             git: GitAccess::default(),
+            allow_source_networks: Vec::new(),
+            server: None,
             // Also right when the file was replaced by an upgrade since this process started.
             helper: PathBuf::from("/proc/self/exe"),
         }

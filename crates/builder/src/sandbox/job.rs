@@ -1,5 +1,6 @@
 //! What the parent tells the helper process, and what comes back.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use buildbtw_model::FailureKind;
@@ -11,6 +12,7 @@ use crate::request::{BuildRequest, Limits};
 use crate::sandbox::RootCommand;
 use crate::seccomp::Memory;
 use crate::source::access::GitAccess;
+use crate::source_network::SourceNetwork;
 
 /// Everything the helper needs; it reads no configuration of its own.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,12 +47,21 @@ pub(crate) enum Task {
     Run(Box<RootCommand>),
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct BuildTask {
     pub(crate) request: BuildRequest,
     pub(crate) git: GitAccess,
     pub(crate) output_dir: PathBuf,
     pub(crate) jobs: usize,
+    pub(crate) access: SourceAccess,
+}
+
+/// What sources may be fetched from, besides what is always refused.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct SourceAccess {
+    pub(crate) allowed: Vec<SourceNetwork>,
+    /// The server's addresses.
+    pub(crate) refused: Vec<IpAddr>,
 }
 
 /// The system below the sandbox.

@@ -12,6 +12,7 @@ pub(crate) mod scratch;
 pub(crate) mod slots;
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -19,12 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::cgroup::Exceeded;
 use self::driver::Bounds;
-use self::job::{Base, BuildTask, Failure, Job, Report, Task};
+use self::job::{Base, BuildTask, Failure, Job, Report, SourceAccess, Task};
 use self::scratch::Scratch;
 use self::slots::Slot;
 use crate::log::{LogSink, Mark};
 use crate::outcome::BuildOutcome;
 use crate::request::{BuildRequest, Limits};
+use crate::source::host_of;
 
 pub use config::SandboxConfig;
 pub use helper::run_helper_if_asked;
@@ -97,6 +99,7 @@ impl Sandbox {
                 git: self.config.git.clone(),
                 output_dir: std::path::absolute(output_dir)?,
                 jobs: self.jobs(),
+                access: self.access().await,
             })),
             base: self.base().await?,
             first_uid: slot.first_uid(),
@@ -130,12 +133,35 @@ impl Sandbox {
         })
     }
 
+    async fn access(&self) -> SourceAccess {
+        let refused = match &self.config.server {
+            Some(server) => addresses_of(server).await,
+            None => Vec::new(),
+        };
+        SourceAccess {
+            allowed: self.config.allow_source_networks.clone(),
+            refused,
+        }
+    }
+
     async fn base(&self) -> io::Result<Base> {
         if let Some(base) = self.base.get() {
             return Ok(base.clone());
         }
         let base = base_of(&self.config).await?;
         Ok(self.base.get_or_init(|| base).clone())
+    }
+}
+
+/// The addresses behind the host of a URL. One that cannot be resolved cannot be reached either.
+async fn addresses_of(url: &str) -> Vec<IpAddr> {
+    let host = host_of(url);
+    match tokio::net::lookup_host((host, 0)).await {
+        Ok(addresses) => addresses.map(|address| address.ip()).collect(),
+        Err(error) => {
+            tracing::warn!(%error, server.host = host, "the server's addresses are not known");
+            Vec::new()
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A source entry of a `.SRCINFO`, read as makepkg reads it.
 
+use crate::fetchers::VcsTool;
 use crate::sandbox::job::Failure;
 
 /// Where a source comes from.
@@ -8,12 +9,24 @@ pub(crate) enum Entry {
     /// In the tree.
     Local,
     /// A file to download.
-    File { url: String, name: String },
+    File {
+        url: String,
+        name: String,
+        protocol: String,
+    },
     /// A git repository to mirror.
     Git {
         url: String,
         name: String,
         revision: Option<Revision>,
+    },
+    /// A repository of another version control system.
+    Vcs {
+        url: String,
+        tool: VcsTool,
+        /// The whole entry, for makepkg.
+        entry: String,
+        name: String,
     },
 }
 
@@ -23,6 +36,24 @@ pub(crate) enum Revision {
     Branch(String),
     Tag(String),
     Commit(String),
+}
+
+impl Entry {
+    /// Where it is fetched from; `None` for a file of the tree.
+    pub(crate) fn url(&self) -> Option<&str> {
+        match self {
+            Self::Local => None,
+            Self::File { url, .. } | Self::Git { url, .. } | Self::Vcs { url, .. } => Some(url),
+        }
+    }
+
+    /// What it is called in the folder for sources.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Local => None,
+            Self::File { name, .. } | Self::Git { name, .. } | Self::Vcs { name, .. } => Some(name),
+        }
+    }
 }
 
 impl Revision {
@@ -73,34 +104,59 @@ pub(crate) fn parse(entry: &str) -> Result<Entry, Failure> {
     };
     // `git+https://…` and `git://…` are repositories, `https://….git` is a file.
     let (vcs, transport) = scheme.split_once('+').unwrap_or((scheme, scheme));
-    let result = match (vcs, transport) {
-        ("http" | "https" | "ftp", _) if vcs == transport => Entry::File {
+    let is_web = matches!(transport, "http" | "https");
+    let result = match (vcs, VcsTool::of(vcs)) {
+        ("local", _) => return Ok(Entry::Local),
+        ("file", _) => return Err(refuse("is a file of the machine that builds")),
+        ("git", _) if is_web || transport == "git" => git(address, given_name),
+        (_, Some(tool)) if is_web || transport == vcs => Entry::Vcs {
+            url: {
+                let url = before(before(address, '#'), '?');
+                url.strip_prefix(&format!("{vcs}+"))
+                    .unwrap_or(url)
+                    .to_owned()
+            },
+            tool,
+            entry: entry.to_owned(),
+            name: given_name.map_or_else(|| repository_name(address), str::to_owned),
+        },
+        ("git", _) | (_, Some(_)) => {
+            return Err(refuse("uses a protocol that is not fetched here"));
+        }
+        _ if vcs == transport => Entry::File {
             url: address.to_owned(),
             name: given_name.unwrap_or_else(|| last_part(address)).to_owned(),
+            protocol: vcs.to_owned(),
         },
-        ("git", "git" | "http" | "https") => {
-            let url = before(before(address, '#'), '?');
-            let url = url.strip_prefix("git+").unwrap_or(url);
-            let last = last_part(url.strip_suffix('/').unwrap_or(url));
-            let bare = last.split_once(".git").map_or(last, |(name, _)| name);
-            // `#tag=v1?signed` and `?signed#tag=v1` both occur.
-            let fragment = address.split_once('#').map(|(_, rest)| before(rest, '?'));
-            Entry::Git {
-                url: url.to_owned(),
-                name: given_name.unwrap_or(bare).to_owned(),
-                revision: fragment.and_then(Revision::parse),
-            }
-        }
-        ("local", _) => return Ok(Entry::Local),
         _ => return Err(refuse("uses a protocol that is not fetched here")),
     };
-    if let Entry::File { name, .. } | Entry::Git { name, .. } = &result {
+    if let Some(name) = result.name() {
         let bad = name.is_empty() || name.contains('/') || name.starts_with(['.', '-']);
-        if bad || name.len() > 255 {
+        if bad || name.len() > 250 {
             return Err(refuse("has no usable file name"));
         }
     }
     Ok(result)
+}
+
+fn git(address: &str, given_name: Option<&str>) -> Entry {
+    let url = before(before(address, '#'), '?');
+    let url = url.strip_prefix("git+").unwrap_or(url);
+    let name = repository_name(address);
+    let bare = name.split_once(".git").map_or(&*name, |(name, _)| name);
+    // `#tag=v1?signed` and `?signed#tag=v1` both occur.
+    let fragment = address.split_once('#').map(|(_, rest)| before(rest, '?'));
+    Entry::Git {
+        url: url.to_owned(),
+        name: given_name.unwrap_or(bare).to_owned(),
+        revision: fragment.and_then(Revision::parse),
+    }
+}
+
+/// The last part of the address of a repository.
+fn repository_name(address: &str) -> String {
+    let url = before(before(address, '#'), '?');
+    last_part(url.strip_suffix('/').unwrap_or(url)).to_owned()
 }
 
 fn last_part(address: &str) -> &str {
@@ -119,10 +175,11 @@ mod tests {
         Entry::File {
             url: url.into(),
             name: name.into(),
+            protocol: url.split_once("://").unwrap().0.into(),
         }
     }
 
-    fn git(url: &str, name: &str, fragment: &str) -> Entry {
+    fn git_entry(url: &str, name: &str, fragment: &str) -> Entry {
         Entry::Git {
             url: url.into(),
             name: name.into(),
@@ -141,17 +198,41 @@ mod tests {
             ("x.tgz::http://h/v1", file("http://h/v1", "x.tgz")),
             (
                 "git+https://h/a/x.git#tag=v1?signed",
-                git("https://h/a/x.git", "x", "tag=v1"),
+                git_entry("https://h/a/x.git", "x", "tag=v1"),
             ),
             (
                 "git+https://h/x?signed#branch=next",
-                git("https://h/x", "x", "branch=next"),
+                git_entry("https://h/x", "x", "branch=next"),
             ),
-            ("git://h/x/", git("git://h/x/", "x", "")),
-            ("y::git+https://h/x", git("https://h/x", "y", "")),
+            ("git://h/x/", git_entry("git://h/x/", "x", "")),
+            ("y::git+https://h/x", git_entry("https://h/x", "y", "")),
         ] {
             assert_eq!(parse(entry).unwrap(), expected, "{entry}");
         }
+    }
+
+    #[test]
+    fn other_repositories_and_protocols_are_for_other_tools() {
+        let entry = "x::hg+https://h/a/y#tag=1";
+        let expected = Entry::Vcs {
+            url: "https://h/a/y".into(),
+            tool: VcsTool::Hg,
+            entry: entry.into(),
+            name: "x".into(),
+        };
+        assert_eq!(parse(entry).unwrap(), expected);
+        let Entry::Vcs {
+            url, name, tool, ..
+        } = parse("svn://h/repo/trunk/").unwrap()
+        else {
+            panic!("not a repository");
+        };
+        assert_eq!(
+            (&*url, &*name, tool),
+            ("svn://h/repo/trunk/", "trunk", VcsTool::Svn)
+        );
+        let own = file("own://h/x", "x");
+        assert_eq!(parse("own://h/x").unwrap(), own);
     }
 
     #[test]
@@ -165,7 +246,9 @@ mod tests {
             "git+file:///root",
             "git+ssh://h/x",
             "git+ext://sh",
-            "svn+https://h/x",
+            "svn+file:///srv/x",
+            "hg+ssh://h/x",
+            "https+file:///etc/shadow",
             "x\n::https://h/x",
         ] {
             assert!(parse(entry).is_err(), "{entry}");

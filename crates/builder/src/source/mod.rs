@@ -17,6 +17,19 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
+/// The host of a URL, without name, password and port.
+pub(crate) fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    }
+}
+
 /// Reads a file that strangers may have made: only a regular one, without following a symlink, and
 /// not more than `most` bytes of it.
 pub(crate) fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
@@ -37,4 +50,22 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
         )));
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_url_is_found() {
+        for (url, host) in [
+            ("https://example.org/x:y@z", "example.org"),
+            ("https://user:pw@example.org:8080?x", "example.org"),
+            ("http://[2001:db8::1]:80/", "2001:db8::1"),
+            ("ftp://192.0.2.1", "192.0.2.1"),
+            ("example.org:80", "example.org"),
+        ] {
+            assert_eq!(host_of(url), host, "{url}");
+        }
+    }
 }

@@ -275,7 +275,8 @@ async fn fetches_sources_without_privileges() {
         let found = fs_err::read_dir("/proc").unwrap().flatten().find(|entry| {
             let line = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).into_owned();
-            line.starts_with("curl\0") && line.contains(&address)
+            let program = line.split('\0').next().unwrap_or_default();
+            program.ends_with("curl") && line.contains(&address)
         });
         let process = found.unwrap().path();
         let status = fs_err::read_to_string(process.join("status")).unwrap();

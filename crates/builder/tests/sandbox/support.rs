@@ -55,6 +55,8 @@ impl World {
         let mut config = SandboxConfig::new(folder.path().join("scratch"));
         config.helper = env!("CARGO_BIN_EXE_sandbox-helper").into();
         config.jobs = Some(2);
+        // Where tests serve sources.
+        config.allow_source_networks = vec!["127.0.0.0/8".parse().unwrap()];
         if let Err(missing) = check_host(&config) {
             eprintln!("SKIPPED: {missing}");
             return None;
@@ -70,8 +72,25 @@ impl World {
     }
 
     pub(crate) fn without_cgroups(&mut self) {
-        self.config.cgroups = false;
+        self.configure(|config| config.cgroups = false);
+    }
+
+    /// Changes how sandboxes are made.
+    pub(crate) fn configure(&mut self, change: impl FnOnce(&mut SandboxConfig)) {
+        change(&mut self.config);
         self.builder = Builder::sandboxed(self.config.clone());
+    }
+
+    /// Starts the helper by a shell script, which runs it as `"$@"`.
+    pub(crate) fn start_helper_by(&mut self, script: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        // One script can start another.
+        let helper = self.config.helper.display();
+        let path = self.path(&format!("helper-{}", script.len()));
+        let text = format!("#!/bin/sh\nset -e\nset -- '{helper}' \"$@\"\n{script}\n");
+        fs_err::write(&path, text).unwrap();
+        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        self.configure(|config| config.helper = path);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

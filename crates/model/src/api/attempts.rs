@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Architecture, AttemptId, AttemptStatus, BuildId, BuildTool, ClaimId, CommitHash, FailureKind,
-    NamespaceName, PackageFileName, PackageVersion, Packager, Pkgbase, Pkgname, ReleaseRule,
-    RepositoryName, Sha256Digest, WorkerName,
+    MissingKeys, NamespaceName, NetworkPolicy, PackageFileName, PackageVersion, Packager, Pkgbase,
+    Pkgname, ReleaseRule, RepositoryName, Sha256Digest, WorkerName,
 };
 
 /// Asks for a build to work on. Answered with a [`ClaimedBuild`], or with 204 when none came up in
@@ -23,6 +23,10 @@ pub struct ClaimRequest {
     /// How many builds it works on at the same time, this one included.
     #[serde(default = "one")]
     pub jobs: u32,
+    /// The protocols that it fetches sources by, besides those that every worker does (http, https, ftp,
+    /// git).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protocols: Vec<String>,
     /// How long to wait for a build, in seconds; the server may answer earlier.
     pub wait_s: u32,
 }
@@ -63,6 +67,12 @@ pub struct ClaimedBuild {
     pub dependencies: Vec<String>,
     /// What `.SRCINFO` lists as source.
     pub sources: Vec<String>,
+    /// What the build reaches of the network.
+    #[serde(default)]
+    pub network: NetworkPolicy,
+    /// What happens when a source is signed with a key that is not known.
+    #[serde(default)]
+    pub missing_keys: MissingKeys,
     /// Where to install from, the namespace repository first.
     pub repositories: Vec<Repository>,
     /// Becomes `SOURCE_DATE_EPOCH`, in seconds.

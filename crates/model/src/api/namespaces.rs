@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::BuildSummary;
 use crate::{
-    Architecture, BuildId, Changeset, CommitHash, IterationStatus, NamespaceName, OriginSpec,
-    Pkgbase, Scope,
+    Architecture, BuildId, Changeset, CommitHash, IterationStatus, NamespaceName, NetworkPolicy,
+    OriginSpec, Pkgbase, Scope,
 };
 
 /// Asks for a new namespace.
@@ -27,6 +27,9 @@ pub struct CreateNamespace {
     /// Leave releases as they are: rebuilt packages get no higher `pkgrel`.
     #[serde(default)]
     pub no_bump: bool,
+    /// What its builds reach of the network; the server's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkPolicy>,
     /// Shell patterns of pkgbases to rebuild although the scope does not reach them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
@@ -167,6 +170,9 @@ pub struct NamespaceSummary {
     pub changesets: Vec<Changeset>,
     /// How far it spreads.
     pub scope: Scope,
+    /// What its builds reach of the network, as far as the server allows it.
+    #[serde(default)]
+    pub network: NetworkPolicy,
     /// Whether it is cancelled: nothing of it is built until it is resumed.
     #[serde(default)]
     pub held: bool,

@@ -23,6 +23,9 @@ pub struct SourceRepositorySummary {
     /// Lines of its `.SRCINFO` that were left out of planning, with the reason of each.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Sources of its package that builds with the server's network policy do not fetch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_fetched: Vec<String>,
     /// When it was last found changed.
     pub changed_at: Timestamp,
 }

@@ -174,6 +174,8 @@ pub enum ProblemKind {
     LeftOut,
     /// The base repositories have a newer version.
     OlderThanBase,
+    /// One of its sources is not fetched. The planner does not know what is: others add this.
+    SourceNotFetched,
 }
 
 /// Plans the rebuild of some changed packages. Any graph has a plan, and the same input has the

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, ReleaseRule, Sha256Digest,
+    Architecture, AttemptId, BuildId, NetworkPolicy, PackageVersion, Pkgbase, ReleaseRule,
+    Sha256Digest,
 };
 use buildbtw_planner::{
     BuildSnapshot, Footprint, Plan, PlanRequest, PlannedVersion, SourcePackage, TookTooLong,
@@ -19,7 +20,7 @@ use crate::sources::{Catalog, Head};
 use super::{FilesBefore, PlanBudget, PlanInput};
 
 /// Raise it when the same inputs no longer give the same packages.
-const HASH_VERSION: &str = "buildbtw input 2";
+const HASH_VERSION: &str = "buildbtw input 3";
 
 /// A build on its way into the database.
 pub(super) struct Draft {
@@ -97,7 +98,16 @@ impl Drafter<'_> {
             let needed = needs
                 .iter()
                 .map(|(place, _)| drafts[*place].input_hash.as_ref());
-            let input_hash = input_hash(&head, &plan.architecture, build.stage, base, needed);
+            let input_hash = input_hash(
+                &Inputs {
+                    head: &head,
+                    architecture: &plan.architecture,
+                    stage: build.stage,
+                    network: self.input.network,
+                    base,
+                },
+                needed,
+            );
             drafts.push(Draft {
                 version: PlannedVersion {
                     version: package.version().clone(),
@@ -139,15 +149,28 @@ impl Drafter<'_> {
     }
 }
 
-/// What a build's packages follow from: its files, architecture, the base snapshot and the hashes of
+/// The inputs of a build besides the packages of other builds.
+struct Inputs<'a> {
+    head: &'a Head,
+    architecture: &'a Architecture,
+    stage: u32,
+    network: NetworkPolicy,
+    base: &'a BaseSnapshot,
+}
+
+/// What a build's packages follow from: its files, architecture, network policy, the base snapshot and the hashes of
 /// what it needs. The bumped release is no part of it. `None` when any of it is not known.
 fn input_hash<'a>(
-    head: &Head,
-    architecture: &Architecture,
-    stage: u32,
-    base: &BaseSnapshot,
+    inputs: &Inputs<'_>,
     needs: impl Iterator<Item = Option<&'a Sha256Digest>>,
 ) -> Option<Sha256Digest> {
+    let Inputs {
+        head,
+        architecture,
+        stage,
+        network,
+        base,
+    } = inputs;
     let mut hasher = sha2::Sha256::new();
     let mut field = |text: &str| {
         // Each with its length, so that no two inputs run together to the same bytes.
@@ -158,6 +181,7 @@ fn input_hash<'a>(
     field(head.files());
     field(architecture.as_str());
     field(&stage.to_string());
+    field(network.as_str());
     for (repository, digest) in &base.databases {
         field(repository.as_str());
         field(digest.as_deref().ok()?);
@@ -202,20 +226,50 @@ pub(super) fn snapshot(drafts: &[Draft], before: &FilesBefore) -> Vec<BuildSnaps
 mod tests {
     use super::*;
 
-    fn hash(commit: char, base: &BaseSnapshot, needs: &[&Sha256Digest]) -> Option<Sha256Digest> {
-        let head = Head {
+    fn inputs<'a>(
+        head: &'a Head,
+        architecture: &'a Architecture,
+        base: &'a BaseSnapshot,
+    ) -> Inputs<'a> {
+        Inputs {
+            head,
+            architecture,
+            stage: 1,
+            network: NetworkPolicy::Sources,
+            base,
+        }
+    }
+
+    fn head_of(commit: char) -> Head {
+        Head {
             commit: commit.to_string().repeat(40).parse().unwrap(),
             tree: None,
             commit_time: 0,
             clone_url: String::new(),
             srcinfo_sha256: "0".repeat(64).parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_network_policy_is_an_input() {
+        let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
+        let base = BaseSnapshot::default();
+        let hash = |network| {
+            let inputs = Inputs {
+                network,
+                ..inputs(&head, &architecture, &base)
+            };
+            input_hash(&inputs, std::iter::empty()).unwrap()
         };
+        assert_ne!(hash(NetworkPolicy::Sources), hash(NetworkPolicy::Prepare));
+        assert_ne!(hash(NetworkPolicy::Sources), hash(NetworkPolicy::None));
+    }
+
+    fn hash(commit: char, base: &BaseSnapshot, needs: &[&Sha256Digest]) -> Option<Sha256Digest> {
+        let head = head_of(commit);
         let architecture = "x86_64".parse().unwrap();
         input_hash(
-            &head,
-            &architecture,
-            1,
-            base,
+            &inputs(&head, &architecture, base),
             needs.iter().map(|hash| Some(*hash)),
         )
     }
@@ -232,7 +286,8 @@ mod tests {
         let hash = |head: &Head| {
             let architecture = "x86_64".parse().unwrap();
             let none = std::iter::empty();
-            input_hash(head, &architecture, 1, &BaseSnapshot::default(), none).unwrap()
+            let base = BaseSnapshot::default();
+            input_hash(&inputs(head, &architecture, &base), none).unwrap()
         };
         let first = hash(&head("a", Some("1")));
         assert_eq!(hash(&head("b", Some("1"))), first);

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use buildbtw_model::api::{PlanNote, ProblemKind};
 use buildbtw_model::{
-    Architecture, CommitHash, NamespaceName, Pkgbase, RepositoryName, Scope, TreeHash,
+    Architecture, CommitHash, NamespaceName, NetworkPolicy, Pkgbase, RepositoryName, Scope,
+    TreeHash,
 };
 use buildbtw_planner::{Footprint, Patterns};
 
@@ -24,6 +25,7 @@ use crate::repos::base::BaseSnapshot;
 use crate::sources::{CatalogSnapshot, Freshness, ResolvedChangeset};
 
 use super::planning::{Caller, PlanBudget};
+use super::source_problems::Fetched;
 
 pub use store::store;
 pub(crate) use versions::counting;
@@ -49,6 +51,8 @@ pub struct PlanInput {
     pub max_builds: u32,
     /// Whether rebuilt packages get a higher release.
     pub bump: bool,
+    /// What its builds reach of the network.
+    pub network: NetworkPolicy,
     /// The packages that earlier iterations of the namespace had, and of deleted ones of its name.
     pub produced: Vec<Produced>,
     /// The base snapshot of the iteration before, to be kept.
@@ -215,6 +219,7 @@ async fn plan_architecture(
     let moved = base.keep(&architecture, input.snapshot.as_ref());
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let (input, snapshot) = (input.clone(), snapshot.clone());
+    let fetched = Fetched::now(state, input.network);
     let make = move |budget: &PlanBudget| {
         let catalog = snapshot.catalog();
         let drafter = Drafter {
@@ -222,8 +227,11 @@ async fn plan_architecture(
             input: &input,
             durations: &durations,
         };
-        let (plan, footprint) = drafter.plan(&architecture, budget)?;
+        let (mut plan, footprint) = drafter.plan(&architecture, budget)?;
         let drafts = drafter.drafts(&plan, &base)?;
+        let packages = drafts.iter().map(|draft| draft.package.as_ref());
+        plan.problems
+            .extend(fetched.problems(packages, &architecture));
         let mut notes = notes::notes(&plan, &base, &moved);
         let planned = drafts.iter().map(|draft| draft.package.as_ref());
         notes.extend(notes::rivals(

@@ -10,6 +10,7 @@ use nix::sys::statvfs::statvfs;
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
 use super::files::{chown_tree, copy_tree, make_dir};
 use super::makepkg::Makepkg;
+use super::network::Network;
 use super::pacman::{self, Repositories};
 use super::release::{self, Written};
 use super::root::Root;
@@ -30,44 +31,47 @@ pub(super) fn build(job: &Job, task: &BuildTask) -> Result<Report, Failure> {
     steps(&root, task).map_err(|failure| name_full_disk(&root, limit, failure))
 }
 
-fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
-    let mut request = task.request.clone();
+fn steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
     let build = makepkg::make_folders(root, "build")?;
     let tree = build.join("tree");
-    take_tree(root, task, &tree)?;
+    take_tree(root, planned, &tree)?;
     let mut pkgbuild = Pkgbuild::open(&tree)?;
     chown_tree(&tree, root.first_uid + BUILD_USER)?;
-    let asked = Asked::new(root, task, &tree)?;
+    let asked = Asked::new(root, planned, &tree)?;
     let agreement = asked.compare(&pkgbuild, false)?;
     let mut written = Written::default();
+    // Sources and dependencies may be named after the release that is written.
+    let mut task = planned.clone();
     if agreement == Agreement::Yes {
-        written = release::write_planned(&asked, &mut pkgbuild, &request, false)?;
-        written.apply_to(&mut request);
+        written = release::write_planned(&asked, &mut pkgbuild, &task.request, false)?;
+        written.apply_to(&mut task.request);
     }
+    let request = &task.request;
 
     let sources = build.join("sources");
-    fetch::fetch(root, &request.sources, &sources, request.limits.disk_bytes)?;
+    let network = fetch::fetch(root, &task, &sources)?;
     written.copy_files(root, &tree, &sources)?;
     let repositories = Repositories::expose(root, &request.repositories, &request.architecture)?;
     pacman::write_config(root, &repositories)?;
     if !request.repositories.is_empty() {
-        pacman::install(root, &repositories, &request)?;
+        pacman::install(root, &repositories, request)?;
     }
     if let Some(namespace) = &request.namespace_repository {
-        verify::installed(root, namespace, &request)?;
+        verify::installed(root, namespace, request)?;
     }
-    let makepkg = Makepkg::new(root, &build, task)?;
+    let makepkg = Makepkg::new(root, &build, &task)?;
     makepkg.check_login()?;
     if agreement == Agreement::Undecided {
         asked.compare(&pkgbuild, true)?;
-        written = release::write_planned(&asked, &mut pkgbuild, &request, true)?;
+        written = release::write_planned(&asked, &mut pkgbuild, request, true)?;
     }
-    let version = run_makepkg(&makepkg, &asked, &pkgbuild, &tree, &request)
+    makepkg.check_signatures()?;
+    let version = run_makepkg(&makepkg, &asked, &pkgbuild, &tree, request, network)
         .map_err(|failure| written.explain(failure))?;
     heading("collecting the packages");
     let packages = build.join("packages");
     let (packages, mut notes) =
-        collect::collect(&packages, &task.output_dir, &request, version.as_ref())?;
+        collect::collect(&packages, &task.output_dir, request, version.as_ref())?;
     for package in &packages {
         heading(&format!("{} ({} bytes)", package.file_name, package.size));
     }
@@ -100,23 +104,32 @@ fn take_tree(root: &Root, task: &BuildTask, tree: &Path) -> Result<(), Failure> 
     }
 }
 
-/// Builds the packages, and returns the version that they must have, if that is known.
+/// Builds the packages, and returns the version that they must have, if that is known. With a network,
+/// `prepare()` and `pkgver()` have it, and nothing after them.
 fn run_makepkg(
     makepkg: &Makepkg<'_>,
     asked: &Asked<'_>,
     pkgbuild: &Pkgbuild,
     tree: &Path,
     request: &BuildRequest,
+    network: Option<Network>,
 ) -> Result<Option<PackageVersion>, Failure> {
-    if !release::waits_for_pkgver(asked, pkgbuild, request)? {
+    let waits = release::waits_for_pkgver(asked, pkgbuild, request)?;
+    if !waits && network.is_none() {
         let version = release::planned(asked, pkgbuild, request)?;
         makepkg.whole()?;
         return Ok(version);
     }
-    makepkg.prepare()?;
-    let version = release::write_found(asked, tree, request)?;
-    makepkg.build(Some(&version))?;
-    Ok(Some(version))
+    makepkg.prepare(network.as_ref())?;
+    drop(network);
+    if waits {
+        let version = release::write_found(asked, tree, request)?;
+        makepkg.build(Some(&version))?;
+        return Ok(Some(version));
+    }
+    let version = release::planned(asked, pkgbuild, request)?;
+    makepkg.build(None)?;
+    Ok(version)
 }
 
 /// A full disk looks like any other failure to the tools.

@@ -1,7 +1,7 @@
 //! Commands inside a root. Everything that touches a package runs through here.
 
 use std::io::{self, PipeReader, Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Instant;
@@ -9,6 +9,7 @@ use std::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::login;
+use super::network::Network;
 use super::root::Root;
 use super::skeleton::HOST_NAME;
 use crate::host::SEARCH_PATH;
@@ -38,9 +39,10 @@ const CAPABILITIES: &[&str] = &[
 const SETPRIV: &str = "/usr/bin/setpriv";
 const CAPABILITIES_OF_SETPRIV: &[&str] = &["CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"];
 
-/// Files of this machine that name resolution and TLS need.
+/// Where a command finds its resolvers.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Other files of this machine that name resolution and TLS need.
 const NETWORK_FILES: &[&str] = &[
-    "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/nsswitch.conf",
     "/etc/ssl",
@@ -67,11 +69,21 @@ impl<'a> View<'a> {
     }
 }
 
+/// What a command reaches.
+#[derive(Clone, Copy)]
+enum Reach<'a> {
+    Nothing,
+    /// What this machine reaches.
+    Machine,
+    /// What sources may be fetched from.
+    Sources(&'a Network),
+}
+
 /// A command to run inside a root.
 pub(super) struct Sandboxed<'a> {
     view: View<'a>,
     identity: Identity,
-    network: bool,
+    reach: Reach<'a>,
     binds: Vec<(PathBuf, String, bool)>,
     environment: Vec<(&'static str, String)>,
     folder: &'static str,
@@ -83,7 +95,7 @@ impl<'a> Sandboxed<'a> {
         Self {
             view,
             identity,
-            network: false,
+            reach: Reach::Nothing,
             binds: Vec::new(),
             environment: Vec::new(),
             folder: "/",
@@ -99,8 +111,25 @@ impl<'a> Sandboxed<'a> {
 
     /// Shares this machine's network.
     pub(super) fn network(mut self, network: bool) -> Self {
-        self.network = network;
+        self.reach = match network {
+            true => Reach::Machine,
+            false => Reach::Nothing,
+        };
         self
+    }
+
+    /// Lets it reach what sources may be fetched from.
+    pub(super) fn through(mut self, network: &'a Network) -> Self {
+        self.reach = Reach::Sources(network);
+        self
+    }
+
+    /// Whether it reaches anything.
+    pub(super) fn has_network(&self) -> bool {
+        match self.reach {
+            Reach::Nothing => false,
+            Reach::Machine | Reach::Sources(_) => true,
+        }
     }
 
     pub(super) fn bind(mut self, source: PathBuf, target: &str, writable: bool) -> Self {
@@ -269,8 +298,9 @@ impl<'a> Sandboxed<'a> {
         }
         let entry = Entry {
             namespace: root.namespace.as_fd().try_clone_to_owned()?,
+            network: self.network_namespace()?,
             mounts: root.volatile.mounts(),
-            inherited: filter,
+            inherited: vec![filter],
         };
         sys::enter(&mut bwrap, entry);
         bwrap.spawn().context("starting bwrap")
@@ -287,6 +317,13 @@ impl<'a> Sandboxed<'a> {
         }
     }
 
+    fn network_namespace(&self) -> io::Result<Option<OwnedFd>> {
+        match self.reach {
+            Reach::Nothing | Reach::Machine => Ok(None),
+            Reach::Sources(network) => network.namespace().as_fd().try_clone_to_owned().map(Some),
+        }
+    }
+
     fn add_namespaces(&self, bwrap: &mut Command) {
         bwrap.args([
             "--unshare-pid",
@@ -294,9 +331,21 @@ impl<'a> Sandboxed<'a> {
             "--unshare-uts",
             "--unshare-cgroup-try",
         ]);
-        bwrap.args(["--hostname", HOST_NAME]);
-        if !self.network {
-            bwrap.arg("--unshare-net");
+    /// What the command finds in its environment whatever it is.
+    fn basic_environment(&self) -> &'static [(&'static str, &'static str)] {
+        const OF_TOOLS: &[(&str, &str)] =
+            &[("PATH", SEARCH_PATH), ("LANG", "C.UTF-8"), ("TERM", "dumb")];
+        if self.login {
+            login::ENVIRONMENT
+        } else {
+            OF_TOOLS
+        }
+    }
+
+    fn network_namespace(&self) -> io::Result<Option<OwnedFd>> {
+        match self.reach {
+            Reach::Nothing | Reach::Machine => Ok(None),
+            Reach::Sources(network) => network.namespace().as_fd().try_clone_to_owned().map(Some),
         }
         let capabilities = match self.identity {
             Identity::Root => CAPABILITIES,
@@ -305,6 +354,26 @@ impl<'a> Sandboxed<'a> {
         bwrap.args(["--cap-drop", "ALL"]);
         for capability in capabilities {
             bwrap.args(["--cap-add", capability]);
+        }
+    }
+
+    fn add_network_files(&self, bwrap: &mut Command) {
+        match self.reach {
+            Reach::Nothing => return,
+            Reach::Machine => {
+                bwrap.args(["--ro-bind-try", RESOLV_CONF, RESOLV_CONF]);
+            }
+            Reach::Sources(network) => {
+                let resolv_conf = network.resolv_conf();
+                bwrap.arg("--ro-bind").arg(resolv_conf).arg(RESOLV_CONF);
+            }
+        }
+        // A root that cannot be written has its own, and nowhere to put these.
+        if matches!(self.view, View::ReadOnly(_)) {
+            return;
+        }
+        for file in NETWORK_FILES {
+            bwrap.args(["--ro-bind-try", file, file]);
         }
     }
 
@@ -330,11 +399,7 @@ impl<'a> Sandboxed<'a> {
         }
         volatile.add_machine(bwrap);
         volatile.add(bwrap);
-        if self.network {
-            for file in NETWORK_FILES {
-                bwrap.args(["--ro-bind-try", file, file]);
-            }
-        }
+        self.add_network_files(bwrap);
         for (source, target, writable) in &self.binds {
             if target.starts_with("/run/") {
                 make_folders(bwrap, target);

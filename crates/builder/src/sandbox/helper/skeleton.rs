@@ -93,6 +93,8 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("passwd", accounts::PASSWD),
     ("profile", PROFILE),
+    // Something to mount the resolvers on, for steps with a network.
+    ("resolv.conf", ""),
     ("shells", "/bin/sh\n/bin/bash\n/usr/bin/sh\n/usr/bin/bash\n"),
 ];
 
@@ -174,6 +176,12 @@ pub(super) fn complete(root: &Path, first_uid: u32) -> Result<(), Failure> {
     }
     if !fs::exists(etc.join("gitconfig"))? {
         replace("gitconfig", GITCONFIG)?;
+    }
+    // Steps with a network have their resolvers mounted there, which a link would lead astray.
+    let resolv_conf = etc.join("resolv.conf");
+    if !fs::symlink_metadata(&resolv_conf).is_ok_and(|metadata| metadata.is_file()) {
+        let _ = fs::remove_file(&resolv_conf);
+        replace("resolv.conf", "")?;
     }
     // It may be a copy of a machine's own.
     replace("machine-id", MACHINE_ID)

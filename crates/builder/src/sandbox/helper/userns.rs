@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -40,6 +40,30 @@ pub(super) fn create(first_uid: u32) -> Result<File, Failure> {
         )));
     }
     Ok(opened)
+}
+
+/// Makes a network namespace that belongs to the user namespace. It lives as long as the file.
+pub(super) fn network(user: &File) -> Result<File, Failure> {
+    let (mut ready, mut say_ready) = io::pipe()?;
+    let (mut done, say_done) = io::pipe()?;
+    let Some(child) = sys::fork()? else {
+        drop((ready, say_done));
+        let ok = setns(user, CloneFlags::CLONE_NEWUSER).is_ok()
+            && unshare(CloneFlags::CLONE_NEWNET).is_ok()
+            && say_ready.write_all(b"1").is_ok();
+        drop(say_ready);
+        // Stays until its namespace was opened: end of file.
+        let _ = done.read(&mut [0]);
+        std::process::exit(i32::from(!ok));
+    };
+    drop((say_ready, done));
+    let opened = ready
+        .read_exact(&mut [0])
+        .context("making a network namespace")
+        .and_then(|()| Ok(fs_err::File::open(format!("/proc/{child}/ns/net"))?));
+    drop(say_done);
+    waitpid(child, None)?;
+    Ok(opened?.into_parts().0)
 }
 
 fn open(ready: &mut io::PipeReader, child: Pid, first_uid: u32) -> Result<File, Failure> {

@@ -2,6 +2,8 @@
 //! `build()`, in two.
 
 mod ended;
+mod offline;
+mod signatures;
 mod stage;
 
 use std::path::{Path, PathBuf};
@@ -9,8 +11,10 @@ use std::path::{Path, PathBuf};
 use buildbtw_model::PackageVersion;
 
 use self::ended::{Circumstances, Ended};
+use self::offline::Offline;
 use self::stage::Stage;
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
+use super::network::Network;
 use super::root::Root;
 use super::{heading, login};
 use crate::sandbox::job::{BuildTask, Failure};
@@ -169,10 +173,20 @@ impl<'a> Makepkg<'a> {
         self.run(Run::Whole, self.command(), None)
     }
 
-    /// The first of two runs: unpacks the sources, runs `prepare()` and `pkgver()`.
-    pub(super) fn prepare(&self) -> Result<(), Failure> {
+    /// The first of two runs: unpacks the sources, runs `prepare()` and `pkgver()`, with a network if
+    /// there is one.
+    pub(super) fn prepare(&self, network: Option<&Network>) -> Result<(), Failure> {
         heading(&format!("preparing {}", self.task.request.pkgbase));
-        self.run(Run::Prepare, self.command(), None)
+        // Borrowed for as long as both are there.
+        let command: Sandboxed<'_> = self.command();
+        let command = match network {
+            Some(network) => {
+                heading("prepare() and pkgver() have a network");
+                command.through(network)
+            }
+            None => command,
+        };
+        self.run(Run::Prepare, command, None)
     }
 
     /// The second run: `pkgver()` again, `build()`, `check()` and the packages, with what the first
@@ -189,10 +203,11 @@ impl<'a> Makepkg<'a> {
     fn run(
         &self,
         run: Run,
-        command: Sandboxed<'a>,
+        command: Sandboxed<'_>,
         version: Option<&PackageVersion>,
     ) -> Result<(), Failure> {
         let Self { root, task, .. } = *self;
+        let is_online = command.has_network();
         let notes = root.scratch_dir(run.notes(), BUILD_USER, 0o755)?;
         let command =
             command
@@ -200,13 +215,15 @@ impl<'a> Makepkg<'a> {
                 .bind(notes.clone(), NOTES_PATH, true);
         // Tells a failure of makepkg from one to start it.
         let script = format!(": >{NOTES_PATH}/started && BASH_ENV={HOOK_PATH} exec makepkg \"$@\"");
-        // Signatures need keys that only the packager has; checksums are checked.
+        // They were checked before, with the keys of the repository.
         let options = ["--noconfirm", "--nocolor", "--skippgpcheck"];
         let mut stage = Stage::default();
+        let mut offline = Offline::default();
         let start = ["bash", "-c", &script, "makepkg"];
         let arguments = [&start[..], &options, run.options()].concat();
         let status = command.watch_while(&arguments, |line| {
             stage.line(line);
+            offline.line(line);
             version.is_none_or(|version| stage.moved_from(version).is_none())
         })?;
         if let Some(version) = version
@@ -234,6 +251,10 @@ impl<'a> Makepkg<'a> {
             let message = format!("the PKGBUILD could not be read: {why}");
             return Err(Failure::package(message).see_log());
         }
+        let failure = match is_online {
+            true => failure,
+            false => offline.explain(failure, task.request.network),
+        };
         Err(failure.see_log())
     }
 }

@@ -59,14 +59,20 @@ fn meaning(status: u16) -> &'static str {
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     lasting: Option<String>,
+    host: Option<String>,
 }
 
 impl Refusal {
     /// Reads the next line that git writes.
     pub(super) fn line(&mut self, line: &str) {
         let text = line.trim();
+        let connecting = text.split_once(": Failed to connect to ");
+        if let Some((host, _)) = connecting.and_then(|(_, rest)| rest.split_once(' ')) {
+            self.host = Some(host.to_owned());
+        }
         let status = text
             .split_once("The requested URL returned error: ")
+            .or_else(|| text.split_once("abort: HTTP Error "))
             .and_then(|(_, rest)| rest.get(..3))
             .and_then(|status| status.parse().ok());
         let is_refused = status.is_some_and(is_lasting)
@@ -78,6 +84,9 @@ impl Refusal {
                 "access denied or repository not exported",
                 "does not appear to be a git repository",
                 "Repository not found",
+                // Subversion.
+                "E160013:",
+                "E170000:",
             ]
             .iter()
             .any(|words| text.contains(words));
@@ -86,13 +95,23 @@ impl Refusal {
         }
     }
 
+    /// The host that could not be connected to, which is another one after a redirect.
+    pub(super) fn unreachable_host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
     /// The failure, when git ended with a code.
     pub(super) fn of_git(self, code: i32, url: &str) -> Failure {
+        self.of_tool("git", code, url)
+    }
+
+    /// The failure, when a tool ended with a code.
+    pub(super) fn of_tool(self, tool: &str, code: i32, url: &str) -> Failure {
         let what = format!("the source {} could not be fetched", shown(url));
         match self.lasting {
             // The line may hold the address as it was given.
             Some(line) => Failure::package(format!("{what}: {}", line.replace(url, &shown(url)))),
-            None => Failure::infrastructure(format!("{what} (git: exit {code})")).see_log(),
+            None => Failure::infrastructure(format!("{what} ({tool}: exit {code})")).see_log(),
         }
     }
 }

@@ -1,0 +1,129 @@
+//! Files: by the programs that DLAGENTS of this machine's makepkg.conf names. Most are curl, whose answers
+//! tell what failed.
+
+use super::refusal;
+use super::{Fetch, shown};
+use crate::fetchers::Agent;
+use crate::sandbox::helper::bwrap::exit_code;
+use crate::sandbox::job::Failure;
+
+/// Protocols that need no DLAGENTS, with the arguments that makepkg.conf gives curl.
+const BUILT_IN: &[(&str, &[&str])] = &[
+    (
+        "ftp",
+        &["--globoff", "--fail", "--ftp-pasv", "--retry", "3"],
+    ),
+    ("http", WEB),
+    ("https", WEB),
+];
+/// Some hosts redirect to themselves until a cookie comes back, which is kept in memory.
+const WEB: &[&str] = &[
+    "--globoff",
+    "--cookie",
+    "",
+    "--fail",
+    "--location",
+    "--retry",
+    "3",
+];
+/// What is added to the arguments of any curl: bounds, and an answer that can be read. The last of
+/// several options of one kind counts.
+const ALWAYS: &[&str] = &[
+    "--silent",
+    "--show-error",
+    "--proto",
+    "=http,https,ftp",
+    "--proto-redir",
+    "=http,https,ftp",
+    "--max-redirs",
+    "10",
+    "--connect-timeout",
+    "30",
+    "--speed-limit",
+    "1000",
+    "--speed-time",
+    "60",
+    "--write-out",
+    "%{http_code} %{url_effective}",
+];
+/// curl's exit code.
+const COULD_NOT_CONNECT: i32 = 7;
+
+/// Whether a protocol is fetched without a program of DLAGENTS.
+pub(super) fn is_built_in(protocol: &str) -> bool {
+    BUILT_IN.iter().any(|(known, _)| *known == protocol)
+}
+
+/// The command for a protocol that DLAGENTS does not name.
+fn built_in(protocol: &str, url: &str, part: &str) -> Vec<String> {
+    let known = BUILT_IN.iter().find(|(known, _)| *known == protocol);
+    let options = known.map_or(WEB, |(_, options)| options);
+    let words = [&["curl"], options, &["--output", part, url]].concat();
+    words.into_iter().map(str::to_owned).collect()
+}
+
+impl Fetch<'_> {
+    pub(super) fn download(&self, url: &str, name: &str, protocol: &str) -> Result<(), Failure> {
+        let part = format!("{name}.part");
+        let agent = Agent::of(self.agents, protocol);
+        let (mut command, output) = match agent {
+            Some(agent) => agent.command(url, &part),
+            None => (built_in(protocol, url, &part), part.clone()),
+        };
+        if agent.is_none_or(Agent::is_curl) {
+            // Only as the first one it keeps settings of this machine's users out.
+            command.insert(1, "--disable".to_owned());
+            command.extend(ALWAYS.iter().map(|word| (*word).to_owned()));
+            command.push("--max-filesize".to_owned());
+            command.push(self.largest.to_string());
+            self.run_curl(&command, url)?;
+        } else {
+            self.run_agent(&command, url)?;
+        }
+        let renamed = self.tool().run(&["mv", "-f", "--", &output, name])?;
+        match renamed.success() {
+            true => Ok(()),
+            false => Err(Failure::infrastructure(format!(
+                "the source {} was fetched, but `{output}` is not there",
+                shown(url)
+            ))
+            .see_log()),
+        }
+    }
+
+    fn run_curl(&self, command: &[String], url: &str) -> Result<(), Failure> {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let output = self.tool().output(&words)?;
+        let code = exit_code(output.status);
+        if code == 0 {
+            return Ok(());
+        }
+        let answer = String::from_utf8_lossy(&output.stdout);
+        let (status, last) = answer.split_once(' ').unwrap_or((&answer, ""));
+        if code == COULD_NOT_CONNECT
+            && let Some(failure) = self.refused(url, last)?
+        {
+            return Err(failure);
+        }
+        Err(refusal::of_curl(code, status, url, last))
+    }
+
+    /// Runs a program that says nothing about whose fault a failure is.
+    fn run_agent(&self, command: &[String], url: &str) -> Result<(), Failure> {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let status = self.tool().run(&words)?;
+        if status.success() {
+            return Ok(());
+        }
+        if let Some(failure) = self.refused(url, "")? {
+            return Err(failure);
+        }
+        let program = words.first().copied().unwrap_or_default();
+        Err(Failure::infrastructure(format!(
+            "the source {} could not be fetched ({program}: exit {})",
+            shown(url),
+            exit_code(status)
+        ))
+        .see_log())
+    }
+}

@@ -1,0 +1,75 @@
+//! Git repositories: a bare mirror each, which makepkg clones.
+
+use super::refusal::Refusal;
+use super::{Fetch, shown};
+use crate::sandbox::helper::bwrap::{Sandboxed, exit_code};
+use crate::sandbox::job::Failure;
+use crate::source::entry::Revision;
+
+impl<'a> Fetch<'a> {
+    /// git with no settings but these, and no protocols that run programs or read this machine's files.
+    pub(super) fn git(&self) -> Sandboxed<'a> {
+        self.tool()
+            .env("HOME", "/tmp")
+            .env("LC_ALL", "C")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_ALLOW_PROTOCOL", "git:http:https")
+    }
+
+    pub(super) fn mirror(&self, url: &str, name: &str) -> Result<(), Failure> {
+        let arguments = [
+            "git",
+            "-c",
+            "http.lowSpeedLimit=1000",
+            "-c",
+            "http.lowSpeedTime=60",
+            "clone",
+            "--quiet",
+            "--mirror",
+            "--",
+            url,
+            name,
+        ];
+        let mut refusal = Refusal::default();
+        let status = self.git().watch(&arguments, |line| refusal.line(line))?;
+        if status.success() {
+            Ok(())
+        } else if let Some(host) = refusal.unreachable_host()
+            && let Some(failure) = self.refused(url, host)?
+        {
+            Err(failure)
+        } else {
+            Err(refusal.of_git(exit_code(status), url))
+        }
+    }
+
+    /// Whether the mirror has what the source asks for. makepkg would find out, after all dependencies
+    /// were installed.
+    pub(super) fn check_revision(
+        &self,
+        url: &str,
+        name: &str,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let object = format!("{}^{{commit}}", revision.reference());
+        let arguments = [
+            "git",
+            "--git-dir",
+            name,
+            "rev-parse",
+            "--quiet",
+            "--verify",
+            "--end-of-options",
+            &object,
+        ];
+        if self.git().output(&arguments)?.status.success() {
+            return Ok(());
+        }
+        Err(Failure::package(format!(
+            "the source {} has no {revision}",
+            shown(url)
+        )))
+    }
+}

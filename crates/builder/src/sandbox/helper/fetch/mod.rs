@@ -1,0 +1,194 @@
+//! Fetches the sources before the build, which is offline: by tools of this machine, as the
+//! unprivileged user, in a view without any package's code, through a network that does not reach this
+//! machine and its neighbours.
+
+mod download;
+mod git;
+mod lfs;
+mod refusal;
+mod vcs;
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::bwrap::{BUILD_USER, Sandboxed, View};
+use super::heading;
+use super::network::Network;
+use super::root::Root;
+use crate::fetchers::Agent;
+use crate::sandbox::job::{BuildTask, Failure};
+use crate::source::checkout::shown;
+use crate::source::entry::{Entry, parse};
+use crate::source::host_of;
+use crate::sys::Identity;
+
+/// Where the folder for sources is seen.
+const FOLDER: &str = "/sources";
+
+/// Fetches what is not in the tree into `folder`, as far as the policy allows. Returns the network that it
+/// went through when `prepare()` needs it as well.
+pub(super) fn fetch(
+    root: &Root,
+    task: &BuildTask,
+    folder: &Path,
+) -> Result<Option<Network>, Failure> {
+    let request = &task.request;
+    let entries = request
+        .sources
+        .iter()
+        .map(|source| parse(source))
+        .collect::<Result<Vec<Entry>, Failure>>()?;
+    let mut urls = entries.iter().filter_map(Entry::url);
+    let Some(first) = urls.next() else {
+        return match request.network.prepares_online() {
+            true => Network::start(root, &task.access).map(Some),
+            false => Ok(None),
+        };
+    };
+    if !request.network.fetches_sources() {
+        return Err(Failure::package(format!(
+            "the source {} may not be fetched: network policy `{}`\n\
+             hint: plan with `buildbtw new --network sources`, or put it into the repository",
+            shown(first),
+            request.network
+        )));
+    }
+    let agents = Agent::all();
+    // Before anything is fetched: a large source is fetched in vain when another one cannot be.
+    for entry in &entries {
+        check_tools(entry, &agents)?;
+    }
+    let network = Network::start(root, &task.access)?;
+    let fetch = Fetch {
+        root,
+        network: &network,
+        folder,
+        agents: &agents,
+        largest: request.limits.disk_bytes,
+    };
+    for entry in &entries {
+        fetch.entry(entry)?;
+    }
+    Ok(Some(network).filter(|_| request.network.prepares_online()))
+}
+
+/// Fails when this machine lacks what an entry is fetched with.
+fn check_tools(entry: &Entry, agents: &[Agent]) -> Result<(), Failure> {
+    match entry {
+        Entry::Local | Entry::Git { .. } => Ok(()),
+        Entry::File { url, protocol, .. } => {
+            let agent = Agent::of(agents, protocol);
+            if agent.is_none() && !download::is_built_in(protocol) {
+                return Err(Failure::package(format!(
+                    "the source {} uses the protocol `{protocol}`, which this machine does not fetch\n\
+                     hint: the worker's operator can name a program for it in DLAGENTS of makepkg.conf",
+                    shown(url)
+                )));
+            }
+            match agent.filter(|agent| !agent.is_installed()) {
+                Some(agent) => Err(Failure::infrastructure(format!(
+                    "the source {} cannot be fetched: {}, which DLAGENTS names for `{protocol}`, is not \
+                     installed on this machine",
+                    shown(url),
+                    agent.program()
+                ))),
+                None => Ok(()),
+            }
+        }
+        Entry::Vcs { url, tool, .. } => match tool.is_installed() {
+            true => Ok(()),
+            false => Err(Failure::infrastructure(format!(
+                "the source {} cannot be fetched: `{}` is not installed on this machine\n\
+                 hint: install the package {}",
+                shown(url),
+                tool.program(),
+                tool.package()
+            ))),
+        },
+    }
+}
+
+/// Fetches sources into a folder.
+struct Fetch<'a> {
+    root: &'a Root,
+    network: &'a Network,
+    folder: &'a Path,
+    agents: &'a [Agent],
+    /// Bytes of one file.
+    largest: u64,
+}
+
+impl<'a> Fetch<'a> {
+    fn entry(&self, entry: &Entry) -> Result<(), Failure> {
+        match entry {
+            Entry::Local => Ok(()),
+            Entry::File {
+                url,
+                name,
+                protocol,
+            } => {
+                heading(&format!("fetching {}", shown(url)));
+                self.download(url, name, protocol)
+            }
+            Entry::Git {
+                url,
+                name,
+                revision,
+            } => {
+                heading(&format!("mirroring {}", shown(url)));
+                self.mirror(url, name)?;
+                if let Some(revision) = revision {
+                    self.check_revision(url, name, revision)?;
+                }
+                self.fetch_lfs(url, name, revision.as_ref())
+            }
+            Entry::Vcs { url, entry, .. } => {
+                heading(&format!("fetching {}", shown(url)));
+                self.fetch_vcs(url, entry)
+            }
+        }
+    }
+
+    /// A command that sees the folder for sources, and reaches what they may be fetched from.
+    fn tool(&self) -> Sandboxed<'a> {
+        Sandboxed::new(View::HostTools(self.root), Identity::User(BUILD_USER))
+            .through(self.network)
+            .bind(self.folder.to_owned(), FOLDER, true)
+            .folder(FOLDER)
+    }
+
+    /// The failure when a host could not be connected to because the network refuses all its addresses.
+    /// `last` is where redirects ended.
+    fn refused(&self, url: &str, last: &str) -> Result<Option<Failure>, Failure> {
+        let host = host_of(if last.is_empty() { url } else { last });
+        let addresses: Vec<IpAddr> = match host.parse() {
+            Ok(address) => vec![address],
+            Err(_) => {
+                let output = self.tool().output(&["getent", "ahosts", "--", host])?;
+                let text = String::from_utf8_lossy(&output.stdout);
+                let words = text.lines().filter_map(|line| line.split(' ').next());
+                words.filter_map(|word| word.parse().ok()).collect()
+            }
+        };
+        let refusing: Option<Vec<_>> = addresses
+            .iter()
+            .map(|address| self.network.refusing(*address))
+            .collect();
+        let (Some(address), Some(network)) = (
+            addresses.first(),
+            refusing.as_ref().and_then(|networks| networks.first()),
+        ) else {
+            return Ok(None);
+        };
+        let redirected = match host == host_of(url) {
+            true => String::new(),
+            false => format!(", redirected to {}", shown(last)),
+        };
+        Ok(Some(Failure::package(format!(
+            "the source {} could not be fetched: {address} belongs to {network}, which sources are not \
+             fetched from{redirected}\n\
+             hint: the worker's operator can open it with `--allow-source-network {address}`",
+            shown(url)
+        ))))
+    }
+}

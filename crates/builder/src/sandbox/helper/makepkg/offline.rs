@@ -1,0 +1,150 @@
+//! Whether a function failed because it wanted a network that it does not have. Judged by what programs
+//! write, so it explains a failure and never changes whose fault that is.
+
+use buildbtw_model::NetworkPolicy;
+
+use crate::sandbox::job::Failure;
+
+/// What programs write, in lower case, when names are not resolved or nothing is reached.
+const SIGNS: &[&str] = &[
+    "could not resolve host",
+    "couldn't resolve host",
+    "could not resolve proxy",
+    "could not resolve address",
+    "unable to resolve host address",
+    "temporary failure in name resolution",
+    "temporary failure resolving",
+    "name or service not known",
+    "nodename nor servname provided",
+    "name resolution failed",
+    "failed to lookup address information",
+    "dns error",
+    "getaddrinfo enotfound",
+    "getaddrinfo eai_again",
+    "enetunreach",
+    "network is unreachable",
+    "no route to host",
+    "dial tcp",
+    "couldn't connect to server",
+    "failed to establish a new connection",
+    "you appear to be offline",
+    "java.net.unknownhostexception",
+    "unknown host",
+    "spurious network error",
+];
+
+/// What was seen of a run of makepkg.
+#[derive(Debug, Default)]
+pub(super) struct Offline {
+    /// The function that was started last.
+    function: Option<String>,
+    /// The function that complained last.
+    complained: Option<String>,
+}
+
+impl Offline {
+    /// Reads the next line of the log.
+    pub(super) fn line(&mut self, line: &str) {
+        if let Some(message) = line.strip_prefix("==> ") {
+            let started = message
+                .strip_prefix("Starting ")
+                .and_then(|rest| rest.strip_suffix("()..."));
+            if let Some(function) = started {
+                self.function = Some(function.to_owned());
+            }
+            return;
+        }
+        if self.function.is_none() || self.complained == self.function {
+            return;
+        }
+        let line = line.to_lowercase();
+        if SIGNS.iter().any(|sign| line.contains(sign)) {
+            self.complained.clone_from(&self.function);
+        }
+    }
+
+    /// Adds to the failure of a run without network what the policy has to do with it.
+    pub(super) fn explain(&self, mut failure: Failure, policy: NetworkPolicy) -> Failure {
+        let Some(function) = self
+            .complained
+            .as_ref()
+            .filter(|_| self.complained == self.function)
+        else {
+            return failure;
+        };
+        let before = failure.message;
+        failure.message = match &**function {
+            "prepare" | "pkgver" => format!(
+                "{function}() may not use the network: policy `{policy}`; {before}\n\
+                 hint: plan with `buildbtw new --network prepare`"
+            ),
+            _ => format!(
+                "{function}() may not use the network: none is offered after prepare(), whatever the \
+                 policy (`{policy}`); {before}\n\
+                 hint: let prepare() download what {function}() needs, with network policy `prepare`"
+            ),
+        };
+        failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(log: &str, policy: NetworkPolicy) -> String {
+        let mut offline = Offline::default();
+        log.lines().for_each(|line| offline.line(line));
+        let failure = Failure::package("a function in the PKGBUILD failed");
+        offline.explain(failure, policy).message
+    }
+
+    #[test]
+    fn names_the_function_and_the_policy() {
+        let log = "==> Starting prepare()...\n\
+                   curl: (6) Could not resolve host: example.org\n\
+                   ==> ERROR: A failure occurred in prepare().\n    Aborting...\n";
+        let message = explained(log, NetworkPolicy::Sources);
+        assert!(
+            message.starts_with("prepare() may not use the network: policy `sources`; "),
+            "{message}"
+        );
+        assert!(
+            message.contains("buildbtw new --network prepare"),
+            "{message}"
+        );
+        let log = log.replace("prepare", "check");
+        let message = explained(&log, NetworkPolicy::Prepare);
+        assert!(
+            message.starts_with("check() may not use the network: none is offered after prepare()"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn programs_of_many_languages_are_understood() {
+        for line in [
+            "error: failed to get `libc` as a dependency\n  [6] Couldn't resolve host name (Could not resolve host: static.crates.io)",
+            "go: github.com/a/b@v1: Get \"https://proxy.golang.org/x\": dial tcp: lookup proxy.golang.org: no such host",
+            "npm error request to https://registry.npmjs.org/x failed, reason: getaddrinfo EAI_AGAIN registry.npmjs.org",
+            "urllib3.exceptions.NewConnectionError: Failed to establish a new connection: [Errno -3] Temporary failure in name resolution",
+            "fatal: unable to access 'https://example.org/': Could not resolve host: example.org",
+            "wget: unable to resolve host address 'example.org'",
+            "curl: (7) Failed to connect to 127.0.0.1 port 23420 after 0 ms: Couldn't connect to server",
+        ] {
+            let log = format!("==> Starting prepare()...\n{line}\n");
+            let message = explained(&log, NetworkPolicy::None);
+            assert!(message.contains("policy `none`"), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_earlier_function_that_went_on_explains_nothing() {
+        let log = "==> Starting prepare()...\nNetwork is unreachable\n\
+                   ==> Starting build()...\nerror: x\n==> ERROR: A failure occurred in build().\n";
+        let message = explained(log, NetworkPolicy::Sources);
+        assert_eq!(message, "a function in the PKGBUILD failed");
+        let before = "Network is unreachable\n==> Starting build()...\n";
+        assert!(!explained(before, NetworkPolicy::Sources).contains("network"));
+    }
+}

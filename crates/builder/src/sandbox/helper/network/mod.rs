@@ -1,0 +1,340 @@
+//! The network that sources are fetched through, and that `prepare()` has where the policy lets it.
+//!
+//! Commands run in an inner network namespace. Its only link leads to an outer one, whose routes decide
+//! what is reached; pasta, attached to that, opens the connections on this machine. The inner namespace
+//! could not refuse anything by itself: a socket that is bound to an interface (SO_BINDTODEVICE, which takes
+//! no privilege, or IP_PKTINFO) takes what no route leads to for a neighbour, and pasta answers for every
+//! neighbour. Forwarded packets have no such way around the routes.
+
+mod machine;
+mod pasta;
+mod routes;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::mount::{MsFlags, mount};
+
+use self::machine::Machine;
+use self::routes::{Route, Way};
+use super::files::make_dir;
+use super::heading;
+use super::root::Root;
+use super::userns;
+use crate::host::SEARCH_PATH;
+use crate::sandbox::job::{Context as _, Failure, SourceAccess};
+use crate::source_network::SourceNetwork;
+use crate::sys::{self, Entry};
+
+/// Interfaces: from the outer namespace to pasta and to the inner one, and the inner one's own.
+const UP: &str = "up0";
+const DOWN: &str = "down0";
+const INNER: &str = "eth0";
+/// Addresses of the two links. They are of networks for benchmarks (RFC 2544, RFC 5180), which nothing is
+/// served from; only pasta answers, for name resolution.
+const IPV4_LINK: &str = "198.18.0.0/24";
+const IPV6_LINK: &str = "2001:2::/48";
+/// What pasta answers from. Any will do; the machine's own is nobody's business.
+const GATEWAY_MAC: &str = "9a:55:9a:55:9a:55";
+const GATEWAY: [&str; 2] = ["198.18.0.1", "2001:2::1"];
+const OUTER: [&str; 2] = ["198.18.0.2", "2001:2::2"];
+const OUTER_DOWN: [&str; 2] = ["198.18.0.5", "2001:2:0:1::1"];
+const INNER_ADDRESS: [&str; 2] = ["198.18.0.6", "2001:2:0:1::2"];
+
+/// A network namespace that reaches what sources may be fetched from. It ends with this value, and with
+/// the helper.
+pub(super) struct Network {
+    inner: File,
+    resolv_conf: PathBuf,
+    routes: Vec<Route>,
+    pasta: Child,
+}
+
+impl Network {
+    /// Creates the namespaces and starts pasta.
+    pub(super) fn start(root: &Root, access: &SourceAccess) -> Result<Self, Failure> {
+        let machine = Machine::read()?;
+        let mut own = machine.own.clone();
+        own.extend(access.refused.iter().copied().map(SourceNetwork::single));
+        let routes = routes::routes(&own, &access.allowed);
+        let allows_ipv6 = access.allowed.iter().any(|network| network.is_ipv6());
+        let ipv6 = match machine.ipv6 {
+            None if allows_ipv6 => machine.ipv6_interface,
+            ipv6 => ipv6,
+        };
+
+        let folder = root.scratch.join("network");
+        make_dir(&folder, 0o755)?;
+        let outer = userns::network(&root.namespace)?;
+        let inner = userns::network(&root.namespace)?;
+        let outer_path = pin(&outer, &folder.join("outer"))?;
+        let inner_path = pin(&inner, &folder.join("inner"))?;
+        let resolv_conf = folder.join("resolv.conf");
+        fs_err::write(&resolv_conf, resolver(ipv6.is_some()))?;
+        let pasta = pasta::start(root, &outer_path, ipv6.as_deref())?;
+        // From here on it ends with this value.
+        let network = Self {
+            inner,
+            resolv_conf,
+            routes,
+            pasta,
+        };
+        let plan = Plan {
+            routes: &network.routes,
+            ipv6: ipv6.is_some(),
+            opens_loopback: opens_loopback(&access.allowed),
+        };
+        configure(
+            root,
+            &outer,
+            &plan.outer_settings(),
+            &plan.outer(&inner_path),
+        )?;
+        configure(root, &network.inner, &plan.inner_settings(), &plan.inner())?;
+        for network in &access.allowed {
+            heading(&format!("sources may be fetched from {network}"));
+        }
+        Ok(network)
+    }
+
+    /// The namespace to run commands in.
+    pub(super) fn namespace(&self) -> &File {
+        &self.inner
+    }
+
+    /// The network for which an address is not reached.
+    pub(super) fn refusing(&self, address: IpAddr) -> Option<SourceNetwork> {
+        match routes::lookup(&self.routes, address)? {
+            (network, Way::Refused) => Some(network),
+            (_, Way::Out) => None,
+        }
+    }
+
+    /// The resolv.conf(5) for those commands.
+    pub(super) fn resolv_conf(&self) -> &Path {
+        &self.resolv_conf
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.pasta.kill();
+        let _ = self.pasta.wait();
+    }
+}
+
+fn opens_loopback(allowed: &[SourceNetwork]) -> bool {
+    let loopback = SourceNetwork::of(std::net::Ipv4Addr::LOCALHOST.into(), 8);
+    allowed.iter().any(|network| loopback.overlaps(*network))
+}
+
+/// What both namespaces are configured with.
+struct Plan<'a> {
+    routes: &'a [Route],
+    ipv6: bool,
+    /// Whether 127.0.0.1 is this machine's. The namespaces then have no such address of their own.
+    opens_loopback: bool,
+}
+
+impl Plan<'_> {
+    /// Settings of the outer kernel side that become 1.
+    fn outer_settings(&self) -> Vec<String> {
+        let mut settings = vec!["ipv4/ip_forward".to_owned()];
+        if self.ipv6 {
+            settings.push("ipv6/conf/all/forwarding".to_owned());
+        }
+        settings.extend(self.local_routing());
+        settings
+    }
+
+    fn inner_settings(&self) -> Vec<String> {
+        self.local_routing()
+    }
+
+    /// Lets packets for 127.0.0.0/8 travel on links.
+    fn local_routing(&self) -> Vec<String> {
+        match self.opens_loopback {
+            true => vec!["ipv4/conf/all/route_localnet".to_owned()],
+            false => Vec::new(),
+        }
+    }
+
+    /// The commands of ip(8) in the outer namespace, in which pasta has configured its own link.
+    fn outer(&self, inner: &Path) -> String {
+        let mut lines = vec![
+            // Nothing in here is for the namespace itself.
+            "address flush dev lo".to_owned(),
+            format!(
+                "link add {DOWN} type veth peer name {INNER} netns {}",
+                inner.display()
+            ),
+            format!("address add {}/30 dev {DOWN}", OUTER_DOWN[0]),
+            format!("route add unreachable {IPV4_LINK}"),
+        ];
+        if self.ipv6 {
+            lines.extend([
+                format!("address add {}/126 dev {DOWN} nodad", OUTER_DOWN[1]),
+                format!("route add {}/128 dev {UP}", GATEWAY[1]),
+                format!("route del 2001:2::/64 dev {UP}"),
+                format!("route add unreachable {IPV6_LINK}"),
+                // The namespace cannot ask for it while its own link-local address is new, and pasta resets a
+                // connection whose first packet comes twice.
+                format!(
+                    "neighbor replace {} lladdr {GATEWAY_MAC} nud permanent dev {UP}",
+                    GATEWAY[1]
+                ),
+            ]);
+        }
+        lines.push(format!("link set {DOWN} mtu 65520 up"));
+        for (network, way) in self.routes {
+            let [ipv4, ipv6] = GATEWAY;
+            let gateway = match network.is_ipv6() {
+                true if !self.ipv6 => continue,
+                true => ipv6,
+                false => ipv4,
+            };
+            lines.push(match way {
+                Way::Refused => format!("route replace unreachable {network}"),
+                Way::Out => format!("route replace {network} via {gateway} dev {UP}"),
+            });
+        }
+        batch(&lines)
+    }
+
+    /// The same for the inner namespace.
+    fn inner(&self) -> String {
+        let mut lines = vec!["link set lo up".to_owned()];
+        if self.opens_loopback {
+            lines.push("address del 127.0.0.1/8 dev lo".to_owned());
+        }
+        lines.push(format!("address add {}/30 dev {INNER}", INNER_ADDRESS[0]));
+        if self.ipv6 {
+            lines.push(format!(
+                "address add {}/126 dev {INNER} nodad",
+                INNER_ADDRESS[1]
+            ));
+        }
+        lines.push(format!("link set {INNER} mtu 65520 up"));
+        lines.push(format!("route add 0.0.0.0/0 via {}", OUTER_DOWN[0]));
+        if self.ipv6 {
+            lines.push(format!("route add ::/0 via {}", OUTER_DOWN[1]));
+        }
+        batch(&lines)
+    }
+}
+
+fn batch(lines: &[String]) -> String {
+    lines
+        .iter()
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// The resolv.conf(5): pasta passes questions on to the first resolver of this machine.
+fn resolver(ipv6: bool) -> String {
+    let text = fs_err::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("nameserver"))
+        .map(str::trim)
+        .collect();
+    let is_ipv4 = |server: &&str| !server.contains(':');
+    let only_ipv6 = !servers.is_empty() && !servers.iter().any(is_ipv4);
+    let [ipv4_gateway, ipv6_gateway] = GATEWAY;
+    let gateway = match only_ipv6 && ipv6 {
+        true => ipv6_gateway,
+        false => ipv4_gateway,
+    };
+    // Only UDP is passed on: answers must not need TCP.
+    format!("nameserver {gateway}\noptions edns0\n")
+}
+
+/// Gives a namespace a path.
+fn pin(namespace: &File, path: &Path) -> Result<PathBuf, Failure> {
+    fs_err::write(path, "")?;
+    let source = format!("/proc/self/fd/{}", namespace.as_raw_fd());
+    let none = None::<&str>;
+    mount(Some(source.as_str()), path, none, MsFlags::MS_BIND, none)
+        .context("keeping a network namespace")?;
+    Ok(path.to_owned())
+}
+
+/// Turns settings on and runs commands of ip(8), as root of the sandbox's user namespace.
+fn configure(
+    root: &Root,
+    namespace: &File,
+    settings: &[String],
+    commands: &str,
+) -> Result<(), Failure> {
+    let doing = "configuring the network for sources";
+    let script = "for setting; do echo 1 >/proc/sys/net/$setting || exit; done; exec ip -batch -";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, "sh"])
+        .args(settings)
+        .env_clear()
+        .env("PATH", SEARCH_PATH)
+        .current_dir("/")
+        .stdin(Stdio::piped());
+    let entry = Entry {
+        namespace: root.namespace.as_fd().try_clone_to_owned()?,
+        network: Some(namespace.as_fd().try_clone_to_owned()?),
+        mounts: Vec::new(),
+        inherited: Vec::new(),
+    };
+    sys::enter(&mut command, entry);
+    let mut child = command.spawn().context(doing)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(commands.as_bytes()).context(doing)?;
+    }
+    let status = child.wait().context(doing)?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Failure::infrastructure(format!("{doing} failed ({status})")).see_log()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan<'a>(routes: &'a [Route], ipv6: bool, opens_loopback: bool) -> Plan<'a> {
+        Plan {
+            routes,
+            ipv6,
+            opens_loopback,
+        }
+    }
+
+    #[test]
+    fn routes_of_ipv6_are_left_out_without_it() {
+        let routes = routes::routes(&[], &[]);
+        let inner = Path::new("/x");
+        assert!(!plan(&routes, false, false).outer(inner).contains("::"));
+        let with = plan(&routes, true, false).outer(inner);
+        assert!(
+            with.contains("route replace unreachable fc00::/7\n"),
+            "{with}"
+        );
+        assert!(
+            with.contains("route replace unreachable 10.0.0.0/8\n"),
+            "{with}"
+        );
+    }
+
+    #[test]
+    fn the_loopback_address_is_given_up_only_where_it_is_opened() {
+        let allowed = ["127.0.0.0/8".parse().unwrap()];
+        assert!(opens_loopback(&allowed));
+        assert!(!opens_loopback(&["192.0.2.0/24".parse().unwrap()]));
+        let routes = routes::routes(&[], &allowed);
+        let plan = plan(&routes, false, true);
+        assert!(plan.inner().contains("address del 127.0.0.1/8 dev lo\n"));
+        let outer = plan.outer(Path::new("/x"));
+        assert!(outer.contains("route replace 127.0.0.0/8 via 198.18.0.1 dev up0\n"));
+    }
+}

@@ -1,0 +1,101 @@
+//! Starts pasta(1), which needs no privilege on this machine: it opens ordinary sockets for what it
+//! reads from an interface of the namespace.
+
+use std::io::{self, BufRead as _, BufReader};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::unistd::{Uid, fchown};
+
+use super::{GATEWAY, GATEWAY_MAC, OUTER, UP};
+use crate::host::{SEARCH_PATH, find_program};
+use crate::sandbox::helper::root::Root;
+use crate::sandbox::job::{Context as _, Failure};
+use crate::sys::{self, Entry};
+
+/// What it is by default would let the namespace reach this machine: ports are forwarded to and from its
+/// loopback interface, the gateway is mapped to it, and its addresses and routes are copied.
+const CLOSED: &[&str] = &[
+    "--config-net",
+    "--foreground",
+    "--quiet",
+    "--stderr",
+    "--no-map-gw",
+    "--no-dhcp",
+    "--no-dhcpv6",
+    "--no-ra",
+    "--netns-only",
+    "--tcp-ports=none",
+    "--udp-ports=none",
+    "--tcp-ns=none",
+    "--udp-ns=none",
+    "--netmask=255.255.255.252",
+];
+
+/// Starts it in the sandbox's user namespace, attached to the network namespace at the path, and returns
+/// when its interface is there. `ipv6` names an interface of this machine that has addresses of IPv6.
+pub(super) fn start(root: &Root, namespace: &Path, ipv6: Option<&str>) -> Result<Child, Failure> {
+    if find_program("pasta").is_none() {
+        return Err(Failure::infrastructure(
+            "sources cannot be fetched: the program `pasta` is missing on this machine\n\
+             hint: install the package passt, or build with network policy `none`",
+        ));
+    }
+    let (reader, writer) = io::pipe()?;
+    fchown(&writer, Some(Uid::from_raw(root.first_uid)), None)?;
+    let mut command = Command::new("pasta");
+    command
+        .args(CLOSED)
+        .arg(format!("--mac-addr={GATEWAY_MAC}"))
+        .arg(format!("--ns-ifname={UP}"))
+        .arg(format!("--netns={}", namespace.display()))
+        .arg(format!("--pid=/proc/self/fd/{}", writer.as_raw_fd()));
+    let [ipv4_address, ipv6_address] = OUTER;
+    let [ipv4_gateway, ipv6_gateway] = GATEWAY;
+    add_family(&mut command, ipv4_address, ipv4_gateway);
+    match ipv6 {
+        Some(interface) => {
+            add_family(&mut command, ipv6_address, ipv6_gateway);
+            command.arg(format!("--interface={interface}"));
+        }
+        // Everything that it would copy from there is given.
+        None => {
+            command.args(["--ipv4-only", "--interface=lo"]);
+        }
+    }
+    command
+        .env_clear()
+        .env("PATH", SEARCH_PATH)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let entry = Entry {
+        namespace: root.namespace.as_fd().try_clone_to_owned()?,
+        network: None,
+        mounts: Vec::new(),
+        inherited: vec![writer.into()],
+    };
+    sys::enter(&mut command, entry);
+    let mut child = command.spawn().context("starting pasta")?;
+    // It holds the pipe's write end.
+    drop(command);
+    let mut line = String::new();
+    BufReader::new(reader).read_line(&mut line)?;
+    if line.is_empty() {
+        let status = child.wait().context("waiting for pasta")?;
+        return Err(Failure::infrastructure(format!(
+            "the network for sources could not be created (pasta: {status})"
+        ))
+        .see_log());
+    }
+    Ok(child)
+}
+
+fn add_family(command: &mut Command, address: &str, gateway: &str) {
+    command.args([
+        format!("--address={address}"),
+        format!("--gateway={gateway}"),
+        format!("--dns-forward={gateway}"),
+    ]);
+}

@@ -1,0 +1,178 @@
+//! Which addresses a restricted network reaches. Pure: from what is refused and allowed to routes,
+//! of which the kernel takes the one with the longest prefix.
+
+use std::net::IpAddr;
+
+use crate::source_network::SourceNetwork;
+
+/// Networks that nothing is fetched from: this machine, private networks, link-local addresses with
+/// their metadata services, multicast and what is reserved.
+const REFUSED: &[&str] = &[
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    // With `::`, `::1` and the forms of IPv4 that nobody uses any more (RFC 4291, 2.5.5.1).
+    "::/96",
+    // Mapped addresses never travel as such.
+    "::ffff:0:0/96",
+    // Local translators to IPv4 (RFC 8215).
+    "64:ff9b:1::/48",
+    "fc00::/7",
+    "fe80::/10",
+    // Site-local addresses, as they were before fc00::/7.
+    "fec0::/10",
+    "ff00::/8",
+];
+
+/// What happens to packets for a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To the gateway.
+    Out,
+    /// Nowhere, which the sender hears at once.
+    Refused,
+}
+
+/// A route.
+pub(super) type Route = (SourceNetwork, Way);
+
+/// The routes beside a default route. `own` are addresses and networks of this machine and of the
+/// server. What is allowed is so whoever refuses it.
+pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Route> {
+    let always = REFUSED.iter().filter_map(|text| refused(text));
+    let mut refused: Vec<SourceNetwork> = always.chain(own.iter().copied()).collect();
+    let forms: Vec<SourceNetwork> = refused
+        .iter()
+        .flat_map(|network| network.forms_in_ipv6())
+        .collect();
+    refused.extend(forms);
+    refused.sort_unstable();
+    refused.dedup();
+    refused.retain(|network| !allowed.iter().any(|allowed| allowed.contains(*network)));
+    let refused = refused.into_iter().map(|network| (network, Way::Refused));
+    let mut allowed = allowed.to_vec();
+    allowed.sort_unstable();
+    allowed.dedup();
+    let allowed = allowed.into_iter().map(|network| (network, Way::Out));
+    refused.chain(allowed).collect()
+}
+
+/// The route that the kernel takes for an address, unless it takes the default route.
+pub(super) fn lookup(routes: &[Route], address: IpAddr) -> Option<Route> {
+    let address = SourceNetwork::single(address);
+    routes
+        .iter()
+        .filter(|(network, _)| network.contains(address))
+        .max_by_key(|(network, _)| network.prefix())
+        .copied()
+}
+
+/// A network of the list above. The mapped form of IPv4 cannot be written by operators.
+fn refused(text: &str) -> Option<SourceNetwork> {
+    let (address, prefix) = text.split_once('/')?;
+    Some(SourceNetwork::of(
+        address.parse().ok()?,
+        prefix.parse().ok()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks(texts: &[&str]) -> Vec<SourceNetwork> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn way(routes: &[Route], address: &str) -> Way {
+        lookup(routes, address.parse().unwrap()).map_or(Way::Out, |(_, way)| way)
+    }
+
+    #[test]
+    fn every_network_of_the_list_is_understood() {
+        assert!(REFUSED.iter().all(|text| refused(text).is_some()));
+    }
+
+    #[test]
+    fn refuses_private_networks_and_reaches_the_public_ones() {
+        let routes = routes(&[], &[]);
+        for address in [
+            "0.0.0.1",
+            "10.1.2.3",
+            "100.64.0.1",
+            "100.127.255.255",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "224.0.0.1",
+            "239.1.1.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::ffff:8.8.8.8",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:1::1",
+            "2002:a00:1::1",
+            "2002:7f00:1::",
+            "fc00::1",
+            "fd12::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert_eq!(way(&routes, address), Way::Refused, "{address}");
+        }
+        for address in [
+            "8.8.8.8",
+            "9.255.255.255",
+            "11.0.0.1",
+            "100.63.0.1",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.0.2.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "2001:db8::1",
+            "2606:4700::1111",
+            "64:ff9b::8.8.8.8",
+        ] {
+            assert_eq!(way(&routes, address), Way::Out, "{address}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_belongs_to_the_machine() {
+        let own = networks(&["203.0.113.0/24", "198.51.100.7", "2001:db8:7::/64"]);
+        let routes = routes(&own, &[]);
+        for address in ["203.0.113.1", "198.51.100.7", "2001:db8:7::9"] {
+            assert_eq!(way(&routes, address), Way::Refused, "{address}");
+        }
+        for address in ["203.0.114.1", "198.51.100.8", "2001:db8:8::9"] {
+            assert_eq!(way(&routes, address), Way::Out, "{address}");
+        }
+    }
+
+    #[test]
+    fn reaches_what_is_allowed_and_nothing_around_it() {
+        let own = networks(&["10.7.0.0/16", "10.7.0.9", "192.168.3.0/24"]);
+        let allowed = networks(&["10.7.0.0/16", "192.168.3.4", "127.0.0.0/8"]);
+        let routes = routes(&own, &allowed);
+        for address in ["10.7.1.1", "10.7.0.9", "192.168.3.4", "127.0.0.1"] {
+            assert_eq!(way(&routes, address), Way::Out, "{address}");
+        }
+        for address in ["10.8.0.1", "192.168.3.5", "::1"] {
+            assert_eq!(way(&routes, address), Way::Refused, "{address}");
+        }
+    }
+}

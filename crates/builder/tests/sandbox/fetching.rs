@@ -1,0 +1,254 @@
+//! Everything but git that makepkg fetches sources with.
+
+use buildbtw_builder::BuildRequest;
+use buildbtw_model::FailureKind;
+
+use crate::support::{World, file_in};
+use crate::surroundings::{Surroundings, page};
+
+fn has(program: &str) -> bool {
+    ["/usr/bin", "/usr/local/bin", "/bin"]
+        .iter()
+        .any(|folder| std::path::Path::new(folder).join(program).exists())
+}
+
+fn request(world: &World, name: &str, source: &str, install: &str) -> BuildRequest {
+    let pkgbuild = format!(
+        "pkgname={name}\npkgver=1\npkgrel=1\narch=(any)\n\
+         source=('{source}')\nsha256sums=(SKIP)\n\
+         package() {{ install -Dm644 {install} \"$pkgdir/usr/share/{name}\"; }}\n"
+    );
+    let mut request = world.request(name, &pkgbuild);
+    request.sources = vec![source.to_owned()];
+    request
+}
+
+/// Case 15 of those that were collected from public bug trackers: a host that redirects to itself until a
+/// cookie comes back.
+#[tokio::test]
+async fn a_source_behind_a_cookie_is_fetched() {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let Some(world) = World::new() else { return };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = BufReader::new(stream);
+            let (mut line, mut has_cookie) = (String::new(), false);
+            while stream
+                .read_line(&mut line)
+                .await
+                .is_ok_and(|length| length > 2)
+            {
+                has_cookie |= line.starts_with("Cookie: ok=1");
+                line.clear();
+            }
+            let answer = match has_cookie {
+                true => page("cookie file\n"),
+                false => {
+                    "HTTP/1.1 302 Found\r\nSet-Cookie: ok=1; Path=/\r\nLocation: /data.txt\r\n\
+                          Content-Length: 0\r\nConnection: close\r\n\r\n"
+                        .to_owned()
+                }
+            };
+            // Clients go away when they like.
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let source = format!("data.txt::http://127.0.0.1:{port}/data.txt");
+    let (packages, _) = world
+        .built(&request(&world, "cookiesrc", &source, "data.txt"))
+        .await;
+    assert_eq!(
+        file_in(&packages[0].path, "usr/share/cookiesrc"),
+        "cookie file\n"
+    );
+}
+
+/// The machine's makepkg.conf names programs for protocols, its own ones among them.
+#[tokio::test]
+async fn programs_of_makepkg_conf_fetch() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    surroundings.behind_router(8000, |_| page("agent\n"));
+    let conf = world.path("makepkg.conf");
+    let mut text = fs_err::read_to_string("/etc/makepkg.conf").unwrap();
+    text.push_str(
+        "DLAGENTS=('http::/usr/bin/curl -gqb \"\" -fLC - --header X-Own:1 -o %o %u'\n\
+         'own::/usr/bin/perl -e open(F,\">%o\");print(F\"%u\\n\")'\n\
+         'lost::/usr/bin/there-is-no-such-program %o %u')\n",
+    );
+    fs_err::write(&conf, text).unwrap();
+    world.start_helper_by(&format!(
+        "exec unshare --mount --propagation private sh -c '\
+         mount --bind {} /etc/makepkg.conf && exec \"$@\"' sh \"$@\"",
+        conf.display()
+    ));
+    let source = "own://somewhere/data.txt";
+    let (packages, _) = world
+        .built(&request(&world, "own", source, "data.txt"))
+        .await;
+    assert_eq!(
+        file_in(&packages[0].path, "usr/share/own"),
+        "own://somewhere/data.txt\n"
+    );
+    let source = "http://198.51.100.10:8000/data.txt";
+    let (packages, _) = world
+        .built(&request(&world, "usual", source, "data.txt"))
+        .await;
+    assert_eq!(file_in(&packages[0].path, "usr/share/usual"), "agent\n");
+
+    let (kind, message, _) = world
+        .fails(&request(&world, "lost", "lost://x/data.txt", "data.txt"))
+        .await;
+    assert_eq!(kind, FailureKind::Infrastructure);
+    assert!(
+        message.contains("/usr/bin/there-is-no-such-program"),
+        "{message}"
+    );
+    let (kind, message, _) = world
+        .fails(&request(&world, "other", "other://x/data.txt", "data.txt"))
+        .await;
+    assert_eq!(kind, FailureKind::Package);
+    assert!(
+        message.contains("`other`") && message.contains("DLAGENTS"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_mercurial_source_is_fetched_and_built_offline() {
+    if !has("hg") {
+        eprintln!("SKIPPED: mercurial is not installed");
+        return;
+    }
+    let Some(world) = World::new() else { return };
+    world.sh(
+        "hg init up && cd up && echo one >src.txt && hg add -q src.txt && hg commit -q -u t -m one
+         hg tag -u t first && echo two >src.txt && hg commit -q -u t -m two",
+    );
+    let (mut server, port) = serve_mercurial(&world.path("up"));
+    let source = format!("up::hg+http://127.0.0.1:{port}/#tag=first");
+    let outcome = world
+        .build(&request(&world, "hgsrc", &source, "up/src.txt"))
+        .await;
+    let missing = format!("up::hg+http://127.0.0.1:{port}/gone");
+    let (kind, message, _) = world
+        .fails(&request(&world, "hggone", &missing, "up/src.txt"))
+        .await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let (buildbtw_builder::BuildOutcome::Succeeded { packages, .. }, _) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(file_in(&packages[0].path, "usr/share/hgsrc"), "one\n");
+    assert!(
+        message.contains("/gone could not be fetched"),
+        "{kind}: {message}"
+    );
+}
+
+fn serve_mercurial(folder: &std::path::Path) -> (std::process::Child, u16) {
+    use std::io::BufRead as _;
+    let mut server = std::process::Command::new("hg")
+        .args([
+            "serve",
+            "--address",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--print-url",
+            "--accesslog",
+            "/dev/null",
+        ])
+        .current_dir(folder)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = server.stdout.take().unwrap();
+    std::io::BufReader::new(stdout)
+        .read_line(&mut line)
+        .unwrap();
+    let port = line
+        .trim()
+        .trim_end_matches('/')
+        .rsplit(':')
+        .next()
+        .unwrap();
+    (server, port.parse().unwrap())
+}
+
+/// Said before anything is fetched, not when makepkg wants to unpack it.
+#[tokio::test]
+async fn a_tool_that_is_not_installed_is_named() {
+    let Some(world) = World::new() else { return };
+    let tools = [
+        ("bzr", "bzr+http"),
+        ("fossil", "fossil+http"),
+        ("hg", "hg+http"),
+        ("svn", "svn"),
+    ];
+    let Some((tool, protocol)) = tools.into_iter().find(|(tool, _)| !has(tool)) else {
+        eprintln!("SKIPPED: every version control system is installed");
+        return;
+    };
+    let mut request = request(&world, "lacks", &format!("{protocol}://127.0.0.1:1/x"), "x");
+    request
+        .sources
+        .insert(0, "http://127.0.0.1:1/fetched-first".into());
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Infrastructure);
+    assert!(
+        message.contains(&format!("`{tool}` is not installed")),
+        "{message}"
+    );
+    assert!(message.contains("hint: install"), "{message}");
+}
+
+#[tokio::test]
+async fn files_of_the_machine_are_never_sources() {
+    let Some(world) = World::new() else { return };
+    for source in [
+        "file:///etc/passwd",
+        "x::file:///etc/passwd",
+        "git+file:///etc",
+        "hg+file:///etc",
+        "svn+file:///etc",
+    ] {
+        let (kind, message, _) = world.fails(&request(&world, "files", source, "x")).await;
+        assert_eq!(kind, FailureKind::Package, "{source}");
+        assert!(message.contains(source), "{message}");
+    }
+}
+
+/// Repositories of submodules are sources of their own, and are put together offline.
+#[tokio::test]
+async fn a_git_source_with_a_submodule_builds_offline() {
+    let Some(world) = World::new() else { return };
+    let port = crate::support::serve(world.path("repository")).await;
+    world.sh(&format!(
+        "export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@localhost GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@localhost
+         git init -q part && cd part && echo part >part.txt && git add -A && git commit -qm one && cd ..
+         git init -q whole && cd whole && git -c protocol.file.allow=always submodule --quiet add $PWD/../part part
+         git config -f .gitmodules submodule.part.url http://127.0.0.1:{port}/part.git
+         git add -A && git commit -qm one && cd ..
+         for name in part whole; do git clone -q --mirror $name repository/$name.git
+           git -C repository/$name.git update-server-info; done"
+    ));
+    let sources = ["whole", "part"].map(|name| format!("git+http://127.0.0.1:{port}/{name}.git"));
+    let pkgbuild = format!(
+        "pkgname=submodule\npkgver=1\npkgrel=1\narch=(any)\nmakedepends=(git)\n\
+         source=('{}' '{}')\nsha256sums=(SKIP SKIP)\n\
+         prepare() {{ cd whole && git submodule init && git config submodule.part.url \"$srcdir/part\" &&\n\
+           git -c protocol.file.allow=always submodule update; }}\n\
+         package() {{ install -Dm644 whole/part/part.txt \"$pkgdir/usr/share/submodule\"; }}\n",
+        sources[0], sources[1]
+    );
+    let mut request = world.request("submodule", &pkgbuild);
+    request.sources = sources.to_vec();
+    let (packages, _) = world.built(&request).await;
+    assert_eq!(file_in(&packages[0].path, "usr/share/submodule"), "part\n");
+}

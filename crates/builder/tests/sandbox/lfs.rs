@@ -1,0 +1,176 @@
+//! Sources with git-lfs, from a server that keeps to the protocol or does not.
+
+use std::path::PathBuf;
+
+use buildbtw_builder::BuildRequest;
+use buildbtw_model::FailureKind;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+use crate::support::{World, file_in};
+
+/// What the server says of an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    Honest,
+    /// Other bytes of the same length.
+    OtherContent,
+    /// More bytes than it says.
+    OtherSize,
+    /// An address that sources are not fetched from.
+    Elsewhere(&'static str),
+}
+
+const CONTENT: &str = "a picture\n";
+
+/// Serves a folder over HTTP, and the objects of git-lfs in it.
+async fn serve(folder: PathBuf, server: Server) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Clients go away when they like.
+            let _ = answer(stream, &folder, server, port).await;
+        }
+    });
+    port
+}
+
+async fn answer(
+    stream: TcpStream,
+    folder: &std::path::Path,
+    server: Server,
+    port: u16,
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut request = String::new();
+    stream.read_line(&mut request).await?;
+    let (mut header, mut length) = (String::new(), 0);
+    while stream.read_line(&mut header).await? > 2 {
+        if let Some(value) = header.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        header.clear();
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let path = path.split('?').next().unwrap_or_default();
+    let (status, kind, body) = if path.ends_with("/objects/batch") {
+        let asked: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let objects: Vec<_> = asked["objects"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|object| {
+                let oid = object["oid"].as_str().unwrap();
+                let href = match server {
+                    Server::Elsewhere(base) => format!("{base}/{oid}"),
+                    _ => format!("http://127.0.0.1:{port}/object/{oid}"),
+                };
+                serde_json::json!({ "oid": oid, "size": object["size"],
+                "actions": { "download": { "href": href } } })
+            })
+            .collect();
+        let answer = serde_json::json!({ "transfer": "basic", "objects": objects });
+        (
+            "200 OK",
+            "application/vnd.git-lfs+json",
+            answer.to_string().into_bytes(),
+        )
+    } else if path.starts_with("/object/") {
+        let content = match server {
+            Server::OtherContent => CONTENT.replace('p', "q"),
+            Server::OtherSize => CONTENT.repeat(2),
+            _ => CONTENT.to_owned(),
+        };
+        ("200 OK", "application/octet-stream", content.into_bytes())
+    } else {
+        match fs_err::read(folder.join(path.trim_start_matches('/'))) {
+            Ok(body) => ("200 OK", "application/octet-stream", body),
+            Err(_) => ("404 Not Found", "text/plain", Vec::new()),
+        }
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.shutdown().await
+}
+
+/// A repository with one file in git-lfs, and a package of it as case 23 of those that were collected from
+/// public bug trackers has it: `prepare()` pulls from upstream.
+async fn world(server: Server, lfsconfig: &str) -> Option<(World, BuildRequest)> {
+    if !std::path::Path::new("/usr/bin/git-lfs").exists() {
+        eprintln!("SKIPPED: git-lfs is not installed");
+        return None;
+    }
+    let world = World::new()?;
+    let port = serve(world.path("repository"), server).await;
+    world.sh(&format!(
+        "export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@localhost GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@localhost
+         export HOME=$PWD
+         git init -q -b main work && cd work && git lfs install --local >/dev/null
+         git lfs track '*.png' >/dev/null && printf %s '{CONTENT}' >picture.png
+         printf %s '{lfsconfig}' >.lfsconfig
+         git add -A && git commit -qm one && git tag v1
+         git clone -q --mirror . ../repository/lfsdemo.git && cd ../repository/lfsdemo.git
+         git update-server-info && rm -rf lfs",
+    ));
+    let upstream = format!("http://127.0.0.1:{port}/lfsdemo.git");
+    let pkgbuild = format!(
+        "pkgname=lfsdemo\npkgver=1\npkgrel=1\narch=(any)\nmakedepends=(git git-lfs)\n\
+         source=('git+{upstream}#tag=v1')\nsha256sums=(SKIP)\n\
+         prepare() {{\n  cd lfsdemo\n  git lfs install --local\n  git remote add upstream {upstream}\n  \
+         git lfs pull upstream\n}}\n\
+         package() {{ install -Dm644 lfsdemo/picture.png \"$pkgdir/usr/share/lfsdemo\"; }}\n"
+    );
+    let mut request = world.request("lfsdemo", &pkgbuild);
+    request.sources = vec![format!("git+{upstream}#tag=v1")];
+    Some((world, request))
+}
+
+#[tokio::test]
+async fn objects_are_fetched_with_the_mirror() {
+    let Some((world, request)) = world(Server::Honest, "").await else {
+        return;
+    };
+    let (packages, log) = world.built(&request).await;
+    assert_eq!(file_in(&packages[0].path, "usr/share/lfsdemo"), CONTENT);
+    assert!(log.contains("fetching the LFS objects"), "{log}");
+}
+
+#[tokio::test]
+async fn a_server_that_lies_is_found_out() {
+    for server in [Server::OtherContent, Server::OtherSize] {
+        let Some((world, request)) = world(server, "").await else {
+            return;
+        };
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, FailureKind::Package, "{message}\n{log}");
+        assert!(message.contains("LFS objects of the source"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn objects_come_from_nowhere_that_is_refused() {
+    for elsewhere in ["http://169.254.169.254:1", "file:///etc"] {
+        let Some((world, request)) = world(Server::Elsewhere(elsewhere), "").await else {
+            return;
+        };
+        let (_, message, log) = world.fails(&request).await;
+        assert!(
+            message.contains("LFS objects of the source"),
+            "{message}\n{log}"
+        );
+    }
+    let lfsconfig = "[lfs]\n\turl = file:///etc\n";
+    let Some((world, request)) = world(Server::Honest, lfsconfig).await else {
+        return;
+    };
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package);
+    assert!(message.contains("`file:///etc`"), "{message}");
+}

@@ -1,0 +1,153 @@
+//! What sources may be fetched from, on a machine with neighbours in network namespaces of the test's own.
+
+use buildbtw_model::{FailureKind, NetworkPolicy};
+
+use crate::support::{World, file_in, script_package};
+use crate::surroundings::{
+    BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, Surroundings, page, redirect,
+};
+
+const PORT: u16 = 8000;
+
+/// A package that installs its only source.
+fn of_source(name: &str, source: &str) -> String {
+    format!(
+        "pkgname={name}\npkgver=1\npkgrel=1\narch=(x86_64)\nsource=('x.txt::{source}')\n\
+         sha256sums=(SKIP)\npackage() {{ install -Dm644 x.txt \"$pkgdir/usr/share/{name}\"; }}\n"
+    )
+}
+
+#[tokio::test]
+async fn public_addresses_of_both_families_are_reached() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    surroundings.behind_router(PORT, |_| page("public\n"));
+    for host in [PUBLIC, PUBLIC_6, "public.test"] {
+        let source = format!("http://{host}:{PORT}/x.txt");
+        let mut request = world.request("reached", &of_source("reached", &source));
+        request.sources = vec![format!("x.txt::{source}")];
+        let (packages, _) = world.built(&request).await;
+        assert_eq!(file_in(&packages[0].path, "usr/share/reached"), "public\n");
+    }
+}
+
+#[tokio::test]
+async fn the_machine_and_its_neighbours_are_not_reached() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
+    let router = surroundings.behind_router(PORT, |_| page("secret\n"));
+    world.configure(|config| config.server = Some("http://198.51.100.20:8080/path".into()));
+    let others = [
+        "rebound.test",
+        "[::ffff:10.9.9.9]",
+        "198.51.100.20",
+        "localhost",
+    ];
+    let of_http = ON_MACHINE.iter().chain(BEHIND_ROUTER).chain(&others);
+    let other_schemes = ["ftp", "git+http", "git"];
+    let of_others = other_schemes
+        .iter()
+        .flat_map(|scheme| ["203.0.113.1", "203.0.113.2"].map(|host| (*scheme, host)));
+    for (scheme, host) in of_http.map(|host| ("http", *host)).chain(of_others) {
+        let source = format!("{scheme}://{host}:{PORT}/x.txt");
+        let mut request = world.request("refused", &of_source("refused", &source));
+        request.sources = vec![format!("x.txt::{source}")];
+        let (kind, message, log) = world.fails(&request).await;
+        assert!(!log.contains("secret"), "{log}");
+        if scheme != "git" {
+            assert_eq!(kind, FailureKind::Package, "{source}: {message}");
+            assert!(
+                message.contains("which sources are not fetched from"),
+                "{message}"
+            );
+            assert!(message.contains("--allow-source-network"), "{message}");
+        }
+    }
+    assert_eq!((machine.count(), router.count()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_redirect_leads_to_nothing_that_is_refused() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
+    let inside = surroundings.behind_router(PORT + 1, |_| page("secret\n"));
+    let _public =
+        surroundings.behind_router(PORT, |path| redirect(path.trim_start_matches("/to/")));
+    for (target, part) in [
+        ("http://169.254.169.254:8001/latest", "169.254.169.254"),
+        ("http://127.0.0.1:8000/x", "127.0.0.1"),
+        ("http://10.9.9.9:8001/x", "10.9.9.9"),
+        ("http://[fd00:9::9]:8001/x", "fd00:9::9"),
+        ("http://rebound.test:8001/x", "10.9.9.9"),
+        ("file:///etc/passwd", "protocol"),
+    ] {
+        let source = format!("http://{PUBLIC}:{PORT}/to/{target}");
+        let mut request = world.request("redirected", &of_source("redirected", &source));
+        request.sources = vec![format!("x.txt::{source}")];
+        let (kind, message, _) = world.fails(&request).await;
+        assert_eq!(kind, FailureKind::Package, "{message}");
+        assert!(message.contains(part), "{target}: {message}");
+    }
+    assert_eq!((machine.count(), inside.count()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_network_can_be_opened_and_nothing_else_is() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    surroundings.behind_router(PORT, |_| page("opened\n"));
+    surroundings.on_machine(PORT, |_| page("opened\n"));
+    let networks = ["10.9.9.0/24", "127.0.0.0/8", "fd00:9::/64", "203.0.113.7"];
+    world.configure(|config| {
+        config.allow_source_networks = networks.map(|text| text.parse().unwrap()).to_vec();
+    });
+    for host in [
+        "10.9.9.9",
+        "127.0.0.1",
+        "[fd00:9::9]",
+        "203.0.113.7",
+        PUBLIC,
+    ] {
+        let source = format!("http://{host}:{PORT}/x.txt");
+        let mut request = world.request("opened", &of_source("opened", &source));
+        request.sources = vec![format!("x.txt::{source}")];
+        let (packages, _) = world.built(&request).await;
+        assert_eq!(file_in(&packages[0].path, "usr/share/opened"), "opened\n");
+    }
+    for host in ["203.0.113.1", "203.0.113.2", "[2001:db8:1::2]"] {
+        let source = format!("http://{host}:{PORT}/x.txt");
+        let mut request = world.request("closed", &of_source("closed", &source));
+        request.sources = vec![format!("x.txt::{source}")];
+        let (kind, message, _) = world.fails(&request).await;
+        assert_eq!(kind, FailureKind::Package, "{message}");
+    }
+}
+
+/// The policy `none` fetches nothing, and builds what needs nothing.
+#[tokio::test]
+async fn the_policy_none_refuses_remote_sources() {
+    let Some(world) = World::new() else { return };
+    let source = "http://me:secret@192.0.2.77/x.txt";
+    let mut request = world.request("offline", &of_source("offline", source));
+    request.network = NetworkPolicy::None;
+    request.sources = vec![format!("x.txt::{source}")];
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package);
+    assert!(message.contains("network policy `none`"), "{message}");
+    assert!(message.contains("http://192.0.2.77/x.txt"), "{message}");
+    assert!(!message.contains("secret"), "{message}");
+
+    let mut request = world.request("local", &script_package("local", "true"));
+    request.network = NetworkPolicy::None;
+    world.built(&request).await;
+}

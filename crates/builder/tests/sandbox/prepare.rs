@@ -1,0 +1,204 @@
+//! The policy `prepare`: `prepare()` and `pkgver()` have a network, and what comes after them has none.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use buildbtw_model::{FailureKind, NetworkPolicy};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Log, World, file_in};
+use crate::surroundings::{BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, Surroundings, page};
+
+const PORT: u16 = 8000;
+
+/// Tries an address in every way: plainly, and from a socket that is bound to the interface, which
+/// ignores routes.
+const TRY: &str = r#"
+try() {
+  local host=${1//[][]/}
+  curl --silent --show-error --max-time 5 "http://$1:8000/" && echo "$2 REACHED $1"
+  perl -MIO::Socket::IP -e '
+    my $socket = IO::Socket::IP->new(PeerHost => $ARGV[0], PeerPort => 8000, Timeout => 2,
+      Sockopts => [[Socket::SOL_SOCKET, 25, pack("Z*", "eth0")]]);
+    print "$ARGV[1] REACHED $ARGV[0] BOUND\n" if $socket' "$host" "$2"
+  true
+}
+"#;
+
+fn package(name: &str, functions: &str) -> String {
+    format!(
+        "pkgname={name}\npkgver=1\npkgrel=1\narch=(x86_64)\n{TRY}\n{functions}\n\
+         package() {{ install -Dm644 \"$srcdir/found\" \"$pkgdir/usr/share/{name}\"; }}\n"
+    )
+}
+
+#[tokio::test]
+async fn prepare_has_a_network_and_build_has_none() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    let public = surroundings.behind_router(PORT, |_| page("lockfile\n"));
+    let functions = format!(
+        "prepare() {{ curl -sS --max-time 20 http://{PUBLIC}:{PORT}/ >found
+           curl -sS --max-time 20 'http://{PUBLIC_6}:{PORT}/' >>found; }}
+         build() {{ try {PUBLIC} BUILD; try '{PUBLIC_6}' BUILD; }}
+         check() {{ try {PUBLIC} CHECK; }}"
+    );
+    let mut request = world.request("online", &package("online", &functions));
+    request.network = NetworkPolicy::Prepare;
+    let (packages, log) = world.built(&request).await;
+    assert_eq!(
+        file_in(&packages[0].path, "usr/share/online"),
+        "lockfile\nlockfile\n"
+    );
+    assert!(!log.contains("REACHED"), "{log}");
+    assert_eq!(public.count(), 2);
+}
+
+#[tokio::test]
+async fn pkgver_has_the_network_of_prepare() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    surroundings.behind_router(PORT, |_| page("7\n"));
+    let functions = format!(
+        "pkgver() {{ [[ -e $srcdir/found ]] || curl -sS http://{PUBLIC}:{PORT}/ >\"$srcdir/found\"
+           cat \"$srcdir/found\"; }}"
+    );
+    let mut request = world.request("versioned", &package("versioned", &functions));
+    request.network = NetworkPolicy::Prepare;
+    let (packages, _) = world.built(&request).await;
+    let name = packages[0].file_name.as_str();
+    assert!(name.starts_with("versioned-7-1"), "{name}");
+}
+
+#[tokio::test]
+async fn prepare_reaches_neither_the_machine_nor_its_neighbours() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
+    let router = surroundings.behind_router(PORT, |_| page("secret\n"));
+    world.configure(|config| config.server = Some("http://198.51.100.20:80".into()));
+    let mut functions = "prepare() {\n".to_owned();
+    let others = [
+        "198.51.100.20",
+        "[::ffff:10.9.9.9]",
+        "198.18.0.1",
+        "198.18.0.2",
+        "198.18.0.5",
+    ];
+    for host in ON_MACHINE.iter().chain(BEHIND_ROUTER).chain(&others) {
+        functions.push_str(&format!("try '{host}' PREPARE\n"));
+    }
+    functions.push_str("echo done >\"$srcdir/found\"\n}");
+    let mut request = world.request("hostile", &package("hostile", &functions));
+    request.network = NetworkPolicy::Prepare;
+    let (_, log) = world.built(&request).await;
+    assert!(!log.contains("REACHED") && !log.contains("secret"), "{log}");
+    assert_eq!((machine.count(), router.count()), (0, 0));
+}
+
+/// Case 02 of those that were collected from public bug trackers.
+#[tokio::test]
+async fn a_prepare_that_wants_a_network_is_told_which_policy_has_one() {
+    let Some(world) = World::new() else { return };
+    let port = crate::support::serve(world.path("repository")).await;
+    fs_err::write(world.path("repository/lockfile"), "locked\n").unwrap();
+    let functions =
+        format!("prepare() {{ curl -sS --max-time 5 http://127.0.0.1:{port}/lockfile >found; }}");
+    let mut request = world.request("netprep", &package("netprep", &functions));
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package);
+    assert!(
+        message.starts_with("prepare() may not use the network: policy `sources`"),
+        "{message}"
+    );
+    assert!(
+        message.contains("buildbtw new --network prepare"),
+        "{message}"
+    );
+
+    request.network = NetworkPolicy::Prepare;
+    let (packages, _) = world.built(&request).await;
+    assert_eq!(file_in(&packages[0].path, "usr/share/netprep"), "locked\n");
+}
+
+#[tokio::test]
+async fn a_build_that_wants_a_network_is_told_that_none_is_offered() {
+    let Some(world) = World::new() else { return };
+    for policy in [NetworkPolicy::Sources, NetworkPolicy::Prepare] {
+        let functions = "build() { curl -sS --max-time 5 http://example.invalid/; }";
+        let mut request = world.request("late", &package("late", functions));
+        request.network = policy;
+        let (kind, message, _) = world.fails(&request).await;
+        assert_eq!(kind, FailureKind::Package);
+        assert!(
+            message.starts_with("build() may not use the network: none is offered after prepare()"),
+            "{message}"
+        );
+        assert!(message.contains(&format!("`{policy}`")), "{message}");
+    }
+}
+
+/// Processes of pasta that belong to an attempt.
+fn pastas(attempt: &str) -> Vec<PathBuf> {
+    let belongs = |process: &PathBuf| {
+        let line = fs_err::read(process.join("cmdline")).unwrap_or_default();
+        let cgroup = fs_err::read_to_string(process.join("cgroup")).unwrap_or_default();
+        line.starts_with(b"pasta\0") && cgroup.contains(attempt)
+    };
+    let processes = fs_err::read_dir("/proc").unwrap().flatten();
+    processes
+        .map(|entry| entry.path())
+        .filter(belongs)
+        .collect()
+}
+
+#[tokio::test]
+async fn pasta_is_unprivileged_and_ends_with_the_attempt() {
+    let Some(world) = World::new() else { return };
+    let functions = "prepare() {
+        for process in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$process; done | grep '[p]asta' && echo VISIBLE
+        echo WAITING; sleep 1000; }";
+    for how in ["cancelled", "killed"] {
+        let mut request = world.request("waiting", &package("waiting", functions));
+        request.network = NetworkPolicy::Prepare;
+        let attempt = request.attempt.to_string();
+        let cancel = CancellationToken::new();
+        let (log, out) = (Log::default(), world.path("out"));
+        let build = world.builder.build(&request, &out, &log, cancel.clone());
+        let watching = async {
+            let mut found = Vec::new();
+            while found.is_empty() || !log.text().contains("WAITING") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                found = pastas(&attempt);
+            }
+            let status = fs_err::read_to_string(found[0].join("status")).unwrap();
+            match how {
+                "cancelled" => cancel.cancel(),
+                _ => kill_helper(&found[0]),
+            }
+            (found, status)
+        };
+        let (_, (found, status)) = tokio::join!(build, watching);
+        assert!(!log.text().contains("VISIBLE"));
+        let uid = status.lines().find_map(|line| line.strip_prefix("Uid:\t"));
+        let uid: u32 = uid.unwrap().split('\t').next().unwrap().parse().unwrap();
+        assert!(uid >= 200_000, "{uid}");
+        assert_eq!(found.len(), 1);
+        world.assert_no_leftovers(&request);
+        assert!(!found[0].exists(), "{how}");
+    }
+}
+
+/// Kills the process of the helper that started pasta.
+fn kill_helper(pasta: &Path) {
+    let status = fs_err::read_to_string(pasta.join("status")).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t"));
+    let parent = nix::unistd::Pid::from_raw(parent.unwrap().parse().unwrap());
+    nix::sys::signal::kill(parent, nix::sys::signal::SIGKILL).unwrap();
+}

@@ -1,0 +1,200 @@
+//! A machine with neighbours: network namespaces in which a helper, and servers, run.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd as _;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+use crate::support::World;
+
+/// The machine has `203.0.113.2` and `2001:db8:1::2`. Its router is `203.0.113.1` and `2001:db8:1::1`; the
+/// neighbour, servers behind the router and everything else are addresses of the same namespace.
+const ROUTER: &str = "\
+link set lo up
+link add peer type veth peer name eth0 netns MACHINE
+address add 203.0.113.1/24 dev peer
+address add 203.0.113.7/24 dev peer
+address add 2001:db8:1::1/64 dev peer nodad
+address add 198.51.100.10/32 dev lo
+address add 198.51.100.20/32 dev lo
+address add 10.9.9.9/32 dev lo
+address add 169.254.169.254/32 dev lo
+address add 2001:db8:f::10/128 dev lo
+address add fd00:9::9/128 dev lo
+link set peer up
+";
+const MACHINE: &str = "\
+link set lo up
+address add 203.0.113.2/24 dev eth0
+address add 2001:db8:1::2/64 dev eth0 nodad
+link set eth0 up
+route add default via 203.0.113.1
+route add ::/0 via 2001:db8:1::1
+";
+/// Names that the machine knows.
+const HOSTS: &str = "\
+127.0.0.1 localhost
+198.51.100.10 public.test
+10.9.9.9 rebound.test
+";
+
+/// Servers behind the router that everybody may reach.
+pub(crate) const PUBLIC: &str = "198.51.100.10";
+pub(crate) const PUBLIC_6: &str = "[2001:db8:f::10]";
+/// Addresses of the machine, and of the router's namespace, that sources are not fetched from.
+pub(crate) const ON_MACHINE: &[&str] = &["127.0.0.1", "203.0.113.2", "[::1]", "[2001:db8:1::2]"];
+pub(crate) const BEHIND_ROUTER: &[&str] = &[
+    "203.0.113.1",
+    "203.0.113.7",
+    "10.9.9.9",
+    "169.254.169.254",
+    "[2001:db8:1::1]",
+    "[fd00:9::9]",
+];
+
+/// The two namespaces.
+pub(crate) struct Surroundings {
+    machine: Arc<File>,
+    router: Arc<File>,
+}
+
+/// A server that answers everything in one way and counts.
+pub(crate) struct Counting {
+    pub(crate) connections: Arc<AtomicUsize>,
+}
+
+impl Counting {
+    pub(crate) fn count(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Surroundings {
+    /// Creates them, and lets the world's helper run on the machine.
+    pub(crate) fn new(world: &mut World) -> Self {
+        let surroundings = Self {
+            machine: Arc::new(namespace()),
+            router: Arc::new(namespace()),
+        };
+        let machine = path(&surroundings.machine);
+        run_ip(&surroundings.router, &ROUTER.replace("MACHINE", &machine));
+        run_ip(&surroundings.machine, MACHINE);
+        let hosts = world.path("hosts");
+        fs_err::write(&hosts, HOSTS).unwrap();
+        world.start_helper_by(&format!(
+            "exec unshare --mount --propagation private sh -c '\
+             mount --bind {} /etc/hosts && exec nsenter --net={machine} \"$@\"' sh \"$@\"",
+            hosts.display()
+        ));
+        world.configure(|config| config.allow_source_networks.clear());
+        surroundings
+    }
+
+    /// Serves on all addresses of the machine.
+    pub(crate) fn on_machine(
+        &self,
+        port: u16,
+        answer: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> Counting {
+        serve(&self.machine, port, answer)
+    }
+
+    /// Serves on all addresses behind the router, and on the router's.
+    pub(crate) fn behind_router(
+        &self,
+        port: u16,
+        answer: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> Counting {
+        serve(&self.router, port, answer)
+    }
+}
+
+/// An answer of HTTP with a body.
+pub(crate) fn page(body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+}
+
+/// A redirect.
+pub(crate) fn redirect(to: &str) -> String {
+    format!(
+        "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+}
+
+fn namespace() -> File {
+    let made = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        File::open("/proc/thread-self/ns/net").unwrap()
+    });
+    made.join().unwrap()
+}
+
+fn path(namespace: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), namespace.as_raw_fd())
+}
+
+fn run_ip(namespace: &File, commands: &str) {
+    use std::io::Write as _;
+    let mut child = Command::new("nsenter")
+        .arg(format!("--net={}", path(namespace)))
+        .args(["ip", "-batch", "-"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(commands.as_bytes())
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// Serves on all addresses of a namespace for as long as the test runs. The answer may depend on the path.
+fn serve(
+    namespace: &Arc<File>,
+    port: u16,
+    answer: impl Fn(&str) -> String + Send + Sync + 'static,
+) -> Counting {
+    let namespace = Arc::clone(namespace);
+    let listener = std::thread::spawn(move || {
+        setns(&*namespace, CloneFlags::CLONE_NEWNET).unwrap();
+        // Of both families.
+        TcpListener::bind(SocketAddr::new("::".parse().unwrap(), port)).unwrap()
+    });
+    let listener = listener.join().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::Relaxed);
+            // Clients go away when they like.
+            let _ = respond(stream, &answer).await;
+        }
+    });
+    Counting { connections }
+}
+
+async fn respond(
+    stream: tokio::net::TcpStream,
+    answer: &(impl Fn(&str) -> String + Sync),
+) -> std::io::Result<()> {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let mut stream = BufReader::new(stream);
+    let mut request = String::new();
+    stream.read_line(&mut request).await?;
+    let mut header = String::new();
+    while stream.read_line(&mut header).await? > 2 {
+        header.clear();
+    }
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    stream.write_all(answer(path).as_bytes()).await?;
+    stream.shutdown().await
+}

@@ -1,0 +1,137 @@
+//! What builds may reach of the network: what namespaces get that ask for nothing, and the most that this
+//! server lets one have.
+
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{MissingKeys, NetworkPolicy};
+use clap::Args;
+
+use crate::error::{Error, Refusal};
+
+/// Settings of what builds may reach of the network.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Network of builds")]
+pub struct NetworkArgs {
+    /// Network policy of namespaces that are created without one
+    ///
+    /// `none`: packages with sources to download are not built. `sources`: the sources that .SRCINFO lists
+    /// are fetched first, and all functions run offline. `prepare`: prepare() and pkgver() have a network
+    /// too, as packages need that download with cargo, go, npm or pip; build(), check() and package() run
+    /// offline.
+    #[arg(
+        long,
+        env = "BUILDBTW_NETWORK",
+        default_value_t = NetworkPolicy::Sources,
+        value_name = "POLICY"
+    )]
+    pub network: NetworkPolicy,
+    /// Highest network policy that a namespace may have: none, sources or prepare
+    #[arg(
+        long,
+        env = "BUILDBTW_MAX_NETWORK",
+        default_value_t = NetworkPolicy::Prepare,
+        value_name = "POLICY"
+    )]
+    pub max_network: NetworkPolicy,
+    /// What happens when a source is signed with a key that is not in keys/pgp: fail or warn
+    ///
+    /// `fail`: the build fails. `warn`: its log has a warning, and the source is only checked by its
+    /// checksum. A signature that is bad, or of a key that validpgpkeys does not list, always fails.
+    #[arg(
+        long,
+        env = "BUILDBTW_MISSING_KEYS",
+        default_value_t = MissingKeys::Fail,
+        value_name = "ACTION"
+    )]
+    pub missing_keys: MissingKeys,
+}
+
+/// The settings that the running server looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkSettings {
+    /// Of namespaces that ask for nothing.
+    pub default: NetworkPolicy,
+    /// The highest that a namespace may have.
+    pub max: NetworkPolicy,
+    /// What happens to sources whose key is missing.
+    pub missing_keys: MissingKeys,
+}
+
+impl NetworkArgs {
+    /// The settings.
+    ///
+    /// # Errors
+    /// When the default is higher than the highest.
+    pub fn settings(&self) -> anyhow::Result<NetworkSettings> {
+        anyhow::ensure!(
+            self.network <= self.max_network,
+            "--network {} is more than --max-network {} allows",
+            self.network,
+            self.max_network
+        );
+        Ok(NetworkSettings {
+            default: self.network,
+            max: self.max_network,
+            missing_keys: self.missing_keys,
+        })
+    }
+}
+
+impl NetworkSettings {
+    /// The policy of a new namespace, which may ask for one.
+    ///
+    /// # Errors
+    /// When it asks for more than it may have.
+    pub fn of_new(&self, asked: Option<NetworkPolicy>) -> Result<NetworkPolicy, Error> {
+        let Some(policy) = asked else {
+            return Ok(self.default);
+        };
+        if policy <= self.max {
+            return Ok(policy);
+        }
+        let max = self.max;
+        let title = format!("network policy `{policy}` is more than this server allows (`{max}`)");
+        Err(Refusal::new(ProblemKind::InvalidRequest, title)
+            .hint(format!(
+                "use --network {max}, or ask the server's operator for `--max-network {policy}`"
+            ))
+            .into())
+    }
+
+    /// The policy that the builds of a namespace have: its own, as far as the server allows it now.
+    #[must_use]
+    pub fn effective(&self, namespace: NetworkPolicy) -> NetworkPolicy {
+        namespace.min(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(default: NetworkPolicy, max: NetworkPolicy) -> NetworkSettings {
+        NetworkSettings {
+            default,
+            max,
+            missing_keys: MissingKeys::Fail,
+        }
+    }
+
+    #[test]
+    fn a_namespace_gets_what_it_asks_for_or_the_default() {
+        use NetworkPolicy::{None as Nothing, Prepare, Sources};
+        let settings = settings(Sources, Prepare);
+        assert_eq!(settings.of_new(None).unwrap(), Sources);
+        assert_eq!(settings.of_new(Some(Prepare)).unwrap(), Prepare);
+        assert_eq!(settings.of_new(Some(Nothing)).unwrap(), Nothing);
+    }
+
+    #[test]
+    fn the_server_caps_every_namespace() {
+        use NetworkPolicy::{None as Nothing, Prepare, Sources};
+        let settings = settings(Sources, Sources);
+        assert!(settings.of_new(Some(Prepare)).is_err());
+        // It was created while the server allowed more.
+        assert_eq!(settings.effective(Prepare), Sources);
+        assert_eq!(settings.effective(Nothing), Nothing);
+    }
+}

@@ -1,0 +1,133 @@
+//! Sources that no worker can fetch, said before anything is built.
+
+use std::collections::BTreeSet;
+
+use buildbtw_model::{Architecture, NetworkPolicy, source_protocol, source_url};
+use buildbtw_planner::{Problem, ProblemKind, SourcePackage};
+
+use crate::app_state::AppState;
+
+/// What builds fetch.
+pub(crate) struct Fetched {
+    network: NetworkPolicy,
+    /// The protocols that some worker fetches; `None` when that is not known.
+    protocols: Option<BTreeSet<String>>,
+}
+
+impl Fetched {
+    /// What builds with a policy fetch now.
+    pub(crate) fn now(state: &AppState, network: NetworkPolicy) -> Self {
+        let protocols = match state.pipelines {
+            // Jobs of a GitLab do not say what their runners fetch.
+            Some(_) => None,
+            None => state.fetched.known(),
+        };
+        Self { network, protocols }
+    }
+
+    /// The first problem with the sources of each package that is to be built.
+    pub(crate) fn problems<'a>(
+        &self,
+        packages: impl Iterator<Item = &'a SourcePackage>,
+        architecture: &Architecture,
+    ) -> BTreeSet<Problem> {
+        let problem = |package: &SourcePackage| {
+            let message = package
+                .sources(architecture)
+                .into_iter()
+                .find_map(|entry| problem(entry, self.network, &|kind| self.has(kind)))?;
+            Some(Problem {
+                pkgbase: package.pkgbase().clone(),
+                kind: ProblemKind::SourceNotFetched,
+                message,
+            })
+        };
+        packages.filter_map(problem).collect()
+    }
+
+    /// The problems of one package, for any of the architectures.
+    pub(crate) fn messages(
+        &self,
+        package: &SourcePackage,
+        architectures: &[Architecture],
+    ) -> Vec<String> {
+        let problems = architectures
+            .iter()
+            .flat_map(|architecture| self.problems(std::iter::once(package), architecture));
+        let messages: BTreeSet<String> = problems.map(|problem| problem.message).collect();
+        messages.into_iter().collect()
+    }
+
+    fn has(&self, protocol: &str) -> bool {
+        let protocols = self.protocols.as_ref();
+        protocols.is_none_or(|known| known.contains(protocol))
+    }
+}
+
+fn problem(entry: &str, network: NetworkPolicy, fetched: &impl Fn(&str) -> bool) -> Option<String> {
+    let protocol = source_protocol(entry)?;
+    if !network.fetches_sources() {
+        let url = without_password(source_url(entry)?);
+        return Some(format!(
+            "the source {url} is not fetched, network policy `{network}`"
+        ));
+    }
+    let (kind, transport) = protocol.split_once('+').unwrap_or((protocol, protocol));
+    if transport == "file" {
+        return Some(format!(
+            "the source `{entry}` names a file of the machine that builds; put it into the repository"
+        ));
+    }
+    (!fetched(kind)).then(|| {
+        format!("no worker fetches sources by `{kind}`; install what it needs on one of them")
+    })
+}
+
+/// An address without the name and password that it may hold.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem_of(entry: &str, network: NetworkPolicy) -> Option<String> {
+        problem(entry, network, &|kind| kind != "hg")
+    }
+
+    #[test]
+    fn a_policy_without_network_has_no_remote_sources() {
+        let none = NetworkPolicy::None;
+        assert_eq!(problem_of("fix.patch", none), None);
+        let text = problem_of("x::https://me:secret@example.org/x", none).unwrap();
+        assert!(
+            text.contains("https://example.org/x is not fetched"),
+            "{text}"
+        );
+        assert!(
+            text.contains("`none`") && !text.contains("secret"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn protocols_that_nobody_fetches_are_named() {
+        let sources = NetworkPolicy::Sources;
+        assert_eq!(problem_of("https://example.org/x", sources), None);
+        let text = problem_of("hg+https://example.org/x", sources).unwrap();
+        assert!(text.contains("`hg`"), "{text}");
+        for entry in ["file:///etc/shadow", "git+file:///srv/x"] {
+            let text = problem_of(entry, sources).unwrap();
+            assert!(text.contains("put it into the repository"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What builds may reach of the network: from the server's settings and the namespace to the assignment.
+
+use buildbtw_model::api::{CreateIteration, PlanFormat, PlanPreview, ProblemKind};
+use buildbtw_model::{BuildStatus, ClaimId, MissingKeys, NamespaceName, NetworkPolicy};
+use reqwest::Method;
+
+use crate::support::{
+    ServerOptions, SourceTree, Srcinfo, TestServer, new_namespace, parse, refusal,
+};
+
+fn packages(sources: &SourceTree) {
+    sources
+        .push(&Srcinfo::new("greet", "1.0-1").with("source", "https://example.org/greet.tar.gz"));
+}
+
+fn options(arguments: &[&str]) -> ServerOptions {
+    ServerOptions {
+        extra: arguments.iter().map(|text| (*text).to_owned()).collect(),
+        ..ServerOptions::default()
+    }
+}
+
+async fn create(server: &TestServer, name: &str, network: Option<NetworkPolicy>) -> NamespaceName {
+    let mut request = new_namespace(&["greet/main"]);
+    request.name = Some(parse(name));
+    request.network = network;
+    let created = server.admin().create_namespace(&request).await.unwrap();
+    created.summary.name
+}
+
+async fn policy(server: &TestServer, name: &str) -> NetworkPolicy {
+    let shown = server.public().namespace(&parse(name)).await.unwrap();
+    shown.summary.network
+}
+
+#[tokio::test]
+async fn a_namespace_has_the_servers_policy_unless_it_asks_for_another() {
+    let arguments = ["--network", "prepare", "--missing-keys", "warn"];
+    let server = TestServer::start_with(options(&arguments), packages).await;
+    let worker = server.worker("w").await;
+    create(&server, "usual", None).await;
+    assert_eq!(policy(&server, "usual").await, NetworkPolicy::Prepare);
+    let job = worker.claims().await;
+    assert_eq!(job.claimed.network, NetworkPolicy::Prepare);
+    assert_eq!(job.claimed.missing_keys, MissingKeys::Warn);
+    job.succeeds().await;
+
+    create(&server, "own", Some(NetworkPolicy::Sources)).await;
+    assert_eq!(policy(&server, "own").await, NetworkPolicy::Sources);
+    // What was built with another policy is not reused.
+    let job = worker.claims().await;
+    assert_eq!(job.claimed.namespace.as_str(), "own");
+    assert_eq!(job.claimed.network, NetworkPolicy::Sources);
+    job.succeeds().await;
+    let page = server
+        .request(Method::GET, "/namespaces/own")
+        .send()
+        .await
+        .unwrap();
+    assert!(page.text().await.unwrap().contains("network sources"));
+
+    // A new iteration has the policy of its namespace, and so does a namespace with the same one.
+    let request = CreateIteration::default();
+    server
+        .admin()
+        .create_iteration(&parse("own"), request)
+        .await
+        .unwrap();
+    server
+        .expect_builds("own", &[("greet", BuildStatus::Reused)])
+        .await;
+    create(&server, "same", Some(NetworkPolicy::Sources)).await;
+    server
+        .expect_builds("same", &[("greet", BuildStatus::Reused)])
+        .await;
+}
+
+#[tokio::test]
+async fn the_server_caps_the_policy_of_every_namespace() {
+    let mut server = TestServer::start(packages).await;
+    create(&server, "before", Some(NetworkPolicy::Prepare)).await;
+    assert_eq!(policy(&server, "before").await, NetworkPolicy::Prepare);
+    server.stop().await;
+    server.options.extra = vec!["--max-network".to_owned(), "sources".to_owned()];
+    server.start_again().await;
+
+    let mut request = new_namespace(&["greet/main"]);
+    request.network = Some(NetworkPolicy::Prepare);
+    let refused = refusal(server.admin().create_namespace(&request).await);
+    assert_eq!(refused.kind, ProblemKind::InvalidRequest);
+    assert!(refused.title.contains("`prepare`") && refused.title.contains("`sources`"));
+    assert_eq!(policy(&server, "before").await, NetworkPolicy::Sources);
+    let job = server.worker("w").await.claims().await;
+    assert_eq!(job.claimed.network, NetworkPolicy::Sources);
+}
+
+#[tokio::test]
+async fn a_plan_names_sources_that_the_policy_does_not_fetch() {
+    let server = TestServer::start(packages).await;
+    create(&server, "offline", Some(NetworkPolicy::None)).await;
+    let iteration = server.iteration("offline").await;
+    let text =
+        "greet: the source https://example.org/greet.tar.gz is not fetched, network policy `none`";
+    let notes: Vec<_> = iteration
+        .notes
+        .iter()
+        .map(|note| (&*note.kind, &*note.text))
+        .collect();
+    assert!(notes.contains(&("problem", text)), "{notes:?}");
+}
+
+#[tokio::test]
+async fn a_plan_names_protocols_that_no_worker_fetches() {
+    let server = TestServer::start(|sources| {
+        sources
+            .push(&Srcinfo::new("greet", "1.0-1").with("source", "hg+https://example.org/greet"));
+    })
+    .await;
+    let plan = async || {
+        let preview = PlanPreview {
+            changesets: vec!["greet/main".parse().unwrap()],
+            scope: buildbtw_model::Scope::Transitive,
+            architecture: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            format: PlanFormat::Text,
+        };
+        server.admin().preview_plan(&preview).await.unwrap()
+    };
+    let problem = "greet: no worker fetches sources by `hg`";
+    let listed = async || server.source("greet").await.unwrap().not_fetched;
+    // Nobody has said what it fetches.
+    assert!(!plan().await.contains(problem));
+    let worker = server.worker("w").await;
+    worker.asks(ClaimId::new(), 0).await.unwrap();
+    let text = plan().await;
+    assert!(text.contains(problem), "{text}");
+    assert!(listed().await[0].contains("`hg`"));
+
+    let other = server.worker("with-mercurial").await;
+    let mut request = other.request(ClaimId::new(), 0);
+    request.protocols = vec!["hg".to_owned()];
+    other.client.claim(&request).await.unwrap();
+    assert!(!plan().await.contains(problem));
+    assert!(listed().await.is_empty());
+}
