@@ -107,7 +107,7 @@ pub struct Limits {
     pub time: Duration,
     /// Without a byte of output.
     pub silence: Duration,
-    /// Of all processes together; files on a scratch disk in memory count as well.
+    /// Of all processes together; files on a scratch disk in memory count as well, and it is no larger than this.
     pub memory_bytes: u64,
     /// Processes and threads at the same time.
     pub processes: u64,
@@ -127,7 +127,7 @@ impl Default for Limits {
             silence: Duration::from_secs(60 * 60),
             memory_bytes: 8 * GIB,
             processes: 4096,
-            disk_bytes: 8 * GIB,
+            disk_bytes: 40 * GIB,
             log_bytes: 64 << 20,
             output_bytes: 4 * GIB,
         }

@@ -47,7 +47,12 @@ pub(crate) struct ErrorLines {
     /// What the parts of makepkg before the current one said. A package can write what makepkg writes when it
     /// starts the next part, so that it is not thrown away.
     before: Vec<Found>,
+    /// A tool said that a disk is full.
+    full_disk: bool,
 }
+
+/// What the C library calls ENOSPC.
+const FULL_DISK: &str = "No space left on device";
 
 impl ErrorLines {
     /// The builder's next step begins: what came before did not stop it.
@@ -58,7 +63,16 @@ impl ErrorLines {
     /// Reads the next bytes of the log.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         let (found, before) = (&mut self.found, &mut self.before);
-        self.lines.feed(bytes, |line| read(line, found, before));
+        let is_full = &mut self.full_disk;
+        self.lines.feed(bytes, |line| {
+            *is_full |= line.contains(FULL_DISK);
+            read(line, found, before);
+        });
+    }
+
+    /// Whether a tool of the current step said that a disk is full. Not every such disk is the scratch disk.
+    pub(crate) fn saw_full_disk(&self) -> bool {
+        self.full_disk
     }
 
     /// The lines found since the last heading: the cause first, its consequence last. Those of the last part

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::log::Mark;
 use crate::outcome::BuiltPackage;
 use crate::request::{BuildRequest, Limits};
-use crate::sandbox::RootCommand;
+use crate::sandbox::{RootCommand, ScratchDisk};
 use crate::source::access::GitAccess;
 
 /// Everything the helper needs; it reads no configuration of its own.
@@ -40,6 +40,10 @@ pub(crate) struct BuildTask {
     pub(crate) git: GitAccess,
     pub(crate) output_dir: PathBuf,
     pub(crate) jobs: usize,
+    /// Where the files of the build lie.
+    pub(crate) scratch_disk: ScratchDisk,
+    /// A folder of this machine for the image of that disk.
+    pub(crate) scratch_folder: PathBuf,
 }
 
 /// The system below the sandbox.
@@ -69,6 +73,10 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// Whether the log's first error lines tell more.
     pub(crate) see_log: bool,
+    /// The size of the scratch disk, if at least half of it was in use at some time: it may have been full
+    /// before a tool that failed cleaned up after itself.
+    #[serde(default)]
+    pub(crate) busy_disk: Option<u64>,
 }
 
 impl Failure {
@@ -80,12 +88,23 @@ impl Failure {
         Self::new(FailureKind::Infrastructure, message)
     }
 
-    fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
             see_log: false,
+            busy_disk: None,
         }
+    }
+
+    /// Names the limit that made the build fail.
+    pub(crate) fn exceeds_disk(&mut self, limit: u64) {
+        self.kind = FailureKind::Package;
+        self.message = format!(
+            "the disk limit of {limit} bytes is exhausted; {}",
+            self.message
+        );
+        self.busy_disk = None;
     }
 
     /// Adds the log's first error lines to the message.

@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod config;
+pub(crate) mod disk;
 mod driver;
 mod helper;
 mod host_packages;
@@ -26,7 +27,7 @@ use crate::log::{LogSink, Mark};
 use crate::outcome::BuildOutcome;
 use crate::request::{BuildRequest, Limits};
 
-pub use config::SandboxConfig;
+pub use config::{SandboxConfig, ScratchDisk};
 pub use helper::run_helper_if_asked;
 pub use root_command::{Bind, RootCommand, RootError, run_in_root};
 pub use scratch::reap;
@@ -89,6 +90,8 @@ impl Sandbox {
                 git: self.config.git.clone(),
                 output_dir: std::path::absolute(output_dir)?,
                 jobs: self.jobs(),
+                scratch_disk: self.config.scratch_disk,
+                scratch_folder: std::path::absolute(scratch.folder())?,
             })),
             base: self.base().await?,
             first_uid: slot.first_uid(),

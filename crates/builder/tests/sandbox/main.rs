@@ -10,6 +10,7 @@
 
 mod building;
 mod confinement;
+mod disk;
 mod escaping;
 mod faults;
 mod filter;

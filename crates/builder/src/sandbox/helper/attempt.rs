@@ -2,10 +2,8 @@
 //! nothing of this machine is written to by path after it did. Only the top level of the PKGBUILD is
 //! read before, in folders of its own that no later step sees.
 
-use buildbtw_model::FailureKind;
-use nix::sys::statvfs::statvfs;
-
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
+use super::disk::Disk;
 use super::files::{chown_tree, copy_tree, make_dir};
 use super::pacman::{self, Repositories};
 use super::root::Root;
@@ -21,9 +19,9 @@ use crate::sys::Identity;
 /// Builds one package.
 pub(super) fn build(job: &Job, task: &BuildTask) -> Result<Report, Failure> {
     heading("making a clean root");
-    let limit = task.request.limits.disk_bytes;
-    let root = Root::temporary(job, limit)?;
-    steps(&root, task).map_err(|failure| name_full_disk(&root, limit, failure))
+    let disk = Disk::of_build(task)?;
+    let result = Root::temporary(job, &disk).and_then(|root| steps(&root, task));
+    disk.conclude(result)
 }
 
 fn steps(root: &Root, task: &BuildTask) -> Result<Report, Failure> {
@@ -99,24 +97,6 @@ fn bump(asked: &Asked, pkgbuild: &mut Pkgbuild, request: &BuildRequest) -> Resul
     match before {
         Some(before) => asked.check_sources(&before, release),
         None => Ok(()),
-    }
-}
-
-/// A full disk looks like any other failure to the tools.
-fn name_full_disk(root: &Root, limit: u64, failure: Failure) -> Failure {
-    let full = statvfs(&root.scratch).is_ok_and(|disk| {
-        disk.blocks_available() * 64 < disk.blocks() || disk.files_available() * 64 < disk.files()
-    });
-    if !full {
-        return failure;
-    }
-    Failure {
-        kind: FailureKind::Package,
-        message: format!(
-            "the disk limit of {limit} bytes is exhausted; {}",
-            failure.message
-        ),
-        see_log: failure.see_log,
     }
 }
 

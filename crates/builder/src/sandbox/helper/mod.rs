@@ -5,6 +5,7 @@
 mod attempt;
 mod bwrap;
 mod collect;
+mod disk;
 mod fetch;
 mod files;
 mod host_base;
