@@ -40,6 +40,8 @@ pub(crate) struct BuildTask {
     pub(crate) git: GitAccess,
     pub(crate) output_dir: PathBuf,
     pub(crate) jobs: usize,
+    /// `PKGEXT` in place of that in makepkg.conf.
+    pub(crate) package_extension: Option<String>,
     /// Where the files of the build lie.
     pub(crate) scratch_disk: ScratchDisk,
     /// A folder of this machine for the image of that disk.
@@ -53,6 +55,17 @@ pub(crate) enum Base {
     Host { provides: Vec<String> },
     /// A pacstrapped folder.
     Root(PathBuf),
+}
+
+impl Base {
+    /// The kind of packages to make, where the base does not say: Debian's makepkg.conf is of another distribution than
+    /// the packages, and nobody chose what is in it.
+    pub(crate) fn package_extension(&self) -> Option<String> {
+        match self {
+            Self::Host { .. } => Some(".pkg.tar.zst".to_owned()),
+            Self::Root(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -84,16 +84,18 @@ impl Sandbox {
         let grouped = self.config.cgroups.then_some(limits);
         let scratch = Scratch::create(&self.config.scratch_root, &name, grouped)?;
         let cgroup = scratch.cgroup();
+        let base = self.base().await?;
         let job = Job {
             task: Task::Build(Box::new(BuildTask {
                 request: with_absolute_source(request)?,
                 git: self.config.git.clone(),
                 output_dir: std::path::absolute(output_dir)?,
                 jobs: self.jobs(),
+                package_extension: base.package_extension(),
                 scratch_disk: self.config.scratch_disk,
                 scratch_folder: std::path::absolute(scratch.folder())?,
             })),
-            base: self.base().await?,
+            base,
             first_uid: slot.first_uid(),
             cgroup_procs: cgroup.map(cgroup::Cgroup::procs).unwrap_or_default(),
             rlimits: cgroup.is_none().then(|| limits.clone()),

@@ -17,5 +17,6 @@ mod filter;
 mod hostile;
 mod limits;
 mod owners;
+mod packages;
 mod srcinfo;
 mod support;

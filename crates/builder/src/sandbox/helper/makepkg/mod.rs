@@ -39,7 +39,7 @@ pub(super) fn command<'a>(
     tmp: PathBuf,
     task: &BuildTask,
 ) -> Sandboxed<'a> {
-    Sandboxed::new(View::ReadOnly(root), Identity::User(BUILD_USER))
+    let command = Sandboxed::new(View::ReadOnly(root), Identity::User(BUILD_USER))
         .bind(build.to_owned(), "/build", true)
         .bind(tmp.clone(), "/tmp", true)
         .bind(tmp, "/var/tmp", true)
@@ -49,11 +49,14 @@ pub(super) fn command<'a>(
         .env("BUILDDIR", "/build/work")
         .env("PKGDEST", "/build/packages")
         .env("SRCDEST", "/build/sources")
-        .env("PKGEXT", ".pkg.tar.zst")
         .env("CARCH", task.request.architecture.as_str())
         .env("MAKEFLAGS", format!("-j{}", task.jobs))
         // An id that the namespace does not map gives EINVAL, and fakeroot forgives EPERM only.
-        .env("FAKEROOTDONTTRYCHOWN", "1")
+        .env("FAKEROOTDONTTRYCHOWN", "1");
+    match &task.package_extension {
+        Some(extension) => command.env("PKGEXT", extension.as_str()),
+        None => command,
+    }
 }
 
 /// Runs makepkg without network, as the unprivileged user.
