@@ -177,8 +177,9 @@ async fn a_scratch_folder_in_memory_is_no_place_for_images() {
     let request = world.request("light", &script_package("light", KIND));
     let (_, log) = world.built(&request).await;
     assert!(log.contains("the files lie on tmpfs"), "{log}");
+    let attempt = scratch.join(request.attempt.to_string());
     assert!(
-        log.contains(&format!("{} is in memory", scratch.display())),
+        log.contains(&format!("{} is in memory", attempt.display())),
         "{log}"
     );
     umount(&scratch).unwrap();

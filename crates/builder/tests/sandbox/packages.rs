@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use buildbtw_builder::BuiltPackage;
+use buildbtw_builder::{Builder, BuiltPackage};
 use buildbtw_package::Package;
 
 use crate::support::{World, script_package};
@@ -167,4 +167,27 @@ async fn a_hundred_thousand_files_are_built_and_listed() {
     let (packages, _) = world.built(&world.request("many", MANY)).await;
     let files = read(&packages[0]).files;
     assert_eq!(files.lines().count(), 1 + 3 + 100 + 100_000);
+}
+
+/// This machine stands for a pacstrapped system: what its makepkg.conf says counts, unlike where only its `/usr` is used.
+#[tokio::test]
+async fn the_settings_of_a_base_say_which_packages_are_made() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let settings = fs_err::read_to_string("/etc/makepkg.conf").unwrap_or_default();
+    let extension = settings
+        .lines()
+        .find_map(|line| line.strip_prefix("PKGEXT="))
+        .map(|value| value.trim_matches(['\'', '"']));
+    let Some(extension) = extension else {
+        eprintln!("SKIPPED: /etc/makepkg.conf sets no PKGEXT");
+        return;
+    };
+    world.config.base_root = Some("/".into());
+    world.builder = Builder::sandboxed(world.config.clone());
+    let request = world.request("based", &script_package("based", "true"));
+    let (packages, _) = world.built(&request).await;
+    let file = format!("based-1.0-1-x86_64{extension}");
+    assert_eq!(packages[0].file_name.as_str(), file);
 }

@@ -175,6 +175,8 @@ impl Disk {
         let error = syncfs(&image.top).err()?;
         let folder = image.folder.display();
         let is_full = fstatvfs(&image.file).is_ok_and(|disk| has_little(&disk));
+        // Nothing on it is of use any more, and the report needs space where the image is.
+        let _ = image.file.set_len(0);
         Some(Failure::infrastructure(
             if error == Errno::ENOSPC || is_full {
                 format!("the disk of the worker is full: {folder} has no space left for the build")
