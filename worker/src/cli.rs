@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use buildbtw_agent::limits::LimitArgs;
 use buildbtw_agent::machine;
 use buildbtw_builder::{
-    GitAccess, SandboxConfig, SimulatedConfig, SimulatedDuration, SourceNetwork,
+    GitAccess, SandboxConfig, ScratchDisk, SimulatedConfig, SimulatedDuration, SourceNetwork,
 };
 use buildbtw_model::client::Client;
 use buildbtw_model::{Architecture, Packager, WorkerName};
@@ -77,6 +77,14 @@ pub struct Run {
         default_value = "/var/lib/buildbtw-worker"
     )]
     pub scratch_dir: PathBuf,
+    /// Where the files of builds lie until they end.
+    #[arg(
+        long,
+        value_enum,
+        env = "BUILDBTW_SCRATCH_DISK",
+        default_value = "auto"
+    )]
+    pub scratch_disk: ScratchDiskKind,
     /// A pacstrapped system to build on [default: this machine's /usr].
     #[arg(long, value_name = "DIR", env = "BUILDBTW_BASE_ROOT")]
     pub base_root: Option<PathBuf>,
@@ -152,6 +160,27 @@ pub enum BuilderKind {
     Simulated,
 }
 
+/// Where the files of builds lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScratchDiskKind {
+    /// In images, or in memory where this machine lacks loop devices or mkfs.ext4.
+    Auto,
+    /// In sparse images below the scratch folder, or nowhere.
+    Image,
+    /// In memory (tmpfs), where they count towards the limit of memory.
+    Memory,
+}
+
+impl From<ScratchDiskKind> for ScratchDisk {
+    fn from(kind: ScratchDiskKind) -> Self {
+        match kind {
+            ScratchDiskKind::Auto => Self::Auto,
+            ScratchDiskKind::Image => Self::Image,
+            ScratchDiskKind::Memory => Self::Memory,
+        }
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -201,6 +230,7 @@ impl Run {
                 // The scratch folder is the worker's to choose.
                 let mut sandbox = SandboxConfig::new(self.scratch_dir.join("sandbox"));
                 sandbox.base_root = self.base_root;
+                sandbox.scratch_disk = self.scratch_disk.into();
                 sandbox.cgroups = !self.limits.no_cgroups;
                 sandbox.git = GitAccess {
                     credentials: absolute(self.git_credentials)?,
@@ -266,6 +296,22 @@ mod tests {
     }
 
     #[test]
+    fn the_scratch_disk_is_a_setting() {
+        for (args, kind) in [
+            (&[][..], ScratchDisk::Auto),
+            (&["--scratch-disk=image"], ScratchDisk::Image),
+            (&["--scratch-disk=memory"], ScratchDisk::Memory),
+        ] {
+            let config = parse(args).unwrap();
+            let BuilderConfig::Sandboxed(sandbox) = &config.builder else {
+                panic!("{config:?}");
+            };
+            assert_eq!(sandbox.scratch_disk, kind);
+            assert_eq!(config.limits.disk_bytes, 40 << 30);
+        }
+    }
+
+    #[test]
     fn bad_settings_say_what_is_wrong() {
         for (args, part) in [
             (&["--jobs=0"][..], "zero"),
@@ -273,6 +319,7 @@ mod tests {
             (&["--server=localhost"], "server address"),
             (&["--architectures=x86-64"], "architecture"),
             (&["--packager=Unknown Packager"], "jane@example.org"),
+            (&["--scratch-disk=tape"], "image"),
             (&["--token-file=/nonexistent"], "/nonexistent"),
         ] {
             let error = parse(args).unwrap_err();

@@ -39,6 +39,9 @@ impl Context {
                 sandbox.scratch_root = scratch.sandbox();
                 let builder = Builder::sandboxed(sandbox);
                 builder.requirements()?;
+                if let Some(warning) = builder.warning() {
+                    tracing::warn!("{warning}");
+                }
                 builder
             }
         };

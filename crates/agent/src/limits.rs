@@ -14,8 +14,9 @@ pub struct LimitArgs {
     #[arg(long, value_name = "MIB", env = "BUILDBTW_LIMIT_MEMORY_MIB", default_value_t = 8192,
         value_parser = value_parser!(u64).range(64..=1 << 30))]
     limit_memory_mib: u64,
-    /// Everything it writes: installed dependencies, sources, the build, its packages.
-    #[arg(long, value_name = "MIB", env = "BUILDBTW_LIMIT_DISK_MIB", default_value_t = 8192,
+    /// Everything it writes: installed dependencies, sources, the build, its packages. Takes space of the scratch folder
+    /// only as it is used; with files in memory no more than the limit of memory.
+    #[arg(long, value_name = "MIB", env = "BUILDBTW_LIMIT_DISK_MIB", default_value_t = 40_960,
         value_parser = value_parser!(u64).range(64..=1 << 30))]
     limit_disk_mib: u64,
     /// Processes and threads at the same time.

@@ -10,7 +10,7 @@ use crate::host::{MissingRequirements, check_host};
 use crate::log::LogSink;
 use crate::outcome::BuildOutcome;
 use crate::request::BuildRequest;
-use crate::sandbox::{Sandbox, SandboxConfig};
+use crate::sandbox::{Sandbox, SandboxConfig, disk};
 use crate::simulated::{SimulatedConfig, Simulator};
 
 /// Builds packages. Cheap to share behind an `Arc`; any number of builds may run at once.
@@ -62,6 +62,15 @@ impl Builder {
             Kind::Sandboxed(_) => fetchers::installed_protocols(),
             // It fetches nothing, whatever there is to fetch.
             Kind::Simulated(_) => fetchers::known_protocols(),
+        }
+    }
+
+    /// What people who run this machine should know before the first build: files of builds that take memory.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Sandboxed(sandbox) => disk::complaint(sandbox.config()),
+            Kind::Simulated(_) => None,
         }
     }
 

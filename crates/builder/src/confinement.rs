@@ -47,8 +47,8 @@ pub fn reset_scheduling() -> io::Result<()> {
     sys::reset_scheduling()
 }
 
-/// The bounds of one bubblewrap command: a cgroup, or else rlimits; a new session keyring; only the
-/// descriptors passed to it; the filter of system calls.
+/// The bounds of one bubblewrap command: a cgroup, or else rlimits; the disk limit for each file; a new session
+/// keyring; only the descriptors passed to it; the filter of system calls.
 #[derive(Debug)]
 pub struct Confinement {
     limits: Limits,
@@ -105,6 +105,7 @@ impl Confinement {
         let rlimits = (self.limits.memory_bytes, self.limits.processes);
         let bounds = Bounds {
             rlimits: procs.is_empty().then_some(rlimits),
+            file_bytes: self.limits.disk_bytes,
             procs,
             user: self.user,
             inherited,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::SandboxConfig;
+use crate::sandbox::{SandboxConfig, disk};
 use crate::seccomp;
 
 /// Programs a build needs, and what for.
@@ -70,6 +70,7 @@ pub fn check_host(config: &SandboxConfig) -> Result<(), MissingRequirements> {
         missing.push("user namespaces (`sysctl user.max_user_namespaces=10000`)".to_owned());
     }
     missing.extend(seccomp::missing());
+    missing.extend(disk::missing(config));
     missing.extend(missing_base(config));
     if missing.is_empty() {
         Ok(())

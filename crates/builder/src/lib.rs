@@ -49,7 +49,8 @@ pub use permissions::{RunAs, permission_denied, reading_denied};
 pub use removal::remove_folder;
 pub use request::{BuildRequest, ExpectedPackage, Limits, Repository, Source};
 pub use sandbox::{
-    Bind, RootCommand, RootError, SandboxConfig, reap, run_helper_if_asked, run_in_root,
+    Bind, RootCommand, RootError, SandboxConfig, ScratchDisk, reap, run_helper_if_asked,
+    run_in_root,
 };
 pub use simulated::{SimulatedConfig, SimulatedDuration, SimulatedFailure, SimulatedRelations};
 pub use source::access::GitAccess;

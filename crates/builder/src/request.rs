@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildTool, CommitHash, MissingKeys, NetworkPolicy, PackageVersion, Packager,
-    Pkgbase, Pkgname, ReleaseRule, RepositoryName,
+    Architecture, AttemptId, BuildTool, CommitHash, MissingKeys, NetworkPolicy, PackageVersion,
+    Packager, Pkgbase, Pkgname, ReleaseRule, RepositoryName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -121,7 +121,7 @@ pub struct Limits {
     pub time: Duration,
     /// Without a byte of output.
     pub silence: Duration,
-    /// Of all processes together; files on a scratch disk in memory count as well.
+    /// Of all processes together; files on a scratch disk in memory count as well, and it is no larger than this.
     pub memory_bytes: u64,
     /// Processes and threads at the same time.
     pub processes: u64,
@@ -141,7 +141,7 @@ impl Default for Limits {
             silence: Duration::from_secs(60 * 60),
             memory_bytes: 8 * GIB,
             processes: 4096,
-            disk_bytes: 8 * GIB,
+            disk_bytes: 40 * GIB,
             log_bytes: 64 << 20,
             output_bytes: 4 * GIB,
         }

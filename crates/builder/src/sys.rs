@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -15,6 +15,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, setgroups, setresgid, setresuid};
 
 use crate::permissions::RunAs;
@@ -116,6 +117,101 @@ pub(crate) fn mount_idmapped(
     Ok(())
 }
 
+/// Makes a loop device of a file. The kernel frees the device as soon as it is neither open nor mounted,
+/// however that comes about.
+pub(crate) fn attach_loop(file: BorrowedFd<'_>) -> io::Result<(File, PathBuf)> {
+    let config = LoopConfig::of(file)?;
+    for _ in 0..LOOP_TRIES {
+        let (device, path) = free_loop()?;
+        // SAFETY: `config` has the layout that the request reads, and lives through the call.
+        let configured =
+            unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) };
+        match check(configured.into()) {
+            Ok(_) => return Ok((device, path)),
+            // Another program was faster.
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other(
+        "other programs took every one that was free",
+    ))
+}
+
+/// Opens a loop device that is free at the moment.
+pub(crate) fn free_loop() -> io::Result<(File, PathBuf)> {
+    let control = open_device(Path::new("/dev/loop-control"))?;
+    // SAFETY: the request takes no argument and returns a number.
+    let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
+    let number = check(number.into())?;
+    let path = PathBuf::from(format!("/dev/loop{number}"));
+    Ok((open_loop(&path, number)?, path))
+}
+
+/// How often a device that was free is lost to another program.
+const LOOP_TRIES: usize = 64;
+const LOOP_MAJOR: u64 = 7;
+// linux/loop.h
+const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
+const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
+
+/// `struct loop_config` of linux/loop.h, with the fields of its `struct loop_info64`.
+#[repr(C)]
+struct LoopConfig {
+    fd: u32,
+    block_size: u32,
+    /// Device, inode, device of devices, offset, largest size.
+    numbers: [u64; 5],
+    number: u32,
+    encryption: [u32; 2],
+    flags: u32,
+    file_name: [u8; 64],
+    crypt_name: [u8; 64],
+    encrypt_key: [u8; 32],
+    init: [u64; 2],
+    reserved: [u64; 8],
+}
+
+impl LoopConfig {
+    fn of(file: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self {
+            fd: u32::try_from(file.as_raw_fd()).map_err(io::Error::other)?,
+            block_size: 0,
+            numbers: [0; 5],
+            number: 0,
+            encryption: [0; 2],
+            flags: LO_FLAGS_AUTOCLEAR,
+            file_name: [0; 64],
+            crypt_name: [0; 64],
+            encrypt_key: [0; 32],
+            init: [0; 2],
+            reserved: [0; 8],
+        })
+    }
+}
+
+/// Opens a loop device. In a container `/dev` often lacks those that came after its start.
+fn open_loop(path: &Path, number: libc::c_long) -> io::Result<File> {
+    match open_device(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let minor = u64::try_from(number).map_err(io::Error::other)?;
+            let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+            mknod(path, SFlag::S_IFBLK, mode, makedev(LOOP_MAJOR, minor))?;
+            open_device(path)
+        }
+        opened => opened,
+    }
+}
+
+fn open_device(path: &Path) -> io::Result<File> {
+    let device = fs_err::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)?;
+    Ok(device.into_parts().0)
+}
+
 /// Who a command is, in a user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
@@ -183,6 +279,8 @@ pub(crate) struct Bounds {
     pub(crate) procs: Vec<File>,
     /// Bytes of memory for each process, and the number of processes, without a cgroup.
     pub(crate) rlimits: Option<(u64, u64)>,
+    /// Bytes of each file.
+    pub(crate) file_bytes: u64,
     /// The user it runs as, when that is not this process's own.
     pub(crate) user: Option<RunAs>,
     /// The only descriptors that it inherits besides the three standard ones.
@@ -203,6 +301,7 @@ pub(crate) fn confine(command: &mut Command, bounds: Bounds) {
                 lower_limit(Resource::RLIMIT_NPROC, processes)?;
                 lower_limit(Resource::RLIMIT_AS, memory)?;
             }
+            lower_limit(Resource::RLIMIT_FSIZE, bounds.file_bytes)?;
             lower_limit(Resource::RLIMIT_CORE, 0)?;
             if let Some(user) = bounds.user {
                 become_user(user)?;

@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Member {
     /// Its path without `./` and repeated slashes.
-    pub(crate) name: String,
+    pub(crate) name: Vec<u8>,
     /// What it is.
     pub(crate) kind: Kind,
     /// Whether pacman makes a folder of it.
@@ -119,7 +119,7 @@ impl<'a> Archive<'a> {
     /// Reads the content of the member that was returned last.
     pub(crate) fn content(&mut self, member: &Member, limit: u64) -> Result<Vec<u8>, PackageError> {
         self.read(member.size, limit, || {
-            format!("its {}", shown(&member.name))
+            format!("its {}", shown(&String::from_utf8_lossy(&member.name)))
         })
     }
 
@@ -260,22 +260,25 @@ impl<'a> Archive<'a> {
 }
 
 /// The path of a member as it is below the root.
-fn plain_path(name: &[u8]) -> Result<String, PackageError> {
-    let text = check_text(name)?;
-    let leads_elsewhere = text.starts_with('/') || text.split('/').any(|part| part == "..");
-    if text.is_empty() || leads_elsewhere {
-        let why = format!("it holds a file with the name {}", shown(&text));
+fn plain_path(name: &[u8]) -> Result<Vec<u8>, PackageError> {
+    check_text(name)?;
+    let parts = || name.split(|byte| *byte == b'/');
+    let leads_elsewhere = name.starts_with(b"/") || parts().any(|part| part == b"..");
+    if name.is_empty() || leads_elsewhere {
+        let why = format!(
+            "it holds a file with the name {}",
+            shown(&String::from_utf8_lossy(name))
+        );
         return Err(PackageError::Refused(why));
     }
-    let parts: Vec<&str> = text
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
+    let parts: Vec<&[u8]> = parts()
+        .filter(|part| !part.is_empty() && *part != b".")
         .collect();
-    Ok(parts.join("/"))
+    Ok(parts.join(&b'/'))
 }
 
-/// The text of a path, of a member or of what a link leads to.
-fn check_text(name: &[u8]) -> Result<String, PackageError> {
+/// Checks the text of a path, of a member or of what a link leads to. It need not be UTF-8.
+fn check_text(name: &[u8]) -> Result<(), PackageError> {
     if name.len() > MAX_PATH {
         let why = format!(
             "it holds a path of {} bytes, more than {MAX_PATH}",
@@ -283,7 +286,7 @@ fn check_text(name: &[u8]) -> Result<String, PackageError> {
         );
         return Err(PackageError::Refused(why));
     }
-    let text = String::from_utf8_lossy(name).into_owned();
+    let text = String::from_utf8_lossy(name);
     if text.contains(char::is_control) {
         let why = format!(
             "it holds a file with a control character in its name {}",
@@ -291,7 +294,7 @@ fn check_text(name: &[u8]) -> Result<String, PackageError> {
         );
         return Err(PackageError::Refused(why));
     }
-    Ok(text)
+    Ok(())
 }
 
 /// A name in quotes, its beginning when it is long.

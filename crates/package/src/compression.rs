@@ -6,7 +6,7 @@ use std::path::Path;
 
 use liblzma::stream::{CONCATENATED, Stream};
 
-use crate::PackageError;
+use crate::{PackageError, lz4, lzop};
 
 /// zstd may ask for a window of 2^n bytes of memory. This is the most that pacman accepts, too;
 /// makepkg's default level needs 2^21.
@@ -34,7 +34,7 @@ pub(crate) fn open<'a>(
     })
 }
 
-/// Chooses by the first bytes: zstd, xz, gzip, or none of them. Several streams in a row are one, as
+/// Chooses by the first bytes: zstd, xz, gzip, bzip2, lz4, lzop, or none of them. Several streams in a row are one, as
 /// for pacman's library: a second one must not hide behind the first.
 fn decompress(file: Disk) -> io::Result<Box<dyn Read>> {
     use io::BufRead as _;
@@ -50,6 +50,9 @@ fn decompress(file: Disk) -> io::Result<Box<dyn Read>> {
             Box::new(liblzma::bufread::XzDecoder::new_stream(file, stream))
         }
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
+        start if start.starts_with(&lz4::MAGIC) => Box::new(lz4::Frames::new(file)),
+        start if start.starts_with(&lzop::MAGIC) => Box::new(lzop::Parts::new(file)),
         _ => Box::new(file),
     })
 }

@@ -4,6 +4,8 @@
 //! are no SPDX expressions, and pacman does not mind. What pacman reads differently from other
 //! readers, or not at all, is refused.
 
+use std::borrow::Cow;
+
 use buildbtw_model::{PackageFileName, Pkgbase};
 
 use crate::PackageError;
@@ -51,7 +53,7 @@ pub struct PackageInfo {
 
 impl PackageInfo {
     pub(crate) fn parse(content: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(content).map_err(|_| ".PKGINFO is not UTF-8")?;
+        let text = text(content)?;
         let mut fields: Vec<(String, String)> = Vec::new();
         for (number, line) in (1..).zip(text.split('\n')) {
             if let Some(control) = line.chars().find(|character| is_control(*character)) {
@@ -128,6 +130,16 @@ impl PackageInfo {
             .filter(move |(name, value)| name == key && !value.is_empty())
             .map(|(_, value)| value.as_str())
     }
+}
+
+/// The text. Names of files need not be UTF-8; they occur in `backup`, which no database lists.
+fn text(content: &[u8]) -> Result<Cow<'_, str>, String> {
+    let is_name = |line: &[u8]| line.trim_ascii_start().starts_with(b"backup");
+    let lines = || content.split(|byte| *byte == b'\n');
+    if lines().any(|line| !is_name(line) && std::str::from_utf8(line).is_err()) {
+        return Err(".PKGINFO is not UTF-8".into());
+    }
+    Ok(String::from_utf8_lossy(content))
 }
 
 #[cfg(test)]

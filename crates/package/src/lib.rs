@@ -10,6 +10,8 @@ mod compression;
 mod header;
 mod info;
 mod list;
+mod lz4;
+mod lzop;
 mod pax;
 
 use std::io;
@@ -84,7 +86,7 @@ impl Package {
         let mut found: Option<PackageInfo> = None;
         let mut files = FileList::default();
         while let Some(member) = archive.next_member()? {
-            if member.name == PKGINFO {
+            if member.name == PKGINFO.as_bytes() {
                 if found.is_some() {
                     let why = format!("it holds two members named {PKGINFO}");
                     return Err(PackageError::Refused(why));
@@ -98,7 +100,7 @@ impl Package {
                 // A lie is told at once, whatever follows.
                 info.check(name, pkgbase)?;
                 found = Some(info);
-            } else if !member.name.is_empty() && !member.name.starts_with('.') {
+            } else if !member.name.is_empty() && !member.name.starts_with(b".") {
                 files.add(&member.name, member.is_folder)?;
             }
         }

@@ -1,5 +1,7 @@
 //! The names of a package's files, for the repository database.
 
+use std::fmt::Write as _;
+
 use crate::PackageError;
 
 /// The bytes of a list; the largest packages of distributions have some 10 MiB.
@@ -16,17 +18,16 @@ pub(crate) struct FileList {
 
 impl FileList {
     /// Adds a name.
-    pub(crate) fn add(&mut self, name: &str, is_folder: bool) -> Result<(), PackageError> {
-        let slash = usize::from(is_folder);
-        if self.text.len() + self.ends.len() + name.len() + slash >= MAX_LIST {
-            let why = format!("the names of its files are longer than {MAX_LIST} bytes");
-            return Err(PackageError::Refused(why));
-        }
-        self.text.push_str(name);
+    pub(crate) fn add(&mut self, name: &[u8], is_folder: bool) -> Result<(), PackageError> {
+        escape(name, &mut self.text);
         if is_folder {
             self.text.push('/');
         }
         self.ends.push(self.text.len());
+        if self.text.len() + self.ends.len() > MAX_LIST {
+            let why = format!("the names of its files are longer than {MAX_LIST} bytes");
+            return Err(PackageError::Refused(why));
+        }
         Ok(())
     }
 
@@ -46,5 +47,54 @@ impl FileList {
             entry.push('\n');
         }
         entry
+    }
+}
+
+/// Adds a name as bsdtar(1) lists it in a UTF-8 locale, and repo-add(8) with it: what is no text as three octal digits.
+fn escape(name: &[u8], text: &mut String) {
+    for part in name.utf8_chunks() {
+        for character in part.valid().chars() {
+            match character {
+                '\\' => text.push_str("\\\\"),
+                // Breaks of lines and paragraphs are not printed.
+                '\u{2028}' | '\u{2029}' => {
+                    octal(character.encode_utf8(&mut [0; 4]).as_bytes(), text);
+                }
+                _ => text.push(character),
+            }
+        }
+        octal(part.invalid(), text);
+    }
+}
+
+fn octal(bytes: &[u8], text: &mut String) {
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\\{byte:03o}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_written_as_repo_add_writes_them() {
+        let mut list = FileList::default();
+        for name in [
+            &b"usr/\xff\xfe x"[..],
+            b"usr/caf\xe9",
+            "usr/é".as_bytes(),
+            b"usr/a\\x2db",
+            "usr/\u{2028}".as_bytes(),
+            b"usr/caf\xe9",
+        ] {
+            list.add(name, false).unwrap();
+        }
+        list.add(b"usr/d\xe9", true).unwrap();
+        assert_eq!(
+            list.into_entry(),
+            "%FILES%\nusr/\\342\\200\\250\nusr/\\377\\376 x\nusr/a\\\\x2db\nusr/caf\\351\nusr/d\\351/\nusr/é\n"
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use buildbtw_agent::machine;
-use buildbtw_builder::{Builder, GitAccess, SandboxConfig, SourceNetwork};
+use buildbtw_builder::{Builder, GitAccess, SandboxConfig, ScratchDisk, SourceNetwork};
 use buildbtw_model::{Architecture, Packager, WorkerName};
 use serde::Deserialize;
 
@@ -40,6 +40,8 @@ pub(crate) struct Config {
     architectures: Vec<Architecture>,
     #[serde(default)]
     builder: BuilderChoice,
+    #[serde(default)]
+    scratch_disk: ScratchDisk,
     base_root: Option<PathBuf>,
     git_credentials: Option<PathBuf>,
     git_ssh_key: Option<PathBuf>,
@@ -153,6 +155,7 @@ impl Config {
             BuilderChoice::Sandbox => {
                 let mut sandbox = SandboxConfig::new(scratch);
                 sandbox.base_root.clone_from(&self.base_root);
+                sandbox.scratch_disk = self.scratch_disk;
                 sandbox.cgroups = self.limits.cgroups;
                 sandbox.git = self.git();
                 sandbox
@@ -246,6 +249,7 @@ mod tests {
                 "server = 'x'\nallow_source_networks = ['10.0.0.1/8']",
                 "10.0.0.0/8",
             ),
+            ("server = 'x'\nscratch_disk = 'tape'", "tape"),
             ("server = 'x'\n[limits]\nprocesses = 1", "processes"),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());

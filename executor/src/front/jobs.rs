@@ -73,6 +73,11 @@ impl JobFolder {
         self.path.join("tmp")
     }
 
+    /// The folders that scripts may write to.
+    pub(crate) fn own(&self) -> [PathBuf; 4] {
+        [self.builds(), self.cache(), self.home(), self.tmp()]
+    }
+
     /// `/etc/passwd` and `/etc/group` of scripts.
     pub(crate) fn accounts(&self) -> [PathBuf; 2] {
         [self.path.join("passwd"), self.path.join("group")]
@@ -163,7 +168,7 @@ impl Jobs {
             expires: now().saturating_add(timeout.as_secs()),
         };
         fs_err::write(folder.life(), serde_json::to_vec(&life)?)?;
-        for path in [folder.builds(), folder.cache(), folder.home(), folder.tmp()] {
+        for path in folder.own() {
             make(&path, 0o700)?;
             if let Some(RunAs { uid, gid }) = host.script_user {
                 std::os::unix::fs::lchown(&path, Some(uid), Some(gid))?;

@@ -2,6 +2,7 @@
 
 mod artifacts;
 pub(crate) mod build;
+mod disk;
 mod job_log;
 pub(crate) mod jobs;
 mod links;

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use buildbtw_builder::{Confinement, permission_denied};
 
+use super::disk::DiskWatch;
 use super::jobs::JobFolder;
 use super::processes::kill_environments_with;
 use super::{Host, is_root, tmp_dir, wait_for};
@@ -95,7 +96,10 @@ pub(crate) fn run(
     ];
     let (builds, script_user) = (folder.builds(), host.script_user);
     // What cannot be killed now is when the job is removed.
-    watch.on_loss(move || drop(kill_environments_with(&builds, script_user)));
+    let kill = move || drop(kill_environments_with(&builds, script_user));
+    let limit = host.config.limits.limits().disk_bytes;
+    let disk = DiskWatch::start(folder.own().to_vec(), limit, kill.clone());
+    watch.on_loss(kill);
     let ended = child.wait()?;
     kill_environments_with(&folder.builds(), host.script_user)?;
     for piece in output.into_iter().flatten() {
@@ -104,8 +108,15 @@ pub(crate) fn run(
     }
     let mut report = String::new();
     status.read_to_string(&mut report)?;
+    let is_full = disk.end();
     let exceeded = end(confinement)?;
     match (exit_code(&report), exceeded) {
+        (code, _) if is_full => Err(Failure::Build {
+            message: format!(
+                "the disk limit of {limit} bytes is exhausted by what scripts of the job have written"
+            ),
+            exit_code: code.filter(|code| *code != 0).unwrap_or(KILLED),
+        }),
         (None, None) => {
             check_permissions(host)?;
             Err(Failure::system(format!(
@@ -248,7 +259,7 @@ fn add_files(
     for (folder, bytes, mode) in IN_MEMORY {
         command.args(["--perms", mode, "--size", bytes, "--tmpfs", folder]);
     }
-    let own = [folder.builds(), folder.cache(), folder.home(), folder.tmp()];
+    let own = folder.own();
     for path in &own {
         command.arg("--bind").arg(path).arg(path);
     }

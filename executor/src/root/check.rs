@@ -1,6 +1,5 @@
 //! Whether builds are possible at all, before a job counts on it.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -19,7 +18,11 @@ pub(super) async fn run(config: &Config, state: &State) -> anyhow::Result<()> {
         state.make_jobs_of(user, group)?;
     }
     config.name()?;
-    config.builder(PathBuf::new()).requirements()?;
+    let builder = config.builder(state.jobs());
+    builder.requirements()?;
+    if let Some(warning) = builder.warning() {
+        tracing::warn!("{warning}");
+    }
     config.git().check()?;
     state
         .reap()

@@ -51,7 +51,8 @@ impl State {
         })
     }
 
-    fn jobs(&self) -> PathBuf {
+    /// Where the folders of jobs are.
+    pub(super) fn jobs(&self) -> PathBuf {
         self.own.join("jobs")
     }
 

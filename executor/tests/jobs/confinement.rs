@@ -54,6 +54,34 @@ async fn limits_each_process_of_a_script_without_cgroups() {
     assert!(!bomb.out.contains("all of them"), "{bomb:?}");
 }
 
+/// Whatever way they write it: in a file, in many, little by little, or in several stages.
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_what_scripts_write() {
+    let host =
+        Host::start("builder.simulated = { seconds = 0.0 }\nlimits = { disk_mib = 64 }").await;
+    let limit = "the disk limit of 67108864 bytes is exhausted";
+    for (number, script) in [
+        "head -c 100M /dev/zero >fat; ls -l fat; echo that was all",
+        "for i in 1 2 3 4; do head -c 20M /dev/zero >\"$HOME/fat$i\" || exit 3; done; echo that was all",
+        "for ((i = 0;; i++)); do mkdir -p a/b/c$i; head -c 1M /dev/zero >a/b/c$i/fat; done",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let job = host.job(10 + number as u64, "a");
+        job.prepare();
+        job.script("after_script", script).expect(41).says(limit);
+        job.clean_up();
+    }
+    let job = host.job(7, "a");
+    job.prepare();
+    let write = "head -c 40M /dev/zero >$TMPDIR/fat$RANDOM$RANDOM || exit 3";
+    job.script("get_sources", write).expect(0);
+    job.script("after_script", write).expect(41).says(limit);
+    job.clean_up();
+    assert!(host.left().is_empty(), "{:?}", host.left());
+}
+
 /// A service of the runner may have lower limits, which only a privileged process can raise.
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_lower_limits_of_the_runner() {

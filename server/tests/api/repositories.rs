@@ -1,10 +1,14 @@
 //! Repositories as pacman sees them.
 
-use buildbtw_model::IterationStatus;
+use buildbtw_builder::BuiltPackage;
 use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{IterationStatus, Sha256Digest};
 use reqwest::{Method, StatusCode, header};
+use sha2::Digest as _;
 
-use crate::support::{Repository, SourceTree, Srcinfo, TestServer, expect_problem, have_pacman};
+use crate::support::{
+    Repository, SourceTree, Srcinfo, TestServer, expect_problem, have_pacman, reported,
+};
 
 /// A diamond, with a package besides that only shares its top.
 fn diamond(sources: &SourceTree) {
@@ -130,6 +134,49 @@ async fn databases_say_what_repo_add_would_say() {
         .await
         .unwrap();
     assert!(files.starts_with("%FILES%\nusr/\n"), "{files}");
+}
+
+/// Packs with bsdtar as makepkg does, and has repo-add write what it writes; the names are no text.
+const PACK: &str = r#"
+    mkdir -p root/usr/share/$'fold\xe9r' && cd root
+    touch usr/share/$'caf\xe9' usr/share/$'caf\xc3\xa9' usr/share/$'fold\xe9r/f' 'usr/share/a\x2db'
+    printf '%s\n' 'pkgname = libgreet' 'pkgver = 1:2.0-1' 'arch = x86_64' >.PKGINFO
+    LC_ALL=C bsdtar -cjf "../$1" .PKGINFO usr 2>/dev/null || [[ -s ../$1 ]]
+    cd .. && LC_ALL=C.UTF-8 repo-add --quiet listed.db.tar.gz "$1" >&2
+    bsdtar -xOf listed.files.tar.gz '*/files'
+"#;
+
+#[tokio::test]
+async fn files_of_any_name_are_listed_as_by_repo_add() {
+    let server = with_built(0).await;
+    let job = server.worker("w").await.claims().await;
+    let name = "libgreet-1:2.0-1-x86_64.pkg.tar.bz2";
+    let packed = std::process::Command::new("bash")
+        .args(["-ec", PACK, "bash", name])
+        .current_dir(job.folder())
+        .output()
+        .unwrap();
+    if !packed.status.success() {
+        println!("skipped: bsdtar or repo-add are missing: {packed:?}");
+        return;
+    }
+    let path = job.folder().join(name);
+    let bytes = fs_err::read(&path).unwrap();
+    let package = BuiltPackage {
+        path,
+        file_name: name.parse().unwrap(),
+        sha256: Sha256Digest::from_bytes(&sha2::Sha256::digest(&bytes).into()),
+        size: bytes.len() as u64,
+    };
+    job.starts().await;
+    job.uploads(&package).await.unwrap();
+    job.reports(&reported(&[package])).await.unwrap();
+    let repository = repository(&server, "1");
+    let entry = "libgreet-1:2.0-1/files";
+    let files = repository.entry("bump.files", entry).await.unwrap();
+    assert!(files.contains("usr/share/caf\\351\n"), "{files}");
+    assert_eq!(files.trim(), String::from_utf8_lossy(&packed.stdout).trim());
+    assert_eq!(repository.bytes(name).await, bytes);
 }
 
 #[tokio::test]

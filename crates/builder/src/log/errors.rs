@@ -24,6 +24,9 @@ const PARTS: &[&str] = &[
     "==> Creating package ",
 ];
 
+/// What the C library calls ENOSPC.
+const FULL_DISK: &str = "No space left on device";
+
 /// Picks the lines that explain a failure out of the current step's output.
 ///
 /// A package can write what makepkg writes when it starts the next part. So nothing is thrown away, and which
@@ -32,6 +35,8 @@ const PARTS: &[&str] = &[
 pub(crate) struct ErrorLines {
     lines: Lines,
     parts: Parts,
+    /// A tool said that a disk is full.
+    full_disk: bool,
 }
 
 impl ErrorLines {
@@ -42,8 +47,16 @@ impl ErrorLines {
 
     /// Reads the next bytes of the log.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        let parts = &mut self.parts;
-        self.lines.feed(bytes, |line| parts.line(line));
+        let (parts, is_full) = (&mut self.parts, &mut self.full_disk);
+        self.lines.feed(bytes, |line| {
+            *is_full |= line.contains(FULL_DISK);
+            parts.line(line);
+        });
+    }
+
+    /// Whether a tool of the current step said that a disk is full. Not every such disk is the scratch disk.
+    pub(crate) fn saw_full_disk(&self) -> bool {
+        self.full_disk
     }
 
     /// The lines found since the last heading: the cause first, its consequence last. With the function that

@@ -2,14 +2,31 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::source::access::GitAccess;
 use crate::source_network::SourceNetwork;
+
+/// Where the files of a build lie until it ends: its root, sources, tree and packages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScratchDisk {
+    /// In an image, or in memory where this machine cannot make images; the log says so then.
+    #[default]
+    Auto,
+    /// In a sparse image below the scratch folder, mounted by a loop device.
+    Image,
+    /// In memory (tmpfs), where they count towards the memory limit.
+    Memory,
+}
 
 /// How sandboxes are made on this machine.
 #[derive(Clone, Debug)]
 pub struct SandboxConfig {
     /// Folder for the attempts' scratch folders; nobody else's.
     pub scratch_root: PathBuf,
+    /// Where the files of builds lie.
+    pub scratch_disk: ScratchDisk,
     /// A pacstrapped system to build on. `None`: this machine's `/usr`, with a `host-base` package
     /// that stands for what it holds.
     pub base_root: Option<PathBuf>,
@@ -37,6 +54,7 @@ impl SandboxConfig {
     pub fn new(scratch_root: impl Into<PathBuf>) -> Self {
         Self {
             scratch_root: scratch_root.into(),
+            scratch_disk: ScratchDisk::default(),
             base_root: None,
             uid_base: 200_000,
             jobs: None,

@@ -116,9 +116,13 @@ impl Running {
                     .see_log(),
             )
         });
-        if let Report::Failed(failure) = &mut report
-            && failure.see_log
-        {
+        let Report::Failed(failure) = &mut report else {
+            return report;
+        };
+        if let Some(limit) = failure.busy_disk.filter(|_| errors.saw_full_disk()) {
+            failure.exceeds_disk(limit);
+        }
+        if failure.see_log {
             for line in errors.finish(failure.function.as_deref()) {
                 failure.message.push('\n');
                 failure.message.push_str(&line);
@@ -148,17 +152,17 @@ impl Running {
             let count = tokio::select! {
                 biased;
                 () = cancel.cancelled() => {
-                    return Some(failure(FailureKind::Cancelled, "the build was cancelled".into()));
+                    return Some(Failure::new(FailureKind::Cancelled, "the build was cancelled"));
                 }
                 () = tokio::time::sleep_until(deadline) => {
                     let limit = bounds.time.as_secs();
                     let text = format!("the build took longer than its limit of {limit} s");
-                    return Some(failure(FailureKind::Timeout, text));
+                    return Some(Failure::new(FailureKind::Timeout, text));
                 }
                 () = tokio::time::sleep_until(quiet) => {
                     let limit = bounds.silence.as_secs();
                     let text = format!("the build wrote nothing for {limit} s, its limit of silence");
-                    return Some(failure(FailureKind::Timeout, text));
+                    return Some(Failure::new(FailureKind::Timeout, text));
                 }
                 read = self.output.read(&mut buffer) => match read {
                     Ok(0) => {
@@ -177,7 +181,7 @@ impl Running {
             if log.is_full {
                 let limit = bounds.log_bytes;
                 let text = format!("the log is larger than its limit of {limit} bytes");
-                return Some(failure(FailureKind::Package, text));
+                return Some(Failure::new(FailureKind::Package, text));
             }
         }
     }
@@ -234,13 +238,4 @@ impl Bounded<'_> {
 fn after(duration: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     Instant::now() + duration.min(YEAR)
-}
-
-fn failure(kind: FailureKind, message: String) -> Failure {
-    Failure {
-        kind,
-        message,
-        see_log: false,
-        function: None,
-    }
 }

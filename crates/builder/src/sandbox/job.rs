@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::log::Mark;
 use crate::outcome::BuiltPackage;
 use crate::request::{BuildRequest, Limits};
-use crate::sandbox::RootCommand;
+use crate::sandbox::{RootCommand, ScratchDisk};
 use crate::seccomp::Memory;
 use crate::source::access::GitAccess;
 use crate::source_network::SourceNetwork;
@@ -54,6 +54,12 @@ pub(crate) struct BuildTask {
     pub(crate) output_dir: PathBuf,
     pub(crate) jobs: usize,
     pub(crate) access: SourceAccess,
+    /// `PKGEXT` in place of that in makepkg.conf.
+    pub(crate) package_extension: Option<String>,
+    /// Where the files of the build lie.
+    pub(crate) scratch_disk: ScratchDisk,
+    /// A folder of this machine for the image of that disk.
+    pub(crate) scratch_folder: PathBuf,
 }
 
 /// What sources may be fetched from, besides what is always refused.
@@ -71,6 +77,17 @@ pub(crate) enum Base {
     Host { provides: Vec<String> },
     /// A pacstrapped folder.
     Root(PathBuf),
+}
+
+impl Base {
+    /// The kind of packages to make, where the base does not say: Debian's makepkg.conf is of another distribution than
+    /// the packages, and nobody chose what is in it.
+    pub(crate) fn package_extension(&self) -> Option<String> {
+        match self {
+            Self::Host { .. } => Some(".pkg.tar.zst".to_owned()),
+            Self::Root(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,6 +112,10 @@ pub(crate) struct Failure {
     /// The function of the PKGBUILD that failed.
     #[serde(default)]
     pub(crate) function: Option<String>,
+    /// The size of the scratch disk, if at least half of it was in use at some time: it may have been full
+    /// before a tool that failed cleaned up after itself.
+    #[serde(default)]
+    pub(crate) busy_disk: Option<u64>,
 }
 
 impl Failure {
@@ -106,13 +127,24 @@ impl Failure {
         Self::new(FailureKind::Infrastructure, message)
     }
 
-    fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
             see_log: false,
             function: None,
+            busy_disk: None,
         }
+    }
+
+    /// Names the limit that made the build fail.
+    pub(crate) fn exceeds_disk(&mut self, limit: u64) {
+        self.kind = FailureKind::Package;
+        self.message = format!(
+            "the disk limit of {limit} bytes is exhausted; {}",
+            self.message
+        );
+        self.busy_disk = None;
     }
 
     /// Names the function of the PKGBUILD that failed.

@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod config;
+pub(crate) mod disk;
 mod driver;
 mod helper;
 mod host_packages;
@@ -28,7 +29,7 @@ use crate::outcome::BuildOutcome;
 use crate::request::{BuildRequest, Limits};
 use crate::source::host_of;
 
-pub use config::SandboxConfig;
+pub use config::{SandboxConfig, ScratchDisk};
 pub use helper::run_helper_if_asked;
 pub use root_command::{Bind, RootCommand, RootError, run_in_root};
 pub use scratch::reap;
@@ -93,6 +94,7 @@ impl Sandbox {
         let grouped = self.config.cgroups.then_some(limits);
         let scratch = Scratch::create(&self.config.scratch_root, &name, grouped)?;
         let cgroup = scratch.cgroup();
+        let base = self.base().await?;
         let job = Job {
             task: Task::Build(Box::new(BuildTask {
                 request: with_absolute_source(request)?,
@@ -100,8 +102,11 @@ impl Sandbox {
                 output_dir: std::path::absolute(output_dir)?,
                 jobs: self.jobs(),
                 access: self.access().await,
+                package_extension: base.package_extension(),
+                scratch_disk: self.config.scratch_disk,
+                scratch_folder: std::path::absolute(scratch.folder())?,
             })),
-            base: self.base().await?,
+            base,
             first_uid: slot.first_uid(),
             cgroup_procs: cgroup.map(cgroup::Cgroup::procs).unwrap_or_default(),
             rlimits: cgroup.is_none().then(|| limits.clone()),

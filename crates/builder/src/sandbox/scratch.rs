@@ -1,5 +1,6 @@
 //! The folder of one attempt on this machine: what has to be found again when its program was
-//! killed. The sandbox itself lives in the helper's mount namespace and needs no clearing up.
+//! killed. The sandbox itself lives in the helper's mount namespace, on a disk whose image has no name, and
+//! needs no clearing up.
 
 use std::fs::File;
 use std::io;
@@ -51,6 +52,10 @@ impl Scratch {
             cgroup: None,
             _lock: lock,
         })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn report(&self) -> PathBuf {

@@ -11,6 +11,7 @@
 mod buildinfo;
 mod building;
 mod confinement;
+mod disk;
 mod environment;
 mod escaping;
 mod faults;
@@ -22,7 +23,7 @@ mod limits;
 mod login;
 mod network;
 mod owners;
-mod owners;
+mod packages;
 mod prepare;
 mod refusals;
 mod releases;

@@ -251,6 +251,11 @@ impl World {
     }
 }
 
+pub(crate) fn chmod(path: &Path, mode: u32) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    fs_err::set_permissions(path, mode).unwrap();
+}
+
 /// Whether a process with this text in its command line is alive.
 pub(crate) fn is_running(marker: &str) -> bool {
     fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {

@@ -141,12 +141,24 @@ fn package_file_name(text: &str) -> Result<(), String> {
     if text.len() > 255 {
         return Err("longer than 255 bytes".into());
     }
-    let parts = split_package_file_name(text)
-        .ok_or("expected name-[epoch:]version-release-architecture.pkg.tar[.zst|.xz|.gz]")?;
+    let parts = split_package_file_name(text).ok_or(
+        "expected name-[epoch:]version-release-architecture.pkg.tar[.zst|.xz|.gz|.bz2|.lz4|.lzo]",
+    )?;
     package_name(parts.name)?;
     full_version(parts.version)?;
     architecture(parts.architecture)
 }
+
+/// The values of `PKGEXT` (makepkg.conf(5)) that worker and server read.
+const PACKAGE_EXTENSIONS: [&str; 7] = [
+    ".pkg.tar.zst",
+    ".pkg.tar.xz",
+    ".pkg.tar.gz",
+    ".pkg.tar.bz2",
+    ".pkg.tar.lz4",
+    ".pkg.tar.lzo",
+    ".pkg.tar",
+];
 
 struct FileNameParts<'a> {
     name: &'a str,
@@ -155,7 +167,7 @@ struct FileNameParts<'a> {
 }
 
 fn split_package_file_name(text: &str) -> Option<FileNameParts<'_>> {
-    let stem = [".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz", ".pkg.tar"]
+    let stem = PACKAGE_EXTENSIONS
         .iter()
         .find_map(|suffix| text.strip_suffix(suffix))?;
     let (rest, architecture) = stem.rsplit_once('-')?;

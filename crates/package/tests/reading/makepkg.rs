@@ -28,6 +28,10 @@ package() {
     mkfifo "$folder/pipe"
     echo 3 >"$folder/.hidden"
     echo 4 >"$folder/ünïcödé"
+    echo 5 >"$folder/"$'no\xff text'
+    mkdir "$folder/"$'fold\xe9r'
+    echo 6 >"$folder/"$'fold\xe9r/back\\slash'
+    ln -s $'no\xff text' "$folder/"$'l\xefnk'
 }
 "#;
 
@@ -40,6 +44,9 @@ SRCEXT=.src.tar.gz
 COMPRESSGZ=(gzip -c -f -n)
 COMPRESSXZ=(xz -c -1 -)
 COMPRESSZST=(zstd -c -q -)
+COMPRESSBZ2=(bzip2 -c -f)
+COMPRESSLZ4=(lz4 -q)
+COMPRESSLZO=(lzop -q)
 "#;
 
 /// Runs makepkg as a user that it accepts.
@@ -98,7 +105,19 @@ fn packages_of_makepkg_are_read_whatever_they_hold() {
     let anybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     fs_err::set_permissions(folder.path(), anybody).unwrap();
     fs_err::write(folder.path().join("PKGBUILD"), PKGBUILD).unwrap();
-    for extension in [".pkg.tar", ".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz"] {
+    for (extension, program) in [
+        (".pkg.tar", "true"),
+        (".pkg.tar.zst", "zstd"),
+        (".pkg.tar.xz", "xz"),
+        (".pkg.tar.gz", "gzip"),
+        (".pkg.tar.bz2", "bzip2"),
+        (".pkg.tar.lz4", "lz4"),
+        (".pkg.tar.lzo", "lzop"),
+    ] {
+        if Command::new(program).arg("--version").output().is_err() {
+            eprintln!("SKIPPED for {extension}: {program} is not installed");
+            continue;
+        }
         let settings = format!("{SETTINGS}PKGEXT={extension}\n");
         fs_err::write(folder.path().join("makepkg.conf"), settings).unwrap();
         makepkg(folder.path(), extension);
@@ -108,7 +127,10 @@ fn packages_of_makepkg_are_read_whatever_they_hold() {
         let package = Package::read(&path, &name, &base, &|| false).unwrap();
         let files: Vec<_> = package.files.lines().skip(1).collect();
         assert_eq!(files, listed(&path), "{file}");
-        assert!(files.contains(&"usr/share/real/holes"), "{files:?}");
+        for name in ["holes", "no\\377 text", "fold\\351r/back\\\\slash"] {
+            let name = format!("usr/share/real/{name}");
+            assert!(files.contains(&&*name), "{files:?}");
+        }
         let value = |key: &str| package.info.values(key).collect::<Vec<_>>().join("|");
         assert_eq!(value("pkgdesc"), "Files of all kinds = 100 %");
         assert_eq!(value("url"), "https://example.org/?a=b");

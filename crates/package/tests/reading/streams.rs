@@ -7,7 +7,7 @@ use crate::{PKGINFO, read_bytes, refusal};
 
 type Compress = fn(&[u8]) -> Vec<u8>;
 
-fn compressions() -> [(&'static str, Compress); 4] {
+fn compressions() -> [(&'static str, Compress); 7] {
     [
         ("none", <[u8]>::to_vec),
         ("zstd", |bytes| zstd::bulk::compress(bytes, 1).unwrap()),
@@ -23,7 +23,62 @@ fn compressions() -> [(&'static str, Compress); 4] {
             encoder.read_to_end(&mut compressed).unwrap();
             compressed
         }),
+        ("bzip2", |bytes| {
+            let level = bzip2::Compression::fast();
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), level);
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }),
+        ("lz4", |bytes| {
+            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }),
+        ("lzop", lzop),
     ]
+}
+
+/// What lzop writes when nothing gets smaller; real files of it are read in `makepkg.rs`.
+fn lzop(bytes: &[u8]) -> Vec<u8> {
+    const ADLER_OF_CONTENT: u32 = 1;
+    let mut file = b"\x89LZO\0\r\n\x1a\n\x10\x40\x20\xa0\x09\x40\x01\x05".to_vec();
+    file.extend(ADLER_OF_CONTENT.to_be_bytes());
+    // Mode, time, the length of a name and the header's checksum.
+    file.extend([0; 17]);
+    for block in bytes.chunks(1_000) {
+        let length = u32::try_from(block.len()).unwrap().to_be_bytes();
+        let (mut low, mut high) = (1_u32, 0_u32);
+        for byte in block {
+            low = (low + u32::from(*byte)) % 65_521;
+            high = (high + low) % 65_521;
+        }
+        file.extend([length, length, (high << 16 | low).to_be_bytes()].concat());
+        file.extend(block);
+    }
+    file.extend([0; 4]);
+    file
+}
+
+#[test]
+fn damaged_blocks_are_refused() {
+    let whole = lzop(&package());
+    assert!(read_bytes(&whole).is_ok());
+    let place = whole.len() - 500;
+    let mut damaged = whole.clone();
+    damaged[place] ^= 1;
+    assert!(refusal(&damaged).contains("wrong checksum"));
+    for (at, bytes, why) in [
+        (9, &[0x09, 0x30][..], "old version"),
+        (15, &[0x80], "unknown method"),
+        (17, &[0, 0, 8, 0], "filter"),
+        (38, &[0xff, 0, 0, 0], "more than 4 MiB"),
+        (42, &[0, 0, 4, 1], "larger than its content"),
+    ] {
+        let mut file = whole.clone();
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        let said = refusal(&file);
+        assert!(said.contains(why), "{at}: {said}");
+    }
 }
 
 fn package() -> Vec<u8> {

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use buildbtw_model::{FailureKind, PackageVersion};
-use nix::sys::statvfs::statvfs;
+use buildbtw_model::PackageVersion;
 
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
+use super::disk::Disk;
 use super::files::{chown_tree, copy_tree, make_dir};
 use super::makepkg::Makepkg;
 use super::network::Network;
@@ -26,9 +26,9 @@ use crate::sys::Identity;
 /// Builds one package.
 pub(super) fn build(job: &Job, task: &BuildTask) -> Result<Report, Failure> {
     heading("making a clean root");
-    let limit = task.request.limits.disk_bytes;
-    let root = Root::temporary(job, limit)?;
-    steps(&root, task).map_err(|failure| name_full_disk(&root, limit, failure))
+    let disk = Disk::of_build(task)?;
+    let result = Root::temporary(job, &disk).and_then(|root| steps(&root, task));
+    disk.conclude(result)
 }
 
 fn steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
@@ -130,24 +130,6 @@ fn run_makepkg(
     let version = release::planned(asked, pkgbuild, request)?;
     makepkg.build(None)?;
     Ok(version)
-}
-
-/// A full disk looks like any other failure to the tools.
-fn name_full_disk(root: &Root, limit: u64, failure: Failure) -> Failure {
-    let full = statvfs(&root.scratch).is_ok_and(|disk| {
-        disk.blocks_available() * 64 < disk.blocks() || disk.files_available() * 64 < disk.files()
-    });
-    if !full {
-        return failure;
-    }
-    Failure {
-        kind: FailureKind::Package,
-        message: format!(
-            "the disk limit of {limit} bytes is exhausted; {}",
-            failure.message
-        ),
-        ..failure
-    }
 }
 
 /// Runs a command in a root that is kept, and returns its exit code.

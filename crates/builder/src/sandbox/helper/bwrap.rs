@@ -331,21 +331,12 @@ impl<'a> Sandboxed<'a> {
             "--unshare-uts",
             "--unshare-cgroup-try",
         ]);
-    /// What the command finds in its environment whatever it is.
-    fn basic_environment(&self) -> &'static [(&'static str, &'static str)] {
-        const OF_TOOLS: &[(&str, &str)] =
-            &[("PATH", SEARCH_PATH), ("LANG", "C.UTF-8"), ("TERM", "dumb")];
-        if self.login {
-            login::ENVIRONMENT
-        } else {
-            OF_TOOLS
-        }
-    }
-
-    fn network_namespace(&self) -> io::Result<Option<OwnedFd>> {
+        bwrap.args(["--hostname", HOST_NAME]);
         match self.reach {
-            Reach::Nothing | Reach::Machine => Ok(None),
-            Reach::Sources(network) => network.namespace().as_fd().try_clone_to_owned().map(Some),
+            Reach::Nothing => {
+                bwrap.arg("--unshare-net");
+            }
+            Reach::Machine | Reach::Sources(_) => {}
         }
         let capabilities = match self.identity {
             Identity::Root => CAPABILITIES,

@@ -7,6 +7,7 @@ mod attempt;
 mod blame;
 mod bwrap;
 mod collect;
+mod disk;
 mod fetch;
 mod files;
 mod host_base;

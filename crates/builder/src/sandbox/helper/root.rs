@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use nix::mount::{MsFlags, mount};
 
+use super::disk::Disk;
 use super::files::{chown_tree, make_dir};
 use super::volatile::Volatile;
 use super::{host_base, skeleton, userns};
@@ -15,13 +16,8 @@ use crate::sandbox::job::{Base, Context as _, Failure, Job};
 use crate::seccomp::Memory;
 use crate::sys;
 
-/// Where a sandbox is put together, in the helper's own mount namespace: everybody may pass through
-/// the folders above, unlike those above a scratch folder.
-pub(crate) const MOUNT_POINT: &str = "/run/buildbtw-sandbox";
-/// Bytes of a scratch disk for each file it can hold.
-const BYTES_PER_FILE: u64 = 8192;
-const FEWEST_FILES: u64 = 65_536;
-const SMALLEST_DISK: u64 = 1 << 20;
+/// Bytes of what is needed beside a root that is kept.
+const KEPT_SCRATCH: u64 = 64 << 20;
 /// Marks a folder that holds a complete root.
 const MARKER: &str = "buildbtw-root";
 
@@ -41,18 +37,17 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// A root that is gone with the helper.
-    pub(super) fn temporary(job: &Job, disk_bytes: u64) -> Result<Self, Failure> {
-        let top = mount_scratch(disk_bytes)?;
-        let root = Self::new(job, &top, &top)?;
-        root.fill(job, &top)?;
+    /// A root that is gone with the disk.
+    pub(super) fn temporary(job: &Job, disk: &Disk) -> Result<Self, Failure> {
+        let root = Self::new(job, &disk.top, &disk.top)?;
+        root.fill(job, &disk.top)?;
         Ok(root)
     }
 
     /// A root that is kept in a folder.
     pub(super) fn kept(job: &Job, dir: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(dir)?;
-        let top = mount_scratch(64 << 20)?;
+        let top = Disk::in_memory(KEPT_SCRATCH)?.top;
         let layers = top.join("kept");
         make_dir(&layers, 0o755)?;
         bind(dir, &layers, true)?;
@@ -163,25 +158,6 @@ impl Root {
         lchown(&path, Some(self.first_uid + id), Some(self.first_uid + id))?;
         Ok(path)
     }
-}
-
-fn mount_scratch(bytes: u64) -> Result<PathBuf, Failure> {
-    // Zero would mean no limit at all.
-    let bytes = bytes.max(SMALLEST_DISK);
-    let top = PathBuf::from(MOUNT_POINT);
-    fs::create_dir_all(&top)?;
-    let files = (bytes / BYTES_PER_FILE).max(FEWEST_FILES);
-    let options = format!("size={bytes},nr_inodes={files},mode=0755");
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(
-        Some("buildbtw"),
-        &top,
-        Some("tmpfs"),
-        flags,
-        Some(options.as_str()),
-    )
-    .context("mounting the scratch disk")?;
-    Ok(top)
 }
 
 fn bind(source: &Path, target: &Path, writable: bool) -> Result<(), Failure> {

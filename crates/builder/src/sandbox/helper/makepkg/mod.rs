@@ -85,7 +85,6 @@ pub(super) fn command<'a>(
         .env("SRCDEST", "/srcdest")
         .env("SRCPKGDEST", "/srcpkgdest")
         .env("LOGDEST", "/logdest")
-        .env("PKGEXT", ".pkg.tar.zst")
         .env("CARCH", request.architecture.as_str())
         .env("MAKEFLAGS", format!("-j{}", task.jobs))
         .env("NPROC", task.jobs.to_string())
@@ -96,6 +95,9 @@ pub(super) fn command<'a>(
         .env("FAKEROOTDONTTRYCHOWN", "1");
     for (folder, inside) in FOLDERS {
         command = command.bind(build.join(folder), inside, true);
+    }
+    if let Some(extension) = &task.package_extension {
+        command = command.env("PKGEXT", extension.as_str());
     }
     match request.source_date_epoch {
         Some(epoch) => command.env("SOURCE_DATE_EPOCH", epoch.to_string()),

@@ -1,0 +1,113 @@
+//! Whether this machine can make the image that the files of a build lie in.
+
+use std::io;
+use std::path::Path;
+
+use nix::sys::statfs::{FsType, MSDOS_SUPER_MAGIC, TMPFS_MAGIC, statfs};
+
+use super::config::{SandboxConfig, ScratchDisk};
+use crate::host::find_program;
+use crate::sys;
+
+/// Makes the file system of an image.
+pub(crate) const MKFS: &str = "mkfs.ext4";
+/// linux/magic.h
+const EXFAT_MAGIC: FsType = FsType(0x2011_bab0);
+
+/// Says what builds need memory for that should be disk, or why images cannot be made though they are asked for.
+pub(crate) fn complaint(config: &SandboxConfig) -> Option<String> {
+    let in_memory = "the files of builds are kept in memory (tmpfs) and count towards its limit";
+    match config.scratch_disk {
+        ScratchDisk::Memory => None,
+        ScratchDisk::Auto => {
+            let why = unusable(&config.scratch_root).or_else(no_loop_device)?;
+            Some(format!("{in_memory}: {why}"))
+        }
+        ScratchDisk::Image => match statfs_type(&config.scratch_root) {
+            Some(TMPFS_MAGIC) => Some(format!(
+                "the images of scratch disks are themselves in memory: {}",
+                is_memory(&config.scratch_root)
+            )),
+            _ => None,
+        },
+    }
+}
+
+/// Why no image can be made, for a machine that must make them.
+pub(crate) fn missing(config: &SandboxConfig) -> Option<String> {
+    match config.scratch_disk {
+        ScratchDisk::Image => no_program()
+            .or_else(|| no_sparse_files(&config.scratch_root))
+            .or_else(no_loop_device),
+        ScratchDisk::Auto | ScratchDisk::Memory => None,
+    }
+}
+
+/// Why an image in this folder cannot be made, or would be of no use. Loop devices are not tried.
+pub(crate) fn unusable(folder: &Path) -> Option<String> {
+    no_program()
+        .or_else(|| no_sparse_files(folder))
+        .or_else(|| match statfs_type(folder) {
+            Some(TMPFS_MAGIC) => Some(is_memory(folder)),
+            _ => None,
+        })
+}
+
+fn no_program() -> Option<String> {
+    find_program(MKFS)
+        .is_none()
+        .then(|| format!("there is no {MKFS} (package e2fsprogs)"))
+}
+
+/// A file of the limit's size would be written out in full.
+fn no_sparse_files(folder: &Path) -> Option<String> {
+    match statfs_type(folder) {
+        Some(MSDOS_SUPER_MAGIC | EXFAT_MAGIC) => Some(format!(
+            "the file system of {} has no sparse files",
+            folder.display()
+        )),
+        _ => None,
+    }
+}
+
+fn is_memory(folder: &Path) -> String {
+    format!("{} is in memory", folder.display())
+}
+
+/// The file system of the folder, which may be yet to be made.
+fn statfs_type(folder: &Path) -> Option<FsType> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    statfs(there).ok().map(|found| found.filesystem_type())
+}
+
+fn no_loop_device() -> Option<String> {
+    sys::free_loop().err().map(|error| no_loop(&error))
+}
+
+/// What the error of a loop device means.
+pub(crate) fn no_loop(error: &io::Error) -> String {
+    format!("no loop device can be had: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_in_memory_are_told_apart() {
+        let folder = Path::new("/dev/shm/buildbtw-is-not-there/scratch");
+        if statfs_type(folder) != Some(TMPFS_MAGIC) {
+            println!("skipped: /dev/shm is no tmpfs");
+            return;
+        }
+        let mut config = SandboxConfig::new(folder);
+        let complaint = complaint(&config).unwrap();
+        assert!(complaint.contains("in memory"), "{complaint}");
+        config.scratch_disk = ScratchDisk::Image;
+        let complaint = super::complaint(&config).unwrap();
+        assert!(complaint.contains("/dev/shm"), "{complaint}");
+        config.scratch_disk = ScratchDisk::Memory;
+        assert_eq!(super::complaint(&config), None);
+        assert_eq!(missing(&config), None);
+    }
+}

@@ -1,0 +1,316 @@
+//! The scratch disk of one attempt. Everything that a build writes lies on it, and its size is the disk limit: a sparse
+//! image on this machine's disk, so that large builds take no memory for their files, or tmpfs where that cannot be.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fs_err as fs;
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::{Statvfs, fstatvfs, statvfs};
+use nix::unistd::syncfs;
+
+use super::heading;
+use crate::request::Limits;
+use crate::sandbox::ScratchDisk;
+use crate::sandbox::disk::{MKFS, no_loop, unusable};
+use crate::sandbox::job::{BuildTask, Context as _, Failure, Report};
+use crate::sys;
+
+/// Where a sandbox is put together, in the helper's own mount namespace: everybody may pass through
+/// the folders above, unlike those above a scratch folder.
+const MOUNT_POINT: &str = "/run/buildbtw-sandbox";
+const SMALLEST: u64 = 1 << 20;
+/// Bytes of a disk in memory for each file it can hold.
+const BYTES_PER_FILE: u64 = 8192;
+const FEWEST_FILES: u64 = 65_536;
+const BLOCK: u64 = 4096;
+/// A disk with less left than this, or than a 64th, is full.
+const LITTLE: u64 = 64 << 20;
+/// No journal and no barriers, because the files are of no use after a crash; no background thread that would write zeros
+/// into a sparse file. A disk that lost metadata takes no more.
+const IMAGE_OPTIONS: &str = "nobarrier,noinit_itable,errors=remount-ro";
+const FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
+
+/// A mounted scratch disk.
+pub(super) struct Disk {
+    /// Where it is mounted.
+    pub(super) top: PathBuf,
+    bytes: u64,
+    image: Option<Image>,
+}
+
+/// The image of a disk. It has no name any more, so that it goes with its mount.
+struct Image {
+    file: File,
+    /// Open since nothing was written yet: the kernel tells it of every write that was lost (syncfs(2)).
+    top: File,
+    /// Where the file is.
+    folder: PathBuf,
+}
+
+/// Why there is no image.
+enum NoImage {
+    /// This machine cannot make one.
+    Unusable(String),
+    Failed(Failure),
+}
+
+impl From<Failure> for NoImage {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<io::Error> for NoImage {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Disk {
+    /// Mounts the disk of a build.
+    pub(super) fn of_build(task: &BuildTask) -> Result<Self, Failure> {
+        let limits = &task.request.limits;
+        let why = match task.scratch_disk {
+            ScratchDisk::Memory => "the builder is set to it".to_owned(),
+            kind @ (ScratchDisk::Auto | ScratchDisk::Image) => {
+                match Self::in_image(kind, &task.scratch_folder, limits.disk_bytes) {
+                    Err(NoImage::Unusable(why)) if kind == ScratchDisk::Auto => why,
+                    Err(NoImage::Unusable(why)) => {
+                        return Err(Failure::infrastructure(format!(
+                            "the image for the scratch disk cannot be made: {why}"
+                        )));
+                    }
+                    Err(NoImage::Failed(failure)) => return Err(failure),
+                    Ok(disk) => return Ok(disk),
+                }
+            }
+        };
+        let bytes = bytes_in_memory(limits);
+        heading(&format!(
+            "keeping the files of the build in memory (tmpfs, at most {bytes} bytes): {why}"
+        ));
+        Self::in_memory(bytes)
+    }
+
+    /// Mounts a disk in memory.
+    pub(super) fn in_memory(bytes: u64) -> Result<Self, Failure> {
+        let top = mount_point()?;
+        // Zero would mean no limit at all.
+        let bytes = bytes.max(SMALLEST);
+        let files = (bytes / BYTES_PER_FILE).max(FEWEST_FILES);
+        let options = format!("size={bytes},nr_inodes={files},mode=0755");
+        let (kind, options) = (Some("tmpfs"), Some(options.as_str()));
+        mount(Some("buildbtw"), &top, kind, FLAGS, options).context("mounting the scratch disk")?;
+        Ok(Self {
+            top,
+            bytes,
+            image: None,
+        })
+    }
+
+    fn in_image(kind: ScratchDisk, folder: &Path, bytes: u64) -> Result<Self, NoImage> {
+        if kind == ScratchDisk::Auto
+            && let Some(why) = unusable(folder)
+        {
+            return Err(NoImage::Unusable(why));
+        }
+        let file = create(folder, image_size(bytes.max(SMALLEST)))?;
+        format(&file, folder)?;
+        let (device, path) =
+            sys::attach_loop(file.as_fd()).map_err(|error| NoImage::Unusable(no_loop(&error)))?;
+        let top = mount_point()?;
+        match mount(Some(&path), &top, Some("ext4"), FLAGS, Some(IMAGE_OPTIONS)) {
+            Err(error @ (Errno::ENODEV | Errno::EPERM | Errno::EACCES)) => {
+                let why = format!("the image cannot be mounted: {error}");
+                return Err(NoImage::Unusable(why));
+            }
+            mounted => mounted.context("mounting the scratch disk")?,
+        }
+        // From here on the mount keeps it.
+        drop(device);
+        let image = Image {
+            file,
+            top: fs::File::open(&top)?.into_parts().0,
+            folder: folder.to_owned(),
+        };
+        Ok(Self {
+            top,
+            bytes,
+            image: Some(image),
+        })
+    }
+
+    /// Gives the result of a build another look, now that the disk shows whether it kept everything and whether it is full.
+    pub(super) fn conclude(&self, result: Result<Report, Failure>) -> Result<Report, Failure> {
+        let Some(lost) = self.lost_writes() else {
+            return result.map_err(|failure| self.explain(failure));
+        };
+        match result {
+            Ok(report) => {
+                if let Report::Built { packages, .. } = report {
+                    for package in packages {
+                        // The failure is reported; a file that stays does no harm.
+                        let _ = fs::remove_file(package.path);
+                    }
+                }
+                Err(lost)
+            }
+            Err(failure) => Err(Failure {
+                message: format!("{}; {}", lost.message, failure.message),
+                see_log: failure.see_log,
+                ..lost
+            }),
+        }
+    }
+
+    /// Whether this machine could not store what was written to the image. The processes of a build do not notice.
+    fn lost_writes(&self) -> Option<Failure> {
+        let image = self.image.as_ref()?;
+        let error = syncfs(&image.top).err()?;
+        let folder = image.folder.display();
+        let is_full = fstatvfs(&image.file).is_ok_and(|disk| has_little(&disk));
+        // Nothing on it is of use any more, and the report needs space where the image is.
+        let _ = image.file.set_len(0);
+        Some(Failure::infrastructure(
+            if error == Errno::ENOSPC || is_full {
+                format!("the disk of the worker is full: {folder} has no space left for the build")
+            } else {
+                format!("the scratch disk below {folder} could not be written to: {error}")
+            },
+        ))
+    }
+
+    /// A full disk looks like any other failure to the tools.
+    fn explain(&self, mut failure: Failure) -> Failure {
+        let Ok(disk) = statvfs(&self.top) else {
+            return failure;
+        };
+        if has_little(&disk) || disk.files_available() * 64 < disk.files() {
+            failure.exceeds_disk(self.bytes);
+        } else {
+            let stored = self.image.as_ref().map_or(0, Image::stored);
+            let used = (disk.blocks() - disk.blocks_free()).saturating_mul(disk.fragment_size());
+            let most = stored.max(used);
+            failure.busy_disk = (most >= self.bytes / 2).then_some(self.bytes);
+        }
+        failure
+    }
+}
+
+impl Image {
+    /// The bytes of the file that ever held something.
+    fn stored(&self) -> u64 {
+        self.file.metadata().map_or(0, |file| file.blocks() * 512)
+    }
+}
+
+fn has_little(disk: &Statvfs) -> bool {
+    let left = disk.blocks_available().saturating_mul(disk.fragment_size());
+    let whole = disk.blocks().saturating_mul(disk.fragment_size());
+    left < LITTLE.min(whole / 64).max(1)
+}
+
+/// Files in memory count towards the memory limit, so that a larger disk is none.
+fn bytes_in_memory(limits: &Limits) -> u64 {
+    limits.disk_bytes.min(limits.memory_bytes)
+}
+
+fn mount_point() -> io::Result<PathBuf> {
+    fs::create_dir_all(MOUNT_POINT)?;
+    Ok(PathBuf::from(MOUNT_POINT))
+}
+
+/// The size of an image that takes this many bytes. A 16th of an image are inodes, one for each block, so that blocks are
+/// always used up first; some MiB are what ext4 holds back.
+fn image_size(bytes: u64) -> u64 {
+    let size = bytes.saturating_add(bytes / 14).saturating_add(2 << 20);
+    size / BLOCK * BLOCK
+}
+
+/// Makes the file, without a name: whoever is killed leaves nothing.
+fn create(folder: &Path, size: u64) -> Result<File, NoImage> {
+    let path = folder.join("disk");
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)?;
+    fs::remove_file(&path)?;
+    let file = file.into_parts().0;
+    let disk = fstatvfs(&file).map_err(io::Error::from)?;
+    // No more could be written to it, and the file system of the folder may not know larger files.
+    let whole = disk.blocks().saturating_mul(disk.fragment_size());
+    let size = if whole == 0 {
+        size
+    } else {
+        size.min(whole.saturating_mul(2))
+    };
+    file.set_len(size).map_err(|error| {
+        Failure::infrastructure(format!(
+            "{} takes no file of {size} bytes for the scratch disk: {error}",
+            folder.display()
+        ))
+    })?;
+    Ok(file)
+}
+
+fn format(file: &File, folder: &Path) -> Result<(), NoImage> {
+    let made = Command::new(MKFS)
+        .args(["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode"])
+        .args(["-b", "4096", "-i", "4096", "-I", "256"])
+        // The file has no other name.
+        .arg("/proc/self/fd/0")
+        .stdin(Stdio::from(file.try_clone()?))
+        .output();
+    let output = match made {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(NoImage::Unusable(format!("there is no {MKFS}")));
+        }
+        made => made.context("starting mkfs.ext4")?,
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let folder = folder.display();
+    let is_full = fstatvfs(file).is_ok_and(|disk| has_little(&disk));
+    Err(NoImage::Failed(Failure::infrastructure(if is_full {
+        format!("the disk of the worker is full: {folder} has no space left for the build")
+    } else {
+        format!(
+            "{MKFS} could not make the scratch disk below {folder} ({}): {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        )
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_larger_than_what_it_takes() {
+        for bytes in [SMALLEST, 64 << 20, 40 << 30, 1 << 40] {
+            let size = image_size(bytes);
+            assert!(size > bytes + bytes / 15 && size < bytes + bytes / 10 + (4 << 20));
+            assert_eq!(size % BLOCK, 0);
+        }
+        assert!(image_size(u64::MAX) > u64::MAX / 2);
+    }
+
+    #[test]
+    fn a_disk_in_memory_is_no_larger_than_the_memory() {
+        let limits = Limits {
+            disk_bytes: 40 << 30,
+            memory_bytes: 8 << 30,
+            ..Limits::default()
+        };
+        assert_eq!(bytes_in_memory(&limits), 8 << 30);
+    }
+}

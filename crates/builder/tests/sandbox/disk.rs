@@ -1,0 +1,274 @@
+//! Where the files of builds lie, and what happens when there is no room for them.
+
+use std::path::{Path, PathBuf};
+
+use buildbtw_builder::{Builder, ScratchDisk};
+use buildbtw_model::FailureKind;
+use nix::mount::{MsFlags, mount, umount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Log, World, chmod, script_package};
+
+const KIND: &str = "echo \"the files lie on $(stat -f -c %T .)\"";
+
+fn set(world: &mut World, kind: ScratchDisk) {
+    world.config.scratch_disk = kind;
+    world.builder = Builder::sandboxed(world.config.clone());
+}
+
+/// `None`, with the reason on the terminal, where images cannot be made.
+fn world_with_images() -> Option<World> {
+    let world = World::new()?;
+    if let Some(why) = world.builder.warning() {
+        eprintln!("SKIPPED: {why}");
+        return None;
+    }
+    Some(world)
+}
+
+/// The files that loop devices are made of, as far as they are below the folder.
+fn images_below(folder: &Path) -> Vec<PathBuf> {
+    let devices = fs_err::read_dir("/sys/block").unwrap().flatten();
+    devices
+        .filter_map(|device| fs_err::read_to_string(device.path().join("loop/backing_file")).ok())
+        .map(|file| PathBuf::from(file.trim()))
+        .filter(|file| file.starts_with(folder))
+        .collect()
+}
+
+/// Waits until the kernel has unmounted what belonged to processes that are gone.
+async fn eventually_without_images(folder: &Path) {
+    let gone = async {
+        while !images_below(folder).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(60);
+    tokio::time::timeout(patience, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn files_of_a_build_take_disk_and_no_memory() {
+    let Some(world) = world_with_images() else {
+        return;
+    };
+    let script = format!(
+        "{KIND}; for i in 1 2 3; do head -c 100M /dev/zero >f$i; echo wrote $i; done; ls -s f1"
+    );
+    let mut request = world.request("bigwrite", &script_package("bigwrite", &script));
+    request.limits.memory_bytes = 128 << 20;
+    request.limits.disk_bytes = 4 << 30;
+    let (_, log) = world.built(&request).await;
+    assert!(log.contains("wrote 3"), "{log}");
+    assert!(log.contains("the files lie on ext2/ext3"), "{log}");
+    assert!(!log.contains("in memory"), "{log}");
+    eventually_without_images(&world.path("scratch")).await;
+}
+
+/// A tool that removes what it could not finish leaves an empty disk behind.
+#[tokio::test]
+async fn a_disk_that_was_full_is_named_by_its_limit() {
+    let Some(world) = world_with_images() else {
+        return;
+    };
+    let script = "head -c 200M /dev/zero >fat || { rm fat; false; }";
+    let mut request = world.request("tidy", &script_package("tidy", script));
+    request.limits.disk_bytes = 64 << 20;
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package, "{message} {log}");
+    assert!(
+        message.contains("disk limit of 67108864 bytes"),
+        "{message} {log}"
+    );
+
+    // What fits, fits.
+    let script = "head -c 40M /dev/zero >fat; head -c 30M /dev/zero >/dev/shm/fat; exit 3";
+    let mut request = world.request("slim", &script_package("slim", script));
+    request.limits.disk_bytes = 64 << 20;
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package, "{message} {log}");
+    assert!(!message.contains("disk limit"), "{message} {log}");
+
+    // Another disk than the scratch disk.
+    let script = "head -c 300M /dev/zero >/dev/shm/fat";
+    let request = world.request("other", &script_package("other", script));
+    let (_, message, log) = world.fails(&request).await;
+    assert!(message.contains("No space left"), "{message} {log}");
+    assert!(!message.contains("disk limit"), "{message} {log}");
+}
+
+#[tokio::test]
+async fn files_lie_in_memory_where_one_wants_them_there() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    set(&mut world, ScratchDisk::Memory);
+    assert_eq!(world.builder.warning(), None);
+    let request = world.request("quick", &script_package("quick", KIND));
+    let (_, log) = world.built(&request).await;
+    assert!(log.contains("the files lie on tmpfs"), "{log}");
+    assert!(log.contains("files of the build in memory"), "{log}");
+
+    let fat = script_package("fat", "head -c 200M /dev/zero >fat");
+    let mut request = world.request("fat", &fat);
+    request.limits.disk_bytes = 64 << 20;
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package, "{message} {log}");
+    assert!(
+        message.contains("disk limit of 67108864 bytes"),
+        "{message} {log}"
+    );
+}
+
+/// As in a container without devices: another file is in their place for the helper.
+#[tokio::test]
+async fn without_loop_devices_files_lie_in_memory_or_nothing_is_built() {
+    let Some(mut world) = world_with_images() else {
+        return;
+    };
+    let helper = world.path("helper");
+    let text = format!(
+        "#!/bin/bash\nexec unshare --mount --propagation private bash -c \
+         'mount --bind /dev/null /dev/loop-control && exec {} \"$@\"' helper \"$@\"\n",
+        world.config.helper.display()
+    );
+    fs_err::write(&helper, text).unwrap();
+    chmod(&helper, 0o755);
+    world.config.helper = helper;
+    set(&mut world, ScratchDisk::Auto);
+    let request = world.request("poor", &script_package("poor", KIND));
+    let (_, log) = world.built(&request).await;
+    assert!(log.contains("the files lie on tmpfs"), "{log}");
+    assert!(
+        log.contains("in memory") && log.contains("no loop device"),
+        "{log}"
+    );
+
+    set(&mut world, ScratchDisk::Image);
+    let request = world.request("strict", &script_package("strict", KIND));
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Infrastructure, "{message} {log}");
+    assert!(message.contains("no loop device"), "{message} {log}");
+}
+
+#[tokio::test]
+async fn a_scratch_folder_in_memory_is_no_place_for_images() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    // For this thread, and for what it starts, only.
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    make_mounts_private();
+    let scratch = world.path("scratch");
+    fs_err::create_dir_all(&scratch).unwrap();
+    mount(
+        Some("t"),
+        &scratch,
+        Some("tmpfs"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .unwrap();
+    set(&mut world, ScratchDisk::Auto);
+    let warning = world.builder.warning().unwrap();
+    assert!(warning.contains("in memory"), "{warning}");
+    let request = world.request("light", &script_package("light", KIND));
+    let (_, log) = world.built(&request).await;
+    assert!(log.contains("the files lie on tmpfs"), "{log}");
+    let attempt = scratch.join(request.attempt.to_string());
+    assert!(
+        log.contains(&format!("{} is in memory", attempt.display())),
+        "{log}"
+    );
+    umount(&scratch).unwrap();
+}
+
+fn make_mounts_private() {
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).unwrap();
+}
+
+/// The processes of the build do not notice that what they write is lost.
+#[tokio::test]
+async fn a_full_disk_of_the_machine_is_no_fault_of_the_package() {
+    let Some(mut world) = world_with_images() else {
+        return;
+    };
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    make_mounts_private();
+    let scratch = world.path("scratch");
+    fs_err::create_dir_all(&scratch).unwrap();
+    let small = Some("size=24m");
+    mount(Some("t"), &scratch, Some("tmpfs"), MsFlags::empty(), small).unwrap();
+    set(&mut world, ScratchDisk::Image);
+    let warning = world.builder.warning().unwrap();
+    assert!(warning.contains("themselves in memory"), "{warning}");
+    for script in [
+        "head -c 60M /dev/urandom >fat; echo it is all there",
+        "head -c 60M /dev/urandom >fat; exit 3",
+    ] {
+        let request = world.request("fat", &script_package("fat", script));
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, FailureKind::Infrastructure, "{message} {log}");
+        assert!(
+            message.contains("the disk of the worker is full"),
+            "{message} {log}"
+        );
+        assert!(
+            fs_err::read_dir(world.path("out"))
+                .unwrap()
+                .next()
+                .is_none()
+        );
+    }
+    umount(&scratch).unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_build_leaves_no_image() {
+    let Some(world) = world_with_images() else {
+        return;
+    };
+    let script = "head -c 20M /dev/zero >fat; echo it is there; sleep 100000";
+    let request = world.request("killed", &script_package("killed", script));
+    let up = CancellationToken::new();
+    let log = Log::cancelling("it is there", &up);
+    let (scratch, out) = (world.path("scratch"), world.path("out"));
+    let build = world
+        .builder
+        .build(&request, &out, &log, CancellationToken::new());
+    let killer = async {
+        up.cancelled().await;
+        assert_eq!(images_below(&scratch).len(), 1);
+        let folder = scratch.join(request.attempt.to_string());
+        let mut named: Vec<_> = fs_err::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !["cgroup", "lock"].contains(&&**name))
+            .collect();
+        assert_eq!(named.pop(), None, "files with a name stay");
+        for helper in helpers_of(&request.attempt.to_string()) {
+            // The second may be gone with the first.
+            let _ = kill(helper, Signal::SIGKILL);
+        }
+    };
+    let (outcome, ()) = tokio::join!(build, killer);
+    assert!(!outcome.is_success(), "{outcome:?}");
+    eventually_without_images(&scratch).await;
+    world.assert_no_leftovers(&request);
+}
+
+/// The processes in the attempt's cgroups.
+fn helpers_of(attempt: &str) -> Vec<nix::unistd::Pid> {
+    let processes = fs_err::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            let read = |file: &str| fs_err::read_to_string(format!("/proc/{pid}/{file}"));
+            read("cgroup").is_ok_and(|text| text.contains(attempt))
+        })
+        .map(nix::unistd::Pid::from_raw)
+        .collect()
+}

@@ -1,0 +1,193 @@
+//! Package files of every kind that makepkg writes, and what they hold.
+
+use std::path::Path;
+use std::process::Command;
+
+use buildbtw_builder::{Builder, BuiltPackage};
+use buildbtw_package::Package;
+
+use crate::support::{World, script_package};
+
+fn is_installed(program: &str) -> bool {
+    let found = Command::new("which").arg(program).output().unwrap();
+    if !found.status.success() {
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    found.status.success()
+}
+
+/// As the server reads it.
+fn read(package: &BuiltPackage) -> Package {
+    let name = package.file_name.pkgname();
+    let base = name.as_str().parse().unwrap();
+    Package::read(&package.path, &package.file_name, &base, &|| false).unwrap()
+}
+
+/// From a public report (pacaur #409): large packages of data set it.
+#[tokio::test]
+async fn packages_of_every_extension_are_built_and_installed() {
+    let Some(world) = World::new() else { return };
+    let mut user = world.request("user", "");
+    let mut script = String::new();
+    let mut built = Vec::new();
+    for (name, extension, program) in [
+        ("plain", ".pkg.tar", "tar"),
+        ("zst", ".pkg.tar.zst", "zstd"),
+        ("xz", ".pkg.tar.xz", "xz"),
+        ("gz", ".pkg.tar.gz", "gzip"),
+        ("bz2", ".pkg.tar.bz2", "bzip2"),
+        ("lz4", ".pkg.tar.lz4", "lz4"),
+        ("lzo", ".pkg.tar.lzo", "lzop"),
+    ] {
+        if !is_installed(program) {
+            continue;
+        }
+        let pkgbuild = format!(
+            "pkgname={name}\npkgver=1.0\npkgrel=1\narch=(any)\nPKGEXT='{extension}'\n\
+             package() {{ install -d \"$pkgdir/usr/share/kinds\"; \
+             seq 100000 >\"$pkgdir/usr/share/kinds/{name}\"; }}\n"
+        );
+        let (packages, log) = world.built(&world.request(name, &pkgbuild)).await;
+        let file = format!("{name}-1.0-1-any{extension}");
+        assert_eq!(packages[0].file_name.as_str(), file, "{log}");
+        assert!(read(&packages[0]).files.contains("usr/share/kinds/"));
+        built.extend(packages);
+        user.dependencies.push(name.into());
+        script += &format!("tail -n 1 /usr/share/kinds/{name} && echo {name} is there\n");
+    }
+    world.publish("base", &built);
+    let mut request = world.request("user", &script_package("user", &script));
+    request.dependencies = user.dependencies;
+    let (_, log) = world.built(&request).await;
+    for package in built {
+        let name = package.file_name.pkgname();
+        assert!(log.contains(&format!("100000\n{name} is there")), "{log}");
+    }
+}
+
+const NAMES: &str = r#"pkgname=names
+pkgver=1
+pkgrel=1
+arch=(any)
+backup=($'etc/caf\xe9.conf')
+package() {
+  install -d "$pkgdir/etc" "$pkgdir/usr/share/names/"$'fold\xe9r'
+  cd "$pkgdir/usr/share/names"
+  echo 1 >"$pkgdir/etc/"$'caf\xe9.conf'
+  touch $'caf\xe9' $'caf\xc3\xa9' $'bad\xff\xfe name' $'fold\xe9r/f' 'system\x2dcryptsetup.slice' 'a b'
+  ln -s $'caf\xe9' $'l\xefnk'
+}
+"#;
+
+/// What repo-add writes about the files of a package.
+fn listed_by_repo_add(world: &World, package: &Path) -> String {
+    world.sh(&format!(
+        "LC_ALL=C.UTF-8 repo-add --quiet listed.db.tar.gz '{}' >&2
+         bsdtar -xOf listed.files.tar.gz '*/files'",
+        package.display()
+    ))
+}
+
+#[tokio::test]
+async fn names_that_are_not_utf_8_are_listed_as_by_repo_add() {
+    let Some(world) = World::new() else { return };
+    let (packages, _) = world.built(&world.request("names", NAMES)).await;
+    let files = read(&packages[0]).files;
+    assert!(files.contains("usr/share/names/caf\\351\n"), "{files}");
+    assert_eq!(files.trim(), listed_by_repo_add(&world, &packages[0].path));
+
+    world.publish("base", &packages);
+    let script = "cd /usr/share/names; for f in $'caf\\xe9' $'fold\\xe9r/f' $'bad\\xff\\xfe name' \
+                  $'/etc/caf\\xe9.conf'; do [[ -e $f ]] || exit 3; done; echo all are there";
+    let mut user = world.request("user", &script_package("user", script));
+    user.dependencies = vec!["names".into()];
+    let (_, log) = world.built(&user).await;
+    assert!(log.contains("all are there"), "{log}");
+}
+
+const ATTRIBUTES: &str = r#"pkgname=attributes
+pkgver=1
+pkgrel=1
+arch=(x86_64)
+package() {
+  install -Dm755 /usr/bin/true "$pkgdir/usr/bin/with-capability"
+  setcap cap_net_raw+ep "$pkgdir/usr/bin/with-capability"
+  install -Dm644 /dev/null "$pkgdir/usr/share/attributes/file"
+  python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.colour", b"blue")' \
+    "$pkgdir/usr/share/attributes/file"
+}
+"#;
+
+/// Under fakeroot, as with plain makepkg.
+#[tokio::test]
+async fn capabilities_and_extended_attributes_are_kept() {
+    let Some(world) = World::new() else { return };
+    if !is_installed("setcap") || !is_installed("python3") {
+        return;
+    }
+    let (packages, log) = world.built(&world.request("attributes", ATTRIBUTES)).await;
+    let archive = world.sh(&format!(
+        "zstd -dc '{}' | grep -a -o -E 'SCHILY.xattr.(user.colour=blue|security.capability=)'",
+        packages[0].path.display()
+    ));
+    assert_eq!(
+        archive, "SCHILY.xattr.security.capability=\nSCHILY.xattr.user.colour=blue",
+        "{log}"
+    );
+    world.publish("base", &packages);
+    let script = "getcap /usr/bin/with-capability
+        python3 -c 'import os; print(os.getxattr(\"/usr/share/attributes/file\", \"user.colour\"))'";
+    let mut user = world.request("user", &script_package("user", script));
+    user.dependencies = vec!["attributes".into()];
+    let (_, log) = world.built(&user).await;
+    assert!(
+        log.contains("/usr/bin/with-capability cap_net_raw=ep"),
+        "{log}"
+    );
+    assert!(log.contains("b'blue'"), "{log}");
+}
+
+const MANY: &str = r#"pkgname=many
+pkgver=1
+pkgrel=1
+arch=(any)
+options=(!strip)
+package() {
+  for folder in {1..100}; do
+    mkdir -p "$pkgdir/usr/share/many/$folder"
+    (cd "$pkgdir/usr/share/many/$folder" && seq 1000 | xargs touch)
+  done
+}
+"#;
+
+/// makepkg starts a program for each file that it might strip.
+#[tokio::test]
+async fn a_hundred_thousand_files_are_built_and_listed() {
+    let Some(world) = World::new() else { return };
+    let (packages, _) = world.built(&world.request("many", MANY)).await;
+    let files = read(&packages[0]).files;
+    assert_eq!(files.lines().count(), 1 + 3 + 100 + 100_000);
+}
+
+/// This machine stands for a pacstrapped system: what its makepkg.conf says counts, unlike where only its `/usr` is used.
+#[tokio::test]
+async fn the_settings_of_a_base_say_which_packages_are_made() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let settings = fs_err::read_to_string("/etc/makepkg.conf").unwrap_or_default();
+    let extension = settings
+        .lines()
+        .find_map(|line| line.strip_prefix("PKGEXT="))
+        .map(|value| value.trim_matches(['\'', '"']));
+    let Some(extension) = extension else {
+        eprintln!("SKIPPED: /etc/makepkg.conf sets no PKGEXT");
+        return;
+    };
+    world.config.base_root = Some("/".into());
+    world.builder = Builder::sandboxed(world.config.clone());
+    let request = world.request("based", &script_package("based", "true"));
+    let (packages, _) = world.built(&request).await;
+    let file = format!("based-1.0-1-x86_64{extension}");
+    assert_eq!(packages[0].file_name.as_str(), file);
+}

@@ -1,0 +1,210 @@
+//! Files of lzop(1): blocks of LZO1X, each with checksums.
+
+use std::io::{self, BufRead, Read};
+
+use lzokay::decompress::decompress;
+
+/// How a file begins.
+pub(crate) const MAGIC: [u8; 9] = [0x89, b'L', b'Z', b'O', 0, 0x0d, 0x0a, 0x1a, 0x0a];
+/// lzop writes blocks of 256 KiB.
+const LARGEST_BLOCK: usize = 4 << 20;
+/// The first version whose headers have all fields.
+const LATER: u16 = 0x0940;
+/// LZO1X-1, LZO1X-1(15), LZO1X-999: one decoder for all.
+const METHODS: [u8; 3] = [1, 2, 3];
+
+// Flags of a file.
+const ADLER_OF_CONTENT: u32 = 0x1;
+const ADLER_OF_BLOCK: u32 = 0x2;
+const EXTRA_FIELD: u32 = 0x40;
+const CRC_OF_CONTENT: u32 = 0x100;
+const CRC_OF_BLOCK: u32 = 0x200;
+const FILTER: u32 = 0x800;
+
+/// Reads all parts of a file: lzop appends.
+pub(crate) struct Parts<R> {
+    file: R,
+    /// The flags of the current part; `None` between two of them.
+    flags: Option<u32>,
+    block: Vec<u8>,
+    /// The bytes of the block that were read.
+    taken: usize,
+}
+
+impl<R: BufRead> Parts<R> {
+    /// Begins with the first part.
+    pub(crate) fn new(file: R) -> Self {
+        Self {
+            file,
+            flags: None,
+            block: Vec::new(),
+            taken: 0,
+        }
+    }
+
+    /// Unpacks the next block; `false` after the last one.
+    fn next_block(&mut self) -> io::Result<bool> {
+        loop {
+            let flags = match self.flags {
+                Some(flags) => flags,
+                None if self.file.fill_buf()?.is_empty() => return Ok(false),
+                None => *self.flags.insert(header(&mut self.file)?),
+            };
+            match size(&mut self.file)? {
+                0 => self.flags = None,
+                length => {
+                    self.unpack(flags, length)?;
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    fn unpack(&mut self, flags: u32, length: usize) -> io::Result<()> {
+        let packed_length = size(&mut self.file)?;
+        if packed_length == 0 || packed_length > length {
+            return Err(damaged("a block that is larger than its content"));
+        }
+        let sums = Sums::read(&mut self.file, flags, ADLER_OF_CONTENT, CRC_OF_CONTENT)?;
+        // A block that does not get smaller is stored.
+        if packed_length == length {
+            self.block = bytes(&mut self.file, length)?;
+        } else {
+            let packed_sums = Sums::read(&mut self.file, flags, ADLER_OF_BLOCK, CRC_OF_BLOCK)?;
+            let packed = bytes(&mut self.file, packed_length)?;
+            packed_sums.check(&packed)?;
+            self.block.clear();
+            self.block.resize(length, 0);
+            let unpacked = decompress(&packed, &mut self.block).map_err(io::Error::other)?;
+            if unpacked != length {
+                return Err(damaged("a block of another size than it says"));
+            }
+        }
+        self.taken = 0;
+        sums.check(&self.block)
+    }
+}
+
+impl<R: BufRead> Read for Parts<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        if self.taken == self.block.len() && !self.next_block()? {
+            return Ok(0);
+        }
+        let mut left = self.block.get(self.taken..).unwrap_or_default();
+        let count = left.read(buffer)?;
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+/// The checksums of some bytes, as far as the file has them.
+struct Sums {
+    adler: Option<u32>,
+    crc: Option<u32>,
+}
+
+impl Sums {
+    fn read(file: &mut impl Read, flags: u32, adler: u32, crc: u32) -> io::Result<Self> {
+        let mut sum = |flag| match flags & flag {
+            0 => Ok(None),
+            _ => array(file).map(u32::from_be_bytes).map(Some),
+        };
+        Ok(Self {
+            adler: sum(adler)?,
+            crc: sum(crc)?,
+        })
+    }
+
+    fn check(&self, bytes: &[u8]) -> io::Result<()> {
+        let adler_is_right = self.adler.is_none_or(|sum| sum == adler32(bytes));
+        if adler_is_right && self.crc.is_none_or(|sum| sum == crc32fast::hash(bytes)) {
+            return Ok(());
+        }
+        Err(damaged("a block with a wrong checksum"))
+    }
+}
+
+/// Reads the header of a part, and returns its flags.
+fn header(file: &mut impl Read) -> io::Result<u32> {
+    if array(file)? != MAGIC {
+        return Err(damaged("something behind its end"));
+    }
+    let version = u16::from_be_bytes(array(file)?);
+    let _library: [u8; 2] = array(file)?;
+    if version < LATER {
+        return Err(damaged("a header of an old version"));
+    }
+    let _needed: [u8; 2] = array(file)?;
+    let [method, _level] = array(file)?;
+    if !METHODS.contains(&method) {
+        return Err(damaged("an unknown method"));
+    }
+    let flags = u32::from_be_bytes(array(file)?);
+    if flags & FILTER != 0 {
+        return Err(damaged("a filter"));
+    }
+    let _mode_and_time: [u8; 12] = array(file)?;
+    let [name_length] = array(file)?;
+    let _name = bytes(file, name_length.into())?;
+    let _checksum: [u8; 4] = array(file)?;
+    if flags & EXTRA_FIELD != 0 {
+        return Err(damaged("an extra field"));
+    }
+    Ok(flags)
+}
+
+fn size(file: &mut impl Read) -> io::Result<usize> {
+    let size = usize::try_from(u32::from_be_bytes(array(file)?)).unwrap_or(usize::MAX);
+    if size > LARGEST_BLOCK {
+        return Err(damaged("a block of more than 4 MiB"));
+    }
+    Ok(size)
+}
+
+fn array<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut array = [0; N];
+    file.read_exact(&mut array)?;
+    Ok(array)
+}
+
+fn bytes(file: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn damaged(why: &str) -> io::Error {
+    io::Error::other(format!("its LZO has {why}"))
+}
+
+/// The checksum of RFC 1950.
+fn adler32(bytes: &[u8]) -> u32 {
+    const MODULUS: u32 = 65_521;
+    /// So many bytes do not overflow the sums.
+    const AT_ONCE: usize = 5_552;
+    let (mut low, mut high) = (1, 0);
+    for part in bytes.chunks(AT_ONCE) {
+        for byte in part {
+            low += u32::from(*byte);
+            high += low;
+        }
+        low %= MODULUS;
+        high %= MODULUS;
+    }
+    high << 16 | low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_that_of_the_rfc() {
+        assert_eq!(adler32(b""), 1);
+        assert_eq!(adler32(b"Wikipedia"), 0x11e6_0398);
+        assert_eq!(adler32(&[0xff; 100_000]), 0x149a_302c);
+    }
+}
