@@ -7,6 +7,7 @@
 
 mod draft;
 mod lines;
+mod overrides;
 mod package;
 mod strict;
 

@@ -11,6 +11,7 @@ use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
 
 use super::SrcinfoError;
 use super::draft::Field;
+use super::overrides::Change;
 
 /// What planning needs to know of one source package.
 ///
@@ -61,7 +62,7 @@ fn parse_line(line: &str) -> Option<Line<'_>> {
     })
 }
 
-fn lines(section: &str, tag: u8) -> impl Iterator<Item = Line<'_>> {
+pub(super) fn lines(section: &str, tag: u8) -> impl Iterator<Item = Line<'_>> {
     let mut start = 0;
     memchr::memchr_iter(b'\n', section.as_bytes())
         .chain([section.len()])
@@ -360,12 +361,17 @@ impl<'a> Package<'a> {
         self.effective(Field::Provides)
     }
 
-    /// The lines of a field: a package's own replace the base's, separately for each architecture
-    /// suffix.
+    /// The lines of a field as makepkg has them when it writes the package. It adds what the base has
+    /// for the architecture to the plain values before `package()` runs (`merge_arch_attrs`), so that
+    /// a plain field of the package replaces both; one for an architecture is added to whatever there
+    /// is. `+=` prints the base's values first, and keeps those for the architecture.
     fn effective(&self, field: Field) -> impl Iterator<Item = Line<'a>> + use<'a> {
         let (base, section) = (self.source.base(), self.section);
-        let inherited = lines(base, field as u8).filter(move |line| {
-            lines(section, field as u8).all(|own| own.architecture != line.architecture)
+        let change = Change::of(base, section, field);
+        let inherited = lines(base, field as u8).filter(move |line| match change {
+            Change::Nothing => true,
+            Change::Added => !line.architecture.is_empty(),
+            Change::Replaced => false,
         });
         let own = lines(section, field as u8).filter(|line| !line.value.is_empty());
         inherited.chain(own)
