@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod base;
 mod bits;
 mod diff;
 mod index;
@@ -31,17 +32,21 @@ mod relation;
 mod release;
 pub mod render;
 pub mod simulate;
+mod sonames;
 mod srcinfo;
 mod version;
 mod world;
 
+pub use base::{BaseIndex, BasePackage};
 pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
 pub use index::{DependencyKind, Footprint, IndexChange, PackageIndex};
 pub use plan::{
-    BrokenEdge, Budget, Cycle, Estimates, InvalidPatterns, Need, NoEstimates, Patterns, Plan,
-    PlanRequest, PlannedBuild, Problem, ProblemKind, TookTooLong, Unlimited, Unresolved, Until,
-    plan, plan_with_footprint, plan_with_footprint_within, plan_within,
+    Bootstrapped, BrokenEdge, Budget, Cycle, Estimates, InvalidPatterns, Need, NeedsBootstrap,
+    NoEstimates, Patterns, Plan, PlanRequest, PlannedBuild, Problem, ProblemKind, TookTooLong,
+    Unlimited, Unresolved, Until, plan, plan_with_footprint, plan_with_footprint_within,
+    plan_within,
 };
 pub use release::{bumped_pkgrel, bumped_version};
+pub use sonames::{Soname, Sonames};
 pub use srcinfo::{LineProblem, Package, SourcePackage, SrcinfoError, parse_srcinfo};
 pub use version::compare_versions;

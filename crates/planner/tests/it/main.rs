@@ -15,3 +15,4 @@ mod properties;
 mod reference;
 mod srcinfo;
 mod support;
+mod surroundings;
