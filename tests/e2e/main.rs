@@ -22,6 +22,7 @@ mod kills;
 mod path;
 mod pipeline_kills;
 mod pipelines;
+mod planning;
 mod reports;
 mod runner_deaths;
 mod runner_jobs;

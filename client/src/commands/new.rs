@@ -17,6 +17,8 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
         no_bump: args.no_bump,
         include: args.spread.include,
         exclude: args.spread.exclude,
+        bootstrap: args.spread.bootstrap,
+        same_sonames: args.spread.same_sonames,
         follow_default: args.follow_default,
     };
     let created = context.ask(context.client.create_namespace(&request).await)?;

@@ -49,5 +49,6 @@ pub(crate) fn build_request(
     // A commit from before 1970 has no date that a package could carry.
     request.source_date_epoch = u64::try_from(claimed.source_date_epoch).ok();
     request.packager = packager.map(str::to_owned);
+    request.bootstrap = claimed.bootstrap;
     request
 }

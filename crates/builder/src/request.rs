@@ -40,6 +40,10 @@ pub struct BuildRequest {
     pub source_date_epoch: Option<u64>,
     /// `PACKAGER` of the packages, `Name <mail>`.
     pub packager: Option<String>,
+    /// Whether it is built without what the package needs of its own cycle: `BUILDBTW_BOOTSTRAP=1`
+    /// tells the `PKGBUILD`.
+    #[serde(default)]
+    pub bootstrap: bool,
 }
 
 impl BuildRequest {
@@ -61,6 +65,7 @@ impl BuildRequest {
             limits: Limits::default(),
             source_date_epoch: None,
             packager: None,
+            bootstrap: false,
         }
     }
 }

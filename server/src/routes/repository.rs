@@ -17,13 +17,13 @@ use tower_http::services::ServeFile;
 
 use crate::app_state::AppState;
 use crate::db::iterations::{self, IterationRow};
-use crate::db::packages::{self, PackageRow};
+use crate::db::packages::{self, Candidate};
 use crate::db::{builds, retired_packages};
 use crate::error::Error;
 use crate::repos::RepositoryKey;
 use crate::repos::database::{Entry, render};
 use crate::routes::{conditional, extract};
-use crate::service::publish::file_lists::{self, newest_stage};
+use crate::service::publish::file_lists::{self, listed};
 use crate::service::queries;
 
 pub(crate) async fn serve_file(
@@ -89,7 +89,7 @@ pub(crate) async fn serve_build_view(
 }
 
 /// The tag of a database with these packages, which says what it holds without rendering it.
-fn view_tag(rows: &[PackageRow], kind: DatabaseFile) -> Result<HeaderValue, Error> {
+fn view_tag(rows: &[Candidate], kind: DatabaseFile) -> Result<HeaderValue, Error> {
     let mut hasher = sha2::Sha256::new();
     // Another version may write the same entries in other bytes.
     hasher.update(concat!(env!("CARGO_PKG_VERSION"), "\n"));
@@ -97,7 +97,7 @@ fn view_tag(rows: &[PackageRow], kind: DatabaseFile) -> Result<HeaderValue, Erro
         DatabaseFile::Plain => "db\n",
         DatabaseFile::WithFiles => "files\n",
     });
-    for row in newest_stage(rows) {
+    for row in listed(rows) {
         hasher.update(format!("{} {}\n", row.file_name, row.sha256));
     }
     let digest = Sha256Digest::from_bytes(&hasher.finalize().into());
@@ -107,18 +107,18 @@ fn view_tag(rows: &[PackageRow], kind: DatabaseFile) -> Result<HeaderValue, Erro
 
 async fn render_view(
     state: &AppState,
-    rows: &[PackageRow],
+    rows: &[Candidate],
     kind: DatabaseFile,
 ) -> Result<Vec<u8>, Error> {
     let turn = state.repos.turn_to_render().await?;
-    let newest = newest_stage(rows);
+    let shown = listed(rows);
     if kind == DatabaseFile::WithFiles {
-        return file_lists::with_files(&state.database, newest, turn).await;
+        return file_lists::with_files(&state.database, shown, turn).await;
     }
-    let attempts: BTreeSet<AttemptId> = newest.iter().map(|row| row.attempt).collect();
+    let attempts: BTreeSet<AttemptId> = shown.iter().map(|row| row.attempt).collect();
     let attempts: Vec<AttemptId> = attempts.into_iter().collect();
     let listed = packages::of_attempts(state.database.read(), &attempts).await?;
-    let shown: BTreeSet<(AttemptId, PackageFileName)> = newest
+    let shown: BTreeSet<(AttemptId, PackageFileName)> = shown
         .into_iter()
         .map(|row| (row.attempt, row.file_name.clone()))
         .collect();

@@ -200,13 +200,30 @@ pub async fn describe(
         pkgrel: build.pkgrel.clone(),
         version: build.version.clone(),
         packages: builds::outputs(reader, build.id).await?,
-        dependencies: owned(package.build_dependencies(&build.architecture)),
+        bootstrap: build.bootstrap,
+        dependencies: dependencies(&package, &build),
         sources: owned(package.sources(&build.architecture)),
         repositories: repositories(state, &build, server),
         source_date_epoch: build.commit_time,
         timeout_s: seconds(state.config.build_timeout),
         lease_s: seconds(state.config.lease),
     })
+}
+
+/// What a build installs: a bootstrap build without what leads into its own cycle.
+fn dependencies(package: &SourcePackage, build: &BuildRow) -> Vec<String> {
+    let without: Vec<&str> = build.without.lines().collect();
+    let architecture = &build.architecture;
+    let others = [
+        package.makedepends(architecture),
+        package.checkdepends(architecture),
+    ];
+    let others = others.into_iter().flatten();
+    let depends = package.depends(architecture).into_iter();
+    depends
+        .chain(others.filter(|relation| !without.contains(relation)))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Where a build installs from: first what it sees of its iteration, then the base repositories.

@@ -52,6 +52,8 @@ pub async fn create_namespace(
         scope: request.scope,
         include: patterns("include", &request.include).await?,
         exclude,
+        bootstrap: request.bootstrap.clone(),
+        same_sonames: request.same_sonames,
         max_builds,
         bump: !request.no_bump,
         produced,
@@ -71,6 +73,8 @@ pub async fn create_namespace(
         scope: request.scope,
         max_builds,
         bump: !request.no_bump,
+        same_sonames: request.same_sonames,
+        bootstrap: &request.bootstrap,
         follow_default_s: match request.follow_default {
             FollowDefault::Never => None,
             FollowDefault::AfterS(seconds) => Some(seconds),

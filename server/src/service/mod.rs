@@ -13,6 +13,7 @@ pub mod follow;
 pub mod forge_report;
 pub mod heartbeat;
 pub mod hold;
+mod known_sonames;
 pub mod new_iteration;
 pub mod pipelines;
 pub mod plan_iteration;

@@ -8,10 +8,11 @@ use buildbtw_model::{Architecture, Changeset, OriginSpec};
 use buildbtw_planner::{Patterns, Plan, PlanRequest, SourcePackage, plan_within, render};
 
 use crate::app_state::AppState;
-use crate::db::attempts;
+use crate::db::{attempts, linked_packages};
 use crate::error::{Error, Refusal};
 
 use super::create_namespace::{changesets, check_excluded, patterns, pkgbases};
+use super::known_sonames;
 use super::planning::{Caller, PlanBudget, PlanError};
 
 /// How many changesets a plan may have without a token.
@@ -166,15 +167,27 @@ async fn render_plan(
     let unusable = state.sources.note_of_unusable(changesets).await?;
     let notes: Vec<_> = freshness.into_iter().chain(unusable).collect();
     let note = Some(notes.join("; ")).filter(|note| !note.is_empty());
-    let durations = attempts::durations(state.database.read(), &architecture).await?;
+    let reader = state.database.read();
+    let durations = attempts::durations(reader, &architecture).await?;
+    let linked = linked_packages::all(reader, &architecture).await?;
+    let base = match caller {
+        Caller::Token(_) => state.base.snapshot(&architecture).await,
+        Caller::Address(_) | Caller::Server => state.base.recent(&architecture).await,
+    };
     let (scope, format) = (preview.scope, preview.format);
+    let (bootstrap, same_sonames) = (preview.bootstrap.clone(), preview.same_sonames);
     let snapshot = state.sources.catalog_snapshot();
     let make = move |budget: &PlanBudget| {
         let estimates = |pkgbase: &buildbtw_model::Pkgbase| durations.get(pkgbase).copied();
+        let sonames = known_sonames::known(&linked, &base);
         let mut request = PlanRequest::new(architecture, origins, scope);
         request.include = include;
         request.exclude = exclude;
         request.estimates = &estimates;
+        request.bootstrap = bootstrap;
+        request.keeps_sonames = same_sonames;
+        request.sonames = Some(&sonames);
+        request.base = base.is_complete.then_some(&*base.packages);
         let plan = plan_within(snapshot.catalog().index(), &request, budget)?;
         let builds = plan.builds.len();
         if builds > max_builds {

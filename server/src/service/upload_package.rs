@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
-use crate::db::packages::{self, Entries, PackageRow};
+use crate::db::packages::{self, Contents, Entries, PackageRow};
 use crate::db::{TokenId, attempts, builds, tokens, unsigned};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageError, PackageMetadata, explain};
@@ -73,7 +73,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     let _stop_when_gone = stop.clone().drop_guard();
     let read = read_metadata(&partial.path, upload, build.pkgbase, size, turn, stop).await;
     // The turn ends when the row is stored: it may be large, too.
-    let (row, entries, _turn) = match read {
+    let (row, contents, _turn) = match read {
         Ok(read) => read,
         Err(error) => {
             // What belongs to an attempt that ended meanwhile is cleared away, this file too.
@@ -81,7 +81,7 @@ pub async fn upload_package<E: std::fmt::Display>(
             return Err(error);
         }
     };
-    keep(state, token, &partial, &path, &row, &entries).await?;
+    keep(state, token, &partial, &path, &row, &contents).await?;
     // Its bytes are durable since it was received. Its name is before anybody relies on it: without
     // this answer the worker sends it again, and the row without the file is overwritten.
     tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
@@ -95,7 +95,7 @@ async fn keep(
     partial: &Partial,
     path: &Path,
     row: &PackageRow,
-    entries: &Entries,
+    contents: &Contents,
 ) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
     // What an attempt has ended with must not change any more, on disk or in the database.
@@ -108,7 +108,7 @@ async fn keep(
         return Err(not_valid());
     }
     fs_err::tokio::rename(&partial.path, path).await?;
-    packages::put(&mut tx, row, entries).await?;
+    packages::put(&mut tx, row, contents).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -221,7 +221,7 @@ async fn read_metadata(
     size: u64,
     turn: OwnedSemaphorePermit,
     stop: CancellationToken,
-) -> Result<(PackageRow, Entries, OwnedSemaphorePermit), Error> {
+) -> Result<(PackageRow, Contents, OwnedSemaphorePermit), Error> {
     let (path, upload) = (path.to_owned(), upload.clone());
     tokio::task::spawn_blocking(move || {
         let Upload {
@@ -231,9 +231,12 @@ async fn read_metadata(
         } = upload;
         let metadata = PackageMetadata::read(&path, &file_name, &pkgbase, &|| stop.is_cancelled())
             .map_err(|error| unusable(&file_name, error))?;
-        let entries = Entries {
-            desc: metadata.desc(&file_name, size, &sha256),
-            files: metadata.into_files(),
+        let contents = Contents {
+            sonames: metadata.sonames(),
+            entries: Entries {
+                desc: metadata.desc(&file_name, size, &sha256),
+                files: metadata.into_files(),
+            },
         };
         let row = PackageRow {
             attempt,
@@ -244,7 +247,7 @@ async fn read_metadata(
             file_name,
             sha256,
         };
-        Ok((row, entries, turn))
+        Ok((row, contents, turn))
     })
     .await?
 }

@@ -54,6 +54,7 @@ pub(crate) struct Row {
     pub(crate) pkgbase: Pkgbase,
     /// When a pkgbase is built more than once.
     pub(crate) stage: Option<u32>,
+    pub(crate) is_bootstrap: bool,
     pub(crate) version: String,
     pub(crate) badge: Badge,
     pub(crate) reason: Reason,
@@ -208,7 +209,8 @@ fn row(build: &BuildSummary, links: &BuildLinks<'_>, now: Timestamp) -> Row {
         stage: (build.stage > 1).then_some(build.stage),
         version: build.version.to_string(),
         badge: build.status.into(),
-        reason: Reason::new(&build.reason, |pkgbase| {
+        is_bootstrap: build.bootstrap,
+        reason: Reason::new(&build.reason, build.via.as_deref(), |pkgbase| {
             links.href(&build.architecture, pkgbase)
         }),
         blocked_by: (!build.blocked_by.is_empty()).then(|| Names::new(blockers, BLOCKERS)),

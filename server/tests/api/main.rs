@@ -26,6 +26,7 @@ mod namespaces;
 mod object_limits;
 mod outcomes;
 mod pages;
+mod planning;
 mod repositories;
 mod repository_addresses;
 mod retention;

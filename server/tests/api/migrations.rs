@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration makes. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 11] = [
+const ROWS: [(i64, &str); 12] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -68,6 +68,11 @@ const ROWS: [(i64, &str); 11] = [
     (
         20_261_129_141_000,
         "insert into retired_package values ('n', 'x86_64', 'f', 'h', 1, 'a', '1-1', 1);",
+    ),
+    (
+        20_261_129_152_000,
+        "insert into linked_package values ('x86_64', 'a', '1-1', 1, 'has 64 liba.so.1');
+         insert into namespace_bootstrap values (1, 'a');",
     ),
 ];
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use buildbtw_model::{Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, Sha256Digest};
 use buildbtw_planner::{
-    BuildSnapshot, Footprint, Plan, PlanRequest, SourcePackage, TookTooLong,
+    BuildSnapshot, Footprint, Plan, PlanRequest, Sonames, SourcePackage, TookTooLong,
     plan_with_footprint_within,
 };
 use sha2::Digest as _;
@@ -30,6 +30,10 @@ pub(super) struct Draft {
     pub(super) priority_s: u64,
     /// The chain from an origin.
     pub(super) reason: Vec<Pkgbase>,
+    /// The library by which it is linked to the last but one of these.
+    pub(super) library: Option<String>,
+    /// The dependencies that a bootstrap build does without.
+    pub(super) without: Option<Vec<Arc<str>>>,
     /// The places of the builds it needs, with the kind of each edge.
     pub(super) needs: Vec<(usize, &'static str)>,
     /// See [`input_hash`].
@@ -61,6 +65,8 @@ pub(super) struct Drafter<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) input: &'a PlanInput,
     pub(super) durations: &'a HashMap<Pkgbase, u64>,
+    pub(super) base: &'a BaseSnapshot,
+    pub(super) sonames: &'a Sonames,
 }
 
 impl Drafter<'_> {
@@ -80,10 +86,14 @@ impl Drafter<'_> {
         request.include = self.input.include.clone();
         request.exclude = self.input.exclude.clone();
         request.estimates = &estimates;
+        request.bootstrap.clone_from(&self.input.bootstrap);
+        request.keeps_sonames = self.input.same_sonames;
+        request.sonames = Some(self.sonames);
+        request.base = self.base.is_complete.then_some(&*self.base.packages);
         plan_with_footprint_within(self.catalog.index(), &request, budget)
     }
 
-    pub(super) fn drafts(&self, plan: &Plan, base: &BaseSnapshot) -> Result<Vec<Draft>, Error> {
+    pub(super) fn drafts(&self, plan: &Plan) -> Result<Vec<Draft>, Error> {
         let mut drafts: Vec<Draft> = Vec::with_capacity(plan.builds.len());
         for build in &plan.builds {
             let (package, head, is_origin) = self.find(&build.pkgbase)?;
@@ -95,7 +105,15 @@ impl Drafter<'_> {
             let needed = needs
                 .iter()
                 .map(|(place, _)| drafts[*place].input_hash.as_ref());
-            let input_hash = input_hash(&head, &plan.architecture, build.stage, base, needed);
+            let made = Made {
+                architecture: &plan.architecture,
+                stage: build.stage,
+                without: build
+                    .bootstrap
+                    .as_ref()
+                    .map(|bootstrap| &*bootstrap.without),
+            };
+            let input_hash = input_hash(&head, &made, self.base, needed);
             drafts.push(Draft {
                 version: package.version().clone(),
                 package,
@@ -106,6 +124,8 @@ impl Drafter<'_> {
                 estimate_s: build.estimate_s,
                 priority_s: build.priority_s,
                 reason: plan.reason(build).into_iter().cloned().collect(),
+                library: plan.links(build).map(str::to_owned),
+                without: build.bootstrap.clone().map(|bootstrap| bootstrap.without),
                 needs,
                 input_hash,
                 reusable: Vec::new(),
@@ -133,12 +153,19 @@ impl Drafter<'_> {
     }
 }
 
+/// How a build is made.
+struct Made<'a> {
+    architecture: &'a Architecture,
+    stage: u32,
+    /// The dependencies that a bootstrap build does without.
+    without: Option<&'a [Arc<str>]>,
+}
+
 /// What a build's packages follow from: its files, architecture, the base snapshot and the hashes of
 /// what it needs. The bumped release is no part of it. `None` when any of it is not known.
 fn input_hash<'a>(
     head: &Head,
-    architecture: &Architecture,
-    stage: u32,
+    made: &Made<'_>,
     base: &BaseSnapshot,
     needs: impl Iterator<Item = Option<&'a Sha256Digest>>,
 ) -> Option<Sha256Digest> {
@@ -150,8 +177,12 @@ fn input_hash<'a>(
     };
     field(HASH_VERSION);
     field(head.files());
-    field(architecture.as_str());
-    field(&stage.to_string());
+    field(made.architecture.as_str());
+    field(&made.stage.to_string());
+    if let Some(without) = made.without {
+        field("bootstrap");
+        without.iter().for_each(|relation| field(relation));
+    }
     for (repository, digest) in &base.databases {
         field(repository.as_str());
         field(digest.as_deref().ok()?);
@@ -205,13 +236,12 @@ mod tests {
             srcinfo_sha256: "0".repeat(64).parse().unwrap(),
         };
         let architecture = "x86_64".parse().unwrap();
-        input_hash(
-            &head,
-            &architecture,
-            1,
-            base,
-            needs.iter().map(|hash| Some(*hash)),
-        )
+        let made = Made {
+            architecture: &architecture,
+            stage: 1,
+            without: None,
+        };
+        input_hash(&head, &made, base, needs.iter().map(|hash| Some(*hash)))
     }
 
     #[test]
@@ -225,8 +255,13 @@ mod tests {
         };
         let hash = |head: &Head| {
             let architecture = "x86_64".parse().unwrap();
+            let made = Made {
+                architecture: &architecture,
+                stage: 1,
+                without: None,
+            };
             let none = std::iter::empty();
-            input_hash(head, &architecture, 1, &BaseSnapshot::default(), none).unwrap()
+            input_hash(head, &made, &BaseSnapshot::default(), none).unwrap()
         };
         let first = hash(&head("a", Some("1")));
         assert_eq!(hash(&head("b", Some("1"))), first);
@@ -248,6 +283,28 @@ mod tests {
         assert_ne!(hash('a', &base, &[&a]), Some(a.clone()));
         assert_eq!(hash('c', &base, &[&a, &b]), hash('c', &base, &[&b, &a]));
         assert_ne!(hash('a', &BaseSnapshot::default(), &[]), Some(a));
+    }
+
+    #[test]
+    fn a_bootstrap_build_has_inputs_of_its_own() {
+        let head = Head {
+            commit: "a".repeat(40).parse().unwrap(),
+            tree: None,
+            commit_time: 0,
+            clone_url: String::new(),
+            srcinfo_sha256: "0".repeat(64).parse().unwrap(),
+        };
+        let hash = |without: Option<&[Arc<str>]>| {
+            let made = Made {
+                architecture: &"x86_64".parse().unwrap(),
+                stage: 1,
+                without,
+            };
+            input_hash(&head, &made, &BaseSnapshot::default(), std::iter::empty()).unwrap()
+        };
+        let plain = hash(None);
+        assert_ne!(hash(Some(&[])), plain);
+        assert_ne!(hash(Some(&["tool".into()])), hash(Some(&[])));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Plans an iteration: asks the planner for each architecture, fixes commits, finds what can be
 //! reused, fixes versions, and stores the result as rows.
 
+mod bootstrap;
 mod draft;
 mod notes;
 mod reuse;
@@ -8,7 +9,6 @@ mod store;
 mod versions;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use buildbtw_model::api::{PlanNote, ProblemKind};
 use buildbtw_model::{
@@ -18,11 +18,12 @@ use buildbtw_planner::{Footprint, Patterns};
 
 use crate::app_state::AppState;
 use crate::db::packages::Produced;
-use crate::db::{NamespaceId, attempts};
+use crate::db::{NamespaceId, attempts, linked_packages};
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseSnapshot;
 use crate::sources::{CatalogSnapshot, Freshness, ResolvedChangeset};
 
+use super::known_sonames;
 use super::planning::{Caller, PlanBudget};
 
 pub use store::store;
@@ -44,6 +45,10 @@ pub struct PlanInput {
     pub include: Patterns,
     /// What is never rebuilt.
     pub exclude: Patterns,
+    /// Members of cycles that are built first without what they need of their cycle.
+    pub bootstrap: Vec<Pkgbase>,
+    /// Whether new versions of libraries are expected to keep their sonames.
+    pub same_sonames: bool,
     /// Plans with more builds are refused.
     pub max_builds: u32,
     /// Whether rebuilt packages get a higher release.
@@ -207,23 +212,24 @@ async fn plan_architecture(
 ) -> Result<(PlannedArchitecture, Vec<PlanNote>), Error> {
     let mut base = state.base.snapshot(&architecture).await;
     let moved = base.keep(&architecture, input.snapshot.as_ref());
-    let durations = attempts::durations(state.database.read(), &architecture).await?;
+    let reader = state.database.read();
+    let durations = attempts::durations(reader, &architecture).await?;
+    let linked = linked_packages::all(reader, &architecture).await?;
     let (input, snapshot) = (input.clone(), snapshot.clone());
     let make = move |budget: &PlanBudget| {
         let catalog = snapshot.catalog();
+        let sonames = known_sonames::known(&linked, &base);
         let drafter = Drafter {
             catalog,
             input: &input,
             durations: &durations,
+            base: &base,
+            sonames: &sonames,
         };
         let (plan, footprint) = drafter.plan(&architecture, budget)?;
-        let drafts = drafter.drafts(&plan, &base)?;
-        let mut notes = notes::notes(&plan, &base, &moved);
-        let planned = drafts.iter().map(|draft| draft.package.as_ref());
-        notes.extend(notes::rivals(
-            planned,
-            catalog.index().iter().map(Arc::as_ref),
-        ));
+        bootstrap::check(&plan)?;
+        let drafts = drafter.drafts(&plan)?;
+        let notes = notes::notes(&plan, &base, &moved);
         let part = PlannedArchitecture {
             architecture,
             base,

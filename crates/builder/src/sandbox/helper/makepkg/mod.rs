@@ -70,6 +70,9 @@ pub(super) fn run(root: &Root, build: &Path, task: &BuildTask) -> Result<(), Fai
     if let Some(packager) = &task.request.packager {
         command = command.env("PACKAGER", packager.clone());
     }
+    if task.request.bootstrap {
+        command = command.env("BUILDBTW_BOOTSTRAP", "1");
+    }
     // Tells a failure of makepkg from one to start it.
     let started = build.join("started");
     let script = format!(": >/build/started && BASH_ENV={HOOK_PATH} exec makepkg \"$@\"");
@@ -89,6 +92,7 @@ pub(super) fn run(root: &Root, build: &Path, task: &BuildTask) -> Result<(), Fai
         ended: Ended::parse(&String::from_utf8_lossy(&note)),
         lacks_git: lacks_git(root, task),
         lacks_own_program: lacks_own_program(root, &stage),
+        is_bootstrap: task.request.bootstrap,
         stage,
     };
     let Some(failure) = circumstances.failure() else {
