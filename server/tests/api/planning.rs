@@ -1,6 +1,6 @@
 //! Plans that know base repositories and what built packages link.
 
-use buildbtw_model::BuildStatus;
+use buildbtw_model::{BuildStatus, IterationStatus};
 use buildbtw_model::api::{CreateIteration, CreateNamespace, PlanFormat, PlanPreview, ProblemKind};
 use buildbtw_server::repos::database::{Entry, render};
 use tempfile::TempDir;
@@ -155,6 +155,7 @@ async fn a_cycle_above_a_new_soname_asks_for_a_bootstrap_build() {
         .create_iteration(&parse("cyc"), CreateIteration::default())
         .await
         .unwrap();
+    server.expect_iteration("cyc", IterationStatus::Done).await;
     for build in server.iteration("cyc").await.builds {
         assert_eq!(build.status, BuildStatus::Reused, "{build:?}");
         let is_first = build.pkgbase.as_str() == "cyc-b" && build.stage == 1;
@@ -373,7 +374,7 @@ async fn of_two_makers_the_highest_version_is_listed_whoever_ends_last() {
         }
         worker.builds("needsmoved").await;
         server
-            .expect_iteration("bump", buildbtw_model::IterationStatus::Done)
+            .expect_iteration("bump", IterationStatus::Done)
             .await;
         let repository = Repository::new(server.url(), "bump", "1", "x86_64");
         let listed = [
