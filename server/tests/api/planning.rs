@@ -1,7 +1,7 @@
 //! Plans that know base repositories and what built packages link.
 
-use buildbtw_model::{BuildStatus, IterationStatus};
 use buildbtw_model::api::{CreateIteration, CreateNamespace, PlanFormat, PlanPreview, ProblemKind};
+use buildbtw_model::{BuildStatus, IterationStatus};
 use buildbtw_server::repos::database::{Entry, render};
 use tempfile::TempDir;
 
@@ -373,9 +373,7 @@ async fn of_two_makers_the_highest_version_is_listed_whoever_ends_last() {
             job.succeeds().await;
         }
         worker.builds("needsmoved").await;
-        server
-            .expect_iteration("bump", IterationStatus::Done)
-            .await;
+        server.expect_iteration("bump", IterationStatus::Done).await;
         let repository = Repository::new(server.url(), "bump", "1", "x86_64");
         let listed = [
             "libfoo-2-4",

@@ -4,9 +4,10 @@
 //! softest kind of dependency must give way first. The component is taken apart one kind at a time:
 //! without the softest kind it falls into smaller components, whose order among each other the
 //! harder kinds fix in part. The rest is chosen greedily: whatever waits for nothing goes first,
-//! what nothing waits for goes last, and when neither is left, an origin goes too early, else the one
-//! that most others wait for, rather one that does not wait for an origin. Then each smaller component is treated the same, with the next kind. Last, what
-//! came too early is moved back as far as nothing else suffers.
+//! what nothing waits for goes last, and when neither is left, the one that most others wait for
+//! goes too early; one that would see the old version of an origin only where there is no other. Then each
+//! smaller component is treated the same, with the next kind. Last, what came too early is moved back as far
+//! as nothing else suffers.
 
 use std::cmp::Reverse;
 use std::ops::RangeInclusive;
@@ -249,23 +250,21 @@ impl<'a> Greedy<'a> {
         })
     }
 
-    /// How much is to be said for a part beyond the benefit. What needs an origin is to see the new one.
-    fn rank(&self, part: usize, cost: usize) -> u8 {
+    /// Whether a part holds an origin, and whether going too early it would see an old one.
+    fn origins(&self, part: usize) -> (bool, bool) {
         if self.open_origins.iter().all(|&word| word == 0) {
-            return 0;
+            return (false, false);
         }
-        let builds = &self.parts[part];
-        let is_origin = |build: usize| self.open_origins[build / 64] & (1 << (build % 64)) != 0;
-        if cost <= 1 && builds.iter().any(|&build| is_origin(build)) {
-            return 2;
-        }
-        let waits_for_origin = |build: usize| {
+        let builds = self.parts[part].iter();
+        let is_origin = |&build: &usize| self.open_origins[build / 64] & (1 << (build % 64)) != 0;
+        let waits = |&build: &usize| {
             self.weak.clone().any(|kind| {
                 common_ones(self.dense.before[kind].row(build), &self.open_origins)
                     .any(|need| self.part_of[need] != self.part_of[build])
             })
         };
-        u8::from(!builds.iter().any(|&build| waits_for_origin(build)))
+        let holds_one = builds.clone().any(is_origin);
+        (holds_one, !holds_one && builds.clone().any(waits))
     }
 
     /// The part that goes too early for the most benefit: among those that only weak needs hold
@@ -283,15 +282,17 @@ impl<'a> Greedy<'a> {
                         .filter(|&&build| !early.contains(build) && self.waits(build))
                         .count(),
                 };
-                (part, cost, self.rank(part, cost))
+                (part, cost, self.origins(part))
             });
         candidates
-            .max_by(|&(a, cost_a, rank_a), &(b, cost_b, rank_b)| {
+            .max_by(|&(a, cost_a, origins_a), &(b, cost_b, origins_b)| {
                 let benefit_a = u64::from(self.out[a]) * cost_b as u64;
                 let benefit_b = u64::from(self.out[b]) * cost_a as u64;
-                rank_a
-                    .cmp(&rank_b)
+                // What sees an old origin goes last.
+                (origins_b.1)
+                    .cmp(&origins_a.1)
                     .then_with(|| benefit_a.cmp(&benefit_b))
+                    .then_with(|| origins_a.0.cmp(&origins_b.0))
                     .then_with(|| self.weak_in[b].cmp(&self.weak_in[a]))
                     .then_with(|| Reverse(a).cmp(&Reverse(b)))
             })
