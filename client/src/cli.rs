@@ -161,6 +161,19 @@ pub struct Spread {
     /// Leave alone what matches; nothing spreads through it (shell pattern of pkgbases).
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
+    /// Build a member of a cycle first without the cycle.
+    ///
+    /// Its PKGBUILD must do without the makedepends and checkdepends that lead back to it when
+    /// BUILDBTW_BOOTSTRAP is 1. It is built again when everything it needs is there. A plan asks for this when
+    /// the old packages of a cycle cannot be installed beside new libraries.
+    #[arg(long, value_name = "PKGBASE")]
+    pub bootstrap: Vec<Pkgbase>,
+    /// Expect that new versions keep their sonames.
+    ///
+    /// A plan expects another soname from a library whose first version number changed, and asks for --bootstrap
+    /// where that breaks the old packages of a cycle.
+    #[arg(long)]
+    pub same_sonames: bool,
 }
 
 fn follow_default(text: &str) -> Result<FollowDefault, String> {
@@ -218,6 +231,9 @@ pub struct NewIteration {
     /// Plan with what the base repositories hold now, instead of what they held at first.
     #[arg(long)]
     pub refresh_base: bool,
+    /// Build a member of a cycle first without the cycle, from now on; see `new --help`.
+    #[arg(long, value_name = "PKGBASE")]
+    pub bootstrap: Vec<Pkgbase>,
 }
 
 /// Tries failed builds again.

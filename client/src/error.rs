@@ -106,6 +106,9 @@ fn problem_hint(kind: ProblemKind) -> Option<&'static str> {
         ProblemKind::PlanTooLarge => {
             Some("allow more with --max-builds, or rebuild less with --scope")
         }
+        ProblemKind::BootstrapNeeded => {
+            Some("build one package of the cycle first without the others: --bootstrap PKGBASE")
+        }
         ProblemKind::Internal => Some("the server's log says more"),
         ProblemKind::Unavailable => Some("try again in a moment"),
         ProblemKind::NotFound

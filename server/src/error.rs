@@ -100,6 +100,7 @@ fn status_of(kind: ProblemKind) -> StatusCode {
         | ProblemKind::UnknownRef
         | ProblemKind::BrokenSource
         | ProblemKind::PlanTooLarge
+        | ProblemKind::BootstrapNeeded
         | ProblemKind::ChecksumMismatch
         | ProblemKind::UnexpectedPackage => StatusCode::UNPROCESSABLE_ENTITY,
         ProblemKind::AlreadyExists | ProblemKind::AttemptEnded | ProblemKind::Conflict => {

@@ -23,6 +23,7 @@ mod network;
 mod path;
 mod pipeline_kills;
 mod pipelines;
+mod planning;
 mod provenance;
 mod releases;
 mod reports;

@@ -26,6 +26,8 @@ pub async fn create(client: &Client, changeset: &str, name: &str) {
         network: None,
         include: Vec::new(),
         exclude: Vec::new(),
+        bootstrap: Vec::new(),
+        same_sonames: false,
         follow_default: FollowDefault::Never,
     };
     client.create_namespace(&request).await.unwrap();

@@ -18,6 +18,8 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
         network: args.network,
         include: args.spread.include,
         exclude: args.spread.exclude,
+        bootstrap: args.spread.bootstrap,
+        same_sonames: args.spread.same_sonames,
         follow_default: args.follow_default,
     };
     let created = context.ask(context.client.create_namespace(&request).await)?;

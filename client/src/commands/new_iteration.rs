@@ -11,6 +11,7 @@ use super::new::{print_notes, to_do};
 pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
     let request = CreateIteration {
         refresh_base: args.refresh_base,
+        bootstrap: args.bootstrap.clone(),
     };
     let iteration = context.ask(
         context

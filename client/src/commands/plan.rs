@@ -50,6 +50,8 @@ async fn online(context: &Context, args: Plan, format: PlanFormat) -> Result<Str
         architecture: args.arch,
         include: args.spread.include,
         exclude: args.spread.exclude,
+        bootstrap: args.spread.bootstrap,
+        same_sonames: args.spread.same_sonames,
         format,
     };
     context.ask(context.client.preview_plan(&preview).await)
@@ -84,6 +86,8 @@ fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
     let mut request = PlanRequest::new(architecture, origins.clone(), args.spread.scope);
     request.include = patterns(&args.spread.include)?;
     request.exclude = patterns(&args.spread.exclude)?;
+    request.bootstrap.clone_from(&args.spread.bootstrap);
+    request.keeps_sonames = args.spread.same_sonames;
     let mut plan = buildbtw_planner::plan(&index, &request);
     // Nothing is known of what the distribution has.
     plan.expect_versions(&index, &origins, &|_| Vec::new());

@@ -200,7 +200,11 @@ fn note_of_state(build: &BuildSummary) -> String {
         // Why it is in the set at all is what people ask of the others.
         (None, BuildStatus::Blocked | BuildStatus::Ready) => {
             let chain: Vec<&str> = build.reason.iter().map(Pkgbase::as_str).collect();
-            chain.join(" > ")
+            let chain = chain.join(" > ");
+            match &build.via {
+                Some(via) => format!("{chain} ({via})"),
+                None => chain,
+            }
         }
         (None, _) => String::new(),
     }

@@ -27,12 +27,12 @@ pub(super) async fn run(context: &Context, args: &Why) -> Result<u8> {
         output.json(&builds)?;
         return Ok(0);
     }
-    output.line(explain(&first.reason))?;
+    output.line(explain(&first.reason, first.via.as_deref()))?;
     for build in builds {
-        let stage = if build.stage > 1 {
-            format!(" stage {}", build.stage)
-        } else {
-            String::new()
+        let stage = match (build.bootstrap, build.stage) {
+            (true, _) => " bootstrap build".to_owned(),
+            (false, 1) => String::new(),
+            (false, stage) => format!(" stage {stage}"),
         };
         let status = style::paint(style::build(build.status), build.status);
         output.line(format_args!(
@@ -45,15 +45,18 @@ pub(super) async fn run(context: &Context, args: &Why) -> Result<u8> {
 }
 
 /// The chain from an origin, one step a line.
-fn explain(reason: &[Pkgbase]) -> String {
+fn explain(reason: &[Pkgbase], via: Option<&str>) -> String {
     match reason {
         [] => "it was asked for".to_owned(),
         [origin] => format!("{origin} was asked for"),
         [origin, rest @ ..] => {
             let mut text = format!("{origin} was asked for");
             let mut before = origin;
-            for next in rest {
-                text.push_str(&format!("\n{next} depends on {before}"));
+            for (left, next) in (0..rest.len()).rev().zip(rest) {
+                match via.filter(|_| left == 0) {
+                    Some(via) => text.push_str(&format!("\n{next} {} of {before}", clean(via))),
+                    None => text.push_str(&format!("\n{next} depends on {before}")),
+                }
                 before = next;
             }
             text
@@ -84,9 +87,13 @@ mod tests {
             .map(|name| name.parse().unwrap())
             .collect();
         assert_eq!(
-            explain(&chain),
+            explain(&chain, None),
             "a was asked for\nb depends on a\nc depends on b"
         );
-        assert_eq!(explain(&chain[..1]), "a was asked for");
+        assert_eq!(
+            explain(&chain, Some("links libb.so.1")),
+            "a was asked for\nb depends on a\nc links libb.so.1 of b"
+        );
+        assert_eq!(explain(&chain[..1], None), "a was asked for");
     }
 }

@@ -53,5 +53,6 @@ pub(crate) fn build_request(
     request.source_date_epoch = u64::try_from(claimed.source_date_epoch).ok();
     request.packager = packager.unwrap_or(&claimed.packager).clone();
     request.build_tool = claimed.build_tool.clone();
+    request.bootstrap = claimed.bootstrap;
     request
 }

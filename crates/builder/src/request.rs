@@ -50,6 +50,10 @@ pub struct BuildRequest {
     pub packager: Packager,
     /// `BUILDTOOL` and `BUILDTOOLVER` of the packages.
     pub build_tool: BuildTool,
+    /// Whether it is built without what the package needs of its own cycle: `BUILDBTW_BOOTSTRAP=1`
+    /// tells the `PKGBUILD`.
+    #[serde(default)]
+    pub bootstrap: bool,
 }
 
 impl BuildRequest {
@@ -75,6 +79,7 @@ impl BuildRequest {
             source_date_epoch: None,
             packager: Packager::default(),
             build_tool: BuildTool::default(),
+            bootstrap: false,
         }
     }
 }

@@ -123,6 +123,33 @@ impl<'a> Archive<'a> {
         })
     }
 
+    /// Appends the next bytes of the content of the member that was returned last: as many as there are,
+    /// up to a limit.
+    pub(crate) fn take(&mut self, into: &mut Vec<u8>, limit: usize) -> Result<(), PackageError> {
+        let left = usize::try_from(self.content).unwrap_or(usize::MAX);
+        let length = left.min(limit);
+        let before = into.len();
+        into.resize(before + length, 0);
+        self.reader
+            .fill_all(into.get_mut(before..).unwrap_or_default())?;
+        self.content -= length as u64;
+        Ok(())
+    }
+
+    /// Leaves out the next bytes of the content.
+    pub(crate) fn leave_out(&mut self, bytes: u64) -> Result<(), PackageError> {
+        let mut left = self.content.min(bytes);
+        self.content -= left;
+        while left > 0 {
+            let length = usize::try_from(left).unwrap_or(usize::MAX);
+            let length = length.min(self.buffer.len());
+            let part = self.buffer.get_mut(..length).unwrap_or_default();
+            self.reader.fill_all(part)?;
+            left -= length as u64;
+        }
+        Ok(())
+    }
+
     /// Reads the next header and sets out to its content; `None` at the mark of the archive's end.
     fn header(&mut self) -> Result<Option<Header>, PackageError> {
         let mut block = [0; BLOCK];
@@ -231,16 +258,9 @@ impl<'a> Archive<'a> {
 
     /// Goes to the next header.
     fn skip(&mut self) -> Result<(), PackageError> {
-        let mut left = self.content.saturating_add(self.padding);
-        while left > 0 {
-            let length = usize::try_from(left).unwrap_or(usize::MAX);
-            let length = length.min(self.buffer.len());
-            let part = self.buffer.get_mut(..length).unwrap_or_default();
-            self.reader.fill_all(part)?;
-            left -= length as u64;
-        }
-        (self.content, self.padding) = (0, 0);
-        Ok(())
+        self.content = self.content.saturating_add(self.padding);
+        self.padding = 0;
+        self.leave_out(self.content)
     }
 
     /// Archives are filled up with zeros. Another archive behind them would be read by some.

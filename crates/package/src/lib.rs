@@ -7,12 +7,14 @@
 
 mod archive;
 mod compression;
+mod elf;
 mod header;
 mod info;
 mod list;
 mod lz4;
 mod lzop;
 mod pax;
+mod sonames;
 
 use std::io;
 use std::path::Path;
@@ -20,6 +22,7 @@ use std::path::Path;
 use buildbtw_model::{PackageFileName, Pkgbase};
 
 pub use info::PackageInfo;
+pub use sonames::{InvalidSonames, Soname, Sonames};
 
 use archive::{Archive, Kind};
 use list::FileList;
@@ -68,6 +71,8 @@ pub struct Package {
     pub info: PackageInfo,
     /// The `files` entry of a repository database: a heading, then a sorted line per file.
     pub files: String,
+    /// The shared libraries that it has and links.
+    pub sonames: Sonames,
 }
 
 impl Package {
@@ -85,6 +90,7 @@ impl Package {
         let mut archive = Archive::new(compression::open(path, stop)?);
         let mut found: Option<PackageInfo> = None;
         let mut files = FileList::default();
+        let mut libraries = Sonames::default();
         while let Some(member) = archive.next_member()? {
             if member.name == PKGINFO.as_bytes() {
                 if found.is_some() {
@@ -102,12 +108,21 @@ impl Package {
                 found = Some(info);
             } else if !member.name.is_empty() && !member.name.starts_with(b".") {
                 files.add(&member.name, member.is_folder)?;
+                let path: &[u8] = member.name.as_ref();
+                if member.kind == Kind::File
+                    && !member.is_sparse
+                    && sonames::counts(path)
+                    && let Some(elf) = elf::read(&mut archive)?
+                {
+                    libraries.add(path, elf);
+                }
             }
         }
         match found {
             Some(info) => Ok(Self {
                 info,
                 files: files.into_entry(),
+                sonames: libraries,
             }),
             None => Err(PackageError::refused(format!("it has no {PKGINFO}"))),
         }

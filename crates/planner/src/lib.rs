@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod base;
 mod bits;
 mod diff;
 mod index;
@@ -30,15 +31,18 @@ mod plan;
 mod relation;
 pub mod render;
 pub mod simulate;
+mod sonames;
 mod srcinfo;
 mod world;
 
+pub use base::{BaseIndex, BasePackage};
 pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
 pub use index::{DependencyKind, Footprint, IndexChange, PackageIndex};
 pub use plan::{
-    BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, InvalidPatterns, Need, NoEstimates,
-    Patterns, Plan, PlanRequest, PlannedBuild, PlannedVersion, Problem, ProblemKind, TookTooLong,
-    Unlimited, Unresolved, Until, computes_version, plan, plan_with_footprint,
-    plan_with_footprint_within, plan_within, unmet_constraints,
+    Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, InvalidPatterns, Need,
+    NeedsBootstrap, NoEstimates, Patterns, Plan, PlanRequest, PlannedBuild, PlannedVersion,
+    Problem, ProblemKind, TookTooLong, Unlimited, Unresolved, Until, computes_version, plan,
+    plan_with_footprint, plan_with_footprint_within, plan_within, unmet_constraints,
 };
+pub use sonames::{Soname, Sonames};
 pub use srcinfo::{LineProblem, Package, SourcePackage, SrcinfoError, parse_srcinfo};

@@ -75,6 +75,22 @@ impl<'a> Relation<'a> {
     }
 }
 
+impl Relation<'_> {
+    /// Whether a provision of a `PKGBUILD` may turn out to meet the constraint: makepkg adds the number
+    /// to a bare `libx.so` when it finds the library in the package (PKGBUILD(5), `provides`).
+    pub(crate) fn may_be_met_by(&self, provision: &Relation<'_>) -> bool {
+        provision.comparison == Comparison::Any
+            && provision.name.ends_with(".so")
+            && provision.name == self.name
+    }
+
+    /// The version that a relation provides. Only `name=version` provides one (libalpm compares no
+    /// other).
+    pub(crate) fn provided_version(&self) -> Option<&str> {
+        (self.comparison == Comparison::Equal).then_some(self.version)
+    }
+}
+
 /// Whether a relation's name is that of a shared library: `libx.so`, `libx.so.1`, `lib:libx.so.1`.
 pub(crate) fn is_soname(name: &str) -> bool {
     name.match_indices(".so").any(|(at, _)| {

@@ -11,6 +11,7 @@ pub mod events;
 pub mod forge_reports;
 pub mod id_tokens;
 pub mod iterations;
+pub mod linked_packages;
 pub mod namespaces;
 pub mod orphan_pipelines;
 pub mod packages;

@@ -20,6 +20,8 @@ pub struct NamespaceRow {
     pub bump: bool,
     /// What its builds reach of the network, if the server allows it.
     pub network: NetworkPolicy,
+    /// Whether new versions of libraries are expected to keep their sonames.
+    pub same_sonames: bool,
     /// How long changes of default branches are gathered, in seconds; never followed if absent.
     pub follow_default_s: Option<i64>,
     /// Since when nothing of it is handed out.
@@ -41,6 +43,10 @@ pub struct NewNamespace<'a> {
     pub bump: bool,
     /// What its builds reach of the network, if the server allows it.
     pub network: NetworkPolicy,
+    /// Whether new versions of libraries are expected to keep their sonames.
+    pub same_sonames: bool,
+    /// Members of cycles that are built first without what they need of their cycle.
+    pub bootstrap: &'a [Pkgbase],
     /// How long changes of default branches are gathered, in seconds; never followed if absent.
     pub follow_default_s: Option<u32>,
     /// What it builds.
@@ -56,7 +62,7 @@ macro_rules! select_namespace {
         sqlx::query_as!(
             NamespaceRow,
             r#"select id as "id: NamespaceId", name as "name: NamespaceName", scope as "scope: Scope",
-               max_builds, bump as "bump: bool", network as "network: NetworkPolicy", follow_default_s, held_at, created_at from namespace "# + $tail
+               max_builds, bump as "bump: bool", network as "network: NetworkPolicy", same_sonames as "same_sonames: bool", follow_default_s, held_at, created_at from namespace "# + $tail
             $(, $argument)*
         )
     };
@@ -100,14 +106,16 @@ pub async fn insert(
 ) -> sqlx::Result<NamespaceId> {
     let created_at = now();
     let row = sqlx::query!(
-        r#"insert into namespace (name, scope, max_builds, bump, network, follow_default_s, created_at)
-           values (?, ?, ?, ?, ?, ?, ?)
+        r#"insert into namespace (name, scope, max_builds, bump, network, same_sonames, follow_default_s,
+               created_at)
+           values (?, ?, ?, ?, ?, ?, ?, ?)
            returning id as "id!: NamespaceId""#,
         namespace.name,
         namespace.scope,
         namespace.max_builds,
         namespace.bump,
         namespace.network,
+        namespace.same_sonames,
         namespace.follow_default_s,
         created_at,
     )
@@ -141,7 +149,41 @@ pub async fn insert(
             .await?;
         }
     }
+    add_bootstrap(tx, row.id, namespace.bootstrap).await?;
     Ok(row.id)
+}
+
+/// Adds members of cycles that are built first without what they need of their cycle.
+pub async fn add_bootstrap(
+    tx: &mut WriteTransaction,
+    namespace: NamespaceId,
+    pkgbases: &[Pkgbase],
+) -> sqlx::Result<()> {
+    for pkgbase in pkgbases {
+        sqlx::query!(
+            "insert or ignore into namespace_bootstrap (namespace_id, pkgbase) values (?, ?)",
+            namespace,
+            pkgbase,
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
+
+/// The members of cycles that a namespace builds first without what they need of their cycle.
+pub async fn bootstrap(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<Vec<Pkgbase>> {
+    let rows = sqlx::query!(
+        r#"select pkgbase as "pkgbase: Pkgbase" from namespace_bootstrap where namespace_id = ?
+           order by pkgbase"#,
+        namespace,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.pkgbase).collect())
 }
 
 /// The include and exclude patterns of a namespace.

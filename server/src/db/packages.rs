@@ -1,7 +1,8 @@
 //! Table `package`: the files that attempts uploaded, with their repository database entries.
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, PackageFileName, PackageVersion, Pkgname, Sha256Digest,
+    Architecture, AttemptId, BuildId, PackageFileName, PackageVersion, Pkgbase, Pkgname,
+    Sha256Digest,
 };
 use sqlx::SqliteExecutor;
 
@@ -33,6 +34,15 @@ pub struct Entries {
     pub desc: String,
     /// Its `files`. Lists of files may be large: they are read one at a time, where they are needed.
     pub files: String,
+}
+
+/// What is stored with an uploaded package, besides its row.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// Its entries in repository databases.
+    pub entries: Entries,
+    /// The shared libraries that it has and links, a line each.
+    pub sonames: String,
 }
 
 macro_rules! select_package {
@@ -84,9 +94,13 @@ pub async fn of_attempts(
 ) -> sqlx::Result<Vec<(AttemptId, PackageFileName, Listing)>> {
     let attempts = json_list(attempts);
     let rows = sqlx::query!(
-        r#"select attempt_id as "attempt: AttemptId", file_name as "file_name: PackageFileName",
-           pkgname as "pkgname: Pkgname", version as "version: PackageVersion", desc_entry
-           from package where attempt_id in (select value from json_each(?))"#,
+        r#"select package.attempt_id as "attempt: AttemptId",
+           package.file_name as "file_name: PackageFileName", build.pkgbase as "pkgbase!: Pkgbase",
+           package.pkgname as "pkgname: Pkgname", package.version as "version: PackageVersion",
+           package.desc_entry
+           from package join attempt on attempt.id = package.attempt_id
+           join build on build.id = attempt.build_id
+           where package.attempt_id in (select value from json_each(?))"#,
         attempts,
     )
     .fetch_all(executor)
@@ -95,6 +109,7 @@ pub async fn of_attempts(
         .into_iter()
         .map(|row| {
             let listing = Listing {
+                pkgbase: row.pkgbase,
                 stage: 1,
                 pkgname: row.pkgname,
                 version: row.version,
@@ -121,17 +136,50 @@ pub async fn of_attempt_by_name(
     .await
 }
 
-/// What the repository of an iteration and architecture holds or is about to hold, later stages
-/// last. A package of two stages comes twice.
+/// A package that may be listed in a repository. Another stage of its build, or another source package,
+/// may have made one of the same name.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The source package that made it.
+    pub pkgbase: Pkgbase,
+    /// The stage of the build it is of.
+    pub stage: i64,
+    /// The attempt it belongs to.
+    pub attempt: AttemptId,
+    /// Its file name.
+    pub file_name: PackageFileName,
+    /// Its name.
+    pub pkgname: Pkgname,
+    /// Its version.
+    pub version: PackageVersion,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+macro_rules! select_candidate {
+    ($head:literal, $tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Candidate,
+            $head + r#" select build.pkgbase as "pkgbase!: Pkgbase", build.stage as "stage!",
+               package.attempt_id as "attempt!: AttemptId",
+               package.file_name as "file_name!: PackageFileName",
+               package.pkgname as "pkgname!: Pkgname", package.version as "version!: PackageVersion",
+               package.sha256 as "sha256!: Sha256Digest"
+               from package join build on build.packages_attempt_id = package.attempt_id "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// What the repository of an iteration and architecture holds or is about to hold, in a fixed order.
 pub async fn of_repository(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
     architecture: &Architecture,
-) -> sqlx::Result<Vec<PackageRow>> {
-    select_package!(
+) -> sqlx::Result<Vec<Candidate>> {
+    select_candidate!(
         "",
-        "join build on build.packages_attempt_id = package.attempt_id
-         where build.iteration_id = ? and build.architecture = ?
+        "where build.iteration_id = ? and build.architecture = ?
          order by build.stage, package.pkgname, package.file_name",
         iteration,
         architecture
@@ -143,6 +191,8 @@ pub async fn of_repository(
 /// What a repository database says about a package, without its files.
 #[derive(Clone, Debug)]
 pub struct Listing {
+    /// The source package that made it.
+    pub pkgbase: Pkgbase,
     /// The stage of the build it is of.
     pub stage: i64,
     /// Its name.
@@ -161,8 +211,8 @@ pub async fn listings(
 ) -> sqlx::Result<Vec<Listing>> {
     sqlx::query_as!(
         Listing,
-        r#"select build.stage, package.pkgname as "pkgname: Pkgname",
-           package.version as "version: PackageVersion", package.desc_entry
+        r#"select build.pkgbase as "pkgbase!: Pkgbase", build.stage,
+           package.pkgname as "pkgname: Pkgname", package.version as "version: PackageVersion", package.desc_entry
            from package join build on build.packages_attempt_id = package.attempt_id
            where build.iteration_id = ? and build.architecture = ?
                and build.status in ('built', 'reused')"#,
@@ -174,20 +224,19 @@ pub async fn listings(
 }
 
 /// What a build sees of its iteration's repository: the packages of all builds it needs, directly
-/// or not, later stages last.
+/// or not, in a fixed order.
 pub async fn of_ancestors(
     executor: impl SqliteExecutor<'_>,
     build: BuildId,
-) -> sqlx::Result<Vec<PackageRow>> {
-    select_package!(
+) -> sqlx::Result<Vec<Candidate>> {
+    select_candidate!(
         "with recursive ancestor (id) as (
              select needs_id from build_edge where build_id = ?
              union
              select build_edge.needs_id from build_edge join ancestor on ancestor.id = build_id
              where build_edge.kind <> 'shared'
          )",
-        "join build on build.packages_attempt_id = package.attempt_id
-         join ancestor on ancestor.id = build.id
+        "join ancestor on ancestor.id = build.id
          order by build.stage, package.pkgname, package.file_name",
         build
     )
@@ -298,15 +347,15 @@ pub async fn produced_in_namespace(
 pub async fn put(
     tx: &mut WriteTransaction,
     package: &PackageRow,
-    entries: &Entries,
+    contents: &Contents,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into package (attempt_id, file_name, pkgname, version, architecture, size, sha256,
-             desc_entry, files_entry)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+             desc_entry, files_entry, sonames)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          on conflict (attempt_id, file_name) do update set size = excluded.size,
              sha256 = excluded.sha256, desc_entry = excluded.desc_entry,
-             files_entry = excluded.files_entry",
+             files_entry = excluded.files_entry, sonames = excluded.sonames",
         package.attempt,
         package.file_name,
         package.pkgname,
@@ -314,8 +363,9 @@ pub async fn put(
         package.architecture,
         package.size,
         package.sha256,
-        entries.desc,
-        entries.files,
+        contents.entries.desc,
+        contents.entries.files,
+        contents.sonames,
     )
     .execute(tx.connection())
     .await?;

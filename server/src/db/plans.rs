@@ -38,6 +38,12 @@ pub struct NewBuild {
     pub pkgrel: Option<String>,
     /// The chain from an origin, separated by spaces.
     pub reason: String,
+    /// The library by which it is linked to the last but one of these.
+    pub library: Option<String>,
+    /// Whether it is built without what its package needs of its own cycle.
+    pub bootstrap: bool,
+    /// The dependencies it is built without, a line each.
+    pub without: String,
     /// How long it is expected to take.
     pub estimate_s: u32,
     /// Seconds of work that wait for it.
@@ -68,8 +74,8 @@ pub async fn insert_build(
     let row = sqlx::query!(
         r#"insert into build (iteration_id, architecture, pkgbase, stage, level, position, commit_hash,
                tree_hash, commit_time, clone_url, srcinfo_sha256, version, pkgrel, reason, estimate_s, priority_s, status,
-               missing, input_hash, shared_build_id, packages_attempt_id)
-           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+               missing, input_hash, shared_build_id, packages_attempt_id, library, bootstrap, without)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            returning id as "id!: BuildId""#,
         iteration,
         build.architecture,
@@ -92,6 +98,9 @@ pub async fn insert_build(
         build.input_hash,
         build.shared_build,
         build.reused,
+        build.library,
+        build.bootstrap,
+        build.without,
     )
     .fetch_one(tx.connection())
     .await?;

@@ -14,7 +14,7 @@ use crate::logs::Logs;
 use crate::repos::image::DatabaseImage;
 use crate::repos::{Rendering, Repos, RepositoryKey};
 use crate::run::{DATABASE_FILE, lock};
-use crate::service::publish::file_lists::{newest_stage, replace_both, with_files};
+use crate::service::publish::file_lists::{listed, replace_both, with_files};
 use crate::service::recover::may_upload;
 
 pub use super::findings::Finding;
@@ -221,7 +221,7 @@ impl Checker {
         }
         let rows = packages::of_repository(reader, iteration, &key.architecture).await?;
         let turn = self.repos.turn_to_render(Rendering::FileLists).await?;
-        let lists = with_files(&self.database, newest_stage(&rows), turn).await?;
+        let lists = with_files(&self.database, listed(&rows), turn).await?;
         Ok((image.render()?, lists))
     }
 

@@ -7,6 +7,7 @@ use std::io;
 
 use buildbtw_model::Pkgname;
 
+use super::choice::Rivals;
 use super::database::{Entry, TRAILER, compress, members};
 use crate::db::packages::Listing;
 
@@ -21,21 +22,19 @@ pub struct DatabaseImage {
 
 #[derive(Debug, Default)]
 struct Bucket {
-    packages: BTreeMap<Pkgname, Listing>,
+    packages: BTreeMap<Pkgname, Rivals<Listing>>,
     /// Nothing when a package changed since.
     compressed: Option<Vec<u8>>,
 }
 
 impl DatabaseImage {
-    /// Lists a package, unless one of a later stage is listed already.
+    /// Adds a package, unless one of a later stage is there already.
     pub fn list(&mut self, package: Listing) {
         let bucket = self.buckets.entry(bucket_of(&package.pkgname)).or_default();
-        let listed = bucket.packages.get(&package.pkgname);
-        if listed.is_some_and(|listed| listed.stage > package.stage) {
-            return;
+        let rivals = bucket.packages.entry(package.pkgname.clone()).or_default();
+        if rivals.add(package) {
+            bucket.compressed = None;
         }
-        bucket.compressed = None;
-        bucket.packages.insert(package.pkgname.clone(), package);
     }
 
     /// The bytes of the file. The same packages give the same bytes, in whichever order they came.
@@ -46,8 +45,9 @@ impl DatabaseImage {
         let mut file = Vec::new();
         for bucket in self.buckets.values_mut() {
             if bucket.compressed.is_none() {
-                let entries = bucket.packages.iter().map(|(name, listed)| Entry {
-                    name,
+                let listed = bucket.packages.values().filter_map(Rivals::listed);
+                let entries = listed.map(|listed| Entry {
+                    name: &listed.pkgname,
                     version: &listed.version,
                     desc: &listed.desc_entry,
                     files: None,
@@ -79,6 +79,7 @@ mod tests {
 
     fn package(stage: i64, name: &str, version: &str) -> Listing {
         Listing {
+            pkgbase: "base".parse().unwrap(),
             stage,
             pkgname: name.parse().unwrap(),
             version: version.parse().unwrap(),
@@ -121,6 +122,33 @@ mod tests {
             other.list(package(1, &format!("p{number}"), "1-1"));
         }
         assert_eq!(image.render().unwrap(), other.render().unwrap());
+    }
+
+    #[test]
+    fn of_two_source_packages_the_higher_version_is_listed_in_any_order() {
+        let by = |pkgbase: &str, stage, version| Listing {
+            pkgbase: pkgbase.parse().unwrap(),
+            ..package(stage, "moved", version)
+        };
+        // The second stage of one has a lower version than its first: pkgver() counts commits.
+        let all = [
+            by("old", 1, "9-1"),
+            by("old", 2, "1-3"),
+            by("new", 1, "2-1"),
+            by("other", 1, "2-1"),
+        ];
+        let orders = [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2]];
+        for order in orders {
+            let mut image = DatabaseImage::default();
+            for place in order {
+                image.list(all[place].clone());
+            }
+            assert_eq!(
+                folders(&image.render().unwrap()),
+                ["moved-2-1/"],
+                "{order:?}"
+            );
+        }
     }
 
     #[test]

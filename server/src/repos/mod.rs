@@ -2,6 +2,7 @@
 //! a package is there under its own name, so a folder can be copied and served by anything.
 
 pub mod base;
+pub mod choice;
 pub mod database;
 pub mod image;
 pub mod package_file;

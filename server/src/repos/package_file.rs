@@ -75,6 +75,12 @@ impl PackageMetadata {
         text
     }
 
+    /// The shared libraries that it has and links, a line each.
+    #[must_use]
+    pub fn sonames(&self) -> String {
+        self.0.sonames.to_string()
+    }
+
     /// The `files` entry of the repository database.
     #[must_use]
     pub fn into_files(self) -> String {

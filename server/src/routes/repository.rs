@@ -18,14 +18,14 @@ use tower_http::services::ServeFile;
 
 use crate::app_state::AppState;
 use crate::db::iterations::{self, IterationRow};
-use crate::db::packages::{self, PackageRow};
+use crate::db::packages::{self, Candidate};
 use crate::db::{builds, retired_packages};
 use crate::error::Error;
 use crate::repos::database::{Entry, render};
 use crate::repos::{Rendering, RepositoryKey, Turn};
 use crate::routes::{conditional, extract};
 use crate::serve::Peer;
-use crate::service::publish::file_lists::{self, newest_stage};
+use crate::service::publish::file_lists::{self, listed};
 use crate::service::queries;
 
 pub(crate) async fn serve_file(
@@ -120,7 +120,7 @@ async fn rendered_view(
 }
 
 /// The tag of a database with these packages, which says what it holds without rendering it.
-fn view_tag(rows: &[PackageRow], kind: DatabaseFile) -> Sha256Digest {
+fn view_tag(rows: &[Candidate], kind: DatabaseFile) -> Sha256Digest {
     let mut hasher = sha2::Sha256::new();
     // Another version may write the same entries in other bytes.
     hasher.update(concat!(env!("CARGO_PKG_VERSION"), "\n"));
@@ -128,7 +128,7 @@ fn view_tag(rows: &[PackageRow], kind: DatabaseFile) -> Sha256Digest {
         DatabaseFile::Plain => "db\n",
         DatabaseFile::WithFiles => "files\n",
     });
-    for row in newest_stage(rows) {
+    for row in listed(rows) {
         hasher.update(format!("{} {}\n", row.file_name, row.sha256));
     }
     Sha256Digest::from_bytes(&hasher.finalize().into())
@@ -136,18 +136,18 @@ fn view_tag(rows: &[PackageRow], kind: DatabaseFile) -> Sha256Digest {
 
 async fn render_view(
     state: &AppState,
-    rows: &[PackageRow],
+    rows: &[Candidate],
     kind: DatabaseFile,
     turn: Turn,
 ) -> Result<Vec<u8>, Error> {
-    let newest = newest_stage(rows);
+    let shown = listed(rows);
     if kind == DatabaseFile::WithFiles {
-        return file_lists::with_files(&state.database, newest, turn).await;
+        return file_lists::with_files(&state.database, shown, turn).await;
     }
-    let attempts: BTreeSet<AttemptId> = newest.iter().map(|row| row.attempt).collect();
+    let attempts: BTreeSet<AttemptId> = shown.iter().map(|row| row.attempt).collect();
     let attempts: Vec<AttemptId> = attempts.into_iter().collect();
     let listed = packages::of_attempts(state.database.read(), &attempts).await?;
-    let shown: BTreeSet<(AttemptId, PackageFileName)> = newest
+    let shown: BTreeSet<(AttemptId, PackageFileName)> = shown
         .into_iter()
         .map(|row| (row.attempt, row.file_name.clone()))
         .collect();

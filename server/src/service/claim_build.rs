@@ -208,7 +208,8 @@ pub async fn describe(
         version: build.version.clone(),
         release: release_rule(state, &build).await?,
         packages: builds::outputs(reader, build.id).await?,
-        dependencies: owned(package.build_dependencies(&build.architecture)),
+        bootstrap: build.bootstrap,
+        dependencies: dependencies(&package, &build),
         sources: owned(package.sources(&build.architecture)),
         network,
         missing_keys: state.config.network.missing_keys,
@@ -232,6 +233,20 @@ async fn release_rule(state: &AppState, build: &BuildRow) -> Result<Option<Relea
         base: release.base,
         earlier: releases::earlier(reader, build).await?,
     }))
+/// What a build installs: a bootstrap build without what leads into its own cycle.
+fn dependencies(package: &SourcePackage, build: &BuildRow) -> Vec<String> {
+    let without: Vec<&str> = build.without.lines().collect();
+    let architecture = &build.architecture;
+    let others = [
+        package.makedepends(architecture),
+        package.checkdepends(architecture),
+    ];
+    let others = others.into_iter().flatten();
+    let depends = package.depends(architecture).into_iter();
+    depends
+        .chain(others.filter(|relation| !without.contains(relation)))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Where a build installs from: first what it sees of its iteration, then the base repositories.

@@ -53,6 +53,8 @@ pub async fn create_namespace(
         scope: request.scope,
         include: patterns("include", &request.include).await?,
         exclude,
+        bootstrap: request.bootstrap.clone(),
+        same_sonames: request.same_sonames,
         max_builds,
         bump: !request.no_bump,
         network,
@@ -74,6 +76,8 @@ pub async fn create_namespace(
         max_builds,
         bump: !request.no_bump,
         network,
+        same_sonames: request.same_sonames,
+        bootstrap: &request.bootstrap,
         follow_default_s: match request.follow_default {
             FollowDefault::Never => None,
             FollowDefault::AfterS(seconds) => Some(seconds),

@@ -14,6 +14,7 @@ pub mod forge_report;
 pub mod heartbeat;
 pub mod hold;
 pub mod keep_pkgbuild;
+mod known_sonames;
 pub mod new_iteration;
 pub mod pipelines;
 pub mod plan_iteration;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use buildbtw_model::api::{ChangeKind, IterationChange, ProblemKind};
+use buildbtw_model::api::{ChangeKind, CreateIteration, IterationChange, ProblemKind};
 use buildbtw_model::{Architecture, CommitHash, Pkgbase};
 use buildbtw_planner::BuildSnapshot;
 
@@ -34,6 +34,28 @@ pub enum Trigger {
 
 /// How many names a reason lists.
 const SHOWN: usize = 5;
+
+/// Makes a new iteration because somebody asked for it.
+///
+/// # Errors
+/// See [`new_iteration`].
+pub async fn request_iteration(
+    state: &AppState,
+    namespace: &NamespaceRow,
+    request: &CreateIteration,
+    caller: Caller,
+) -> Result<(), Error> {
+    if !request.bootstrap.is_empty() {
+        let mut tx = state.database.write().await?;
+        namespaces::add_bootstrap(&mut tx, namespace.id, &request.bootstrap).await?;
+        tx.commit().await?;
+    }
+    let trigger = Trigger::Requested {
+        refresh_base: request.refresh_base,
+    };
+    new_iteration(state, namespace, trigger, caller).await?;
+    Ok(())
+}
 
 /// Makes a new iteration and returns its number; `None` when nothing changed and nobody asked.
 ///
@@ -193,6 +215,8 @@ async fn plan_input(
         scope: namespace.scope,
         include: patterns("include", &include).await?,
         exclude: patterns("exclude", &exclude).await?,
+        bootstrap: namespaces::bootstrap(reader, namespace.id).await?,
+        same_sonames: namespace.same_sonames,
         max_builds: unsigned(namespace.max_builds),
         bump: namespace.bump,
         network: state.config.network.effective(namespace.network),

@@ -8,10 +8,11 @@ use buildbtw_model::{Architecture, Changeset, OriginSpec, Pkgname};
 use buildbtw_planner::{Budget, Patterns, Plan, PlanRequest, SourcePackage, plan_within, render};
 
 use crate::app_state::AppState;
-use crate::db::attempts;
+use crate::db::{attempts, linked_packages};
 use crate::error::{Error, Refusal};
 
 use super::create_namespace::{changesets, check_excluded, patterns, pkgbases};
+use super::known_sonames;
 use super::plan_iteration::counting;
 use super::planning::{Caller, PlanBudget, PlanError};
 use super::source_problems::Fetched;
@@ -166,7 +167,10 @@ async fn render_plan(
     } = looked;
     let architecture = architecture(state, preview)?;
     let unusable = state.sources.note_of_unusable(changesets).await?;
-    let base = state.base.recent(&architecture).await;
+    let base = match caller {
+        Caller::Token(_) => Arc::new(state.base.snapshot(&architecture).await),
+        Caller::Address(_) | Caller::Server => state.base.recent(&architecture).await,
+    };
     let unread = base.databases.iter().filter_map(|(repository, digest)| {
         let problem = digest.as_ref().err()?;
         Some(format!("base repository {repository}: {problem}"))
@@ -177,16 +181,24 @@ async fn render_plan(
         .chain(unread)
         .collect();
     let note = Some(notes.join("; ")).filter(|note| !note.is_empty());
-    let durations = attempts::durations(state.database.read(), &architecture).await?;
+    let reader = state.database.read();
+    let durations = attempts::durations(reader, &architecture).await?;
+    let linked = linked_packages::all(reader, &architecture).await?;
     let (scope, format) = (preview.scope, preview.format);
+    let (bootstrap, same_sonames) = (preview.bootstrap.clone(), preview.same_sonames);
     let snapshot = state.sources.catalog_snapshot();
     let fetched = Fetched::now(state, state.config.network.default);
     let make = move |budget: &PlanBudget| {
         let estimates = |pkgbase: &buildbtw_model::Pkgbase| durations.get(pkgbase).copied();
+        let sonames = known_sonames::known(&linked, &base);
         let mut request = PlanRequest::new(architecture, origins.clone(), scope);
         request.include = include;
         request.exclude = exclude;
         request.estimates = &estimates;
+        request.bootstrap = bootstrap;
+        request.keeps_sonames = same_sonames;
+        request.sonames = Some(&sonames);
+        request.base = base.is_complete.then_some(&*base.packages);
         let index = snapshot.catalog().index();
         let budget = AtMost {
             builds: max_builds,

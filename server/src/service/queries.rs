@@ -405,6 +405,11 @@ fn build_summary(
             .split(' ')
             .filter_map(|pkgbase| pkgbase.parse().ok())
             .collect(),
+        via: row
+            .library
+            .as_ref()
+            .map(|library| format!("links {library}")),
+        bootstrap: row.bootstrap,
         message,
         blocked_by,
         waits_for: Vec::new(),

@@ -14,7 +14,8 @@ use crate::db::builds::{self, BuildRow};
 use crate::db::events::{self, BuildEvent, NewEvent};
 use crate::db::iterations::IterationRow;
 use crate::db::{
-    IterationId, NamespaceId, WriteTransaction, attempts, iterations, namespaces, now,
+    IterationId, NamespaceId, WriteTransaction, attempts, iterations, linked_packages, namespaces,
+    now,
 };
 
 /// How often a build is tried again after failures that are no fault of the package.
@@ -212,6 +213,7 @@ impl Transition {
         if !finished || !builds::accept_packages(&mut self.tx, build.id, attempt, version).await? {
             return Ok(false);
         }
+        linked_packages::remember(&mut self.tx, attempt).await?;
         self.record(build, Some(attempt), "attempt.succeeded", None)
             .await?;
         Ok(true)

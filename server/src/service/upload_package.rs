@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
-use crate::db::packages::{self, Entries, PackageRow};
+use crate::db::packages::{self, Contents, Entries, PackageRow};
 use crate::db::{TokenId, attempts, builds, tokens, unsigned};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageError, PackageMetadata, explain};
@@ -75,7 +75,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     let reading = Reading { limit, stop };
     let read = read_metadata(&partial.path, upload, build.pkgbase, size, turn, reading).await;
     // The turn ends when the row is stored: it may be large, too.
-    let (row, entries, _turn) = match read {
+    let (row, contents, _turn) = match read {
         Ok(read) => read,
         Err(error) => {
             // What belongs to an attempt that ended meanwhile is cleared away, this file too.
@@ -83,7 +83,7 @@ pub async fn upload_package<E: std::fmt::Display>(
             return Err(error);
         }
     };
-    keep(state, token, &partial, &path, &row, &entries).await?;
+    keep(state, token, &partial, &path, &row, &contents).await?;
     // Its bytes are durable since it was received. Its name is before anybody relies on it: without
     // this answer the worker sends it again, and the row without the file is overwritten.
     tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
@@ -97,7 +97,7 @@ async fn keep(
     partial: &Partial,
     path: &Path,
     row: &PackageRow,
-    entries: &Entries,
+    contents: &Contents,
 ) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
     // What an attempt has ended with must not change any more, on disk or in the database.
@@ -110,7 +110,7 @@ async fn keep(
         return Err(not_valid());
     }
     fs_err::tokio::rename(&partial.path, path).await?;
-    packages::put(&mut tx, row, entries).await?;
+    packages::put(&mut tx, row, contents).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -229,7 +229,7 @@ async fn read_metadata(
     size: u64,
     turn: Turn,
     reading: Reading,
-) -> Result<(PackageRow, Entries, Turn), Error> {
+) -> Result<(PackageRow, Contents, Turn), Error> {
     let (path, upload) = (path.to_owned(), upload.clone());
     let Reading { limit, stop } = reading;
     tokio::task::spawn_blocking(move || {
@@ -245,9 +245,12 @@ async fn read_metadata(
             PackageError::Stopped if !stop.is_cancelled() => took_too_long(&file_name, limit),
             error => unusable(&file_name, error),
         })?;
-        let entries = Entries {
-            desc: metadata.desc(&file_name, size, &sha256),
-            files: metadata.into_files(),
+        let contents = Contents {
+            sonames: metadata.sonames(),
+            entries: Entries {
+                desc: metadata.desc(&file_name, size, &sha256),
+                files: metadata.into_files(),
+            },
         };
         let row = PackageRow {
             attempt,
@@ -258,7 +261,7 @@ async fn read_metadata(
             file_name,
             sha256,
         };
-        Ok((row, entries, turn))
+        Ok((row, contents, turn))
     })
     .await?
 }

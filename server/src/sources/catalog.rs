@@ -16,7 +16,7 @@ use super::kind::{Place, SourceKind};
 
 /// The number of the `.SRCINFO` parser. Raise it when the parsed form changes: stored texts are
 /// read again then.
-pub const PARSER: i64 = 1;
+pub const PARSER: i64 = 2;
 
 /// How many stored packages the loader gets at once.
 const ROWS_AT_ONCE: usize = 512;

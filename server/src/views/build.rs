@@ -182,7 +182,9 @@ impl BuildPage {
                 .reused_from
                 .as_ref()
                 .map(|origin| reused(links, origin)),
-            reason: Reason::new(&build.reason, |pkgbase| Some(link(pkgbase))),
+            reason: Reason::new(&build.reason, build.via.as_deref(), |pkgbase| {
+                Some(link(pkgbase))
+            }),
             blocked_by: (!build.blocked_by.is_empty()).then(|| Names::new(steps, BLOCKERS)),
             attempts: detail
                 .attempts

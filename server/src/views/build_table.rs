@@ -54,6 +54,7 @@ pub(crate) struct Row {
     pub(crate) pkgbase: Pkgbase,
     /// When a pkgbase is built more than once.
     pub(crate) stage: Option<u32>,
+    pub(crate) is_bootstrap: bool,
     pub(crate) version: String,
     pub(crate) version_note: Option<String>,
     pub(crate) badge: Badge,
@@ -210,7 +211,8 @@ fn row(build: &BuildSummary, links: &BuildLinks<'_>, now: Timestamp) -> Row {
         version: build.version.to_string(),
         version_note: build.version_note.clone(),
         badge: build.status.into(),
-        reason: Reason::new(&build.reason, |pkgbase| {
+        is_bootstrap: build.bootstrap,
+        reason: Reason::new(&build.reason, build.via.as_deref(), |pkgbase| {
             links.href(&build.architecture, pkgbase)
         }),
         blocked_by: (!build.blocked_by.is_empty()).then(|| Names::new(blockers, BLOCKERS)),

@@ -17,13 +17,19 @@ pub(crate) struct Step {
 #[template(path = "parts/reason.html")]
 pub(crate) struct Reason {
     steps: Vec<Step>,
+    /// How the last step depends on the one before, where no dependency says so.
+    via: Option<String>,
 }
 
 html_part!(Reason);
 
 impl Reason {
     /// With `href` giving addresses for all but the last, which is the build itself.
-    pub(crate) fn new(chain: &[Pkgbase], href: impl Fn(&Pkgbase) -> Option<String>) -> Self {
+    pub(crate) fn new(
+        chain: &[Pkgbase],
+        via: Option<&str>,
+        href: impl Fn(&Pkgbase) -> Option<String>,
+    ) -> Self {
         let last = chain.len().saturating_sub(1);
         let steps = chain.iter().enumerate().map(|(position, pkgbase)| Step {
             pkgbase: pkgbase.clone(),
@@ -31,6 +37,7 @@ impl Reason {
         });
         Self {
             steps: steps.collect(),
+            via: via.map(str::to_owned),
         }
     }
 }

@@ -28,6 +28,7 @@ mod network_policy;
 mod object_limits;
 mod outcomes;
 mod pages;
+mod planning;
 mod provenance;
 mod repositories;
 mod repository_addresses;

@@ -74,6 +74,11 @@ const ROWS: [(i64, &str); 12] = [
         20_261_129_151_000,
         "insert into build_release values (1, 1, 0, '[\"1-1\"]');",
     ),
+    (
+        20_261_129_152_000,
+        "insert into linked_package values ('x86_64', 'a', '1-1', 1, 'has 64 liba.so.1');
+         insert into namespace_bootstrap values (1, 'a');",
+    ),
 ];
 
 /// The rows of every table, with the columns of `like` only.

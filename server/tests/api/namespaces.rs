@@ -601,7 +601,8 @@ async fn two_makers_of_one_package_are_pointed_out() {
     .await;
     server.namespace("bump", &["greet/main"]).await;
     let notes = server.iteration("bump").await.notes;
-    let expected = "greet is made by several source packages: greet, other";
+    let expected = "greet: greet is made by several source packages: greet 1-1, other 1-1; the repository \
+                    lists the highest version that is built, 1-1 of greet";
     assert!(notes.iter().any(|note| note.text == expected), "{notes:?}");
 }
 

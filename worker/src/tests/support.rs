@@ -49,6 +49,7 @@ pub(crate) fn build(pkgbase: &str) -> ClaimedBuild {
         pkgbase: pkgbase.parse().unwrap(),
         architecture: "x86_64".parse().unwrap(),
         stage: 1,
+        bootstrap: false,
         source: SourceLocation {
             clone_url: "/nowhere".into(),
             commit: "0".repeat(40).parse().unwrap(),

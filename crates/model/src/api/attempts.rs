@@ -52,6 +52,9 @@ pub struct ClaimedBuild {
     pub architecture: Architecture,
     /// 1, or 2 for the second build of a member of a cycle.
     pub stage: u32,
+    /// Whether it is built without what its package needs of its own cycle: `BUILDBTW_BOOTSTRAP=1`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bootstrap: bool,
     /// Where the tree is.
     pub source: SourceLocation,
     /// The release to write into the PKGBUILD; absent when it keeps its own.

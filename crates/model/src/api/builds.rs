@@ -33,6 +33,12 @@ pub struct BuildSummary {
     pub version_note: Option<String>,
     /// The chain of dependencies from an origin to it, both included.
     pub reason: Vec<Pkgbase>,
+    /// How it depends on the last but one of these, where no dependency says so: `links libfoo.so.1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// Whether it is built without what its package needs of its own cycle.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bootstrap: bool,
     /// What is wrong or what it waits for, in one line.
     pub message: Option<String>,
     /// For a blocked build: the failed or cancelled builds that block it.

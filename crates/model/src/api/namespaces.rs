@@ -36,6 +36,12 @@ pub struct CreateNamespace {
     /// Shell patterns of pkgbases to leave alone; nothing spreads through them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Members of cycles to build first without what they need of their cycle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bootstrap: Vec<Pkgbase>,
+    /// Expect that new versions of libraries keep the sonames of the old ones.
+    #[serde(default)]
+    pub same_sonames: bool,
     /// When to make a new iteration because packages of the graph changed on their default branch.
     #[serde(default)]
     pub follow_default: FollowDefault,
@@ -58,13 +64,16 @@ impl Default for FollowDefault {
 }
 
 /// Asks for a new iteration of a namespace, whether anything changed or not.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateIteration {
     /// Plan with what the base repositories hold now, instead of the snapshot of the iteration
     /// before.
     #[serde(default)]
     pub refresh_base: bool,
+    /// Members of cycles to build first without what they need of their cycle, from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bootstrap: Vec<Pkgbase>,
 }
 
 /// Asks for new attempts of failed builds.
@@ -139,6 +148,12 @@ pub struct PlanPreview {
     /// Shell patterns of pkgbases to leave alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Members of cycles to build first without what they need of their cycle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bootstrap: Vec<Pkgbase>,
+    /// Expect that new versions of libraries keep the sonames of the old ones.
+    #[serde(default)]
+    pub same_sonames: bool,
     /// The form of the answer.
     #[serde(default)]
     pub format: PlanFormat,

@@ -31,6 +31,8 @@ pub enum ProblemKind {
     Conflict,
     /// The plan has more builds than allowed.
     PlanTooLarge,
+    /// A cycle can only be built with a bootstrap build; the hint says of which package.
+    BootstrapNeeded,
     /// The attempt is over, or belongs to someone else by now.
     AttemptEnded,
     /// The upload's bytes are not what was announced.

@@ -13,6 +13,7 @@
 mod anything;
 mod archives;
 mod bombs;
+mod elf;
 mod makepkg;
 mod members;
 mod streams;

@@ -176,6 +176,14 @@ impl Footprint {
         }
     }
 
+    /// Notes a name that a package may turn up with; `None` is one that nothing mentions yet.
+    pub(crate) fn add_name(&mut self, name: Option<u32>) {
+        match name {
+            Some(name) => self.add_mentioned(name),
+            None => self.has_names_of_its_own = true,
+        }
+    }
+
     fn add_mentioned(&mut self, name: u32) {
         if (name as usize) < self.names {
             self.mentioned.insert(name as usize);

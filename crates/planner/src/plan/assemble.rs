@@ -6,7 +6,7 @@
 //! some of it, so what a path into a cycle leads to is worked out by the cycle. And packages
 //! outside of the set are not built, so the search goes on through them.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::budget::Budget;
 use super::components::{Components, components};
@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub(super) member: u32,
     pub(super) stage: u32,
     pub(super) is_last_stage: bool,
+    /// Whether it is built without what it needs of its cycle.
+    pub(super) is_bootstrap: bool,
     /// Drafts that come before this one; nothing as kind for the same package's earlier stage.
     pub(super) needs: Vec<(u32, Option<DependencyKind>)>,
 }
@@ -35,6 +37,8 @@ pub(super) struct CycleDraft {
 pub(super) struct Assembly<'g, B> {
     pub(super) budget: &'g B,
     pub(super) graph: &'g Graph,
+    /// For each build: whether it is to be bootstrapped.
+    pub(super) bootstrap: &'g [bool],
     /// Of builds, then of installs.
     pub(super) components: Components,
     pub(super) drafts: Vec<Draft>,
@@ -44,6 +48,8 @@ pub(super) struct Assembly<'g, B> {
     /// For each member: its last build.
     pub(super) last: Vec<u32>,
     pub(super) cyclic: FxHashMap<u32, Cyclic>,
+    /// For each member that is bootstrapped: the installs that its first build does without.
+    pub(super) left_out: FxHashMap<u32, FxHashSet<u32>>,
     /// For each install: when it was last seen.
     seen: Vec<u32>,
     now: u32,
@@ -55,6 +61,7 @@ pub(super) struct Assembly<'g, B> {
 /// When the budget is used up.
 pub(super) fn assemble<'g, B: Budget>(
     graph: &'g Graph,
+    bootstrap: &'g [bool],
     budget: &'g B,
 ) -> Result<Assembly<'g, B>, B::Over> {
     let builds = graph.needs.len();
@@ -63,12 +70,14 @@ pub(super) fn assemble<'g, B: Budget>(
     let mut assembly = Assembly {
         budget,
         graph,
+        bootstrap,
         components,
         drafts: Vec::with_capacity(builds),
         cycles: Vec::new(),
         relaxed: Vec::new(),
         last: vec![OUTSIDE; builds],
         cyclic: FxHashMap::default(),
+        left_out: FxHashMap::default(),
         seen: vec![0; graph.built_by.len()],
         now: 0,
     };
@@ -137,6 +146,7 @@ impl<B> Assembly<'_, B> {
             member,
             stage: 1,
             is_last_stage: true,
+            is_bootstrap: false,
             needs: unique(needs),
         });
     }

@@ -6,31 +6,46 @@ use buildbtw_model::Pkgbase;
 
 use super::assemble::{Assembly, Draft};
 use super::graph::{Findings, Graph};
-use super::members::Members;
+use super::members::{Members, OUTSIDE};
 use super::reasons::Reasons;
 use super::request::PlanRequest;
-use super::{BrokenEdge, Cycle, Need, Plan, PlannedBuild, Problem, ProblemKind, Unresolved};
+use super::{
+    Bootstrapped, BrokenEdge, Cycle, Need, Plan, PlannedBuild, Problem, ProblemKind, Unresolved,
+};
 use crate::index::{Footprint, number};
 use crate::srcinfo::SourcePackage;
+use crate::version::compare_versions;
 use crate::world::World;
 
 /// The duration of a build when nothing is known about any.
 const DEFAULT_ESTIMATE_S: u64 = 60;
 
+/// What a plan is written from, besides the builds themselves.
+pub(super) struct Parts<'p, 'i> {
+    pub(super) world: &'p World<'i>,
+    pub(super) request: &'p PlanRequest<'p>,
+    pub(super) origins: &'p [Arc<SourcePackage>],
+    pub(super) members: &'p Members,
+    pub(super) findings: &'p Findings,
+}
+
 /// Writes the plan.
 pub(super) fn finish<B>(
-    world: &World<'_>,
-    request: &PlanRequest<'_>,
-    origins: &[Arc<SourcePackage>],
-    members: &Members,
+    parts: &Parts<'_, '_>,
     reasons: Reasons,
     assembly: &Assembly<'_, B>,
-    findings: &Findings,
 ) -> Plan {
+    let Parts {
+        world,
+        request,
+        members,
+        ..
+    } = *parts;
     let names: Vec<Pkgbase> = members
         .bases
         .iter()
         .chain(&members.origins)
+        .chain(&reasons.outside)
         .filter_map(|&base| world.base(base))
         .map(|record| record.source.pkgbase().clone())
         .collect();
@@ -58,8 +73,8 @@ pub(super) fn finish<B>(
         .map(|&(from, to)| (name(from), name(to)))
         .collect();
     relaxed.sort();
-    let unresolved = unresolved(world, &names, findings);
-    let problems = problems(world, request, origins, members, &names, findings);
+    let unresolved = unresolved(parts, &names);
+    let problems = problems(parts, &names);
     let estimates = estimates(request, &names[..members.bases.len()]);
     let builds = builds(&assembly.drafts, &reasons, &names, &estimates);
     Plan {
@@ -70,20 +85,33 @@ pub(super) fn finish<B>(
         unresolved,
         problems,
         versions: Vec::new(),
+        needs_bootstrap: Vec::new(),
         relaxed,
         members: members.bases.len(),
         names,
         steps: reasons.steps,
+        libraries: reasons.libraries,
     }
 }
 
-/// By package, then by name and kind.
-fn unresolved(world: &World<'_>, names: &[Pkgbase], findings: &Findings) -> Vec<Unresolved> {
+/// By package, then by name and kind. What base has is resolved.
+fn unresolved(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Unresolved> {
+    let Parts {
+        world,
+        request,
+        findings,
+        ..
+    } = *parts;
+    let is_in_base = |relation: u32| {
+        let base = request.base;
+        base.is_some_and(|base| base.satisfies(world.relation_text(relation)))
+    };
     let mut all = Vec::with_capacity(findings.unresolved.len());
     // The members are in the order of their names already, which leaves short lists to sort.
     for group in findings.unresolved.chunk_by(|a, b| a.0 == b.0) {
         let mut entries: Vec<_> = group
             .iter()
+            .filter(|(.., relation)| !is_in_base(*relation))
             .map(|&(member, kind, relation)| {
                 let name = world.name_text(world.relation_name(relation));
                 (name, kind, member)
@@ -170,20 +198,21 @@ fn builds(
                 estimate_s: estimates[member],
                 priority_s: priorities[at as usize],
                 is_last_stage: draft.is_last_stage,
+                bootstrap: draft.is_bootstrap.then(Bootstrapped::default),
                 reason: reasons.last[member],
             }
         })
         .collect()
 }
 
-fn problems(
-    world: &World<'_>,
-    request: &PlanRequest<'_>,
-    origins: &[Arc<SourcePackage>],
-    members: &Members,
-    names: &[Pkgbase],
-    findings: &Findings,
-) -> Vec<Problem> {
+fn problems(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
+    let Parts {
+        world,
+        request,
+        origins,
+        members,
+        findings,
+    } = *parts;
     let mut problems = Vec::new();
     for origin in origins {
         if !origin.builds_for(&request.architecture) {
@@ -217,8 +246,55 @@ fn problems(
             });
         }
     }
+    problems.extend(rivals(world, members));
     problems.sort();
     problems
+}
+
+/// Packages of members that another source package makes, too. A repository lists one of a name.
+fn rivals(world: &World<'_>, members: &Members) -> Vec<Problem> {
+    let mut names: Vec<u32> = Vec::new();
+    for record in members.bases.iter().filter_map(|&base| world.base(base)) {
+        let made = world
+            .packages_of(record)
+            .map(|package| world.node(package).name);
+        names.extend(made.filter(|&name| world.named(name).nth(1).is_some()));
+    }
+    names.sort_unstable();
+    names.dedup();
+    let problem = |name: u32| {
+        let mut makers: Vec<(bool, &SourcePackage)> = world
+            .named(name)
+            .filter_map(|package| {
+                let base = world.node(package).base;
+                let is_member = members.member_of[base as usize] != OUTSIDE;
+                Some((is_member, &*world.base(base)?.source))
+            })
+            .collect();
+        makers.sort_unstable_by(|(_, a), (_, b)| a.pkgbase().cmp(b.pkgbase()));
+        let texts: Vec<String> = makers
+            .iter()
+            .map(|(_, source)| format!("{} {}", source.pkgbase(), source.version()))
+            .collect();
+        // The first of those with one version, as the repository does it.
+        let built = makers.iter().rev().filter(|(is_member, _)| *is_member);
+        let (_, listed) = built.max_by(|(_, a), (_, b)| {
+            compare_versions(a.version().as_str(), b.version().as_str())
+        })?;
+        Some(Problem {
+            pkgbase: listed.pkgbase().clone(),
+            kind: ProblemKind::SamePackage,
+            message: format!(
+                "{} is made by several source packages: {}; the repository lists the highest version \
+                 that is built, {} of {}",
+                world.name_text(name),
+                texts.join(", "),
+                listed.version(),
+                listed.pkgbase(),
+            ),
+        })
+    };
+    names.into_iter().filter_map(problem).collect()
 }
 
 /// Names the origins whose old version met a relation.
@@ -251,6 +327,12 @@ pub(super) fn footprint(
     }
     for &package in members.reach.packages.iter().chain(&graph.packages) {
         footprint.add_package(world, package);
+        if let Some(sonames) = request.sonames {
+            let name = world.name_text(world.node(package).name);
+            for (_, user) in sonames.linked_by(name) {
+                footprint.add_name(world.name_number(user));
+            }
+        }
     }
     footprint
 }

@@ -10,6 +10,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::index::{DependencyKind, Use, number};
+use crate::sonames::Sonames;
 use crate::world::World;
 
 use super::budget::Budget;
@@ -36,6 +37,8 @@ pub(super) struct Graph {
     /// For each install: whether the build that makes it needs everything it pulls in, too. Not so
     /// for an origin's old version, whose dependencies the new one may have dropped.
     pub(super) covered: Vec<bool>,
+    /// For each build: whether it is an origin's.
+    pub(super) is_origin: Vec<bool>,
 }
 
 /// Lists of different lengths in one block of memory.
@@ -88,9 +91,10 @@ pub(super) struct Findings {
 pub(super) fn build<B: Budget>(
     world: &mut World<'_>,
     members: &Members,
+    sonames: Option<&Sonames>,
     budget: &B,
 ) -> Result<(Graph, Findings), B::Over> {
-    let packages = relevant(world, members, budget)?;
+    let packages = relevant(world, members, sonames, budget)?;
     let mut install_of = vec![OUTSIDE; world.node_count()];
     for (install, &package) in (0..).zip(&packages) {
         install_of[package as usize] = install;
@@ -118,6 +122,15 @@ pub(super) fn build<B: Budget>(
             } else if world.is_outdated(used.relation) {
                 findings.outdated.push((member, used.relation));
             }
+        }
+        if let Some(sonames) = sonames {
+            let libraries = libraries(world, members, base, sonames);
+            edges.extend(libraries.into_iter().map(|package| Edge {
+                install: install_of[package as usize],
+                // Nothing says that the build installs it, but where it does it is to be the new one.
+                kind: DependencyKind::Package,
+            }));
+            edges.retain(|edge| edge.install != OUTSIDE);
         }
         edges.sort_unstable_by(|a, b| a.install.cmp(&b.install).then(b.kind.cmp(&a.kind)));
         edges.dedup_by_key(|edge| edge.install);
@@ -158,6 +171,11 @@ pub(super) fn build<B: Budget>(
         pulls,
         built_by,
         covered,
+        is_origin: members
+            .bases
+            .iter()
+            .map(|base| members.origins.contains(base))
+            .collect(),
     };
     Ok((graph, findings))
 }
@@ -193,10 +211,28 @@ fn uses_of(world: &World<'_>, base: u32, uses: &mut Vec<Use>) {
     }
 }
 
+/// The packages of other members with a library that a package of this base links.
+fn libraries(world: &World<'_>, members: &Members, base: u32, sonames: &Sonames) -> Vec<u32> {
+    let Some(record) = world.base(base) else {
+        return Vec::new();
+    };
+    world
+        .packages_of(record)
+        .flat_map(|package| sonames.libraries_of(world.name_text(world.node(package).name)))
+        .filter_map(|(_, owner)| world.name_number(owner))
+        .flat_map(|owner| world.named(owner))
+        .filter(|&owner| {
+            let other = world.base_of(owner);
+            other != base && members.member_of[other as usize] != OUTSIDE
+        })
+        .collect()
+}
+
 /// The packages of the members, and those that lead to one at run time.
 fn relevant<B: Budget>(
     world: &mut World<'_>,
     members: &Members,
+    sonames: Option<&Sonames>,
     budget: &B,
 ) -> Result<Vec<u32>, B::Over> {
     if members.complete {
@@ -220,5 +256,5 @@ fn relevant<B: Budget>(
         only_sonames: false,
         through_builds: false,
     };
-    Ok(spread(world, &own, everywhere, |_, _| true, budget)?.packages)
+    Ok(spread(world, &own, everywhere, sonames, |_, _| true, budget)?.packages)
 }

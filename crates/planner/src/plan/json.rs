@@ -1,9 +1,11 @@
 //! The JSON contract of a plan: names, order and form of its fields are what other tools read.
 
+use std::sync::Arc;
+
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Scope};
 use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
-use super::{Cycle, Plan, PlannedBuild, PlannedVersion, Problem, Unresolved};
+use super::{Cycle, NeedsBootstrap, Plan, PlannedBuild, PlannedVersion, Problem, Unresolved};
 
 #[derive(serde::Serialize)]
 struct PlanJson<'a> {
@@ -13,6 +15,8 @@ struct PlanJson<'a> {
     cycles: &'a [Cycle],
     unresolved: &'a [Unresolved],
     problems: &'a [Problem],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    needs_bootstrap: &'a [NeedsBootstrap],
 }
 
 /// Written one after the other, so that a plan of a whole distribution needs no copy in memory.
@@ -29,6 +33,14 @@ struct BuildJson<'a> {
     version_note: Option<String>,
     needs: Vec<String>,
     reason: Vec<&'a Pkgbase>,
+    /// `links libfoo.so.1` where no dependency leads to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<String>,
+    /// Whether it is built without `without`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    bootstrap: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    without: &'a [Arc<str>],
     estimate_s: u64,
 }
 
@@ -41,6 +53,7 @@ impl Serialize for Plan {
             cycles: &self.cycles,
             unresolved: &self.unresolved,
             problems: &self.problems,
+            needs_bootstrap: &self.needs_bootstrap,
         }
         .serialize(serializer)
     }
@@ -59,11 +72,24 @@ impl Serialize for Builds<'_> {
                 version_note: version.and_then(PlannedVersion::note),
                 needs: self.0.need_labels(build),
                 reason: self.0.reason(build),
+                via: self
+                    .0
+                    .links(build)
+                    .map(|library| format!("links {library}")),
+                bootstrap: build.bootstrap.is_some(),
+                without: without(build),
                 estimate_s: build.estimate_s,
             })?;
         }
         list.end()
     }
+}
+
+fn without(build: &PlannedBuild) -> &[Arc<str>] {
+    let bootstrap = build.bootstrap.as_ref();
+    bootstrap
+        .map(|bootstrap| &*bootstrap.without)
+        .unwrap_or_default()
 }
 
 impl PlannedBuild {

@@ -74,13 +74,14 @@ pub(super) fn find<B: Budget>(
             })
     };
     let moves = moves(request.scope);
-    let reach = spread(world, &seeds, moves, &mut enter, budget)?;
+    let sonames = request.sonames;
+    let reach = spread(world, &seeds, moves, sonames, &mut enter, budget)?;
 
     let mut is_member = vec![false; world.base_count()];
     let mut bases = Vec::new();
     let reached = reach.packages.iter().map(|&package| world.base_of(package));
     let buildable = |base: u32| {
-        let record = world.base(base);
+        let record = world.base(base).filter(|_| !world.is_outside(base));
         record.is_some_and(|record| world.packages_of(record).next().is_some())
     };
     let included: Vec<u32> = if request.include.is_empty() {

@@ -28,7 +28,9 @@
 //! softly: in a cycle they give way silently and need no second stage.
 
 mod assemble;
+mod bootstrap;
 mod budget;
+mod clashes;
 mod components;
 mod cycles;
 mod finish;
@@ -75,6 +77,8 @@ pub struct Plan {
     pub problems: Vec<Problem>,
     /// See [`Plan::versions`].
     versions: Vec<PlannedVersion>,
+    /// Cycles of which a first build cannot be installed, unless one of them is bootstrapped.
+    pub needs_bootstrap: Vec<NeedsBootstrap>,
     /// Orders that gave way in a cycle although no environment depends on them.
     relaxed: Vec<(Pkgbase, Pkgbase)>,
     /// How many packages are rebuilt.
@@ -82,6 +86,8 @@ pub struct Plan {
     /// Their names, in order, and then those of the origins.
     names: Vec<Pkgbase>,
     steps: Vec<ReasonStep>,
+    /// Libraries that reasons name.
+    libraries: Vec<Arc<str>>,
 }
 
 /// One build of a plan.
@@ -102,8 +108,28 @@ pub struct PlannedBuild {
     pub priority_s: u64,
     /// Whether no later stage of the same package follows.
     pub is_last_stage: bool,
+    /// What it is built without because it is bootstrapped; `None` for all other builds.
+    pub bootstrap: Option<Bootstrapped>,
     /// The last step of its reason.
     reason: u32,
+}
+
+/// A build without what its package needs of its own cycle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bootstrapped {
+    /// The `makedepends` and `checkdepends` that are left out, as the `.SRCINFO` writes them.
+    pub without: Vec<Arc<str>>,
+}
+
+/// A cycle in which the environment of a first build cannot be installed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NeedsBootstrap {
+    /// The packages of the cycle, by name.
+    pub members: Vec<Pkgbase>,
+    /// Each of these lets everything be installed when it is bootstrapped. Empty when no single one does.
+    pub choices: Vec<Pkgbase>,
+    /// What cannot be installed, and why.
+    pub reasons: Vec<String>,
 }
 
 /// A build that another one waits for.
@@ -176,6 +202,14 @@ pub enum ProblemKind {
     OlderThanBase,
     /// One of its sources is not fetched. The planner does not know what is: others add this.
     SourceNotFetched,
+    /// Another source package makes a package of the same name.
+    SamePackage,
+    /// The environment of its first build cannot be installed.
+    NotInstallable,
+    /// The environment of its first build may turn out not to be installable.
+    MayNotBeInstallable,
+    /// It was to be bootstrapped, and is in no cycle.
+    BootstrapNotNeeded,
 }
 
 /// Plans the rebuild of some changed packages. Any graph has a plan, and the same input has the
@@ -232,16 +266,23 @@ fn make<T, B: Budget>(
             origins.push(Arc::clone(origin));
         }
     }
-    let mut world = World::new(index, &request.architecture, &origins);
+    let mut world = World::new(index, &request.architecture, &origins, request.base);
     let members = members::find(&mut world, request, &origins, budget)?;
     budget.check_members(members.bases.len())?;
-    let (graph, findings) = graph::build(&mut world, &members, budget)?;
-    let reasons = reasons::trace(&world, &members);
-    let assembly = assemble::assemble(&graph, budget)?;
+    let (graph, findings) = graph::build(&mut world, &members, request.sonames, budget)?;
+    let reasons = reasons::trace(&world, &members, request.sonames);
+    let wanted = bootstrap::wanted(&world, &members, request);
+    let assembly = assemble::assemble(&graph, &wanted, budget)?;
     let seen = look(&world, &members, &graph);
-    let plan = finish::finish(
-        &world, request, &origins, &members, reasons, &assembly, &findings,
-    );
+    let parts = finish::Parts {
+        world: &world,
+        request,
+        origins: &origins,
+        members: &members,
+        findings: &findings,
+    };
+    let mut plan = finish::finish(&parts, reasons, &assembly);
+    bootstrap::judge(&parts, &assembly, &mut plan)?;
     Ok((plan, seen))
 }
 
@@ -267,6 +308,23 @@ impl Plan {
     pub fn why(&self, pkgbase: &Pkgbase) -> Option<Vec<&Pkgbase>> {
         let build = self.builds.iter().find(|build| build.pkgbase == *pkgbase)?;
         Some(self.reason(build))
+    }
+
+    /// The library by which a package is linked to the one before it in its reason, where no dependency
+    /// says so: `libfoo.so.1`.
+    #[must_use]
+    pub fn links(&self, build: &PlannedBuild) -> Option<&str> {
+        let step = self.steps.get(build.reason as usize)?;
+        self.libraries.get(step.library as usize).map(AsRef::as_ref)
+    }
+
+    /// Whether a broken edge is one that a bootstrap build does without.
+    #[must_use]
+    pub fn is_left_out(&self, edge: &BrokenEdge) -> bool {
+        let mut builds = self.builds.iter();
+        let is_bootstrap =
+            builds.any(|build| build.pkgbase == edge.to && build.bootstrap.is_some());
+        is_bootstrap && cycles::is_left_out(edge.kind)
     }
 
     /// The rebuild set, by name.

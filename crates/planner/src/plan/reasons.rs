@@ -1,18 +1,23 @@
 //! Why a package is in the set: the shortest chain of dependencies from an origin, and of several
 //! the one whose names come first.
 
+use std::sync::Arc;
+
 use super::members::{Members, OUTSIDE};
 use super::spread::FAR;
 use crate::index::number;
+use crate::sonames::Sonames;
 use crate::world::World;
 
 /// The chain to a member, as a tree with the origins as its roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReasonStep {
-    /// The number of a member; behind those, of an origin that is not built.
+    /// The number of a member; behind those, of an origin that is not built, and of a package of base.
     pub(super) member: u32,
     /// The step before; [`OUTSIDE`] for a root.
     pub(super) before: u32,
+    /// The place of the library by which the step came, if it was not by a relation; else [`OUTSIDE`].
+    pub(super) library: u32,
 }
 
 /// The chains of all members.
@@ -20,13 +25,20 @@ pub(super) struct Reasons {
     pub(super) steps: Vec<ReasonStep>,
     /// For each member: the last step of its chain.
     pub(super) last: Vec<u32>,
+    /// Packages of base through which chains lead.
+    pub(super) outside: Vec<u32>,
+    /// Libraries that steps name.
+    pub(super) libraries: Vec<Arc<str>>,
 }
 
 /// Finds the chains. Every relation of a member must have been resolved before.
-pub(super) fn trace(world: &World<'_>, members: &Members) -> Reasons {
+pub(super) fn trace(world: &World<'_>, members: &Members, sonames: Option<&Sonames>) -> Reasons {
     let mut search = Search {
         world,
         members,
+        sonames,
+        outside: Vec::new(),
+        libraries: Vec::new(),
         steps: Vec::with_capacity(members.bases.len()),
         step_of: vec![OUTSIDE; world.node_count()],
         path: Vec::new(),
@@ -35,45 +47,63 @@ pub(super) fn trace(world: &World<'_>, members: &Members) -> Reasons {
         .zip(&members.bases)
         .map(|(member, &base)| match search.nearest(base) {
             Some(package) if !members.origins.contains(&base) => search.chain(package),
-            _ => search.push(member, OUTSIDE),
+            _ => search.push(member, OUTSIDE, OUTSIDE),
         })
         .collect();
     Reasons {
         steps: search.steps,
         last,
+        outside: search.outside,
+        libraries: search.libraries,
     }
 }
 
 struct Search<'w, 'i> {
     world: &'w World<'i>,
     members: &'w Members,
+    sonames: Option<&'w Sonames>,
+    outside: Vec<u32>,
+    libraries: Vec<Arc<str>>,
     steps: Vec<ReasonStep>,
     /// For each package: the last step of its chain, or [`OUTSIDE`].
     step_of: Vec<u32>,
-    path: Vec<u32>,
+    path: Vec<(u32, Option<Arc<str>>)>,
 }
 
 impl Search<'_, '_> {
-    fn number_of(&self, base: u32) -> u32 {
+    fn number_of(&mut self, base: u32) -> u32 {
         let member = self.members.member_of[base as usize];
         if member != OUTSIDE {
             return member;
         }
-        let mut origins = self.members.origins.iter();
-        let origin = origins.position(|&origin| origin == base);
-        origin.map_or(OUTSIDE, |origin| number(self.members.bases.len() + origin))
+        let built = self.members.bases.len();
+        let origins = &self.members.origins;
+        if let Some(origin) = origins.iter().position(|&origin| origin == base) {
+            return number(built + origin);
+        }
+        let known = self.outside.iter().position(|&other| other == base);
+        let place = known.unwrap_or_else(|| {
+            self.outside.push(base);
+            self.outside.len() - 1
+        });
+        number(built + origins.len() + place)
     }
 
-    fn push(&mut self, member: u32, before: u32) -> u32 {
-        self.steps.push(ReasonStep { member, before });
+    fn push(&mut self, member: u32, before: u32, library: u32) -> u32 {
+        self.steps.push(ReasonStep {
+            member,
+            before,
+            library,
+        });
         number(self.steps.len() - 1)
     }
 
-    /// A key that orders packages by name, not by number.
-    fn key(&self, package: u32) -> (u32, u32) {
+    /// A key that orders packages by name, not by number; those of base in the order of base.
+    fn key(&self, package: u32) -> (u32, u32, u32) {
         let base = self.world.base_of(package);
         let member = self.members.member_of[base as usize];
-        (member, self.world.node(package).position)
+        let outside = if member == OUTSIDE { base } else { 0 };
+        (member, outside, self.world.node(package).position)
     }
 
     fn nearest(&self, base: u32) -> Option<u32> {
@@ -99,22 +129,28 @@ impl Search<'_, '_> {
                 before = known;
                 break;
             }
-            self.path.push(package);
-            next = self.parent(package);
+            let parent = self.parent(package);
+            self.path
+                .push((package, parent.as_ref().and_then(|parent| parent.1.clone())));
+            next = parent.map(|parent| parent.0);
         }
-        while let Some(package) = self.path.pop() {
+        while let Some((package, library)) = self.path.pop() {
             let member = self.number_of(self.world.base_of(package));
             let step = self.steps.get(before as usize);
             if step.is_none_or(|step| step.member != member) {
-                before = self.push(member, before);
+                let library = library.map_or(OUTSIDE, |library| {
+                    self.libraries.push(library);
+                    number(self.libraries.len() - 1)
+                });
+                before = self.push(member, before, library);
             }
             self.step_of[package as usize] = before;
         }
         before
     }
 
-    /// The package through which the search came.
-    fn parent(&self, package: u32) -> Option<u32> {
+    /// The package through which the search came, and the library if it was by one.
+    fn parent(&self, package: u32) -> Option<(u32, Option<Arc<str>>)> {
         let reach = &self.members.reach;
         let at = package as usize;
         let (distance, inner) = (reach.distance[at], reach.inner[at]);
@@ -127,7 +163,7 @@ impl Search<'_, '_> {
             Some(base) if self.members.moves.through_builds => &*base.build,
             _ => &[],
         };
-        let mut best: Option<((u32, u32), u32)> = None;
+        let mut best: Option<((u32, u32, u32), u32)> = None;
         for used in self
             .world
             .applicable(&node.depends)
@@ -156,6 +192,34 @@ impl Search<'_, '_> {
                 }
             }
         }
-        best.map(|(_, parent)| parent)
+        match best {
+            Some((_, parent)) => Some((parent, None)),
+            None => self.library_owner(package),
+        }
+    }
+
+    /// The package of another base, one step nearer, with a library that this one links.
+    fn library_owner(&self, package: u32) -> Option<(u32, Option<Arc<str>>)> {
+        let world = self.world;
+        let distance = self.members.reach.distance[package as usize];
+        let own_base = world.base_of(package);
+        let name = world.name_text(world.node(package).name);
+        let owners = self
+            .sonames?
+            .libraries_of(name)
+            .flat_map(|(soname, owner)| {
+                let number = world.name_number(owner);
+                let packages = number
+                    .into_iter()
+                    .flat_map(move |number| world.named(number));
+                packages.map(move |owner| (owner, &soname.name))
+            });
+        owners
+            .filter(|&(owner, _)| {
+                let far = self.members.reach.distance[owner as usize];
+                far != FAR && far + 1 == distance && world.base_of(owner) != own_base
+            })
+            .min_by_key(|&(owner, library)| (self.key(owner), library))
+            .map(|(owner, library)| (owner, Some(Arc::clone(library))))
     }
 }

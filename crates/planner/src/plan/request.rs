@@ -6,6 +6,8 @@ use std::sync::Arc;
 use buildbtw_model::{Architecture, Pkgbase, Scope};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+use crate::base::BaseIndex;
+use crate::sonames::Sonames;
 use crate::srcinfo::SourcePackage;
 
 /// How long builds take, as far as anybody knows.
@@ -147,10 +149,18 @@ pub struct PlanRequest<'a> {
     pub exclude: Patterns,
     /// How long each build takes.
     pub estimates: &'a dyn Estimates,
+    /// What the base repositories hold, where that is known.
+    pub base: Option<&'a BaseIndex>,
+    /// Who links which library, as far as built packages told.
+    pub sonames: Option<&'a Sonames>,
+    /// Members of cycles that are built first without what they need of their cycle.
+    pub bootstrap: Vec<Pkgbase>,
+    /// Whether new versions of libraries are expected to keep the sonames of the old ones.
+    pub keeps_sonames: bool,
 }
 
 impl PlanRequest<'_> {
-    /// A request without patterns and estimates.
+    /// A request without patterns, estimates and what is known of other packages.
     #[must_use]
     pub fn new(architecture: Architecture, origins: Vec<Arc<SourcePackage>>, scope: Scope) -> Self {
         Self {
@@ -160,6 +170,10 @@ impl PlanRequest<'_> {
             include: Patterns::default(),
             exclude: Patterns::default(),
             estimates: &NoEstimates,
+            base: None,
+            sonames: None,
+            bootstrap: Vec::new(),
+            keeps_sonames: false,
         }
     }
 }
@@ -173,6 +187,8 @@ impl fmt::Debug for PlanRequest<'_> {
             .field("scope", &self.scope)
             .field("include", &self.include)
             .field("exclude", &self.exclude)
+            .field("bootstrap", &self.bootstrap)
+            .field("keeps_sonames", &self.keeps_sonames)
             .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@
 
 use super::budget::Budget;
 use crate::index::Use;
+use crate::sonames::Sonames;
 use crate::world::World;
 
 /// Marks a package that was not reached.
@@ -52,6 +53,7 @@ pub(super) fn spread<B: Budget>(
     world: &mut World<'_>,
     from: &[u32],
     moves: Moves,
+    sonames: Option<&Sonames>,
     mut enter: impl FnMut(&World<'_>, u32) -> bool,
     budget: &B,
 ) -> Result<Reach, B::Over> {
@@ -90,6 +92,18 @@ pub(super) fn spread<B: Budget>(
                     &mut next,
                 );
             }
+            if let Some(sonames) = sonames {
+                let users = linked_by(world, package, sonames);
+                for user in users {
+                    let base = world.node(user).base;
+                    if reach.distance[user as usize] > distance + 1
+                        && enter(world, base)
+                        && reach.closer(user, distance + 1, 0)
+                    {
+                        next.push(user);
+                    }
+                }
+            }
         }
         current = next;
         distance += 1;
@@ -118,6 +132,18 @@ fn relations_met_by(
         met
     });
     candidates
+}
+
+/// The packages of other bases that link a library of this one, whatever their `PKGBUILD` says.
+fn linked_by(world: &World<'_>, package: u32, sonames: &Sonames) -> Vec<u32> {
+    let base = world.base_of(package);
+    let name = world.name_text(world.node(package).name);
+    sonames
+        .linked_by(name)
+        .filter_map(|(_, user)| world.name_number(user))
+        .flat_map(|user| world.named(user))
+        .filter(|&user| world.base_of(user) != base)
+        .collect()
 }
 
 /// Reaches everybody who mentions a relation.

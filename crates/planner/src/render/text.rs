@@ -41,9 +41,19 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
         if build.stage > 1 {
             write!(out, " (stage {})", build.stage)?;
         }
+        if let Some(bootstrap) = &build.bootstrap {
+            write!(out, " (bootstrap build")?;
+            if !bootstrap.without.is_empty() {
+                write!(out, " without {}", bootstrap.without.join(", "))?;
+            }
+            write!(out, ")")?;
+        }
         let version = plan.versions().get(at);
         if let Some(version) = version {
             write!(out, " {}", version.version)?;
+        }
+        if let Some(library) = plan.links(build) {
+            write!(out, " (links {library})")?;
         }
         let needs = plan.need_labels(build);
         if !needs.is_empty() {
@@ -55,6 +65,7 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
         writeln!(out)?;
     }
     write_cycles(plan, out)?;
+    write_bootstrap(plan, out)?;
     if !plan.unresolved.is_empty() {
         writeln!(out, "\nunresolved, expected from other repositories")?;
         for entry in &plan.unresolved {
@@ -81,10 +92,38 @@ fn write_cycles(plan: &Plan, out: &mut String) -> fmt::Result {
         )?;
         for edge in &cycle.broken {
             let (from, to, kind) = (&edge.from, &edge.to, edge.kind);
+            if plan.is_left_out(edge) {
+                writeln!(
+                    out,
+                    "  {to} is first built without {from} ({kind}), and again with it"
+                )?;
+                continue;
+            }
             writeln!(
                 out,
                 "  {to} is first built with the old {from} ({kind}), and again with the new one"
             )?;
+        }
+    }
+    Ok(())
+}
+
+fn write_bootstrap(plan: &Plan, out: &mut String) -> fmt::Result {
+    for needed in &plan.needs_bootstrap {
+        let names: Vec<&str> = needed.members.iter().map(|name| name.as_str()).collect();
+        writeln!(
+            out,
+            "\nneeds a bootstrap build: the cycle of {}",
+            names.join(", ")
+        )?;
+        for reason in &needed.reasons {
+            writeln!(out, "  {reason}")?;
+        }
+        for choice in &needed.choices {
+            writeln!(out, "  it can be built with --bootstrap {choice}")?;
+        }
+        if needed.choices.is_empty() {
+            writeln!(out, "  one --bootstrap is not enough")?;
         }
     }
     Ok(())

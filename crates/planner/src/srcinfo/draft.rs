@@ -116,9 +116,7 @@ impl Draft {
             return Err(SrcinfoError::Missing("pkgbase"));
         }
         let pkgbase: Pkgbase = self.pkgbase.parse()?;
-        // makepkg writes no epoch of zero into a version.
-        let version = self.version.strip_prefix("0:").unwrap_or(&self.version);
-        let version: PackageVersion = version.parse()?;
+        let version: PackageVersion = self.version.parse()?;
         let valid = |text: &String| text.parse::<Architecture>().is_ok();
         self.base.architectures.retain(valid);
         if self.base.architectures.is_empty() {

@@ -19,9 +19,7 @@ pub(super) fn read(text: &str) -> Draft {
                 draft.pkgname_lines.push(number);
                 draft.packages.push((value.to_owned(), Section::default()));
             }
-            "pkgver" if draft.packages.is_empty() => version.pkgver = value,
-            "pkgrel" if draft.packages.is_empty() => version.pkgrel = value,
-            "epoch" if draft.packages.is_empty() => version.epoch = value,
+            "epoch" | "pkgver" | "pkgrel" if draft.packages.is_empty() => version.take(key, value),
             _ => {
                 if let Err(reason) = read_entry(&mut draft, key, value) {
                     draft.problems.push((number, reason));
@@ -40,19 +38,50 @@ struct Version<'a> {
     pkgrel: &'a str,
 }
 
-impl Version<'_> {
+impl<'a> Version<'a> {
+    fn take(&mut self, key: &str, value: &'a str) {
+        match key {
+            "epoch" => self.epoch = value,
+            "pkgver" => self.pkgver = value,
+            "pkgrel" => self.pkgrel = value,
+            _ => {}
+        }
+    }
+
+    /// The version as makepkg writes it (`get_full_version`).
     fn join(&self) -> String {
         let Self {
             epoch,
             pkgver,
             pkgrel,
         } = self;
-        if epoch.is_empty() {
+        if is_left_out(epoch) {
             format!("{pkgver}-{pkgrel}")
         } else {
             format!("{epoch}:{pkgver}-{pkgrel}")
         }
     }
+}
+
+/// Whether makepkg leaves an epoch out: `(( epoch > 0 ))` is false for it. For bash, digits behind a
+/// zero are octal, and `08` is an error, which counts as false. `01` is written as it is.
+fn is_left_out(epoch: &str) -> bool {
+    let is_zero = epoch.bytes().all(|byte| byte == b'0');
+    let is_octal = epoch.starts_with('0') && epoch.bytes().all(|byte| byte.is_ascii_digit());
+    is_zero || is_octal && epoch.contains(['8', '9'])
+}
+
+/// The version as written, of which the strict reader keeps the value only.
+pub(super) fn read_version(text: &str) -> String {
+    let mut version = Version::default();
+    for (_, line) in numbered(text) {
+        match split(line) {
+            Some(("pkgname", _)) => break,
+            Some((key, value)) => version.take(key, value),
+            None => {}
+        }
+    }
+    version.join()
 }
 
 /// The sources as written, which the strict reader does not keep.

@@ -8,6 +8,7 @@
 mod draft;
 mod limits;
 mod lines;
+mod overrides;
 mod package;
 mod strict;
 

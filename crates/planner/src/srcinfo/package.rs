@@ -10,6 +10,7 @@
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
 
 use super::draft::Field;
+use super::overrides::Change;
 use super::{SrcinfoError, limits};
 
 /// What planning needs to know of one source package.
@@ -372,16 +373,18 @@ impl<'a> Package<'a> {
         self.effective(Field::Provides)
     }
 
-    /// The lines of a field: a package's own replace the base's, separately for each architecture
-    /// suffix.
+    /// The lines of a field as makepkg has them when it writes the package. It adds what the base has
+    /// for the architecture to the plain values before `package()` runs (`merge_arch_attrs`), so that
+    /// a plain field of the package replaces both; one for an architecture is added to whatever there
+    /// is. `+=` prints the base's values first, and keeps those for the architecture.
     fn effective(&self, field: Field) -> impl Iterator<Item = Line<'a>> + use<'a> {
         let (base, section) = (self.source.base(), self.section);
-        let own_architectures = lines(section, field as u8).map(|line| line.architecture);
-        let mut replaced: Vec<&str> = own_architectures.collect();
-        replaced.sort_unstable();
-        replaced.dedup();
-        let inherited = lines(base, field as u8)
-            .filter(move |line| replaced.binary_search(&line.architecture).is_err());
+        let change = Change::of(base, section, field);
+        let inherited = lines(base, field as u8).filter(move |line| match change {
+            Change::Nothing => true,
+            Change::Added => !line.architecture.is_empty(),
+            Change::Replaced => false,
+        });
         let own = lines(section, field as u8).filter(|line| !line.value.is_empty());
         inherited.chain(own)
     }

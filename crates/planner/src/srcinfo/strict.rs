@@ -13,7 +13,7 @@ pub(super) fn read(text: &str) -> Option<Draft> {
     let base = &info.base;
     let mut draft = Draft {
         pkgbase: base.name.to_string(),
-        version: base.version.to_string(),
+        version: lines::read_version(text),
         ..Draft::default()
     };
     let section = &mut draft.base;

@@ -6,18 +6,20 @@
 //! still counts when it is asked who depends on the origin, because what only the old version
 //! satisfies must be rebuilt (and probably changed) too.
 
+mod between;
 mod overlay;
+mod providers;
 
 use std::sync::Arc;
 
 use buildbtw_model::Architecture;
 use rustc_hash::FxHashMap;
 
+use crate::base::BaseIndex;
 use crate::index::{
-    BaseRecord, EVERY_ARCHITECTURE, NodeRecord, OWN_NAME, PackageIndex, Provider, Use, Users,
-    number,
+    BaseRecord, EVERY_ARCHITECTURE, NodeRecord, OWN_NAME, PackageIndex, Use, Users, number,
 };
-use crate::relation::{Comparison, Relation};
+use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 use overlay::Overlay;
 
@@ -43,16 +45,20 @@ pub(crate) struct World<'a> {
     list_fits: Vec<bool>,
     /// Bases of the index that an origin replaces.
     replaced: FxHashMap<u32, u32>,
+    /// From this number on, bases are packages of the base repositories, which are not built.
+    first_outside: u32,
     spans: Vec<Span>,
     flat: Vec<u32>,
 }
 
 impl<'a> World<'a> {
-    /// The index for one architecture, with these versions of the origins in place of its own.
+    /// The index for one architecture, with these versions of the origins in place of its own, and
+    /// with the packages of the base repositories that stand between its packages.
     pub(crate) fn new(
         index: &'a PackageIndex,
         architecture: &Architecture,
         origins: &[Arc<SourcePackage>],
+        base: Option<&BaseIndex>,
     ) -> Self {
         // An origin that is the default branch itself changes nothing.
         let changed: Vec<Arc<SourcePackage>> = origins
@@ -60,7 +66,10 @@ impl<'a> World<'a> {
             .filter(|origin| index.get(origin.pkgbase()) != Some(origin))
             .cloned()
             .collect();
-        let overlay = Overlay::new(index, &changed);
+        let outside = base.map(|base| between::packages(index, &changed, base));
+        let first_outside = number(index.bases.len() + changed.len());
+        let laid_over: Vec<_> = changed.iter().chain(outside.iter().flatten()).collect();
+        let overlay = Overlay::new(index, &laid_over);
         let replaced = (number(index.bases.len())..)
             .zip(&changed)
             .filter_map(|(id, origin)| {
@@ -87,6 +96,7 @@ impl<'a> World<'a> {
             architecture,
             list_fits,
             replaced,
+            first_outside,
             spans: vec![UNKNOWN; relations],
             flat: Vec::new(),
             overlay,
@@ -122,9 +132,14 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The bases there are, without those that an origin replaces.
+    /// Whether a base is a package of the base repositories, which is not built.
+    pub(crate) fn is_outside(&self, base: u32) -> bool {
+        base >= self.first_outside
+    }
+
+    /// The bases that can be built, without those that an origin replaces.
     pub(crate) fn bases(&self) -> impl Iterator<Item = (u32, &BaseRecord)> {
-        (0..number(self.base_count()))
+        (0..self.first_outside)
             .filter(|id| !self.replaced.contains_key(id))
             .filter_map(|id| Some((id, self.base(id)?)))
     }
@@ -135,6 +150,7 @@ impl<'a> World<'a> {
             .overlay
             .bases
             .iter()
+            .take(self.first_outside as usize - self.index.bases.len())
             .position(|base| base.source.pkgbase() == origin.pkgbase());
         match changed {
             Some(at) => Some(number(self.index.bases.len() + at)),
@@ -195,6 +211,28 @@ impl<'a> World<'a> {
         base.nodes.iter().copied().filter(|&node| self.fits(node))
     }
 
+    /// The packages of this name for the plan's architecture, without old versions.
+    pub(crate) fn named(&self, name: u32) -> impl Iterator<Item = u32> {
+        let known = self.index.tables.providers.get(name as usize);
+        let changed = self.overlay.providers.get(&name);
+        known
+            .into_iter()
+            .chain(changed)
+            .flatten()
+            .filter(|provider| provider.provision == OWN_NAME)
+            .map(|provider| provider.node)
+            .filter(|&node| self.fits(node) && !self.is_old(node))
+    }
+
+    /// The number of a name, if anything mentions it.
+    pub(crate) fn name_number(&self, name: &str) -> Option<u32> {
+        let known = &self.index.tables.names;
+        let extra = || self.overlay.extra.names.get(name);
+        known
+            .get(name)
+            .or_else(|| extra().map(|id| number(known.len()) + id))
+    }
+
     pub(crate) fn relation_text(&self, relation: u32) -> &str {
         let known = self.index.tables.relations.len();
         if (relation as usize) < known {
@@ -237,138 +275,5 @@ impl<'a> World<'a> {
     pub(crate) fn users(&self, relation: u32) -> impl Iterator<Item = &Users> {
         let known = self.index.tables.users.get(relation as usize);
         known.into_iter().chain(self.overlay.users.get(&relation))
-    }
-
-    /// The providers of a relation, by pacman's rules: the packages of that name that meet it, else
-    /// all that provide it. An old version of an origin is among them if the new one is not.
-    pub(crate) fn resolve(&mut self, relation: u32) -> &[u32] {
-        let mut span = self.spans[relation as usize];
-        if span.start == u32::MAX {
-            let start = self.flat.len();
-            let mut flat = std::mem::take(&mut self.flat);
-            self.find_providers(relation, &mut flat);
-            self.flat = flat;
-            span = Span {
-                start: number(start),
-                len: number(self.flat.len() - start),
-            };
-            self.spans[relation as usize] = span;
-        }
-        self.resolved(span)
-    }
-
-    /// What can be installed for a relation: its providers without old versions, which are gone, or
-    /// nothing but old versions where only they satisfy it.
-    pub(crate) fn installable(&mut self, relation: u32) -> &[u32] {
-        self.resolve(relation);
-        let providers = self.providers(relation);
-        if self.replaced.is_empty() {
-            return providers;
-        }
-        // Old versions come last.
-        match providers.iter().position(|&package| self.is_old(package)) {
-            Some(first) if first > 0 => providers.get(..first).unwrap_or(providers),
-            _ => providers,
-        }
-    }
-
-    /// Whether a relation that was resolved before is satisfied by old versions only.
-    pub(crate) fn is_outdated(&self, relation: u32) -> bool {
-        let first = self.providers(relation).first();
-        !self.replaced.is_empty() && first.is_some_and(|&package| self.is_old(package))
-    }
-
-    /// The old versions of origins that satisfy a relation which was resolved before.
-    pub(crate) fn old_providers(&self, relation: u32) -> impl Iterator<Item = u32> {
-        let providers = self.providers(relation).iter().copied();
-        providers.filter(|&package| self.is_old(package))
-    }
-
-    /// The providers of a relation that was resolved before.
-    pub(crate) fn providers(&self, relation: u32) -> &[u32] {
-        self.resolved(self.spans[relation as usize])
-    }
-
-    fn resolved(&self, span: Span) -> &[u32] {
-        if span.len == 0 {
-            return &[];
-        }
-        let start = span.start as usize;
-        &self.flat[start..start + span.len as usize]
-    }
-
-    /// Appends the providers of a relation.
-    fn find_providers(&self, relation: u32, found: &mut Vec<u32>) {
-        let name = self.relation_name(relation);
-        let known = self.index.tables.providers.get(name as usize);
-        let known = known.map(Vec::as_slice).unwrap_or_default();
-        let changed = self.overlay.providers.get(&name);
-        let changed = changed.map(Vec::as_slice).unwrap_or_default();
-        if known.is_empty() && changed.is_empty() {
-            return;
-        }
-        // Most relations have no constraint, and their text need not be looked at.
-        let is_plain = self.index.tables.relation_is_plain.get(relation as usize);
-        let wanted = match is_plain {
-            Some(true) => None,
-            _ => Some(Relation::split(self.relation_text(relation))),
-        };
-        let start = found.len();
-        let mut any_old = false;
-        let current = known.iter().filter(|provider| {
-            let old = self.is_old(provider.node);
-            any_old |= old;
-            !old
-        });
-        self.choose(wanted.as_ref(), current.chain(changed), found);
-        if any_old {
-            // Only the replaced versions themselves are of interest in the world as it was.
-            let mut before = Vec::new();
-            self.choose(wanted.as_ref(), known.iter(), &mut before);
-            for node in before {
-                let origin = self.base_of(node);
-                let is_other = |&other: &u32| self.base_of(other) != origin;
-                if self.is_old(node) && found[start..].iter().all(is_other) {
-                    found.push(node);
-                }
-            }
-        }
-    }
-
-    /// Appends those that meet a relation; none given stands for one without a constraint.
-    fn choose<'p>(
-        &self,
-        wanted: Option<&Relation<'_>>,
-        providers: impl Iterator<Item = &'p Provider>,
-        found: &mut Vec<u32>,
-    ) {
-        let start = found.len();
-        let mut any_named = false;
-        for provider in providers.filter(|provider| self.fits(provider.node)) {
-            if provider.provision == OWN_NAME {
-                let is_met = wanted.is_none_or(|wanted| {
-                    let base = self.base(self.node(provider.node).base);
-                    wanted.is_met_by(base.map(|base| base.source.version().as_str()))
-                });
-                if is_met {
-                    if !any_named {
-                        // A package of that name comes before everything that provides it.
-                        found.truncate(start);
-                        any_named = true;
-                    }
-                    found.push(provider.node);
-                }
-            } else if !any_named && self.applies(provider.architecture) {
-                let is_met = wanted.is_none_or(|wanted| {
-                    let provision = Relation::split(self.relation_text(provider.provision));
-                    // Only `name=version` provides a version (libalpm compares no other).
-                    let has_version = provision.comparison == Comparison::Equal;
-                    wanted.is_met_by(Some(provision.version).filter(|_| has_version))
-                });
-                if is_met && !found[start..].contains(&provider.node) {
-                    found.push(provider.node);
-                }
-            }
-        }
     }
 }

@@ -1,4 +1,5 @@
-//! The changed versions of a plan's origins, as numbers that continue those of the index.
+//! What a plan lays over the index: the changed versions of its origins, and packages of the base
+//! repositories. Their numbers continue those of the index.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::index::{
 use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 
-/// The changed origins. Everything in it is keyed by number.
+/// What is laid over. Everything in it is keyed by number.
 pub(super) struct Overlay<'a> {
     index: &'a PackageIndex,
     /// What the index has no number for; numbered from zero.
@@ -66,7 +67,7 @@ impl Numbering for Overlay<'_> {
 }
 
 impl<'a> Overlay<'a> {
-    pub(super) fn new(index: &'a PackageIndex, origins: &[Arc<SourcePackage>]) -> Self {
+    pub(super) fn new(index: &'a PackageIndex, packages: &[&Arc<SourcePackage>]) -> Self {
         let mut overlay = Self {
             index,
             extra: Tables::default(),
@@ -77,8 +78,8 @@ impl<'a> Overlay<'a> {
             users: FxHashMap::default(),
             relation_name: Vec::new(),
         };
-        for origin in origins {
-            overlay.add(origin);
+        for package in packages {
+            overlay.add(package);
         }
         overlay
     }

@@ -291,3 +291,135 @@ fn only_an_equals_sign_provides_a_version() {
     any-version@1: a@1 (a any-version)
     ");
 }
+
+/// Case `versioned-soname-bare-provide`.
+#[test]
+fn a_library_without_a_number_meets_those_who_ask_for_one() {
+    let index = index([
+        package("libquux", &["pkgver = 2.0", "provides = libquux.so"]),
+        package("app-bare", &["depends = libquux.so"]),
+        package("app-pin", &["depends = libquux.so=1-64"]),
+        package("app-new", &["depends = libquux.so>=2"]),
+        package("app-other", &["depends = libquux.so.1"]),
+        package("tool-versioned", &["provides = tool"]),
+        package("uses-tool", &["depends = tool=1"]),
+    ]);
+    for scope in [Scope::Direct, Scope::Soname, Scope::Transitive, Scope::All] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(brief(&plan_of(&index, &["libquux"], scope)), @r"
+            libquux@1:  (libquux)
+            app-bare@1: libquux@1 (libquux app-bare)
+            app-new@1: libquux@1 (libquux app-new)
+            app-pin@1: libquux@1 (libquux app-pin)
+            ");
+        }
+    }
+    let of_tool = plan_of(&index, &["tool-versioned"], Scope::All);
+    assert_eq!(of_tool.builds.len(), 1, "only libraries are numbered");
+}
+
+/// Case `arch-suffix-in-an-override`.
+#[test]
+fn what_a_package_replaced_for_all_architectures_is_gone_for_each() {
+    let index = index([
+        package(
+            "archov",
+            &[
+                "depends = lowlib",
+                "depends_x86_64 = kernelish",
+                "pkgname = archov",
+                "pkgname = archov-tiny",
+                "depends = toolkit",
+            ],
+        ),
+        package("kernelish", &["arch = any", "depends = lowlib"]),
+        package("usestiny", &["arch = any", "depends = archov-tiny"]),
+    ]);
+    insta::assert_snapshot!(brief(&plan_of(&index, &["kernelish"], Scope::Transitive)), @r"
+    kernelish@1:  (kernelish)
+    archov@1: kernelish@1 (kernelish archov)
+    ");
+}
+
+/// Case `same-pkgname-from-two-pkgbases`.
+#[test]
+fn one_package_of_two_makers_is_a_problem_that_names_what_is_listed() {
+    let index = index([
+        package("libfoo", &[]),
+        package(
+            "oldbase",
+            &[
+                "pkgrel = 3",
+                "depends = libfoo",
+                "pkgname = oldbase",
+                "pkgname = moved",
+            ],
+        ),
+        package(
+            "newbase",
+            &["pkgver = 2", "depends = libfoo", "pkgname = moved"],
+        ),
+        package("needsmoved", &["depends = moved>=2"]),
+    ]);
+    insta::assert_snapshot!(brief(&plan_of(&index, &["libfoo"], Scope::Transitive)), @r"
+    libfoo@1:  (libfoo)
+    newbase@1: libfoo@1 (libfoo newbase)
+    oldbase@1: libfoo@1 (libfoo oldbase)
+    needsmoved@1: newbase@1 (libfoo newbase needsmoved)
+    problem: newbase: moved is made by several source packages: newbase 2-1, oldbase 1-3; the repository lists the highest version that is built, 2-1 of newbase
+    ");
+}
+
+#[test]
+fn an_origin_is_built_before_what_needs_it_in_a_cycle() {
+    let index = index([
+        package("a", &["makedepends = z"]),
+        package("m", &["makedepends = a", "makedepends = z"]),
+        package("z", &["makedepends = m"]),
+    ]);
+    for origin in ["a", "m", "z"] {
+        let plan = plan_of(&index, &[origin], Scope::All);
+        check_shape(&plan);
+        let place = |name: &str| {
+            let mut builds = plan.builds.iter();
+            builds
+                .position(|build| build.pkgbase.as_str() == name)
+                .unwrap()
+        };
+        let users = match origin {
+            "a" => &["m"][..],
+            "m" => &["z"],
+            _ => &["a", "m"],
+        };
+        for user in users {
+            assert!(place(origin) < place(user), "{}", brief(&plan));
+        }
+        assert_eq!(plan.builds.len(), 4, "{}", brief(&plan));
+    }
+}
+
+#[test]
+fn what_has_to_come_before_an_origin_is_not_what_waits_for_it() {
+    // `first` must come before the origin, and either of the others could be built too early.
+    let index = index([
+        package("origin", &["depends = first"]),
+        package("first", &["makedepends = user"]),
+        package("user", &["makedepends = origin"]),
+        package("more", &["makedepends = user"]),
+        package("most", &["makedepends = user", "depends = origin"]),
+        package(
+            "origin-tests",
+            &["makedepends = more", "makedepends = most"],
+        ),
+    ]);
+    let plan = plan_of(&index, &["origin"], Scope::All);
+    let text = brief(&plan);
+    assert!(
+        text.starts_with("first@1:  (origin user first)\norigin@1: first@1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("broken: first without user (makedepends)"),
+        "{text}"
+    );
+}

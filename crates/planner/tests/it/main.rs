@@ -15,4 +15,5 @@ mod properties;
 mod reference;
 mod srcinfo;
 mod support;
+mod surroundings;
 mod versions;

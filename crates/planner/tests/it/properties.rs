@@ -394,6 +394,39 @@ proptest! {
     }
 
     #[test]
+    fn with_bootstrap_builds_every_last_stage_sees_its_environment(
+        case in case(),
+        chosen in prop::collection::vec(any::<Index>(), 1..4),
+    ) {
+        let index = index(case.packages.iter().cloned());
+        let members = case.plan(&index).pkgbases().to_vec();
+        if members.is_empty() {
+            return Ok(());
+        }
+        let mut request = case.request(case.scope);
+        let chosen = chosen.iter().map(|chosen| members[chosen.index(members.len())].clone());
+        request.bootstrap = chosen.collect();
+        let plan = plan(&index, &request);
+        check_shape(&plan);
+        prop_assert_eq!(plan.pkgbases(), members);
+        let reference = Reference::new(&request.architecture, &case.packages, &case.origins);
+        for (build, ancestors) in plan.builds.iter().zip(ancestors(&plan)) {
+            let is_wanted = request.bootstrap.contains(&build.pkgbase);
+            prop_assert!(is_wanted && build.stage == 1 || build.bootstrap.is_none());
+            for other in reference.environment(build.pkgbase.as_str()).into_keys() {
+                let is_member = plan.pkgbases().iter().any(|name| name.as_str() == other);
+                if is_member && build.is_last_stage {
+                    let is_seen = ancestors.iter().any(|(name, _)| *name == other);
+                    prop_assert!(is_seen, "{} does not see {other}", build.label());
+                }
+            }
+            if let Some(bootstrap) = &build.bootstrap {
+                prop_assert!(!bootstrap.without.is_empty());
+            }
+        }
+    }
+
+    #[test]
     fn a_budget_ends_planning_or_changes_nothing(case in case(), checks in 0u32..200) {
         let index = index(case.packages.iter().cloned());
         let request = case.request(case.scope);

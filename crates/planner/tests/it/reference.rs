@@ -100,7 +100,9 @@ impl Reference {
         let provides = |id: &&Id| {
             self.provides(id).into_iter().any(|provision| {
                 let (provided, sign, version) = split(provision);
-                provided == name && meets(Some(version).filter(|_| sign == "="))
+                // makepkg numbers a bare library when it builds the package.
+                let is_numbered = sign.is_empty() && name.ends_with(".so");
+                provided == name && (is_numbered || meets(Some(version).filter(|_| sign == "=")))
             })
         };
         candidates.iter().filter(provides).cloned().collect()

@@ -110,7 +110,7 @@ fn split_packages_override_field_by_field() {
     };
     assert_eq!(of("split").depends(&x86), ["glibc", "libasm"]);
     assert_eq!(of("split").provides(&x86), ["libsplit.so=1-64"]);
-    assert_eq!(of("split-data").depends(&x86), ["libasm"]);
+    assert!(of("split-data").depends(&x86).is_empty());
     assert!(of("split-data").provides(&x86).is_empty());
     assert_eq!(of("split-tools").depends(&x86), ["split"]);
     assert_eq!(of("split-tools").provides(&arm), ["thing"]);
@@ -224,4 +224,105 @@ fn a_package_that_says_far_too_much_is_refused() {
         stored(1_000, 1_000),
         Err(SrcinfoError::TooMuch { .. })
     ));
+}
+
+/// The packages of case `arch-suffix-in-an-override`, and all other ways in which `package()` can change
+/// a field, with what makepkg 6.0.2 writes into their `.PKGINFO`.
+#[test]
+fn fields_of_packages_are_merged_as_makepkg_does() {
+    let text = "pkgbase = all
+\tpkgver = 1
+\tpkgrel = 1
+\tarch = x86_64
+\tarch = aarch64
+\tdepends = lowlib
+\tprovides = plain
+\tprovides_x86_64 = special
+\tdepends_x86_64 = kernelish
+
+pkgname = as-the-base
+
+pkgname = replaced
+\tdepends = toolkit
+
+pkgname = more-for-one
+\tdepends_x86_64 = only64
+
+pkgname = nothing
+\tdepends = 
+\tprovides = 
+
+pkgname = added
+\tdepends = lowlib
+\tdepends = more
+
+pkgname = both
+\tdepends = a
+\tprovides_x86_64 = third
+\tdepends_x86_64 = b
+\tdepends_x86_64 = c
+
+pkgname = nothing-for-one
+\tdepends_x86_64 = 
+";
+    let package = parse_srcinfo(text).unwrap();
+    let expected: [(&str, &[&str], &[&str]); 7] = [
+        (
+            "as-the-base",
+            &["lowlib", "kernelish"],
+            &["plain", "special"],
+        ),
+        ("replaced", &["toolkit"], &["plain", "special"]),
+        (
+            "more-for-one",
+            &["lowlib", "kernelish", "only64"],
+            &["plain", "special"],
+        ),
+        ("nothing", &[], &[]),
+        (
+            "added",
+            &["kernelish", "lowlib", "more"],
+            &["plain", "special"],
+        ),
+        ("both", &["a", "b", "c"], &["plain", "special", "third"]),
+        (
+            "nothing-for-one",
+            &["lowlib", "kernelish"],
+            &["plain", "special"],
+        ),
+    ];
+    let x86 = architecture("x86_64");
+    for (made, (name, depends, provides)) in package.packages().zip(expected) {
+        assert_eq!(made.pkgname().as_str(), name);
+        assert_eq!(made.depends(&x86), depends, "{name}");
+        assert_eq!(made.provides(&x86), provides, "{name}");
+    }
+    let arm = architecture("aarch64");
+    let replaced = package.packages().nth(1).unwrap();
+    assert_eq!(replaced.depends(&arm), ["toolkit"]);
+    assert_eq!(replaced.provides(&arm), ["plain"]);
+}
+
+#[test]
+fn an_epoch_is_written_as_makepkg_does() {
+    for (epoch, version) in [
+        ("1", "1:1-1"),
+        ("01", "01:1-1"),
+        ("007", "007:1-1"),
+        ("0", "1-1"),
+        ("00", "1-1"),
+        // No number for bash, which reads it as octal.
+        ("08", "1-1"),
+    ] {
+        let text = format!(
+            "pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tepoch = {epoch}\n\tarch = any\n\npkgname = a\n"
+        );
+        for text in [
+            text.clone(),
+            text.replace("\tarch", "\tbackup = /not/a/file/\n\tarch"),
+        ] {
+            let package = parse_srcinfo(&text).unwrap();
+            assert_eq!(package.version().as_str(), version, "{text}");
+        }
+    }
 }

@@ -57,6 +57,12 @@ pub struct BuildRow {
     pub pkgrel: Option<String>,
     /// The chain from an origin, separated by spaces.
     pub reason: String,
+    /// The library by which it is linked to the last but one of these.
+    pub library: Option<String>,
+    /// Whether it is built without what its package needs of its own cycle.
+    pub bootstrap: bool,
+    /// The dependencies it is built without, a line each.
+    pub without: String,
     /// How long it is expected to take, in seconds.
     pub estimate_s: i64,
     /// Where it stands.
@@ -85,6 +91,7 @@ macro_rules! select_build {
                build.clone_url as "clone_url!",
                build.srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest",
                build.version as "version!: PackageVersion", build.pkgrel, build.reason as "reason!",
+               build.library, build.bootstrap as "bootstrap!: bool", build.without as "without!",
                build.estimate_s as "estimate_s!", build.status as "status!: BuildStatus",
                build.shared_build_id as "shared_build_id: BuildId",
                build.packages_attempt_id as "packages_attempt_id: AttemptId", build.message,

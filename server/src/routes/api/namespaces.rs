@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::routes::{bodies, extract};
 use crate::serve::Peer;
 use crate::service::create_namespace;
-use crate::service::new_iteration::{Trigger, new_iteration};
+use crate::service::new_iteration::request_iteration;
 use crate::service::preview_plan;
 use crate::service::queries;
 
@@ -76,10 +76,7 @@ pub(crate) async fn create_iteration(
     extract::Json(request): extract::Json<CreateIteration>,
 ) -> Result<(StatusCode, Json<IterationDetail>), Error> {
     let namespace = queries::find_namespace(&state, &name).await?;
-    let trigger = Trigger::Requested {
-        refresh_base: request.refresh_base,
-    };
-    new_iteration(&state, &namespace, trigger, identity.caller()).await?;
+    request_iteration(&state, &namespace, &request, identity.caller()).await?;
     Ok((
         StatusCode::CREATED,
         Json(queries::show_iteration(&state, &server, &name, None).await?),

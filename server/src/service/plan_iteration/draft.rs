@@ -8,8 +8,8 @@ use buildbtw_model::{
     Sha256Digest,
 };
 use buildbtw_planner::{
-    BuildSnapshot, Footprint, Plan, PlanRequest, PlannedVersion, SourcePackage, TookTooLong,
-    computes_version, plan_with_footprint_within,
+    BuildSnapshot, Footprint, Plan, PlanRequest, PlannedVersion, Sonames, SourcePackage,
+    TookTooLong, computes_version, plan_with_footprint_within,
 };
 use sha2::Digest as _;
 
@@ -33,6 +33,10 @@ pub(super) struct Draft {
     pub(super) priority_s: u64,
     /// The chain from an origin.
     pub(super) reason: Vec<Pkgbase>,
+    /// The library by which it is linked to the last but one of these.
+    pub(super) library: Option<String>,
+    /// The dependencies that a bootstrap build does without.
+    pub(super) without: Option<Vec<Arc<str>>>,
     /// The places of the builds it needs, with the kind of each edge.
     pub(super) needs: Vec<(usize, &'static str)>,
     /// See [`input_hash`].
@@ -64,6 +68,8 @@ pub(super) struct Drafter<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) input: &'a PlanInput,
     pub(super) durations: &'a HashMap<Pkgbase, u64>,
+    pub(super) base: &'a BaseSnapshot,
+    pub(super) sonames: &'a Sonames,
 }
 
 impl Drafter<'_> {
@@ -83,10 +89,14 @@ impl Drafter<'_> {
         request.include = self.input.include.clone();
         request.exclude = self.input.exclude.clone();
         request.estimates = &estimates;
+        request.bootstrap.clone_from(&self.input.bootstrap);
+        request.keeps_sonames = self.input.same_sonames;
+        request.sonames = Some(self.sonames);
+        request.base = self.base.is_complete.then_some(&*self.base.packages);
         plan_with_footprint_within(self.catalog.index(), &request, budget)
     }
 
-    pub(super) fn drafts(&self, plan: &Plan, base: &BaseSnapshot) -> Result<Vec<Draft>, Error> {
+    pub(super) fn drafts(&self, plan: &Plan) -> Result<Vec<Draft>, Error> {
         let mut drafts: Vec<Draft> = Vec::with_capacity(plan.builds.len());
         for build in &plan.builds {
             let (package, head, is_origin) = self.find(&build.pkgbase)?;
@@ -103,8 +113,12 @@ impl Drafter<'_> {
                     head: &head,
                     architecture: &plan.architecture,
                     stage: build.stage,
+                    without: build
+                        .bootstrap
+                        .as_ref()
+                        .map(|bootstrap| &*bootstrap.without),
                     network: self.input.network,
-                    base,
+                    base: self.base,
                 },
                 needed,
             );
@@ -122,6 +136,8 @@ impl Drafter<'_> {
                 estimate_s: build.estimate_s,
                 priority_s: build.priority_s,
                 reason: plan.reason(build).into_iter().cloned().collect(),
+                library: plan.links(build).map(str::to_owned),
+                without: build.bootstrap.clone().map(|bootstrap| bootstrap.without),
                 needs,
                 input_hash,
                 reusable: Vec::new(),
@@ -154,6 +170,8 @@ struct Inputs<'a> {
     head: &'a Head,
     architecture: &'a Architecture,
     stage: u32,
+    /// The dependencies that a bootstrap build does without.
+    without: Option<&'a [Arc<str>]>,
     network: NetworkPolicy,
     base: &'a BaseSnapshot,
 }
@@ -168,6 +186,7 @@ fn input_hash<'a>(
         head,
         architecture,
         stage,
+        without,
         network,
         base,
     } = inputs;
@@ -181,6 +200,10 @@ fn input_hash<'a>(
     field(head.files());
     field(architecture.as_str());
     field(&stage.to_string());
+    if let Some(without) = without {
+        field("bootstrap");
+        without.iter().for_each(|relation| field(relation));
+    }
     field(network.as_str());
     for (repository, digest) in &base.databases {
         field(repository.as_str());
@@ -235,6 +258,7 @@ mod tests {
             head,
             architecture,
             stage: 1,
+            without: None,
             network: NetworkPolicy::Sources,
             base,
         }
@@ -309,6 +333,28 @@ mod tests {
         assert_ne!(hash('a', &base, &[&a]), Some(a.clone()));
         assert_eq!(hash('c', &base, &[&a, &b]), hash('c', &base, &[&b, &a]));
         assert_ne!(hash('a', &BaseSnapshot::default(), &[]), Some(a));
+    }
+
+    #[test]
+    fn a_bootstrap_build_has_inputs_of_its_own() {
+        let head = Head {
+            commit: "a".repeat(40).parse().unwrap(),
+            tree: None,
+            commit_time: 0,
+            clone_url: String::new(),
+            srcinfo_sha256: "0".repeat(64).parse().unwrap(),
+        };
+        let hash = |without: Option<&[Arc<str>]>| {
+            let made = Made {
+                architecture: &"x86_64".parse().unwrap(),
+                stage: 1,
+                without,
+            };
+            input_hash(&head, &made, &BaseSnapshot::default(), std::iter::empty()).unwrap()
+        };
+        let plain = hash(None);
+        assert_ne!(hash(Some(&[])), plain);
+        assert_ne!(hash(Some(&["tool".into()])), hash(Some(&[])));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Plans an iteration: asks the planner for each architecture, fixes commits, finds what can be
 //! reused, fixes versions, and stores the result as rows.
 
+mod bootstrap;
 mod draft;
 mod notes;
 mod reuse;
@@ -8,7 +9,6 @@ mod store;
 mod versions;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use buildbtw_model::api::{PlanNote, ProblemKind};
 use buildbtw_model::{
@@ -19,11 +19,12 @@ use buildbtw_planner::{Footprint, Patterns};
 
 use crate::app_state::AppState;
 use crate::db::packages::Produced;
-use crate::db::{NamespaceId, attempts};
+use crate::db::{NamespaceId, attempts, linked_packages};
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseSnapshot;
 use crate::sources::{CatalogSnapshot, Freshness, ResolvedChangeset};
 
+use super::known_sonames;
 use super::planning::{Caller, PlanBudget};
 use super::source_problems::Fetched;
 
@@ -47,6 +48,10 @@ pub struct PlanInput {
     pub include: Patterns,
     /// What is never rebuilt.
     pub exclude: Patterns,
+    /// Members of cycles that are built first without what they need of their cycle.
+    pub bootstrap: Vec<Pkgbase>,
+    /// Whether new versions of libraries are expected to keep their sonames.
+    pub same_sonames: bool,
     /// Plans with more builds are refused.
     pub max_builds: u32,
     /// Whether rebuilt packages get a higher release.
@@ -217,27 +222,28 @@ async fn plan_architecture(
 ) -> Result<(PlannedArchitecture, Vec<PlanNote>), Error> {
     let mut base = state.base.snapshot(&architecture).await;
     let moved = base.keep(&architecture, input.snapshot.as_ref());
-    let durations = attempts::durations(state.database.read(), &architecture).await?;
+    let reader = state.database.read();
+    let durations = attempts::durations(reader, &architecture).await?;
+    let linked = linked_packages::all(reader, &architecture).await?;
     let (input, snapshot) = (input.clone(), snapshot.clone());
     let fetched = Fetched::now(state, input.network);
     let make = move |budget: &PlanBudget| {
         let catalog = snapshot.catalog();
+        let sonames = known_sonames::known(&linked, &base);
         let drafter = Drafter {
             catalog,
             input: &input,
             durations: &durations,
+            base: &base,
+            sonames: &sonames,
         };
         let (mut plan, footprint) = drafter.plan(&architecture, budget)?;
-        let drafts = drafter.drafts(&plan, &base)?;
+        bootstrap::check(&plan)?;
+        let drafts = drafter.drafts(&plan)?;
         let packages = drafts.iter().map(|draft| draft.package.as_ref());
         plan.problems
             .extend(fetched.problems(packages, &architecture));
-        let mut notes = notes::notes(&plan, &base, &moved);
-        let planned = drafts.iter().map(|draft| draft.package.as_ref());
-        notes.extend(notes::rivals(
-            planned,
-            catalog.index().iter().map(Arc::as_ref),
-        ));
+        let notes = notes::notes(&plan, &base, &moved);
         let part = PlannedArchitecture {
             architecture,
             base,

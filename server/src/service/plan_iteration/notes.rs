@@ -1,11 +1,11 @@
 //! What the planner found, in words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use buildbtw_model::api::PlanNote;
-use buildbtw_model::{Pkgbase, Pkgname, RepositoryName};
-use buildbtw_planner::{Plan, Problem, SourcePackage};
+use buildbtw_model::{Pkgbase, RepositoryName};
+use buildbtw_planner::{Plan, Problem};
 
 use crate::repos::base::BaseSnapshot;
 
@@ -45,9 +45,14 @@ pub(super) fn notes(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) 
             some(members)
         );
         for edge in cycle.broken.iter().take(SHOWN) {
+            let which = if plan.is_left_out(edge) {
+                ""
+            } else {
+                "the new "
+            };
             let _ = write!(
                 text,
-                "; {} is built without the new {} first ({}), then again",
+                "; {} is built without {which}{} first ({}), then again",
                 edge.to, edge.from, edge.kind
             );
         }
@@ -86,38 +91,6 @@ pub(super) fn problems(problems: &[Problem]) -> Vec<PlanNote> {
         text: format!("{}: {}", problem.pkgbase, problem.message),
     };
     problems.iter().map(note).collect()
-}
-
-/// Packages that are built here and made by another source package, too: which of them a dependent
-/// gets is anybody's guess.
-pub(super) fn rivals<'a>(
-    planned: impl Iterator<Item = &'a SourcePackage>,
-    all: impl Iterator<Item = &'a SourcePackage>,
-) -> Vec<PlanNote> {
-    let mut makers: BTreeMap<&Pkgname, BTreeSet<&Pkgbase>> = BTreeMap::new();
-    for package in planned {
-        for pkgname in package.pkgnames() {
-            makers.entry(pkgname).or_default().insert(package.pkgbase());
-        }
-    }
-    for package in all {
-        for pkgname in package.pkgnames() {
-            if let Some(makers) = makers.get_mut(pkgname) {
-                makers.insert(package.pkgbase());
-            }
-        }
-    }
-    makers.retain(|_, makers| makers.len() > 1);
-    makers
-        .into_iter()
-        .map(|(pkgname, makers)| PlanNote {
-            kind: "problem".to_owned(),
-            text: format!(
-                "{pkgname} is made by several source packages: {}",
-                some(&makers.into_iter().collect::<Vec<_>>())
-            ),
-        })
-        .collect()
 }
 
 fn some<T: std::fmt::Display>(names: &[T]) -> String {

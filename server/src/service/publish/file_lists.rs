@@ -7,14 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildbtw_model::Pkgname;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app_state::AppState;
-use crate::db::packages::{self, PackageRow};
+use crate::db::packages::{self, Candidate};
 use crate::db::{Database, IterationId, iterations, namespaces};
 use crate::error::Error;
 use crate::inbox::Inbox;
+use crate::repos::choice::Rivals;
 use crate::repos::database::{DatabaseWriter, Entry};
 use crate::repos::{Rendering, Repos, RepositoryKey, Turn};
 
@@ -117,7 +119,7 @@ pub async fn update(
     }
     let turn = repos.turn_to_render(Rendering::FileLists).await?;
     let rows = packages::of_repository(state.database.read(), iteration, &key.architecture).await?;
-    let content = with_files(&state.database, newest_stage(&rows), turn).await?;
+    let content = with_files(&state.database, listed(&rows), turn).await?;
     let (repos, key) = (repos.clone(), key.clone());
     tokio::task::spawn_blocking(move || {
         repos.replace_at(&repos.file_lists(&key), &content, written)
@@ -166,7 +168,7 @@ fn modified(path: &Path) -> io::Result<Option<std::time::SystemTime>> {
 /// When the database refuses, or memory runs out.
 pub(crate) async fn with_files(
     database: &Database,
-    rows: Vec<&PackageRow>,
+    rows: Vec<&Candidate>,
     turn: Turn,
 ) -> Result<Vec<u8>, Error> {
     let mut writer = DatabaseWriter::new()?;
@@ -191,11 +193,15 @@ pub(crate) async fn with_files(
     Ok(content)
 }
 
-/// Of rows sorted by stage, the last one of each package, sorted by name.
+/// What a repository lists of its packages, sorted by name.
 #[must_use]
-pub fn newest_stage(rows: &[PackageRow]) -> Vec<&PackageRow> {
-    let newest: BTreeMap<_, _> = rows.iter().map(|row| (&row.pkgname, row)).collect();
-    newest.into_values().collect()
+pub fn listed(rows: &[Candidate]) -> Vec<&Candidate> {
+    let mut named: BTreeMap<&Pkgname, Rivals<&Candidate>> = BTreeMap::new();
+    for row in rows {
+        named.entry(&row.pkgname).or_default().add(row);
+    }
+    let listed = named.values().filter_map(Rivals::listed);
+    listed.copied().collect()
 }
 
 /// Replaces both databases of a repository by what its rows say. Blocking.

@@ -145,13 +145,15 @@ impl Inside {
         Some(self.members.row(group as usize))
     }
 
-    /// The builds of lower components that a member waits for. Where it comes before a member that
-    /// it depends on, in one of the kinds in `early`, it sees the old version. The dependencies of
-    /// that one are there all the same, and do not follow from anything else it waits for.
+    /// The builds of lower components that a member waits for, through the component only by the
+    /// installs in `leads_in`. Where it comes before a member that it depends on, in one of the kinds in
+    /// `early`, it sees the old version. The dependencies of that one are there all the same, and do
+    /// not follow from anything else it waits for.
     pub(super) fn outer_needs<B>(
         &self,
         assembly: &mut Assembly<'_, B>,
         member: u32,
+        leads_in: impl Fn(u32) -> bool,
         early: impl Fn(DependencyKind) -> bool,
     ) -> Vec<(u32, DependencyKind)> {
         let graph = assembly.graph;
@@ -161,6 +163,7 @@ impl Inside {
         for edge in graph.needs.row(member) {
             match self.group_of.get(&edge.install) {
                 None => assembly.walk(edge.install, member, &mut found),
+                Some(_) if !leads_in(edge.install) => {}
                 Some(&group) => {
                     let rows = if early(edge.kind) {
                         &self.below.all

@@ -12,8 +12,11 @@
 
 mod behind;
 mod dense;
+mod early;
 mod order;
 mod sequence;
+
+use rustc_hash::FxHashSet;
 
 use super::assemble::{Assembly, CycleDraft, Draft, unique};
 use super::budget::Budget;
@@ -36,30 +39,41 @@ pub(super) fn add<B: Budget>(
 ) -> Result<(), B::Over> {
     let budget = assembly.budget;
     let inside = Inside::new(assembly, component, members)?;
-    let dense = constraints(assembly, &inside, members)?;
-    let order = order::order(&dense, budget)?;
-    let early = order::too_early(&dense, &order);
-    let sequence = Sequence::new(&dense, &order, &early, budget)?;
+    let dense = constraints(assembly, &inside, members, |_, _| true)?;
+    let left_out = left_out(assembly, &inside, members, &dense)?;
+    let (early, sequence) = arrange(assembly, &inside, members, &dense, &left_out)?;
 
     let first = number(assembly.drafts.len());
     for (at, step) in sequence.steps.iter().enumerate() {
         budget.check()?;
         let member = members[step.build];
+        let without = &left_out[step.build];
         let mut needs: Vec<(u32, Option<DependencyKind>)> = step
             .needs
             .iter()
             .map(|&(need, kind)| (first + number(need), kind))
             .collect();
-        if step.stage == 1 {
-            // The second stage has these through the first one.
+        let outer = if step.stage == 1 {
             let relaxed = ones(dense.before[DependencyKind::Package as usize].row(step.build))
                 .any(|need| sequence.first[need] > sequence.first[step.build]);
-            let outer = inside.outer_needs(assembly, member, |kind| match kind {
+            let is_early = |kind| match kind {
                 DependencyKind::Package => relaxed || early[step.build],
                 _ => early[step.build],
-            });
-            needs.extend(outer.into_iter().map(|(draft, kind)| (draft, Some(kind))));
-        }
+            };
+            inside.outer_needs(
+                assembly,
+                member,
+                |install| !without.contains(&install),
+                is_early,
+            )
+        } else if !without.is_empty() {
+            // The first one was built without some of these.
+            inside.outer_needs(assembly, member, |_| true, |_| false)
+        } else {
+            // The second stage has these through the first one.
+            Vec::new()
+        };
+        needs.extend(outer.into_iter().map(|(draft, kind)| (draft, Some(kind))));
         let is_last_stage = sequence.last[step.build] == at;
         if is_last_stage {
             assembly.last[member as usize] = first + number(at);
@@ -68,27 +82,104 @@ pub(super) fn add<B: Budget>(
             member,
             stage: step.stage,
             is_last_stage,
+            is_bootstrap: step.stage == 1 && !without.is_empty(),
             needs: unique(needs),
         });
     }
-    report(assembly, &dense, &sequence, members)?;
+    report(assembly, &dense, &sequence, members, &left_out)?;
+    let bootstrapped = members.iter().copied().zip(left_out);
+    assembly
+        .left_out
+        .extend(bootstrapped.filter(|(_, without)| !without.is_empty()));
     let cyclic = inside.finish(first, sequence);
     assembly.cyclic.insert(component, cyclic);
     Ok(())
 }
 
-/// Writes out who needs whom inside the component.
+/// Puts the builds of a component in order, and says which of them come too early.
+fn arrange<B: Budget>(
+    assembly: &Assembly<'_, B>,
+    inside: &Inside,
+    members: &[u32],
+    dense: &Dense,
+    left_out: &[FxHashSet<u32>],
+) -> Result<(Vec<bool>, Sequence), B::Over> {
+    let budget = assembly.budget;
+    // What holds back first builds: less than the whole where some are bootstrapped.
+    let lean = if left_out.iter().all(FxHashSet::is_empty) {
+        None
+    } else {
+        let counts = |build: usize, install| !left_out[build].contains(&install);
+        Some(constraints(assembly, inside, members, counts)?)
+    };
+    let firsts = lean.as_ref().unwrap_or(dense);
+    let is_origin = |build: &usize| assembly.graph.is_origin[members[*build] as usize];
+    let origins: Vec<usize> = (0..members.len()).filter(is_origin).collect();
+    let order = order::order(firsts, &origins, budget)?;
+    let mut early = early::too_early(dense, &order);
+    for (early, without) in early.iter_mut().zip(left_out) {
+        *early |= !without.is_empty();
+    }
+    let sequence = Sequence::new(dense, firsts, &order, &early, budget)?;
+    Ok((early, sequence))
+}
+
+/// For each build: the installs that its bootstrap build does without, which lead back into its cycle.
+/// Empty for those that are not bootstrapped, and where nothing can be left out.
+fn left_out<B: Budget>(
+    assembly: &Assembly<'_, B>,
+    inside: &Inside,
+    members: &[u32],
+    dense: &Dense,
+) -> Result<Vec<FxHashSet<u32>>, B::Over> {
+    let mut left_out = vec![FxHashSet::default(); members.len()];
+    let is_wanted = |build: usize| assembly.bootstrap[members[build] as usize];
+    if !(0..members.len()).any(is_wanted) {
+        return Ok(left_out);
+    }
+    let all: Vec<usize> = (0..dense.count).collect();
+    for part in order::parts(dense, &all, HARD, assembly.budget)? {
+        for &build in part.iter().filter(|&&build| is_wanted(build)) {
+            let is_soft = |need: usize| {
+                let kind = dense.kind(build, need);
+                kind.is_some_and(is_left_out) && part.binary_search(&need).is_ok()
+            };
+            for edge in assembly.graph.needs.row(members[build]) {
+                if is_left_out(edge.kind)
+                    && let Some(row) = inside.members_behind(edge.install)
+                    && ones(row).any(is_soft)
+                {
+                    left_out[build].insert(edge.install);
+                }
+            }
+        }
+    }
+    Ok(left_out)
+}
+
+/// Whether a bootstrap build does without the dependencies of a kind that lead into its cycle.
+pub(super) fn is_left_out(kind: DependencyKind) -> bool {
+    matches!(
+        kind,
+        DependencyKind::Makedepends | DependencyKind::Checkdepends
+    )
+}
+
+/// Writes out who needs whom inside the component, as far as it counts.
 fn constraints<B: Budget>(
     assembly: &Assembly<'_, B>,
     inside: &Inside,
     members: &[u32],
+    counts: impl Fn(usize, u32) -> bool,
 ) -> Result<Dense, B::Over> {
     let count = members.len();
     let mut before: [BitMatrix; KINDS] = std::array::from_fn(|_| BitMatrix::new(count, count));
     for (build, &member) in members.iter().enumerate() {
         assembly.budget.check()?;
         for edge in assembly.graph.needs.row(member) {
-            if let Some(row) = inside.members_behind(edge.install) {
+            if counts(build, edge.install)
+                && let Some(row) = inside.members_behind(edge.install)
+            {
                 unite(before[edge.kind as usize].row_mut(build), row);
             }
         }
@@ -102,6 +193,7 @@ fn report<B: Budget>(
     dense: &Dense,
     sequence: &Sequence,
     members: &[u32],
+    left_out: &[FxHashSet<u32>],
 ) -> Result<(), B::Over> {
     let budget = assembly.budget;
     let parts = order::parts(dense, &(0..dense.count).collect::<Vec<_>>(), HARD, budget)?;
@@ -111,9 +203,15 @@ fn report<B: Budget>(
         for &build in part {
             budget.check()?;
             for kind in HARD..KINDS {
-                let missing = ones(dense.before[kind].row(build))
-                    .filter(|&need| first_of[need] > first_of[build]);
+                let row = dense.before[kind].row(build);
                 let kind = DependencyKind::ALL[kind];
+                let is_without = |need: &usize| {
+                    !left_out[build].is_empty()
+                        && is_left_out(kind)
+                        && part.binary_search(need).is_ok()
+                };
+                let missing =
+                    ones(row).filter(|need| first_of[*need] > first_of[build] || is_without(need));
                 broken.extend(missing.map(|need| (members[need], members[build], kind)));
             }
         }

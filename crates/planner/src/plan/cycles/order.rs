@@ -5,14 +5,16 @@
 //! without the softest kind it falls into smaller components, whose order among each other the
 //! harder kinds fix in part. The rest is chosen greedily: whatever waits for nothing goes first,
 //! what nothing waits for goes last, and when neither is left, the one that most others wait for
-//! goes too early. Then each smaller component is treated the same, with the next kind. Last, what
-//! came too early is moved back as far as nothing else suffers.
+//! goes too early; one that would see the old version of an origin only where there is no other. Then each
+//! smaller component is treated the same, with the next kind. Last, what came too early is moved back as far
+//! as nothing else suffers.
 
 use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 
 use super::dense::{Dense, HARD, KINDS};
-use crate::bits::{BitMatrix, BitSet, common_ones, ones};
+use super::early::settle;
+use crate::bits::{BitMatrix, BitSet, common_ones};
 use crate::index::number;
 use crate::plan::budget::Budget;
 use crate::plan::components::components;
@@ -21,10 +23,19 @@ use crate::plan::components::components;
 ///
 /// # Errors
 /// When the budget is used up.
-pub(super) fn order<B: Budget>(dense: &Dense, budget: &B) -> Result<Vec<usize>, B::Over> {
+pub(super) fn order<B: Budget>(
+    dense: &Dense,
+    origins: &[usize],
+    budget: &B,
+) -> Result<Vec<usize>, B::Over> {
+    let mut is_origin = vec![0u64; dense.count.div_ceil(64).max(1)];
+    for &origin in origins {
+        is_origin[origin / 64] |= 1 << (origin % 64);
+    }
     let mut arrange = Arrange {
         dense,
         budget,
+        is_origin,
         early: BitSet::default(),
         order: Vec::with_capacity(dense.count),
     };
@@ -39,26 +50,11 @@ pub(super) fn order<B: Budget>(dense: &Dense, budget: &B) -> Result<Vec<usize>, 
     Ok(order)
 }
 
-/// The builds that come before something of their environment.
-pub(super) fn too_early(dense: &Dense, order: &[usize]) -> Vec<bool> {
-    let mut placed = vec![0u64; dense.count.div_ceil(64).max(1)];
-    let mut early = vec![false; dense.count];
-    for &build in order {
-        early[build] = (HARD..KINDS).any(|kind| {
-            let needs = dense.before[kind].row(build);
-            needs
-                .iter()
-                .zip(&placed)
-                .any(|(need, there)| need & !there != 0)
-        });
-        placed[build / 64] |= 1 << (build % 64);
-    }
-    early
-}
-
 struct Arrange<'a, B> {
     dense: &'a Dense,
     budget: &'a B,
+    /// The origins among the builds, one bit each.
+    is_origin: Vec<u64>,
     /// Builds that come too early already; one more need of theirs costs nothing.
     early: BitSet,
     order: Vec<usize>,
@@ -75,7 +71,8 @@ impl<B: Budget> Arrange<'_, B> {
         if parts.len() == 1 {
             return self.component(builds, tier + 1);
         }
-        let greedy = Greedy::new(self.dense, &builds, &parts, tier, self.budget)?;
+        let mut greedy = Greedy::new(self.dense, &builds, &parts, tier, self.budget)?;
+        greedy.keep_origins(&self.is_origin);
         let order = greedy.run(&mut self.early, self.budget)?;
         let mut parts: Vec<Vec<usize>> = parts;
         for part in order {
@@ -143,6 +140,8 @@ struct Greedy<'a> {
     placed: Vec<bool>,
     /// Builds in parts that are not placed yet.
     open: Vec<u64>,
+    /// The origins among those.
+    open_origins: Vec<u64>,
 }
 
 impl<'a> Greedy<'a> {
@@ -175,6 +174,7 @@ impl<'a> Greedy<'a> {
             out: vec![0; parts.len()],
             placed: vec![false; parts.len()],
             open,
+            open_origins: Vec::new(),
         };
         for &build in builds {
             budget.check()?;
@@ -192,6 +192,12 @@ impl<'a> Greedy<'a> {
             greedy.out[part] += out;
         }
         Ok(greedy)
+    }
+
+    /// Tells the origins, of which those that are ordered here count.
+    fn keep_origins(&mut self, is_origin: &[u64]) {
+        let both = self.open.iter().zip(is_origin);
+        self.open_origins = both.map(|(open, origin)| open & origin).collect();
     }
 
     fn run<B: Budget>(mut self, early: &mut BitSet, budget: &B) -> Result<Vec<usize>, B::Over> {
@@ -244,6 +250,23 @@ impl<'a> Greedy<'a> {
         })
     }
 
+    /// Whether a part holds an origin, and whether going too early it would see an old one.
+    fn origins(&self, part: usize) -> (bool, bool) {
+        if self.open_origins.iter().all(|&word| word == 0) {
+            return (false, false);
+        }
+        let builds = self.parts[part].iter();
+        let is_origin = |&build: &usize| self.open_origins[build / 64] & (1 << (build % 64)) != 0;
+        let waits = |&build: &usize| {
+            self.weak.clone().any(|kind| {
+                common_ones(self.dense.before[kind].row(build), &self.open_origins)
+                    .any(|need| self.part_of[need] != self.part_of[build])
+            })
+        };
+        let holds_one = builds.clone().any(is_origin);
+        (holds_one, !holds_one && builds.clone().any(waits))
+    }
+
     /// The part that goes too early for the most benefit: among those that only weak needs hold
     /// back, most needs of others per build that must be built twice.
     fn choose(&self, early: &BitSet) -> Option<usize> {
@@ -259,18 +282,21 @@ impl<'a> Greedy<'a> {
                         .filter(|&&build| !early.contains(build) && self.waits(build))
                         .count(),
                 };
-                (part, cost)
+                (part, cost, self.origins(part))
             });
         candidates
-            .max_by(|&(a, cost_a), &(b, cost_b)| {
+            .max_by(|&(a, cost_a, origins_a), &(b, cost_b, origins_b)| {
                 let benefit_a = u64::from(self.out[a]) * cost_b as u64;
                 let benefit_b = u64::from(self.out[b]) * cost_a as u64;
-                benefit_a
-                    .cmp(&benefit_b)
+                // What sees an old origin goes last.
+                (origins_b.1)
+                    .cmp(&origins_a.1)
+                    .then_with(|| benefit_a.cmp(&benefit_b))
+                    .then_with(|| origins_a.0.cmp(&origins_b.0))
                     .then_with(|| self.weak_in[b].cmp(&self.weak_in[a]))
                     .then_with(|| Reverse(a).cmp(&Reverse(b)))
             })
-            .map(|(part, _)| part)
+            .map(|(part, ..)| part)
     }
 
     fn place(&mut self, part: usize, ready: &mut Vec<usize>, sinks: &mut Vec<usize>) {
@@ -285,10 +311,12 @@ impl<'a> Greedy<'a> {
             out,
             placed,
             open,
+            open_origins,
         } = self;
         placed[part] = true;
         for &build in &parts[part] {
             open[build / 64] &= !(1 << (build % 64));
+            open_origins[build / 64] &= !(1 << (build % 64));
         }
         for &build in &parts[part] {
             let mut freed = |other: usize, firm_in: &[u32], weak_in: &[u32]| {
@@ -329,36 +357,4 @@ fn others(
         .map(|other| part_of[other])
         .filter(move |&part| part != own)
         .map(|part| part as usize)
-}
-
-/// Moves builds that come too early behind what they need, where nothing that follows needs them.
-fn settle<B: Budget>(dense: &Dense, order: &mut [usize], budget: &B) -> Result<bool, B::Over> {
-    let mut position = vec![0usize; dense.count];
-    for (at, &build) in order.iter().enumerate() {
-        position[build] = at;
-    }
-    let mut moved = false;
-    let early = too_early(dense, order);
-    let from_the_end: Vec<usize> = order.iter().rev().copied().collect();
-    for build in from_the_end {
-        budget.check()?;
-        if !early[build] {
-            continue;
-        }
-        let at = position[build];
-        let needs = (HARD..KINDS).flat_map(|kind| ones(dense.before[kind].row(build)));
-        let Some(last_need) = needs.map(|need| position[need]).max() else {
-            continue;
-        };
-        let mut users = (HARD..KINDS).flat_map(|kind| ones(dense.after[kind].row(build)));
-        let stays = users.any(|user| (at..=last_need).contains(&position[user]));
-        if last_need > at && !stays {
-            order[at..=last_need].rotate_left(1);
-            for (at, &build) in order.iter().enumerate().take(last_need + 1).skip(at) {
-                position[build] = at;
-            }
-            moved = true;
-        }
-    }
-    Ok(moved)
 }

@@ -28,12 +28,13 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    /// Puts the builds down, and finds what each waits for.
+    /// Puts the builds down, and finds what each waits for. `firsts` is what counts for first stages.
     ///
     /// # Errors
     /// When the budget is used up.
     pub(super) fn new<B: Budget>(
         dense: &Dense,
+        firsts: &Dense,
         order: &[usize],
         early: &[bool],
         budget: &B,
@@ -49,7 +50,8 @@ impl Sequence {
         let mut newest = vec![NOWHERE; dense.count];
         for (at, (build, stage)) in plan.into_iter().enumerate() {
             budget.check()?;
-            let needs = sequence.needs(dense, build, stage, at, &newest);
+            let counts = if stage == 1 { firsts } else { dense };
+            let needs = sequence.needs(counts, build, stage, at, &newest);
             sequence.steps.push(Step {
                 build,
                 stage,
@@ -119,7 +121,8 @@ fn placement(dense: &Dense, order: &[usize], early: &[bool]) -> Vec<(usize, u32)
     for &build in order.iter().filter(|&&build| early[build]) {
         let environment = dense.environment(build);
         let last_need = ones(&environment).map(|need| position[need]).max();
-        again[last_need.unwrap_or(position[build])].push(build);
+        let first_stage = position[build];
+        again[last_need.map_or(first_stage, |need| need.max(first_stage))].push(build);
     }
     let mut plan = Vec::with_capacity(order.len());
     for (at, &build) in order.iter().enumerate() {

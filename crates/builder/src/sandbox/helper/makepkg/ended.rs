@@ -100,6 +100,8 @@ pub(super) struct Circumstances {
     pub(super) lacks_git: bool,
     /// makepkg did not find a program that it needs for every package, and the root has none.
     pub(super) lacks_own_program: bool,
+    /// It was to be built without what the package needs of its own cycle.
+    pub(super) is_bootstrap: bool,
 }
 
 impl Circumstances {
@@ -197,6 +199,10 @@ impl Circumstances {
             6 => package("a source file is missing"),
             7 => package("the package folder is missing"),
             8 if passed("resolve_deps") => machine("pacman could not tell what is installed"),
+            8 if self.is_bootstrap => package(
+                "the PKGBUILD needs packages that a bootstrap build is made without; it has to leave them out \
+                 of makedepends and checkdepends when BUILDBTW_BOOTSTRAP is 1",
+            ),
             8 => package("the PKGBUILD needs packages that are not installed"),
             10 => machine("it was run as root"),
             11 => machine("it may not write to the build folder"),

@@ -99,6 +99,9 @@ pub(super) fn command<'a>(
     if let Some(extension) = &task.package_extension {
         command = command.env("PKGEXT", extension.as_str());
     }
+    if request.bootstrap {
+        command = command.env("BUILDBTW_BOOTSTRAP", "1");
+    }
     match request.source_date_epoch {
         Some(epoch) => command.env("SOURCE_DATE_EPOCH", epoch.to_string()),
         None => command,
@@ -242,6 +245,7 @@ impl<'a> Makepkg<'a> {
             ended: Ended::parse(&String::from_utf8_lossy(&note)),
             lacks_git: lacks_git(root, task),
             lacks_own_program: lacks_own_program(root, &stage),
+            is_bootstrap: task.request.bootstrap,
             stage,
         };
         let Some(failure) = circumstances.failure() else {

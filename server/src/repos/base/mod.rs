@@ -1,14 +1,17 @@
 //! The base repositories: what the distribution has already. Builds install from them, and a rebuild
 //! must have a higher release than what they hold.
 
+mod database;
+
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use buildbtw_model::api::Repository;
 use buildbtw_model::{Architecture, NamespaceName, PackageVersion, Pkgname, RepositoryName};
+use buildbtw_planner::{BaseIndex, BasePackage};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -74,6 +77,10 @@ pub struct BaseSnapshot {
     pub databases: Vec<(RepositoryName, Result<String, String>)>,
     /// The versions of each package, whichever repository has it.
     pub versions: HashMap<Pkgname, Vec<PackageVersion>>,
+    /// All packages, with what they need and provide.
+    pub packages: Arc<BaseIndex>,
+    /// Whether all databases could be read, so that what is not there does not exist.
+    pub is_complete: bool,
 }
 
 impl BaseSnapshot {
@@ -175,10 +182,11 @@ impl BaseRepositories {
     /// and does not stop the others.
     pub async fn snapshot(&self, architecture: &Architecture) -> BaseSnapshot {
         let mut snapshot = BaseSnapshot::default();
+        let mut packages = Vec::new();
         for repository in self.of(architecture) {
             let fetched = fetch(&repository, architecture).await;
             let digest = match fetched {
-                Ok(bytes) => read_versions(bytes, &mut snapshot.versions).await,
+                Ok(bytes) => read(bytes, &mut packages).await,
                 Err(reason) => Err(reason),
             };
             if let Err(problem) = &digest {
@@ -190,6 +198,13 @@ impl BaseRepositories {
             }
             snapshot.databases.push((repository.name, digest));
         }
+        snapshot.is_complete = !snapshot.databases.is_empty()
+            && snapshot.databases.iter().all(|(_, digest)| digest.is_ok());
+        for BasePackage { name, version, .. } in &packages {
+            let versions = snapshot.versions.entry(name.clone()).or_default();
+            versions.push(version.clone());
+        }
+        snapshot.packages = Arc::new(BaseIndex::new(packages));
         snapshot
     }
 }
@@ -238,49 +253,18 @@ async fn fetch_http(url: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-async fn read_versions(
-    bytes: Vec<u8>,
-    versions: &mut HashMap<Pkgname, Vec<PackageVersion>>,
-) -> Result<String, String> {
+/// Reads a database and adds its packages to others; returns its digest.
+async fn read(bytes: Vec<u8>, packages: &mut Vec<BasePackage>) -> Result<String, String> {
     let parse = move || {
         use sha2::Digest as _;
         let digest: [u8; 32] = sha2::Sha256::digest(&bytes).into();
         let digest = buildbtw_model::Sha256Digest::from_bytes(&digest).to_string();
-        database_versions(&bytes).map(|versions| (digest, versions))
+        database::read(&bytes).map(|packages| (digest, packages))
     };
     let parsed = tokio::task::spawn_blocking(parse)
         .await
         .map_err(|error| error.to_string())?;
     let (digest, found) = parsed.map_err(|error| format!("not a repository database: {error}"))?;
-    for (name, version) in found {
-        versions.entry(name).or_default().push(version);
-    }
+    packages.extend(found);
     Ok(digest)
-}
-
-/// The packages of a database: its folders are called `name-version`.
-fn database_versions(bytes: &[u8]) -> io::Result<Vec<(Pkgname, PackageVersion)>> {
-    let reader: Box<dyn Read + '_> = match bytes {
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::new(bytes)?),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Box::new(liblzma::read::XzDecoder::new(bytes)),
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
-        _ => Box::new(bytes),
-    };
-    let mut archive = tar::Archive::new(reader.take(16 * MAX_DATABASE));
-    let mut versions = Vec::new();
-    for entry in archive.entries()? {
-        let entry = entry?;
-        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let Some(folder) = path.trim_start_matches("./").strip_suffix("/desc") else {
-            continue;
-        };
-        let mut parts = folder.rsplitn(3, '-');
-        if let (Some(release), Some(version), Some(name)) =
-            (parts.next(), parts.next(), parts.next())
-            && let (Ok(name), Ok(version)) = (name.parse(), format!("{version}-{release}").parse())
-        {
-            versions.push((name, version));
-        }
-    }
-    Ok(versions)
 }

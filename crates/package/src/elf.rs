@@ -1,0 +1,235 @@
+//! What a program or library says about the libraries it links (elf(5), the dynamic section).
+//!
+//! The files are read from a stream, once and from front to back: their beginning is kept up to a limit, and
+//! the dynamic section wherever it is. What lies elsewhere, is damaged or contradicts itself is not told.
+
+use crate::PackageError;
+use crate::archive::Archive;
+
+/// How much of the beginning of a file is kept. The names of libraries are among the first things in it.
+const KEPT: usize = 16 << 20;
+/// The longest header.
+const LONGEST_HEADER: usize = 64;
+/// The bytes of a dynamic section; those of large programs have a few kB.
+const MAX_DYNAMIC: usize = 256 << 10;
+/// The program headers of a file; there are hardly more than a dozen.
+const MAX_SEGMENTS: u64 = 256;
+/// The libraries that a file links.
+const MAX_NEEDED: usize = 4_096;
+
+const PT_LOAD: u64 = 1;
+const PT_DYNAMIC: u64 = 2;
+const DT_NEEDED: u64 = 1;
+const DT_STRTAB: u64 = 5;
+const DT_SONAME: u64 = 14;
+
+/// What a program or library links.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Elf {
+    pub(crate) is_64_bit: bool,
+    pub(crate) soname: Option<String>,
+    pub(crate) needed: Vec<String>,
+}
+
+/// Reads the member of an archive that was returned last; `None` when it is no program or library.
+///
+/// # Errors
+/// When the archive cannot be read further.
+pub(crate) fn read(archive: &mut Archive<'_>) -> Result<Option<Elf>, PackageError> {
+    let mut start = Vec::new();
+    archive.take(&mut start, LONGEST_HEADER)?;
+    let Some(header) = Header::parse(&start) else {
+        return Ok(None);
+    };
+    let more = KEPT - start.len();
+    archive.take(&mut start, more)?;
+    let file = Layout::new(&start, header);
+    let Some((offset, size)) = file.dynamic() else {
+        // Linked with nothing.
+        return Ok(None);
+    };
+    let size = size.min(MAX_DYNAMIC);
+    let mut section = start
+        .get(offset.min(start.len())..offset.saturating_add(size).min(start.len()))
+        .unwrap_or_default()
+        .to_vec();
+    if section.len() < size {
+        archive.leave_out((offset.saturating_sub(start.len())) as u64)?;
+        let missing = size - section.len();
+        archive.take(&mut section, missing)?;
+    }
+    Ok(file.linked(&section))
+}
+
+/// The numbers of a file in its byte order.
+#[derive(Clone, Copy)]
+struct Numbers {
+    is_big: bool,
+    is_64_bit: bool,
+}
+
+impl Numbers {
+    fn get(self, bytes: &[u8], at: usize, size: usize) -> Option<u64> {
+        let bytes = bytes.get(at..at.checked_add(size)?)?;
+        let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        Some(if self.is_big {
+            bytes.iter().fold(0, join)
+        } else {
+            bytes.iter().rev().fold(0, join)
+        })
+    }
+
+    /// A number as long as an address.
+    fn word(self, bytes: &[u8], at: usize) -> Option<u64> {
+        self.get(bytes, at, self.word_size())
+    }
+
+    fn word_size(self) -> usize {
+        if self.is_64_bit { 8 } else { 4 }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Header {
+    numbers: Numbers,
+    /// Where the program headers are, how long each is, and how many there are.
+    segments: (u64, u64, u64),
+}
+
+impl Header {
+    fn parse(start: &[u8]) -> Option<Self> {
+        if !start.starts_with(b"\x7fELF") {
+            return None;
+        }
+        let is_64_bit = match start.get(4)? {
+            1 => false,
+            2 => true,
+            _ => return None,
+        };
+        let is_big = match start.get(5)? {
+            1 => false,
+            2 => true,
+            _ => return None,
+        };
+        let numbers = Numbers { is_big, is_64_bit };
+        // ET_EXEC and ET_DYN; objects and core files link nothing.
+        if !matches!(numbers.get(start, 16, 2)?, 2 | 3) {
+            return None;
+        }
+        let (offset, size, count) = if is_64_bit {
+            (32, 54, 56)
+        } else {
+            (28, 42, 44)
+        };
+        let segments = (
+            numbers.word(start, offset)?,
+            numbers.get(start, size, 2)?,
+            numbers.get(start, count, 2)?.min(MAX_SEGMENTS),
+        );
+        Some(Self { numbers, segments })
+    }
+}
+
+/// A part of a file that is loaded to an address.
+struct Segment {
+    kind: u64,
+    offset: u64,
+    address: u64,
+    size: u64,
+}
+
+/// The beginning of a file and where its parts are loaded.
+struct Layout<'a> {
+    start: &'a [u8],
+    numbers: Numbers,
+    segments: Vec<Segment>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(start: &'a [u8], header: Header) -> Self {
+        let numbers = header.numbers;
+        let (offset, size, count) = header.segments;
+        let segment = |number: u64| {
+            let at = offset.checked_add(size.checked_mul(number)?)?;
+            let at = usize::try_from(at).ok()?;
+            let (offset, address, length) = if numbers.is_64_bit {
+                (8, 16, 32)
+            } else {
+                (4, 8, 16)
+            };
+            Some(Segment {
+                kind: numbers.get(start, at, 4)?,
+                offset: numbers.word(start, at.checked_add(offset)?)?,
+                address: numbers.word(start, at.checked_add(address)?)?,
+                size: numbers.word(start, at.checked_add(length)?)?,
+            })
+        };
+        Self {
+            start,
+            numbers,
+            segments: (0..count).map_while(segment).collect(),
+        }
+    }
+
+    /// Where the dynamic section is in the file, and its size.
+    fn dynamic(&self) -> Option<(usize, usize)> {
+        let mut segments = self.segments.iter();
+        let found = segments.find(|segment| segment.kind == PT_DYNAMIC)?;
+        Some((
+            usize::try_from(found.offset).ok()?,
+            usize::try_from(found.size).ok()?,
+        ))
+    }
+
+    /// Where in the file the byte is that is loaded to an address.
+    fn place(&self, address: u64) -> Option<u64> {
+        let mut segments = self.segments.iter();
+        segments.find_map(|segment| {
+            let inside = address.checked_sub(segment.address)?;
+            (segment.kind == PT_LOAD && inside < segment.size)
+                .then(|| segment.offset.checked_add(inside))
+                .flatten()
+        })
+    }
+
+    /// What the dynamic section says.
+    fn linked(&self, section: &[u8]) -> Option<Elf> {
+        let word = self.numbers.word_size();
+        let entries = section.chunks_exact(2 * word);
+        let entries = entries.map_while(|entry| {
+            let tag = self.numbers.word(entry, 0)?;
+            // DT_NULL ends it.
+            (tag != 0).then_some((tag, self.numbers.word(entry, word)?))
+        });
+        let (mut table, mut soname, mut needed) = (None, None, Vec::new());
+        for (tag, value) in entries {
+            match tag {
+                DT_STRTAB => table = Some(value),
+                DT_SONAME => soname = Some(value),
+                DT_NEEDED if needed.len() < MAX_NEEDED => needed.push(value),
+                _ => {}
+            }
+        }
+        let table = self.place(table?)?;
+        let name = |offset: u64| self.name(table.checked_add(offset)?);
+        Some(Elf {
+            is_64_bit: self.numbers.is_64_bit,
+            soname: soname.and_then(name),
+            needed: needed.into_iter().filter_map(name).collect(),
+        })
+    }
+
+    /// The name at a place of the file, if it is one that a library can have.
+    fn name(&self, place: u64) -> Option<String> {
+        let rest = self.start.get(usize::try_from(place).ok()?..)?;
+        // The longest name of a file, and the zero that ends it.
+        let rest = rest.get(..rest.len().min(256))?;
+        let length = rest.iter().position(|byte| *byte == 0)?;
+        let name = rest.get(..length)?;
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'/';
+        if name.is_empty() || !name.iter().all(is_plain) {
+            return None;
+        }
+        String::from_utf8(name.to_vec()).ok()
+    }
+}

@@ -1,0 +1,208 @@
+//! What packages link: programs and libraries of this machine, and damaged ones.
+
+use proptest::prelude::*;
+use tar::{Builder, Header};
+
+use buildbtw_package::{Package, Soname};
+
+use super::{PKGINFO, read_bytes};
+
+/// A program or library with what it says, in either byte order and size.
+#[derive(Clone, Copy)]
+struct Made<'a> {
+    is_64_bit: bool,
+    is_big: bool,
+    soname: Option<&'a str>,
+    needed: &'a [&'a str],
+    /// Bytes between the names and the dynamic section.
+    gap: usize,
+}
+
+impl Made<'_> {
+    fn number(&self, file: &mut Vec<u8>, value: u64, size: usize) {
+        let bytes = value.to_le_bytes();
+        let bytes = bytes[..size].iter();
+        if self.is_big {
+            file.extend(bytes.rev());
+        } else {
+            file.extend(bytes);
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let word = if self.is_64_bit { 8 } else { 4 };
+        let (head, segment) = if self.is_64_bit { (64, 56) } else { (52, 32) };
+        let mut strings = vec![0];
+        let mut entries = Vec::new();
+        let soname = self.soname.iter().map(|name| (14, *name));
+        for (tag, name) in soname.chain(self.needed.iter().map(|name| (1, *name))) {
+            entries.push((tag, strings.len() as u64));
+            strings.extend(name.as_bytes());
+            strings.push(0);
+        }
+        // Loaded to another address than its place in the file.
+        let table = head + 2 * segment;
+        let dynamic = table + strings.len() as u64 + self.gap as u64;
+        entries.extend([(5, 0x10000 + table), (0, 0)]);
+        let size = (entries.len() * 2 * word) as u64;
+        let mut file = b"\x7fELF".to_vec();
+        file.push(if self.is_64_bit { 2 } else { 1 });
+        file.push(if self.is_big { 2 } else { 1 });
+        file.resize(16, 0);
+        for (value, size) in [
+            (3, 2),
+            (62, 2),
+            (1, 4),
+            (0, word),
+            (head, word),
+            (0, word),
+            (0, 4),
+        ] {
+            self.number(&mut file, value, size);
+        }
+        for half in [head, segment, 2, 0, 0, 0] {
+            self.number(&mut file, half, 2);
+        }
+        for (kind, offset, size) in [(1, 0, dynamic + size), (2, dynamic, size)] {
+            self.number(&mut file, kind, 4);
+            if self.is_64_bit {
+                self.number(&mut file, 4, 4);
+            }
+            for value in [offset, 0x10000 + offset, offset, size, size] {
+                self.number(&mut file, value, word);
+            }
+            if !self.is_64_bit {
+                self.number(&mut file, 4, 4);
+            }
+            self.number(&mut file, 8, word);
+        }
+        file.extend(&strings);
+        file.resize(file.len() + self.gap, 0);
+        for (tag, value) in entries {
+            self.number(&mut file, tag, word);
+            self.number(&mut file, value, word);
+        }
+        file
+    }
+}
+
+const LIBRARY: Made<'_> = Made {
+    is_64_bit: true,
+    is_big: false,
+    soname: Some("libx.so.1"),
+    needed: &["libc.so.6", "liby.so.2"],
+    gap: 0,
+};
+
+fn package(files: &[(&str, &[u8])]) -> Package {
+    let mut archive = Builder::new(Vec::new());
+    for (path, content) in [(".PKGINFO", PKGINFO)].iter().chain(files) {
+        let mut header = Header::new_gnu();
+        header.set_mode(0o755);
+        header.set_size(content.len() as u64);
+        archive.append_data(&mut header, path, *content).unwrap();
+    }
+    read_bytes(&zstd::encode_all(&*archive.into_inner().unwrap(), 1).unwrap()).unwrap()
+}
+
+fn text(files: &[(&str, &[u8])]) -> String {
+    package(files).sonames.to_string()
+}
+
+#[test]
+fn libraries_of_every_size_and_byte_order_are_read() {
+    for (is_64_bit, bits) in [(true, 64), (false, 32)] {
+        for is_big in [true, false] {
+            let made = Made {
+                is_64_bit,
+                is_big,
+                ..LIBRARY
+            };
+            let found = text(&[("usr/lib/libx.so.1.0", &made.bytes())]);
+            let expected =
+                format!("has {bits} libx.so.1\nlinks {bits} libc.so.6\nlinks {bits} liby.so.2\n");
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn only_libraries_that_others_find_are_had() {
+    let library = LIBRARY.bytes();
+    let program = Made {
+        soname: None,
+        ..LIBRARY
+    };
+    let links = "links 64 libc.so.6\nlinks 64 liby.so.2\n";
+    assert_eq!(text(&[("opt/x/libx.so.1", &library)]), links);
+    assert_eq!(text(&[("usr/bin/x", &program.bytes())]), links);
+    assert_eq!(text(&[("usr/lib/debug/x.debug", &library)]), "");
+    assert_eq!(text(&[("usr/share/x", b"\x7fELF")]), "");
+    assert_eq!(
+        text(&[("usr/lib/libz.so", &program.bytes())]),
+        format!("has 64 libz.so\n{links}")
+    );
+}
+
+#[test]
+fn a_large_library_is_read_without_being_kept() {
+    let large = Made {
+        gap: 20 << 20,
+        ..LIBRARY
+    };
+    let found = package(&[
+        ("usr/lib/libx.so.1", &large.bytes()),
+        ("usr/lib/last", b"x"),
+    ]);
+    assert!(found.sonames.to_string().starts_with("has 64 libx.so.1\n"));
+    assert!(
+        found.files.contains("usr/lib/last\nusr/lib/libx.so.1\n"),
+        "{}",
+        found.files
+    );
+}
+
+#[test]
+fn a_real_program_is_read() {
+    let own = std::env::current_exe().unwrap();
+    let found = package(&[("usr/bin/x", &fs_err::read(own).unwrap())]);
+    let is_libc = |soname: &Soname| soname.name.starts_with("libc.so");
+    assert!(
+        found.sonames.links.iter().any(is_libc),
+        "{:?}",
+        found.sonames
+    );
+}
+
+#[test]
+fn names_that_are_none_are_left_out() {
+    let long = "l".repeat(300);
+    let odd = Made {
+        soname: Some("lib x.so"),
+        needed: &["", "lib/x.so", "lib\nx.so", &long, "libc.so.6"],
+        ..LIBRARY
+    };
+    assert_eq!(text(&[("usr/lib/x", &odd.bytes())]), "links 64 libc.so.6\n");
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_do_no_harm(
+        changes in prop::collection::vec((0usize..400, any::<u8>()), 1..20),
+        length in 0usize..400,
+        is_64_bit: bool,
+        is_big: bool,
+    ) {
+        let made = Made { is_64_bit, is_big, ..LIBRARY };
+        let mut file = made.bytes();
+        for (at, byte) in changes {
+            if at > 5 && let Some(old) = file.get_mut(at) {
+                *old = byte;
+            }
+        }
+        file.truncate(length.max(64));
+        let found = package(&[("usr/lib/libx.so", &file), ("usr/lib/last", b"x")]);
+        prop_assert!(found.files.contains("usr/lib/last\n"));
+        prop_assert_eq!(found.sonames.to_string().parse().ok(), Some(found.sonames));
+    }
+}

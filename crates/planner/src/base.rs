@@ -1,0 +1,141 @@
+//! What the base repositories hold, as far as planning needs it: packages that are there whatever is
+//! rebuilt.
+
+use buildbtw_model::{PackageVersion, Pkgbase, Pkgname};
+use rustc_hash::FxHashMap;
+
+use crate::relation::Relation;
+
+/// A package that a base repository lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BasePackage {
+    /// Its name.
+    pub name: Pkgname,
+    /// The source package it was built from, where the repository says so.
+    pub pkgbase: Option<Pkgbase>,
+    /// Its version.
+    pub version: PackageVersion,
+    /// What it needs at run time, in pacman's notation.
+    pub depends: Vec<Box<str>>,
+    /// What it provides besides its own name.
+    pub provides: Vec<Box<str>>,
+}
+
+/// The packages of the base repositories of an architecture.
+#[derive(Clone, Debug, Default)]
+pub struct BaseIndex {
+    /// In the order in which pacman looks at the repositories.
+    packages: Vec<BasePackage>,
+    named: FxHashMap<Box<str>, Vec<u32>>,
+    provided: FxHashMap<Box<str>, Vec<u32>>,
+}
+
+impl BaseIndex {
+    /// Packages in the order in which pacman looks at the repositories.
+    #[must_use]
+    pub fn new(packages: Vec<BasePackage>) -> Self {
+        let mut index = Self::default();
+        for (at, package) in (0..).zip(&packages) {
+            let name = package.name.as_str();
+            index.named.entry(name.into()).or_default().push(at);
+            for provision in &package.provides {
+                let name = Relation::split(provision).name;
+                let list = index.provided.entry(name.into()).or_default();
+                if list.last() != Some(&at) {
+                    list.push(at);
+                }
+            }
+        }
+        index.packages = packages;
+        index
+    }
+
+    /// All packages, in the order in which pacman looks at the repositories.
+    pub fn packages(&self) -> &[BasePackage] {
+        &self.packages
+    }
+
+    /// Whether a package satisfies a dependency, given in pacman's notation.
+    #[must_use]
+    pub fn satisfies(&self, dependency: &str) -> bool {
+        let wanted = Relation::split(dependency);
+        let named = self.named(wanted.name);
+        let provided = self.provided(wanted.name);
+        named
+            .chain(provided)
+            .any(|(_, package)| package.meets(&wanted))
+    }
+
+    pub(crate) fn get(&self, at: u32) -> Option<&BasePackage> {
+        self.packages.get(at as usize)
+    }
+
+    /// The packages of a name, with their places.
+    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = (u32, &BasePackage)> {
+        self.at(self.named.get(name))
+    }
+
+    /// The packages that provide a name that is not theirs, with their places.
+    pub(crate) fn provided(&self, name: &str) -> impl Iterator<Item = (u32, &BasePackage)> {
+        self.at(self.provided.get(name))
+    }
+
+    fn at<'s>(
+        &'s self,
+        list: Option<&'s Vec<u32>>,
+    ) -> impl Iterator<Item = (u32, &'s BasePackage)> {
+        let places = list.into_iter().flatten();
+        places.filter_map(move |&at| Some((at, self.get(at)?)))
+    }
+}
+
+impl BasePackage {
+    /// Whether it satisfies a relation by its name or by what it provides.
+    pub(crate) fn meets(&self, wanted: &Relation<'_>) -> bool {
+        let by_name =
+            self.name.as_str() == wanted.name && wanted.is_met_by(Some(self.version.as_str()));
+        by_name || self.provides_for(wanted)
+    }
+
+    /// Whether what it provides satisfies a relation.
+    pub(crate) fn provides_for(&self, wanted: &Relation<'_>) -> bool {
+        self.provides.iter().any(|provision| {
+            let provision = Relation::split(provision);
+            provision.name == wanted.name && wanted.is_met_by(provision.provided_version())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dependency_is_met_by_a_name_or_by_what_is_provided() {
+        let package = |name: &str, version: &str, provides: &[&str]| BasePackage {
+            name: name.parse().unwrap(),
+            pkgbase: None,
+            version: version.parse().unwrap(),
+            depends: Vec::new(),
+            provides: provides.iter().map(|&text| text.into()).collect(),
+        };
+        let base = BaseIndex::new(vec![
+            package("libx", "1-1", &["libx.so=1-64", "libx.so=2-64", "bare.so"]),
+            package("other", "3-1", &["libx=9"]),
+        ]);
+        for met in [
+            "libx",
+            "libx<2",
+            "libx>8",
+            "libx.so",
+            "libx.so=2-64",
+            "bare.so",
+        ] {
+            assert!(base.satisfies(met), "{met}");
+        }
+        // What is built already has got its numbers.
+        for unmet in ["liby", "libx=2", "other>3", "libx.so=3-64", "bare.so=1-64"] {
+            assert!(!base.satisfies(unmet), "{unmet}");
+        }
+    }
+}

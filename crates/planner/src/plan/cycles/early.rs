@@ -1,0 +1,62 @@
+//! Which builds of an order come too early, and which of them need not.
+
+use super::dense::{Dense, HARD, KINDS};
+use crate::bits::ones;
+use crate::plan::budget::Budget;
+
+/// The builds that come before something of their environment.
+pub(super) fn too_early(dense: &Dense, order: &[usize]) -> Vec<bool> {
+    let mut placed = vec![0u64; dense.count.div_ceil(64).max(1)];
+    let mut early = vec![false; dense.count];
+    for &build in order {
+        early[build] = (HARD..KINDS).any(|kind| {
+            let needs = dense.before[kind].row(build);
+            needs
+                .iter()
+                .zip(&placed)
+                .any(|(need, there)| need & !there != 0)
+        });
+        placed[build / 64] |= 1 << (build % 64);
+    }
+    early
+}
+
+/// Moves builds that come too early behind what they need, where nothing that follows needs them. Returns
+/// whether any was moved.
+///
+/// # Errors
+/// When the budget is used up.
+pub(super) fn settle<B: Budget>(
+    dense: &Dense,
+    order: &mut [usize],
+    budget: &B,
+) -> Result<bool, B::Over> {
+    let mut position = vec![0usize; dense.count];
+    for (at, &build) in order.iter().enumerate() {
+        position[build] = at;
+    }
+    let mut moved = false;
+    let early = too_early(dense, order);
+    let from_the_end: Vec<usize> = order.iter().rev().copied().collect();
+    for build in from_the_end {
+        budget.check()?;
+        if !early[build] {
+            continue;
+        }
+        let at = position[build];
+        let needs = (HARD..KINDS).flat_map(|kind| ones(dense.before[kind].row(build)));
+        let Some(last_need) = needs.map(|need| position[need]).max() else {
+            continue;
+        };
+        let mut users = (HARD..KINDS).flat_map(|kind| ones(dense.after[kind].row(build)));
+        let stays = users.any(|user| (at..=last_need).contains(&position[user]));
+        if last_need > at && !stays {
+            order[at..=last_need].rotate_left(1);
+            for (at, &build) in order.iter().enumerate().take(last_need + 1).skip(at) {
+                position[build] = at;
+            }
+            moved = true;
+        }
+    }
+    Ok(moved)
+}

@@ -1,0 +1,142 @@
+//! Which packages have which shared libraries, and which link them, as built packages told.
+//!
+//! A program that links a library and says nothing about it in its `PKGBUILD` breaks with the library's
+//! next soname all the same.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+/// The name by which programs link a shared library.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Soname {
+    /// The name in the library: `libfoo.so.1`.
+    pub name: Arc<str>,
+    /// Whether it is for programs of 64 bits. The same name for 32 bits is another library.
+    pub is_64_bit: bool,
+}
+
+impl Soname {
+    /// The library that a dependency or provision of a built package names: `libfoo.so=1-64` and
+    /// `lib:libfoo.so.1` are `libfoo.so.1`. Nothing for any other one.
+    #[must_use]
+    pub fn of_relation(relation: &str) -> Option<Self> {
+        let soname = |name: &str, is_64_bit| {
+            crate::relation::is_soname(name).then(|| Self {
+                name: name.into(),
+                is_64_bit,
+            })
+        };
+        if let Some((prefix, name)) = relation.split_once(':') {
+            return match prefix {
+                "lib" => soname(name, true),
+                "lib32" => soname(name, false),
+                _ => None,
+            };
+        }
+        let (name, version) = relation.split_once('=')?;
+        let (number, bits) = version.rsplit_once('-')?;
+        let is_64_bit = match bits {
+            "64" => true,
+            "32" => false,
+            _ => return None,
+        };
+        soname(&format!("{name}.{number}"), is_64_bit).filter(|_| name.ends_with(".so"))
+    }
+}
+
+/// Libraries and those who link them, by pkgname.
+#[derive(Clone, Debug, Default)]
+pub struct Sonames {
+    has: Both,
+    links: Both,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Both {
+    of: FxHashMap<Box<str>, Vec<Soname>>,
+    by: FxHashMap<Soname, Vec<Box<str>>>,
+}
+
+impl Both {
+    fn add(&mut self, pkgname: &str, soname: &Soname) {
+        let of = self.of.entry(pkgname.into()).or_default();
+        // Lists are short: a package has a few libraries and links some dozen.
+        if !of.contains(soname) {
+            of.push(soname.clone());
+            self.by
+                .entry(soname.clone())
+                .or_default()
+                .push(pkgname.into());
+        }
+    }
+
+    fn of(&self, pkgname: &str) -> &[Soname] {
+        self.of.get(pkgname).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn by(&self, soname: &Soname) -> &[Box<str>] {
+        self.by.get(soname).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl Sonames {
+    /// Notes that a package has a library.
+    pub fn add_library(&mut self, pkgname: &str, soname: &Soname) {
+        self.has.add(pkgname, soname);
+    }
+
+    /// Notes that something in a package links a library.
+    pub fn add_link(&mut self, pkgname: &str, soname: &Soname) {
+        self.links.add(pkgname, soname);
+    }
+
+    /// The packages that link a library of this one.
+    pub(crate) fn linked_by(&self, pkgname: &str) -> impl Iterator<Item = (&Soname, &str)> {
+        let libraries = self.has.of(pkgname).iter();
+        libraries.flat_map(move |soname| {
+            self.links
+                .by(soname)
+                .iter()
+                .map(move |user| (soname, &**user))
+        })
+    }
+
+    /// The packages that have a library which this one links.
+    pub(crate) fn libraries_of(&self, pkgname: &str) -> impl Iterator<Item = (&Soname, &str)> {
+        let linked = self.links.of(pkgname).iter();
+        linked.flat_map(move |soname| {
+            self.has
+                .by(soname)
+                .iter()
+                .map(move |owner| (soname, &**owner))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relations_of_built_packages_name_libraries() {
+        for (relation, expected) in [
+            ("libfoo.so=1-64", Some(("libfoo.so.1", true))),
+            ("libfoo.so=1-32", Some(("libfoo.so.1", false))),
+            ("libfoo-2.0.so=0-64", Some(("libfoo-2.0.so.0", true))),
+            ("lib:libfoo.so.1.2", Some(("libfoo.so.1.2", true))),
+            ("lib32:libfoo.so.1", Some(("libfoo.so.1", false))),
+            ("libfoo.so", None),
+            ("libfoo.so=-64", None),
+            ("libfoo", None),
+            ("libfoo=1-64", None),
+            ("cmd:libfoo.so.1", None),
+        ] {
+            let found = Soname::of_relation(relation);
+            let found = found
+                .as_ref()
+                .map(|soname| (&*soname.name, soname.is_64_bit));
+            assert_eq!(found, expected, "{relation}");
+        }
+    }
+}

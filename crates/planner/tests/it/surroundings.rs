@@ -1,0 +1,384 @@
+//! Plans that know what base repositories hold and what built packages link.
+
+use buildbtw_model::Scope;
+use buildbtw_planner::{
+    BaseIndex, BasePackage, PackageIndex, Plan, PlanRequest, ProblemKind, Soname, Sonames, plan,
+    plan_with_footprint, render,
+};
+
+use crate::support::{check_shape, index, origin, package, request};
+
+fn based(name: &str, version: &str, depends: &[&str], provides: &[&str]) -> BasePackage {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.into()).collect();
+    BasePackage {
+        name: name.parse().unwrap(),
+        pkgbase: None,
+        version: version.parse().unwrap(),
+        depends: owned(depends),
+        provides: owned(provides),
+    }
+}
+
+fn soname(name: &str) -> Soname {
+    Soname {
+        name: name.into(),
+        is_64_bit: true,
+    }
+}
+
+/// Builds as `name@stage: needs (reason)`, and what they link or do without.
+fn brief(plan: &Plan) -> String {
+    check_shape(plan);
+    let mut lines = Vec::new();
+    for build in &plan.builds {
+        let reason: Vec<&str> = plan
+            .reason(build)
+            .iter()
+            .map(|name| name.as_str())
+            .collect();
+        let mut line = format!(
+            "{}: {} ({})",
+            build.label(),
+            plan.need_labels(build).join(" "),
+            reason.join(" ")
+        );
+        if let Some(library) = plan.links(build) {
+            line.push_str(&format!(" links {library}"));
+        }
+        if let Some(bootstrap) = &build.bootstrap {
+            line.push_str(&format!(" without {}", bootstrap.without.join(" ")));
+        }
+        lines.push(line);
+    }
+    for problem in &plan.problems {
+        lines.push(format!("problem: {}: {}", problem.pkgbase, problem.message));
+    }
+    for needed in &plan.needs_bootstrap {
+        let choices: Vec<&str> = needed.choices.iter().map(|name| name.as_str()).collect();
+        lines.push(format!("bootstrap one of {}", choices.join(" ")));
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn chains_lead_through_packages_that_only_base_has() {
+    let index = index([
+        package("lib", &["provides = lib.so"]),
+        package("app", &["depends = between"]),
+        package("tool", &["makedepends = far"]),
+        package("unrelated", &["depends = glibc"]),
+    ]);
+    let base = BaseIndex::new(vec![
+        based("glibc", "2-1", &[], &[]),
+        based("middle", "1-1", &["lib.so"], &["between"]),
+        based("far", "1-1", &["middle>=1", "glibc"], &[]),
+        // Sources make this one.
+        based("app", "1-1", &["nothing"], &[]),
+    ]);
+    let of = |scope| {
+        plan(
+            &index,
+            &PlanRequest {
+                base: Some(&base),
+                ..request(vec![origin(&index, "lib")], scope)
+            },
+        )
+    };
+    insta::assert_snapshot!(brief(&of(Scope::Transitive)), @r"
+    lib@1:  (lib)
+    app@1: lib@1 (lib middle app)
+    ");
+    insta::assert_snapshot!(brief(&of(Scope::All)), @r"
+    lib@1:  (lib)
+    app@1: lib@1 (lib middle app)
+    tool@1: lib@1 (lib middle far tool)
+    ");
+    let direct = of(Scope::Direct);
+    assert_eq!(direct.builds.len(), 1);
+    // What base has is not missing.
+    assert!(of(Scope::All).unresolved.is_empty());
+    let unrelated = plan(
+        &index,
+        &PlanRequest {
+            base: Some(&base),
+            ..request(vec![origin(&index, "unrelated")], Scope::All)
+        },
+    );
+    assert!(unrelated.unresolved.is_empty());
+}
+
+#[test]
+fn the_order_holds_through_packages_of_base() {
+    let index = index([
+        package("lib", &[]),
+        package("app", &["depends = lib", "makedepends = middle"]),
+        package("plugin", &["depends = lib"]),
+    ]);
+    let base = BaseIndex::new(vec![based("middle", "1-1", &["plugin"], &[])]);
+    let plan = plan(
+        &index,
+        &PlanRequest {
+            base: Some(&base),
+            ..request(vec![origin(&index, "lib")], Scope::Direct)
+        },
+    );
+    insta::assert_snapshot!(brief(&plan), @r"
+    lib@1:  (lib)
+    plugin@1: lib@1 (lib plugin)
+    app@1: lib@1 plugin@1 (lib app)
+    ");
+}
+
+#[test]
+fn who_links_a_library_without_saying_so_is_rebuilt() {
+    let index = index([
+        package("lib", &[]),
+        package("quiet", &["makedepends = lib"]),
+        package("honest", &["depends = lib"]),
+        package("on-quiet", &["depends = quiet"]),
+        package("other", &[]),
+    ]);
+    let mut sonames = Sonames::default();
+    sonames.add_library("lib", &soname("lib.so.1"));
+    for user in ["quiet", "honest", "lib", "not-in-the-sources"] {
+        sonames.add_link(user, &soname("lib.so.1"));
+    }
+    let other_size = Soname {
+        is_64_bit: false,
+        ..soname("lib.so.1")
+    };
+    sonames.add_link("other", &other_size);
+    let of = |scope| {
+        let request = PlanRequest {
+            sonames: Some(&sonames),
+            ..request(vec![origin(&index, "lib")], scope)
+        };
+        plan(&index, &request)
+    };
+    insta::assert_snapshot!(brief(&of(Scope::Transitive)), @r"
+    lib@1:  (lib)
+    honest@1: lib@1 (lib honest)
+    quiet@1: lib@1 (lib quiet) links lib.so.1
+    on-quiet@1: quiet@1 (lib quiet on-quiet)
+    ");
+    for scope in [Scope::Direct, Scope::Soname] {
+        let plan = of(scope);
+        assert!(plan.why(&"quiet".parse().unwrap()).is_some(), "{scope}");
+    }
+    // In this scope the dependency says so.
+    let all = of(Scope::All);
+    assert!(all.builds.iter().all(|build| all.links(build).is_none()));
+    let json = serde_json::to_value(of(Scope::Transitive)).unwrap();
+    assert_eq!(json["builds"][2]["via"], "links lib.so.1");
+    assert!(render::text(&of(Scope::Transitive)).contains("quiet (links lib.so.1)  after lib@1"));
+}
+
+#[test]
+fn a_package_that_turns_up_and_links_a_library_affects_the_plan() {
+    let lib = package("lib", &[]);
+    let mut index = PackageIndex::new();
+    index.insert(lib.clone());
+    let mut sonames = Sonames::default();
+    sonames.add_library("lib", &soname("lib.so.1"));
+    sonames.add_link("later", &soname("lib.so.1"));
+    let request = PlanRequest {
+        sonames: Some(&sonames),
+        ..request(vec![lib], Scope::Transitive)
+    };
+    let (before, footprint) = plan_with_footprint(&index, &request);
+    assert_eq!(before.builds.len(), 1);
+    let change = index.insert(package("later", &[]));
+    assert!(footprint.is_affected_by(&change));
+    assert_eq!(plan(&index, &request).builds.len(), 2);
+}
+
+/// A library below a cycle, in a new version, and the old packages of all of them.
+fn cycle(library: &[&str], kind: &str) -> (PackageIndex, BaseIndex) {
+    let lines = |other: &str| format!("{kind} = {other}");
+    let index = index([
+        package("lib", library),
+        package("a", &["depends = lib", &lines("b")]),
+        package("b", &["depends = lib.so", &lines("c")]),
+        package("c", &["depends = lib", &lines("a")]),
+        package("user", &["depends = lib", "makedepends = a"]),
+    ]);
+    let linked = ["lib.so=1-64"];
+    let base = BaseIndex::new(vec![
+        based("lib", "1.0-1", &[], &linked),
+        based("a", "1-1", &linked, &[]),
+        based("b", "1-1", &linked, &[]),
+        based("c", "1-1", &["lib", "lib.so=1-64"], &[]),
+    ]);
+    (index, base)
+}
+
+fn planned(index: &PackageIndex, base: &BaseIndex, bootstrap: &[&str], keeps: bool) -> Plan {
+    let request = PlanRequest {
+        base: Some(base),
+        bootstrap: bootstrap.iter().map(|name| name.parse().unwrap()).collect(),
+        keeps_sonames: keeps,
+        ..request(vec![origin(index, "lib")], Scope::Transitive)
+    };
+    plan(index, &request)
+}
+
+#[test]
+fn a_cycle_that_cannot_be_installed_asks_for_a_bootstrap_build() {
+    for library in [
+        &["pkgver = 2", "provides = lib.so=2-64"][..],
+        &["pkgver = 2", "provides = lib.so"],
+    ] {
+        let (index, base) = cycle(library, "makedepends");
+        let plan = planned(&index, &base, &[], false);
+        let [needed] = &plan.needs_bootstrap[..] else {
+            panic!("{}", brief(&plan));
+        };
+        let choices: Vec<&str> = needed.choices.iter().map(|name| name.as_str()).collect();
+        assert_eq!(choices, ["a", "b", "c"]);
+        assert!(
+            needed.reasons[0].contains("the old b 1-1 needs lib.so=1-64"),
+            "{needed:?}"
+        );
+        let kinds: Vec<ProblemKind> = plan.problems.iter().map(|problem| problem.kind).collect();
+        assert!(
+            kinds.contains(&ProblemKind::NotInstallable),
+            "{}",
+            brief(&plan)
+        );
+    }
+}
+
+#[test]
+fn with_a_bootstrap_build_the_cycle_is_built() {
+    let (index, base) = cycle(&["pkgver = 2", "provides = lib.so"], "makedepends");
+    insta::assert_snapshot!(brief(&planned(&index, &base, &["b"], false)), @r"
+    lib@1:  (lib)
+    b@1: lib@1 (lib b) without c
+    a@1: b@1 (lib a)
+    c@1: a@1 (lib c)
+    user@1: a@1 (lib user)
+    b@2: c@1 (lib b)
+    ");
+    let plan = planned(&index, &base, &["b"], false);
+    let text = render::text(&plan);
+    assert!(
+        text.contains("b (bootstrap build without c)  after lib@1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("b is first built without c (makedepends), and again with it"),
+        "{text}"
+    );
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["builds"][1]["bootstrap"], true);
+    assert_eq!(json["builds"][1]["without"], serde_json::json!(["c"]));
+    assert!(json.get("needs_bootstrap").is_none());
+}
+
+#[test]
+fn checks_are_left_out_of_a_bootstrap_build_too_and_other_dependencies_are_not() {
+    let index = index([
+        package(
+            "a",
+            &[
+                "checkdepends = b",
+                "makedepends = tool",
+                "makedepends = outside",
+            ],
+        ),
+        package("b", &["makedepends = a"]),
+        package("tool", &["depends = b"]),
+        package("outside", &[]),
+    ]);
+    let request = PlanRequest {
+        bootstrap: vec!["a".parse().unwrap()],
+        ..request(
+            vec![origin(&index, "a"), origin(&index, "outside")],
+            Scope::All,
+        )
+    };
+    let plan = plan(&index, &request);
+    insta::assert_snapshot!(brief(&plan), @r"
+    outside@1:  (outside)
+    a@1: outside@1 (a) without b tool
+    b@1: a@1 (a b)
+    tool@1: b@1 (a b tool)
+    a@2: tool@1 (a)
+    ");
+}
+
+#[test]
+fn the_old_packages_do_where_the_library_stays() {
+    for (library, keeps) in [
+        // Rebuilt only.
+        (
+            &["pkgver = 1.0", "pkgrel = 2", "provides = lib.so"][..],
+            false,
+        ),
+        (&["pkgver = 2", "provides = lib.so=1-64"], false),
+        (&["pkgver = 2", "provides = lib.so"], true),
+    ] {
+        let (index, base) = cycle(library, "makedepends");
+        let plan = planned(&index, &base, &[], keeps);
+        assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
+        assert!(plan.problems.is_empty(), "{}", brief(&plan));
+    }
+    // It may well be another one.
+    let (index, base) = cycle(&["pkgver = 1.1", "provides = lib.so"], "makedepends");
+    let plan = planned(&index, &base, &[], false);
+    assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
+    let kinds: Vec<ProblemKind> = plan.problems.iter().map(|problem| problem.kind).collect();
+    assert!(
+        kinds.contains(&ProblemKind::MayNotBeInstallable),
+        "{}",
+        brief(&plan)
+    );
+}
+
+#[test]
+fn a_cycle_of_run_time_dependencies_has_no_bootstrap_build() {
+    let (index, base) = cycle(&["pkgver = 2", "provides = lib.so"], "depends");
+    let plan = planned(&index, &base, &[], false);
+    assert!(
+        plan.needs_bootstrap[0].choices.is_empty(),
+        "{}",
+        brief(&plan)
+    );
+}
+
+#[test]
+fn a_new_version_that_a_first_build_needs_is_not_old() {
+    // The old `a` is in base, but `b` asks for the new one, which is built with `b`.
+    let index = index([
+        package("a", &["pkgver = 2", "depends = b"]),
+        package("b", &["makedepends = a>=2"]),
+    ]);
+    let base = BaseIndex::new(vec![
+        based("a", "1-1", &[], &[]),
+        based("b", "1-1", &[], &[]),
+    ]);
+    let request = PlanRequest {
+        base: Some(&base),
+        ..request(vec![origin(&index, "a")], Scope::All)
+    };
+    let plan = plan(&index, &request);
+    let text = brief(&plan);
+    assert!(
+        text.contains("b needs a>=2, which only the new a 2-1 satisfies, and that is built later"),
+        "{text}"
+    );
+    assert!(text.ends_with("bootstrap one of b"), "{text}");
+}
+
+#[test]
+fn what_is_in_no_cycle_cannot_be_bootstrapped() {
+    let index = index([package("lib", &[]), package("app", &["depends = lib"])]);
+    let request = PlanRequest {
+        bootstrap: vec!["app".parse().unwrap(), "elsewhere".parse().unwrap()],
+        ..request(vec![origin(&index, "lib")], Scope::All)
+    };
+    let plan = plan(&index, &request);
+    let kinds: Vec<ProblemKind> = plan.problems.iter().map(|problem| problem.kind).collect();
+    assert_eq!(kinds, [ProblemKind::BootstrapNotNeeded; 2]);
+    assert!(plan.builds.iter().all(|build| build.bootstrap.is_none()));
+}

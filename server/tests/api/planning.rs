@@ -1,0 +1,396 @@
+//! Plans that know base repositories and what built packages link.
+
+use buildbtw_model::api::{CreateIteration, CreateNamespace, PlanFormat, PlanPreview, ProblemKind};
+use buildbtw_model::{BuildStatus, IterationStatus};
+use buildbtw_server::repos::database::{Entry, render};
+use tempfile::TempDir;
+
+use crate::support::{
+    Repository, ServerOptions, SourceTree, Srcinfo, TestServer, elf, new_namespace, parse, refusal,
+    reported, with_files,
+};
+
+/// A package of a base repository.
+struct Based {
+    name: &'static str,
+    version: &'static str,
+    depends: &'static [&'static str],
+    provides: &'static [&'static str],
+}
+
+impl Based {
+    fn desc(&self) -> String {
+        let list = |key: &str, values: &[&str]| format!("%{key}%\n{}\n\n", values.join("\n"));
+        list("NAME", &[self.name])
+            + &list("VERSION", &[self.version])
+            + &list("DEPENDS", self.depends)
+            + &list("PROVIDES", self.provides)
+    }
+}
+
+/// A server with a base repository `core` that holds these packages.
+async fn server_over(
+    packages: &[Based],
+    prepare: impl FnOnce(&SourceTree),
+) -> (TestServer, TempDir) {
+    let base = tempfile::tempdir().unwrap();
+    let described: Vec<_> = packages
+        .iter()
+        .map(|package| (parse(package.name), parse(package.version), package.desc()))
+        .collect();
+    let entries = described.iter().map(|(name, version, desc)| Entry {
+        name,
+        version,
+        desc,
+        files: None,
+    });
+    fs_err::write(base.path().join("core.db"), render(entries).unwrap()).unwrap();
+    let config = base.path().join("base.toml");
+    let text = format!(
+        "[[repository]]\nname = \"core\"\narchitectures = [\"x86_64\"]\n\
+         servers = [\"file://{}\"]\nsig_level = \"Never\"\n",
+        base.path().display()
+    );
+    fs_err::write(&config, text).unwrap();
+    let options = ServerOptions {
+        extra: vec!["--base-repositories".into(), config.display().to_string()],
+        ..Default::default()
+    };
+    (TestServer::start_with(options, prepare).await, base)
+}
+
+fn preview(origin: &str) -> PlanPreview {
+    serde_json::from_value(serde_json::json!({ "changesets": [origin], "format": "json" })).unwrap()
+}
+
+/// A library whose new version has another soname, and a cycle above it.
+fn cycle(sources: &SourceTree) {
+    sources.push(&Srcinfo::new("libcyc", "2-1").with("provides", "libcyc.so"));
+    for (name, other) in [("cyc-a", "cyc-b"), ("cyc-b", "cyc-a")] {
+        sources.push(
+            &Srcinfo::new(name, "1-1")
+                .depends(&["libcyc.so"])
+                .with("makedepends", other),
+        );
+    }
+}
+
+const OLD_CYCLE: [Based; 3] = [
+    Based {
+        name: "libcyc",
+        version: "1-1",
+        depends: &[],
+        provides: &["libcyc.so=1-64"],
+    },
+    Based {
+        name: "cyc-a",
+        version: "1-1",
+        depends: &["libcyc.so=1-64"],
+        provides: &[],
+    },
+    Based {
+        name: "cyc-b",
+        version: "1-1",
+        depends: &["libcyc.so=1-64"],
+        provides: &[],
+    },
+];
+
+#[tokio::test]
+async fn a_cycle_above_a_new_soname_asks_for_a_bootstrap_build() {
+    let (server, _base) = server_over(&OLD_CYCLE, cycle).await;
+    let admin = server.admin();
+    let request = new_namespace(&["libcyc/main"]);
+    let problem = refusal(admin.create_namespace(&request).await);
+    assert_eq!(problem.kind, ProblemKind::BootstrapNeeded, "{problem:?}");
+    let detail = problem.detail.unwrap();
+    assert!(
+        detail.contains("the old cyc-b 1-1 needs libcyc.so=1-64"),
+        "{detail}"
+    );
+    let hint = problem.hint.unwrap();
+    for choice in ["--bootstrap cyc-a", "--bootstrap cyc-b"] {
+        assert!(hint.contains(choice), "{hint}");
+    }
+    let text = admin
+        .preview_plan(&PlanPreview {
+            format: PlanFormat::Text,
+            ..preview("libcyc/main")
+        })
+        .await
+        .unwrap();
+    assert!(
+        text.contains("it can be built with --bootstrap cyc-b"),
+        "{text}"
+    );
+    let plan: serde_json::Value =
+        serde_json::from_str(&admin.preview_plan(&preview("libcyc/main")).await.unwrap()).unwrap();
+    let choices = serde_json::json!(["cyc-a", "cyc-b"]);
+    assert_eq!(plan["needs_bootstrap"][0]["choices"], choices, "{plan}");
+
+    let request = CreateNamespace {
+        name: Some(parse("cyc")),
+        bootstrap: vec![parse("cyc-b")],
+        ..request
+    };
+    admin.create_namespace(&request).await.unwrap();
+    let worker = server.worker("w").await;
+    worker.builds("libcyc").await;
+    let first = worker.builds("cyc-b").await;
+    assert!(first.claimed.bootstrap);
+    assert_eq!(first.claimed.dependencies, ["libcyc.so"]);
+    let other = worker.builds("cyc-a").await;
+    assert!(!other.claimed.bootstrap);
+    let last = worker.builds("cyc-b").await;
+    assert!(!last.claimed.bootstrap);
+    assert_eq!(last.claimed.stage, 2);
+    assert_eq!(last.claimed.dependencies, ["libcyc.so", "cyc-a"]);
+    let seen = |build| Repository::new(server.url(), "cyc", "1", "x86_64").seen_by(build);
+    assert_eq!(seen(first.claimed.build).lists().await, ["libcyc-2-1"]);
+    let all = ["cyc-a-1-1.1", "cyc-b-1-1.1", "libcyc-2-1"];
+    assert_eq!(seen(last.claimed.build).lists().await, all);
+
+    // A later iteration bootstraps the same, and knows it for the same build.
+    admin
+        .create_iteration(&parse("cyc"), CreateIteration::default())
+        .await
+        .unwrap();
+    server.expect_iteration("cyc", IterationStatus::Done).await;
+    for build in server.iteration("cyc").await.builds {
+        assert_eq!(build.status, BuildStatus::Reused, "{build:?}");
+        let is_first = build.pkgbase.as_str() == "cyc-b" && build.stage == 1;
+        assert_eq!(build.bootstrap, is_first, "{build:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cycle_is_built_with_old_packages_where_the_soname_stays() {
+    let (server, _base) = server_over(&OLD_CYCLE, |sources| {
+        cycle(sources);
+        // The same upstream version, only rebuilt.
+        sources.push(&Srcinfo::new("libcyc", "1-2").with("provides", "libcyc.so"));
+    })
+    .await;
+    server.namespace("same", &["libcyc/main"]).await;
+    let builds = server.iteration("same").await.builds;
+    assert!(builds.iter().all(|build| !build.bootstrap));
+
+    server
+        .sources
+        .push(&Srcinfo::new("libcyc", "2-1").with("provides", "libcyc.so"));
+    server.source_at("libcyc", "2-1").await;
+    let request = CreateNamespace {
+        same_sonames: true,
+        ..new_namespace(&["libcyc/main"])
+    };
+    server.admin().create_namespace(&request).await.unwrap();
+
+    // The first one cannot go on without, and can with one.
+    let name = parse("same");
+    let again = server
+        .admin()
+        .create_iteration(&name, CreateIteration::default())
+        .await;
+    assert_eq!(refusal(again).kind, ProblemKind::BootstrapNeeded);
+    let request = CreateIteration {
+        bootstrap: vec![parse("cyc-a")],
+        ..CreateIteration::default()
+    };
+    server
+        .admin()
+        .create_iteration(&name, request)
+        .await
+        .unwrap();
+    let builds = server.iteration("same").await.builds;
+    let bootstrapped: Vec<&str> = builds
+        .iter()
+        .filter(|build| build.bootstrap)
+        .map(|build| build.pkgbase.as_str())
+        .collect();
+    assert_eq!(bootstrapped, ["cyc-a"]);
+}
+
+#[tokio::test]
+async fn bootstrapping_what_is_in_no_cycle_is_pointed_out() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "2-1"));
+    })
+    .await;
+    let request = CreateNamespace {
+        name: Some(parse("plain")),
+        bootstrap: vec![parse("libgreet")],
+        ..new_namespace(&["libgreet/main"])
+    };
+    server.admin().create_namespace(&request).await.unwrap();
+    let notes = server.iteration("plain").await.notes;
+    let found = notes
+        .iter()
+        .any(|note| note.text.contains("nothing to bootstrap"));
+    assert!(found, "{notes:?}");
+}
+
+#[tokio::test]
+async fn what_links_a_library_is_rebuilt_whatever_its_pkgbuild_says() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libfoo", "1-1"));
+        sources.push(&Srcinfo::new("quiet", "1-1"));
+        sources.push(&Srcinfo::new("other", "1-1"));
+    })
+    .await;
+    let changesets = ["libfoo/main", "quiet/main", "other/main"];
+    server.namespace("first", &changesets).await;
+    let worker = server.worker("w").await;
+    for _ in changesets {
+        let job = worker.claims().await;
+        job.starts().await;
+        let files: Vec<(&str, Vec<u8>)> = match job.claimed.pkgbase.as_str() {
+            "libfoo" => vec![(
+                "usr/lib/libfoo.so.1.0",
+                elf(Some("libfoo.so.1"), &["libc.so.6"]),
+            )],
+            "quiet" => vec![("usr/bin/quiet", elf(None, &["libc.so.6", "libfoo.so.1"]))],
+            // A library of its own that nobody else can link.
+            _ => vec![
+                ("usr/lib/other/libfoo.so.1", elf(Some("libfoo.so.1"), &[])),
+                ("usr/bin/other", elf(None, &["libc.so.6"])),
+            ],
+        };
+        let mut packages = Vec::new();
+        for package in job.makes().await {
+            let package = with_files(&package, &files);
+            job.uploads(&package).await.unwrap();
+            packages.push(package);
+        }
+        job.reports(&reported(&packages)).await.unwrap();
+    }
+    // What is known outlives the packages.
+    server
+        .admin()
+        .delete_namespace(&parse("first"))
+        .await
+        .unwrap();
+
+    server.sources.push(&Srcinfo::new("libfoo", "2-1"));
+    server.source_at("libfoo", "2-1").await;
+    server.namespace("second", &["libfoo/main"]).await;
+    let builds = server.iteration("second").await.builds;
+    let names: Vec<&str> = builds.iter().map(|build| build.pkgbase.as_str()).collect();
+    assert_eq!(names, ["libfoo", "quiet"]);
+    assert_eq!(builds[1].via.as_deref(), Some("links libfoo.so.1"));
+    let text = server
+        .admin()
+        .preview_plan(&preview("libfoo/main"))
+        .await
+        .unwrap();
+    assert!(text.contains("links libfoo.so.1"), "{text}");
+    let page = server
+        .request(reqwest::Method::GET, "/namespaces/second")
+        .send()
+        .await
+        .unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains("(links libfoo.so.1)"), "{page}");
+
+    // The new library has another soname, and the last `quiet` links the new one.
+    let job = worker.claims_build_of("libfoo").await;
+    let files = [("usr/lib/libfoo.so.2", elf(Some("libfoo.so.2"), &[]))];
+    let package = with_files(&job.makes().await[0], &files);
+    job.uploads(&package).await.unwrap();
+    job.reports(&reported(&[package])).await.unwrap();
+    // It has not been built yet: it still links what the old version had.
+    server.namespace("third", &["libfoo/main"]).await;
+    assert_eq!(server.iteration("third").await.builds.len(), 2);
+}
+
+#[tokio::test]
+async fn what_base_lists_as_linked_is_rebuilt() {
+    let packages = [
+        Based {
+            name: "libfoo",
+            version: "1-1",
+            depends: &[],
+            provides: &["lib:libfoo.so.1"],
+        },
+        Based {
+            name: "quiet",
+            version: "1-1",
+            depends: &["lib:libfoo.so.1"],
+            provides: &[],
+        },
+    ];
+    let (server, _base) = server_over(&packages, |sources| {
+        sources.push(&Srcinfo::new("libfoo", "2-1"));
+        sources.push(&Srcinfo::new("quiet", "1-1"));
+    })
+    .await;
+    server.namespace("bump", &["libfoo/main"]).await;
+    let builds = server.iteration("bump").await.builds;
+    assert_eq!(builds[1].pkgbase.as_str(), "quiet");
+    assert_eq!(builds[1].via.as_deref(), Some("links libfoo.so.1"));
+}
+
+#[tokio::test]
+async fn chains_lead_through_packages_of_base() {
+    let packages = [Based {
+        name: "middle",
+        version: "1-1",
+        depends: &["libfoo"],
+        provides: &["between"],
+    }];
+    let (server, _base) = server_over(&packages, |sources| {
+        sources.push(&Srcinfo::new("libfoo", "2-1"));
+        sources.push(&Srcinfo::new("app", "1-1").depends(&["between"]));
+    })
+    .await;
+    server.namespace("bump", &["libfoo/main"]).await;
+    let builds = server.iteration("bump").await.builds;
+    let reason: Vec<&str> = builds[1].reason.iter().map(|name| name.as_str()).collect();
+    assert_eq!(reason, ["libfoo", "middle", "app"]);
+    assert_eq!(builds.len(), 2);
+}
+
+/// Case `same-pkgname-from-two-pkgbases`.
+#[tokio::test]
+async fn of_two_makers_the_highest_version_is_listed_whoever_ends_last() {
+    for newer_last in [true, false] {
+        let server = TestServer::start(|sources| {
+            sources.push(&Srcinfo::new("libfoo", "2-4"));
+            let old = Srcinfo::new("oldbase", "1-3").depends(&["libfoo"]);
+            sources.push(&old.pkgname("oldbase").pkgname("moved"));
+            let new = Srcinfo::new("newbase", "2-1").depends(&["libfoo"]);
+            sources.push(&new.pkgname("moved"));
+            sources.push(&Srcinfo::new("needsmoved", "1-1").depends(&["moved>=2"]));
+        })
+        .await;
+        server.namespace("bump", &["libfoo/main"]).await;
+        let worker = server.worker("w").await;
+        worker.builds("libfoo").await;
+        let (one, other) = (worker.claims().await, worker.claims().await);
+        let is_new = one.claimed.pkgbase.as_str() == "newbase";
+        let (new, old) = if is_new { (one, other) } else { (other, one) };
+        let order = if newer_last { [old, new] } else { [new, old] };
+        for job in &order {
+            job.succeeds().await;
+        }
+        worker.builds("needsmoved").await;
+        server.expect_iteration("bump", IterationStatus::Done).await;
+        let repository = Repository::new(server.url(), "bump", "1", "x86_64");
+        let listed = [
+            "libfoo-2-4",
+            "moved-2-1.1",
+            "needsmoved-1-1.1",
+            "oldbase-1-3.1",
+        ];
+        assert_eq!(repository.lists().await, listed);
+        for (folder, is_there) in [("moved-2-1.1", true), ("moved-1-3.1", false)] {
+            let files = repository
+                .entry("bump.files", &format!("{folder}/files"))
+                .await;
+            assert_eq!(files.is_some(), is_there, "{folder}");
+        }
+        let notes = server.iteration("bump").await.notes;
+        let expected = "newbase: moved is made by several source packages: newbase 2-1, oldbase 1-3; the \
+                        repository lists the highest version that is built, 2-1 of newbase";
+        assert!(notes.iter().any(|note| note.text == expected), "{notes:?}");
+    }
+}

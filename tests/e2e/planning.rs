@@ -1,0 +1,279 @@
+//! What plans know beyond `.SRCINFO`s, with real libraries: a new soname below a cycle, and a program that
+//! links a library without saying so.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, is_root, printed, program};
+
+/// Whether everything that builds of libraries need is there.
+fn can_build() -> bool {
+    let tools = [
+        "pacman", "makepkg", "repo-add", "bwrap", "bsdtar", "gcc", "readelf",
+    ];
+    is_root() && tools.iter().all(|tool| has_tool(tool))
+}
+
+/// A library with the soname `NAME.so.VERSION`.
+fn library(name: &str, version: u32) -> (String, String) {
+    let file = format!("{name}.so.{version}");
+    let pkgbuild = format!(
+        "pkgname={name}\npkgver={version}\npkgrel=1\narch=(x86_64)\nprovides=({name}.so)\noptions=(!debug)\n\
+         build() {{\n  echo 'int version(void) {{ return {version}; }}' > library.c\n  \
+         gcc -shared -fPIC -Wl,-soname,{file} -o {file}.0 library.c\n}}\n\
+         package() {{\n  install -Dm755 {file}.0 \"$pkgdir/usr/lib/{file}.0\"\n  \
+         ln -s {file}.0 \"$pkgdir/usr/lib/{file}\"\n  ln -s {file} \"$pkgdir/usr/lib/{name}.so\"\n}}\n"
+    );
+    let srcinfo = format!(
+        "pkgbase = {name}\n\tpkgver = {version}\n\tpkgrel = 1\n\tarch = x86_64\n\tprovides = {name}.so\n\
+         \toptions = !debug\n\npkgname = {name}\n"
+    );
+    (pkgbuild, srcinfo)
+}
+
+/// A program that prints its name and the version of the library, and keeps what the `other` program printed
+/// while it was built. With `BUILDBTW_BOOTSTRAP` it does without that one.
+fn user(name: &str, library: &str, depends: &[&str], other: Option<&str>) -> (String, String) {
+    let (needs, record) = match other {
+        Some(other) => (
+            format!(
+                "makedepends=({other})\n[[ ${{BUILDBTW_BOOTSTRAP:-}} == 1 ]] && makedepends=()\n"
+            ),
+            format!("if [[ ${{BUILDBTW_BOOTSTRAP:-}} != 1 ]]; then {other}; else echo none; fi"),
+        ),
+        None => (String::new(), "echo none".to_owned()),
+    };
+    let link = library.trim_start_matches("lib");
+    let pkgbuild = format!(
+        "pkgname={name}\npkgver=1\npkgrel=1\narch=(x86_64)\ndepends=({})\noptions=(!debug)\n{needs}\
+         build() {{\n  printf '#include <stdio.h>\\nint version(void);\\nint main(void) {{ printf(\"{name} %%d\\\\n\", version()); }}\\n' > main.c\n  \
+         gcc -o {name} main.c -l{link}\n  {{ {record}; }} > built-with\n}}\n\
+         package() {{\n  install -Dm755 {name} \"$pkgdir/usr/bin/{name}\"\n  \
+         install -Dm644 built-with \"$pkgdir/usr/share/{name}/built-with\"\n}}\n",
+        depends.join(" ")
+    );
+    let mut srcinfo = format!("pkgbase = {name}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
+    if let Some(other) = other {
+        srcinfo.push_str(&format!("\tmakedepends = {other}\n"));
+    }
+    for dependency in depends {
+        srcinfo.push_str(&format!("\tdepends = {dependency}\n"));
+    }
+    srcinfo.push_str(&format!("\toptions = !debug\n\npkgname = {name}\n"));
+    (pkgbuild, srcinfo)
+}
+
+/// Builds packages one after the other into a repository `base`; returns its folder.
+fn base(folder: &Path, packages: &[(&str, (String, String))]) -> PathBuf {
+    let base = folder.join("base");
+    std::fs::create_dir_all(&base).unwrap();
+    let database = base.join("base.db.tar.gz");
+    for (name, (pkgbuild, srcinfo)) in packages {
+        let source = folder.join("old").join(name);
+        std::fs::create_dir_all(&source).unwrap();
+        std::fs::write(source.join("PKGBUILD"), pkgbuild).unwrap();
+        std::fs::write(source.join(".SRCINFO"), srcinfo).unwrap();
+        let mut build = Command::new(program("buildbtw"));
+        build.args(["build", "--output"]).arg(&base);
+        if database.exists() {
+            build.arg("--repository");
+            build.arg(format!("base=file://{}", base.display()));
+        }
+        let output = build.arg(&source).output().unwrap();
+        assert!(output.status.success(), "{}", printed(&output));
+        let new = std::fs::read_dir(&base)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| {
+                let file = path.file_name().unwrap().to_string_lossy();
+                file.starts_with(&format!("{name}-1-1-"))
+            });
+        let output = Command::new("repo-add")
+            .arg("--quiet")
+            .args([&database, &new.unwrap()])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", printed(&output));
+    }
+    base
+}
+
+/// A server over a base repository, with these packages as sources.
+fn server(folder: &Path, base: &Path, packages: &[(&str, (String, String))]) -> (Sources, Server) {
+    let sources = Sources::new(folder);
+    for (name, (pkgbuild, srcinfo)) in packages {
+        sources.commit_with(name, srcinfo, pkgbuild);
+    }
+    let bases = folder.join("base.toml");
+    let text = format!(
+        "[[repository]]\nname = 'base'\narchitectures = ['x86_64']\n\
+         servers = ['file://{}']\nsig_level = 'Never'\n",
+        base.display()
+    );
+    std::fs::write(&bases, text).unwrap();
+    let server = Server::start_with_base(folder, &sources, &bases);
+    (sources, server)
+}
+
+/// Upgrades a root that has the packages of base from a namespace, and returns what it has then.
+fn upgraded(folder: &Path, base: &Path, server: &Server, namespace: &str) -> String {
+    let root = folder.join("upgraded");
+    std::fs::create_dir_all(root.join("var/lib/pacman")).unwrap();
+    let config = folder.join("upgrade.conf");
+    let pacman = |repositories: &str, args: &[&str]| {
+        let head = "[options]\nArchitecture = x86_64\nSigLevel = Never\n";
+        std::fs::write(&config, format!("{head}{repositories}")).unwrap();
+        let output = Command::new("pacman")
+            .args(["--noconfirm", "--config"])
+            .arg(&config)
+            .arg("--root")
+            .arg(&root)
+            .arg("--cachedir")
+            .arg(folder.join("cache"))
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", printed(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    std::fs::create_dir_all(folder.join("cache")).unwrap();
+    let old = format!("[base]\nServer = file://{}\n", base.display());
+    pacman(&old, &["-Sy"]);
+    let listed = pacman(&old, &["-Slq", "base"]);
+    let names: Vec<&str> = listed.lines().collect();
+    // Only the database of what is installed changes: nothing of the packages runs here.
+    pacman(&old, &[&["-S", "--dbonly"], &names[..]].concat());
+    let url = format!("{}/repo/{namespace}/latest/$arch", server.url());
+    let both = format!("[{namespace}]\nServer = {url}\n{old}");
+    pacman(&both, &["-Syu", "--dbonly"]);
+    pacman(&both, &["-Dk"]);
+    pacman(&both, &["-Q"])
+}
+
+#[test]
+fn a_cycle_above_a_new_soname_is_bootstrapped() {
+    if !can_build() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let depends = ["libcyc", "libcyc.so"];
+    let base = base(
+        folder.path(),
+        &[
+            ("libcyc", library("libcyc", 1)),
+            ("cyc-a", user("cyc-a", "libcyc", &depends, None)),
+            ("cyc-b", user("cyc-b", "libcyc", &depends, None)),
+        ],
+    );
+    let (_sources, server) = server(
+        folder.path(),
+        &base,
+        &[
+            ("libcyc", library("libcyc", 2)),
+            ("cyc-a", user("cyc-a", "libcyc", &depends, Some("cyc-b"))),
+            ("cyc-b", user("cyc-b", "libcyc", &depends, Some("cyc-a"))),
+        ],
+    );
+    let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
+
+    let refused = cli(&server, &["new", "libcyc/main", "--name", "cyc"]);
+    let text = printed(&refused);
+    assert_ne!(refused.status.code(), Some(0), "{text}");
+    for expected in [
+        "needs libcyc.so=1-64",
+        "--bootstrap cyc-a",
+        "--bootstrap cyc-b",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+
+    let mut new = vec!["new", "libcyc/main", "--name", "cyc", "--follow"];
+    new.extend(["--bootstrap", "cyc-a"]);
+    let output = cli(&server, &new);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    let repository = server.data().join("repos/cyc/1/x86_64");
+    for (file, expected) in [
+        ("cyc-a-1-1.1-x86_64.pkg.tar.zst", "none"),
+        ("cyc-b-1-1.1-x86_64.pkg.tar.zst", "cyc-a 2"),
+        ("cyc-a-1-1.2-x86_64.pkg.tar.zst", "cyc-b 2"),
+    ] {
+        let name = &file[..5];
+        let output = Command::new("bsdtar")
+            .arg("-xOf")
+            .arg(repository.join(file))
+            .arg(format!("usr/share/{name}/built-with"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{file}: {}", printed(&output));
+        let built_with = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(built_with.trim(), expected, "{file}");
+    }
+    assert_eq!(
+        upgraded(folder.path(), &base, &server, "cyc"),
+        "cyc-a 1-1.2\ncyc-b 1-1.1\nlibcyc 2-1\n"
+    );
+}
+
+#[test]
+fn a_program_that_links_a_library_without_saying_so_is_rebuilt() {
+    if !can_build() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let libfoo = library("libfoo", 1);
+    let base = base(folder.path(), &[("libfoo", libfoo.clone())]);
+    // Its dependencies pull the library in; that it links it nobody says.
+    let wrapper = (
+        "pkgname=wrapper\npkgver=1\npkgrel=1\narch=(any)\ndepends=(libfoo)\npackage() { :; }\n".to_owned(),
+        "pkgbase = wrapper\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n\tdepends = libfoo\n\npkgname = wrapper\n"
+            .to_owned(),
+    );
+    let quiet = user("quiet", "libfoo", &[], Some("wrapper"));
+    let packages = [("libfoo", libfoo), ("wrapper", wrapper), ("quiet", quiet)];
+    let (sources, server) = server(folder.path(), &base, &packages);
+    let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
+    // The wrapper is no program; quiet asks it for nothing.
+    let quiet_without_call = packages[2]
+        .1
+        .0
+        .replace("; then wrapper; else", "; then echo wrapped; else");
+    sources.commit_with("quiet", &packages[2].1.1, &quiet_without_call);
+    let first = [
+        "new",
+        "libfoo/main",
+        "wrapper/main",
+        "quiet/main",
+        "--scope",
+        "origin",
+    ];
+    let output = cli(
+        &server,
+        &[&first[..], &["--name", "first", "--follow"]].concat(),
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+
+    let (pkgbuild, srcinfo) = library("libfoo", 2);
+    sources.commit_with("libfoo", &srcinfo, &pkgbuild);
+    let plan = cli(&server, &["plan", "libfoo/main", "--json"]);
+    let text = printed(&plan);
+    assert!(text.contains("links libfoo.so.1"), "{text}");
+    let output = cli(
+        &server,
+        &["new", "libfoo/main", "--name", "second", "--follow"],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    let why = cli(&server, &["why", "second", "quiet"]);
+    let text = printed(&why);
+    assert!(text.contains("quiet links libfoo.so.1 of libfoo"), "{text}");
+    let listed = Command::new("bsdtar")
+        .arg("-xOf")
+        .arg(
+            server
+                .data()
+                .join("repos/second/1/x86_64/quiet-1-1.1-x86_64.pkg.tar.zst"),
+        )
+        .arg("usr/bin/quiet")
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("libfoo.so.2"));
+}
