@@ -233,6 +233,8 @@ async fn release_rule(state: &AppState, build: &BuildRow) -> Result<Option<Relea
         base: release.base,
         earlier: releases::earlier(reader, build).await?,
     }))
+}
+
 /// What a build installs: a bootstrap build without what leads into its own cycle.
 fn dependencies(package: &SourcePackage, build: &BuildRow) -> Vec<String> {
     let without: Vec<&str> = build.without.lines().collect();
