@@ -284,10 +284,23 @@ impl WriteTransaction {
         }
     }
 
+    /// Undoes the changes, and waits until what it has seen of others is durable. Whoever answers by
+    /// what a transaction has seen ends it so: the members before may not be committed yet, so that
+    /// readers do not see what they did, and their commit may still fail.
+    ///
+    /// # Errors
+    /// When the database cannot be written; what was seen may not be there then.
+    pub async fn undo(mut self) -> sqlx::Result<()> {
+        if let Some(batch) = &mut self.batch {
+            batch.execute("ROLLBACK TO member").await?;
+        }
+        self.commit().await
+    }
+
     /// For queries inside the transaction.
     ///
     /// # Panics
-    /// Never: only [`Self::commit`] ends it, and consumes it.
+    /// Never: only [`Self::commit`] and [`Self::undo`] end it, and consume it.
     #[expect(clippy::expect_used, reason = "see the section about panics")]
     pub fn connection(&mut self) -> &mut SqliteConnection {
         let batch = self.batch.as_mut().expect("not ended");
@@ -361,6 +374,30 @@ mod tests {
         expected.sort();
         assert_eq!(names(&database).await, expected);
         assert_eq!(expected.len(), 200);
+    }
+
+    #[tokio::test]
+    async fn what_a_transaction_saw_of_others_is_there_for_readers_when_it_is_undone() {
+        let (_folder, database) = opened().await;
+        let mut first = database.write().await.unwrap();
+        insert(&mut first, "first").await;
+        let second = {
+            let database = database.clone();
+            tokio::spawn(async move {
+                let mut tx = database.write().await.unwrap();
+                insert(&mut tx, "second").await;
+                let seen = sqlx::query_scalar("select name from worker order by name");
+                let seen: Vec<String> = seen.fetch_all(tx.connection()).await.unwrap();
+                assert_eq!(seen, ["first", "second"]);
+                // It is in the queue before the committer.
+                assert_eq!(names(&database).await, [""; 0]);
+                tx.undo().await.unwrap();
+                names(&database).await
+            })
+        };
+        tokio::task::yield_now().await;
+        first.commit().await.unwrap();
+        assert_eq!(second.await.unwrap(), ["first"]);
     }
 
     #[tokio::test]

@@ -22,11 +22,13 @@ pub async fn adopt_attempt(
     let attempt = attempts::by_id(&mut *tx.connection(), id).await?;
     let attempt = attempt.ok_or_else(|| Error::not_found(format!("attempt {id}")))?;
     if attempt.token == token {
+        tx.undo().await?;
         return Ok(());
     }
     let refuse =
         |why: String, hint: &str| Error::from(Refusal::new(ProblemKind::Forbidden, why).hint(hint));
     if attempt.worker != *worker {
+        tx.undo().await?;
         let why = format!("attempt {id} is not one of worker {worker}");
         return Err(refuse(
             why,
@@ -37,6 +39,7 @@ pub async fn adopt_attempt(
     let is_held =
         before.is_none_or(|before| before.is_valid() || before.scope == TokenScope::Attempt);
     if is_held {
+        tx.undo().await?;
         let why = format!("attempt {id} was claimed with another token, which is still valid");
         return Err(refuse(why, "an administrator can revoke that one first"));
     }

@@ -89,6 +89,7 @@ pub async fn create_namespace(
     let namespace = match namespaces::insert(&mut transition.tx, &new).await {
         // Somebody took it while this was planned.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            transition.undo().await?;
             return Err(name_taken(&name));
         }
         result => result?,

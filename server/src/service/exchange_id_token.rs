@@ -214,13 +214,46 @@ async fn take(
     claims: &JobClaims,
 ) -> Result<AttemptId, Error> {
     let hash = hash(&request.token);
-    let job = i64::try_from(claims.job_id).unwrap_or(i64::MAX);
     let mut transition = Transition::begin(&state.database).await?;
+    let answer = match id_tokens::taken(&mut transition.tx, &claims.jti, &hash).await? {
+        // Asked again.
+        Some(attempt) => Ok(attempt),
+        None => match give(state, &mut transition, named, request, claims, &hash).await {
+            Ok(taken) => {
+                let effects = transition.commit().await?;
+                state.announce(effects);
+                if let Some(replaced) = taken.instead_of {
+                    state.logs.close(replaced).await?;
+                    remove_uploads(state, replaced).await;
+                }
+                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id, worker.name = %request.worker, "a job took its build");
+                return Ok(taken.attempt);
+            }
+            Err(error) => Err(error),
+        },
+    };
+    transition.undo().await?;
+    answer
+}
+
+/// What a job got.
+struct Taken {
+    attempt: AttemptId,
+    /// The attempt that it takes the place of.
+    instead_of: Option<AttemptId>,
+}
+
+async fn give(
+    state: &AppState,
+    transition: &mut Transition,
+    named: AttemptId,
+    request: &ExchangeIdToken,
+    claims: &JobClaims,
+    hash: &[u8],
+) -> Result<Taken, Error> {
+    let job = i64::try_from(claims.job_id).unwrap_or(i64::MAX);
     let tx = &mut transition.tx;
-    if let Some(attempt) = id_tokens::taken(tx, &claims.jti, &hash).await? {
-        return Ok(attempt);
-    }
-    if tokens::by_hash(&mut *tx.connection(), &hash)
+    if tokens::by_hash(&mut *tx.connection(), hash)
         .await?
         .is_some()
     {
@@ -241,46 +274,41 @@ async fn take(
     } else if newest.job_id == Some(job) && newest.attempt_status.is_final() {
         return Err(ended(newest.attempt));
     } else if newest.job_id == Some(job) {
-        return Err(Refusal::new(
-            ProblemKind::Unauthenticated,
-            "the ID token was used already",
-        )
-        .hint("each is good for one exchange")
-        .into());
+        return Err(used_already());
     } else {
-        try_anew(&mut transition, &newest).await?
+        try_anew(transition, &newest).await?
     };
     let expires_at = claims
         .exp
         .saturating_mul(1_000)
         .saturating_add(REMEMBERED_MS);
     let tx = &mut transition.tx;
-    if !id_tokens::take(tx, &claims.jti, attempt, &hash, expires_at).await? {
-        return Err(Refusal::new(
-            ProblemKind::Unauthenticated,
-            "the ID token was used already",
-        )
-        .hint("each is good for one exchange")
-        .into());
+    if !id_tokens::take(tx, &claims.jti, attempt, hash, expires_at).await? {
+        return Err(used_already());
     }
     let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4);
     let token = attempts::by_id(&mut *tx.connection(), attempt)
         .await?
         .map_or(TokenId(0), |row| row.token);
     let valid_until = now() + ms(state.config.build_timeout) + TOKEN_GRACE_MS;
-    tokens::arm(tx, token, &hash, valid_until).await?;
+    tokens::arm(tx, token, hash, valid_until).await?;
     let lease = now() + ms(state.config.lease);
     attempts::take_over(tx, attempt, &request.worker, lease).await?;
     pipelines::set_job(tx, attempt, job, claims.lifetime_s()).await?;
     transition.effects.leases = true;
-    let effects = transition.commit().await?;
-    state.announce(effects);
-    if is_replaced && newest.attempt != attempt {
-        state.logs.close(newest.attempt).await?;
-        remove_uploads(state, newest.attempt).await;
-    }
-    tracing::info!(attempt.id = %attempt, gitlab.job = job, worker.name = %request.worker, "a job took its build");
-    Ok(attempt)
+    Ok(Taken {
+        attempt,
+        instead_of: (is_replaced && newest.attempt != attempt).then_some(newest.attempt),
+    })
+}
+
+fn used_already() -> Error {
+    Refusal::new(
+        ProblemKind::Unauthenticated,
+        "the ID token was used already",
+    )
+    .hint("each is good for one exchange")
+    .into()
 }
 
 /// Somebody retried the job in GitLab: the build is tried once more, in the same pipeline.

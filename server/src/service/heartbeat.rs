@@ -23,6 +23,7 @@ pub async fn heartbeat(
     let lease_ms = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
     let mut transition = Transition::begin(&state.database).await?;
     if !attempts::renew_lease(&mut transition.tx, id, now() + lease_ms).await? {
+        transition.undo().await?;
         return Err(ended(id));
     }
     workers::seen_again(&mut transition.tx, &attempt.worker).await?;

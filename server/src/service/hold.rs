@@ -26,6 +26,7 @@ pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error>
             "nothing of '{name}' is left to cancel: iteration {} is done",
             newest.number
         );
+        transition.undo().await?;
         return Err(Error::refused(ProblemKind::Conflict, title));
     }
     if namespaces::hold(&mut transition.tx, namespace.id, true).await? {
@@ -49,6 +50,7 @@ pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> R
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     let was_held = namespaces::hold(&mut transition.tx, namespace.id, false).await?;
     if !was_held && newest.status != IterationStatus::Cancelled {
+        transition.undo().await?;
         return Err(Refusal::new(
             ProblemKind::Conflict,
             format!("'{name}' is not cancelled, it is {}", newest.status),

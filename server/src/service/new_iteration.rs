@@ -107,6 +107,7 @@ pub(super) async fn new_iteration_after(
     let mut transition = Transition::begin(&state.database).await?;
     let current = namespaces::by_id(&mut *transition.tx.connection(), namespace.id).await?;
     if current.is_none_or(|current| current.held_at.is_some()) {
+        transition.undo().await?;
         return match trigger {
             Trigger::SourcesChanged => Ok(None),
             Trigger::Requested { .. } => Err(Refusal::new(
@@ -120,6 +121,7 @@ pub(super) async fn new_iteration_after(
     let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
     if newest.map(|newest| newest.id) != Some(old.id) {
         // Somebody else was faster; that iteration saw at least what this one has seen.
+        transition.undo().await?;
         return Ok(None);
     }
     let (iteration, number) = iterations::insert(&mut transition.tx, namespace.id, &reason).await?;

@@ -43,6 +43,7 @@ pub async fn report_final_failure(
             .failed_for_good(&build, id, *kind, &message)
             .await?
     {
+        transition.undo().await?;
         return Err(ended(id));
     }
     let effects = transition.commit().await?;

@@ -56,12 +56,14 @@ async fn failed(
 ) -> Result<(), Error> {
     let mut transition = Transition::begin(&state.database).await?;
     let Some(attempt) = current(&mut transition, id).await? else {
+        transition.undo().await?;
         return Err(ended(id));
     };
     let is_repeated = attempt.status == AttemptStatus::Failed
         && attempt.failure == Some(kind)
         && attempt.message.as_deref() == Some(message);
     if is_repeated {
+        transition.undo().await?;
         return Ok(());
     }
     let is_taken = match hold(state, &mut transition, &attempt, kind, message).await? {
@@ -70,6 +72,7 @@ async fn failed(
         Hold::No => transition.failed(build, &attempt, kind, message).await?,
     };
     if !is_taken {
+        transition.undo().await?;
         return Err(ended(id));
     }
     let effects = transition.commit().await?;
@@ -125,6 +128,7 @@ async fn succeeded(
             if has_reported(&mut transition, attempt).await?
                 || !is_repeated && !transition.accepted(build, attempt.id, &version).await?
             {
+                transition.undo().await?;
                 return Err(ended(attempt.id));
             }
             // Also when the same report came twice at once and the other one was accepted: durable

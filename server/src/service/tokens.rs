@@ -91,6 +91,7 @@ pub async fn revoke(state: &AppState, id: i64, force: bool) -> Result<TokenSumma
                 .await?
                 .iter()
                 .all(|other| other.id == number || other.scope != scope || !other.is_valid());
+            tx.undo().await?;
             return Err(last_admin_token(&row, is_only));
         }
     }

@@ -44,6 +44,11 @@ impl Transition {
         Ok(self.effects)
     }
 
+    /// Ends it without changes, once what it has seen of others is durable: see [`WriteTransaction::undo`].
+    pub(crate) async fn undo(self) -> sqlx::Result<()> {
+        self.tx.undo().await
+    }
+
     /// An iteration takes the place of another, which dispatches nothing more. Attempts go on if a
     /// build of the new iteration waits for them, and are cancelled otherwise.
     pub(crate) async fn superseded(&mut self, old: &IterationRow, by: i64) -> sqlx::Result<()> {

@@ -103,10 +103,12 @@ async fn keep(
     // What an attempt has ended with must not change any more, on disk or in the database.
     let current = attempts::by_id(&mut *tx.connection(), row.attempt).await?;
     if current.is_none_or(|attempt| attempt.status.is_final()) {
+        tx.undo().await?;
         return Err(ended(row.attempt));
     }
     // The token may have been revoked while the file was on its way.
     if !tokens::invalid(&mut tx, &[token]).await?.is_empty() {
+        tx.undo().await?;
         return Err(not_valid());
     }
     fs_err::tokio::rename(&partial.path, path).await?;

@@ -159,6 +159,7 @@ async fn try_again(
     let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     if newest.id != before.id {
+        transition.undo().await?;
         return Ok(None);
     }
     let mut retried = Vec::new();
@@ -169,11 +170,13 @@ async fn try_again(
         let builds = transition.retried(&newest, Some(pkgbase)).await?;
         if builds.is_empty() && !retried.iter().any(|build| build.pkgbase == *pkgbase) {
             let refusal = nothing_to_retry(&mut transition, &newest, pkgbase).await?;
+            transition.undo().await?;
             return Err(with_hint(refusal, name, newer, notes));
         }
         retried.extend(builds);
     }
     if retried.is_empty() {
+        transition.undo().await?;
         let title = format!(
             "nothing has failed in iteration {} of '{name}'",
             newest.number
