@@ -2,8 +2,7 @@
 //! that has moved is still in the sources of the old one. pacman takes one, so the database has one, the
 //! same whichever build ends last.
 
-use buildbtw_model::{PackageVersion, Pkgbase};
-use buildbtw_planner::compare_versions;
+use buildbtw_model::{PackageVersion, Pkgbase, compare_versions};
 
 use crate::db::packages::{Candidate, Listing};
 

@@ -96,7 +96,7 @@ pub(crate) async fn serve_build_view(
 async fn rendered_view(
     state: &AppState,
     digest: &Sha256Digest,
-    rows: Vec<PackageRow>,
+    rows: Vec<Candidate>,
     kind: DatabaseFile,
     is_known: bool,
 ) -> Result<PathBuf, Error> {

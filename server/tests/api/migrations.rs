@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration makes. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 12] = [
+const ROWS: [(i64, &str); 14] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');

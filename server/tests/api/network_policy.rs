@@ -123,6 +123,8 @@ async fn a_plan_names_protocols_that_no_worker_fetches() {
             architecture: None,
             include: Vec::new(),
             exclude: Vec::new(),
+            bootstrap: Vec::new(),
+            same_sonames: false,
             format: PlanFormat::Text,
         };
         server.admin().preview_plan(&preview).await.unwrap()

@@ -63,6 +63,8 @@ async fn plan(server: &TestServer, format: PlanFormat) -> String {
         architecture: None,
         include: Vec::new(),
         exclude: Vec::new(),
+        bootstrap: Vec::new(),
+        same_sonames: false,
         format,
     };
     server.admin().preview_plan(&preview).await.unwrap()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use buildbtw_model::Pkgbase;
+use buildbtw_model::{Pkgbase, compare_versions};
 
 use super::assemble::{Assembly, Draft};
 use super::graph::{Findings, Graph};
@@ -14,7 +14,6 @@ use super::{
 };
 use crate::index::{Footprint, number};
 use crate::srcinfo::SourcePackage;
-use crate::version::compare_versions;
 use crate::world::World;
 
 /// The duration of a build when nothing is known about any.

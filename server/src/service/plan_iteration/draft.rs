@@ -337,20 +337,14 @@ mod tests {
 
     #[test]
     fn a_bootstrap_build_has_inputs_of_its_own() {
-        let head = Head {
-            commit: "a".repeat(40).parse().unwrap(),
-            tree: None,
-            commit_time: 0,
-            clone_url: String::new(),
-            srcinfo_sha256: "0".repeat(64).parse().unwrap(),
-        };
+        let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
+        let base = BaseSnapshot::default();
         let hash = |without: Option<&[Arc<str>]>| {
-            let made = Made {
-                architecture: &"x86_64".parse().unwrap(),
-                stage: 1,
+            let inputs = Inputs {
                 without,
+                ..inputs(&head, &architecture, &base)
             };
-            input_hash(&head, &made, &BaseSnapshot::default(), std::iter::empty()).unwrap()
+            input_hash(&inputs, std::iter::empty()).unwrap()
         };
         let plain = hash(None);
         assert_ne!(hash(Some(&[])), plain);

@@ -7,7 +7,7 @@ use buildbtw_model::Pkgbase;
 
 use crate::outcome::BuiltPackage;
 use crate::sandbox::job::{Context as _, Failure};
-use crate::source::bump::LARGEST_PKGBUILD;
+use crate::source::pkgbuild::LARGEST_PKGBUILD;
 use crate::source::read_regular;
 
 /// Copies it to the output folder. `None`, with a note, when the build left something else in its place.
