@@ -3,24 +3,17 @@
 use std::sync::Arc;
 
 use buildbtw_model::api::Outcome;
-use buildbtw_model::client::{Client, ClientError};
+use buildbtw_model::client::Client;
 use buildbtw_model::{AttemptId, AttemptStatus, BuildStatus, IterationStatus, NamespaceName};
-use buildbtw_tests::crew::{Packages, claim, create, done, report};
+use buildbtw_tests::crew::{Packages, claim, create, done, persist, report};
 use buildbtw_tests::{Server, Sources};
 use tokio::sync::Barrier;
 
 const REPORTS: usize = 2_000;
 
-/// The answer to a report, which is sent again when there was none within the client's minute, as on a
-/// very busy machine.
 async fn answer(client: &Client, attempt: AttemptId, outcome: &Outcome) -> AttemptStatus {
-    loop {
-        match client.report_outcome(attempt, outcome).await {
-            Ok(accepted) => return accepted.status,
-            Err(ClientError::Connection { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
+    let accepted = persist(|| client.report_outcome(attempt, outcome));
+    accepted.await.status
 }
 
 #[test]

@@ -12,7 +12,7 @@ use buildbtw_builder::{
 use buildbtw_model::api::{
     ClaimRequest, ClaimedBuild, CreateNamespace, FollowDefault, Outcome, ReportedPackage,
 };
-use buildbtw_model::client::Client;
+use buildbtw_model::client::{Backoff, Client, ClientError, retry};
 use buildbtw_model::{ClaimId, Pkgbase, Scope};
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +47,16 @@ pub async fn done(client: &Client, name: &str) {
     panic!("the events of {name} ended");
 }
 
+/// Asks until there is an answer, as workers do: a server that thousands ask at once tells some that it is
+/// busy, or does not get to them within the client's minute.
+pub async fn persist<T, F>(request: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    retry(backoff, |_, _| {}, request).await.unwrap()
+}
+
 pub async fn claim(client: &Client, worker: &str, wait_s: u32) -> Option<ClaimedBuild> {
     let request = ClaimRequest {
         claim: ClaimId::new(),
@@ -56,14 +66,12 @@ pub async fn claim(client: &Client, worker: &str, wait_s: u32) -> Option<Claimed
         protocols: Vec::new(),
         wait_s,
     };
-    client.claim(&request).await.unwrap()
+    persist(|| client.claim(&request)).await
 }
 
 pub async fn report(client: &Client, build: &ClaimedBuild, packages: Vec<ReportedPackage>) {
-    client
-        .report_outcome(build.attempt, &Outcome::Succeeded { packages })
-        .await
-        .unwrap();
+    let outcome = Outcome::Succeeded { packages };
+    persist(|| client.report_outcome(build.attempt, &outcome)).await;
 }
 
 /// When what was reported, and when what was claimed.
@@ -173,15 +181,15 @@ impl Packages {
     pub async fn upload(&self, client: &Client, build: &ClaimedBuild) -> Vec<ReportedPackage> {
         let mut reported = Vec::new();
         for package in self.make(build).await {
-            client
-                .upload_package(
+            persist(|| {
+                client.upload_package(
                     build.attempt,
                     &package.file_name,
                     &package.sha256,
                     &package.path,
                 )
-                .await
-                .unwrap();
+            })
+            .await;
             reported.push(ReportedPackage {
                 file_name: package.file_name,
                 sha256: package.sha256,
