@@ -16,6 +16,7 @@ pub mod inbox;
 pub mod logs;
 pub mod maintenance;
 pub mod private;
+pub mod report_turns;
 pub mod repos;
 pub mod router;
 mod routes;
