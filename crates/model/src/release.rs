@@ -24,10 +24,14 @@ pub struct ReleaseRule {
 
 impl ReleaseRule {
     /// The version of the packages. A rebuild gets a higher release than its own, and so does what
-    /// would have the version of a package that is there already.
+    /// would have the version of a package that base has already, or of one that the namespace has had or
+    /// has had in a higher release.
     #[must_use]
     pub fn version(&self, own: &PackageVersion) -> PackageVersion {
-        if self.is_rebuild || self.known().any(|known| known.compare(own).is_eq()) {
+        let is_in_base = || self.base.iter().any(|known| known.compare(own).is_eq());
+        let not_below =
+            |known: &PackageVersion| same_pkgver(known, own) && known.compare(own).is_ge();
+        if self.is_rebuild || is_in_base() || self.earlier.iter().any(not_below) {
             bumped_version(own, self.known())
         } else {
             own.clone()
@@ -175,6 +179,10 @@ mod tests {
             (false, "2-1", &["2-1", "2-1.3"], &[], "2-1.4"),
             (false, "2-1", &[], &["2-1"], "2-1.1"),
             (false, "2-2", &["2-1"], &[], "2-2"),
+            // Base may have dropped the one that this release was raised for.
+            (false, "2-1", &[], &["2-1.1"], "2-1.2"),
+            (false, "2-1", &["2-0.9"], &["2-1.1", "2-0.9.1"], "2-1.2"),
+            (false, "2-2", &[], &["2-1.1", "3-1"], "2-2"),
             (false, "2-1", &["3-1"], &[], "2-1"),
             // pacman takes both for the same version.
             (false, "2.0-1", &["2.00-1"], &[], "2.0-1.1"),
