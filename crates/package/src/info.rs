@@ -5,6 +5,7 @@
 //! readers, or not at all, is refused.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use buildbtw_model::{PackageFileName, Pkgbase};
 
@@ -12,6 +13,8 @@ use crate::PackageError;
 
 /// pacman cannot read a database with a line of 512 KiB.
 const MAX_LINE: usize = 64 << 10;
+/// More lines than any package has.
+const MAX_LINES: usize = 10_000;
 /// Keys that count once. pacman takes the last value, other readers the first.
 const SINGLE: [&str; 10] = [
     "pkgname",
@@ -54,7 +57,11 @@ pub struct PackageInfo {
 impl PackageInfo {
     pub(crate) fn parse(content: &[u8]) -> Result<Self, String> {
         let text = text(content)?;
+        if text.lines().count() > MAX_LINES {
+            return Err(format!(".PKGINFO has more than {MAX_LINES} lines"));
+        }
         let mut fields: Vec<(String, String)> = Vec::new();
+        let mut once: HashSet<(&str, &str)> = HashSet::new();
         for (number, line) in (1..).zip(text.split('\n')) {
             if let Some(control) = line.chars().find(|character| is_control(*character)) {
                 return Err(format!(
@@ -73,18 +80,12 @@ impl PackageInfo {
                 continue;
             };
             let (key, value) = (key.trim_matches(' '), value.trim_matches(' '));
-            if SINGLE.contains(&key) && fields.iter().any(|(known, _)| known == key) {
+            if SINGLE.contains(&key) && !once.insert((key, "")) {
                 return Err(format!(".PKGINFO says {key} more than once"));
             }
-            if key == XDATA {
+            if key == XDATA && !once.insert((key, name_of(value))) {
                 let name = name_of(value);
-                let known = fields.iter().filter(|(key, _)| key == XDATA);
-                if known
-                    .map(|(_, known)| name_of(known))
-                    .any(|known| known == name)
-                {
-                    return Err(format!(".PKGINFO says {XDATA} {name} more than once"));
-                }
+                return Err(format!(".PKGINFO says {XDATA} {name} more than once"));
             }
             // In a `desc` such a value would begin a section of its own.
             if value.len() > 1 && value.starts_with('%') && value.ends_with('%') {
@@ -190,6 +191,18 @@ mod tests {
             assert!(PackageInfo::parse(text.as_bytes()).is_err(), "{text:?}");
         }
         assert!(PackageInfo::parse(&[b'a', b'=', 0xff]).is_err());
+    }
+
+    #[test]
+    fn many_lines_are_read_at_once_and_too_many_not_at_all() {
+        let lines = |count: usize| -> String {
+            let lines = (0..count).map(|number| format!("xdata=name{number}\n"));
+            lines.collect()
+        };
+        let info = PackageInfo::parse(lines(MAX_LINES).as_bytes()).unwrap();
+        assert_eq!(info.values("xdata").count(), MAX_LINES);
+        let error = PackageInfo::parse(lines(MAX_LINES + 1).as_bytes()).unwrap_err();
+        assert!(error.contains("lines"), "{error}");
     }
 
     #[test]

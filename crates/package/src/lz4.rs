@@ -7,6 +7,10 @@ use lz4_flex::frame::FrameDecoder;
 /// How a frame begins. Older frames, and those without content, are written by no tool that makes packages.
 pub(crate) const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 
+/// More frames without content in a row than any tool writes. Going through them, nobody is asked whether to
+/// stop.
+pub(crate) const MAX_EMPTY: usize = 1_000;
+
 /// Reads all frames of a file.
 pub(crate) struct Frames<R: Read> {
     /// `None` after the last one. Each has a decoder of its own, whose buffers have the frame's size.
@@ -46,10 +50,17 @@ fn decoder<R: Read>(file: R) -> FrameDecoder<Watched<R>> {
 
 impl<R: BufRead> Read for Frames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut empty = 0;
         while let Some(current) = &mut self.current {
             let count = current.read(buffer)?;
             if count > 0 || buffer.is_empty() {
                 return Ok(count);
+            }
+            empty += 1;
+            if empty > MAX_EMPTY {
+                return Err(io::Error::other(
+                    "its LZ4 has too many frames without content",
+                ));
             }
             let watched = current.get_mut();
             if watched.was_short {
@@ -68,5 +79,20 @@ impl<R: BufRead> Read for Frames<R> {
                 .map(|watched| decoder(watched.file));
         }
         Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_without_content_end_somewhere() {
+        let frame = lz4_flex::frame::FrameEncoder::new(Vec::new())
+            .finish()
+            .unwrap();
+        let read = |count| Frames::new(&*frame.repeat(count)).read_to_end(&mut Vec::new());
+        assert_eq!(read(MAX_EMPTY).unwrap(), 0);
+        assert!(read(MAX_EMPTY + 1).is_err());
     }
 }

@@ -4,6 +4,8 @@ use std::io::{self, BufRead, Read};
 
 use lzokay::decompress::decompress;
 
+use crate::lz4::MAX_EMPTY;
+
 /// How a file begins.
 pub(crate) const MAGIC: [u8; 9] = [0x89, b'L', b'Z', b'O', 0, 0x0d, 0x0a, 0x1a, 0x0a];
 /// lzop writes blocks of 256 KiB.
@@ -44,7 +46,7 @@ impl<R: BufRead> Parts<R> {
 
     /// Unpacks the next block; `false` after the last one.
     fn next_block(&mut self) -> io::Result<bool> {
-        loop {
+        for _ in 0..=MAX_EMPTY {
             let flags = match self.flags {
                 Some(flags) => flags,
                 None if self.file.fill_buf()?.is_empty() => return Ok(false),
@@ -58,6 +60,7 @@ impl<R: BufRead> Parts<R> {
                 }
             }
         }
+        Err(damaged("too many parts without content"))
     }
 
     fn unpack(&mut self, flags: u32, length: usize) -> io::Result<()> {
@@ -200,6 +203,17 @@ fn adler32(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_without_content_end_somewhere() {
+        let mut part = MAGIC.to_vec();
+        part.extend([0x10, 0x30, 0x20, 0xa0, 0x09, 0x40, 1, 5]);
+        // Flags, mode and time, the length of a name, a checksum, and the end of the blocks.
+        part.extend([0; 4 + 12 + 1 + 4 + 4]);
+        let read = |count| Parts::new(&*part.repeat(count)).read_to_end(&mut Vec::new());
+        assert_eq!(read(MAX_EMPTY).unwrap(), 0);
+        assert!(read(MAX_EMPTY + 2).is_err());
+    }
 
     #[test]
     fn the_checksum_is_that_of_the_rfc() {
