@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use nix::NixPath;
 use nix::dir::Dir;
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::statvfs::statvfs;
 
 /// How long the folders are left alone after each measurement, in times of what that took: at most 5 % of a processor.
 const REST: u32 = 20;
@@ -24,55 +26,133 @@ const BYTES_PER_FILE: u64 = 512;
 /// Files with several names that are counted once. More of them count with each name.
 const MOST_LINKED: usize = 1_000_000;
 
+/// So many measurements in a row may end early before the file system counts in their place.
+const MOST_EARLY: u32 = 3;
+/// Of a file system with less than this part left, what a script may have written without a trace counts.
+const SCARCE: u64 = 10;
+
 /// Measures the folders of a job while one of its scripts runs.
 pub(super) struct DiskWatch {
     stop: mpsc::Sender<()>,
-    thread: JoinHandle<bool>,
+    thread: JoinHandle<Option<Excess>>,
+}
+
+/// How a limit was exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Excess {
+    /// The folders hold that much.
+    Folders,
+    /// So many bytes of the file system are gone since the script began, and the folders do not tell by whom.
+    FileSystem(u64),
+}
+
+/// What there is of a file system, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Space {
+    free: u64,
+    all: u64,
+}
+
+impl Space {
+    fn of(folder: &Path) -> Option<Self> {
+        let found = statvfs(folder).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.fragment_size());
+        Some(Self {
+            free: bytes(found.blocks_available()),
+            all: bytes(found.blocks()),
+        })
+    }
 }
 
 impl DiskWatch {
-    /// Calls `exceeded` once, as soon as the folders hold `limit` bytes.
+    /// Calls `exceeded` once, as soon as the folders hold `limit` bytes, or the file system has lost as many
+    /// and the folders cannot be measured or it is about to be full.
     pub(super) fn start(
         folders: Vec<PathBuf>,
         limit: u64,
+        exceeded: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        let place = folders.first().cloned();
+        let space = move || place.as_deref().and_then(Space::of);
+        Self::start_with(Limit::new(folders, limit, space), exceeded)
+    }
+
+    fn start_with(
+        mut limit: Limit<impl Fn() -> Option<Space> + Send + 'static>,
         exceeded: impl FnOnce() + Send + 'static,
     ) -> Self {
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             loop {
                 let began = Instant::now();
-                if is_reached(&folders, limit) {
+                if let Some(excess) = limit.check() {
                     exceeded();
-                    return true;
+                    return Some(excess);
                 }
                 let rest = (began.elapsed() * REST).clamp(SHORTEST_REST, LONGEST_REST);
                 if stopped.recv_timeout(rest) != Err(RecvTimeoutError::Timeout) {
-                    return is_reached(&folders, limit);
+                    return limit.check();
                 }
             }
         });
         Self { stop, thread }
     }
 
-    /// Ends it after a last measurement. Returns whether the limit was reached.
-    pub(super) fn end(self) -> bool {
+    /// Ends it after a last measurement. Returns whether the limit was reached, and how.
+    pub(super) fn end(self) -> Option<Excess> {
         // It may have ended by itself.
         let _ = self.stop.send(());
-        self.thread.join().unwrap_or(false)
+        self.thread.join().unwrap_or_default()
     }
 }
 
-fn is_reached(folders: &[PathBuf], limit: u64) -> bool {
-    let mut measured = Measured {
-        bytes: 0,
-        limit,
-        linked: HashSet::new(),
-    };
-    for folder in folders {
-        // What cannot be read now may be gone; the rest counts.
-        let _ = measured.add(folder);
+/// A limit, and what was seen of the folders that it is for.
+struct Limit<F> {
+    folders: Vec<PathBuf>,
+    limit: u64,
+    space: F,
+    /// What was free before the script began.
+    before: Option<u64>,
+    /// How many measurements in a row ended early.
+    early: u32,
+}
+
+impl<F: Fn() -> Option<Space>> Limit<F> {
+    fn new(folders: Vec<PathBuf>, limit: u64, space: F) -> Self {
+        let before = space().map(|space| space.free);
+        Self {
+            folders,
+            limit,
+            space,
+            before,
+            early: 0,
+        }
     }
-    measured.is_reached()
+
+    fn check(&mut self) -> Option<Excess> {
+        let mut measured = Measured::new(self.limit);
+        for folder in &self.folders {
+            // What cannot be read now may be gone; the rest counts.
+            measured.ended_early |= measured.add(folder).is_err();
+        }
+        if measured.is_reached() {
+            return Some(Excess::Folders);
+        }
+        self.early = match measured.ended_early {
+            true => self.early.saturating_add(1),
+            false => 0,
+        };
+        self.verdict(measured.was_denied)
+    }
+
+    /// What the file system tells. Others write to it, too: that counts only where the folders do not tell.
+    fn verdict(&self, was_denied: bool) -> Option<Excess> {
+        let now = (self.space)()?;
+        let lost = self.before?.saturating_sub(now.free);
+        let is_unknown = was_denied || self.early >= MOST_EARLY;
+        let is_scarce = now.free < now.all / SCARCE;
+        (lost >= self.limit && (is_unknown || is_scarce)).then_some(Excess::FileSystem(lost))
+    }
 }
 
 /// What was found so far.
@@ -80,6 +160,10 @@ struct Measured {
     bytes: u64,
     limit: u64,
     linked: HashSet<(u64, u64)>,
+    /// A folder may not be looked into.
+    was_denied: bool,
+    /// Folders were moved, so that not all were found.
+    ended_early: bool,
 }
 
 /// A folder on the way down.
@@ -90,6 +174,16 @@ struct Level {
 }
 
 impl Measured {
+    fn new(limit: u64) -> Self {
+        Self {
+            bytes: 0,
+            limit,
+            linked: HashSet::new(),
+            was_denied: false,
+            ended_early: false,
+        }
+    }
+
     fn is_reached(&self) -> bool {
         self.bytes >= self.limit
     }
@@ -105,8 +199,12 @@ impl Measured {
                 return Ok(());
             }
             if let Some(name) = level.left.pop() {
-                let Ok(inner) = open(&current, name.as_c_str()) else {
-                    continue;
+                let inner = match open(&current, name.as_c_str()) {
+                    Ok(inner) => inner,
+                    Err(error) => {
+                        self.was_denied |= error == Errno::EACCES;
+                        continue;
+                    }
                 };
                 if fstat(&inner)?.st_dev == device {
                     levels.push(self.level(&inner)?);
@@ -120,6 +218,7 @@ impl Measured {
             };
             let parent = open(&current, "..")?;
             if id(&fstat(&parent)?) != above.id {
+                self.ended_early = true;
                 break;
             }
             current = parent;
@@ -180,11 +279,7 @@ mod tests {
     use super::*;
 
     fn measured(folder: &Path) -> u64 {
-        let mut measured = Measured {
-            bytes: 0,
-            limit: u64::MAX,
-            linked: HashSet::new(),
-        };
+        let mut measured = Measured::new(u64::MAX);
         measured.add(folder).unwrap();
         measured.bytes
     }
@@ -235,8 +330,55 @@ mod tests {
         let watch = DiskWatch::start(folders.clone(), 1 << 20, move || tell.send(()).unwrap());
         fs_err::write(folder.path().join("file"), vec![1; 1 << 20]).unwrap();
         told.recv().unwrap();
-        assert!(watch.end());
-        assert!(DiskWatch::start(folders.clone(), 1 << 20, || {}).end());
-        assert!(!DiskWatch::start(folders, 2 << 20, || {}).end());
+        assert_eq!(watch.end(), Some(Excess::Folders));
+        let again = DiskWatch::start(folders.clone(), 1 << 20, || {});
+        assert_eq!(again.end(), Some(Excess::Folders));
+        assert_eq!(DiskWatch::start(folders, 2 << 20, || {}).end(), None);
+    }
+
+    /// What removed files take that a script keeps open, and what lies in folders that nobody may look into, is
+    /// seen at the file system only, which others use, too.
+    #[test]
+    fn the_file_system_counts_where_the_folders_do_not_tell() {
+        const LIMIT: u64 = 1 << 20;
+        let folder = tempfile::tempdir().unwrap();
+        let space = |free| {
+            Some(Space {
+                free,
+                all: 100 * LIMIT,
+            })
+        };
+        let check = |was_denied: bool, early, left: u64| {
+            let before = 50 * LIMIT;
+            let now = std::cell::Cell::new(before);
+            let mut limit = Limit::new(vec![folder.path().to_owned()], LIMIT, || space(now.get()));
+            limit.early = early;
+            now.set(left);
+            limit.verdict(was_denied)
+        };
+        let lost = |bytes| Some(Excess::FileSystem(bytes));
+        assert_eq!(check(false, 0, 48 * LIMIT), None);
+        assert_eq!(check(true, 0, 50 * LIMIT - 1), None);
+        assert_eq!(check(true, 0, 49 * LIMIT), lost(LIMIT));
+        assert_eq!(check(false, MOST_EARLY - 1, 48 * LIMIT), None);
+        assert_eq!(check(false, MOST_EARLY, 48 * LIMIT), lost(2 * LIMIT));
+        assert_eq!(check(false, 0, 9 * LIMIT), lost(41 * LIMIT));
+    }
+
+    #[test]
+    fn folders_that_nobody_may_look_into_are_noticed() {
+        use std::os::unix::fs::PermissionsExt;
+        if nix::unistd::geteuid().is_root() {
+            eprintln!("SKIPPED: root may look into every folder");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let closed = folder.path().join("closed");
+        fs_err::create_dir(&closed).unwrap();
+        fs_err::set_permissions(&closed, PermissionsExt::from_mode(0)).unwrap();
+        let mut measured = Measured::new(u64::MAX);
+        measured.add(folder.path()).unwrap();
+        assert!(measured.was_denied && !measured.ended_early);
+        fs_err::set_permissions(&closed, PermissionsExt::from_mode(0o700)).unwrap();
     }
 }

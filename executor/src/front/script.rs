@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use buildbtw_builder::{Confinement, permission_denied};
 
-use super::disk::DiskWatch;
+use super::disk::{DiskWatch, Excess};
 use super::jobs::JobFolder;
 use super::processes::kill_environments_with;
 use super::{Host, is_root, tmp_dir, wait_for};
@@ -108,15 +108,16 @@ pub(crate) fn run(
     }
     let mut report = String::new();
     status.read_to_string(&mut report)?;
-    let is_full = disk.end();
+    let excess = disk.end();
     let exceeded = end(confinement)?;
+    if let Some(excess) = excess {
+        let code = exit_code(&report).filter(|code| *code != 0);
+        return Err(Failure::Build {
+            message: over(limit, excess),
+            exit_code: code.unwrap_or(KILLED),
+        });
+    }
     match (exit_code(&report), exceeded) {
-        (code, _) if is_full => Err(Failure::Build {
-            message: format!(
-                "the disk limit of {limit} bytes is exhausted by what scripts of the job have written"
-            ),
-            exit_code: code.filter(|code| *code != 0).unwrap_or(KILLED),
-        }),
         (None, None) => {
             check_permissions(host)?;
             Err(Failure::system(format!(
@@ -141,6 +142,18 @@ fn pass_on(
             let _ = io::copy(&mut from, &mut to);
         })
     }))
+}
+
+fn over(limit: u64, excess: Excess) -> String {
+    match excess {
+        Excess::Folders => format!(
+            "the disk limit of {limit} bytes is exhausted by what scripts of the job have written"
+        ),
+        Excess::FileSystem(lost) => format!(
+            "the file system of the job's folders has lost {lost} bytes since the script began, the disk limit is \
+             {limit}: folders that may not be looked into, or removed files that are open, may hold them"
+        ),
+    }
 }
 
 fn verdict(exit_code: i32, exceeded: Option<String>) -> Result<(), Failure> {
