@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The name by which programs link a shared library.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,16 +54,44 @@ pub struct Sonames {
 
 #[derive(Clone, Debug, Default)]
 struct Both {
-    of: FxHashMap<Box<str>, Vec<Soname>>,
+    of: FxHashMap<Box<str>, Listed>,
     by: FxHashMap<Soname, Vec<Box<str>>>,
+}
+
+/// Each library once, in the order in which they were added.
+#[derive(Clone, Debug, Default)]
+struct Listed {
+    list: Vec<Soname>,
+    /// Those of a long list.
+    known: FxHashSet<Soname>,
+}
+
+impl Listed {
+    /// A package has a few libraries and links some dozen; what a package says about itself may be longer.
+    const SHORT: usize = 32;
+
+    /// Adds a library; false if it is there already.
+    fn add(&mut self, soname: &Soname) -> bool {
+        if self.list.len() < Self::SHORT {
+            if self.list.contains(soname) {
+                return false;
+            }
+        } else {
+            if self.known.is_empty() {
+                self.known.extend(self.list.iter().cloned());
+            }
+            if !self.known.insert(soname.clone()) {
+                return false;
+            }
+        }
+        self.list.push(soname.clone());
+        true
+    }
 }
 
 impl Both {
     fn add(&mut self, pkgname: &str, soname: &Soname) {
-        let of = self.of.entry(pkgname.into()).or_default();
-        // Lists are short: a package has a few libraries and links some dozen.
-        if !of.contains(soname) {
-            of.push(soname.clone());
+        if self.of.entry(pkgname.into()).or_default().add(soname) {
             self.by
                 .entry(soname.clone())
                 .or_default()
@@ -72,7 +100,8 @@ impl Both {
     }
 
     fn of(&self, pkgname: &str) -> &[Soname] {
-        self.of.get(pkgname).map(Vec::as_slice).unwrap_or_default()
+        let listed = self.of.get(pkgname);
+        listed.map(|listed| &*listed.list).unwrap_or_default()
     }
 
     fn by(&self, soname: &Soname) -> &[Box<str>] {
@@ -117,6 +146,23 @@ impl Sonames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_count_once_however_many_there_are() {
+        let mut sonames = Sonames::default();
+        for number in (0..100).chain(0..200) {
+            let name = format!("lib{number:03}.so.1").into();
+            let soname = Soname {
+                name,
+                is_64_bit: true,
+            };
+            sonames.add_library("many", &soname);
+            sonames.add_link("user", &soname);
+        }
+        let linked: Vec<&str> = sonames.linked_by("many").map(|(_, user)| user).collect();
+        assert_eq!(linked, ["user"; 200]);
+        assert_eq!(sonames.libraries_of("user").count(), 200);
+    }
 
     #[test]
     fn relations_of_built_packages_name_libraries() {
