@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::{Architecture, NetworkPolicy, source_protocol, source_url};
+use buildbtw_model::{
+    Architecture, NetworkPolicy, is_fetched_protocol, source_protocol, source_url,
+};
 use buildbtw_planner::{Problem, ProblemKind, SourcePackage};
 
 use crate::app_state::AppState;
@@ -78,6 +80,11 @@ fn problem(entry: &str, network: NetworkPolicy, fetched: &impl Fn(&str) -> bool)
             "the source `{entry}` names a file of the machine that builds; put it into the repository"
         ));
     }
+    if !is_fetched_protocol(protocol) {
+        return Some(format!(
+            "sources are not fetched by `{protocol}`; use https, or put it into the repository"
+        ));
+    }
     (!fetched(kind)).then(|| {
         format!("no worker fetches sources by `{kind}`; install what it needs on one of them")
     })
@@ -128,6 +135,14 @@ mod tests {
         for entry in ["file:///etc/shadow", "git+file:///srv/x"] {
             let text = problem_of(entry, sources).unwrap();
             assert!(text.contains("put it into the repository"), "{text}");
+        }
+        for (entry, protocol) in [
+            ("x::git+ssh://git@example.org/x", "`git+ssh`"),
+            ("svn+ssh://example.org/x", "`svn+ssh`"),
+            ("bzr+lp:x", "`bzr+lp`"),
+        ] {
+            let text = problem_of(entry, sources).unwrap();
+            assert!(text.contains(protocol), "{text}");
         }
     }
 }
