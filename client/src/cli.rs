@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use buildbtw_builder::SourceNetwork;
 use buildbtw_model::api::FollowDefault;
 use buildbtw_model::{
-    Architecture, AttemptId, MissingKeys, NamespaceName, NetworkPolicy, OriginSpec, Packager,
-    Pkgbase, RepositoryName, Scope, TokenScope,
+    Architecture, AttemptId, BuildTool, BuildToolName, BuildToolVersion, MissingKeys,
+    NamespaceName, NetworkPolicy, OriginSpec, Packager, Pkgbase, RepositoryName, Scope, TokenScope,
 };
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -195,6 +195,11 @@ pub struct Plan {
     /// How far the rebuild spreads.
     #[command(flatten)]
     pub spread: Spread,
+    /// Leave releases as they are.
+    ///
+    /// Shows the plan of a namespace that is made with `new --no-bump`.
+    #[arg(long)]
+    pub no_bump: bool,
     /// The architecture [default: the server's first one; with --srcinfo this machine's].
     #[arg(long, value_name = "ARCH")]
     pub arch: Option<Architecture>,
@@ -234,6 +239,20 @@ pub struct NewIteration {
     /// Build a member of a cycle first without the cycle, from now on; see `new --help`.
     #[arg(long, value_name = "PKGBASE")]
     pub bootstrap: Vec<Pkgbase>,
+    /// Take back a --bootstrap of this namespace.
+    #[arg(long, value_name = "PKGBASE")]
+    pub no_bootstrap: Vec<Pkgbase>,
+    /// Expect that new versions keep their sonames, from now on.
+    ///
+    /// See `new --help`. `--same-sonames=false` takes it back; without the option it stays as it is.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub same_sonames: Option<bool>,
 }
 
 /// Tries failed builds again.
@@ -390,6 +409,17 @@ pub struct Build {
         default_value_t = Packager::default()
     )]
     pub packager: Packager,
+    /// `BUILDTOOL` of the packages, for repositories that accept only some tools.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "BUILDBTW_BUILDTOOL",
+        default_value_t = BuildTool::default().name
+    )]
+    pub buildtool: BuildToolName,
+    /// `BUILDTOOLVER` of the packages [default: the version of this program, for its own name].
+    #[arg(long, value_name = "VERSION", env = "BUILDBTW_BUILDTOOLVER")]
+    pub buildtoolver: Option<BuildToolVersion>,
     /// The date of the packages and their files, in seconds since 1970 [default: now].
     ///
     /// With the `builddate` of a package's .BUILDINFO and the PKGBUILD that was kept of its build, the

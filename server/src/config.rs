@@ -250,18 +250,12 @@ impl RunArgs {
     }
 
     fn build_tool(&self) -> anyhow::Result<BuildTool> {
-        let own = BuildTool::default();
-        let version = match &self.buildtoolver {
-            Some(version) => version.clone(),
-            None if self.buildtool == own.name => own.version,
-            None => anyhow::bail!(
+        let tool = BuildTool::named(self.buildtool.clone(), self.buildtoolver.clone());
+        tool.ok_or_else(|| {
+            anyhow::anyhow!(
                 "--buildtoolver is missing: it says which version of {} packages are to name",
                 self.buildtool
-            ),
-        };
-        Ok(BuildTool {
-            name: self.buildtool.clone(),
-            version,
+            )
         })
     }
 

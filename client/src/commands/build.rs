@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, ExpectedPackage, Source};
-use buildbtw_model::Architecture;
+use buildbtw_model::{Architecture, BuildTool};
 use buildbtw_planner::{SourcePackage, parse_srcinfo};
 
 use super::sandbox::{cancel_on_signal, machine_architecture, repositories, sandbox_config};
@@ -120,10 +120,24 @@ fn request(
     });
     request.pkgrel.clone_from(&args.pkgrel);
     request.packager.clone_from(&args.packager);
+    request.build_tool = build_tool(args)?;
     request.source_date_epoch = args.source_date_epoch;
     request.network = args.network;
     request.missing_keys = args.missing_keys;
     Ok(request)
+}
+
+fn build_tool(args: &Build) -> Result<BuildTool> {
+    let tool = BuildTool::named(args.buildtool.clone(), args.buildtoolver.clone());
+    tool.ok_or_else(|| {
+        Error::with_hint(
+            format!(
+                "it is not said which version of {} the packages are to name",
+                args.buildtool
+            ),
+            "add --buildtoolver, as `buildtoolver` of the .BUILDINFO says it",
+        )
+    })
 }
 
 /// Prints the log as it comes.
@@ -161,5 +175,39 @@ impl LogPrinter {
         if let Some(cleaner) = cleaner {
             let _ = self.output.bytes(&cleaner.finish());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn tool(arguments: &[&str]) -> Result<BuildTool> {
+        let arguments = ["buildbtw", "build"].iter().chain(arguments);
+        let Command::Build(args) = Cli::parse_from(arguments).command else {
+            panic!("another command");
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let srcinfo = "pkgbase = a\npkgver = 1\npkgrel = 1\narch = any\n\npkgname = a\n";
+        fs_err::write(folder.path().join(".SRCINFO"), srcinfo).unwrap();
+        let args = Build {
+            dir: folder.path().to_owned(),
+            ..args
+        };
+        let source = read_source(&args.dir)?;
+        let request = request(&args, &source, &"x86_64".parse().unwrap())?;
+        Ok(request.build_tool)
+    }
+
+    #[test]
+    fn packages_name_the_build_tool_that_was_asked_for() {
+        assert_eq!(tool(&[]).unwrap(), BuildTool::default());
+        let other = tool(&["--buildtool=devtools", "--buildtoolver=1:1.3.2-1-any"]).unwrap();
+        assert_eq!(other.name.as_str(), "devtools");
+        assert_eq!(other.version.as_str(), "1:1.3.2-1-any");
+        assert!(tool(&["--buildtool=devtools"]).is_err());
     }
 }

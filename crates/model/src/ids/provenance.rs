@@ -71,6 +71,16 @@ pub struct BuildTool {
     pub version: BuildToolVersion,
 }
 
+impl BuildTool {
+    /// The tool of this name. `None` when the version is missing, which only this program itself need not say.
+    #[must_use]
+    pub fn named(name: BuildToolName, version: Option<BuildToolVersion>) -> Option<Self> {
+        let own = Self::default();
+        let version = version.or_else(|| (name == own.name).then_some(own.version))?;
+        Some(Self { name, version })
+    }
+}
+
 impl Default for BuildTool {
     fn default() -> Self {
         Self {
