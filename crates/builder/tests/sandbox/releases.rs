@@ -233,6 +233,14 @@ async fn the_release_is_raised_for_the_version_that_pkgver_computes() {
     let mut request = of_repository(&world, &upstream, &format!("  pkgrel=$((0+1))\n{PKGVER}"));
     request.release = rebuild(&[&same[0]], &[]);
     assert_eq!(version(&world, &request).await, format!("{found}-1.1"));
+    // The plan knew of more, and pkgver() changes nothing of it.
+    for (planned, expected) in [("1.3", "1.3"), ("1", "1.1")] {
+        let mut request = of_repository(&world, &upstream, &plain);
+        request.version = Some(format!("{found}-{planned}").parse().unwrap());
+        request.release = rebuild(&[&same[0]], &[]);
+        let expected = format!("{found}-{expected}");
+        assert_eq!(version(&world, &request).await, expected);
+    }
     // Without a plan, the release is what was asked for.
     let mut request = of_repository(&world, &upstream, &plain);
     request.version = None;

@@ -112,7 +112,15 @@ pub(super) fn write_found(
         ))
     })?;
     let version = match (&request.release, &request.pkgrel) {
-        (Some(rule), _) => rule.version(&own),
+        (Some(rule), _) => {
+            let version = rule.version(&own);
+            // What was planned is above all that counted then, and expected where pkgver() changed nothing.
+            let planned = request.version.as_ref().filter(|planned| {
+                planned.without_pkgrel() == own.without_pkgrel()
+                    && planned.compare(&version).is_gt()
+            });
+            planned.cloned().unwrap_or(version)
+        }
         (None, Some(release)) => with_release(&own, release)?,
         (None, None) => own.clone(),
     };
