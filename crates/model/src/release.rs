@@ -181,7 +181,7 @@ mod tests {
             (false, "2-2", &["2-1"], &[], "2-2"),
             // Base may have dropped the one that this release was raised for.
             (false, "2-1", &[], &["2-1.1"], "2-1.2"),
-            (false, "2-1", &["2-0.9"], &["2-1.1", "2-0.9.1"], "2-1.2"),
+            (false, "2-1", &["2-0.9"], &["2-1.1", "2-0.8"], "2-1.2"),
             (false, "2-2", &[], &["2-1.1", "3-1"], "2-2"),
             (false, "2-1", &["3-1"], &[], "2-1"),
             // pacman takes both for the same version.
