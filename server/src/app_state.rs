@@ -18,6 +18,7 @@ use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
 use crate::service::follow::Follower;
 use crate::service::forge_report::ForgeReporter;
+use crate::service::known_sonames::KnownSonames;
 use crate::service::planning::PlanningDesk;
 use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
@@ -54,6 +55,8 @@ pub struct Parts {
     pub forge_reporter: Option<ForgeReporter>,
     /// Wakes when the next lease runs out.
     pub leases: LeaseClock,
+    /// Who links which library.
+    pub sonames: KnownSonames,
     /// Plans namespaces again when their sources change.
     pub follower: Follower,
     /// Lets callers plan one after the other.

@@ -28,6 +28,7 @@ use crate::router::router;
 use crate::serve::serve;
 use crate::service::follow::Follower;
 use crate::service::forge_report::ForgeReporter;
+use crate::service::known_sonames::KnownSonames;
 use crate::service::planning::PlanningDesk;
 use crate::service::publish::Publisher;
 use crate::service::publish::file_lists::FileLists;
@@ -106,6 +107,7 @@ impl Server {
             pipelines,
             forge_reporter,
             leases: LeaseClock::default(),
+            sonames: KnownSonames::default(),
             follower,
             planning: PlanningDesk::new(plan_limit, shutdown.clone()),
             publisher: Publisher::default(),

@@ -53,7 +53,30 @@ pub async fn remember(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Re
     )
     .execute(tx.connection())
     .await?;
+    sqlx::query!(
+        "insert into linked_change (architecture, changes)
+         select build.architecture, 1 from attempt join build on build.id = attempt.build_id
+         where attempt.id = ?
+         on conflict (architecture) do update set changes = changes + 1",
+        attempt,
+    )
+    .execute(tx.connection())
+    .await?;
     Ok(())
+}
+
+/// How often they have changed for an architecture.
+pub async fn changes(
+    executor: impl SqliteExecutor<'_>,
+    architecture: &Architecture,
+) -> sqlx::Result<i64> {
+    let changes = sqlx::query_scalar!(
+        "select changes from linked_change where architecture = ?",
+        architecture,
+    )
+    .fetch_optional(executor)
+    .await?;
+    Ok(changes.unwrap_or_default())
 }
 
 /// All that are known for an architecture, of each package the one that was accepted last first.

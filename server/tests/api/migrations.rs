@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration makes. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 14] = [
+const ROWS: [(i64, &str); 15] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -78,6 +78,10 @@ const ROWS: [(i64, &str); 14] = [
         20_261_129_152_000,
         "insert into linked_package values ('x86_64', 'a', '1-1', 1, 'has 64 liba.so.1');
          insert into namespace_bootstrap values (1, 'a');",
+    ),
+    (
+        20_261_129_160_000,
+        "insert into linked_change values ('x86_64', 1);",
     ),
 ];
 

@@ -17,8 +17,8 @@ const LARGEST_DICTIONARY: u64 = 128 << 20;
 const MAX_ENTRY: u64 = 1 << 20;
 /// The bytes of a long name.
 const MAX_NAME: u64 = 4_096;
-/// The bytes that are kept of all packages: Arch's largest repository needs 2 MiB.
-const MAX_KEPT: usize = 256 << 20;
+/// The memory that the packages of all databases of an architecture may need. Those of Arch need some 30 MiB.
+pub(super) const MAX_KEPT: usize = 256 << 20;
 /// What a package costs besides its texts, and each of those besides its characters.
 const OVERHEAD: usize = 128;
 
@@ -134,7 +134,8 @@ fn name_and_version(folder: &str) -> Option<(Pkgname, PackageVersion)> {
     Some((name.parse().ok()?, version.parse().ok()?))
 }
 
-fn cost(package: &BasePackage) -> usize {
+/// The memory that a package needs, about.
+pub(super) fn cost(package: &BasePackage) -> usize {
     let relations = package.depends.iter().chain(&package.provides);
     let texts: usize = relations.map(|text| text.len() + OVERHEAD).sum();
     texts + package.name.as_str().len() + OVERHEAD

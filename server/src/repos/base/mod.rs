@@ -2,6 +2,8 @@
 //! must have a higher release than what they hold.
 
 mod database;
+mod fetch;
+mod known;
 
 use std::collections::HashMap;
 use std::io;
@@ -10,14 +12,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use buildbtw_model::api::Repository;
-use buildbtw_model::{Architecture, NamespaceName, PackageVersion, Pkgname, RepositoryName};
-use buildbtw_planner::{BaseIndex, BasePackage};
+use buildbtw_model::{
+    Architecture, NamespaceName, PackageVersion, Pkgbase, Pkgname, RepositoryName,
+};
+use buildbtw_planner::BaseIndex;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-/// A larger database is not one: Arch's largest has about 10 MiB.
-const MAX_DATABASE: u64 = 256 << 20;
-const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+use known::Known;
+
 /// How old a snapshot may be for a plan that stores nothing.
 const RECENT: Duration = Duration::from_secs(60);
 
@@ -65,10 +68,42 @@ pub struct BaseRepositories {
     repositories: Arc<[BaseRepository]>,
     /// What [`BaseRepositories::recent`] read last.
     recent: Arc<Mutex<HashMap<Architecture, Recent>>>,
+    /// What was read of databases.
+    known: Arc<Known>,
 }
 
 /// A snapshot, and when it was made.
 type Recent = (Instant, Arc<BaseSnapshot>);
+
+/// A version of a package that a base repository lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseVersion {
+    /// The source package it was built from, where the repository says so.
+    pub pkgbase: Option<Pkgbase>,
+    /// The version.
+    pub version: PackageVersion,
+}
+
+/// The versions of each package, in the order in which pacman looks at the repositories.
+#[derive(Clone, Debug, Default)]
+pub struct BaseVersions(HashMap<Pkgname, Vec<BaseVersion>>);
+
+impl BaseVersions {
+    /// Those of a package, whichever source package made them.
+    pub fn of(&self, name: &str) -> &[BaseVersion] {
+        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl FromIterator<(Pkgname, BaseVersion)> for BaseVersions {
+    fn from_iter<T: IntoIterator<Item = (Pkgname, BaseVersion)>>(found: T) -> Self {
+        let mut versions = Self::default();
+        for (name, version) in found {
+            versions.0.entry(name).or_default().push(version);
+        }
+        versions
+    }
+}
 
 /// What the base repositories of one architecture hold at a moment.
 #[derive(Clone, Debug, Default)]
@@ -76,35 +111,63 @@ pub struct BaseSnapshot {
     /// Per repository the digest of its database, or why it could not be read.
     pub databases: Vec<(RepositoryName, Result<String, String>)>,
     /// The versions of each package, whichever repository has it.
-    pub versions: HashMap<Pkgname, Vec<PackageVersion>>,
+    pub versions: Arc<BaseVersions>,
     /// All packages, with what they need and provide.
     pub packages: Arc<BaseIndex>,
     /// Whether all databases could be read, so that what is not there does not exist.
     pub is_complete: bool,
 }
 
+/// The digests of base repository databases.
+pub type SnapshotDigests = HashMap<(Architecture, RepositoryName), String>;
+
 impl BaseSnapshot {
+    /// The first repository that cannot be read although it could be for an earlier snapshot, with the reason.
+    pub fn lost(
+        &self,
+        architecture: &Architecture,
+        earlier: &SnapshotDigests,
+    ) -> Option<(&RepositoryName, &str)> {
+        self.databases.iter().find_map(|(repository, digest)| {
+            let problem = digest.as_ref().err()?;
+            let key = (architecture.clone(), repository.clone());
+            earlier
+                .contains_key(&key)
+                .then_some((repository, problem.as_str()))
+        })
+    }
+
     /// Keeps the digests of an earlier snapshot where it has one, and returns the repositories that
-    /// have changed since.
+    /// have changed since. What could not be read stays unread.
     pub fn keep(
         &mut self,
         architecture: &Architecture,
-        earlier: Option<&HashMap<(Architecture, RepositoryName), String>>,
+        earlier: &SnapshotDigests,
     ) -> Vec<RepositoryName> {
         let mut moved = Vec::new();
         for (repository, digest) in &mut self.databases {
             let key = (architecture.clone(), repository.clone());
-            let Some(before) = earlier.and_then(|earlier| earlier.get(&key)) else {
+            let (Ok(now), Some(before)) = (digest, earlier.get(&key)) else {
                 continue;
             };
-            if digest.as_ref().is_ok_and(|now| now != before) {
+            if now != before {
                 moved.push(repository.clone());
+                now.clone_from(before);
             }
-            *digest = Ok(before.clone());
         }
         moved
     }
+
+    /// Whether repositories are configured of which one could not be read.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        !self.databases.is_empty() && !self.is_complete
+    }
 }
+
+/// What a plan does without when a base repository cannot be read.
+pub const NOT_CHECKED: &str = "releases, chains of dependencies through base packages and first builds of \
+    cycles were not checked against the base repositories";
 
 impl BaseRepositories {
     /// Reads the configuration file.
@@ -135,6 +198,7 @@ impl BaseRepositories {
         Ok(Self {
             repositories: file.repository.into(),
             recent: Arc::default(),
+            known: Arc::default(),
         })
     }
 
@@ -178,17 +242,20 @@ impl BaseRepositories {
         snapshot
     }
 
-    /// Fetches the databases of an architecture. One that cannot be read is reported in the result
-    /// and does not stop the others.
+    /// Fetches the databases of an architecture that have changed. One that cannot be read is reported in
+    /// the result and does not stop the others.
     pub async fn snapshot(&self, architecture: &Architecture) -> BaseSnapshot {
-        let mut snapshot = BaseSnapshot::default();
-        let mut packages = Vec::new();
+        let mut databases = Vec::new();
+        let mut read = Vec::new();
+        let mut left = database::MAX_KEPT;
         for repository in self.of(architecture) {
-            let fetched = fetch(&repository, architecture).await;
-            let digest = match fetched {
-                Ok(bytes) => read(bytes, &mut packages).await,
-                Err(reason) => Err(reason),
-            };
+            let found = self.known.database(&repository, architecture, left).await;
+            let digest = found.map(|database| {
+                left = left.saturating_sub(database.cost);
+                let digest = database.digest.clone();
+                read.push(database);
+                digest
+            });
             if let Err(problem) = &digest {
                 tracing::warn!(
                     repository.name = repository.name.as_str(),
@@ -196,75 +263,21 @@ impl BaseRepositories {
                     "cannot read a base repository"
                 );
             }
-            snapshot.databases.push((repository.name, digest));
+            databases.push((repository.name, digest));
         }
-        snapshot.is_complete = !snapshot.databases.is_empty()
-            && snapshot.databases.iter().all(|(_, digest)| digest.is_ok());
-        for BasePackage { name, version, .. } in &packages {
-            let versions = snapshot.versions.entry(name.clone()).or_default();
-            versions.push(version.clone());
-        }
-        snapshot.packages = Arc::new(BaseIndex::new(packages));
-        snapshot
-    }
-}
-
-/// Fetches a database from the first server that has it.
-async fn fetch(repository: &Repository, architecture: &Architecture) -> Result<Vec<u8>, String> {
-    let mut problem = "it has no servers".to_owned();
-    for server in &repository.servers {
-        let server = server
-            .replace("$repo", repository.name.as_str())
-            .replace("$arch", architecture.as_str());
-        let url = format!("{}/{}.db", server.trim_end_matches('/'), repository.name);
-        let fetched = match url.strip_prefix("file://") {
-            Some(path) => fs_err::tokio::read(path)
-                .await
-                .map_err(|error| error.to_string()),
-            None => fetch_http(&url).await,
-        };
-        match fetched {
-            Ok(bytes) => return Ok(bytes),
-            Err(reason) => problem = format!("{url}: {reason}"),
+        let mut is_complete =
+            !databases.is_empty() && databases.iter().all(|(_, digest)| digest.is_ok());
+        let contents = self.known.contents(architecture, read).await;
+        let (versions, packages) = contents.unwrap_or_else(|error| {
+            tracing::error!(error, "cannot put base repositories together");
+            is_complete = false;
+            Default::default()
+        });
+        BaseSnapshot {
+            databases,
+            versions,
+            packages,
+            is_complete,
         }
     }
-    Err(problem)
-}
-
-async fn fetch_http(url: &str) -> Result<Vec<u8>, String> {
-    let fetch = async {
-        let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()?;
-        let mut response = client.get(url).send().await?.error_for_status()?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() as u64 > MAX_DATABASE {
-                break;
-            }
-        }
-        Ok::<_, reqwest::Error>(bytes)
-    };
-    let bytes = fetch
-        .await
-        .map_err(|error| error.without_url().to_string())?;
-    if bytes.len() as u64 > MAX_DATABASE {
-        return Err(format!("larger than {} MiB", MAX_DATABASE >> 20));
-    }
-    Ok(bytes)
-}
-
-/// Reads a database and adds its packages to others; returns its digest.
-async fn read(bytes: Vec<u8>, packages: &mut Vec<BasePackage>) -> Result<String, String> {
-    let parse = move || {
-        use sha2::Digest as _;
-        let digest: [u8; 32] = sha2::Sha256::digest(&bytes).into();
-        let digest = buildbtw_model::Sha256Digest::from_bytes(&digest).to_string();
-        database::read(&bytes).map(|packages| (digest, packages))
-    };
-    let parsed = tokio::task::spawn_blocking(parse)
-        .await
-        .map_err(|error| error.to_string())?;
-    let (digest, found) = parsed.map_err(|error| format!("not a repository database: {error}"))?;
-    packages.extend(found);
-    Ok(digest)
 }

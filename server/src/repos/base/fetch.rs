@@ -1,0 +1,114 @@
+//! Fetches the databases of base repositories: a file of this machine, or one of a mirror that is asked
+//! whether it has changed.
+
+use std::time::Duration;
+
+use buildbtw_model::Architecture;
+use buildbtw_model::api::Repository;
+use reqwest::StatusCode;
+use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
+use tokio::io::AsyncReadExt as _;
+
+/// A larger database is not one: Arch's largest has about 10 MiB.
+const MAX_DATABASE: u64 = 64 << 20;
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where a database was found, and in which state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    url: String,
+    /// The mark of the state, where the mirror gives one.
+    tag: Option<HeaderValue>,
+}
+
+/// What a mirror answers.
+pub(super) enum Answer {
+    /// It is as it was.
+    Unchanged,
+    /// Its content.
+    Content(Place, Vec<u8>),
+}
+
+/// Fetches a database from the first server that has it, unless it is as it was at `known`.
+pub(super) async fn fetch(
+    repository: &Repository,
+    architecture: &Architecture,
+    known: Option<&Place>,
+) -> Result<Answer, String> {
+    let mut problem = "it has no servers".to_owned();
+    for server in &repository.servers {
+        let server = server
+            .replace("$repo", repository.name.as_str())
+            .replace("$arch", architecture.as_str());
+        let url = format!("{}/{}.db", server.trim_end_matches('/'), repository.name);
+        let fetched = match url.strip_prefix("file://") {
+            Some(path) => read_file(path).await.map(|bytes| {
+                let place = Place {
+                    url: url.clone(),
+                    tag: None,
+                };
+                Answer::Content(place, bytes)
+            }),
+            None => fetch_http(&url, known.filter(|known| known.url == url)).await,
+        };
+        match fetched {
+            Ok(answer) => return Ok(answer),
+            Err(reason) => problem = format!("{url}: {reason}"),
+        }
+    }
+    Err(problem)
+}
+
+async fn read_file(path: &str) -> Result<Vec<u8>, String> {
+    let read = async {
+        let file = fs_err::tokio::File::open(path).await?;
+        let mut bytes = Vec::new();
+        file.take(MAX_DATABASE + 1).read_to_end(&mut bytes).await?;
+        Ok::<_, std::io::Error>(bytes)
+    };
+    let bytes = read.await.map_err(|error| error.to_string())?;
+    check_size(&bytes)?;
+    Ok(bytes)
+}
+
+async fn fetch_http(url: &str, known: Option<&Place>) -> Result<Answer, String> {
+    let fetch = async {
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        let mut request = client.get(url);
+        if let Some(tag) = known.and_then(|known| known.tag.clone()) {
+            request = request.header(IF_NONE_MATCH, tag);
+        }
+        let mut response = request.send().await?.error_for_status()?;
+        if response.status() == StatusCode::NOT_MODIFIED && known.is_some() {
+            return Ok(None);
+        }
+        let tag = response.headers().get(ETAG).cloned();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > MAX_DATABASE {
+                break;
+            }
+        }
+        Ok::<_, reqwest::Error>(Some((tag, bytes)))
+    };
+    let fetched = fetch
+        .await
+        .map_err(|error| error.without_url().to_string())?;
+    let Some((tag, bytes)) = fetched else {
+        return Ok(Answer::Unchanged);
+    };
+    check_size(&bytes)?;
+    let place = Place {
+        url: url.to_owned(),
+        tag,
+    };
+    Ok(Answer::Content(place, bytes))
+}
+
+fn check_size(bytes: &[u8]) -> Result<(), String> {
+    match bytes.len() as u64 > MAX_DATABASE {
+        true => Err(format!("larger than {} MiB", MAX_DATABASE >> 20)),
+        false => Ok(()),
+    }
+}
