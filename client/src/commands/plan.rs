@@ -52,6 +52,7 @@ async fn online(context: &Context, args: Plan, format: PlanFormat) -> Result<Str
         exclude: args.spread.exclude,
         bootstrap: args.spread.bootstrap,
         same_sonames: args.spread.same_sonames,
+        no_bump: args.no_bump,
         format,
     };
     context.ask(context.client.preview_plan(&preview).await)
@@ -90,7 +91,7 @@ fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
     request.keeps_sonames = args.spread.same_sonames;
     let mut plan = buildbtw_planner::plan(&index, &request);
     // Nothing is known of what the distribution has.
-    plan.expect_versions(&index, &origins, &|_| Vec::new());
+    plan.expect_versions(&index, &origins, &|_, _| Vec::new(), !args.no_bump);
     plan.problems.extend(left_out);
     plan.problems.sort();
     Ok(match format {

@@ -15,7 +15,8 @@ pub struct BuildRelease {
     pub is_rebuild: bool,
     /// Whether `pkgver()` is likely to compute another version than `.SRCINFO` says.
     pub is_computed: bool,
-    /// What the base repositories had of its packages when it was planned.
+    /// What the base repositories had of its packages when it was planned. It raises no release in a namespace
+    /// without bump.
     pub base: Vec<PackageVersion>,
 }
 
@@ -90,29 +91,32 @@ pub async fn of_iteration(
     rows.into_iter().map(BuildRelease::try_from).collect()
 }
 
-/// The versions that the namespace of a build has, or had, of its packages.
+/// The versions that the namespace of a build has, or had, of its packages: of earlier iterations for any
+/// architecture, as plans count them, and of its own one for its architecture.
 pub async fn earlier(
     executor: impl SqliteExecutor<'_>,
     build: &BuildRow,
 ) -> sqlx::Result<Vec<PackageVersion>> {
     sqlx::query_scalar!(
-        r#"select package.version as "version!: PackageVersion" from iteration
-           cross join build on build.iteration_id = iteration.id and build.architecture = ?2
-               and build.pkgbase = ?3
-           cross join package on package.attempt_id = build.packages_attempt_id
-           where iteration.namespace_id = ?1
+        // Cross joins keep this order: a name is in few packages, a namespace has many.
+        r#"select package.version as "version!: PackageVersion" from build_output
+           cross join package on package.pkgname = build_output.pkgname
+           cross join build on build.packages_attempt_id = package.attempt_id
+           cross join iteration on iteration.id = build.iteration_id
+           where build_output.build_id = ?1 and iteration.namespace_id = ?2 and build.id <> ?1
+               and (iteration.id <> ?3 or build.architecture = ?4)
            union select past_package.version from build_output
-           join past_package on past_package.namespace_id = ?1
+           join past_package on past_package.namespace_id = ?2
                and past_package.pkgname = build_output.pkgname
-           where build_output.build_id = ?4
+           where build_output.build_id = ?1
            union select retired.version from retired_package as retired
-           where retired.namespace = ?5 and retired.architecture = ?2 and retired.pkgname in (
-               select pkgname from build_output where build_id = ?4
+           where retired.namespace = ?5 and retired.pkgname in (
+               select pkgname from build_output where build_id = ?1
            )"#,
-        build.namespace_id,
-        build.architecture,
-        build.pkgbase,
         build.id,
+        build.namespace_id,
+        build.iteration_id,
+        build.architecture,
         build.namespace,
     )
     .fetch_all(executor)

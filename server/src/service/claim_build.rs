@@ -206,7 +206,7 @@ pub async fn describe(
         },
         pkgrel: build.pkgrel.clone(),
         version: build.version.clone(),
-        release: release_rule(state, &build).await?,
+        release: release_rule(state, &build, namespace.bump).await?,
         packages: builds::outputs(reader, build.id).await?,
         bootstrap: build.bootstrap,
         dependencies: dependencies(&package, &build),
@@ -223,14 +223,18 @@ pub async fn describe(
 }
 
 /// What decides the release where `pkgver()` computes the version.
-async fn release_rule(state: &AppState, build: &BuildRow) -> Result<Option<ReleaseRule>, Error> {
+async fn release_rule(
+    state: &AppState,
+    build: &BuildRow,
+    bump: bool,
+) -> Result<Option<ReleaseRule>, Error> {
     let reader = state.database.read();
     let Some(release) = releases::of_build(reader, build.id).await? else {
         return Ok(None);
     };
     Ok(Some(ReleaseRule {
         is_rebuild: release.is_rebuild,
-        base: release.base,
+        base: if bump { release.base } else { Vec::new() },
         earlier: releases::earlier(reader, build).await?,
     }))
 }

@@ -1,19 +1,22 @@
 //! A dry run: what a rebuild would be. Nothing is stored.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
-use buildbtw_model::{Architecture, Changeset, OriginSpec, Pkgname};
-use buildbtw_planner::{Budget, Patterns, Plan, PlanRequest, SourcePackage, plan_within, render};
+use buildbtw_model::{Architecture, Changeset, OriginSpec, Pkgbase, Pkgname};
+use buildbtw_planner::{
+    Budget, Patterns, Plan, PlanRequest, Problem, SourcePackage, plan_within, render,
+};
 
 use crate::app_state::AppState;
-use crate::db::{attempts, linked_packages};
+use crate::db::attempts;
 use crate::error::{Error, Refusal};
+use crate::repos::base::NOT_CHECKED;
 
-use super::create_namespace::{changesets, check_excluded, patterns, pkgbases};
-use super::known_sonames;
-use super::plan_iteration::counting;
+use super::create_namespace::{changesets, check_bootstrap, check_excluded, patterns, pkgbases};
+use super::in_base::Makers;
 use super::planning::{Caller, PlanBudget, PlanError};
 use super::source_problems::Fetched;
 
@@ -34,6 +37,7 @@ pub async fn preview_plan(
     let changesets = changesets(state, &preview.changesets).await?;
     let patterns = Spread::read(preview).await?;
     check_excluded(&changesets, &patterns.exclude)?;
+    check_bootstrap(&preview.bootstrap)?;
     let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
@@ -68,6 +72,7 @@ pub async fn preview_for_anybody(
     let changesets = changesets(state, &preview.changesets).await?;
     let patterns = Spread::read(preview).await?;
     check_excluded(&changesets, &patterns.exclude)?;
+    check_bootstrap(&preview.bootstrap)?;
     let freshness = state.sources.catch_up(&[]).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
@@ -179,18 +184,19 @@ async fn render_plan(
         .into_iter()
         .chain(unusable)
         .chain(unread)
+        .chain(base.is_incomplete().then(|| NOT_CHECKED.to_owned()))
         .collect();
     let note = Some(notes.join("; ")).filter(|note| !note.is_empty());
-    let reader = state.database.read();
-    let durations = attempts::durations(reader, &architecture).await?;
-    let linked = linked_packages::all(reader, &architecture).await?;
+    let durations = attempts::durations(state.database.read(), &architecture).await?;
+    let known_sonames = state.sonames.of(&state.database, &architecture);
     let (scope, format) = (preview.scope, preview.format);
     let (bootstrap, same_sonames) = (preview.bootstrap.clone(), preview.same_sonames);
+    let bump = !preview.no_bump;
     let snapshot = state.sources.catalog_snapshot();
     let fetched = Fetched::now(state, state.config.network.default);
     let make = move |budget: &PlanBudget| {
-        let estimates = |pkgbase: &buildbtw_model::Pkgbase| durations.get(pkgbase).copied();
-        let sonames = known_sonames::known(&linked, &base);
+        let estimates = |pkgbase: &Pkgbase| durations.get(pkgbase).copied();
+        let sonames = known_sonames.get(&base, budget)?;
         let mut request = PlanRequest::new(architecture, origins.clone(), scope);
         request.include = include;
         request.exclude = exclude;
@@ -206,21 +212,33 @@ async fn render_plan(
         };
         let mut plan = plan_within(index, &request, &budget)?;
         budget.check_members(plan.builds.len())?;
-        let in_base = |name: &Pkgname| {
-            let versions = base.versions.get(name);
-            versions
-                .map(|versions| counting(versions))
-                .unwrap_or_default()
+        let makers = Makers::new(index, origins.iter().map(|origin| &**origin));
+        let in_base = |pkgbase: &Pkgbase, name: &Pkgname| {
+            let package = makers.get(pkgbase);
+            package.map_or_else(Vec::new, |package| {
+                makers.in_base(package, name, &base.versions)
+            })
         };
-        plan.expect_versions(index, &origins, &in_base);
-        let packages = plan.builds.iter().filter_map(|build| {
-            let origin = origins
-                .iter()
-                .find(|origin| *origin.pkgbase() == build.pkgbase);
-            origin.or_else(|| index.get(&build.pkgbase))
-        });
-        let problems = fetched.problems(packages.map(Arc::as_ref), &plan.architecture);
+        plan.expect_versions(index, &origins, &in_base, bump);
+        let packages = plan.builds.iter();
+        let packages = packages.filter_map(|build| makers.get(&build.pkgbase));
+        let mut problems: Vec<Problem> = fetched
+            .problems(packages.clone(), &plan.architecture)
+            .into_iter()
+            .collect();
+        let members: HashSet<&Pkgbase> = plan.builds.iter().map(|build| &build.pkgbase).collect();
+        for (package, version) in packages.zip(plan.versions()) {
+            problems.extend(Makers::made_elsewhere(
+                package,
+                &version.version,
+                &plan.architecture,
+                &base.versions,
+                |pkgbase| members.contains(pkgbase),
+            ));
+        }
         plan.problems.extend(problems);
+        plan.problems.sort();
+        plan.problems.dedup();
         rendered(&plan, format, note).map_err(PlanError::Other)
     };
     state.planning.plan(caller, make).await

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind, ReportedPackage};
-use buildbtw_model::{AttemptId, AttemptStatus, FailureKind, PackageVersion};
+use buildbtw_model::{AttemptId, AttemptStatus, FailureKind, PackageFileName, PackageVersion};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app_state::AppState;
@@ -129,6 +129,11 @@ async fn succeeded(
             check_expected(state, build, &uploaded).await?;
             let version = common_version(&uploaded)?;
             let mut transition = Transition::begin(&state.database).await?;
+            if let Some(file_name) = in_use(&mut transition, build, &uploaded).await? {
+                transition.undo().await?;
+                let title = format!("another {file_name} is in the repository already");
+                return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+            }
             let before = current(&mut transition, attempt.id).await?;
             let is_repeated = before.is_some_and(|row| row.status == AttemptStatus::Succeeded);
             if has_reported(&mut transition, attempt).await?
@@ -190,22 +195,37 @@ async fn check_expected(
             return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
         }
     }
-    let key = (build.iteration_id, &build.architecture);
     let release = releases::of_build(reader, build.id).await?;
     for package in uploaded {
         check_version(state, build, release.as_ref(), package).await?;
-        let served =
-            packages::digest_in_repository(reader, key.0, key.1, &package.file_name).await?;
-        if served.is_some_and(|served| served != package.sha256) {
-            let title = format!("another {} is in the repository already", package.file_name);
-            return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
-        }
     }
     Ok(())
 }
 
-/// A package has the planned version, or one that `pkgver()` computed. A rebuild installs over what the
-/// base repositories have.
+/// A file name under which the repository has other bytes. Asked in the transaction that accepts the packages:
+/// others may be accepted at the same time.
+async fn in_use(
+    transition: &mut Transition,
+    build: &BuildRow,
+    uploaded: &[PackageRow],
+) -> sqlx::Result<Option<PackageFileName>> {
+    let (iteration, architecture) = (build.iteration_id, &build.architecture);
+    for PackageRow {
+        file_name, sha256, ..
+    } in uploaded
+    {
+        let connection = transition.tx.connection();
+        let served =
+            packages::digest_in_repository(&mut *connection, iteration, architecture, file_name);
+        if served.await?.is_some_and(|served| served != *sha256) {
+            return Ok(Some(file_name.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// A package has the planned version, or one that `pkgver()` computed, or the next release of the planned one
+/// where the namespace has got that meanwhile. A rebuild installs over what the base repositories have.
 async fn check_version(
     state: &AppState,
     build: &BuildRow,
@@ -217,7 +237,17 @@ async fn check_version(
     let is_moved = found.without_pkgrel() != planned.without_pkgrel();
     // Of builds that were planned before releases were recorded, only newer versions are taken.
     let may_move = release.is_some() || found.compare(planned).is_gt();
-    if found != planned && !(is_moved && may_move) {
+    let earlier = match found == planned {
+        true => Vec::new(),
+        false => releases::earlier(state.database.read(), build).await?,
+    };
+    // An attempt of an iteration before may be accepted after the plan was made.
+    let is_raised = !is_moved
+        && found.compare(planned).is_gt()
+        && earlier.iter().any(|known| {
+            known.without_pkgrel() == planned.without_pkgrel() && known.compare(planned).is_ge()
+        });
+    if found != planned && !is_raised && !(is_moved && may_move) {
         let title = format!(
             "{} has not the planned version {planned}",
             package.file_name
@@ -237,15 +267,12 @@ async fn check_version(
         let hint = "update the source repository, or leave the package out with --exclude";
         return Err(refusal(title).hint(hint).into());
     }
-    if is_moved {
-        let earlier = releases::earlier(state.database.read(), build).await?;
-        if earlier.contains(found) {
-            let title = format!(
-                "this namespace has had another package of version {found} for {}",
-                package.pkgname
-            );
-            return Err(refusal(title).into());
-        }
+    if earlier.contains(found) {
+        let title = format!(
+            "this namespace has had another package of version {found} for {}",
+            package.pkgname
+        );
+        return Err(refusal(title).into());
     }
     Ok(())
 }

@@ -24,6 +24,13 @@ impl VersionNotes {
         Ok(Self(releases.collect()))
     }
 
+    /// The same for one build.
+    pub(super) async fn of_build(state: &AppState, build: BuildId) -> Result<Self, Error> {
+        let release = releases::of_build(state.database.read(), build).await?;
+        let release = release.map(|release| (release.build, release));
+        Ok(Self(release.into_iter().collect()))
+    }
+
     /// The note on a build, if there is one.
     pub(super) fn of(&self, build: &BuildRow) -> Option<String> {
         let release = self.0.get(&build.id)?;

@@ -125,6 +125,7 @@ async fn a_plan_names_protocols_that_no_worker_fetches() {
             exclude: Vec::new(),
             bootstrap: Vec::new(),
             same_sonames: false,
+            no_bump: false,
             format: PlanFormat::Text,
         };
         server.admin().preview_plan(&preview).await.unwrap()

@@ -87,6 +87,34 @@ async fn packages_without_a_bump_do_not_stand_in_for_bumped_ones() {
     );
 }
 
+/// Packages say who built them and with what, and unchecked sources may be in them.
+#[tokio::test]
+async fn packages_of_other_settings_are_not_taken() {
+    let mut server = TestServer::start(pair).await;
+    server.namespace("first", &["libgreet/main"]).await;
+    builds_all(&server, "first", 2).await;
+    for (name, settings) in [
+        (
+            "packager",
+            &["--packager", "Jane Doe <jane@example.org>"][..],
+        ),
+        (
+            "tool",
+            &["--buildtool", "devtools", "--buildtoolver", "1.3"],
+        ),
+        ("keys", &["--missing-keys", "warn"]),
+        ("same", &[]),
+    ] {
+        server.stop().await;
+        server.options.extra = settings.iter().map(|text| (*text).to_owned()).collect();
+        server.start_again().await;
+        server.namespace(name, &["libgreet/main"]).await;
+        let build = server.build(name, "libgreet").await;
+        let is_reused = build.reused_from.is_some();
+        assert_eq!(is_reused, settings.is_empty(), "{name}: {build:?}");
+    }
+}
+
 /// Builds a namespace with a line of log each.
 async fn builds_all(server: &TestServer, namespace: &str, count: usize) -> Vec<Job> {
     let worker = server.worker(&format!("builds-{namespace}")).await;

@@ -65,6 +65,7 @@ async fn plan(server: &TestServer, format: PlanFormat) -> String {
         exclude: Vec::new(),
         bootstrap: Vec::new(),
         same_sonames: false,
+        no_bump: false,
         format,
     };
     server.admin().preview_plan(&preview).await.unwrap()

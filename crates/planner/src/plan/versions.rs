@@ -80,34 +80,39 @@ pub fn computes_version(package: &SourcePackage, architecture: &Architecture) ->
 
 impl Plan {
     /// Adds the versions that the builds would have in a new namespace, and the problems that come
-    /// with them. `base` tells what the base repositories hold of a package.
+    /// with them. `base` tells what the base repositories hold of a package that a source package makes.
+    /// Without `bump`, that raises no release.
     pub fn expect_versions(
         &mut self,
         index: &PackageIndex,
         origins: &[Arc<SourcePackage>],
-        base: &dyn Fn(&Pkgname) -> Vec<PackageVersion>,
+        base: &dyn Fn(&Pkgbase, &Pkgname) -> Vec<PackageVersion>,
+        bump: bool,
     ) {
+        let changed: HashMap<&Pkgbase, &Arc<SourcePackage>> = origins
+            .iter()
+            .map(|origin| (origin.pkgbase(), origin))
+            .collect();
         let mut packages = Vec::with_capacity(self.builds.len());
         let mut first_stages: HashMap<&Pkgbase, PackageVersion> = HashMap::new();
         let mut versions = Vec::with_capacity(self.builds.len());
         for build in &self.builds {
-            let origin = origins
-                .iter()
-                .find(|origin| *origin.pkgbase() == build.pkgbase);
+            let origin = changed.get(&build.pkgbase).copied();
             let Some(package) = origin.or_else(|| index.get(&build.pkgbase)) else {
                 return;
             };
             let names = package.pkgnames_for(&self.architecture);
-            let rule = ReleaseRule {
-                is_rebuild: origin.is_none(),
-                base: names.flat_map(|(name, _)| base(name)).collect(),
-                earlier: first_stages
-                    .get(&build.pkgbase)
-                    .cloned()
-                    .into_iter()
-                    .collect(),
+            let in_base = names.flat_map(|(name, _)| base(&build.pkgbase, name));
+            let in_base: Vec<PackageVersion> = in_base.collect();
+            let earlier = first_stages.get(&build.pkgbase).cloned();
+            let mut rule = ReleaseRule {
+                is_rebuild: bump && origin.is_none(),
+                base: if bump { in_base.clone() } else { Vec::new() },
+                earlier: earlier.into_iter().collect(),
             };
             let version = rule.version(package.version());
+            // It decides nothing without a bump, and is worth knowing all the same.
+            rule.base = in_base;
             first_stages.insert(&build.pkgbase, version.clone());
             versions.push(PlannedVersion {
                 version,

@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 
-use buildbtw_model::{PackageVersion, Pkgname, Scope};
+use buildbtw_model::{PackageVersion, Pkgbase, Pkgname, Scope};
 use buildbtw_planner::{PackageIndex, Plan, ProblemKind, computes_version, plan};
 
 use crate::support::{index, origin, package, request};
 
 /// A plan with versions, of one origin as it is in the index.
 fn planned(index: &PackageIndex, name: &str, base: &[(&str, &str)]) -> Plan {
+    planned_with(index, name, base, true)
+}
+
+fn planned_with(index: &PackageIndex, name: &str, base: &[(&str, &str)], bump: bool) -> Plan {
     let origins = vec![origin(index, name)];
     let mut plan = plan(index, &request(origins.clone(), Scope::All));
-    let in_base = |name: &Pkgname| -> Vec<PackageVersion> {
+    let in_base = |_: &Pkgbase, name: &Pkgname| -> Vec<PackageVersion> {
         let found = base.iter().filter(|(known, _)| *known == name.as_str());
         found.map(|(_, version)| version.parse().unwrap()).collect()
     };
-    plan.expect_versions(index, &origins, &in_base);
+    plan.expect_versions(index, &origins, &in_base, bump);
     plan
 }
 
@@ -191,7 +195,7 @@ fn what_is_outside_of_the_rebuild_counts_with_what_it_needs_at_run_time() {
     let mut request = request(origins.clone(), Scope::All);
     request.exclude = buildbtw_planner::Patterns::new(&["module"]).unwrap();
     let mut plan = plan(&index, &request);
-    plan.expect_versions(&index, &origins, &|_| Vec::new());
+    plan.expect_versions(&index, &origins, &|_, _| Vec::new(), true);
     assert_eq!(
         problems(&plan),
         [
@@ -204,4 +208,19 @@ fn what_is_outside_of_the_rebuild_counts_with_what_it_needs_at_run_time() {
     packages.push(package("other", &["provides = kernel=6.1-1"]));
     let index = crate::support::index(packages);
     assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0]);
+}
+
+#[test]
+fn without_a_bump_releases_stay_and_what_is_older_than_base_is_said() {
+    let index = index([
+        package("lib", &["pkgver = 2"]),
+        package("app", &["depends = lib"]),
+    ]);
+    let plan = planned_with(&index, "lib", &[("lib", "3-1"), ("app", "1-1")], false);
+    let older = "older than base, will not install by -Syu (base has 3-1)";
+    assert_eq!(
+        versions(&plan),
+        [format!("lib 2-1 ({older})"), "app 1-1".into()]
+    );
+    assert_eq!(problems(&plan), [format!("lib: 2-1 is {older}")]);
 }

@@ -4,23 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, NetworkPolicy, PackageVersion, Pkgbase, ReleaseRule,
-    Sha256Digest,
+    Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, ReleaseRule, Sha256Digest,
 };
 use buildbtw_planner::{
     BuildSnapshot, Footprint, Plan, PlanRequest, PlannedVersion, Sonames, SourcePackage,
     TookTooLong, computes_version, plan_with_footprint_within,
 };
-use sha2::Digest as _;
 
 use crate::error::Error;
 use crate::repos::base::BaseSnapshot;
-use crate::sources::{Catalog, Head};
+use crate::sources::{Catalog, Head, ResolvedChangeset};
 
+use super::inputs::{Inputs, MadeWith, input_hash};
 use super::{FilesBefore, PlanBudget, PlanInput};
-
-/// Raise it when the same inputs no longer give the same packages.
-const HASH_VERSION: &str = "buildbtw input 3";
 
 /// A build on its way into the database.
 pub(super) struct Draft {
@@ -70,6 +66,7 @@ pub(super) struct Drafter<'a> {
     pub(super) durations: &'a HashMap<Pkgbase, u64>,
     pub(super) base: &'a BaseSnapshot,
     pub(super) sonames: &'a Sonames,
+    pub(super) made_with: &'a MadeWith,
 }
 
 impl Drafter<'_> {
@@ -98,8 +95,16 @@ impl Drafter<'_> {
 
     pub(super) fn drafts(&self, plan: &Plan) -> Result<Vec<Draft>, Error> {
         let mut drafts: Vec<Draft> = Vec::with_capacity(plan.builds.len());
+        let origins: HashMap<&Pkgbase, &ResolvedChangeset> = self
+            .input
+            .origins
+            .iter()
+            .map(|origin| (origin.package.pkgbase(), origin))
+            .collect();
         for build in &plan.builds {
-            let (package, head, is_origin) = self.find(&build.pkgbase)?;
+            let origin = origins.get(&build.pkgbase).copied();
+            let (package, head) = self.find(&build.pkgbase, origin)?;
+            let is_origin = origin.is_some();
             let needs: Vec<_> = build
                 .needs
                 .iter()
@@ -117,7 +122,7 @@ impl Drafter<'_> {
                         .bootstrap
                         .as_ref()
                         .map(|bootstrap| &*bootstrap.without),
-                    network: self.input.network,
+                    made_with: self.made_with,
                     base: self.base,
                 },
                 needed,
@@ -150,71 +155,22 @@ impl Drafter<'_> {
 
     /// The package of a build and where it is built from: an origin's changeset, or the default
     /// branch.
-    fn find(&self, pkgbase: &Pkgbase) -> Result<(Arc<SourcePackage>, Head, bool), Error> {
-        let mut origins = self.input.origins.iter();
-        if let Some(origin) = origins.find(|origin| origin.package.pkgbase() == pkgbase) {
-            return Ok((Arc::clone(&origin.package), origin.head.clone(), true));
+    fn find(
+        &self,
+        pkgbase: &Pkgbase,
+        origin: Option<&ResolvedChangeset>,
+    ) -> Result<(Arc<SourcePackage>, Head), Error> {
+        if let Some(origin) = origin {
+            return Ok((Arc::clone(&origin.package), origin.head.clone()));
         }
         match (
             self.catalog.index().get(pkgbase),
             self.catalog.head(pkgbase),
         ) {
-            (Some(package), Some(head)) => Ok((Arc::clone(package), head.clone(), false)),
+            (Some(package), Some(head)) => Ok((Arc::clone(package), head.clone())),
             _ => Err(anyhow::anyhow!("{pkgbase} is planned but not in the index").into()),
         }
     }
-}
-
-/// The inputs of a build besides the packages of other builds.
-struct Inputs<'a> {
-    head: &'a Head,
-    architecture: &'a Architecture,
-    stage: u32,
-    /// The dependencies that a bootstrap build does without.
-    without: Option<&'a [Arc<str>]>,
-    network: NetworkPolicy,
-    base: &'a BaseSnapshot,
-}
-
-/// What a build's packages follow from: its files, architecture, network policy, the base snapshot and the hashes of
-/// what it needs. The bumped release is no part of it. `None` when any of it is not known.
-fn input_hash<'a>(
-    inputs: &Inputs<'_>,
-    needs: impl Iterator<Item = Option<&'a Sha256Digest>>,
-) -> Option<Sha256Digest> {
-    let Inputs {
-        head,
-        architecture,
-        stage,
-        without,
-        network,
-        base,
-    } = inputs;
-    let mut hasher = sha2::Sha256::new();
-    let mut field = |text: &str| {
-        // Each with its length, so that no two inputs run together to the same bytes.
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
-    field(HASH_VERSION);
-    field(head.files());
-    field(architecture.as_str());
-    field(&stage.to_string());
-    if let Some(without) = without {
-        field("bootstrap");
-        without.iter().for_each(|relation| field(relation));
-    }
-    field(network.as_str());
-    for (repository, digest) in &base.databases {
-        field(repository.as_str());
-        field(digest.as_deref().ok()?);
-    }
-    let mut needs: Vec<_> = needs.collect::<Option<_>>()?;
-    needs.sort_unstable();
-    for hash in needs {
-        field(hash.as_str());
-    }
-    Some(Sha256Digest::from_bytes(&hasher.finalize().into()))
 }
 
 /// The builds for a comparison with another iteration. Another commit with the same files is none.
@@ -243,120 +199,4 @@ pub(super) fn snapshot(drafts: &[Draft], before: &FilesBefore) -> Vec<BuildSnaps
                 .collect(),
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn inputs<'a>(
-        head: &'a Head,
-        architecture: &'a Architecture,
-        base: &'a BaseSnapshot,
-    ) -> Inputs<'a> {
-        Inputs {
-            head,
-            architecture,
-            stage: 1,
-            without: None,
-            network: NetworkPolicy::Sources,
-            base,
-        }
-    }
-
-    fn head_of(commit: char) -> Head {
-        Head {
-            commit: commit.to_string().repeat(40).parse().unwrap(),
-            tree: None,
-            commit_time: 0,
-            clone_url: String::new(),
-            srcinfo_sha256: "0".repeat(64).parse().unwrap(),
-        }
-    }
-
-    #[test]
-    fn the_network_policy_is_an_input() {
-        let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
-        let base = BaseSnapshot::default();
-        let hash = |network| {
-            let inputs = Inputs {
-                network,
-                ..inputs(&head, &architecture, &base)
-            };
-            input_hash(&inputs, std::iter::empty()).unwrap()
-        };
-        assert_ne!(hash(NetworkPolicy::Sources), hash(NetworkPolicy::Prepare));
-        assert_ne!(hash(NetworkPolicy::Sources), hash(NetworkPolicy::None));
-    }
-
-    fn hash(commit: char, base: &BaseSnapshot, needs: &[&Sha256Digest]) -> Option<Sha256Digest> {
-        let head = head_of(commit);
-        let architecture = "x86_64".parse().unwrap();
-        input_hash(
-            &inputs(&head, &architecture, base),
-            needs.iter().map(|hash| Some(*hash)),
-        )
-    }
-
-    #[test]
-    fn commits_with_the_same_tree_have_the_same_inputs() {
-        let head = |commit: &str, tree: Option<&str>| Head {
-            commit: commit.repeat(40).parse().unwrap(),
-            tree: tree.map(|tree| tree.repeat(40).parse().unwrap()),
-            commit_time: 0,
-            clone_url: String::new(),
-            srcinfo_sha256: "0".repeat(64).parse().unwrap(),
-        };
-        let hash = |head: &Head| {
-            let architecture = "x86_64".parse().unwrap();
-            let none = std::iter::empty();
-            let base = BaseSnapshot::default();
-            input_hash(&inputs(head, &architecture, &base), none).unwrap()
-        };
-        let first = hash(&head("a", Some("1")));
-        assert_eq!(hash(&head("b", Some("1"))), first);
-        assert_ne!(hash(&head("b", Some("2"))), first);
-        assert_ne!(hash(&head("a", None)), hash(&head("b", None)));
-    }
-
-    #[test]
-    fn every_input_counts_and_the_order_of_needs_does_not() {
-        let base = BaseSnapshot {
-            databases: vec![("core".parse().unwrap(), Ok("digest".into()))],
-            ..BaseSnapshot::default()
-        };
-        let (a, b) = (
-            hash('a', &base, &[]).unwrap(),
-            hash('b', &base, &[]).unwrap(),
-        );
-        assert_ne!(a, b);
-        assert_ne!(hash('a', &base, &[&a]), Some(a.clone()));
-        assert_eq!(hash('c', &base, &[&a, &b]), hash('c', &base, &[&b, &a]));
-        assert_ne!(hash('a', &BaseSnapshot::default(), &[]), Some(a));
-    }
-
-    #[test]
-    fn a_bootstrap_build_has_inputs_of_its_own() {
-        let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
-        let base = BaseSnapshot::default();
-        let hash = |without: Option<&[Arc<str>]>| {
-            let inputs = Inputs {
-                without,
-                ..inputs(&head, &architecture, &base)
-            };
-            input_hash(&inputs, std::iter::empty()).unwrap()
-        };
-        let plain = hash(None);
-        assert_ne!(hash(Some(&[])), plain);
-        assert_ne!(hash(Some(&["tool".into()])), hash(Some(&[])));
-    }
-
-    #[test]
-    fn what_is_not_known_is_never_reused() {
-        let base = BaseSnapshot {
-            databases: vec![("core".parse().unwrap(), Err("unreachable".into()))],
-            ..BaseSnapshot::default()
-        };
-        assert_eq!(hash('a', &base, &[]), None);
-    }
 }

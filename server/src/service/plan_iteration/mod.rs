@@ -3,35 +3,37 @@
 
 mod bootstrap;
 mod draft;
+mod inputs;
 mod notes;
 mod reuse;
 mod store;
 mod versions;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use buildbtw_model::api::{PlanNote, ProblemKind};
 use buildbtw_model::{
     Architecture, CommitHash, NamespaceName, NetworkPolicy, Pkgbase, RepositoryName, Scope,
     TreeHash,
 };
-use buildbtw_planner::{Footprint, Patterns};
+use buildbtw_planner::{Footprint, Patterns, Problem};
 
 use crate::app_state::AppState;
 use crate::db::packages::Produced;
-use crate::db::{NamespaceId, attempts, linked_packages};
+use crate::db::{NamespaceId, attempts};
 use crate::error::{Error, Refusal};
-use crate::repos::base::BaseSnapshot;
+use crate::repos::base::{BaseSnapshot, SnapshotDigests};
 use crate::sources::{CatalogSnapshot, Freshness, ResolvedChangeset};
 
-use super::known_sonames;
 use super::planning::{Caller, PlanBudget};
 use super::source_problems::Fetched;
 
 pub use store::store;
-pub(crate) use versions::counting;
 
 use draft::{Draft, Drafter};
+use inputs::MadeWith;
+use notes::Notes;
 
 /// What an iteration is planned from.
 #[derive(Clone)]
@@ -60,12 +62,11 @@ pub struct PlanInput {
     pub network: NetworkPolicy,
     /// The packages that earlier iterations of the namespace had, and of deleted ones of its name.
     pub produced: Vec<Produced>,
-    /// The base snapshot of the iteration before, to be kept.
-    pub snapshot: Option<SnapshotDigests>,
+    /// The base snapshot of the iteration before; empty for a first one.
+    pub snapshot: SnapshotDigests,
+    /// Whether to plan with what the base repositories hold now, instead of that snapshot.
+    pub refresh_base: bool,
 }
-
-/// The digests of base repository databases.
-pub type SnapshotDigests = HashMap<(Architecture, RepositoryName), String>;
 
 /// The commits and trees of the iteration before.
 pub(crate) type FilesBefore = HashMap<Pkgbase, (CommitHash, Option<TreeHash>)>;
@@ -84,6 +85,8 @@ pub struct PlannedArchitecture {
     base: BaseSnapshot,
     drafts: Vec<Draft>,
     footprint: Footprint,
+    problems: Vec<Problem>,
+    notes: Notes,
 }
 
 impl PlannedIteration {
@@ -163,24 +166,47 @@ pub async fn plan(
     input: &PlanInput,
 ) -> Result<PlannedIteration, Error> {
     let snapshot = state.sources.catalog_snapshot();
-    let mut planned = PlannedIteration {
-        architectures: Vec::new(),
-        notes: Vec::new(),
-        seen: snapshot.changes(),
-    };
+    let mut parts = Vec::new();
     for architecture in &state.config.architectures {
-        let (part, notes) =
-            plan_architecture(state, caller, input, &snapshot, architecture.clone()).await?;
-        planned
-            .notes
-            .extend(notes.into_iter().map(|note| (architecture.clone(), note)));
-        planned.architectures.push(part);
+        let part = plan_architecture(state, caller, input, &snapshot, architecture.clone()).await?;
+        parts.push(part);
     }
-    let total: usize = planned
-        .architectures
-        .iter()
-        .map(|part| part.drafts.len())
-        .sum();
+    check_size(state, &parts, input.max_builds)?;
+    for part in &mut parts {
+        reuse::find(state, input, &mut part.drafts).await?;
+    }
+    let (seen, input) = (snapshot.changes(), input.clone());
+    let fix = move |_: &PlanBudget| {
+        let index = snapshot.catalog().index();
+        versions::fix(&mut parts, &input, index);
+        for part in &mut parts {
+            part.problems.extend(versions::problems(part, index));
+            part.problems.sort();
+            part.problems.dedup();
+        }
+        Ok(parts)
+    };
+    let mut parts = state.planning.plan(caller, fix).await?;
+    let mut notes = Vec::new();
+    for part in &mut parts {
+        let problems = std::mem::take(&mut part.problems);
+        let found = std::mem::take(&mut part.notes).with_problems(&problems);
+        notes.extend(found.map(|note| (part.architecture.clone(), note)));
+    }
+    Ok(PlannedIteration {
+        architectures: parts,
+        notes,
+        seen,
+    })
+}
+
+/// Refuses plans without builds, and those with too many.
+fn check_size(
+    state: &AppState,
+    parts: &[PlannedArchitecture],
+    max_builds: u32,
+) -> Result<(), Error> {
+    let total: usize = parts.iter().map(|part| part.drafts.len()).sum();
     if total == 0 {
         let names: Vec<_> = state
             .config
@@ -198,19 +224,10 @@ pub async fn plan(
         .hint("their `arch` arrays name other architectures")
         .into());
     }
-    if total > usize::try_from(input.max_builds).unwrap_or(usize::MAX) {
-        return Err(too_large(&planned, total, input.max_builds));
+    match total > usize::try_from(max_builds).unwrap_or(usize::MAX) {
+        true => Err(too_large(parts, total, max_builds)),
+        false => Ok(()),
     }
-    for part in &mut planned.architectures {
-        reuse::find(state, input, &mut part.drafts).await?;
-        versions::fix(part, input);
-        let problems = versions::problems(part, snapshot.catalog().index());
-        let problems = notes::problems(&problems).into_iter();
-        planned
-            .notes
-            .extend(problems.map(|note| (part.architecture.clone(), note)));
-    }
-    Ok(planned)
 }
 
 async fn plan_architecture(
@@ -219,45 +236,65 @@ async fn plan_architecture(
     input: &PlanInput,
     snapshot: &CatalogSnapshot,
     architecture: Architecture,
-) -> Result<(PlannedArchitecture, Vec<PlanNote>), Error> {
+) -> Result<PlannedArchitecture, Error> {
     let mut base = state.base.snapshot(&architecture).await;
-    let moved = base.keep(&architecture, input.snapshot.as_ref());
-    let reader = state.database.read();
-    let durations = attempts::durations(reader, &architecture).await?;
-    let linked = linked_packages::all(reader, &architecture).await?;
+    if let Some((repository, problem)) = base.lost(&architecture, &input.snapshot) {
+        return Err(unreadable(repository, &architecture, problem));
+    }
+    let moved = match input.refresh_base {
+        true => Vec::new(),
+        false => base.keep(&architecture, &input.snapshot),
+    };
+    let durations = attempts::durations(state.database.read(), &architecture).await?;
+    let known_sonames = state.sonames.of(&state.database, &architecture);
+    let made_with = MadeWith::of(state, input.network);
     let (input, snapshot) = (input.clone(), snapshot.clone());
     let fetched = Fetched::now(state, input.network);
     let make = move |budget: &PlanBudget| {
         let catalog = snapshot.catalog();
-        let sonames = known_sonames::known(&linked, &base);
+        let sonames = known_sonames.get(&base, budget)?;
         let drafter = Drafter {
             catalog,
             input: &input,
             durations: &durations,
             base: &base,
             sonames: &sonames,
+            made_with: &made_with,
         };
-        let (mut plan, footprint) = drafter.plan(&architecture, budget)?;
+        let (plan, footprint) = drafter.plan(&architecture, budget)?;
         bootstrap::check(&plan)?;
         let drafts = drafter.drafts(&plan)?;
         let packages = drafts.iter().map(|draft| draft.package.as_ref());
-        plan.problems
-            .extend(fetched.problems(packages, &architecture));
-        let notes = notes::notes(&plan, &base, &moved);
-        let part = PlannedArchitecture {
+        let fetched = fetched.problems(packages, &architecture);
+        let notes = Notes::new(&plan, &base, &moved);
+        Ok(PlannedArchitecture {
             architecture,
             base,
             drafts,
             footprint,
-        };
-        Ok((part, notes))
+            problems: plan.problems.into_iter().chain(fetched).collect(),
+            notes,
+        })
     };
     state.planning.plan(caller, make).await
 }
 
-fn too_large(planned: &PlannedIteration, total: usize, limit: u32) -> Error {
-    let counts: Vec<_> = planned
-        .architectures
+/// A plan without a base repository that the plan before had would lose members that are reached through its
+/// packages, and give releases below those that it holds.
+fn unreadable(repository: &RepositoryName, architecture: &Architecture, problem: &str) -> Error {
+    let title = format!("the base repository {repository} for {architecture} cannot be read");
+    Refusal::new(ProblemKind::Unavailable, title)
+        .detail(problem)
+        .hint("the iteration before was planned with it; its mirror has to answer again")
+        .retry_after(PAUSE_WHEN_UNREADABLE)
+        .into()
+}
+
+/// When to plan again after a base repository could not be read.
+const PAUSE_WHEN_UNREADABLE: Duration = Duration::from_secs(30);
+
+fn too_large(parts: &[PlannedArchitecture], total: usize, limit: u32) -> Error {
+    let counts: Vec<_> = parts
         .iter()
         .map(|part| format!("{} for {}", part.drafts.len(), part.architecture))
         .collect();

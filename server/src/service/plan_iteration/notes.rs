@@ -7,25 +7,56 @@ use buildbtw_model::api::PlanNote;
 use buildbtw_model::{Pkgbase, RepositoryName};
 use buildbtw_planner::{Plan, Problem};
 
-use crate::repos::base::BaseSnapshot;
+use crate::repos::base::{BaseSnapshot, NOT_CHECKED};
 
 /// How many names a note lists.
 const SHOWN: usize = 8;
 
-/// The notes of a plan. `moved` are base repositories that are no longer as in the snapshot.
-pub(super) fn notes(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) -> Vec<PlanNote> {
-    let note = |kind: &str, text: String| PlanNote {
+/// The notes of a plan besides its problems.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// What there is to say about the base repositories.
+    base: Vec<PlanNote>,
+    /// What there is to say about the plan.
+    rest: Vec<PlanNote>,
+}
+
+impl Notes {
+    /// `moved` are base repositories that are no longer as in the snapshot.
+    pub(super) fn new(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) -> Self {
+        Self {
+            base: about_base(base, moved),
+            rest: about_plan(plan, base),
+        }
+    }
+
+    /// All notes, in the order in which they are shown.
+    pub(super) fn with_problems(self, problems: &[Problem]) -> impl Iterator<Item = PlanNote> {
+        let problems = problems.iter().map(|problem| {
+            let text = format!("{}: {}", problem.pkgbase, problem.message);
+            note("problem", text)
+        });
+        self.base.into_iter().chain(problems).chain(self.rest)
+    }
+}
+
+fn note(kind: &str, text: String) -> PlanNote {
+    PlanNote {
         kind: kind.to_owned(),
         text,
-    };
+    }
+}
+
+fn about_base(base: &BaseSnapshot, moved: &[RepositoryName]) -> Vec<PlanNote> {
     let mut notes = Vec::new();
     for (repository, digest) in &base.databases {
         if let Err(problem) = digest {
-            notes.push(note(
-                "problem",
-                format!("base repository {repository}: {problem}"),
-            ));
+            let text = format!("base repository {repository}: {problem}");
+            notes.push(note("problem", text));
         }
+    }
+    if base.is_incomplete() {
+        notes.push(note("problem", NOT_CHECKED.to_owned()));
     }
     for repository in moved {
         notes.push(note(
@@ -36,7 +67,11 @@ pub(super) fn notes(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) 
             ),
         ));
     }
-    notes.extend(problems(&plan.problems));
+    notes
+}
+
+fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
+    let mut rest = Vec::new();
     for cycle in &plan.cycles {
         let members = &cycle.members;
         let mut text = format!(
@@ -63,12 +98,12 @@ pub(super) fn notes(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) 
                 cycle.broken.len() - SHOWN
             );
         }
-        notes.push(note("cycle", text));
+        rest.push(note("cycle", text));
     }
     // What the base repositories hold is found when a build installs it.
     let mut unresolved: BTreeMap<&str, Vec<&Pkgbase>> = BTreeMap::new();
     for missing in &plan.unresolved {
-        if !base.versions.contains_key(missing.name.as_ref()) {
+        if base.versions.of(&missing.name).is_empty() {
             unresolved
                 .entry(&missing.name)
                 .or_default()
@@ -76,21 +111,12 @@ pub(super) fn notes(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) 
         }
     }
     for (name, wanted_by) in unresolved {
-        notes.push(note(
+        rest.push(note(
             "unresolved",
             format!("{name}, wanted by {}", some(&wanted_by)),
         ));
     }
-    notes
-}
-
-/// What somebody should look at.
-pub(super) fn problems(problems: &[Problem]) -> Vec<PlanNote> {
-    let note = |problem: &Problem| PlanNote {
-        kind: "problem".to_owned(),
-        text: format!("{}: {}", problem.pkgbase, problem.message),
-    };
-    problems.iter().map(note).collect()
+    rest
 }
 
 fn some<T: std::fmt::Display>(names: &[T]) -> String {

@@ -91,12 +91,16 @@ pub async fn store(
 
 /// Which of the first architecture's builds another architecture takes the packages of. Cycles differ
 /// between architectures, and with them the number of stages; but the last one is the same for all.
-fn same_stage(stages: &BTreeMap<u32, BuildId>, stage: u32, is_last: bool) -> Option<BuildId> {
-    let last = || stages.last_key_value().map(|(_, id)| *id);
+pub(super) fn same_stage<T: Clone>(
+    stages: &BTreeMap<u32, T>,
+    stage: u32,
+    is_last: bool,
+) -> Option<T> {
+    let last = || stages.last_key_value().map(|(_, found)| found.clone());
     if is_last {
         return last();
     }
-    stages.get(&stage).copied().or_else(last)
+    stages.get(&stage).cloned().or_else(last)
 }
 
 /// A build that was being built when this was planned may have ended meanwhile.

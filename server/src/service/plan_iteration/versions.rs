@@ -1,21 +1,24 @@
 //! Fixes the version of every build, so that what is rebuilt installs over what there was, and no
 //! file name stands for two contents.
 
-use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname, ReleaseRule};
 use buildbtw_planner::{BuiltPackage, PackageIndex, Problem, SourcePackage, unmet_constraints};
 
 use super::draft::{Draft, Reusable};
+use super::store::same_stage;
 use super::{PlanInput, PlannedArchitecture};
-use crate::repos::base::BaseSnapshot;
+use crate::repos::base::BaseVersions;
+use crate::service::in_base::Makers;
 
-/// Fixes the versions of a part's builds. Packages with the same inputs are taken as they are if
+/// Fixes the versions of all builds. Packages with the same inputs are taken as they are if
 /// they install over everything there was. An origin keeps the version of its changeset, unless the
 /// base repositories have it, or packages of another content in this namespace; without bump, only the
 /// latter counts, for all builds.
-pub(super) fn fix(part: &mut PlannedArchitecture, input: &PlanInput) {
+pub(super) fn fix(parts: &mut [PlannedArchitecture], input: &PlanInput, index: &PackageIndex) {
     let mut produced: HashMap<&Pkgname, Vec<(i64, &PackageVersion)>> = HashMap::new();
     for package in &input.produced {
         produced
@@ -23,59 +26,135 @@ pub(super) fn fix(part: &mut PlannedArchitecture, input: &PlanInput) {
             .or_default()
             .push((package.stage, &package.version));
     }
-    let mut earlier_stages: HashMap<Pkgbase, PackageVersion> = HashMap::new();
-    for draft in &mut part.drafts {
-        let package = draft.package.clone();
-        let had = package
-            .pkgnames_for(&part.architecture)
-            .flat_map(|(name, _)| produced.get(name).into_iter().flatten().copied())
-            .collect::<Vec<_>>();
-        let earlier_stage = earlier_stages.get(package.pkgbase()).cloned();
-        let base = match input.bump {
-            true => in_base(&package, &part.architecture, &part.base),
-            false => Vec::new(),
+    let base = Bases(
+        parts
+            .iter()
+            .map(|part| (part.architecture.clone(), Arc::clone(&part.base.versions)))
+            .collect(),
+    );
+    let mut first: Stages = HashMap::new();
+    for (number, part) in parts.iter_mut().enumerate() {
+        let packages: Vec<_> = part
+            .drafts
+            .iter()
+            .map(|draft| Arc::clone(&draft.package))
+            .collect();
+        let fixer = Fixer {
+            makers: Makers::new(index, packages.iter().map(|package| &**package)),
+            base: &base,
+            produced: &produced,
+            first: (number > 0).then_some(&first),
+            bump: input.bump,
         };
-        let earlier = had.iter().map(|(_, version)| (*version).clone());
-        let known = Known {
-            rule: ReleaseRule {
-                is_rebuild: input.bump && !draft.is_origin,
-                base,
-                earlier: earlier_stage.iter().cloned().chain(earlier).collect(),
-            },
-            own: package.version(),
-            earlier_stage,
-            had,
-        };
-        draft.version.version = choose(draft, &known);
-        draft.version.rule = known.rule;
-        earlier_stages.insert(package.pkgbase().clone(), draft.version.version.clone());
+        let stages = fixer.fix(&part.architecture, &mut part.drafts);
+        if number == 0 {
+            first = stages;
+        }
     }
 }
 
-/// What the base repositories hold of a package, as far as it counts: of a newer version in a
-/// repository behind the first one that has the package, pacman takes no notice.
-pub(crate) fn counting(versions: &[PackageVersion]) -> Vec<PackageVersion> {
-    let Some(first) = versions.first() else {
-        return Vec::new();
-    };
-    let is_same = |version: &PackageVersion| version.without_pkgrel() == first.without_pkgrel();
-    let counts = |version: &&PackageVersion| version.compare(first).is_le() || is_same(version);
-    versions.iter().filter(counts).cloned().collect()
+/// What the base repositories of each architecture hold.
+struct Bases(Vec<(Architecture, Arc<BaseVersions>)>);
+
+impl Bases {
+    /// Those that count for a package: packages of architecture `any` are built once for all.
+    fn of(
+        &self,
+        makers: &Makers<'_>,
+        package: &SourcePackage,
+        architecture: &Architecture,
+    ) -> Vec<PackageVersion> {
+        let is_any = package.is_any();
+        let mut versions = Vec::new();
+        for (of, base) in &self.0 {
+            if is_any || of == architecture {
+                let names = package.pkgnames_for(of);
+                versions.extend(names.flat_map(|(name, _)| makers.in_base(package, name, base)));
+            }
+        }
+        versions.sort();
+        versions.dedup();
+        versions
+    }
 }
 
-fn in_base(
-    package: &SourcePackage,
-    architecture: &Architecture,
-    base: &BaseSnapshot,
-) -> Vec<PackageVersion> {
-    let names = package.pkgnames_for(architecture);
-    let mut versions: Vec<PackageVersion> = names
-        .filter_map(|(name, _)| base.versions.get(name))
-        .flat_map(|versions| counting(versions))
-        .collect();
-    versions.sort();
-    versions.dedup();
-    versions
+/// The versions of the stages of each package.
+type Stages = HashMap<Pkgbase, BTreeMap<u32, PackageVersion>>;
+
+/// Fixes the versions of one architecture.
+struct Fixer<'a> {
+    makers: Makers<'a>,
+    base: &'a Bases,
+    produced: &'a HashMap<&'a Pkgname, Vec<(i64, &'a PackageVersion)>>,
+    /// The versions of the first architecture, for the ones after it.
+    first: Option<&'a Stages>,
+    bump: bool,
+}
+
+impl Fixer<'_> {
+    fn fix(&self, architecture: &Architecture, drafts: &mut [Draft]) -> Stages {
+        let mut stages: Stages = HashMap::new();
+        let mut last_stages: HashMap<Pkgbase, u32> = HashMap::new();
+        for draft in &*drafts {
+            let last = last_stages
+                .entry(draft.package.pkgbase().clone())
+                .or_default();
+            *last = draft.stage.max(*last);
+        }
+        // Where two make one package in one version the first by name gets the higher release, so that it is
+        // the one that is listed.
+        let mut order: Vec<&mut Draft> = drafts.iter_mut().collect();
+        order.sort_by_cached_key(|draft| (Reverse(draft.package.pkgbase().clone()), draft.stage));
+        let mut given: HashMap<Pkgname, Vec<(Pkgbase, PackageVersion)>> = HashMap::new();
+        for draft in order {
+            let package = Arc::clone(&draft.package);
+            let pkgbase = package.pkgbase();
+            let names = || package.pkgnames_for(architecture).map(|(name, _)| name);
+            let had = names().flat_map(|name| self.produced.get(name).into_iter().flatten());
+            let had: Vec<_> = had.copied().collect();
+            let of_others = names()
+                .flat_map(|name| given.get(name).into_iter().flatten())
+                .filter(|(other, _)| other != pkgbase)
+                .map(|(_, version)| version.clone())
+                .collect();
+            let own_stages = stages.entry(pkgbase.clone()).or_default();
+            let earlier_stage = own_stages
+                .last_key_value()
+                .map(|(_, version)| version.clone());
+            let in_base = self.base.of(&self.makers, &package, architecture);
+            let earlier = had.iter().map(|(_, version)| (*version).clone());
+            let mut known = Known {
+                rule: ReleaseRule {
+                    is_rebuild: self.bump && !draft.is_origin,
+                    base: if self.bump {
+                        in_base.clone()
+                    } else {
+                        Vec::new()
+                    },
+                    earlier: earlier_stage.iter().cloned().chain(earlier).collect(),
+                },
+                own: package.version(),
+                earlier_stage,
+                had,
+                of_others,
+            };
+            let shared = self.first.filter(|_| package.is_any()).and_then(|first| {
+                let is_last = last_stages.get(pkgbase) == Some(&draft.stage);
+                same_stage(first.get(pkgbase)?, draft.stage, is_last)
+            });
+            let version = choose(draft, &mut known, shared);
+            draft.version.version = version.clone();
+            draft.version.rule = known.rule;
+            // It decides nothing without a bump, and is worth knowing all the same.
+            draft.version.rule.base = in_base;
+            for name in names() {
+                let given = given.entry(name.clone()).or_default();
+                given.push((pkgbase.clone(), version.clone()));
+            }
+            own_stages.insert(draft.stage, version);
+        }
+        stages
+    }
 }
 
 /// What is wrong with the versions of a part's builds.
@@ -89,10 +168,21 @@ pub(super) fn problems(part: &PlannedArchitecture, index: &PackageIndex) -> Vec<
         })
         .collect();
     let mut problems = unmet_constraints(index, &built, &part.architecture);
-    let to_build = part.drafts.iter().filter(|draft| draft.reused.is_none());
-    problems.extend(to_build.filter_map(|draft| draft.version.problem(draft.package.pkgbase())));
-    problems.sort();
-    problems.dedup();
+    let members: HashSet<&Pkgbase> = part
+        .drafts
+        .iter()
+        .map(|draft| draft.package.pkgbase())
+        .collect();
+    for draft in part.drafts.iter().filter(|draft| draft.reused.is_none()) {
+        problems.extend(draft.version.problem(draft.package.pkgbase()));
+        problems.extend(Makers::made_elsewhere(
+            &draft.package,
+            &draft.version.version,
+            &part.architecture,
+            &part.base.versions,
+            |pkgbase| members.contains(pkgbase),
+        ));
+    }
     problems
 }
 
@@ -105,10 +195,17 @@ struct Known<'a> {
     earlier_stage: Option<PackageVersion>,
     /// What earlier iterations of the namespace had, with the stages.
     had: Vec<(i64, &'a PackageVersion)>,
+    /// What other source packages of this plan give packages of the same names.
+    of_others: Vec<PackageVersion>,
 }
 
-/// Decides what a build's packages are and which version they have.
-fn choose(draft: &mut Draft, known: &Known<'_>) -> PackageVersion {
+/// Decides what a build's packages are and which version they have: that of the first architecture's build
+/// if they are `shared`.
+fn choose(
+    draft: &mut Draft,
+    known: &mut Known<'_>,
+    shared: Option<PackageVersion>,
+) -> PackageVersion {
     let stage = i64::from(draft.stage);
     if let Some((_, version)) = &draft.awaited {
         if known.installs_over(stage, version, true) {
@@ -121,10 +218,21 @@ fn choose(draft: &mut Draft, known: &Known<'_>) -> PackageVersion {
         draft.reused = Some(found.attempt);
         return found.version.clone();
     }
-    known.rule.version(known.own)
+    shared.unwrap_or_else(|| known.new_version())
 }
 
 impl Known<'_> {
+    /// The version of packages that are built.
+    fn new_version(&mut self) -> PackageVersion {
+        loop {
+            let version = self.rule.version(self.own);
+            if !self.is_of_another(&version) {
+                return version;
+            }
+            self.rule.earlier.push(version);
+        }
+    }
+
     /// Whether packages of other builds can be taken.
     fn fits(&self, stage: i64, found: &Reusable) -> bool {
         let version = &found.version;
@@ -141,8 +249,7 @@ impl Known<'_> {
         }
         // A pkgver() function makes its own version.
         let is_moved = version.without_pkgrel() != self.own.without_pkgrel();
-        let is_expected = version == self.own || *version == self.rule.version(self.own);
-        (is_moved || is_expected) && !base.contains(version)
+        (is_moved || *version == self.rule.version(self.own)) && !base.contains(version)
     }
 
     /// Whether a version is above all that the namespace had, or is the newest of those.
@@ -156,26 +263,14 @@ impl Known<'_> {
                 Ordering::Less => false,
             });
         let earlier = self.earlier_stage.as_ref();
-        above_had && earlier.is_none_or(|earlier| version.compare(earlier).is_gt())
+        above_had
+            && earlier.is_none_or(|earlier| version.compare(earlier).is_gt())
+            && !self.is_of_another(version)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn newer_versions_behind_the_first_repository_do_not_count() {
-        for (versions, expected) in [
-            (&["2-1", "3-1", "1-1"][..], &["2-1", "1-1"][..]),
-            (&["2-1", "2-4"], &["2-1", "2-4"]),
-            (&[], &[]),
-        ] {
-            let parsed: Vec<PackageVersion> =
-                versions.iter().map(|text| text.parse().unwrap()).collect();
-            let counting = counting(&parsed);
-            let counting: Vec<&str> = counting.iter().map(PackageVersion::as_str).collect();
-            assert_eq!(counting, expected, "{versions:?}");
-        }
+    /// Whether another source package makes a package of the same name in this version.
+    fn is_of_another(&self, version: &PackageVersion) -> bool {
+        let mut others = self.of_others.iter();
+        others.any(|other| other.compare(version).is_eq())
     }
 }

@@ -1,0 +1,164 @@
+//! What the base repositories hold of a package, as far as it decides which release it gets.
+
+use std::collections::HashMap;
+
+use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
+use buildbtw_planner::{PackageIndex, Problem, ProblemKind, SourcePackage};
+
+use crate::repos::base::BaseVersions;
+
+/// The source packages as a plan knows them: some are changed by its origins.
+pub(crate) struct Makers<'a> {
+    index: &'a PackageIndex,
+    changed: HashMap<&'a Pkgbase, &'a SourcePackage>,
+}
+
+impl<'a> Makers<'a> {
+    /// Those of the index, with these in place of the ones of their pkgbases.
+    pub(crate) fn new(
+        index: &'a PackageIndex,
+        changed: impl Iterator<Item = &'a SourcePackage>,
+    ) -> Self {
+        Self {
+            index,
+            changed: changed
+                .map(|package| (package.pkgbase(), package))
+                .collect(),
+        }
+    }
+
+    /// The source package of a pkgbase.
+    pub(crate) fn get(&self, pkgbase: &Pkgbase) -> Option<&'a SourcePackage> {
+        let changed = self.changed.get(pkgbase).copied();
+        changed.or_else(|| self.index.get(pkgbase).map(|found| &**found))
+    }
+
+    fn makes(&self, pkgbase: &Pkgbase, name: &Pkgname) -> bool {
+        let package = self.get(pkgbase);
+        package.is_some_and(|package| package.packages().any(|made| made.pkgname() == name))
+    }
+
+    /// What the base repositories hold of a package. What another source package has made, and still makes,
+    /// says nothing about the releases of this one; one that is gone, or makes it no more, may be what this
+    /// one was called before.
+    pub(crate) fn in_base(
+        &self,
+        package: &SourcePackage,
+        name: &Pkgname,
+        base: &BaseVersions,
+    ) -> Vec<PackageVersion> {
+        let own = package.version().without_pkgrel();
+        let counts = base.of(name.as_str()).iter().filter(|found| {
+            let other = found.pkgbase.as_ref();
+            match other.filter(|other| *other != package.pkgbase()) {
+                None => true,
+                Some(other) => found.version.without_pkgrel() == own && !self.makes(other, name),
+            }
+        });
+        let versions: Vec<_> = counts.map(|found| found.version.clone()).collect();
+        counting(&versions)
+    }
+
+    /// Packages that another source package has made for the base repositories, in a version that this one
+    /// does not install over. Those of a source package that `is_member` counts are told of elsewhere.
+    pub(crate) fn made_elsewhere(
+        package: &SourcePackage,
+        version: &PackageVersion,
+        architecture: &Architecture,
+        base: &BaseVersions,
+        is_member: impl Fn(&Pkgbase) -> bool,
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (name, _) in package.pkgnames_for(architecture) {
+            let found = base.of(name.as_str()).iter().find_map(|found| {
+                let maker = found.pkgbase.as_ref()?;
+                let is_other = maker != package.pkgbase() && !is_member(maker);
+                let is_above = found.version.compare(version).is_ge();
+                (is_other && is_above).then_some((maker, &found.version))
+            });
+            if let Some((maker, newer)) = found {
+                problems.push(Problem {
+                    pkgbase: package.pkgbase().clone(),
+                    kind: ProblemKind::SamePackage,
+                    message: format!(
+                        "{name} {version} will not install by -Syu: base has {newer}, made by {maker}"
+                    ),
+                });
+            }
+        }
+        problems
+    }
+}
+
+/// The versions that count: of a newer version in a repository behind the first one that has the package,
+/// pacman takes no notice.
+fn counting(versions: &[PackageVersion]) -> Vec<PackageVersion> {
+    let Some(first) = versions.first() else {
+        return Vec::new();
+    };
+    let is_same = |version: &PackageVersion| version.without_pkgrel() == first.without_pkgrel();
+    let counts = |version: &&PackageVersion| version.compare(first).is_le() || is_same(version);
+    versions.iter().filter(counts).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::repos::base::BaseVersion;
+
+    #[test]
+    fn newer_versions_behind_the_first_repository_do_not_count() {
+        for (versions, expected) in [
+            (&["2-1", "3-1", "1-1"][..], &["2-1", "1-1"][..]),
+            (&["2-1", "2-4"], &["2-1", "2-4"]),
+            (&[], &[]),
+        ] {
+            let parsed: Vec<PackageVersion> =
+                versions.iter().map(|text| text.parse().unwrap()).collect();
+            let counting = counting(&parsed);
+            let counting: Vec<&str> = counting.iter().map(PackageVersion::as_str).collect();
+            assert_eq!(counting, expected, "{versions:?}");
+        }
+    }
+
+    fn source(pkgbase: &str, version: &str, names: &[&str]) -> SourcePackage {
+        let (pkgver, pkgrel) = version.split_once('-').unwrap();
+        let mut text =
+            format!("pkgbase = {pkgbase}\npkgver = {pkgver}\npkgrel = {pkgrel}\narch = x86_64\n");
+        for name in names {
+            text.push_str(&format!("\npkgname = {name}\n"));
+        }
+        buildbtw_planner::parse_srcinfo(&text).unwrap()
+    }
+
+    #[test]
+    fn what_another_source_package_makes_does_not_count() {
+        let mut index = PackageIndex::default();
+        index.insert(Arc::new(source("newbase", "2-1", &["moved"])));
+        index.insert(Arc::new(source("unrelated", "1-3", &["unrelated"])));
+        let old = source("oldbase", "1-3", &["oldbase", "moved"]);
+        let makers = Makers::new(&index, std::iter::once(&old));
+        for (maker, version, expected) in [
+            (Some("newbase"), "2-1", &[][..]),
+            (Some("newbase"), "1-3.7", &[]),
+            (Some("oldbase"), "1-3.2", &["1-3.2"]),
+            (None, "2-1", &["2-1"]),
+            // What oldbase was called before, or the maker before it.
+            (Some("gone"), "1-3.4", &["1-3.4"]),
+            (Some("unrelated"), "1-3.4", &["1-3.4"]),
+            (Some("gone"), "2-1", &[]),
+        ] {
+            let found = BaseVersion {
+                pkgbase: maker.map(|maker| maker.parse().unwrap()),
+                version: version.parse().unwrap(),
+            };
+            let name: Pkgname = "moved".parse().unwrap();
+            let base: BaseVersions = [(name.clone(), found)].into_iter().collect();
+            let counting = makers.in_base(&old, &name, &base);
+            let counting: Vec<&str> = counting.iter().map(PackageVersion::as_str).collect();
+            assert_eq!(counting, expected, "{maker:?} {version}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What the packages of a build follow from: builds with the same inputs can share them.
+
+use std::sync::Arc;
+
+use buildbtw_model::{Architecture, BuildTool, MissingKeys, NetworkPolicy, Packager, Sha256Digest};
+use sha2::Digest as _;
+
+use crate::app_state::AppState;
+use crate::repos::base::BaseSnapshot;
+use crate::sources::Head;
+
+/// Raise it when the same inputs no longer give the same packages.
+const HASH_VERSION: &str = "buildbtw input 4";
+
+/// The settings that packages follow from, besides their files.
+#[derive(Clone, Debug)]
+pub(super) struct MadeWith {
+    network: NetworkPolicy,
+    missing_keys: MissingKeys,
+    packager: Packager,
+    build_tool: BuildTool,
+}
+
+impl MadeWith {
+    /// Those of the server, for builds with this policy.
+    pub(super) fn of(state: &AppState, network: NetworkPolicy) -> Self {
+        Self {
+            network,
+            missing_keys: state.config.network.missing_keys,
+            packager: state.config.packager.clone(),
+            build_tool: state.config.build_tool.clone(),
+        }
+    }
+}
+
+/// The inputs of a build besides the packages of other builds.
+pub(super) struct Inputs<'a> {
+    pub(super) head: &'a Head,
+    pub(super) architecture: &'a Architecture,
+    pub(super) stage: u32,
+    /// The dependencies that a bootstrap build does without.
+    pub(super) without: Option<&'a [Arc<str>]>,
+    pub(super) made_with: &'a MadeWith,
+    pub(super) base: &'a BaseSnapshot,
+}
+
+/// What a build's packages follow from: its files, architecture, the server's settings for it, the base snapshot
+/// and the hashes of what it needs. The bumped release is no part of it. `None` when any of it is not known.
+pub(super) fn input_hash<'a>(
+    inputs: &Inputs<'_>,
+    needs: impl Iterator<Item = Option<&'a Sha256Digest>>,
+) -> Option<Sha256Digest> {
+    let Inputs {
+        head,
+        architecture,
+        stage,
+        without,
+        made_with,
+        base,
+    } = inputs;
+    let mut hasher = sha2::Sha256::new();
+    let mut field = |text: &str| {
+        // Each with its length, so that no two inputs run together to the same bytes.
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    field(HASH_VERSION);
+    field(head.files());
+    field(architecture.as_str());
+    field(&stage.to_string());
+    if let Some(without) = without {
+        field("bootstrap");
+        without.iter().for_each(|relation| field(relation));
+    }
+    field(made_with.network.as_str());
+    field(made_with.missing_keys.as_str());
+    field(made_with.packager.as_str());
+    field(made_with.build_tool.name.as_str());
+    if made_with.build_tool.name != BuildTool::default().name {
+        // What another version of this program makes differently, it says by its version of this hash.
+        field(made_with.build_tool.version.as_str());
+    }
+    for (repository, digest) in &base.databases {
+        field(repository.as_str());
+        field(digest.as_deref().ok()?);
+    }
+    let mut needs: Vec<_> = needs.collect::<Option<_>>()?;
+    needs.sort_unstable();
+    for hash in needs {
+        field(hash.as_str());
+    }
+    Some(Sha256Digest::from_bytes(&hasher.finalize().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs<'a>(
+        head: &'a Head,
+        architecture: &'a Architecture,
+        base: &'a BaseSnapshot,
+        made_with: &'a MadeWith,
+    ) -> Inputs<'a> {
+        Inputs {
+            head,
+            architecture,
+            stage: 1,
+            without: None,
+            made_with,
+            base,
+        }
+    }
+
+    fn made_with() -> MadeWith {
+        MadeWith {
+            network: NetworkPolicy::Sources,
+            missing_keys: MissingKeys::Fail,
+            packager: Packager::default(),
+            build_tool: BuildTool::default(),
+        }
+    }
+
+    fn head_of(commit: char) -> Head {
+        Head {
+            commit: commit.to_string().repeat(40).parse().unwrap(),
+            tree: None,
+            commit_time: 0,
+            clone_url: String::new(),
+            srcinfo_sha256: "0".repeat(64).parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_settings_that_packages_follow_from_are_inputs() {
+        let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
+        let base = BaseSnapshot::default();
+        let hash = |change: &dyn Fn(&mut MadeWith)| {
+            let mut made_with = made_with();
+            change(&mut made_with);
+            let inputs = inputs(&head, &architecture, &base, &made_with);
+            input_hash(&inputs, std::iter::empty()).unwrap()
+        };
+        let changes: [&dyn Fn(&mut MadeWith); 7] = [
+            &|_| {},
+            &|with| with.network = NetworkPolicy::Prepare,
+            &|with| with.network = NetworkPolicy::None,
+            &|with| with.missing_keys = MissingKeys::Warn,
+            &|with| with.packager = "Jane Doe <jane@example.org>".parse().unwrap(),
+            &|with| with.build_tool.name = "devtools".parse().unwrap(),
+            &|with| {
+                with.build_tool.name = "devtools".parse().unwrap();
+                with.build_tool.version = "7.1".parse().unwrap();
+            },
+        ];
+        let hashes: std::collections::HashSet<_> = changes.into_iter().map(hash).collect();
+        assert_eq!(hashes.len(), changes.len());
+    }
+
+    fn hash(commit: char, base: &BaseSnapshot, needs: &[&Sha256Digest]) -> Option<Sha256Digest> {
+        let head = head_of(commit);
+        let architecture = "x86_64".parse().unwrap();
+        input_hash(
+            &inputs(&head, &architecture, base, &made_with()),
+            needs.iter().map(|hash| Some(*hash)),
+        )
+    }
+
+    #[test]
+    fn commits_with_the_same_tree_have_the_same_inputs() {
+        let head = |commit: &str, tree: Option<&str>| Head {
+            commit: commit.repeat(40).parse().unwrap(),
+            tree: tree.map(|tree| tree.repeat(40).parse().unwrap()),
+            commit_time: 0,
+            clone_url: String::new(),
+            srcinfo_sha256: "0".repeat(64).parse().unwrap(),
+        };
+        let hash = |head: &Head| {
+            let architecture = "x86_64".parse().unwrap();
+            let none = std::iter::empty();
+            let base = BaseSnapshot::default();
+            input_hash(&inputs(head, &architecture, &base, &made_with()), none).unwrap()
+        };
+        let first = hash(&head("a", Some("1")));
+        assert_eq!(hash(&head("b", Some("1"))), first);
+        assert_ne!(hash(&head("b", Some("2"))), first);
+        assert_ne!(hash(&head("a", None)), hash(&head("b", None)));
+    }
+
+    #[test]
+    fn every_input_counts_and_the_order_of_needs_does_not() {
+        let base = BaseSnapshot {
+            databases: vec![("core".parse().unwrap(), Ok("digest".into()))],
+            ..BaseSnapshot::default()
+        };
+        let (a, b) = (
+            hash('a', &base, &[]).unwrap(),
+            hash('b', &base, &[]).unwrap(),
+        );
+        assert_ne!(a, b);
+        assert_ne!(hash('a', &base, &[&a]), Some(a.clone()));
+        assert_eq!(hash('c', &base, &[&a, &b]), hash('c', &base, &[&b, &a]));
+        assert_ne!(hash('a', &BaseSnapshot::default(), &[]), Some(a));
+    }
+
+    #[test]
+    fn a_bootstrap_build_has_inputs_of_its_own() {
+        let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
+        let (base, made_with) = (BaseSnapshot::default(), made_with());
+        let hash = |without: Option<&[Arc<str>]>| {
+            let inputs = Inputs {
+                without,
+                ..inputs(&head, &architecture, &base, &made_with)
+            };
+            input_hash(&inputs, std::iter::empty()).unwrap()
+        };
+        let plain = hash(None);
+        assert_ne!(hash(Some(&[])), plain);
+        assert_ne!(hash(Some(&["tool".into()])), hash(Some(&[])));
+    }
+
+    #[test]
+    fn what_is_not_known_is_never_reused() {
+        let base = BaseSnapshot {
+            databases: vec![("core".parse().unwrap(), Err("unreachable".into()))],
+            ..BaseSnapshot::default()
+        };
+        assert_eq!(hash('a', &base, &[]), None);
+    }
+}
