@@ -12,6 +12,8 @@ pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
     let request = CreateIteration {
         refresh_base: args.refresh_base,
         bootstrap: args.bootstrap.clone(),
+        no_bootstrap: args.no_bootstrap.clone(),
+        same_sonames: args.same_sonames,
     };
     let iteration = context.ask(
         context

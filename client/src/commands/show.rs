@@ -83,6 +83,12 @@ fn print_namespace(
     if let Some(number) = summary.superseded_by {
         field("superseded", format!("by iteration {number}"))?;
     }
+    if let Some(refused) = &namespace.refused {
+        field(
+            "not planned",
+            format!("since its sources changed: {}", clean(refused)),
+        )?;
+    }
     field("web", clean(&namespace.web_url))
 }
 
@@ -176,12 +182,10 @@ fn print_builds(output: Output, iteration: &IterationDetail) -> Result<()> {
 
 /// What is worth knowing about a build beyond its state.
 fn note(build: &BuildSummary) -> String {
-    let state = note_of_state(build);
-    match &build.version_note {
-        None => state,
-        Some(note) if state.is_empty() => note.clone(),
-        Some(note) => format!("{note}; {state}"),
-    }
+    let bootstrap = build.bootstrap.then(|| "bootstrap build".to_owned());
+    let state = Some(note_of_state(build)).filter(|state| !state.is_empty());
+    let notes = bootstrap.into_iter().chain(build.version_note.clone());
+    notes.chain(state).collect::<Vec<_>>().join("; ")
 }
 
 fn note_of_state(build: &BuildSummary) -> String {

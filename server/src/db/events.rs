@@ -154,6 +154,22 @@ pub async fn after(
     .await
 }
 
+/// The last event of a namespace that says how its plan stands, with its message.
+pub async fn last_of_planning(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<Option<(String, Option<String>)>> {
+    let row = sqlx::query!(
+        "select kind, message from event where namespace_id = ?
+             and kind in ('iteration.planned', 'iteration.refused', 'iteration.current')
+         order by id desc limit 1",
+        namespace,
+    )
+    .fetch_optional(executor)
+    .await?;
+    Ok(row.map(|row| (row.kind, row.message)))
+}
+
 /// The number of the newest event of a namespace.
 pub async fn last(executor: impl SqliteExecutor<'_>, namespace: NamespaceId) -> sqlx::Result<i64> {
     let row = sqlx::query!(

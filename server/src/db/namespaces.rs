@@ -154,7 +154,7 @@ pub async fn insert(
 }
 
 /// Adds members of cycles that are built first without what they need of their cycle.
-pub async fn add_bootstrap(
+async fn add_bootstrap(
     tx: &mut WriteTransaction,
     namespace: NamespaceId,
     pkgbases: &[Pkgbase],
@@ -168,6 +168,31 @@ pub async fn add_bootstrap(
         .execute(tx.connection())
         .await?;
     }
+    Ok(())
+}
+
+/// Replaces the members of cycles that are built first without what they need of their cycle, and what is
+/// expected of new versions of libraries.
+pub async fn change(
+    tx: &mut WriteTransaction,
+    namespace: NamespaceId,
+    bootstrap: &[Pkgbase],
+    same_sonames: bool,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from namespace_bootstrap where namespace_id = ?",
+        namespace
+    )
+    .execute(tx.connection())
+    .await?;
+    add_bootstrap(tx, namespace, bootstrap).await?;
+    sqlx::query!(
+        "update namespace set same_sonames = ? where id = ?",
+        same_sonames,
+        namespace,
+    )
+    .execute(tx.connection())
+    .await?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use crate::app_state::AppState;
 use crate::db::namespaces::{self, NewNamespace};
 use crate::db::{WriteTransaction, iterations, retired_packages};
 use crate::error::{Error, Refusal};
+use crate::repos::base::SnapshotDigests;
 
 use super::plan_iteration::{self, PlanInput};
 use super::planning::Caller;
@@ -19,6 +20,8 @@ use super::transitions::Transition;
 const DEFAULT_MAX_BUILDS: u32 = 1_000;
 /// More origins than anybody needs in one namespace.
 const MAX_CHANGESETS: usize = 1_000;
+/// More members of cycles than anybody builds twice.
+const MAX_BOOTSTRAP: usize = 100;
 
 /// Makes a namespace and plans its first iteration.
 ///
@@ -32,6 +35,7 @@ pub async fn create_namespace(
     let changesets = changesets(state, &request.changesets).await?;
     let exclude = patterns("exclude", &request.exclude).await?;
     check_excluded(&changesets, &exclude)?;
+    check_bootstrap(&request.bootstrap)?;
     if let Some(name) = &request.name {
         check_name(state, name).await?;
     }
@@ -59,7 +63,8 @@ pub async fn create_namespace(
         bump: !request.no_bump,
         network,
         produced,
-        snapshot: None,
+        snapshot: SnapshotDigests::default(),
+        refresh_base: true,
     };
     let mut planned = plan_iteration::plan(state, caller, &input).await?;
     let unusable = state.sources.note_of_unusable(&changesets).await?;
@@ -172,6 +177,15 @@ pub(crate) fn check_excluded(changesets: &[Changeset], exclude: &Patterns) -> Re
         }
         None => Ok(()),
     }
+}
+
+/// Refuses long lists of bootstrap builds.
+pub(crate) fn check_bootstrap(pkgbases: &[Pkgbase]) -> Result<(), Error> {
+    if pkgbases.len() <= MAX_BOOTSTRAP {
+        return Ok(());
+    }
+    let title = format!("--bootstrap: more than {MAX_BOOTSTRAP} packages");
+    Err(Error::refused(ProblemKind::InvalidRequest, title))
 }
 
 async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error> {

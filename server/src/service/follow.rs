@@ -19,8 +19,9 @@ use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::sources::{SourceEvent, Sources};
 
-use super::new_iteration::{Trigger, new_iteration};
+use super::new_iteration::{Trigger, new_iteration_after};
 use super::planning::Caller;
+use super::refusals;
 
 /// When planning is tried again that failed through no fault of the sources.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
@@ -286,8 +287,20 @@ async fn plan_again(state: &AppState, due: &Due, namespace: &NamespaceRow) {
         // Resuming it looks at its sources.
         return;
     }
+    let before = match iterations::newest(state.database.read(), namespace.id).await {
+        Ok(Some(newest)) => newest,
+        // It is being deleted.
+        Ok(None) => return,
+        Err(error) => {
+            let error = error.to_string();
+            tracing::error!(error, "cannot look at the newest iteration of a namespace");
+            due.add(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
+            return;
+        }
+    };
+    let trigger = Trigger::SourcesChanged;
     if let Err(error) =
-        new_iteration(state, namespace, Trigger::SourcesChanged, Caller::Server).await
+        new_iteration_after(state, namespace, &before, trigger, Caller::Server).await
     {
         tracing::warn!(
             namespace.name = namespace.name.as_str(),
@@ -298,8 +311,16 @@ async fn plan_again(state: &AppState, due: &Due, namespace: &NamespaceRow) {
         // a GitLab not away.
         if error.is_temporary() {
             due.add(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
-        } else if error.is_broken_source() {
+            return;
+        }
+        if error.is_broken_source() {
             due.block(namespace.id);
+        }
+        if let Err(error) = refusals::record(state, namespace.id, before.id, error).await {
+            tracing::error!(
+                error = error.to_string(),
+                "cannot record why a namespace was not planned again"
+            );
         }
     }
 }

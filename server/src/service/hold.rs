@@ -7,9 +7,10 @@ use crate::app_state::AppState;
 use crate::db::{iterations, namespaces};
 use crate::error::{Error, Refusal};
 
-use super::new_iteration::{Trigger, catch_up, new_iteration};
+use super::new_iteration::{Trigger, catch_up, new_iteration_after};
 use super::planning::Caller;
 use super::queries::find_namespace;
+use super::refusals;
 use super::transitions::Transition;
 
 /// Stops the running attempts of a namespace and holds the rest. Doing it again changes nothing.
@@ -62,12 +63,16 @@ pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> R
     let effects = transition.commit().await?;
     state.announce(effects);
     // What its sources did meanwhile led to nothing.
-    if let Err(error) = new_iteration(state, &namespace, Trigger::SourcesChanged, caller).await {
+    let trigger = Trigger::SourcesChanged;
+    if let Err(error) = new_iteration_after(state, &namespace, &newest, trigger, caller).await {
         tracing::warn!(
             namespace.name = name.as_str(),
             error = error.to_string(),
             "resumed with the plan there was: no new one can be made"
         );
+        if !error.is_temporary() {
+            refusals::record(state, namespace.id, newest.id, error).await?;
+        }
     }
     Ok(())
 }

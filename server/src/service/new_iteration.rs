@@ -15,9 +15,11 @@ use crate::db::{iterations, namespaces, packages, retired_packages, unsigned};
 use crate::error::{Error, Refusal};
 use crate::sources::{self, Freshness, ResolvedChangeset};
 
-use super::create_namespace::patterns;
+use super::create_namespace::{check_bootstrap, patterns};
+use super::iteration_settings::Settings;
 use super::plan_iteration::{self, FilesBefore, PlanInput};
 use super::planning::Caller;
+use super::refusals;
 use super::transitions::Transition;
 
 /// Why a namespace is planned again.
@@ -38,46 +40,56 @@ const SHOWN: usize = 5;
 /// Makes a new iteration because somebody asked for it.
 ///
 /// # Errors
-/// See [`new_iteration`].
+/// See [`new_iteration_after`]; when others plan the namespace at the same time.
 pub async fn request_iteration(
     state: &AppState,
     namespace: &NamespaceRow,
     request: &CreateIteration,
     caller: Caller,
 ) -> Result<(), Error> {
-    if !request.bootstrap.is_empty() {
-        let mut tx = state.database.write().await?;
-        namespaces::add_bootstrap(&mut tx, namespace.id, &request.bootstrap).await?;
-        tx.commit().await?;
-    }
+    check_bootstrap(&request.bootstrap)?;
+    check_bootstrap(&request.no_bootstrap)?;
     let trigger = Trigger::Requested {
         refresh_base: request.refresh_base,
     };
-    new_iteration(state, namespace, trigger, caller).await?;
-    Ok(())
+    let wanted = Settings {
+        bootstrap: &request.bootstrap,
+        no_bootstrap: &request.no_bootstrap,
+        same_sonames: request.same_sonames,
+    };
+    for _ in 0..TRIES {
+        let old = newest(state, namespace).await?;
+        let made = make(state, namespace, &old, trigger, &wanted, caller).await?;
+        // An iteration that somebody else has made meanwhile knows nothing of the settings.
+        if made.is_some() || wanted.is_none() {
+            return Ok(());
+        }
+    }
+    Err(Refusal::new(
+        ProblemKind::Conflict,
+        format!(
+            "'{}' was planned again by others at the same time",
+            namespace.name
+        ),
+    )
+    .hint("try again")
+    .into())
 }
 
-/// Makes a new iteration and returns its number; `None` when nothing changed and nobody asked.
-///
-/// # Errors
-/// When an origin cannot be resolved any more, the repository of a member cannot be used, or the plan is
-/// too large.
-pub async fn new_iteration(
-    state: &AppState,
-    namespace: &NamespaceRow,
-    trigger: Trigger,
-    caller: Caller,
-) -> Result<Option<i64>, Error> {
-    let old = iterations::newest(state.database.read(), namespace.id)
-        .await?
-        .ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", namespace.name))?;
-    new_iteration_after(state, namespace, &old, trigger, caller).await
+/// How often a plan with other settings is made when others plan the same namespace.
+const TRIES: usize = 3;
+
+async fn newest(state: &AppState, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
+    let newest = iterations::newest(state.database.read(), namespace.id).await?;
+    Ok(newest.ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", namespace.name))?)
 }
 
-/// The same, unless the newest iteration is not this one any more.
+/// Makes a new iteration and returns its number; `None` when nothing changed and nobody asked, or the newest
+/// iteration is not this one any more.
 ///
 /// # Errors
-/// See [`new_iteration`].
+/// When an origin cannot be resolved any more, the repository of a member or a base repository cannot be used, or
+/// the plan is too large.
 pub(super) async fn new_iteration_after(
     state: &AppState,
     namespace: &NamespaceRow,
@@ -85,11 +97,22 @@ pub(super) async fn new_iteration_after(
     trigger: Trigger,
     caller: Caller,
 ) -> Result<Option<i64>, Error> {
+    make(state, namespace, old, trigger, &Settings::default(), caller).await
+}
+
+async fn make(
+    state: &AppState,
+    namespace: &NamespaceRow,
+    old: &IterationRow,
+    trigger: Trigger,
+    settings: &Settings<'_>,
+    caller: Caller,
+) -> Result<Option<i64>, Error> {
     let freshness = match trigger {
         Trigger::Requested { .. } => catch_up(state, namespace, Vec::new()).await?,
         Trigger::SourcesChanged => Freshness::Current,
     };
-    let input = plan_input(state, namespace, old, trigger).await?;
+    let input = plan_input(state, namespace, old, trigger, settings).await?;
     let mut planned = plan_iteration::plan(state, caller, &input).await?;
     planned.note_sources(&freshness, None, &input.origins);
     let (before, files) = old_snapshots(state, old).await?;
@@ -101,6 +124,7 @@ pub(super) async fn new_iteration_after(
         state
             .follower
             .planned(namespace.id, footprints, &state.sources, seen);
+        refusals::clear(state, namespace.id).await?;
         return Ok(None);
     }
     let reason = reason(trigger, &moved, &changes);
@@ -124,7 +148,9 @@ pub(super) async fn new_iteration_after(
         transition.undo().await?;
         return Ok(None);
     }
-    let (iteration, number) = iterations::insert(&mut transition.tx, namespace.id, &reason).await?;
+    let tx = &mut transition.tx;
+    namespaces::change(tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
+    let (iteration, number) = iterations::insert(tx, namespace.id, &reason).await?;
     let Transition { tx, effects } = &mut transition;
     plan_iteration::store(tx, effects, iteration, &input.origins, planned).await?;
     iterations::insert_changes(tx, iteration, &changes).await?;
@@ -184,6 +210,7 @@ async fn plan_input(
     namespace: &NamespaceRow,
     old: &IterationRow,
     trigger: Trigger,
+    settings: &Settings<'_>,
 ) -> Result<PlanInput, Error> {
     let reader = state.database.read();
     let before = iterations::origins(reader, old.id).await?;
@@ -193,20 +220,8 @@ async fn plan_input(
         let known = known.map(|(_, commit)| commit);
         origins.push(state.sources.resolve_again(&changeset, known).await?);
     }
-    let snapshot = match trigger {
-        Trigger::Requested { refresh_base: true } => None,
-        Trigger::Requested {
-            refresh_base: false,
-        }
-        | Trigger::SourcesChanged => {
-            let digests = iterations::base_digests(reader, old.id).await?.into_iter();
-            Some(
-                digests
-                    .map(|(arch, repo, digest)| ((arch, repo), digest))
-                    .collect(),
-            )
-        }
-    };
+    let snapshot = iterations::base_digests(reader, old.id).await?.into_iter();
+    let bootstrapped = namespaces::bootstrap(reader, namespace.id).await?;
     let (include, exclude) = namespaces::patterns(reader, namespace.id).await?;
     let mut produced = packages::produced_in_namespace(reader, namespace.id).await?;
     produced.extend(retired_packages::of_name(reader, &namespace.name).await?);
@@ -217,13 +232,16 @@ async fn plan_input(
         scope: namespace.scope,
         include: patterns("include", &include).await?,
         exclude: patterns("exclude", &exclude).await?,
-        bootstrap: namespaces::bootstrap(reader, namespace.id).await?,
-        same_sonames: namespace.same_sonames,
+        bootstrap: settings.bootstrapped(bootstrapped)?,
+        same_sonames: settings.same_sonames.unwrap_or(namespace.same_sonames),
         max_builds: unsigned(namespace.max_builds),
         bump: namespace.bump,
         network: state.config.network.effective(namespace.network),
         produced,
-        snapshot,
+        snapshot: snapshot
+            .map(|(architecture, repository, digest)| ((architecture, repository), digest))
+            .collect(),
+        refresh_base: trigger == Trigger::Requested { refresh_base: true },
     })
 }
 

@@ -28,7 +28,7 @@ use crate::error::{Error, Refusal};
 
 use super::source_problems::Fetched;
 use super::version_notes::VersionNotes;
-use super::{eta, pipelines};
+use super::{eta, pipelines, refusals};
 
 /// How many entries a page of a list has.
 const PAGE: usize = 100;
@@ -117,6 +117,7 @@ pub async fn show_namespace(
     Ok(NamespaceDetail {
         web_url: format!("{server}/namespaces/{}", row.name),
         size: unsigned(packages::size_of_namespace(state.database.read(), row.id).await?),
+        refused: refusals::reason(state, row.id).await?,
         summary: namespace_summary(state, row).await?,
         iterations: all,
     })
@@ -477,7 +478,7 @@ pub async fn show_build(
     };
     let attempts = attempts::of_build(reader, id).await?;
     let mut own = summary(&row, attempts.first());
-    let version_notes = VersionNotes::of_iteration(state, row.iteration_id).await?;
+    let version_notes = VersionNotes::of_build(state, id).await?;
     own.version_note = version_notes.of(&row);
     if let Some(reused) = reuse::of_build(reader, id).await? {
         lead_to_origin(&mut own, &reused);

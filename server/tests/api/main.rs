@@ -13,6 +13,8 @@
 mod addresses;
 mod anonymous;
 mod auth;
+mod base_repositories;
+mod bootstrap;
 mod connections;
 mod control;
 mod crash;

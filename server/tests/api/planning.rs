@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// A package of a base repository.
-struct Based {
+pub(crate) struct Based {
     name: &'static str,
     version: &'static str,
     depends: &'static [&'static str],
@@ -29,7 +29,7 @@ impl Based {
 }
 
 /// A server with a base repository `core` that holds these packages.
-async fn server_over(
+pub(crate) async fn server_over(
     packages: &[Based],
     prepare: impl FnOnce(&SourceTree),
 ) -> (TestServer, TempDir) {
@@ -59,12 +59,12 @@ async fn server_over(
     (TestServer::start_with(options, prepare).await, base)
 }
 
-fn preview(origin: &str) -> PlanPreview {
+pub(crate) fn preview(origin: &str) -> PlanPreview {
     serde_json::from_value(serde_json::json!({ "changesets": [origin], "format": "json" })).unwrap()
 }
 
 /// A library whose new version has another soname, and a cycle above it.
-fn cycle(sources: &SourceTree) {
+pub(crate) fn cycle(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libcyc", "2-1").with("provides", "libcyc.so"));
     for (name, other) in [("cyc-a", "cyc-b"), ("cyc-b", "cyc-a")] {
         sources.push(
@@ -75,7 +75,7 @@ fn cycle(sources: &SourceTree) {
     }
 }
 
-const OLD_CYCLE: [Based; 3] = [
+pub(crate) const OLD_CYCLE: [Based; 3] = [
     Based {
         name: "libcyc",
         version: "1-1",

@@ -74,6 +74,13 @@ pub struct CreateIteration {
     /// Members of cycles to build first without what they need of their cycle, from now on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bootstrap: Vec<Pkgbase>,
+    /// Members of cycles that are not built like that any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub no_bootstrap: Vec<Pkgbase>,
+    /// Whether new versions of libraries are expected to keep the sonames of the old ones, from now on; as
+    /// before when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_sonames: Option<bool>,
 }
 
 /// Asks for new attempts of failed builds.
@@ -154,6 +161,9 @@ pub struct PlanPreview {
     /// Expect that new versions of libraries keep the sonames of the old ones.
     #[serde(default)]
     pub same_sonames: bool,
+    /// Leave releases as they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_bump: bool,
     /// The form of the answer.
     #[serde(default)]
     pub format: PlanFormat,
@@ -205,6 +215,9 @@ pub struct NamespaceDetail {
     pub summary: NamespaceSummary,
     /// All iterations that are kept, the newest first.
     pub iterations: Vec<IterationSummary>,
+    /// Why it could not be planned again when its sources changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// The bytes of its packages on the disk; iterations share files.
     #[serde(default)]
     pub size: u64,

@@ -1,0 +1,81 @@
+//! Namespaces that could not be planned again when their sources changed: who looks at one reads why.
+
+use crate::app_state::AppState;
+use crate::changes::Effects;
+use crate::db::events::{self, NewEvent};
+use crate::db::{IterationId, NamespaceId, WriteTransaction, iterations};
+use crate::error::Error;
+
+/// No new iteration could be planned.
+const REFUSED: &str = "iteration.refused";
+/// The newest iteration is what would be planned.
+const CURRENT: &str = "iteration.current";
+/// Longer reasons are cut.
+const MAX_REASON: usize = 4_000;
+
+/// Why a namespace could not be planned again, as long as that is so.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn reason(state: &AppState, namespace: NamespaceId) -> sqlx::Result<Option<String>> {
+    let last = events::last_of_planning(state.database.read(), namespace).await?;
+    Ok(last.and_then(|(kind, message)| message.filter(|_| kind == REFUSED)))
+}
+
+/// Records why no iteration could be planned after this one; once, however often the same is tried, and not if
+/// somebody else could plan meanwhile.
+pub(super) async fn record(
+    state: &AppState,
+    namespace: NamespaceId,
+    iteration: IterationId,
+    error: Error,
+) -> Result<(), Error> {
+    let problem = error.into_problem();
+    let parts = [Some(problem.title), problem.detail, problem.hint];
+    let reason = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let reason: String = reason.chars().take(MAX_REASON).collect();
+    let mut tx = state.database.write().await?;
+    let newest = iterations::newest(&mut *tx.connection(), namespace).await?;
+    let last = events::last_of_planning(&mut *tx.connection(), namespace).await?;
+    let is_known = last.is_some_and(|(kind, message)| {
+        kind == REFUSED && message.as_deref() == Some(reason.as_str())
+    });
+    if is_known || newest.is_none_or(|newest| newest.id != iteration) {
+        tx.undo().await?;
+        return Ok(());
+    }
+    put(state, tx, namespace, REFUSED, Some(&reason)).await
+}
+
+/// Records that the newest iteration is what would be planned, if the last try was refused.
+pub(super) async fn clear(state: &AppState, namespace: NamespaceId) -> Result<(), Error> {
+    if reason(state, namespace).await?.is_none() {
+        return Ok(());
+    }
+    let tx = state.database.write().await?;
+    put(state, tx, namespace, CURRENT, None).await
+}
+
+async fn put(
+    state: &AppState,
+    mut tx: WriteTransaction,
+    namespace: NamespaceId,
+    kind: &str,
+    message: Option<&str>,
+) -> Result<(), Error> {
+    let event = NewEvent {
+        namespace,
+        iteration: None,
+        build: None,
+        attempt: None,
+        kind,
+        message,
+    };
+    events::insert(&mut tx, &event).await?;
+    tx.commit().await?;
+    state.announce(Effects {
+        namespaces: [namespace].into(),
+        ..Effects::default()
+    });
+    Ok(())
+}

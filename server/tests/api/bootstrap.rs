@@ -1,0 +1,86 @@
+//! Bootstrap builds that are asked for, refused and taken back.
+
+use buildbtw_model::api::{CreateIteration, CreateNamespace, PlanPreview, ProblemKind};
+
+use crate::planning::{OLD_CYCLE, cycle, preview, server_over};
+use crate::support::{Srcinfo, TestServer, eventually, new_namespace, parse, refusal};
+
+#[tokio::test]
+async fn a_namespace_that_cannot_be_planned_again_says_why() {
+    let (server, _base) = server_over(&OLD_CYCLE, |sources| {
+        cycle(sources);
+        // The same upstream version, only rebuilt.
+        sources.push(&Srcinfo::new("libcyc", "1-2").with("provides", "libcyc.so"));
+    })
+    .await;
+    let name = server.namespace("stuck", &["libcyc/main"]).await;
+    let refused = async || server.public().namespace(&name).await.unwrap().refused;
+    assert_eq!(refused().await, None);
+    let library = |version: &str| Srcinfo::new("libcyc", version).with("provides", "libcyc.so");
+    server.sources.push(&library("2-1"));
+    let reason = eventually("it is refused", refused).await;
+    assert!(reason.contains("without a bootstrap build"), "{reason}");
+    let path = format!("/namespaces/{name}");
+    let page = server.request(reqwest::Method::GET, &path).send().await;
+    let page = page.unwrap().text().await.unwrap();
+    assert!(page.contains("without a bootstrap build"), "{page}");
+
+    // What was refused is not kept.
+    let admin = server.admin();
+    let with = |bootstrap: &str| CreateIteration {
+        bootstrap: vec![parse(bootstrap)],
+        ..CreateIteration::default()
+    };
+    let again = refusal(admin.create_iteration(&name, with("libcyc")).await);
+    assert_eq!(again.kind, ProblemKind::BootstrapNeeded);
+    let kept = "select count(*) from namespace_bootstrap";
+    assert_eq!(server.number(kept).await, 0);
+    admin.create_iteration(&name, with("cyc-a")).await.unwrap();
+    assert_eq!(refused().await, None);
+    assert_eq!(server.number(kept).await, 1);
+
+    // What is not wanted any more is taken back.
+    let request = CreateIteration {
+        no_bootstrap: vec![parse("cyc-a")],
+        same_sonames: Some(true),
+        ..CreateIteration::default()
+    };
+    admin.create_iteration(&name, request).await.unwrap();
+    assert_eq!(server.number(kept).await, 0);
+    let builds = server.iteration("stuck").await.builds;
+    assert!(builds.iter().all(|build| !build.bootstrap), "{builds:?}");
+    let request = CreateIteration::default();
+    admin.create_iteration(&name, request).await.unwrap();
+}
+
+#[tokio::test]
+async fn long_lists_of_bootstrap_builds_are_refused() {
+    let server = TestServer::start(cycle).await;
+    let names: Vec<_> = (0..101)
+        .map(|number| parse(&format!("p{number}")))
+        .collect();
+    let admin = server.admin();
+    let request = CreateNamespace {
+        name: Some(parse("many")),
+        bootstrap: names.clone(),
+        ..new_namespace(&["libcyc/main"])
+    };
+    let asked = PlanPreview {
+        bootstrap: names.clone(),
+        ..preview("libcyc/main")
+    };
+    let name = server.namespace("few", &["libcyc/main"]).await;
+    let iteration = CreateIteration {
+        bootstrap: names,
+        ..CreateIteration::default()
+    };
+    for problem in [
+        refusal(admin.create_namespace(&request).await),
+        refusal(admin.preview_plan(&asked).await),
+        refusal(server.public().preview_plan(&asked).await),
+        refusal(admin.create_iteration(&name, iteration).await),
+    ] {
+        assert_eq!(problem.kind, ProblemKind::InvalidRequest, "{problem:?}");
+        assert!(problem.title.contains("more than 100"), "{problem:?}");
+    }
+}
