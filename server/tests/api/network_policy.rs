@@ -1,7 +1,7 @@
 //! What builds may reach of the network: from the server's settings and the namespace to the assignment.
 
 use buildbtw_model::api::{CreateIteration, PlanFormat, PlanPreview, ProblemKind};
-use buildbtw_model::{BuildStatus, ClaimId, MissingKeys, NamespaceName, NetworkPolicy};
+use buildbtw_model::{ClaimId, MissingKeys, NamespaceName, NetworkPolicy};
 use reqwest::Method;
 
 use crate::support::{
