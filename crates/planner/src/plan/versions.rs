@@ -200,7 +200,7 @@ fn offers<'a>(
     architecture: &Architecture,
 ) -> HashMap<&'a str, Vec<Offer<'a>>> {
     let mut offers: HashMap<&str, Vec<Offer<'_>>> = HashMap::new();
-    for BuiltPackage { package, version } in built.copied() {
+    for BuiltPackage { package, version } in built {
         let pkgbase = package.pkgbase();
         let (old, new) = (package.version().as_str(), version.as_str());
         for made in package.packages() {
