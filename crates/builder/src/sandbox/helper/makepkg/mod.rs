@@ -99,9 +99,6 @@ pub(super) fn command<'a>(
     if let Some(extension) = &task.package_extension {
         command = command.env("PKGEXT", extension.as_str());
     }
-    if request.bootstrap {
-        command = command.env("BUILDBTW_BOOTSTRAP", "1");
-    }
     match request.source_date_epoch {
         Some(epoch) => command.env("SOURCE_DATE_EPOCH", epoch.to_string()),
         None => command,
@@ -202,7 +199,12 @@ impl<'a> Makepkg<'a> {
     }
 
     fn command(&self) -> Sandboxed<'a> {
-        command(self.root, self.build, self.temporary.clone(), self.task)
+        let command = command(self.root, self.build, self.temporary.clone(), self.task);
+        // Only here: what the PKGBUILD is asked about its `.SRCINFO` is asked as whoever wrote that did.
+        match self.task.request.bootstrap {
+            true => command.env("BUILDBTW_BOOTSTRAP", "1"),
+            false => command,
+        }
     }
 
     fn run(
