@@ -127,18 +127,6 @@ const RELSOURCE: &str = "pkgname=relsource\npkgver=1.0\npkgrel=3\narch=(any)\n\
 #[tokio::test]
 async fn a_source_named_after_the_release_is_taken_from_its_old_address() {
     let Some(world) = World::new() else { return };
-    let files = [("PKGBUILD", RELSOURCE), ("fix-1.0-3.patch", "patch\n")];
-    let mut request = world.request_with("relsource", &files);
-    request.sources = vec!["fix-1.0-3.patch".into()];
-    request.pkgrel = Some("9.1".into());
-    let (packages, log) = world.built(&request).await;
-    assert_eq!(packages[0].file_name.version().as_str(), "1.0-9.1");
-    assert_eq!(
-        file_in(&packages[0].path, "usr/share/relsource/fix"),
-        "patch\n",
-        "{log}"
-    );
-
     fs_err::write(world.path("repository/fix-1.0-3.patch"), "fetched\n").unwrap();
     let port = serve(world.path("repository")).await;
     let address = format!("http://127.0.0.1:{port}/fix-");
