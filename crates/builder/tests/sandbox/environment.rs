@@ -19,7 +19,7 @@ fn assert_lines(log: &str, lines: &[&str]) {
     }
 }
 
-/// From a public report (buildbuddy #7144): the host name resolved to nothing.
+/// More than `case_17_own_host_name_unknown` asks for.
 #[tokio::test]
 async fn the_machine_has_a_name_services_and_terminals() {
     let Some(world) = World::new() else { return };
@@ -160,7 +160,7 @@ fn addresses() -> Vec<String> {
         .collect()
 }
 
-/// From a public report (ncro #9): what is claimed is there.
+/// More than `case_19_ca_certificates_claimed_but_absent` asks for.
 #[tokio::test]
 async fn certificates_are_there_when_they_are_claimed() {
     let Some(world) = World::new() else { return };

@@ -23,7 +23,7 @@ fn read(package: &BuiltPackage) -> Package {
     Package::read(&package.path, &package.file_name, &base, &|| false).unwrap()
 }
 
-/// From a public report (pacaur #409): large packages of data set it.
+/// More than `case_08_pkgext_in_the_pkgbuild` asks for.
 #[tokio::test]
 async fn packages_of_every_extension_are_built_and_installed() {
     let Some(world) = World::new() else { return };
