@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, ExpectedPackage, Source};
-use buildbtw_model::{Architecture, BuildTool};
+use buildbtw_model::Architecture;
 use buildbtw_planner::{SourcePackage, parse_srcinfo};
 
 use super::sandbox::{cancel_on_signal, machine_architecture, repositories, sandbox_config};
@@ -120,24 +120,16 @@ fn request(
     });
     request.pkgrel.clone_from(&args.pkgrel);
     request.packager.clone_from(&args.packager);
-    request.build_tool = build_tool(args)?;
+    if let Some(name) = &args.buildtool {
+        request.build_tool.name.clone_from(name);
+    }
+    if let Some(version) = &args.buildtoolver {
+        request.build_tool.version.clone_from(version);
+    }
     request.source_date_epoch = args.source_date_epoch;
     request.network = args.network;
     request.missing_keys = args.missing_keys;
     Ok(request)
-}
-
-fn build_tool(args: &Build) -> Result<BuildTool> {
-    let tool = BuildTool::named(args.buildtool.clone(), args.buildtoolver.clone());
-    tool.ok_or_else(|| {
-        Error::with_hint(
-            format!(
-                "it is not said which version of {} the packages are to name",
-                args.buildtool
-            ),
-            "add --buildtoolver, as `buildtoolver` of the .BUILDINFO says it",
-        )
-    })
 }
 
 /// Prints the log as it comes.
@@ -180,14 +172,15 @@ impl LogPrinter {
 
 #[cfg(test)]
 mod tests {
+    use buildbtw_model::BuildTool;
     use clap::Parser as _;
 
     use super::*;
     use crate::cli::{Cli, Command};
 
-    fn tool(arguments: &[&str]) -> Result<BuildTool> {
+    fn tool(arguments: &[&str]) -> Option<BuildTool> {
         let arguments = ["buildbtw", "build"].iter().chain(arguments);
-        let Command::Build(args) = Cli::parse_from(arguments).command else {
+        let Command::Build(args) = Cli::try_parse_from(arguments).ok()?.command else {
             panic!("another command");
         };
         let folder = tempfile::tempdir().unwrap();
@@ -197,9 +190,9 @@ mod tests {
             dir: folder.path().to_owned(),
             ..args
         };
-        let source = read_source(&args.dir)?;
-        let request = request(&args, &source, &"x86_64".parse().unwrap())?;
-        Ok(request.build_tool)
+        let source = read_source(&args.dir).unwrap();
+        let request = request(&args, &source, &"x86_64".parse().unwrap()).unwrap();
+        Some(request.build_tool)
     }
 
     #[test]
@@ -208,6 +201,6 @@ mod tests {
         let other = tool(&["--buildtool=devtools", "--buildtoolver=1:1.3.2-1-any"]).unwrap();
         assert_eq!(other.name.as_str(), "devtools");
         assert_eq!(other.version.as_str(), "1:1.3.2-1-any");
-        assert!(tool(&["--buildtool=devtools"]).is_err());
+        assert_eq!(tool(&["--buildtool=devtools"]), None);
     }
 }

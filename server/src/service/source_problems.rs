@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::{
-    Architecture, NetworkPolicy, is_fetched_protocol, source_protocol, source_url,
-};
+use buildbtw_model::{Architecture, NetworkPolicy, SourceKind, source_kind, source_url};
 use buildbtw_planner::{Problem, ProblemKind, SourcePackage};
 
 use crate::app_state::AppState;
@@ -67,27 +65,32 @@ impl Fetched {
 }
 
 fn problem(entry: &str, network: NetworkPolicy, fetched: &impl Fn(&str) -> bool) -> Option<String> {
-    let protocol = source_protocol(entry)?;
+    let kind = source_kind(entry);
+    if kind == SourceKind::InRepository {
+        return None;
+    }
     if !network.fetches_sources() {
         let url = without_password(source_url(entry)?);
         return Some(format!(
             "the source {url} is not fetched, network policy `{network}`"
         ));
     }
-    let (kind, transport) = protocol.split_once('+').unwrap_or((protocol, protocol));
-    if transport == "file" {
-        return Some(format!(
+    match kind {
+        SourceKind::OnMachine => Some(format!(
             "the source `{entry}` names a file of the machine that builds; put it into the repository"
-        ));
-    }
-    if !is_fetched_protocol(protocol) {
-        return Some(format!(
+        )),
+        SourceKind::NotFetched(protocol) => Some(format!(
             "sources are not fetched by `{protocol}`; use https, or put it into the repository"
-        ));
+        )),
+        SourceKind::File(protocol) | SourceKind::Repository(protocol) => {
+            (!fetched(protocol)).then(|| {
+                format!(
+                    "no worker fetches sources by `{protocol}`; install what it needs on one of them"
+                )
+            })
+        }
+        SourceKind::InRepository => None,
     }
-    (!fetched(kind)).then(|| {
-        format!("no worker fetches sources by `{kind}`; install what it needs on one of them")
-    })
 }
 
 /// An address without the name and password that it may hold.
@@ -139,7 +142,7 @@ mod tests {
         for (entry, protocol) in [
             ("x::git+ssh://git@example.org/x", "`git+ssh`"),
             ("svn+ssh://example.org/x", "`svn+ssh`"),
-            ("bzr+lp:x", "`bzr+lp`"),
+            ("hg+ssh://example.org/x", "`hg+ssh`"),
         ] {
             let text = problem_of(entry, sources).unwrap();
             assert!(text.contains(protocol), "{text}");

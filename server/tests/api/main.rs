@@ -15,6 +15,7 @@ mod anonymous;
 mod auth;
 mod base_repositories;
 mod bootstrap;
+mod cases;
 mod connections;
 mod control;
 mod crash;

@@ -1,7 +1,7 @@
 //! Everything but git that makepkg fetches sources with.
 
 use buildbtw_builder::BuildRequest;
-use buildbtw_model::FailureKind;
+use buildbtw_model::{FailureKind, NetworkPolicy};
 
 use crate::support::{World, file_in};
 use crate::surroundings::{Surroundings, page};
@@ -23,48 +23,6 @@ fn request(world: &World, name: &str, source: &str, install: &str) -> BuildReque
     request
 }
 
-/// Case 15 of those that were collected from public bug trackers: a host that redirects to itself until a
-/// cookie comes back.
-#[tokio::test]
-async fn a_source_behind_a_cookie_is_fetched() {
-    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-    let Some(world) = World::new() else { return };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let mut stream = BufReader::new(stream);
-            let (mut line, mut has_cookie) = (String::new(), false);
-            while stream
-                .read_line(&mut line)
-                .await
-                .is_ok_and(|length| length > 2)
-            {
-                has_cookie |= line.starts_with("Cookie: ok=1");
-                line.clear();
-            }
-            let answer = match has_cookie {
-                true => page("cookie file\n"),
-                false => {
-                    "HTTP/1.1 302 Found\r\nSet-Cookie: ok=1; Path=/\r\nLocation: /data.txt\r\n\
-                          Content-Length: 0\r\nConnection: close\r\n\r\n"
-                        .to_owned()
-                }
-            };
-            // Clients go away when they like.
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    let source = format!("data.txt::http://127.0.0.1:{port}/data.txt");
-    let (packages, _) = world
-        .built(&request(&world, "cookiesrc", &source, "data.txt"))
-        .await;
-    assert_eq!(
-        file_in(&packages[0].path, "usr/share/cookiesrc"),
-        "cookie file\n"
-    );
-}
-
 /// The machine's makepkg.conf names programs for protocols, its own ones among them.
 #[tokio::test]
 async fn programs_of_makepkg_conf_fetch() {
@@ -78,6 +36,7 @@ async fn programs_of_makepkg_conf_fetch() {
     text.push_str(
         "DLAGENTS=('http::/usr/bin/curl -gqb \"\" -fLC - --header X-Own:1 -o %o %u'\n\
          'own::/usr/bin/perl -e open(F,\">%o\");print(F\"%u\\n\")'\n\
+         'bare::/usr/bin/perl -e $u=pop;open(F,\">\",$u=~s{.*/}{}r);print(F\"bare\\n\")'\n\
          'lost::/usr/bin/there-is-no-such-program %o %u')\n",
     );
     fs_err::write(&conf, text).unwrap();
@@ -94,6 +53,11 @@ async fn programs_of_makepkg_conf_fetch() {
         file_in(&packages[0].path, "usr/share/own"),
         "own://somewhere/data.txt\n"
     );
+    let source = "bare://somewhere/data.txt";
+    let (packages, _) = world
+        .built(&request(&world, "bare", source, "data.txt"))
+        .await;
+    assert_eq!(file_in(&packages[0].path, "usr/share/bare"), "bare\n");
     let source = "http://198.51.100.10:8000/data.txt";
     let (packages, _) = world
         .built(&request(&world, "usual", source, "data.txt"))
@@ -206,6 +170,31 @@ async fn a_tool_that_is_not_installed_is_named() {
         "{message}"
     );
     assert!(message.contains("hint: install"), "{message}");
+}
+
+/// makepkg looks for a file in the folder of the PKGBUILD before it fetches it.
+#[tokio::test]
+async fn files_of_the_repository_are_not_fetched() {
+    let Some(world) = World::new() else { return };
+    let sources = ["file://installer.bin", "http://192.0.2.1/x.txt"];
+    let pkgbuild = format!(
+        "pkgname=found\npkgver=1\npkgrel=1\narch=(any)\nsource=('{}' '{}')\nsha256sums=(SKIP SKIP)\n\
+         package() {{ cat installer.bin x.txt >all; install -Dm644 all \"$pkgdir/usr/share/found\"; }}\n",
+        sources[0], sources[1]
+    );
+    let files = [
+        ("PKGBUILD", &*pkgbuild),
+        ("installer.bin", "installer\n"),
+        ("x.txt", "text\n"),
+    ];
+    for network in [NetworkPolicy::None, NetworkPolicy::Sources] {
+        let mut request = world.request_with("found", &files);
+        request.sources = sources.map(str::to_owned).to_vec();
+        request.network = network;
+        let (packages, _) = world.built(&request).await;
+        let text = file_in(&packages[0].path, "usr/share/found");
+        assert_eq!(text, "installer\ntext\n");
+    }
 }
 
 #[tokio::test]
