@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use buildbtw_builder::SourceNetwork;
 use buildbtw_model::api::FollowDefault;
 use buildbtw_model::{
-    Architecture, AttemptId, MissingKeys, NamespaceName, NetworkPolicy, OriginSpec, Packager,
-    Pkgbase, RepositoryName, Scope, TokenScope,
+    Architecture, AttemptId, BuildToolName, BuildToolVersion, MissingKeys, NamespaceName,
+    NetworkPolicy, OriginSpec, Packager, Pkgbase, RepositoryName, Scope, TokenScope,
 };
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -390,6 +390,12 @@ pub struct Build {
         default_value_t = Packager::default()
     )]
     pub packager: Packager,
+    /// `BUILDTOOL` of the packages [default: buildbtw].
+    #[arg(long, value_name = "NAME", requires = "buildtoolver")]
+    pub buildtool: Option<BuildToolName>,
+    /// `BUILDTOOLVER` of the packages [default: the version of buildbtw].
+    #[arg(long, value_name = "VERSION")]
+    pub buildtoolver: Option<BuildToolVersion>,
     /// The date of the packages and their files, in seconds since 1970 [default: now].
     ///
     /// With the `builddate` of a package's .BUILDINFO and the PKGBUILD that was kept of its build, the

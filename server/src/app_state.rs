@@ -13,6 +13,7 @@ use crate::db::Database;
 use crate::dispatch::pipelines::Pipelines;
 use crate::dispatch::{ClaimDesk, FetchedProtocols, LeaseClock};
 use crate::logs::Logs;
+use crate::report_turns::ReportTurns;
 use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
 use crate::service::follow::Follower;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub known_tokens: KnownTokens,
     /// Who gets in.
     pub admission: Admission,
+    /// Lets workers report one after the other.
+    pub reports: ReportTurns,
     /// Who sends wrong tokens.
     pub failed_logins: FailedLogins,
     /// Cancelled when the server shall stop.

@@ -17,6 +17,7 @@ pub mod logs;
 pub mod maintenance;
 pub mod network;
 pub mod private;
+pub mod report_turns;
 pub mod repos;
 pub mod router;
 mod routes;

@@ -21,6 +21,7 @@ use crate::dispatch::pipelines::Pipelines;
 use crate::dispatch::{ClaimDesk, FetchedProtocols, LeaseClock};
 use crate::logs::Logs;
 use crate::private;
+use crate::report_turns::ReportTurns;
 use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
 use crate::router::router;
@@ -112,6 +113,7 @@ impl Server {
             retention: Retention::default(),
             known_tokens: KnownTokens::default(),
             admission: Admission::new(&limits),
+            reports: ReportTurns::default(),
             failed_logins: FailedLogins::default(),
             shutdown,
         });

@@ -107,6 +107,7 @@ fn a_package_that_is_built_by_hand_has_the_packager_and_the_date_that_were_asked
         let output = Command::new(program("buildbtw"))
             .args(["build", "--packager=Jane Doe <jane@example.org>"])
             .arg("--source-date-epoch=1700000000")
+            .args(["--buildtool=devtools", "--buildtoolver=1:1.3.2-1-any"])
             .args(release)
             .arg("--output")
             .arg(&out)
@@ -124,6 +125,8 @@ fn a_package_that_is_built_by_hand_has_the_packager_and_the_date_that_were_asked
     for line in [
         "packager = Jane Doe <jane@example.org>",
         "builddate = 1700000000",
+        "buildtool = devtools",
+        "buildtoolver = 1:1.3.2-1-any",
         &format!("pkgbuild_sha256sum = {}", digest(&kept[0])),
     ] {
         assert!(info.lines().any(|found| found == line), "{line}: {info}");

@@ -120,6 +120,12 @@ fn request(
     });
     request.pkgrel.clone_from(&args.pkgrel);
     request.packager.clone_from(&args.packager);
+    if let Some(name) = &args.buildtool {
+        request.build_tool.name.clone_from(name);
+    }
+    if let Some(version) = &args.buildtoolver {
+        request.build_tool.version.clone_from(version);
+    }
     request.source_date_epoch = args.source_date_epoch;
     request.network = args.network;
     request.missing_keys = args.missing_keys;

@@ -74,6 +74,12 @@ impl AttemptFolder {
                 fs_err::File::open(self.package(&package.file_name))?.sync_all()?;
             }
             sync_folder(&self.packages())?;
+            match fs_err::File::open(self.pkgbuild()) {
+                Ok(file) => file.sync_all()?,
+                // It is not kept of every build.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
         let unfinished = self.path.join("outcome.json.new");
         let mut file = fs_err::File::create(&unfinished)?;

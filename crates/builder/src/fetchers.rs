@@ -120,6 +120,11 @@ impl Agent {
     /// The command that fetches an address, and the file that it writes: `part`, or what the address
     /// ends with for a command that cannot be told.
     pub(crate) fn command(&self, url: &str, part: &str) -> (Vec<String>, String) {
+        // makepkg passes the address without it to this one only.
+        let url = match url.split_once("://") {
+            Some(("scp", address)) => address,
+            _ => url,
+        };
         let last = url.rsplit('/').next().unwrap_or(url);
         let has = |mark: &str| self.words.iter().any(|word| word.contains(mark));
         let output = if has("%o") { part } else { last };
@@ -181,6 +186,9 @@ mod tests {
         let (words, output) = command("own::/usr/local/bin/fetch  --quiet");
         assert_eq!(words, format!("/usr/local/bin/fetch --quiet {URL}"));
         assert_eq!(output, "x-1.tar.gz");
+        let agent = Agent::parse("scp::/usr/bin/scp -C %u %o").unwrap();
+        let (words, _) = agent.command("scp://host:/srv/x", "x.part");
+        assert_eq!(words, ["/usr/bin/scp", "-C", "host:/srv/x", "x.part"]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct BuildRequest {
     pub packages: Vec<ExpectedPackage>,
     /// What makepkg needs installed (depends, makedepends and checkdepends), as pacman writes it.
     pub dependencies: Vec<String>,
-    /// The source entries of the `.SRCINFO`, fetched before the build, which is offline.
+    /// The source entries of the `.SRCINFO`, fetched before makepkg is started.
     pub sources: Vec<String>,
     /// Where dependencies are installed from; the first one wins, so the namespace's comes first.
     pub repositories: Vec<Repository>,
@@ -126,7 +126,8 @@ pub struct Limits {
     pub time: Duration,
     /// Without a byte of output.
     pub silence: Duration,
-    /// Of all processes together; files on a scratch disk in memory count as well, and it is no larger than this.
+    /// Of all processes together; files on a scratch disk in memory count as well, and it is no larger than seven eighths
+    /// of this.
     pub memory_bytes: u64,
     /// Processes and threads at the same time.
     pub processes: u64,

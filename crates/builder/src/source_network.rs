@@ -43,6 +43,11 @@ impl SourceNetwork {
         self.prefix
     }
 
+    /// Whether it is one address.
+    pub(crate) fn is_single(self) -> bool {
+        self.prefix == bits_of(self.address)
+    }
+
     /// Whether it is one of IPv6.
     pub(crate) fn is_ipv6(self) -> bool {
         self.address.is_ipv6()

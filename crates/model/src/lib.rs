@@ -23,9 +23,9 @@ pub use ids::{
 };
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};
-pub use source_entry::{source_protocol, source_url};
+pub use source_entry::{SourceKind, source_file_name, source_kind, source_protocol, source_url};
 pub use states::{
     AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy, Scope,
     TokenScope, UnknownState,
 };
-pub use version::compare_versions;
+pub use version::{compare_versions, is_epoch_left_out};

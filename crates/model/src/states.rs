@@ -237,10 +237,12 @@ impl TokenScope {
 
 text_enum! {
     /// What a build reaches of the network; each policy allows what those before it allow.
+    #[derive(Default)]
     NetworkPolicy, "network policy" {
         /// Nothing: packages with sources to download are not built.
         None = "none",
         /// The sources that `.SRCINFO` lists are fetched first; all functions run offline.
+        #[default]
         Sources = "sources",
         /// `prepare()` and `pkgver()` also have a network; `build()`, `check()` and `package()` run offline.
         Prepare = "prepare",
@@ -249,23 +251,13 @@ text_enum! {
 
 text_enum! {
     /// What happens when a source is signed with a key that is not known.
+    #[derive(Default)]
     MissingKeys, "way to treat missing keys" {
         /// The build fails.
+        #[default]
         Fail = "fail",
         /// The build goes on, with a warning.
         Warn = "warn",
-    }
-}
-
-impl Default for NetworkPolicy {
-    fn default() -> Self {
-        Self::Sources
-    }
-}
-
-impl Default for MissingKeys {
-    fn default() -> Self {
-        Self::Fail
     }
 }
 

@@ -35,6 +35,15 @@ fn split(text: &str) -> Parts<'_> {
     }
 }
 
+/// Whether makepkg leaves an epoch out: `(( epoch > 0 ))` is false for it. For bash, digits behind a
+/// zero are octal, and `08` is an error, which counts as false. `01` is written as it is.
+#[must_use]
+pub fn is_epoch_left_out(epoch: &str) -> bool {
+    let is_zero = epoch.bytes().all(|byte| byte == b'0');
+    let is_octal = epoch.starts_with('0') && epoch.bytes().all(|byte| byte.is_ascii_digit());
+    is_zero || is_octal && epoch.contains(['8', '9'])
+}
+
 /// Compares two versions as vercmp(8) does. The releases count only when both have one.
 #[must_use]
 pub fn compare_versions(a: &str, b: &str) -> Ordering {

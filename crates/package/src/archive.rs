@@ -34,7 +34,7 @@ pub(crate) struct Member {
     pub(crate) is_folder: bool,
     /// Whether it has holes that are not in the archive.
     pub(crate) is_sparse: bool,
-    size: u64,
+    pub(crate) size: u64,
 }
 
 /// What was said about the next member.

@@ -30,6 +30,9 @@ use list::FileList;
 /// A larger `.PKGINFO` is not one.
 const MAX_PKGINFO: u64 = 1 << 20;
 const PKGINFO: &str = ".PKGINFO";
+/// A larger one names more installed packages than there are; it is not read.
+const MAX_BUILDINFO: u64 = 8 << 20;
+const BUILDINFO: &str = ".BUILDINFO";
 
 /// Why a file is not a package that can be published.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +76,8 @@ pub struct Package {
     pub files: String,
     /// The shared libraries that it has and links.
     pub sonames: Sonames,
+    /// The digest of the PKGBUILD that it was made with, as its `.BUILDINFO` has it.
+    pub pkgbuild_sha256: Option<String>,
 }
 
 impl Package {
@@ -91,6 +96,7 @@ impl Package {
         let mut found: Option<PackageInfo> = None;
         let mut files = FileList::default();
         let mut libraries = Sonames::default();
+        let mut pkgbuild_sha256 = None;
         while let Some(member) = archive.next_member()? {
             if member.name == PKGINFO.as_bytes() {
                 if found.is_some() {
@@ -106,6 +112,11 @@ impl Package {
                 // A lie is told at once, whatever follows.
                 info.check(name, pkgbase)?;
                 found = Some(info);
+            } else if member.name == BUILDINFO.as_bytes() {
+                let is_usual = member.kind == Kind::File && !member.is_sparse;
+                if is_usual && member.size <= MAX_BUILDINFO {
+                    pkgbuild_sha256 = pkgbuild_of(&archive.content(&member, MAX_BUILDINFO)?);
+                }
             } else if !member.name.is_empty() && !member.name.starts_with(b".") {
                 files.add(&member.name, member.is_folder)?;
                 let path: &[u8] = member.name.as_ref();
@@ -123,8 +134,17 @@ impl Package {
                 info,
                 files: files.into_entry(),
                 sonames: libraries,
+                pkgbuild_sha256,
             }),
             None => Err(PackageError::refused(format!("it has no {PKGINFO}"))),
         }
     }
+}
+
+/// What a `.BUILDINFO` says about the PKGBUILD.
+fn pkgbuild_of(text: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(text).ok()?;
+    let fields = text.lines().filter_map(|line| line.split_once('='));
+    let mut digests = fields.filter(|(key, _)| key.trim() == "pkgbuild_sha256sum");
+    digests.next().map(|(_, digest)| digest.trim().to_owned())
 }

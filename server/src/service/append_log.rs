@@ -20,7 +20,9 @@ pub async fn append_log(
     offset: u64,
     chunk: &[u8],
 ) -> Result<LogAppended, Error> {
+    let turn = state.reports.turn().await?;
     active_attempt(state, token, id).await?;
+    drop(turn);
     if offset.saturating_add(chunk.len() as u64) > state.config.max_log_bytes {
         let limit = state.config.max_log_bytes >> 20;
         return Err(Refusal::new(

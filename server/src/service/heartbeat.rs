@@ -19,6 +19,7 @@ pub async fn heartbeat(
     token: TokenId,
     id: AttemptId,
 ) -> Result<HeartbeatResponse, Error> {
+    let _turn = state.reports.turn().await?;
     let attempt = active_attempt(state, token, id).await?;
     let lease_ms = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
     let mut transition = Transition::begin(&state.database).await?;

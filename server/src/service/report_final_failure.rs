@@ -27,6 +27,7 @@ pub async fn report_final_failure(
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     };
     let message = presentable(message);
+    let turn = state.reports.turn().await?;
     let attempt = own_attempt(state, token, id).await?;
     let build = builds::by_id(state.database.read(), attempt.build)
         .await?
@@ -47,6 +48,7 @@ pub async fn report_final_failure(
         return Err(ended(id));
     }
     let effects = transition.commit().await?;
+    drop(turn);
     state.announce(effects);
     remove_uploads(state, id).await;
     state.logs.close(id).await?;

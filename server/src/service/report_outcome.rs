@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind, ReportedPackage};
 use buildbtw_model::{AttemptId, AttemptStatus, FailureKind, PackageVersion};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
@@ -30,14 +31,18 @@ pub async fn report_outcome(
     id: AttemptId,
     outcome: &Outcome,
 ) -> Result<OutcomeAccepted, Error> {
+    let turn = state.reports.turn().await?;
     let attempt = own_attempt(state, token, id).await?;
     let build = builds::by_id(state.database.read(), attempt.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
     let status = match outcome {
-        Outcome::Succeeded { packages } => succeeded(state, &attempt, &build, packages).await?,
+        Outcome::Succeeded { packages } => {
+            succeeded(state, &attempt, &build, packages, turn).await?
+        }
         Outcome::Failed { kind, message } => {
             failed(state, id, &build, *kind, &presentable(message)).await?;
+            drop(turn);
             remove_uploads(state, id).await;
             AttemptStatus::Failed
         }
@@ -114,6 +119,7 @@ async fn succeeded(
     attempt: &AttemptRow,
     build: &BuildRow,
     reported: &[ReportedPackage],
+    turn: OwnedSemaphorePermit,
 ) -> Result<AttemptStatus, Error> {
     let uploaded = packages::of_attempt(state.database.read(), attempt.id).await?;
     let checked = check_uploaded(reported, &uploaded);
@@ -140,6 +146,8 @@ async fn succeeded(
         AttemptStatus::Succeeded => checked.map_err(|_| ended(attempt.id))?,
         AttemptStatus::Failed | AttemptStatus::Lost => return Err(ended(attempt.id)),
     }
+    // Others may report meanwhile, and be published together with it.
+    drop(turn);
     state.publisher.publish(build.id).await?;
     Ok(AttemptStatus::Succeeded)
 }

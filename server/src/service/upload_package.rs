@@ -44,6 +44,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     upload: &Upload,
     body: impl Stream<Item = Result<Bytes, E>> + Send,
 ) -> Result<UploadedPackage, Error> {
+    let turn = state.reports.turn().await?;
     let attempt = active_attempt(state, token, upload.attempt).await?;
     let reader = state.database.read();
     let expected = builds::outputs(reader, attempt.build).await?;
@@ -56,6 +57,8 @@ pub async fn upload_package<E: std::fmt::Display>(
     {
         return Ok(answer(upload, unsigned(stored.size)));
     }
+    // The sender may be slow.
+    drop(turn);
     fs_err::tokio::create_dir_all(&folder).await?;
     let partial = Partial::new(&folder, &upload.file_name);
     let size = receive(

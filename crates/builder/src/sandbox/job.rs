@@ -68,6 +68,8 @@ pub(crate) struct SourceAccess {
     pub(crate) allowed: Vec<SourceNetwork>,
     /// The server's addresses.
     pub(crate) refused: Vec<IpAddr>,
+    /// A name of the server that could not be resolved: what it stands for cannot be refused.
+    pub(crate) unknown: Option<String>,
 }
 
 /// The system below the sandbox.
@@ -116,6 +118,9 @@ pub(crate) struct Failure {
     /// before a tool that failed cleaned up after itself.
     #[serde(default)]
     pub(crate) busy_disk: Option<u64>,
+    /// The bytes of the files of a scratch disk in memory.
+    #[serde(default)]
+    pub(crate) memory_files: Option<u64>,
 }
 
 impl Failure {
@@ -134,6 +139,7 @@ impl Failure {
             see_log: false,
             function: None,
             busy_disk: None,
+            memory_files: None,
         }
     }
 

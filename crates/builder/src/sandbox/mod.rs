@@ -12,8 +12,8 @@ mod root_command;
 pub(crate) mod scratch;
 pub(crate) mod slots;
 
+use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -101,7 +101,7 @@ impl Sandbox {
                 git: self.config.git.clone(),
                 output_dir: std::path::absolute(output_dir)?,
                 jobs: self.jobs(),
-                access: self.access().await,
+                access: self.access(request).await,
                 package_extension: base.package_extension(),
                 scratch_disk: self.config.scratch_disk,
                 scratch_folder: std::path::absolute(scratch.folder())?,
@@ -138,15 +138,30 @@ impl Sandbox {
         })
     }
 
-    async fn access(&self) -> SourceAccess {
-        let refused = match &self.config.server {
-            Some(server) => addresses_of(server).await,
-            None => Vec::new(),
-        };
-        SourceAccess {
+    /// What sources of the request may not be fetched from: the server, by the names that this program and
+    /// pacman know it by.
+    async fn access(&self, request: &BuildRequest) -> SourceAccess {
+        let mut access = SourceAccess {
             allowed: self.config.allow_source_networks.clone(),
-            refused,
+            ..SourceAccess::default()
+        };
+        let hosts: BTreeSet<&str> = self
+            .config
+            .server
+            .iter()
+            .chain(servers_of_namespace(request))
+            .map(|url| host_of(url))
+            .collect();
+        for host in hosts {
+            match tokio::net::lookup_host((host, 0)).await {
+                Ok(addresses) => access.refused.extend(addresses.map(|address| address.ip())),
+                Err(error) => {
+                    tracing::warn!(%error, server.host = host, "the server's addresses are not known");
+                    access.unknown = Some(host.to_owned());
+                }
+            }
         }
+        access
     }
 
     async fn base(&self) -> io::Result<Base> {
@@ -158,16 +173,13 @@ impl Sandbox {
     }
 }
 
-/// The addresses behind the host of a URL. One that cannot be resolved cannot be reached either.
-async fn addresses_of(url: &str) -> Vec<IpAddr> {
-    let host = host_of(url);
-    match tokio::net::lookup_host((host, 0)).await {
-        Ok(addresses) => addresses.map(|address| address.ip()).collect(),
-        Err(error) => {
-            tracing::warn!(%error, server.host = host, "the server's addresses are not known");
-            Vec::new()
-        }
-    }
+/// Where the repository of the namespace is served from over a network.
+fn servers_of_namespace(request: &BuildRequest) -> impl Iterator<Item = &String> {
+    let repositories = request.repositories.iter();
+    repositories
+        .filter(|repository| Some(&repository.name) == request.namespace_repository.as_ref())
+        .flat_map(|repository| &repository.servers)
+        .filter(|server| server.starts_with("http"))
 }
 
 /// What this machine builds on; finding out costs some milliseconds.
@@ -198,7 +210,16 @@ fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
         FailureKind::Package | FailureKind::Infrastructure => {
             if let Some(what) = exceeded.describe(limits) {
                 failure.kind = FailureKind::Package;
-                failure.message = format!("{what}; {}", failure.message);
+                let files = failure
+                    .memory_files
+                    .filter(|files| *files > limits.memory_bytes / 2);
+                let files = match files {
+                    Some(files) if exceeded.memory => format!(
+                        ", of which {files} bytes are files, which lie in memory (`--scratch-disk`)"
+                    ),
+                    _ => String::new(),
+                };
+                failure.message = format!("{what}{files}; {}", failure.message);
             }
         }
     }
@@ -214,5 +235,37 @@ fn name_possibly_exceeded(failure: &mut Failure, limits: &Limits) {
              together may be {processes})",
             failure.message
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_take_the_memory_are_told_from_processes() {
+        let limits = Limits::default();
+        let exceeded = Exceeded {
+            memory: true,
+            processes: false,
+        };
+        for (files, is_said) in [
+            (None, false),
+            (Some(limits.memory_bytes / 4), false),
+            (Some(limits.memory_bytes / 4 * 3), true),
+        ] {
+            let mut failure = Failure::package("it was killed");
+            failure.memory_files = files;
+            name_exceeded(&mut failure, exceeded, &limits);
+            assert!(
+                failure.message.starts_with("the memory limit of"),
+                "{failure}"
+            );
+            assert_eq!(
+                failure.message.contains("--scratch-disk"),
+                is_said,
+                "{failure}"
+            );
+        }
     }
 }

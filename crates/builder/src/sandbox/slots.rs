@@ -42,22 +42,15 @@ impl Slot {
             else {
                 break;
             };
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .mode(0o600)
-                .custom_flags(OFlag::O_NOFOLLOW.bits())
-                .open(folder.join(first_uid.to_string()))?;
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => {
-                    return Ok(Self {
-                        _lock: lock,
-                        first_uid,
-                    });
-                }
-                Err((_, Errno::EWOULDBLOCK)) => {}
-                Err((_, error)) => return Err(error.into()),
+            let Some(lock) = lock(folder, first_uid, "")? else {
+                continue;
+            };
+            // Processes of a build whose program was killed may not be gone yet.
+            if lock_in_use(folder, first_uid)?.is_some() {
+                return Ok(Self {
+                    _lock: lock,
+                    first_uid,
+                });
             }
         }
         Err(io::Error::other(format!(
@@ -67,6 +60,33 @@ impl Slot {
 
     pub(crate) fn first_uid(&self) -> u32 {
         self.first_uid
+    }
+}
+
+/// Says that processes with ids of a range are there, for as long as the value lives. Taken by whoever
+/// starts them and outlives them, as the program that has the range may be killed.
+pub(crate) fn hold(first_uid: u32) -> io::Result<Flock<File>> {
+    lock_in_use(Path::new(LOCKS), first_uid)?
+        .ok_or_else(|| io::Error::other(format!("the user ids from {first_uid} on are in use")))
+}
+
+fn lock_in_use(folder: &Path, first_uid: u32) -> io::Result<Option<Flock<File>>> {
+    lock(folder, first_uid, ".in-use")
+}
+
+/// Takes a lock of a range; `None` when somebody has it.
+fn lock(folder: &Path, first_uid: u32, suffix: &str) -> io::Result<Option<Flock<File>>> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(folder.join(format!("{first_uid}{suffix}")))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(error.into()),
     }
 }
 
@@ -126,6 +146,24 @@ mod tests {
         let freed = first.first_uid();
         drop(first);
         assert_eq!(Slot::take(base).unwrap().first_uid(), freed);
+    }
+
+    #[test]
+    fn a_range_is_not_free_before_its_processes_are_gone() {
+        if !is_root() {
+            println!("skipped: needs root");
+            return;
+        }
+        let base = 3_100_000_000;
+        let slot = Slot::take(base).unwrap();
+        let first = slot.first_uid();
+        let held = hold(first).unwrap();
+        // As if its program had been killed.
+        drop(slot);
+        assert_eq!(Slot::take(base).unwrap().first_uid(), first + RANGE);
+        assert!(hold(first).is_err());
+        drop(held);
+        assert_eq!(Slot::take(base).unwrap().first_uid(), first);
     }
 
     #[test]

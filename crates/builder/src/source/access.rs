@@ -54,6 +54,9 @@ impl GitAccess {
     }
 }
 
+/// The folder for secrets below a scratch folder.
+pub(crate) const SECRETS: &str = "secrets";
+
 /// What a git command may use, for as long as this lives. Secrets lie in a copy: git removes what
 /// was refused from the file it got.
 pub(super) struct Granted {
@@ -67,7 +70,9 @@ impl Granted {
         let mut config = String::new();
         let mut copy = None;
         if let Some(path) = &access.credentials {
-            let own = scratch.join("git-credentials");
+            let folder = scratch.join(SECRETS);
+            fs_err::create_dir_all(&folder)?;
+            let own = folder.join("git-credentials");
             let secrets = fs_err::read(path).context("reading the credentials of git")?;
             write_secret(&own, &secrets).context("keeping the credentials of git")?;
             let helper = format!("store --file={}", shell_quoted(&own));
@@ -187,7 +192,7 @@ mod tests {
             ..GitAccess::default()
         };
         let granted = Granted::new(&access, folder.path()).unwrap();
-        let copy = folder.path().join("git-credentials");
+        let copy = folder.path().join(SECRETS).join("git-credentials");
         assert!(copy.exists() && !granted.config().contains("a:b"));
         let ssh = granted.ssh_command.clone().unwrap();
         assert!(ssh.contains(r#"it'\''s "odd""#), "{ssh}");

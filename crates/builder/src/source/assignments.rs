@@ -110,32 +110,52 @@ fn reads_elsewhere(line: &[u8]) -> bool {
 fn values(text: &[u8]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for line in lines(text) {
-        let bytes = text.get(line.clone()).unwrap_or_default();
-        for at in 0..bytes.len().saturating_sub(NAME.len()) {
-            let is_named = bytes.get(at..).is_some_and(|rest| {
-                rest.strip_prefix(NAME)
-                    .is_some_and(|rest| rest.starts_with(b"="))
-            });
-            let start = line.start + at + NAME.len() + 1;
-            let is_inside = found.last().is_some_and(|last| start <= last.end);
-            let before = bytes.get(..at).unwrap_or_default();
-            if is_named && !is_inside && starts_command(before) {
+        let mut command = Command::default();
+        for at in line.clone() {
+            let rest = text.get(at..line.end).unwrap_or_default();
+            let value = rest
+                .strip_prefix(NAME)
+                .and_then(|rest| rest.strip_prefix(b"="));
+            let is_inside = |last: &Range<usize>| at + NAME.len() < last.end;
+            if value.is_some() && command.takes_assignment() && !found.last().is_some_and(is_inside)
+            {
+                let start = at + NAME.len() + 1;
                 found.push(start..word_end(text, start));
+            }
+            if let Some(byte) = rest.first() {
+                command.add(*byte);
             }
         }
     }
     found
 }
 
-/// Whether a word after this part of a line is an assignment of a command.
-fn starts_command(before: &[u8]) -> bool {
-    let Ok(before) = std::str::from_utf8(before) else {
-        return false;
-    };
-    let command = before.rsplit([';', '&', '|', '(', '{']).next();
-    let command = command.unwrap_or_default();
-    let ends_word = command.is_empty() || command.ends_with([' ', '\t']);
-    ends_word && command.split_ascii_whitespace().all(may_stand_before)
+/// A command of a line, as far as it was read. Each byte is looked at once: lines can be long.
+#[derive(Default)]
+struct Command {
+    /// The word that was begun.
+    word: Vec<u8>,
+    /// Whether some word before is none that an assignment can follow.
+    is_other: bool,
+}
+
+impl Command {
+    /// Whether a word that starts here is an assignment of the command.
+    fn takes_assignment(&self) -> bool {
+        self.word.is_empty() && !self.is_other
+    }
+
+    fn add(&mut self, byte: u8) {
+        match byte {
+            b';' | b'&' | b'|' | b'(' | b'{' => *self = Self::default(),
+            byte if byte.is_ascii_whitespace() => {
+                let word = std::mem::take(&mut self.word);
+                let may_stand = std::str::from_utf8(&word).is_ok_and(may_stand_before);
+                self.is_other |= !word.is_empty() && !may_stand;
+            }
+            byte => self.word.push(byte),
+        }
+    }
 }
 
 fn may_stand_before(word: &str) -> bool {
@@ -282,6 +302,16 @@ mod tests {
         ] {
             let text = plain.replace(from, to);
             assert!(!is_plain(text.as_bytes(), "3"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_any_length_is_read_in_bounded_time() {
+        let size = 1 << 20;
+        for part in ["echo pkgrel=1 ", "pkgrel=1 ", "x", "pkgrel=$(", "pkgrel=' "] {
+            let text = part.repeat(size / part.len());
+            let _ = written(&text);
+            is_plain(text.as_bytes(), "1");
         }
     }
 

@@ -1,5 +1,10 @@
 //! A source entry of a `.SRCINFO`, read as makepkg reads it.
 
+use std::path::Path;
+
+use buildbtw_model::{SourceKind, source_file_name, source_kind};
+
+use super::open_in_tree;
 use crate::fetchers::VcsTool;
 use crate::sandbox::job::Failure;
 
@@ -8,6 +13,12 @@ use crate::sandbox::job::Failure;
 pub(crate) enum Entry {
     /// In the tree.
     Local,
+    /// A file of the machine, which is refused unless the tree has one of its name.
+    OnMachine {
+        /// The whole entry.
+        entry: String,
+        name: String,
+    },
     /// A file to download.
     File {
         url: String,
@@ -42,8 +53,24 @@ impl Entry {
     /// Where it is fetched from; `None` for a file of the tree.
     pub(crate) fn url(&self) -> Option<&str> {
         match self {
-            Self::Local => None,
+            Self::Local | Self::OnMachine { .. } => None,
             Self::File { url, .. } | Self::Git { url, .. } | Self::Vcs { url, .. } => Some(url),
+        }
+    }
+
+    /// The entry when a tree is there, in which makepkg looks for files before it fetches them.
+    pub(crate) fn in_tree(self, tree: &Path) -> Result<Self, Failure> {
+        match &self {
+            Self::File { name, .. } | Self::OnMachine { name, .. }
+                if open_in_tree(tree, name).is_ok() =>
+            {
+                Ok(Self::Local)
+            }
+            Self::OnMachine { entry, name } => Err(Failure::package(format!(
+                "source {entry:?} is a file of the machine that builds, and the source repository has no \
+                 {name}"
+            ))),
+            _ => Ok(self),
         }
     }
 
@@ -51,7 +78,10 @@ impl Entry {
     fn name(&self) -> Option<&str> {
         match self {
             Self::Local => None,
-            Self::File { name, .. } | Self::Git { name, .. } | Self::Vcs { name, .. } => Some(name),
+            Self::OnMachine { name, .. }
+            | Self::File { name, .. }
+            | Self::Git { name, .. }
+            | Self::Vcs { name, .. } => Some(name),
         }
     }
 }
@@ -99,36 +129,34 @@ pub(crate) fn parse(entry: &str) -> Result<Entry, Failure> {
         Some((name, address)) => (Some(name), address),
         None => (None, entry),
     };
-    let Some((scheme, _)) = address.split_once("://") else {
-        return Ok(Entry::Local);
-    };
-    // `git+https://…` and `git://…` are repositories, `https://….git` is a file.
-    let (vcs, transport) = scheme.split_once('+').unwrap_or((scheme, scheme));
-    let is_web = matches!(transport, "http" | "https");
-    let result = match (vcs, VcsTool::of(vcs)) {
-        ("local", _) => return Ok(Entry::Local),
-        ("file", _) => return Err(refuse("is a file of the machine that builds")),
-        ("git", _) if is_web || transport == "git" => git(address, given_name),
-        (_, Some(tool)) if is_web || transport == vcs => Entry::Vcs {
-            url: {
-                let url = before(before(address, '#'), '?');
-                url.strip_prefix(&format!("{vcs}+"))
-                    .unwrap_or(url)
-                    .to_owned()
-            },
-            tool,
+    let result = match source_kind(entry) {
+        SourceKind::InRepository => return Ok(Entry::Local),
+        SourceKind::OnMachine => Entry::OnMachine {
             entry: entry.to_owned(),
-            name: given_name.map_or_else(|| repository_name(address), str::to_owned),
+            name: source_file_name(entry).to_owned(),
         },
-        ("git", _) | (_, Some(_)) => {
+        SourceKind::File(protocol) => Entry::File {
+            url: address.to_owned(),
+            name: source_file_name(entry).to_owned(),
+            protocol: protocol.to_owned(),
+        },
+        SourceKind::Repository(protocol) => match VcsTool::of(protocol) {
+            None => git(address, given_name),
+            Some(tool) => Entry::Vcs {
+                url: {
+                    let url = before(before(address, '#'), '?');
+                    url.strip_prefix(&format!("{protocol}+"))
+                        .unwrap_or(url)
+                        .to_owned()
+                },
+                tool,
+                entry: entry.to_owned(),
+                name: given_name.map_or_else(|| repository_name(address), str::to_owned),
+            },
+        },
+        SourceKind::NotFetched(_) => {
             return Err(refuse("uses a protocol that is not fetched here"));
         }
-        _ if vcs == transport => Entry::File {
-            url: address.to_owned(),
-            name: given_name.unwrap_or_else(|| last_part(address)).to_owned(),
-            protocol: vcs.to_owned(),
-        },
-        _ => return Err(refuse("uses a protocol that is not fetched here")),
     };
     if let Some(name) = result.name() {
         let bad = name.is_empty() || name.contains('/') || name.starts_with(['.', '-']);
@@ -156,7 +184,10 @@ fn git(address: &str, given_name: Option<&str>) -> Entry {
 /// The last part of the address of a repository.
 fn repository_name(address: &str) -> String {
     let url = before(before(address, '#'), '?');
-    last_part(url.strip_suffix('/').unwrap_or(url)).to_owned()
+    let name = last_part(url.strip_suffix('/').unwrap_or(url));
+    name.split_once("lp:")
+        .map_or(name, |(_, name)| name)
+        .to_owned()
 }
 
 fn last_part(address: &str) -> &str {
@@ -236,13 +267,52 @@ mod tests {
     }
 
     #[test]
+    fn branches_of_launchpad_are_repositories() {
+        let Entry::Vcs {
+            url, name, tool, ..
+        } = parse("bzr+lp:x#revision=3").unwrap()
+        else {
+            panic!("not a repository");
+        };
+        assert_eq!((&*url, &*name, tool), ("lp:x", "x", VcsTool::Bzr));
+    }
+
+    #[test]
+    fn files_of_the_tree_come_before_their_addresses() {
+        let tree = tempfile::tempdir().unwrap();
+        fs_err::write(tree.path().join("x.bin"), "").unwrap();
+        std::os::unix::fs::symlink("x.bin", tree.path().join("link.bin")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", tree.path().join("passwd")).unwrap();
+        fs_err::create_dir(tree.path().join("folder")).unwrap();
+        let found = |entry: &str| parse(entry).unwrap().in_tree(tree.path());
+        for entry in [
+            "file://x.bin",
+            "file:///opt/x.bin",
+            "x.bin::file://other.bin",
+            "https://192.0.2.1/x.bin",
+            "https://192.0.2.1/link.bin",
+            "own://x.bin",
+        ] {
+            assert_eq!(found(entry).unwrap(), Entry::Local, "{entry}");
+        }
+        for entry in ["file:///etc/passwd", "file:///etc/shadow", "file://folder"] {
+            let message = found(entry).unwrap_err().message;
+            assert!(
+                message.contains("is a file of the machine that builds"),
+                "{message}"
+            );
+        }
+        let address = "https://h/y.bin";
+        assert_eq!(found(address).unwrap(), file(address, "y.bin"));
+    }
+
+    #[test]
     fn what_could_leave_the_folder_or_read_this_machine_is_refused() {
         for entry in [
             "../x::https://h/x",
             "-o::https://h/x",
             ".::https://h/x",
             "https://h/",
-            "file:///etc/shadow",
             "git+file:///root",
             "git+ssh://h/x",
             "git+ext://sh",

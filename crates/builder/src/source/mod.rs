@@ -15,7 +15,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{self, OFlag, OpenHow, ResolveFlag};
+use nix::sys::stat::Mode;
 
 /// The host of a URL, without name, password and port.
 pub(crate) fn host_of(url: &str) -> &str {
@@ -48,6 +49,20 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
             "{} is not a file",
             path.display()
         )));
+    }
+    Ok(file)
+}
+
+/// Opens a regular file of a tree that strangers made, also by a symlink that stays in the tree.
+pub(crate) fn open_in_tree(tree: &Path, name: &str) -> io::Result<File> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let folder = fcntl::open(tree, flags, Mode::empty())?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let file = File::from(fcntl::openat2(&folder, name, how)?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other(format!("{name} is not a file")));
     }
     Ok(file)
 }

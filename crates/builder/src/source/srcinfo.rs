@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use buildbtw_model::{InvalidName, PackageVersion};
+use buildbtw_model::{InvalidName, PackageVersion, is_epoch_left_out};
 
 /// Fields of the whole PKGBUILD whose values are listed.
 const BASE_LISTS: &[&str] = &["depends", "makedepends", "checkdepends", "source"];
@@ -129,9 +129,8 @@ impl Srcinfo {
 
     /// `[epoch:]pkgver-pkgrel`.
     pub(crate) fn version(&self) -> Result<PackageVersion, InvalidName> {
-        // makepkg leaves out an epoch of zero, however it is written.
         let epoch = match self.single("epoch") {
-            epoch if epoch.trim_start_matches('0').is_empty() => String::new(),
+            epoch if is_epoch_left_out(&epoch) => String::new(),
             epoch => format!("{epoch}:"),
         };
         format!("{epoch}{}-{}", self.single("pkgver"), self.single("pkgrel")).parse()
@@ -159,14 +158,9 @@ fn list(
 ) -> BTreeSet<String> {
     let own = |field: &str| package.and_then(|package| package.get(field));
     let special = format!("{field}_{architecture}");
-    // Some tools repeat the base's values for each package.
-    let is_replaced = match (own(field), base.get(field)) {
-        (Some(own), Some(base)) => {
-            let [own, base] = [own, base].map(|values| values.iter().collect::<BTreeSet<_>>());
-            own != base
-        }
-        (own, _) => own.is_some(),
-    };
+    // Also with the very values of the base, as some tools repeat them for each package: a plan is made
+    // without those for this architecture then.
+    let is_replaced = own(field).is_some();
     let inherited = (!is_replaced).then(|| base.get(&special)).flatten();
     let all = own(field).or_else(|| base.get(field));
     let special = own(&special).or(inherited);
@@ -244,7 +238,7 @@ impl Comparison {
         }
         let [srcinfo, pkgbuild] = [srcinfo, pkgbuild].map(|info| match info.single(field) {
             // No epoch is epoch 0.
-            value if field == "epoch" && value == "0" => String::new(),
+            value if field == "epoch" && is_epoch_left_out(&value) => String::new(),
             value => value,
         });
         if srcinfo != pkgbuild {

@@ -104,3 +104,26 @@ async fn the_kept_pkgbuild_and_the_buildinfo_make_the_same_package_again() {
         "the packages differ"
     );
 }
+
+/// Settings of the base decide neither how many jobs there are nor what built the package.
+#[tokio::test]
+async fn settings_of_the_base_change_neither_jobs_nor_tool() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let conf = world.path("makepkg.conf");
+    let mut text = fs_err::read_to_string("/etc/makepkg.conf").unwrap();
+    text.push_str("MAKEFLAGS=-j64 NPROC=64 BUILDTOOL=other BUILDTOOLVER=9 OWN_SETTING=kept\n");
+    fs_err::write(&conf, text).unwrap();
+    world.start_helper_by(&format!(
+        "exec unshare --mount --propagation private sh -c '\
+         mount --bind {} /etc/makepkg.conf && exec \"$@\"' sh \"$@\"",
+        conf.display()
+    ));
+    let script = "echo \"own $MAKEFLAGS $NPROC $OWN_SETTING\"";
+    let request = world.request("settings", &script_package("settings", script));
+    let (packages, log) = world.built(&request).await;
+    assert!(log.lines().any(|line| line == "own -j2 2 kept"), "{log}");
+    let text = file_in(&packages[0].path, ".BUILDINFO");
+    assert!(text.contains("buildtool = buildbtw\n"), "{text}");
+}

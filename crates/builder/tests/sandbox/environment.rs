@@ -35,6 +35,7 @@ async fn the_machine_has_a_name_services_and_terminals() {
   python3 -c 'import socket;s=socket.socket(socket.AF_INET6);s.bind(("::1",0));print("V6OK")'
   python3 -c 'import socket;s=socket.socket();s.bind(("127.0.0.1",0));s.listen();socket.create_connection(s.getsockname());print("TCPOK")'
   python3 -c 'import multiprocessing as m;m.Lock();print("SEMOK")'
+  python -c 'print("PYTHON-OK")'
   printf 'int main(){return 0;}' >/tmp/x.c && gcc -o /tmp/x /tmp/x.c && /tmp/x && echo EXEC-TMP-OK
   touch /var/tmp/b && echo VARTMP-OK
   [[ -d /dev/shm && -d /dev/pts && -e /dev/fd/0 && -c /dev/full && -c /dev/ptmx ]] && echo DEV-OK
@@ -57,6 +58,7 @@ async fn the_machine_has_a_name_services_and_terminals() {
         "V6OK",
         "TCPOK",
         "SEMOK",
+        "PYTHON-OK",
         "EXEC-TMP-OK",
         "VARTMP-OK",
         "DEV-OK",

@@ -1,7 +1,7 @@
 //! Everything but git that makepkg fetches sources with.
 
 use buildbtw_builder::BuildRequest;
-use buildbtw_model::FailureKind;
+use buildbtw_model::{FailureKind, NetworkPolicy};
 
 use crate::support::{World, file_in};
 use crate::surroundings::{Surroundings, page};
@@ -36,6 +36,7 @@ async fn programs_of_makepkg_conf_fetch() {
     text.push_str(
         "DLAGENTS=('http::/usr/bin/curl -gqb \"\" -fLC - --header X-Own:1 -o %o %u'\n\
          'own::/usr/bin/perl -e open(F,\">%o\");print(F\"%u\\n\")'\n\
+         'bare::/usr/bin/perl -e $u=pop;open(F,\">\",$u=~s{.*/}{}r);print(F\"bare\\n\")'\n\
          'lost::/usr/bin/there-is-no-such-program %o %u')\n",
     );
     fs_err::write(&conf, text).unwrap();
@@ -52,6 +53,11 @@ async fn programs_of_makepkg_conf_fetch() {
         file_in(&packages[0].path, "usr/share/own"),
         "own://somewhere/data.txt\n"
     );
+    let source = "bare://somewhere/data.txt";
+    let (packages, _) = world
+        .built(&request(&world, "bare", source, "data.txt"))
+        .await;
+    assert_eq!(file_in(&packages[0].path, "usr/share/bare"), "bare\n");
     let source = "http://198.51.100.10:8000/data.txt";
     let (packages, _) = world
         .built(&request(&world, "usual", source, "data.txt"))
@@ -164,6 +170,31 @@ async fn a_tool_that_is_not_installed_is_named() {
         "{message}"
     );
     assert!(message.contains("hint: install"), "{message}");
+}
+
+/// makepkg looks for a file in the folder of the PKGBUILD before it fetches it.
+#[tokio::test]
+async fn files_of_the_repository_are_not_fetched() {
+    let Some(world) = World::new() else { return };
+    let sources = ["file://installer.bin", "http://192.0.2.1/x.txt"];
+    let pkgbuild = format!(
+        "pkgname=found\npkgver=1\npkgrel=1\narch=(any)\nsource=('{}' '{}')\nsha256sums=(SKIP SKIP)\n\
+         package() {{ cat installer.bin x.txt >all; install -Dm644 all \"$pkgdir/usr/share/found\"; }}\n",
+        sources[0], sources[1]
+    );
+    let files = [
+        ("PKGBUILD", &*pkgbuild),
+        ("installer.bin", "installer\n"),
+        ("x.txt", "text\n"),
+    ];
+    for network in [NetworkPolicy::None, NetworkPolicy::Sources] {
+        let mut request = world.request_with("found", &files);
+        request.sources = sources.map(str::to_owned).to_vec();
+        request.network = network;
+        let (packages, _) = world.built(&request).await;
+        let text = file_in(&packages[0].path, "usr/share/found");
+        assert_eq!(text, "installer\ntext\n");
+    }
 }
 
 #[tokio::test]

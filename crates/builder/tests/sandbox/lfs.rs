@@ -129,6 +129,8 @@ async fn world(server: Server, lfsconfig: &str) -> Option<(World, BuildRequest)>
          git lfs track '*.png' >/dev/null && printf %s '{CONTENT}' >picture.png
          printf %s '{lfsconfig}' >.lfsconfig
          git add -A && git commit -qm one && git tag v1
+         printf '[lfs]\nurl = http://127.0.0.1:1/nowhere\nfetchexclude = *\n' >.lfsconfig
+         git add -A && git commit -qm two
          git clone -q --mirror . ../repository/lfsdemo.git && cd ../repository/lfsdemo.git
          git update-server-info && rm -rf lfs",
     ));
@@ -138,6 +140,7 @@ async fn world(server: Server, lfsconfig: &str) -> Option<(World, BuildRequest)>
     let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", &*srcinfo)];
     let mut request = world.request_with("lfsdemo", &files);
     request.sources = vec![format!("git+{upstream}#tag=v1")];
+    request.dependencies = vec!["git".into(), "git-lfs".into()];
     Some((world, request))
 }
 
@@ -184,4 +187,26 @@ async fn objects_come_from_nowhere_that_is_refused() {
     let (kind, message, _) = world.fails(&request).await;
     assert_eq!(kind, FailureKind::Package);
     assert!(message.contains("`file:///etc`"), "{message}");
+}
+
+/// makepkg unpacks pointers where the package has no program for more.
+#[tokio::test]
+async fn objects_are_not_fetched_for_a_package_that_cannot_use_them() {
+    let Some((world, mut request)) = world(Server::Elsewhere("http://127.0.0.1:1"), "").await
+    else {
+        return;
+    };
+    let upstream = request.sources[0].clone();
+    let pkgbuild = format!(
+        "pkgname=pointers\npkgver=1\npkgrel=1\narch=(any)\nmakedepends=(git)\nsource=('{upstream}')\n\
+         sha256sums=(SKIP)\n\
+         package() {{ install -Dm644 lfsdemo/picture.png \"$pkgdir/usr/share/pointers\"; }}\n"
+    );
+    request = world.request("pointers", &pkgbuild);
+    request.sources = vec![upstream];
+    request.dependencies = vec!["git".into()];
+    let (packages, log) = world.built(&request).await;
+    let text = file_in(&packages[0].path, "usr/share/pointers");
+    assert!(text.starts_with("version https://git-lfs"), "{text}");
+    assert!(log.contains("git-lfs is no makedepend"), "{log}");
 }

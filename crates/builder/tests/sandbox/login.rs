@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_builder::BuildRequest;
-use buildbtw_model::FailureKind;
+use buildbtw_model::{FailureKind, NetworkPolicy};
 
 use crate::support::{World, script_package};
 
@@ -170,4 +170,29 @@ async fn a_broken_file_that_shells_go_past_does_no_harm() {
     let request = needing(&world, &[("broken", files)], "echo BUILT").await;
     let (_, log) = world.built(&request).await;
     assert!(log.contains("BUILT"), "{log}");
+}
+
+/// What `prepare()` leaves can still be read by a file of a dependency, before the second run.
+#[tokio::test]
+async fn a_file_that_reads_what_prepare_left_is_named() {
+    let Some(world) = World::new() else { return };
+    let files: &[(&str, &str)] = &[("profile.d/own.sh", "[ -r ~/.ownrc ] && . ~/.ownrc")];
+    let mut request = needing(&world, &[("own", files)], "echo BUILT").await;
+    for (left, part) in [
+        ("exit 5", "ended the login shell with exit code 5"),
+        ("while :; do :; done", "did not end within 1 s"),
+    ] {
+        let functions = format!("echo BUILT\n}}\nprepare() {{\necho '{left}' >~/.ownrc");
+        request.source = world.source("user", &[("PKGBUILD", &script_package("user", &functions))]);
+        request.network = NetworkPolicy::Prepare;
+        request.limits.silence = Duration::from_secs(15);
+        request.attempt = buildbtw_model::AttemptId::new();
+        let (kind, message, log) = world.fails(&request).await;
+        assert_eq!(kind, FailureKind::Package, "{message}");
+        assert!(
+            message.starts_with("/") && message.contains(part),
+            "{message}"
+        );
+        assert!(!log.contains("BUILT"), "{log}");
+    }
 }

@@ -59,14 +59,12 @@ async fn the_machine_and_its_neighbours_are_not_reached() {
         request.sources = vec![format!("x.txt::{source}")];
         let (kind, message, log) = world.fails(&request).await;
         assert!(!log.contains("secret"), "{log}");
-        if scheme != "git" {
-            assert_eq!(kind, FailureKind::Package, "{source}: {message}");
-            assert!(
-                message.contains("which sources are not fetched from"),
-                "{message}"
-            );
-            assert!(message.contains("--allow-source-network"), "{message}");
-        }
+        assert_eq!(kind, FailureKind::Package, "{source}: {message}");
+        assert!(
+            message.contains("which sources are not fetched from"),
+            "{message}"
+        );
+        assert!(message.contains("--allow-source-network"), "{message}");
     }
     assert_eq!((machine.count(), router.count()), (0, 0));
 }
@@ -150,4 +148,60 @@ async fn the_policy_none_refuses_remote_sources() {
     let mut request = world.request("local", &script_package("local", "true"));
     request.network = NetworkPolicy::None;
     world.built(&request).await;
+}
+
+/// What cannot be refused because nobody knows its address is not reached by chance.
+#[tokio::test]
+async fn nothing_is_fetched_while_the_server_has_no_address() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let port = crate::support::serve(world.path("repository")).await;
+    fs_err::write(world.path("repository/x.txt"), "text\n").unwrap();
+    world.configure(|config| config.server = Some("http://no-such-host.invalid:80".into()));
+    let source = format!("http://127.0.0.1:{port}/x.txt");
+    let mut request = world.request("unknown", &of_source("unknown", &source));
+    request.sources = vec![format!("x.txt::{source}")];
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Infrastructure, "{message}");
+    assert!(
+        message.contains("no-such-host.invalid") && message.contains("could not be resolved"),
+        "{message}"
+    );
+    world
+        .built(&world.request("local", &script_package("local", "true")))
+        .await;
+}
+
+/// Whoever opens a network means what is in it, and not the machine that builds.
+#[tokio::test]
+async fn a_network_that_is_opened_does_not_open_the_machine() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
+    surroundings.behind_router(PORT, |_| page("neighbour\n"));
+    world.configure(|config| {
+        config.allow_source_networks = vec!["203.0.113.0/24".parse().unwrap()];
+        config.server = Some("http://203.0.113.1:80".into());
+    });
+    let request = |host: &str| {
+        let source = format!("http://{host}:{PORT}/x.txt");
+        let mut request = world.request("opened", &of_source("opened", &source));
+        request.sources = vec![format!("x.txt::{source}")];
+        request
+    };
+    let (packages, _) = world.built(&request("203.0.113.7")).await;
+    assert_eq!(
+        file_in(&packages[0].path, "usr/share/opened"),
+        "neighbour\n"
+    );
+    for host in ["203.0.113.1", "203.0.113.2"] {
+        let (kind, message, _) = world.fails(&request(host)).await;
+        assert_eq!(kind, FailureKind::Package, "{message}");
+        let single = format!("{host} belongs to {host}/32");
+        assert!(message.contains(&single), "{message}");
+    }
+    assert_eq!(machine.count(), 0);
 }

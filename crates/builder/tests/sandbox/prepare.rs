@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use buildbtw_builder::BuildOutcome;
 use buildbtw_model::{FailureKind, NetworkPolicy};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Log, World, file_in};
+use crate::support::{Acting, Log, World, file_in};
 use crate::surroundings::{BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, Surroundings, page};
 
 const PORT: u16 = 8000;
@@ -63,15 +64,25 @@ async fn pkgver_has_the_network_of_prepare() {
     };
     let surroundings = Surroundings::new(&mut world);
     surroundings.behind_router(PORT, |_| page("7\n"));
-    let functions = format!(
-        "pkgver() {{ [[ -e $srcdir/found ]] || curl -sS http://{PUBLIC}:{PORT}/ >\"$srcdir/found\"
-           cat \"$srcdir/found\"; }}"
-    );
-    let mut request = world.request("versioned", &package("versioned", &functions));
-    request.network = NetworkPolicy::Prepare;
-    let (packages, _) = world.built(&request).await;
-    let name = packages[0].file_name.as_str();
-    assert!(name.starts_with("versioned-7-1"), "{name}");
+    let asks = format!("curl -sS --max-time 20 http://{PUBLIC}:{PORT}/");
+    for pkgver in [
+        format!("[[ -e $srcdir/found ]] || {asks} >\"$srcdir/found\"; cat \"$srcdir/found\""),
+        // It runs again without a network.
+        format!("touch found; {asks}"),
+        format!("touch found; {asks} | cut -c1"),
+        "mkdir \"$srcdir/found.d\"; touch found; echo 7".to_owned(),
+    ] {
+        let functions = format!("pkgver() {{\n{pkgver}\n}}");
+        let mut request = world.request("versioned", &package("versioned", &functions));
+        request.network = NetworkPolicy::Prepare;
+        let (packages, _) = world.built(&request).await;
+        let name = packages[0].file_name.as_str();
+        assert!(name.starts_with("versioned-7-1-"), "{name}");
+        request.pkgrel = Some("1.1".into());
+        let (packages, _) = world.built(&request).await;
+        let name = packages[0].file_name.as_str();
+        assert!(name.starts_with("versioned-7-1.1-"), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -117,6 +128,102 @@ async fn a_build_that_wants_a_network_is_told_that_none_is_offered() {
         );
         assert!(message.contains(&format!("`{policy}`")), "{message}");
     }
+}
+
+/// A login shell of makechrootpkg finds an empty home folder, as makepkg runs once.
+#[tokio::test]
+async fn what_prepare_leaves_in_the_home_folder_is_not_read() {
+    let Some(world) = World::new() else { return };
+    let functions = "prepare() {
+        mkdir -p ~/.config/pacman
+        for file in .bash_profile .bash_login .profile .bashrc; do echo 'echo READ; exit 1' >~/$file; done
+        for file in .makepkg.conf .config/pacman/makepkg.conf; do echo 'echo READ; exit 6' >~/$file; done
+        touch found; }";
+    let mut request = world.request("home", &package("home", functions));
+    request.network = NetworkPolicy::Prepare;
+    let (_, log) = world.built(&request).await;
+    assert!(!log.lines().any(|line| line == "READ"), "{log}");
+}
+
+/// makepkg runs all functions in one shell, unless something has to happen in between.
+#[tokio::test]
+async fn what_prepare_leaves_in_the_shell_is_there_in_build() {
+    let Some(world) = World::new() else { return };
+    let functions = "prepare() {
+          _made=\"it's made\"; export _EXPORTED=$'two\\nlines'; _list=(1 '2 3'); touch found; }
+        build() { echo \"found: $_made|${_EXPORTED@Q}|${_list[1]}\"
+          bash -c 'echo \"exported: ${_EXPORTED@Q}\"'; }
+        check() { [[ $(type -t cd) == builtin ]]; }";
+    for network in [NetworkPolicy::Sources, NetworkPolicy::Prepare] {
+        let mut request = world.request("shell", &package("shell", functions));
+        request.network = network;
+        let (_, log) = world.built(&request).await;
+        for line in [
+            "found: it's made|$'two\\nlines'|2 3",
+            "exported: $'two\\nlines'",
+        ] {
+            assert!(log.lines().any(|found| found == line), "{line}: {log}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_prepare_that_reaches_nothing_is_told_why() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    let inside = surroundings.behind_router(PORT, |_| page("secret\n"));
+    let functions = format!("prepare() {{ curl -sS --max-time 20 http://10.9.9.9:{PORT}/; }}");
+    let mut request = world.request("refused", &package("refused", &functions));
+    request.network = NetworkPolicy::Prepare;
+    let (kind, message, _) = world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package, "{message}");
+    assert!(
+        message.contains("prepare() reaches neither the machine that builds nor its neighbours")
+            && message.contains("--allow-source-network"),
+        "{message}"
+    );
+    assert_eq!(inside.count(), 0);
+}
+
+/// A network that ends is no fault of the package.
+#[tokio::test]
+async fn a_pasta_that_dies_is_the_machines_fault() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let surroundings = Surroundings::new(&mut world);
+    surroundings.behind_router(PORT, |_| page("here\n"));
+    let functions = format!(
+        "prepare() {{ while curl -sS --max-time 20 http://{PUBLIC}:{PORT}/; do echo WAITING; done; return 1; }}"
+    );
+    let mut request = world.request("waiting", &package("waiting", &functions));
+    request.network = NetworkPolicy::Prepare;
+    let attempt = request.attempt.to_string();
+    let log = Acting {
+        log: Log::default(),
+        at: "WAITING",
+        action: || {
+            for process in pastas(&attempt) {
+                let id = process.file_name().unwrap().to_str().unwrap().parse();
+                let id = nix::unistd::Pid::from_raw(id.unwrap());
+                // It may be gone already.
+                let _ = nix::sys::signal::kill(id, nix::sys::signal::SIGKILL);
+            }
+        },
+    };
+    let out = world.path("out");
+    let cancel = CancellationToken::new();
+    let outcome = world.builder.build(&request, &out, &log, cancel).await;
+    let BuildOutcome::Failed { kind, message } = outcome else {
+        panic!("{outcome:?}\n{}", log.log.text())
+    };
+    assert_eq!(kind, FailureKind::Infrastructure, "{message}");
+    assert!(
+        message.starts_with("the network for sources ended"),
+        "{message}"
+    );
 }
 
 /// Processes of pasta that belong to an attempt.

@@ -1,7 +1,7 @@
 //! The release of a rebuild: written however the PKGBUILD sets it, and for the version that
 //! `pkgver()` computes.
 
-use buildbtw_builder::BuildRequest;
+use buildbtw_builder::{BuildRequest, Source};
 use buildbtw_model::FailureKind::Package;
 use buildbtw_model::ReleaseRule;
 
@@ -120,6 +120,23 @@ async fn a_dependency_named_after_the_own_release_is_installed_as_it_becomes() {
     assert_eq!(version(&world, &request).await, "1.0-1.1");
 }
 
+/// Where `pkgver()` computes the version, the release is written after everything was installed.
+#[tokio::test]
+async fn a_dependency_named_after_a_release_that_comes_later_is_named() {
+    let Some(world) = World::new() else { return };
+    let lines = "pkgrel=1\ndepends=(\"library=2-$pkgrel\")\npkgver() { echo 1.0; }";
+    let mut request = world.request("late", &released("late", lines));
+    request.dependencies = vec!["library=2-1".into()];
+    request.pkgrel = Some("1.1".into());
+    let (kind, message, log) = world.fails(&request).await;
+    assert_eq!(kind, Package, "{message}\n{log}");
+    assert!(
+        message.contains("the dependency `library=2-1` is installed before the release is written")
+            && message.contains("would become `library=2-1.1`"),
+        "{message}"
+    );
+}
+
 const RELSOURCE: &str = "pkgname=relsource\npkgver=1.0\npkgrel=3\narch=(any)\n\
     source=(\"fix-$pkgver-$pkgrel.patch\")\nsha256sums=(SKIP)\n\
     package() { install -Dm644 \"$srcdir/fix-$pkgver-$pkgrel.patch\" \"$pkgdir/usr/share/relsource/fix\"; }\n";
@@ -127,6 +144,20 @@ const RELSOURCE: &str = "pkgname=relsource\npkgver=1.0\npkgrel=3\narch=(any)\n\
 #[tokio::test]
 async fn a_source_named_after_the_release_is_taken_from_its_old_address() {
     let Some(world) = World::new() else { return };
+    // A link in the tree.
+    let files = [("PKGBUILD", RELSOURCE), ("fix", "patch\n")];
+    let mut request = world.request_with("relsource", &files);
+    let folder = world.path("sources/relsource");
+    std::os::unix::fs::symlink("fix", folder.join("fix-1.0-3.patch")).unwrap();
+    request.sources = vec!["fix-1.0-3.patch".into()];
+    request.pkgrel = Some("9.1".into());
+    let (packages, log) = world.built(&request).await;
+    assert_eq!(
+        file_in(&packages[0].path, "usr/share/relsource/fix"),
+        "patch\n",
+        "{log}"
+    );
+
     fs_err::write(world.path("repository/fix-1.0-3.patch"), "fetched\n").unwrap();
     let port = serve(world.path("repository")).await;
     let address = format!("http://127.0.0.1:{port}/fix-");
@@ -219,6 +250,19 @@ async fn the_release_is_raised_for_the_version_that_pkgver_computes() {
     }
     // A release that makepkg does not find to take back.
     let mut request = of_repository(&world, &upstream, &format!("  pkgrel=$((0+1))\n{PKGVER}"));
+    request.release = rebuild(&[&same[0]], &[]);
+    assert_eq!(version(&world, &request).await, format!("{found}-1.1"));
+    // makepkg does not write the version where `pkgver=` does not start a line.
+    let mut request = of_repository(&world, &upstream, &plain);
+    let Source::Directory(folder) = &request.source else {
+        panic!("{request:?}")
+    };
+    let text = fs_err::read_to_string(folder.join("PKGBUILD")).unwrap();
+    fs_err::write(
+        folder.join("PKGBUILD"),
+        text.replace("\npkgver=", "\n  pkgver="),
+    )
+    .unwrap();
     request.release = rebuild(&[&same[0]], &[]);
     assert_eq!(version(&world, &request).await, format!("{found}-1.1"));
     // Without a plan, the release is what was asked for.

@@ -1,9 +1,10 @@
 //! Signatures of sources, with keys that the tests make.
 
-use buildbtw_builder::BuildRequest;
-use buildbtw_model::{FailureKind, MissingKeys};
+use buildbtw_builder::{BuildOutcome, BuildRequest};
+use buildbtw_model::{FailureKind, MissingKeys, NetworkPolicy};
+use tokio_util::sync::CancellationToken;
 
-use crate::support::{World, serve};
+use crate::support::{Acting, Log, World, file_in, serve};
 
 /// A world with a key that signs, `keys/pgp` of its packages, and a server.
 struct Signer {
@@ -39,6 +40,7 @@ impl Signer {
         let pkgbuild = format!(
             "pkgname=signed\npkgver=1\npkgrel=1\narch=(any)\nsource=('{url}' '{url}.sig')\n\
              sha256sums=(SKIP SKIP)\nvalidpgpkeys=({valid})\n\
+             build() {{ echo \"temporary: $(ls -A /tmp | xargs)\"; }}\n\
              package() {{ install -Dm644 src.txt \"$pkgdir/usr/share/signed\"; }}\n"
         );
         let mut request = self.world.request("signed", &pkgbuild);
@@ -81,6 +83,8 @@ async fn a_good_signature_of_a_key_of_the_repository_passes() {
     let request = signer.request(SIGN, &signer.fingerprint, true);
     let (_, log) = signer.world.built(&request).await;
     assert!(log.contains("src.txt ... Passed"), "{log}");
+    // Nothing of the check is left.
+    assert!(log.lines().any(|line| line == "temporary: "), "{log}");
 }
 
 #[tokio::test]
@@ -145,6 +149,13 @@ async fn a_policy_says_what_a_missing_key_means() {
     assert!(message.contains("is not in keys/pgp"), "{message}");
     assert!(message.contains(&signer.fingerprint[24..]), "{message}");
 
+    signer.sh("mkdir -p sources/signed/keys/pgp && echo none >sources/signed/keys/pgp/broken.asc");
+    let (_, message, _) = signer.world.fails(&request).await;
+    assert!(
+        message.contains("no key can be read from broken.asc"),
+        "{message}"
+    );
+
     request.missing_keys = MissingKeys::Warn;
     let (_, log) = signer.world.built(&request).await;
     assert!(
@@ -198,4 +209,83 @@ async fn signed_tags_and_commits_are_verified() {
             }
         }
     }
+}
+
+/// Who serves the sources chooses bytes that an unpacker complains of, which is written before the result.
+#[tokio::test]
+async fn a_bad_signature_is_not_let_through_beside_a_missing_key() {
+    let Some(signer) = Signer::new().await else {
+        return;
+    };
+    key(&signer.world, "others", "other");
+    signer.sh(
+        "others=$PWD/others && cd repository && head -c 100000 /dev/urandom | gzip -n | head -c 50000 >x.tar.gz
+         echo other >x.tar && gpg --batch --quiet --detach-sign --output x.tar.sign x.tar
+         rm x.tar && echo z >z.txt && GNUPGHOME=$others gpg --batch --quiet --detach-sign z.txt
+         gpgconf --kill gpg-agent; GNUPGHOME=$others gpgconf --kill gpg-agent",
+    );
+    let (port, fingerprint) = (signer.port, &signer.fingerprint);
+    let sources = ["x.tar.gz", "x.tar.sign", "z.txt", "z.txt.sig"]
+        .map(|name| format!("http://127.0.0.1:{port}/{name}"));
+    let pkgbuild = format!(
+        "pkgname=signed\npkgver=1\npkgrel=1\narch=(any)\nsource=({})\nnoextract=(x.tar.gz)\n\
+         sha256sums=(SKIP SKIP SKIP SKIP)\nvalidpgpkeys=({fingerprint})\n\
+         package() {{ install -d \"$pkgdir/usr\"; }}\n",
+        sources.join(" ")
+    );
+    let mut request = signer.world.request("signed", &pkgbuild);
+    request.sources = sources.to_vec();
+    request.missing_keys = MissingKeys::Warn;
+    signer.keys(true);
+    let (kind, message, log) = signer.world.fails(&request).await;
+    assert_eq!(kind, FailureKind::Package, "{message}\n{log}");
+    assert!(message.contains("`x.tar`"), "{message}\n{log}");
+}
+
+/// What was verified is what is built, also when there is a network afterwards and upstream changes.
+#[tokio::test]
+async fn a_tag_that_is_moved_after_it_was_verified_changes_nothing() {
+    let Some(signer) = Signer::new().await else {
+        return;
+    };
+    signer.sh(
+        "git init -q -b main work && cd work && echo good >src.txt && git add -A
+         git config user.name signer && git config user.email signer@localhost
+         git commit -q -m one && git tag --sign -m one v1
+         cd .. && git clone -q --mirror work repository/up.git && git -C repository/up.git update-server-info
+         cd work && echo evil >src.txt && git commit -q -a -m two && git tag --force -m two v1
+         cd .. && git clone -q --mirror work repository/evil.git && git -C repository/evil.git update-server-info
+         gpgconf --kill gpg-agent",
+    );
+    let source = format!("git+http://127.0.0.1:{}/up.git#tag=v1?signed", signer.port);
+    let pkgbuild = format!(
+        "pkgname=signed\npkgver=1\npkgrel=1\narch=(any)\nmakedepends=(git)\nsource=('{source}')\n\
+         sha256sums=(SKIP)\nvalidpgpkeys=({})\n\
+         package() {{ install -Dm644 up/src.txt \"$pkgdir/usr/share/signed\"; }}\n",
+        signer.fingerprint
+    );
+    let mut request = signer.world.request("signed", &pkgbuild);
+    request.sources = vec![source];
+    request.network = NetworkPolicy::Prepare;
+    signer.keys(true);
+    let repository = signer.world.path("repository");
+    let log = Acting {
+        log: Log::default(),
+        at: "checking the signatures of the sources",
+        action: || {
+            if repository.join("evil.git").exists() {
+                fs_err::rename(repository.join("up.git"), repository.join("old.git")).unwrap();
+                fs_err::rename(repository.join("evil.git"), repository.join("up.git")).unwrap();
+            }
+        },
+    };
+    let out = signer.world.path("out");
+    let cancel = CancellationToken::new();
+    let builder = &signer.world.builder;
+    let outcome = builder.build(&request, &out, &log, cancel).await;
+    let BuildOutcome::Succeeded { packages, .. } = outcome else {
+        panic!("{outcome:?}\n{}", log.log.text())
+    };
+    assert!(repository.join("old.git").exists());
+    assert_eq!(file_in(&packages[0].path, "usr/share/signed"), "good\n");
 }

@@ -248,3 +248,20 @@ async fn a_sourced_file_may_depend_on_the_architecture() {
     let (_, log) = world.built(&world.request_with("both", &files)).await;
     assert!(log.contains(".SRCINFO was written on aarch64"), "{log}");
 }
+
+/// The committed `.SRCINFO` is written without the variable, and has what the package needs of its cycle.
+#[tokio::test]
+async fn a_bootstrap_build_is_compared_without_its_variable() {
+    let Some(world) = World::new() else { return };
+    let pkgbuild = "pkgname=cycle\npkgver=1.0\npkgrel=1\narch=(any)\nmakedepends=(of-the-cycle)\n\
+        [[ $BUILDBTW_BOOTSTRAP == 1 ]] && makedepends=()\n\
+        build() { echo \"bootstrap: $BUILDBTW_BOOTSTRAP\"; }\n\
+        package() { install -d \"$pkgdir/usr/share/cycle\"; }\n";
+    let srcinfo = "pkgbase = cycle\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n\
+        \tmakedepends = of-the-cycle\n\npkgname = cycle\n";
+    let mut request = world.request_with("cycle", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
+    request.pkgrel = Some("1.1".into());
+    request.bootstrap = true;
+    let (_, log) = world.built(&request).await;
+    assert!(log.contains("bootstrap: 1"), "{log}");
+}

@@ -42,6 +42,22 @@ impl LogSink for Log {
     }
 }
 
+/// Keeps everything, and does something each time that there is more and a text has appeared.
+pub(crate) struct Acting<F> {
+    pub(crate) log: Log,
+    pub(crate) at: &'static str,
+    pub(crate) action: F,
+}
+
+impl<F: Fn() + Send + Sync> LogSink for Acting<F> {
+    fn write(&self, bytes: &[u8]) {
+        self.log.write(bytes);
+        if self.log.text().contains(self.at) {
+            (self.action)();
+        }
+    }
+}
+
 pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) config: SandboxConfig,

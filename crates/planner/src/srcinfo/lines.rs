@@ -1,5 +1,7 @@
 //! The lenient reader: line by line, a bad line costs only itself.
 
+use buildbtw_model::is_epoch_left_out;
+
 use super::draft::{Draft, Field, Section};
 use crate::relation;
 
@@ -55,20 +57,12 @@ impl<'a> Version<'a> {
             pkgver,
             pkgrel,
         } = self;
-        if is_left_out(epoch) {
+        if is_epoch_left_out(epoch) {
             format!("{pkgver}-{pkgrel}")
         } else {
             format!("{epoch}:{pkgver}-{pkgrel}")
         }
     }
-}
-
-/// Whether makepkg leaves an epoch out: `(( epoch > 0 ))` is false for it. For bash, digits behind a
-/// zero are octal, and `08` is an error, which counts as false. `01` is written as it is.
-fn is_left_out(epoch: &str) -> bool {
-    let is_zero = epoch.bytes().all(|byte| byte == b'0');
-    let is_octal = epoch.starts_with('0') && epoch.bytes().all(|byte| byte.is_ascii_digit());
-    is_zero || is_octal && epoch.contains(['8', '9'])
 }
 
 /// The version as written, of which the strict reader keeps the value only.

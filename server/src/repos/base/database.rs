@@ -92,11 +92,11 @@ fn text(entry: &mut impl Read, limit: u64) -> io::Result<String> {
 
 /// The path in an extended header (pax(1)): lines of `length key=value`.
 fn pax_path(records: &str) -> Option<String> {
-    let paths = records.lines().filter_map(|line| {
+    let mut paths = records.lines().filter_map(|line| {
         let (_, record) = line.split_once(' ')?;
         record.strip_prefix("path=")
     });
-    paths.last().map(str::to_owned)
+    paths.next_back().map(str::to_owned)
 }
 
 /// What an entry `name-version-release/desc` says.

@@ -54,8 +54,11 @@ pub(crate) async fn claim_build(
         token: token.id,
         server,
     };
+    let turn = state.reports.turn().await?;
     claim_build::note_worker(&state, &request).await?;
     let repeated = claim_build::repeated_claim(&state, &claimant).await?;
+    // A claim may wait for long.
+    drop(turn);
     let build = match repeated {
         Some(build) => Some(build),
         None => {

@@ -1,10 +1,12 @@
-//! The order of things: what happens with the network comes before any package's code runs, and
-//! nothing of this machine is written to by path after it did. Only the top level of the PKGBUILD is
-//! read before, in folders of its own that no later step sees.
+//! The order of things: what this machine does with its network comes before any package's code runs;
+//! `prepare()` and `pkgver()` can have one of their own afterwards. Nothing of this machine is written to
+//! by path after package code ran, but the PKGBUILD of the tree, where no link is followed. Only the top
+//! level of the PKGBUILD is read before, in folders of its own that no later step sees.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use buildbtw_model::PackageVersion;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
 use super::disk::Disk;
@@ -19,6 +21,7 @@ use super::{collect, fetch, heading, kept, makepkg, verify};
 use crate::request::{BuildRequest, Source};
 use crate::sandbox::RootCommand;
 use crate::sandbox::job::{BuildTask, Context as _, Failure, Job, Report};
+use crate::source::access::SECRETS;
 use crate::source::checkout::{checkout, shown};
 use crate::source::pkgbuild::Pkgbuild;
 use crate::sys::Identity;
@@ -49,7 +52,7 @@ fn steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
     let request = &task.request;
 
     let sources = build.join("sources");
-    let network = fetch::fetch(root, &task, &sources)?;
+    let network = fetch::fetch(root, &task, &tree, &sources)?;
     written.copy_files(root, &tree, &sources)?;
     let repositories = Repositories::expose(root, &request.repositories, &request.architecture)?;
     pacman::write_config(root, &repositories)?;
@@ -72,16 +75,20 @@ fn steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
     let packages = build.join("packages");
     let (packages, mut notes) =
         collect::collect(&packages, &task.output_dir, request, version.as_ref())?;
-    for package in &packages {
+    for (package, _) in &packages {
         heading(&format!("{} ({} bytes)", package.file_name, package.size));
     }
-    let pkgbuild = kept::keep(
+    let kept = kept::keep(
         &tree,
         &task.output_dir,
         &request.pkgbase,
         &packages,
         &mut notes,
-    )?;
+    );
+    let pkgbuild = kept.inspect_err(|_| {
+        collect::discard(packages.iter().map(|(package, _)| package.path.as_path()));
+    })?;
+    let packages = packages.into_iter().map(|(package, _)| package).collect();
     Ok(Report::Built {
         packages,
         notes,
@@ -95,12 +102,38 @@ fn take_tree(root: &Root, task: &BuildTask, tree: &Path) -> Result<(), Failure> 
         Source::Git { url, commit } => {
             heading(&format!("checking out {} at {commit}", shown(url)));
             make_dir(tree, 0o755)?;
+            let _secrets = match task.git.credentials {
+                Some(_) => Some(Secrets::mount(&root.scratch.join(SECRETS))?),
+                None => None,
+            };
             checkout(url, commit, &task.git, &root.scratch, tree)
         }
         Source::Directory(folder) => {
             heading("copying the source folder");
             copy_tree(folder, tree).context("copying the source folder")
         }
+    }
+}
+
+/// Memory for secrets, which never lie on a disk: the blocks of a file that is removed keep what was in
+/// it. It is there as long as this value.
+struct Secrets(PathBuf);
+
+impl Secrets {
+    fn mount(folder: &Path) -> Result<Self, Failure> {
+        make_dir(folder, 0o700)?;
+        let kind = Some("tmpfs");
+        let options = Some("size=4m,nr_inodes=64,mode=0700");
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(kind, folder, kind, flags, options).context("mounting memory for secrets")?;
+        Ok(Self(folder.to_owned()))
+    }
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        // The mount namespace goes, too.
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
     }
 }
 
@@ -120,15 +153,15 @@ fn run_makepkg(
         makepkg.whole()?;
         return Ok(version);
     }
-    makepkg.prepare(network.as_ref())?;
+    let first = makepkg.prepare(network.as_ref())?;
     drop(network);
     if waits {
-        let version = release::write_found(asked, tree, request)?;
-        makepkg.build(Some(&version))?;
+        let version = release::write_found(asked, tree, request, first.answer.as_deref())?;
+        makepkg.build(Some(&version), &first)?;
         return Ok(Some(version));
     }
     let version = release::planned(asked, pkgbuild, request)?;
-    makepkg.build(None)?;
+    makepkg.build(None, &first)?;
     Ok(version)
 }
 

@@ -19,6 +19,17 @@ use crate::sandbox::job::{Context as _, Failure};
 /// More files than any PKGBUILD makes packages.
 const MOST_PACKAGES: usize = 1000;
 
+/// A package, and what was read of it.
+pub(super) type Collected = (BuiltPackage, Package);
+
+/// Removes from the output folder what a build that fails after all put there.
+pub(super) fn discard<'a>(files: impl IntoIterator<Item = &'a Path>) {
+    for file in files {
+        // The failure is reported; a file that stays does no harm.
+        let _ = fs_err::remove_file(file);
+    }
+}
+
 /// Copies the packages to the output folder and checks them. They must have `version`, unless only
 /// `pkgver()` knew which. Returns them with notes for people;
 /// after a failure, nothing is left in the output folder.
@@ -27,17 +38,14 @@ pub(super) fn collect(
     output: &Path,
     request: &BuildRequest,
     version: Option<&PackageVersion>,
-) -> Result<(Vec<BuiltPackage>, Vec<String>), Failure> {
+) -> Result<(Vec<Collected>, Vec<String>), Failure> {
     let mut copied = Vec::new();
     let result = copy_all(folder, output, request, &mut copied).and_then(|packages| {
         let notes = check_expectations(&packages, request, version)?;
         Ok((packages, notes))
     });
     if result.is_err() {
-        for path in copied {
-            // The failure is reported; a file that stays does no harm.
-            let _ = fs_err::remove_file(path);
-        }
+        discard(copied.iter().map(PathBuf::as_path));
     }
     result
 }
@@ -47,7 +55,7 @@ fn copy_all(
     output: &Path,
     request: &BuildRequest,
     copied: &mut Vec<PathBuf>,
-) -> Result<Vec<BuiltPackage>, Failure> {
+) -> Result<Vec<Collected>, Failure> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     // The build may have done anything to the folder.
     let mut dir = Dir::open(folder, flags, Mode::empty())
@@ -63,8 +71,8 @@ fn copy_all(
         copied.push(output.join(file_name.as_str()));
         let package = copy(source, &file_name, output, left, limit)?;
         left = left.saturating_sub(package.size);
-        check(&package, request)?;
-        packages.push(package);
+        let read = check(&package, request)?;
+        packages.push((package, read));
     }
     Ok(packages)
 }
@@ -143,11 +151,11 @@ fn copy(
 }
 
 /// Reads a package as the server will. Whoever stops the build kills this process.
-fn check(package: &BuiltPackage, request: &BuildRequest) -> Result<(), Failure> {
+fn check(package: &BuiltPackage, request: &BuildRequest) -> Result<Package, Failure> {
     match Package::read(&package.path, &package.file_name, &request.pkgbase, &|| {
         false
     }) {
-        Ok(_) => Ok(()),
+        Ok(read) => Ok(read),
         Err(PackageError::Io(error)) => Err(error.into()),
         Err(why) => Err(Failure::package(format!("{}: {why}", package.file_name))),
     }
@@ -155,7 +163,7 @@ fn check(package: &BuiltPackage, request: &BuildRequest) -> Result<(), Failure> 
 
 /// Compares names, architectures and versions with what the plan expects.
 fn check_expectations(
-    packages: &[BuiltPackage],
+    packages: &[Collected],
     request: &BuildRequest,
     version: Option<&PackageVersion>,
 ) -> Result<Vec<String>, Failure> {
@@ -164,7 +172,7 @@ fn check_expectations(
     }
     let mut notes = Vec::new();
     let mut missing: Vec<_> = request.packages.iter().collect();
-    for package in packages {
+    for (package, _) in packages {
         let (name, architecture) = (
             package.file_name.pkgname(),
             package.file_name.architecture(),
@@ -296,6 +304,12 @@ mod tests {
     fn run(folders: &Folders, computed: bool) -> Result<(Vec<BuiltPackage>, Vec<String>), String> {
         let version = folders.request.version.as_ref().filter(|_| !computed);
         collect(&folders.built, &folders.output, &folders.request, version)
+            .map(|(packages, notes)| {
+                (
+                    packages.into_iter().map(|(package, _)| package).collect(),
+                    notes,
+                )
+            })
             .map_err(|failure| failure.message)
     }
 

@@ -14,7 +14,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{Statvfs, fstatvfs, statvfs};
 use nix::unistd::syncfs;
 
-use super::heading;
+use super::{collect, heading};
 use crate::request::Limits;
 use crate::sandbox::ScratchDisk;
 use crate::sandbox::disk::{MKFS, no_loop, unusable};
@@ -153,11 +153,12 @@ impl Disk {
         };
         match result {
             Ok(report) => {
-                if let Report::Built { packages, .. } = report {
-                    for package in packages {
-                        // The failure is reported; a file that stays does no harm.
-                        let _ = fs::remove_file(package.path);
-                    }
+                if let Report::Built {
+                    packages, pkgbuild, ..
+                } = report
+                {
+                    let packages = packages.iter().map(|package| package.path.as_path());
+                    collect::discard(packages.chain(pkgbuild.as_deref()));
                 }
                 Err(lost)
             }
@@ -197,6 +198,7 @@ impl Disk {
             let stored = self.image.as_ref().map_or(0, Image::stored);
             let used = (disk.blocks() - disk.blocks_free()).saturating_mul(disk.fragment_size());
             let most = stored.max(used);
+            failure.memory_files = self.image.is_none().then_some(used);
             failure.busy_disk = (most >= self.bytes / 2).then_some(self.bytes);
         }
         failure
@@ -216,9 +218,11 @@ fn has_little(disk: &Statvfs) -> bool {
     left < LITTLE.min(whole / 64).max(1)
 }
 
-/// Files in memory count towards the memory limit, so that a larger disk is none.
+/// Files in memory count towards the memory limit. A disk that leaves nothing of it to processes would never
+/// be full: something would be killed before.
 fn bytes_in_memory(limits: &Limits) -> u64 {
-    limits.disk_bytes.min(limits.memory_bytes)
+    let memory = limits.memory_bytes;
+    limits.disk_bytes.min(memory - memory / 8)
 }
 
 fn mount_point() -> io::Result<PathBuf> {
@@ -311,6 +315,6 @@ mod tests {
             memory_bytes: 8 << 30,
             ..Limits::default()
         };
-        assert_eq!(bytes_in_memory(&limits), 8 << 30);
+        assert_eq!(bytes_in_memory(&limits), 7 << 30);
     }
 }

@@ -52,6 +52,8 @@ pub(super) fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
 
 /// The certificate authorities of a machine, in one file.
 const CERTIFICATES: &str = "ca-certificates.crt";
+/// The same for Java, whose packages on Debian link to it.
+const JAVA: &str = "java/cacerts";
 
 /// Copies a machine's certificate authorities to where Debian and Arch have them: the file with all of
 /// them, and links to those of packages. Other files there are about the machine itself.
@@ -71,6 +73,10 @@ pub(super) fn copy_certificates(from: &Path, etc: &Path) -> io::Result<()> {
         } else if entry.file_type()?.is_symlink() {
             symlink(fs::read_link(entry.path())?, to.join(name))?;
         }
+    }
+    if fs::symlink_metadata(from.join(JAVA)).is_ok_and(|found| found.is_file()) {
+        make_dir(&to.join("java"), 0o755)?;
+        fs::copy(from.join(JAVA), to.join(JAVA))?;
     }
     for folder in ["ca-certificates", "ca-certificates/extracted"] {
         make_dir(&etc.join(folder), 0o755)?;
@@ -107,9 +113,12 @@ mod tests {
         assert!(!fs::exists(etc.join("ssl/cert.pem")).unwrap());
 
         fs::write(from.join(CERTIFICATES), "all").unwrap();
+        fs::create_dir(from.join("java")).unwrap();
+        fs::write(from.join(JAVA), "all").unwrap();
         copy_certificates(&from, &etc).unwrap();
         for name in [
             "ssl/certs/ca-certificates.crt",
+            "ssl/certs/java/cacerts",
             "ssl/cert.pem",
             "ca-certificates/extracted/tls-ca-bundle.pem",
         ] {

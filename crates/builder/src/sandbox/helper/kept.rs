@@ -4,21 +4,23 @@
 use std::path::{Path, PathBuf};
 
 use buildbtw_model::Pkgbase;
+use sha2::{Digest as _, Sha256};
 
-use crate::outcome::BuiltPackage;
+use super::collect::Collected;
 use crate::sandbox::job::{Context as _, Failure};
 use crate::source::pkgbuild::LARGEST_PKGBUILD;
 use crate::source::read_regular;
 
-/// Copies it to the output folder. `None`, with a note, when the build left something else in its place.
+/// Copies it to the output folder. `None`, with a note, when the build left something else in its place
+/// than what the packages were made with.
 pub(super) fn keep(
     tree: &Path,
     output: &Path,
     pkgbase: &Pkgbase,
-    packages: &[BuiltPackage],
+    packages: &[Collected],
     notes: &mut Vec<String>,
 ) -> Result<Option<PathBuf>, Failure> {
-    let Some(package) = packages.first() else {
+    let Some((package, _)) = packages.first() else {
         return Ok(None);
     };
     let text = match read_regular(&tree.join("PKGBUILD"), LARGEST_PKGBUILD) {
@@ -28,6 +30,17 @@ pub(super) fn keep(
             return Ok(None);
         }
     };
+    let digest = Sha256::digest(&text);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    for (package, read) in packages {
+        if read.pkgbuild_sha256.as_ref() != Some(&digest) {
+            let name = &package.file_name;
+            notes.push(format!(
+                "the PKGBUILD is not kept: .BUILDINFO of {name} has the digest of another one"
+            ));
+            return Ok(None);
+        }
+    }
     let version = package.file_name.version();
     let path = output.join(format!("{pkgbase}-{version}.PKGBUILD"));
     fs_err::write(&path, text).context("storing the PKGBUILD")?;
@@ -38,10 +51,10 @@ pub(super) fn keep(
 mod tests {
     use super::*;
     use crate::tiny_package::{self, PackageMetadata};
+    use buildbtw_package::Package;
 
-    #[test]
-    fn follows_no_link_that_a_build_left() {
-        let folder = tempfile::tempdir().unwrap();
+    /// A package, which says that it was made with a PKGBUILD of this text.
+    fn package(folder: &Path, text: Option<&str>) -> Collected {
         let metadata = PackageMetadata {
             name: "a".parse().unwrap(),
             base: "a".parse().unwrap(),
@@ -52,28 +65,49 @@ mod tests {
             depends: Vec::new(),
             provides: Vec::new(),
         };
-        let package = tiny_package::write(&metadata, 0, folder.path()).unwrap();
+        let built = tiny_package::write(&metadata, 0, folder).unwrap();
+        let base = &metadata.base;
+        let mut read = Package::read(&built.path, &built.file_name, base, &|| false).unwrap();
+        read.pkgbuild_sha256 = text.map(|text| {
+            let digest = Sha256::digest(text);
+            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        });
+        (built, read)
+    }
+
+    fn kept(folder: &Path, packages: &[Collected]) -> (Option<PathBuf>, Vec<String>) {
         let mut notes = Vec::new();
-        let mut kept = || {
-            let pkgbase = "a".parse().unwrap();
-            let packages = [package.clone()];
-            keep(
-                folder.path(),
-                folder.path(),
-                &pkgbase,
-                &packages,
-                &mut notes,
-            )
-            .unwrap()
-        };
+        let pkgbase = "a".parse().unwrap();
+        let kept = keep(folder, folder, &pkgbase, packages, &mut notes).unwrap();
+        (kept, notes)
+    }
+
+    #[test]
+    fn follows_no_link_that_a_build_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let packages = [package(folder.path(), Some("pkgrel=3"))];
         let pkgbuild = folder.path().join("PKGBUILD");
         std::os::unix::fs::symlink("/etc/passwd", &pkgbuild).unwrap();
-        assert_eq!(kept(), None);
+        let (path, notes) = kept(folder.path(), &packages);
+        assert_eq!((path, notes.len()), (None, 1));
         fs_err::remove_file(&pkgbuild).unwrap();
         fs_err::write(&pkgbuild, "pkgrel=3").unwrap();
-        let path = kept().unwrap();
+        let (path, notes) = kept(folder.path(), &packages);
+        let path = path.unwrap();
         assert!(path.ends_with("a-1:2-3.PKGBUILD"));
         assert_eq!(fs_err::read(path).unwrap(), b"pkgrel=3");
-        assert_eq!(notes.len(), 1);
+        assert_eq!(notes, [""; 0]);
+    }
+
+    #[test]
+    fn another_one_than_the_packages_were_made_with_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("PKGBUILD"), "pkgrel=3").unwrap();
+        for other in [Some("pkgrel=4"), None] {
+            let packages = [Some("pkgrel=3"), other].map(|text| package(folder.path(), text));
+            let (path, notes) = kept(folder.path(), &packages);
+            assert_eq!(path, None);
+            assert!(notes[0].contains("the digest of another one"), "{notes:?}");
+        }
     }
 }

@@ -17,11 +17,5 @@ trap '
 if [[ -r /etc/profile ]]; then
   source /etc/profile
 fi
-for login_own in ~/.bash_profile ~/.bash_login ~/.profile; do
-  if [[ -r $login_own ]]; then
-    source "$login_own"
-    break
-  fi
-done
 trap - DEBUG
 printf 'done\n' >|"$login_note"

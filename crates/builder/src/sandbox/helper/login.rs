@@ -37,11 +37,15 @@ const SHARE_OF_SILENCE: u32 = 10;
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// What a login shell reads of the root. It is not one: files of the user would be those that an
+/// earlier run left in the home folder, which is empty when makechrootpkg starts its only run.
+const READ_PROFILE: &str = "if [[ -r /etc/profile ]]; then source /etc/profile; fi";
+
 /// The command line of a login shell that starts a command in a folder. Variables with a value here
 /// have it whatever the shell reads; a `set --` there must not change the command either, so that
 /// everything is part of the script.
 pub(super) fn shell(folder: &str, environment: &[(&str, String)], command: &[&str]) -> [String; 5] {
-    let mut script = format!("cd {}", quoted(folder));
+    let mut script = format!("{READ_PROFILE}\ncd {}", quoted(folder));
     for (name, value) in environment {
         script.push_str(&format!(" && export {name}={}", quoted(value)));
     }
@@ -50,11 +54,11 @@ pub(super) fn shell(folder: &str, environment: &[(&str, String)], command: &[&st
         script.push(' ');
         script.push_str(&quoted(word));
     }
-    ["bash", "--login", "-c", &script, "-bash"].map(str::to_owned)
+    ["bash", "--norc", "-c", &script, "-bash"].map(str::to_owned)
 }
 
 /// A word that a shell takes as it is.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
@@ -165,7 +169,7 @@ mod tests {
         let command = shell("/startdir", &environment, &["printf", "%s", "a b'c"]);
         assert_eq!(
             command[3],
-            "cd '/startdir' && export PACKAGER='O'\\''Hara & $(x) <o@x>' && exec 'printf' '%s' \
+            "if [[ -r /etc/profile ]]; then source /etc/profile; fi\ncd '/startdir' && export PACKAGER='O'\\''Hara & $(x) <o@x>' && exec 'printf' '%s' \
              'a b'\\''c'"
         );
     }

@@ -39,6 +39,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::job::{Context as _, Failure, Job, Report, Task};
+use super::slots;
 use crate::confinement::drop_inherited;
 use crate::log::Mark;
 use crate::sys;
@@ -80,6 +81,12 @@ fn supervise() -> Result<(), Failure> {
         .map_err(|error| Failure::infrastructure(format!("reading the job: {error}")))?;
     MARK.get_or_init(|| job.mark.clone());
 
+    let _held = match job.task {
+        Task::Build(_) => {
+            Some(slots::hold(job.first_uid).context("keeping the range of user ids")?)
+        }
+        Task::Run(_) => None,
+    };
     // The users in the root read what is made here, whatever the program that builds keeps to itself.
     umask(Mode::from_bits_truncate(0o022));
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID).context("unsharing")?;

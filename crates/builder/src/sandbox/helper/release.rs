@@ -10,12 +10,13 @@ use buildbtw_model::PackageVersion;
 
 use super::bwrap::BUILD_USER;
 use super::heading;
+use super::login::quoted;
 use super::root::Root;
 use super::srcinfo::Asked;
 use crate::request::BuildRequest;
 use crate::sandbox::job::{Context as _, Failure};
 use crate::source::assignments::{Way, appended, is_plain};
-use crate::source::open_regular;
+use crate::source::open_in_tree;
 use crate::source::pins;
 use crate::source::pkgbuild::Pkgbuild;
 use crate::source::renamed::Renamed;
@@ -58,10 +59,10 @@ pub(super) fn write_planned(
         return Ok(Written::default());
     };
     let written = write(asked, pkgbuild, release)?;
-    match written.renamed.sources.first() {
-        // They lie there under their old names.
-        Some(source) if is_fetched => Err(named_after(release, &source.before, &source.entry)),
-        _ => Ok(written),
+    // By then, everything is installed and fetched under its old name.
+    match is_fetched {
+        true => written.without_consequences(release),
+        false => Ok(written),
     }
 }
 
@@ -100,12 +101,10 @@ pub(super) fn write_found(
     asked: &Asked<'_>,
     tree: &Path,
     request: &BuildRequest,
+    answer: Option<&str>,
 ) -> Result<PackageVersion, Failure> {
     let mut pkgbuild = Pkgbuild::open(tree)?;
-    let said = asked.said_again()?.ok_or_else(|| {
-        Failure::package("the PKGBUILD cannot be read any more after prepare() and pkgver() ran")
-            .see_log()
-    })?;
+    let said = said_with(asked, &mut pkgbuild, answer)?;
     let own = said.version().map_err(|error| {
         Failure::package(format!(
             "no package can have the version of pkgver(): {error}"
@@ -126,11 +125,36 @@ pub(super) fn write_found(
     if version == own {
         return Ok(version);
     }
-    let written = write(asked, &mut pkgbuild, version.pkgrel())?;
-    match written.renamed.sources.first() {
-        None => Ok(version),
-        // They were unpacked under their old names.
-        Some(source) => Err(named_after(version.pkgrel(), &source.before, &source.entry)),
+    // Sources were unpacked under their old names.
+    write(asked, &mut pkgbuild, version.pkgrel())?.without_consequences(version.pkgrel())?;
+    Ok(version)
+}
+
+/// What the PKGBUILD says with the answer of `pkgver()`, which makepkg writes only where `pkgver=` starts
+/// a line.
+fn said_with(
+    asked: &Asked<'_>,
+    pkgbuild: &mut Pkgbuild,
+    answer: Option<&str>,
+) -> Result<Srcinfo, Failure> {
+    let unreadable = || {
+        Failure::package("the PKGBUILD cannot be read any more after prepare() and pkgver() ran")
+            .see_log()
+    };
+    let said = asked.said_again()?.ok_or_else(unreadable)?;
+    let Some(answer) = answer.filter(|answer| *answer != said.single("pkgver")) else {
+        return Ok(said);
+    };
+    let line = format!("pkgver={}", quoted(answer));
+    let text = appended(pkgbuild.text(), &line);
+    pkgbuild.write(text)?;
+    let said = asked.said_again()?.ok_or_else(unreadable)?;
+    match said.single("pkgver") {
+        found if found == answer => Ok(said),
+        found => Err(Failure::package(format!(
+            "pkgver() gave {answer}, and the PKGBUILD still says {found}\nhint: write `pkgver=` at the \
+             start of a line"
+        ))),
     }
 }
 
@@ -149,6 +173,21 @@ impl Written {
         }
     }
 
+    /// Fails where it is too late for what follows from the release.
+    fn without_consequences(self, release: &str) -> Result<Self, Failure> {
+        if let Some(source) = self.renamed.sources.first() {
+            return Err(named_after(release, &source.before, &source.entry));
+        }
+        match self.dependencies.first() {
+            None => Ok(self),
+            Some((before, after)) => Err(Failure::package(format!(
+                "the release cannot be bumped to {release}: the dependency `{before}` is installed before \
+                 the release is written, and would become `{after}`\nhint: do not name the release in depends, or plan with \
+                 --no-bump"
+            ))),
+        }
+    }
+
     /// Copies files of the tree to where makepkg finds them under their new names.
     pub(super) fn copy_files(
         &self,
@@ -163,7 +202,7 @@ impl Written {
             .filter_map(|source| source.in_tree.as_ref());
         for (old, new) in names {
             // One that is missing is missed by makepkg.
-            let Ok(mut file) = open_regular(&tree.join(old)) else {
+            let Ok(mut file) = open_in_tree(tree, old) else {
                 continue;
             };
             let path = sources.join(new);
@@ -192,10 +231,7 @@ impl Written {
 /// downloaded.
 fn try_out(asked: &Asked<'_>, pkgbuild: &mut Pkgbuild, release: &str) -> Result<(), Failure> {
     let text = pkgbuild.text().to_vec();
-    let written = write(asked, pkgbuild, release)?;
-    if let Some(source) = written.renamed.sources.first() {
-        return Err(named_after(release, &source.before, &source.entry));
-    }
+    write(asked, pkgbuild, release)?.without_consequences(release)?;
     pkgbuild.write(text)
 }
 

@@ -1,5 +1,6 @@
 //! What a root on this machine's `/usr` needs besides: links, `/etc` and empty folders.
 
+use std::io::{self, Read as _};
 use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use fs_err as fs;
 use super::accounts;
 use super::files::{copy_certificates, copy_if_there, make_dir};
 use crate::sandbox::job::Failure;
+use crate::source::open_in_tree;
 
 /// Folders of every root, and their modes.
 const FOLDERS: &[(&str, u32)] = &[
@@ -112,6 +114,7 @@ pub(super) fn replaceable() -> Vec<String> {
     let all = files.chain(links).chain(FROM_HOST.iter().copied());
     let all = all.chain(["ca-certificates", "ssl"]);
     all.flat_map(|name| [format!("etc/{name}"), format!("etc/{name}/*")])
+        .chain([PYTHON.to_owned()])
         .collect()
 }
 
@@ -143,8 +146,22 @@ pub(super) fn make(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What PKGBUILDs call Python. Debian has it only with a package that few machines have.
+const PYTHON: &str = "usr/bin/python";
+
+/// Gives the machine's Python the name that it has on Arch, once `/usr` is mounted.
+pub(super) fn link_python(root: &Path, first_uid: u32) -> Result<(), Failure> {
+    let link = root.join(PYTHON);
+    if fs::symlink_metadata(&link).is_ok() || !fs::exists(root.join("usr/bin/python3"))? {
+        return Ok(());
+    }
+    symlink("python3", &link)?;
+    Ok(lchown(&link, Some(first_uid), Some(first_uid))?)
+}
+
 /// Adds to a pacstrapped base what a build needs: its folders, its user, and the name and id of the
-/// machine. No package's code has run yet, and the base is trusted, so paths lead where they seem to.
+/// machine. No package's code has run yet. Links of the base are replaced and not followed: an absolute one
+/// would lead to a file of this machine.
 pub(super) fn complete(root: &Path, first_uid: u32) -> Result<(), Failure> {
     let own = |path: &Path| lchown(path, Some(first_uid), Some(first_uid));
     let build = BUILD_FOLDERS.iter().map(|name| (*name, 0o755));
@@ -159,22 +176,32 @@ pub(super) fn complete(root: &Path, first_uid: u32) -> Result<(), Failure> {
     let etc = root.join("etc");
     let replace = |name: &str, text: &str| -> Result<(), Failure> {
         let path = etc.join(name);
+        let found = fs::symlink_metadata(&path);
+        if found.is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            fs::remove_file(&path)?;
+        }
         fs::write(&path, text)?;
         Ok(own(&path)?)
     };
+    // Also behind a link, as far as that stays in the base.
+    let read = |name: &str| -> io::Result<String> {
+        let mut text = String::new();
+        open_in_tree(root, &format!("etc/{name}"))?.read_to_string(&mut text)?;
+        Ok(text)
+    };
     for (file, line) in accounts::BUILD_USER_LINES {
-        match fs::read_to_string(etc.join(file)) {
+        match read(file) {
             Ok(text) => replace(file, &accounts::with_build_user(&text, file, line))?,
             // Nobody misses passwords.
             Err(_) if file == "shadow" => {}
             Err(_) => replace(file, line)?,
         }
     }
-    let hosts = fs::read_to_string(etc.join("hosts")).unwrap_or_default();
+    let hosts = read("hosts").unwrap_or_default();
     if !hosts.split_whitespace().any(|word| word == HOST_NAME) {
         replace("hosts", &format!("{hosts}\n{HOSTS}"))?;
     }
-    if !fs::exists(etc.join("gitconfig"))? {
+    if read("gitconfig").is_err() {
         replace("gitconfig", GITCONFIG)?;
     }
     // Steps with a network have their resolvers mounted there, which a link would lead astray.
@@ -223,6 +250,42 @@ mod tests {
             assert!(!fs::exists(etc.join("shadow")).unwrap());
             assert!(root.join("startdir").is_dir() && root.join("var/tmp").is_dir());
         }
+    }
+
+    #[test]
+    fn links_of_a_base_lead_to_no_file_of_this_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        let etc = root.join("etc");
+        fs::create_dir_all(&etc).unwrap();
+        let outside = folder.path().join("outside");
+        fs::write(&outside, "this machine's\n").unwrap();
+        let names = [
+            "group",
+            "hosts",
+            "machine-id",
+            "passwd",
+            "gitconfig",
+            "resolv.conf",
+        ];
+        for name in names {
+            symlink(&outside, etc.join(name)).unwrap();
+        }
+        fs::write(etc.join("users"), "root:!:::::::\n").unwrap();
+        symlink("users", etc.join("shadow")).unwrap();
+        complete(&root, nix::unistd::getuid().as_raw()).unwrap();
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "this machine's\n");
+        for name in names {
+            let path = etc.join(name);
+            assert!(fs::symlink_metadata(&path).unwrap().is_file(), "{name}");
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains("this machine's"), "{name}: {text}");
+        }
+        let shadow = fs::read_to_string(etc.join("shadow")).unwrap();
+        assert!(
+            shadow.starts_with("root:!:") && shadow.contains("builduser:!!:"),
+            "{shadow}"
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Compares the `.SRCINFO`, from which the plan was made, with the PKGBUILD, before anything is
 //! downloaded for it.
 //!
-//! The PKGBUILD is code. It runs as the unprivileged user, without network, in folders of its own
-//! that nothing reads afterwards.
+//! The PKGBUILD is code. It runs as the unprivileged user, without network, in folders of its own. Of what
+//! it leaves there, nothing is read but whether it depends on its environment.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

@@ -31,8 +31,6 @@ const WEB: &[&str] = &[
 const ALWAYS: &[&str] = &[
     "--silent",
     "--show-error",
-    "--proto",
-    "=http,https,ftp",
     "--proto-redir",
     "=http,https,ftp",
     "--max-redirs",
@@ -46,6 +44,8 @@ const ALWAYS: &[&str] = &[
     "--write-out",
     "%{http_code} %{url_effective}",
 ];
+/// What is reached by it, besides the protocol that an operator's makepkg.conf names it for.
+const PROTOCOLS: &str = "=http,https,ftp";
 /// curl's exit code.
 const COULD_NOT_CONNECT: i32 = 7;
 
@@ -73,6 +73,11 @@ impl Fetch<'_> {
         if agent.is_none_or(Agent::is_curl) {
             // Only as the first one it keeps settings of this machine's users out.
             command.insert(1, "--disable".to_owned());
+            let protocols = match is_built_in(protocol) {
+                true => PROTOCOLS.to_owned(),
+                false => format!("{PROTOCOLS},{protocol}"),
+            };
+            command.extend(["--proto".to_owned(), protocols]);
             command.extend(ALWAYS.iter().map(|word| (*word).to_owned()));
             command.push("--max-filesize".to_owned());
             command.push(self.largest.to_string());
@@ -80,8 +85,14 @@ impl Fetch<'_> {
         } else {
             self.run_agent(&command, url)?;
         }
-        let renamed = self.tool().run(&["mv", "-f", "--", &output, name])?;
-        match renamed.success() {
+        let is_there = match output == name {
+            true => fs_err::symlink_metadata(self.folder.join(name)).is_ok(),
+            false => self
+                .tool()
+                .run(&["mv", "-f", "--", &output, name])?
+                .success(),
+        };
+        match is_there {
             true => Ok(()),
             false => Err(Failure::infrastructure(format!(
                 "the source {} was fetched, but `{output}` is not there",

@@ -35,13 +35,13 @@ impl<'a> Fetch<'a> {
         let mut refusal = Refusal::default();
         let status = self.git().watch(&arguments, |line| refusal.line(line))?;
         if status.success() {
-            Ok(())
-        } else if let Some(host) = refusal.unreachable_host()
-            && let Some(failure) = self.refused(url, host)?
-        {
-            Err(failure)
-        } else {
-            Err(refusal.of_git(exit_code(status), url))
+            return Ok(());
+        }
+        // Only with HTTP it says which host it could not connect to.
+        let host = refusal.unreachable_host().unwrap_or_default();
+        match self.refused(url, host)? {
+            Some(failure) => Err(failure),
+            None => Err(refusal.of_git(exit_code(status), url)),
         }
     }
 

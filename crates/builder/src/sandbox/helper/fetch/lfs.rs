@@ -7,8 +7,20 @@ use crate::sandbox::helper::heading;
 use crate::sandbox::job::Failure;
 use crate::source::entry::Revision;
 
-/// What a repository may set that says where objects are.
-const ADDRESSES: &str = r"^(lfs(\..*)?|remote\..*)\.(url|pushurl|lfsurl|lfspushurl)$";
+/// Settings of a repository that say where the objects to fetch are, the one that counts first.
+const ADDRESSES: [&str; 2] = ["lfs.url", "remote.origin.lfsurl"];
+/// Writes the objects of a revision that are not there, or are something else. Fails when they cannot be
+/// listed.
+const CHECK: &str = r#"
+set -euo pipefail
+objects=$(git --git-dir "$1" lfs ls-files --long "$2")
+while read -r oid _; do
+  [[ -n $oid ]] || continue
+  file=$1/lfs/objects/${oid:0:2}/${oid:2:2}/$oid
+  found=$(sha256sum <"$file") || found=
+  [[ ${found%% *} == "$oid" ]] || echo "$oid"
+done <<<"$objects"
+"#;
 
 impl Fetch<'_> {
     /// Fetches the objects of the commit that the source asks for into the mirror, where git-lfs finds them
@@ -23,6 +35,13 @@ impl Fetch<'_> {
         if !self.uses_lfs(name, &revision)? {
             return Ok(());
         }
+        if !self.has_lfs {
+            heading(&format!(
+                "{} has objects of git-lfs, which are not fetched: git-lfs is no makedepend",
+                shown(url)
+            ));
+            return Ok(());
+        }
         if find_program("git-lfs").is_none() {
             return Err(Failure::infrastructure(format!(
                 "the source {} keeps files in git-lfs, which is not installed on this machine\n\
@@ -30,7 +49,9 @@ impl Fetch<'_> {
                 shown(url)
             )));
         }
-        self.check_addresses(url, name, &revision)?;
+        let address = self.address(url, name, &revision)?;
+        // In a bare repository git-lfs reads the settings of another commit.
+        let address = format!("lfs.url={address}");
         heading(&format!("fetching the LFS objects of {}", shown(url)));
         let arguments = [
             "git",
@@ -42,10 +63,14 @@ impl Fetch<'_> {
             "lfs.dialtimeout=30",
             "-c",
             "lfs.activitytimeout=60",
+            "-c",
+            &address,
             "--git-dir",
             name,
             "lfs",
             "fetch",
+            "--include=",
+            "--exclude=",
             "origin",
             &revision,
         ];
@@ -96,52 +121,43 @@ impl Fetch<'_> {
         Ok(self.git().output(&arguments)?.status.success())
     }
 
-    /// Refuses a repository that says its objects are somewhere else than on a web server.
-    fn check_addresses(&self, url: &str, name: &str, revision: &str) -> Result<(), Failure> {
+    /// Where the objects of a commit are: where its own settings say, or with the repository. Refuses what
+    /// is not on a web server.
+    fn address(&self, url: &str, name: &str, revision: &str) -> Result<String, Failure> {
         let blob = format!("{revision}:.lfsconfig");
-        let arguments = [
-            "git",
-            "--git-dir",
-            name,
-            "config",
-            "--blob",
-            &blob,
-            "--get-regexp",
-            ADDRESSES,
-        ];
-        let output = self.git().output(&arguments)?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let is_web = |address: &str| {
-            ["http://", "https://"]
-                .iter()
-                .any(|scheme| address.starts_with(scheme))
-        };
-        let addresses = text.lines().filter_map(|line| line.split_once(' '));
-        match addresses
-            .map(|(_, address)| address)
-            .find(|address| !is_web(address))
-        {
-            None => Ok(()),
-            Some(address) => Err(Failure::package(format!(
-                "the source {} keeps its LFS objects at `{}`, which is not an address of HTTP",
-                shown(url),
-                shown(address)
-            ))),
+        for setting in ADDRESSES {
+            let arguments = [
+                "git",
+                "--git-dir",
+                name,
+                "config",
+                "--blob",
+                &blob,
+                "--get",
+                setting,
+            ];
+            let output = self.git().output(&arguments)?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            let address = text.trim();
+            if address.starts_with("http://") || address.starts_with("https://") {
+                return Ok(address.to_owned());
+            }
+            if !address.is_empty() {
+                return Err(Failure::package(format!(
+                    "the source {} keeps its LFS objects at `{}`, which is not an address of HTTP",
+                    shown(url),
+                    shown(address)
+                )));
+            }
         }
+        Ok(usual_address(url))
     }
 
     /// Whether every object is there and is what its pointer says.
     fn check_objects(&self, url: &str, name: &str, revision: &str) -> Result<(), Failure> {
-        let script = r#"
-            git --git-dir "$1" lfs ls-files --long "$2" | cut -d' ' -f1 | sort -u |
-            while read -r oid; do
-              file=$1/lfs/objects/${oid:0:2}/${oid:2:2}/$oid
-              found=$(sha256sum <"$file") || found=
-              [[ ${found%% *} == "$oid" ]] || echo "$oid"
-            done"#;
         let output = self
             .git()
-            .output(&["bash", "-c", script, "bash", name, revision])?;
+            .output(&["bash", "-c", CHECK, "bash", name, revision])?;
         let text = String::from_utf8_lossy(&output.stdout);
         match (output.status.success(), text.lines().next()) {
             (true, None) => Ok(()),
@@ -156,5 +172,63 @@ impl Fetch<'_> {
             ))
             .see_log()),
         }
+    }
+}
+
+/// Where the objects of a repository are when it does not say it.
+fn usual_address(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    let url = match url.strip_prefix("git://") {
+        Some(rest) => format!("https://{rest}"),
+        None => url.to_owned(),
+    };
+    match url.ends_with(".git") {
+        true => format!("{url}/info/lfs"),
+        false => format!("{url}.git/info/lfs"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    #[test]
+    fn objects_are_with_the_repository() {
+        for (url, address) in [
+            ("https://h/x.git", "https://h/x.git/info/lfs"),
+            ("https://h/x", "https://h/x.git/info/lfs"),
+            ("https://h/x/", "https://h/x.git/info/lfs"),
+            ("git://h/x", "https://h/x.git/info/lfs"),
+        ] {
+            assert_eq!(usual_address(url), address);
+        }
+    }
+
+    /// `git` is this script; the result is whether the check passed.
+    fn passes(git: &str) -> (bool, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("git");
+        fs_err::write(&program, format!("#!/bin/sh\n{git}\n")).unwrap();
+        fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let output = Command::new("bash")
+            .args(["-c", CHECK, "bash", "x", "HEAD"])
+            .env("PATH", path)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), text.trim().to_owned())
+    }
+
+    #[test]
+    fn objects_that_cannot_be_listed_are_not_taken_for_there() {
+        assert!(!passes("exit 128").0);
+        assert_eq!(passes("exit 0"), (true, String::new()));
+        let missing = "0123456789abcdef";
+        let listed = format!("echo '{missing} * picture.png'");
+        assert_eq!(passes(&listed), (true, missing.to_owned()));
     }
 }

@@ -1,6 +1,5 @@
-//! Fetches the sources before the build, which is offline: by tools of this machine, as the
-//! unprivileged user, in a view without any package's code, through a network that does not reach this
-//! machine and its neighbours.
+//! Fetches the sources before the build: by tools of this machine, as the unprivileged user, in a view
+//! without any package's code, through a network that does not reach this machine and its neighbours.
 
 mod download;
 mod git;
@@ -25,18 +24,19 @@ use crate::sys::Identity;
 /// Where the folder for sources is seen.
 const FOLDER: &str = "/sources";
 
-/// Fetches what is not in the tree into `folder`, as far as the policy allows. Returns the network that it
+/// Fetches what is not in `tree` into `folder`, as far as the policy allows. Returns the network that it
 /// went through when `prepare()` needs it as well.
 pub(super) fn fetch(
     root: &Root,
     task: &BuildTask,
+    tree: &Path,
     folder: &Path,
 ) -> Result<Option<Network>, Failure> {
     let request = &task.request;
     let entries = request
         .sources
         .iter()
-        .map(|source| parse(source))
+        .map(|source| parse(source)?.in_tree(tree))
         .collect::<Result<Vec<Entry>, Failure>>()?;
     let mut urls = entries.iter().filter_map(Entry::url);
     let Some(first) = urls.next() else {
@@ -65,17 +65,25 @@ pub(super) fn fetch(
         folder,
         agents: &agents,
         largest: request.limits.disk_bytes,
+        has_lfs: request.dependencies.iter().any(|name| is_git_lfs(name)),
     };
     for entry in &entries {
-        fetch.entry(entry)?;
+        fetch
+            .entry(entry)
+            .map_err(|failure| network.explain(failure))?;
     }
     Ok(Some(network).filter(|_| request.network.prepares_online()))
+}
+
+/// Whether a dependency is the program that gets objects of git-lfs into a working copy.
+fn is_git_lfs(dependency: &str) -> bool {
+    dependency.split(['<', '>', '=']).next() == Some("git-lfs")
 }
 
 /// Fails when this machine lacks what an entry is fetched with.
 fn check_tools(entry: &Entry, agents: &[Agent]) -> Result<(), Failure> {
     match entry {
-        Entry::Local | Entry::Git { .. } => Ok(()),
+        Entry::Local | Entry::OnMachine { .. } | Entry::Git { .. } => Ok(()),
         Entry::File { url, protocol, .. } => {
             let agent = Agent::of(agents, protocol);
             if agent.is_none() && !download::is_built_in(protocol) {
@@ -116,12 +124,14 @@ struct Fetch<'a> {
     agents: &'a [Agent],
     /// Bytes of one file.
     largest: u64,
+    /// Whether the build can use objects of git-lfs.
+    has_lfs: bool,
 }
 
 impl<'a> Fetch<'a> {
     fn entry(&self, entry: &Entry) -> Result<(), Failure> {
         match entry {
-            Entry::Local => Ok(()),
+            Entry::Local | Entry::OnMachine { .. } => Ok(()),
             Entry::File {
                 url,
                 name,

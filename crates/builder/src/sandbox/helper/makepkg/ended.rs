@@ -185,7 +185,7 @@ impl Circumstances {
         }
         if passed("download_sources") {
             return package(
-                "a source is needed that .SRCINFO does not list, and builds are offline",
+                "a source is needed that was not fetched, as .SRCINFO does not list it",
             );
         }
         if passed("extract_sources") {

@@ -1,6 +1,7 @@
 # The shell of makepkg reads this before makepkg, by BASH_ENV. It writes down which code ends
 # makepkg: the exit code alone does not tell makepkg's own failures from an `exit` in a PKGBUILD.
 unset BASH_ENV
+buildbtw_options=" $* "
 exit() {
   local status=$? level=0 frame
   # Nothing in here may start makepkg's traps.
@@ -16,5 +17,87 @@ exit() {
       done
     } >/run/buildbtw/notes/ended 2>/dev/null
   fi
+  if [[ $BASH_SUBSHELL == 0 && ${FUNCNAME[1]} == main && ${1:-$status} == 0 ]]; then
+    buildbtw_leave 2>/dev/null
+  fi
   builtin exit "${@:-$status}"
+}
+
+# makepkg usually runs all functions of a PKGBUILD in one shell. Where it runs twice, the second shell gets
+# what the first one left: variables, and the answer of pkgver() in case that this fails when it did its
+# work before, or without a network. makepkg changes the folder just before it calls a function.
+cd() {
+  if [[ ${FUNCNAME[1]} == cd_safe ]]; then
+    case " ${FUNCNAME[*]:2} " in
+      *' run_prepare '*)
+        unset -f cd
+        if [[ $buildbtw_options == *' --nobuild '* ]]; then
+          declare -gA buildbtw_before=()
+          buildbtw_look buildbtw_before
+        fi
+        ;;
+      *' update_pkgver '*)
+        unset -f cd
+        [[ ! -e /run/buildbtw/first/pkgver ]] || buildbtw_guard_pkgver
+        ;;
+      *' run_function '*)
+        unset -f cd
+        ;;
+      ' main ')
+        if [[ -e /run/buildbtw/first/variables && -z ${buildbtw_is_set-} ]]; then
+          buildbtw_is_set=1
+          source /run/buildbtw/first/variables 2>/dev/null
+        fi
+        ;;
+    esac
+  fi
+  builtin cd "$@"
+}
+
+# Statements that set variables again, by name: all but those of bash, and those of makepkg that change with
+# the version or the folder.
+buildbtw_look() {
+  local -n buildbtw_found=$1
+  local buildbtw_name IFS=' '
+  local -a buildbtw_names
+  mapfile -t buildbtw_names < <(compgen -v)
+  for buildbtw_name in "${buildbtw_names[@]}"; do
+    case $buildbtw_name in
+      buildbtw_* | BASH* | COMP_* | DIRSTACK | EPOCH* | EUID | FUNCNAME | GROUPS | HISTCMD | IFS | LINENO | \
+        MAPFILE | OLDPWD | OPTARG | OPTERR | OPTIND | PIPESTATUS | PPID | PWD | RANDOM | SECONDS | SHELLOPTS | \
+        SHLVL | SRANDOM | UID | _ | basever | epoch | frame | level | newpkgver | pkgrel | pkgver | status) continue ;;
+    esac
+    local -n buildbtw_variable=$buildbtw_name
+    [[ ${buildbtw_variable@a} == *r* ]] || buildbtw_found[$buildbtw_name]=${buildbtw_variable[*]@A}
+  done
+}
+
+# Writes down what a second run needs.
+buildbtw_leave() {
+  local buildbtw_name buildbtw_statement
+  local -A buildbtw_after=()
+  [[ -z ${newpkgver-} ]] || printf '%s' "$newpkgver" >/run/buildbtw/notes/pkgver
+  declare -p buildbtw_before >/dev/null || return
+  buildbtw_look buildbtw_after
+  for buildbtw_name in "${!buildbtw_after[@]}"; do
+    buildbtw_statement=${buildbtw_after[$buildbtw_name]}
+    [[ $buildbtw_statement != "${buildbtw_before[$buildbtw_name]-}" ]] || continue
+    printf '%s\n' "${buildbtw_statement/#declare -/declare -g}"
+  done >/run/buildbtw/notes/variables
+}
+
+buildbtw_guard_pkgver() {
+  eval "buildbtw_$(declare -f pkgver)"
+  pkgver() {
+    local answer status
+    trap - ERR
+    set +e
+    answer=$(set -e; buildbtw_pkgver)
+    status=$?
+    if (( status != 0 )) || [[ -z $answer ]]; then
+      echo 'pkgver() gives no answer now; the one that it gave before counts' >&2
+      answer=$(</run/buildbtw/first/pkgver)
+    fi
+    printf '%s\n' "$answer"
+  }
 }

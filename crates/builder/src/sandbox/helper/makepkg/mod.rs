@@ -2,15 +2,18 @@
 //! `build()`, in two.
 
 mod ended;
+mod first_run;
 mod offline;
+mod settings;
 mod signatures;
 mod stage;
 
 use std::path::{Path, PathBuf};
 
-use buildbtw_model::PackageVersion;
+use buildbtw_model::{FailureKind, PackageVersion};
 
 use self::ended::{Circumstances, Ended};
+use self::first_run::FirstRun;
 use self::offline::Offline;
 use self::stage::Stage;
 use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
@@ -65,8 +68,8 @@ pub(super) fn notes(build: &Path) -> PathBuf {
     build.join("notes")
 }
 
-/// A command as the unprivileged user, without network, with the settings that makepkg reads.
-/// `build` has the folders of [`make_folders`], and `tmp` becomes `/tmp`.
+/// A command as the unprivileged user, with the settings that makepkg reads, and without network until
+/// it is given one. `build` has the folders of [`make_folders`], and `tmp` becomes `/tmp`.
 pub(super) fn command<'a>(
     root: &'a Root,
     build: &Path,
@@ -86,21 +89,17 @@ pub(super) fn command<'a>(
         .env("SRCPKGDEST", "/srcpkgdest")
         .env("LOGDEST", "/logdest")
         .env("CARCH", request.architecture.as_str())
-        .env("MAKEFLAGS", format!("-j{}", task.jobs))
-        .env("NPROC", task.jobs.to_string())
         .env("PACKAGER", request.packager.as_str())
-        .env("BUILDTOOL", request.build_tool.name.as_str())
-        .env("BUILDTOOLVER", request.build_tool.version.as_str())
         // An id that the namespace does not map gives EINVAL, and fakeroot forgives EPERM only.
         .env("FAKEROOTDONTTRYCHOWN", "1");
+    for (name, value) in settings::variables(task) {
+        command = command.env(name, value);
+    }
     for (folder, inside) in FOLDERS {
         command = command.bind(build.join(folder), inside, true);
     }
     if let Some(extension) = &task.package_extension {
         command = command.env("PKGEXT", extension.as_str());
-    }
-    if request.bootstrap {
-        command = command.env("BUILDBTW_BOOTSTRAP", "1");
     }
     match request.source_date_epoch {
         Some(epoch) => command.env("SOURCE_DATE_EPOCH", epoch.to_string()),
@@ -108,13 +107,14 @@ pub(super) fn command<'a>(
     }
 }
 
-/// makepkg on one package, as the unprivileged user without network.
+/// makepkg on one package, as the unprivileged user; only the first of two runs can have a network.
 pub(super) struct Makepkg<'a> {
     root: &'a Root,
     /// The folder that has those of [`make_folders`].
     build: &'a Path,
     task: &'a BuildTask,
     hook: PathBuf,
+    settings: PathBuf,
     temporary: PathBuf,
 }
 
@@ -138,6 +138,19 @@ impl Run {
         }
     }
 
+    /// The failure, for which the machine cannot be to blame in the second run: it could do in the first
+    /// one all that it was asked for.
+    fn judged(self, mut failure: Failure) -> Failure {
+        if self == Self::Build && failure.kind == FailureKind::Infrastructure {
+            failure.kind = FailureKind::Package;
+            failure.message.push_str(
+                "; before prepare() ran, it was possible\nhint: prepare() may have left something that \
+                 keeps makepkg from starting again",
+            );
+        }
+        failure
+    }
+
     /// The folder for what is noted about it. Each run has its own: the package's code can write there.
     fn notes(self) -> &'static str {
         match self {
@@ -157,11 +170,14 @@ impl<'a> Makepkg<'a> {
     ) -> Result<Self, Failure> {
         let hook = root.scratch.join("hook.bash");
         fs_err::write(&hook, HOOK)?;
+        let settings = root.scratch.join("makepkg.conf");
+        fs_err::write(&settings, settings::text(task))?;
         Ok(Self {
             root,
             build,
             task,
             hook,
+            settings,
             temporary: root.scratch_dir("tmp", BUILD_USER, 0o1777)?,
         })
     }
@@ -175,53 +191,76 @@ impl<'a> Makepkg<'a> {
     /// Builds the package in one run.
     pub(super) fn whole(&self) -> Result<(), Failure> {
         heading(&format!("building {}", self.task.request.pkgbase));
-        self.run(Run::Whole, self.command(), None)
+        self.run(Run::Whole, self.command(), None).map(drop)
     }
 
     /// The first of two runs: unpacks the sources, runs `prepare()` and `pkgver()`, with a network if
     /// there is one.
-    pub(super) fn prepare(&self, network: Option<&Network>) -> Result<(), Failure> {
+    pub(super) fn prepare(&self, network: Option<&Network>) -> Result<FirstRun, Failure> {
         heading(&format!("preparing {}", self.task.request.pkgbase));
         // Borrowed for as long as both are there.
         let command: Sandboxed<'_> = self.command();
-        let command = match network {
+        let notes = match network {
+            None => self.run(Run::Prepare, command, None)?,
             Some(network) => {
                 heading("prepare() and pkgver() have a network");
-                command.through(network)
+                self.run(Run::Prepare, command.through(network), None)
+                    .map_err(|failure| network.explain(failure))?
             }
-            None => command,
         };
-        self.run(Run::Prepare, command, None)
+        Ok(FirstRun::read(&notes))
     }
 
     /// The second run: `pkgver()` again, `build()`, `check()` and the packages, with what the first
     /// run left. makepkg takes the release back when `pkgver()` does not give the version again.
-    pub(super) fn build(&self, version: Option<&PackageVersion>) -> Result<(), Failure> {
+    pub(super) fn build(
+        &self,
+        version: Option<&PackageVersion>,
+        first: &FirstRun,
+    ) -> Result<(), Failure> {
+        // What the first run left in the home folder may be read by files of dependencies.
+        self.check_login()?;
         heading(&format!("building {}", self.task.request.pkgbase));
-        self.run(Run::Build, self.command(), version)
+        let folder = first.write(self.root)?;
+        let command = self.command().bind(folder, first_run::PATH, false);
+        self.run(Run::Build, command, version).map(drop)
     }
 
     fn command(&self) -> Sandboxed<'a> {
-        command(self.root, self.build, self.temporary.clone(), self.task)
+        let command = command(self.root, self.build, self.temporary.clone(), self.task);
+        // Only here: what the PKGBUILD is asked about its `.SRCINFO` is asked as whoever wrote that did.
+        match self.task.request.bootstrap {
+            true => command.env("BUILDBTW_BOOTSTRAP", "1"),
+            false => command,
+        }
     }
 
+    /// Runs makepkg, and returns the folder with the notes about it.
     fn run(
         &self,
         run: Run,
         command: Sandboxed<'_>,
         version: Option<&PackageVersion>,
-    ) -> Result<(), Failure> {
+    ) -> Result<PathBuf, Failure> {
         let Self { root, task, .. } = *self;
         let is_online = command.has_network();
         let notes = root.scratch_dir(run.notes(), BUILD_USER, 0o755)?;
-        let command =
-            command
-                .bind(self.hook.clone(), HOOK_PATH, false)
-                .bind(notes.clone(), NOTES_PATH, true);
+        let command = command
+            .bind(self.hook.clone(), HOOK_PATH, false)
+            .bind(self.settings.clone(), settings::PATH, false)
+            .bind(notes.clone(), NOTES_PATH, true);
         // Tells a failure of makepkg from one to start it.
         let script = format!(": >{NOTES_PATH}/started && BASH_ENV={HOOK_PATH} exec makepkg \"$@\"");
-        // They were checked before, with the keys of the repository.
-        let options = ["--noconfirm", "--nocolor", "--skippgpcheck"];
+        // Signatures were checked before, with the keys of the repository, and of what was fetched then:
+        // sources stay as they are also where there is a network.
+        let options = [
+            "--noconfirm",
+            "--nocolor",
+            "--holdver",
+            "--skippgpcheck",
+            "--config",
+            settings::PATH,
+        ];
         let mut stage = Stage::default();
         let mut offline = Offline::default();
         let start = ["bash", "-c", &script, "makepkg"];
@@ -237,7 +276,8 @@ impl<'a> Makepkg<'a> {
             return Err(moved(version, other).see_log());
         }
         if !status.success() && fs_err::symlink_metadata(notes.join("started")).is_err() {
-            return Err(Failure::infrastructure("the sandbox could not start makepkg").see_log());
+            let failure = Failure::infrastructure("the sandbox could not start makepkg").see_log();
+            return Err(run.judged(failure));
         }
         let note = read_regular(&notes.join("ended"), LARGEST_NOTE).unwrap_or_default();
         let circumstances = Circumstances {
@@ -249,7 +289,7 @@ impl<'a> Makepkg<'a> {
             stage,
         };
         let Some(failure) = circumstances.failure() else {
-            return Ok(());
+            return Ok(notes);
         };
         if circumstances.is_unreadable() {
             let why = why_unreadable(&self.command())?
@@ -258,10 +298,10 @@ impl<'a> Makepkg<'a> {
             return Err(Failure::package(message).see_log());
         }
         let failure = match is_online {
-            true => failure,
+            true => offline.explain_refusal(failure),
             false => offline.explain(failure, task.request.network),
         };
-        Err(failure.see_log())
+        Err(run.judged(failure).see_log())
     }
 }
 

@@ -33,6 +33,19 @@ const SIGNS: &[&str] = &[
     "spurious network error",
 ];
 
+/// Those of them that a network gives for an address that it refuses.
+const REFUSALS: &[&str] = &[
+    "no route to host",
+    "network is unreachable",
+    "ehostunreach",
+    "enetunreach",
+    "couldn't connect to server",
+    "could not connect to server",
+];
+/// How many lines a function may write after it complained: one that goes on for longer fails for another
+/// reason.
+const LATEST: u32 = 100;
+
 /// What was seen of a run of makepkg.
 #[derive(Debug, Default)]
 pub(super) struct Offline {
@@ -40,6 +53,10 @@ pub(super) struct Offline {
     function: Option<String>,
     /// The function that complained last.
     complained: Option<String>,
+    /// Whether it complained of an address.
+    is_refusal: bool,
+    /// Lines that it wrote since.
+    since: u32,
 }
 
 impl Offline {
@@ -54,26 +71,53 @@ impl Offline {
             }
             return;
         }
-        if self.function.is_none() || self.complained == self.function {
+        if self.function.is_none() {
             return;
         }
+        self.since = self.since.saturating_add(1);
         let line = line.to_lowercase();
-        if SIGNS.iter().any(|sign| line.contains(sign)) {
+        let has = |signs: &[&str]| signs.iter().any(|sign| line.contains(sign));
+        if has(SIGNS) {
             self.complained.clone_from(&self.function);
+            self.is_refusal = has(REFUSALS);
+            self.since = 0;
         }
+    }
+
+    /// The function that failed and complained shortly before.
+    fn failed(&self) -> Option<&str> {
+        let complained = self.complained.as_deref();
+        complained.filter(|_| self.complained == self.function && self.since <= LATEST)
+    }
+
+    /// Adds to the failure of a run with a network what that does not reach.
+    pub(super) fn explain_refusal(&self, mut failure: Failure) -> Failure {
+        if let Some(function) = self.failed().filter(|_| self.is_refusal) {
+            failure.message.push_str(&format!(
+                "\nhint: {function}() reaches neither the machine that builds nor its neighbours and \
+                 private networks; the worker's operator can open one with `--allow-source-network`"
+            ));
+        }
+        failure
     }
 
     /// Adds to the failure of a run without network what the policy has to do with it.
     pub(super) fn explain(&self, mut failure: Failure, policy: NetworkPolicy) -> Failure {
-        let Some(function) = self
-            .complained
-            .as_ref()
-            .filter(|_| self.complained == self.function)
-        else {
+        let Some(function) = self.failed() else {
             return failure;
         };
         let before = failure.message;
-        failure.message = match &**function {
+        failure.message = match function {
+            "pkgver" if policy.prepares_online() => format!(
+                "{before}\npkgver() had a network when it ran first, and has none when it runs again before \
+                 build()\nhint: let pkgver() keep its answer in a file"
+            ),
+            // Tests may want connections to fail, and may fail for any other reason.
+            "check" => format!(
+                "{before}\ncheck() may not use the network: none is offered after prepare(), whatever the \
+                 policy (`{policy}`)\n\
+                 hint: if it needs one, let prepare() download what it needs, with network policy `prepare`"
+            ),
             "prepare" | "pkgver" => format!(
                 "{function}() may not use the network: policy `{policy}`; {before}\n\
                  hint: plan with `buildbtw new --network prepare`"
@@ -113,10 +157,18 @@ mod tests {
             message.contains("buildbtw new --network prepare"),
             "{message}"
         );
-        let log = log.replace("prepare", "check");
-        let message = explained(&log, NetworkPolicy::Prepare);
+        let of_build = log.replace("prepare", "build");
+        let message = explained(&of_build, NetworkPolicy::Prepare);
         assert!(
-            message.starts_with("check() may not use the network: none is offered after prepare()"),
+            message.starts_with("build() may not use the network: none is offered after prepare()"),
+            "{message}"
+        );
+        // It may have been a test's own server that did not answer.
+        let of_check = log.replace("prepare", "check");
+        let message = explained(&of_check, NetworkPolicy::Prepare);
+        assert!(
+            message
+                .starts_with("a function in the PKGBUILD failed\ncheck() may not use the network"),
             "{message}"
         );
     }
@@ -135,6 +187,37 @@ mod tests {
             let log = format!("==> Starting prepare()...\n{line}\n");
             let message = explained(&log, NetworkPolicy::None);
             assert!(message.contains("policy `none`"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_went_on_for_long_failed_for_another_reason() {
+        let start = "==> Starting build()...\nconfigure: Name or service not known\n";
+        let end = "==> ERROR: A failure occurred in build().\n";
+        for (lines, is_explained) in [(20, true), (500, false)] {
+            let log = format!("{start}{}{end}", "compiling\n".repeat(lines));
+            let message = explained(&log, NetworkPolicy::Sources);
+            assert_eq!(message.contains("network"), is_explained, "{message}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_refused_is_explained_where_there_is_a_network() {
+        for (line, is_explained) in [
+            (
+                "curl: (7) Failed to connect to 10.9.9.9 port 80 after 0 ms: Couldn't connect to server",
+                true,
+            ),
+            ("connect: No route to host", true),
+            ("curl: (6) Could not resolve host: example.org", false),
+        ] {
+            let mut offline = Offline::default();
+            offline.line("==> Starting prepare()...");
+            offline.line(line);
+            let failure = offline.explain_refusal(Failure::package("failed"));
+            let has_hint = failure.message.contains("--allow-source-network");
+            assert_eq!(has_hint, is_explained, "{line}: {failure}");
+            assert!(failure.message.starts_with("failed"), "{failure}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Signatures of sources, checked by makepkg with the keys that the repository keeps in `keys/pgp`. A run
 //! of its own: the others skip what was checked here.
 
-use buildbtw_model::MissingKeys;
+use buildbtw_model::{MissingKeys, source_protocol};
 
 use super::Makepkg;
 use crate::sandbox::helper::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
@@ -13,14 +13,22 @@ use crate::sys::Identity;
 const KEYS_PATH: &str = "/run/buildbtw/keys";
 /// Where the tree is seen while keys are imported.
 const TREE_PATH: &str = "/run/buildbtw/tree";
-/// Imports what can be imported; a file that holds no key leaves a line in the log.
+/// Where makepkg unpacks, which it does not.
+const BUILD_PATH: &str = "/run/buildbtw/signatures";
+/// Imports what can be imported, and writes the names of the other files.
 const IMPORT: &str = r#"
+command -v gpg >/dev/null || exit 3
 shopt -s nullglob
 for file in "$1"/keys/pgp/*.asc; do
-  [[ -f $file && ! -L $file ]] && gpg --batch --no-tty --quiet --import "$file"
+  [[ -f $file && ! -L $file ]] && gpg --batch --no-tty --quiet --import "$file" >&2 && continue
+  printf '%s\n' "${file##*/}"
 done
 exit 0
 "#;
+/// What that ends with when this machine has no gpg.
+const NO_GPG: i32 = 3;
+/// What more names would be is no help.
+const NAMES_SHOWN: usize = 4;
 /// What makepkg says of a key that it does not have, before the key.
 const UNKNOWN: &str = "unknown public key ";
 
@@ -37,6 +45,10 @@ struct Unverified {
 struct Checked {
     is_checking: bool,
     lacks_gpg: bool,
+    /// What the result that comes next is about. Programs that unpack sources write in between, also what
+    /// ends the line.
+    begun: Option<String>,
+    passed: usize,
     unverified: Vec<Unverified>,
 }
 
@@ -47,36 +59,49 @@ impl Checked {
             self.lacks_gpg |= message.contains("Cannot find the gpg binary");
             return;
         }
-        let Some((file, result)) = line.trim().split_once(" ... ").filter(|_| self.is_checking)
-        else {
+        if !self.is_checking {
             return;
-        };
+        }
+        let mut result = line.trim();
+        if let Some((file, rest)) = line.trim_start().split_once(" ... ") {
+            self.begun = Some(file.trim_end_matches(" git repo").to_owned());
+            result = rest.trim();
+        }
         if result.starts_with("Passed") {
+            self.passed += 1;
+            self.begun = None;
             return;
         }
         let why = match result.split_once('(') {
+            _ if result.ends_with("NOT FOUND") => result.to_lowercase(),
+            _ if !result.starts_with("FAILED") => return,
             Some((_, why)) => why.trim_end_matches(')').to_owned(),
-            None if result.starts_with("FAILED") => String::new(),
-            None => result.to_lowercase(),
+            None => String::new(),
         };
         self.unverified.push(Unverified {
-            file: file.trim_end_matches(" git repo").to_owned(),
+            file: self.begun.take().unwrap_or_default(),
             why,
         });
     }
 
-    /// Whether nothing is wrong but that keys are missing.
-    fn lacks_only_keys(&self) -> bool {
+    /// Whether each of this many signatures has a result, and nothing is wrong with any but that its key
+    /// is missing.
+    fn lacks_only_keys(&self, signed: usize) -> bool {
         let is_unknown = |unverified: &Unverified| unverified.why.starts_with(UNKNOWN);
-        !self.unverified.is_empty() && self.unverified.iter().all(is_unknown)
+        !self.unverified.is_empty()
+            && self.unverified.iter().all(is_unknown)
+            && self.is_complete(signed)
     }
 
-    fn failure(&self, code: i32) -> Failure {
+    /// Whether as many results were read as there are signatures.
+    fn is_complete(&self, signed: usize) -> bool {
+        self.passed + self.unverified.len() == signed
+    }
+
+    /// The failure, when makepkg ended with a code. `unread` are files in keys/pgp without a key.
+    fn failure(&self, code: i32, unread: &[String]) -> Failure {
         if self.lacks_gpg {
-            return Failure::infrastructure(
-                "the signatures of the sources could not be checked: gpg is not installed\n\
-                 hint: install gnupg",
-            );
+            return no_gpg();
         }
         // What is wrong with a signature tells more than a key that is missing.
         let worst = self
@@ -87,7 +112,7 @@ impl Checked {
         match worst {
             Some(Unverified { file, why }) => Failure::package(format!(
                 "the signature of `{file}` could not be verified: {}",
-                explained(why)
+                explained(why, unread)
             )),
             None => Failure::package(format!(
                 "the signatures of the sources could not be checked (makepkg: exit {code})"
@@ -97,10 +122,31 @@ impl Checked {
     }
 }
 
-fn explained(why: &str) -> String {
+fn no_gpg() -> Failure {
+    Failure::infrastructure(
+        "the signatures of the sources could not be checked: gpg is not installed\n\
+         hint: install gnupg",
+    )
+}
+
+/// A file name, which strangers chose.
+fn printable(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).collect()
+}
+
+fn explained(why: &str, unread: &[String]) -> String {
     if let Some(key) = why.strip_prefix(UNKNOWN) {
+        let names: Vec<&str> = unread
+            .iter()
+            .take(NAMES_SHOWN)
+            .map(String::as_str)
+            .collect();
+        let unread = match names.is_empty() {
+            true => String::new(),
+            false => format!(", where no key can be read from {}", names.join(", ")),
+        };
         return format!(
-            "the key {key} is not in keys/pgp\n\
+            "the key {key} is not in keys/pgp{unread}\n\
              hint: add it (`gpg --export --armor {key} > keys/pgp/FINGERPRINT.asc`); an operator can let \
              builds go on without keys (`--missing-keys warn`)"
         );
@@ -120,14 +166,20 @@ fn is_signed(entry: &str) -> bool {
     let is_signature = [".sig", ".sign", ".asc"]
         .iter()
         .any(|ending| name.ends_with(ending));
-    is_signature || entry.contains("?signed")
+    // makepkg looks at this for repositories of git only.
+    let is_git = source_protocol(entry).is_some_and(|protocol| protocol.starts_with("git"));
+    let query = entry.split_once('?').map(|(_, query)| query);
+    let is_to_be = query.is_some_and(|query| query.split('#').next() == Some("signed"));
+    is_signature || is_git && is_to_be
 }
 
 impl Makepkg<'_> {
     /// Checks the signatures of the sources, if there are any.
     pub(in crate::sandbox::helper) fn check_signatures(&self) -> Result<(), Failure> {
         let request = &self.task.request;
-        if !request.sources.iter().any(|entry| is_signed(entry)) {
+        let signed = request.sources.iter().filter(|entry| is_signed(entry));
+        let signed = signed.count();
+        if signed == 0 {
             return Ok(());
         }
         heading("checking the signatures of the sources");
@@ -137,17 +189,24 @@ impl Makepkg<'_> {
             .bind(self.build.join("tree"), TREE_PATH, false)
             .env("GNUPGHOME", KEYS_PATH)
             .env("LC_ALL", "C")
-            .run(&["bash", "-c", IMPORT, "bash", TREE_PATH])?;
-        if !importing.success() {
-            return Err(
-                Failure::infrastructure("the keys of the sources could not be read").see_log(),
-            );
+            .output(&["bash", "-c", IMPORT, "bash", TREE_PATH])?;
+        match exit_code(importing.status) {
+            0 => {}
+            NO_GPG => return Err(no_gpg()),
+            _ => {
+                let failure = Failure::infrastructure("the keys of the sources could not be read");
+                return Err(failure.see_log());
+            }
         }
+        let unread = String::from_utf8_lossy(&importing.stdout);
+        let unread: Vec<String> = unread.lines().map(printable).collect();
+        let unpacked = self.root.scratch_dir("signatures", BUILD_USER, 0o700)?;
         let mut checked = Checked::default();
         let options = [
             "makepkg",
             "--verifysource",
             "--skipchecksums",
+            "--holdver",
             "--nodeps",
             "--noconfirm",
             "--nocolor",
@@ -158,13 +217,21 @@ impl Makepkg<'_> {
             .env("GNUPGHOME", KEYS_PATH)
             .env("LC_ALL", "C")
             // Nothing of it stays for the build.
-            .env("BUILDDIR", "/tmp/signatures")
+            .bind(unpacked, BUILD_PATH, true)
+            .env("BUILDDIR", BUILD_PATH)
             .watch(&options, |line| checked.line(line))?;
         if status.success() {
             return Ok(());
         }
-        let failure = checked.failure(exit_code(status));
-        if request.missing_keys == MissingKeys::Warn && checked.lacks_only_keys() {
+        let mut failure = checked.failure(exit_code(status), &unread);
+        if !checked.is_complete(signed) {
+            let note = "; not every signature has a result in the log";
+            failure.message.insert_str(
+                failure.message.find('\n').unwrap_or(failure.message.len()),
+                note,
+            );
+        }
+        if request.missing_keys == MissingKeys::Warn && checked.lacks_only_keys(signed) {
             for Unverified { file, why } in &checked.unverified {
                 heading(&format!(
                     "warning: the signature of {file} is not verified: {why}"
@@ -216,7 +283,7 @@ mod tests {
                 ["`x.tar.gz`", "signature not found"],
             ),
         ] {
-            let failure = checked(results).failure(1);
+            let failure = checked(results).failure(1, &[]);
             assert_eq!(failure.kind, FailureKind::Package);
             for part in parts {
                 assert!(failure.message.contains(part), "{failure}");
@@ -227,11 +294,46 @@ mod tests {
     #[test]
     fn only_missing_keys_can_be_let_through() {
         let missing = "    x ... FAILED (unknown public key 01)";
-        assert!(checked(missing).lacks_only_keys());
+        assert!(checked(missing).lacks_only_keys(1));
         let both = format!("{missing}\n    z ... FAILED (bad signature from public key 02)");
-        assert!(!checked(&both).lacks_only_keys());
-        assert!(checked(&both).failure(1).message.contains("02"));
-        assert!(!checked("    x ... Passed").lacks_only_keys());
+        assert!(!checked(&both).lacks_only_keys(2));
+        assert!(checked(&both).failure(1, &[]).message.contains("02"));
+        assert!(!checked("    x ... Passed").lacks_only_keys(1));
+    }
+
+    /// What an unpacker writes about bytes that whoever serves them chose, and what git writes.
+    #[test]
+    fn a_result_on_a_line_of_its_own_counts() {
+        let missing = "    z.txt ... FAILED (unknown public key 01)";
+        for result in ["FAILED (bad signature from public key 02)", "FAILED"] {
+            for unpacker in [
+                "\ngzip: stdin: unexpected end of file\n",
+                "xz: (stdin): Unexpected end\n",
+            ] {
+                let log = format!("    x.tar ... {unpacker}{result}\n{missing}");
+                let checked = checked(&log);
+                assert_eq!(checked.unverified[0].file, "x.tar", "{log}");
+                assert!(!checked.lacks_only_keys(2), "{log}");
+                assert!(checked.failure(1, &[]).message.contains("`x.tar`"), "{log}");
+            }
+        }
+        let lost = format!("    x.tar ... \ngzip: stdin: x\n{missing}");
+        assert!(!checked(&lost).lacks_only_keys(2));
+        let passed =
+            format!("    x.tar ... \ngzip: stdin: trailing garbage ignored\nPassed\n{missing}");
+        assert!(checked(&passed).lacks_only_keys(2));
+    }
+
+    #[test]
+    fn files_without_a_key_are_named_with_the_key() {
+        let unread = ["a.asc".to_owned()];
+        let failure = checked("    x ... FAILED (unknown public key 01)").failure(1, &unread);
+        assert!(
+            failure
+                .message
+                .contains("the key 01 is not in keys/pgp, where no key can be read from a.asc\n"),
+            "{failure}"
+        );
     }
 
     #[test]
@@ -242,6 +344,9 @@ mod tests {
             ("x.sign::https://h/y", true),
             ("x::https://h/x.sig", false),
             ("git+https://h/x#tag=v1?signed", true),
+            ("git+https://h/x?signed#tag=v1", true),
+            ("git+https://h/x?signedness", false),
+            ("https://h/x?signed", false),
             ("https://h/x.tar.gz", false),
         ] {
             assert_eq!(is_signed(entry), signed, "{entry}");

@@ -10,6 +10,7 @@ mod machine;
 mod pasta;
 mod routes;
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use buildbtw_model::FailureKind;
 use nix::mount::{MsFlags, mount};
 
 use self::machine::Machine;
@@ -51,12 +53,18 @@ pub(super) struct Network {
     inner: File,
     resolv_conf: PathBuf,
     routes: Vec<Route>,
-    pasta: Child,
+    pasta: RefCell<Child>,
 }
 
 impl Network {
     /// Creates the namespaces and starts pasta.
     pub(super) fn start(root: &Root, access: &SourceAccess) -> Result<Self, Failure> {
+        if let Some(host) = &access.unknown {
+            return Err(Failure::infrastructure(format!(
+                "the network for sources could not be created: the addresses of {host}, which sources are not \
+                 fetched from, are not known, as its name could not be resolved"
+            )));
+        }
         let machine = Machine::read()?;
         let mut own = machine.own.clone();
         own.extend(access.refused.iter().copied().map(SourceNetwork::single));
@@ -81,7 +89,7 @@ impl Network {
             inner,
             resolv_conf,
             routes,
-            pasta,
+            pasta: RefCell::new(pasta),
         };
         let plan = Plan {
             routes: &network.routes,
@@ -114,6 +122,22 @@ impl Network {
         }
     }
 
+    /// A failure of what had this network, whose fault that was not if it has ended.
+    pub(super) fn explain(&self, failure: Failure) -> Failure {
+        match self.pasta.borrow_mut().try_wait() {
+            Ok(Some(status)) => Failure {
+                kind: FailureKind::Infrastructure,
+                message: format!(
+                    "the network for sources ended (pasta: {status}); {}",
+                    failure.message
+                ),
+                ..failure
+            },
+            // It is there, or nothing is known.
+            _ => failure,
+        }
+    }
+
     /// The resolv.conf(5) for those commands.
     pub(super) fn resolv_conf(&self) -> &Path {
         &self.resolv_conf
@@ -123,8 +147,9 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.pasta.kill();
-        let _ = self.pasta.wait();
+        let pasta = self.pasta.get_mut();
+        let _ = pasta.kill();
+        let _ = pasta.wait();
     }
 }
 

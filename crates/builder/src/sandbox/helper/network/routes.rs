@@ -1,7 +1,7 @@
 //! Which addresses a restricted network reaches. Pure: from what is refused and allowed to routes,
 //! of which the kernel takes the one with the longest prefix.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::source_network::SourceNetwork;
 
@@ -43,7 +43,9 @@ pub(super) enum Way {
 pub(super) type Route = (SourceNetwork, Way);
 
 /// The routes beside a default route. `own` are addresses and networks of this machine and of the
-/// server. What is allowed is so whoever refuses it.
+/// server. What is allowed is so whoever refuses it; but a single address of those is opened only by
+/// itself, as whoever opens a network means the others in it. The loopback interface is the exception:
+/// nothing else is in its network.
 pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Route> {
     let always = REFUSED.iter().filter_map(|text| refused(text));
     let mut refused: Vec<SourceNetwork> = always.chain(own.iter().copied()).collect();
@@ -54,7 +56,17 @@ pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Ro
     refused.extend(forms);
     refused.sort_unstable();
     refused.dedup();
-    refused.retain(|network| !allowed.iter().any(|allowed| allowed.contains(*network)));
+    let loopback = SourceNetwork::of(Ipv4Addr::LOCALHOST.into(), 8);
+    let single = own
+        .iter()
+        .filter(|network| network.is_single() && !loopback.contains(**network));
+    let guarded: Vec<SourceNetwork> = single
+        .filter(|network| !allowed.contains(network))
+        .flat_map(|network| [vec![*network], network.forms_in_ipv6()].concat())
+        .collect();
+    refused.retain(|network| {
+        guarded.contains(network) || !allowed.iter().any(|allowed| allowed.contains(*network))
+    });
     let refused = refused.into_iter().map(|network| (network, Way::Refused));
     let mut allowed = allowed.to_vec();
     allowed.sort_unstable();
@@ -165,14 +177,27 @@ mod tests {
 
     #[test]
     fn reaches_what_is_allowed_and_nothing_around_it() {
-        let own = networks(&["10.7.0.0/16", "10.7.0.9", "192.168.3.0/24"]);
+        let own = networks(&["10.7.0.0/16", "10.7.0.9", "192.168.3.0/24", "127.0.0.1"]);
         let allowed = networks(&["10.7.0.0/16", "192.168.3.4", "127.0.0.0/8"]);
         let routes = routes(&own, &allowed);
-        for address in ["10.7.1.1", "10.7.0.9", "192.168.3.4", "127.0.0.1"] {
+        for address in ["10.7.1.1", "192.168.3.4", "127.0.0.1"] {
             assert_eq!(way(&routes, address), Way::Out, "{address}");
         }
         for address in ["10.8.0.1", "192.168.3.5", "::1"] {
             assert_eq!(way(&routes, address), Way::Refused, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_network_that_is_opened_does_not_open_the_machine_in_it() {
+        let own = networks(&["10.7.0.9", "10.7.0.10", "10.7.0.0/16", "fd00::9"]);
+        let allowed = networks(&["10.0.0.0/8", "10.7.0.10", "fd00::/8", "64:ff9b::/96"]);
+        let routes = routes(&own, &allowed);
+        for address in ["10.7.0.9", "fd00::9", "64:ff9b::10.7.0.9"] {
+            assert_eq!(way(&routes, address), Way::Refused, "{address}");
+        }
+        for address in ["10.7.0.8", "10.7.0.10", "10.8.0.1", "fd00::8"] {
+            assert_eq!(way(&routes, address), Way::Out, "{address}");
         }
     }
 }

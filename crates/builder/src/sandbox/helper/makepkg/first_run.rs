@@ -1,0 +1,74 @@
+//! What the first of two runs of makepkg leaves for the second one, beside files: makepkg usually runs all
+//! functions of a PKGBUILD in one shell. The package's code can write it down as well, and what it writes
+//! is run as that code again.
+
+use std::path::{Path, PathBuf};
+
+use super::super::root::Root;
+use crate::sandbox::helper::files::make_dir;
+use crate::sandbox::job::Failure;
+use crate::source::read_regular;
+
+/// Where the hook finds it.
+pub(super) const PATH: &str = "/run/buildbtw/first";
+/// A version has some dozen characters.
+const LARGEST_ANSWER: u64 = 1 << 12;
+/// What `prepare()` sets are a few variables; more is left out.
+const LARGEST_VARIABLES: u64 = 1 << 20;
+
+/// What a first run leaves.
+#[derive(Debug, Default)]
+pub(in crate::sandbox::helper) struct FirstRun {
+    /// What `pkgver()` answered.
+    pub(in crate::sandbox::helper) answer: Option<String>,
+    /// Statements that set variables.
+    variables: Vec<u8>,
+}
+
+impl FirstRun {
+    /// Reads the notes about it.
+    pub(super) fn read(notes: &Path) -> Self {
+        let read = |name: &str, most: u64| {
+            let text = read_regular(&notes.join(name), most).unwrap_or_default();
+            Some(text).filter(|text| !text.is_empty() && (text.len() as u64) < most)
+        };
+        let answer = read("pkgver", LARGEST_ANSWER);
+        Self {
+            answer: answer.map(|answer| String::from_utf8_lossy(&answer).into_owned()),
+            variables: read("variables", LARGEST_VARIABLES).unwrap_or_default(),
+        }
+    }
+
+    /// Writes it into a folder, for the second run.
+    pub(super) fn write(&self, root: &Root) -> Result<PathBuf, Failure> {
+        let folder = root.scratch.join("first-run");
+        make_dir(&folder, 0o755)?;
+        if let Some(answer) = &self.answer {
+            fs_err::write(folder.join("pkgver"), answer)?;
+        }
+        if !self.variables.is_empty() {
+            fs_err::write(folder.join("variables"), &self.variables)?;
+        }
+        Ok(folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_that_are_links_or_too_large_say_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(FirstRun::read(folder.path()).answer, None);
+        let note = folder.path().join("pkgver");
+        std::os::unix::fs::symlink("/etc/passwd", &note).unwrap();
+        assert_eq!(FirstRun::read(folder.path()).answer, None);
+        fs_err::remove_file(&note).unwrap();
+        fs_err::write(&note, "r2").unwrap();
+        fs_err::write(folder.path().join("variables"), "x".repeat(2 << 20)).unwrap();
+        let first = FirstRun::read(folder.path());
+        assert_eq!(first.answer.as_deref(), Some("r2"));
+        assert!(first.variables.is_empty());
+    }
+}

@@ -1,0 +1,75 @@
+//! Reports of workers take turns. Each reads the database several times, and thousands may come at the
+//! same moment: if all of them queued for its few connections, each would wait for one longer than
+//! anybody waits, half done, and none would ever be taken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildbtw_model::api::ProblemKind;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::{Error, Refusal};
+
+/// How many reports are dealt with at a time: as many as share a commit.
+const AT_A_TIME: usize = 128;
+/// How long a report waits for its turn. Workers wait a minute for an answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(45);
+/// When to report again after that.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// See the module. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ReportTurns(Arc<Semaphore>);
+
+impl Default for ReportTurns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_A_TIME)))
+    }
+}
+
+impl ReportTurns {
+    /// Waits for a turn, which is over when it is dropped. First come, first served.
+    ///
+    /// # Errors
+    /// When others before took too long; the same report may be taken later.
+    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.turn_within(LONGEST_WAIT).await
+    }
+
+    async fn turn_within(&self, wait: Duration) -> Result<OwnedSemaphorePermit, Error> {
+        let turn = Arc::clone(&self.0).acquire_owned();
+        match tokio::time::timeout(wait, turn).await {
+            Ok(turn) => Ok(turn.map_err(anyhow::Error::from)?),
+            Err(_) => {
+                let title = "more workers report at the moment than the server can deal with";
+                Err(Refusal::new(ProblemKind::Unavailable, title)
+                    .retry_after(PAUSE)
+                    .into())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_too_long_is_told_to_come_again_and_those_inside_go_on() {
+        let turns = ReportTurns::default();
+        let mut inside = Vec::new();
+        for _ in 0..AT_A_TIME {
+            inside.push(turns.turn().await.unwrap());
+        }
+        let refused = turns.turn_within(Duration::ZERO).await;
+        let refused = refused.unwrap_err().into_problem();
+        assert_eq!(refused.kind, ProblemKind::Unavailable);
+        let waiting = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.turn().await.is_ok() }
+        });
+        tokio::task::yield_now().await;
+        inside.pop();
+        assert!(waiting.await.unwrap());
+    }
+}
