@@ -21,7 +21,7 @@ fn upstream(folder: &Path) {
     }
     let vcs = folder.join("vcs");
     let sub = folder.join("sub").display().to_string();
-    let add = ["submodule", "--quiet", "add", "--name=dep", &sub, "dep"];
+    let add = ["submodule", "--quiet", "add", "--name", "dep", &sub, "dep"];
     let local = ["-c", "protocol.file.allow=always"];
     git(&vcs, &[&local[..], &add].concat());
     git(&vcs, &["commit", "--quiet", "--message=two"]);

@@ -38,13 +38,16 @@ pub(super) fn can_build() -> bool {
 /// Runs a test, and every program that it starts, in a network of its own that has nothing but a loopback
 /// interface: inputs name ports, and other tests run at the same time.
 pub(super) fn in_own_network(test: impl FnOnce() + Send + 'static) {
-    let thread = thread::spawn(move || {
+    // Panics name it.
+    let name = thread::current().name().map(str::to_owned);
+    let thread = thread::Builder::new().name(name.unwrap_or_default());
+    let thread = thread.spawn(move || {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         let up = ["link", "set", "lo", "up"];
         assert!(Command::new("ip").args(up).status().unwrap().success());
         test();
     });
-    if let Err(panic) = thread.join() {
+    if let Err(panic) = thread.unwrap().join() {
         std::panic::resume_unwind(panic);
     }
 }

@@ -129,7 +129,10 @@ pub(crate) fn redirect(to: &str) -> String {
 fn namespace() -> File {
     let made = std::thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        File::open("/proc/thread-self/ns/net").unwrap()
+        let (file, _) = fs_err::File::open("/proc/thread-self/ns/net")
+            .unwrap()
+            .into_parts();
+        file
     });
     made.join().unwrap()
 }
