@@ -23,6 +23,12 @@ demo *ARGS:
 demo-gitlab *ARGS:
     @demo/run --gitlab "$@"
 
+# Build a distribution of real programs, bump the library below it and upgrade what was installed (needs root)
+[group('check')]
+[no-exit-message]
+real-packages *ARGS:
+    @real-packages/run "$@"
+
 # Compile all programs once, then run all tests
 [group('check')]
 test *ARGS: test-scripts

@@ -9,6 +9,7 @@
 )]
 
 mod addresses;
+mod cases;
 mod clock;
 mod crashes;
 mod cycle;
@@ -19,7 +20,6 @@ mod full_disk;
 mod gitlab;
 mod hostile;
 mod kills;
-mod network;
 mod path;
 mod pipeline_kills;
 mod pipelines;

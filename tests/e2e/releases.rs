@@ -97,7 +97,7 @@ fn whatever_sets_the_release_the_rebuild_upgrades_the_old_set() {
 }
 
 #[test]
-fn what_cannot_follow_fails_once_and_the_plan_says_so() {
+fn what_would_not_install_over_base_fails_once_and_the_plan_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
     commit(
@@ -105,24 +105,6 @@ fn what_cannot_follow_fails_once_and_the_plan_says_so() {
         "lowlib",
         "pkgver = 1.0; pkgrel = 1",
         "pkgver=1.0\npkgrel=1",
-    );
-    commit(
-        &sources,
-        "kernelish",
-        "pkgver = 6.1; pkgrel = 1; depends = lowlib",
-        "pkgver=6.1\npkgrel=1\ndepends=(lowlib)",
-    );
-    commit(
-        &sources,
-        "modulish",
-        "pkgver = 2.2; pkgrel = 1; depends = kernelish=6.1-1",
-        "pkgver=2.2\npkgrel=1\ndepends=('kernelish=6.1-1')",
-    );
-    commit(
-        &sources,
-        "stale",
-        "pkgver = 1; pkgrel = 1; depends = lowlib",
-        "pkgver=1\npkgrel=1\ndepends=(lowlib)\nmakedepends=(lowlib)",
     );
     commit(
         &sources,
@@ -136,13 +118,8 @@ fn what_cannot_follow_fails_once_and_the_plan_says_so() {
     let server = Server::start_with_base(folder.path(), &sources, &old.base_repositories());
     let output = cli(&server, &["plan", "lowlib/main"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let pin = "modulish: constraint no longer met: kernelish=6.1-1";
     let older = "behind: 1-1.1 would not install over 2-1 of the base repositories";
-    assert!(
-        text.contains(pin) && text.contains(older),
-        "{}",
-        printed(&output)
-    );
+    assert!(text.contains(older), "{}", printed(&output));
     let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
     let output = cli(
         &server,
@@ -151,23 +128,18 @@ fn what_cannot_follow_fails_once_and_the_plan_says_so() {
     assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
     let detail = iteration(&server, "fails");
     assert_eq!(detail.summary.status, IterationStatus::Failed);
+    let mut builds = detail.builds.iter();
+    let build = builds.find(|build| build.pkgbase.as_str() == "behind");
+    let build = build.unwrap();
+    assert_eq!(build.status, BuildStatus::Failed);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    for (name, words) in [
-        ("modulish", "kernelish=6.1-1"),
-        ("stale", ".SRCINFO is stale"),
-        ("behind", "would not install over 2-1"),
-    ] {
-        let mut builds = detail.builds.iter();
-        let build = builds.find(|build| build.pkgbase.as_str() == name).unwrap();
-        assert_eq!(build.status, BuildStatus::Failed, "{name}");
-        let shown = runtime.block_on(server.client().build(build.id)).unwrap();
-        let [attempt] = &shown.attempts[..] else {
-            panic!("{name}: {:?}", shown.attempts);
-        };
-        assert_eq!(attempt.failure, Some(FailureKind::Package), "{name}");
-        let message = attempt.message.clone().unwrap_or_default();
-        assert!(message.contains(words), "{name}: {message}");
-    }
+    let shown = runtime.block_on(server.client().build(build.id)).unwrap();
+    let [attempt] = &shown.attempts[..] else {
+        panic!("{:?}", shown.attempts);
+    };
+    assert_eq!(attempt.failure, Some(FailureKind::Package));
+    let message = attempt.message.clone().unwrap_or_default();
+    assert!(message.contains("would not install over 2-1"), "{message}");
 }
 
 #[test]

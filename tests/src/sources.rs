@@ -79,6 +79,20 @@ impl Sources {
         git(&path, &["commit", "--quiet", "--message", "Update"]);
     }
 
+    /// Commits the files of a folder, those below it included.
+    pub fn commit_folder(&self, repository: &str, folder: &Path) {
+        let path = self.folder.join(repository);
+        if !path.exists() {
+            git(
+                &self.folder,
+                &["init", "--quiet", "--initial-branch", "main", repository],
+            );
+        }
+        copy(folder, &path);
+        git(&path, &["add", "--all"]);
+        git(&path, &["commit", "--quiet", "--message", "Update"]);
+    }
+
     /// Commits one more file, or changes it, and leaves the rest as it is.
     pub fn commit_file(&self, repository: &str, name: &str, content: &str) {
         let path = self.folder.join(repository);
@@ -203,6 +217,19 @@ impl Sources {
             sources.commit_text(&format!("p{number}"), &text);
         }
         sources
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 

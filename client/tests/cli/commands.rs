@@ -246,7 +246,7 @@ async fn new_says_what_the_plan_had_to_leave_out() {
     let ran = run(home.path(), &fake.url, &["new", "libgreet/main", &token]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(
-        ran.stderr.contains(&format!("note: {text}\n")),
+        ran.stderr.contains(&format!("problem: {text}\n")),
         "{}",
         ran.stderr
     );

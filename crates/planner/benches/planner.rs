@@ -17,7 +17,8 @@ use std::sync::Arc;
 use buildbtw_model::Scope;
 use buildbtw_planner::simulate::{Policy, simulate};
 use buildbtw_planner::{
-    PackageIndex, Plan, PlanRequest, SourcePackage, parse_srcinfo, plan, plan_with_footprint,
+    BaseIndex, BasePackage, PackageIndex, Plan, PlanRequest, SourcePackage, parse_srcinfo, plan,
+    plan_with_footprint,
 };
 
 #[path = "../tests/it/generate.rs"]
@@ -263,6 +264,59 @@ fn plan_worst_case(bencher: divan::Bencher<'_, '_>, size: usize) {
         plan.pkgbases().len()
     );
     let request = request(origin, Scope::All);
+    bencher.bench_local(|| buildbtw_planner::plan(&index, &request));
+}
+
+/// A large cycle with old packages in base, of which every twentieth needs the library that gets another soname,
+/// so that the environments of all builds are looked at and some members are tried as bootstrap builds.
+#[divan::bench(args = [600, 5_600], sample_count = 5, sample_size = 1)]
+fn plan_with_a_large_cycle_and_base(bencher: divan::Bencher<'_, '_>, knot: usize) {
+    let texts = generate::tangled(34_000, knot);
+    let parse = |text: &String| Arc::new(parse_srcinfo(text).unwrap());
+    let packages: Vec<_> = texts.iter().map(parse).collect();
+    let architecture = "x86_64".parse().unwrap();
+    let old = packages.iter().enumerate().map(|(at, source)| {
+        let depends = source
+            .packages()
+            .flat_map(|package| package.depends(&architecture));
+        let mut depends: Vec<Box<str>> = depends.map(Into::into).collect();
+        if at % 20 == 1 {
+            depends.push("lib0.so=1-64".into());
+        }
+        BasePackage {
+            name: source.pkgnames()[0].clone(),
+            pkgbase: None,
+            version: source.version().clone(),
+            depends,
+            provides: if at == 0 {
+                vec!["lib0.so=1-64".into()]
+            } else {
+                Vec::new()
+            },
+        }
+    });
+    let base = BaseIndex::new(old.collect());
+    let index = index(&packages);
+    let changed = texts[0].replace("pkgver = 1", "pkgver = 2");
+    let changed = changed.replace("\npkgname", "\tprovides = lib0.so\n\npkgname");
+    let origin = parse(&changed);
+    for keeps_sonames in [true, false] {
+        let mut request = request(&origin, Scope::All);
+        request.base = Some(&base);
+        request.keeps_sonames = keeps_sonames;
+        let plan = plan(&index, &request);
+        let reasons = plan
+            .needs_bootstrap
+            .iter()
+            .map(|needed| needed.reasons.len());
+        println!(
+            "{} builds, {} reasons",
+            plan.builds.len(),
+            reasons.sum::<usize>()
+        );
+    }
+    let mut request = request(&origin, Scope::All);
+    request.base = Some(&base);
     bencher.bench_local(|| buildbtw_planner::plan(&index, &request));
 }
 

@@ -13,6 +13,7 @@
 mod addresses;
 mod anonymous;
 mod auth;
+mod cases;
 mod connections;
 mod control;
 mod crash;

@@ -1,7 +1,7 @@
 //! What builds may reach of the network: from the server's settings and the namespace to the assignment.
 
 use buildbtw_model::api::{CreateIteration, PlanFormat, PlanPreview, ProblemKind};
-use buildbtw_model::{BuildStatus, ClaimId, MissingKeys, NamespaceName, NetworkPolicy};
+use buildbtw_model::{ClaimId, MissingKeys, NamespaceName, NetworkPolicy};
 use reqwest::Method;
 
 use crate::support::{
@@ -66,13 +66,11 @@ async fn a_namespace_has_the_servers_policy_unless_it_asks_for_another() {
         .create_iteration(&parse("own"), request)
         .await
         .unwrap();
-    server
-        .expect_builds("own", &[("greet", BuildStatus::Reused)])
-        .await;
+    let mut events = server.follow("own").await;
+    events.until_build("build.reused", "greet").await;
     create(&server, "same", Some(NetworkPolicy::Sources)).await;
-    server
-        .expect_builds("same", &[("greet", BuildStatus::Reused)])
-        .await;
+    let mut events = server.follow("same").await;
+    events.until_build("build.reused", "greet").await;
 }
 
 #[tokio::test]

@@ -177,21 +177,30 @@ async fn the_same_bytes_are_served_again_under_their_address() {
 }
 
 #[tokio::test]
-async fn versions_that_a_pkgbuild_computes_again_are_not_kept_by_clients() {
+async fn a_computed_version_that_a_namespace_of_this_name_had_is_refused() {
     let server = rebuilt_once().await;
     let worker = server.worker("w").await;
-    let mut tags = Vec::new();
-    for payload in [100, 5_000] {
+    for (version, is_new) in [("3.0-1", true), ("3.0-1", false), ("3.0-1.1", true)] {
         let mut job = worker.claims().await;
-        job.claimed.version = parse("3.0-1");
-        let file = makes_other_bytes(&job, payload).await;
-        let path = format!("/repo/bump/1/x86_64/{file}");
-        let known = tags.last().map_or("\"none\"", String::as_str);
-        let answer = with_tag(&server, &path, known).await;
-        assert_eq!(answer.status(), StatusCode::OK, "{path}");
-        let caching = header_of(&answer, header::CACHE_CONTROL);
-        assert_eq!(caching.contains("immutable"), payload == 100, "{caching}");
-        tags.push(header_of(&answer, header::ETAG));
+        let earlier = &job.claimed.release.as_ref().unwrap().earlier;
+        assert_eq!(earlier.contains(&parse(version)), !is_new, "{earlier:?}");
+        job.claimed.version = parse(version);
+        if is_new {
+            let file = makes_other_bytes(&job, 100).await;
+            let path = format!("/repo/bump/1/x86_64/{file}");
+            let answer = server.request(Method::GET, &path).send().await.unwrap();
+            let caching = header_of(&answer, header::CACHE_CONTROL);
+            assert!(caching.contains("immutable"), "{caching}");
+        } else {
+            job.starts().await;
+            let packages = job.makes_with_payload(5_000).await;
+            job.uploads(&packages[0]).await.unwrap();
+            let refused = job.reports(&reported(&packages)).await.unwrap_err();
+            assert!(
+                refused.to_string().contains("has had another package"),
+                "{refused}"
+            );
+        }
         server
             .admin()
             .delete_namespace(&parse("bump"))

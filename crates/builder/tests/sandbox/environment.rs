@@ -19,7 +19,7 @@ fn assert_lines(log: &str, lines: &[&str]) {
     }
 }
 
-/// From a public report (buildbuddy #7144): the host name resolved to nothing.
+/// More than `case_17_own_host_name_unknown` asks for.
 #[tokio::test]
 async fn the_machine_has_a_name_services_and_terminals() {
     let Some(world) = World::new() else { return };
@@ -35,6 +35,7 @@ async fn the_machine_has_a_name_services_and_terminals() {
   python3 -c 'import socket;s=socket.socket(socket.AF_INET6);s.bind(("::1",0));print("V6OK")'
   python3 -c 'import socket;s=socket.socket();s.bind(("127.0.0.1",0));s.listen();socket.create_connection(s.getsockname());print("TCPOK")'
   python3 -c 'import multiprocessing as m;m.Lock();print("SEMOK")'
+  python -c 'print("PYTHON-OK")'
   printf 'int main(){return 0;}' >/tmp/x.c && gcc -o /tmp/x /tmp/x.c && /tmp/x && echo EXEC-TMP-OK
   touch /var/tmp/b && echo VARTMP-OK
   [[ -d /dev/shm && -d /dev/pts && -e /dev/fd/0 && -c /dev/full && -c /dev/ptmx ]] && echo DEV-OK
@@ -57,6 +58,7 @@ async fn the_machine_has_a_name_services_and_terminals() {
         "V6OK",
         "TCPOK",
         "SEMOK",
+        "PYTHON-OK",
         "EXEC-TMP-OK",
         "VARTMP-OK",
         "DEV-OK",
@@ -158,7 +160,7 @@ fn addresses() -> Vec<String> {
         .collect()
 }
 
-/// From a public report (ncro #9): what is claimed is there.
+/// More than `case_19_ca_certificates_claimed_but_absent` asks for.
 #[tokio::test]
 async fn certificates_are_there_when_they_are_claimed() {
     let Some(world) = World::new() else { return };

@@ -23,48 +23,6 @@ fn request(world: &World, name: &str, source: &str, install: &str) -> BuildReque
     request
 }
 
-/// Case 15 of those that were collected from public bug trackers: a host that redirects to itself until a
-/// cookie comes back.
-#[tokio::test]
-async fn a_source_behind_a_cookie_is_fetched() {
-    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-    let Some(world) = World::new() else { return };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let mut stream = BufReader::new(stream);
-            let (mut line, mut has_cookie) = (String::new(), false);
-            while stream
-                .read_line(&mut line)
-                .await
-                .is_ok_and(|length| length > 2)
-            {
-                has_cookie |= line.starts_with("Cookie: ok=1");
-                line.clear();
-            }
-            let answer = match has_cookie {
-                true => page("cookie file\n"),
-                false => {
-                    "HTTP/1.1 302 Found\r\nSet-Cookie: ok=1; Path=/\r\nLocation: /data.txt\r\n\
-                          Content-Length: 0\r\nConnection: close\r\n\r\n"
-                        .to_owned()
-                }
-            };
-            // Clients go away when they like.
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    let source = format!("data.txt::http://127.0.0.1:{port}/data.txt");
-    let (packages, _) = world
-        .built(&request(&world, "cookiesrc", &source, "data.txt"))
-        .await;
-    assert_eq!(
-        file_in(&packages[0].path, "usr/share/cookiesrc"),
-        "cookie file\n"
-    );
-}
-
 /// The machine's makepkg.conf names programs for protocols, its own ones among them.
 #[tokio::test]
 async fn programs_of_makepkg_conf_fetch() {

@@ -100,8 +100,21 @@ async fn answer(
     stream.shutdown().await
 }
 
-/// A repository with one file in git-lfs, and a package of it as case 23 of those that were collected from
-/// public bug trackers has it: `prepare()` pulls from upstream.
+/// The address of the server that the input names, which there is none of.
+const UPSTREAM: &str = "https://git.example.invalid/demo/lfsdemo.git";
+
+/// A file of the input of case 23, with the address of a server that there is.
+fn input(name: &str, upstream: &str) -> String {
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/cases/23-git-lfs-source/lfs"
+    );
+    let text = fs_err::read_to_string(std::path::Path::new(folder).join(name)).unwrap();
+    assert!(text.contains(UPSTREAM), "{text}");
+    text.replace(UPSTREAM, upstream)
+}
+
+/// A repository with one file in git-lfs, and the package of it: `prepare()` pulls from upstream.
 async fn world(server: Server, lfsconfig: &str) -> Option<(World, BuildRequest)> {
     if !std::path::Path::new("/usr/bin/git-lfs").exists() {
         eprintln!("SKIPPED: git-lfs is not installed");
@@ -122,26 +135,24 @@ async fn world(server: Server, lfsconfig: &str) -> Option<(World, BuildRequest)>
          git update-server-info && rm -rf lfs",
     ));
     let upstream = format!("http://127.0.0.1:{port}/lfsdemo.git");
-    let pkgbuild = format!(
-        "pkgname=lfsdemo\npkgver=1\npkgrel=1\narch=(any)\nmakedepends=(git git-lfs)\n\
-         source=('git+{upstream}#tag=v1')\nsha256sums=(SKIP)\n\
-         prepare() {{\n  cd lfsdemo\n  git lfs install --local\n  git remote add upstream {upstream}\n  \
-         git lfs pull upstream\n}}\n\
-         package() {{ install -Dm644 lfsdemo/picture.png \"$pkgdir/usr/share/lfsdemo\"; }}\n"
-    );
-    let mut request = world.request("lfsdemo", &pkgbuild);
+    let pkgbuild = input("PKGBUILD", &upstream);
+    let srcinfo = input(".SRCINFO", &upstream);
+    let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", &*srcinfo)];
+    let mut request = world.request_with("lfsdemo", &files);
     request.sources = vec![format!("git+{upstream}#tag=v1")];
     request.dependencies = vec!["git".into(), "git-lfs".into()];
     Some((world, request))
 }
 
+/// Tried as `notes/cases.md` says.
 #[tokio::test]
-async fn objects_are_fetched_with_the_mirror() {
+async fn case_23_git_lfs_source() {
     let Some((world, request)) = world(Server::Honest, "").await else {
         return;
     };
     let (packages, log) = world.built(&request).await;
-    assert_eq!(file_in(&packages[0].path, "usr/share/lfsdemo"), CONTENT);
+    let picture = "usr/share/lfsdemo/picture.png";
+    assert_eq!(file_in(&packages[0].path, picture), CONTENT);
     assert!(log.contains("fetching the LFS objects"), "{log}");
 }
 

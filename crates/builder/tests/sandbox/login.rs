@@ -33,8 +33,7 @@ async fn needing(world: &World, needed: &[(&str, &[(&str, &str)])], script: &str
     request
 }
 
-/// From a public report (open-build-service #713): programs were not found that a file of their
-/// package puts into PATH.
+/// More than `case_03_profile_d_of_makedepends` asks for.
 #[tokio::test]
 async fn what_dependencies_put_into_profile_d_counts() {
     let Some(world) = World::new() else { return };

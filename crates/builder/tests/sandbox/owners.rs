@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::{World, script_package};
 
-/// From a public report (rua #89, melange #1607): all of it works with plain makepkg.
+/// More than `case_01_fakeroot_chown_in_userns` asks for: all of it works with plain makepkg.
 const OWNER: &str = r#"pkgname=owner
 pkgver=1
 pkgrel=1
@@ -42,7 +42,7 @@ package() {
 }
 "#;
 
-/// From the same report, as packages from another distribution's are made: the archive names owners and
+/// As packages from another distribution's are made: the archive names owners and
 /// lists its folders.
 const FROM_ARCHIVE: &str = r#"pkgname=debbin
 pkgver=1

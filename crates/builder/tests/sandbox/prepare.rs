@@ -113,31 +113,6 @@ async fn prepare_reaches_neither_the_machine_nor_its_neighbours() {
     assert_eq!((machine.count(), router.count()), (0, 0));
 }
 
-/// Case 02 of those that were collected from public bug trackers.
-#[tokio::test]
-async fn a_prepare_that_wants_a_network_is_told_which_policy_has_one() {
-    let Some(world) = World::new() else { return };
-    let port = crate::support::serve(world.path("repository")).await;
-    fs_err::write(world.path("repository/lockfile"), "locked\n").unwrap();
-    let functions =
-        format!("prepare() {{ curl -sS --max-time 5 http://127.0.0.1:{port}/lockfile >found; }}");
-    let mut request = world.request("netprep", &package("netprep", &functions));
-    let (kind, message, _) = world.fails(&request).await;
-    assert_eq!(kind, FailureKind::Package);
-    assert!(
-        message.starts_with("prepare() may not use the network: policy `sources`"),
-        "{message}"
-    );
-    assert!(
-        message.contains("buildbtw new --network prepare"),
-        "{message}"
-    );
-
-    request.network = NetworkPolicy::Prepare;
-    let (packages, _) = world.built(&request).await;
-    assert_eq!(file_in(&packages[0].path, "usr/share/netprep"), "locked\n");
-}
-
 #[tokio::test]
 async fn a_build_that_wants_a_network_is_told_that_none_is_offered() {
     let Some(world) = World::new() else { return };

@@ -87,7 +87,6 @@ async fn a_good_signature_of_a_key_of_the_repository_passes() {
     assert!(log.lines().any(|line| line == "temporary: "), "{log}");
 }
 
-/// Case 09 of those that were collected from public bug trackers.
 #[tokio::test]
 async fn bytes_that_are_no_signature_are_refused() {
     let Some(signer) = Signer::new().await else {

@@ -81,7 +81,17 @@ fn full_version(text: &str) -> Result<(), String> {
     if is_plain_version(text) {
         return Ok(());
     }
-    alpm_types::FullVersion::from_str(text)
+    // makepkg writes an epoch as the PKGBUILD has it: `epoch=01` gives `01:1-1`.
+    let text = match text.split_once(':') {
+        Some((epoch, rest)) if !epoch.is_empty() && epoch.bytes().all(|b| b.is_ascii_digit()) => {
+            match epoch.trim_start_matches('0') {
+                "" => rest.to_owned(),
+                number => format!("{number}:{rest}"),
+            }
+        }
+        _ => text.to_owned(),
+    };
+    alpm_types::FullVersion::from_str(&text)
         .map(drop)
         .map_err(|_| "expected [epoch:]pkgver-pkgrel".into())
 }

@@ -21,7 +21,7 @@ pub(crate) use record::{
     BaseRecord, EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, Provider, Use, User, Users,
     records,
 };
-pub(crate) use table::{Tables, provisions};
+pub(crate) use table::{Fits, Tables, provisions};
 
 use crate::srcinfo::SourcePackage;
 

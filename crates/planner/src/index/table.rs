@@ -1,10 +1,12 @@
 //! The numbered names and relations, and who uses and provides them.
 
+use buildbtw_model::Architecture;
+
 use crate::relation::{Comparison, Relation, is_soname};
 
 use super::forget;
 use super::intern::Interner;
-use super::record::{NodeRecord, Numbering, OWN_NAME, Provider, User, Users};
+use super::record::{EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, Provider, User, Users};
 
 /// The part of the index that is looked up by name or relation.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +30,42 @@ pub(crate) struct Tables {
     pub(crate) users: Vec<Users>,
 }
 
+/// What of an index counts for one architecture.
+pub(crate) struct Fits<'t> {
+    tables: &'t Tables,
+    name: &'t str,
+    /// The number of its name; none if nothing mentions it.
+    number: Option<u32>,
+}
+
+impl Fits<'_> {
+    /// Whether a list of architectures has it or `any`.
+    pub(crate) fn has(&self, list: u32) -> bool {
+        let lists = &self.tables.architecture_lists;
+        (list as usize) < lists.len()
+            && lists
+                .text(list)
+                .split(' ')
+                .any(|name| name == "any" || name == self.name)
+    }
+
+    /// Whether an architecture suffix is empty or this one.
+    pub(crate) fn applies(&self, architecture: u32) -> bool {
+        architecture == EVERY_ARCHITECTURE || Some(architecture) == self.number
+    }
+}
+
 impl Tables {
+    /// What counts for an architecture.
+    pub(crate) fn for_architecture<'t>(&'t self, architecture: &'t Architecture) -> Fits<'t> {
+        let name = architecture.as_str();
+        Fits {
+            tables: self,
+            name,
+            number: self.architectures.get(name),
+        }
+    }
+
     /// Enters a node wherever it is used or provides.
     pub(super) fn attach(&mut self, id: u32, node: &NodeRecord) {
         for used in &node.depends {

@@ -38,10 +38,12 @@ pub(super) struct Assembly<'g, B> {
     pub(super) budget: &'g B,
     pub(super) graph: &'g Graph,
     /// For each build: whether it is to be bootstrapped.
-    pub(super) bootstrap: &'g [bool],
+    pub(super) bootstrap: Vec<bool>,
     /// Of builds, then of installs.
     pub(super) components: Components,
     pub(super) drafts: Vec<Draft>,
+    /// For each component: how many drafts come before its own.
+    pub(super) starts: Vec<usize>,
     pub(super) cycles: Vec<CycleDraft>,
     /// Package dependencies that gave way: dependency and dependent.
     pub(super) relaxed: Vec<(u32, u32)>,
@@ -61,7 +63,7 @@ pub(super) struct Assembly<'g, B> {
 /// When the budget is used up.
 pub(super) fn assemble<'g, B: Budget>(
     graph: &'g Graph,
-    bootstrap: &'g [bool],
+    bootstrap: Vec<bool>,
     budget: &'g B,
 ) -> Result<Assembly<'g, B>, B::Over> {
     let builds = graph.needs.len();
@@ -73,6 +75,7 @@ pub(super) fn assemble<'g, B: Budget>(
         bootstrap,
         components,
         drafts: Vec::with_capacity(builds),
+        starts: Vec::new(),
         cycles: Vec::new(),
         relaxed: Vec::new(),
         last: vec![OUTSIDE; builds],
@@ -83,21 +86,32 @@ pub(super) fn assemble<'g, B: Budget>(
     };
     for component in 0..assembly.components.len() {
         budget.check()?;
-        let vertices = assembly.components.vertices(component).iter();
-        let mut members: Vec<u32> = vertices
-            .copied()
-            .filter(|&vertex| (vertex as usize) < builds)
-            .collect();
+        assembly.starts.push(assembly.drafts.len());
+        let members = assembly.members(number(component));
         match *members.as_slice() {
             [] => {}
             [member] => assembly.add_simple(member),
-            _ => {
-                members.sort_unstable();
-                cycles::add(&mut assembly, number(component), &members)?;
-            }
+            _ => cycles::add(&mut assembly, number(component), &members)?,
         }
     }
     Ok(assembly)
+}
+
+impl<B: Budget> Assembly<'_, B> {
+    /// Puts the builds of a cycle in order again, for other bootstrap builds than before. The builds of all
+    /// components behind it are lost.
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    pub(super) fn again(&mut self, component: u32) -> Result<(), B::Over> {
+        let members = self.members(component);
+        self.drafts.truncate(self.starts[component as usize]);
+        self.cyclic.remove(&component);
+        for member in &members {
+            self.left_out.remove(member);
+        }
+        cycles::add(self, component, &members)
+    }
 }
 
 fn successor(graph: &Graph, vertex: u32, edge: u32) -> Option<u32> {
@@ -125,6 +139,20 @@ impl<B> Assembly<'_, B> {
 
     pub(super) fn component_of_build(&self, member: u32) -> u32 {
         self.components.of[member as usize]
+    }
+
+    /// The members of a component, by name.
+    pub(super) fn members(&self, component: u32) -> Vec<u32> {
+        let vertices = self.components.vertices(component as usize).iter();
+        let is_build = |&vertex: &u32| (vertex as usize) < self.graph.needs.len();
+        let mut members: Vec<u32> = vertices.copied().filter(is_build).collect();
+        members.sort_unstable();
+        members
+    }
+
+    /// Whether a member is in a cycle with others.
+    pub(super) fn is_in_cycle(&self, member: u32) -> bool {
+        self.cyclic.contains_key(&self.component_of_build(member))
     }
 
     /// Forgets which installs were seen.

@@ -4,50 +4,57 @@
 //! They are asked for, not chosen: the `PKGBUILD` must know how to do without. What is found here is
 //! whether a cycle can be built at all without one, and which one would do.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use buildbtw_model::Pkgbase;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::assemble::{Assembly, assemble};
+use super::assemble::Assembly;
 use super::budget::Budget;
-use super::clashes::{self, Clash};
+use super::clashes::{Clash, Environments};
 use super::cycles::is_left_out;
 use super::finish::Parts;
 use super::members::Members;
 use super::request::PlanRequest;
 use super::{NeedsBootstrap, Plan, Problem, ProblemKind};
-use crate::base::BaseIndex;
 use crate::world::World;
 
 /// How many members of a cycle are tried.
 const MOST_TRIED: usize = 12;
+/// How many there are in the largest cycle of which that many are tried; of larger ones it is fewer.
+const MEMBERS_OF_MOST_TRIED: usize = 1_000;
+/// How many reasons a cycle has, and how many problems of one sort a plan. The rest is counted.
+const MOST_REASONS: usize = 20;
+const MOST_PROBLEMS: usize = 100;
 
 /// The members that are to be bootstrapped.
 pub(super) fn wanted(world: &World<'_>, members: &Members, request: &PlanRequest<'_>) -> Vec<bool> {
+    let bootstrap: FxHashSet<&Pkgbase> = request.bootstrap.iter().collect();
     let is_wanted = |&base: &u32| {
         let record = world.base(base);
-        record.is_some_and(|record| request.bootstrap.contains(record.source.pkgbase()))
+        record.is_some_and(|record| bootstrap.contains(record.source.pkgbase()))
     };
     members.bases.iter().map(is_wanted).collect()
 }
 
-/// Says in the plan what bootstrap builds are built without, and which cycles cannot be built.
+/// Says in the plan what bootstrap builds are built without, and which cycles cannot be built. The builds
+/// of the assembly are lost.
 ///
 /// # Errors
 /// When the budget is used up.
 pub(super) fn judge<B: Budget>(
     parts: &Parts<'_, '_>,
-    assembly: &Assembly<'_, B>,
+    assembly: &mut Assembly<'_, B>,
     plan: &mut Plan,
 ) -> Result<(), B::Over> {
     describe(parts, assembly, plan);
     if let Some(base) = parts.request.base {
-        let found = clashes::find(parts, base, assembly, None)?;
-        for clash in &found {
-            let problem = problem(plan, clash);
-            plan.problems.push(problem);
-        }
-        report(parts, base, assembly, &found, plan)?;
+        let mut environments = Environments::new(parts, base, assembly)?;
+        let found = environments.find(assembly)?;
+        let problems = problems(plan, &found);
+        plan.problems.extend(problems);
+        report(&mut environments, assembly, &found, plan)?;
     }
     plan.problems.sort();
     Ok(())
@@ -55,21 +62,19 @@ pub(super) fn judge<B: Budget>(
 
 /// Fills in what bootstrap builds are built without.
 fn describe<B>(parts: &Parts<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Plan) {
-    for pkgbase in &parts.request.bootstrap {
-        let mut builds = plan.builds.iter_mut();
-        let build = builds.find(|build| build.pkgbase == *pkgbase && build.bootstrap.is_some());
-        let Some(bootstrap) = build.and_then(|build| build.bootstrap.as_mut()) else {
-            plan.problems.push(Problem {
-                pkgbase: pkgbase.clone(),
-                kind: ProblemKind::BootstrapNotNeeded,
-                message: "it is in no cycle of this plan, so that there is nothing to bootstrap"
-                    .to_owned(),
-            });
-            continue;
-        };
-        let member = plan.names.iter().position(|name| name == pkgbase);
-        if let Some(member) = member {
-            let relations = left_out(parts, assembly, crate::index::number(member));
+    let mut wanted: FxHashSet<&Pkgbase> = parts.request.bootstrap.iter().collect();
+    if wanted.is_empty() {
+        return;
+    }
+    let members = (0..).zip(&plan.names[..plan.members]);
+    let member_of: FxHashMap<&Pkgbase, u32> =
+        members.map(|(member, name)| (name, member)).collect();
+    for build in &mut plan.builds {
+        if let Some(bootstrap) = &mut build.bootstrap
+            && let Some(&member) = member_of.get(&build.pkgbase)
+        {
+            wanted.remove(&build.pkgbase);
+            let relations = left_out(parts, assembly, member);
             let mut texts: Vec<Arc<str>> = relations
                 .into_iter()
                 .map(|relation| parts.world.relation_text(relation).into())
@@ -79,6 +84,13 @@ fn describe<B>(parts: &Parts<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Pla
             bootstrap.without = texts;
         }
     }
+    plan.problems
+        .extend(wanted.into_iter().map(|pkgbase| Problem {
+            pkgbase: pkgbase.clone(),
+            kind: ProblemKind::BootstrapNotNeeded,
+            message:
+                "it is in no cycle of this plan, so that there is nothing to bootstrap".to_owned(),
+        }));
 }
 
 /// The relations of a member that lead into its cycle and that a bootstrap build does without.
@@ -110,69 +122,105 @@ pub(super) fn left_out<B>(
         .collect()
 }
 
-fn problem(plan: &Plan, clash: &Clash) -> Problem {
-    let (kind, verb) = if clash.is_certain {
-        (ProblemKind::NotInstallable, "cannot")
-    } else {
-        (ProblemKind::MayNotBeInstallable, "may not")
-    };
-    Problem {
-        pkgbase: plan.names[clash.member as usize].clone(),
-        kind,
-        message: format!(
-            "what its first build needs {verb} be installed: {}",
-            clash.text
-        ),
+/// Clashes that are told in the same words, each with the first build that has it and the number of builds.
+fn grouped<'c>(clashes: impl Iterator<Item = &'c Clash>) -> Vec<(&'c Clash, usize)> {
+    let mut groups: BTreeMap<&str, (&Clash, usize)> = BTreeMap::new();
+    for clash in clashes {
+        let (first, count) = groups.entry(&clash.text).or_insert((clash, 0));
+        *count += 1;
+        if clash.member < first.member {
+            *first = clash;
+        }
     }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|(clash, _)| clash.member);
+    groups
+}
+
+fn problems(plan: &Plan, clashes: &[Clash]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (is_certain, kind, verb) in [
+        (true, ProblemKind::NotInstallable, "cannot"),
+        (false, ProblemKind::MayNotBeInstallable, "may not"),
+    ] {
+        let groups = grouped(
+            clashes
+                .iter()
+                .filter(|clash| clash.is_certain == is_certain),
+        );
+        let rest = groups.len().saturating_sub(MOST_PROBLEMS);
+        let shown = groups.len() - rest;
+        for (at, (clash, builds)) in groups.into_iter().take(shown).enumerate() {
+            let others = match builds - 1 {
+                0 => String::new(),
+                1 => "; the same for one more build".to_owned(),
+                others => format!("; the same for {others} more builds"),
+            };
+            let more = if rest > 0 && at + 1 == shown {
+                format!(" (and {rest} more problems like this)")
+            } else {
+                String::new()
+            };
+            problems.push(Problem {
+                pkgbase: plan.names[clash.member as usize].clone(),
+                kind,
+                message: format!(
+                    "what {} needs {verb} be installed: {}{others}{more}",
+                    clash.build, clash.text
+                ),
+            });
+        }
+    }
+    problems
 }
 
 /// Finds, for each cycle that cannot be built, which of its members would have to be bootstrapped.
 fn report<B: Budget>(
-    parts: &Parts<'_, '_>,
-    base: &BaseIndex,
-    assembly: &Assembly<'_, B>,
+    environments: &mut Environments<'_, '_>,
+    assembly: &mut Assembly<'_, B>,
     clashes: &[Clash],
     plan: &mut Plan,
 ) -> Result<(), B::Over> {
-    let certain: Vec<&Clash> = clashes.iter().filter(|clash| clash.is_certain).collect();
-    let mut components: Vec<u32> = certain
-        .iter()
-        .map(|clash| assembly.component_of_build(clash.member))
-        .collect();
-    components.sort_unstable();
-    components.dedup();
-    for component in components {
-        let inside = |member: u32| assembly.component_of_build(member) == component;
-        let clashing = certain.iter().filter(|clash| inside(clash.member));
-        let mut reasons = Vec::new();
-        let mut candidates: Vec<u32> = Vec::new();
-        for clash in clashing {
-            let name = &plan.names[clash.member as usize];
-            reasons.push(format!("{name}: {}", clash.text));
-            candidates.push(clash.member);
-        }
-        let builds = crate::index::number(assembly.bootstrap.len());
-        let members: Vec<u32> = (0..builds).filter(|&member| inside(member)).collect();
-        candidates.extend(&members);
+    let mut of_component: BTreeMap<u32, Vec<&Clash>> = BTreeMap::new();
+    for clash in clashes.iter().filter(|clash| clash.forbids_order()) {
+        let component = assembly.component_of_build(clash.member);
+        of_component.entry(component).or_default().push(clash);
+    }
+    // From the last one on, as all that comes behind a cycle is lost when it is tried.
+    for (&component, clashes) in of_component.iter().rev() {
+        let members = assembly.members(component);
+        let mut candidates = candidates(assembly, component, &members, clashes);
+        let tried =
+            (MOST_TRIED * MEMBERS_OF_MOST_TRIED / members.len().max(1)).clamp(3, MOST_TRIED);
+        let untried = candidates.len().saturating_sub(tried);
+        candidates.truncate(tried);
         let mut choices = Vec::new();
-        for member in first_of_each(candidates).take(MOST_TRIED) {
-            let mut bootstrap = assembly.bootstrap.to_vec();
-            if std::mem::replace(&mut bootstrap[member as usize], true) {
-                continue;
-            }
-            let other = assemble(assembly.graph, &bootstrap, assembly.budget)?;
-            let left = clashes::find(parts, base, &other, Some(component))?;
-            if !left.iter().any(|clash| clash.is_certain) {
+        for member in candidates {
+            assembly.bootstrap[member as usize] = true;
+            assembly.again(component)?;
+            assembly.bootstrap[member as usize] = false;
+            let start = assembly.starts[component as usize];
+            if !environments.forbid(assembly, start)? {
                 choices.push(plan.names[member as usize].clone());
             }
         }
         choices.sort_unstable();
+        let groups = grouped(clashes.iter().copied());
+        let rest = groups.len().saturating_sub(MOST_REASONS);
+        let reason = |(clash, _): (&Clash, usize)| {
+            format!("{}: {}", plan.names[clash.member as usize], clash.text)
+        };
+        let mut reasons: Vec<String> = groups.into_iter().take(MOST_REASONS).map(reason).collect();
+        if rest > 0 {
+            reasons.push(format!("and {rest} more like these"));
+        }
+        let members = members.into_iter();
         plan.needs_bootstrap.push(NeedsBootstrap {
             members: members
-                .iter()
-                .map(|&member| plan.names[member as usize].clone())
+                .map(|member| plan.names[member as usize].clone())
                 .collect(),
             choices,
+            untried,
             reasons,
         });
     }
@@ -181,10 +229,26 @@ fn report<B: Budget>(
     Ok(())
 }
 
-/// Each number once, in the order of their first occurrences.
-fn first_of_each(numbers: Vec<u32>) -> impl Iterator<Item = u32> {
+/// The members of a cycle that can do without some of it, in the order in which they are tried: first those
+/// whose old packages are in the way, then those whose builds see them.
+fn candidates<B>(
+    assembly: &Assembly<'_, B>,
+    component: u32,
+    members: &[u32],
+    clashes: &[&Clash],
+) -> Vec<u32> {
+    let holders = clashes.iter().map(|clash| clash.holder);
+    let builds = clashes.iter().map(|clash| clash.member);
+    let all = holders.chain(builds).chain(members.iter().copied());
     let mut seen = FxHashSet::default();
-    numbers
-        .into_iter()
-        .filter(move |&number| seen.insert(number))
+    let can_do_without = |member: u32| {
+        let mut needs = assembly.graph.needs.row(member).iter();
+        needs.any(|edge| {
+            is_left_out(edge.kind) && assembly.component_of_install(edge.install) == component
+        })
+    };
+    all.filter(|member| members.binary_search(member).is_ok())
+        .filter(|&member| seen.insert(member))
+        .filter(|&member| !assembly.bootstrap[member as usize] && can_do_without(member))
+        .collect()
 }

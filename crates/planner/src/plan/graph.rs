@@ -161,6 +161,7 @@ pub(super) fn build<B: Budget>(
         covered.push(!world.is_old(package));
         built_by.push(members.member_of[world.base_of(package) as usize]);
     }
+    let origins: FxHashSet<u32> = members.origins.iter().copied().collect();
     findings.unresolved.sort_unstable();
     findings.unresolved.dedup();
     findings.outdated.sort_unstable();
@@ -174,7 +175,7 @@ pub(super) fn build<B: Budget>(
         is_origin: members
             .bases
             .iter()
-            .map(|base| members.origins.contains(base))
+            .map(|base| origins.contains(base))
             .collect(),
     };
     Ok((graph, findings))

@@ -7,6 +7,7 @@
 //! 3. `assemble`: the strongly connected components, those below first. A component with one build
 //!    is put down with its needs; one with several goes through `cycles`.
 //! 4. `finish`: levels, expected durations, priorities, and the final order.
+//! 5. `bootstrap`: where base is known, whether what the builds of cycles need can be installed (`clashes`).
 //!
 //! # What a build sees
 //!
@@ -77,7 +78,7 @@ pub struct Plan {
     pub problems: Vec<Problem>,
     /// See [`Plan::versions`].
     versions: Vec<PlannedVersion>,
-    /// Cycles of which a first build cannot be installed, unless one of them is bootstrapped.
+    /// Cycles of which what a build needs cannot be installed, unless one of them is bootstrapped.
     pub needs_bootstrap: Vec<NeedsBootstrap>,
     /// Orders that gave way in a cycle although no environment depends on them.
     relaxed: Vec<(Pkgbase, Pkgbase)>,
@@ -121,15 +122,23 @@ pub struct Bootstrapped {
     pub without: Vec<Arc<str>>,
 }
 
-/// A cycle in which the environment of a first build cannot be installed.
+/// A cycle in which the environment of a build cannot be installed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct NeedsBootstrap {
     /// The packages of the cycle, by name.
     pub members: Vec<Pkgbase>,
-    /// Each of these lets everything be installed when it is bootstrapped. Empty when no single one does.
+    /// Each of these lets everything be installed when it is bootstrapped. Empty when no single one of those
+    /// that were tried does.
     pub choices: Vec<Pkgbase>,
+    /// How many others could be bootstrapped, and were not tried: each try takes time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub untried: usize,
     /// What cannot be installed, and why.
     pub reasons: Vec<String>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A build that another one waits for.
@@ -204,9 +213,9 @@ pub enum ProblemKind {
     SourceNotFetched,
     /// Another source package makes a package of the same name.
     SamePackage,
-    /// The environment of its first build cannot be installed.
+    /// The environment of one of its builds, which is in a cycle, cannot be installed.
     NotInstallable,
-    /// The environment of its first build may turn out not to be installable.
+    /// The environment of one of its builds, which is in a cycle, may turn out not to be installable.
     MayNotBeInstallable,
     /// It was to be bootstrapped, and is in no cycle.
     BootstrapNotNeeded,
@@ -272,7 +281,7 @@ fn make<T, B: Budget>(
     let (graph, findings) = graph::build(&mut world, &members, request.sonames, budget)?;
     let reasons = reasons::trace(&world, &members, request.sonames);
     let wanted = bootstrap::wanted(&world, &members, request);
-    let assembly = assemble::assemble(&graph, &wanted, budget)?;
+    let mut assembly = assemble::assemble(&graph, wanted, budget)?;
     let seen = look(&world, &members, &graph);
     let parts = finish::Parts {
         world: &world,
@@ -282,7 +291,7 @@ fn make<T, B: Budget>(
         findings: &findings,
     };
     let mut plan = finish::finish(&parts, reasons, &assembly);
-    bootstrap::judge(&parts, &assembly, &mut plan)?;
+    bootstrap::judge(&parts, &mut assembly, &mut plan)?;
     Ok((plan, seen))
 }
 

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::members::{Members, OUTSIDE};
 use super::spread::FAR;
 use crate::index::number;
@@ -37,7 +39,12 @@ pub(super) fn trace(world: &World<'_>, members: &Members, sonames: Option<&Sonam
         world,
         members,
         sonames,
+        origin_at: (0..)
+            .zip(&members.origins)
+            .map(|(at, &base)| (base, at))
+            .collect(),
         outside: Vec::new(),
+        outside_at: FxHashMap::default(),
         libraries: Vec::new(),
         steps: Vec::with_capacity(members.bases.len()),
         step_of: vec![OUTSIDE; world.node_count()],
@@ -46,7 +53,7 @@ pub(super) fn trace(world: &World<'_>, members: &Members, sonames: Option<&Sonam
     let last = (0..)
         .zip(&members.bases)
         .map(|(member, &base)| match search.nearest(base) {
-            Some(package) if !members.origins.contains(&base) => search.chain(package),
+            Some(package) if !search.origin_at.contains_key(&base) => search.chain(package),
             _ => search.push(member, OUTSIDE, OUTSIDE),
         })
         .collect();
@@ -62,7 +69,11 @@ struct Search<'w, 'i> {
     world: &'w World<'i>,
     members: &'w Members,
     sonames: Option<&'w Sonames>,
+    /// For the base of each origin: its place among them.
+    origin_at: FxHashMap<u32, usize>,
     outside: Vec<u32>,
+    /// For each base in `outside`: its place there.
+    outside_at: FxHashMap<u32, usize>,
     libraries: Vec<Arc<str>>,
     steps: Vec<ReasonStep>,
     /// For each package: the last step of its chain, or [`OUTSIDE`].
@@ -77,16 +88,14 @@ impl Search<'_, '_> {
             return member;
         }
         let built = self.members.bases.len();
-        let origins = &self.members.origins;
-        if let Some(origin) = origins.iter().position(|&origin| origin == base) {
+        if let Some(origin) = self.origin_at.get(&base) {
             return number(built + origin);
         }
-        let known = self.outside.iter().position(|&other| other == base);
-        let place = known.unwrap_or_else(|| {
+        let place = *self.outside_at.entry(base).or_insert(self.outside.len());
+        if place == self.outside.len() {
             self.outside.push(base);
-            self.outside.len() - 1
-        });
-        number(built + origins.len() + place)
+        }
+        number(built + self.members.origins.len() + place)
     }
 
     fn push(&mut self, member: u32, before: u32, library: u32) -> u32 {

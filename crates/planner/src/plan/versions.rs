@@ -8,7 +8,7 @@ use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname, ReleaseRule
 use super::{Plan, Problem, ProblemKind};
 use crate::index::{OWN_NAME, PackageIndex};
 use crate::relation::{Comparison, Relation};
-use crate::srcinfo::SourcePackage;
+use crate::srcinfo::{Package, SourcePackage};
 
 /// Kinds of sources whose newest state is built unless they are pinned.
 const REPOSITORIES: &[&str] = &["bzr", "fossil", "git", "hg", "svn"];
@@ -90,10 +90,12 @@ impl Plan {
         let mut packages = Vec::with_capacity(self.builds.len());
         let mut first_stages: HashMap<&Pkgbase, PackageVersion> = HashMap::new();
         let mut versions = Vec::with_capacity(self.builds.len());
+        let mut changed: HashMap<&Pkgbase, &Arc<SourcePackage>> = HashMap::new();
+        for origin in origins {
+            changed.entry(origin.pkgbase()).or_insert(origin);
+        }
         for build in &self.builds {
-            let origin = origins
-                .iter()
-                .find(|origin| *origin.pkgbase() == build.pkgbase);
+            let origin = changed.get(&build.pkgbase).copied();
             let Some(package) = origin.or_else(|| index.get(&build.pkgbase)) else {
                 return;
             };
@@ -165,16 +167,22 @@ pub fn unmet_constraints(
     built: &[BuiltPackage<'_>],
     architecture: &Architecture,
 ) -> Vec<Problem> {
-    let last: HashMap<&Pkgbase, &BuiltPackage<'_>> = built
-        .iter()
-        .map(|built| (built.package.pkgbase(), built))
-        .collect();
-    let offers = offers(last.values().copied(), architecture);
+    // In the order of the builds, so that of several causes the same one is always named.
+    let mut place: HashMap<&Pkgbase, usize> = HashMap::new();
+    let mut last: Vec<&BuiltPackage<'_>> = Vec::new();
+    for built in built {
+        let at = *place.entry(built.package.pkgbase()).or_insert(last.len());
+        match last.get_mut(at) {
+            Some(earlier) => *earlier = built,
+            None => last.push(built),
+        }
+    }
+    let offers = offers(&last, architecture);
     let mut problems = Vec::new();
-    for built in last.values() {
+    for built in &last {
         let package = built.package;
         let mut relations = package.build_dependencies(architecture);
-        let packages = package.packages();
+        let packages = packages_for(package, architecture);
         relations.extend(packages.flat_map(|package| package.depends(architecture)));
         let versions = (package.version().as_str(), built.version.as_str());
         for relation in relations {
@@ -183,27 +191,39 @@ pub fn unmet_constraints(
     }
     for &name in offers.keys() {
         for (relation, package) in users(index, name, architecture) {
-            if !last.contains_key(package.pkgbase()) {
+            if !place.contains_key(package.pkgbase()) {
                 problems.extend(unmet(&offers, relation, package.pkgbase(), None));
             }
         }
     }
-    problems.retain(|(relation, _)| !is_met_outside(index, &last, relation));
+    let outside = |relation| is_met_outside(index, &place, relation, architecture);
+    problems.retain(|(relation, _)| !outside(relation));
     let mut problems: Vec<Problem> = problems.into_iter().map(|(_, problem)| problem).collect();
     problems.sort();
     problems.dedup();
     problems
 }
 
+/// The packages that a build for an architecture makes.
+fn packages_for<'a>(
+    source: &'a SourcePackage,
+    architecture: &Architecture,
+) -> impl Iterator<Item = Package<'a>> {
+    source.packages().filter(|package| {
+        let mut names = package.architecture_names();
+        names.any(|name| name == "any" || name == architecture.as_str())
+    })
+}
+
 fn offers<'a>(
-    built: impl Iterator<Item = &'a BuiltPackage<'a>>,
+    built: &[&'a BuiltPackage<'a>],
     architecture: &Architecture,
 ) -> HashMap<&'a str, Vec<Offer<'a>>> {
     let mut offers: HashMap<&str, Vec<Offer<'_>>> = HashMap::new();
     for BuiltPackage { package, version } in built {
         let pkgbase = package.pkgbase();
         let (old, new) = (package.version().as_str(), version.as_str());
-        for made in package.packages() {
+        for made in packages_for(package, architecture) {
             let own = offers.entry(made.pkgname().as_str()).or_default();
             own.push(Offer {
                 pkgbase,
@@ -290,6 +310,7 @@ fn users<'a>(
     let Some(name) = tables.names.get(name) else {
         return Vec::new();
     };
+    let fits = tables.for_architecture(architecture);
     let mut found = Vec::new();
     for &relation in &tables.relations_of[name as usize] {
         if tables.relation_is_plain[relation as usize] {
@@ -297,15 +318,12 @@ fn users<'a>(
         }
         let text = tables.relations.text(relation);
         for user in &tables.users[relation as usize].nodes {
-            let Some(record) = index.base(index.nodes[user.id as usize].base) else {
+            let node = &index.nodes[user.id as usize];
+            if !fits.has(node.architectures) || !fits.applies(user.architecture) {
                 continue;
-            };
-            let source = &*record.source;
-            let is_for_it = |package: crate::srcinfo::Package<'_>| {
-                package.depends(architecture).contains(&text)
-            };
-            if source.packages().any(is_for_it) {
-                found.push((text, source));
+            }
+            if let Some(record) = index.base(node.base) {
+                found.push((text, &*record.source));
             }
         }
     }
@@ -315,16 +333,22 @@ fn users<'a>(
 /// Whether a package that is not built meets a relation.
 fn is_met_outside(
     index: &PackageIndex,
-    built: &HashMap<&Pkgbase, &BuiltPackage<'_>>,
+    built: &HashMap<&Pkgbase, usize>,
     relation: &str,
+    architecture: &Architecture,
 ) -> bool {
     let tables = &index.tables;
     let relation = Relation::split(relation);
     let Some(name) = tables.names.get(relation.name) else {
         return false;
     };
+    let fits = tables.for_architecture(architecture);
     tables.providers[name as usize].iter().any(|provider| {
-        let Some(record) = index.base(index.nodes[provider.node as usize].base) else {
+        let node = &index.nodes[provider.node as usize];
+        if !fits.has(node.architectures) || !fits.applies(provider.architecture) {
+            return false;
+        }
+        let Some(record) = index.base(node.base) else {
             return false;
         };
         if built.contains_key(record.source.pkgbase()) {

@@ -122,11 +122,23 @@ fn write_bootstrap(plan: &Plan, out: &mut String) -> fmt::Result {
         for choice in &needed.choices {
             writeln!(out, "  it can be built with --bootstrap {choice}")?;
         }
-        if needed.choices.is_empty() {
-            writeln!(out, "  one --bootstrap is not enough")?;
+        match (needed.choices.is_empty(), needed.untried) {
+            (true, 0) => writeln!(out, "  one --bootstrap is not enough")?,
+            (true, untried) => writeln!(
+                out,
+                "  none of those that were tried is enough; {} not tried",
+                were(untried)
+            )?,
+            (false, 0) => {}
+            (false, untried) => writeln!(out, "  {} not tried", were(untried))?,
         }
     }
     Ok(())
+}
+
+fn were(untried: usize) -> String {
+    let verb = if untried == 1 { "was" } else { "were" };
+    format!("{} {verb}", counted(untried, "other package"))
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -4,21 +4,23 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use buildbtw_model::Architecture;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::base::{BaseIndex, BasePackage};
-use crate::index::{OWN_NAME, PackageIndex, Provider};
+use crate::index::{Fits, OWN_NAME, PackageIndex, Provider};
 use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 
-/// The packages of base that no source package makes and from which dependencies lead to one that is
-/// made, as source packages that are never built.
+/// The packages of base that no source package makes for the architecture and from which dependencies
+/// lead to one that is made, as source packages that are never built.
 pub(super) fn packages(
     index: &PackageIndex,
+    architecture: &Architecture,
     origins: &[Arc<SourcePackage>],
     base: &BaseIndex,
 ) -> Vec<Arc<SourcePackage>> {
-    let known = Known::new(index, origins);
+    let known = Known::new(index, architecture, origins);
     let mut names = FxHashSet::default();
     // Of two with one name pacman takes the first.
     let candidates: Vec<&BasePackage> = base
@@ -59,40 +61,57 @@ pub(super) fn packages(
         .collect()
 }
 
-/// The names that the index and the origins have.
+/// The names that the index and the origins have for the architecture.
 struct Known<'a> {
     index: &'a PackageIndex,
+    fits: Fits<'a>,
     made: FxHashSet<&'a str>,
     provided: FxHashSet<String>,
 }
 
 impl<'a> Known<'a> {
-    fn new(index: &'a PackageIndex, origins: &'a [Arc<SourcePackage>]) -> Self {
-        let packages = || origins.iter().flat_map(|origin| origin.packages());
+    fn new(
+        index: &'a PackageIndex,
+        architecture: &'a Architecture,
+        origins: &'a [Arc<SourcePackage>],
+    ) -> Self {
+        let packages = || {
+            let packages = origins.iter().flat_map(|origin| origin.packages());
+            packages.filter(|package| {
+                let mut names = package.architecture_names();
+                names.any(|name| name == "any" || name == architecture.as_str())
+            })
+        };
         let made = packages().map(|package| package.pkgname().as_str());
-        let provided = packages().flat_map(|package| package.provides_lines());
-        let provided = provided.map(|line| Relation::split(line.value).name.to_owned());
+        let provided = packages().flat_map(|package| package.provides(architecture));
+        let provided = provided.map(|line| Relation::split(line).name.to_owned());
         Self {
             index,
+            fits: index.tables.for_architecture(architecture),
             made: made.collect(),
             provided: provided.collect(),
         }
     }
 
-    fn providers(&self, name: &str) -> &[Provider] {
-        let tables = &self.index.tables;
-        let number = tables.names.get(name);
-        let providers = number.and_then(|number| tables.providers.get(number as usize));
-        providers.map(Vec::as_slice).unwrap_or_default()
+    fn providers(&self, name: &str) -> impl Iterator<Item = &Provider> {
+        let index = self.index;
+        let number = index.tables.names.get(name);
+        let providers = number.and_then(|number| index.tables.providers.get(number as usize));
+        providers.into_iter().flatten().filter(move |provider| {
+            let node = &index.nodes[provider.node as usize];
+            self.fits.has(node.architectures) && self.fits.applies(provider.architecture)
+        })
     }
 
     fn makes(&self, name: &str) -> bool {
-        let mut known = self.providers(name).iter();
+        let mut known = self.providers(name);
         self.made.contains(name) || known.any(|provider| provider.provision == OWN_NAME)
     }
 
     fn has(&self, name: &str) -> bool {
-        !self.providers(name).is_empty() || self.made.contains(name) || self.provided.contains(name)
+        self.providers(name).next().is_some()
+            || self.made.contains(name)
+            || self.provided.contains(name)
     }
 }
 

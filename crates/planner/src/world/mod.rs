@@ -66,7 +66,7 @@ impl<'a> World<'a> {
             .filter(|origin| index.get(origin.pkgbase()) != Some(origin))
             .cloned()
             .collect();
-        let outside = base.map(|base| between::packages(index, &changed, base));
+        let outside = base.map(|base| between::packages(index, architecture, &changed, base));
         let first_outside = number(index.bases.len() + changed.len());
         let laid_over: Vec<_> = changed.iter().chain(outside.iter().flatten()).collect();
         let overlay = Overlay::new(index, &laid_over);

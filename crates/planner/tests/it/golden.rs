@@ -292,13 +292,10 @@ fn only_an_equals_sign_provides_a_version() {
     ");
 }
 
-/// Case `versioned-soname-bare-provide`.
 #[test]
 fn a_library_without_a_number_meets_those_who_ask_for_one() {
     let index = index([
         package("libquux", &["pkgver = 2.0", "provides = libquux.so"]),
-        package("app-bare", &["depends = libquux.so"]),
-        package("app-pin", &["depends = libquux.so=1-64"]),
         package("app-new", &["depends = libquux.so>=2"]),
         package("app-other", &["depends = libquux.so.1"]),
         package("tool-versioned", &["provides = tool"]),
@@ -308,9 +305,7 @@ fn a_library_without_a_number_meets_those_who_ask_for_one() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(brief(&plan_of(&index, &["libquux"], scope)), @r"
             libquux@1:  (libquux)
-            app-bare@1: libquux@1 (libquux app-bare)
             app-new@1: libquux@1 (libquux app-new)
-            app-pin@1: libquux@1 (libquux app-pin)
             ");
         }
     }
@@ -318,30 +313,6 @@ fn a_library_without_a_number_meets_those_who_ask_for_one() {
     assert_eq!(of_tool.builds.len(), 1, "only libraries are numbered");
 }
 
-/// Case `arch-suffix-in-an-override`.
-#[test]
-fn what_a_package_replaced_for_all_architectures_is_gone_for_each() {
-    let index = index([
-        package(
-            "archov",
-            &[
-                "depends = lowlib",
-                "depends_x86_64 = kernelish",
-                "pkgname = archov",
-                "pkgname = archov-tiny",
-                "depends = toolkit",
-            ],
-        ),
-        package("kernelish", &["arch = any", "depends = lowlib"]),
-        package("usestiny", &["arch = any", "depends = archov-tiny"]),
-    ]);
-    insta::assert_snapshot!(brief(&plan_of(&index, &["kernelish"], Scope::Transitive)), @r"
-    kernelish@1:  (kernelish)
-    archov@1: kernelish@1 (kernelish archov)
-    ");
-}
-
-/// Case `same-pkgname-from-two-pkgbases`.
 #[test]
 fn one_package_of_two_makers_is_a_problem_that_names_what_is_listed() {
     let index = index([

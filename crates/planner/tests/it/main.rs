@@ -9,6 +9,7 @@
 )]
 
 mod corpora;
+mod environments;
 mod generate;
 mod golden;
 mod properties;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use buildbtw_model::{Architecture, Scope};
 use buildbtw_planner::{
-    DependencyKind, PackageIndex, Patterns, Plan, PlanRequest, ProblemKind, SourcePackage,
-    TookTooLong, Until, plan, plan_within,
+    BaseIndex, BasePackage, DependencyKind, PackageIndex, Patterns, Plan, PlanRequest, ProblemKind,
+    SourcePackage, TookTooLong, Until, plan, plan_within,
 };
 use petgraph::graph::DiGraph;
 use proptest::prelude::*;
@@ -352,6 +352,37 @@ fn check_findings(reference: &Reference, members: &BTreeMap<String, Option<u32>>
     assert_eq!(problems.count(), outdated.len(), "{outdated:?}");
 }
 
+/// A base repository with what the sources make.
+fn of_sources(packages: &[Arc<SourcePackage>], architecture: &Architecture) -> BaseIndex {
+    let mut all = Vec::new();
+    for source in packages {
+        for package in source.packages() {
+            let architectures = package.architectures();
+            if architectures
+                .iter()
+                .any(|own| own.is_any() || own == architecture)
+            {
+                all.push(BasePackage {
+                    name: package.pkgname().clone(),
+                    pkgbase: Some(source.pkgbase().clone()),
+                    version: source.version().clone(),
+                    depends: package
+                        .depends(architecture)
+                        .into_iter()
+                        .map(Into::into)
+                        .collect(),
+                    provides: package
+                        .provides(architecture)
+                        .into_iter()
+                        .map(Into::into)
+                        .collect(),
+                });
+            }
+        }
+    }
+    BaseIndex::new(all)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 500, ..ProptestConfig::default() })]
 
@@ -422,6 +453,54 @@ proptest! {
             }
             if let Some(bootstrap) = &build.bootstrap {
                 prop_assert!(!bootstrap.without.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn where_base_has_what_the_sources_make_everything_can_be_installed(
+        case in case(),
+        chosen in prop::collection::vec(any::<Index>(), 0..3),
+    ) {
+        // Which number a library gets, base would have to know.
+        let names_number = |line: &str| {
+            line.starts_with(['d', 'm', 'c']) && line.contains(".so") && line.contains(['<', '=', '>'])
+        };
+        if case.packages.iter().any(|package| package.as_stored().lines().any(names_number)) {
+            return Ok(());
+        }
+        let index = index(case.packages.iter().cloned());
+        let architecture: Architecture = "x86_64".parse().unwrap();
+        let base = of_sources(&case.packages, &architecture);
+        let origins = case.origins.iter();
+        let origins = origins.map(|origin| Arc::clone(index.get(origin.pkgbase()).unwrap()));
+        let mut request = request(origins.collect(), case.scope);
+        let chosen = chosen.iter().map(|chosen| case.packages[chosen.index(case.packages.len())].pkgbase());
+        request.bootstrap = chosen.cloned().collect();
+        let without = plan(&index, &request);
+        request.base = Some(&base);
+        let with = plan(&index, &request);
+        prop_assert_eq!(&with.builds, &without.builds);
+        prop_assert!(with.needs_bootstrap.is_empty());
+        let kinds = with.problems.iter().map(|problem| problem.kind);
+        let kinds: Vec<ProblemKind> = kinds.collect();
+        prop_assert!(!kinds.contains(&ProblemKind::NotInstallable));
+    }
+
+    #[test]
+    fn a_choice_that_is_offered_helps(case in case()) {
+        let index = index(case.packages.iter().cloned());
+        let base = of_sources(&case.packages, &"x86_64".parse().unwrap());
+        let mut request = case.request(case.scope);
+        request.base = Some(&base);
+        let first = plan(&index, &request);
+        for needed in &first.needs_bootstrap {
+            for choice in &needed.choices {
+                request.bootstrap = vec![choice.clone()];
+                let plan = plan(&index, &request);
+                let left = plan.needs_bootstrap.iter();
+                let left: BTreeSet<_> = left.flat_map(|needed| needed.members.clone()).collect();
+                prop_assert!(needed.members.iter().all(|member| !left.contains(member)));
             }
         }
     }

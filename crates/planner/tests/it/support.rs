@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use buildbtw_model::{Pkgbase, Scope};
-use buildbtw_planner::{PackageIndex, Plan, PlanRequest, SourcePackage, parse_srcinfo, plan};
+use buildbtw_planner::{
+    BasePackage, PackageIndex, Plan, PlanRequest, SourcePackage, parse_srcinfo, plan,
+};
 
 /// A package from lines such as `depends = x`; version 1-1 and x86_64 unless the lines say else.
 pub(crate) fn package(pkgbase: &str, lines: &[&str]) -> Arc<SourcePackage> {
@@ -44,6 +46,52 @@ pub(crate) fn request(origins: Vec<Arc<SourcePackage>>, scope: Scope) -> PlanReq
 pub(crate) fn plan_of(index: &PackageIndex, origins: &[&str], scope: Scope) -> Plan {
     let origins = origins.iter().map(|name| origin(index, name)).collect();
     plan(index, &request(origins, scope))
+}
+
+/// A package of a base repository.
+pub(crate) fn based(name: &str, version: &str, depends: &[&str], provides: &[&str]) -> BasePackage {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.into()).collect();
+    BasePackage {
+        name: name.parse().unwrap(),
+        pkgbase: None,
+        version: version.parse().unwrap(),
+        depends: owned(depends),
+        provides: owned(provides),
+    }
+}
+
+/// Builds as `name@stage: needs (reason)`, and what they link or do without.
+pub(crate) fn brief(plan: &Plan) -> String {
+    check_shape(plan);
+    let mut lines = Vec::new();
+    for build in &plan.builds {
+        let reason: Vec<&str> = plan
+            .reason(build)
+            .iter()
+            .map(|name| name.as_str())
+            .collect();
+        let mut line = format!(
+            "{}: {} ({})",
+            build.label(),
+            plan.need_labels(build).join(" "),
+            reason.join(" ")
+        );
+        if let Some(library) = plan.links(build) {
+            line.push_str(&format!(" links {library}"));
+        }
+        if let Some(bootstrap) = &build.bootstrap {
+            line.push_str(&format!(" without {}", bootstrap.without.join(" ")));
+        }
+        lines.push(line);
+    }
+    for problem in &plan.problems {
+        lines.push(format!("problem: {}: {}", problem.pkgbase, problem.message));
+    }
+    for needed in &plan.needs_bootstrap {
+        let choices: Vec<&str> = needed.choices.iter().map(|name| name.as_str()).collect();
+        lines.push(format!("bootstrap one of {}", choices.join(" ")));
+    }
+    lines.join("\n")
 }
 
 /// What must hold for any plan, whatever the packages are.

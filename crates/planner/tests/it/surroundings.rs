@@ -2,62 +2,17 @@
 
 use buildbtw_model::Scope;
 use buildbtw_planner::{
-    BaseIndex, BasePackage, PackageIndex, Plan, PlanRequest, ProblemKind, Soname, Sonames, plan,
+    BaseIndex, PackageIndex, Plan, PlanRequest, ProblemKind, Soname, Sonames, plan,
     plan_with_footprint, render,
 };
 
-use crate::support::{check_shape, index, origin, package, request};
-
-fn based(name: &str, version: &str, depends: &[&str], provides: &[&str]) -> BasePackage {
-    let owned = |texts: &[&str]| texts.iter().map(|&text| text.into()).collect();
-    BasePackage {
-        name: name.parse().unwrap(),
-        pkgbase: None,
-        version: version.parse().unwrap(),
-        depends: owned(depends),
-        provides: owned(provides),
-    }
-}
+use crate::support::{based, brief, index, origin, package, request};
 
 fn soname(name: &str) -> Soname {
     Soname {
         name: name.into(),
         is_64_bit: true,
     }
-}
-
-/// Builds as `name@stage: needs (reason)`, and what they link or do without.
-fn brief(plan: &Plan) -> String {
-    check_shape(plan);
-    let mut lines = Vec::new();
-    for build in &plan.builds {
-        let reason: Vec<&str> = plan
-            .reason(build)
-            .iter()
-            .map(|name| name.as_str())
-            .collect();
-        let mut line = format!(
-            "{}: {} ({})",
-            build.label(),
-            plan.need_labels(build).join(" "),
-            reason.join(" ")
-        );
-        if let Some(library) = plan.links(build) {
-            line.push_str(&format!(" links {library}"));
-        }
-        if let Some(bootstrap) = &build.bootstrap {
-            line.push_str(&format!(" without {}", bootstrap.without.join(" ")));
-        }
-        lines.push(line);
-    }
-    for problem in &plan.problems {
-        lines.push(format!("problem: {}: {}", problem.pkgbase, problem.message));
-    }
-    for needed in &plan.needs_bootstrap {
-        let choices: Vec<&str> = needed.choices.iter().map(|name| name.as_str()).collect();
-        lines.push(format!("bootstrap one of {}", choices.join(" ")));
-    }
-    lines.join("\n")
 }
 
 #[test]
@@ -254,10 +209,10 @@ fn with_a_bootstrap_build_the_cycle_is_built() {
     insta::assert_snapshot!(brief(&planned(&index, &base, &["b"], false)), @r"
     lib@1:  (lib)
     b@1: lib@1 (lib b) without c
-    a@1: b@1 (lib a)
-    c@1: a@1 (lib c)
-    user@1: a@1 (lib user)
-    b@2: c@1 (lib b)
+    a@1: lib@1 b@1 (lib a)
+    c@1: lib@1 a@1 (lib c)
+    user@1: lib@1 a@1 (lib user)
+    b@2: lib@1 c@1 (lib b)
     ");
     let plan = planned(&index, &base, &["b"], false);
     let text = render::text(&plan);
@@ -303,7 +258,7 @@ fn checks_are_left_out_of_a_bootstrap_build_too_and_other_dependencies_are_not()
     a@1: outside@1 (a) without b tool
     b@1: a@1 (a b)
     tool@1: b@1 (a b tool)
-    a@2: tool@1 (a)
+    a@2: outside@1 tool@1 (a)
     ");
 }
 

@@ -205,3 +205,76 @@ fn what_is_outside_of_the_rebuild_counts_with_what_it_needs_at_run_time() {
     let index = crate::support::index(packages);
     assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0]);
 }
+
+#[test]
+fn what_is_not_built_for_the_architecture_pins_nothing() {
+    // A package for another architecture only, and one of a split package.
+    for lines in [
+        &["arch = aarch64", "depends = kernel=6.1-1"][..],
+        &[
+            "arch = x86_64",
+            "arch = aarch64",
+            "pkgname = module",
+            "depends = lib",
+            "pkgname = module-arm",
+            "arch = aarch64",
+            "depends = kernel=6.1-1",
+        ],
+    ] {
+        let index = index([
+            package("lib", &[]),
+            package("kernel", &["pkgver = 6.1", "depends = lib"]),
+            package("module", &[lines, &["depends = lib"]].concat()),
+        ]);
+        assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0], "{lines:?}");
+    }
+    // Nor does it offer anything, built or not.
+    for built in ["depends = lib", "depends = other"] {
+        let index = index([
+            package("lib", &[]),
+            package("kernel", &["pkgver = 6.1", "depends = lib"]),
+            package("module", &["depends = kernel=6.1-1"]),
+            package(
+                "old-kernel",
+                &[
+                    "pkgver = 6.1",
+                    "arch = x86_64",
+                    "arch = aarch64",
+                    built,
+                    "pkgname = old-kernel",
+                    "pkgname = old-kernel-arm",
+                    "arch = aarch64",
+                    "provides = kernel=6.1-1",
+                ],
+            ),
+        ]);
+        let found = problems(&planned(&index, "lib", &[]));
+        let [found] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert!(
+            found.starts_with("module: constraint no longer met: kernel=6.1-1"),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn of_several_causes_the_first_build_is_named() {
+    let provider = |name: &str| {
+        package(
+            name,
+            &["pkgver = 6.1", "depends = lib", "provides = kernel=6.1-1"],
+        )
+    };
+    let mut packages = vec![
+        package("lib", &[]),
+        package("module", &["depends = kernel=6.1-1", "makedepends = lib"]),
+    ];
+    packages.extend(["c", "a", "b", "e", "d"].map(provider));
+    let index = index(packages);
+    for _ in 0..20 {
+        let problems = problems(&planned(&index, "lib", &[]));
+        assert!(problems[0].contains("(a 6.1-1 did"), "{problems:?}");
+    }
+}

@@ -1,48 +1,90 @@
-//! Refuses plans of which a first build could not be installed.
+//! Refuses plans of which a build could not be installed.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_planner::{NeedsBootstrap, Plan};
 
 use crate::error::{Error, Refusal};
 
-/// How many reasons a refusal gives.
+/// How many reasons a refusal gives for each cycle.
 const SHOWN: usize = 3;
+/// How many cycles it names, and how many packages of each.
+const CYCLES: usize = 10;
+const MEMBERS: usize = 20;
 
-/// Refuses a plan with a cycle that needs a bootstrap build.
+/// Refuses a plan with cycles that need a bootstrap build.
 ///
 /// # Errors
 /// When it has one.
 pub(super) fn check(plan: &Plan) -> Result<(), Error> {
-    match plan.needs_bootstrap.first() {
-        None => Ok(()),
-        Some(needed) => Err(refusal(needed).into()),
+    match &*plan.needs_bootstrap {
+        [] => Ok(()),
+        needed => Err(refusal(needed).into()),
     }
 }
 
-fn refusal(needed: &NeedsBootstrap) -> Refusal {
-    let members: Vec<&str> = needed.members.iter().map(|name| name.as_str()).collect();
-    let title = format!(
-        "the cycle of {} cannot be built without a bootstrap build",
-        members.join(", ")
-    );
-    let mut reasons: Vec<&str> = needed.reasons.iter().map(String::as_str).collect();
-    reasons.truncate(SHOWN);
-    let choices: Vec<String> = needed
-        .choices
-        .iter()
-        .map(|pkgbase| format!("--bootstrap {pkgbase}"))
-        .collect();
-    let hint = if choices.is_empty() {
-        "no single package of it would do: give several --bootstrap, or update the base repositories"
-            .to_owned()
-    } else {
-        format!(
-            "one of these would do, if its PKGBUILD honours BUILDBTW_BOOTSTRAP=1: {}; if the libraries keep \
-             their sonames, --same-sonames",
-            choices.join(", ")
-        )
+fn refusal(needed: &[NeedsBootstrap]) -> Refusal {
+    let shown = needed.iter().take(CYCLES);
+    let mut cycles: Vec<String> = shown.clone().map(members).collect();
+    if let rest @ 1.. = needed.len().saturating_sub(CYCLES) {
+        cycles.push(format!("{rest} others"));
+    }
+    let title = match &*cycles {
+        [cycle] => format!("the cycle of {cycle} cannot be built without a bootstrap build"),
+        cycles => format!(
+            "{} cycles cannot be built without bootstrap builds: {}",
+            needed.len(),
+            cycles.join("; ")
+        ),
     };
+    let reasons = shown
+        .clone()
+        .flat_map(|needed| needed.reasons.iter().take(SHOWN));
+    let reasons: Vec<&str> = reasons.map(String::as_str).collect();
+    let hints: Vec<String> = match needed {
+        [needed] => vec![hint(needed)],
+        _ => shown
+            .map(|needed| format!("for the cycle of {}: {}", members(needed), hint(needed)))
+            .collect(),
+    };
+    let hint = format!(
+        "{}; if the libraries keep their sonames, --same-sonames",
+        hints.join("; ")
+    );
     Refusal::new(ProblemKind::BootstrapNeeded, title)
         .detail(reasons.join("; "))
         .hint(hint)
+}
+
+fn members(needed: &NeedsBootstrap) -> String {
+    let shown = needed.members.iter().take(MEMBERS);
+    let names: Vec<&str> = shown.map(|name| name.as_str()).collect();
+    match needed.members.len().saturating_sub(MEMBERS) {
+        0 => names.join(", "),
+        rest => format!("{} and {rest} others", names.join(", ")),
+    }
+}
+
+/// Which bootstrap builds are known to help.
+fn hint(needed: &NeedsBootstrap) -> String {
+    let untried = match needed.untried {
+        0 => String::new(),
+        1 => " (1 other package was not tried)".to_owned(),
+        untried => format!(" ({untried} other packages were not tried)"),
+    };
+    let choices = needed.choices.iter();
+    let choices: Vec<String> = choices.map(|name| format!("--bootstrap {name}")).collect();
+    if !choices.is_empty() {
+        return format!(
+            "one of these would do, if its PKGBUILD honours BUILDBTW_BOOTSTRAP=1: {}{untried}",
+            choices.join(", ")
+        );
+    }
+    if needed.untried > 0 {
+        return format!(
+            "no single package of those that were tried would do{untried}: give another --bootstrap, or \
+             several, or update the base repositories"
+        );
+    }
+    "no single package of it would do: give several --bootstrap, or update the base repositories"
+        .to_owned()
 }

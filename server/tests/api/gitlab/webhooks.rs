@@ -359,3 +359,35 @@ async fn a_webhook_may_be_as_large_as_gitlab_sends_any() {
         }
     }
 }
+
+/// Tried as `notes/cases.md` says: a program posts webhooks of odd shapes and sizes.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_20_large_webhook() {
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/cases/20-large-webhook/post.py"
+    );
+    let forge = Forge::new().await;
+    let server = forge.server().await;
+    let url = format!("{}{PATH}", server.url());
+    let mut command = tokio::process::Command::new("python3");
+    command.args([script, &url, SECRET]);
+    let output = match command.output().await {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("SKIPPED: python3 cannot be started: {error}");
+            return;
+        }
+    };
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for name in ["9 MB pipeline", "11 MB push elsewhere"] {
+        assert!(text.contains(&format!("{name} 20")), "{text}");
+    }
+    // Lines are `NAME STATUS`, and what the answer said where it was refused.
+    for line in text.lines() {
+        let status = line.rsplit(' ').next().unwrap_or_default();
+        assert!(matches!(status, "200" | "204"), "{text}");
+    }
+    assert_eq!(text.lines().count(), 15, "{text}");
+}

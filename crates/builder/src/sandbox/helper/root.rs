@@ -101,7 +101,7 @@ impl Root {
         }
         self.mount_layers(job, layers)?;
         match &job.base {
-            Base::Host { .. } => Ok(()),
+            Base::Host { .. } => skeleton::link_python(&self.path, self.first_uid),
             Base::Root(_) => skeleton::complete(&self.path, self.first_uid),
         }
     }

@@ -114,6 +114,7 @@ pub(super) fn replaceable() -> Vec<String> {
     let all = files.chain(links).chain(FROM_HOST.iter().copied());
     let all = all.chain(["ca-certificates", "ssl"]);
     all.flat_map(|name| [format!("etc/{name}"), format!("etc/{name}/*")])
+        .chain([PYTHON.to_owned()])
         .collect()
 }
 
@@ -143,6 +144,19 @@ pub(super) fn make(root: &Path) -> Result<(), Failure> {
         symlink(target, etc.join(name))?;
     }
     Ok(())
+}
+
+/// What PKGBUILDs call Python. Debian has it only with a package that few machines have.
+const PYTHON: &str = "usr/bin/python";
+
+/// Gives the machine's Python the name that it has on Arch, once `/usr` is mounted.
+pub(super) fn link_python(root: &Path, first_uid: u32) -> Result<(), Failure> {
+    let link = root.join(PYTHON);
+    if fs::symlink_metadata(&link).is_ok() || !fs::exists(root.join("usr/bin/python3"))? {
+        return Ok(());
+    }
+    symlink("python3", &link)?;
+    Ok(lchown(&link, Some(first_uid), Some(first_uid))?)
 }
 
 /// Adds to a pacstrapped base what a build needs: its folders, its user, and the name and id of the

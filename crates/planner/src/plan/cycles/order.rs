@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 
 use super::dense::{Dense, HARD, KINDS};
 use super::early::settle;
-use crate::bits::{BitMatrix, BitSet, common_ones};
+use crate::bits::{BitMatrix, BitSet, common_ones, has};
 use crate::index::number;
 use crate::plan::budget::Budget;
 use crate::plan::components::components;
@@ -140,8 +140,12 @@ struct Greedy<'a> {
     placed: Vec<bool>,
     /// Builds in parts that are not placed yet.
     open: Vec<u64>,
-    /// The origins among those.
-    open_origins: Vec<u64>,
+    /// The origins among all builds, one bit each.
+    is_origin: &'a [u64],
+    /// For each part: whether it holds an origin.
+    holds_origin: Vec<bool>,
+    /// For each part: how many weak needs of its builds are origins of other parts that are not placed yet.
+    old_origins: Vec<u32>,
 }
 
 impl<'a> Greedy<'a> {
@@ -174,7 +178,9 @@ impl<'a> Greedy<'a> {
             out: vec![0; parts.len()],
             placed: vec![false; parts.len()],
             open,
-            open_origins: Vec::new(),
+            is_origin: &[],
+            holds_origin: vec![false; parts.len()],
+            old_origins: vec![0; parts.len()],
         };
         for &build in builds {
             budget.check()?;
@@ -195,9 +201,15 @@ impl<'a> Greedy<'a> {
     }
 
     /// Tells the origins, of which those that are ordered here count.
-    fn keep_origins(&mut self, is_origin: &[u64]) {
-        let both = self.open.iter().zip(is_origin);
-        self.open_origins = both.map(|(open, origin)| open & origin).collect();
+    fn keep_origins(&mut self, is_origin: &'a [u64]) {
+        self.is_origin = is_origin;
+        for origin in common_ones(&self.open, is_origin) {
+            self.holds_origin[self.part_of[origin] as usize] = true;
+            let after = &self.dense.after;
+            for user in others(&self.open, &self.part_of, after, origin, self.weak.clone()) {
+                self.old_origins[user] += 1;
+            }
+        }
     }
 
     fn run<B: Budget>(mut self, early: &mut BitSet, budget: &B) -> Result<Vec<usize>, B::Over> {
@@ -252,19 +264,8 @@ impl<'a> Greedy<'a> {
 
     /// Whether a part holds an origin, and whether going too early it would see an old one.
     fn origins(&self, part: usize) -> (bool, bool) {
-        if self.open_origins.iter().all(|&word| word == 0) {
-            return (false, false);
-        }
-        let builds = self.parts[part].iter();
-        let is_origin = |&build: &usize| self.open_origins[build / 64] & (1 << (build % 64)) != 0;
-        let waits = |&build: &usize| {
-            self.weak.clone().any(|kind| {
-                common_ones(self.dense.before[kind].row(build), &self.open_origins)
-                    .any(|need| self.part_of[need] != self.part_of[build])
-            })
-        };
-        let holds_one = builds.clone().any(is_origin);
-        (holds_one, !holds_one && builds.clone().any(waits))
+        let holds_one = self.holds_origin[part];
+        (holds_one, !holds_one && self.old_origins[part] > 0)
     }
 
     /// The part that goes too early for the most benefit: among those that only weak needs hold
@@ -311,12 +312,13 @@ impl<'a> Greedy<'a> {
             out,
             placed,
             open,
-            open_origins,
+            is_origin,
+            holds_origin,
+            old_origins,
         } = self;
         placed[part] = true;
         for &build in &parts[part] {
             open[build / 64] &= !(1 << (build % 64));
-            open_origins[build / 64] &= !(1 << (build % 64));
         }
         for &build in &parts[part] {
             let mut freed = |other: usize, firm_in: &[u32], weak_in: &[u32]| {
@@ -331,6 +333,9 @@ impl<'a> Greedy<'a> {
             for other in others(open, part_of, &dense.after, build, weak.clone()) {
                 weak_in[other] -= 1;
                 freed(other, firm_in, weak_in);
+                if holds_origin[part] && has(is_origin, build) {
+                    old_origins[other] -= 1;
+                }
             }
             let all = *weak.start()..=KINDS - 1;
             for other in others(open, part_of, &dense.before, build, all) {

@@ -228,7 +228,7 @@ impl<'a> Makepkg<'a> {
 
     fn command(&self) -> Sandboxed<'a> {
         let command = command(self.root, self.build, self.temporary.clone(), self.task);
-        // Not where `.SRCINFO` is compared, which is written without it.
+        // Only here: what the PKGBUILD is asked about its `.SRCINFO` is asked as whoever wrote that did.
         match self.task.request.bootstrap {
             true => command.env("BUILDBTW_BOOTSTRAP", "1"),
             false => command,

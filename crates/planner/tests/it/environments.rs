@@ -1,0 +1,348 @@
+//! Whether what the builds of cycles need can be installed, with old packages from base beside new ones.
+
+use std::sync::Arc;
+
+use buildbtw_model::Scope;
+use buildbtw_planner::{
+    BaseIndex, PackageIndex, Patterns, Plan, PlanRequest, ProblemKind, SourcePackage, plan, render,
+};
+
+use crate::support::{based, brief, index, origin, package, request};
+
+fn planned(index: &PackageIndex, base: &BaseIndex, origins: &[&str], bootstrap: &[&str]) -> Plan {
+    let origins = origins.iter().map(|name| origin(index, name)).collect();
+    let request = PlanRequest {
+        base: Some(base),
+        bootstrap: bootstrap.iter().map(|name| name.parse().unwrap()).collect(),
+        ..request(origins, Scope::All)
+    };
+    plan(index, &request)
+}
+
+fn kinds(plan: &Plan) -> Vec<ProblemKind> {
+    plan.problems.iter().map(|problem| problem.kind).collect()
+}
+
+/// A library that needs its user at run time.
+fn library_in_a_cycle() -> (PackageIndex, BaseIndex) {
+    let index = index([
+        package(
+            "cyc-a",
+            &["pkgver = 2", "provides = liba.so", "depends = cyc-b"],
+        ),
+        package("cyc-b", &["depends = liba.so", "makedepends = cyc-a"]),
+    ]);
+    let base = BaseIndex::new(vec![
+        based("cyc-a", "1-1", &["cyc-b"], &["liba.so=1-64"]),
+        based("cyc-b", "1-1", &["liba.so=1-64"], &[]),
+    ]);
+    (index, base)
+}
+
+#[test]
+fn the_last_builds_of_a_cycle_are_looked_at_too() {
+    let (index, base) = library_in_a_cycle();
+    // The library first: its user then needs itself, in the old version, beside the new library.
+    let plan = planned(&index, &base, &["cyc-a"], &[]);
+    let text = brief(&plan);
+    assert!(text.starts_with("cyc-a@1:"), "{text}");
+    assert!(
+        text.contains(
+            "problem: cyc-b: what its build needs cannot be installed: the old cyc-b 1-1 needs liba.so=1-64"
+        ),
+        "{text}"
+    );
+    let [needed] = &plan.needs_bootstrap[..] else {
+        panic!("{text}");
+    };
+    assert!(needed.choices.is_empty(), "{text}");
+    assert!(
+        needed.reasons[0].starts_with("cyc-b: the old cyc-b 1-1 needs liba.so=1-64"),
+        "{needed:?}"
+    );
+}
+
+#[test]
+fn a_first_stage_keeps_the_number_of_the_library_it_was_built_with() {
+    let (index, base) = library_in_a_cycle();
+    // The user first, with the old library; its second build sees that package beside the new library.
+    for bootstrap in [&[][..], &["cyc-b"]] {
+        let plan = planned(&index, &base, &["cyc-b"], bootstrap);
+        let text = brief(&plan);
+        assert!(text.starts_with("cyc-b@1:"), "{text}");
+        assert!(
+            text.contains(
+                "problem: cyc-b: what its second build needs cannot be installed: the new cyc-b 1-1, which \
+                 is built with the old library, needs liba.so=1-64, and cyc-a is expected to get another \
+                 soname when it goes from 1-1 to 2-1"
+            ),
+            "{text}"
+        );
+        assert_eq!(plan.needs_bootstrap.len(), 1, "{text}");
+        assert!(plan.needs_bootstrap[0].choices.is_empty(), "{text}");
+    }
+    // Where base does not have the program, the number is that of the old library all the same.
+    let base = BaseIndex::new(base.packages()[..1].to_vec());
+    let plan = planned(&index, &base, &["cyc-b"], &["cyc-b"]);
+    assert_eq!(plan.needs_bootstrap.len(), 1, "{}", brief(&plan));
+}
+
+#[test]
+fn a_first_stage_that_was_built_with_the_new_library_is_no_problem() {
+    // The same with the library below the cycle.
+    let index = index([
+        package("lib", &["pkgver = 2", "provides = lib.so"]),
+        package("a", &["depends = b", "depends = lib.so"]),
+        package("b", &["depends = lib.so", "makedepends = a"]),
+    ]);
+    let base = BaseIndex::new(vec![
+        based("lib", "1-1", &[], &["lib.so=1-64"]),
+        based("a", "1-1", &["b", "lib.so=1-64"], &[]),
+        based("b", "1-1", &["lib.so=1-64"], &[]),
+    ]);
+    let plan = planned(&index, &base, &["lib"], &["b"]);
+    assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
+    assert!(plan.problems.is_empty(), "{}", brief(&plan));
+}
+
+/// A cycle of programs that need a library of which there is one for each size of programs.
+fn both_sizes(of_64: &str, of_32: &str, needed: &str) -> Plan {
+    let library = |name: &str, version: &str| {
+        package(
+            name,
+            &[&format!("pkgver = {version}"), "provides = libfoo.so"],
+        )
+    };
+    let both = ["depends = libfoo", "depends = lib32-libfoo"];
+    let index = index([
+        library("libfoo", of_64),
+        library("lib32-libfoo", of_32),
+        package("a", &[&both[..], &["makedepends = b"]].concat()),
+        package("b", &[&both[..], &["makedepends = a"]].concat()),
+    ]);
+    let base = BaseIndex::new(vec![
+        based("libfoo", "1-1", &[], &["libfoo.so=1-64"]),
+        based("lib32-libfoo", "1-1", &[], &["libfoo.so=1-32"]),
+        based("a", "1-1", &[needed], &[]),
+        based("b", "1-1", &[needed], &[]),
+    ]);
+    planned(&index, &base, &["libfoo", "lib32-libfoo"], &[])
+}
+
+#[test]
+fn a_library_of_another_size_satisfies_nothing() {
+    for (of_64, of_32, needed, is_refused) in [
+        ("2", "2", "libfoo.so=1-64", true),
+        ("2", "1", "libfoo.so=1-64", true),
+        ("1", "2", "libfoo.so=1-64", false),
+        ("2", "1", "libfoo.so=1-32", false),
+        ("1", "2", "libfoo.so=1-32", true),
+    ] {
+        let plan = both_sizes(of_64, of_32, needed);
+        assert_eq!(
+            !plan.needs_bootstrap.is_empty(),
+            is_refused,
+            "{of_64} {of_32} {needed}: {}",
+            brief(&plan)
+        );
+        let name = if needed.ends_with("-64") {
+            "and libfoo is"
+        } else {
+            "and lib32-libfoo is"
+        };
+        for needed in &plan.needs_bootstrap {
+            assert!(needed.reasons[0].contains(name), "{needed:?}");
+        }
+    }
+}
+
+#[test]
+fn what_no_member_has_refuses_nothing() {
+    let library = package("lib", &["pkgver = 2", "provides = lib.so"]);
+    let a = package(
+        "a",
+        &["depends = lib", "makedepends = b", "makedepends = q"],
+    );
+    let b = package("b", &["depends = lib", "makedepends = a"]);
+    let base = BaseIndex::new(vec![
+        based("lib", "1-1", &[], &["lib.so=1-64"]),
+        based("a", "1-1", &["lib"], &[]),
+        based("b", "1-1", &["lib"], &[]),
+        based("q", "1-1", &["lib.so=1-64"], &[]),
+    ]);
+    let check = |packages: Vec<Arc<SourcePackage>>| {
+        let index = index(packages);
+        let request = PlanRequest {
+            base: Some(&base),
+            exclude: Patterns::new(&["q"]).unwrap(),
+            ..request(vec![origin(&index, "lib")], Scope::All)
+        };
+        let plan = plan(&index, &request);
+        let text = brief(&plan);
+        assert!(plan.needs_bootstrap.is_empty(), "{text}");
+        assert!(
+            kinds(&plan).contains(&ProblemKind::NotInstallable),
+            "{text}"
+        );
+        assert!(text.contains("the old q 1-1 needs lib.so=1-64"), "{text}");
+    };
+    check(vec![library.clone(), a.clone(), b.clone()]);
+    // It is the same where a source makes it and it is left out.
+    check(vec![library, a, b, package("q", &["depends = lib"])]);
+}
+
+#[test]
+fn of_two_makers_the_highest_version_is_installed() {
+    let plan_of = |first: &str, second: &str, needed: &str| {
+        let maker = |pkgbase: &str, version: &str| {
+            let version = format!("pkgver = {version}");
+            let provides = format!("provides = libx.so={}-64", &version[9..]);
+            package(pkgbase, &[&version, "pkgname = libx", &provides])
+        };
+        let lines = |other: &str| format!("makedepends = {other}");
+        let index = index([
+            maker("maker-1", first),
+            maker("maker-2", second),
+            package("a", &["depends = libx", &lines("b")]),
+            package("b", &["depends = libx", &lines("a")]),
+        ]);
+        let base = BaseIndex::new(vec![
+            based("libx", "2-1", &[], &["libx.so=2-64"]),
+            based("a", "1-1", &[needed], &[]),
+            based("b", "1-1", &[needed], &[]),
+        ]);
+        planned(&index, &base, &["maker-1", "maker-2"], &[])
+    };
+    for (first, second, needed, is_refused) in [
+        ("2", "1", "libx>=2", false),
+        ("2", "1", "libx.so=2-64", false),
+        ("1", "2", "libx.so=2-64", false),
+        ("2", "3", "libx.so=2-64", true),
+        ("3", "2", "libx.so=2-64", true),
+    ] {
+        let plan = plan_of(first, second, needed);
+        assert_eq!(
+            !plan.needs_bootstrap.is_empty(),
+            is_refused,
+            "{first} {second} {needed}: {}",
+            brief(&plan)
+        );
+    }
+}
+
+/// A ring of programs, each of which is built with the one before, above a library.
+fn ring(size: usize) -> (PackageIndex, BaseIndex) {
+    let name = |number: usize| format!("p{number:02}");
+    let mut sources = vec![package("lib", &["pkgver = 2", "provides = lib.so"])];
+    let mut old = vec![based("lib", "1-1", &[], &["lib.so=1-64"])];
+    for number in 0..size {
+        let before = format!("makedepends = {}", name((number + size - 1) % size));
+        let first = format!("depends = {}", name(0));
+        let lines = ["depends = lib.so", &before, &first];
+        let lines = if number == 0 { &lines[..2] } else { &lines };
+        sources.push(package(&name(number), lines));
+        old.push(based(&name(number), "1-1", &["lib.so=1-64"], &[]));
+    }
+    (index(sources), BaseIndex::new(old))
+}
+
+#[test]
+fn not_every_member_of_a_large_cycle_is_tried() {
+    let (index, base) = ring(20);
+    let plan = planned(&index, &base, &["lib"], &[]);
+    let text = brief(&plan);
+    let [needed] = &plan.needs_bootstrap[..] else {
+        panic!("{text}");
+    };
+    assert_eq!(needed.members.len(), 20, "{text}");
+    // What is built with the first one needs it at run time, too, and cannot do without.
+    assert_eq!(needed.untried, 7, "{text}");
+    // The one whose old package is in the way of the others is among those that are tried.
+    assert!(!needed.choices.is_empty(), "{text}");
+    for choice in &needed.choices {
+        let plan = planned(&index, &base, &["lib"], &[choice.as_str()]);
+        assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
+    }
+    let text = render::text(&plan);
+    assert!(text.contains("7 other packages were not tried"), "{text}");
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["needs_bootstrap"][0]["untried"], 7);
+}
+
+#[test]
+fn what_many_builds_lack_is_told_once() {
+    // All of them are built with a tool of base that needs the old library.
+    let mut packages = vec![package("lib", &["pkgver = 2", "provides = lib.so"])];
+    for number in 0..30 {
+        let before = format!("makedepends = p{:02}", (number + 29) % 30);
+        let lines = ["depends = lib", "makedepends = tool", &before];
+        packages.push(package(&format!("p{number:02}"), &lines));
+    }
+    let index = index(packages);
+    let base = BaseIndex::new(vec![
+        based("lib", "1-1", &[], &["lib.so=1-64"]),
+        based("tool", "1-1", &["lib.so=1-64"], &[]),
+    ]);
+    let plan = planned(&index, &base, &["lib"], &[]);
+    let text = brief(&plan);
+    let told: Vec<_> = plan
+        .problems
+        .iter()
+        .filter(|problem| problem.message.contains("the old tool"))
+        .collect();
+    let [problem] = &told[..] else {
+        panic!("{text}");
+    };
+    assert!(
+        problem.message.ends_with("; the same for 30 more builds"),
+        "{text}"
+    );
+}
+
+#[test]
+fn libraries_that_makepkg_finds_by_itself_follow_their_packages() {
+    for (version, is_refused) in [("1", false), ("2", true)] {
+        let version = format!("pkgver = {version}");
+        let index = index([
+            package("lib", &[&version]),
+            package("a", &["depends = lib", "makedepends = b"]),
+            package("b", &["depends = lib", "makedepends = a"]),
+        ]);
+        let base = BaseIndex::new(vec![
+            based("lib", "1-1", &[], &["lib:libx.so.1"]),
+            based("a", "1-1", &["lib:libx.so.1"], &[]),
+            based("b", "1-1", &["lib:libx.so.1"], &[]),
+        ]);
+        let plan = planned(&index, &base, &["lib"], &[]);
+        assert_eq!(
+            !plan.needs_bootstrap.is_empty(),
+            is_refused,
+            "{}",
+            brief(&plan)
+        );
+    }
+}
+
+#[test]
+fn packages_of_base_count_where_the_source_makes_them_for_another_architecture_only() {
+    let index = index([
+        package("lib", &["arch = aarch64"]),
+        package("middle", &["arch = x86_64", "provides = virtual"]),
+        package("app", &["arch = aarch64", "depends = middle"]),
+        package("tool", &["arch = aarch64", "depends = far"]),
+    ]);
+    let base = BaseIndex::new(vec![
+        based("middle", "1-1", &["lib"], &[]),
+        based("far", "1-1", &["middle"], &[]),
+    ]);
+    let request = PlanRequest {
+        architecture: "aarch64".parse().unwrap(),
+        base: Some(&base),
+        ..request(vec![origin(&index, "lib")], Scope::Transitive)
+    };
+    insta::assert_snapshot!(brief(&plan(&index, &request)), @r"
+    lib@1:  (lib)
+    app@1: lib@1 (lib middle app)
+    tool@1: lib@1 (lib middle far tool)
+    ");
+}

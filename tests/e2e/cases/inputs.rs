@@ -1,0 +1,89 @@
+//! The inputs are copies of what was collected, and each has one test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::support::inputs;
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The names of the folders in a folder.
+fn folders(folder: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries
+        .map(Result::unwrap)
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect()
+}
+
+/// The files below a folder with their contents, by path.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_owned();
+                files.insert(name, std::fs::read(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn inputs_are_those_that_were_collected() {
+    let collected = project().join("../shared/cases");
+    if !collected.is_dir() {
+        eprintln!(
+            "SKIPPED: ../shared/cases is not beside the project: nothing to compare tests/cases with"
+        );
+        return;
+    }
+    for case in folders(&inputs()) {
+        let (ours, theirs) = (inputs().join(&case), collected.join(&case));
+        assert!(theirs.is_dir(), "../shared/cases has no {case}");
+        let (ours, theirs) = (files(&ours), files(&theirs));
+        let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&ours), names(&theirs), "{case}");
+        for (name, content) in ours {
+            let name = Path::new(&case).join(name);
+            let same = content == theirs[name.strip_prefix(&case).unwrap()];
+            assert!(same, "{} differs from ../shared/cases", name.display());
+        }
+    }
+    for case in folders(&collected).difference(&folders(&inputs())) {
+        eprintln!("../shared/cases/{case} has no copy in tests/cases yet");
+    }
+}
+
+/// `case_NN_…`, named like the folder, wherever it fits.
+#[test]
+fn every_input_has_one_test_that_the_notes_name() {
+    let mut code = String::new();
+    for folder in [
+        "tests/e2e",
+        "server/tests/api",
+        "crates/builder/tests/sandbox",
+    ] {
+        for content in files(&project().join(folder)).values() {
+            code.push_str(&String::from_utf8_lossy(content));
+        }
+    }
+    let notes = std::fs::read_to_string(project().join("notes/cases.md")).unwrap();
+    for case in folders(&inputs()) {
+        let test = format!("case_{}", case.replace('-', "_"));
+        assert_eq!(code.matches(&format!("fn {test}()")).count(), 1, "{test}");
+        assert!(
+            notes.contains(&format!("`{test}`")),
+            "notes/cases.md: {test}"
+        );
+        assert!(notes.contains(&case), "notes/cases.md: {case}");
+    }
+}
