@@ -143,7 +143,7 @@ fn a_package_that_repeats_a_field_replaces_it_all_the_same() {
     assert_eq!(depends, BTreeSet::from(["a".to_owned()]));
     assert_eq!(
         found(&repeated, &plain, false),
-        ["depends of x: .SRCINFO says nothing, the PKGBUILD says `fast`"]
+        ["depends: .SRCINFO says nothing, the PKGBUILD says `fast`"]
     );
     let without = |text: &str| text.replace("\tdepends_x86_64 = fast\n", "");
     assert_eq!(found(&without(&repeated), &without(&plain), false), [""; 0]);
