@@ -63,7 +63,9 @@ impl Checked {
             return;
         }
         let mut result = line.trim();
-        if let Some((file, rest)) = line.trim_start().split_once(" ... ") {
+        // The blank at the end of a line may be lost.
+        let padded = format!("{} ", line.trim_start());
+        if let Some((file, rest)) = padded.split_once(" ... ") {
             self.begun = Some(file.trim_end_matches(" git repo").to_owned());
             result = rest.trim();
         }
@@ -307,10 +309,11 @@ mod tests {
         let missing = "    z.txt ... FAILED (unknown public key 01)";
         for result in ["FAILED (bad signature from public key 02)", "FAILED"] {
             for unpacker in [
+                " \ngzip: stdin: unexpected end of file\n",
                 "\ngzip: stdin: unexpected end of file\n",
-                "xz: (stdin): Unexpected end\n",
+                " xz: (stdin): Unexpected end\n",
             ] {
-                let log = format!("    x.tar ... {unpacker}{result}\n{missing}");
+                let log = format!("    x.tar ...{unpacker}{result}\n{missing}");
                 let checked = checked(&log);
                 assert_eq!(checked.unverified[0].file, "x.tar", "{log}");
                 assert!(!checked.lacks_only_keys(2), "{log}");

@@ -124,7 +124,13 @@ impl Network {
 
     /// A failure of what had this network, whose fault that was not if it has ended.
     pub(super) fn explain(&self, failure: Failure) -> Failure {
-        match self.pasta.borrow_mut().try_wait() {
+        let mut pasta = self.pasta.borrow_mut();
+        // Its interface is gone some time before it is.
+        let ended = match is_exiting(pasta.id()) {
+            true => pasta.wait().map(Some),
+            false => pasta.try_wait(),
+        };
+        match ended {
             Ok(Some(status)) => Failure {
                 kind: FailureKind::Infrastructure,
                 message: format!(
@@ -151,6 +157,16 @@ impl Drop for Network {
         let _ = pasta.kill();
         let _ = pasta.wait();
     }
+}
+
+/// Whether a process of this one's is on its way out (proc(5), `flags` of `stat`).
+fn is_exiting(process: u32) -> bool {
+    const PF_EXITING: u64 = 4;
+    let text = fs_err::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields = text.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let flags = fields.split(' ').nth(6);
+    let flags: Option<u64> = flags.and_then(|flags| flags.parse().ok());
+    flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }
 
 fn opens_loopback(allowed: &[SourceNetwork]) -> bool {
@@ -349,6 +365,17 @@ mod tests {
             with.contains("route replace unreachable 10.0.0.0/8\n"),
             "{with}"
         );
+    }
+
+    #[test]
+    fn a_process_that_is_over_is_on_its_way_out() {
+        assert!(!is_exiting(std::process::id()));
+        let mut child = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
+        // Its end of the pipe is closed while it exits.
+        let mut rest = Vec::new();
+        std::io::Read::read_to_end(&mut child.stdout.take().unwrap(), &mut rest).unwrap();
+        assert!(is_exiting(child.id()));
+        child.wait().unwrap();
     }
 
     #[test]
