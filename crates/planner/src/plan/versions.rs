@@ -89,10 +89,6 @@ impl Plan {
         base: &dyn Fn(&Pkgbase, &Pkgname) -> Vec<PackageVersion>,
         bump: bool,
     ) {
-        let changed: HashMap<&Pkgbase, &Arc<SourcePackage>> = origins
-            .iter()
-            .map(|origin| (origin.pkgbase(), origin))
-            .collect();
         let mut packages = Vec::with_capacity(self.builds.len());
         let mut first_stages: HashMap<&Pkgbase, PackageVersion> = HashMap::new();
         let mut versions = Vec::with_capacity(self.builds.len());
