@@ -375,7 +375,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let closed = folder.path().join("closed");
         fs_err::create_dir(&closed).unwrap();
-        fs_err::set_permissions(&closed, PermissionsExt::from_mode(0)).unwrap();
+        fs_err::set_permissions(&closed, PermissionsExt::from_mode(0o000)).unwrap();
         let mut measured = Measured::new(u64::MAX);
         measured.add(folder.path()).unwrap();
         assert!(measured.was_denied && !measured.ended_early);

@@ -40,7 +40,7 @@ const SHOWN: usize = 5;
 /// Makes a new iteration because somebody asked for it.
 ///
 /// # Errors
-/// See [`new_iteration_after`]; when others plan the namespace at the same time.
+/// See `new_iteration_after`; when others plan the namespace at the same time.
 pub async fn request_iteration(
     state: &AppState,
     namespace: &NamespaceRow,

@@ -366,7 +366,10 @@ async fn without_a_bump_what_is_older_than_base_is_said_all_the_same() {
         ..new_namespace(&["libgreet/main"])
     };
     server.admin().create_namespace(&request).await.unwrap();
-    assert_eq!(problems(&server, "plain").await, [expected.clone()]);
+    assert_eq!(
+        problems(&server, "plain").await,
+        std::slice::from_ref(&expected)
+    );
     let build = server.build("plain", "libgreet").await;
     assert!(build.version_note.unwrap().starts_with(OLDER));
     assert_eq!(version(&server, "plain", "greet").await, "1.0-3");
