@@ -27,7 +27,7 @@ exit 0
 "#;
 /// What that ends with when this machine has no gpg.
 const NO_GPG: i32 = 3;
-/// What more names would be is no help.
+/// How many names a message lists.
 const NAMES_SHOWN: usize = 4;
 /// What makepkg says of a key that it does not have, before the key.
 const UNKNOWN: &str = "unknown public key ";

@@ -43,9 +43,9 @@ pub(super) enum Way {
 pub(super) type Route = (SourceNetwork, Way);
 
 /// The routes beside a default route. `own` are addresses and networks of this machine and of the
-/// server. What is allowed is so whoever refuses it; but a single address of those is opened only by
-/// itself, as whoever opens a network means the others in it. The loopback interface is the exception:
-/// nothing else is in its network.
+/// server. What is allowed is open although it is refused otherwise; but a single address of the
+/// machine or the server is opened only by itself: who opens a network means the other hosts in it. The
+/// loopback interface is the exception, because nothing else is in its network.
 pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Route> {
     let always = REFUSED.iter().filter_map(|text| refused(text));
     let mut refused: Vec<SourceNetwork> = always.chain(own.iter().copied()).collect();
