@@ -1,12 +1,13 @@
 //! The package index and the heads of the default branches, in memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest, TreeHash};
 use buildbtw_planner::{IndexChange, PackageIndex, SourcePackage, parse_srcinfo};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 use crate::db::Database;
 use crate::db::source_repositories::{self, IndexedRow};
@@ -110,6 +111,9 @@ impl Catalog {
     }
 }
 
+/// Changes that read at most so many bytes of `.SRCINFO` take milliseconds.
+const IN_PLACE: usize = 4 << 20;
+
 /// The catalog, shared between readers and the one task that changes it.
 #[derive(Clone)]
 pub(super) struct SharedCatalog(Arc<RwLock<Current>>);
@@ -162,10 +166,44 @@ impl SharedCatalog {
         }
     }
 
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Catalog) -> T) -> T {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        current.changes += 1;
-        change(Arc::make_mut(&mut current.catalog))
+    /// Applies a small change in place, and one of more than [`IN_PLACE`] to a copy: requests read the
+    /// catalog on async threads, so it is locked for moments only. There is one writer, the watch.
+    ///
+    /// `size` estimates the bytes of `.SRCINFO` that the change reads.
+    ///
+    /// # Errors
+    /// When the change panics.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        size: usize,
+        change: impl FnOnce(&mut Catalog) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let current = self.snapshot().catalog;
+        // One reference is held here and one by the lock; with any other, changing would copy.
+        if size <= IN_PLACE && Arc::strong_count(&current) <= 2 {
+            drop(current);
+            let mut current = self.write();
+            current.changes += 1;
+            return Ok(change(Arc::make_mut(&mut current.catalog)));
+        }
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut next = Catalog::clone(&current);
+            let answer = change(&mut next);
+            let previous = {
+                let mut current = this.write();
+                current.changes += 1;
+                std::mem::replace(&mut current.catalog, Arc::new(next))
+            };
+            // Freed after the lock is released: it may be the last reference.
+            drop(previous);
+            answer
+        })
+        .await
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Current> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -234,5 +272,40 @@ impl Catalog {
             srcinfo_sha256: row.srcinfo_sha256,
         };
         self.put(&row.path, package, head);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Runs a change that ends when a request has read the catalog, or panics after a while.
+    async fn change_during_a_request(catalog: &SharedCatalog, size: usize) {
+        let (has_read, wait) = std::sync::mpsc::channel();
+        let change = catalog.change(size, move |_| wait.recv_timeout(Duration::from_secs(120)));
+        let request = async {
+            catalog.read(|_| ());
+            has_read.send(()).unwrap();
+        };
+        let (changed, ()) = tokio::join!(change, request);
+        changed.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn requests_do_not_wait_for_a_large_change() {
+        let catalog = SharedCatalog::new(Catalog::default());
+        change_during_a_request(&catalog, IN_PLACE + 1).await;
+        assert_eq!(catalog.snapshot().changes(), 1);
+    }
+
+    #[tokio::test]
+    async fn requests_do_not_wait_for_a_copy_when_a_plan_holds_the_catalog() {
+        let catalog = SharedCatalog::new(Catalog::default());
+        let plan = catalog.snapshot();
+        change_during_a_request(&catalog, 0).await;
+        assert_eq!(plan.changes(), 0);
+        assert_eq!(catalog.snapshot().changes(), 1);
     }
 }

@@ -11,7 +11,7 @@ use crate::db::srcinfos::{self, SrcinfoRow};
 use crate::db::{Database, WriteTransaction};
 use crate::error::Error;
 
-use super::catalog::{Head, PARSER};
+use super::catalog::{Catalog, Head, PARSER};
 use super::kind::{Place, TreeAtCommit};
 use super::{SourceEvent, Sources};
 
@@ -104,6 +104,16 @@ struct Update {
     package: Option<Arc<SourcePackage>>,
 }
 
+impl Update {
+    /// How many bytes of `.SRCINFO` entering it reads at most: each package reads what its base says.
+    fn size(&self) -> usize {
+        self.package.as_ref().map_or(0, |package| {
+            let packages = package.pkgnames().len();
+            package.as_stored().len().saturating_mul(packages)
+        })
+    }
+}
+
 impl Sources {
     /// Stores what was found, and forgets what is gone. One transaction.
     pub(super) async fn store(
@@ -166,7 +176,7 @@ impl Sources {
             updates.extend(self.grant(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
-        self.enter(updates, &gone);
+        self.enter(updates, gone).await?;
         Ok(all_displaced)
     }
 
@@ -182,7 +192,7 @@ impl Sources {
             updates.extend(self.grant(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
-        self.enter(updates, &[]);
+        self.enter(updates, Vec::new()).await?;
         Ok(())
     }
 
@@ -224,8 +234,14 @@ impl Sources {
     }
 
     /// Brings the catalog to where the database is, and tells what that changed.
-    fn enter(&self, updates: Vec<Update>, gone: &[SourceRepositoryRow]) {
-        let changes = self.catalog.change(|catalog| {
+    async fn enter(
+        &self,
+        updates: Vec<Update>,
+        gone: Vec<SourceRepositoryRow>,
+    ) -> Result<(), Error> {
+        let size = updates.iter().map(Update::size).sum();
+        let kind = Arc::clone(&self.kind);
+        let apply = move |catalog: &mut Catalog| {
             let mut changes = Vec::new();
             for row in gone {
                 changes.extend(catalog.remove_path(&row.path));
@@ -245,7 +261,7 @@ impl Sources {
                 if !is_same {
                     changes.extend(catalog.remove_path(&row.path));
                 }
-                let clone_url = self.kind.clone_url(Place::from(&row));
+                let clone_url = kind.clone_url(Place::from(&row));
                 if let (Some(package), Some(commit), Some(srcinfo_sha256), true) =
                     (package, row.commit, row.srcinfo_sha256, usable)
                 {
@@ -260,10 +276,12 @@ impl Sources {
                 }
             }
             changes
-        });
+        };
+        let changes = self.catalog.change(size, apply).await?;
         if !changes.is_empty() {
             self.tell(SourceEvent::Indexed(changes));
         }
+        Ok(())
     }
 }
 
