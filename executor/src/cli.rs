@@ -6,12 +6,12 @@ use clap::{Parser, Subcommand};
 
 /// Builds packages in GitLab jobs.
 ///
-/// A driver of GitLab Runner's custom executor: config.toml of the runner names this program for each of
-/// config_exec, prepare_exec, run_exec and cleanup_exec. The settings are in a file of this host.
+/// A driver for GitLab Runner's custom executor: the runner's config.toml names this program as
+/// config_exec, prepare_exec, run_exec and cleanup_exec.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
-    /// The settings of this host.
+    /// File with the settings of this host
     #[arg(
         long,
         global = true,
@@ -28,34 +28,36 @@ pub struct Cli {
 /// What the program does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the folders of a job, as JSON (for the runner)
+    /// Print the folders of a job as JSON (called by the runner)
     Config,
-    /// Check the host and the server, and make the folders of a job (for the runner)
-    Prepare,
-    /// Run one of a job's scripts, or build its package (for the runner)
+    /// Check the host and create a job's folders (called by the runner)
     ///
-    /// At the stages `build_script` and `step_script` the script is not run: the package that the job was
-    /// made for is built. All other scripts run in an environment that holds the job's own folders,
-    /// this machine's /usr and nothing else.
+    /// Also checks that the server answers.
+    Prepare,
+    /// Run a job's script or build its package (called by the runner)
+    ///
+    /// The stages `build_script` and `step_script` do not run the script: they build the package of
+    /// the job. All other scripts run in an environment that contains the job's own folders and
+    /// this machine's /usr only.
     Run {
-        /// The script that the runner wrote.
+        /// Script that the runner wrote
         script: PathBuf,
-        /// What it is for.
+        /// Stage of the job
         stage: String,
     },
-    /// Remove everything of a job (for the runner)
+    /// Remove everything of a job (called by the runner)
     ///
-    /// May be repeated, and works whatever the job did before.
+    /// May be repeated, whatever state the job is in.
     Cleanup,
     /// Remove what is left of jobs whose runner was killed
     ///
-    /// Running jobs are left alone. Start it at boot and every few minutes.
+    /// Running jobs are left alone. Run it at boot and every few minutes.
     Reap,
-    /// Say whether this host can run jobs, and what it lacks
+    /// Check whether this host can run jobs
     Check,
-    /// Do what the rest of this program may not do without root
+    /// Run the operations that need root
     ///
-    /// Takes one line of JSON from standard input and stops when that ends.
+    /// Reads one line of JSON from standard input and stops when the input ends.
     #[command(hide = true)]
     AsRoot,
 }

@@ -14,7 +14,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// What to log, for example `info` or `buildbtw_server=debug`
+    /// Set what to log: a level, or directives
+    ///
+    /// For example `info`, or `info,buildbtw_server=debug`.
     #[arg(
         long,
         env = "BUILDBTW_LOG",
@@ -28,30 +30,36 @@ pub struct Cli {
 /// What the server's program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server until it is told to stop (SIGTERM or Ctrl-C)
+    /// Run the server until SIGTERM or Ctrl-C
     Run(Box<RunArgs>),
     /// Copy the database, also while the server runs
     Backup(BackupArgs),
-    /// Prepare the projects of a GitLab for builds there
+    /// Prepare a GitLab's projects for builds there
     #[command(subcommand)]
     Gitlab(GitlabCommand),
-    /// Compare the database with the files on the disk; the server must not run
+    /// Compare the database with the files on disk
+    ///
+    /// The server must not run.
     Check(CheckArgs),
 }
 
 /// What can be done to the projects of a GitLab.
 #[derive(Debug, Subcommand)]
 pub enum GitlabCommand {
-    /// Point all projects of the group at the CI template. Without --apply it only says what would
-    /// change; stopped half-way, it goes on with what is left
+    /// Point every project of the group at the CI template
+    ///
+    /// Without --apply, prints what would change. An interrupted run can be repeated: it continues
+    /// with the projects that are left.
     SetCiConfig(SetCiConfigArgs),
 }
 
 /// What `buildbtw-server gitlab set-ci-config` can be told.
 #[derive(Clone, Debug, Args)]
 pub struct SetCiConfigArgs {
-    /// Where the template is, for example buildbtw.yml@packaging/ci; `:REF` behind it names another
-    /// branch than the default one
+    /// Location of the CI template
+    ///
+    /// For example buildbtw.yml@packaging/ci. Append `:REF` for another branch than the default
+    /// branch.
     #[arg(long, value_name = "PATH@PROJECT")]
     pub template: String,
     /// Change the projects
@@ -65,7 +73,7 @@ pub struct SetCiConfigArgs {
 /// Where the server keeps its files.
 #[derive(Clone, Debug, Args)]
 pub struct DataArgs {
-    /// Where database, repositories and logs are kept
+    /// Folder of the database, repositories and logs
     #[arg(
         long,
         env = "BUILDBTW_DATA_DIR",
@@ -81,7 +89,7 @@ pub struct BackupArgs {
     /// Where the data is.
     #[command(flatten)]
     pub data: DataArgs,
-    /// The file to write; it must not be there yet
+    /// File to write; it must not exist
     #[arg(value_name = "PATH")]
     pub target: PathBuf,
 }
@@ -92,10 +100,10 @@ pub struct CheckArgs {
     /// Where the data is.
     #[command(flatten)]
     pub data: DataArgs,
-    /// Read every package, too, instead of looking at its size
+    /// Read every package and compare its digest, not only its size
     #[arg(long)]
     pub digests: bool,
-    /// Repair what can be repaired, and remove what belongs to nothing
+    /// Repair what can be repaired, and remove unreferenced files
     #[arg(long)]
     pub repair: bool,
 }

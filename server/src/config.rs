@@ -19,7 +19,7 @@ use buildbtw_gitlab::{Gitlab, GitlabArgs, WebhookSecrets};
 /// What `buildbtw-server run` can be told.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Where database, repositories and logs are kept
+    /// Folder of the database, repositories and logs
     #[arg(
         long,
         env = "BUILDBTW_DATA_DIR",
@@ -27,8 +27,9 @@ pub struct RunArgs {
         value_name = "DIR"
     )]
     pub data_dir: PathBuf,
-    /// Address to serve at; with port 0 a free one is chosen. The file `address` in the data folder
-    /// says which
+    /// Address and port to listen on
+    ///
+    /// Port 0 chooses a free port; the file `address` in the data folder names it.
     #[arg(
         long,
         env = "BUILDBTW_LISTEN",
@@ -36,18 +37,20 @@ pub struct RunArgs {
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
-    /// URL by which users and workers reach the server
+    /// URL at which users and workers reach the server
     ///
-    /// Set it behind a proxy, and when the server listens on all interfaces. It may have a path, for
-    /// example `https://example.org/buildbtw`: the server answers below that path and without it, so
-    /// the proxy may remove the path or keep it. The default is the address of --listen; on all
-    /// interfaces it is the host that each request names.
+    /// Set it behind a proxy, or when the server listens on all interfaces. It may have a path, for
+    /// example `https://example.org/buildbtw`: the server answers with and without that path, so
+    /// the proxy may strip it or keep it. The default is the address of --listen; on all
+    /// interfaces, the host that each request names.
     #[arg(long, env = "BUILDBTW_URL", value_name = "URL")]
     pub url: Option<String>,
     /// Folder of git repositories, one per pkgbase
     #[arg(long, env = "BUILDBTW_SOURCES_DIR", value_name = "DIR")]
     pub sources_dir: Option<PathBuf>,
-    /// What to build for; the first one builds packages of architecture `any` for all
+    /// Architectures to build for, separated by commas
+    ///
+    /// The first one builds packages of architecture `any` for all.
     #[arg(
         long,
         env = "BUILDBTW_ARCHITECTURES",
@@ -56,10 +59,12 @@ pub struct RunArgs {
         value_name = "ARCH"
     )]
     pub architectures: Vec<Architecture>,
-    /// TOML file that lists the repositories builds install from
+    /// TOML file of the repositories that builds install from
     #[arg(long, env = "BUILDBTW_BASE_REPOSITORIES", value_name = "FILE")]
     pub base_repositories: Option<PathBuf>,
-    /// Seconds without a sign of life after which a worker's build is given to another
+    /// Seconds without a heartbeat until a build is requeued
+    ///
+    /// Range: 1 to 86400.
     #[arg(
         long,
         env = "BUILDBTW_LEASE_SECONDS",
@@ -69,6 +74,8 @@ pub struct RunArgs {
     )]
     pub lease_seconds: u32,
     /// Seconds that one build may take
+    ///
+    /// Range: 1 to 2592000.
     #[arg(
         long,
         env = "BUILDBTW_BUILD_TIMEOUT_SECONDS",
@@ -85,7 +92,9 @@ pub struct RunArgs {
         value_name = "NAME <MAIL>"
     )]
     pub packager: Packager,
-    /// `BUILDTOOL` of all packages, for repositories that accept only some tools
+    /// `BUILDTOOL` of all packages
+    ///
+    /// For repositories that accept packages of some tools only.
     #[arg(
         long,
         env = "BUILDBTW_BUILDTOOL",
@@ -93,10 +102,14 @@ pub struct RunArgs {
         value_name = "NAME"
     )]
     pub buildtool: BuildToolName,
-    /// `BUILDTOOLVER` of all packages [default: the version of this program, for its own name]
+    /// `BUILDTOOLVER` of all packages
+    ///
+    /// [default: this program's version if --buildtool is its name]
     #[arg(long, env = "BUILDBTW_BUILDTOOLVER", value_name = "VERSION")]
     pub buildtoolver: Option<BuildToolVersion>,
-    /// Seconds that planning may take for one architecture
+    /// Seconds that planning one architecture may take
+    ///
+    /// Range: 1 to 86400.
     #[arg(
         long,
         env = "BUILDBTW_PLAN_SECONDS",
@@ -105,8 +118,10 @@ pub struct RunArgs {
         value_name = "SECONDS"
     )]
     pub plan_seconds: u32,
-    /// Seconds between full looks at all sources, which find what the watch has missed [default: 600 for
-    /// a folder, 21600 for a GitLab]
+    /// Seconds between full resyncs of all sources
+    ///
+    /// A resync finds what polls and webhooks have missed. Range: 1 to 604800. [default: 600 for a
+    /// folder, 21600 for a GitLab]
     #[arg(
         long,
         env = "BUILDBTW_SWEEP_SECONDS",
@@ -114,7 +129,7 @@ pub struct RunArgs {
         value_name = "SECONDS"
     )]
     pub sweep_seconds: Option<u32>,
-    /// The largest package that may be uploaded, in MiB
+    /// Largest package that may be uploaded, in MiB
     #[arg(
         long,
         env = "BUILDBTW_MAX_PACKAGE_MIB",
@@ -123,7 +138,7 @@ pub struct RunArgs {
         value_name = "MIB"
     )]
     pub max_package_mib: u32,
-    /// The longest log of one attempt, in MiB
+    /// Longest log of one attempt, in MiB
     #[arg(
         long,
         env = "BUILDBTW_MAX_LOG_MIB",
@@ -132,8 +147,10 @@ pub struct RunArgs {
         value_name = "MIB"
     )]
     pub max_log_mib: u32,
-    /// How many iterations a namespace keeps, besides its newest complete one; older ones are
-    /// removed with their packages and logs. 0 keeps all
+    /// Number of iterations to keep per namespace
+    ///
+    /// The newest complete iteration is kept in addition. Older iterations are removed with their
+    /// packages and logs. 0 keeps all.
     #[arg(
         long,
         env = "BUILDBTW_KEEP_ITERATIONS",
@@ -153,8 +170,9 @@ pub struct RunArgs {
     /// What is built by that GitLab.
     #[command(flatten)]
     pub pipelines: PipelineArgs,
-    /// Tell GitLab how rebuilds stand, separated by commas: a status on every origin commit, a note on
-    /// the merge requests of origin branches. The token needs the scope `api` then
+    /// What to report to GitLab, separated by commas
+    ///
+    /// The token needs the scope `api`.
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_REPORT",

@@ -11,12 +11,12 @@ use crate::error::{Error, Refusal};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network of builds")]
 pub struct NetworkArgs {
-    /// Network policy of namespaces that are created without one
+    /// Network policy of namespaces created without one
     ///
-    /// `none`: packages with sources to download are not built. `sources`: the sources that .SRCINFO lists
-    /// are fetched first, and all functions run offline. `prepare`: prepare() and pkgver() have a network
-    /// too, as packages need that download with cargo, go, npm or pip; build(), check() and package() run
-    /// offline.
+    /// `none`: packages with sources to download are not built. `sources`: the sources listed in
+    /// .SRCINFO are fetched first, and all functions run offline. `prepare`: prepare() and pkgver()
+    /// have a network too, for packages that download with cargo, go, npm or pip; build(), check()
+    /// and package() run offline.
     #[arg(
         long,
         env = "BUILDBTW_NETWORK",
@@ -24,7 +24,9 @@ pub struct NetworkArgs {
         value_name = "POLICY"
     )]
     pub network: NetworkPolicy,
-    /// Highest network policy that a namespace may have: none, sources or prepare
+    /// Highest network policy of a namespace
+    ///
+    /// One of none, sources or prepare.
     #[arg(
         long,
         env = "BUILDBTW_MAX_NETWORK",
@@ -32,10 +34,10 @@ pub struct NetworkArgs {
         value_name = "POLICY"
     )]
     pub max_network: NetworkPolicy,
-    /// What happens when a source is signed with a key that is not in keys/pgp: fail or warn
+    /// Action when the key of a signed source is not in keys/pgp
     ///
-    /// `fail`: the build fails. `warn`: its log has a warning, and the source is only checked by its
-    /// checksum. A signature that is bad, or of a key that validpgpkeys does not list, always fails.
+    /// `fail`: the build fails. `warn`: the log has a warning, and only the checksum of the source
+    /// is verified. A bad signature, or one of a key that validpgpkeys does not list, always fails.
     #[arg(
         long,
         env = "BUILDBTW_MISSING_KEYS",

@@ -18,6 +18,7 @@ mod floods;
 mod following;
 mod full_disk;
 mod gitlab;
+mod help;
 mod hostile;
 mod kills;
 mod path;

@@ -28,17 +28,18 @@ pub struct Cli {
 /// What the worker can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Claim builds and run them until stopped.
+    /// Claim builds and run them until stopped
     ///
-    /// SIGTERM or Ctrl-C: claims no more, lets running builds end within the grace time and reports
-    /// the others as failed for no fault of theirs. A second one stops them at once.
+    /// SIGTERM or Ctrl-C: claims no more builds, lets running builds finish within the grace time
+    /// and reports the others as failed for infrastructure reasons. A second signal stops them at
+    /// once.
     Run(Box<Run>),
 }
 
 /// The settings of `run`.
 #[derive(Args, Debug)]
 pub struct Run {
-    /// The server's address.
+    /// URL of the server
     #[arg(
         long,
         value_name = "URL",
@@ -46,19 +47,25 @@ pub struct Run {
         default_value = "http://127.0.0.1:8080"
     )]
     pub server: String,
-    /// File with a token of scope `worker`.
+    /// File with a token of scope `worker`
     #[arg(long, value_name = "FILE", env = "BUILDBTW_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
-    /// The token itself, when there is no file; on the command line others on this machine see it.
+    /// Token, if there is no --token-file
+    ///
+    /// Other users of this machine see it on the command line.
     #[arg(long, env = "BUILDBTW_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// What the worker calls itself [default: this machine's name].
+    /// Name of the worker
+    ///
+    /// [default: this machine's host name]
     #[arg(long, env = "BUILDBTW_WORKER_NAME")]
     pub name: Option<WorkerName>,
-    /// How many builds run at the same time.
+    /// Number of builds that run at the same time
     #[arg(long, value_name = "N", env = "BUILDBTW_JOBS", default_value = "1")]
     pub jobs: NonZeroUsize,
-    /// What it builds for, separated by commas [default: this machine's architecture].
+    /// Architectures to build for, separated by commas
+    ///
+    /// [default: this machine's architecture]
     #[arg(
         long,
         value_name = "LIST",
@@ -66,10 +73,12 @@ pub struct Run {
         value_delimiter = ','
     )]
     pub architectures: Vec<Architecture>,
-    /// How it builds.
+    /// How to build
     #[arg(long, value_enum, env = "BUILDBTW_BUILDER", default_value = "sandbox")]
     pub builder: BuilderKind,
-    /// Folder for what must survive a restart; each worker needs its own.
+    /// Folder for state that survives a restart
+    ///
+    /// Each worker needs its own.
     #[arg(
         long,
         value_name = "DIR",
@@ -77,7 +86,7 @@ pub struct Run {
         default_value = "/var/lib/buildbtw-worker"
     )]
     pub scratch_dir: PathBuf,
-    /// Where the files of builds lie until they end.
+    /// Where the files of running builds are stored
     #[arg(
         long,
         value_enum,
@@ -85,14 +94,17 @@ pub struct Run {
         default_value = "auto"
     )]
     pub scratch_disk: ScratchDiskKind,
-    /// A pacstrapped system to build on [default: this machine's /usr].
+    /// Root of a pacstrapped system to build on
+    ///
+    /// [default: this machine's /usr]
     #[arg(long, value_name = "DIR", env = "BUILDBTW_BASE_ROOT")]
     pub base_root: Option<PathBuf>,
-    /// File with a line `https://name:token@host` for each host of sources that asks for one, as
-    /// git-credential-store(1) keeps them; mode 0600.
+    /// File of credentials for git over HTTPS, mode 0600
+    ///
+    /// One line `https://name:token@host` per host, as in git-credential-store(1).
     #[arg(long, value_name = "FILE", env = "BUILDBTW_GIT_CREDENTIALS")]
     pub git_credentials: Option<PathBuf>,
-    /// Private key for sources that are fetched over SSH; mode 0600.
+    /// Private key for git over SSH, mode 0600
     #[arg(
         long,
         value_name = "FILE",
@@ -100,16 +112,21 @@ pub struct Run {
         requires = "git_known_hosts"
     )]
     pub git_ssh_key: Option<PathBuf>,
-    /// The keys of SSH hosts, as ssh-keyscan(1) prints them; no others are talked to.
+    /// File of known SSH host keys
+    ///
+    /// In the format of ssh-keyscan(1). Other hosts are not contacted.
     #[arg(long, value_name = "FILE", env = "BUILDBTW_GIT_KNOWN_HOSTS")]
     pub git_known_hosts: Option<PathBuf>,
-    /// PEM file of certificate authorities for sources, in place of the machine's.
+    /// PEM file of certificate authorities for sources
+    ///
+    /// Replaces those of the machine.
     #[arg(long, value_name = "FILE", env = "BUILDBTW_GIT_CA")]
     pub git_ca: Option<PathBuf>,
-    /// Network that sources are fetched from although it is refused otherwise; repeatable, or with commas
+    /// Network from which sources may be fetched in addition
     ///
-    /// Refused are this machine's addresses and on-link networks, private, link-local, multicast and
-    /// reserved networks, and the server. Checking out, and downloads of dependencies, are not restricted.
+    /// By default this machine's addresses and on-link networks, private, link-local, multicast and
+    /// reserved networks, and the server are refused. The checkout of package repositories and
+    /// downloads of dependencies are not restricted. Repeatable, or separated by commas.
     #[arg(
         long = "allow-source-network",
         value_name = "CIDR",
@@ -117,10 +134,12 @@ pub struct Run {
         value_delimiter = ','
     )]
     pub allow_source_networks: Vec<SourceNetwork>,
-    /// `PACKAGER` of the packages built here [default: what the server says].
+    /// `PACKAGER` of the packages built here
+    ///
+    /// [default: as the server says]
     #[arg(long, value_name = "NAME <MAIL>", env = "BUILDBTW_PACKAGER")]
     pub packager: Option<Packager>,
-    /// How long a simulated build takes.
+    /// Seconds that a simulated build takes
     #[arg(
         long,
         value_name = "SECONDS",
@@ -129,7 +148,7 @@ pub struct Run {
         value_parser = seconds
     )]
     pub simulated_seconds: Duration,
-    /// How long running builds may go on when the worker is stopped.
+    /// Seconds that running builds get when the worker is stopped
     #[arg(
         long,
         value_name = "SECONDS",
@@ -138,7 +157,9 @@ pub struct Run {
         value_parser = seconds
     )]
     pub grace_seconds: Duration,
-    /// What is logged: a level, or directives such as `info,buildbtw_worker=debug`.
+    /// Set what to log: a level, or directives
+    ///
+    /// For example `info`, or `info,buildbtw_worker=debug`.
     #[arg(
         long,
         value_name = "FILTER",
@@ -154,20 +175,20 @@ pub struct Run {
 /// How builds are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BuilderKind {
-    /// For real, in a sandbox; needs root.
+    /// Real builds in a sandbox; needs root
     Sandbox,
-    /// Tiny packages in a given time; needs nothing.
+    /// Tiny packages after a fixed time
     Simulated,
 }
 
 /// Where the files of builds lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScratchDiskKind {
-    /// In images, or in memory where this machine lacks loop devices or mkfs.ext4.
+    /// Image, or memory if this machine lacks loop devices or mkfs.ext4
     Auto,
-    /// In sparse images below the scratch folder, or nowhere.
+    /// Sparse image files in the scratch folder
     Image,
-    /// In memory (tmpfs), where they count towards the limit of memory.
+    /// Memory (tmpfs), counted towards the memory limit
     Memory,
 }
 

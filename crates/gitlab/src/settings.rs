@@ -11,22 +11,28 @@ use reqwest::Url;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "GitLab, in place of --sources-dir")]
 pub struct GitlabArgs {
-    /// The GitLab whose group is watched, for example gitlab.example.org
+    /// URL of the GitLab to watch, for example gitlab.example.org
     #[arg(long, env = "BUILDBTW_GITLAB_URL", value_name = "URL")]
     pub gitlab_url: Option<String>,
-    /// The group of package repositories, subgroups included
+    /// Group of the package repositories, subgroups included
     #[arg(long, env = "BUILDBTW_GITLAB_GROUP", value_name = "PATH")]
     pub gitlab_group: Option<String>,
-    /// File with an access token of scope `read_api`; it is read again when GitLab refuses the token
+    /// File with an access token of scope `read_api`
+    ///
+    /// It is read again when GitLab rejects the token.
     #[arg(long, env = "BUILDBTW_GITLAB_TOKEN_FILE", value_name = "FILE")]
     pub gitlab_token_file: Option<PathBuf>,
-    /// Proxy to reach GitLab through [default: what HTTPS_PROXY and its like say]
+    /// Proxy for requests to GitLab
+    ///
+    /// [default: as HTTPS_PROXY and NO_PROXY say]
     #[arg(long, env = "BUILDBTW_GITLAB_PROXY", value_name = "URL")]
     pub gitlab_proxy: Option<String>,
-    /// PEM file of a certificate authority to trust besides the machine's
+    /// PEM file of a certificate authority to trust in addition
     #[arg(long, env = "BUILDBTW_GITLAB_CA", value_name = "FILE")]
     pub gitlab_ca: Option<PathBuf>,
-    /// Seconds between looks at what moved in the group; webhooks are faster
+    /// Seconds between polls of the group
+    ///
+    /// Webhooks are faster. Range: 1 to 3600. [default: 30]
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_POLL_SECONDS",
@@ -34,11 +40,14 @@ pub struct GitlabArgs {
         value_name = "SECONDS"
     )]
     pub gitlab_poll_seconds: Option<u32>,
-    /// How workers fetch sources
+    /// Protocol by which workers fetch sources
+    ///
+    /// [default: https]
     #[arg(long, env = "BUILDBTW_GITLAB_CLONE", value_enum)]
     pub gitlab_clone: Option<CloneBy>,
-    /// File with the secret token of the webhook. With a signing token besides, either one lets a
-    /// webhook in
+    /// File with the secret token of the webhook
+    ///
+    /// If a signing token is set too, either one is accepted.
     #[arg(long, env = "BUILDBTW_GITLAB_WEBHOOK_SECRET_FILE", value_name = "FILE")]
     pub gitlab_webhook_secret_file: Option<PathBuf>,
     /// File with the signing token of the webhook, `whsec_…`

@@ -14,8 +14,10 @@ const KEPT: usize = 256;
 /// What `buildbtw-server run` can be told about connections.
 #[derive(Clone, Debug, Args)]
 pub struct ConnectionArgs {
-    /// The most connections at a time; 256 of them, half if that is less, are kept for addresses that
-    /// authenticated within the last hour. Fewer when the process may open too few files
+    /// Maximum number of connections
+    ///
+    /// 256 of them (half, if that is less) are reserved for addresses that authenticated within the
+    /// last hour. The server uses fewer if the limit of open files is too low. Range: 2 to 1000000.
     #[arg(
         long,
         env = "BUILDBTW_MAX_CONNECTIONS",
@@ -24,8 +26,10 @@ pub struct ConnectionArgs {
         value_name = "COUNT"
     )]
     pub max_connections: u32,
-    /// The most connections of one address at a time (of one /64 with IPv6); of an address behind a
-    /// trusted proxy, the most requests
+    /// Maximum number of connections per address
+    ///
+    /// An IPv6 /64 network counts as one address. For addresses behind a trusted proxy, limits
+    /// concurrent requests. Range: 1 to 1000000.
     #[arg(
         long,
         env = "BUILDBTW_MAX_CONNECTIONS_PER_ADDRESS",
@@ -34,7 +38,9 @@ pub struct ConnectionArgs {
         value_name = "COUNT"
     )]
     pub max_connections_per_address: u32,
-    /// The most streams of one address at a time: events, live logs, and claims of workers
+    /// Maximum number of streams per address
+    ///
+    /// Streams are events, live logs, and waiting claims of workers. Range: 1 to 1000000.
     #[arg(
         long,
         env = "BUILDBTW_MAX_STREAMS_PER_ADDRESS",
@@ -43,8 +49,10 @@ pub struct ConnectionArgs {
         value_name = "COUNT"
     )]
     pub max_streams_per_address: u32,
-    /// A proxy whose `Forwarded` or `X-Forwarded-For` says whose request it passes on: an address or a
-    /// network like 10.0.0.0/8. May be given more than once
+    /// Proxy whose forwarding headers are trusted
+    ///
+    /// An address, or a network such as 10.0.0.0/8, whose `Forwarded` or `X-Forwarded-For` names
+    /// the client. Repeatable, or separated by commas.
     #[arg(
         long = "trusted-proxy",
         env = "BUILDBTW_TRUSTED_PROXY",

@@ -10,8 +10,9 @@ use clap::{ArgAction, Args, ValueEnum};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Builds as pipelines of that GitLab")]
 pub struct PipelineArgs {
-    /// Build as pipelines of the GitLab that holds the sources, in place of local workers. The token
-    /// needs the scope `api` then
+    /// Build as GitLab pipelines instead of on local workers
+    ///
+    /// Uses the GitLab that holds the sources. The token needs the scope `api`.
     #[arg(
         long,
         env = "RUN_BUILDS_ON_GITLAB",
@@ -22,7 +23,9 @@ pub struct PipelineArgs {
         value_name = "true|false"
     )]
     pub run_builds_on_gitlab: bool,
-    /// What GitLab builds for; local workers build for the others [default: all of --architectures]
+    /// Architectures that GitLab builds for, separated by commas
+    ///
+    /// Local workers build for the others. [default: all of --architectures]
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_ARCHITECTURES",
@@ -30,7 +33,9 @@ pub struct PipelineArgs {
         value_name = "ARCH"
     )]
     pub gitlab_architectures: Vec<Architecture>,
-    /// How many pipelines there may be at the same time, waiting ones included
+    /// Maximum number of unfinished pipelines
+    ///
+    /// Pending pipelines count. Range: 1 to 10000.
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_MAX_PIPELINES",
@@ -39,7 +44,9 @@ pub struct PipelineArgs {
         value_name = "COUNT"
     )]
     pub gitlab_max_pipelines: u32,
-    /// How many pipelines are created in a minute at most
+    /// Maximum number of pipelines created per minute
+    ///
+    /// Range: 1 to 60000.
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_PIPELINES_PER_MINUTE",
@@ -48,7 +55,9 @@ pub struct PipelineArgs {
         value_name = "COUNT"
     )]
     pub gitlab_pipelines_per_minute: u32,
-    /// Seconds between looks at where the pipelines stand; webhooks are faster
+    /// Seconds between polls of the pipelines' states
+    ///
+    /// Webhooks are faster. Range: 1 to 3600.
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_PIPELINE_SECONDS",
@@ -57,7 +66,9 @@ pub struct PipelineArgs {
         value_name = "SECONDS"
     )]
     pub gitlab_pipeline_seconds: u32,
-    /// How builds are told to the template: typed inputs, or variables for a GitLab before 17.10
+    /// How pipelines get their parameters
+    ///
+    /// Use variables for a GitLab older than 17.10.
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_PARAMETERS",
@@ -65,14 +76,20 @@ pub struct PipelineArgs {
         default_value_t = ParameterKind::Inputs
     )]
     pub gitlab_parameters: ParameterKind,
-    /// Let no job of an unprotected branch or tag report a build, wherever its CI configuration is
+    /// Accept builds only from jobs on protected branches and tags
+    ///
+    /// This holds wherever the CI configuration of a project is.
     #[arg(long, env = "BUILDBTW_GITLAB_PROTECTED_REFS_ONLY")]
     pub gitlab_protected_refs_only: bool,
-    /// What GitLab calls itself in ID tokens, if not --gitlab-url
+    /// Issuer of GitLab's ID tokens
+    ///
+    /// [default: --gitlab-url]
     #[arg(long, env = "BUILDBTW_GITLAB_ID_TOKEN_ISSUER", value_name = "URL")]
     pub gitlab_id_token_issuer: Option<String>,
-    /// Seconds after which a pipeline does not exist that GitLab was asked for, never confirmed and
-    /// does not list
+    /// Seconds until an unconfirmed pipeline counts as not created
+    ///
+    /// Applies when the answer to its creation was lost and GitLab does not list it. Range: 1 to
+    /// 3600.
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_SETTLE_SECONDS",
@@ -81,8 +98,10 @@ pub struct PipelineArgs {
         value_name = "SECONDS"
     )]
     pub gitlab_settle_seconds: u32,
-    /// Seconds a job may run before it asks for its build. After that its runner counts as gone: the
-    /// pipeline is cancelled and the build dispatched again
+    /// Seconds a job may run before it asks for its build
+    ///
+    /// After that its runner counts as lost: the pipeline is cancelled and the build is dispatched
+    /// again. Range: 1 to 86400.
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_EXCHANGE_SECONDS",
@@ -91,8 +110,10 @@ pub struct PipelineArgs {
         value_name = "SECONDS"
     )]
     pub gitlab_exchange_seconds: u32,
-    /// Seconds to wait for GitLab to say how a job ended that reported that it was stopped; its runner may
-    /// still run after_script and uploads. After that the build is tried again
+    /// Seconds to wait for GitLab's reason why a job was stopped
+    ///
+    /// The runner of a stopped job may still run after_script and uploads. After that time the
+    /// build is retried. Range: 1 to 3600.
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_JOB_END_SECONDS",
