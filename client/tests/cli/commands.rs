@@ -202,7 +202,11 @@ async fn a_plan_shows_the_raised_release_of_two_makers_of_one_version() {
         "  newbase: moved is made by several source packages: newbase 1-3.2, oldbase 1-3.1; the \
          repository lists the highest version that is built, 1-3.2 of newbase\n",
     ] {
-        assert!(ran.stdout.contains(line), "{line} is not in\n{}", ran.stdout);
+        assert!(
+            ran.stdout.contains(line),
+            "{line} is not in\n{}",
+            ran.stdout
+        );
     }
 }
 

@@ -105,11 +105,7 @@ async fn credentials_lie_in_memory_for_as_long_as_git_needs_them() {
         url: url.clone(),
         commit: "1".repeat(40).parse().unwrap(),
     };
-    let request = BuildRequest::new(
-        "secret".parse().unwrap(),
-        "x86_64".parse().unwrap(),
-        source,
-    );
+    let request = BuildRequest::new("secret".parse().unwrap(), "x86_64".parse().unwrap(), source);
     let look = || {
         let process = client_of(&url);
         let mounts = mounts_at(&process, "secrets");

@@ -48,7 +48,12 @@ pub fn unmet_constraints<B: Budget>(
         let versions = (package.version().as_str(), built.version.as_str());
         for relation in relations {
             budget.check()?;
-            unmet.extend(problem(&offers, relation, package.pkgbase(), Some(versions)));
+            unmet.extend(problem(
+                &offers,
+                relation,
+                package.pkgbase(),
+                Some(versions),
+            ));
         }
     }
     for &name in offers.keys() {

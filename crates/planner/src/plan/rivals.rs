@@ -109,7 +109,9 @@ fn makers_in<'a>(
     let own = own.filter(|provider| provider.provision == OWN_NAME);
     own.filter_map(move |provider| {
         let node = &index.nodes[provider.node as usize];
-        let record = index.base(node.base).filter(|_| fits.has(node.architectures))?;
+        let record = index
+            .base(node.base)
+            .filter(|_| fits.has(node.architectures))?;
         Some(Maker {
             pkgbase: record.source.pkgbase(),
             version: record.source.version(),

@@ -64,7 +64,11 @@ pub(super) fn packages<B: Budget>(
         }
     }
     let mut found = Vec::new();
-    for (package, _) in candidates.into_iter().zip(leads).filter(|(_, leads)| *leads) {
+    for (package, _) in candidates
+        .into_iter()
+        .zip(leads)
+        .filter(|(_, leads)| *leads)
+    {
         budget.check()?;
         found.extend(as_source(package));
     }

@@ -57,8 +57,19 @@ fn base_is_looked_through_within_the_budget() {
     assert_eq!(planned, plan(&index, &request));
     // Each package is a candidate, has relations, is found by one, gets the form of a source package and is
     // laid over the index.
-    assert!(all.count.get() >= 5 * MANY, "asked {} times", all.count.get());
-    for limit in [0, MANY / 2, 3 * MANY / 2, 5 * MANY / 2, 7 * MANY / 2, 9 * MANY / 2] {
+    assert!(
+        all.count.get() >= 5 * MANY,
+        "asked {} times",
+        all.count.get()
+    );
+    for limit in [
+        0,
+        MANY / 2,
+        3 * MANY / 2,
+        5 * MANY / 2,
+        7 * MANY / 2,
+        9 * MANY / 2,
+    ] {
         let some = Asked::at_most(limit);
         let result = plan_within(&index, &request, &some.budget());
         assert_eq!(result, Err(TookTooLong), "{limit}");

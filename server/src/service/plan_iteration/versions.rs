@@ -120,7 +120,10 @@ impl Fixer<'_> {
         }
         let mut order: Vec<&mut Draft> = drafts.iter_mut().collect();
         order.sort_by(|a, b| {
-            let (a_key, b_key) = ((a.package.pkgbase(), a.stage), (b.package.pkgbase(), b.stage));
+            let (a_key, b_key) = (
+                (a.package.pkgbase(), a.stage),
+                (b.package.pkgbase(), b.stage),
+            );
             GivenVersions::order(a_key, b_key)
         });
         let mut given = GivenVersions::default();
