@@ -314,6 +314,31 @@ mod tests {
         assert!(image_size(u64::MAX) > u64::MAX / 2);
     }
 
+    /// Nobody reads an image after a crash, and a journal would write everything twice.
+    #[test]
+    fn an_image_has_no_journal_and_no_name() {
+        use std::os::unix::fs::FileExt as _;
+        const MAGIC: u64 = 1024 + 0x38;
+        const FEATURES: u64 = 1024 + 0x5c;
+        const HAS_JOURNAL: u8 = 0x4;
+        let folder = tempfile::tempdir().unwrap();
+        let file = create(folder.path(), 8 << 20).map_err(|_| ()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        match format(&file, folder.path()) {
+            Ok(()) => {}
+            Err(NoImage::Unusable(why)) => {
+                eprintln!("SKIPPED: {why}");
+                return;
+            }
+            Err(NoImage::Failed(failure)) => panic!("{failure}"),
+        }
+        let mut bytes = [0; 2];
+        file.read_exact_at(&mut bytes, MAGIC).unwrap();
+        assert_eq!(bytes, [0x53, 0xef]);
+        file.read_exact_at(&mut bytes, FEATURES).unwrap();
+        assert_eq!(bytes[0] & HAS_JOURNAL, 0);
+    }
+
     #[test]
     fn a_disk_in_memory_is_no_larger_than_the_memory() {
         let limits = Limits {
