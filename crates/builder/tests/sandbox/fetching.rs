@@ -139,6 +139,80 @@ async fn a_source_is_fetched_by_ftp() {
     assert_eq!(file_in(&packages[0].path, "usr/share/old"), "by ftp\n");
 }
 
+/// Ends with the test.
+struct TlsServer {
+    process: std::process::Child,
+    /// It writes what it serves.
+    _output: std::io::BufReader<std::process::ChildStdout>,
+    port: u16,
+}
+
+impl TlsServer {
+    /// Serves a folder by HTTPS, with a certificate of its own, `cert.pem`.
+    fn start(folder: &std::path::Path) -> Self {
+        use std::io::{BufRead as _, Read as _};
+        let mut process = std::process::Command::new("openssl")
+            .args(["s_server", "-WWW", "-accept", "127.0.0.1:0"])
+            .args(["-cert", "cert.pem", "-key", "key.pem"])
+            .current_dir(folder)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut output = std::io::BufReader::new(process.stdout.take().unwrap());
+        let port = output.by_ref().lines().find_map(|line| {
+            let line = line.unwrap();
+            let address = line.strip_prefix("ACCEPT ")?;
+            address.rsplit(':').next()?.parse().ok()
+        });
+        Self {
+            process,
+            _output: output,
+            port: port.unwrap(),
+        }
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_source_is_fetched_by_https_from_whom_the_machine_trusts() {
+    const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+    if !has("openssl") || !std::path::Path::new(AUTHORITIES).exists() {
+        eprintln!("SKIPPED: openssl or {AUTHORITIES} is missing");
+        return;
+    }
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    world.sh("mkdir tls && cd tls && echo by https >data.txt
+         openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 \
+           -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2>/dev/null");
+    let server = TlsServer::start(&world.path("tls"));
+    let source = format!("https://127.0.0.1:{}/data.txt", server.port);
+    let request = |world: &World, name| request(world, name, &source, "data.txt");
+    let (kind, message, _) = world.fails(&request(&world, "unknown")).await;
+    assert_eq!(kind, FailureKind::Infrastructure, "{message}");
+    assert!(message.contains("curl: exit 60"), "{message}");
+
+    let certificate = world.path("tls/cert.pem");
+    world.start_helper_by(&format!(
+        "exec unshare --mount --propagation private sh -c '\
+         mount --bind {} {AUTHORITIES} && exec \"$@\"' sh \"$@\"",
+        certificate.display()
+    ));
+    let (packages, _) = world.built(&request(&world, "trusted")).await;
+    assert_eq!(
+        file_in(&packages[0].path, "usr/share/trusted"),
+        "by https\n"
+    );
+}
+
 #[tokio::test]
 async fn a_mercurial_source_is_fetched_and_built_offline() {
     if !has("hg") {
