@@ -91,6 +91,14 @@ impl BuildRequest {
             Source::Git { .. } => format!("plan with `buildbtw new --network {policy}`"),
         }
     }
+
+    /// How to ask for it again with the release that its PKGBUILD has.
+    pub(crate) fn hint_of_release(&self) -> &'static str {
+        match self.source {
+            Source::Directory(_) => "build without --pkgrel",
+            Source::Git { .. } => "plan with --no-bump",
+        }
+    }
 }
 
 /// Where the tree with the `PKGBUILD` comes from.
