@@ -111,13 +111,7 @@ impl Fixer<'_> {
         budget: &PlanBudget,
     ) -> Result<Stages, TookTooLong> {
         let mut stages: Stages = HashMap::new();
-        let mut last_stages: HashMap<Pkgbase, u32> = HashMap::new();
-        for draft in &*drafts {
-            let last = last_stages
-                .entry(draft.package.pkgbase().clone())
-                .or_default();
-            *last = draft.stage.max(*last);
-        }
+        let last_stages = last_stages(drafts);
         let mut order: Vec<&mut Draft> = drafts.iter_mut().collect();
         order.sort_by(|a, b| {
             let (a_key, b_key) = (
@@ -170,6 +164,16 @@ impl Fixer<'_> {
         }
         Ok(stages)
     }
+}
+
+fn last_stages(drafts: &[Draft]) -> HashMap<Pkgbase, u32> {
+    let mut last_stages = HashMap::new();
+    for draft in drafts {
+        let pkgbase = draft.package.pkgbase().clone();
+        let last: &mut u32 = last_stages.entry(pkgbase).or_default();
+        *last = draft.stage.max(*last);
+    }
+    last_stages
 }
 
 /// What is wrong with the versions of a part's builds.
