@@ -84,6 +84,8 @@ jansson          /usr/bin/libtoolize            libtool
 libcap           /usr/sbin/setcap               libcap2-bin
 libinih          /usr/bin/g++                   g++
 meson            /usr/bin/meson                 meson
+nodejs           /usr/bin/node                  nodejs
+npm              /usr/bin/npm                   npm
 ninja            /usr/bin/ninja                 ninja-build
 perl             /usr/share/perl/*/ExtUtils/MakeMaker.pm  perl
 perl-commonmark  /usr/lib/*/perl/*/CORE/perl.h  libperl-dev

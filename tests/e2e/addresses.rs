@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use buildbtw_tests::{
-    Process, Server, Sources, Worker, cli, has_tool, is_root, pacman_installs, pacman_upgrades,
-    printed, program,
+    OldSet, Process, Server, Sources, Worker, cli, has_tool, is_root, pacman_installs,
+    pacman_upgrades, printed, program,
 };
 
 #[test]
@@ -114,6 +114,11 @@ fn a_server_on_all_interfaces_uses_the_host_of_the_request() {
             hosts[0],
             &["new", "libfoo/main", "--name", "foo", "--follow"],
         );
+        if let Some(old) = OldSet::of(folder.path(), &sources, &[("libfoo", "0-1")]) {
+            let members = ["libfoo", "left", "right", "top"];
+            let pacman = || server.command("pacman");
+            old.upgrades_from(&server_url, "foo", &members, &pacman);
+        }
         for host in hosts {
             let shown = cli(host, &["show", "foo"]);
             let expected = format!("Server = http://{host}:8080/repo/foo/latest/$arch");

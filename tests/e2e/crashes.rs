@@ -4,7 +4,7 @@ use buildbtw_model::api::Event;
 use buildbtw_model::client::Client;
 use buildbtw_model::{AttemptStatus, BuildStatus, IterationStatus, NamespaceName};
 
-use buildbtw_tests::{Server, Sources, Worker, cli, printed};
+use buildbtw_tests::{Server, Sources, Worker, cli, pacman_upgrades, printed};
 
 /// Waits for the next event of this kind, from the first event of the namespace on.
 async fn wait_for_event(client: &Client, namespace: &NamespaceName, kind: &str) -> Event {
@@ -86,6 +86,7 @@ fn killing_the_server_mid_build_loses_nothing() {
             assert_eq!(attempts, 1, "{}", build.pkgbase);
         }
     });
+    pacman_upgrades(folder.path(), &server, "chain");
 }
 
 #[test]
@@ -109,6 +110,7 @@ fn killing_the_worker_mid_build_gives_its_build_to_another() {
         assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
         assert_nothing_built_twice(&client, &namespace).await;
     });
+    pacman_upgrades(folder.path(), &server, "chain");
 }
 
 #[test]
@@ -132,4 +134,5 @@ fn a_worker_that_restarts_gives_its_build_back_at_once() {
         assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
         assert_nothing_built_twice(&client, &namespace).await;
     });
+    pacman_upgrades(folder.path(), &server, "chain");
 }

@@ -117,6 +117,8 @@ fn a_package_of_a_sha256_repository_is_built() {
     sources.commit_with(ORIGIN, &srcinfo(ORIGIN), &pkgbuild(ORIGIN, false));
     let server = Server::start(folder.path(), &sources);
     let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
-    let output = cli(&server, &["new", "libgreet/main", "--follow"]);
+    let new = ["new", "libgreet/main", "--name=sha256", "--follow"];
+    let output = cli(&server, &new);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    pacman_upgrades(folder.path(), &server, "sha256");
 }

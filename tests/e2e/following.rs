@@ -150,6 +150,7 @@ fn a_change_of_a_default_branch_is_gathered_and_planned() {
             "above what the first iteration made"
         );
     });
+    pacman_upgrades(folder.path(), &server, "set");
 }
 
 #[test]
@@ -167,6 +168,7 @@ fn new_iteration_forces_one_and_why_explains_it() {
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
     let output = cli(&server, &["watch", "set"]);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    pacman_upgrades(folder.path(), &server, "set");
 
     let output = cli(&server, &["why", "set", "top"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -256,4 +258,5 @@ fn a_build_that_is_running_when_its_iteration_is_superseded_is_not_started_again
             "nobody wants it any more"
         );
     });
+    pacman_upgrades(folder.path(), &server, "set");
 }

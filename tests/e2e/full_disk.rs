@@ -1,7 +1,7 @@
 //! Disks that fill up, and have space again.
 
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind};
-use buildbtw_tests::{Server, Sources, Worker, cli, is_root, printed};
+use buildbtw_tests::{Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
 
 /// Database, uploads and repositories share the disk.
 #[test]
@@ -58,6 +58,7 @@ fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space() {
     server.wait_for_line("planned a new iteration");
     let watched = cli(&server, &["watch", "foo"]);
     assert_eq!(watched.status.code(), Some(0), "{}", printed(&watched));
+    pacman_upgrades(folder.path(), &server, "foo");
 }
 
 #[test]
@@ -78,6 +79,7 @@ fn repositories_that_cannot_be_stored_are_waited_for() {
     assert_eq!(refused.status.code(), Some(3), "{}", printed(&refused));
     assert!(printed(&refused).contains("full"), "{}", printed(&refused));
     drop(ballast);
+    // No worker builds it: there is nothing to upgrade to.
     let made = cli(&server, &["new", "new/main", "--name", "foo"]);
     assert_eq!(made.status.code(), Some(0), "{}", printed(&made));
 }
@@ -100,6 +102,7 @@ fn a_worker_whose_disk_is_full_fails_builds_that_are_tried_again() {
     drop(ballast);
     let watched = cli(&server, &["watch", "foo"]);
     assert_eq!(watched.status.code(), Some(0), "{}", printed(&watched));
+    pacman_upgrades(folder.path(), &server, "foo");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let client = server.client();

@@ -2,7 +2,7 @@
 //! credentials, and built in the sandbox.
 
 use buildbtw_model::{BuildStatus, IterationStatus};
-use buildbtw_tests::{Forge, Server, Worker, cli, is_root, printed};
+use buildbtw_tests::{Forge, Server, Worker, cli, is_root, pacman_upgrades, printed};
 
 fn pkgbuild(version: &str, search_for: &str) -> String {
     format!(
@@ -68,6 +68,7 @@ fn a_push_over_http_becomes_packages_without_the_token_being_seen() {
     });
     assert_eq!(iteration.summary.status, IterationStatus::Done);
     assert_eq!(iteration.builds[0].status, BuildStatus::Built);
+    pacman_upgrades(folder.path(), &server, "hello");
     let log = cli(&server, &["logs", "hello", "hello"]);
     let log = String::from_utf8_lossy(&log.stdout).into_owned();
     assert!(log.contains("built version 2"), "{log}");

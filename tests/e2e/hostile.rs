@@ -1,7 +1,7 @@
 //! A package that is after the worker's token and the server, built by a real worker.
 
 use buildbtw_model::BuildStatus;
-use buildbtw_tests::{Server, Sources, Worker, cli, is_root, printed};
+use buildbtw_tests::{Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
 
 /// The worker is given the most powerful token there is, on its command line, where it is easiest
 /// to find.
@@ -56,6 +56,7 @@ package() {{ install -Dm644 /dev/null "$pkgdir/usr/share/thief"; }}
         .block_on(server.client().iteration(&"thief".parse().unwrap(), None))
         .unwrap();
     assert_eq!(iteration.builds[0].status, BuildStatus::Built);
+    pacman_upgrades(folder.path(), &server, "thief");
     let log = cli(&server, &["logs", "thief", "thief"]);
     let log = String::from_utf8_lossy(&log.stdout).into_owned();
     assert!(log.contains("the search is over"), "{log}");

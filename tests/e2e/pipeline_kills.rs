@@ -10,7 +10,7 @@ use buildbtw_fake_gitlab::{Fault, On, Source, Times};
 use buildbtw_model::api::{BuildDetail, BuildSummary, IterationDetail};
 use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
 use buildbtw_tests::forge::GROUP;
-use buildbtw_tests::{Forge, Runner, Server, public_folder};
+use buildbtw_tests::{Forge, Runner, Server, pacman_upgrades, public_folder};
 
 use super::kills::Random;
 
@@ -160,6 +160,7 @@ fn no_pipeline_is_created_twice() {
         .filter(|(_, count)| *count > 1)
         .collect();
     assert_eq!(twice, [], "pipelines that were created twice");
+    pacman_upgrades(folder.path(), &server, "bump");
     println!(
         "{} pipelines, {} iterations, {kills} kills",
         pipelines(&forge).len(),

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, is_root, printed, program};
+use buildbtw_tests::{
+    OldSet, Server, Sources, Worker, cli, has_tool, is_root, pacman_upgrades, printed, program,
+};
 
 /// Whether everything that builds of libraries need is there.
 fn can_build() -> bool {
@@ -115,41 +117,6 @@ fn server(folder: &Path, base: &Path, packages: &[(&str, (String, String))]) -> 
     (sources, server)
 }
 
-/// Upgrades a root that has the packages of base from a namespace, and returns what it has then.
-fn upgraded(folder: &Path, base: &Path, server: &Server, namespace: &str) -> String {
-    let root = folder.join("upgraded");
-    std::fs::create_dir_all(root.join("var/lib/pacman")).unwrap();
-    let config = folder.join("upgrade.conf");
-    let pacman = |repositories: &str, args: &[&str]| {
-        let head = "[options]\nArchitecture = x86_64\nSigLevel = Never\n";
-        std::fs::write(&config, format!("{head}{repositories}")).unwrap();
-        let output = Command::new("pacman")
-            .args(["--noconfirm", "--config"])
-            .arg(&config)
-            .arg("--root")
-            .arg(&root)
-            .arg("--cachedir")
-            .arg(folder.join("cache"))
-            .args(args)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", printed(&output));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    std::fs::create_dir_all(folder.join("cache")).unwrap();
-    let old = format!("[base]\nServer = file://{}\n", base.display());
-    pacman(&old, &["-Sy"]);
-    let listed = pacman(&old, &["-Slq", "base"]);
-    let names: Vec<&str> = listed.lines().collect();
-    // Only the database of what is installed changes: nothing of the packages runs here.
-    pacman(&old, &[&["-S", "--dbonly"], &names[..]].concat());
-    let url = format!("{}/repo/{namespace}/latest/$arch", server.url());
-    let both = format!("[{namespace}]\nServer = {url}\n{old}");
-    pacman(&both, &["-Syu", "--dbonly"]);
-    pacman(&both, &["-Dk"]);
-    pacman(&both, &["-Q"])
-}
-
 #[test]
 fn a_cycle_above_a_new_soname_is_bootstrapped() {
     if !can_build() {
@@ -208,10 +175,13 @@ fn a_cycle_above_a_new_soname_is_bootstrapped() {
         let built_with = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(built_with.trim(), expected, "{file}");
     }
-    assert_eq!(
-        upgraded(folder.path(), &base, &server, "cyc"),
-        "cyc-a 1-1.2\ncyc-b 1-1.1\nlibcyc 2-1\n"
-    );
+    let old = OldSet::in_folder(folder.path(), &base);
+    let after = old.upgrades(&server, "cyc", &["cyc-a", "cyc-b", "libcyc"]);
+    let after: Vec<String> = after
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    assert_eq!(after, ["cyc-a 1-1.2", "cyc-b 1-1.1", "libcyc 2-1"]);
 }
 
 #[test]
@@ -251,6 +221,7 @@ fn a_program_that_links_a_library_without_saying_so_is_rebuilt() {
         &[&first[..], &["--name", "first", "--follow"]].concat(),
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    pacman_upgrades(folder.path(), &server, "first");
 
     let (pkgbuild, srcinfo) = library("libfoo", 2);
     sources.commit_with("libfoo", &srcinfo, &pkgbuild);
@@ -262,6 +233,7 @@ fn a_program_that_links_a_library_without_saying_so_is_rebuilt() {
         &["new", "libfoo/main", "--name", "second", "--follow"],
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    pacman_upgrades(folder.path(), &server, "second");
     let why = cli(&server, &["why", "second", "quiet"]);
     let text = printed(&why);
     assert!(text.contains("quiet links libfoo.so.1 of libfoo"), "{text}");

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, is_root, printed, program};
+use buildbtw_tests::{
+    Server, Sources, Worker, cli, has_tool, is_root, pacman_upgrades, printed, program,
+};
 
 fn pkgbuild(name: &str, depends: &str) -> String {
     format!(
@@ -66,6 +68,7 @@ fn the_pkgbuild_of_a_rebuilt_package_is_kept_by_the_server() {
         &["new", "library/main", "--name", "kept", "--follow"],
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    pacman_upgrades(folder.path(), &server, "kept");
 
     let kept = files_ending(&server.data().join("logs"), ".PKGBUILD");
     let kept: Vec<String> = kept.iter().map(|file| digest(file)).collect();

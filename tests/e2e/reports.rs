@@ -6,10 +6,12 @@ use buildbtw_model::api::Outcome;
 use buildbtw_model::client::Client;
 use buildbtw_model::{AttemptId, AttemptStatus, BuildStatus, IterationStatus, NamespaceName};
 use buildbtw_tests::crew::{Packages, claim, create, done, persist, report};
-use buildbtw_tests::{Server, Sources};
+use buildbtw_tests::{Server, Sources, pacman_upgrades_some};
 use tokio::sync::Barrier;
 
 const REPORTS: usize = 2_000;
+/// Of so many builds pacman has the packages in an old version. To make them takes time.
+const INSTALLED: usize = 20;
 
 async fn answer(client: &Client, attempt: AttemptId, outcome: &Outcome) -> AttemptStatus {
     let accepted = persist(|| client.report_outcome(attempt, outcome));
@@ -83,4 +85,5 @@ fn reports_that_come_all_at_once_and_twice_are_all_kept() {
         }
         assert_eq!(built, REPORTS + 1);
     });
+    pacman_upgrades_some(folder.path(), &server, "all", INSTALLED);
 }

@@ -4,7 +4,9 @@
 use buildbtw_fake_gitlab::JobView;
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind};
 use buildbtw_tests::runner::{QUICK, SILENT, Settings, leftovers};
-use buildbtw_tests::{Forge, Runner, Server, cli, eventually, is_root, printed, public_folder};
+use buildbtw_tests::{
+    Forge, Runner, Server, cli, eventually, is_root, pacman_upgrades, printed, public_folder,
+};
 use nix::sys::signal::{Signal, kill};
 use tokio::runtime::Runtime;
 
@@ -91,4 +93,7 @@ fn a_build_survives_the_end_of_everything_around_it() {
     assert!(message.contains("runner"), "{message}");
     let last = attempts.iter().find(|attempt| attempt.number == 5).unwrap();
     assert_eq!(last.status, AttemptStatus::Succeeded);
+    let output = cli(&server, &["watch", "hello"]);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    pacman_upgrades(folder.path(), &server, "hello");
 }

@@ -7,7 +7,9 @@ use buildbtw_fake_gitlab::{Fault, JobView, On, Status, Times};
 use buildbtw_model::BuildStatus;
 use buildbtw_tests::forge::TEMPLATE;
 use buildbtw_tests::runner::{SILENT, Settings};
-use buildbtw_tests::{Forge, Runner, Server, cli, eventually, is_root, printed, public_folder};
+use buildbtw_tests::{
+    Forge, Runner, Server, cli, eventually, is_root, pacman_upgrades, printed, public_folder,
+};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -168,6 +170,7 @@ fn a_build_gets_through_lost_answers_and_its_packages_to_a_later_job() {
     let runner = Runner::start(&forge, &server, folder.path(), settings);
     let output = cli(&server, &["new", "hello/main", "--name", "a", "--follow"]);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    pacman_upgrades(folder.path(), &server, "a");
     let runtime = Runtime::new().unwrap();
     let jobs = eventually("the later job", || {
         let jobs = forge.jobs("hello");
@@ -200,6 +203,7 @@ fn a_build_gets_through_lost_answers_and_its_packages_to_a_later_job() {
         &["new", "talkative/main", "--name", "b", "--follow"],
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    pacman_upgrades(folder.path(), &server, "b");
     let job = ended(&forge, &runtime, &forge.jobs("talkative")[0]);
     assert_eq!(job.status, Status::Success);
     let log = forge.log(job.id);
@@ -209,6 +213,7 @@ fn a_build_gets_through_lost_answers_and_its_packages_to_a_later_job() {
     assert!(log.contains("simulating talkative"), "{log}");
 }
 
+/// Neither ends with packages.
 #[test]
 fn of_two_jobs_at_once_one_is_cancelled_and_the_other_runs_out_of_time() {
     if !is_root() {

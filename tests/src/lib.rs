@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub use forge::Forge;
-pub use pacman::{OldSet, pacman_installs, pacman_upgrades};
+pub use pacman::{OldSet, pacman_installs, pacman_upgrades, pacman_upgrades_some};
 pub use processes::{Process, Server, Worker};
 pub use runner::Runner;
 pub use sources::{Package, Sources, git};

@@ -23,7 +23,7 @@ pub fn pacman_installs(
         "[options]\nArchitecture = x86_64\nSigLevel = Never\n[{namespace}]\nServer = {url}\n"
     );
     fs::write(&config, text).unwrap();
-    let pacman = |args: &[&str]| pacman(&config, &root, args);
+    let pacman = |args: &[&str]| pacman(Command::new("pacman"), &config, &root, args);
     // Only downloads: what packages bring along runs in sandboxes alone, even in tests.
     pacman(&[&["-Syw"], packages].concat());
     let list = pacman(&[&["-Sp", "--print-format", "%n %v"], packages].concat());
@@ -32,8 +32,8 @@ pub fn pacman_installs(
     list
 }
 
-fn pacman(config: &Path, root: &Path, args: &[&str]) -> String {
-    let output = Command::new("pacman")
+fn pacman(mut pacman: Command, config: &Path, root: &Path, args: &[&str]) -> String {
+    let output = pacman
         .args(["--noconfirm", "--config"])
         .arg(config)
         .arg("--root")
@@ -57,6 +57,11 @@ fn pacman(config: &Path, root: &Path, args: &[&str]) -> String {
 /// Whether pacman upgrades a system on which the packages of a namespace are installed with the releases
 /// that they had before: those of the `.SRCINFO` files, and something older for the origins.
 pub fn pacman_upgrades(folder: &Path, server: &Server, namespace: &str) {
+    pacman_upgrades_some(folder, server, namespace, usize::MAX);
+}
+
+/// [`pacman_upgrades`] on a system that has only the packages of the first builds.
+pub fn pacman_upgrades_some(folder: &Path, server: &Server, namespace: &str, builds: usize) {
     if !OldSet::is_possible() {
         return;
     }
@@ -65,7 +70,7 @@ pub fn pacman_upgrades(folder: &Path, server: &Server, namespace: &str) {
     let name = namespace.parse().unwrap();
     let iteration = runtime.block_on(client.iteration(&name, None)).unwrap();
     let mut packages = BTreeMap::new();
-    for build in &iteration.builds {
+    for build in iteration.builds.iter().take(builds) {
         let detail = runtime.block_on(client.build(build.id)).unwrap();
         for package in detail.packages {
             let version = package.file_name.version();
@@ -189,25 +194,39 @@ impl OldSet {
         namespace: &str,
         members: &[&str],
     ) -> BTreeMap<String, String> {
+        self.upgrades_from(&server.url(), namespace, members, &|| {
+            Command::new("pacman")
+        })
+    }
+
+    /// The same from a server of this address, which programs like `pacman` reach.
+    pub fn upgrades_from(
+        &self,
+        server: &str,
+        namespace: &str,
+        members: &[&str],
+        program: &dyn Fn() -> Command,
+    ) -> BTreeMap<String, String> {
         let root = self.folder.join(format!("root-{namespace}"));
         fs::create_dir_all(root.join("var/lib/pacman")).unwrap();
         fs::create_dir_all(root.join("cache")).unwrap();
         let base = format!("[base]\nServer = file://{}\n", self.repository().display());
-        let url = format!("{}/repo/{namespace}/current/$arch", server.url());
+        let url = format!("{server}/repo/{namespace}/current/$arch");
         let options = "[options]\nArchitecture = x86_64\nSigLevel = Never\n";
         let config = self.folder.join(format!("{namespace}.conf"));
+        let pacman = |args: &[&str]| pacman(program(), &config, &root, args);
         // What packages bring along runs in sandboxes alone, even in tests.
         let only = ["--dbonly", "--noscriptlet"];
         fs::write(&config, format!("{options}{base}")).unwrap();
         let names: Vec<&str> = self.packages.keys().map(String::as_str).collect();
-        pacman(&config, &root, &[&["-Sy"], &only[..], &names].concat());
+        pacman(&[&["-Sy"], &only[..], &names].concat());
         fs::write(
             &config,
             format!("{options}[{namespace}]\nServer = {url}\n{base}"),
         )
         .unwrap();
-        pacman(&config, &root, &[&["-Syu"], &only[..]].concat());
-        let list = pacman(&config, &root, &["-Q"]);
+        pacman(&[&["-Syu"], &only[..]].concat());
+        let list = pacman(&["-Q"]);
         let after: BTreeMap<String, String> = list
             .lines()
             .filter_map(|line| line.split_once(' '))

@@ -10,7 +10,7 @@ use buildbtw_planner::{SourcePackage, parse_srcinfo};
 use super::sandbox::{cancel_on_signal, machine_architecture, repositories, sandbox_config};
 use crate::cli::Build;
 use crate::error::{Error, Result};
-use crate::output::{LogCleaner, Output, clean};
+use crate::output::{LogCleaner, Output, clean, split_hint};
 
 pub(super) async fn run(args: &Build) -> Result<u8> {
     let architecture = match &args.architecture {
@@ -60,7 +60,12 @@ pub(super) async fn run(args: &Build) -> Result<u8> {
             Ok(0)
         }
         BuildOutcome::Failed { kind, message } => {
-            Err(Error::new(format!("the build failed ({kind}): {message}")))
+            let (message, hint) = split_hint(&message);
+            let message = format!("the build failed ({kind}): {message}");
+            Err(match hint {
+                Some(hint) => Error::with_hint(message, hint),
+                None => Error::new(message),
+            })
         }
     }
 }

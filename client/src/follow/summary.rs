@@ -5,7 +5,7 @@ use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
 
 use super::display::counts_text;
 use crate::error::Result;
-use crate::output::{Output, clean, style, time};
+use crate::output::{Output, clean, split_hint, style, time};
 
 /// Prints how an iteration ended, what failed and what that blocks, and where the packages are.
 pub(crate) fn print(
@@ -69,7 +69,9 @@ fn failure(
     };
     let mut lines = vec![format!("{} {name}", style::paint(style::ERROR, "failed"))];
     if let Some(message) = &build.message {
-        lines.push(format!("  {}", clean(message)));
+        let (message, hint) = split_hint(message);
+        lines.push(format!("  {}", clean(&message)));
+        lines.extend(hint.map(|hint| format!("  hint: {}", clean(&hint))));
     }
     let blocked: Vec<&str> = detail
         .builds

@@ -180,6 +180,37 @@ async fn a_tree_with_files_that_cannot_be_used_is_planned_without_them() {
 }
 
 #[tokio::test]
+async fn a_plan_shows_the_raised_release_of_two_makers_of_one_version() {
+    let home = tempfile::tempdir().unwrap();
+    let tree = home.path().join("tree");
+    let write = |name: &str, packages: &str| {
+        let text = format!(
+            "pkgbase = {name}\n\tpkgver = 1\n\tpkgrel = 3\n\tarch = any\n\tdepends = lib\n{packages}"
+        );
+        fs_err::create_dir_all(tree.join(name)).unwrap();
+        fs_err::write(tree.join(name).join(".SRCINFO"), text).unwrap();
+    };
+    write("lib", "pkgname = lib\n");
+    write("oldbase", "pkgname = oldbase\npkgname = moved\n");
+    write("newbase", "pkgname = moved\n");
+    let tree = format!("--srcinfo={}", tree.display());
+    let ran = run(home.path(), "", &["plan", &tree, "lib"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for line in [
+        "  newbase 1-3.2  after lib@1\n",
+        "  oldbase 1-3.1  after lib@1\n",
+        "  newbase: moved is made by several source packages: newbase 1-3.2, oldbase 1-3.1; the \
+         repository lists the highest version that is built, 1-3.2 of newbase\n",
+    ] {
+        assert!(
+            ran.stdout.contains(line),
+            "{line} is not in\n{}",
+            ran.stdout
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_log_of_a_reused_build_is_that_of_the_attempt_that_made_it() {
     let (fake, home) = (
         Fake::start(&["libgreet"]).await,

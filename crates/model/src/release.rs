@@ -38,6 +38,22 @@ impl ReleaseRule {
         }
     }
 
+    /// [`ReleaseRule::version`], above what other source packages give packages of the same names where it would
+    /// be one of these. They count as earlier versions then.
+    #[must_use]
+    pub fn version_beside(
+        &mut self,
+        own: &PackageVersion,
+        others: &[PackageVersion],
+    ) -> PackageVersion {
+        let version = self.version(own);
+        if !others.iter().any(|other| other.compare(&version).is_eq()) {
+            return version;
+        }
+        self.earlier.extend(others.iter().cloned());
+        self.version(own)
+    }
+
     /// The newest package of the base repositories that is newer than this version, so that pacman
     /// would not install packages of this version over it.
     #[must_use]

@@ -39,10 +39,11 @@ pub use base::{BaseIndex, BasePackage};
 pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
 pub use index::{DependencyKind, Footprint, IndexChange, PackageIndex};
 pub use plan::{
-    Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, InvalidPatterns, Need,
-    NeedsBootstrap, NoEstimates, Patterns, Plan, PlanRequest, PlannedBuild, PlannedVersion,
-    Problem, ProblemKind, TookTooLong, Unlimited, Unresolved, Until, computes_version, plan,
-    plan_with_footprint, plan_with_footprint_within, plan_within, unmet_constraints,
+    Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, GivenVersions,
+    InvalidPatterns, Need, NeedsBootstrap, NoEstimates, Patterns, Plan, PlanRequest, PlannedBuild,
+    PlannedVersion, Problem, ProblemKind, TookTooLong, Unlimited, Unresolved, Until,
+    computes_version, plan, plan_with_footprint, plan_with_footprint_within, plan_within,
+    same_packages, unmet_constraints,
 };
 pub use sonames::{Soname, Sonames};
 pub use srcinfo::{LineProblem, Package, SourcePackage, SrcinfoError, parse_srcinfo};

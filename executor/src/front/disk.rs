@@ -17,6 +17,8 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::sys::statvfs::statvfs;
 
+use super::removed::RemovedFiles;
+
 /// How long the folders are left alone after each measurement, in times of what that took: at most 5 % of a processor.
 const REST: u32 = 20;
 const SHORTEST_REST: Duration = Duration::from_millis(100);
@@ -65,16 +67,21 @@ impl Space {
 }
 
 impl DiskWatch {
-    /// Calls `exceeded` once, as soon as the folders hold `limit` bytes, or the file system has lost as many
-    /// and the folders cannot be measured or it is about to be full.
+    /// Calls `exceeded` once, as soon as the folders and what was removed from them hold `limit` bytes, or the file
+    /// system has lost as many and the folders cannot be measured or it is about to be full.
     pub(super) fn start(
         folders: Vec<PathBuf>,
+        removed: Option<RemovedFiles>,
         limit: u64,
         exceeded: impl FnOnce() + Send + 'static,
     ) -> Self {
         let place = folders.first().cloned();
         let space = move || place.as_deref().and_then(Space::of);
-        Self::start_with(Limit::new(folders, limit, space), exceeded)
+        let limit = Limit {
+            removed,
+            ..Limit::new(folders, limit, space)
+        };
+        Self::start_with(limit, exceeded)
     }
 
     fn start_with(
@@ -109,6 +116,7 @@ impl DiskWatch {
 /// A limit, and what was seen of the folders that it is for.
 struct Limit<F> {
     folders: Vec<PathBuf>,
+    removed: Option<RemovedFiles>,
     limit: u64,
     space: F,
     /// What was free before the script began.
@@ -122,6 +130,7 @@ impl<F: Fn() -> Option<Space>> Limit<F> {
         let before = space().map(|space| space.free);
         Self {
             folders,
+            removed: None,
             limit,
             space,
             before,
@@ -131,6 +140,9 @@ impl<F: Fn() -> Option<Space>> Limit<F> {
 
     fn check(&mut self) -> Option<Excess> {
         let mut measured = Measured::new(self.limit);
+        // Before the folders: what is removed meanwhile does not count twice.
+        let removed = self.removed.as_ref();
+        measured.bytes = removed.map_or(0, |removed| removed.bytes(&self.folders));
         for folder in &self.folders {
             // What cannot be read now may be gone; the rest counts.
             measured.ended_early |= measured.add(folder).is_err();
@@ -327,17 +339,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folders = vec![folder.path().to_owned()];
         let (tell, told) = mpsc::channel();
-        let watch = DiskWatch::start(folders.clone(), 1 << 20, move || tell.send(()).unwrap());
+        let watch = DiskWatch::start(folders.clone(), None, 1 << 20, move || {
+            tell.send(()).unwrap();
+        });
         fs_err::write(folder.path().join("file"), vec![1; 1 << 20]).unwrap();
         told.recv().unwrap();
         assert_eq!(watch.end(), Some(Excess::Folders));
-        let again = DiskWatch::start(folders.clone(), 1 << 20, || {});
+        let again = DiskWatch::start(folders.clone(), None, 1 << 20, || {});
         assert_eq!(again.end(), Some(Excess::Folders));
-        assert_eq!(DiskWatch::start(folders, 2 << 20, || {}).end(), None);
+        assert_eq!(DiskWatch::start(folders, None, 2 << 20, || {}).end(), None);
     }
 
-    /// What removed files take that a script keeps open, and what lies in folders that nobody may look into, is
-    /// seen at the file system only, which others use, too.
+    /// What lies in folders that nobody may look into is seen at the file system only, which others use, too.
     #[test]
     fn the_file_system_counts_where_the_folders_do_not_tell() {
         const LIMIT: u64 = 1 << 20;

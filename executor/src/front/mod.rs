@@ -10,6 +10,7 @@ mod plain_output;
 pub(crate) mod privileged;
 mod processes;
 mod removal;
+mod removed;
 pub(crate) mod script;
 mod tmp_dir;
 mod told_apart;

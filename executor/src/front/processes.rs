@@ -1,5 +1,6 @@
 //! Processes of a job's environment. When its first process dies, the kernel kills all of it.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -20,8 +21,7 @@ pub(super) fn kill_environments_with(
     folder: &Path,
     script_user: Option<RunAs>,
 ) -> std::io::Result<()> {
-    let mut owners = vec![nix::unistd::geteuid().as_raw()];
-    owners.extend(script_user.map(|user| user.uid));
+    let owners = owners(script_user);
     let deadline = Instant::now() + PATIENCE;
     loop {
         let found = environments_with(folder, &owners)?;
@@ -40,6 +40,41 @@ pub(super) fn kill_environments_with(
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// The processes of the environments that were given this folder.
+pub(super) fn processes_with(
+    folder: &Path,
+    script_user: Option<RunAs>,
+) -> std::io::Result<Vec<i32>> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for entry in fs_err::read_dir("/proc")? {
+        let name = entry?.file_name();
+        // One that ended meanwhile has no status.
+        let found = name.to_str().and_then(|name| {
+            let pid = name.parse::<i32>().ok()?;
+            Some((pid, Status::of(name)?.parent))
+        });
+        if let Some((pid, parent)) = found {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    // Whoever loses its parent gets the first process of its environment.
+    let mut found = environments_with(folder, &owners(script_user))?;
+    let mut at = 0;
+    while let Some(pid) = found.get(at) {
+        found.extend(children.remove(pid).unwrap_or_default());
+        at += 1;
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+fn owners(script_user: Option<RunAs>) -> Vec<u32> {
+    let own = nix::unistd::geteuid().as_raw();
+    let of_scripts = script_user.map(|user| user.uid);
+    [own].into_iter().chain(of_scripts).collect()
 }
 
 fn environments_with(folder: &Path, owners: &[u32]) -> std::io::Result<Vec<i32>> {
@@ -78,6 +113,7 @@ fn environments_with(folder: &Path, owners: &[u32]) -> std::io::Result<Vec<i32>>
 struct Status {
     /// Its real user. The owner of its folder in /proc is root for many (proc(5)).
     owner: u32,
+    parent: i32,
     /// Its number in each of its pid namespaces, the outermost one that this process sees first.
     pids: Vec<u32>,
 }
@@ -85,15 +121,15 @@ struct Status {
 impl Status {
     fn of(process: &str) -> Option<Self> {
         let status = fs_err::read_to_string(format!("/proc/{process}/status")).ok()?;
-        let numbers = |key: &str| -> Option<Vec<u32>> {
+        let words = |key: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-            line.split_whitespace()
-                .map(|word| word.parse().ok())
-                .collect()
+            Some(line.split_whitespace())
         };
+        let pids = words("NSpid:")?.map(|word| word.parse().ok());
         Some(Self {
-            owner: numbers("Uid:")?.first().copied()?,
-            pids: numbers("NSpid:")?,
+            owner: words("Uid:")?.next()?.parse().ok()?,
+            parent: words("PPid:")?.next()?.parse().ok()?,
+            pids: pids.collect::<Option<_>>()?,
         })
     }
 
@@ -133,6 +169,7 @@ mod tests {
     fn processes_inside_of_an_environment_are_not_believed() {
         let status = |pids: &[u32]| Status {
             owner: 0,
+            parent: 1,
             pids: pids.to_vec(),
         };
         assert!(status(&[70]).may_be_environment(1));

@@ -14,6 +14,7 @@ use buildbtw_builder::{Confinement, permission_denied};
 use super::disk::{DiskWatch, Excess};
 use super::jobs::JobFolder;
 use super::processes::kill_environments_with;
+use super::removed::RemovedFiles;
 use super::{Host, is_root, tmp_dir, wait_for};
 use crate::contract::Stage;
 use crate::failure::Failure;
@@ -98,7 +99,8 @@ pub(crate) fn run(
     // What cannot be killed now is when the job is removed.
     let kill = move || drop(kill_environments_with(&builds, script_user));
     let limit = host.config.limits.limits().disk_bytes;
-    let disk = DiskWatch::start(folder.own().to_vec(), limit, kill.clone());
+    let removed = RemovedFiles::of(folder.builds(), host.script_user);
+    let disk = DiskWatch::start(folder.own().to_vec(), Some(removed), limit, kill.clone());
     watch.on_loss(kill);
     let ended = child.wait()?;
     kill_environments_with(&folder.builds(), host.script_user)?;

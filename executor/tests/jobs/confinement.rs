@@ -64,6 +64,8 @@ async fn limits_what_scripts_write() {
         "head -c 100M /dev/zero >fat; ls -l fat; echo that was all",
         "for i in 1 2 3 4; do head -c 20M /dev/zero >\"$HOME/fat$i\" || exit 3; done; echo that was all",
         "for ((i = 0;; i++)); do mkdir -p a/b/c$i; head -c 1M /dev/zero >a/b/c$i/fat; done",
+        // What has no name any more.
+        "exec 3>a 4>b; rm a b; for fd in 3 4; do head -c 40M /dev/zero >&$fd || exit 3; done; sleep 30",
     ]
     .into_iter()
     .enumerate()

@@ -219,7 +219,7 @@ async fn render_plan(
                 makers.in_base(package, name, &base.versions)
             })
         };
-        plan.expect_versions(index, &origins, &in_base, bump);
+        plan.expect_versions_within(index, &origins, &in_base, bump, &budget)?;
         let packages = plan.builds.iter();
         let packages = packages.filter_map(|build| makers.get(&build.pkgbase));
         let mut problems: Vec<Problem> = fetched

@@ -224,6 +224,14 @@ async fn two_makers_of_one_version_get_releases_of_their_own() {
         server.namespace("bump", &["libfoo/main"]).await;
         assert_eq!(version(&server, "bump", "oldbase").await, "1-3.1");
         assert_eq!(version(&server, "bump", "newbase").await, "1-3.2");
+        let expected = "newbase: moved is made by several source packages: newbase 1-3.2, oldbase 1-3.1; the \
+                        repository lists the highest version that is built, 1-3.2 of newbase";
+        assert_eq!(problems(&server, "bump").await, [expected]);
+        let changesets = serde_json::json!({ "changesets": ["libfoo/main"] });
+        let text = plan(&server, preview(changesets)).await;
+        for line in ["  newbase 1-3.2 ", "  oldbase 1-3.1 ", expected] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
         let worker = server.worker("w").await;
         worker.builds("libfoo").await;
         let (one, other) = (worker.claims().await, worker.claims().await);

@@ -27,9 +27,18 @@ fn case_02_no_network_in_prepare() {
         let scratch = folder.path().join("scratch");
         let _worker = Worker::sandboxed_and(&server, &scratch, &LOOPBACK);
 
-        // A message that says what to do.
+        // A message that says what to do, on a line of its own.
+        let by_hand = printed(&build(
+            folder.path(),
+            "02-no-network-in-prepare/netprep",
+            &LOOPBACK,
+        ));
+        let line = "hint: build with `buildbtw build --network prepare`";
+        assert!(has_line(&by_hand, line), "{by_hand}");
         let (code, text) = new(&server, "usual", &["netprep/main"]);
         assert_eq!(code, Some(1), "{text}");
+        let line = "  hint: plan with `buildbtw new --network prepare`";
+        assert!(has_line(&text, line), "{text}");
         let message = failed_once(&server, "usual", "netprep");
         let reason = "prepare() may not use the network: policy `sources`";
         assert!(message.starts_with(reason), "{message}");

@@ -9,7 +9,7 @@ use std::thread;
 
 use buildbtw_model::api::{AttemptSummary, IterationDetail};
 use buildbtw_model::{BuildStatus, FailureKind};
-use buildbtw_tests::{Server, cli, has_tool, is_root, printed, program};
+use buildbtw_tests::{Server, cli, has_tool, is_root, pacman_upgrades, printed, program};
 use nix::sched::{CloneFlags, unshare};
 
 /// What workers and `buildbtw build` need to reach sources on this machine.
@@ -144,10 +144,13 @@ pub(super) fn has_line(text: &str, line: &str) -> bool {
 }
 
 /// `buildbtw new CHANGESETS --follow`, with more arguments. Returns its exit code and everything that was
-/// printed.
+/// printed. What it finishes has to upgrade a system that has the old packages.
 pub(super) fn new(server: &Server, namespace: &str, more: &[&str]) -> (Option<i32>, String) {
     let arguments = [&["new", "--follow", "--name", namespace][..], more].concat();
     let output = cli(server, &arguments);
+    if output.status.success() {
+        pacman_upgrades(tempfile::tempdir().unwrap().path(), server, namespace);
+    }
     (output.status.code(), printed(&output))
 }
 

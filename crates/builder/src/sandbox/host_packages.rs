@@ -85,6 +85,9 @@ const NAMES: &[(&str, &str)] = &[
 /// its triggers has none.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// Packages of Node.js from elsewhere than Debian hold npm themselves.
+const NPM: &str = "/usr/bin/npm";
+
 /// What this machine provides, `name=version` each. Costs some milliseconds.
 pub(crate) fn provides() -> Vec<String> {
     let mut packages: Vec<&str> = NAMES.iter().map(|(_, package)| *package).collect();
@@ -100,6 +103,10 @@ pub(crate) fn provides() -> Vec<String> {
     let mut provides = translate(&String::from_utf8_lossy(&text));
     if !Path::new(CERTIFICATES).is_file() {
         provides.retain(|name| !name.starts_with("ca-certificates="));
+    }
+    let has = |name: &str| provides.iter().any(|provided| provided.starts_with(name));
+    if has("nodejs=") && !has("npm=") && Path::new(NPM).is_file() {
+        provides.push("npm".to_owned());
     }
     provides
 }

@@ -2,6 +2,8 @@
 
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::{FailureKind, NetworkPolicy};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{World, file_in};
 use crate::surroundings::{Surroundings, page};
@@ -79,6 +81,135 @@ async fn programs_of_makepkg_conf_fetch() {
     assert!(
         message.contains("`other`") && message.contains("DLAGENTS"),
         "{message}"
+    );
+}
+
+/// Serves one file by FTP (RFC 959, RFC 2428) for as long as the test runs, and returns the port.
+async fn serve_ftp(body: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Clients go away when they like.
+            tokio::spawn(async move { ftp_session(stream, body).await });
+        }
+    });
+    port
+}
+
+async fn ftp_session(stream: TcpStream, body: &str) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let passive = TcpListener::bind("127.0.0.1:0").await?;
+    let port = passive.local_addr()?.port();
+    stream.write_all(b"220 ready\r\n").await?;
+    let mut line = String::new();
+    while stream.read_line(&mut line).await? > 0 {
+        let command = line.split_whitespace().next().unwrap_or_default();
+        let answer = match command.to_ascii_uppercase().as_str() {
+            "USER" => "331 and the password".to_owned(),
+            "PASS" => "230 come in".to_owned(),
+            "PWD" => "257 \"/\"".to_owned(),
+            "CWD" | "TYPE" => "200 so be it".to_owned(),
+            "EPSV" => format!("229 there (|||{port}|)"),
+            "SIZE" => format!("213 {}", body.len()),
+            "RETR" => {
+                stream.write_all(b"150 here it comes\r\n").await?;
+                let (mut data, _) = passive.accept().await?;
+                data.write_all(body.as_bytes()).await?;
+                data.shutdown().await?;
+                "226 that was all".to_owned()
+            }
+            "QUIT" => "221 bye".to_owned(),
+            _ => "502 what?".to_owned(),
+        };
+        stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
+        line.clear();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_is_fetched_by_ftp() {
+    let Some(world) = World::new() else { return };
+    let port = serve_ftp("by ftp\n").await;
+    let source = format!("ftp://127.0.0.1:{port}/pub/data.txt");
+    let (packages, _) = world
+        .built(&request(&world, "old", &source, "data.txt"))
+        .await;
+    assert_eq!(file_in(&packages[0].path, "usr/share/old"), "by ftp\n");
+}
+
+/// Ends with the test.
+struct TlsServer {
+    process: std::process::Child,
+    /// It writes what it serves.
+    _output: std::io::BufReader<std::process::ChildStdout>,
+    port: u16,
+}
+
+impl TlsServer {
+    /// Serves a folder by HTTPS, with a certificate of its own, `cert.pem`.
+    fn start(folder: &std::path::Path) -> Self {
+        use std::io::{BufRead as _, Read as _};
+        let mut process = std::process::Command::new("openssl")
+            .args(["s_server", "-WWW", "-accept", "127.0.0.1:0"])
+            .args(["-cert", "cert.pem", "-key", "key.pem"])
+            .current_dir(folder)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut output = std::io::BufReader::new(process.stdout.take().unwrap());
+        let port = output.by_ref().lines().find_map(|line| {
+            let line = line.unwrap();
+            let address = line.strip_prefix("ACCEPT ")?;
+            address.rsplit(':').next()?.parse().ok()
+        });
+        Self {
+            process,
+            _output: output,
+            port: port.unwrap(),
+        }
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_source_is_fetched_by_https_from_whom_the_machine_trusts() {
+    const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+    if !has("openssl") || !std::path::Path::new(AUTHORITIES).exists() {
+        eprintln!("SKIPPED: openssl or {AUTHORITIES} is missing");
+        return;
+    }
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    world.sh("mkdir tls && cd tls && echo by https >data.txt
+         openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 \
+           -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2>/dev/null");
+    let server = TlsServer::start(&world.path("tls"));
+    let source = format!("https://127.0.0.1:{}/data.txt", server.port);
+    let request = |world: &World, name| request(world, name, &source, "data.txt");
+    let (kind, message, _) = world.fails(&request(&world, "unknown")).await;
+    assert_eq!(kind, FailureKind::Infrastructure, "{message}");
+    assert!(message.contains("curl: exit 60"), "{message}");
+
+    let certificate = world.path("tls/cert.pem");
+    world.start_helper_by(&format!(
+        "exec unshare --mount --propagation private sh -c '\
+         mount --bind {} {AUTHORITIES} && exec \"$@\"' sh \"$@\"",
+        certificate.display()
+    ));
+    let (packages, _) = world.built(&request(&world, "trusted")).await;
+    assert_eq!(
+        file_in(&packages[0].path, "usr/share/trusted"),
+        "by https\n"
     );
 }
 

@@ -11,6 +11,7 @@
 mod buildinfo;
 mod building;
 mod confinement;
+mod credentials;
 mod disk;
 mod environment;
 mod escaping;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use buildbtw_model::{Pkgbase, compare_versions};
+use buildbtw_model::Pkgbase;
 
 use super::assemble::{Assembly, Draft};
 use super::graph::{Findings, Graph};
-use super::members::{Members, OUTSIDE};
+use super::members::Members;
 use super::reasons::Reasons;
 use super::request::PlanRequest;
 use super::{
@@ -245,55 +245,8 @@ fn problems(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
             });
         }
     }
-    problems.extend(rivals(world, members));
     problems.sort();
     problems
-}
-
-/// Packages of members that another source package makes, too. A repository lists one of a name.
-fn rivals(world: &World<'_>, members: &Members) -> Vec<Problem> {
-    let mut names: Vec<u32> = Vec::new();
-    for record in members.bases.iter().filter_map(|&base| world.base(base)) {
-        let made = world
-            .packages_of(record)
-            .map(|package| world.node(package).name);
-        names.extend(made.filter(|&name| world.named(name).nth(1).is_some()));
-    }
-    names.sort_unstable();
-    names.dedup();
-    let problem = |name: u32| {
-        let mut makers: Vec<(bool, &SourcePackage)> = world
-            .named(name)
-            .filter_map(|package| {
-                let base = world.node(package).base;
-                let is_member = members.member_of[base as usize] != OUTSIDE;
-                Some((is_member, &*world.base(base)?.source))
-            })
-            .collect();
-        makers.sort_unstable_by(|(_, a), (_, b)| a.pkgbase().cmp(b.pkgbase()));
-        let texts: Vec<String> = makers
-            .iter()
-            .map(|(_, source)| format!("{} {}", source.pkgbase(), source.version()))
-            .collect();
-        // The first of those with one version, as the repository does it.
-        let built = makers.iter().rev().filter(|(is_member, _)| *is_member);
-        let (_, listed) = built.max_by(|(_, a), (_, b)| {
-            compare_versions(a.version().as_str(), b.version().as_str())
-        })?;
-        Some(Problem {
-            pkgbase: listed.pkgbase().clone(),
-            kind: ProblemKind::SamePackage,
-            message: format!(
-                "{} is made by several source packages: {}; the repository lists the highest version \
-                 that is built, {} of {}",
-                world.name_text(name),
-                texts.join(", "),
-                listed.version(),
-                listed.pkgbase(),
-            ),
-        })
-    };
-    names.into_iter().filter_map(problem).collect()
 }
 
 /// Names the origins whose old version met a relation.

@@ -33,6 +33,7 @@ mod bootstrap;
 mod budget;
 mod clashes;
 mod components;
+mod constraints;
 mod cycles;
 mod finish;
 mod graph;
@@ -40,6 +41,7 @@ mod json;
 mod members;
 mod reasons;
 mod request;
+mod rivals;
 mod spread;
 mod versions;
 
@@ -48,8 +50,10 @@ use std::sync::Arc;
 use buildbtw_model::{Architecture, Pkgbase, Scope};
 
 pub use budget::{Budget, TookTooLong, Unlimited, Until};
+pub use constraints::{BuiltPackage, unmet_constraints};
 pub use request::{Estimates, InvalidPatterns, NoEstimates, Patterns, PlanRequest};
-pub use versions::{BuiltPackage, PlannedVersion, computes_version, unmet_constraints};
+pub use rivals::{GivenVersions, same_packages};
+pub use versions::{PlannedVersion, computes_version};
 
 use crate::index::{DependencyKind, Footprint, PackageIndex};
 use crate::srcinfo::SourcePackage;
@@ -275,7 +279,7 @@ fn make<T, B: Budget>(
             origins.push(Arc::clone(origin));
         }
     }
-    let mut world = World::new(index, &request.architecture, &origins, request.base);
+    let mut world = World::new(index, &request.architecture, &origins, request.base, budget)?;
     let members = members::find(&mut world, request, &origins, budget)?;
     budget.check_members(members.bases.len())?;
     let (graph, findings) = graph::build(&mut world, &members, request.sonames, budget)?;

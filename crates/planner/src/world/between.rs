@@ -9,30 +9,38 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::base::{BaseIndex, BasePackage};
 use crate::index::{Fits, OWN_NAME, PackageIndex, Provider};
+use crate::plan::Budget;
 use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 
 /// The packages of base that no source package makes for the architecture and from which dependencies
 /// lead to one that is made, as source packages that are never built.
-pub(super) fn packages(
+///
+/// # Errors
+/// When the budget is used up: base is looked through as a whole, however small the plan is.
+pub(super) fn packages<B: Budget>(
     index: &PackageIndex,
     architecture: &Architecture,
     origins: &[Arc<SourcePackage>],
     base: &BaseIndex,
-) -> Vec<Arc<SourcePackage>> {
+    budget: &B,
+) -> Result<Vec<Arc<SourcePackage>>, B::Over> {
     let known = Known::new(index, architecture, origins);
     let mut names = FxHashSet::default();
-    // Of two with one name pacman takes the first.
-    let candidates: Vec<&BasePackage> = base
-        .packages()
-        .iter()
-        .filter(|package| !known.makes(package.name.as_str()))
-        .filter(|package| names.insert(package.name.as_str()))
-        .collect();
+    let mut candidates: Vec<&BasePackage> = Vec::new();
+    for package in base.packages() {
+        budget.check()?;
+        let name = package.name.as_str();
+        // Of two with one name pacman takes the first.
+        if !known.makes(name) && names.insert(name) {
+            candidates.push(package);
+        }
+    }
     let mut users: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
     let mut leads = vec![false; candidates.len()];
     let mut queue = Vec::new();
     for (at, package) in candidates.iter().enumerate() {
+        budget.check()?;
         for relation in &package.depends {
             let name = Relation::split(relation).name;
             users.entry(name).or_default().push(at);
@@ -47,6 +55,7 @@ pub(super) fn packages(
         let provided = package.provides.iter();
         let provided = provided.map(|provision| Relation::split(provision).name);
         for name in provided.chain([package.name.as_str()]) {
+            budget.check()?;
             for &user in users.get(name).into_iter().flatten() {
                 if !std::mem::replace(&mut leads[user], true) {
                     queue.push(user);
@@ -54,11 +63,16 @@ pub(super) fn packages(
             }
         }
     }
-    let found = candidates.into_iter().zip(leads);
-    found
+    let mut found = Vec::new();
+    for (package, _) in candidates
+        .into_iter()
+        .zip(leads)
         .filter(|(_, leads)| *leads)
-        .filter_map(|(package, _)| as_source(package))
-        .collect()
+    {
+        budget.check()?;
+        found.extend(as_source(package));
+    }
+    Ok(found)
 }
 
 /// The names that the index and the origins have for the architecture.

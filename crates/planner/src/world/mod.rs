@@ -19,6 +19,7 @@ use crate::base::BaseIndex;
 use crate::index::{
     BaseRecord, EVERY_ARCHITECTURE, NodeRecord, OWN_NAME, PackageIndex, Use, Users, number,
 };
+use crate::plan::Budget;
 use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 use overlay::Overlay;
@@ -54,22 +55,29 @@ pub(crate) struct World<'a> {
 impl<'a> World<'a> {
     /// The index for one architecture, with these versions of the origins in place of its own, and
     /// with the packages of the base repositories that stand between its packages.
-    pub(crate) fn new(
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    pub(crate) fn new<B: Budget>(
         index: &'a PackageIndex,
         architecture: &Architecture,
         origins: &[Arc<SourcePackage>],
         base: Option<&BaseIndex>,
-    ) -> Self {
+        budget: &B,
+    ) -> Result<Self, B::Over> {
         // An origin that is the default branch itself changes nothing.
         let changed: Vec<Arc<SourcePackage>> = origins
             .iter()
             .filter(|origin| index.get(origin.pkgbase()) != Some(origin))
             .cloned()
             .collect();
-        let outside = base.map(|base| between::packages(index, architecture, &changed, base));
+        let outside = match base {
+            Some(base) => between::packages(index, architecture, &changed, base, budget)?,
+            None => Vec::new(),
+        };
         let first_outside = number(index.bases.len() + changed.len());
-        let laid_over: Vec<_> = changed.iter().chain(outside.iter().flatten()).collect();
-        let overlay = Overlay::new(index, &laid_over);
+        let laid_over: Vec<_> = changed.iter().chain(&outside).collect();
+        let overlay = Overlay::new(index, &laid_over, budget)?;
         let replaced = (number(index.bases.len())..)
             .zip(&changed)
             .filter_map(|(id, origin)| {
@@ -91,7 +99,7 @@ impl<'a> World<'a> {
             .get(name)
             .or_else(|| new.get(name).map(|id| number(known.len()) + id));
         let relations = index.tables.relations.len() + overlay.relation_name.len();
-        Self {
+        Ok(Self {
             index,
             architecture,
             list_fits,
@@ -100,7 +108,7 @@ impl<'a> World<'a> {
             spans: vec![UNKNOWN; relations],
             flat: Vec::new(),
             overlay,
-        }
+        })
     }
 
     pub(crate) fn base_count(&self) -> usize {

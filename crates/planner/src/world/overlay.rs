@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::index::{
     BaseRecord, NodeRecord, Numbering, PackageIndex, Provider, Tables, User, Users, number, records,
 };
+use crate::plan::Budget;
 use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 
@@ -67,7 +68,11 @@ impl Numbering for Overlay<'_> {
 }
 
 impl<'a> Overlay<'a> {
-    pub(super) fn new(index: &'a PackageIndex, packages: &[&Arc<SourcePackage>]) -> Self {
+    pub(super) fn new<B: Budget>(
+        index: &'a PackageIndex,
+        packages: &[&Arc<SourcePackage>],
+        budget: &B,
+    ) -> Result<Self, B::Over> {
         let mut overlay = Self {
             index,
             extra: Tables::default(),
@@ -79,9 +84,10 @@ impl<'a> Overlay<'a> {
             relation_name: Vec::new(),
         };
         for package in packages {
+            budget.check()?;
             overlay.add(package);
         }
-        overlay
+        Ok(overlay)
     }
 
     fn add(&mut self, source: &Arc<SourcePackage>) {

@@ -314,34 +314,6 @@ fn a_library_without_a_number_meets_those_who_ask_for_one() {
 }
 
 #[test]
-fn one_package_of_two_makers_is_a_problem_that_names_what_is_listed() {
-    let index = index([
-        package("libfoo", &[]),
-        package(
-            "oldbase",
-            &[
-                "pkgrel = 3",
-                "depends = libfoo",
-                "pkgname = oldbase",
-                "pkgname = moved",
-            ],
-        ),
-        package(
-            "newbase",
-            &["pkgver = 2", "depends = libfoo", "pkgname = moved"],
-        ),
-        package("needsmoved", &["depends = moved>=2"]),
-    ]);
-    insta::assert_snapshot!(brief(&plan_of(&index, &["libfoo"], Scope::Transitive)), @r"
-    libfoo@1:  (libfoo)
-    newbase@1: libfoo@1 (libfoo newbase)
-    oldbase@1: libfoo@1 (libfoo oldbase)
-    needsmoved@1: newbase@1 (libfoo newbase needsmoved)
-    problem: newbase: moved is made by several source packages: newbase 2-1, oldbase 1-3; the repository lists the highest version that is built, 2-1 of newbase
-    ");
-}
-
-#[test]
 fn an_origin_is_built_before_what_needs_it_in_a_cycle() {
     let index = index([
         package("a", &["makedepends = z"]),

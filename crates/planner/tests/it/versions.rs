@@ -297,3 +297,64 @@ fn of_several_causes_the_first_build_is_named() {
         assert!(problems[0].contains("(a 6.1-1 did"), "{problems:?}");
     }
 }
+
+/// `moved` is made by `oldbase 1-3` and by `newbase`.
+fn with_two_makers(new_version: &str) -> PackageIndex {
+    let old = [
+        "pkgrel = 3",
+        "depends = lib",
+        "pkgname = oldbase",
+        "pkgname = moved",
+    ];
+    let (pkgver, pkgrel) = new_version.split_once('-').unwrap();
+    let (pkgver, pkgrel) = (format!("pkgver = {pkgver}"), format!("pkgrel = {pkgrel}"));
+    let new = [&*pkgver, &pkgrel, "depends = lib", "pkgname = moved"];
+    index([
+        package("lib", &[]),
+        package("oldbase", &old),
+        package("newbase", &new),
+        package("needsmoved", &["depends = moved"]),
+        package("zunbuilt", &["pkgname = zunbuilt", "pkgname = moved"]),
+    ])
+}
+
+#[test]
+fn one_package_of_several_makers_is_a_problem_that_names_what_is_listed() {
+    for (new_version, raised, bump) in [
+        ("2-1", "2-1.1", true),
+        ("2-1", "2-1", false),
+        // Of one version, the first by name gets the higher release.
+        ("1-3", "1-3.2", true),
+        ("1-3", "1-3.1", false),
+        // The one that is listed is the first by version, not by name.
+        ("0-1", "0-1.1", true),
+    ] {
+        let index = with_two_makers(new_version);
+        let plan = planned_with(&index, "lib", &[], bump);
+        let old = if bump { "1-3.1" } else { "1-3" };
+        let listed = match new_version {
+            "0-1" => format!("{old} of oldbase"),
+            _ => format!("{raised} of newbase"),
+        };
+        let pkgbase = listed.split(' ').next_back().unwrap();
+        assert_eq!(
+            problems(&plan),
+            [format!(
+                "{pkgbase}: moved is made by several source packages: newbase {raised}, oldbase {old}, \
+                 zunbuilt 1-1; the repository lists the highest version that is built, {listed}"
+            )]
+        );
+        assert_eq!(plan.problems[0].kind, ProblemKind::SamePackage);
+        let text = buildbtw_planner::render::text(&plan);
+        for build in [format!("  newbase {raised} "), format!("  oldbase {old} ")] {
+            assert!(text.contains(&build), "{build} is not in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_others_make_for_another_architecture_is_no_second_maker() {
+    let arm = ["arch = aarch64", "pkgname = lib"];
+    let index = index([package("lib", &[]), package("lib-arm", &arm)]);
+    assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0]);
+}

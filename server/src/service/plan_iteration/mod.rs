@@ -176,11 +176,12 @@ pub async fn plan(
         reuse::find(state, input, &mut part.drafts).await?;
     }
     let (seen, input) = (snapshot.changes(), input.clone());
-    let fix = move |_: &PlanBudget| {
+    let fix = move |budget: &PlanBudget| {
         let index = snapshot.catalog().index();
-        versions::fix(&mut parts, &input, index);
+        versions::fix(&mut parts, &input, index, budget)?;
         for part in &mut parts {
-            part.problems.extend(versions::problems(part, index));
+            let problems = versions::problems(part, index, budget)?;
+            part.problems.extend(problems);
             part.problems.sort();
             part.problems.dedup();
         }

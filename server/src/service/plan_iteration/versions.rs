@@ -1,16 +1,19 @@
 //! Fixes the version of every build, so that what is rebuilt installs over what there was, and no
 //! file name stands for two contents.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname, ReleaseRule};
-use buildbtw_planner::{BuiltPackage, PackageIndex, Problem, SourcePackage, unmet_constraints};
+use buildbtw_planner::{
+    Budget as _, BuiltPackage, GivenVersions, PackageIndex, Problem, SourcePackage, TookTooLong,
+    same_packages, unmet_constraints,
+};
 
 use super::draft::{Draft, Reusable};
 use super::store::same_stage;
-use super::{PlanInput, PlannedArchitecture};
+use super::{PlanBudget, PlanInput, PlannedArchitecture};
 use crate::repos::base::BaseVersions;
 use crate::service::in_base::Makers;
 
@@ -18,7 +21,15 @@ use crate::service::in_base::Makers;
 /// they install over everything there was. An origin keeps the version of its changeset, unless the
 /// base repositories have it, or packages of another content in this namespace; without bump, only the
 /// latter counts, for all builds.
-pub(super) fn fix(parts: &mut [PlannedArchitecture], input: &PlanInput, index: &PackageIndex) {
+///
+/// # Errors
+/// When the budget is used up.
+pub(super) fn fix(
+    parts: &mut [PlannedArchitecture],
+    input: &PlanInput,
+    index: &PackageIndex,
+    budget: &PlanBudget,
+) -> Result<(), TookTooLong> {
     let mut produced: HashMap<&Pkgname, Vec<(i64, &PackageVersion)>> = HashMap::new();
     for package in &input.produced {
         produced
@@ -46,11 +57,12 @@ pub(super) fn fix(parts: &mut [PlannedArchitecture], input: &PlanInput, index: &
             first: (number > 0).then_some(&first),
             bump: input.bump,
         };
-        let stages = fixer.fix(&part.architecture, &mut part.drafts);
+        let stages = fixer.fix(&part.architecture, &mut part.drafts, budget)?;
         if number == 0 {
             first = stages;
         }
     }
+    Ok(())
 }
 
 /// What the base repositories of each architecture hold.
@@ -92,31 +104,31 @@ struct Fixer<'a> {
 }
 
 impl Fixer<'_> {
-    fn fix(&self, architecture: &Architecture, drafts: &mut [Draft]) -> Stages {
+    fn fix(
+        &self,
+        architecture: &Architecture,
+        drafts: &mut [Draft],
+        budget: &PlanBudget,
+    ) -> Result<Stages, TookTooLong> {
         let mut stages: Stages = HashMap::new();
-        let mut last_stages: HashMap<Pkgbase, u32> = HashMap::new();
-        for draft in &*drafts {
-            let last = last_stages
-                .entry(draft.package.pkgbase().clone())
-                .or_default();
-            *last = draft.stage.max(*last);
-        }
-        // Where two make one package in one version the first by name gets the higher release, so that it is
-        // the one that is listed.
+        let last_stages = last_stages(drafts);
         let mut order: Vec<&mut Draft> = drafts.iter_mut().collect();
-        order.sort_by_cached_key(|draft| (Reverse(draft.package.pkgbase().clone()), draft.stage));
-        let mut given: HashMap<Pkgname, Vec<(Pkgbase, PackageVersion)>> = HashMap::new();
+        order.sort_by(|a, b| {
+            let (a_key, b_key) = (
+                (a.package.pkgbase(), a.stage),
+                (b.package.pkgbase(), b.stage),
+            );
+            GivenVersions::order(a_key, b_key)
+        });
+        let mut given = GivenVersions::default();
         for draft in order {
+            budget.check()?;
             let package = Arc::clone(&draft.package);
             let pkgbase = package.pkgbase();
             let names = || package.pkgnames_for(architecture).map(|(name, _)| name);
             let had = names().flat_map(|name| self.produced.get(name).into_iter().flatten());
             let had: Vec<_> = had.copied().collect();
-            let of_others = names()
-                .flat_map(|name| given.get(name).into_iter().flatten())
-                .filter(|(other, _)| other != pkgbase)
-                .map(|(_, version)| version.clone())
-                .collect();
+            let of_others = given.of_others(&package, architecture);
             let own_stages = stages.entry(pkgbase.clone()).or_default();
             let earlier_stage = own_stages
                 .last_key_value()
@@ -147,18 +159,32 @@ impl Fixer<'_> {
             draft.version.rule = known.rule;
             // It decides nothing without a bump, and is worth knowing all the same.
             draft.version.rule.base = in_base;
-            for name in names() {
-                let given = given.entry(name.clone()).or_default();
-                given.push((pkgbase.clone(), version.clone()));
-            }
+            given.give(&package, architecture, &version);
             own_stages.insert(draft.stage, version);
         }
-        stages
+        Ok(stages)
     }
 }
 
+fn last_stages(drafts: &[Draft]) -> HashMap<Pkgbase, u32> {
+    let mut last_stages = HashMap::new();
+    for draft in drafts {
+        let pkgbase = draft.package.pkgbase().clone();
+        let last: &mut u32 = last_stages.entry(pkgbase).or_default();
+        *last = draft.stage.max(*last);
+    }
+    last_stages
+}
+
 /// What is wrong with the versions of a part's builds.
-pub(super) fn problems(part: &PlannedArchitecture, index: &PackageIndex) -> Vec<Problem> {
+///
+/// # Errors
+/// When the budget is used up.
+pub(super) fn problems(
+    part: &PlannedArchitecture,
+    index: &PackageIndex,
+    budget: &PlanBudget,
+) -> Result<Vec<Problem>, TookTooLong> {
     let built: Vec<BuiltPackage<'_>> = part
         .drafts
         .iter()
@@ -167,13 +193,15 @@ pub(super) fn problems(part: &PlannedArchitecture, index: &PackageIndex) -> Vec<
             version: &draft.version.version,
         })
         .collect();
-    let mut problems = unmet_constraints(index, &built, &part.architecture);
+    let mut problems = unmet_constraints(index, &built, &part.architecture, budget)?;
+    problems.extend(same_packages(index, &built, &part.architecture, budget)?);
     let members: HashSet<&Pkgbase> = part
         .drafts
         .iter()
         .map(|draft| draft.package.pkgbase())
         .collect();
     for draft in part.drafts.iter().filter(|draft| draft.reused.is_none()) {
+        budget.check()?;
         problems.extend(draft.version.problem(draft.package.pkgbase()));
         problems.extend(Makers::made_elsewhere(
             &draft.package,
@@ -183,7 +211,7 @@ pub(super) fn problems(part: &PlannedArchitecture, index: &PackageIndex) -> Vec<
             |pkgbase| members.contains(pkgbase),
         ));
     }
-    problems
+    Ok(problems)
 }
 
 /// The versions that count for one build.
@@ -218,21 +246,10 @@ fn choose(
         draft.reused = Some(found.attempt);
         return found.version.clone();
     }
-    shared.unwrap_or_else(|| known.new_version())
+    shared.unwrap_or_else(|| known.rule.version_beside(known.own, &known.of_others))
 }
 
 impl Known<'_> {
-    /// The version of packages that are built.
-    fn new_version(&mut self) -> PackageVersion {
-        loop {
-            let version = self.rule.version(self.own);
-            if !self.is_of_another(&version) {
-                return version;
-            }
-            self.rule.earlier.push(version);
-        }
-    }
-
     /// Whether packages of other builds can be taken.
     fn fits(&self, stage: i64, found: &Reusable) -> bool {
         let version = &found.version;

@@ -70,7 +70,7 @@ fn steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
     }
     makepkg.check_signatures()?;
     let version = run_makepkg(&makepkg, &asked, &pkgbuild, &tree, request, network)
-        .map_err(|failure| written.explain(failure))?;
+        .map_err(|failure| written.explain(failure, request))?;
     heading("collecting the packages");
     let packages = build.join("packages");
     let (packages, mut notes) =

@@ -151,23 +151,7 @@ impl Disk {
         let Some(lost) = self.lost_writes() else {
             return result.map_err(|failure| self.explain(failure));
         };
-        match result {
-            Ok(report) => {
-                if let Report::Built {
-                    packages, pkgbuild, ..
-                } = report
-                {
-                    let packages = packages.iter().map(|package| package.path.as_path());
-                    collect::discard(packages.chain(pkgbuild.as_deref()));
-                }
-                Err(lost)
-            }
-            Err(failure) => Err(Failure {
-                message: format!("{}; {}", lost.message, failure.message),
-                see_log: failure.see_log,
-                ..lost
-            }),
-        }
+        Err(replaced(result, lost))
     }
 
     /// Whether this machine could not store what was written to the image. The processes of a build do not notice.
@@ -202,6 +186,27 @@ impl Disk {
             failure.busy_disk = (most >= self.bytes / 2).then_some(self.bytes);
         }
         failure
+    }
+}
+
+/// What a build ends with when writes were lost. What it put into the output folder was read from there.
+fn replaced(result: Result<Report, Failure>, lost: Failure) -> Failure {
+    match result {
+        Ok(report) => {
+            if let Report::Built {
+                packages, pkgbuild, ..
+            } = report
+            {
+                let packages = packages.iter().map(|package| package.path.as_path());
+                collect::discard(packages.chain(pkgbuild.as_deref()));
+            }
+            lost
+        }
+        Err(failure) => Failure {
+            message: format!("{}; {}", lost.message, failure.message),
+            see_log: failure.see_log,
+            ..lost
+        },
     }
 }
 
@@ -297,6 +302,7 @@ fn format(file: &File, folder: &Path) -> Result<(), NoImage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tiny_package::{self, PackageMetadata};
 
     #[test]
     fn an_image_is_larger_than_what_it_takes() {
@@ -308,6 +314,31 @@ mod tests {
         assert!(image_size(u64::MAX) > u64::MAX / 2);
     }
 
+    /// Nobody reads an image after a crash, and a journal would write everything twice.
+    #[test]
+    fn an_image_has_no_journal_and_no_name() {
+        use std::os::unix::fs::FileExt as _;
+        const MAGIC: u64 = 1024 + 0x38;
+        const FEATURES: u64 = 1024 + 0x5c;
+        const HAS_JOURNAL: u8 = 0x4;
+        let folder = tempfile::tempdir().unwrap();
+        let file = create(folder.path(), 8 << 20).map_err(|_| ()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        match format(&file, folder.path()) {
+            Ok(()) => {}
+            Err(NoImage::Unusable(why)) => {
+                eprintln!("SKIPPED: {why}");
+                return;
+            }
+            Err(NoImage::Failed(failure)) => panic!("{failure}"),
+        }
+        let mut bytes = [0; 2];
+        file.read_exact_at(&mut bytes, MAGIC).unwrap();
+        assert_eq!(bytes, [0x53, 0xef]);
+        file.read_exact_at(&mut bytes, FEATURES).unwrap();
+        assert_eq!(bytes[0] & HAS_JOURNAL, 0);
+    }
+
     #[test]
     fn a_disk_in_memory_is_no_larger_than_the_memory() {
         let limits = Limits {
@@ -316,5 +347,40 @@ mod tests {
             ..Limits::default()
         };
         assert_eq!(bytes_in_memory(&limits), 7 << 30);
+    }
+
+    #[test]
+    fn nothing_of_a_build_is_kept_when_writes_were_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let pkgbuild = folder.path().join("a-1-1.PKGBUILD");
+        fs::write(&pkgbuild, "pkgrel=1").unwrap();
+        let metadata = PackageMetadata {
+            name: "a".parse().unwrap(),
+            base: "a".parse().unwrap(),
+            version: "1-1".parse().unwrap(),
+            architecture: "any".parse().unwrap(),
+            packager: buildbtw_model::Packager::default(),
+            build_date: 1,
+            depends: Vec::new(),
+            provides: Vec::new(),
+        };
+        let package = tiny_package::write(&metadata, 0, folder.path()).unwrap();
+        let report = Report::Built {
+            packages: vec![package],
+            notes: Vec::new(),
+            pkgbuild: Some(pkgbuild),
+        };
+        let names = || fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(names(), 2);
+        let lost = || Failure::infrastructure("the disk is full");
+        let failure = replaced(Ok(report), lost());
+        assert_eq!(failure.message, "the disk is full");
+        assert_eq!(names(), 0);
+
+        let failed = Failure::package("a function failed").see_log();
+        let failure = replaced(Err(failed), lost());
+        assert_eq!(failure.kind, buildbtw_model::FailureKind::Infrastructure);
+        assert_eq!(failure.message, "the disk is full; a function failed");
+        assert!(failure.see_log);
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn write_planned(
     let written = write(asked, pkgbuild, release)?;
     // By then, everything is installed and fetched under its old name.
     match is_fetched {
-        true => written.without_consequences(release),
+        true => written.without_consequences(request, release),
         false => Ok(written),
     }
 }
@@ -134,7 +134,8 @@ pub(super) fn write_found(
         return Ok(version);
     }
     // Sources were unpacked under their old names.
-    write(asked, &mut pkgbuild, version.pkgrel())?.without_consequences(version.pkgrel())?;
+    let release = version.pkgrel();
+    write(asked, &mut pkgbuild, release)?.without_consequences(request, release)?;
     Ok(version)
 }
 
@@ -182,16 +183,16 @@ impl Written {
     }
 
     /// Fails where it is too late for what follows from the release.
-    fn without_consequences(self, release: &str) -> Result<Self, Failure> {
+    fn without_consequences(self, request: &BuildRequest, release: &str) -> Result<Self, Failure> {
         if let Some(source) = self.renamed.sources.first() {
-            return Err(named_after(release, &source.before, &source.entry));
+            return Err(named_after(request, release, &source.before, &source.entry));
         }
         match self.dependencies.first() {
             None => Ok(self),
             Some((before, after)) => Err(Failure::package(format!(
                 "the release cannot be bumped to {release}: the dependency `{before}` is installed before \
-                 the release is written, and would become `{after}`\nhint: do not name the release in depends, or plan with \
-                 --no-bump"
+                 the release is written, and would become `{after}`\nhint: do not name the release in depends, or {}",
+                request.hint_of_release()
             ))),
         }
     }
@@ -223,12 +224,14 @@ impl Written {
     }
 
     /// Adds to a failure what the build had to do without.
-    pub(super) fn explain(&self, mut failure: Failure) -> Failure {
+    pub(super) fn explain(&self, mut failure: Failure, request: &BuildRequest) -> Failure {
         if let Some(source) = self.renamed.sources.first() {
             failure.message.push_str(&format!(
                 "\nhint: a source is named after the release, which was raised: `{}` is used as `{}`; \
-                 name it after pkgver only, or plan with --no-bump",
-                source.before, source.entry
+                 name it after pkgver only, or {}",
+                source.before,
+                source.entry,
+                request.hint_of_release()
             ));
         }
         failure
@@ -239,7 +242,7 @@ impl Written {
 /// downloaded.
 fn try_out(asked: &Asked<'_>, pkgbuild: &mut Pkgbuild, release: &str) -> Result<(), Failure> {
     let text = pkgbuild.text().to_vec();
-    write(asked, pkgbuild, release)?.without_consequences(release)?;
+    write(asked, pkgbuild, release)?.without_consequences(asked.request(), release)?;
     pkgbuild.write(text)
 }
 
@@ -284,7 +287,8 @@ fn write(asked: &Asked<'_>, pkgbuild: &mut Pkgbuild, release: &str) -> Result<Wr
     };
     Err(Failure::package(format!(
         "the release cannot be bumped to {release}: {why}\nhint: write `pkgrel=N` on a line of its own, \
-         or plan with --no-bump"
+         or {}",
+        asked.request().hint_of_release()
     )))
 }
 
@@ -299,7 +303,7 @@ fn consequences(
     check_pins(asked, before, after, release)?;
     let architecture = asked.architecture();
     let renamed = Renamed::find(before, after, architecture)
-        .map_err(|(old, new)| named_after(release, &old, &new))?;
+        .map_err(|(old, new)| named_after(asked.request(), release, &old, &new))?;
     if let Some(source) = renamed.sources.first() {
         let text = pkgbuild.text().to_vec();
         pkgbuild.write(appended(&text, &renamed.lines.join("\n")))?;
@@ -313,7 +317,8 @@ fn consequences(
                 .all(|source| entries.any(|entry| *entry == source.entry))
         });
         if !agrees {
-            return Err(named_after(release, &source.before, &source.entry));
+            let request = asked.request();
+            return Err(named_after(request, release, &source.before, &source.entry));
         }
         for source in &renamed.sources {
             heading(&format!("{} is used as {}", source.before, source.entry));
@@ -357,8 +362,8 @@ fn check_pins(
             sibling,
         }) => Err(Failure::package(format!(
             "the release cannot be bumped to {release}: {package} depends on `{dependency}`, and \
-             {sibling} becomes {new}\nhint: write `{sibling}=$pkgver-$pkgrel` in the PKGBUILD, or plan \
-             with --no-bump"
+             {sibling} becomes {new}\nhint: write `{sibling}=$pkgver-$pkgrel` in the PKGBUILD, or {}",
+            asked.request().hint_of_release()
         ))),
     }
 }
@@ -369,10 +374,11 @@ fn with_release(version: &PackageVersion, release: &str) -> Result<PackageVersio
         .map_err(|error: buildbtw_model::InvalidName| Failure::package(error.to_string()))
 }
 
-fn named_after(release: &str, old: &str, new: &str) -> Failure {
+fn named_after(request: &BuildRequest, release: &str, old: &str, new: &str) -> Failure {
     Failure::package(format!(
         "the release cannot be bumped to {release}: a source is named after it (`{old}` would become \
-         `{new}`)\nhint: name the source after pkgver only, or plan with --no-bump"
+         `{new}`)\nhint: name the source after pkgver only, or {}",
+        request.hint_of_release()
     ))
 }
 

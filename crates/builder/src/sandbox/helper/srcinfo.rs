@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::bwrap::{BUILD_USER, Sandboxed};
 use super::root::Root;
 use super::{heading, makepkg};
+use crate::request::BuildRequest;
 use crate::sandbox::job::{BuildTask, Failure};
 use crate::source::pkgbuild::Pkgbuild;
 use crate::source::read_regular;
@@ -86,6 +87,11 @@ impl<'a> Asked<'a> {
         makepkg::command(self.root, &self.build, self.tmp.clone(), self.task)
             .bind(self.tree.to_owned(), "/startdir", false)
             .env("CARCH", architecture)
+    }
+
+    /// What is to be built.
+    pub(super) fn request(&self) -> &'a BuildRequest {
+        &self.task.request
     }
 
     pub(super) fn architecture(&self) -> &'a str {

@@ -10,6 +10,8 @@ mod vcs;
 use std::net::IpAddr;
 use std::path::Path;
 
+use buildbtw_model::NetworkPolicy;
+
 use super::bwrap::{BUILD_USER, Sandboxed, View};
 use super::heading;
 use super::network::Network;
@@ -48,9 +50,10 @@ pub(super) fn fetch(
     if !request.network.fetches_sources() {
         return Err(Failure::package(format!(
             "the source {} may not be fetched: network policy `{}`\n\
-             hint: plan with `buildbtw new --network sources`, or put it into the repository",
+             hint: {}, or put it into the repository",
             shown(first),
-            request.network
+            request.network,
+            request.hint_of_policy(NetworkPolicy::Sources)
         )));
     }
     let agents = Agent::all();
@@ -197,7 +200,7 @@ impl<'a> Fetch<'a> {
         Ok(Some(Failure::package(format!(
             "the source {} could not be fetched: {address} belongs to {network}, which sources are not \
              fetched from{redirected}\n\
-             hint: the worker's operator can open it with `--allow-source-network {address}`",
+             hint: `--allow-source-network {address}` of the worker, or of `buildbtw build`, opens it",
             shown(url)
         ))))
     }

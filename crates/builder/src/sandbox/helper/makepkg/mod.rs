@@ -299,7 +299,7 @@ impl<'a> Makepkg<'a> {
         }
         let failure = match is_online {
             true => offline.explain_refusal(failure),
-            false => offline.explain(failure, task.request.network),
+            false => offline.explain(failure, &task.request),
         };
         Err(run.judged(failure).see_log())
     }

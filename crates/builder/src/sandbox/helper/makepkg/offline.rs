@@ -3,6 +3,7 @@
 
 use buildbtw_model::NetworkPolicy;
 
+use crate::request::BuildRequest;
 use crate::sandbox::job::Failure;
 
 /// What programs write, in lower case, when names are not resolved or nothing is reached.
@@ -95,17 +96,18 @@ impl Offline {
         if let Some(function) = self.failed().filter(|_| self.is_refusal) {
             failure.message.push_str(&format!(
                 "\nhint: {function}() reaches neither the machine that builds nor its neighbours and \
-                 private networks; the worker's operator can open one with `--allow-source-network`"
+                 private networks; `--allow-source-network` of the worker, or of `buildbtw build`, opens one"
             ));
         }
         failure
     }
 
     /// Adds to the failure of a run without network what the policy has to do with it.
-    pub(super) fn explain(&self, mut failure: Failure, policy: NetworkPolicy) -> Failure {
+    pub(super) fn explain(&self, mut failure: Failure, request: &BuildRequest) -> Failure {
         let Some(function) = self.failed() else {
             return failure;
         };
+        let policy = request.network;
         let before = failure.message;
         failure.message = match function {
             "pkgver" if policy.prepares_online() => format!(
@@ -119,8 +121,8 @@ impl Offline {
                  hint: if it needs one, let prepare() download what it needs, with network policy `prepare`"
             ),
             "prepare" | "pkgver" => format!(
-                "{function}() may not use the network: policy `{policy}`; {before}\n\
-                 hint: plan with `buildbtw new --network prepare`"
+                "{function}() may not use the network: policy `{policy}`; {before}\nhint: {}",
+                request.hint_of_policy(NetworkPolicy::Prepare)
             ),
             _ => format!(
                 "{function}() may not use the network: none is offered after prepare(), whatever the \
@@ -135,12 +137,20 @@ impl Offline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Source;
 
     fn explained(log: &str, policy: NetworkPolicy) -> String {
+        explained_of(log, policy, Source::Directory("/src".into()))
+    }
+
+    fn explained_of(log: &str, policy: NetworkPolicy, source: Source) -> String {
+        let (pkgbase, architecture) = ("x".parse().unwrap(), "x86_64".parse().unwrap());
+        let mut request = BuildRequest::new(pkgbase, architecture, source);
+        request.network = policy;
         let mut offline = Offline::default();
         log.lines().for_each(|line| offline.line(line));
         let failure = Failure::package("a function in the PKGBUILD failed");
-        offline.explain(failure, policy).message
+        offline.explain(failure, &request).message
     }
 
     #[test]
@@ -153,9 +163,23 @@ mod tests {
             message.starts_with("prepare() may not use the network: policy `sources`; "),
             "{message}"
         );
-        assert!(
-            message.contains("buildbtw new --network prepare"),
-            "{message}"
+        let hint_of = |source| {
+            let message = explained_of(log, NetworkPolicy::Sources, source);
+            let hint = message.lines().last();
+            hint.unwrap().to_owned()
+        };
+        // It fits what the build was asked for with.
+        assert_eq!(
+            hint_of(Source::Directory("/src".into())),
+            "hint: build with `buildbtw build --network prepare`"
+        );
+        let commit = Source::Git {
+            url: "https://example.org/x".to_owned(),
+            commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+        };
+        assert_eq!(
+            hint_of(commit),
+            "hint: plan with `buildbtw new --network prepare`"
         );
         let of_build = log.replace("prepare", "build");
         let message = explained(&of_build, NetworkPolicy::Prepare);

@@ -1,0 +1,249 @@
+//! Dependencies that no longer hold once the packages of a plan have their new versions.
+
+use buildbtw_model::{Architecture, PackageVersion, Pkgbase};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::budget::Budget;
+use super::{Problem, ProblemKind};
+use crate::index::{OWN_NAME, PackageIndex};
+use crate::relation::{Comparison, Relation};
+use crate::srcinfo::{Package, SourcePackage};
+
+/// A package of a plan with the version that its build gives it.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltPackage<'a> {
+    /// The package as it is in the index, or in its changeset.
+    pub package: &'a SourcePackage,
+    /// The version it gets. Of several builds of a package the last one counts.
+    pub version: &'a PackageVersion,
+}
+
+/// Something that a built package offers under a name.
+struct Offer<'a> {
+    pkgbase: &'a Pkgbase,
+    /// The version before the release is raised, and after; none for what has no version.
+    versions: Option<(&'a str, &'a str)>,
+}
+
+/// Dependencies that the packages meet with the versions they have now, and not with those that the
+/// plan gives them. Those of the index that are not built count with what they need at run time.
+///
+/// # Errors
+/// When the budget is used up: a relation is compared with everything that is offered under its name.
+pub fn unmet_constraints<B: Budget>(
+    index: &PackageIndex,
+    built: &[BuiltPackage<'_>],
+    architecture: &Architecture,
+    budget: &B,
+) -> Result<Vec<Problem>, B::Over> {
+    let last = last_builds(built);
+    let is_built: FxHashSet<&Pkgbase> = last.iter().map(|built| built.package.pkgbase()).collect();
+    let offers = offers(&last, architecture, budget)?;
+    let mut unmet = Vec::new();
+    for built in &last {
+        let package = built.package;
+        let mut relations = package.build_dependencies(architecture);
+        let packages = packages_for(package, architecture);
+        relations.extend(packages.flat_map(|package| package.depends(architecture)));
+        let versions = (package.version().as_str(), built.version.as_str());
+        for relation in relations {
+            budget.check()?;
+            unmet.extend(problem(
+                &offers,
+                relation,
+                package.pkgbase(),
+                Some(versions),
+            ));
+        }
+    }
+    for &name in offers.keys() {
+        for (relation, package) in users(index, name, architecture) {
+            budget.check()?;
+            if !is_built.contains(package.pkgbase()) {
+                unmet.extend(problem(&offers, relation, package.pkgbase(), None));
+            }
+        }
+    }
+    let mut problems = Vec::new();
+    for (relation, problem) in unmet {
+        budget.check()?;
+        if !is_met_outside(index, &is_built, relation, architecture) {
+            problems.push(problem);
+        }
+    }
+    problems.sort();
+    problems.dedup();
+    Ok(problems)
+}
+
+/// Of each package the last build, in the order of their first ones: of several causes the same one is always
+/// named.
+pub(super) fn last_builds<'b, 'a>(built: &'b [BuiltPackage<'a>]) -> Vec<&'b BuiltPackage<'a>> {
+    let mut place: FxHashMap<&Pkgbase, usize> = FxHashMap::default();
+    let mut last: Vec<&BuiltPackage<'_>> = Vec::new();
+    for built in built {
+        let at = *place.entry(built.package.pkgbase()).or_insert(last.len());
+        match last.get_mut(at) {
+            Some(earlier) => *earlier = built,
+            None => last.push(built),
+        }
+    }
+    last
+}
+
+/// The packages that a build for an architecture makes.
+pub(super) fn packages_for<'a>(
+    source: &'a SourcePackage,
+    architecture: &Architecture,
+) -> impl Iterator<Item = Package<'a>> {
+    source.packages().filter(|package| {
+        let mut names = package.architecture_names();
+        names.any(|name| name == "any" || name == architecture.as_str())
+    })
+}
+
+fn offers<'a, B: Budget>(
+    built: &[&'a BuiltPackage<'a>],
+    architecture: &Architecture,
+    budget: &B,
+) -> Result<FxHashMap<&'a str, Vec<Offer<'a>>>, B::Over> {
+    let mut offers: FxHashMap<&str, Vec<Offer<'_>>> = FxHashMap::default();
+    for BuiltPackage { package, version } in built {
+        budget.check()?;
+        let pkgbase = package.pkgbase();
+        let (old, new) = (package.version().as_str(), version.as_str());
+        for made in packages_for(package, architecture) {
+            let own = offers.entry(made.pkgname().as_str()).or_default();
+            own.push(Offer {
+                pkgbase,
+                versions: Some((old, new)),
+            });
+            for provision in made.provides(architecture) {
+                let provision = Relation::split(provision);
+                // What is provided with the package's own version follows it.
+                let versions = (provision.comparison == Comparison::Equal).then(|| {
+                    let follows = provision.version == old;
+                    (
+                        provision.version,
+                        if follows { new } else { provision.version },
+                    )
+                });
+                let own = offers.entry(provision.name).or_default();
+                own.push(Offer { pkgbase, versions });
+            }
+        }
+    }
+    Ok(offers)
+}
+
+/// The problem with a relation of a package, if there is one. `own` are the package's own versions.
+fn problem<'a>(
+    offers: &FxHashMap<&str, Vec<Offer<'_>>>,
+    relation: &'a str,
+    pkgbase: &Pkgbase,
+    own: Option<(&str, &str)>,
+) -> Option<(&'a str, Problem)> {
+    let split = Relation::split(relation);
+    if split.comparison == Comparison::Any {
+        return None;
+    }
+    let offers = offers.get(split.name)?;
+    let mut was_met = None;
+    for offer in offers {
+        let (before, after) = offer.versions.unzip();
+        if split.is_met_by(after) || offer.pkgbase == pkgbase {
+            // Packages of one PKGBUILD follow each other.
+            return None;
+        }
+        // Two PKGBUILDs of the same version may do so, too: only bash knows.
+        if let Some((old, new)) = own
+            && split.version == old
+            && (Relation {
+                version: new,
+                ..split
+            })
+            .is_met_by(after)
+        {
+            return None;
+        }
+        if split.is_met_by(before) {
+            was_met = was_met.or(Some(offer));
+        }
+    }
+    let offer = was_met?;
+    let (before, after) = offer.versions?;
+    let (whose, outside) = (offer.pkgbase, own.is_none());
+    let outside = if outside {
+        ", outside of the rebuild"
+    } else {
+        ""
+    };
+    let problem = Problem {
+        pkgbase: pkgbase.clone(),
+        kind: ProblemKind::ConstraintNoLongerMet,
+        message: format!(
+            "constraint no longer met: {relation}{outside} ({whose} {before} did, the planned {after} \
+             does not)"
+        ),
+    };
+    Some((relation, problem))
+}
+
+/// The constraints on a name, with the packages that have them at run time.
+fn users<'a>(
+    index: &'a PackageIndex,
+    name: &str,
+    architecture: &'a Architecture,
+) -> impl Iterator<Item = (&'a str, &'a SourcePackage)> {
+    let tables = &index.tables;
+    let fits = tables.for_architecture(architecture);
+    let name = tables.names.get(name);
+    let relations = name.and_then(|name| tables.relations_of.get(name as usize));
+    let relations = relations.into_iter().flatten().copied();
+    let constraints = relations.filter(|&relation| !tables.relation_is_plain[relation as usize]);
+    let users = constraints.flat_map(|relation| {
+        let users = tables.users[relation as usize].nodes.iter();
+        users.map(move |user| (relation, user))
+    });
+    users.filter_map(move |(relation, user)| {
+        let node = &index.nodes[user.id as usize];
+        if !fits.has(node.architectures) || !fits.applies(user.architecture) {
+            return None;
+        }
+        let record = index.base(node.base)?;
+        Some((tables.relations.text(relation), &*record.source))
+    })
+}
+
+/// Whether a package that is not built meets a relation.
+fn is_met_outside(
+    index: &PackageIndex,
+    built: &FxHashSet<&Pkgbase>,
+    relation: &str,
+    architecture: &Architecture,
+) -> bool {
+    let tables = &index.tables;
+    let relation = Relation::split(relation);
+    let Some(name) = tables.names.get(relation.name) else {
+        return false;
+    };
+    let fits = tables.for_architecture(architecture);
+    tables.providers[name as usize].iter().any(|provider| {
+        let node = &index.nodes[provider.node as usize];
+        if !fits.has(node.architectures) || !fits.applies(provider.architecture) {
+            return false;
+        }
+        let Some(record) = index.base(node.base) else {
+            return false;
+        };
+        if built.contains(record.source.pkgbase()) {
+            return false;
+        }
+        if provider.provision == OWN_NAME {
+            return relation.is_met_by(Some(record.source.version().as_str()));
+        }
+        let provision = Relation::split(tables.relations.text(provider.provision));
+        let is_versioned = provision.comparison == Comparison::Equal;
+        relation.is_met_by(is_versioned.then_some(provision.version))
+    })
+}

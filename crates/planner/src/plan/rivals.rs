@@ -1,0 +1,148 @@
+//! Source packages that make packages of one name. Each version of such a package comes from one of them, and
+//! a repository lists one package of a name.
+
+use std::cmp::Ordering;
+
+use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::budget::Budget;
+use super::constraints::{BuiltPackage, last_builds};
+use super::{Problem, ProblemKind};
+use crate::index::{OWN_NAME, PackageIndex};
+use crate::srcinfo::SourcePackage;
+
+/// The versions that the builds of a plan give their packages, by the names of these. Two source packages that
+/// make one package in one version would make two files of one name.
+#[derive(Debug, Default)]
+pub struct GivenVersions(FxHashMap<Pkgname, Vec<(Pkgbase, PackageVersion)>>);
+
+impl GivenVersions {
+    /// The order in which builds get their versions, by pkgbase and stage: of two source packages the first by
+    /// name comes last and gets the higher release, so that it is the one that is listed.
+    #[must_use]
+    pub fn order(a: (&Pkgbase, u32), b: (&Pkgbase, u32)) -> Ordering {
+        b.0.cmp(a.0).then(a.1.cmp(&b.1))
+    }
+
+    /// The versions that others give packages which this source package makes, too.
+    #[must_use]
+    pub fn of_others(
+        &self,
+        package: &SourcePackage,
+        architecture: &Architecture,
+    ) -> Vec<PackageVersion> {
+        let names = package.pkgnames_for(architecture);
+        let given = names.flat_map(|(name, _)| self.0.get(name).into_iter().flatten());
+        given
+            .filter(|(other, _)| other != package.pkgbase())
+            .map(|(_, version)| version.clone())
+            .collect()
+    }
+
+    /// Notes the version that a build gives its packages.
+    pub fn give(
+        &mut self,
+        package: &SourcePackage,
+        architecture: &Architecture,
+        version: &PackageVersion,
+    ) {
+        for (name, _) in package.pkgnames_for(architecture) {
+            let given = self.0.entry(name.clone()).or_default();
+            given.push((package.pkgbase().clone(), version.clone()));
+        }
+    }
+}
+
+/// A source package that makes a package of some name.
+struct Maker<'a> {
+    pkgbase: &'a Pkgbase,
+    version: &'a PackageVersion,
+    is_built: bool,
+}
+
+/// Packages of the plan that another source package makes, too, with the versions that the builds give them.
+///
+/// # Errors
+/// When the budget is used up.
+pub fn same_packages<B: Budget>(
+    index: &PackageIndex,
+    built: &[BuiltPackage<'_>],
+    architecture: &Architecture,
+    budget: &B,
+) -> Result<Vec<Problem>, B::Over> {
+    let last = last_builds(built);
+    let is_built: FxHashSet<&Pkgbase> = last.iter().map(|built| built.package.pkgbase()).collect();
+    let mut makers: FxHashMap<&Pkgname, Vec<Maker<'_>>> = FxHashMap::default();
+    for built in &last {
+        budget.check()?;
+        for (name, _) in built.package.pkgnames_for(architecture) {
+            makers.entry(name).or_default().push(Maker {
+                pkgbase: built.package.pkgbase(),
+                version: built.version,
+                is_built: true,
+            });
+        }
+    }
+    let mut problems = Vec::new();
+    for (name, mut makers) in makers {
+        budget.check()?;
+        let others = makers_in(index, name, architecture);
+        makers.extend(others.filter(|other| !is_built.contains(other.pkgbase)));
+        problems.extend(problem(name, makers));
+    }
+    problems.sort();
+    Ok(problems)
+}
+
+/// The source packages of the index that make a package of this name.
+fn makers_in<'a>(
+    index: &'a PackageIndex,
+    name: &Pkgname,
+    architecture: &'a Architecture,
+) -> impl Iterator<Item = Maker<'a>> {
+    let tables = &index.tables;
+    let fits = tables.for_architecture(architecture);
+    let name = tables.names.get(name.as_str());
+    let providers = name.and_then(|name| tables.providers.get(name as usize));
+    let own = providers.into_iter().flatten();
+    let own = own.filter(|provider| provider.provision == OWN_NAME);
+    own.filter_map(move |provider| {
+        let node = &index.nodes[provider.node as usize];
+        let record = index
+            .base(node.base)
+            .filter(|_| fits.has(node.architectures))?;
+        Some(Maker {
+            pkgbase: record.source.pkgbase(),
+            version: record.source.version(),
+            is_built: false,
+        })
+    })
+}
+
+fn problem(name: &Pkgname, mut makers: Vec<Maker<'_>>) -> Option<Problem> {
+    makers.sort_unstable_by_key(|maker| maker.pkgbase);
+    // A source package that names a package twice makes it once.
+    makers.dedup_by_key(|maker| maker.pkgbase);
+    if makers.len() < 2 {
+        return None;
+    }
+    // The first of those with one version, as the repository does it.
+    let built = makers.iter().rev().filter(|maker| maker.is_built);
+    let listed = built.max_by(|a, b| a.version.compare(b.version))?;
+    let texts: Vec<String> = makers
+        .iter()
+        .map(|maker| format!("{} {}", maker.pkgbase, maker.version))
+        .collect();
+    Some(Problem {
+        pkgbase: listed.pkgbase.clone(),
+        kind: ProblemKind::SamePackage,
+        message: format!(
+            "{name} is made by several source packages: {}; the repository lists the highest version that \
+             is built, {} of {}",
+            texts.join(", "),
+            listed.version,
+            listed.pkgbase,
+        ),
+    })
+}
