@@ -80,7 +80,7 @@ check-graphql:
 # Compare that schema with the GitLab of .env (BUILDBTW_GITLAB_…), and take over what changed there
 [group('develop')]
 update-graphql-schema *ARGS:
-    cargo run --quiet --package buildbtw-server --example update_graphql_schema -- "$@"
+    cargo run --quiet --package buildbtw-gitlab --example update_graphql_schema -- "$@"
 
 # Run all benchmarks; figures go to target/bench.txt, those worth keeping to notes/performance.md
 [group('check')]

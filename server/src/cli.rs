@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::RunArgs;
-use crate::gitlab::GitlabArgs;
+use buildbtw_gitlab::GitlabArgs;
 
 /// Plans, schedules and publishes package rebuilds.
 #[derive(Debug, Parser)]

@@ -11,10 +11,10 @@ use clap::Args;
 use crate::address::{parse_url, reachable};
 use crate::admission::ConnectionArgs;
 use crate::dispatch::pipelines::{PipelineArgs, PipelineSettings};
-use crate::gitlab::{Gitlab, GitlabArgs, WebhookSecrets};
 use crate::network::{NetworkArgs, NetworkSettings};
 use crate::service::forge_report::ReportKind;
 use crate::sources::SourceConfig;
+use buildbtw_gitlab::{Gitlab, GitlabArgs, WebhookSecrets};
 
 /// What `buildbtw-server run` can be told.
 #[derive(Clone, Debug, Args)]

@@ -11,7 +11,6 @@ pub mod config;
 pub mod db;
 pub mod dispatch;
 pub mod error;
-pub mod gitlab;
 pub mod inbox;
 pub mod logs;
 pub mod maintenance;

@@ -3,8 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use buildbtw_gitlab::Gitlab;
 use buildbtw_server::cli::{BackupArgs, CheckArgs, Cli, Command, GitlabCommand, SetCiConfigArgs};
-use buildbtw_server::gitlab::Gitlab;
 use buildbtw_server::maintenance::{self, ci_config};
 use buildbtw_server::private;
 use buildbtw_server::run::Server;

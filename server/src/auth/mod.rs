@@ -16,10 +16,10 @@ use buildbtw_model::api::ProblemKind;
 use crate::app_state::AppState;
 use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
-use crate::gitlab::webhook::Forged;
 use crate::serve::Peer;
 use crate::service::planning::Caller;
 use crate::service::tokens::{authenticate, not_valid, way_back};
+use buildbtw_gitlab::webhook::Forged;
 
 pub use failures::FailedLogins;
 pub use known::KnownTokens;

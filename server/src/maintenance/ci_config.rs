@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::gitlab::{CiConfig, Gitlab, GitlabError};
+use buildbtw_gitlab::{CiConfig, Gitlab, GitlabError};
 
 /// The time between two changes: nobody waits for this, and GitLab has other things to do.
 const GAP: Duration = Duration::from_millis(200);

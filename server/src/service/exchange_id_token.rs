@@ -15,7 +15,7 @@ use crate::db::{
 };
 use crate::dispatch::pipelines::Pipelines;
 use crate::error::{Error, Refusal};
-use crate::gitlab::{IdTokenError, JobClaims};
+use buildbtw_gitlab::{IdTokenError, JobClaims};
 
 use super::claim_build::{Given, describe};
 use super::heartbeat::ended;

@@ -7,7 +7,7 @@ use crate::config::WebhookConfig;
 use crate::db::source_repositories;
 use crate::db::webhook_deliveries::{self, DeliveryRow};
 use crate::error::{Error, Refusal};
-use crate::gitlab::webhook::{self, Outline, Webhook};
+use buildbtw_gitlab::webhook::{self, Outline, Webhook};
 
 /// What became of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

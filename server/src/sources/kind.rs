@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::Error;
-use crate::gitlab::GitlabError;
+use buildbtw_gitlab::GitlabError;
 
 use super::Sources;
 

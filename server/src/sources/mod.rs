@@ -31,7 +31,7 @@ pub use status::{Progress, Snapshot, Trouble};
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::db::{Database, NamespaceId, namespaces, source_progress};
 use crate::error::Error;
-use crate::gitlab::Gitlab;
+use buildbtw_gitlab::Gitlab;
 use catalog::SharedCatalog;
 use catch_up::{CatchUpDesk, Wanted};
 use kind::SourceKind;

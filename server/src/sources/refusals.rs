@@ -7,7 +7,7 @@ use buildbtw_model::{Changeset, Pkgbase};
 
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::{Error, Refusal};
-use crate::gitlab::{GitlabError, GitlabErrorKind};
+use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
 
 use super::kind::ReadError;
 use super::{Freshness, Sources};

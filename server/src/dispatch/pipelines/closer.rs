@@ -10,9 +10,9 @@ use crate::app_state::AppState;
 use crate::db::pipelines::{self, PipelineRow};
 use crate::db::{milliseconds, now as now_ms};
 use crate::error::Error;
-use crate::gitlab::{GitlabErrorKind, Job, PipelineStatus, ProjectId};
 use crate::service::expire_leases::expire;
 use crate::service::pipelines::{ended, never_exchanged, own_job, unanswered, unexplained};
+use buildbtw_gitlab::{GitlabErrorKind, Job, PipelineStatus, ProjectId};
 
 use super::Pipelines;
 use super::create::about;

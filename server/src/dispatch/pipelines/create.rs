@@ -13,8 +13,8 @@ use crate::db::pipelines::PipelineRow;
 use crate::db::{builds, now, pipelines, source_repositories};
 use crate::dispatch::choose::choose;
 use crate::error::Error;
-use crate::gitlab::{GitlabError, GitlabErrorKind, NewPipeline, Parameters, Pipeline, ProjectId};
 use crate::service::pipelines::{Made, hand_over, made, pipeline_name, refused, withdrawn};
+use buildbtw_gitlab::{GitlabError, GitlabErrorKind, NewPipeline, Parameters, Pipeline, ProjectId};
 
 use super::pace::Pace;
 use super::refused::Refused;

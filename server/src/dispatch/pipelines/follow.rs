@@ -12,8 +12,8 @@ use crate::app_state::AppState;
 use crate::db::now as now_ms;
 use crate::db::pipelines::{self, PipelineRow};
 use crate::error::Error;
-use crate::gitlab::{GitlabError, ProjectId};
 use crate::service::pipelines::ended;
+use buildbtw_gitlab::{GitlabError, ProjectId};
 
 use super::Pipelines;
 use super::sort::{Moved, batches, sort};

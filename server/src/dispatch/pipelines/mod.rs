@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::gitlab::{Gitlab, IdTokens};
+use buildbtw_gitlab::{Gitlab, IdTokens};
 
 pub use settings::{ParameterKind, PipelineArgs, PipelineSettings};
 use trouble::Trouble;

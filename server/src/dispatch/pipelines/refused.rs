@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::gitlab::{GitlabError, GitlabErrorKind};
+use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
 
 /// The pause that GitLab's limit of pipelines per minute asks for without saying so.
 const TOO_MANY: Duration = Duration::from_secs(20);

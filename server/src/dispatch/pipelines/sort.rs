@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use buildbtw_model::AttemptStatus;
 
 use crate::db::pipelines::PipelineRow;
-use crate::gitlab::{PipelineStatus, ProjectId};
+use buildbtw_gitlab::{PipelineStatus, ProjectId};
 
 use super::follow::{LARGEST_PAGE, key};
 

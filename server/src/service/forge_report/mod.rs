@@ -21,7 +21,7 @@ use crate::db::{
     IterationId, NamespaceId, forge_reports, iterations, namespaces, now, source_repositories,
 };
 use crate::error::Error;
-use crate::gitlab::{CommitStatus, Gitlab, GitlabError, GitlabErrorKind, ProjectId};
+use buildbtw_gitlab::{CommitStatus, Gitlab, GitlabError, GitlabErrorKind, ProjectId};
 
 use super::queries::show_iteration;
 

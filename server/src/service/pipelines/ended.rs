@@ -8,9 +8,9 @@ use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
 use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
-use crate::gitlab::{Job, PipelineStatus};
 use crate::service::report_outcome::remove_uploads;
 use crate::service::transitions::Transition;
+use buildbtw_gitlab::{Job, PipelineStatus};
 
 use super::verdict::{End, Facts, verdict};
 

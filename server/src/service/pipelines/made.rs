@@ -6,8 +6,8 @@ use crate::app_state::AppState;
 use crate::db::pipelines::{Known, PipelineRow};
 use crate::db::{builds, pipelines};
 use crate::error::Error;
-use crate::gitlab::Pipeline;
 use crate::service::transitions::Transition;
+use buildbtw_gitlab::Pipeline;
 
 use super::hand_over::moved;
 

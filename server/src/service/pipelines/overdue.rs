@@ -9,9 +9,9 @@ use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
 use crate::db::{attempts, builds, milliseconds, pipelines};
 use crate::error::Error;
-use crate::gitlab::Job;
 use crate::service::report_outcome::remove_uploads;
 use crate::service::transitions::Transition;
+use buildbtw_gitlab::Job;
 
 use super::ended::conclude;
 use super::verdict::{End, name, timeout};

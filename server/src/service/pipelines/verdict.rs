@@ -4,7 +4,7 @@
 use buildbtw_model::FailureKind;
 
 use crate::db::pipelines::PipelineRow;
-use crate::gitlab::{Job, PipelineStatus};
+use buildbtw_gitlab::{Job, PipelineStatus};
 
 use super::log::{cannot_run, last_error};
 use super::reason::{Reason, is_told_by_log};

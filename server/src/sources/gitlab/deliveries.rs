@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::db::{now, webhook_deliveries};
 use crate::error::Error;
-use crate::gitlab::ProjectId;
-use crate::gitlab::webhook::WebhookKind;
 use crate::sources::Sources;
+use buildbtw_gitlab::ProjectId;
+use buildbtw_gitlab::webhook::WebhookKind;
 
 use super::GitlabGroup;
 use super::poll::{Window, row_id};

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::db::source_repositories::{self, SourceRepositoryRow};
 use crate::error::{Error, Refusal};
-use crate::gitlab::{CloneBy, Gitlab, GitlabErrorKind, MergeRequestState, ProjectId, RefNames};
+use buildbtw_gitlab::{CloneBy, Gitlab, GitlabErrorKind, MergeRequestState, ProjectId, RefNames};
 
 use super::catch_up::Wanted;
 use super::kind::{Place, ReadError, SourceKind, TreeAtCommit};

@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::db::{namespaces, source_progress, source_repositories};
 use crate::error::Error;
-use crate::gitlab::{Contents, Project, ProjectId, Selection};
 use crate::sources::{SourceEvent, Sources};
+use buildbtw_gitlab::{Contents, Project, ProjectId, Selection};
 
 use super::watch::WatchError;
 use super::{GitlabGroup, MERGE_REQUESTS, millis, project};

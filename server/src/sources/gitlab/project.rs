@@ -3,9 +3,9 @@
 use buildbtw_model::Pkgbase;
 
 use crate::db::source_repositories::SourceRepositoryRow;
-use crate::gitlab::{Blob, Contents, Project, TreeAt};
 use crate::sources::kind::{MAX_SRCINFO, NO_SRCINFO, TreeAtCommit};
 use crate::sources::store::{ARCHIVED, Found};
+use buildbtw_gitlab::{Blob, Contents, Project, TreeAt};
 
 use super::paths::project_path;
 

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use crate::db::source_progress::{self, ProgressRow};
 use crate::db::source_repositories;
 use crate::error::Error;
-use crate::gitlab::{GitlabError, GitlabErrorKind, ProjectId, Selection};
 use crate::sources::status::Progress;
 use crate::sources::{SourceEvent, Sources};
+use buildbtw_gitlab::{GitlabError, GitlabErrorKind, ProjectId, Selection};
 
 use super::poll::{FEW, Window};
 use super::watch::WatchError;

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::db::{now, source_progress};
 use crate::error::Error;
-use crate::gitlab::GitlabError;
 use crate::sources::catch_up::Waiting;
 use crate::sources::{SourceEvent, Sources};
+use buildbtw_gitlab::GitlabError;
 
 use super::GitlabGroup;
 use super::poll::Window;

@@ -1,7 +1,7 @@
 //! `buildbtw-server gitlab set-ci-config`: the template for all projects of the group.
 
 use buildbtw_fake_gitlab::{Fault, On, Role, Times};
-use buildbtw_server::gitlab::{Gitlab, GitlabArgs};
+use buildbtw_gitlab::{Gitlab, GitlabArgs};
 use buildbtw_server::maintenance::ci_config::{Options, Summary, set_ci_config};
 
 use super::{Forge, GROUP};

@@ -4,9 +4,9 @@ use buildbtw_model::CommitHash;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::error::{GitlabError, GitlabErrorKind};
-use super::http::{Http, Patience, Subject};
-use super::types::ProjectId;
+use crate::error::{GitlabError, GitlabErrorKind};
+use crate::http::{Http, Patience, Subject};
+use crate::types::ProjectId;
 
 /// GitLab cuts nothing: longer texts are an error.
 const MAX_TEXT: usize = 255;
@@ -29,7 +29,7 @@ pub struct CommitStatus<'a> {
 }
 
 /// Sets the status of a commit. GitLab refuses a state that is there already; that counts as done.
-pub(super) async fn set_commit_status(
+pub(crate) async fn set_commit_status(
     http: &Http,
     project: ProjectId,
     about: &str,
@@ -68,7 +68,7 @@ fn is_there_already(kind: &GitlabErrorKind) -> bool {
 }
 
 /// The numbers of the open merge requests of a branch.
-pub(super) async fn merge_requests_of(
+pub(crate) async fn merge_requests_of(
     http: &Http,
     project: ProjectId,
     about: &str,
@@ -103,7 +103,7 @@ struct Note {
 }
 
 /// The note on a merge request that holds `marker`, among the newest ones.
-pub(super) async fn find_note(
+pub(crate) async fn find_note(
     http: &Http,
     project: ProjectId,
     about: &str,
@@ -127,7 +127,7 @@ pub(super) async fn find_note(
 }
 
 /// Writes a note on a merge request, a new one or in place of an old one. `None`: the old one is gone.
-pub(super) async fn write_note(
+pub(crate) async fn write_note(
     http: &Http,
     project: ProjectId,
     about: &str,

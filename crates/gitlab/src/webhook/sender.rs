@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
-use crate::gitlab::settings::{Secret, SigningKey, WebhookSecrets};
+use crate::settings::{Secret, SigningKey, WebhookSecrets};
 
 /// How old, or how far in the future, a signed webhook may be (Standard Webhooks, "verifying").
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);

@@ -2,10 +2,10 @@
 
 use reqwest::Method;
 
-use super::error::GitlabError;
-use super::http::{Http, Patience, Subject};
-use super::queries;
-use super::types::ProjectId;
+use crate::error::GitlabError;
+use crate::http::{Http, Patience, Subject};
+use crate::queries;
+use crate::types::ProjectId;
 
 /// Where a project has its CI configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +28,12 @@ pub struct CiConfigPage {
 }
 
 /// A page of the group's projects, archived ones left out.
-pub(super) async fn page(http: &Http, after: Option<String>) -> Result<CiConfigPage, GitlabError> {
+pub(crate) async fn page(http: &Http, after: Option<String>) -> Result<CiConfigPage, GitlabError> {
     queries::ci_config_paths(http, after).await
 }
 
 /// Tells a project where its CI configuration is; the role Maintainer may do that.
-pub(super) async fn set(
+pub(crate) async fn set(
     http: &Http,
     project: ProjectId,
     about: &str,

@@ -5,22 +5,22 @@ use std::collections::HashMap;
 use graphql_client::GraphQLQuery;
 use jiff::Timestamp;
 
-use super::ci_config::{CiConfig, CiConfigPage};
-use super::error::{GitlabError, GitlabErrorKind};
-use super::graphql::{query, query_list};
-use super::http::{Http, Patience, Subject};
-use super::pipelines::PipelineStatus;
-use super::tree::{Entry, FOLDER, tree_hash};
-use super::types::{Blob, Contents, Project, ProjectId, ProjectPage, TreeAt};
+use crate::ci_config::{CiConfig, CiConfigPage};
+use crate::error::{GitlabError, GitlabErrorKind};
+use crate::graphql::{query, query_list};
+use crate::http::{Http, Patience, Subject};
+use crate::pipelines::PipelineStatus;
+use crate::tree::{Entry, FOLDER, tree_hash};
+use crate::types::{Blob, Contents, Project, ProjectId, ProjectPage, TreeAt};
 
 /// GitLab's timestamps as text: one odd one must not spoil a page.
-pub(super) type Time = String;
+pub(crate) type Time = String;
 
 macro_rules! queries {
     ($($name:ident: $file:tt),+ $(,)?) => {$(
         #[derive(GraphQLQuery)]
         #[graphql(
-            schema_path = "../graphql/schema.graphql",
+            schema_path = "../../graphql/schema.graphql",
             query_path = $file,
             response_derives = "Debug",
             variables_derives = "Debug"
@@ -29,19 +29,19 @@ macro_rules! queries {
     )+};
 }
 
-pub(super) use queries;
+pub(crate) use queries;
 
 queries! {
-    CiConfigPaths: "../graphql/queries/ci_config_paths.graphql",
-    GroupAccess: "../graphql/queries/group_access.graphql",
-    GroupProjects: "../graphql/queries/group_projects.graphql",
-    PipelineStatuses: "../graphql/queries/pipeline_statuses.graphql",
+    CiConfigPaths: "../../graphql/queries/ci_config_paths.graphql",
+    GroupAccess: "../../graphql/queries/group_access.graphql",
+    GroupProjects: "../../graphql/queries/group_projects.graphql",
+    PipelineStatuses: "../../graphql/queries/pipeline_statuses.graphql",
 }
 
 /// As many as the queries ask for.
-pub(super) const SHOWN_FOLDERS: usize = 20;
+pub(crate) const SHOWN_FOLDERS: usize = 20;
 /// See [`SHOWN_FOLDERS`].
-pub(super) const SHOWN_FILES: usize = 100;
+pub(crate) const SHOWN_FILES: usize = 100;
 
 /// The hash of a tree of which a query shows so many entries; nothing when there may be more.
 macro_rules! tree_of {
@@ -76,10 +76,10 @@ macro_rules! tree_of {
     }};
 }
 
-pub(super) use tree_of;
+pub(crate) use tree_of;
 
 /// Which version of GitLab answers; fails when there is no such group for this token.
-pub(super) async fn group_access(http: &Http) -> Result<Option<String>, GitlabError> {
+pub(crate) async fn group_access(http: &Http) -> Result<Option<String>, GitlabError> {
     let group = &http.settings().group;
     let subject = Subject {
         request: "GroupAccess",
@@ -105,7 +105,7 @@ pub enum Selection {
 }
 
 /// A page of at most `size` projects, newest activity first.
-pub(super) async fn group_projects(
+pub(crate) async fn group_projects(
     http: &Http,
     selection: &Selection,
     size: u8,
@@ -218,12 +218,12 @@ fn contents(
     }
 }
 
-pub(super) fn seconds(time: Option<Time>) -> i64 {
+pub(crate) fn seconds(time: Option<Time>) -> i64 {
     let time: Option<Timestamp> = time.and_then(|time| time.parse().ok());
     time.map_or(0, Timestamp::as_second)
 }
 
-pub(super) fn text(blob: Option<Option<String>>) -> Blob {
+pub(crate) fn text(blob: Option<Option<String>>) -> Blob {
     match blob {
         None => Blob::Missing,
         Some(None) => Blob::Binary,
@@ -233,7 +233,7 @@ pub(super) fn text(blob: Option<Option<String>>) -> Blob {
 
 /// Where the pipelines of some projects stand that were created through the API: of each project the
 /// newest `each`.
-pub(super) async fn pipeline_statuses(
+pub(crate) async fn pipeline_statuses(
     http: &Http,
     projects: &[ProjectId],
     each: usize,
@@ -272,7 +272,7 @@ pub(super) async fn pipeline_statuses(
 }
 
 /// A page of where the group's projects have their CI configuration.
-pub(super) async fn ci_config_paths(
+pub(crate) async fn ci_config_paths(
     http: &Http,
     after: Option<String>,
 ) -> Result<CiConfigPage, GitlabError> {
@@ -330,7 +330,7 @@ fn status(word: &pipeline_statuses::PipelineStatusEnum) -> PipelineStatus {
     }
 }
 
-pub(super) fn missing(subject: Subject<'_>, what: &'static str) -> GitlabError {
+pub(crate) fn missing(subject: Subject<'_>, what: &'static str) -> GitlabError {
     GitlabError {
         request: subject.request,
         about: subject.about.to_owned(),

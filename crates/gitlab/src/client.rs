@@ -1,21 +1,4 @@
-//! The GitLab client. It knows nothing of packages; what its answers mean is decided in [`crate::sources`].
-
-mod answer;
-mod ci_config;
-mod error;
-mod graphql;
-mod http;
-mod id_token;
-mod job_log;
-mod lookups;
-mod pipelines;
-mod queries;
-mod reports;
-mod rest;
-mod settings;
-mod tree;
-mod types;
-pub mod webhook;
+//! The client as a whole: a GitLab and a group in it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,19 +6,16 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use buildbtw_model::CommitHash;
 
-pub use ci_config::{CiConfig, CiConfigPage};
-pub use error::{GitlabError, GitlabErrorKind};
-pub use id_token::{IdTokenError, IdTokens, JobClaims};
-pub use lookups::RefNames;
-pub use pipelines::{Job, NewPipeline, Parameters, Pipeline, PipelineStatus};
-pub use queries::Selection;
-pub use reports::CommitStatus;
-pub use settings::{CloneBy, GitlabArgs, GitlabSettings, Secret, SigningKey, WebhookSecrets};
-pub use types::{
-    Blob, Contents, MergeRequest, MergeRequestState, Project, ProjectId, ProjectPage, TreeAt,
-};
-
-use http::Http;
+use crate::ci_config::{self, CiConfigPage};
+use crate::error::{GitlabError, GitlabErrorKind};
+use crate::http::Http;
+use crate::lookups::{self, RefNames};
+use crate::pipelines::{self, Job, NewPipeline, Pipeline, PipelineStatus};
+use crate::queries::{self, Selection};
+use crate::reports::{self, CommitStatus};
+use crate::settings::GitlabSettings;
+use crate::types::{MergeRequest, ProjectId, ProjectPage, TreeAt};
+use crate::{graphql, rest};
 
 /// GitLab gives no more at once.
 const LARGEST_PAGE: u8 = 100;
@@ -49,7 +29,7 @@ const WRITING_SCOPES: &[&str] = &["api"];
 /// A GitLab and a group in it. Cheap to clone.
 #[derive(Clone)]
 pub struct Gitlab {
-    http: Arc<Http>,
+    pub(crate) http: Arc<Http>,
     /// How many projects GitLab lets a query ask for.
     page_size: Arc<AtomicU8>,
     /// How many answers came since that last changed.

@@ -3,14 +3,14 @@
 use buildbtw_model::TreeHash;
 
 /// The mode of a folder in a tree.
-pub(super) const FOLDER: &str = "40000";
+pub(crate) const FOLDER: &str = "40000";
 
 /// An entry of a root tree.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// As git shows it, with or without a zero in front.
-    pub(super) mode: String,
-    pub(super) name: String,
-    pub(super) sha: String,
+    pub(crate) mode: String,
+    pub(crate) name: String,
+    pub(crate) sha: String,
 }
 
 impl Entry {
@@ -25,7 +25,7 @@ impl Entry {
 }
 
 /// Returns the hash that git gives a tree of these entries; nothing when it cannot be told.
-pub(super) fn tree_hash(mut entries: Vec<Entry>) -> Option<TreeHash> {
+pub(crate) fn tree_hash(mut entries: Vec<Entry>) -> Option<TreeHash> {
     entries.sort_by_cached_key(Entry::key);
     let mut kind = gix::hash::Kind::Sha1;
     let mut data = Vec::new();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use buildbtw_server::gitlab::{Gitlab, GitlabArgs};
+use buildbtw_gitlab::{Gitlab, GitlabArgs};
 use clap::Parser;
 
 /// Compares the schema of the queries with the one of a GitLab, and takes over what changed there.

@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::answer::{failure, http_date, rate_limit_reset, text};
-use super::error::{GitlabError, GitlabErrorKind};
-use super::settings::{GitlabSettings, Secret};
+use crate::answer::{failure, http_date, rate_limit_reset, text};
+use crate::error::{GitlabError, GitlabErrorKind};
+use crate::settings::{GitlabSettings, Secret};
 
 /// A query may take 30 s on GitLab's side; the answer may be large.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// How long to go on trying.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
+pub(crate) enum Patience {
     /// Somebody waits for the answer.
     Short,
     /// A background task asks, which has its own pauses besides.
@@ -69,24 +69,24 @@ enum Repeat {
 
 /// What is asked, for errors and logs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// The name of the query or resource.
-    pub(super) request: &'static str,
+    pub(crate) request: &'static str,
     /// The group or project.
-    pub(super) about: &'a str,
+    pub(crate) about: &'a str,
 }
 
 /// An answer of status 200.
-pub(super) struct Answer {
-    pub(super) body: bytes::Bytes,
+pub(crate) struct Answer {
+    pub(crate) body: bytes::Bytes,
     /// GitLab's own clock when it answered.
-    pub(super) date: Option<Timestamp>,
-    pub(super) request_id: Option<String>,
+    pub(crate) date: Option<Timestamp>,
+    pub(crate) request_id: Option<String>,
 }
 
 impl Answer {
     /// The body as JSON.
-    pub(super) fn json<T: DeserializeOwned>(&self, subject: Subject<'_>) -> Result<T, GitlabError> {
+    pub(crate) fn json<T: DeserializeOwned>(&self, subject: Subject<'_>) -> Result<T, GitlabError> {
         serde_json::from_slice(&self.body).map_err(|error| GitlabError {
             request: subject.request,
             about: subject.about.to_owned(),
@@ -96,7 +96,7 @@ impl Answer {
     }
 }
 
-pub(super) struct Http {
+pub(crate) struct Http {
     client: reqwest::Client,
     base: Url,
     settings: GitlabSettings,
@@ -107,7 +107,7 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(settings: GitlabSettings) -> anyhow::Result<Self> {
+    pub(crate) fn new(settings: GitlabSettings) -> anyhow::Result<Self> {
         let token = Secret::read(&settings.token_file)
             .map_err(|error| error.context("--gitlab-token-file cannot be used"))?;
         let mut builder = reqwest::Client::builder()
@@ -143,12 +143,12 @@ impl Http {
         })
     }
 
-    pub(super) fn settings(&self) -> &GitlabSettings {
+    pub(crate) fn settings(&self) -> &GitlabSettings {
         &self.settings
     }
 
     /// Sends a JSON body to a path below the address.
-    pub(super) async fn post(
+    pub(crate) async fn post(
         &self,
         subject: Subject<'_>,
         path: &str,
@@ -160,7 +160,7 @@ impl Http {
     }
 
     /// Sends a JSON body by another method, with which doing it twice is as good as once.
-    pub(super) async fn send_json(
+    pub(crate) async fn send_json(
         &self,
         subject: Subject<'_>,
         method: Method,
@@ -174,7 +174,7 @@ impl Http {
     }
 
     /// Gets a path below the address.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         subject: Subject<'_>,
         path: &str,
@@ -184,7 +184,7 @@ impl Http {
     }
 
     /// The same with parameters.
-    pub(super) async fn get_with(
+    pub(crate) async fn get_with(
         &self,
         subject: Subject<'_>,
         path: &str,
@@ -198,7 +198,7 @@ impl Http {
 
     /// Sends a request that changes something and must not be done twice: it is only repeated when
     /// it certainly had no effect.
-    pub(super) async fn act(
+    pub(crate) async fn act(
         &self,
         subject: Subject<'_>,
         method: Method,

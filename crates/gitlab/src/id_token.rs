@@ -11,9 +11,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Deserializer};
 use tokio::time::Instant;
 
-use super::Gitlab;
-use super::error::{GitlabError, GitlabErrorKind};
-use super::http::{Http, Patience, Subject};
+use crate::client::Gitlab;
+use crate::error::{GitlabError, GitlabErrorKind};
+use crate::http::{Http, Patience, Subject};
 
 /// How far the clocks may be apart.
 const LEEWAY_S: u64 = 60;
@@ -333,7 +333,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::gitlab::{CloneBy, GitlabSettings, WebhookSecrets};
+    use crate::{CloneBy, GitlabSettings, WebhookSecrets};
 
     /// Checks the tokens of a GitLab at this address.
     fn id_tokens(folder: &std::path::Path, address: std::net::SocketAddr) -> IdTokens {

@@ -3,19 +3,19 @@
 use buildbtw_model::CommitHash;
 use graphql_client::GraphQLQuery;
 
-use super::error::GitlabError;
-use super::graphql::query;
-use super::http::{Http, Patience, Subject};
-use super::queries::{SHOWN_FILES, SHOWN_FOLDERS, Time, missing, queries, seconds, text, tree_of};
-use super::tree::{Entry, FOLDER, tree_hash};
-use super::types::{MergeRequest, MergeRequestState, ProjectId, TreeAt};
+use crate::error::GitlabError;
+use crate::graphql::query;
+use crate::http::{Http, Patience, Subject};
+use crate::queries::{SHOWN_FILES, SHOWN_FOLDERS, Time, missing, queries, seconds, text, tree_of};
+use crate::tree::{Entry, FOLDER, tree_hash};
+use crate::types::{MergeRequest, MergeRequestState, ProjectId, TreeAt};
 
 queries! {
-    BranchNames: "../graphql/queries/branch_names.graphql",
-    FindProjects: "../graphql/queries/find_projects.graphql",
-    MergeRequestSource: "../graphql/queries/merge_request_source.graphql",
-    ResolveRef: "../graphql/queries/resolve_ref.graphql",
-    SrcinfoAtCommit: "../graphql/queries/srcinfo_at_commit.graphql",
+    BranchNames: "../../graphql/queries/branch_names.graphql",
+    FindProjects: "../../graphql/queries/find_projects.graphql",
+    MergeRequestSource: "../../graphql/queries/merge_request_source.graphql",
+    ResolveRef: "../../graphql/queries/resolve_ref.graphql",
+    SrcinfoAtCommit: "../../graphql/queries/srcinfo_at_commit.graphql",
 }
 
 /// Names for the same commit, in the order in which they are tried.
@@ -30,7 +30,7 @@ pub struct RefNames {
 }
 
 /// The commit of the first of these names that there is.
-pub(super) async fn resolve_ref(
+pub(crate) async fn resolve_ref(
     http: &Http,
     project: ProjectId,
     about: &str,
@@ -74,7 +74,7 @@ pub(super) async fn resolve_ref(
 }
 
 /// What a project's tree holds at a commit; `None` when it has no such commit.
-pub(super) async fn srcinfo_at_commit(
+pub(crate) async fn srcinfo_at_commit(
     http: &Http,
     project: ProjectId,
     about: &str,
@@ -118,7 +118,7 @@ pub(super) async fn srcinfo_at_commit(
 const SHOWN_BRANCHES: i64 = 20;
 
 /// The first branches of a project.
-pub(super) async fn branch_names(
+pub(crate) async fn branch_names(
     http: &Http,
     project: ProjectId,
     about: &str,
@@ -142,7 +142,7 @@ pub(super) async fn branch_names(
 }
 
 /// The projects of the group whose path ends in this name.
-pub(super) async fn find_projects(http: &Http, name: &str) -> Result<Vec<ProjectId>, GitlabError> {
+pub(crate) async fn find_projects(http: &Http, name: &str) -> Result<Vec<ProjectId>, GitlabError> {
     let group = &http.settings().group;
     let subject = Subject {
         request: "FindProjects",
@@ -175,7 +175,7 @@ pub(super) async fn find_projects(http: &Http, name: &str) -> Result<Vec<Project
 }
 
 /// A merge request of a project that is named by its path.
-pub(super) async fn merge_request(
+pub(crate) async fn merge_request(
     http: &Http,
     project_path: &str,
     iid: u64,

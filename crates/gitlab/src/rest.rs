@@ -1,22 +1,22 @@
 //! REST, for what GraphQL cannot say.
 
-use super::error::GitlabError;
-use super::http::{Http, Patience, Subject};
+use crate::error::GitlabError;
+use crate::http::{Http, Patience, Subject};
 
 /// What the token may do.
 #[derive(Clone, Debug, serde::Deserialize)]
-pub(super) struct TokenInfo {
+pub(crate) struct TokenInfo {
     /// Its scopes.
     #[serde(default)]
-    pub(super) scopes: Vec<String>,
+    pub(crate) scopes: Vec<String>,
     /// The day it expires, if it does.
     #[serde(default)]
-    pub(super) expires_at: Option<String>,
+    pub(crate) expires_at: Option<String>,
 }
 
 /// Asks about the token itself (`GET /personal_access_tokens/self`; group and project tokens answer
 /// it, too).
-pub(super) async fn token_info(http: &Http) -> Result<TokenInfo, GitlabError> {
+pub(crate) async fn token_info(http: &Http) -> Result<TokenInfo, GitlabError> {
     let subject = Subject {
         request: "the token",
         about: &http.settings().group,

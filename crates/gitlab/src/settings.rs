@@ -127,7 +127,7 @@ impl Secret {
 
     /// A secret of a test's own.
     #[cfg(test)]
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         Self(text.to_owned())
     }
 
@@ -141,7 +141,7 @@ impl Secret {
 impl SigningKey {
     /// A key of a test's own.
     #[cfg(test)]
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
 

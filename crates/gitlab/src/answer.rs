@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use super::error::GitlabErrorKind;
+use crate::error::GitlabErrorKind;
 
 /// Longer pauses are not believed.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
@@ -16,7 +16,7 @@ const MAX_REST: Duration = Duration::from_secs(120);
 const SHOWN: usize = 300;
 
 /// What an answer means that is no success.
-pub(super) fn failure(
+pub(crate) fn failure(
     status: StatusCode,
     headers: &HeaderMap,
     date: Option<Timestamp>,
@@ -53,7 +53,7 @@ pub(super) fn failure(
 }
 
 /// How long it is until GitLab allows requests again.
-pub(super) fn rate_limit_reset(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
+pub(crate) fn rate_limit_reset(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let reset: i64 = text(headers, "ratelimit-reset")?.parse().ok()?;
     let reset = Timestamp::from_second(reset).ok()?;
     until(reset, date).map(|pause| pause.min(MAX_PAUSE))
@@ -67,13 +67,13 @@ fn until(then: Timestamp, date: Option<Timestamp>) -> Option<Duration> {
 }
 
 /// A time as HTTP writes it (RFC 9110, section 5.6.7).
-pub(super) fn http_date(text: &str) -> Option<Timestamp> {
+pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
     let parsed = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(parsed.timestamp())
 }
 
 /// A header as text.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 

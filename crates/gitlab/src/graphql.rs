@@ -1,12 +1,12 @@
-//! Sends queries, and judges answers that are not whole. What is asked is in [`super::queries`].
+//! Sends queries, and judges answers that are not whole. What is asked is in [`crate::queries`].
 
 use std::collections::BTreeMap;
 
 use graphql_client::{GraphQLQuery, PathFragment};
 use jiff::Timestamp;
 
-use super::error::{GitlabError, GitlabErrorKind};
-use super::http::{Http, Patience, Subject};
+use crate::error::{GitlabError, GitlabErrorKind};
+use crate::http::{Http, Patience, Subject};
 
 /// How often a query is sent of which GitLab could only answer a part.
 const PARTIAL_TRIES: usize = 3;
@@ -15,16 +15,16 @@ const PARTIAL_PAUSE: std::time::Duration = std::time::Duration::from_millis(300)
 const SHOWN: usize = 3;
 
 /// What a query was answered with.
-pub(super) struct Reply<T> {
-    pub(super) data: T,
+pub(crate) struct Reply<T> {
+    pub(crate) data: T,
     /// GitLab's own clock.
-    pub(super) date: Option<Timestamp>,
+    pub(crate) date: Option<Timestamp>,
     /// What could not be answered, by its place in the list that the query asked for.
-    pub(super) broken: BTreeMap<usize, String>,
+    pub(crate) broken: BTreeMap<usize, String>,
 }
 
 /// Sends a query. An answer that lacks something is none.
-pub(super) async fn query<Q: GraphQLQuery>(
+pub(crate) async fn query<Q: GraphQLQuery>(
     http: &Http,
     subject: Subject<'_>,
     variables: Q::Variables,
@@ -37,7 +37,7 @@ pub(super) async fn query<Q: GraphQLQuery>(
 
 /// The same for a query of a list at `list`: when only some of its items lack something, and asking
 /// again does not help, the others are good.
-pub(super) async fn query_list<Q: GraphQLQuery>(
+pub(crate) async fn query_list<Q: GraphQLQuery>(
     http: &Http,
     subject: Subject<'_>,
     variables: Q::Variables,
@@ -98,7 +98,7 @@ pub(super) async fn query_list<Q: GraphQLQuery>(
 }
 
 /// Sends a query of no type, and returns the whole answer.
-pub(super) async fn introspect(http: &Http, query: &str) -> Result<serde_json::Value, GitlabError> {
+pub(crate) async fn introspect(http: &Http, query: &str) -> Result<serde_json::Value, GitlabError> {
     let subject = Subject {
         request: "IntrospectionQuery",
         about: "the schema",

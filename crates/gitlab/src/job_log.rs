@@ -1,9 +1,9 @@
 //! The logs of jobs.
 
-use super::Gitlab;
-use super::error::GitlabError;
-use super::http::{Patience, Subject};
-use super::types::ProjectId;
+use crate::client::Gitlab;
+use crate::error::GitlabError;
+use crate::http::{Patience, Subject};
+use crate::types::ProjectId;
 
 /// No more of a log is kept: why a job failed is at its end.
 const KEPT: usize = 64 << 10;

@@ -8,10 +8,10 @@ use buildbtw_model::CommitHash;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::error::{GitlabError, GitlabErrorKind};
-use super::http::{Http, Patience, Subject};
-use super::queries;
-use super::types::ProjectId;
+use crate::error::{GitlabError, GitlabErrorKind};
+use crate::http::{Http, Patience, Subject};
+use crate::queries;
+use crate::types::ProjectId;
 
 /// What a pipeline is created with.
 #[derive(Clone, Debug)]
@@ -142,7 +142,7 @@ impl Job {
 
 /// Creates a pipeline. Whoever gets an error that may have had an effect has to look for it by its name
 /// before trying again.
-pub(super) async fn create(http: &Http, new: &NewPipeline<'_>) -> Result<Pipeline, GitlabError> {
+pub(crate) async fn create(http: &Http, new: &NewPipeline<'_>) -> Result<Pipeline, GitlabError> {
     let subject = Subject {
         request: "a new pipeline",
         about: new.about,
@@ -173,7 +173,7 @@ pub(super) async fn create(http: &Http, new: &NewPipeline<'_>) -> Result<Pipelin
 }
 
 /// The pipelines of a project with this name that were created through the API, oldest first.
-pub(super) async fn named(
+pub(crate) async fn named(
     http: &Http,
     project: ProjectId,
     about: &str,
@@ -215,7 +215,7 @@ pub(super) async fn named(
 }
 
 /// A pipeline; `None` when there is none of this number.
-pub(super) async fn one(
+pub(crate) async fn one(
     http: &Http,
     project: ProjectId,
     about: &str,
@@ -238,7 +238,7 @@ pub(super) async fn one(
 }
 
 /// The jobs of a pipeline, without those that were retried.
-pub(super) async fn jobs(
+pub(crate) async fn jobs(
     http: &Http,
     project: ProjectId,
     about: &str,
@@ -257,7 +257,7 @@ pub(super) async fn jobs(
 }
 
 /// Cancels a pipeline. GitLab says yes whatever it does; whether it happened shows later.
-pub(super) async fn cancel(
+pub(crate) async fn cancel(
     http: &Http,
     project: ProjectId,
     about: &str,
@@ -279,7 +279,7 @@ pub(super) async fn cancel(
 
 /// Where the pipelines of some projects stand that were created through the API: of each project the
 /// newest `each`. Projects that are not in the group any more are not in the answer.
-pub(super) async fn statuses(
+pub(crate) async fn statuses(
     http: &Http,
     projects: &[ProjectId],
     each: usize,

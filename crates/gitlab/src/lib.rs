@@ -1,0 +1,33 @@
+//! A client of GitLab: what sources, pipelines and statuses need of its REST and GraphQL APIs, ID tokens and webhooks.
+//! It knows nothing of packages.
+
+mod answer;
+mod ci_config;
+mod client;
+mod error;
+mod graphql;
+mod http;
+mod id_token;
+mod job_log;
+mod lookups;
+mod pipelines;
+mod queries;
+mod reports;
+mod rest;
+mod settings;
+mod tree;
+mod types;
+pub mod webhook;
+
+pub use ci_config::{CiConfig, CiConfigPage};
+pub use client::Gitlab;
+pub use error::{GitlabError, GitlabErrorKind};
+pub use id_token::{IdTokenError, IdTokens, JobClaims};
+pub use lookups::RefNames;
+pub use pipelines::{Job, NewPipeline, Parameters, Pipeline, PipelineStatus};
+pub use queries::Selection;
+pub use reports::CommitStatus;
+pub use settings::{CloneBy, GitlabArgs, GitlabSettings, Secret, SigningKey, WebhookSecrets};
+pub use types::{
+    Blob, Contents, MergeRequest, MergeRequestState, Project, ProjectId, ProjectPage, TreeAt,
+};
