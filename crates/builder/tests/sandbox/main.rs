@@ -32,3 +32,4 @@ mod signatures;
 mod srcinfo;
 mod support;
 mod surroundings;
+mod vcs;
