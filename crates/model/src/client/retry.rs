@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ClientError;
+use super::error::ClientError;
 
 /// Pauses between tries: each about twice the one before, up to a maximum, never all clients at once.
 #[derive(Clone, Debug)]
