@@ -9,7 +9,7 @@ use buildbtw_model::client::{Backoff, Client, ClientError};
 use buildbtw_model::{AttemptId, WorkerName};
 
 use crate::failure::Failure;
-use crate::root::IdToken;
+use crate::id_token::IdToken;
 
 /// A job can be faster than the answer that tells the server which pipeline it belongs to.
 const PATIENCE: Duration = Duration::from_secs(120);

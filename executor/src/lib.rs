@@ -57,6 +57,7 @@ mod exchange;
 mod failure;
 mod frames;
 mod front;
+mod id_token;
 mod lock;
 mod root;
 mod runner;

@@ -1,5 +1,6 @@
 //! Asks the server for a build until there is one.
 
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use buildbtw_agent::link::{self, Verdict, judge};
@@ -7,13 +8,37 @@ use buildbtw_model::ClaimId;
 use buildbtw_model::api::{ClaimRequest, ClaimedBuild};
 use buildbtw_model::client::ClientError;
 
-use crate::WorkerError;
+use crate::context::Context;
+use crate::error::WorkerError;
 use crate::token;
-use crate::worker::Context;
 
 /// A server that has no build answers after the wait it was asked for. One that answers earlier (it
 /// shuts down) must not be asked again at once, over and over.
 const EARLY: Duration = Duration::from_millis(500);
+
+/// A claim that was not answered yet: one of an earlier run, else a new one.
+pub(crate) fn next(context: &Context) -> ClaimId {
+    let mut open = context
+        .open_claims
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if let Some(claim) = open.pop() {
+        return claim;
+    }
+    let claim = ClaimId::new();
+    // Without the note a build may wait for its lease to run out if this process is killed now.
+    if let Err(error) = context.scratch.add_claim(claim) {
+        tracing::warn!(%error, "cannot note a claim");
+    }
+    claim
+}
+
+/// Removes the note of a claim that was answered.
+pub(crate) fn forget(context: &Context, claim: ClaimId) {
+    if let Err(error) = context.scratch.remove_claim(claim) {
+        tracing::warn!(%error, "cannot remove the note of a claim");
+    }
+}
 
 /// Waits for a build. `None` when this claim's attempt is already over. Safe to drop: the claim can be
 /// repeated with the same id.

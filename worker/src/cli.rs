@@ -14,7 +14,7 @@ use buildbtw_model::client::Client;
 use buildbtw_model::{Architecture, Packager, WorkerName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{BuilderConfig, Config};
+use crate::config::{BuilderConfig, Config};
 
 /// Pulls builds from a buildbtw server and runs them.
 #[derive(Debug, Parser)]

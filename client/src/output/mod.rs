@@ -2,115 +2,16 @@
 //! control character of a package, a log or a server through.
 
 mod clean;
+mod color;
+mod errors;
+mod results;
 pub(crate) mod style;
 mod table;
 pub(crate) mod time;
 
-use std::fmt::Display;
-use std::io::{IsTerminal as _, Write as _};
-
-use clap::ValueEnum;
-use serde::Serialize;
-
-use crate::error::{Error, Result};
-
 pub(crate) use clean::{LogCleaner, clean};
+pub use color::ColorChoice;
+pub(crate) use errors::report;
+pub use errors::report_error;
+pub(crate) use results::Output;
 pub(crate) use table::{Cell, Table};
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal, unless NO_COLOR is set.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl ColorChoice {
-    /// Applies it to the whole program.
-    pub fn write_global(self) {
-        match self {
-            Self::Auto => anstream::ColorChoice::Auto,
-            Self::Always => anstream::ColorChoice::Always,
-            Self::Never => anstream::ColorChoice::Never,
-        }
-        .write_global();
-    }
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Output {
-    /// Whether JSON is wanted.
-    pub(crate) json: bool,
-    /// Whether a person looks at standard output.
-    pub(crate) terminal: bool,
-}
-
-impl Output {
-    pub(crate) fn new(json: bool) -> Self {
-        Self {
-            json,
-            terminal: std::io::stdout().is_terminal(),
-        }
-    }
-
-    /// Prints a line of the result.
-    pub(crate) fn line(self, text: impl Display) -> Result<()> {
-        Ok(writeln!(anstream::stdout(), "{text}")?)
-    }
-
-    /// Prints a result as JSON, over several lines.
-    pub(crate) fn json(self, value: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string_pretty(value).map_err(unprintable)?;
-        self.line(text)
-    }
-
-    /// Prints one of many results as JSON, on one line.
-    pub(crate) fn json_line(self, value: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string(value).map_err(unprintable)?;
-        self.line(text)
-    }
-
-    /// Prints bytes as they are.
-    pub(crate) fn bytes(self, bytes: &[u8]) -> Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(bytes)?;
-        Ok(out.flush()?)
-    }
-
-    /// Says something that is no part of the result.
-    pub(crate) fn note(self, text: impl Display) {
-        // Whether anybody reads it makes no difference to the result.
-        let _ = writeln!(anstream::stderr(), "{text}");
-    }
-}
-
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "used as a function that maps errors"
-)]
-fn unprintable(error: serde_json::Error) -> Error {
-    Error::new(error.to_string())
-}
-
-/// Prints an error as one line, and what to do about it as another.
-pub(crate) fn report(message: &str, hint: Option<&str>) {
-    let (error, note) = (style::ERROR, style::HINT);
-    let mut stderr = anstream::stderr();
-    // When standard error is closed there is nobody to tell.
-    let _ = writeln!(stderr, "{error}error:{error:#} {}", clean(message));
-    if let Some(hint) = hint {
-        let _ = writeln!(stderr, "{note}hint:{note:#} {}", clean(hint));
-    }
-}
-
-/// Prints an error of a command.
-pub fn report_error(error: &Error) {
-    if !matches!(error, Error::OutputClosed) {
-        report(&error.to_string(), error.hint().as_deref());
-    }
-}
