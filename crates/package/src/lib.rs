@@ -17,8 +17,10 @@ mod lzop;
 mod package;
 mod pax;
 mod sonames;
+mod writer;
 
 pub use error::PackageError;
 pub use info::PackageInfo;
 pub use package::Package;
 pub use sonames::{InvalidSonames, Soname, Sonames};
+pub use writer::PackageWriter;

@@ -3,7 +3,7 @@
 
 use buildbtw_model::NetworkPolicy;
 
-use crate::sandbox::job::Failure;
+use crate::failure::Failure;
 
 /// What programs write, in lower case, when names are not resolved or nothing is reached.
 const SIGNS: &[&str] = &[
