@@ -57,7 +57,7 @@ pub(crate) async fn wait(
     let mut backoff = link::backoff();
     loop {
         let asked = Instant::now();
-        let error = match context.agent.link.client.claim(&request).await {
+        match context.agent.link.client.claim(&request).await {
             Ok(Some(claimed)) => {
                 context.agent.link.answered();
                 return Ok(Some(claimed));
@@ -69,44 +69,54 @@ pub(crate) async fn wait(
                 } else {
                     backoff = link::backoff();
                 }
-                continue;
             }
-            Err(error) => error,
-        };
-        let server = || context.agent.link.client.server().to_owned();
-        match (judge(&error), &error) {
-            // Nothing is lost by stopping here, and repeating it would not make it readable.
-            (_, ClientError::UnexpectedAnswer { .. }) | (Verdict::Refused, _) => {
-                return Err(WorkerError::Refused {
-                    server: server(),
-                    source: error,
-                });
-            }
-            (Verdict::Denied, _)
-                if token::is_forbidden(&error) && token::may_claim(context).await =>
-            {
-                tracing::warn!(%error, "dropping a claim that was made with another token");
-                return Ok(None);
-            }
-            (Verdict::Denied, _) => {
-                return Err(WorkerError::Denied {
-                    server: server(),
-                    source: error,
-                });
-            }
-            (Verdict::Ended, _) => return Ok(None),
-            (Verdict::Again, _) => {
-                if context
-                    .agent
-                    .link
-                    .pause(&mut backoff, &error)
-                    .await
-                    .is_err()
-                {
-                    // Leaving: whoever waits for this sees it by itself.
-                    return Ok(None);
+            Err(error) => match judge_claim(context, error).await? {
+                Again::No => return Ok(None),
+                // Leaving: whoever waits for this sees it by itself.
+                Again::After(error) => {
+                    if context
+                        .agent
+                        .link
+                        .pause(&mut backoff, &error)
+                        .await
+                        .is_err()
+                    {
+                        return Ok(None);
+                    }
                 }
-            }
+            },
         }
+    }
+}
+
+/// Whether a claim that failed is made again.
+enum Again {
+    /// Its attempt is over, or another token's.
+    No,
+    /// After a pause for this reason.
+    After(ClientError),
+}
+
+/// What the failure of a claim means. An error is one that no other claim can do anything about.
+async fn judge_claim(context: &Context, error: ClientError) -> Result<Again, WorkerError> {
+    let server = || context.agent.link.client.server().to_owned();
+    match (judge(&error), &error) {
+        // Nothing is lost by stopping here, and repeating it would not make it readable.
+        (_, ClientError::UnexpectedAnswer { .. }) | (Verdict::Refused, _) => {
+            Err(WorkerError::Refused {
+                server: server(),
+                source: error,
+            })
+        }
+        (Verdict::Denied, _) if token::is_forbidden(&error) && token::may_claim(context).await => {
+            tracing::warn!(%error, "dropping a claim that was made with another token");
+            Ok(Again::No)
+        }
+        (Verdict::Denied, _) => Err(WorkerError::Denied {
+            server: server(),
+            source: error,
+        }),
+        (Verdict::Ended, _) => Ok(Again::No),
+        (Verdict::Again, _) => Ok(Again::After(error)),
     }
 }
