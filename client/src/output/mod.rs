@@ -10,7 +10,7 @@ mod table;
 pub(crate) mod time;
 
 pub(crate) use clean::{LogCleaner, clean};
-pub use color::ColorChoice;
+pub(crate) use color::ColorChoice;
 pub(crate) use errors::report;
 pub use errors::report_error;
 pub(crate) use results::Output;
