@@ -1,4 +1,4 @@
-//! The ID token of a job: the front reads it from the job, and whoever exchanges it sends it to the server.
+//! The ID token of a job. The front reads it from the job; the exchange sends it to the server.
 
 use std::fmt;
 

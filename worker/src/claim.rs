@@ -16,7 +16,7 @@ use crate::token;
 /// shuts down) must not be asked again at once, over and over.
 const EARLY: Duration = Duration::from_millis(500);
 
-/// A claim that was not answered yet: one of an earlier run, else a new one.
+/// Returns a claim without an answer: one of an earlier run, or a new one.
 pub(crate) fn next(context: &Context) -> ClaimId {
     let mut open = context
         .open_claims
@@ -89,15 +89,15 @@ pub(crate) async fn wait(
     }
 }
 
-/// Whether a claim that failed is made again.
+/// Whether a failed claim is repeated.
 enum Again {
-    /// Its attempt is over, or another token's.
+    /// The attempt is over, or belongs to another token.
     No,
     /// After a pause for this reason.
     After(ClientError),
 }
 
-/// What the failure of a claim means. An error is one that no other claim can do anything about.
+/// Decides whether a failed claim is repeated. Returns an error when no later claim can succeed.
 async fn judge_claim(context: &Context, error: ClientError) -> Result<Again, WorkerError> {
     let server = || context.agent.link.client.server().to_owned();
     match (judge(&error), &error) {

@@ -1,4 +1,4 @@
-//! Standard output, and notes beside it.
+//! Results on standard output, notes on standard error.
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};

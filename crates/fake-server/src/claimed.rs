@@ -1,4 +1,4 @@
-//! A build to hand out.
+//! A build to claim.
 
 use buildbtw_model::api::{ClaimedBuild, ExpectedPackage, SourceLocation};
 use buildbtw_model::{AttemptId, BuildId, BuildTool, Packager};

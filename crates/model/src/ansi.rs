@@ -1,7 +1,7 @@
-//! Text with escape sequences (ECMA-48), as builds and the tools in them write it. Whoever shows such text decides what
-//! of it passes; what belongs to a sequence is decided here, the same for all.
+//! Reads text with escape sequences (ECMA-48), such as the logs of builds. This module decides what belongs to a
+//! sequence; each caller decides what it shows.
 
-/// A longer control sequence is not one.
+/// The longest control sequence in bytes; a longer one is read as text.
 const LONGEST: usize = 64;
 
 /// A piece of the text.
@@ -9,18 +9,18 @@ const LONGEST: usize = 64;
 pub enum Token<'a> {
     /// A character that is shown; U+FFFD for bytes that are not UTF-8.
     Char(char),
-    /// A control character that begins no sequence, such as a line feed.
+    /// A control character that does not start a sequence, such as a line feed.
     Control(char),
-    /// The parameters of a sequence that sets colours and the like: digits, `;` and `:`.
+    /// The parameters of "select graphic rendition" (`ESC [ … m`): digits, `;` and `:`.
     Style(&'a str),
     /// A character of any other sequence.
     Hidden(char),
 }
 
-/// Reads text that arrives in pieces, whatever they are cut at.
+/// Reads text that arrives in pieces, which may be cut anywhere.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// Bytes of a character that is not complete.
+    /// The bytes of an incomplete character.
     bytes: Vec<u8>,
     state: State,
     /// The beginning of a sequence that can still be a style.
@@ -44,7 +44,7 @@ enum State {
 }
 
 impl Reader {
-    /// Calls `each` with what the next bytes are.
+    /// Calls `each` for every token in the next bytes.
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Token<'_>)) {
         let mut input = std::mem::take(&mut self.bytes);
         input.extend_from_slice(bytes);
@@ -63,7 +63,7 @@ impl Reader {
         }
     }
 
-    /// Ends the text: what was incomplete is no character, and no style.
+    /// Ends the text. An incomplete character becomes U+FFFD, an incomplete sequence is hidden.
     pub fn finish(mut self, mut each: impl FnMut(Token<'_>)) {
         if !self.bytes.is_empty() {
             self.char(char::REPLACEMENT_CHARACTER, &mut each);
@@ -171,7 +171,7 @@ impl Reader {
         self.state = State::Text;
     }
 
-    /// What was held is no style.
+    /// Hides what was held: it is not a style.
     fn hide(&mut self, each: &mut impl FnMut(Token<'_>)) {
         for char in self.held.drain(..) {
             each(Token::Hidden(char));
@@ -179,7 +179,7 @@ impl Reader {
     }
 }
 
-/// The text without sequences. Control characters are kept.
+/// Returns the text without escape sequences. Control characters stay.
 #[must_use]
 pub fn strip(text: &str) -> String {
     let mut stripped = String::with_capacity(text.len());
@@ -193,7 +193,7 @@ pub fn strip(text: &str) -> String {
     stripped
 }
 
-/// The parameters of a control sequence that has no others than a style.
+/// Returns the parameters if they can be those of a style.
 fn style(held: &str) -> Option<&str> {
     let parameters = held.strip_prefix("\x1b[").or(held.strip_prefix('\u{9b}'))?;
     let is_style = |char: char| char.is_ascii_digit() || matches!(char, ';' | ':');

@@ -1,9 +1,9 @@
-//! Writes package files: what pacman installs, and no more. Simulated builds and tests make their packages with it.
+//! Writes package files that pacman installs. Simulated builds and tests use it.
 
 use std::collections::BTreeSet;
 use std::io;
 
-/// How strongly packages are compressed: they are small, or random.
+/// The level of compression: the packages are small, or random.
 const LEVEL: i32 = 1;
 
 /// A package that is being written.
@@ -15,7 +15,7 @@ pub struct PackageWriter {
 }
 
 impl PackageWriter {
-    /// Begins a package whose files are of a time, in seconds since 1970.
+    /// Starts a package. `time` is the modification time of its files, in seconds since 1970.
     #[must_use]
     pub fn new(time: u64) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl PackageWriter {
     /// Adds a file, and the folders above it. Metadata (`.PKGINFO` and others) comes first.
     ///
     /// # Errors
-    /// When the path cannot be in an archive.
+    /// When an archive cannot hold the path.
     pub fn file(&mut self, path: &str, content: &[u8]) -> io::Result<()> {
         for (end, _) in path.match_indices('/') {
             let folder = path.get(..=end).unwrap_or_default();
@@ -41,10 +41,10 @@ impl PackageWriter {
         self.archive.append_data(&mut header, path, content)
     }
 
-    /// The bytes of the package, compressed with Zstandard.
+    /// Returns the package, compressed with Zstandard.
     ///
     /// # Errors
-    /// When they cannot be compressed.
+    /// When compressing fails.
     pub fn finish(self) -> io::Result<Vec<u8>> {
         zstd::bulk::compress(&self.archive.into_inner()?, LEVEL)
     }

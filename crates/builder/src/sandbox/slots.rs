@@ -62,14 +62,14 @@ impl Slot {
     }
 }
 
-/// The lock of a range, freed with this value. Closing the file alone would not free it while a process that was just
-/// started still holds a copy, between fork and exec.
+/// The lock of a range. Dropping it unlocks the file: closing is not enough while a child process holds a copy of the
+/// descriptor between fork and exec.
 #[derive(Debug)]
 pub(crate) struct RangeLock(File);
 
 impl Drop for RangeLock {
     fn drop(&mut self) {
-        // Closing it is all that is left to do then.
+        // On an error the descriptor is closed all the same.
         let _ = self.0.unlock();
     }
 }

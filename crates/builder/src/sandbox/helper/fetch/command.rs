@@ -1,4 +1,4 @@
-//! What the commands that fetch sources have in common.
+//! How commands that fetch sources are started, and whether the network refused a host.
 
 use std::net::IpAddr;
 use std::path::Path;
