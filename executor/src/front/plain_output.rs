@@ -39,7 +39,10 @@ fn keep(token: Token<'_>, clean: &mut String) {
 
 /// Whether a character has no width, or changes the order of others.
 fn is_invisible(char: char) -> bool {
-    matches!(char, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(
+        char,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
 }
 
 /// What is left of "select graphic rendition": bold, and colours of letters, but black.
