@@ -59,6 +59,7 @@ mod frames;
 mod front;
 mod id_token;
 mod lock;
+mod persist;
 mod root;
 mod runner;
 mod stages;
