@@ -53,10 +53,11 @@ test-scripts:
     @scripts/test-bootstrap
     @scripts/test-load-script
 
-# Check format, clippy, rustdoc and shell scripts; any warning fails
+# Check format, clippy, rustdoc, dependencies and shell scripts; any warning fails
 [group('check')]
-lint:
+lint: (tools "cargo-machete")
     cargo fmt --all --check
+    cargo machete
     cargo clippy --workspace --all-targets -- --deny warnings
     RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items
     scripts/lint-shell
@@ -183,7 +184,7 @@ run-client *ARGS:
 db ACTION='' *ARGS:
     @scripts/db "$@"
 
-# Install sqlx-cli and cargo-deny, or the named developers' tools, at the right versions
+# Install sqlx-cli, cargo-deny and cargo-machete, or the named developers' tools, at the right versions
 [group('develop')]
 tools *NAMES:
     @scripts/tools "$@"

@@ -1,18 +1,21 @@
 //! From the ID token of a job to the build it was made for.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
-use buildbtw_model::client::{Backoff, Client, ClientError};
+use buildbtw_model::client::{Client, ClientError};
 use buildbtw_model::{AttemptId, WorkerName};
 
 use crate::failure::Failure;
-use crate::root::IdToken;
+use crate::id_token::IdToken;
+use crate::persist;
 
 /// A job can be faster than the answer that tells the server which pipeline it belongs to.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What was exchanged: the build, and the server for whoever may report about it.
 pub(crate) struct Exchanged {
@@ -48,23 +51,13 @@ pub(crate) async fn persist<T, F>(request: impl Fn() -> F) -> Result<T, ClientEr
 where
     F: Future<Output = Result<T, ClientError>>,
 {
-    let deadline = Instant::now() + PATIENCE;
-    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
     let mut is_first = true;
-    loop {
-        let error = match request().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        let pause = backoff.next_pause();
-        if !error.is_transient() || Instant::now() + pause > deadline {
-            return Err(error);
-        }
+    let on_pause = |error: &ClientError| {
         if std::mem::take(&mut is_first) {
             tracing::warn!("waiting for the server: {error}");
         }
-        tokio::time::sleep(pause).await;
-    }
+    };
+    persist::persist(PATIENCE, LONGEST_PAUSE, on_pause, request).await
 }
 
 fn explain(attempt: AttemptId, server: &str, error: &ClientError) -> Failure {

@@ -16,6 +16,10 @@ use crate::runner::Process;
 /// How often a runner is looked for where the kernel has no descriptors of processes.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What a stage ends with whose runner is gone; nobody reads it.
+pub(crate) const LOST: &str =
+    "the runner of this job is gone, and everything of the job was removed";
+
 type Action = Box<dyn FnOnce() + Send>;
 
 /// Whether the runner is lost, and what is to be done then. Clones share it.

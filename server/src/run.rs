@@ -290,10 +290,10 @@ pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
         .write(true)
         .open(&path)?;
     for _ in 0..LOCK_TRIES {
-        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) => tokio::time::sleep(LOCK_PAUSE).await,
-            Err(error) => {
+            Err(std::fs::TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
+            Err(std::fs::TryLockError::Error(error)) => {
                 return Err(anyhow::Error::from(error).context(format!("cannot lock {path:?}")));
             }
         }

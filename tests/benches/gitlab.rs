@@ -114,7 +114,7 @@ fn push(size: usize) {
     let forge = forge(folder.path(), &texts);
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
     server.wait_for_line("looked at all projects");
-    forge.hook(&server);
+    forge.hook(&server.url());
     let (origin, text) = (&pkgbase(&texts[size / 2]), &texts[size / 2]);
     let project = format!("{GROUP}/{}", project_path(origin));
     let project = forge.gitlab.project_id(&project).unwrap();

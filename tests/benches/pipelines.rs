@@ -49,7 +49,7 @@ fn start(folder: &std::path::Path, packages: usize, more: &[&str]) -> (Forge, Se
     forge.build_all((0..packages).map(|number| format!("p{number}")));
     let mut server = Server::start_with_gitlab_and(folder, &forge, more);
     server.wait_for_line("looked at all projects");
-    forge.hook(&server);
+    forge.hook(&server.url());
     (forge, server)
 }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use buildbtw_tests::{OldSet, Server, Sources, Worker, cli, git, has_tool, printed, program};
+use buildbtw_tests::{
+    OldSet, Server, Sources, Worker, cli, file_in, git, has_tool, printed, program,
+};
 
 /// A package whose build runs the program of another one and keeps what it printed.
 fn write_package(folder: &Path, name: &str, version: u32, needs: Option<&str>) {
@@ -121,14 +123,8 @@ fn two_packages_that_need_each_other_end_up_built_with_the_new_one() {
         files.sort_by_key(String::len);
         final_builds.push(files.len());
         let newest = repository.join(files.last().unwrap());
-        let output = Command::new("bsdtar")
-            .arg("-xOf")
-            .arg(newest)
-            .arg(format!("usr/share/{name}/built-with"))
-            .output()
-            .unwrap();
         let other = if name == "chicken" { "egg" } else { "chicken" };
-        let built_with = String::from_utf8_lossy(&output.stdout).into_owned();
+        let built_with = file_in(&newest, &format!("usr/share/{name}/built-with"));
         assert_eq!(built_with.trim(), format!("{other} 2"), "{name}: {files:?}");
     }
     let old = OldSet::in_folder(folder.path(), &base);

@@ -99,7 +99,7 @@ fn a_fix_pushed_to_a_gitlab_lets_a_failed_rebuild_continue() {
         }
         let mut server = Server::start_with_gitlab(folder.path(), &forge);
         server.wait_for_line("looked at all projects");
-        forge.hook(&server);
+        forge.hook(&server.url());
         let scratch = folder.path().join("scratch");
         let _worker = Worker::sandboxed_with_credentials(&server, &scratch, &forge.credentials());
         tell(&server, broken, || forge.push_file(broken, "fixed", ""));

@@ -40,7 +40,7 @@ fn a_push_over_http_becomes_packages_without_the_token_being_seen() {
     forge.push("hello", &srcinfo("1"), &pkgbuild("1", &wanted));
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
     server.wait_for_line("looked at all projects");
-    forge.hook(&server);
+    forge.hook(&server.url());
     let scratch = folder.path().join("scratch");
     let _worker = Worker::sandboxed_with_credentials(&server, &scratch, &forge.credentials());
     let output = cli(

@@ -99,7 +99,7 @@ fn no_pipeline_is_created_twice() {
     }
     let mut server = Server::start_impatiently(folder.path(), &forge);
     server.wait_for_line("looked at all projects");
-    forge.hook(&server);
+    forge.hook(&server.url());
     let slow = Fault::SlowReply(ANSWER);
     forge
         .gitlab

@@ -59,7 +59,7 @@ fn a_push_becomes_packages_through_runner_and_executor() {
     push(&forge, "hello", "1", &["libhello"], false);
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
     server.wait_for_line("looked at all projects");
-    forge.hook(&server);
+    forge.hook(&server.url());
     let runner = Runner::sandboxed(&forge, &server, folder.path());
     let output = cli(
         &server,
@@ -116,7 +116,7 @@ fn a_broken_package_fails_its_job_and_says_why() {
     push(&forge, "hello", "1", &[], true);
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
     server.wait_for_line("looked at all projects");
-    forge.hook(&server);
+    forge.hook(&server.url());
     let _runner = Runner::sandboxed(&forge, &server, folder.path());
     let output = cli(
         &server,

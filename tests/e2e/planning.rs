@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use buildbtw_tests::{
-    OldSet, Server, Sources, Worker, cli, has_tool, is_root, pacman_upgrades, printed, program,
+    OldSet, Server, Sources, Worker, cli, file_in, has_tool, is_root, pacman_upgrades, printed,
+    program,
 };
 
 /// Whether everything that builds of libraries need is there.
@@ -165,14 +166,10 @@ fn a_cycle_above_a_new_soname_is_bootstrapped() {
         ("cyc-a-1-1.2-x86_64.pkg.tar.zst", "cyc-b 2"),
     ] {
         let name = &file[..5];
-        let output = Command::new("bsdtar")
-            .arg("-xOf")
-            .arg(repository.join(file))
-            .arg(format!("usr/share/{name}/built-with"))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{file}: {}", printed(&output));
-        let built_with = String::from_utf8_lossy(&output.stdout).into_owned();
+        let built_with = file_in(
+            &repository.join(file),
+            &format!("usr/share/{name}/built-with"),
+        );
         assert_eq!(built_with.trim(), expected, "{file}");
     }
     let old = OldSet::in_folder(folder.path(), &base);
@@ -237,15 +234,8 @@ fn a_program_that_links_a_library_without_saying_so_is_rebuilt() {
     let why = cli(&server, &["why", "second", "quiet"]);
     let text = printed(&why);
     assert!(text.contains("quiet links libfoo.so.1 of libfoo"), "{text}");
-    let listed = Command::new("bsdtar")
-        .arg("-xOf")
-        .arg(
-            server
-                .data()
-                .join("repos/second/1/x86_64/quiet-1-1.1-x86_64.pkg.tar.zst"),
-        )
-        .arg("usr/bin/quiet")
-        .output()
-        .unwrap();
-    assert!(String::from_utf8_lossy(&listed.stdout).contains("libfoo.so.2"));
+    let package = server
+        .data()
+        .join("repos/second/1/x86_64/quiet-1-1.1-x86_64.pkg.tar.zst");
+    assert!(file_in(&package, "usr/bin/quiet").contains("libfoo.so.2"));
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use buildbtw_tests::{
-    Server, Sources, Worker, cli, has_tool, is_root, pacman_upgrades, printed, program,
+    Server, Sources, Worker, cli, file_in, has_tool, is_root, pacman_upgrades, printed, program,
 };
 
 fn pkgbuild(name: &str, depends: &str) -> String {
@@ -29,10 +29,6 @@ fn written(program: &str, arguments: &[&Path]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", printed(&output));
     String::from_utf8(output.stdout).unwrap()
-}
-
-fn build_info(package: &Path) -> String {
-    written("bsdtar", &["-xOf".as_ref(), package, ".BUILDINFO".as_ref()])
 }
 
 fn digest(file: &Path) -> String {
@@ -77,7 +73,7 @@ fn the_pkgbuild_of_a_rebuilt_package_is_kept_by_the_server() {
     let packages = files_ending(&repository, ".pkg.tar.zst");
     assert_eq!(packages.len(), 2, "{packages:?}");
     for package in packages {
-        let info = build_info(&package);
+        let info = file_in(&package, ".BUILDINFO");
         let has_kept = |digest: &String| info.contains(&format!("pkgbuild_sha256sum = {digest}\n"));
         assert!(kept.iter().any(has_kept), "{info}");
         for line in [
@@ -124,7 +120,10 @@ fn a_package_that_is_built_by_hand_has_the_packager_and_the_date_that_were_asked
     assert!(files_ending(&build("plain", &[]), ".PKGBUILD").is_empty());
     let out = build("bumped", &["--pkgrel=1.1"]);
     let kept = files_ending(&out, "library-1-1.1.PKGBUILD");
-    let info = build_info(&files_ending(&out, "library-1-1.1-x86_64.pkg.tar.zst")[0]);
+    let info = file_in(
+        &files_ending(&out, "library-1-1.1-x86_64.pkg.tar.zst")[0],
+        ".BUILDINFO",
+    );
     for line in [
         "packager = Jane Doe <jane@example.org>",
         "builddate = 1700000000",

@@ -34,7 +34,7 @@ fn a_build_survives_the_end_of_everything_around_it() {
     forge.push("hello", SRCINFO, "#\n");
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
     server.wait_for_line("looked at all projects");
-    forge.hook(&server);
+    forge.hook(&server.url());
     let runtime = Runtime::new().unwrap();
     let silent = Settings {
         executor: SILENT,

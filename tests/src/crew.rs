@@ -159,14 +159,7 @@ impl Packages {
             Source::Directory(folder.clone()),
         );
         request.version = Some(build.version.clone());
-        request.packages = build
-            .packages
-            .iter()
-            .map(|package| buildbtw_builder::ExpectedPackage {
-                name: package.name.clone(),
-                architecture: package.architecture.clone(),
-            })
-            .collect();
+        request.packages.clone_from(&build.packages);
         let log = |_: &[u8]| {};
         match self
             .builder

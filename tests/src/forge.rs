@@ -10,8 +10,7 @@ use buildbtw_fake_gitlab::{
 use buildbtw_fake_runner::plain_log;
 use tokio::runtime::Runtime;
 
-use super::git;
-use super::processes::Server;
+use crate::sources::git;
 
 /// The watched group.
 pub const GROUP: &str = "packaging/packages";
@@ -205,10 +204,10 @@ impl Forge {
     }
 
     /// Tells a server of every push.
-    pub fn hook(&self, server: &Server) {
+    pub fn hook(&self, server: &str) {
         let options = HookOptions {
             signing_token: Some(SIGNING.to_owned()),
-            ..HookOptions::everything(format!("{}/api/v1/webhooks/gitlab", server.url()))
+            ..HookOptions::everything(format!("{server}/api/v1/webhooks/gitlab"))
         };
         self.gitlab.add_hook(HookScope::System, options).unwrap();
     }

@@ -5,7 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Server, Sources, has_tool, is_root, printed};
+use buildbtw_package::PackageWriter;
+
+use crate::machine::{has_tool, is_root};
+use crate::program::printed;
+use crate::server::Server;
+use crate::sources::Sources;
 
 /// What real pacman would install from a namespace repository, and with it downloads and checks.
 pub fn pacman_installs(
@@ -297,23 +302,15 @@ impl OldPackage {
     }
 
     fn write(&self, repository: &Path) {
-        let folder = repository.with_file_name("package");
-        fs::create_dir_all(&folder).unwrap();
         let (name, version) = (&self.name, &self.version);
         let text = format!(
             "pkgname = {name}\npkgbase = {name}\npkgver = {version}\npkgdesc = old\nbuilddate = 1\n\
              packager = Test\nsize = 0\narch = any\n{}\n",
             self.relations.join("\n")
         );
-        fs::write(folder.join(".PKGINFO"), text).unwrap();
-        let output = Command::new("bsdtar")
-            .args(["--gzip", "-cf"])
-            .arg(repository.join(format!("{name}-{version}-any.pkg.tar.gz")))
-            .arg("-C")
-            .arg(&folder)
-            .arg(".PKGINFO")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", printed(&output));
+        let mut package = PackageWriter::new(1);
+        package.file(".PKGINFO", text.as_bytes()).unwrap();
+        let file = format!("{name}-{version}-any.pkg.tar.zst");
+        fs::write(repository.join(file), package.finish().unwrap()).unwrap();
     }
 }

@@ -9,8 +9,10 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::processes::{Process, Server};
-use super::{Forge, program};
+use crate::forge::Forge;
+use crate::process::Process;
+use crate::program::program;
+use crate::server::Server;
 
 /// Names the program of a real runner.
 const REAL: &str = "GITLAB_RUNNER";

@@ -6,8 +6,8 @@ use buildbtw_agent::{AttemptFolder, LogFile, Report, Settled};
 use buildbtw_model::ClaimId;
 use buildbtw_model::api::ClaimedBuild;
 
-use crate::slot;
-use crate::worker::Context;
+use crate::claim;
+use crate::context::Context;
 
 /// Builds what was claimed and reports it.
 pub(crate) async fn run(context: &Arc<Context>, claim: ClaimId, claimed: ClaimedBuild) {
@@ -22,10 +22,10 @@ pub(crate) async fn run(context: &Arc<Context>, claim: ClaimId, claimed: Claimed
             tracing::error!(%error, "cannot prepare the attempt");
             let message = format!("the worker's scratch folder: {error}");
             context.agent.fail(claimed.attempt, message).await;
-            return slot::forget(context, claim);
+            return claim::forget(context, claim);
         }
     };
-    slot::forget(context, claim);
+    claim::forget(context, claim);
     let report = context.agent.run(&claimed, &folder, log, true).await;
     conclude(folder, &report).await;
 }

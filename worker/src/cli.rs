@@ -1,7 +1,7 @@
 //! The command line of `buildbtw-worker`, and how it becomes a [`Config`].
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,7 +14,7 @@ use buildbtw_model::client::Client;
 use buildbtw_model::{Architecture, Packager, WorkerName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{BuilderConfig, Config};
+use crate::config::{BuilderConfig, Config};
 
 /// Pulls builds from a buildbtw server and runs them.
 #[derive(Debug, Parser)]
@@ -214,24 +214,30 @@ fn absolute(path: Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
     Ok(path.map(std::path::absolute).transpose()?)
 }
 
+/// The token of the file, or the one that was given. The file wins: `BUILDBTW_TOKEN` is often set for the client
+/// of the same shell.
+fn read_token(file: Option<&Path>, given: Option<String>) -> anyhow::Result<Option<String>> {
+    let token = match file {
+        Some(file) => Some(fs_err::read_to_string(file)?),
+        None => given,
+    };
+    let token = token.map(|token| token.trim().to_owned());
+    if token.as_deref() == Some("") {
+        match file {
+            Some(file) => anyhow::bail!("{} is empty", file.display()),
+            None => anyhow::bail!("the token is empty"),
+        }
+    }
+    Ok(token)
+}
+
 impl Run {
     /// Reads the token and makes a connection to the server out of its address.
     ///
     /// # Errors
     /// When the address is none, the token file cannot be read or the machine has no usable name.
     pub fn into_config(self) -> anyhow::Result<Config> {
-        // The file wins: BUILDBTW_TOKEN is often set for the client of the same shell.
-        let token = match &self.token_file {
-            Some(file) => Some(fs_err::read_to_string(file)?),
-            None => self.token,
-        };
-        let token = token.map(|token| token.trim().to_owned());
-        if token.as_deref() == Some("") {
-            match &self.token_file {
-                Some(file) => anyhow::bail!("{} is empty", file.display()),
-                None => anyhow::bail!("the token is empty"),
-            }
-        }
+        let token = read_token(self.token_file.as_deref(), self.token)?;
         let name = self
             .name
             .or_else(machine::worker_name)

@@ -17,6 +17,7 @@ mod attempt;
 mod claim;
 pub mod cli;
 mod config;
+mod context;
 mod error;
 mod resume;
 mod scratch;

@@ -10,10 +10,10 @@ use buildbtw_model::api::Outcome;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use crate::WorkerError;
 use crate::attempt;
+use crate::context::Context;
+use crate::error::WorkerError;
 use crate::token::{self, Fate};
-use crate::worker::Context;
 
 /// Reports everything that is left over, all at the same time.
 pub(crate) async fn run(context: &Arc<Context>) -> Result<(), WorkerError> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use buildbtw_agent::AttemptFolder;
 use buildbtw_model::{AttemptId, ClaimId};
 
-use crate::WorkerError;
+use crate::error::WorkerError;
 
 /// The scratch folder, held by this process alone.
 #[derive(Debug)]

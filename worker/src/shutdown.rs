@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::WorkerError;
+use crate::error::WorkerError;
 
 /// Asks a worker to stop.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use buildbtw_model::TokenScope;
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::client::ClientError;
 
-use crate::worker::Context;
+use crate::context::Context;
 
 /// What becomes of an attempt of an earlier run.
 pub(crate) enum Fate {

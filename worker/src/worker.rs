@@ -1,98 +1,15 @@
 //! A worker from its start to its end: cleans up after the run before, then keeps its slots busy.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use buildbtw_agent::{Agent, Interrupt, Link};
-use buildbtw_builder::Builder;
-use buildbtw_model::client::Client;
-use buildbtw_model::{Architecture, ClaimId, FailureKind, WorkerName};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::scratch::Scratch;
-use crate::shutdown::Phases;
-use crate::{BuilderConfig, Config, Shutdown, WorkerError, resume, slot};
-
-/// What all tasks of a worker share.
-#[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) agent: Arc<Agent>,
-    pub(crate) scratch: Scratch,
-    pub(crate) phases: Arc<Phases>,
-    pub(crate) name: WorkerName,
-    pub(crate) architectures: Vec<Architecture>,
-    /// The protocols that it fetches sources by, besides the usual ones.
-    pub(crate) protocols: Vec<String>,
-    pub(crate) claim_wait_s: u32,
-    /// How many builds run at the same time.
-    pub(crate) jobs: u32,
-    /// Claims of an earlier run, to be repeated before new ones are made.
-    pub(crate) open_claims: Mutex<Vec<ClaimId>>,
-}
-
-impl Context {
-    pub(crate) fn prepare(config: Config) -> Result<Self, WorkerError> {
-        let scratch = Scratch::open(&config.scratch_dir)?;
-        let builder = match config.builder {
-            BuilderConfig::Simulated(simulated) => Builder::simulated(simulated),
-            BuilderConfig::Sandboxed(mut sandbox) => {
-                sandbox.scratch_root = scratch.sandbox();
-                let builder = Builder::sandboxed(sandbox);
-                builder.requirements()?;
-                if let Some(warning) = builder.warning() {
-                    tracing::warn!("{warning}");
-                }
-                builder
-            }
-        };
-        let unusable = |source| WorkerError::Scratch {
-            path: config.scratch_dir.clone(),
-            source,
-        };
-        let open_claims = scratch.open_claims().map_err(unusable)?;
-        let protocols = builder.source_protocols();
-        let phases = Arc::new(Phases::new(config.last_reports));
-        let agent = Arc::new(Agent {
-            link: link(config.client, &phases),
-            builder,
-            packager: config.packager,
-            limits: config.limits,
-            interrupt: Interrupt {
-                now: phases.kill.clone(),
-                kind: FailureKind::Infrastructure,
-                message: "worker shut down",
-                known: Arc::default(),
-            },
-        });
-        Ok(Self {
-            agent,
-            scratch,
-            phases,
-            name: config.name,
-            architectures: config.architectures,
-            jobs: u32::try_from(config.jobs.get()).unwrap_or(u32::MAX),
-            protocols,
-            claim_wait_s: u32::try_from(config.claim_wait.as_secs()).unwrap_or(u32::MAX),
-            open_claims: Mutex::new(open_claims),
-        })
-    }
-}
-
-/// Stops the worker when the server takes its token no more: nothing can be reported, so nothing
-/// shall be built.
-fn link(client: Client, phases: &Arc<Phases>) -> Link {
-    let server = client.server().to_owned();
-    let denied = Arc::clone(phases);
-    let on_denied = move |source| {
-        denied.fail(WorkerError::Denied {
-            server: server.clone(),
-            source,
-        });
-        // What is not yet reported is kept for when there is a better token.
-        denied.leave.cancel();
-    };
-    Link::new(client, phases.leave.clone(), Box::new(on_denied))
-}
+use crate::config::Config;
+use crate::context::Context;
+use crate::error::WorkerError;
+use crate::shutdown::Shutdown;
+use crate::{resume, slot};
 
 /// Runs a worker until `shutdown` asks it to stop.
 ///

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, ExpectedPackage, Source};
+use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, Source};
 use buildbtw_model::Architecture;
+use buildbtw_model::api::ExpectedPackage;
 use buildbtw_planner::{SourcePackage, parse_srcinfo};
 
 use super::sandbox::{cancel_on_signal, machine_architecture, repositories, sandbox_config};

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use buildbtw_builder::{
-    Bind, Repository, RootCommand, SandboxConfig, check_host, reap, run_in_root,
-};
+use buildbtw_builder::{Bind, RootCommand, SandboxConfig, check_host, reap, run_in_root};
 use buildbtw_model::Architecture;
+use buildbtw_model::api::Repository;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 

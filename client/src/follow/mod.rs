@@ -15,17 +15,10 @@ use display::Display;
 use feed::{Feed, News};
 use tracker::Tracker;
 
+pub(crate) use tracker::History;
+
 /// What a command exits with that was interrupted, by the shells' convention.
 const EXIT_INTERRUPTED: u8 = 130;
-
-/// Which builds that ended before following began are worth a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum History {
-    /// All of them: the rebuild was only just asked for.
-    Everything,
-    /// Those that failed.
-    Failures,
-}
 
 /// Follows the newest iteration of a namespace, and says with its exit code how it ended.
 pub(crate) async fn follow(

@@ -7,8 +7,16 @@ use buildbtw_model::api::{BuildCounts, BuildSummary, Event, IterationDetail};
 use buildbtw_model::{BuildId, BuildStatus};
 use jiff::Timestamp;
 
-use super::History;
 use crate::output::time;
+
+/// Which builds that ended before following began are worth a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum History {
+    /// All of them: the rebuild was only just asked for.
+    Everything,
+    /// Those that failed.
+    Failures,
+}
 
 /// One change of a build, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //! messages end up on the screens of people: no escape sequence of theirs may move the cursor, set
 //! titles or clipboards, hide text or answer back. Only colours pass, and only in logs.
 
+use buildbtw_model::ansi::{Reader, Token};
+
 /// A foreign text for one line: control characters become a space, what reorders text is shown.
 pub(crate) fn clean(text: &str) -> String {
     let harmless = |c: char| match c {
@@ -17,32 +19,36 @@ fn reorders(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Longer colour sequences than this are no colour sequences.
-const LONGEST_SEQUENCE: usize = 32;
-
 /// Cleans a log that arrives in pieces, whatever they are cut at.
 #[derive(Debug)]
 pub(crate) struct LogCleaner {
-    colors: bool,
-    // The beginning of something that can only be judged together with what comes next.
-    pending: Vec<u8>,
-    colored: bool,
+    reader: Reader,
+    shown: Shown,
 }
 
-enum Step {
-    /// The first so many bytes were dealt with.
-    Taken(usize),
-    /// More bytes are needed.
-    Incomplete,
+/// What is shown of it.
+#[derive(Debug)]
+struct Shown {
+    text: String,
+    /// Whether colours pass.
+    colors: bool,
+    /// Whether a colour was set.
+    colored: bool,
+    /// The last character was a carriage return.
+    returned: bool,
 }
 
 impl LogCleaner {
     /// `colors`: whether colour sequences pass.
     pub(crate) fn new(colors: bool) -> Self {
         Self {
-            colors,
-            pending: Vec::new(),
-            colored: false,
+            reader: Reader::default(),
+            shown: Shown {
+                text: String::new(),
+                colors,
+                colored: false,
+                returned: false,
+            },
         }
     }
 
@@ -54,114 +60,67 @@ impl LogCleaner {
 
     /// The harmless form of the next piece.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut input = std::mem::take(&mut self.pending);
-        input.extend_from_slice(bytes);
-        let mut out = Vec::with_capacity(input.len());
-        let mut rest = input.as_slice();
-        while !rest.is_empty() {
-            match self.step(rest, &mut out) {
-                Step::Taken(count) => rest = rest.get(count..).unwrap_or_default(),
-                Step::Incomplete => break,
-            }
-        }
-        self.pending = rest.to_vec();
-        out
+        let shown = &mut self.shown;
+        self.reader.feed(bytes, |token| shown.token(token));
+        std::mem::take(&mut shown.text).into_bytes()
     }
 
     /// The end of the log: what was still pending, and colours switched off.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        let mut out = Vec::new();
-        for byte in std::mem::take(&mut self.pending) {
-            visible(byte, &mut out);
+    pub(crate) fn finish(self) -> Vec<u8> {
+        let mut shown = self.shown;
+        self.reader.finish(|token| shown.token(token));
+        shown.after_return(None);
+        if shown.colored {
+            shown.text.push_str("\x1b[0m");
         }
-        if self.colored {
-            out.extend_from_slice(b"\x1b[0m");
-        }
-        out
+        shown.text.into_bytes()
     }
+}
 
-    fn step(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Step {
-        match rest {
-            [b'\n' | b'\t' | b' '..=b'~', ..] => {
-                out.extend(rest.first());
-                Step::Taken(1)
-            }
-            [b'\r'] | [0x1b] => Step::Incomplete,
-            // Progress bars rewrite their line; here each state gets a line of its own.
-            [b'\r', next, ..] => {
-                if *next != b'\n' {
-                    out.push(b'\n');
-                }
-                Step::Taken(1)
-            }
-            [0x1b, b'[', parameters @ ..] => self.sequence(parameters, out),
-            [byte @ (0x00..=0x1f | 0x7f), ..] => {
-                visible(*byte, out);
-                Step::Taken(1)
-            }
-            _ => character(rest, out),
-        }
-    }
-
-    /// After `ESC [`: lets colours through and shows everything else as text.
-    fn sequence(&mut self, parameters: &[u8], out: &mut Vec<u8>) -> Step {
-        let is_parameter = |b: &u8| b.is_ascii_digit() || matches!(b, b';' | b':');
-        let length = parameters.iter().take_while(|b| is_parameter(b)).count();
-        match parameters.get(length) {
-            None if length < LONGEST_SEQUENCE => Step::Incomplete,
-            Some(b'm') if length < LONGEST_SEQUENCE => {
+impl Shown {
+    /// Lets colours through and shows everything else as text.
+    fn token(&mut self, token: Token<'_>) {
+        match token {
+            Token::Style(parameters) => {
+                self.after_return(None);
                 if self.colors {
-                    out.extend_from_slice(b"\x1b[");
-                    out.extend_from_slice(parameters.get(..=length).unwrap_or_default());
+                    self.text.push_str("\x1b[");
+                    self.text.push_str(parameters);
+                    self.text.push('m');
                     self.colored = true;
                 }
-                Step::Taken(length + 3)
             }
-            _ => {
-                visible(0x1b, out);
-                Step::Taken(1)
+            Token::Char(char) | Token::Control(char) | Token::Hidden(char) => {
+                self.after_return(Some(char));
+                match char {
+                    '\r' => self.returned = true,
+                    char => self.visible(char),
+                }
             }
         }
     }
-}
 
-/// One character beyond ASCII.
-fn character(rest: &[u8], out: &mut Vec<u8>) -> Step {
-    let length = match rest.first() {
-        Some(0xc2..=0xdf) => 2,
-        Some(0xe0..=0xef) => 3,
-        Some(0xf0..=0xf4) => 4,
-        _ => 1,
-    };
-    let head = rest.get(..length).unwrap_or(rest);
-    match std::str::from_utf8(head) {
-        Ok(text) => {
-            // Control characters beyond ASCII (C1) start sequences just like ESC does.
-            let harmful = |c: char| c.is_control() || reorders(c);
-            let shown = if text.chars().any(harmful) {
-                "\u{fffd}"
-            } else {
-                text
-            };
-            out.extend_from_slice(shown.as_bytes());
-            Step::Taken(length)
-        }
-        Err(error) if error.error_len().is_none() => Step::Incomplete,
-        Err(_) => {
-            out.extend_from_slice("\u{fffd}".as_bytes());
-            Step::Taken(1)
+    /// Progress bars rewrite their line; here each state gets a line of its own.
+    fn after_return(&mut self, next: Option<char>) {
+        if std::mem::take(&mut self.returned) && next != Some('\n') {
+            self.text.push('\n');
         }
     }
-}
 
-/// A control character in caret notation.
-fn visible(byte: u8, out: &mut Vec<u8>) {
-    match byte {
-        b'\r' => out.push(b'\n'),
-        0x00..=0x1f => out.extend_from_slice(&[b'^', byte + 0x40]),
-        0x7f => out.extend_from_slice(b"^?"),
-        b' '..=b'~' => out.push(byte),
-        0x80.. => out.extend_from_slice("\u{fffd}".as_bytes()),
+    /// A character that does nothing but to be seen: control characters in caret notation.
+    fn visible(&mut self, char: char) {
+        match char {
+            '\n' | '\t' => self.text.push(char),
+            '\0'..='\x1f' => {
+                self.text.push('^');
+                self.text.extend(char::from_u32(u32::from(char) + 0x40));
+            }
+            '\x7f' => self.text.push_str("^?"),
+            char if char.is_control() || reorders(char) => {
+                self.text.push(char::REPLACEMENT_CHARACTER);
+            }
+            char => self.text.push(char),
+        }
     }
 }
 
@@ -200,7 +159,7 @@ mod tests {
             (b"\xc2\x9b2J", "\u{fffd}2J"),
             (b"\x9b2J\xff", "\u{fffd}2J\u{fffd}"),
             ("a\u{202e}b".as_bytes(), "a\u{fffd}b"),
-            (b"\xe2\x82", "\u{fffd}\u{fffd}"),
+            (b"\xe2\x82", "\u{fffd}"),
         ];
         for (log, expected) in cases {
             for size in [1, 2, 3, 1000] {
@@ -222,7 +181,7 @@ mod tests {
         let mut cleaner = LogCleaner::new(true);
         let shown = cleaner.feed(&log);
         assert!(shown.starts_with(b"^[[111"));
-        assert!(cleaner.pending.is_empty());
+        assert_eq!(shown.len(), "^[[".len() + 1000);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use anstyle::Style;
 
-use super::{Output, clean, style};
+use super::clean::clean;
+use super::results::Output;
+use super::style;
 use crate::error::Result;
 
 /// A text in a table.

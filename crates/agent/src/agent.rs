@@ -21,7 +21,7 @@ use crate::signals::{Signals, Stop};
 #[derive(Debug)]
 pub struct Agent {
     /// The server.
-    pub link: Link,
+    pub link: Arc<Link>,
     /// How packages are built.
     pub builder: Builder,
     /// `PACKAGER` of the packages, when it is not what the server says.
@@ -57,7 +57,7 @@ impl Agent {
     ) -> Report {
         tracing::info!(build.version = %claimed.version, "building");
         let signals = Arc::new(Signals::default());
-        let delivery = Delivery::start(self, folder.clone(), log, signals, claimed.lease_s);
+        let delivery = Delivery::start(&self.link, folder.clone(), log, signals, claimed.lease_s);
         let outcome = self.build(claimed, &delivery).await;
         delivery.log.close();
         match &outcome {
@@ -86,7 +86,7 @@ impl Agent {
         save: bool,
     ) -> Report {
         let signals = Arc::new(Signals::default());
-        let delivery = Delivery::start(self, folder.clone(), log, signals, UNKNOWN_LEASE_S);
+        let delivery = Delivery::start(&self.link, folder.clone(), log, signals, UNKNOWN_LEASE_S);
         delivery.finish(outcome, save).await
     }
 

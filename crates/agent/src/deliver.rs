@@ -9,7 +9,6 @@ use buildbtw_model::{AttemptId, FailureKind};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use crate::agent::Agent;
 use crate::folder::AttemptFolder;
 use crate::heartbeat;
 use crate::link::{Link, Refusal};
@@ -43,7 +42,7 @@ pub struct Report {
 /// An attempt's connection with the server: heartbeats and log flow as long as it exists.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    agent: Arc<Agent>,
+    link: Arc<Link>,
     pub(crate) folder: AttemptFolder,
     pub(crate) log: Arc<LogFile>,
     pub(crate) signals: Arc<Signals>,
@@ -54,7 +53,7 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// Starts heartbeats and the log.
     pub(crate) fn start(
-        agent: &Arc<Agent>,
+        link: &Arc<Link>,
         folder: AttemptFolder,
         log: Arc<LogFile>,
         signals: Arc<Signals>,
@@ -62,15 +61,15 @@ impl Delivery {
     ) -> Self {
         let attempt = folder.attempt();
         let beat = {
-            let (agent, signals) = (Arc::clone(agent), Arc::clone(&signals));
-            async move { heartbeat::run(&agent.link, attempt, lease_s, &signals).await }
+            let (link, signals) = (Arc::clone(link), Arc::clone(&signals));
+            async move { heartbeat::run(&link, attempt, lease_s, &signals).await }
         };
         let stream = {
-            let (agent, log) = (Arc::clone(agent), Arc::clone(&log));
-            async move { log_stream::run(&agent.link, attempt, &log).await }
+            let (link, log) = (Arc::clone(link), Arc::clone(&log));
+            async move { log_stream::run(&link, attempt, &log).await }
         };
         Self {
-            agent: Arc::clone(agent),
+            link: Arc::clone(link),
             folder,
             log,
             signals,
@@ -95,7 +94,7 @@ impl Delivery {
     }
 
     async fn report(&mut self, outcome: Outcome) -> Report {
-        let uploads = upload_all(&self.agent.link, &self.folder, outcome);
+        let uploads = upload_all(&self.link, &self.folder, outcome);
         let (uploads, streamed) = tokio::join!(uploads, &mut self.stream);
         let (outcome, uploaded) = uploads;
         let streamed = match streamed {
@@ -112,7 +111,7 @@ impl Delivery {
         }
         // The server is to see the attempt running before it ends.
         self.signals.announced.cancelled().await;
-        report_outcome(&self.agent.link, self.folder.attempt(), outcome).await
+        report_outcome(&self.link, self.folder.attempt(), outcome).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildbtw_builder::{BuildRequest, ExpectedPackage, Limits, Repository, Source};
+use buildbtw_builder::{BuildRequest, Limits, Source};
 use buildbtw_model::api::ClaimedBuild;
 use buildbtw_model::{Packager, RepositoryName};
 
@@ -25,27 +25,12 @@ pub(crate) fn build_request(
     request.pkgrel.clone_from(&claimed.pkgrel);
     request.version = Some(claimed.version.clone());
     request.release.clone_from(&claimed.release);
-    request.packages = claimed
-        .packages
-        .iter()
-        .map(|package| ExpectedPackage {
-            name: package.name.clone(),
-            architecture: package.architecture.clone(),
-        })
-        .collect();
+    request.packages.clone_from(&claimed.packages);
     request.dependencies.clone_from(&claimed.dependencies);
     request.sources.clone_from(&claimed.sources);
     request.network = claimed.network;
     request.missing_keys = claimed.missing_keys;
-    request.repositories = claimed
-        .repositories
-        .iter()
-        .map(|repository| Repository {
-            name: repository.name.clone(),
-            servers: repository.servers.clone(),
-            sig_level: repository.sig_level.clone(),
-        })
-        .collect();
+    request.repositories.clone_from(&claimed.repositories);
     request.namespace_repository = Some(RepositoryName::from(&claimed.namespace));
     request.limits.clone_from(limits);
     request.limits.time = Duration::from_secs(claimed.timeout_s.into());

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::host::{SEARCH_PATH, find_program};
+use crate::programs::{SEARCH_PATH, find_program};
 
 /// Prints DLAGENTS as makepkg has it after reading its settings.
 const PRINT_AGENTS: &str = r#"

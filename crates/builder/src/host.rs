@@ -1,8 +1,10 @@
 //! Whether this machine can run the sandbox, said before the first build rather than by it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::sandbox::{SandboxConfig, disk};
+use crate::programs::find_program;
+use crate::sandbox::config::SandboxConfig;
+use crate::sandbox::disk;
 use crate::seccomp;
 
 /// Programs a build needs, and what for.
@@ -95,17 +97,6 @@ fn missing_base(config: &SandboxConfig) -> Option<String> {
         ),
     }
 }
-
-/// Where a program is, looking where the sandbox looks.
-pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
-    SEARCH_PATH
-        .split(':')
-        .map(|folder| Path::new(folder).join(name))
-        .find(|path| path.is_file())
-}
-
-/// `PATH` of everything the sandbox starts; never the caller's.
-pub(crate) const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 #[cfg(test)]
 mod tests {

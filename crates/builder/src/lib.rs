@@ -25,11 +25,13 @@
 
 mod builder;
 mod confinement;
+mod failure;
 mod fetchers;
 mod host;
 mod log;
 mod outcome;
 mod permissions;
+mod programs;
 mod removal;
 mod request;
 mod sandbox;
@@ -47,7 +49,7 @@ pub use log::{HEADING, LogSink};
 pub use outcome::{BuildOutcome, BuiltPackage};
 pub use permissions::{RunAs, permission_denied, reading_denied};
 pub use removal::remove_folder;
-pub use request::{BuildRequest, ExpectedPackage, Limits, Repository, Source};
+pub use request::{BuildRequest, Limits, Source};
 pub use sandbox::{
     Bind, RootCommand, RootError, SandboxConfig, ScratchDisk, reap, run_helper_if_asked,
     run_in_root,

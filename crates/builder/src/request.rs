@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use buildbtw_model::api::{ExpectedPackage, Repository};
 use buildbtw_model::{
     Architecture, AttemptId, BuildTool, CommitHash, MissingKeys, NetworkPolicy, PackageVersion,
-    Packager, Pkgbase, Pkgname, ReleaseRule, RepositoryName,
+    Packager, Pkgbase, ReleaseRule, RepositoryName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -114,26 +115,6 @@ pub enum Source {
     },
     /// A folder, copied as it is.
     Directory(PathBuf),
-}
-
-/// A package that a build must produce.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExpectedPackage {
-    /// Its name.
-    pub name: Pkgname,
-    /// Its architecture, `any` included.
-    pub architecture: Architecture,
-}
-
-/// A section of pacman.conf(5).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Repository {
-    /// The section's name.
-    pub name: RepositoryName,
-    /// `Server` lines: `http://`, `https://` or `file://`; `$repo` and `$arch` are replaced.
-    pub servers: Vec<String>,
-    /// The `SigLevel`, for example `Optional TrustAll`.
-    pub sig_level: String,
 }
 
 /// What a build may use. Exceeding one is a failure that names the figure.

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{Architecture, FailureKind, PackageVersion, Pkgbase, Pkgname};
 use tokio_util::sync::CancellationToken;
 
 use crate::log::{HEADING, LogSink};
 use crate::outcome::{BuildOutcome, BuiltPackage};
-use crate::request::{BuildRequest, ExpectedPackage};
+use crate::request::BuildRequest;
 use crate::tiny_package::{self, PackageMetadata};
 
 /// How the simulated builder behaves.

@@ -7,6 +7,7 @@ use std::path::Path;
 use buildbtw_model::{
     Architecture, PackageFileName, PackageVersion, Packager, Pkgbase, Pkgname, Sha256Digest,
 };
+use buildbtw_package::PackageWriter;
 use sha2::{Digest as _, Sha256};
 
 use crate::outcome::BuiltPackage;
@@ -32,7 +33,7 @@ pub(crate) fn write(
 ) -> io::Result<BuiltPackage> {
     let file_name =
         PackageFileName::from_parts(&metadata.name, &metadata.version, &metadata.architecture);
-    let bytes = zstd::bulk::compress(&archive(metadata, payload_bytes)?, 1)?;
+    let bytes = archive(metadata, payload_bytes)?;
     let path = folder.join(file_name.as_str());
     let mut file = fs_err::File::create(&path)?;
     file.write_all(&bytes)?;
@@ -46,46 +47,12 @@ pub(crate) fn write(
 
 fn archive(metadata: &PackageMetadata, payload_bytes: usize) -> io::Result<Vec<u8>> {
     let content = payload(metadata, payload_bytes);
-    let mut tar = tar::Builder::new(Vec::with_capacity(content.len() + 8192));
-    append(
-        &mut tar,
-        metadata,
-        ".BUILDINFO",
-        build_info(metadata).as_bytes(),
-    )?;
+    let mut package = PackageWriter::new(metadata.build_date);
+    package.file(".BUILDINFO", build_info(metadata).as_bytes())?;
     let info = package_info(metadata, content.len());
-    append(&mut tar, metadata, ".PKGINFO", info.as_bytes())?;
-    for folder in ["usr/", "usr/share/", "usr/share/buildbtw/"] {
-        let mut header = header(metadata, tar::EntryType::Directory, 0o755, 0);
-        tar.append_data(&mut header, folder, io::empty())?;
-    }
-    let path = format!("usr/share/buildbtw/{}", metadata.name);
-    append(&mut tar, metadata, &path, &content)?;
-    tar.into_inner()
-}
-
-fn append(
-    tar: &mut tar::Builder<Vec<u8>>,
-    metadata: &PackageMetadata,
-    path: &str,
-    content: &[u8],
-) -> io::Result<()> {
-    let mut header = header(
-        metadata,
-        tar::EntryType::Regular,
-        0o644,
-        content.len() as u64,
-    );
-    tar.append_data(&mut header, path, content)
-}
-
-fn header(metadata: &PackageMetadata, kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_size(size);
-    header.set_mtime(metadata.build_date);
-    header
+    package.file(".PKGINFO", info.as_bytes())?;
+    package.file(&format!("usr/share/buildbtw/{}", metadata.name), &content)?;
+    package.finish()
 }
 
 fn package_info(metadata: &PackageMetadata, size: usize) -> String {
@@ -138,6 +105,7 @@ fn payload(metadata: &PackageMetadata, bytes: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use buildbtw_package::Package;
 
     #[test]
     fn the_archive_holds_metadata_and_one_file() {
@@ -154,20 +122,18 @@ mod tests {
         };
         let package = write(&metadata, 5000, folder.path()).unwrap();
         assert!(package.size > 5000);
-        let file = fs_err::File::open(&package.path).unwrap();
-        let mut tar = tar::Archive::new(zstd::Decoder::new(file).unwrap());
-        let mut names = Vec::new();
-        for entry in tar.entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let name = entry.path().unwrap().to_string_lossy().into_owned();
-            if name == ".PKGINFO" {
-                let text = io::read_to_string(&mut entry).unwrap();
-                assert!(text.contains("pkgver = 1:2-3\n"));
-                assert!(text.contains("depend = b>=1\n"));
-                assert!(text.contains("provides = liba.so=1-64\n"));
-            }
-            names.push(name);
+        let read = Package::read(&package.path, &package.file_name, &metadata.base, &|| false);
+        let read = read.unwrap();
+        for (key, value) in [
+            ("pkgver", "1:2-3"),
+            ("depend", "b>=1"),
+            ("provides", "liba.so=1-64"),
+        ] {
+            assert!(read.info.values(key).eq([value]), "{key}: {read:?}");
         }
-        assert_eq!(names.last().unwrap(), "usr/share/buildbtw/a");
+        assert_eq!(
+            read.files,
+            "%FILES%\nusr/\nusr/share/\nusr/share/buildbtw/\nusr/share/buildbtw/a\n"
+        );
     }
 }

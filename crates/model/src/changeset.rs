@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{GitRef, InvalidName, Pkgbase};
+use crate::ids::{GitRef, InvalidName, Pkgbase};
 
 /// `pkgbase/git-ref`, for example `openimageio/main`. The ref may itself contain slashes.
 #[derive(

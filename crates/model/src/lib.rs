@@ -1,9 +1,10 @@
 //! The vocabulary every buildbtw program shares: validated identifiers, the states of builds and
-//! attempts, and the JSON bodies of the HTTP API.
+//! attempts, the JSON bodies of the HTTP API, and the text of logs.
 //!
 //! Text from outside becomes one of these types at the edge, so that everything further in can
 //! rely on it: a [`Pkgbase`] is safe in a path, a [`GitRef`] is safe on a command line.
 
+pub mod ansi;
 pub mod api;
 mod changeset;
 #[cfg(feature = "client")]

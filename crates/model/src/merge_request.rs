@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Changeset, ChangesetError};
+use crate::changeset::{Changeset, ChangesetError};
 
 /// `https://gitlab.example.org/group/project/-/merge_requests/5`. What follows the number in the
 /// address, such as `/diffs`, is not kept.

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use crate::PackageVersion;
+use crate::ids::PackageVersion;
 use crate::version::compare_versions;
 
 /// How the release of a build follows from the version that its `PKGBUILD` says or computes. The

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::ids::sqlx_text;
+use crate::ids::macros::sqlx_text;
 
 /// Text that names no variant of a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! The members of an archive, one after the other. Every size is checked before that much is read.
 
-use crate::PackageError;
 use crate::compression::Unpacked;
+use crate::error::PackageError;
 use crate::header::{BLOCK, Header, looks_packed};
 use crate::pax::Records;
 

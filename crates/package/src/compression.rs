@@ -6,7 +6,8 @@ use std::path::Path;
 
 use liblzma::stream::{CONCATENATED, Stream};
 
-use crate::{PackageError, lz4, lzop};
+use crate::error::PackageError;
+use crate::{lz4, lzop};
 
 /// zstd may ask for a window of 2^n bytes of memory. This is the most that pacman accepts, too;
 /// makepkg's default level needs 2^21.

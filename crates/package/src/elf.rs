@@ -3,8 +3,8 @@
 //! The files are read from a stream, once and from front to back: their beginning is kept up to a limit, and
 //! the dynamic section wherever it is. What lies elsewhere, is damaged or contradicts itself is not told.
 
-use crate::PackageError;
 use crate::archive::Archive;
+use crate::error::PackageError;
 
 /// How much of the beginning of a file is kept. The names of libraries are among the first things in it.
 const KEPT: usize = 16 << 20;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use buildbtw_model::{PackageFileName, Pkgbase};
 
-use crate::PackageError;
+use crate::error::PackageError;
 
 /// pacman cannot read a database with a line of 512 KiB.
 const MAX_LINE: usize = 64 << 10;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::PackageError;
+use crate::error::PackageError;
 
 /// The bytes of a list; the largest packages of distributions have some 10 MiB.
 const MAX_LIST: usize = 64 << 20;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::Job;
+use super::job::Job;
 use crate::failure::Failure;
 
 /// What the runner set for this stage.

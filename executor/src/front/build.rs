@@ -16,7 +16,8 @@ use super::privileged::Privileged;
 use crate::contract::{Environment, Job};
 use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
-use crate::root::{IdToken, Request};
+use crate::id_token::IdToken;
+use crate::root::Request;
 use crate::watch::Watch;
 
 const ATTEMPT: &str = "BUILDBTW_ATTEMPT";

@@ -3,123 +3,52 @@
 //! forged (ECMA-48, 8.3; GitLab, "custom collapsible sections"). Concealed text, backgrounds and characters
 //! without a width could hide or rearrange what others wrote.
 
-/// A longer sequence is none that sets colours.
-const LONGEST: usize = 64;
+use buildbtw_model::ansi::{Reader, Token};
 
 /// Follows a stream of bytes.
 #[derive(Debug, Default)]
 pub(super) struct PlainOutput {
-    state: State,
-}
-
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Text,
-    /// After ESC.
-    Escape,
-    /// A control sequence, and what it holds so far.
-    Control(Vec<u8>),
-    /// A string for the terminal, which BEL or ESC `\` ends.
-    String,
-    TextEscape,
-    /// The first bytes of a character that may be a control character, or one without a width.
-    Character(Vec<u8>),
+    reader: Reader,
 }
 
 impl PlainOutput {
     /// What is left of the next bytes.
     pub(super) fn clean(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut clean = Vec::with_capacity(bytes.len());
-        for &byte in bytes {
-            self.byte(byte, &mut clean);
-        }
-        clean
+        let mut clean = String::with_capacity(bytes.len());
+        self.reader.feed(bytes, |token| keep(token, &mut clean));
+        clean.into_bytes()
     }
 
-    fn byte(&mut self, byte: u8, clean: &mut Vec<u8>) {
-        self.state = match std::mem::take(&mut self.state) {
-            State::Text => Self::text(byte, clean),
-            State::Escape => match byte {
-                b'[' => State::Control(Vec::new()),
-                b']' | b'P' | b'X' | b'^' | b'_' => State::String,
-                0x1b => State::Escape,
-                // Intermediate bytes, with more to come.
-                0x20..=0x2f => State::Escape,
-                b'\n' | b'\r' => Self::text(byte, clean),
-                _ => State::Text,
-            },
-            State::Control(mut held) => match byte {
-                b'm' => {
-                    clean.extend(style(&held).unwrap_or_default().as_bytes());
-                    State::Text
-                }
-                0x40..=0x7e => State::Text,
-                0x1b => State::Escape,
-                b'\n' | b'\r' => Self::text(byte, clean),
-                _ => {
-                    if held.len() < LONGEST {
-                        held.push(byte);
-                    }
-                    State::Control(held)
-                }
-            },
-            State::String => match byte {
-                0x07 => State::Text,
-                0x1b => State::TextEscape,
-                // What is not ended must not swallow the rest of the log.
-                b'\n' => Self::text(byte, clean),
-                _ => State::String,
-            },
-            State::TextEscape if byte == b'\\' => State::Text,
-            State::TextEscape => {
-                self.state = State::Escape;
-                return self.byte(byte, clean);
-            }
-            State::Character(held) => Self::character(held, byte, clean),
-        };
-    }
-
-    fn character(mut held: Vec<u8>, byte: u8, clean: &mut Vec<u8>) -> State {
-        if !matches!(byte, 0x80..=0xbf) {
-            clean.append(&mut held);
-            return Self::text(byte, clean);
-        }
-        held.push(byte);
-        match held[..] {
-            [0xc2, 0x9b] => State::Control(Vec::new()),
-            [0xc2, 0x90 | 0x98 | 0x9d..=0x9f] => State::String,
-            // The rest of the control characters, and the soft hyphen.
-            [0xc2, 0x80..=0x9f | 0xad] => State::Text,
-            [0xe2 | 0xef, _] => State::Character(held),
-            // U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF.
-            [0xe2, 0x80, 0x8b..=0x8f | 0xa8..=0xae] => State::Text,
-            [0xe2, 0x81, 0xa0..=0xaf] | [0xef, 0xbb, 0xbf] => State::Text,
-            _ => {
-                clean.append(&mut held);
-                State::Text
-            }
-        }
-    }
-
-    fn text(byte: u8, clean: &mut Vec<u8>) -> State {
-        match byte {
-            0x1b => State::Escape,
-            0xc2 | 0xe2 | 0xef => State::Character(vec![byte]),
-            0x00..=0x1f | 0x7f if !b"\n\r\t".contains(&byte) => State::Text,
-            _ => {
-                clean.push(byte);
-                State::Text
-            }
-        }
+    /// What is left of what was not complete.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        let mut clean = String::new();
+        let reader = std::mem::take(&mut self.reader);
+        reader.finish(|token| keep(token, &mut clean));
+        clean.into_bytes()
     }
 }
 
+fn keep(token: Token<'_>, clean: &mut String) {
+    match token {
+        Token::Char(char) if !is_invisible(char) => clean.push(char),
+        Token::Control(char @ ('\n' | '\r' | '\t')) => clean.push(char),
+        Token::Style(parameters) => clean.push_str(&style(parameters).unwrap_or_default()),
+        Token::Char(_) | Token::Control(_) | Token::Hidden(_) => {}
+    }
+}
+
+/// Whether a character has no width, or changes the order of others.
+fn is_invisible(char: char) -> bool {
+    matches!(
+        char,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
 /// What is left of "select graphic rendition": bold, and colours of letters, but black.
-fn style(parameters: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(parameters).ok()?;
+fn style(parameters: &str) -> Option<String> {
     let mut kept: Vec<String> = Vec::new();
-    let mut all = text.split(';');
+    let mut all = parameters.split(';');
     while let Some(parameter) = all.next() {
         let number = match parameter {
             "" => 0,

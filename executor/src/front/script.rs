@@ -2,7 +2,7 @@
 //! this host but `/usr`.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -63,27 +63,11 @@ pub(crate) fn run(
     let script = fs_err::File::open(script)?.into_parts().0;
     let (mut status, status_writer) = io::pipe()?;
     let confinement = confinement(host, &folder.limits())?;
-    let accounts = accounts(host, folder)?;
-    let mut command = Command::new(BWRAP);
+    let mut command = command(host, folder, stage, &status_writer)?;
     command
-        .env_clear()
-        .env("PATH", SEARCH_PATH)
-        .current_dir("/")
         .stdin(script)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // When this process is killed, the kernel kills all of it, but for one that has only just begun.
-    command.args(["--die-with-parent", "--new-session", "--clearenv"]);
-    command.arg("--json-status-fd");
-    command.arg(status_writer.as_raw_fd().to_string());
-    add_namespaces(&mut command, stage);
-    add_files(&mut command, host, folder, stage)?;
-    for (file, path) in ["/etc/passwd", "/etc/group"].iter().zip(&accounts) {
-        command.arg("--ro-bind").arg(path).arg(file);
-    }
-    // bubblewrap gives neither a size, and a script could write to both. All that has to be made there is.
-    command.args(["--remount-ro", "/dev", "--remount-ro", "/"]);
-    add_environment(&mut command, folder);
     confinement.apply(&mut command, vec![status_writer.into()])?;
     command.args(["--", "/usr/bin/bash"]);
     let mut child = command
@@ -128,6 +112,34 @@ pub(crate) fn run(
         }
         (code, exceeded) => verdict(code.unwrap_or(KILLED), exceeded),
     }
+}
+
+/// The command of the script's environment, up to the program that runs in it. bubblewrap reports to `status`.
+fn command(
+    host: &Host,
+    folder: &JobFolder,
+    stage: Stage,
+    status: &PipeWriter,
+) -> Result<Command, Failure> {
+    let accounts = accounts(host, folder)?;
+    let mut command = Command::new(BWRAP);
+    command
+        .env_clear()
+        .env("PATH", SEARCH_PATH)
+        .current_dir("/");
+    // When this process is killed, the kernel kills all of it, but for one that has only just begun.
+    command.args(["--die-with-parent", "--new-session", "--clearenv"]);
+    command.arg("--json-status-fd");
+    command.arg(status.as_raw_fd().to_string());
+    add_namespaces(&mut command, stage);
+    add_files(&mut command, host, folder, stage)?;
+    for (file, path) in ["/etc/passwd", "/etc/group"].iter().zip(&accounts) {
+        command.arg("--ro-bind").arg(path).arg(file);
+    }
+    // bubblewrap gives neither a size, and a script could write to both. All that has to be made there is.
+    command.args(["--remount-ro", "/dev", "--remount-ro", "/"]);
+    add_environment(&mut command, folder);
+    Ok(command)
 }
 
 /// Passes on what a script writes. The runner waits until all who hold its pipes have ended, so no script

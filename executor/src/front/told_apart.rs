@@ -57,8 +57,13 @@ impl Default for Line {
 impl ToldApart {
     /// What is shown for the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut shown = Vec::with_capacity(bytes.len());
-        for byte in self.plain.clean(bytes) {
+        let clean = self.plain.clean(bytes);
+        self.show(&clean)
+    }
+
+    fn show(&mut self, clean: &[u8]) -> Vec<u8> {
+        let mut shown = Vec::with_capacity(clean.len());
+        for &byte in clean {
             match byte {
                 b'\n' => self.end(&mut shown),
                 // What follows overwrites the line.
@@ -75,7 +80,8 @@ impl ToldApart {
 
     /// What is shown when there is no more, so that the next line is not a package's.
     pub(super) fn close(&mut self) -> Vec<u8> {
-        let mut shown = Vec::new();
+        let clean = self.plain.finish();
+        let mut shown = self.show(&clean);
         if self.is_begun {
             self.end(&mut shown);
         }

@@ -10,7 +10,6 @@ use buildbtw_model::{AttemptId, FailureKind, PackageFileName};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::IdToken;
 use super::output::Output;
 use super::state::JobFolder;
 use super::stop::{STOPPED, Stop};
@@ -18,6 +17,7 @@ use crate::config::Config;
 use crate::exchange::{self, Exchanged};
 use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
+use crate::id_token::IdToken;
 
 /// How long reports may take once the build was stopped. After that the server's lease decides.
 const LAST_REPORTS: Duration = Duration::from_secs(3);
@@ -96,7 +96,7 @@ impl Task<'_> {
             denied.cancel();
         };
         let agent = Agent {
-            link: Link::new(client, leave.clone(), Box::new(on_denied)),
+            link: Arc::new(Link::new(client, leave.clone(), Box::new(on_denied))),
             builder: self.config.builder(self.folder.sandbox()),
             packager: self.config.packager.clone(),
             limits: self.config.limits.limits(),

@@ -1,15 +1,18 @@
 //! Whether builds are possible at all, before a job counts on it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use buildbtw_model::client::{Backoff, Client};
+use buildbtw_model::client::Client;
 
 use super::state::State;
 use crate::config::Config;
+use crate::persist::persist;
 
 /// How long a server may be away, for example while it restarts.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// Checks host and server, and tidies up.
 pub(super) async fn run(config: &Config, state: &State) -> anyhow::Result<()> {
@@ -32,17 +35,13 @@ pub(super) async fn run(config: &Config, state: &State) -> anyhow::Result<()> {
 }
 
 async fn reach(client: &Client) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(3));
-    loop {
-        let error = match client.sources_overview().await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        let pause = backoff.next_pause();
-        if !error.is_transient() || Instant::now() + pause > deadline {
-            return Err(error).context("the buildbtw server does not answer");
-        }
-        tokio::time::sleep(pause).await;
-    }
+    persist(
+        PATIENCE,
+        LONGEST_PAUSE,
+        |_| {},
+        || client.sources_overview(),
+    )
+    .await
+    .map(drop)
+    .context("the buildbtw server does not answer")
 }

@@ -8,8 +8,7 @@ use anyhow::{Context as _, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::Request;
-use super::request::LOST;
+use super::request::{LOST, Request};
 use super::stop::Stop;
 
 /// A request is small; the ID token is most of it.

@@ -26,7 +26,7 @@ use crate::config::{Config, trust};
 use crate::failure::Failure;
 use crate::frames::{Frame, Message};
 
-pub(crate) use request::{IdToken, LOST, Request};
+pub(crate) use request::{LOST, Request};
 
 /// Does what the request says.
 pub(crate) fn run() -> ExitCode {

@@ -1,11 +1,10 @@
 //! What the front can ask for. It comes from an ordinary user: there are no paths in it.
 
-use std::fmt;
-
 use buildbtw_model::AttemptId;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::JobId;
+use crate::id_token::IdToken;
 use crate::runner::Process;
 
 /// What the front says before it stops a build whose runner is gone.
@@ -36,47 +35,6 @@ pub(crate) enum Request {
     },
     /// Remove what dead builds left.
     Reap {},
-}
-
-/// The ID token of a job; never printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct IdToken(String);
-
-impl IdToken {
-    /// More than any ID token has.
-    const MAX_BYTES: usize = 32 << 10;
-
-    /// The token's text.
-    pub(crate) fn into_text(self) -> String {
-        self.0
-    }
-}
-
-impl TryFrom<String> for IdToken {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("that is no ID token");
-        }
-        if text.len() > Self::MAX_BYTES {
-            return Err("the ID token is too long");
-        }
-        Ok(Self(text))
-    }
-}
-
-impl From<IdToken> for String {
-    fn from(token: IdToken) -> Self {
-        token.0
-    }
-}
-
-impl fmt::Debug for IdToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[hidden]")
-    }
 }
 
 #[cfg(test)]

@@ -19,9 +19,6 @@ use crate::contract::Environment;
 use crate::failure::Failure;
 use crate::front::Host;
 
-/// What a stage ends with whose runner is gone; nobody reads it.
-const LOST: &str = "the runner of this job is gone, and everything of the job was removed";
-
 /// Does what the command line says, and says how the process shall end.
 pub(crate) fn run(command: Command, config: PathBuf) -> ExitCode {
     // Jobs must get into their folders, whatever the runner's own habits are.

@@ -2,13 +2,13 @@
 
 use std::io::Write as _;
 
-use super::{LOST, check};
+use super::check;
 use crate::contract::Environment;
 use crate::failure::Failure;
 use crate::front::Host;
 use crate::front::jobs::Jobs;
 use crate::runner::Process;
-use crate::watch::Watch;
+use crate::watch::{LOST, Watch};
 
 /// Each job has a folder of its own, which is gone afterwards: there is no place for what is kept.
 const NO_CACHE: &str = "this runner keeps no caches, and the job has one: remove `cache:` from its CI \

@@ -15,7 +15,8 @@ use crate::contract::Environment;
 use crate::exchange;
 use crate::failure::Failure;
 use crate::front::{Host, build};
-use crate::root::{self, IdToken};
+use crate::id_token::IdToken;
+use crate::root;
 
 /// Passes the result of a stage on, and tells the server if it is final.
 pub(super) fn report(

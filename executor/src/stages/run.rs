@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use super::LOST;
 use crate::contract::{Environment, Stage};
 use crate::failure::Failure;
 use crate::front::jobs::Jobs;
 use crate::front::privileged::Privileged;
 use crate::front::{Host, build, script};
-use crate::watch::Watch;
+use crate::watch::{LOST, Watch};
 
 /// Runs a stage of a job that was prepared.
 pub(super) fn run(

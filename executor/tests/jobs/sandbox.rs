@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
+use buildbtw_fake_server::build;
 use buildbtw_model::api::{Outcome, Repository};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::stopping::pid_of;
-use crate::support::{Ended, Host, Job, build};
+use crate::support::{Ended, Host, Job};
 
 async fn host() -> Option<Host> {
     let host = Host::start("").await;

@@ -4,8 +4,8 @@
 //! The script renders what comes later in the same way (`assets/live.js`).
 
 use std::fmt::Write as _;
-use std::iter::Peekable;
-use std::str::Chars;
+
+use buildbtw_model::ansi::{Reader, Token};
 
 /// A rendered log: escaped text and `span` elements with fixed classes.
 pub(crate) struct LogHtml(String);
@@ -28,19 +28,10 @@ impl LogHtml {
 
 /// Renders a piece of a log. Bytes that are no UTF-8 are replaced.
 pub(crate) fn render(bytes: &[u8]) -> LogHtml {
-    let text = String::from_utf8_lossy(bytes);
     let mut screen = Screen::default();
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\x1b' => screen.escape(&mut chars),
-            '\n' => screen.newline(),
-            '\r' if chars.peek() == Some(&'\n') => {}
-            '\r' => screen.returned = true,
-            '\t' => screen.print('\t'),
-            c => screen.print(visible(c)),
-        }
-    }
+    let mut reader = Reader::default();
+    reader.feed(bytes, |token| screen.token(token));
+    reader.finish(|token| screen.token(token));
     screen.finish()
 }
 
@@ -124,34 +115,14 @@ impl Screen {
     }
 
     /// Obeys a change of style and swallows every other sequence.
-    fn escape(&mut self, chars: &mut Peekable<Chars<'_>>) {
-        match chars.peek() {
-            Some('[') => {
-                chars.next();
-                self.control_sequence(chars);
-            }
-            Some(']' | 'P' | '^' | '_' | 'X') => {
-                chars.next();
-                skip_string(chars);
-            }
-            Some(' '..='/') => {
-                while chars.next_if(|c| (' '..='/').contains(c)).is_some() {}
-                chars.next_if(|c| ('0'..='~').contains(c));
-            }
-            Some('0'..='~') => {
-                chars.next();
-            }
-            Some(_) | None => {}
-        }
-    }
-
-    fn control_sequence(&mut self, chars: &mut Peekable<Chars<'_>>) {
-        let mut parameters = String::new();
-        while let Some(c) = chars.next_if(|c| (' '..='?').contains(c)) {
-            parameters.push(c);
-        }
-        if chars.next_if(|c| ('@'..='~').contains(c)) == Some('m') {
-            self.select_graphics(&parameters);
+    fn token(&mut self, token: Token<'_>) {
+        match token {
+            Token::Control('\n') => self.newline(),
+            Token::Control('\r') => self.returned = true,
+            Token::Control('\t') => self.print('\t'),
+            Token::Char(c) | Token::Control(c) => self.print(visible(c)),
+            Token::Style(parameters) => self.select_graphics(parameters),
+            Token::Hidden(_) => {}
         }
     }
 
@@ -181,19 +152,6 @@ impl Screen {
                 }
                 _ => {}
             }
-        }
-    }
-}
-
-/// Skips to the end of an operating system command and the like; they set titles and make links.
-fn skip_string(chars: &mut Peekable<Chars<'_>>) {
-    while let Some(c) = chars.next_if(|c| *c != '\n') {
-        if c == '\x07' || c == '\u{9c}' {
-            return;
-        }
-        if c == '\x1b' {
-            chars.next_if_eq(&'\\');
-            return;
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::net::TcpStream;
 use std::process::Command;
 
-use buildbtw_tests::{Process, Server, Sources, Worker, cli, eventually, printed};
+use buildbtw_tests::{Process, Server, Sources, Worker, cli, eventually, file_in, printed};
 
 use super::support::{
-    LOOPBACK, build, built, can_build, failed_once, file_in, has_line, in_own_network, input, new,
-    serve,
+    LOOPBACK, build, built, can_build, failed_once, has_line, in_own_network, input, new, serve,
 };
 
 /// The port that the inputs name.

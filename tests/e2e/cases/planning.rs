@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use buildbtw_tests::{OldSet, Server, Sources, Worker, cli, printed, program};
+use buildbtw_tests::{OldSet, Server, Sources, Worker, cli, file_in, printed, program};
 
-use super::support::{built, can_build, failed_once, file_in, file_name, input, new, publish};
+use super::support::{built, can_build, failed_once, file_name, input, new, publish};
 
 /// The packages of `buildbtw plan --srcinfo tree ORIGIN --arch x86_64`, with more arguments.
 fn planned(tree: &str, origin: &str, more: &[&str]) -> Vec<String> {

@@ -3,11 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use buildbtw_tests::{OldSet, Process, Server, Sources, Worker, cli, git, printed};
+use buildbtw_tests::{OldSet, Process, Server, Sources, Worker, cli, file_in, git, printed};
 
-use super::support::{
-    LOOPBACK, built, can_build, file_in, file_name, in_own_network, input, new, publish,
-};
+use super::support::{LOOPBACK, built, can_build, file_name, in_own_network, input, new, publish};
 
 /// Two repositories as the PKGBUILD of the case expects them, `vcs` at its second revision.
 fn upstream(folder: &Path) {

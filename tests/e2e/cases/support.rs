@@ -112,18 +112,6 @@ pub(super) fn publish(folder: &Path, packages: &[PathBuf]) -> String {
     format!("--repository=base=file://{}", repository.display())
 }
 
-/// The text of a file in a package.
-pub(super) fn file_in(package: &Path, name: &str) -> String {
-    let output = Command::new("bsdtar")
-        .arg("-xOf")
-        .arg(package)
-        .arg(name)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{name}: {}", printed(&output));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// User and group of everything in a package.
 pub(super) fn owners(package: &Path) -> BTreeMap<String, (u64, u64)> {
     let file = std::fs::File::open(package).unwrap();

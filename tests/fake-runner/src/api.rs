@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -39,7 +40,7 @@ const FEATURES: [&str; 22] = [
 /// The version that the runner says it has.
 pub(crate) const VERSION: &str = "19.4.0";
 /// How often a call is tried that GitLab is too busy for.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: usize = 5;
 /// Longer than this is never waited between two of them.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -183,8 +184,11 @@ impl Api {
 
     /// Sends a request, again if GitLab is too busy for it.
     async fn send(&self, request: RequestBuilder) -> reqwest::Result<Response> {
-        let mut pause = self.pause;
-        for _ in 1..ATTEMPTS {
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(self.pause)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_max_times(ATTEMPTS - 1);
+        for pause in pauses.build() {
             let Some(copy) = request.try_clone() else {
                 break;
             };
@@ -193,7 +197,6 @@ impl Api {
                 return Ok(response);
             }
             tokio::time::sleep(asked_pause(response.headers()).unwrap_or(pause)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
         request.send().await
     }

@@ -3,11 +3,11 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use buildbtw_fake_server::{FakeServer, Fault};
+use buildbtw_fake_server::{FakeServer, Fault, build};
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
 
-use super::support::{FOREVER, Worker, build, config, left_in};
+use super::support::{FOREVER, Worker, config, left_in};
 use crate::WorkerError;
 
 fn failed(outcome: &Outcome) -> Option<(FailureKind, &str)> {

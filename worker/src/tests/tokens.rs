@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use buildbtw_fake_server::{FakeServer, Fault};
+use buildbtw_fake_server::{FakeServer, Fault, build};
 use buildbtw_model::TokenScope;
 use buildbtw_model::api::{ClaimedBuild, Outcome};
 use tempfile::TempDir;
 
-use super::support::{FOREVER, Worker, build, config, left_in};
+use super::support::{FOREVER, Worker, config, left_in};
 use crate::WorkerError;
 
 /// A worker was killed in the middle of a build, and its token replaced.

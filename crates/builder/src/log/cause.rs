@@ -4,8 +4,8 @@
 use super::consequence::is_consequence;
 use super::tool::is_tool;
 use super::words::{
-    after_location, after_program, ends_any, has_any, is_command, is_exception, is_java_exception,
-    is_ruby_exception, starts_any,
+    SYSTEM_ERRORS, after_location, after_program, ends_any, has_any, is_command, is_exception,
+    is_java_exception, is_ruby_exception, starts_any,
 };
 
 /// How much a line explains.
@@ -41,30 +41,6 @@ pub(super) enum Continued {
     /// All lines until one of GoogleTest itself, which start with a bracket.
     GoogleTest,
 }
-
-/// Texts that end what the C library says about a failed call.
-pub(super) const SYSTEM_ERRORS: &[&str] = &[
-    "No such file or directory",
-    "Permission denied",
-    "Operation not permitted",
-    "File exists",
-    "Is a directory",
-    "Not a directory",
-    "Directory not empty",
-    "Read-only file system",
-    "Text file busy",
-    "Argument list too long",
-    "Exec format error",
-    "Connection refused",
-    "Temporary failure in name resolution",
-    "Name or service not known",
-    "Cannot allocate memory",
-    "Too many open files",
-    "command not found",
-    ": not found",
-    "unbound variable",
-    "File name too long",
-];
 
 /// Lines of Sphinx and bundlers, below which the reason stands.
 const ANNOUNCEMENTS: &[&str] = &[
@@ -344,28 +320,30 @@ fn is_complaint(text: &str) -> bool {
     {
         return true;
     }
-    if let Some((program, rest)) = after_program(text) {
-        let is_go = program == "go" && !starts_any(rest, &["downloading ", "finding "]);
-        return is_go
-            || ends_any(rest, SYSTEM_ERRORS)
-            || starts_any(
-                rest,
-                &[
-                    "cannot ",
-                    "can't ",
-                    "unable to ",
-                    "failed to ",
-                    "missing ",
-                    "omitting directory",
-                    "-r not specified",
-                    "unrecognized option",
-                    "invalid option",
-                    "command not found",
-                ],
-            )
-            || (rest.starts_with("line ") && has_any(rest, SYSTEM_ERRORS));
-    }
-    false
+    after_program(text).is_some_and(|(program, rest)| is_complaint_of(program, rest))
+}
+
+/// What a program complains about, after its name.
+fn is_complaint_of(program: &str, rest: &str) -> bool {
+    let is_go = program == "go" && !starts_any(rest, &["downloading ", "finding "]);
+    is_go
+        || ends_any(rest, SYSTEM_ERRORS)
+        || starts_any(
+            rest,
+            &[
+                "cannot ",
+                "can't ",
+                "unable to ",
+                "failed to ",
+                "missing ",
+                "omitting directory",
+                "-r not specified",
+                "unrecognized option",
+                "invalid option",
+                "command not found",
+            ],
+        )
+        || (rest.starts_with("line ") && has_any(rest, SYSTEM_ERRORS))
 }
 
 fn is_hint(text: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Picks the lines of a log that explain why the last step failed.
 
-use super::Lines;
 use super::found::Found;
+use super::lines::Lines;
 
 /// Parts of makepkg that are told apart: what follows belongs to the last of them.
 const MOST_PARTS: usize = 100;

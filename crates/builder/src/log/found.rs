@@ -3,15 +3,12 @@
 use std::collections::VecDeque;
 
 use super::cause::{Continued, Weight, weigh};
+use super::caused_by::CausedBy;
 use super::go_test::{GoTests, Heard};
-use super::words::{cut, is_exception, is_stack, same_words};
+use super::words::{LONGEST, cut, is_exception, is_stack, same_words};
 
 /// Lines that are kept for the failure's message.
 const KEPT_LINES: usize = 4;
-/// Characters of a line in a message.
-const LONGEST: usize = 300;
-/// So long a reason is not made longer by the lines below it.
-const ENOUGH: usize = 100;
 /// Lines that are joined to one.
 const MOST_JOINED: usize = 8;
 
@@ -51,39 +48,6 @@ pub(super) struct Found {
 struct Joining {
     how: Continued,
     left: usize,
-}
-
-/// The chain of causes below an `error: …` of Rust, of which the last is the reason.
-#[derive(Debug)]
-struct CausedBy {
-    error: String,
-    reason: String,
-    /// A line of a build script says why; nothing else does so better.
-    is_known: bool,
-}
-
-impl CausedBy {
-    /// Takes in the next line of the reason.
-    fn line(&mut self, text: &str) {
-        let numbered = text
-            .split_once(": ")
-            .filter(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
-        let is_panic = text.starts_with("thread '") && text.contains("panicked at ");
-        if self.is_known {
-            return;
-        }
-        if let Some((_, reason)) = numbered {
-            self.reason = reason.to_owned();
-        } else if matches!(text, "--- stdout" | "--- stderr") || is_panic {
-            // What a build script says comes below its exit code, and what it panics with below the place.
-            self.reason.clear();
-        } else if weigh(text).0 == Weight::Cause {
-            self.reason = text.to_owned();
-            self.is_known = true;
-        } else if self.reason.len() < ENOUGH {
-            self.reason = cut(format!("{} {text}", self.reason).trim(), LONGEST);
-        }
-    }
 }
 
 impl Found {

@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::HEADING;
+/// Starts the headings that the builder writes between the output of the tools.
+pub const HEADING: &str = "==> buildbtw: ";
 
 /// Begins a mark; rare in logs.
 const START: u8 = 0x02;

@@ -1,32 +1,47 @@
 //! Small questions about the text of a line.
 
+use buildbtw_model::ansi::{Reader, Token};
+
+/// Characters of a line in a message.
+pub(super) const LONGEST: usize = 300;
+
+/// Texts that end what the C library says about a failed call.
+pub(super) const SYSTEM_ERRORS: &[&str] = &[
+    "No such file or directory",
+    "Permission denied",
+    "Operation not permitted",
+    "File exists",
+    "Is a directory",
+    "Not a directory",
+    "Directory not empty",
+    "Read-only file system",
+    "Text file busy",
+    "Argument list too long",
+    "Exec format error",
+    "Connection refused",
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "Cannot allocate memory",
+    "Too many open files",
+    "command not found",
+    ": not found",
+    "unbound variable",
+    "File name too long",
+];
+
 /// A line without escape sequences and control characters; tabs become blanks.
-pub(super) fn plain(line: &str) -> String {
+pub(super) fn plain(line: &[u8]) -> String {
     let mut text = String::with_capacity(line.len());
-    let mut chars = line.chars();
-    while let Some(char) = chars.next() {
-        match char {
-            '\x1b' => skip_escape(&mut chars),
-            '\t' => text.push(' '),
-            char if char.is_control() => {}
-            char => text.push(char),
-        }
-    }
+    let mut keep = |token: Token<'_>| match token {
+        Token::Char(char) => text.push(char),
+        Token::Control('\t') => text.push(' '),
+        Token::Control(_) | Token::Style(_) | Token::Hidden(_) => {}
+    };
+    let mut reader = Reader::default();
+    reader.feed(line, &mut keep);
+    reader.finish(keep);
     text.truncate(text.trim_end().len());
     text
-}
-
-/// Skips the rest of an escape sequence (ECMA-48): `[` until a letter, `]` until BEL or ESC `\`.
-fn skip_escape(chars: &mut std::str::Chars<'_>) {
-    match chars.next() {
-        Some('[') => {
-            chars.find(|c| ('\x40'..='\x7e').contains(c));
-        }
-        Some(']') if chars.find(|c| matches!(c, '\x07' | '\x1b')) == Some('\x1b') => {
-            chars.next();
-        }
-        _ => {}
-    }
 }
 
 /// Whether any of the texts occurs.

@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::statfs::{FsType, MSDOS_SUPER_MAGIC, TMPFS_MAGIC, statfs};
 
 use super::config::{SandboxConfig, ScratchDisk};
-use crate::host::find_program;
+use crate::programs::find_program;
 use crate::sys;
 
 /// Makes the file system of an image.

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::helper::HELPER_ARGUMENT;
-use super::job::{Failure, Job, Report};
-use crate::host::SEARCH_PATH;
+use super::job::{Job, Report};
+use crate::failure::Failure;
 use crate::log::{ErrorLines, Headings, LogSink, Piece};
+use crate::programs::SEARCH_PATH;
 
 /// How long a supervisor may take to kill its processes, before it is killed itself.
 const GRACE: Duration = Duration::from_secs(10);

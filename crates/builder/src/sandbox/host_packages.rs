@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::host::SEARCH_PATH;
+use crate::programs::SEARCH_PATH;
 
 /// Names that are always there: groups and meta packages, and the shell.
 const ALWAYS: &[&str] = &["base", "base-devel", "sh"];

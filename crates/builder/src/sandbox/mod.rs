@@ -1,14 +1,16 @@
 //! Building for real: a helper process per attempt makes a clean root out of the base system,
 //! installs the dependencies and runs makepkg in it.
 
+mod base;
 mod cgroup;
-mod config;
+pub(crate) mod config;
 pub(crate) mod disk;
 mod driver;
 mod helper;
 mod host_packages;
 pub(crate) mod job;
 mod root_command;
+mod run_in_root;
 pub(crate) mod scratch;
 pub(crate) mod slots;
 
@@ -19,11 +21,13 @@ use std::sync::OnceLock;
 
 use tokio_util::sync::CancellationToken;
 
+use self::base::base_of;
 use self::cgroup::Exceeded;
 use self::driver::Bounds;
-use self::job::{Base, BuildTask, Failure, Job, Report, SourceAccess, Task};
+use self::job::{Base, BuildTask, Job, Report, SourceAccess, Task};
 use self::scratch::Scratch;
 use self::slots::Slot;
+use crate::failure::Failure;
 use crate::log::{LogSink, Mark};
 use crate::outcome::BuildOutcome;
 use crate::request::{BuildRequest, Limits};
@@ -31,7 +35,8 @@ use crate::source::host_of;
 
 pub use config::{SandboxConfig, ScratchDisk};
 pub use helper::run_helper_if_asked;
-pub use root_command::{Bind, RootCommand, RootError, run_in_root};
+pub use root_command::{Bind, RootCommand};
+pub use run_in_root::{RootError, run_in_root};
 pub use scratch::reap;
 
 #[derive(Debug)]
@@ -180,17 +185,6 @@ fn servers_of_namespace(request: &BuildRequest) -> impl Iterator<Item = &String>
         .filter(|repository| Some(&repository.name) == request.namespace_repository.as_ref())
         .flat_map(|repository| &repository.servers)
         .filter(|server| server.starts_with("http"))
-}
-
-/// What this machine builds on; finding out costs some milliseconds.
-async fn base_of(config: &SandboxConfig) -> io::Result<Base> {
-    if let Some(root) = &config.base_root {
-        return Ok(Base::Root(std::path::absolute(root)?));
-    }
-    let provides = tokio::task::spawn_blocking(host_packages::provides)
-        .await
-        .map_err(io::Error::other)?;
-    Ok(Base::Host { provides })
 }
 
 /// The helper runs in another folder.

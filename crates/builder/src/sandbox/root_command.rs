@@ -1,19 +1,10 @@
 //! Commands in a root that stays: a system to install packages into, to upgrade and to try.
 
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use buildbtw_model::{Architecture, AttemptId};
+use buildbtw_model::Architecture;
+use buildbtw_model::api::Repository;
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
-
-use super::driver::{self, Bounds};
-use super::job::{Job, Report, Task};
-use super::scratch::Scratch;
-use super::{SandboxConfig, base_of};
-use crate::log::{LogSink, Mark};
-use crate::request::Repository;
 
 /// A command to run as root of a root that is kept in a folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,81 +32,4 @@ pub struct Bind {
     pub target: PathBuf,
     /// Whether it can be changed from inside.
     pub writable: bool,
-}
-
-/// Why a command in a root could not be run.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct RootError {
-    /// What happened, for people.
-    pub message: String,
-}
-
-/// Runs a command in a root that stays, and returns its exit code (128 + signal when killed).
-///
-/// # Errors
-///
-/// When the root could not be made or `cancel` fired.
-pub async fn run_in_root(
-    config: &SandboxConfig,
-    command: &RootCommand,
-    log: &dyn LogSink,
-    cancel: CancellationToken,
-) -> Result<i32, RootError> {
-    let report = run(config, command, log, &cancel)
-        .await
-        .map_err(|error| RootError {
-            message: error.to_string(),
-        })?;
-    match report {
-        Report::Exited(code) => Ok(code),
-        Report::Failed(failure) => Err(RootError {
-            message: failure.message,
-        }),
-        Report::Built { .. } => Err(RootError {
-            message: "the helper reported a build".to_owned(),
-        }),
-    }
-}
-
-async fn run(
-    config: &SandboxConfig,
-    command: &RootCommand,
-    log: &dyn LogSink,
-    cancel: &CancellationToken,
-) -> io::Result<Report> {
-    if command.command.is_empty() {
-        return Err(io::Error::other("no command to run was given"));
-    }
-    // Two overlays over the same folders would destroy each other's work.
-    fs_err::create_dir_all(&command.dir)?;
-    let lock = lock_file(&command.dir)?;
-    let scratch = Scratch::create(&config.scratch_root, &AttemptId::new().to_string(), None)?;
-    let mut command = command.clone();
-    command.dir = std::path::absolute(&command.dir)?;
-    for bind in &mut command.binds {
-        bind.source = std::path::absolute(&bind.source)?;
-    }
-    let job = Job {
-        task: Task::Run(Box::new(command)),
-        base: base_of(config).await?,
-        // Files keep their owners, so a root always has the same range.
-        first_uid: config.uid_base,
-        cgroup_procs: Vec::new(),
-        rlimits: None,
-        report: std::path::absolute(scratch.report())?,
-        mark: Mark::random()?,
-    };
-    let report = driver::run(&config.helper, &job, Bounds::NONE, log, cancel).await;
-    drop(lock);
-    scratch.remove().await?;
-    Ok(report)
-}
-
-fn lock_file(dir: &Path) -> io::Result<File> {
-    let folder = fs_err::File::open(dir)?.into_parts().0;
-    folder
-        .try_lock()
-        .map_err(|_| io::Error::other(format!("{} is in use by another command", dir.display())))?;
-    Ok(folder)
 }

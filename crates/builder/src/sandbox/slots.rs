@@ -1,12 +1,11 @@
 //! Ranges of user ids, one for each sandbox at a time on the whole machine.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::OFlag;
 
 /// How many ids a sandbox has: 0 to 65535.
 pub(crate) const RANGE: u32 = 65_536;
@@ -22,7 +21,7 @@ const LOCKS: &str = "/run/buildbtw-id-ranges";
 /// roots that stay.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    _lock: Flock<File>,
+    _lock: RangeLock,
     first_uid: u32,
 }
 
@@ -63,19 +62,31 @@ impl Slot {
     }
 }
 
+/// The lock of a range. Dropping it unlocks the file: closing is not enough while a child process holds a copy of the
+/// descriptor between fork and exec.
+#[derive(Debug)]
+pub(crate) struct RangeLock(File);
+
+impl Drop for RangeLock {
+    fn drop(&mut self) {
+        // On an error the descriptor is closed all the same.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Says that processes with ids of a range are there, for as long as the value lives. Taken by whoever
 /// starts them and outlives them, as the program that has the range may be killed.
-pub(crate) fn hold(first_uid: u32) -> io::Result<Flock<File>> {
+pub(crate) fn hold(first_uid: u32) -> io::Result<RangeLock> {
     lock_in_use(Path::new(LOCKS), first_uid)?
         .ok_or_else(|| io::Error::other(format!("the user ids from {first_uid} on are in use")))
 }
 
-fn lock_in_use(folder: &Path, first_uid: u32) -> io::Result<Option<Flock<File>>> {
+fn lock_in_use(folder: &Path, first_uid: u32) -> io::Result<Option<RangeLock>> {
     lock(folder, first_uid, ".in-use")
 }
 
 /// Takes a lock of a range; `None` when somebody has it.
-fn lock(folder: &Path, first_uid: u32, suffix: &str) -> io::Result<Option<Flock<File>>> {
+fn lock(folder: &Path, first_uid: u32, suffix: &str) -> io::Result<Option<RangeLock>> {
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -83,10 +94,10 @@ fn lock(folder: &Path, first_uid: u32, suffix: &str) -> io::Result<Option<Flock<
         .mode(0o600)
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(folder.join(format!("{first_uid}{suffix}")))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, error)) => Err(error.into()),
+    match file.try_lock() {
+        Ok(()) => Ok(Some(RangeLock(file))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::job::{Context as _, Failure};
+use crate::failure::{Context as _, Failure};
 
 /// What git may use to fetch sources; nothing by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use buildbtw_model::CommitHash;
 
 use super::access::{GitAccess, Granted};
-use crate::host::SEARCH_PATH;
+use crate::failure::{Context as _, Failure};
 use crate::log::Lines;
-use crate::sandbox::job::{Context as _, Failure};
+use crate::programs::SEARCH_PATH;
 
 /// Settings that replace the machine's: no credentials, no hooks, no helper programs, and
 /// repositories may belong to anyone. They are a file because git passes options of its command

@@ -5,8 +5,8 @@ use std::path::Path;
 use buildbtw_model::{SourceKind, source_file_name, source_kind};
 
 use super::open_in_tree;
+use crate::failure::Failure;
 use crate::fetchers::VcsTool;
-use crate::sandbox::job::Failure;
 
 /// Where a source comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use crate::sandbox::job::{Context as _, Failure};
+use crate::failure::{Context as _, Failure};
 
 /// No PKGBUILD is anywhere near this.
 pub(crate) const LARGEST_PKGBUILD: u64 = 4 << 20;

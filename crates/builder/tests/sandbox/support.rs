@@ -5,10 +5,11 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use buildbtw_builder::{
-    BuildOutcome, BuildRequest, Builder, BuiltPackage, ExpectedPackage, LogSink, Repository,
-    SandboxConfig, Source, check_host,
+    BuildOutcome, BuildRequest, Builder, BuiltPackage, LogSink, SandboxConfig, Source, check_host,
 };
 use buildbtw_model::FailureKind;
+use buildbtw_model::api::{ExpectedPackage, Repository};
+use buildbtw_package::PackageWriter;
 use tokio_util::sync::CancellationToken;
 
 /// Keeps everything, and fires a token when a text appears.
@@ -225,23 +226,20 @@ impl World {
         lines: &str,
         files: &[(&str, &str)],
     ) {
-        let folder = self.path("handmade");
-        fs_err::create_dir(&folder).unwrap();
         let info = format!(
             "pkgname = {name}\npkgbase = {name}\npkgver = {version}\npkgdesc = x\nurl = x\n\
              builddate = 1\npackager = x\nsize = 1\narch = {architecture}\n{lines}\n"
         );
-        fs_err::write(folder.join(".PKGINFO"), info).unwrap();
+        let mut package = PackageWriter::new(1);
+        package.file(".PKGINFO", info.as_bytes()).unwrap();
         for (file, text) in files {
-            let file = folder.join(file);
-            fs_err::create_dir_all(file.parent().unwrap()).unwrap();
-            fs_err::write(file, text).unwrap();
+            package.file(file, text.as_bytes()).unwrap();
         }
-        let file = format!("{name}-{version}-{architecture}.pkg.tar.gz");
+        let file = format!("{name}-{version}-{architecture}.pkg.tar.zst");
+        let path = self.path("repository").join(&file);
+        fs_err::write(path, package.finish().unwrap()).unwrap();
         self.sh(&format!(
-            "cd handmade && bsdtar -czf ../repository/{file} --uid 0 --gid 0 .PKGINFO $(ls -A | grep -v PKGINFO)
-             cd ../repository && repo-add --quiet {repository}.db.tar.gz {file} >/dev/null
-             rm -r ../handmade"
+            "cd repository && repo-add --quiet {repository}.db.tar.gz {file} >/dev/null"
         ));
     }
 

@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderMap;
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use crate::settings::{Secret, SigningKey, WebhookSecrets};
 
@@ -169,7 +170,7 @@ fn delivery_id(id: Option<&str>) -> String {
 fn is_token(expected: &Secret, token: &str) -> bool {
     let digest = |text: &str| Sha256::digest(text.as_bytes());
     let (one, other) = (digest(expected.reveal()), digest(token));
-    one.iter().zip(&other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+    one.as_slice().ct_eq(other.as_slice()).into()
 }
 
 #[cfg(test)]

@@ -153,11 +153,11 @@ pub struct ExpectedPackage {
 /// A pacman repository to install from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
-    /// Its section name.
+    /// Its section name in pacman.conf(5).
     pub name: RepositoryName,
-    /// Its `Server` lines.
+    /// Its `Server` lines: `http://`, `https://` or `file://`; `$repo` and `$arch` are replaced.
     pub servers: Vec<String>,
-    /// Its `SigLevel`.
+    /// Its `SigLevel`, for example `Optional TrustAll`.
     pub sig_level: String,
 }
 

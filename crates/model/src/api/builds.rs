@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::AttemptSummary;
+use super::attempts::AttemptSummary;
 use crate::{
     Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NamespaceName, PackageFileName,
     PackageVersion, Pkgbase, Sha256Digest,

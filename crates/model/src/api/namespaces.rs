@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::BuildSummary;
+use super::builds::BuildSummary;
 use crate::{
     Architecture, BuildId, Changeset, CommitHash, IterationStatus, NamespaceName, NetworkPolicy,
     OriginSpec, Pkgbase, Scope,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 
-use super::{Client, ClientError, REQUEST_TIMEOUT};
+use super::error::ClientError;
+use super::{Client, REQUEST_TIMEOUT};
 use crate::api::{
     AdoptAttempt, ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse,
     LogAppended, Outcome, OutcomeAccepted, UploadedPackage,

@@ -2,7 +2,7 @@
 
 use reqwest::Response;
 
-use super::ClientError;
+use super::error::ClientError;
 use crate::api::Event;
 
 /// Longer lines than this are no events of ours.

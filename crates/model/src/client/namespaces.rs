@@ -2,7 +2,9 @@
 
 use reqwest::Method;
 
-use super::{Client, ClientError, EventStream, REQUEST_TIMEOUT};
+use super::error::ClientError;
+use super::follow::EventStream;
+use super::{Client, REQUEST_TIMEOUT};
 use crate::api::{
     BuildDetail, CreateIteration, CreateNamespace, IterationDetail, NamespaceDetail,
     NamespaceSummary, Page, PlanPreview, RetriedBuilds, RetryBuilds,

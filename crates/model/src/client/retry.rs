@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::ClientError;
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder, Retryable as _};
+
+use super::error::ClientError;
 
 /// Pauses between tries: each about twice the one before, up to a maximum, never all clients at once.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Backoff {
-    next: Duration,
+    pauses: ExponentialBackoff,
     max: Duration,
 }
 
@@ -15,14 +17,19 @@ impl Backoff {
     /// Starts with a pause of about `first`; none is longer than `max`.
     #[must_use]
     pub fn new(first: Duration, max: Duration) -> Self {
-        Self { next: first, max }
+        // The jitter adds up to as much again to each pause.
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(first.min(max) / 2)
+            .with_max_delay(max / 2)
+            .with_jitter()
+            .without_max_times()
+            .build();
+        Self { pauses, max }
     }
 
     /// The next pause: between half and all of the current step.
     pub fn next_pause(&mut self) -> Duration {
-        let step = self.next.min(self.max);
-        self.next = (step * 2).min(self.max);
-        step.mul_f64(rand::random_range(0.5..=1.0))
+        self.pauses.next().unwrap_or(self.max)
     }
 }
 
@@ -31,23 +38,19 @@ impl Backoff {
 /// # Errors
 /// The first error that is not transient.
 pub async fn retry<T, F>(
-    mut backoff: Backoff,
-    mut on_pause: impl FnMut(&ClientError, Duration),
-    mut operation: impl FnMut() -> F,
+    backoff: Backoff,
+    on_pause: impl FnMut(&ClientError, Duration),
+    operation: impl FnMut() -> F,
 ) -> Result<T, ClientError>
 where
     F: Future<Output = Result<T, ClientError>>,
 {
-    loop {
-        match operation().await {
-            Err(error) if error.is_transient() => {
-                let pause = backoff.next_pause();
-                on_pause(&error, pause);
-                tokio::time::sleep(pause).await;
-            }
-            result => return result,
-        }
-    }
+    operation
+        .retry(backoff.pauses)
+        .sleep(tokio::time::sleep)
+        .when(ClientError::is_transient)
+        .notify(on_pause)
+        .await
 }
 
 #[cfg(test)]

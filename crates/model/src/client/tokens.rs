@@ -2,7 +2,8 @@
 
 use reqwest::Method;
 
-use super::{Client, ClientError};
+use super::Client;
+use super::error::ClientError;
 use crate::api::{
     CreateToken, CreatedToken, Page, SourceRepositorySummary, SourcesOverview, TokenIdentity,
     TokenSummary,

@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use super::text_id;
+use super::macros::text_id;
 
 /// File systems limit a name to 255 bytes; package file names add version, architecture and suffix.
 const MAX_NAME_LENGTH: usize = 200;

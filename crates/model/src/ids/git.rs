@@ -1,6 +1,6 @@
 //! Names inside a git repository.
 
-use super::text_id;
+use super::macros::text_id;
 
 fn git_ref(text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > 255 {

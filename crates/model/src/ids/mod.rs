@@ -3,141 +3,15 @@
 
 mod alpm;
 mod git;
+mod invalid;
+pub(crate) mod macros;
 mod names;
 mod numbers;
 mod provenance;
 
 pub use alpm::{Architecture, PackageFileName, PackageVersion, Pkgbase, Pkgname};
 pub use git::{CommitHash, GitRef, TreeHash};
+pub use invalid::InvalidName;
 pub use names::{NamespaceName, RepositoryName, Sha256Digest, WorkerName};
 pub use numbers::{AttemptId, BuildId, ClaimId};
 pub use provenance::{BuildTool, BuildToolName, BuildToolVersion, Packager};
-
-/// Text that is not a valid identifier of its kind.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{value}' is not a valid {kind}: {reason}")]
-pub struct InvalidName {
-    /// What the text should have been, in words.
-    pub kind: &'static str,
-    /// The text, shortened when it is very long.
-    pub value: String,
-    /// The rule it breaks.
-    pub reason: String,
-}
-
-impl InvalidName {
-    pub(crate) fn new(kind: &'static str, value: &str, reason: impl Into<String>) -> Self {
-        let mut value: String = value.chars().take(120).collect();
-        value.retain(|c| !c.is_control());
-        Self {
-            kind,
-            value,
-            reason: reason.into(),
-        }
-    }
-}
-
-/// Makes a text identifier out of a validating function `fn(&str) -> Result<(), String>`.
-macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $validate:path) => {
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(std::sync::Arc<str>);
-
-        impl $name {
-            /// The text of the identifier.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::ids::InvalidName;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                $validate(text)
-                    .map_err(|reason| $crate::ids::InvalidName::new($kind, text, reason))?;
-                Ok(Self(text.into()))
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = $crate::ids::InvalidName;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0.as_ref().to_owned()
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(&self.0)
-            }
-        }
-
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{:?}", &self.0)
-            }
-        }
-
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl std::borrow::Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                &self.0
-            }
-        }
-
-        $crate::ids::sqlx_text!($name);
-    };
-}
-pub(crate) use text_id;
-
-/// Maps a type with `Display` and `FromStr` to a TEXT column; reading checks the text again.
-macro_rules! sqlx_text {
-    ($name:ident) => {
-        #[cfg(feature = "sqlx")]
-        impl sqlx::Type<sqlx::Sqlite> for $name {
-            fn type_info() -> sqlx::sqlite::SqliteTypeInfo {
-                <String as sqlx::Type<sqlx::Sqlite>>::type_info()
-            }
-            fn compatible(info: &sqlx::sqlite::SqliteTypeInfo) -> bool {
-                <String as sqlx::Type<sqlx::Sqlite>>::compatible(info)
-            }
-        }
-
-        #[cfg(feature = "sqlx")]
-        impl sqlx::Encode<'_, sqlx::Sqlite> for $name {
-            fn encode_by_ref(
-                &self,
-                buffer: &mut <sqlx::Sqlite as sqlx::Database>::ArgumentBuffer,
-            ) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
-                <String as sqlx::Encode<'_, sqlx::Sqlite>>::encode_by_ref(&self.to_string(), buffer)
-            }
-        }
-
-        #[cfg(feature = "sqlx")]
-        impl<'r> sqlx::Decode<'r, sqlx::Sqlite> for $name {
-            fn decode(
-                value: sqlx::sqlite::SqliteValueRef<'r>,
-            ) -> Result<Self, sqlx::error::BoxDynError> {
-                let text = <&str as sqlx::Decode<'r, sqlx::Sqlite>>::decode(value)?;
-                Ok(text.parse::<Self>()?)
-            }
-        }
-    };
-}
-pub(crate) use sqlx_text;

@@ -1,6 +1,6 @@
 //! Names of buildbtw's own things.
 
-use super::text_id;
+use super::macros::text_id;
 
 fn namespace_name(text: &str) -> Result<(), String> {
     let first = text

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{InvalidName, sqlx_text};
+use super::invalid::InvalidName;
+use super::macros::sqlx_text;
 
 /// The number of a build; unique within a server.
 #[derive(

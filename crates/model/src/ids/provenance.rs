@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::text_id;
+use super::macros::text_id;
 
 const LONGEST: usize = 255;
 

@@ -1,6 +1,8 @@
 //! What a job's log in GitLab says about its end. It is read for jobs only that have not asked for their
 //! build: no package's code has written into it.
 
+use buildbtw_model::ansi;
+
 /// Longer texts are cut.
 const LONGEST: usize = 600;
 /// How an error begins.
@@ -15,7 +17,7 @@ const MISSING: &str = "no such file or directory";
 /// Which program the runner or its executor could not run, and why: that is so until somebody changes the
 /// host.
 pub(super) fn cannot_run(log: &str) -> Option<String> {
-    let text = without_colours(&plain(log));
+    let text = ansi::strip(&plain(log));
     let named = text.lines().find_map(denied_because);
     let found = named.or_else(|| text.lines().find_map(not_executed));
     found.map(|line| shorten(&line))
@@ -27,7 +29,7 @@ pub(super) fn last_error(log: &str) -> Option<String> {
     let errors = text.match_indices(ERROR).filter_map(|(at, _)| {
         let (before, error) = text.split_at(at);
         let line = before.rsplit('\n').next().unwrap_or_default();
-        if !without_colours(line).is_empty() {
+        if !ansi::strip(line).is_empty() {
             return None;
         }
         // In colour it may have several lines.
@@ -118,17 +120,6 @@ fn without_timestamp(line: &str) -> (&str, bool) {
         Some(rest) => (rest, true),
         None => (rest.strip_prefix(' ').unwrap_or(rest), false),
     }
-}
-
-fn without_colours(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut pieces = text.split("\u{1b}[");
-    plain.push_str(pieces.next().unwrap_or_default());
-    for piece in pieces {
-        let end = piece.find(|c: char| c.is_ascii_alphabetic());
-        plain.push_str(end.and_then(|end| piece.get(end + 1..)).unwrap_or_default());
-    }
-    plain
 }
 
 fn shorten(text: &str) -> String {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use buildbtw_builder::{
-    BuildOutcome, BuildRequest, Builder, BuiltPackage, ExpectedPackage, SimulatedConfig, Source,
+    BuildOutcome, BuildRequest, Builder, BuiltPackage, SimulatedConfig, Source,
 };
-use buildbtw_model::api::ClaimedBuild;
+use buildbtw_model::api::{ClaimedBuild, ExpectedPackage};
 use tokio_util::sync::CancellationToken;
 
 use super::parse;
@@ -23,14 +23,7 @@ pub(crate) async fn make_packages(
         Source::Directory("/nowhere".into()),
     );
     request.version = Some(claimed.version.clone());
-    request.packages = claimed
-        .packages
-        .iter()
-        .map(|package| ExpectedPackage {
-            name: package.name.clone(),
-            architecture: package.architecture.clone(),
-        })
-        .collect();
+    request.packages.clone_from(&claimed.packages);
     build(&request, payload, folder).await
 }
 

@@ -1,6 +1,9 @@
 //! Users and groups of a root on this machine's `/usr`. Packages store owners as numbers, so those of
 //! Arch's `filesystem` package and its usual systemd-sysusers(8) run count.
 
+/// The id of the user that builds, inside the sandbox.
+pub(super) const BUILD_USER: u32 = 1000;
+
 /// `/etc/passwd`.
 pub(super) const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/bash

@@ -8,19 +8,23 @@ use std::path::{Path, PathBuf};
 use buildbtw_model::PackageVersion;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
+use super::accounts::BUILD_USER;
+use super::bwrap::{Sandboxed, View};
 use super::disk::Disk;
 use super::files::{chown_tree, copy_tree, make_dir};
+use super::headings::heading;
 use super::makepkg::Makepkg;
 use super::network::Network;
 use super::pacman::{self, Repositories};
 use super::release::{self, Written};
 use super::root::Root;
+use super::run::exit_code;
 use super::srcinfo::{Agreement, Asked};
-use super::{collect, fetch, heading, kept, makepkg, verify};
+use super::{collect, fetch, kept, makepkg, verify};
+use crate::failure::{Context as _, Failure};
 use crate::request::{BuildRequest, Source};
-use crate::sandbox::RootCommand;
-use crate::sandbox::job::{BuildTask, Context as _, Failure, Job, Report};
+use crate::sandbox::job::{BuildTask, Job, Report};
+use crate::sandbox::root_command::RootCommand;
 use crate::source::access::SECRETS;
 use crate::source::checkout::{checkout, shown};
 use crate::source::pkgbuild::Pkgbuild;
@@ -54,14 +58,7 @@ fn steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
     let sources = build.join("sources");
     let network = fetch::fetch(root, &task, &tree, &sources)?;
     written.copy_files(root, &tree, &sources)?;
-    let repositories = Repositories::expose(root, &request.repositories, &request.architecture)?;
-    pacman::write_config(root, &repositories)?;
-    if !request.repositories.is_empty() {
-        pacman::install(root, &repositories, request)?;
-    }
-    if let Some(namespace) = &request.namespace_repository {
-        verify::installed(root, namespace, request)?;
-    }
+    install_dependencies(root, request)?;
     let makepkg = Makepkg::new(root, &build, &task)?;
     makepkg.check_login()?;
     if agreement == Agreement::Undecided {
@@ -94,6 +91,19 @@ fn steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
         notes,
         pkgbuild,
     })
+}
+
+/// Installs what the build needs, and checks that it is what the plan says.
+fn install_dependencies(root: &Root, request: &BuildRequest) -> Result<(), Failure> {
+    let repositories = Repositories::expose(root, &request.repositories, &request.architecture)?;
+    pacman::write_config(root, &repositories)?;
+    if !request.repositories.is_empty() {
+        pacman::install(root, &repositories, request)?;
+    }
+    if let Some(namespace) = &request.namespace_repository {
+        verify::installed(root, namespace, request)?;
+    }
+    Ok(())
 }
 
 /// Puts the tree with the PKGBUILD in its place.

@@ -3,10 +3,10 @@
 
 use buildbtw_model::{Pkgbase, RepositoryName};
 
+use super::base_of::BASE_OF;
 use super::bwrap::{Sandboxed, View};
 use super::root::Root;
-use super::transaction::BASE_OF;
-use crate::sandbox::job::Failure;
+use crate::failure::Failure;
 use crate::sys::Identity;
 
 /// Who asks for an old version of a rebuilt package.

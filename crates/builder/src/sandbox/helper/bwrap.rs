@@ -1,25 +1,18 @@
-//! Commands inside a root. Everything that touches a package runs through here.
+//! The command line of bubblewrap. Everything that touches a package runs through here.
 
-use std::io::{self, PipeReader, Read as _, Write as _};
+use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-
-use super::login;
+use super::login_shell;
 use super::network::Network;
 use super::root::Root;
 use super::skeleton::HOST_NAME;
-use crate::host::SEARCH_PATH;
-use crate::log::Lines;
-use crate::sandbox::job::{Context as _, Failure};
+use crate::failure::{Context as _, Failure};
+use crate::programs::SEARCH_PATH;
 use crate::seccomp;
 use crate::sys::{self, Entry, Identity};
-
-/// The id of the user that builds, inside the sandbox.
-pub(super) const BUILD_USER: u32 = 1000;
 
 /// What pacman and its scriptlets need as root of a sandbox, and no more.
 const CAPABILITIES: &[&str] = &[
@@ -147,119 +140,8 @@ impl<'a> Sandboxed<'a> {
         self
     }
 
-    /// Runs a command; its output goes to the log.
-    pub(super) fn run(&self, command: &[&str]) -> Result<ExitStatus, Failure> {
-        self.spawn(command, Stdio::inherit(), None)?
-            .wait()
-            .context("waiting for the sandbox")
-    }
-
-    /// Runs a command; its output goes to the log and, line by line, to `each`.
-    pub(super) fn watch(
-        &self,
-        command: &[&str],
-        mut each: impl FnMut(&str),
-    ) -> Result<ExitStatus, Failure> {
-        self.watch_while(command, |line| {
-            each(line);
-            true
-        })
-    }
-
-    /// Like [`Sandboxed::watch`], and ends the command when `each` is false.
-    pub(super) fn watch_while(
-        &self,
-        command: &[&str],
-        mut each: impl FnMut(&str) -> bool,
-    ) -> Result<ExitStatus, Failure> {
-        let (mut child, mut reader) = self.piped(command)?;
-        let mut lines = Lines::default();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            let bytes = pass(&mut reader, &mut buffer)?;
-            if bytes.is_empty() {
-                break;
-            }
-            let mut goes_on = true;
-            lines.feed(bytes, |line| goes_on &= each(line));
-            if !goes_on {
-                child.kill().context("stopping the sandbox")?;
-                break;
-            }
-        }
-        lines.finish(|line| {
-            each(line);
-        });
-        child.wait().context("waiting for the sandbox")
-    }
-
-    /// Runs a command that has until a deadline; its output goes to the log. `None` when it was killed.
-    pub(super) fn run_until(
-        &self,
-        command: &[&str],
-        deadline: Instant,
-    ) -> Result<Option<ExitStatus>, Failure> {
-        let (mut child, mut reader) = self.piped(command)?;
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            let mut watched = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut watched, timeout) {
-                Err(nix::Error::EINTR) => continue,
-                result => result.context("waiting for the sandbox")?,
-            };
-            if left.is_zero() {
-                child.kill().context("stopping the sandbox")?;
-                child.wait().context("waiting for the sandbox")?;
-                return Ok(None);
-            }
-            let is_silent = watched[0].any() == Some(false);
-            if !is_silent && pass(&mut reader, &mut buffer)?.is_empty() {
-                return child.wait().map(Some).context("waiting for the sandbox");
-            }
-        }
-    }
-
-    /// Starts a command whose output is read here.
-    fn piped(&self, command: &[&str]) -> Result<(Child, PipeReader), Failure> {
-        let (reader, writer) = io::pipe()?;
-        let errors = writer.try_clone()?;
-        let child = self.spawn(command, writer.into(), Some(errors.into()))?;
-        Ok((child, reader))
-    }
-
-    /// Runs a command of the package's code and returns what it writes to standard output, which
-    /// may not be more than `most` bytes.
-    pub(super) fn output_within(
-        &self,
-        command: &[&str],
-        most: u64,
-    ) -> Result<(ExitStatus, Vec<u8>), Failure> {
-        let mut child = self.spawn(command, Stdio::piped(), None)?;
-        let mut text = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            stdout.take(most).read_to_end(&mut text)?;
-        }
-        if text.len() as u64 == most {
-            child.kill().context("stopping the sandbox")?;
-            child.wait().context("waiting for the sandbox")?;
-            return Err(Failure::package(format!(
-                "the PKGBUILD writes more than {most} bytes while it is read"
-            )));
-        }
-        let status = child.wait().context("waiting for the sandbox")?;
-        Ok((status, text))
-    }
-
-    /// Runs a command and returns what it writes to standard output.
-    pub(super) fn output(&self, command: &[&str]) -> Result<Output, Failure> {
-        self.spawn(command, Stdio::piped(), None)?
-            .wait_with_output()
-            .context("waiting for the sandbox")
-    }
-
-    fn spawn(
+    /// Starts a command.
+    pub(super) fn spawn(
         &self,
         command: &[&str],
         stdout: Stdio,
@@ -286,13 +168,17 @@ impl<'a> Sandboxed<'a> {
             bwrap.args(["--setenv", name, value]);
         }
         bwrap.arg("--seccomp").arg(filter.as_raw_fd().to_string());
-        let folder = if self.login { login::HOME } else { self.folder };
+        let folder = if self.login {
+            login_shell::HOME
+        } else {
+            self.folder
+        };
         bwrap.args(["--chdir", folder, "--"]);
         if let Identity::User(id) = self.identity {
             bwrap.args(become_user(id));
         }
         if self.login {
-            bwrap.args(login::shell(self.folder, &self.environment, command));
+            bwrap.args(login_shell::shell(self.folder, &self.environment, command));
         } else {
             bwrap.args(command);
         }
@@ -311,7 +197,7 @@ impl<'a> Sandboxed<'a> {
         const OF_TOOLS: &[(&str, &str)] =
             &[("PATH", SEARCH_PATH), ("LANG", "C.UTF-8"), ("TERM", "dumb")];
         if self.login {
-            login::ENVIRONMENT
+            login_shell::ENVIRONMENT
         } else {
             OF_TOOLS
         }
@@ -401,21 +287,6 @@ impl<'a> Sandboxed<'a> {
     }
 }
 
-/// Passes a piece of a command's output on to the log, and returns it; nothing at its end.
-fn pass<'a>(reader: &mut PipeReader, buffer: &'a mut [u8]) -> Result<&'a [u8], Failure> {
-    let count = loop {
-        match reader.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => break read.context("reading a tool's output")?,
-        }
-    };
-    let bytes = buffer.get(..count).unwrap_or_default();
-    let mut out = io::stdout().lock();
-    // Without a reader the supervisor is about to end this.
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
-    Ok(bytes)
-}
-
 /// Creates the folders above a path. bubblewrap creates missing ones with mode 0700.
 fn make_folders(bwrap: &mut Command, path: &str) {
     for (end, _) in path.match_indices('/').skip(1) {
@@ -438,20 +309,4 @@ fn become_user(id: u32) -> [String; 9] {
         "--inh-caps=-all",
     ]
     .map(str::to_owned)
-}
-
-/// What a command's end means as an exit code, as shells have it.
-pub(super) fn exit_code(status: ExitStatus) -> i32 {
-    use std::os::unix::process::ExitStatusExt as _;
-    status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .unwrap_or(255)
-}
-
-/// The text of a command's output, or an error that says which command.
-pub(super) fn text(output: Output) -> Result<String, Failure> {
-    String::from_utf8(output.stdout)
-        .map_err(io::Error::other)
-        .context("reading a tool's output")
 }

@@ -12,9 +12,9 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use sha2::{Digest as _, Sha256};
 
+use crate::failure::{Context as _, Failure};
 use crate::outcome::BuiltPackage;
 use crate::request::BuildRequest;
-use crate::sandbox::job::{Context as _, Failure};
 
 /// More files than any PKGBUILD makes packages.
 const MOST_PACKAGES: usize = 1000;
@@ -250,8 +250,10 @@ fn is_debug_package(name: &Pkgname, request: &BuildRequest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{ExpectedPackage, Source};
+    use crate::request::Source;
     use crate::tiny_package::{self, PackageMetadata};
+    use buildbtw_model::api::ExpectedPackage;
+    use buildbtw_package::PackageWriter;
     use std::os::unix::fs::symlink;
 
     struct Folders {
@@ -386,14 +388,11 @@ mod tests {
     fn packages_that_the_server_would_refuse_are_refused() {
         let text = "pkgname = a\npkgbase = a\npkgver = 1-1\narch = x86_64\n";
         let archive = |members: &[(&str, &str)]| {
-            let mut tar = tar::Builder::new(Vec::new());
+            let mut package = PackageWriter::new(1);
             for (name, content) in members {
-                let mut header = tar::Header::new_gnu();
-                header.set_size(content.len() as u64);
-                tar.append_data(&mut header, name, content.as_bytes())
-                    .unwrap();
+                package.file(name, content.as_bytes()).unwrap();
             }
-            zstd::bulk::compress(&tar.into_inner().unwrap(), 1).unwrap()
+            package.finish().unwrap()
         };
         let lie = text.replace("1-1", "99-1");
         let long = "n".repeat(5_000);

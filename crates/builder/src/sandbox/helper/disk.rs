@@ -14,11 +14,13 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{Statvfs, fstatvfs, statvfs};
 use nix::unistd::syncfs;
 
-use super::{collect, heading};
+use super::collect;
+use super::headings::heading;
+use crate::failure::{Context as _, Failure};
 use crate::request::Limits;
-use crate::sandbox::ScratchDisk;
+use crate::sandbox::config::ScratchDisk;
 use crate::sandbox::disk::{MKFS, no_loop, unusable};
-use crate::sandbox::job::{BuildTask, Context as _, Failure, Report};
+use crate::sandbox::job::{BuildTask, Report};
 use crate::sys;
 
 /// Where a sandbox is put together, in the helper's own mount namespace: everybody may pass through

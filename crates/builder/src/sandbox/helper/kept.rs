@@ -7,7 +7,7 @@ use buildbtw_model::Pkgbase;
 use sha2::{Digest as _, Sha256};
 
 use super::collect::Collected;
-use crate::sandbox::job::{Context as _, Failure};
+use crate::failure::{Context as _, Failure};
 use crate::source::pkgbuild::LARGEST_PKGBUILD;
 use crate::source::read_regular;
 

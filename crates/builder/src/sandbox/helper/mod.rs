@@ -4,20 +4,24 @@
 
 mod accounts;
 mod attempt;
+mod base_of;
 mod blame;
 mod bwrap;
 mod collect;
 mod disk;
 mod fetch;
 mod files;
+mod headings;
 mod host_base;
 mod kept;
 mod login;
+mod login_shell;
 mod makepkg;
 mod network;
 mod pacman;
 mod release;
 mod root;
+mod run;
 mod skeleton;
 mod srcinfo;
 mod transaction;
@@ -27,7 +31,6 @@ mod volatile;
 
 use std::io::{self, BufRead as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::sync::OnceLock;
 
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -38,10 +41,12 @@ use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
-use super::job::{Context as _, Failure, Job, Report, Task};
+use self::accounts::BUILD_USER;
+use self::headings::heading;
+use super::job::{Job, Report, Task};
 use super::slots;
 use crate::confinement::drop_inherited;
-use crate::log::Mark;
+use crate::failure::{Context as _, Failure};
 use crate::sys;
 
 /// How many files a process may have open, at first and at most, as systemd-nspawn has it.
@@ -61,25 +66,13 @@ pub fn run_helper_if_asked() {
     }
 }
 
-/// What the headings of this attempt are marked with.
-static MARK: OnceLock<Mark> = OnceLock::new();
-
-/// Writes a heading of the builder's own into the log.
-fn heading(text: &str) {
-    let line = MARK.get().map_or_else(Vec::new, |mark| mark.line(text));
-    let mut out = io::stdout().lock();
-    // Without a reader there is nobody to tell.
-    let _ = out.write_all(&line);
-    let _ = out.flush();
-}
-
 fn supervise() -> Result<(), Failure> {
     drop_inherited().context("closing inherited descriptors")?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     let job: Job = serde_json::from_str(&line)
         .map_err(|error| Failure::infrastructure(format!("reading the job: {error}")))?;
-    MARK.get_or_init(|| job.mark.clone());
+    headings::set_mark(&job.mark);
 
     let _held = match job.task {
         Task::Build(_) => {
@@ -190,7 +183,7 @@ fn set_rlimits(job: &Job) -> Result<(), Failure> {
 /// Says whom the processes of a build belong to, which getlogin(3) asks for. Kernels without audit
 /// have no such thing, and those that let it be set only once keep what they have.
 fn log_in(job: &Job) {
-    let id = job.first_uid + bwrap::BUILD_USER;
+    let id = job.first_uid + BUILD_USER;
     let _ = fs_err::OpenOptions::new()
         .write(true)
         .open("/proc/self/loginuid")

@@ -6,13 +6,16 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use buildbtw_model::Architecture;
+use buildbtw_model::api::Repository;
 
-use super::bwrap::{Sandboxed, View, text};
+use super::bwrap::{Sandboxed, View};
+use super::headings::heading;
 use super::root::Root;
+use super::run::text;
+use super::skeleton;
 use super::transaction::Transaction;
-use super::{heading, skeleton};
-use crate::request::{BuildRequest, Repository};
-use crate::sandbox::job::Failure;
+use crate::failure::Failure;
+use crate::request::BuildRequest;
 use crate::sys::Identity;
 
 /// Where repositories that are folders of this machine are seen inside.

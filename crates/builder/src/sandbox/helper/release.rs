@@ -8,13 +8,13 @@ use std::path::Path;
 
 use buildbtw_model::PackageVersion;
 
-use super::bwrap::BUILD_USER;
-use super::heading;
-use super::login::quoted;
+use super::accounts::BUILD_USER;
+use super::headings::heading;
+use super::login_shell::quoted;
 use super::root::Root;
 use super::srcinfo::Asked;
+use crate::failure::{Context as _, Failure};
 use crate::request::BuildRequest;
-use crate::sandbox::job::{Context as _, Failure};
 use crate::source::assignments::{Way, appended, is_plain};
 use crate::source::open_in_tree;
 use crate::source::pins;

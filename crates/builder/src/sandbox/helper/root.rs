@@ -12,7 +12,8 @@ use super::disk::Disk;
 use super::files::{chown_tree, make_dir};
 use super::volatile::Volatile;
 use super::{host_base, skeleton, userns};
-use crate::sandbox::job::{Base, Context as _, Failure, Job};
+use crate::failure::{Context as _, Failure};
+use crate::sandbox::job::{Base, Job};
 use crate::seccomp::Memory;
 use crate::sys;
 

@@ -8,7 +8,7 @@ use fs_err as fs;
 
 use super::accounts;
 use super::files::{copy_certificates, copy_if_there, make_dir};
-use crate::sandbox::job::Failure;
+use crate::failure::Failure;
 use crate::source::open_in_tree;
 
 /// Folders of every root, and their modes.

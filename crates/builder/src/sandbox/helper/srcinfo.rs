@@ -8,11 +8,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::bwrap::{BUILD_USER, Sandboxed};
+use super::accounts::BUILD_USER;
+use super::bwrap::Sandboxed;
+use super::headings::heading;
+use super::makepkg;
 use super::root::Root;
-use super::{heading, makepkg};
+use crate::failure::Failure;
 use crate::request::BuildRequest;
-use crate::sandbox::job::{BuildTask, Failure};
+use crate::sandbox::job::BuildTask;
 use crate::source::pkgbuild::Pkgbuild;
 use crate::source::read_regular;
 use crate::source::srcinfo::{Difference, Srcinfo, differences};

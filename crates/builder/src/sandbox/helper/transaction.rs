@@ -5,8 +5,8 @@ use buildbtw_model::Pkgbase;
 
 use super::blame::Blame;
 use super::root::Root;
+use crate::failure::Failure;
 use crate::request::BuildRequest;
-use crate::sandbox::job::Failure;
 
 /// What pacman says while it prepares a transaction.
 #[derive(Debug, Default)]
@@ -111,17 +111,6 @@ fn dependency_in(text: &str) -> Option<(String, String)> {
     let package = package.split(' ').next().unwrap_or(package);
     Some((dependency.to_owned(), package.to_owned()))
 }
-
-/// A function of bash that writes the pkgbase of a package in the repositories, or its own name
-/// where that is not known.
-pub(super) const BASE_OF: &str = r#"
-base_of() {
-  local found base
-  found=$(pacman -Sddp --print-format '%r %v' -- "$1" 2>/dev/null | tail -n 1)
-  base=$(bsdtar -xOf "/var/lib/pacman/sync/${found% *}.db" "$1-${found#* }/desc" 2>/dev/null |
-    sed -n '/^%BASE%$/{n;p;q}')
-  printf '%s\n' "${base:-$1}"
-}"#;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::sandbox::job::{Context as _, Failure};
+use crate::failure::{Context as _, Failure};
 use crate::sandbox::slots::RANGE;
 use crate::sys;
 

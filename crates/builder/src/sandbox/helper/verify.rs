@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use buildbtw_model::RepositoryName;
 
-use super::bwrap::{Sandboxed, View, text};
-use super::heading;
+use super::base_of::BASE_OF;
+use super::bwrap::{Sandboxed, View};
+use super::headings::heading;
 use super::root::Root;
-use super::transaction::BASE_OF;
+use super::run::text;
+use crate::failure::Failure;
 use crate::request::BuildRequest;
-use crate::sandbox::job::Failure;
 use crate::sys::Identity;
 
 /// Of how many wrong packages it is found out who holds them.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::files::make_dir;
-use crate::sandbox::job::Failure;
+use crate::failure::Failure;
 use crate::sys::Mount;
 
 /// Name, bytes, files, mode.

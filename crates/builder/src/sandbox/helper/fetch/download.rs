@@ -1,11 +1,12 @@
 //! Files: by the programs that DLAGENTS of this machine's makepkg.conf names. Most are curl, whose answers
 //! tell what failed.
 
+use super::command::Fetch;
 use super::refusal;
-use super::{Fetch, shown};
+use crate::failure::Failure;
 use crate::fetchers::Agent;
-use crate::sandbox::helper::bwrap::exit_code;
-use crate::sandbox::job::Failure;
+use crate::sandbox::helper::run::exit_code;
+use crate::source::checkout::shown;
 
 /// Protocols that need no DLAGENTS, with the arguments that makepkg.conf gives curl.
 const BUILT_IN: &[(&str, &[&str])] = &[

@@ -1,9 +1,11 @@
 //! Git repositories: a bare mirror each, which makepkg clones.
 
+use super::command::Fetch;
 use super::refusal::Refusal;
-use super::{Fetch, shown};
-use crate::sandbox::helper::bwrap::{Sandboxed, exit_code};
-use crate::sandbox::job::Failure;
+use crate::failure::Failure;
+use crate::sandbox::helper::bwrap::Sandboxed;
+use crate::sandbox::helper::run::exit_code;
+use crate::source::checkout::shown;
 use crate::source::entry::Revision;
 
 impl<'a> Fetch<'a> {

@@ -1,10 +1,11 @@
 //! Objects of git-lfs. A mirror holds pointers to them only, and the build could not fetch them.
 
-use super::{Fetch, shown};
-use crate::host::find_program;
-use crate::sandbox::helper::bwrap::exit_code;
-use crate::sandbox::helper::heading;
-use crate::sandbox::job::Failure;
+use super::command::Fetch;
+use crate::failure::Failure;
+use crate::programs::find_program;
+use crate::sandbox::helper::headings::heading;
+use crate::sandbox::helper::run::exit_code;
+use crate::source::checkout::shown;
 use crate::source::entry::Revision;
 
 /// Settings of a repository that say where the objects to fetch are, the one that counts first.
@@ -50,6 +51,17 @@ impl Fetch<'_> {
             )));
         }
         let address = self.address(url, name, &revision)?;
+        self.fetch_objects(url, name, &revision, &address)?;
+        self.check_objects(url, name, &revision)
+    }
+
+    fn fetch_objects(
+        &self,
+        url: &str,
+        name: &str,
+        revision: &str,
+        address: &str,
+    ) -> Result<(), Failure> {
         // In a bare repository git-lfs reads the settings of another commit.
         let address = format!("lfs.url={address}");
         heading(&format!("fetching the LFS objects of {}", shown(url)));
@@ -72,24 +84,16 @@ impl Fetch<'_> {
             "--include=",
             "--exclude=",
             "origin",
-            &revision,
+            revision,
         ];
         let mut lie = None;
         let status = self.git().watch(&arguments, |line| {
-            let is_wrong = [
-                "expected OID",
-                "expected hash",
-                "invalid size",
-                "unexpected size",
-            ]
-            .iter()
-            .any(|words| line.to_lowercase().contains(&words.to_lowercase()));
-            if is_wrong && lie.is_none() {
+            if lie.is_none() && is_about_content(line) {
                 lie = Some(line.trim().to_owned());
             }
         })?;
         if status.success() {
-            return self.check_objects(url, name, &revision);
+            return Ok(());
         }
         let what = format!(
             "the LFS objects of the source {} could not be fetched",
@@ -173,6 +177,19 @@ impl Fetch<'_> {
             .see_log()),
         }
     }
+}
+
+/// Whether git-lfs says that an object is not what its pointer says.
+fn is_about_content(line: &str) -> bool {
+    let line = line.to_lowercase();
+    [
+        "expected oid",
+        "expected hash",
+        "invalid size",
+        "unexpected size",
+    ]
+    .iter()
+    .any(|words| line.contains(words))
 }
 
 /// Where the objects of a repository are when it does not say it.

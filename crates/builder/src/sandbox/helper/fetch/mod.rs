@@ -1,30 +1,26 @@
 //! Fetches the sources before the build: by tools of this machine, as the unprivileged user, in a view
 //! without any package's code, through a network that does not reach this machine and its neighbours.
 
+mod command;
 mod download;
 mod git;
 mod lfs;
 mod refusal;
 mod vcs;
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use buildbtw_model::NetworkPolicy;
 
-use super::bwrap::{BUILD_USER, Sandboxed, View};
-use super::heading;
+use self::command::Fetch;
+use super::headings::heading;
 use super::network::Network;
 use super::root::Root;
+use crate::failure::Failure;
 use crate::fetchers::Agent;
-use crate::sandbox::job::{BuildTask, Failure};
+use crate::sandbox::job::BuildTask;
 use crate::source::checkout::shown;
 use crate::source::entry::{Entry, parse};
-use crate::source::host_of;
-use crate::sys::Identity;
-
-/// Where the folder for sources is seen.
-const FOLDER: &str = "/sources";
 
 /// Fetches what is not in `tree` into `folder`, as far as the policy allows. Returns the network that it
 /// went through when `prepare()` needs it as well.
@@ -119,19 +115,7 @@ fn check_tools(entry: &Entry, agents: &[Agent]) -> Result<(), Failure> {
     }
 }
 
-/// Fetches sources into a folder.
-struct Fetch<'a> {
-    root: &'a Root,
-    network: &'a Network,
-    folder: &'a Path,
-    agents: &'a [Agent],
-    /// Bytes of one file.
-    largest: u64,
-    /// Whether the build can use objects of git-lfs.
-    has_lfs: bool,
-}
-
-impl<'a> Fetch<'a> {
+impl Fetch<'_> {
     fn entry(&self, entry: &Entry) -> Result<(), Failure> {
         match entry {
             Entry::Local | Entry::OnMachine { .. } => Ok(()),
@@ -160,48 +144,5 @@ impl<'a> Fetch<'a> {
                 self.fetch_vcs(url, entry)
             }
         }
-    }
-
-    /// A command that sees the folder for sources, and reaches what they may be fetched from.
-    fn tool(&self) -> Sandboxed<'a> {
-        Sandboxed::new(View::HostTools(self.root), Identity::User(BUILD_USER))
-            .through(self.network)
-            .bind(self.folder.to_owned(), FOLDER, true)
-            .folder(FOLDER)
-    }
-
-    /// The failure when a host could not be connected to because the network refuses all its addresses.
-    /// `last` is where redirects ended.
-    fn refused(&self, url: &str, last: &str) -> Result<Option<Failure>, Failure> {
-        let host = host_of(if last.is_empty() { url } else { last });
-        let addresses: Vec<IpAddr> = match host.parse() {
-            Ok(address) => vec![address],
-            Err(_) => {
-                let output = self.tool().output(&["getent", "ahosts", "--", host])?;
-                let text = String::from_utf8_lossy(&output.stdout);
-                let words = text.lines().filter_map(|line| line.split(' ').next());
-                words.filter_map(|word| word.parse().ok()).collect()
-            }
-        };
-        let refusing: Option<Vec<_>> = addresses
-            .iter()
-            .map(|address| self.network.refusing(*address))
-            .collect();
-        let (Some(address), Some(network)) = (
-            addresses.first(),
-            refusing.as_ref().and_then(|networks| networks.first()),
-        ) else {
-            return Ok(None);
-        };
-        let redirected = match host == host_of(url) {
-            true => String::new(),
-            false => format!(", redirected to {}", shown(last)),
-        };
-        Ok(Some(Failure::package(format!(
-            "the source {} could not be fetched: {address} belongs to {network}, which sources are not \
-             fetched from{redirected}\n\
-             hint: `--allow-source-network {address}` of the worker, or of `buildbtw build`, opens it",
-            shown(url)
-        ))))
     }
 }

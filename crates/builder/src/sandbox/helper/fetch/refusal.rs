@@ -1,7 +1,7 @@
 //! Why a source could not be fetched: what asking again would not change is the fault of the package
 //! that lists it; all else passes, or is the fault of the machine or its network.
 
-use crate::sandbox::job::Failure;
+use crate::failure::Failure;
 use crate::source::checkout::shown;
 
 /// What curl's exit code and the server's status mean.

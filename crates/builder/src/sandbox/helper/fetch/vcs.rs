@@ -1,10 +1,10 @@
 //! Repositories of other version control systems, fetched by makepkg itself: from a PKGBUILD that lists
 //! nothing but the source.
 
+use super::command::{FOLDER, Fetch};
 use super::refusal::Refusal;
-use super::{FOLDER, Fetch};
-use crate::sandbox::helper::bwrap::exit_code;
-use crate::sandbox::job::Failure;
+use crate::failure::Failure;
+use crate::sandbox::helper::run::exit_code;
 
 /// Writes that PKGBUILD and has its source fetched. makepkg wants the tool's package to be listed.
 const SCRIPT: &str = r#"

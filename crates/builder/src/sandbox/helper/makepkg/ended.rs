@@ -4,7 +4,7 @@
 use buildbtw_model::FailureKind;
 
 use super::stage::Stage;
-use crate::sandbox::job::Failure;
+use crate::failure::Failure;
 
 /// Codes from here on stand for signals.
 const FIRST_SIGNAL: i32 = 128;

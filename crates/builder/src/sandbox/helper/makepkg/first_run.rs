@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use super::super::root::Root;
+use crate::failure::Failure;
 use crate::sandbox::helper::files::make_dir;
-use crate::sandbox::job::Failure;
 use crate::source::read_regular;
 
 /// Where the hook finds it.

@@ -16,11 +16,15 @@ use self::ended::{Circumstances, Ended};
 use self::first_run::FirstRun;
 use self::offline::Offline;
 use self::stage::Stage;
-use super::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
+use super::accounts::BUILD_USER;
+use super::bwrap::{Sandboxed, View};
+use super::headings::heading;
+use super::login;
 use super::network::Network;
 use super::root::Root;
-use super::{heading, login};
-use crate::sandbox::job::{BuildTask, Failure};
+use super::run::exit_code;
+use crate::failure::Failure;
+use crate::sandbox::job::BuildTask;
 use crate::source::read_regular;
 use crate::sys::Identity;
 
@@ -242,9 +246,8 @@ impl<'a> Makepkg<'a> {
         command: Sandboxed<'_>,
         version: Option<&PackageVersion>,
     ) -> Result<PathBuf, Failure> {
-        let Self { root, task, .. } = *self;
         let is_online = command.has_network();
-        let notes = root.scratch_dir(run.notes(), BUILD_USER, 0o755)?;
+        let notes = self.root.scratch_dir(run.notes(), BUILD_USER, 0o755)?;
         let command = command
             .bind(self.hook.clone(), HOOK_PATH, false)
             .bind(self.settings.clone(), settings::PATH, false)
@@ -279,15 +282,7 @@ impl<'a> Makepkg<'a> {
             let failure = Failure::infrastructure("the sandbox could not start makepkg").see_log();
             return Err(run.judged(failure));
         }
-        let note = read_regular(&notes.join("ended"), LARGEST_NOTE).unwrap_or_default();
-        let circumstances = Circumstances {
-            code: exit_code(status),
-            ended: Ended::parse(&String::from_utf8_lossy(&note)),
-            lacks_git: lacks_git(root, task),
-            lacks_own_program: lacks_own_program(root, &stage),
-            is_bootstrap: task.request.bootstrap,
-            stage,
-        };
+        let circumstances = self.circumstances(&notes, exit_code(status), stage);
         let Some(failure) = circumstances.failure() else {
             return Ok(notes);
         };
@@ -299,9 +294,23 @@ impl<'a> Makepkg<'a> {
         }
         let failure = match is_online {
             true => offline.explain_refusal(failure),
-            false => offline.explain(failure, &task.request),
+            false => offline.explain(failure, &self.task.request),
         };
         Err(run.judged(failure).see_log())
+    }
+
+    /// What is known about a run that has ended.
+    fn circumstances(&self, notes: &Path, code: i32, stage: Stage) -> Circumstances {
+        let Self { root, task, .. } = *self;
+        let note = read_regular(&notes.join("ended"), LARGEST_NOTE).unwrap_or_default();
+        Circumstances {
+            code,
+            ended: Ended::parse(&String::from_utf8_lossy(&note)),
+            lacks_git: lacks_git(root, task),
+            lacks_own_program: lacks_own_program(root, &stage),
+            is_bootstrap: task.request.bootstrap,
+            stage,
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 
 use buildbtw_model::NetworkPolicy;
 
+use crate::failure::Failure;
 use crate::request::BuildRequest;
-use crate::sandbox::job::Failure;
 
 /// What programs write, in lower case, when names are not resolved or nothing is reached.
 const SIGNS: &[&str] = &[

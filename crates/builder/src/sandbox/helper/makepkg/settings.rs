@@ -1,7 +1,7 @@
 //! Settings of makepkg: those of the root, and then what a build is given whatever they say. makepkg
 //! lets the environment win over its settings for some variables only.
 
-use super::super::login::quoted;
+use super::super::login_shell::quoted;
 use crate::sandbox::job::BuildTask;
 
 /// Where makepkg finds them.

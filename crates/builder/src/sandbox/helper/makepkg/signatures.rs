@@ -1,12 +1,16 @@
 //! Signatures of sources, checked by makepkg with the keys that the repository keeps in `keys/pgp`. A run
 //! of its own: the others skip what was checked here.
 
+use std::path::Path;
+
 use buildbtw_model::{MissingKeys, source_protocol};
 
 use super::Makepkg;
-use crate::sandbox::helper::bwrap::{BUILD_USER, Sandboxed, View, exit_code};
-use crate::sandbox::helper::heading;
-use crate::sandbox::job::Failure;
+use crate::failure::Failure;
+use crate::sandbox::helper::accounts::BUILD_USER;
+use crate::sandbox::helper::bwrap::{Sandboxed, View};
+use crate::sandbox::helper::headings::heading;
+use crate::sandbox::helper::run::exit_code;
 use crate::sys::Identity;
 
 /// Where the keyring is seen.
@@ -186,22 +190,7 @@ impl Makepkg<'_> {
         }
         heading("checking the signatures of the sources");
         let keys = self.root.scratch_dir("keys", BUILD_USER, 0o700)?;
-        let importing = Sandboxed::new(View::HostTools(self.root), Identity::User(BUILD_USER))
-            .bind(keys.clone(), KEYS_PATH, true)
-            .bind(self.build.join("tree"), TREE_PATH, false)
-            .env("GNUPGHOME", KEYS_PATH)
-            .env("LC_ALL", "C")
-            .output(&["bash", "-c", IMPORT, "bash", TREE_PATH])?;
-        match exit_code(importing.status) {
-            0 => {}
-            NO_GPG => return Err(no_gpg()),
-            _ => {
-                let failure = Failure::infrastructure("the keys of the sources could not be read");
-                return Err(failure.see_log());
-            }
-        }
-        let unread = String::from_utf8_lossy(&importing.stdout);
-        let unread: Vec<String> = unread.lines().map(printable).collect();
+        let unread = self.import_keys(&keys)?;
         let unpacked = self.root.scratch_dir("signatures", BUILD_USER, 0o700)?;
         let mut checked = Checked::default();
         let options = [
@@ -242,6 +231,26 @@ impl Makepkg<'_> {
             return Ok(());
         }
         Err(failure)
+    }
+
+    /// Imports the keys of the repository, and returns the names of the files that hold none.
+    fn import_keys(&self, keys: &Path) -> Result<Vec<String>, Failure> {
+        let importing = Sandboxed::new(View::HostTools(self.root), Identity::User(BUILD_USER))
+            .bind(keys.to_owned(), KEYS_PATH, true)
+            .bind(self.build.join("tree"), TREE_PATH, false)
+            .env("GNUPGHOME", KEYS_PATH)
+            .env("LC_ALL", "C")
+            .output(&["bash", "-c", IMPORT, "bash", TREE_PATH])?;
+        match exit_code(importing.status) {
+            0 => {}
+            NO_GPG => return Err(no_gpg()),
+            _ => {
+                let failure = Failure::infrastructure("the keys of the sources could not be read");
+                return Err(failure.see_log());
+            }
+        }
+        let unread = String::from_utf8_lossy(&importing.stdout);
+        Ok(unread.lines().map(printable).collect())
     }
 }
 

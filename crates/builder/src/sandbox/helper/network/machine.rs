@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-use crate::host::SEARCH_PATH;
-use crate::sandbox::job::{Context as _, Failure};
+use crate::failure::{Context as _, Failure};
+use crate::programs::SEARCH_PATH;
 use crate::source_network::SourceNetwork;
 
 /// A wider route without a router leads out, such as one into a tunnel, and is not a network of this

@@ -6,6 +6,7 @@
 //! no privilege, or IP_PKTINFO) takes what no route leads to for a neighbour, and pasta answers for every
 //! neighbour. Forwarded packets have no such way around the routes.
 
+mod addresses;
 mod machine;
 mod pasta;
 mod routes;
@@ -21,31 +22,20 @@ use std::process::{Child, Command, Stdio};
 use buildbtw_model::FailureKind;
 use nix::mount::{MsFlags, mount};
 
+use self::addresses::{
+    DOWN, GATEWAY, GATEWAY_MAC, INNER, INNER_ADDRESS, IPV4_LINK, IPV6_LINK, OUTER_DOWN, UP,
+};
 use self::machine::Machine;
 use self::routes::{Route, Way};
 use super::files::make_dir;
-use super::heading;
+use super::headings::heading;
 use super::root::Root;
 use super::userns;
-use crate::host::SEARCH_PATH;
-use crate::sandbox::job::{Context as _, Failure, SourceAccess};
+use crate::failure::{Context as _, Failure};
+use crate::programs::SEARCH_PATH;
+use crate::sandbox::job::SourceAccess;
 use crate::source_network::SourceNetwork;
 use crate::sys::{self, Entry};
-
-/// Interfaces: from the outer namespace to pasta and to the inner one, and the inner one's own.
-const UP: &str = "up0";
-const DOWN: &str = "down0";
-const INNER: &str = "eth0";
-/// Addresses of the two links. They are of networks for benchmarks (RFC 2544, RFC 5180), which nothing is
-/// served from; only pasta answers, for name resolution.
-const IPV4_LINK: &str = "198.18.0.0/24";
-const IPV6_LINK: &str = "2001:2::/48";
-/// What pasta answers from. Any will do; the machine's own is nobody's business.
-const GATEWAY_MAC: &str = "9a:55:9a:55:9a:55";
-const GATEWAY: [&str; 2] = ["198.18.0.1", "2001:2::1"];
-const OUTER: [&str; 2] = ["198.18.0.2", "2001:2::2"];
-const OUTER_DOWN: [&str; 2] = ["198.18.0.5", "2001:2:0:1::1"];
-const INNER_ADDRESS: [&str; 2] = ["198.18.0.6", "2001:2:0:1::2"];
 
 /// A network namespace that reaches what sources may be fetched from. It ends with this value, and with
 /// the helper.

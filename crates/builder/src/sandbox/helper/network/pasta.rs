@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 
 use nix::unistd::{Uid, fchown};
 
-use super::{GATEWAY, GATEWAY_MAC, OUTER, UP};
-use crate::host::{SEARCH_PATH, find_program};
+use super::addresses::{GATEWAY, GATEWAY_MAC, OUTER, UP};
+use crate::failure::{Context as _, Failure};
+use crate::programs::{SEARCH_PATH, find_program};
 use crate::sandbox::helper::root::Root;
-use crate::sandbox::job::{Context as _, Failure};
 use crate::sys::{self, Entry};
 
 /// What it is by default would let the namespace reach this machine: ports are forwarded to and from its

@@ -1,147 +1,17 @@
-//! Servers and workers as processes that can be killed.
+//! The server as a process.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 use std::time::Duration;
 
 use buildbtw_model::client::Client;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
-use super::{Forge, PATIENCE, Sources, program};
-
-/// A process that is killed, and whose log is printed, when the test ends.
-pub struct Process {
-    name: String,
-    child: Child,
-    lines: Receiver<String>,
-    seen: Vec<String>,
-}
-
-impl Process {
-    pub fn start(name: &str, command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, lines) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            name: name.to_owned(),
-            child,
-            lines,
-            seen: Vec::new(),
-        }
-    }
-
-    /// Waits until the process logs a line that contains `text`.
-    pub fn wait_for_line(&mut self, text: &str) -> String {
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => {
-                    self.seen.push(line.clone());
-                    if line.contains(text) {
-                        return line;
-                    }
-                }
-                Err(error) => panic!("{} never logged {text:?}: {error}", self.name),
-            }
-        }
-    }
-
-    /// Waits for the end of the process and returns its exit code and what it logged.
-    pub fn wait(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().unwrap();
-        self.seen.extend(self.lines.iter());
-        (status.code(), std::mem::take(&mut self.seen).join("\n"))
-    }
-
-    /// `kill -9`: the process has no say in it.
-    pub fn kill_hard(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Its number.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// SIGTERM.
-    pub fn terminate(&self) {
-        kill(
-            Pid::from_raw(self.child.id().try_into().unwrap()),
-            Signal::SIGTERM,
-        )
-        .unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            self.seen.extend(self.lines.try_iter());
-            eprintln!("--- log of the {}\n{}", self.name, self.seen.join("\n"));
-        }
-    }
-}
-
-/// A command that runs with a small disk of its own below `folder`. The mount is in a namespace that
-/// only the process is in, and gone with it.
-fn on_small_disk(command: &Command, folder: &Path, size: &str) -> Command {
-    std::fs::create_dir_all(folder).unwrap();
-    let mut small = Command::new("unshare");
-    small
-        .args(["--mount", "--propagation", "private", "sh", "-ec"])
-        .arg(format!(
-            "mount -t tmpfs -o size={size} none \"$0\"; exec \"$@\""
-        ))
-        .arg(folder)
-        .arg(command.get_program())
-        .args(command.get_args())
-        .env("NO_COLOR", "1");
-    small
-}
-
-/// Fills the disk that a process sees at a folder, until the result is dropped.
-pub struct Ballast(PathBuf);
-
-impl Ballast {
-    fn fill(pid: u32, folder: &Path) -> Self {
-        use std::io::Write as _;
-        let folder = folder.strip_prefix("/").unwrap();
-        let path = Path::new("/proc")
-            .join(pid.to_string())
-            .join("root")
-            .join(folder)
-            .join("ballast");
-        let mut file = std::fs::File::create(&path).unwrap();
-        for size in [1 << 20, 4096, 1] {
-            while file.write(&vec![0; size]).is_ok() {}
-        }
-        Self(path)
-    }
-}
-
-impl Drop for Ballast {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
+use crate::forge::Forge;
+use crate::process::Process;
+use crate::program::program;
+use crate::small_disk::{Ballast, on_small_disk};
+use crate::sources::Sources;
 
 fn in_folder(sources: &Sources) -> Vec<String> {
     let folder = sources.folder().display().to_string();
@@ -253,7 +123,7 @@ impl Server {
 
     /// Fills the disk of its data folder.
     pub fn fill_disk(&self) -> Ballast {
-        Ballast::fill(self.process.as_ref().unwrap().child.id(), &self.data)
+        Ballast::fill(self.process.as_ref().unwrap().id(), &self.data)
     }
 
     /// Waits until it logs a line that contains `text`.
@@ -321,7 +191,7 @@ impl Server {
 
     /// The most memory the process has had, in KiB (proc(5), `VmHWM`).
     pub fn memory_kib(&self) -> u64 {
-        let pid = self.process.as_ref().unwrap().child.id();
+        let pid = self.process.as_ref().unwrap().id();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         line.unwrap()
@@ -334,7 +204,7 @@ impl Server {
     /// The time that processors have worked for the process (proc(5), `utime` and `stime`).
     pub fn processor_time(&self) -> Duration {
         const TICKS_PER_SECOND: f64 = 100.0;
-        let pid = self.process.as_ref().unwrap().child.id();
+        let pid = self.process.as_ref().unwrap().id();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let (_, rest) = stat.rsplit_once(')').unwrap();
         let fields: Vec<&str> = rest.split_whitespace().collect();
@@ -350,7 +220,7 @@ impl Server {
         let data = match (&self.disk, &self.process) {
             (Some(_), Some(process)) => PathBuf::from(format!(
                 "/proc/{}/root{}",
-                process.child.id(),
+                process.id(),
                 self.data.display()
             )),
             _ => self.data.clone(),
@@ -362,102 +232,5 @@ impl Server {
     /// A client with the admin token.
     pub fn client(&self) -> Client {
         Client::new(&self.url(), Some(self.admin_token())).unwrap()
-    }
-}
-
-/// A running worker.
-pub struct Worker {
-    pub process: Process,
-    scratch: PathBuf,
-}
-
-impl Worker {
-    /// Starts a worker that builds for real.
-    pub fn sandboxed(server: &Server, scratch: &Path) -> Self {
-        Self::sandboxed_and(server, scratch, &[])
-    }
-
-    /// The same with more arguments.
-    pub fn sandboxed_and(server: &Server, scratch: &Path, more: &[&str]) -> Self {
-        let builder = ["--builder", "sandbox", "--jobs", "1"];
-        Self::start(server, scratch, &[&builder[..], more].concat())
-    }
-
-    /// The same with credentials for git.
-    pub fn sandboxed_with_credentials(server: &Server, scratch: &Path, file: &Path) -> Self {
-        let file = file.display().to_string();
-        let builder = ["--builder", "sandbox", "--git-credentials", &file];
-        Self::start(server, scratch, &builder)
-    }
-
-    /// Starts a worker that simulates builds of `seconds` each.
-    pub fn simulated(server: &Server, scratch: &Path, jobs: u32, seconds: &str) -> Self {
-        let jobs = jobs.to_string();
-        let builder = [
-            "--builder",
-            "simulated",
-            "--simulated-seconds",
-            seconds,
-            "--jobs",
-            &jobs,
-        ];
-        Self::start(server, scratch, &builder)
-    }
-
-    /// Starts a worker that simulates builds, with its scratch folder on a small disk of its own;
-    /// needs root.
-    pub fn simulated_on_small_disk(server: &Server, scratch: &Path, size: &str) -> Self {
-        let builder = ["--builder", "simulated", "--simulated-seconds", "0"];
-        let command = Self::command(server, scratch, &builder);
-        let mut command = on_small_disk(&command, scratch, size);
-        Self {
-            process: Process::start("worker", &mut command),
-            scratch: scratch.to_owned(),
-        }
-    }
-
-    /// Starts a worker on a machine whose clock is wrong by some seconds. `shim` is the library that
-    /// makes it so.
-    pub fn simulated_with_clock(
-        server: &Server,
-        scratch: &Path,
-        seconds: &str,
-        shim: &Path,
-        shift: i64,
-    ) -> Self {
-        let builder = ["--builder", "simulated", "--simulated-seconds", seconds];
-        let mut command = Self::command(server, scratch, &builder);
-        command
-            .env("LD_PRELOAD", shim)
-            .env("CLOCK_SHIFT", shift.to_string());
-        Self {
-            process: Process::start("worker", &mut command),
-            scratch: scratch.to_owned(),
-        }
-    }
-
-    /// Fills the disk of its scratch folder.
-    pub fn fill_disk(&self) -> Ballast {
-        Ballast::fill(self.process.child.id(), &self.scratch)
-    }
-
-    fn start(server: &Server, scratch: &Path, arguments: &[&str]) -> Self {
-        Self {
-            process: Process::start("worker", &mut Self::command(server, scratch, arguments)),
-            scratch: scratch.to_owned(),
-        }
-    }
-
-    fn command(server: &Server, scratch: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program("buildbtw-worker"));
-        command
-            .arg("run")
-            .args(["--server", &server.url(), "--token", &server.admin_token()])
-            .args(["--name", "test", "--architectures", "x86_64"])
-            .args(arguments)
-            .arg("--scratch-dir")
-            .arg(scratch)
-            .env("NO_COLOR", "1");
-        command
     }
 }

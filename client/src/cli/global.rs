@@ -1,0 +1,41 @@
+//! Settings of every command.
+
+use clap::Args;
+
+use crate::output::ColorChoice;
+
+/// Settings of every command.
+#[derive(Args, Debug)]
+pub struct Global {
+    /// The server's address [default: the one of the last login, else http://127.0.0.1:8080].
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "BUILDBTW_SERVER",
+        help_heading = "Global options"
+    )]
+    pub server: Option<String>,
+    /// The token to use, instead of the one of the last login.
+    #[arg(
+        long,
+        global = true,
+        env = "BUILDBTW_TOKEN",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
+    pub token: Option<String>,
+    /// Print JSON, as the server sends it.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// When to use colours.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
+    pub color: ColorChoice,
+}

@@ -1,0 +1,174 @@
+//! Commands that work on this machine, without a server.
+
+use std::path::PathBuf;
+
+use buildbtw_builder::SourceNetwork;
+use buildbtw_model::{
+    Architecture, BuildToolName, BuildToolVersion, MissingKeys, NetworkPolicy, Packager,
+    RepositoryName,
+};
+use clap::Args;
+
+/// Prints completions.
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// Builds a package locally.
+#[derive(Args, Debug)]
+pub struct Build {
+    /// The folder with PKGBUILD and .SRCINFO.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Where the packages go.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub output: PathBuf,
+    /// A pacman repository to install dependencies from; the first one that has a package wins.
+    #[arg(long = "repository", value_name = "NAME=URL")]
+    pub repositories: Vec<RepositoryArgument>,
+    /// What to build for [default: this machine's architecture].
+    #[arg(long, value_name = "ARCH")]
+    pub architecture: Option<Architecture>,
+    /// The release to write into the PKGBUILD.
+    #[arg(long, value_name = "R")]
+    pub pkgrel: Option<String>,
+    /// `PACKAGER` of the packages, as in makepkg.conf.
+    #[arg(
+        long,
+        value_name = "NAME <MAIL>",
+        env = "BUILDBTW_PACKAGER",
+        default_value_t = Packager::default()
+    )]
+    pub packager: Packager,
+    /// `BUILDTOOL` of the packages [default: buildbtw].
+    #[arg(long, value_name = "NAME", requires = "buildtoolver")]
+    pub buildtool: Option<BuildToolName>,
+    /// `BUILDTOOLVER` of the packages [default: the version of buildbtw].
+    #[arg(long, value_name = "VERSION")]
+    pub buildtoolver: Option<BuildToolVersion>,
+    /// The date of the packages and their files, in seconds since 1970 [default: now].
+    ///
+    /// With the `builddate` of a package's .BUILDINFO and the PKGBUILD that was kept of its build, the
+    /// package comes out again, byte for byte.
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
+    pub source_date_epoch: Option<u64>,
+    /// Network policy: none, sources or prepare (prepare() and pkgver() have a network, too).
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    pub network: NetworkPolicy,
+    /// A network that sources are fetched from although it is this machine's or private; repeatable.
+    #[arg(
+        long = "allow-source-network",
+        value_name = "CIDR",
+        env = "BUILDBTW_ALLOW_SOURCE_NETWORK",
+        value_delimiter = ','
+    )]
+    pub allow_source_networks: Vec<SourceNetwork>,
+    /// What happens when a source is signed with a key that is not in keys/pgp: fail or warn.
+    #[arg(long, value_name = "ACTION", default_value_t)]
+    pub missing_keys: MissingKeys,
+}
+
+/// Runs a command in a root.
+#[derive(Args, Debug)]
+pub struct Sandbox {
+    /// The folder that keeps the root; made when it is not there.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// Let the command use this machine's network.
+    #[arg(long)]
+    pub network: bool,
+    /// A pacman repository for the root's pacman.conf; the first one that has a package wins.
+    #[arg(long = "repository", value_name = "NAME=URL")]
+    pub repositories: Vec<RepositoryArgument>,
+    /// Show a folder or file of this machine inside, read-only unless `:rw` follows.
+    #[arg(long = "bind", value_name = "SRC:DST[:rw]")]
+    pub binds: Vec<BindArgument>,
+    /// The command and its arguments.
+    #[arg(last = true, required = true)]
+    pub command: Vec<String>,
+}
+
+/// `NAME=URL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryArgument {
+    /// The repository's name.
+    pub name: RepositoryName,
+    /// Its `Server` line.
+    pub url: String,
+}
+
+impl std::str::FromStr for RepositoryArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, url) = text
+            .split_once('=')
+            .ok_or("expected NAME=URL, for example base=file:///srv/repo")?;
+        let known = ["http://", "https://", "file://"];
+        if !known.iter().any(|scheme| url.starts_with(scheme)) || url.contains(char::is_control) {
+            return Err(format!(
+                "'{url}' is no http://, https:// or file:// address"
+            ));
+        }
+        let name = name.parse().map_err(|error| format!("{error}"))?;
+        let url = url.to_owned();
+        Ok(Self { name, url })
+    }
+}
+
+/// `SRC:DST` or `SRC:DST:rw`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindArgument {
+    /// The path outside.
+    pub source: PathBuf,
+    /// The path inside.
+    pub target: PathBuf,
+    /// Whether it can be changed from inside.
+    pub writable: bool,
+}
+
+impl std::str::FromStr for BindArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (paths, writable) = match text.strip_suffix(":rw") {
+            Some(paths) => (paths, true),
+            None => (text, false),
+        };
+        match paths.split_once(':') {
+            Some((source, target)) if !source.is_empty() && target.starts_with('/') => Ok(Self {
+                source: source.into(),
+                target: target.into(),
+                writable,
+            }),
+            _ => Err("expected SRC:DST or SRC:DST:rw, with an absolute DST".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_and_binds_are_checked() {
+        let repository: RepositoryArgument = "base=file:///srv/a=b".parse().unwrap();
+        assert_eq!(repository.url, "file:///srv/a=b");
+        for bad in [
+            "base",
+            "=http://x",
+            "base=/srv",
+            "a b=http://x",
+            "b=http://x\n[y]",
+        ] {
+            assert!(bad.parse::<RepositoryArgument>().is_err(), "{bad:?}");
+        }
+        let bind: BindArgument = "a:/b:rw".parse().unwrap();
+        assert!(bind.writable && bind.target.ends_with("b"));
+        for bad in ["a", "a:b", ":/b"] {
+            assert!(bad.parse::<BindArgument>().is_err(), "{bad:?}");
+        }
+    }
+}

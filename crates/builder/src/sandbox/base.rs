@@ -1,0 +1,18 @@
+//! The system below the sandbox.
+
+use std::io;
+
+use super::config::SandboxConfig;
+use super::host_packages;
+use super::job::Base;
+
+/// What this machine builds on; finding out costs some milliseconds.
+pub(super) async fn base_of(config: &SandboxConfig) -> io::Result<Base> {
+    if let Some(root) = &config.base_root {
+        return Ok(Base::Root(std::path::absolute(root)?));
+    }
+    let provides = tokio::task::spawn_blocking(host_packages::provides)
+        .await
+        .map_err(io::Error::other)?;
+    Ok(Base::Host { provides })
+}

@@ -1,0 +1,157 @@
+//! Runs commands inside a root: where their output goes, how long they may take, and what their end means.
+
+use std::io::{self, PipeReader, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::process::{Child, ExitStatus, Output, Stdio};
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::bwrap::Sandboxed;
+use crate::failure::{Context as _, Failure};
+use crate::log::Lines;
+
+impl Sandboxed<'_> {
+    /// Runs a command; its output goes to the log.
+    pub(super) fn run(&self, command: &[&str]) -> Result<ExitStatus, Failure> {
+        self.spawn(command, Stdio::inherit(), None)?
+            .wait()
+            .context("waiting for the sandbox")
+    }
+
+    /// Runs a command; its output goes to the log and, line by line, to `each`.
+    pub(super) fn watch(
+        &self,
+        command: &[&str],
+        mut each: impl FnMut(&str),
+    ) -> Result<ExitStatus, Failure> {
+        self.watch_while(command, |line| {
+            each(line);
+            true
+        })
+    }
+
+    /// Like [`Sandboxed::watch`], and ends the command when `each` is false.
+    pub(super) fn watch_while(
+        &self,
+        command: &[&str],
+        mut each: impl FnMut(&str) -> bool,
+    ) -> Result<ExitStatus, Failure> {
+        let (mut child, mut reader) = self.piped(command)?;
+        let mut lines = Lines::default();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let bytes = pass(&mut reader, &mut buffer)?;
+            if bytes.is_empty() {
+                break;
+            }
+            let mut goes_on = true;
+            lines.feed(bytes, |line| goes_on &= each(line));
+            if !goes_on {
+                child.kill().context("stopping the sandbox")?;
+                break;
+            }
+        }
+        lines.finish(|line| {
+            each(line);
+        });
+        child.wait().context("waiting for the sandbox")
+    }
+
+    /// Runs a command that has until a deadline; its output goes to the log. `None` when it was killed.
+    pub(super) fn run_until(
+        &self,
+        command: &[&str],
+        deadline: Instant,
+    ) -> Result<Option<ExitStatus>, Failure> {
+        let (mut child, mut reader) = self.piped(command)?;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let mut watched = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut watched, timeout) {
+                Err(nix::Error::EINTR) => continue,
+                result => result.context("waiting for the sandbox")?,
+            };
+            if left.is_zero() {
+                child.kill().context("stopping the sandbox")?;
+                child.wait().context("waiting for the sandbox")?;
+                return Ok(None);
+            }
+            let is_silent = watched[0].any() == Some(false);
+            if !is_silent && pass(&mut reader, &mut buffer)?.is_empty() {
+                return child.wait().map(Some).context("waiting for the sandbox");
+            }
+        }
+    }
+
+    /// Starts a command whose output is read here.
+    fn piped(&self, command: &[&str]) -> Result<(Child, PipeReader), Failure> {
+        let (reader, writer) = io::pipe()?;
+        let errors = writer.try_clone()?;
+        let child = self.spawn(command, writer.into(), Some(errors.into()))?;
+        Ok((child, reader))
+    }
+
+    /// Runs a command of the package's code and returns what it writes to standard output, which
+    /// may not be more than `most` bytes.
+    pub(super) fn output_within(
+        &self,
+        command: &[&str],
+        most: u64,
+    ) -> Result<(ExitStatus, Vec<u8>), Failure> {
+        let mut child = self.spawn(command, Stdio::piped(), None)?;
+        let mut text = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            stdout.take(most).read_to_end(&mut text)?;
+        }
+        if text.len() as u64 == most {
+            child.kill().context("stopping the sandbox")?;
+            child.wait().context("waiting for the sandbox")?;
+            return Err(Failure::package(format!(
+                "the PKGBUILD writes more than {most} bytes while it is read"
+            )));
+        }
+        let status = child.wait().context("waiting for the sandbox")?;
+        Ok((status, text))
+    }
+
+    /// Runs a command and returns what it writes to standard output.
+    pub(super) fn output(&self, command: &[&str]) -> Result<Output, Failure> {
+        self.spawn(command, Stdio::piped(), None)?
+            .wait_with_output()
+            .context("waiting for the sandbox")
+    }
+}
+
+/// Passes a piece of a command's output on to the log, and returns it; nothing at its end.
+fn pass<'a>(reader: &mut PipeReader, buffer: &'a mut [u8]) -> Result<&'a [u8], Failure> {
+    let count = loop {
+        match reader.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read.context("reading a tool's output")?,
+        }
+    };
+    let bytes = buffer.get(..count).unwrap_or_default();
+    let mut out = io::stdout().lock();
+    // Without a reader the supervisor is about to end this.
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    Ok(bytes)
+}
+
+/// What a command's end means as an exit code, as shells have it.
+pub(super) fn exit_code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(255)
+}
+
+/// The text of a command's output, or an error that says which command.
+pub(super) fn text(output: Output) -> Result<String, Failure> {
+    String::from_utf8(output.stdout)
+        .map_err(io::Error::other)
+        .context("reading a tool's output")
+}

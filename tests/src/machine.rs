@@ -1,0 +1,43 @@
+//! What the machine that runs the tests has and allows.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Whether a program of the system is there. Says visibly what a test leaves out without it.
+pub fn has_tool(name: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
+    if !found {
+        eprintln!("SKIPPED: {name} is not installed (./bootstrap installs it)");
+    }
+    found
+}
+
+/// Whether mounts and sandboxes are possible. Says visibly that a test is left out otherwise.
+pub fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("SKIPPED: mounts and the sandbox need root");
+    }
+    root
+}
+
+/// A folder for a test whose programs run as several users, each of whom can enter it: `TMPDIR` may be
+/// closed to others, as in a private home.
+pub fn public_folder() -> tempfile::TempDir {
+    let is_public = |folder: &PathBuf| {
+        let is_open = |folder: &Path| {
+            let metadata = folder.metadata();
+            metadata.is_ok_and(|metadata| metadata.permissions().mode() & 1 == 1)
+        };
+        folder.ancestors().all(is_open)
+    };
+    let parent = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]
+        .into_iter()
+        .find(is_public)
+        .expect("a folder for temporary files that every user can enter");
+    let folder = tempfile::tempdir_in(parent).unwrap();
+    std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+    folder
+}

@@ -1,0 +1,19 @@
+//! Waiting for what happens in other processes.
+
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes on a busy machine; only a failing test waits that long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until something is there.
+pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "never happened: {what}");
+        std::thread::sleep(PAUSE);
+    }
+}
