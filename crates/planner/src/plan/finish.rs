@@ -324,7 +324,8 @@ pub(super) fn footprint(
     for &base in &members.bases {
         footprint.add_base(world, base);
     }
-    for &package in members.reach.packages.iter().chain(&graph.packages) {
+    let installed = graph.installs.iter().map(|install| &install.package);
+    for &package in members.reach.packages.iter().chain(installed) {
         footprint.add_package(world, package);
         if let Some(sonames) = request.sonames {
             let name = world.name_text(world.node(package).name);

@@ -1,22 +1,17 @@
 //! Which builds of an order come too early, and which of them need not.
 
+use fixedbitset::FixedBitSet;
+
 use super::dense::{Dense, HARD, KINDS};
-use crate::bits::ones;
 use crate::plan::budget::Budget;
 
 /// The builds that come before something of their environment.
 pub(super) fn too_early(dense: &Dense, order: &[usize]) -> Vec<bool> {
-    let mut placed = vec![0u64; dense.count.div_ceil(64).max(1)];
+    let mut placed = FixedBitSet::with_capacity(dense.count);
     let mut early = vec![false; dense.count];
     for &build in order {
-        early[build] = (HARD..KINDS).any(|kind| {
-            let needs = dense.before[kind].row(build);
-            needs
-                .iter()
-                .zip(&placed)
-                .any(|(need, there)| need & !there != 0)
-        });
-        placed[build / 64] |= 1 << (build % 64);
+        early[build] = (HARD..KINDS).any(|kind| !dense.before[kind][build].is_subset(&placed));
+        placed.insert(build);
     }
     early
 }
@@ -44,11 +39,11 @@ pub(super) fn settle<B: Budget>(
             continue;
         }
         let at = position[build];
-        let needs = (HARD..KINDS).flat_map(|kind| ones(dense.before[kind].row(build)));
+        let needs = (HARD..KINDS).flat_map(|kind| dense.before[kind][build].ones());
         let Some(last_need) = needs.map(|need| position[need]).max() else {
             continue;
         };
-        let mut users = (HARD..KINDS).flat_map(|kind| ones(dense.after[kind].row(build)));
+        let mut users = (HARD..KINDS).flat_map(|kind| dense.after[kind][build].ones());
         let stays = users.any(|user| (at..=last_need).contains(&position[user]));
         if last_need > at && !stays {
             order[at..=last_need].rotate_left(1);

@@ -13,6 +13,7 @@
 mod behind;
 mod dense;
 mod early;
+mod feedback;
 mod order;
 mod sequence;
 
@@ -20,12 +21,11 @@ use rustc_hash::FxHashSet;
 
 use super::assemble::{Assembly, CycleDraft, Draft, unique};
 use super::budget::Budget;
-use crate::bits::{BitMatrix, ones, unite};
 use crate::index::{DependencyKind, number};
 
 pub(super) use behind::Cyclic;
 use behind::Inside;
-use dense::{Dense, HARD, KINDS};
+use dense::{Dense, HARD, KINDS, no_sets};
 use sequence::Sequence;
 
 /// Adds the builds of a component with several members.
@@ -54,7 +54,8 @@ pub(super) fn add<B: Budget>(
             .map(|&(need, kind)| (first + number(need), kind))
             .collect();
         let outer = if step.stage == 1 {
-            let relaxed = ones(dense.before[DependencyKind::Package as usize].row(step.build))
+            let relaxed = dense.before[DependencyKind::Package as usize][step.build]
+                .ones()
                 .any(|need| sequence.first[need] > sequence.first[step.build]);
             let is_early = |kind| match kind {
                 DependencyKind::Package => relaxed || early[step.build],
@@ -144,10 +145,10 @@ fn left_out<B: Budget>(
                 let kind = dense.kind(build, need);
                 kind.is_some_and(is_left_out) && part.binary_search(&need).is_ok()
             };
-            for edge in assembly.graph.needs.row(members[build]) {
+            for edge in assembly.graph.needs(members[build]) {
                 if is_left_out(edge.kind)
-                    && let Some(row) = inside.members_behind(edge.install)
-                    && ones(row).any(is_soft)
+                    && let Some(behind) = inside.members_behind(&assembly.components, edge.install)
+                    && behind.ones().any(is_soft)
                 {
                     left_out[build].insert(edge.install);
                 }
@@ -173,14 +174,14 @@ fn constraints<B: Budget>(
     counts: impl Fn(usize, u32) -> bool,
 ) -> Result<Dense, B::Over> {
     let count = members.len();
-    let mut before: [BitMatrix; KINDS] = std::array::from_fn(|_| BitMatrix::new(count, count));
+    let mut before = no_sets(count);
     for (build, &member) in members.iter().enumerate() {
         assembly.budget.check()?;
-        for edge in assembly.graph.needs.row(member) {
+        for edge in assembly.graph.needs(member) {
             if counts(build, edge.install)
-                && let Some(row) = inside.members_behind(edge.install)
+                && let Some(behind) = inside.members_behind(&assembly.components, edge.install)
             {
-                unite(before[edge.kind as usize].row_mut(build), row);
+                before[edge.kind as usize][build].union_with(behind);
             }
         }
     }
@@ -203,7 +204,7 @@ fn report<B: Budget>(
         for &build in part {
             budget.check()?;
             for kind in HARD..KINDS {
-                let row = dense.before[kind].row(build);
+                let needs = dense.before[kind][build].ones();
                 let kind = DependencyKind::ALL[kind];
                 let is_without = |need: &usize| {
                     !left_out[build].is_empty()
@@ -211,7 +212,7 @@ fn report<B: Budget>(
                         && part.binary_search(need).is_ok()
                 };
                 let missing =
-                    ones(row).filter(|need| first_of[*need] > first_of[build] || is_without(need));
+                    needs.filter(|need| first_of[*need] > first_of[build] || is_without(need));
                 broken.extend(missing.map(|need| (members[need], members[build], kind)));
             }
         }
@@ -222,7 +223,8 @@ fn report<B: Budget>(
         });
     }
     for build in 0..dense.count {
-        let gave_way = ones(dense.before[DependencyKind::Package as usize].row(build))
+        let gave_way = dense.before[DependencyKind::Package as usize][build]
+            .ones()
             .filter(|&need| first_of[need] > first_of[build])
             .map(|need| (members[need], members[build]));
         assembly.relaxed.extend(gave_way);
