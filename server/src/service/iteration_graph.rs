@@ -1,0 +1,117 @@
+//! The builds of an iteration as a graph: which build needs which.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use buildbtw_model::{Architecture, BuildId, BuildStatus, Pkgbase};
+use petgraph::Direction;
+use petgraph::algo::toposort;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::{Dfs, NodeFiltered, Reversed, Visitable};
+
+use crate::db::builds::BuildRow;
+
+/// The graph of an iteration; an edge leads from a build to each that it needs.
+pub(super) struct IterationGraph<'r> {
+    graph: DiGraph<&'r BuildRow, ()>,
+    nodes: HashMap<BuildId, NodeIndex>,
+}
+
+impl<'r> IterationGraph<'r> {
+    /// Takes the builds of an iteration, and pairs of a build and one that it needs.
+    pub(super) fn new(rows: &'r [BuildRow], edges: &[(BuildId, BuildId)]) -> Self {
+        let mut graph = DiGraph::with_capacity(rows.len(), edges.len());
+        let nodes = rows.iter().map(|row| (row.id, graph.add_node(row)));
+        let nodes: HashMap<BuildId, NodeIndex> = nodes.collect();
+        for (build, needed) in edges {
+            if let (Some(&build), Some(&needed)) = (nodes.get(build), nodes.get(needed)) {
+                graph.add_edge(build, needed, ());
+            }
+        }
+        Self { graph, nodes }
+    }
+
+    /// The builds that a build needs directly, in the order of the rows.
+    pub(super) fn needs(&self, build: BuildId) -> impl Iterator<Item = &'r BuildRow> {
+        self.neighbors(build, Direction::Outgoing)
+    }
+
+    /// The builds that need a build directly, in the order of the rows.
+    pub(super) fn needed_by(&self, build: BuildId) -> impl Iterator<Item = &'r BuildRow> {
+        self.neighbors(build, Direction::Incoming)
+    }
+
+    fn neighbors(
+        &self,
+        build: BuildId,
+        direction: Direction,
+    ) -> impl Iterator<Item = &'r BuildRow> {
+        let node = self.nodes.get(&build).into_iter();
+        let found = node.flat_map(|&node| self.graph.neighbors_directed(node, direction));
+        let mut found: Vec<NodeIndex> = found.collect();
+        found.sort_unstable();
+        found.into_iter().map(|node| self.graph[node])
+    }
+
+    /// For every blocked build the builds that it needs directly and that have no packages yet.
+    pub(super) fn waiting(&self) -> HashMap<BuildId, Vec<Pkgbase>> {
+        let names = self.graph.node_indices().map(|node| {
+            let needed = self.graph.neighbors(node).map(|needed| self.graph[needed]);
+            let missing = needed.filter(|needed| !needed.status.has_packages());
+            missing.map(|needed| &needed.pkgbase).collect()
+        });
+        self.of_blocked(names.collect())
+    }
+
+    /// For every blocked build the failed or cancelled builds that it needs, directly or not.
+    pub(super) fn blockers(&self) -> HashMap<BuildId, Vec<Pkgbase>> {
+        let mut names = vec![BTreeSet::new(); self.graph.node_count()];
+        // A plan has no cycles, so that there is always such an order.
+        for node in toposort(Reversed(&self.graph), None).unwrap_or_default() {
+            let row = self.graph[node];
+            names[node.index()] = match row.status {
+                BuildStatus::Failed | BuildStatus::Cancelled => BTreeSet::from([&row.pkgbase]),
+                BuildStatus::Blocked => {
+                    let needed = self.graph.neighbors(node);
+                    let names = needed.flat_map(|needed| &names[needed.index()]);
+                    names.copied().collect()
+                }
+                BuildStatus::Ready
+                | BuildStatus::Dispatched
+                | BuildStatus::Building
+                | BuildStatus::Built
+                | BuildStatus::Reused => BTreeSet::new(),
+            };
+        }
+        self.of_blocked(names)
+    }
+
+    /// The names of the blocked builds, as far as they have any.
+    fn of_blocked(&self, names: Vec<BTreeSet<&Pkgbase>>) -> HashMap<BuildId, Vec<Pkgbase>> {
+        let rows = self.graph.node_weights().zip(names);
+        rows.filter(|(row, names)| row.status == BuildStatus::Blocked && !names.is_empty())
+            .map(|(row, names)| (row.id, names.into_iter().cloned().collect()))
+            .collect()
+    }
+
+    /// The builds of an architecture that failed or were cancelled, and those blocked by them there.
+    pub(super) fn stuck(&self, architecture: &Architecture) -> HashSet<BuildId> {
+        let is_failed = |node: NodeIndex| {
+            let status = self.graph[node].status;
+            matches!(status, BuildStatus::Failed | BuildStatus::Cancelled)
+        };
+        let can_be_stuck = |node: NodeIndex| {
+            let row = self.graph[node];
+            let is_stopped = is_failed(node) || row.status == BuildStatus::Blocked;
+            row.architecture == *architecture && is_stopped
+        };
+        let part = NodeFiltered::from_fn(&self.graph, can_be_stuck);
+        let failed = self.graph.node_indices();
+        let failed = failed.filter(|&node| is_failed(node) && can_be_stuck(node));
+        let mut search = Dfs::from_parts(failed.collect(), self.graph.visit_map());
+        let mut stuck = HashSet::new();
+        while let Some(node) = search.next(Reversed(&part)) {
+            stuck.insert(self.graph[node].id);
+        }
+        stuck
+    }
+}
