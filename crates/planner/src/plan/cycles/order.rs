@@ -136,15 +136,27 @@ mod tests {
         builds.len()
     }
 
+    /// A random graph: how many builds it has, and pairs of a need and what needs it.
+    fn graph() -> impl Strategy<Value = (usize, BTreeSet<(usize, usize)>)> {
+        let edges = prop::collection::vec((0usize..40, 0usize..40), 0..160);
+        (2usize..40, edges).prop_map(|(count, edges)| {
+            let edges = edges.into_iter();
+            let edges = edges.map(|(need, build)| (need % count, build % count));
+            (count, edges.filter(|(need, build)| need != build).collect())
+        })
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+
+        /// Both are heuristics, so that a single graph can go either way.
         #[test]
-        fn doubles_no_more_builds_than_a_greedy_feedback_arc_set(
-            count in 2usize..40,
-            edges in prop::collection::vec((0usize..40, 0usize..40), 0..160),
+        fn doubles_no_more_builds_of_fifty_graphs_than_a_greedy_feedback_arc_set(
+            graphs in prop::collection::vec(graph(), 50),
         ) {
-            let edges = edges.into_iter().map(|(need, build)| (need % count, build % count));
-            let edges: BTreeSet<_> = edges.filter(|(need, build)| need != build).collect();
-            let (ours, theirs) = (doubled_by_us(count, &edges), doubled_by_arcs(&edges));
+            let ours = graphs.iter().map(|(count, edges)| doubled_by_us(*count, edges));
+            let theirs = graphs.iter().map(|(_, edges)| doubled_by_arcs(edges));
+            let (ours, theirs) = (ours.sum::<usize>(), theirs.sum::<usize>());
             prop_assert!(ours <= theirs, "{ours} builds twice, and {theirs} by arcs");
         }
     }
