@@ -115,3 +115,88 @@ impl<'r> IterationGraph<'r> {
         stuck
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{IterationId, NamespaceId};
+
+    fn row(id: i64, pkgbase: &str, architecture: &str, status: BuildStatus) -> BuildRow {
+        BuildRow {
+            id: BuildId(id),
+            namespace_id: NamespaceId(1),
+            namespace: "bump".parse().unwrap(),
+            iteration_id: IterationId(1),
+            iteration: 1,
+            architecture: architecture.parse().unwrap(),
+            pkgbase: pkgbase.parse().unwrap(),
+            stage: 1,
+            level: 0,
+            commit: "1".repeat(40).parse().unwrap(),
+            tree: None,
+            commit_time: 0,
+            clone_url: String::new(),
+            srcinfo_sha256: "2".repeat(64).parse().unwrap(),
+            version: "1-1".parse().unwrap(),
+            pkgrel: None,
+            reason: String::new(),
+            library: None,
+            bootstrap: false,
+            without: String::new(),
+            estimate_s: 60,
+            status,
+            shared_build_id: None,
+            packages_attempt_id: None,
+            message: None,
+            finished_at: None,
+        }
+    }
+
+    /// A failed library, a program that needs it and a built tool, and what needs the program, also on
+    /// another architecture.
+    fn rows() -> Vec<BuildRow> {
+        vec![
+            row(1, "library", "x86_64", BuildStatus::Failed),
+            row(2, "tool", "x86_64", BuildStatus::Built),
+            row(3, "program", "x86_64", BuildStatus::Blocked),
+            row(4, "plugin", "x86_64", BuildStatus::Blocked),
+            row(5, "plugin", "aarch64", BuildStatus::Blocked),
+            row(6, "other", "x86_64", BuildStatus::Ready),
+        ]
+    }
+
+    const EDGES: [(i64, i64); 4] = [(4, 3), (3, 2), (3, 1), (5, 3)];
+
+    fn names(found: &HashMap<BuildId, Vec<Pkgbase>>, id: i64) -> String {
+        let names = found.get(&BuildId(id)).into_iter().flatten();
+        let names: Vec<&str> = names.map(|name| name.as_str()).collect();
+        names.join(" ")
+    }
+
+    #[test]
+    fn tells_what_blocks_a_build_and_what_it_waits_for() {
+        let rows = rows();
+        let edges = EDGES.map(|(build, needed)| (BuildId(build), BuildId(needed)));
+        let graph = IterationGraph::new(&rows, &edges);
+        let (blockers, waiting) = (graph.blockers(), graph.waiting());
+        assert_eq!((blockers.len(), waiting.len()), (3, 3));
+        for (id, waits_for) in [(3, "library"), (4, "program"), (5, "program")] {
+            assert_eq!(names(&blockers, id), "library");
+            assert_eq!(names(&waiting, id), waits_for);
+        }
+        let ids = |rows: Vec<&BuildRow>| rows.iter().map(|row| row.id.0).collect::<Vec<_>>();
+        assert_eq!(ids(graph.needs(BuildId(3)).collect()), [1, 2]);
+        assert_eq!(ids(graph.needed_by(BuildId(3)).collect()), [4, 5]);
+        assert_eq!(graph.needs(BuildId(7)).count(), 0);
+    }
+
+    #[test]
+    fn a_failure_holds_up_builds_of_its_own_architecture() {
+        let rows = rows();
+        let edges = EDGES.map(|(build, needed)| (BuildId(build), BuildId(needed)));
+        let graph = IterationGraph::new(&rows, &edges);
+        let stuck = graph.stuck(&"x86_64".parse().unwrap());
+        assert_eq!(stuck, [1, 3, 4].map(BuildId).into());
+        assert!(graph.stuck(&"aarch64".parse().unwrap()).is_empty());
+    }
+}
