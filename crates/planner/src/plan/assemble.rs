@@ -81,7 +81,7 @@ pub(super) struct Assembly<'g, B> {
     /// For each component: how many drafts come before its own.
     pub(super) starts: Vec<usize>,
     pub(super) cycles: Vec<CycleDraft>,
-    /// Package dependencies that gave way: dependency and dependent.
+    /// Package dependencies that were relaxed: dependency and dependent.
     pub(super) relaxed: Vec<(u32, u32)>,
     /// For each member: its last build.
     pub(super) last: Vec<u32>,

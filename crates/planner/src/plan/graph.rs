@@ -88,7 +88,7 @@ impl Graph {
 /// What was found about relations on the way.
 #[derive(Default)]
 pub(super) struct Findings {
-    /// Member, kind and relation of what nobody provides.
+    /// Member, kind and relation of what no package provides.
     pub(super) unresolved: Vec<(u32, DependencyKind, u32)>,
     /// Member and relation of what only an origin's old version satisfies.
     pub(super) outdated: Vec<(u32, u32)>,

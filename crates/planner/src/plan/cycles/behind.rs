@@ -87,14 +87,14 @@ impl Inside {
 
     /// The builds of lower components that a member waits for, through the component only by the
     /// installs in `leads_in`. Where it comes before a member that it depends on, in one of the kinds in
-    /// `early`, it sees the old version. The dependencies of that one are there all the same, and do
+    /// `premature`, it sees the old version. The dependencies of that one are there all the same, and do
     /// not follow from anything else it waits for.
     pub(super) fn outer_needs<B>(
         &self,
         assembly: &mut Assembly<'_, B>,
         member: u32,
         leads_in: impl Fn(u32) -> bool,
-        early: impl Fn(DependencyKind) -> bool,
+        premature: impl Fn(DependencyKind) -> bool,
     ) -> Vec<(u32, DependencyKind)> {
         let graph = assembly.graph;
         assembly.start_walk();
@@ -104,7 +104,7 @@ impl Inside {
             if assembly.components.of(edge.install) != self.component {
                 assembly.walk(edge.install, member, &mut found);
             } else if leads_in(edge.install) {
-                let rows = if early(edge.kind) {
+                let rows = if premature(edge.kind) {
                     &self.below.all
                 } else {
                     &self.below.uncovered

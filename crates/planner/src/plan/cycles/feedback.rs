@@ -1,11 +1,11 @@
-//! Which builds come too early where there is no order in which none does.
+//! The choice of the builds of a cycle that come before something they need.
 //!
-//! A build that comes too early is built twice, however many of its needs are missing. So the few to
-//! choose are vertices, a *feedback vertex set* (Karp 1972), and not edges, which is what petgraph's
-//! `greedy_feedback_arc_set` chooses; the tests take it as the baseline. The choice is greedy like that
+//! Such a *premature* build is built twice, however many of its needs are missing. So what must be
+//! small is a set of vertices, a *feedback vertex set* (Karp 1972), and not of edges, which petgraph's
+//! `greedy_feedback_arc_set` finds; the tests take that as the baseline. The choice is greedy like that
 //! of Eades, Lin and Smyth (1993) for edges: what waits for nothing goes first, what nothing waits for
-//! goes last, and when neither is left, the vertex goes too early that most others wait for per build
-//! that is built twice; one that would see the old version of an origin only where there is no other.
+//! goes last, and when neither is left, the vertex that most others wait for, per build that becomes
+//! premature, goes next. A vertex that would see the old version of an origin is the last choice.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -24,7 +24,7 @@ pub(super) struct Greedy<'a> {
     dense: &'a Dense,
     parts: &'a [Vec<usize>],
     part_of: Vec<u32>,
-    /// The kinds that may give way.
+    /// The kinds that may be broken.
     weak: Range<usize>,
     /// The softest kind that may not.
     firm: usize,
@@ -109,13 +109,13 @@ impl<'a> Greedy<'a> {
         }
     }
 
-    /// Orders the parts, and adds the builds that come too early to those that did before.
+    /// Orders the parts, and adds the builds that become premature.
     ///
     /// # Errors
     /// When the budget is used up.
     pub(super) fn run<B: Budget>(
         mut self,
-        early: &mut FixedBitSet,
+        premature: &mut FixedBitSet,
         budget: &B,
     ) -> Result<Vec<usize>, B::Over> {
         let mut front = Vec::with_capacity(self.parts.len());
@@ -135,12 +135,12 @@ impl<'a> Greedy<'a> {
                     back.push(part);
                     self.place(part, &mut ready, &mut sinks);
                 }
-            } else if let Some(part) = self.choose(early) {
-                // What its own build does not install makes no build come too early.
+            } else if let Some(part) = self.choose(premature) {
+                // A dependency that the build does not install makes no build premature.
                 if self.firm > HARD {
                     for &build in &self.parts[part] {
                         if self.waits(build) {
-                            early.insert(build);
+                            premature.insert(build);
                         }
                     }
                 }
@@ -165,25 +165,25 @@ impl<'a> Greedy<'a> {
             .any(|need| self.part_of[need] != own)
     }
 
-    /// Whether a part holds an origin, and whether going too early it would see an old one.
+    /// Whether a part holds an origin, and whether it would see the old version of one if it went next.
     fn origins(&self, part: usize) -> (bool, bool) {
         let holds_one = self.holds_origin[part];
         (holds_one, !holds_one && self.old_origins[part] > 0)
     }
 
-    /// The part that goes too early for the most benefit: among those that only weak needs hold
+    /// The part to place next for the most benefit: among those that only weak needs hold
     /// back, most needs of others per build that must be built twice.
-    fn choose(&self, early: &FixedBitSet) -> Option<usize> {
+    fn choose(&self, premature: &FixedBitSet) -> Option<usize> {
         let candidates = (0..self.parts.len())
             .filter(|&part| !self.placed[part] && self.firm_in[part] == 0)
             .map(|part| {
                 let builds = &self.parts[part];
                 let cost = match **builds {
                     // It waits for something, or it would be ready.
-                    [build] => usize::from(!early.contains(build)),
+                    [build] => usize::from(!premature.contains(build)),
                     _ => builds
                         .iter()
-                        .filter(|&&build| !early.contains(build) && self.waits(build))
+                        .filter(|&&build| !premature.contains(build) && self.waits(build))
                         .count(),
                 };
                 (part, cost, self.origins(part))

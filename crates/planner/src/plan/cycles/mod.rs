@@ -1,9 +1,9 @@
-//! Cycles: which builds come too early, and are built again.
+//! Cycles: which builds are premature, and built again.
 //!
 //! A component with several builds cannot be built in an order in which everything is there before
 //! it is needed. `order` finds one in which little is missing. A build that lacks a member of its
-//! environment sees that member's old version; such a build gets a second stage, put right behind
-//! the last thing it lacked. From there on everybody sees the second stage. So the last build of
+//! environment sees that member's old version; such a *premature* build gets a second stage, put right
+//! behind the last thing it lacked. From there on all builds see the second stage. So the last build of
 //! each member had every member of its environment in a new version as its ancestor: directly where
 //! the order holds, and by the second stage where it does not. A build between the two stages sees
 //! the first one, which is new too.
@@ -12,11 +12,12 @@
 
 mod behind;
 mod dense;
-mod early;
 mod feedback;
 mod order;
+mod premature;
 mod sequence;
 
+use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashSet;
 
 use super::assemble::{Assembly, CycleDraft, Draft, unique};
@@ -41,7 +42,7 @@ pub(super) fn add<B: Budget>(
     let inside = Inside::new(assembly, component, members)?;
     let dense = constraints(assembly, &inside, members, |_, _| true)?;
     let left_out = left_out(assembly, &inside, members, &dense)?;
-    let (early, sequence) = arrange(assembly, &inside, members, &dense, &left_out)?;
+    let (premature, sequence) = arrange(assembly, &inside, members, &dense, &left_out)?;
 
     let first = number(assembly.drafts.len());
     for (at, step) in sequence.steps.iter().enumerate() {
@@ -57,15 +58,16 @@ pub(super) fn add<B: Budget>(
             let relaxed = dense.before[DependencyKind::Package as usize][step.build]
                 .ones()
                 .any(|need| sequence.first[need] > sequence.first[step.build]);
-            let is_early = |kind| match kind {
-                DependencyKind::Package => relaxed || early[step.build],
-                _ => early[step.build],
+            let is_premature = premature.contains(step.build);
+            let is_premature = |kind| match kind {
+                DependencyKind::Package => relaxed || is_premature,
+                _ => is_premature,
             };
             inside.outer_needs(
                 assembly,
                 member,
                 |install| !without.contains(&install),
-                is_early,
+                is_premature,
             )
         } else if !without.is_empty() {
             // The first one was built without some of these.
@@ -97,14 +99,14 @@ pub(super) fn add<B: Budget>(
     Ok(())
 }
 
-/// Puts the builds of a component in order, and says which of them come too early.
+/// Puts the builds of a component in order, and says which of them are premature.
 fn arrange<B: Budget>(
     assembly: &Assembly<'_, B>,
     inside: &Inside,
     members: &[u32],
     dense: &Dense,
     left_out: &[FxHashSet<u32>],
-) -> Result<(Vec<bool>, Sequence), B::Over> {
+) -> Result<(FixedBitSet, Sequence), B::Over> {
     let budget = assembly.budget;
     // What holds back first builds: less than the whole where some are bootstrapped.
     let lean = if left_out.iter().all(FxHashSet::is_empty) {
@@ -117,12 +119,11 @@ fn arrange<B: Budget>(
     let is_origin = |build: &usize| assembly.graph.is_origin[members[*build] as usize];
     let origins: Vec<usize> = (0..members.len()).filter(is_origin).collect();
     let order = order::order(firsts, &origins, budget)?;
-    let mut early = early::too_early(dense, &order);
-    for (early, without) in early.iter_mut().zip(left_out) {
-        *early |= !without.is_empty();
-    }
-    let sequence = Sequence::new(dense, firsts, &order, &early, budget)?;
-    Ok((early, sequence))
+    let mut premature = premature::premature(dense, &order);
+    let is_bootstrap = |&build: &usize| !left_out[build].is_empty();
+    premature.extend((0..members.len()).filter(is_bootstrap));
+    let sequence = Sequence::new(dense, firsts, &order, &premature, budget)?;
+    Ok((premature, sequence))
 }
 
 /// For each build: the installs that its bootstrap build does without, which lead back into its cycle.
@@ -223,11 +224,11 @@ fn report<B: Budget>(
         });
     }
     for build in 0..dense.count {
-        let gave_way = dense.before[DependencyKind::Package as usize][build]
+        let relaxed = dense.before[DependencyKind::Package as usize][build]
             .ones()
             .filter(|&need| first_of[need] > first_of[build])
             .map(|need| (members[need], members[build]));
-        assembly.relaxed.extend(gave_way);
+        assembly.relaxed.extend(relaxed);
     }
     Ok(())
 }

@@ -1,16 +1,16 @@
 //! An order of the builds in a component in which few of them come before something they need.
 //!
-//! The softest kind of dependency must give way first, so the component is taken apart one kind at a
+//! The softest kind of dependency must be broken first, so the component is taken apart one kind at a
 //! time: without the softest kind it falls into smaller components, which `feedback` orders among each
-//! other. Then each of them is treated the same, with the next kind. Last, what came too early is moved
-//! back as far as nothing else suffers.
+//! other. Then each of them is treated the same, with the next kind. Last, a premature build is moved
+//! back where that makes no other one premature.
 
 use fixedbitset::FixedBitSet;
 use petgraph::algo::kosaraju_scc;
 
 use super::dense::{Dense, KINDS};
-use super::early::settle;
 use super::feedback::Greedy;
+use super::premature::settle;
 use crate::plan::budget::Budget;
 
 /// Orders all builds of a component.
@@ -28,7 +28,7 @@ pub(super) fn order<B: Budget>(
         dense,
         budget,
         is_origin,
-        early: FixedBitSet::with_capacity(dense.count),
+        premature: FixedBitSet::with_capacity(dense.count),
         order: Vec::with_capacity(dense.count),
     };
     arrange.component((0..dense.count).collect(), 0)?;
@@ -47,8 +47,8 @@ struct Arrange<'a, B> {
     budget: &'a B,
     /// The origins among the builds.
     is_origin: FixedBitSet,
-    /// Builds that come too early already; one more need of theirs costs nothing.
-    early: FixedBitSet,
+    /// Builds that are premature already; one more missing need of theirs costs nothing.
+    premature: FixedBitSet,
     order: Vec<usize>,
 }
 
@@ -71,7 +71,7 @@ impl<B: Budget> Arrange<'_, B> {
             &self.is_origin,
             self.budget,
         )?;
-        let order = greedy.run(&mut self.early, self.budget)?;
+        let order = greedy.run(&mut self.premature, self.budget)?;
         let mut parts = parts;
         for part in order {
             self.component(std::mem::take(&mut parts[part]), tier + 1)?;
@@ -109,11 +109,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::dense::{HARD, no_sets};
-    use super::super::early::too_early;
+    use super::super::premature::premature;
     use super::*;
     use crate::plan::budget::Unlimited;
 
-    /// How many builds come too early in our order; an edge leads from a need to what needs it.
+    /// How many builds are premature in our order; an edge leads from a need to what needs it.
     fn doubled_by_us(count: usize, edges: &BTreeSet<(usize, usize)>) -> usize {
         let mut before = no_sets(count);
         for &(need, build) in edges {
@@ -121,8 +121,8 @@ mod tests {
         }
         let Ok(dense) = Dense::new(count, before, &Unlimited);
         let Ok(order) = order(&dense, &[], &Unlimited);
-        let early = too_early(&dense, &order);
-        early.into_iter().filter(|&is_early| is_early).count()
+        let premature = premature(&dense, &order);
+        premature.count_ones(..)
     }
 
     /// How many builds lack something when petgraph chooses the edges that are broken.

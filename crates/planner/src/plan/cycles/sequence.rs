@@ -37,7 +37,7 @@ impl Sequence {
         dense: &Dense,
         firsts: &Dense,
         order: &[usize],
-        early: &[bool],
+        premature: &FixedBitSet,
         budget: &B,
     ) -> Result<Self, B::Over> {
         let mut sequence = Self {
@@ -46,7 +46,7 @@ impl Sequence {
             last: vec![NOWHERE; dense.count],
             ancestors: Vec::new(),
         };
-        let plan = placement(dense, order, early);
+        let plan = placement(dense, order, premature);
         let mut newest = vec![NOWHERE; dense.count];
         for (at, (build, stage)) in plan.into_iter().enumerate() {
             budget.check()?;
@@ -114,15 +114,15 @@ pub(super) fn reduce(ancestors: &[FixedBitSet], wanted: &mut FixedBitSet) -> Vec
     kept
 }
 
-/// Puts the second stage of each build that comes too early behind the last thing it lacks.
-fn placement(dense: &Dense, order: &[usize], early: &[bool]) -> Vec<(usize, u32)> {
+/// Puts the second stage of each premature build behind the last thing it lacks.
+fn placement(dense: &Dense, order: &[usize], premature: &FixedBitSet) -> Vec<(usize, u32)> {
     let mut position = vec![0; dense.count];
     for (at, &build) in order.iter().enumerate() {
         position[build] = at;
     }
     let mut again: Vec<Vec<usize>> = vec![Vec::new(); order.len()];
     // In the order of the first stages, so that of two at one place the second sees the first.
-    for &build in order.iter().filter(|&&build| early[build]) {
+    for &build in order.iter().filter(|&&build| premature.contains(build)) {
         let environment = dense.environment(build);
         let last_need = environment.ones().map(|need| position[need]).max();
         let first_stage = position[build];

@@ -1,4 +1,4 @@
-//! Which builds of an order come too early, and which of them need not.
+//! Which builds of an order are premature: they come before something of their environment.
 
 use fixedbitset::FixedBitSet;
 
@@ -6,18 +6,19 @@ use super::dense::{Dense, HARD, KINDS};
 use crate::plan::budget::Budget;
 
 /// The builds that come before something of their environment.
-pub(super) fn too_early(dense: &Dense, order: &[usize]) -> Vec<bool> {
+pub(super) fn premature(dense: &Dense, order: &[usize]) -> FixedBitSet {
     let mut placed = FixedBitSet::with_capacity(dense.count);
-    let mut early = vec![false; dense.count];
+    let mut premature = FixedBitSet::with_capacity(dense.count);
     for &build in order {
-        early[build] = (HARD..KINDS).any(|kind| !dense.before[kind][build].is_subset(&placed));
+        let lacks = |kind: usize| !dense.before[kind][build].is_subset(&placed);
+        premature.set(build, (HARD..KINDS).any(lacks));
         placed.insert(build);
     }
-    early
+    premature
 }
 
-/// Moves builds that come too early behind what they need, where nothing that follows needs them. Returns
-/// whether any was moved.
+/// Moves premature builds behind what they need, where no build in between needs them. Returns whether any
+/// was moved.
 ///
 /// # Errors
 /// When the budget is used up.
@@ -31,11 +32,11 @@ pub(super) fn settle<B: Budget>(
         position[build] = at;
     }
     let mut moved = false;
-    let early = too_early(dense, order);
+    let premature = premature(dense, order);
     let from_the_end: Vec<usize> = order.iter().rev().copied().collect();
     for build in from_the_end {
         budget.check()?;
-        if !early[build] {
+        if !premature.contains(build) {
             continue;
         }
         let at = position[build];
