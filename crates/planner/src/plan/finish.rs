@@ -149,6 +149,7 @@ fn builds(
     names: &[Pkgbase],
     estimates: &[u64],
 ) -> Vec<PlannedBuild> {
+    // Longest paths in a graph without cycles, by one pass each: drafts are in topological order.
     let mut levels = vec![0u32; drafts.len()];
     let mut priorities = vec![0u64; drafts.len()];
     for (at, draft) in drafts.iter().enumerate() {
