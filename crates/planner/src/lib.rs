@@ -24,7 +24,6 @@
 //! ```
 
 mod base;
-mod bits;
 mod diff;
 mod index;
 mod plan;
@@ -32,6 +31,7 @@ mod relation;
 pub mod render;
 pub mod simulate;
 mod sonames;
+mod sparse;
 mod srcinfo;
 mod world;
 

@@ -6,7 +6,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use petgraph::Incoming;
+use petgraph::visit::{IntoNeighbors, IntoNeighborsDirected, IntoNodeIdentifiers};
+
 use crate::plan::Plan;
+use crate::sparse::{Rows, SparseGraph, number};
 
 /// Which of the builds that are ready goes to the next free worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,20 +96,22 @@ fn chains(builds: &[SimulatedBuild]) -> Vec<u64> {
     chains
 }
 
-/// When each build ends if they run on `workers` workers (at least one), in seconds from the start.
+/// When each build ends if they run on `workers` workers (at least one), in seconds from the start: list
+/// scheduling (Graham 1966) in the order of the policy.
 #[must_use]
 pub fn ends(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Vec<u64> {
     let workers = workers.max(1);
-    let mut users: Vec<Vec<usize>> = vec![Vec::new(); builds.len()];
-    let mut waiting: Vec<usize> = Vec::with_capacity(builds.len());
+    let mut needs = Rows::new();
     for (at, build) in builds.iter().enumerate() {
         // What comes later cannot be waited for; a plan never says so.
-        let needs = build.needs.iter().filter(|&&need| need < at);
-        waiting.push(needs.clone().count());
-        for &need in needs {
-            users[need].push(at);
+        for &need in build.needs.iter().filter(|&&need| need < at) {
+            needs.push(number(need));
         }
+        needs.end_row();
     }
+    let graph = SparseGraph::new(needs);
+    let vertices = graph.node_identifiers();
+    let mut waiting: Vec<usize> = vertices.map(|at| graph.neighbors(at).count()).collect();
     let remaining = chains(builds);
     let mut ends = vec![0u64; builds.len()];
 
@@ -136,7 +142,8 @@ pub fn ends(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Vec<u6
         };
         now = end;
         ends[at] = end;
-        for &user in &users[at] {
+        for user in graph.neighbors_directed(number(at), Incoming) {
+            let user = user as usize;
             waiting[user] -= 1;
             if waiting[user] == 0 {
                 ready.push((rank(user), user));

@@ -14,6 +14,7 @@ pub mod forge_report;
 pub mod heartbeat;
 pub mod hold;
 mod in_base;
+mod iteration_graph;
 mod iteration_settings;
 pub mod keep_pkgbuild;
 pub mod known_sonames;

@@ -16,6 +16,7 @@ use crate::error::{Error, Refusal};
 use crate::sources::{self, Freshness, ResolvedChangeset};
 
 use super::create_namespace::{check_bootstrap, patterns};
+use super::iteration_graph::IterationGraph;
 use super::iteration_settings::Settings;
 use super::plan_iteration::{self, FilesBefore, PlanInput};
 use super::planning::Caller;
@@ -253,17 +254,14 @@ async fn old_snapshots(
 ) -> Result<(Snapshots, FilesBefore), Error> {
     let reader = state.database.read();
     let rows = builds::of_iteration(reader, old.id).await?;
-    let by_id: BTreeMap<_, &BuildRow> = rows.iter().map(|row| (row.id, row)).collect();
-    let mut needs: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (build, needed) in builds::edges(reader, old.id).await? {
-        let (Some(build), Some(needed)) = (by_id.get(&build), by_id.get(&needed)) else {
-            continue;
-        };
-        if build.architecture == needed.architecture {
-            let key = (needed.pkgbase.clone(), unsigned(needed.stage));
-            needs.entry(build.id).or_default().push(key);
-        }
-    }
+    let edges = builds::edges(reader, old.id).await?;
+    let graph = IterationGraph::new(&rows, &edges);
+    let needs = |row: &BuildRow| {
+        let needed = graph.needs(row.id);
+        let needed = needed.filter(|needed| needed.architecture == row.architecture);
+        let keys = needed.map(|needed| (needed.pkgbase.clone(), unsigned(needed.stage)));
+        keys.collect()
+    };
     let mut snapshots: BTreeMap<Architecture, Vec<BuildSnapshot>> = BTreeMap::new();
     for row in &rows {
         snapshots
@@ -273,7 +271,7 @@ async fn old_snapshots(
                 pkgbase: row.pkgbase.clone(),
                 stage: unsigned(row.stage),
                 revision: row.commit.to_string(),
-                needs: needs.remove(&row.id).unwrap_or_default(),
+                needs: needs(row),
             });
     }
     let files = rows

@@ -1,6 +1,6 @@
 //! What there is to see: the answers of the API and the content of the pages, made from rows.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_model::api::{
     ArchitectureSummary, AttemptSummary, BuildCounts, BuildDetail, BuildSummary, Event,
@@ -26,6 +26,7 @@ use crate::db::{
 };
 use crate::error::{Error, Refusal};
 
+use super::iteration_graph::IterationGraph;
 use super::source_problems::Fetched;
 use super::version_notes::VersionNotes;
 use super::{eta, pipelines, refusals};
@@ -179,6 +180,7 @@ pub async fn show_iteration(
         .map(|attempt| (attempt.build, attempt))
         .collect();
     let edges = builds::edges(reader, row.id).await?;
+    let graph = IterationGraph::new(&rows, &edges);
     let mut workers = workers::jobs_since(reader, now() - workers::WORKER_SILENCE_MS).await?;
     pipelines::show::runners(state, &rows, &mut workers);
     let etas = match row.status {
@@ -188,7 +190,7 @@ pub async fn show_iteration(
                 .filter_map(|(build, attempt)| Some((*build, timestamp(attempt.started_at?))));
             eta::estimate(
                 &rows,
-                &edges,
+                &graph,
                 &started.collect(),
                 &workers,
                 Timestamp::now(),
@@ -199,8 +201,8 @@ pub async fn show_iteration(
         }
     };
     summary.eta = etas.values().max().copied();
-    let blockers = blockers(&rows, &edges);
-    let mut waiting = waiting(&rows, &edges);
+    let blockers = graph.blockers();
+    let mut waiting = graph.waiting();
     let version_notes = VersionNotes::of_iteration(state, row.id).await?;
     let mut reused: HashMap<BuildId, ReusedRow> = reuse::of_iteration(reader, row.id)
         .await?
@@ -316,67 +318,6 @@ impl Served {
     }
 }
 
-/// For every blocked build the builds that it waits for directly and that have no packages yet.
-fn waiting(rows: &[BuildRow], edges: &[(BuildId, BuildId)]) -> HashMap<BuildId, Vec<Pkgbase>> {
-    let by_id: HashMap<BuildId, &BuildRow> = rows.iter().map(|row| (row.id, row)).collect();
-    let mut waiting: HashMap<BuildId, BTreeSet<&Pkgbase>> = HashMap::new();
-    for (build, needed) in edges {
-        if let (Some(build), Some(needed)) = (by_id.get(build), by_id.get(needed))
-            && build.status == BuildStatus::Blocked
-            && !needed.status.has_packages()
-        {
-            let own = waiting.entry(build.id).or_default();
-            own.insert(&needed.pkgbase);
-        }
-    }
-    let owned = |names: BTreeSet<&Pkgbase>| names.into_iter().cloned().collect();
-    waiting
-        .into_iter()
-        .map(|(build, names)| (build, owned(names)))
-        .collect()
-}
-
-/// For every blocked build the failed or cancelled builds that it waits for, directly or not. Rows
-/// come in a valid order, so one pass is enough.
-fn blockers(rows: &[BuildRow], edges: &[(BuildId, BuildId)]) -> HashMap<BuildId, Vec<Pkgbase>> {
-    let mut needs: HashMap<BuildId, Vec<BuildId>> = HashMap::new();
-    for (build, needed) in edges {
-        needs.entry(*build).or_default().push(*needed);
-    }
-    let mut blockers: HashMap<BuildId, BTreeSet<&Pkgbase>> = HashMap::new();
-    for row in rows {
-        let mut own = BTreeSet::new();
-        match row.status {
-            BuildStatus::Failed | BuildStatus::Cancelled => {
-                own.insert(&row.pkgbase);
-            }
-            BuildStatus::Blocked => {
-                for needed in needs.get(&row.id).into_iter().flatten() {
-                    own.extend(blockers.get(needed).into_iter().flatten());
-                }
-            }
-            BuildStatus::Ready
-            | BuildStatus::Dispatched
-            | BuildStatus::Building
-            | BuildStatus::Built
-            | BuildStatus::Reused => {}
-        }
-        if !own.is_empty() {
-            blockers.insert(row.id, own);
-        }
-    }
-    let blocked = rows.iter().filter(|row| row.status == BuildStatus::Blocked);
-    blocked
-        .filter_map(|row| {
-            let own = blockers.get(&row.id)?;
-            Some((
-                row.id,
-                own.iter().map(|pkgbase| (*pkgbase).clone()).collect(),
-            ))
-        })
-        .collect()
-}
-
 fn build_summary(
     row: &BuildRow,
     newest: Option<&AttemptRow>,
@@ -468,7 +409,9 @@ pub async fn show_build(
         .await?
         .ok_or_else(|| Error::not_found(format!("build {id}")))?;
     let all = builds::of_iteration(reader, row.iteration_id).await?;
-    let blockers = blockers(&all, &builds::edges(reader, row.iteration_id).await?);
+    let edges = builds::edges(reader, row.iteration_id).await?;
+    let graph = IterationGraph::new(&all, &edges);
+    let blockers = graph.blockers();
     let summary = |row: &BuildRow, attempt: Option<&AttemptRow>| {
         build_summary(
             row,
@@ -488,8 +431,6 @@ pub async fn show_build(
     }
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.id).collect();
     let mut pipelines = pipelines::show::of_attempts(state, &ids).await?;
-    let needs = builds::needs(reader, id).await?;
-    let needed_by = builds::needed_by(reader, id).await?;
     let packages = match row.packages_attempt_id {
         Some(attempt) => packages::of_attempt(reader, attempt).await?,
         None => Vec::new(),
@@ -502,8 +443,8 @@ pub async fn show_build(
         summary: own,
         namespace: row.namespace.clone(),
         iteration: unsigned(row.iteration),
-        needs: needs.iter().map(|row| summary(row, None)).collect(),
-        needed_by: needed_by.iter().map(|row| summary(row, None)).collect(),
+        needs: graph.needs(id).map(|row| summary(row, None)).collect(),
+        needed_by: graph.needed_by(id).map(|row| summary(row, None)).collect(),
         attempts: attempts
             .into_iter()
             .map(|attempt| {

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use buildbtw_model::Pkgbase;
+use fixedbitset::FixedBitSet;
 
-use crate::bits::BitSet;
 use crate::srcinfo::SourcePackage;
 
 use crate::plan::Patterns;
@@ -117,11 +117,11 @@ pub struct Footprint {
     names: usize,
     /// Whether a changed origin brought names that the index did not have.
     has_names_of_its_own: bool,
-    bases: BitSet,
+    bases: FixedBitSet,
     origins: Vec<Pkgbase>,
     include: Patterns,
-    provided: BitSet,
-    mentioned: BitSet,
+    provided: FixedBitSet,
+    mentioned: FixedBitSet,
 }
 
 impl Footprint {
@@ -134,11 +134,11 @@ impl Footprint {
             identity: index.identity,
             names: index.tables.names.len(),
             has_names_of_its_own: false,
-            bases: BitSet::default(),
+            bases: FixedBitSet::new(),
             origins: origins.cloned().collect(),
             include: include.clone(),
-            provided: BitSet::default(),
-            mentioned: BitSet::default(),
+            provided: FixedBitSet::new(),
+            mentioned: FixedBitSet::new(),
         }
     }
 
@@ -149,7 +149,7 @@ impl Footprint {
         };
         // A changed origin is known by its name.
         if (base as usize) < world.index.bases.len() {
-            self.bases.insert(base as usize);
+            self.bases.grow_and_insert(base as usize);
         }
         for used in &record.build {
             self.add_mentioned(world.relation_name(used.relation));
@@ -169,7 +169,7 @@ impl Footprint {
         let names = provided.map(|relation| world.relation_name(relation));
         for name in names.chain([node.name]) {
             if (name as usize) < self.names {
-                self.provided.insert(name as usize);
+                self.provided.grow_and_insert(name as usize);
             } else {
                 self.has_names_of_its_own = true;
             }
@@ -186,7 +186,7 @@ impl Footprint {
 
     fn add_mentioned(&mut self, name: u32) {
         if (name as usize) < self.names {
-            self.mentioned.insert(name as usize);
+            self.mentioned.grow_and_insert(name as usize);
         } else {
             self.has_names_of_its_own = true;
         }
@@ -199,7 +199,7 @@ impl Footprint {
         if self.identity != change.identity {
             return true;
         }
-        let any = |names: &[u32], set: &BitSet| {
+        let any = |names: &[u32], set: &FixedBitSet| {
             let mut names = names.iter();
             names.any(|&name| set.contains(name as usize))
         };

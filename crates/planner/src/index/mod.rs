@@ -23,6 +23,7 @@ pub(crate) use record::{
 };
 pub(crate) use table::{Fits, Tables, provisions};
 
+pub(crate) use crate::sparse::number;
 use crate::srcinfo::SourcePackage;
 
 /// The default branches of all source packages.
@@ -179,9 +180,4 @@ pub(crate) fn forget<T>(list: &mut Vec<T>, matches: impl Fn(&T) -> bool) {
     if let Some(at) = list.iter().position(matches) {
         list.swap_remove(at);
     }
-}
-
-/// A position as a number; no list here can have four thousand million entries.
-pub(crate) fn number(position: usize) -> u32 {
-    u32::try_from(position).unwrap_or(u32::MAX)
 }

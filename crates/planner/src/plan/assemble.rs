@@ -6,14 +6,20 @@
 //! some of it, so what a path into a cycle leads to is worked out by the cycle. And packages
 //! outside of the set are not built, so the search goes on through them.
 
+use std::iter::Copied;
+use std::slice;
+
+use fixedbitset::FixedBitSet;
+use petgraph::visit::{Dfs, GraphBase, GraphRef, IntoNeighbors};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::budget::Budget;
-use super::components::{Components, components};
+use super::components::Components;
 use super::cycles::{self, Cyclic};
 use super::graph::Graph;
 use super::members::OUTSIDE;
 use crate::index::{DependencyKind, number};
+use crate::sparse::Stamps;
 
 /// A build, not yet in its final place.
 pub(super) struct Draft {
@@ -24,6 +30,36 @@ pub(super) struct Draft {
     pub(super) is_bootstrap: bool,
     /// Drafts that come before this one; nothing as kind for the same package's earlier stage.
     pub(super) needs: Vec<(u32, Option<DependencyKind>)>,
+}
+
+/// Drafts as a graph for petgraph: an edge leads from a draft to each that comes before it.
+#[derive(Clone, Copy)]
+pub(super) struct DraftGraph<'d>(pub(super) &'d [Draft]);
+
+/// The drafts that a draft needs.
+pub(super) struct DraftNeeds<'d>(slice::Iter<'d, (u32, Option<DependencyKind>)>);
+
+impl Iterator for DraftNeeds<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        self.0.next().map(|&(draft, _)| draft)
+    }
+}
+
+impl GraphBase for DraftGraph<'_> {
+    type NodeId = u32;
+    type EdgeId = (u32, u32);
+}
+
+impl GraphRef for DraftGraph<'_> {}
+
+impl<'d> IntoNeighbors for DraftGraph<'d> {
+    type Neighbors = DraftNeeds<'d>;
+
+    fn neighbors(self, draft: u32) -> DraftNeeds<'d> {
+        DraftNeeds(self.0[draft as usize].needs.iter())
+    }
 }
 
 /// A cycle, in members.
@@ -45,16 +81,16 @@ pub(super) struct Assembly<'g, B> {
     /// For each component: how many drafts come before its own.
     pub(super) starts: Vec<usize>,
     pub(super) cycles: Vec<CycleDraft>,
-    /// Package dependencies that gave way: dependency and dependent.
+    /// Package dependencies that were relaxed: dependency and dependent.
     pub(super) relaxed: Vec<(u32, u32)>,
     /// For each member: its last build.
     pub(super) last: Vec<u32>,
     pub(super) cyclic: FxHashMap<u32, Cyclic>,
     /// For each member that is bootstrapped: the installs that its first build does without.
     pub(super) left_out: FxHashMap<u32, FxHashSet<u32>>,
-    /// For each install: when it was last seen.
-    seen: Vec<u32>,
-    now: u32,
+    /// The installs at which a walk ends.
+    ends: FixedBitSet,
+    search: Dfs<u32, Stamps>,
 }
 
 /// Puts all builds in order.
@@ -66,13 +102,13 @@ pub(super) fn assemble<'g, B: Budget>(
     bootstrap: Vec<bool>,
     budget: &'g B,
 ) -> Result<Assembly<'g, B>, B::Over> {
-    let builds = graph.needs.len();
-    let vertices = builds + graph.built_by.len();
-    let components = components(vertices, |vertex, edge| successor(graph, vertex, edge));
+    let builds = graph.builds();
+    let components = Components::new(graph);
     let mut assembly = Assembly {
         budget,
         graph,
         bootstrap,
+        ends: ends(graph, &components),
         components,
         drafts: Vec::with_capacity(builds),
         starts: Vec::new(),
@@ -81,20 +117,62 @@ pub(super) fn assemble<'g, B: Budget>(
         last: vec![OUTSIDE; builds],
         cyclic: FxHashMap::default(),
         left_out: FxHashMap::default(),
-        seen: vec![0; graph.built_by.len()],
-        now: 0,
+        search: Dfs::from_parts(Vec::new(), Stamps::new(graph.vertices())),
     };
-    for component in 0..assembly.components.len() {
+    for component in 0..number(assembly.components.len()) {
         budget.check()?;
         assembly.starts.push(assembly.drafts.len());
-        let members = assembly.members(number(component));
+        let members = assembly.members(component);
         match *members.as_slice() {
             [] => {}
             [member] => assembly.add_simple(member),
-            _ => cycles::add(&mut assembly, number(component), &members)?,
+            _ => cycles::add(&mut assembly, component, &members)?,
         }
     }
     Ok(assembly)
+}
+
+/// The installs at which a walk ends: cycles know what lies behind them, and a build has the needs of
+/// its packages itself.
+fn ends(graph: &Graph, components: &Components) -> FixedBitSet {
+    let mut ends = FixedBitSet::with_capacity(graph.vertices());
+    for (vertex, install) in (number(graph.builds())..).zip(&graph.installs) {
+        let ends_at_build = install.covered
+            && install.built_by != OUTSIDE
+            && !components.is_in_cycle(install.built_by);
+        if ends_at_build || components.is_in_cycle(vertex) {
+            ends.insert(vertex as usize);
+        }
+    }
+    ends
+}
+
+/// The part of the graph that a walk goes through, for petgraph's search.
+struct Passable<'a> {
+    graph: &'a Graph,
+    ends: &'a FixedBitSet,
+    /// The member whose own builds do not end a walk.
+    own: u32,
+}
+
+impl GraphBase for Passable<'_> {
+    type NodeId = u32;
+    type EdgeId = (u32, u32);
+}
+
+impl<'a> IntoNeighbors for &'a Passable<'_> {
+    type Neighbors = Copied<slice::Iter<'a, u32>>;
+
+    fn neighbors(self, install: u32) -> Self::Neighbors {
+        let is_end = self.ends.contains(install as usize)
+            && self.graph.install(install).built_by != self.own;
+        let pulls: &[u32] = if is_end {
+            &[]
+        } else {
+            self.graph.pulls(install)
+        };
+        pulls.iter().copied()
+    }
 }
 
 impl<B: Budget> Assembly<'_, B> {
@@ -114,50 +192,20 @@ impl<B: Budget> Assembly<'_, B> {
     }
 }
 
-fn successor(graph: &Graph, vertex: u32, edge: u32) -> Option<u32> {
-    let builds = number(graph.needs.len());
-    if vertex < builds {
-        let edge = graph.needs.row(vertex).get(edge as usize)?;
-        return Some(builds + edge.install);
-    }
-    let install = vertex - builds;
-    let pulls = graph.pulls.row(install);
-    match pulls.get(edge as usize) {
-        Some(install) => Some(builds + install),
-        None if edge as usize == pulls.len() => {
-            let member = graph.built_by[install as usize];
-            (member != OUTSIDE).then_some(member)
-        }
-        None => None,
-    }
-}
-
 impl<B> Assembly<'_, B> {
-    pub(super) fn component_of_install(&self, install: u32) -> u32 {
-        self.components.of[self.graph.needs.len() + install as usize]
-    }
-
-    pub(super) fn component_of_build(&self, member: u32) -> u32 {
-        self.components.of[member as usize]
-    }
-
     /// The members of a component, by name.
     pub(super) fn members(&self, component: u32) -> Vec<u32> {
-        let vertices = self.components.vertices(component as usize).iter();
-        let is_build = |&vertex: &u32| (vertex as usize) < self.graph.needs.len();
-        let mut members: Vec<u32> = vertices.copied().filter(is_build).collect();
+        let vertices = self.components.vertices(component).iter();
+        let builds = vertices.filter(|&&vertex| self.graph.is_build(vertex));
+        let mut members: Vec<u32> = builds.copied().collect();
         members.sort_unstable();
         members
     }
 
-    /// Whether a member is in a cycle with others.
-    pub(super) fn is_in_cycle(&self, member: u32) -> bool {
-        self.cyclic.contains_key(&self.component_of_build(member))
-    }
-
-    /// Forgets which installs were seen.
+    /// Lets the next walks find again what earlier ones found.
     pub(super) fn start_walk(&mut self) {
-        self.now += 1;
+        let count = self.graph.vertices();
+        self.search.discovered.clear(count);
     }
 
     fn add_simple(&mut self, member: u32) {
@@ -165,7 +213,7 @@ impl<B> Assembly<'_, B> {
         let mut needs = Vec::new();
         let mut found = Vec::new();
         let graph = self.graph;
-        for edge in graph.needs.row(member) {
+        for edge in graph.needs(member) {
             self.walk(edge.install, member, &mut found);
             needs.extend(found.drain(..).map(|draft| (draft, Some(edge.kind))));
         }
@@ -181,26 +229,25 @@ impl<B> Assembly<'_, B> {
 
     /// Finds the first builds on all paths from an install, except for those of one member itself.
     pub(super) fn walk(&mut self, install: u32, own: u32, found: &mut Vec<u32>) {
-        let mut stack = vec![install];
-        while let Some(install) = stack.pop() {
-            let at = install as usize;
-            if std::mem::replace(&mut self.seen[at], self.now) == self.now {
+        let passable = Passable {
+            graph: self.graph,
+            ends: &self.ends,
+            own,
+        };
+        self.search.move_to(install);
+        while let Some(install) = self.search.next(&passable) {
+            if self.components.is_in_cycle(install) {
+                let component = self.components.of(install);
+                if let Some(cyclic) = self.cyclic.get_mut(&component) {
+                    let group = self.components.group_of(install);
+                    found.extend_from_slice(cyclic.builds_behind(group));
+                }
                 continue;
             }
-            let component = self.component_of_install(install);
-            if let Some(cyclic) = self.cyclic.get_mut(&component) {
-                found.extend_from_slice(cyclic.builds_behind(install));
-                continue;
-            }
-            let member = self.graph.built_by[at];
+            let member = self.graph.install(install).built_by;
             if member != OUTSIDE && member != own {
                 found.push(self.last[member as usize]);
-                let in_cycle = self.cyclic.contains_key(&self.component_of_build(member));
-                if self.graph.covered[at] && !in_cycle {
-                    continue;
-                }
             }
-            stack.extend_from_slice(self.graph.pulls.row(install));
         }
     }
 }

@@ -109,7 +109,7 @@ pub(super) fn left_out<B>(
     };
     let packages: FxHashSet<u32> = installs
         .iter()
-        .map(|&install| assembly.graph.packages[install as usize])
+        .map(|&install| assembly.graph.install(install).package)
         .collect();
     let leads_in = |relation: u32| {
         let mut providers = world.installed(relation).iter();
@@ -183,7 +183,7 @@ fn report<B: Budget>(
 ) -> Result<(), B::Over> {
     let mut of_component: BTreeMap<u32, Vec<&Clash>> = BTreeMap::new();
     for clash in clashes.iter().filter(|clash| clash.forbids_order()) {
-        let component = assembly.component_of_build(clash.member);
+        let component = assembly.components.of(clash.member);
         of_component.entry(component).or_default().push(clash);
     }
     // From the last one on, as all that comes behind a cycle is lost when it is tried.
@@ -242,10 +242,9 @@ fn candidates<B>(
     let all = holders.chain(builds).chain(members.iter().copied());
     let mut seen = FxHashSet::default();
     let can_do_without = |member: u32| {
-        let mut needs = assembly.graph.needs.row(member).iter();
-        needs.any(|edge| {
-            is_left_out(edge.kind) && assembly.component_of_install(edge.install) == component
-        })
+        let mut needs = assembly.graph.needs(member);
+        needs
+            .any(|edge| is_left_out(edge.kind) && assembly.components.of(edge.install) == component)
     };
     all.filter(|member| members.binary_search(member).is_ok())
         .filter(|&member| seen.insert(member))

@@ -1,138 +1,106 @@
-//! Strongly connected components, without recursion: a chain of a hundred thousand packages must
-//! not overflow the stack.
+//! The strongly connected components of the graph, and which of them are cycles of several builds.
+//!
+//! Kosaraju's algorithm finds them, in petgraph's implementation without recursion: Tarjan's calls
+//! itself there, and a chain of a hundred thousand packages overflows the stack.
 
+use fixedbitset::FixedBitSet;
+use petgraph::algo::kosaraju_scc;
+use petgraph::visit::NodeFiltered;
+use rustc_hash::FxHashMap;
+
+use super::graph::Graph;
 use crate::index::number;
-
-const UNSEEN: u32 = u32::MAX;
 
 /// The components of a graph, those without dependencies on others first.
 pub(super) struct Components {
+    /// For each component: its vertices.
+    vertices: Vec<Vec<u32>>,
     /// For each vertex: its component.
-    pub(super) of: Vec<u32>,
-    starts: Vec<u32>,
-    vertices: Vec<u32>,
+    component_of: Vec<u32>,
+    /// The vertices of components with several builds.
+    in_cycle: FixedBitSet,
+    /// For each component with several builds: its installs. Those that pull in each other form a
+    /// group, and groups come after those they pull in.
+    groups: FxHashMap<u32, Vec<Vec<u32>>>,
+    /// For each install in a cycle: its group among those of its component.
+    group_of: Vec<u32>,
 }
 
 impl Components {
-    pub(super) fn len(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    pub(super) fn vertices(&self, component: usize) -> &[u32] {
-        let start = self.starts[component] as usize;
-        let end = self.starts[component + 1] as usize;
-        &self.vertices[start..end]
-    }
-}
-
-/// Finds the components of the vertices below `count`; `successor(v, i)` is the i-th vertex that v
-/// depends on. (Tarjan's algorithm with a stack of its own.)
-pub(super) fn components(
-    count: usize,
-    mut successor: impl FnMut(u32, u32) -> Option<u32>,
-) -> Components {
-    let mut found = Components {
-        of: vec![UNSEEN; count],
-        starts: vec![0],
-        vertices: Vec::with_capacity(count),
-    };
-    let mut order = vec![UNSEEN; count];
-    let mut low = vec![0u32; count];
-    let mut open: Vec<u32> = Vec::new();
-    let mut calls: Vec<(u32, u32)> = Vec::new();
-    let mut next_order = 0;
-    for root in 0..number(count) {
-        if order[root as usize] != UNSEEN {
-            continue;
-        }
-        calls.push((root, 0));
-        while let Some((vertex, edge)) = calls.pop() {
-            let at = vertex as usize;
-            if edge == 0 {
-                order[at] = next_order;
-                low[at] = next_order;
-                next_order += 1;
-                open.push(vertex);
+    /// Finds the components of a graph.
+    pub(super) fn new(graph: &Graph) -> Self {
+        let vertices = kosaraju_scc(&graph.edges);
+        let count = graph.vertices();
+        let mut component_of = vec![0; count];
+        let mut in_cycle = FixedBitSet::with_capacity(count);
+        for (component, vertices) in (0..).zip(&vertices) {
+            for &vertex in vertices {
+                component_of[vertex as usize] = component;
             }
-            if let Some(target) = successor(vertex, edge) {
-                calls.push((vertex, edge + 1));
-                let target_at = target as usize;
-                if order[target_at] == UNSEEN {
-                    calls.push((target, 0));
-                } else if found.of[target_at] == UNSEEN {
-                    low[at] = low[at].min(order[target_at]);
-                }
+            let builds = vertices.iter().filter(|&&vertex| graph.is_build(vertex));
+            if vertices.len() > 1 && builds.count() > 1 {
+                in_cycle.extend(vertices.iter().map(|&vertex| vertex as usize));
+            }
+        }
+        let mut components = Self {
+            vertices,
+            component_of,
+            in_cycle,
+            groups: FxHashMap::default(),
+            group_of: Vec::new(),
+        };
+        if !components.in_cycle.is_clear() {
+            components.group_installs(graph);
+        }
+        components
+    }
+
+    /// Finds the groups of all cycles in one search. Installs of different components never reach each
+    /// other in both directions, so that each group lies inside one component.
+    fn group_installs(&mut self, graph: &Graph) {
+        let mut installs = self.in_cycle.clone();
+        installs.remove_range(..graph.builds());
+        self.group_of = vec![0; self.component_of.len()];
+        for group in kosaraju_scc(&NodeFiltered(&graph.edges, installs)) {
+            let Some(&first) = group.first() else {
                 continue;
+            };
+            let component = self.of(first);
+            let groups = self.groups.entry(component).or_default();
+            for &install in &group {
+                self.group_of[install as usize] = number(groups.len());
             }
-            if low[at] == order[at] {
-                let component = number(found.len());
-                while let Some(member) = open.pop() {
-                    found.of[member as usize] = component;
-                    found.vertices.push(member);
-                    if member == vertex {
-                        break;
-                    }
-                }
-                found.starts.push(number(found.vertices.len()));
-            }
-            if let Some(&(parent, _)) = calls.last() {
-                low[parent as usize] = low[parent as usize].min(low[at]);
-            }
+            groups.push(group);
         }
     }
-    found
-}
 
-#[cfg(test)]
-mod tests {
-    use petgraph::graph::{DiGraph, NodeIndex};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn of_edges(count: u32, edges: &[(u32, u32)]) -> Components {
-        let mut rows = vec![Vec::new(); count as usize];
-        for &(from, to) in edges {
-            rows[from as usize].push(to);
-        }
-        components(count as usize, |vertex, edge| {
-            rows[vertex as usize].get(edge as usize).copied()
-        })
+    pub(super) fn len(&self) -> usize {
+        self.vertices.len()
     }
 
-    #[test]
-    fn a_very_long_chain_is_no_problem() {
-        let edges: Vec<_> = (0..200_000).map(|v| (v, v + 1)).collect();
-        let found = of_edges(200_001, &edges);
-        assert_eq!(found.len(), 200_001);
-        assert_eq!(found.vertices(0), [200_000]);
+    /// The vertices of a component.
+    pub(super) fn vertices(&self, component: u32) -> &[u32] {
+        &self.vertices[component as usize]
     }
 
-    proptest! {
-        #[test]
-        fn agrees_with_petgraph(edges in prop::collection::vec((0u32..20, 0u32..20), 0..60)) {
-            let found = of_edges(20, &edges);
-            let mut ours: Vec<Vec<u32>> =
-                (0..found.len()).map(|c| found.vertices(c).to_vec()).collect();
-            let mut graph: DiGraph<(), ()> = DiGraph::new();
-            for _ in 0..20 {
-                graph.add_node(());
-            }
-            for &(a, b) in &edges {
-                graph.add_edge(NodeIndex::new(a as usize), NodeIndex::new(b as usize), ());
-                // A component depends only on those before it.
-                prop_assert!(found.of[a as usize] >= found.of[b as usize]);
-            }
-            let mut theirs: Vec<Vec<u32>> = petgraph::algo::kosaraju_scc(&graph)
-                .into_iter()
-                .map(|c| c.into_iter().map(|v| v.index() as u32).collect())
-                .collect();
-            for list in ours.iter_mut().chain(&mut theirs) {
-                list.sort_unstable();
-            }
-            ours.sort();
-            theirs.sort();
-            prop_assert_eq!(ours, theirs);
-        }
+    /// The component of a vertex.
+    pub(super) fn of(&self, vertex: u32) -> u32 {
+        self.component_of[vertex as usize]
+    }
+
+    /// Whether the component of a vertex has several builds.
+    pub(super) fn is_in_cycle(&self, vertex: u32) -> bool {
+        self.in_cycle.contains(vertex as usize)
+    }
+
+    /// The groups of installs in a component with several builds.
+    pub(super) fn groups(&self, component: u32) -> &[Vec<u32>] {
+        let groups = self.groups.get(&component);
+        groups.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The group of an install in a cycle, among those of its component.
+    pub(super) fn group_of(&self, install: u32) -> usize {
+        self.group_of[install as usize] as usize
     }
 }

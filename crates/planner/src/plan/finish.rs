@@ -149,6 +149,7 @@ fn builds(
     names: &[Pkgbase],
     estimates: &[u64],
 ) -> Vec<PlannedBuild> {
+    // Longest paths in a graph without cycles, by one pass each: drafts are in topological order.
     let mut levels = vec![0u32; drafts.len()];
     let mut priorities = vec![0u64; drafts.len()];
     for (at, draft) in drafts.iter().enumerate() {
@@ -277,7 +278,8 @@ pub(super) fn footprint(
     for &base in &members.bases {
         footprint.add_base(world, base);
     }
-    for &package in members.reach.packages.iter().chain(&graph.packages) {
+    let installed = graph.installs.iter().map(|install| &install.package);
+    for &package in members.reach.packages.iter().chain(installed) {
         footprint.add_package(world, package);
         if let Some(sonames) = request.sonames {
             let name = world.name_text(world.node(package).name);

@@ -24,9 +24,9 @@
 //! The constraint is listed as broken, and the package is built a second time once all of its
 //! environment was built. Everything outside of the cycle, and every later build inside, sees the
 //! second stage. So nothing final was built with an old member of the set in its environment. A
-//! package needing itself to be built is no cycle: it is built with its old version, as by hand.
+//! package that needs itself to be built is not a cycle: it is built with its old version, as by hand.
 //! A split package's own run-time dependencies, which its build does not install, only order
-//! softly: in a cycle they give way silently and need no second stage.
+//! softly: in a cycle they are relaxed silently and need no second stage.
 
 mod assemble;
 mod bootstrap;
@@ -78,13 +78,13 @@ pub struct Plan {
     /// Dependencies of the builds that no known package satisfies. They come from a repository
     /// outside, or nowhere.
     pub unresolved: Vec<Unresolved>,
-    /// What somebody should look at.
+    /// What a maintainer should check.
     pub problems: Vec<Problem>,
     /// See [`Plan::versions`].
     versions: Vec<PlannedVersion>,
     /// Cycles of which what a build needs cannot be installed, unless one of them is bootstrapped.
     pub needs_bootstrap: Vec<NeedsBootstrap>,
-    /// Orders that gave way in a cycle although no environment depends on them.
+    /// Orders that were relaxed in a cycle because no environment depends on them.
     relaxed: Vec<(Pkgbase, Pkgbase)>,
     /// How many packages are rebuilt.
     members: usize,
@@ -160,7 +160,7 @@ pub struct Need {
 pub struct Cycle {
     /// All of them, by name.
     pub members: Vec<Pkgbase>,
-    /// What gave way. Empty if the second stage of nothing was necessary.
+    /// What first stages were built without. Empty if no second stage was necessary.
     pub broken: Vec<BrokenEdge>,
 }
 
@@ -180,13 +180,13 @@ pub struct BrokenEdge {
 pub struct Unresolved {
     /// Who has it.
     pub pkgbase: Pkgbase,
-    /// The name that is looked for, without the constraint on its version.
+    /// The name that is wanted, without the constraint on its version.
     pub name: Arc<str>,
     /// Which dependency it is.
     pub kind: DependencyKind,
 }
 
-/// Something that does not fail a plan, but should be looked at.
+/// Something that does not fail a plan, but that a maintainer should check.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Problem {
     /// The package in question.
@@ -270,7 +270,7 @@ fn make<T, B: Budget>(
     index: &PackageIndex,
     request: &PlanRequest<'_>,
     budget: &B,
-    look: impl FnOnce(&World<'_>, &Members, &Graph) -> T,
+    inspect: impl FnOnce(&World<'_>, &Members, &Graph) -> T,
 ) -> Result<(Plan, T), B::Over> {
     let mut origins: Vec<Arc<SourcePackage>> = Vec::with_capacity(request.origins.len());
     for origin in &request.origins {
@@ -286,7 +286,7 @@ fn make<T, B: Budget>(
     let reasons = reasons::trace(&world, &members, request.sonames);
     let wanted = bootstrap::wanted(&world, &members, request);
     let mut assembly = assemble::assemble(&graph, wanted, budget)?;
-    let seen = look(&world, &members, &graph);
+    let seen = inspect(&world, &members, &graph);
     let parts = finish::Parts {
         world: &world,
         request,
@@ -346,8 +346,8 @@ impl Plan {
         &self.names[..self.members]
     }
 
-    /// Pairs of dependency and dependent whose order gave way in a cycle, although the dependent's
-    /// build does not install the dependency: only one of its packages needs it at run time.
+    /// Pairs of dependency and dependent whose order was relaxed in a cycle. The dependent's build does
+    /// not install the dependency: only one of its packages needs it at run time.
     #[must_use]
     pub fn relaxed(&self) -> &[(Pkgbase, Pkgbase)] {
         &self.relaxed

@@ -1,7 +1,9 @@
 //! Who depends on the origins: a search from package to package along relations, backwards.
 //!
 //! It runs between pkgnames, because a split package that nothing reached must not pull in what
-//! depends on it. Distances count pkgbases: a step between two packages of one base costs nothing.
+//! depends on it. Distances count pkgbases: a step between two packages of one base costs nothing, so
+//! this is a 0-1 breadth-first search. petgraph's `Bfs` knows no distances, and its graphs cannot resolve
+//! relations while they are searched.
 
 use super::budget::Budget;
 use crate::index::Use;

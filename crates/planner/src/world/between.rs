@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use buildbtw_model::Architecture;
+use fixedbitset::FixedBitSet;
+use petgraph::visit::{Dfs, Visitable};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::base::{BaseIndex, BasePackage};
-use crate::index::{Fits, OWN_NAME, PackageIndex, Provider};
+use crate::index::{Fits, OWN_NAME, PackageIndex, Provider, number};
 use crate::plan::Budget;
 use crate::relation::Relation;
+use crate::sparse::SparseGraph;
 use crate::srcinfo::SourcePackage;
 
 /// The packages of base that no source package makes for the architecture and from which dependencies
@@ -36,43 +39,55 @@ pub(super) fn packages<B: Budget>(
             candidates.push(package);
         }
     }
-    let mut users: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
-    let mut leads = vec![false; candidates.len()];
-    let mut queue = Vec::new();
-    for (at, package) in candidates.iter().enumerate() {
+    let leads = leading(&candidates, &known, budget)?;
+    let mut found = Vec::new();
+    for at in leads.ones().take_while(|&at| at < candidates.len()) {
+        budget.check()?;
+        found.extend(as_source(candidates[at]));
+    }
+    Ok(found)
+}
+
+/// The places of the packages from which dependencies lead to a name that is known.
+///
+/// The vertices of the graph are the packages and, behind them, the names that they depend on: a name
+/// leads to the packages that depend on it, and a package to the names it has and provides.
+///
+/// # Errors
+/// When the budget is used up.
+fn leading<B: Budget>(
+    candidates: &[&BasePackage],
+    known: &Known<'_>,
+    budget: &B,
+) -> Result<FixedBitSet, B::Over> {
+    let mut vertices: FxHashMap<&str, u32> = FxHashMap::default();
+    let mut edges = Vec::new();
+    let mut known_names = Vec::new();
+    for (at, package) in (0..).zip(candidates) {
         budget.check()?;
         for relation in &package.depends {
             let name = Relation::split(relation).name;
-            users.entry(name).or_default().push(at);
-            if !leads[at] && known.has(name) {
-                leads[at] = true;
-                queue.push(at);
+            let next = number(candidates.len() + vertices.len());
+            let vertex = *vertices.entry(name).or_insert(next);
+            if vertex == next && known.has(name) {
+                known_names.push(vertex);
             }
+            edges.push((vertex, at));
         }
     }
-    while let Some(at) = queue.pop() {
-        let package = candidates[at];
+    for (at, package) in (0..).zip(candidates) {
+        budget.check()?;
         let provided = package.provides.iter();
         let provided = provided.map(|provision| Relation::split(provision).name);
-        for name in provided.chain([package.name.as_str()]) {
-            budget.check()?;
-            for &user in users.get(name).into_iter().flatten() {
-                if !std::mem::replace(&mut leads[user], true) {
-                    queue.push(user);
-                }
-            }
-        }
+        let names = provided.chain([package.name.as_str()]);
+        edges.extend(names.filter_map(|name| Some((at, *vertices.get(name)?))));
     }
-    let mut found = Vec::new();
-    for (package, _) in candidates
-        .into_iter()
-        .zip(leads)
-        .filter(|(_, leads)| *leads)
-    {
+    let graph = SparseGraph::from_edges(candidates.len() + vertices.len(), &edges);
+    let mut search = Dfs::from_parts(known_names, graph.visit_map());
+    while search.next(&graph).is_some() {
         budget.check()?;
-        found.extend(as_source(package));
     }
-    Ok(found)
+    Ok(search.discovered)
 }
 
 /// The names that the index and the origins have for the architecture.

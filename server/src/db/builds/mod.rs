@@ -137,29 +137,6 @@ pub async fn of_iteration(
         .await
 }
 
-/// The builds that a build waits for directly.
-pub async fn needs(executor: impl SqliteExecutor<'_>, id: BuildId) -> sqlx::Result<Vec<BuildRow>> {
-    select_build!(
-        "where build.id in (select needs_id from build_edge where build_id = ?) order by build.id",
-        id
-    )
-    .fetch_all(executor)
-    .await
-}
-
-/// The builds that wait for a build directly.
-pub async fn needed_by(
-    executor: impl SqliteExecutor<'_>,
-    id: BuildId,
-) -> sqlx::Result<Vec<BuildRow>> {
-    select_build!(
-        "where build.id in (select build_id from build_edge where needs_id = ?) order by build.id",
-        id
-    )
-    .fetch_all(executor)
-    .await
-}
-
 /// Builds whose outcome was accepted but which the repository may not list yet.
 pub async fn unpublished(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<BuildRow>> {
     select_build!(

@@ -22,6 +22,7 @@ use super::bootstrap::left_out;
 use super::budget::Budget;
 use super::finish::Parts;
 use crate::base::BaseIndex;
+use crate::index::number;
 use look::{Holder, Look};
 use stock::Stock;
 use walk::Walk;
@@ -67,7 +68,7 @@ impl<'e, 'i> Environments<'e, 'i> {
         assembly: &Assembly<'_, B>,
     ) -> Result<Self, B::Over> {
         let mut members: Vec<u32> = assembly.drafts.iter().map(|draft| draft.member).collect();
-        members.retain(|&member| assembly.is_in_cycle(member));
+        members.retain(|&member| assembly.components.is_in_cycle(member));
         members.sort_unstable();
         members.dedup();
         let stock = Stock::new(parts, base, &members, assembly.budget)?;
@@ -86,7 +87,8 @@ impl<'e, 'i> Environments<'e, 'i> {
         self.walk.forget_builds();
         let mut clashes = Vec::new();
         for at in 0..assembly.drafts.len() {
-            if assembly.is_in_cycle(assembly.drafts[at].member) {
+            let member = assembly.drafts[at].member;
+            if assembly.components.is_in_cycle(member) {
                 clashes.extend(self.look(assembly, at)?);
             }
         }
@@ -123,7 +125,7 @@ impl<'e, 'i> Environments<'e, 'i> {
         if !stock.is_risky(draft.member) {
             return Ok(Vec::new());
         }
-        walk.start(assembly, at);
+        walk.start(&assembly.drafts, number(at));
         let without = if draft.is_bootstrap {
             left_out(stock.parts, assembly, draft.member)
         } else {

@@ -2,6 +2,7 @@
 //! of base, what each of them needs, and who satisfies that.
 
 use buildbtw_model::{PackageVersion, compare_versions};
+use petgraph::visit::{Dfs, Reversed, Visitable};
 use rustc_hash::FxHashMap;
 
 use super::offers::{Answer, Offer, is_of_32_bits};
@@ -11,6 +12,7 @@ use crate::plan::budget::Budget;
 use crate::plan::finish::Parts;
 use crate::plan::members::OUTSIDE;
 use crate::relation::Relation;
+use crate::sparse::{Rows, SparseGraph};
 
 /// A package that can be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -273,9 +275,10 @@ impl<'e, 'i> Stock<'e, 'i> {
         others.map(|&other| self.member_of(other)).collect()
     }
 
+    /// Marks the packages that may not be satisfied, and those that may pull them in.
     fn mark_risky(&mut self) {
-        let mut users: Vec<Vec<u32>> = vec![Vec::new(); self.entries.len()];
-        let mut queue = Vec::new();
+        let mut needs = Rows::new();
+        let mut unsatisfied = Vec::new();
         for (at, entry) in (0..).zip(&self.entries) {
             let wants = entry.wishes.iter().flat_map(|wish| {
                 let before = wish.before.iter();
@@ -283,17 +286,18 @@ impl<'e, 'i> Stock<'e, 'i> {
             });
             for want in wants.map(|&want| &self.wants[want as usize]) {
                 if !want.is_safe {
-                    queue.push(at);
+                    unsatisfied.push(at);
                 }
                 for offer in &want.offers {
-                    users[offer.entry as usize].push(at);
+                    needs.push(offer.entry);
                 }
             }
+            needs.end_row();
         }
-        while let Some(at) = queue.pop() {
-            if !std::mem::replace(&mut self.entries[at as usize].is_risky, true) {
-                queue.extend(&users[at as usize]);
-            }
+        let graph = SparseGraph::new(needs);
+        let mut search = Dfs::from_parts(unsatisfied, graph.visit_map());
+        while let Some(entry) = search.next(Reversed(&graph)) {
+            self.entries[entry as usize].is_risky = true;
         }
     }
 

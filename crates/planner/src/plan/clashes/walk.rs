@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
+use fixedbitset::FixedBitSet;
+use petgraph::visit::Dfs;
 use rustc_hash::FxHashMap;
 
 use super::stock::Entry;
-use crate::plan::assemble::Assembly;
+use crate::plan::assemble::{Assembly, Draft, DraftGraph};
 use crate::plan::members::OUTSIDE;
+use crate::sparse::Stamps;
 
 /// What is noted during one walk after the other.
 pub(super) struct Walk {
@@ -14,14 +17,15 @@ pub(super) struct Walk {
     pub(super) now: u32,
     /// For each member: the last walk in which it was there, and its newest build then.
     there: Vec<(u32, u32)>,
-    /// For each draft, and for each entry: the last walk that came to it.
-    drafts: Vec<u32>,
+    /// Finds the drafts that come before one.
+    search: Dfs<u32, Stamps>,
+    /// For each entry: the last walk that came to it.
     pub(super) entries: Vec<u32>,
     /// For each entry of this walk: whether it is an old package of a member, or was pulled in by one.
     pub(super) is_behind_old: Vec<bool>,
     pub(super) queue: VecDeque<u32>,
     /// For each member that was asked about: the drafts that come behind one of its.
-    built_with: FxHashMap<u32, Vec<bool>>,
+    built_with: FxHashMap<u32, FixedBitSet>,
 }
 
 impl Walk {
@@ -29,7 +33,7 @@ impl Walk {
         Self {
             now: 0,
             there: vec![(0, 0); members],
-            drafts: Vec::new(),
+            search: Dfs::from_parts(Vec::new(), Stamps::new(0)),
             entries: vec![0; entries],
             is_behind_old: vec![false; entries],
             queue: VecDeque::new(),
@@ -41,24 +45,22 @@ impl Walk {
     pub(super) fn forget_builds(&mut self) {
         self.built_with.clear();
     }
+
     /// Finds the newest builds of the members that are there for a build.
-    pub(super) fn start<B>(&mut self, assembly: &Assembly<'_, B>, at: usize) {
+    pub(super) fn start(&mut self, drafts: &[Draft], at: u32) {
         self.now += 1;
         self.queue.clear();
-        self.drafts
-            .resize(self.drafts.len().max(assembly.drafts.len()), 0);
-        let needs = |at: usize| assembly.drafts[at].needs.iter().map(|need| need.0);
-        let mut stack: Vec<u32> = needs(at).collect();
-        while let Some(at) = stack.pop() {
-            if std::mem::replace(&mut self.drafts[at as usize], self.now) == self.now {
-                continue;
-            }
-            let there = &mut self.there[assembly.drafts[at as usize].member as usize];
+        let graph = DraftGraph(drafts);
+        self.search.discovered.clear(drafts.len());
+        self.search.move_to(at);
+        // The first one is the build itself.
+        self.search.next(graph);
+        while let Some(at) = self.search.next(graph) {
+            let there = &mut self.there[drafts[at as usize].member as usize];
             // Later stages have higher places.
             if there.0 != self.now || there.1 < at {
                 *there = (self.now, at);
             }
-            stack.extend(needs(at as usize));
         }
     }
 
@@ -83,15 +85,18 @@ impl Walk {
         draft: u32,
     ) -> bool {
         let behind = self.built_with.entry(member).or_insert_with(|| {
-            let mut behind = vec![false; assembly.drafts.len()];
-            for (at, draft) in assembly.drafts.iter().enumerate() {
-                behind[at] = draft.needs.iter().any(|&(need, _)| {
-                    let is_it = assembly.drafts[need as usize].member == member;
-                    is_it || behind[need as usize]
+            let drafts = &assembly.drafts;
+            let mut behind = FixedBitSet::with_capacity(drafts.len());
+            // They are in topological order.
+            for (at, draft) in drafts.iter().enumerate() {
+                let is_behind = draft.needs.iter().any(|&(need, _)| {
+                    let need = need as usize;
+                    drafts[need].member == member || behind.contains(need)
                 });
+                behind.set(at, is_behind);
             }
             behind
         });
-        behind[draft as usize]
+        behind.contains(draft as usize)
     }
 }

@@ -1,21 +1,20 @@
 //! What lies behind each install of a component: members inside of it, and builds below it.
 
+use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
 use super::sequence::{Sequence, reduce};
-use crate::bits::{BitMatrix, ones};
 use crate::index::{DependencyKind, number};
 use crate::plan::assemble::Assembly;
 use crate::plan::budget::Budget;
-use crate::plan::components::components;
+use crate::plan::components::Components;
 use crate::plan::members::OUTSIDE;
 
 /// The installs of a component that is being solved.
 pub(super) struct Inside {
-    /// Installs that pull in each other have the same group.
-    group_of: FxHashMap<u32, u32>,
-    /// For each group: the members of the component that it pulls in.
-    members: BitMatrix,
+    component: u32,
+    /// For each group of installs: the members of the component that it pulls in.
+    members: Vec<FixedBitSet>,
     below: Below,
 }
 
@@ -23,15 +22,14 @@ pub(super) struct Inside {
 struct Below {
     builds: Vec<u32>,
     /// For each group: those that some path leads to.
-    all: BitMatrix,
+    all: Vec<FixedBitSet>,
     /// For each group: those that no member of the component needs on its own account.
-    uncovered: BitMatrix,
+    uncovered: Vec<FixedBitSet>,
 }
 
 /// A component that was solved, for the builds above it.
 pub(crate) struct Cyclic {
-    group_of: FxHashMap<u32, u32>,
-    members: BitMatrix,
+    members: Vec<FixedBitSet>,
     below: Below,
     sequence: Sequence,
     /// The first build of the component.
@@ -41,138 +39,78 @@ pub(crate) struct Cyclic {
 }
 
 impl Inside {
+    /// Finds what each group pulls in: first its own installs, then through the groups before it.
+    ///
+    /// # Errors
+    /// When the budget is used up.
     pub(super) fn new<B: Budget>(
         assembly: &mut Assembly<'_, B>,
         component: u32,
         members: &[u32],
     ) -> Result<Self, B::Over> {
-        let budget = assembly.budget;
         let graph = assembly.graph;
-        let builds = number(graph.needs.len());
-        let vertices = assembly.components.vertices(component as usize).iter();
-        let installs: Vec<u32> = vertices
-            .filter_map(|&vertex| vertex.checked_sub(builds))
-            .collect();
-        let local: FxHashMap<u32, u32> = (0..).zip(&installs).map(|(at, &id)| (id, at)).collect();
-        let mut inner: Vec<Vec<u32>> = Vec::with_capacity(installs.len());
-        for &install in &installs {
-            let pulls = graph.pulls.row(install).iter();
-            inner.push(
-                pulls
-                    .filter_map(|pulled| local.get(pulled).copied())
-                    .collect(),
-            );
-        }
-        let groups = components(installs.len(), |install, edge| {
-            inner[install as usize].get(edge as usize).copied()
-        });
-        let local_member: FxHashMap<u32, usize> = members
-            .iter()
-            .enumerate()
-            .map(|(at, &id)| (id, at))
-            .collect();
-        let group_of = installs
-            .iter()
-            .zip(&groups.of)
-            .map(|(&install, &group)| (install, group))
-            .collect();
-
-        let mut reached = BitMatrix::new(groups.len(), members.len());
-        let mut seeds: Vec<(usize, bool, u32)> = Vec::new();
-        for (&install, &group) in installs.iter().zip(&groups.of) {
-            budget.check()?;
-            let member = graph.built_by[install as usize];
-            let inside = local_member.get(&member).copied();
-            if let Some(member) = inside {
-                reached.set(group as usize, member);
-            }
-            let covered = inside.is_some() && graph.covered[install as usize];
-            assembly.start_walk();
-            let mut found = Vec::new();
-            if inside.is_none() && member != OUTSIDE {
-                found.push(assembly.last[member as usize]);
-            }
-            for &pulled in graph.pulls.row(install) {
-                if !local.contains_key(&pulled) {
-                    assembly.walk(pulled, OUTSIDE, &mut found);
+        let place_of: FxHashMap<u32, usize> = members.iter().copied().zip(0..).collect();
+        let count = assembly.components.groups(component).len();
+        let mut inside = Self {
+            component,
+            members: vec![FixedBitSet::with_capacity(members.len()); count],
+            below: Below::new(assembly, component)?,
+        };
+        let components = &assembly.components;
+        for (group, installs) in components.groups(component).iter().enumerate() {
+            assembly.budget.check()?;
+            for &install in installs {
+                if let Some(&place) = place_of.get(&graph.install(install).built_by) {
+                    inside.members[group].insert(place);
                 }
-            }
-            seeds.extend(
-                found
-                    .into_iter()
-                    .map(|build| (group as usize, covered, build)),
-            );
-        }
-        let mut lower: Vec<u32> = seeds.iter().map(|&(_, _, build)| build).collect();
-        lower.sort_unstable();
-        lower.dedup();
-        let mut all = BitMatrix::new(groups.len(), lower.len());
-        let mut uncovered = BitMatrix::new(groups.len(), lower.len());
-        for (group, covered, build) in seeds {
-            if let Ok(at) = lower.binary_search(&build) {
-                all.set(group, at);
-                if !covered {
-                    uncovered.set(group, at);
+                let pulls = graph.pulls(install).iter().copied();
+                for pulled in pulls.filter(|&pulled| components.of(pulled) == component) {
+                    let from = components.group_of(pulled);
+                    merge(&mut inside.members, from, group);
+                    merge(&mut inside.below.all, from, group);
+                    merge(&mut inside.below.uncovered, from, group);
                 }
             }
         }
-        // Groups come behind those they pull in.
-        for group in 0..groups.len() {
-            budget.check()?;
-            for &install in groups.vertices(group) {
-                for &pulled in &inner[install as usize] {
-                    let from = groups.of[pulled as usize] as usize;
-                    reached.merge(from, group);
-                    all.merge(from, group);
-                    uncovered.merge(from, group);
-                }
-            }
-        }
-        Ok(Self {
-            group_of,
-            members: reached,
-            below: Below {
-                builds: lower,
-                all,
-                uncovered,
-            },
-        })
+        Ok(inside)
     }
 
     /// The members of the component that an install of it pulls in.
-    pub(super) fn members_behind(&self, install: u32) -> Option<&[u64]> {
-        let group = *self.group_of.get(&install)?;
-        Some(self.members.row(group as usize))
+    pub(super) fn members_behind(
+        &self,
+        components: &Components,
+        install: u32,
+    ) -> Option<&FixedBitSet> {
+        let is_inside = components.of(install) == self.component;
+        is_inside.then(|| &self.members[components.group_of(install)])
     }
 
     /// The builds of lower components that a member waits for, through the component only by the
     /// installs in `leads_in`. Where it comes before a member that it depends on, in one of the kinds in
-    /// `early`, it sees the old version. The dependencies of that one are there all the same, and do
+    /// `premature`, it sees the old version. The dependencies of that one are there all the same, and do
     /// not follow from anything else it waits for.
     pub(super) fn outer_needs<B>(
         &self,
         assembly: &mut Assembly<'_, B>,
         member: u32,
         leads_in: impl Fn(u32) -> bool,
-        early: impl Fn(DependencyKind) -> bool,
+        premature: impl Fn(DependencyKind) -> bool,
     ) -> Vec<(u32, DependencyKind)> {
         let graph = assembly.graph;
         assembly.start_walk();
         let mut needs = Vec::new();
         let mut found = Vec::new();
-        for edge in graph.needs.row(member) {
-            match self.group_of.get(&edge.install) {
-                None => assembly.walk(edge.install, member, &mut found),
-                Some(_) if !leads_in(edge.install) => {}
-                Some(&group) => {
-                    let rows = if early(edge.kind) {
-                        &self.below.all
-                    } else {
-                        &self.below.uncovered
-                    };
-                    let row = rows.row(group as usize);
-                    found.extend(ones(row).map(|at| self.below.builds[at]));
-                }
+        for edge in graph.needs(member) {
+            if assembly.components.of(edge.install) != self.component {
+                assembly.walk(edge.install, member, &mut found);
+            } else if leads_in(edge.install) {
+                let rows = if premature(edge.kind) {
+                    &self.below.all
+                } else {
+                    &self.below.uncovered
+                };
+                let row = &rows[assembly.components.group_of(edge.install)];
+                found.extend(row.ones().map(|at| self.below.builds[at]));
             }
             needs.extend(found.drain(..).map(|build| (build, edge.kind)));
         }
@@ -180,47 +118,89 @@ impl Inside {
     }
 
     pub(super) fn finish(self, first: u32, sequence: Sequence) -> Cyclic {
-        let groups = self
-            .group_of
-            .values()
-            .max()
-            .map_or(0, |&max| max as usize + 1);
+        let answers = vec![None; self.members.len()];
         Cyclic {
-            group_of: self.group_of,
             members: self.members,
             below: self.below,
             sequence,
             first,
-            answers: vec![None; groups],
+            answers,
         }
     }
 }
 
+impl Below {
+    /// Finds what the installs of each group lead to themselves.
+    fn new<B: Budget>(assembly: &mut Assembly<'_, B>, component: u32) -> Result<Self, B::Over> {
+        let graph = assembly.graph;
+        let groups = assembly.components.groups(component).to_vec();
+        // Group, whether the build that makes the install needs it too, and build.
+        let mut found: Vec<(usize, bool, u32)> = Vec::new();
+        let mut builds = Vec::new();
+        for (group, installs) in groups.iter().enumerate() {
+            for &install in installs {
+                assembly.budget.check()?;
+                let member = graph.install(install).built_by;
+                let is_made = member != OUTSIDE;
+                let is_made_inside = is_made && assembly.components.of(member) == component;
+                if is_made && !is_made_inside {
+                    builds.push(assembly.last[member as usize]);
+                }
+                assembly.start_walk();
+                for &pulled in graph.pulls(install) {
+                    if assembly.components.of(pulled) != component {
+                        assembly.walk(pulled, OUTSIDE, &mut builds);
+                    }
+                }
+                let is_covered = is_made_inside && graph.install(install).covered;
+                found.extend(builds.drain(..).map(|build| (group, is_covered, build)));
+            }
+        }
+        builds.extend(found.iter().map(|&(.., build)| build));
+        builds.sort_unstable();
+        builds.dedup();
+        let mut all = vec![FixedBitSet::with_capacity(builds.len()); groups.len()];
+        let mut uncovered = all.clone();
+        for (group, is_covered, build) in found {
+            if let Ok(at) = builds.binary_search(&build) {
+                all[group].insert(at);
+                if !is_covered {
+                    uncovered[group].insert(at);
+                }
+            }
+        }
+        Ok(Self {
+            builds,
+            all,
+            uncovered,
+        })
+    }
+}
+
+/// Adds the set at one place to that at another.
+fn merge(sets: &mut [FixedBitSet], from: usize, into: usize) {
+    // A set has its own elements already.
+    if let Ok([from, into]) = sets.get_disjoint_mut([from, into]) {
+        into.union_with(from);
+    }
+}
+
 impl Cyclic {
-    /// The builds that a build above waits for when it installs this.
-    pub(crate) fn builds_behind(&mut self, install: u32) -> &[u32] {
-        let Some(&group) = self.group_of.get(&install) else {
-            return &[];
-        };
-        let group = group as usize;
+    /// The builds that a build above waits for when it installs something of a group.
+    pub(crate) fn builds_behind(&mut self, group: usize) -> &[u32] {
         let Self {
             members,
             below,
             sequence,
             first,
             answers,
-            ..
         } = self;
         answers[group].get_or_insert_with(|| {
-            let steps = sequence.steps.len();
-            let mut wanted = vec![0u64; steps.div_ceil(64).max(1)];
-            for build in ones(members.row(group)) {
-                let step = sequence.last[build];
-                wanted[step / 64] |= 1 << (step % 64);
-            }
+            let mut wanted = FixedBitSet::with_capacity(sequence.steps.len());
+            wanted.extend(members[group].ones().map(|build| sequence.last[build]));
             let inside = reduce(&sequence.ancestors, &mut wanted);
             let inside = inside.into_iter().map(|step| *first + number(step));
-            let lower = ones(below.uncovered.row(group)).map(|at| below.builds[at]);
+            let lower = below.uncovered[group].ones().map(|at| below.builds[at]);
             inside.chain(lower).collect()
         })
     }

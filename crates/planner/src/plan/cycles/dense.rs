@@ -3,7 +3,16 @@
 //! Only components get this treatment. A component of 5,600 builds takes 4 MB per kind, and in
 //! return every question about it is a few operations on words.
 
-use crate::bits::{BitMatrix, ones, subtract};
+use std::iter::Copied;
+use std::ops::Range;
+use std::slice;
+
+use fixedbitset::FixedBitSet;
+use petgraph::Direction;
+use petgraph::visit::{
+    GraphBase, IntoNeighbors, IntoNeighborsDirected, IntoNodeIdentifiers, Visitable,
+};
+
 use crate::index::DependencyKind;
 use crate::plan::budget::Budget;
 
@@ -13,13 +22,21 @@ pub(super) const KINDS: usize = DependencyKind::ALL.len();
 /// The softest kind that a build's environment holds.
 pub(super) const HARD: usize = DependencyKind::Checkdepends as usize;
 
+/// For each kind and build: a set of builds.
+pub(super) type Sets = [Vec<FixedBitSet>; KINDS];
+
+/// Empty sets for `count` builds.
+pub(super) fn no_sets(count: usize) -> Sets {
+    std::array::from_fn(|_| vec![FixedBitSet::with_capacity(count); count])
+}
+
 /// Builds of one component and who needs whom. A pair has one kind only, the hardest.
 pub(super) struct Dense {
     pub(super) count: usize,
     /// For each kind and build: what it needs.
-    pub(super) before: [BitMatrix; KINDS],
+    pub(super) before: Sets,
     /// For each kind and build: what needs it.
-    pub(super) after: [BitMatrix; KINDS],
+    pub(super) after: Sets,
 }
 
 impl Dense {
@@ -29,20 +46,20 @@ impl Dense {
     /// When the budget is used up.
     pub(super) fn new<B: Budget>(
         count: usize,
-        mut before: [BitMatrix; KINDS],
+        mut before: Sets,
         budget: &B,
     ) -> Result<Self, B::Over> {
-        let mut after: [BitMatrix; KINDS] = std::array::from_fn(|_| BitMatrix::new(count, count));
+        let mut after = no_sets(count);
         for build in 0..count {
             budget.check()?;
             for kind in (0..KINDS).rev() {
-                before[kind].clear(build, build);
+                before[kind][build].remove(build);
                 let (softer, rest) = before.split_at_mut(kind);
                 for other in softer {
-                    subtract(other.row_mut(build), rest[0].row(build));
+                    other[build].difference_with(&rest[0][build]);
                 }
-                for need in ones(before[kind].row(build)) {
-                    after[kind].set(need, build);
+                for need in before[kind][build].ones() {
+                    after[kind][need].insert(build);
                 }
             }
         }
@@ -57,16 +74,176 @@ impl Dense {
     pub(super) fn kind(&self, build: usize, need: usize) -> Option<DependencyKind> {
         (0..KINDS)
             .rev()
-            .find(|&kind| self.before[kind].get(build, need))
+            .find(|&kind| self.before[kind][build].contains(need))
             .map(|kind| DependencyKind::ALL[kind])
     }
 
     /// Everything the environment of a build holds.
-    pub(super) fn environment(&self, build: usize) -> Vec<u64> {
-        let mut row = self.before[HARD].row(build).to_vec();
+    pub(super) fn environment(&self, build: usize) -> FixedBitSet {
+        let mut environment = self.before[HARD][build].clone();
         for kind in HARD + 1..KINDS {
-            crate::bits::unite(&mut row, self.before[kind].row(build));
+            environment.union_with(&self.before[kind][build]);
         }
-        row
+        environment
+    }
+
+    /// Some of the builds as a graph.
+    pub(super) fn part<'a>(&'a self, builds: &'a [usize], kinds: Range<usize>) -> Part<'a> {
+        let mut inside = FixedBitSet::with_capacity(self.count);
+        inside.extend(builds.iter().copied());
+        Part {
+            dense: self,
+            builds,
+            inside,
+            kinds,
+        }
+    }
+}
+
+/// Some builds as a graph for petgraph, with what they need of each other by some kinds as edges.
+pub(super) struct Part<'a> {
+    dense: &'a Dense,
+    builds: &'a [usize],
+    inside: FixedBitSet,
+    kinds: Range<usize>,
+}
+
+impl GraphBase for Part<'_> {
+    type NodeId = usize;
+    type EdgeId = (usize, usize);
+}
+
+impl<'a> IntoNeighbors for &'a Part<'_> {
+    type Neighbors = Linked<'a>;
+
+    fn neighbors(self, build: usize) -> Linked<'a> {
+        self.neighbors_directed(build, Direction::Outgoing)
+    }
+}
+
+impl<'a> IntoNeighborsDirected for &'a Part<'_> {
+    type NeighborsDirected = Linked<'a>;
+
+    fn neighbors_directed(self, build: usize, direction: Direction) -> Linked<'a> {
+        let sets = match direction {
+            Direction::Outgoing => &self.dense.before,
+            Direction::Incoming => &self.dense.after,
+        };
+        linked(sets, build, self.kinds.clone(), &self.inside)
+    }
+}
+
+impl<'a> IntoNodeIdentifiers for &'a Part<'_> {
+    type NodeIdentifiers = Copied<slice::Iter<'a, usize>>;
+
+    fn node_identifiers(self) -> Self::NodeIdentifiers {
+        self.builds.iter().copied()
+    }
+}
+
+impl Visitable for Part<'_> {
+    type Map = FixedBitSet;
+
+    fn visit_map(&self) -> FixedBitSet {
+        FixedBitSet::with_capacity(self.dense.count)
+    }
+
+    fn reset_map(&self, map: &mut FixedBitSet) {
+        map.clear();
+        map.grow(self.dense.count);
+    }
+}
+
+/// The builds in `inside` that a build's sets of some kinds hold.
+pub(super) fn linked<'a>(
+    sets: &'a Sets,
+    build: usize,
+    kinds: Range<usize>,
+    inside: &'a FixedBitSet,
+) -> Linked<'a> {
+    Linked {
+        sets,
+        build,
+        kinds,
+        inside,
+        ones: CommonOnes::default(),
+    }
+}
+
+/// See [`linked`].
+pub(super) struct Linked<'a> {
+    sets: &'a Sets,
+    build: usize,
+    kinds: Range<usize>,
+    inside: &'a FixedBitSet,
+    ones: CommonOnes<'a>,
+}
+
+impl Iterator for Linked<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            if let Some(build) = self.ones.next() {
+                return Some(build);
+            }
+            let kind = self.kinds.next()?;
+            self.ones = common_ones(&self.sets[kind][self.build], self.inside);
+        }
+    }
+}
+
+/// The numbers in both of two sets, ascending. Usually few of the first are in the second; this takes
+/// them word by word, where [`FixedBitSet::intersection`] tests every single one.
+pub(super) fn common_ones<'a>(a: &'a FixedBitSet, b: &'a FixedBitSet) -> CommonOnes<'a> {
+    CommonOnes {
+        a: a.as_slice(),
+        b: b.as_slice(),
+        rest: 0,
+        next_word: 0,
+    }
+}
+
+/// See [`common_ones`].
+#[derive(Default)]
+pub(super) struct CommonOnes<'a> {
+    a: &'a [usize],
+    b: &'a [usize],
+    /// What is left of the current word.
+    rest: usize,
+    next_word: usize,
+}
+
+impl Iterator for CommonOnes<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.rest == 0 {
+            self.rest = self.a.get(self.next_word)? & self.b.get(self.next_word)?;
+            self.next_word += 1;
+        }
+        let bit = self.rest.trailing_zeros();
+        self.rest &= self.rest - 1;
+        Some((self.next_word - 1) * usize::BITS as usize + bit as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_ones_are_those_of_both() {
+        let of = |bits: &[usize]| {
+            let mut set = FixedBitSet::with_capacity(200);
+            set.extend(bits.iter().copied());
+            set
+        };
+        let (a, b) = (of(&[0, 5, 63, 64, 130, 199]), of(&[5, 64, 65, 130]));
+        assert_eq!(common_ones(&a, &b).collect::<Vec<_>>(), [5, 64, 130]);
+        let shorter = FixedBitSet::with_capacity_and_blocks(6, [0b10_0001]);
+        assert_eq!(common_ones(&a, &shorter).collect::<Vec<_>>(), [0, 5]);
     }
 }

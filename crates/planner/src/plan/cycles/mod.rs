@@ -1,9 +1,9 @@
-//! Cycles: which builds come too early, and are built again.
+//! Cycles: which builds are premature, and built again.
 //!
 //! A component with several builds cannot be built in an order in which everything is there before
 //! it is needed. `order` finds one in which little is missing. A build that lacks a member of its
-//! environment sees that member's old version; such a build gets a second stage, put right behind
-//! the last thing it lacked. From there on everybody sees the second stage. So the last build of
+//! environment sees that member's old version; such a *premature* build gets a second stage, put right
+//! behind the last thing it lacked. From there on all builds see the second stage. So the last build of
 //! each member had every member of its environment in a new version as its ancestor: directly where
 //! the order holds, and by the second stage where it does not. A build between the two stages sees
 //! the first one, which is new too.
@@ -12,20 +12,21 @@
 
 mod behind;
 mod dense;
-mod early;
+mod feedback;
 mod order;
+mod premature;
 mod sequence;
 
+use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashSet;
 
 use super::assemble::{Assembly, CycleDraft, Draft, unique};
 use super::budget::Budget;
-use crate::bits::{BitMatrix, ones, unite};
 use crate::index::{DependencyKind, number};
 
 pub(super) use behind::Cyclic;
 use behind::Inside;
-use dense::{Dense, HARD, KINDS};
+use dense::{Dense, HARD, KINDS, no_sets};
 use sequence::Sequence;
 
 /// Adds the builds of a component with several members.
@@ -41,7 +42,7 @@ pub(super) fn add<B: Budget>(
     let inside = Inside::new(assembly, component, members)?;
     let dense = constraints(assembly, &inside, members, |_, _| true)?;
     let left_out = left_out(assembly, &inside, members, &dense)?;
-    let (early, sequence) = arrange(assembly, &inside, members, &dense, &left_out)?;
+    let (premature, sequence) = arrange(assembly, &inside, members, &dense, &left_out)?;
 
     let first = number(assembly.drafts.len());
     for (at, step) in sequence.steps.iter().enumerate() {
@@ -54,17 +55,19 @@ pub(super) fn add<B: Budget>(
             .map(|&(need, kind)| (first + number(need), kind))
             .collect();
         let outer = if step.stage == 1 {
-            let relaxed = ones(dense.before[DependencyKind::Package as usize].row(step.build))
+            let relaxed = dense.before[DependencyKind::Package as usize][step.build]
+                .ones()
                 .any(|need| sequence.first[need] > sequence.first[step.build]);
-            let is_early = |kind| match kind {
-                DependencyKind::Package => relaxed || early[step.build],
-                _ => early[step.build],
+            let is_premature = premature.contains(step.build);
+            let is_premature = |kind| match kind {
+                DependencyKind::Package => relaxed || is_premature,
+                _ => is_premature,
             };
             inside.outer_needs(
                 assembly,
                 member,
                 |install| !without.contains(&install),
-                is_early,
+                is_premature,
             )
         } else if !without.is_empty() {
             // The first one was built without some of these.
@@ -96,14 +99,14 @@ pub(super) fn add<B: Budget>(
     Ok(())
 }
 
-/// Puts the builds of a component in order, and says which of them come too early.
+/// Puts the builds of a component in order, and says which of them are premature.
 fn arrange<B: Budget>(
     assembly: &Assembly<'_, B>,
     inside: &Inside,
     members: &[u32],
     dense: &Dense,
     left_out: &[FxHashSet<u32>],
-) -> Result<(Vec<bool>, Sequence), B::Over> {
+) -> Result<(FixedBitSet, Sequence), B::Over> {
     let budget = assembly.budget;
     // What holds back first builds: less than the whole where some are bootstrapped.
     let lean = if left_out.iter().all(FxHashSet::is_empty) {
@@ -116,12 +119,11 @@ fn arrange<B: Budget>(
     let is_origin = |build: &usize| assembly.graph.is_origin[members[*build] as usize];
     let origins: Vec<usize> = (0..members.len()).filter(is_origin).collect();
     let order = order::order(firsts, &origins, budget)?;
-    let mut early = early::too_early(dense, &order);
-    for (early, without) in early.iter_mut().zip(left_out) {
-        *early |= !without.is_empty();
-    }
-    let sequence = Sequence::new(dense, firsts, &order, &early, budget)?;
-    Ok((early, sequence))
+    let mut premature = premature::premature(dense, &order);
+    let is_bootstrap = |&build: &usize| !left_out[build].is_empty();
+    premature.extend((0..members.len()).filter(is_bootstrap));
+    let sequence = Sequence::new(dense, firsts, &order, &premature, budget)?;
+    Ok((premature, sequence))
 }
 
 /// For each build: the installs that its bootstrap build does without, which lead back into its cycle.
@@ -144,10 +146,10 @@ fn left_out<B: Budget>(
                 let kind = dense.kind(build, need);
                 kind.is_some_and(is_left_out) && part.binary_search(&need).is_ok()
             };
-            for edge in assembly.graph.needs.row(members[build]) {
+            for edge in assembly.graph.needs(members[build]) {
                 if is_left_out(edge.kind)
-                    && let Some(row) = inside.members_behind(edge.install)
-                    && ones(row).any(is_soft)
+                    && let Some(behind) = inside.members_behind(&assembly.components, edge.install)
+                    && behind.ones().any(is_soft)
                 {
                     left_out[build].insert(edge.install);
                 }
@@ -173,14 +175,14 @@ fn constraints<B: Budget>(
     counts: impl Fn(usize, u32) -> bool,
 ) -> Result<Dense, B::Over> {
     let count = members.len();
-    let mut before: [BitMatrix; KINDS] = std::array::from_fn(|_| BitMatrix::new(count, count));
+    let mut before = no_sets(count);
     for (build, &member) in members.iter().enumerate() {
         assembly.budget.check()?;
-        for edge in assembly.graph.needs.row(member) {
+        for edge in assembly.graph.needs(member) {
             if counts(build, edge.install)
-                && let Some(row) = inside.members_behind(edge.install)
+                && let Some(behind) = inside.members_behind(&assembly.components, edge.install)
             {
-                unite(before[edge.kind as usize].row_mut(build), row);
+                before[edge.kind as usize][build].union_with(behind);
             }
         }
     }
@@ -203,7 +205,7 @@ fn report<B: Budget>(
         for &build in part {
             budget.check()?;
             for kind in HARD..KINDS {
-                let row = dense.before[kind].row(build);
+                let needs = dense.before[kind][build].ones();
                 let kind = DependencyKind::ALL[kind];
                 let is_without = |need: &usize| {
                     !left_out[build].is_empty()
@@ -211,7 +213,7 @@ fn report<B: Budget>(
                         && part.binary_search(need).is_ok()
                 };
                 let missing =
-                    ones(row).filter(|need| first_of[*need] > first_of[build] || is_without(need));
+                    needs.filter(|need| first_of[*need] > first_of[build] || is_without(need));
                 broken.extend(missing.map(|need| (members[need], members[build], kind)));
             }
         }
@@ -222,10 +224,11 @@ fn report<B: Budget>(
         });
     }
     for build in 0..dense.count {
-        let gave_way = ones(dense.before[DependencyKind::Package as usize].row(build))
+        let relaxed = dense.before[DependencyKind::Package as usize][build]
+            .ones()
             .filter(|&need| first_of[need] > first_of[build])
             .map(|need| (members[need], members[build]));
-        assembly.relaxed.extend(gave_way);
+        assembly.relaxed.extend(relaxed);
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! The builds of a component as a sequence, some of them twice, and what each of them waits for.
 
+use fixedbitset::FixedBitSet;
+
 use super::dense::{Dense, HARD, KINDS};
-use crate::bits::{BitMatrix, highest, ones, subtract};
 use crate::index::DependencyKind;
 use crate::plan::budget::Budget;
 
@@ -24,7 +25,7 @@ pub(super) struct Sequence {
     /// For each build: its last step.
     pub(super) last: Vec<usize>,
     /// For each step: all steps before it that it waits for, directly or not.
-    pub(super) ancestors: BitMatrix,
+    pub(super) ancestors: Vec<FixedBitSet>,
 }
 
 impl Sequence {
@@ -36,17 +37,16 @@ impl Sequence {
         dense: &Dense,
         firsts: &Dense,
         order: &[usize],
-        early: &[bool],
+        premature: &FixedBitSet,
         budget: &B,
     ) -> Result<Self, B::Over> {
         let mut sequence = Self {
             steps: Vec::new(),
             first: vec![NOWHERE; dense.count],
             last: vec![NOWHERE; dense.count],
-            ancestors: BitMatrix::new(0, 0),
+            ancestors: Vec::new(),
         };
-        let plan = placement(dense, order, early);
-        sequence.ancestors = BitMatrix::new(plan.len(), plan.len());
+        let plan = placement(dense, order, premature);
         let mut newest = vec![NOWHERE; dense.count];
         for (at, (build, stage)) in plan.into_iter().enumerate() {
             budget.check()?;
@@ -75,52 +75,56 @@ impl Sequence {
         at: usize,
         newest: &[usize],
     ) -> Vec<(usize, Option<DependencyKind>)> {
-        let mut wanted = vec![0u64; self.ancestors.row(at).len()];
+        let mut wanted = FixedBitSet::with_capacity(at);
         let softest = if stage == 1 { 0 } else { HARD };
         for kind in softest..KINDS {
-            for need in ones(dense.before[kind].row(build)) {
-                if newest[need] != NOWHERE {
-                    wanted[newest[need] / 64] |= 1 << (newest[need] % 64);
-                }
-            }
+            let needs = dense.before[kind][build].ones();
+            let steps = needs.map(|need| newest[need]);
+            wanted.extend(steps.filter(|&step| step != NOWHERE));
         }
         if stage > 1 {
-            wanted[newest[build] / 64] |= 1 << (newest[build] % 64);
+            wanted.insert(newest[build]);
         }
         let steps = &self.steps;
         let kind = |step: usize| dense.kind(build, steps[step].build);
         let reduced = reduce(&self.ancestors, &mut wanted);
         let needs: Vec<_> = reduced.into_iter().map(|step| (step, kind(step))).collect();
+        // Empty by now; it takes the ancestors of the needs.
+        let mut ancestors = wanted;
         for &(step, _) in &needs {
-            self.ancestors.merge(step, at);
-            self.ancestors.set(at, step);
+            ancestors.union_with(&self.ancestors[step]);
+            ancestors.insert(step);
         }
+        self.ancestors.push(ancestors);
         needs
     }
 }
 
-/// The steps of a set that do not follow from others of it; empties the set.
-pub(super) fn reduce(ancestors: &BitMatrix, wanted: &mut [u64]) -> Vec<usize> {
+/// The transitive reduction of a step's needs (Aho, Garey and Ullman 1972): those that do not follow from
+/// others of them. Empties the set. Steps come in topological order, so that the last one left follows from
+/// no other. petgraph's `dag_transitive_reduction_closure` does a whole graph at once and keeps the closure
+/// in lists, where a bit per pair is enough.
+pub(super) fn reduce(ancestors: &[FixedBitSet], wanted: &mut FixedBitSet) -> Vec<usize> {
     let mut kept = Vec::new();
-    while let Some(step) = highest(wanted) {
+    while let Some(step) = wanted.maximum() {
         kept.push(step);
-        wanted[step / 64] &= !(1 << (step % 64));
-        subtract(wanted, ancestors.row(step));
+        wanted.remove(step);
+        wanted.difference_with(&ancestors[step]);
     }
     kept
 }
 
-/// Puts the second stage of each build that comes too early behind the last thing it lacks.
-fn placement(dense: &Dense, order: &[usize], early: &[bool]) -> Vec<(usize, u32)> {
+/// Puts the second stage of each premature build behind the last thing it lacks.
+fn placement(dense: &Dense, order: &[usize], premature: &FixedBitSet) -> Vec<(usize, u32)> {
     let mut position = vec![0; dense.count];
     for (at, &build) in order.iter().enumerate() {
         position[build] = at;
     }
     let mut again: Vec<Vec<usize>> = vec![Vec::new(); order.len()];
     // In the order of the first stages, so that of two at one place the second sees the first.
-    for &build in order.iter().filter(|&&build| early[build]) {
+    for &build in order.iter().filter(|&&build| premature.contains(build)) {
         let environment = dense.environment(build);
-        let last_need = ones(&environment).map(|need| position[need]).max();
+        let last_need = environment.ones().map(|need| position[need]).max();
         let first_stage = position[build];
         again[last_need.map_or(first_stage, |need| need.max(first_stage))].push(build);
     }

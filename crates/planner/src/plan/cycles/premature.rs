@@ -1,28 +1,24 @@
-//! Which builds of an order come too early, and which of them need not.
+//! Which builds of an order are premature: they come before something of their environment.
+
+use fixedbitset::FixedBitSet;
 
 use super::dense::{Dense, HARD, KINDS};
-use crate::bits::ones;
 use crate::plan::budget::Budget;
 
 /// The builds that come before something of their environment.
-pub(super) fn too_early(dense: &Dense, order: &[usize]) -> Vec<bool> {
-    let mut placed = vec![0u64; dense.count.div_ceil(64).max(1)];
-    let mut early = vec![false; dense.count];
+pub(super) fn premature(dense: &Dense, order: &[usize]) -> FixedBitSet {
+    let mut placed = FixedBitSet::with_capacity(dense.count);
+    let mut premature = FixedBitSet::with_capacity(dense.count);
     for &build in order {
-        early[build] = (HARD..KINDS).any(|kind| {
-            let needs = dense.before[kind].row(build);
-            needs
-                .iter()
-                .zip(&placed)
-                .any(|(need, there)| need & !there != 0)
-        });
-        placed[build / 64] |= 1 << (build % 64);
+        let lacks = |kind: usize| !dense.before[kind][build].is_subset(&placed);
+        premature.set(build, (HARD..KINDS).any(lacks));
+        placed.insert(build);
     }
-    early
+    premature
 }
 
-/// Moves builds that come too early behind what they need, where nothing that follows needs them. Returns
-/// whether any was moved.
+/// Moves premature builds behind what they need, where no build in between needs them. Returns whether any
+/// was moved.
 ///
 /// # Errors
 /// When the budget is used up.
@@ -36,19 +32,19 @@ pub(super) fn settle<B: Budget>(
         position[build] = at;
     }
     let mut moved = false;
-    let early = too_early(dense, order);
+    let premature = premature(dense, order);
     let from_the_end: Vec<usize> = order.iter().rev().copied().collect();
     for build in from_the_end {
         budget.check()?;
-        if !early[build] {
+        if !premature.contains(build) {
             continue;
         }
         let at = position[build];
-        let needs = (HARD..KINDS).flat_map(|kind| ones(dense.before[kind].row(build)));
+        let needs = (HARD..KINDS).flat_map(|kind| dense.before[kind][build].ones());
         let Some(last_need) = needs.map(|need| position[need]).max() else {
             continue;
         };
-        let mut users = (HARD..KINDS).flat_map(|kind| ones(dense.after[kind].row(build)));
+        let mut users = (HARD..KINDS).flat_map(|kind| dense.after[kind][build].ones());
         let stays = users.any(|user| (at..=last_need).contains(&position[user]));
         if last_need > at && !stays {
             order[at..=last_need].rotate_left(1);

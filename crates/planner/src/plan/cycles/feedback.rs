@@ -1,0 +1,267 @@
+//! The choice of the builds of a cycle that come before something they need.
+//!
+//! Such a *premature* build is built twice, however many of its needs are missing. So what must be
+//! small is a set of vertices, a *feedback vertex set* (Karp 1972), and not of edges, which petgraph's
+//! `greedy_feedback_arc_set` finds; the tests take that as the baseline. The choice is greedy like that
+//! of Eades, Lin and Smyth (1993) for edges: what waits for nothing goes first, what nothing waits for
+//! goes last, and when neither is left, the vertex that most others wait for, per build that becomes
+//! premature, goes next. A vertex that would see the old version of an origin is the last choice.
+
+use std::cmp::Reverse;
+use std::ops::Range;
+
+use fixedbitset::FixedBitSet;
+
+use super::dense::{Dense, HARD, KINDS, Sets, common_ones, linked};
+use crate::index::number;
+use crate::plan::budget::Budget;
+
+/// Marks builds that are not in any of the parts being ordered.
+const ELSEWHERE: u32 = u32::MAX;
+
+/// The greedy choice among the parts of a component.
+pub(super) struct Greedy<'a> {
+    dense: &'a Dense,
+    parts: &'a [Vec<usize>],
+    part_of: Vec<u32>,
+    /// The kinds that may be broken.
+    weak: Range<usize>,
+    /// The softest kind that may not.
+    firm: usize,
+    firm_in: Vec<u32>,
+    weak_in: Vec<u32>,
+    out: Vec<u32>,
+    placed: Vec<bool>,
+    /// Builds in parts that are not placed yet.
+    open: FixedBitSet,
+    /// The origins among all builds.
+    is_origin: &'a FixedBitSet,
+    /// For each part: whether it holds an origin.
+    holds_origin: Vec<bool>,
+    /// For each part: how many weak needs of its builds are origins of other parts that are not placed yet.
+    old_origins: Vec<u32>,
+}
+
+impl<'a> Greedy<'a> {
+    /// Counts what holds each part back, and what waits for it, by the kinds of a tier and harder ones.
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    pub(super) fn new<B: Budget>(
+        dense: &'a Dense,
+        builds: &[usize],
+        parts: &'a [Vec<usize>],
+        tier: usize,
+        is_origin: &'a FixedBitSet,
+        budget: &B,
+    ) -> Result<Self, B::Over> {
+        let mut part_of = vec![ELSEWHERE; dense.count];
+        for (part, builds) in (0..).zip(parts) {
+            for &build in builds {
+                part_of[build] = part;
+            }
+        }
+        let mut open = FixedBitSet::with_capacity(dense.count);
+        open.extend(builds.iter().copied());
+        let mut greedy = Self {
+            dense,
+            parts,
+            part_of,
+            // The softest kind matters only while it is its turn.
+            weak: if tier == 0 { 0..1 } else { HARD..tier + 1 },
+            firm: tier + 1,
+            firm_in: vec![0; parts.len()],
+            weak_in: vec![0; parts.len()],
+            out: vec![0; parts.len()],
+            placed: vec![false; parts.len()],
+            open,
+            is_origin,
+            holds_origin: vec![false; parts.len()],
+            old_origins: vec![0; parts.len()],
+        };
+        for &build in builds {
+            budget.check()?;
+            let part = greedy.part_of[build] as usize;
+            let all = greedy.weak.start..KINDS;
+            let count = |sets, kinds| {
+                let others = others(&greedy.open, &greedy.part_of, sets, build, kinds);
+                number(others.count())
+            };
+            let firm = count(&dense.before, greedy.firm..KINDS);
+            let weak = count(&dense.before, greedy.weak.clone());
+            let out = count(&dense.after, all);
+            greedy.firm_in[part] += firm;
+            greedy.weak_in[part] += weak;
+            greedy.out[part] += out;
+        }
+        greedy.note_origins();
+        Ok(greedy)
+    }
+
+    /// Finds what would see the old version of an origin.
+    fn note_origins(&mut self) {
+        for origin in common_ones(&self.open, self.is_origin) {
+            self.holds_origin[self.part_of[origin] as usize] = true;
+            let after = &self.dense.after;
+            for user in others(&self.open, &self.part_of, after, origin, self.weak.clone()) {
+                self.old_origins[user] += 1;
+            }
+        }
+    }
+
+    /// Orders the parts, and adds the builds that become premature.
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    pub(super) fn run<B: Budget>(
+        mut self,
+        premature: &mut FixedBitSet,
+        budget: &B,
+    ) -> Result<Vec<usize>, B::Over> {
+        let mut front = Vec::with_capacity(self.parts.len());
+        let mut back = Vec::new();
+        let count = self.parts.len();
+        let mut ready: Vec<usize> = (0..count).filter(|&part| self.is_ready(part)).collect();
+        let mut sinks: Vec<usize> = (0..count).filter(|&part| self.out[part] == 0).collect();
+        loop {
+            budget.check()?;
+            if let Some(part) = ready.pop() {
+                if !self.placed[part] {
+                    front.push(part);
+                    self.place(part, &mut ready, &mut sinks);
+                }
+            } else if let Some(part) = sinks.pop() {
+                if !self.placed[part] {
+                    back.push(part);
+                    self.place(part, &mut ready, &mut sinks);
+                }
+            } else if let Some(part) = self.choose(premature) {
+                // A dependency that the build does not install makes no build premature.
+                if self.firm > HARD {
+                    for &build in &self.parts[part] {
+                        if self.waits(build) {
+                            premature.insert(build);
+                        }
+                    }
+                }
+                front.push(part);
+                self.place(part, &mut ready, &mut sinks);
+            } else {
+                break;
+            }
+        }
+        front.extend(back.into_iter().rev());
+        Ok(front)
+    }
+
+    fn is_ready(&self, part: usize) -> bool {
+        !self.placed[part] && self.firm_in[part] == 0 && self.weak_in[part] == 0
+    }
+
+    /// Whether a build needs something weakly that is not placed yet.
+    fn waits(&self, build: usize) -> bool {
+        let own = self.part_of[build];
+        linked(&self.dense.before, build, self.weak.clone(), &self.open)
+            .any(|need| self.part_of[need] != own)
+    }
+
+    /// Whether a part holds an origin, and whether it would see the old version of one if it went next.
+    fn origins(&self, part: usize) -> (bool, bool) {
+        let holds_one = self.holds_origin[part];
+        (holds_one, !holds_one && self.old_origins[part] > 0)
+    }
+
+    /// The part to place next for the most benefit: among those that only weak needs hold
+    /// back, most needs of others per build that must be built twice.
+    fn choose(&self, premature: &FixedBitSet) -> Option<usize> {
+        let candidates = (0..self.parts.len())
+            .filter(|&part| !self.placed[part] && self.firm_in[part] == 0)
+            .map(|part| {
+                let builds = &self.parts[part];
+                let cost = match **builds {
+                    // It waits for something, or it would be ready.
+                    [build] => usize::from(!premature.contains(build)),
+                    _ => builds
+                        .iter()
+                        .filter(|&&build| !premature.contains(build) && self.waits(build))
+                        .count(),
+                };
+                (part, cost, self.origins(part))
+            });
+        candidates
+            .max_by(|&(a, cost_a, origins_a), &(b, cost_b, origins_b)| {
+                let benefit_a = u64::from(self.out[a]) * cost_b as u64;
+                let benefit_b = u64::from(self.out[b]) * cost_a as u64;
+                // What sees an old origin goes last.
+                (origins_b.1)
+                    .cmp(&origins_a.1)
+                    .then_with(|| benefit_a.cmp(&benefit_b))
+                    .then_with(|| origins_a.0.cmp(&origins_b.0))
+                    .then_with(|| self.weak_in[b].cmp(&self.weak_in[a]))
+                    .then_with(|| Reverse(a).cmp(&Reverse(b)))
+            })
+            .map(|(part, ..)| part)
+    }
+
+    fn place(&mut self, part: usize, ready: &mut Vec<usize>, sinks: &mut Vec<usize>) {
+        let Self {
+            dense,
+            parts,
+            part_of,
+            weak,
+            firm,
+            firm_in,
+            weak_in,
+            out,
+            placed,
+            open,
+            is_origin,
+            holds_origin,
+            old_origins,
+        } = self;
+        placed[part] = true;
+        for &build in &parts[part] {
+            open.remove(build);
+        }
+        for &build in &parts[part] {
+            let mut freed = |other: usize, firm_in: &[u32], weak_in: &[u32]| {
+                if firm_in[other] == 0 && weak_in[other] == 0 {
+                    ready.push(other);
+                }
+            };
+            for other in others(open, part_of, &dense.after, build, *firm..KINDS) {
+                firm_in[other] -= 1;
+                freed(other, firm_in, weak_in);
+            }
+            for other in others(open, part_of, &dense.after, build, weak.clone()) {
+                weak_in[other] -= 1;
+                freed(other, firm_in, weak_in);
+                if holds_origin[part] && is_origin.contains(build) {
+                    old_origins[other] -= 1;
+                }
+            }
+            let all = weak.start..KINDS;
+            for other in others(open, part_of, &dense.before, build, all) {
+                out[other] -= 1;
+                if out[other] == 0 {
+                    sinks.push(other);
+                }
+            }
+        }
+    }
+}
+
+/// The parts on the other side of a build's needs; those placed and its own are left out.
+fn others<'a>(
+    open: &'a FixedBitSet,
+    part_of: &'a [u32],
+    sets: &'a Sets,
+    build: usize,
+    kinds: Range<usize>,
+) -> impl Iterator<Item = usize> {
+    let own = part_of[build];
+    linked(sets, build, kinds, open)
+        .map(|other| part_of[other])
+        .filter(move |&part| part != own)
+        .map(|part| part as usize)
+}

@@ -1,0 +1,202 @@
+//! The builds of an iteration as a graph: which build needs which.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use buildbtw_model::{Architecture, BuildId, BuildStatus, Pkgbase};
+use petgraph::Direction;
+use petgraph::algo::toposort;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::{Dfs, NodeFiltered, Reversed, Visitable};
+
+use crate::db::builds::BuildRow;
+
+/// The graph of an iteration; an edge leads from a build to each that it needs.
+pub(super) struct IterationGraph<'r> {
+    graph: DiGraph<&'r BuildRow, ()>,
+    nodes: HashMap<BuildId, NodeIndex>,
+}
+
+impl<'r> IterationGraph<'r> {
+    /// Takes the builds of an iteration, and pairs of a build and one that it needs.
+    pub(super) fn new(rows: &'r [BuildRow], edges: &[(BuildId, BuildId)]) -> Self {
+        let mut graph = DiGraph::with_capacity(rows.len(), edges.len());
+        let nodes = rows.iter().map(|row| (row.id, graph.add_node(row)));
+        let nodes: HashMap<BuildId, NodeIndex> = nodes.collect();
+        for (build, needed) in edges {
+            if let (Some(&build), Some(&needed)) = (nodes.get(build), nodes.get(needed)) {
+                graph.add_edge(build, needed, ());
+            }
+        }
+        Self { graph, nodes }
+    }
+
+    /// The builds that a build needs directly, in the order of the rows.
+    pub(super) fn needs(&self, build: BuildId) -> impl Iterator<Item = &'r BuildRow> {
+        self.neighbors(build, Direction::Outgoing)
+    }
+
+    /// The builds that need a build directly, in the order of the rows.
+    pub(super) fn needed_by(&self, build: BuildId) -> impl Iterator<Item = &'r BuildRow> {
+        self.neighbors(build, Direction::Incoming)
+    }
+
+    fn neighbors(
+        &self,
+        build: BuildId,
+        direction: Direction,
+    ) -> impl Iterator<Item = &'r BuildRow> {
+        let node = self.nodes.get(&build).into_iter();
+        let found = node.flat_map(|&node| self.graph.neighbors_directed(node, direction));
+        let mut found: Vec<NodeIndex> = found.collect();
+        found.sort_unstable();
+        found.into_iter().map(|node| self.graph[node])
+    }
+
+    /// For every blocked build the builds that it needs directly and that have no packages yet.
+    pub(super) fn waiting(&self) -> HashMap<BuildId, Vec<Pkgbase>> {
+        let names = self.graph.node_indices().map(|node| {
+            let needed = self.graph.neighbors(node).map(|needed| self.graph[needed]);
+            let missing = needed.filter(|needed| !needed.status.has_packages());
+            missing.map(|needed| &needed.pkgbase).collect()
+        });
+        self.of_blocked(names.collect())
+    }
+
+    /// For every blocked build the failed or cancelled builds that it needs, directly or not.
+    pub(super) fn blockers(&self) -> HashMap<BuildId, Vec<Pkgbase>> {
+        let mut names = vec![BTreeSet::new(); self.graph.node_count()];
+        // A plan has no cycles, so that there is always such an order.
+        for node in toposort(Reversed(&self.graph), None).unwrap_or_default() {
+            let row = self.graph[node];
+            names[node.index()] = match row.status {
+                BuildStatus::Failed | BuildStatus::Cancelled => BTreeSet::from([&row.pkgbase]),
+                BuildStatus::Blocked => {
+                    let needed = self.graph.neighbors(node);
+                    let names = needed.flat_map(|needed| &names[needed.index()]);
+                    names.copied().collect()
+                }
+                BuildStatus::Ready
+                | BuildStatus::Dispatched
+                | BuildStatus::Building
+                | BuildStatus::Built
+                | BuildStatus::Reused => BTreeSet::new(),
+            };
+        }
+        self.of_blocked(names)
+    }
+
+    /// The names of the blocked builds, as far as they have any.
+    fn of_blocked(&self, names: Vec<BTreeSet<&Pkgbase>>) -> HashMap<BuildId, Vec<Pkgbase>> {
+        let rows = self.graph.node_weights().zip(names);
+        rows.filter(|(row, names)| row.status == BuildStatus::Blocked && !names.is_empty())
+            .map(|(row, names)| (row.id, names.into_iter().cloned().collect()))
+            .collect()
+    }
+
+    /// The builds of an architecture that failed or were cancelled, and those blocked by them there.
+    pub(super) fn stuck(&self, architecture: &Architecture) -> HashSet<BuildId> {
+        let is_failed = |node: NodeIndex| {
+            let status = self.graph[node].status;
+            matches!(status, BuildStatus::Failed | BuildStatus::Cancelled)
+        };
+        let can_be_stuck = |node: NodeIndex| {
+            let row = self.graph[node];
+            let is_stopped = is_failed(node) || row.status == BuildStatus::Blocked;
+            row.architecture == *architecture && is_stopped
+        };
+        let part = NodeFiltered::from_fn(&self.graph, can_be_stuck);
+        let failed = self.graph.node_indices();
+        let failed = failed.filter(|&node| is_failed(node) && can_be_stuck(node));
+        let mut search = Dfs::from_parts(failed.collect(), self.graph.visit_map());
+        let mut stuck = HashSet::new();
+        while let Some(node) = search.next(Reversed(&part)) {
+            stuck.insert(self.graph[node].id);
+        }
+        stuck
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{IterationId, NamespaceId};
+
+    fn row(id: i64, pkgbase: &str, architecture: &str, status: BuildStatus) -> BuildRow {
+        BuildRow {
+            id: BuildId(id),
+            namespace_id: NamespaceId(1),
+            namespace: "bump".parse().unwrap(),
+            iteration_id: IterationId(1),
+            iteration: 1,
+            architecture: architecture.parse().unwrap(),
+            pkgbase: pkgbase.parse().unwrap(),
+            stage: 1,
+            level: 0,
+            commit: "1".repeat(40).parse().unwrap(),
+            tree: None,
+            commit_time: 0,
+            clone_url: String::new(),
+            srcinfo_sha256: "2".repeat(64).parse().unwrap(),
+            version: "1-1".parse().unwrap(),
+            pkgrel: None,
+            reason: String::new(),
+            library: None,
+            bootstrap: false,
+            without: String::new(),
+            estimate_s: 60,
+            status,
+            shared_build_id: None,
+            packages_attempt_id: None,
+            message: None,
+            finished_at: None,
+        }
+    }
+
+    /// A failed library, a program that needs it and a built tool, and what needs the program, also on
+    /// another architecture.
+    fn rows() -> Vec<BuildRow> {
+        vec![
+            row(1, "library", "x86_64", BuildStatus::Failed),
+            row(2, "tool", "x86_64", BuildStatus::Built),
+            row(3, "program", "x86_64", BuildStatus::Blocked),
+            row(4, "plugin", "x86_64", BuildStatus::Blocked),
+            row(5, "plugin", "aarch64", BuildStatus::Blocked),
+            row(6, "other", "x86_64", BuildStatus::Ready),
+        ]
+    }
+
+    const EDGES: [(i64, i64); 4] = [(4, 3), (3, 2), (3, 1), (5, 3)];
+
+    fn names(found: &HashMap<BuildId, Vec<Pkgbase>>, id: i64) -> String {
+        let names = found.get(&BuildId(id)).into_iter().flatten();
+        let names: Vec<&str> = names.map(|name| name.as_str()).collect();
+        names.join(" ")
+    }
+
+    #[test]
+    fn tells_what_blocks_a_build_and_what_it_waits_for() {
+        let rows = rows();
+        let edges = EDGES.map(|(build, needed)| (BuildId(build), BuildId(needed)));
+        let graph = IterationGraph::new(&rows, &edges);
+        let (blockers, waiting) = (graph.blockers(), graph.waiting());
+        assert_eq!((blockers.len(), waiting.len()), (3, 3));
+        for (id, waits_for) in [(3, "library"), (4, "program"), (5, "program")] {
+            assert_eq!(names(&blockers, id), "library");
+            assert_eq!(names(&waiting, id), waits_for);
+        }
+        let ids = |rows: Vec<&BuildRow>| rows.iter().map(|row| row.id.0).collect::<Vec<_>>();
+        assert_eq!(ids(graph.needs(BuildId(3)).collect()), [1, 2]);
+        assert_eq!(ids(graph.needed_by(BuildId(3)).collect()), [4, 5]);
+        assert_eq!(graph.needs(BuildId(7)).count(), 0);
+    }
+
+    #[test]
+    fn a_failure_holds_up_builds_of_its_own_architecture() {
+        let rows = rows();
+        let edges = EDGES.map(|(build, needed)| (BuildId(build), BuildId(needed)));
+        let graph = IterationGraph::new(&rows, &edges);
+        let stuck = graph.stuck(&"x86_64".parse().unwrap());
+        assert_eq!(stuck, [1, 3, 4].map(BuildId).into());
+        assert!(graph.stuck(&"aarch64".parse().unwrap()).is_empty());
+    }
+}
