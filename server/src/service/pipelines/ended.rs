@@ -2,7 +2,6 @@
 
 use buildbtw_model::FailureKind;
 
-use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
@@ -11,6 +10,7 @@ use crate::error::Error;
 use crate::gitlab::{Job, PipelineStatus};
 use crate::service::report_outcome::remove_uploads;
 use crate::service::transitions::Transition;
+use crate::state::AppState;
 
 use super::verdict::{End, Facts, verdict};
 
@@ -63,7 +63,7 @@ pub async fn ended(
     let effects = transition.commit().await?;
     state.announce(effects);
     conclusion.write(&why).await?;
-    remove_uploads(state, row.attempt).await;
+    remove_uploads(&state.repos, row.attempt).await;
     Ok(())
 }
 

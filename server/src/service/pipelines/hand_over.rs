@@ -5,13 +5,15 @@ use buildbtw_model::{
     AttemptId, BuildId, ClaimId, CommitHash, FailureKind, GitRef, TokenScope, WorkerName,
 };
 
-use crate::app_state::AppState;
 use crate::db::attempts::{NewAttempt, UNLIMITED_LEASE};
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::NewPipeline;
-use crate::db::{TokenId, builds, iterations, now, pipelines, source_repositories, tokens};
+use crate::db::{
+    Database, TokenId, builds, iterations, now, pipelines, source_repositories, tokens,
+};
 use crate::error::Error;
 use crate::service::transitions::Transition;
+use crate::state::AppState;
 
 const NO_WORKER_YET: &str = "gitlab";
 
@@ -29,10 +31,14 @@ pub async fn hand_over(state: &AppState, chosen: &[BuildId]) -> Result<usize, Er
     let rows = builds::by_ids(state.database.read(), chosen).await?;
     let mut places = Vec::with_capacity(rows.len());
     for build in &rows {
-        places.push((build, AttemptId::new(), place(state, build).await?));
+        places.push((
+            build,
+            AttemptId::new(),
+            place(&state.database, build).await?,
+        ));
     }
     let gitlab = state.pipelines.as_ref();
-    let gitlab = gitlab.map(|desk| desk.gitlab.settings().url.to_string());
+    let gitlab = gitlab.map(|on_gitlab| on_gitlab.gitlab.settings().url.to_string());
     let gitlab = gitlab.unwrap_or_default();
     let worker = no_worker_yet()?;
     let mut transition = Transition::begin(&state.database).await?;
@@ -106,8 +112,8 @@ pub(crate) async fn dead_token(
 }
 
 /// The project and the branch or tag that a build's pipeline runs on, or why there is none.
-async fn place(state: &AppState, build: &BuildRow) -> Result<Result<Place, String>, Error> {
-    let reader = state.database.read();
+async fn place(database: &Database, build: &BuildRow) -> Result<Result<Place, String>, Error> {
+    let reader = database.read();
     let pkgbase = &build.pkgbase;
     let Some(repository) = source_repositories::usable(reader, pkgbase).await? else {
         return Ok(Err(format!(

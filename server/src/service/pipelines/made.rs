@@ -2,12 +2,12 @@
 
 use buildbtw_model::FailureKind;
 
-use crate::app_state::AppState;
 use crate::db::pipelines::{Known, PipelineRow};
 use crate::db::{builds, pipelines};
 use crate::error::Error;
 use crate::gitlab::Pipeline;
 use crate::service::transitions::Transition;
+use crate::state::AppState;
 
 use super::hand_over::moved;
 

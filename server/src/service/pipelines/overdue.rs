@@ -3,7 +3,6 @@
 
 use buildbtw_model::{AttemptStatus, FailureKind};
 
-use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
@@ -12,6 +11,7 @@ use crate::error::Error;
 use crate::gitlab::Job;
 use crate::service::report_outcome::remove_uploads;
 use crate::service::transitions::Transition;
+use crate::state::AppState;
 
 use super::ended::conclude;
 use super::verdict::{End, name, timeout};
@@ -120,7 +120,7 @@ async fn finish(
     let effects = transition.commit().await?;
     state.announce(effects);
     conclusion.write(why).await?;
-    remove_uploads(state, row.attempt).await;
+    remove_uploads(&state.repos, row.attempt).await;
     tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id, "gave up on a job that GitLab takes for running");
     Ok(())
 }

@@ -9,8 +9,9 @@ use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname, ReleaseRule
 use buildbtw_planner::{BuiltPackage, PackageIndex, Problem, SourcePackage, unmet_constraints};
 
 use super::draft::{Draft, Reusable};
+use super::plan_input::PlanInput;
+use super::planned::PlannedArchitecture;
 use super::store::same_stage;
-use super::{PlanInput, PlannedArchitecture};
 use crate::repos::base::BaseVersions;
 use crate::service::in_base::Makers;
 

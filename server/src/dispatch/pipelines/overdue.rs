@@ -6,27 +6,27 @@ use std::time::Duration;
 use buildbtw_model::AttemptStatus;
 use tokio::time::Instant;
 
-use crate::app_state::AppState;
 use crate::db::pipelines::{self, PipelineRow};
 use crate::db::{milliseconds, now as now_ms};
 use crate::error::Error;
 use crate::gitlab::{GitlabErrorKind, Job, PipelineStatus, ProjectId};
+use crate::outage::Failure;
 use crate::service::expire_leases::expire;
 use crate::service::pipelines::{ended, never_exchanged, own_job, unanswered, unexplained};
 
-use super::Pipelines;
 use super::create::about;
-use super::follow::{SINGLE, Stopped, Turns, key, note};
+use super::poll::{Poll, SINGLE, note};
+use super::sort::key;
 
 /// How soon the same overdue pipeline is asked about again.
 const URGENT_AGAIN: Duration = Duration::from_secs(3);
 /// For how long an overdue attempt is kept although GitLab fails to answer for its project alone.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(600);
 
-impl Pipelines {
+impl Poll {
     /// When jobs have to be asked about next.
-    pub(super) async fn next_urgent(&self, state: &AppState) -> Result<Option<Instant>, Error> {
-        let reader = state.database.read();
+    pub(crate) async fn next_urgent(&self) -> Result<Option<Instant>, Error> {
+        let reader = self.state.database.read();
         if !pipelines::held(reader).await?.is_empty()
             || !pipelines::expired(reader).await?.is_empty()
         {
@@ -34,56 +34,51 @@ impl Pipelines {
         }
         let first = pipelines::first_unexchanged(reader).await?;
         Ok(first.map(|since| {
-            let left = since + milliseconds(self.settings.exchange) - now_ms();
+            let left = since + milliseconds(self.on_gitlab.settings.exchange) - now_ms();
             let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());
-            Instant::now() + left.max(URGENT_AGAIN.min(self.settings.exchange))
+            Instant::now() + left.max(URGENT_AGAIN.min(self.on_gitlab.settings.exchange))
         }))
     }
 
     /// Asks about overdue pipelines; at once about those of `projects`. Returns whether one ended.
-    pub(super) async fn look_at_urgent(
-        &self,
-        state: &AppState,
+    pub(super) async fn ask_about_overdue(
+        &mut self,
         projects: Option<&[i64]>,
-        turns: &mut Turns,
-    ) -> Result<bool, Stopped> {
-        let reader = state.database.read();
-        let running_since = now_ms() - milliseconds(self.settings.exchange);
+    ) -> Result<bool, Failure> {
+        let reader = self.state.database.read();
+        let running_since = now_ms() - milliseconds(self.on_gitlab.settings.exchange);
         let mut rows = pipelines::held(reader).await?;
         rows.extend(pipelines::expired(reader).await?);
         rows.extend(pipelines::unexchanged(reader, running_since).await?);
         let now = Instant::now();
         rows.retain(|row| {
             let is_news = projects.is_some_and(|projects| projects.contains(&row.project_id));
-            let last = turns.get(&row.attempt);
+            let last = self.turns.get(&row.attempt);
             is_news || last.is_none_or(|at| *at + URGENT_AGAIN <= now)
         });
-        rows.sort_by_key(|row| turns.get(&row.attempt).copied());
+        rows.sort_by_key(|row| self.turns.get(&row.attempt).copied());
         if rows.len() > SINGLE {
-            self.look.notify_one();
+            self.on_gitlab.news.wake();
         }
         let mut one_ended = false;
         for row in rows.iter().take(SINGLE) {
-            turns.insert(row.attempt, now);
-            one_ended |= self.try_to_look(state, row).await?;
+            self.turns.insert(row.attempt, now);
+            one_ended |= self.try_to_ask(row).await?;
         }
         Ok(one_ended)
     }
 
     /// Asks about one pipeline. A GitLab that does not answer for one project holds up no others.
-    pub(super) async fn try_to_look(
-        &self,
-        state: &AppState,
-        row: &PipelineRow,
-    ) -> Result<bool, Stopped> {
-        let error = match self.look_closer(state, row).await {
-            Err(Stopped::Gitlab(error)) if !error.kind.is_general() => error,
-            looked => return looked,
+    pub(super) async fn try_to_ask(&self, row: &PipelineRow) -> Result<bool, Failure> {
+        let state = &self.state;
+        let error = match self.ask(row).await {
+            Err(Failure::Gitlab(error)) if !error.kind.is_general() => error,
+            asked => return asked,
         };
         tracing::warn!(
             error = error.to_string(),
             attempt.id = %row.attempt,
-            "cannot look at a pipeline; tried again"
+            "cannot ask about a pipeline; tried again"
         );
         let is_final = matches!(
             error.kind,
@@ -91,7 +86,7 @@ impl Pipelines {
         );
         let patience = match row.reported_at {
             _ if !is_final => GIVEN_UP_AFTER,
-            Some(_) => self.settings.patience_for(row.reported_kind),
+            Some(_) => self.on_gitlab.settings.patience_for(row.reported_kind),
             None => Duration::ZERO,
         };
         let overdue = row.reported_at.unwrap_or(row.lease_expires_at);
@@ -106,10 +101,11 @@ impl Pipelines {
     }
 
     /// Asks about one pipeline by itself, and ends what has ended or is overdue. Returns whether it has.
-    async fn look_closer(&self, state: &AppState, row: &PipelineRow) -> Result<bool, Stopped> {
+    async fn ask(&self, row: &PipelineRow) -> Result<bool, Failure> {
+        let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
         let (project, number) = key(row);
-        let about = about(state, row).await?;
-        let found = self.gitlab.pipeline(project, &about, number).await?;
+        let about = about(&state.database, row).await?;
+        let found = gitlab.pipeline(project, &about, number).await?;
         let Some(found) = found else {
             ended(state, row, None, &[], None, None).await?;
             return Ok(true);
@@ -119,7 +115,7 @@ impl Pipelines {
         // GitLab has to say why.
         let mut jobs = Vec::new();
         if !row.attempt_status.is_final() && status != PipelineStatus::Success {
-            jobs = self.gitlab.jobs(project, &about, number).await?;
+            jobs = gitlab.jobs(project, &about, number).await?;
             if !status.is_completed()
                 && let Some(last) = end_of(row, &jobs)
             {
@@ -135,16 +131,20 @@ impl Pipelines {
             ended(state, row, Some(status), &jobs, errors, log.as_deref()).await?;
             return Ok(true);
         }
-        note(state, &[(row.clone(), status)]).await?;
+        note(&state.database, &[(row.clone(), status)]).await?;
         if row.attempt_status.is_final() {
             return Ok(false);
         }
-        self.end_overdue(state, row, &jobs).await
+        self.end_overdue(row, &jobs).await
     }
 
     /// What a job printed last. Without it the job ends as GitLab's reason alone has it.
     async fn log_of(&self, project: ProjectId, about: &str, job: &Job) -> Option<String> {
-        let log = self.gitlab.job_trace(project, about, job.id).await;
+        let log = self
+            .on_gitlab
+            .gitlab
+            .job_trace(project, about, job.id)
+            .await;
         let unread = |error: &_| {
             tracing::warn!(
                 error = ToString::to_string(error),
@@ -156,14 +156,10 @@ impl Pipelines {
     }
 
     /// Ends an attempt whose job GitLab still takes for running, when it has done so for too long.
-    async fn end_overdue(
-        &self,
-        state: &AppState,
-        row: &PipelineRow,
-        jobs: &[Job],
-    ) -> Result<bool, Stopped> {
+    async fn end_overdue(&self, row: &PipelineRow, jobs: &[Job]) -> Result<bool, Failure> {
+        let state = &self.state;
         if let Some(at) = row.reported_at {
-            let patience = milliseconds(self.settings.patience_for(row.reported_kind));
+            let patience = milliseconds(self.on_gitlab.settings.patience_for(row.reported_kind));
             return Ok(now_ms() >= at.saturating_add(patience)
                 && unanswered(state, row, own_job(row, jobs)).await?);
         }
@@ -173,7 +169,7 @@ impl Pipelines {
         if row.attempt_status != AttemptStatus::Queued || row.job_id.is_some() {
             return Ok(false);
         }
-        let allowed = milliseconds(self.settings.exchange);
+        let allowed = milliseconds(self.on_gitlab.settings.exchange);
         let running = jobs
             .iter()
             .find(|job| job.status == PipelineStatus::Running);

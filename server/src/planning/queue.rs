@@ -42,7 +42,7 @@ pub type PlanBudget = Until<Box<dyn Fn() -> bool>>;
 
 /// Where plans wait for their turn. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct PlanningDesk {
+pub struct PlanQueue {
     free: Arc<Semaphore>,
     /// The one place for people without a token, which nobody else waits for.
     public: Arc<Semaphore>,
@@ -87,8 +87,8 @@ impl Drop for Abandon {
     }
 }
 
-impl PlanningDesk {
-    /// A desk at which no plan takes longer than `limit`, and none goes on after `shutdown`.
+impl PlanQueue {
+    /// A queue in which no plan takes longer than `limit`, and none goes on after `shutdown`.
     #[must_use]
     pub fn new(limit: Duration, shutdown: CancellationToken) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -224,8 +224,8 @@ mod tests {
 
     const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
-    fn desk(limit: Duration) -> PlanningDesk {
-        PlanningDesk::new(limit, CancellationToken::new())
+    fn queue(limit: Duration) -> PlanQueue {
+        PlanQueue::new(limit, CancellationToken::new())
     }
 
     /// Plans until it is told to stop.
@@ -245,51 +245,51 @@ mod tests {
 
     #[tokio::test]
     async fn plans_end_when_they_take_too_long() {
-        let desk = desk(Duration::from_millis(1));
-        let planned = desk.plan(caller(1), endless);
+        let queue = queue(Duration::from_millis(1));
+        let planned = queue.plan(caller(1), endless);
         assert_eq!(kind(planned.await), ProblemKind::PlanTooLarge);
     }
 
     #[tokio::test]
     async fn plans_without_a_token_hold_up_nobody_and_get_less_time() {
         let stranger = |last: u8| Caller::Address([203, 0, 113, last].into());
-        let mut desk = desk(A_DAY);
-        assert!(desk.public_limit < A_DAY);
-        desk.public_limit = A_DAY;
+        let mut queue = queue(A_DAY);
+        assert!(queue.public_limit < A_DAY);
+        queue.public_limit = A_DAY;
         let (began, begins) = tokio::sync::oneshot::channel();
         let held = {
-            let desk = desk.clone();
+            let queue = queue.clone();
             tokio::spawn(async move {
                 let make = move |budget: &PlanBudget| {
                     let _ = began.send(());
                     endless(budget)
                 };
-                desk.plan(stranger(1), make).await
+                queue.plan(stranger(1), make).await
             })
         };
         begins.await.unwrap();
-        let mut other = Box::pin(desk.plan(stranger(2), |_| Ok(())));
+        let mut other = Box::pin(queue.plan(stranger(2), |_| Ok(())));
         assert!(other.as_mut().now_or_never().is_none());
-        desk.plan(caller(1), |_| Ok(())).await.unwrap();
-        desk.plan(Caller::Server, |_| Ok(())).await.unwrap();
+        queue.plan(caller(1), |_| Ok(())).await.unwrap();
+        queue.plan(Caller::Server, |_| Ok(())).await.unwrap();
         held.abort();
         other.await.unwrap();
-        desk.public_limit = Duration::from_millis(1);
-        let planned = desk.plan(stranger(1), endless).await;
+        queue.public_limit = Duration::from_millis(1);
+        let planned = queue.plan(stranger(1), endless).await;
         assert_eq!(kind(planned), ProblemKind::PlanTooLarge);
     }
 
     #[tokio::test]
     async fn plans_end_when_the_server_stops() {
-        let desk = desk(A_DAY);
+        let queue = queue(A_DAY);
         let (began, begins) = tokio::sync::oneshot::channel();
-        let planned = desk.plan(caller(1), move |budget| {
+        let planned = queue.plan(caller(1), move |budget| {
             let _ = began.send(());
             endless(budget)
         });
         let stop = async {
             begins.await.unwrap();
-            desk.shutdown.cancel();
+            queue.shutdown.cancel();
         };
         let (planned, ()) = tokio::join!(planned, stop);
         assert_eq!(kind(planned), ProblemKind::Unavailable);
@@ -297,10 +297,10 @@ mod tests {
 
     #[tokio::test]
     async fn plans_end_when_nobody_waits_for_them() {
-        let desk = desk(A_DAY);
+        let queue = queue(A_DAY);
         let (began, begins) = tokio::sync::oneshot::channel();
         let (ended, ends) = mpsc::channel();
-        let planned = desk.plan(caller(1), move |budget| {
+        let planned = queue.plan(caller(1), move |budget| {
             let _ = began.send(());
             let result = endless(budget);
             let _ = ended.send(());
@@ -314,44 +314,44 @@ mod tests {
             .await
             .unwrap();
         // The next one gets its turn.
-        desk.plan(caller(1), |_| Ok(())).await.unwrap();
+        queue.plan(caller(1), |_| Ok(())).await.unwrap();
     }
 
     #[tokio::test]
     async fn each_caller_has_one_turn_at_a_time_and_a_few_places_to_wait() {
-        let mut desk = desk(A_DAY);
-        desk.free = Arc::new(Semaphore::new(2));
+        let mut queue = queue(A_DAY);
+        queue.free = Arc::new(Semaphore::new(2));
         let (release, released) = mpsc::channel::<()>();
         let (began, begins) = tokio::sync::oneshot::channel();
         let greedy = caller(1);
         let first = {
-            let desk = desk.clone();
+            let queue = queue.clone();
             tokio::spawn(async move {
                 let make = move |_: &PlanBudget| {
                     let _ = began.send(());
                     let _ = released.recv();
                     Ok(())
                 };
-                desk.plan(greedy, make).await
+                queue.plan(greedy, make).await
             })
         };
         begins.await.unwrap();
         let mut waiting: Vec<_> = (1..MAX_PER_CALLER)
-            .map(|_| Box::pin(desk.plan(greedy, |_| Ok(()))))
+            .map(|_| Box::pin(queue.plan(greedy, |_| Ok(()))))
             .collect();
         for plan in &mut waiting {
             assert!(plan.as_mut().now_or_never().is_none());
         }
-        let one_more = desk.plan(greedy, |_| Ok(())).await;
+        let one_more = queue.plan(greedy, |_| Ok(())).await;
         assert_eq!(kind(one_more), ProblemKind::TooManyRequests);
         // Others are not held up by all of these.
-        desk.plan(caller(2), |_| Ok(())).await.unwrap();
-        desk.plan(Caller::Server, |_| Ok(())).await.unwrap();
+        queue.plan(caller(2), |_| Ok(())).await.unwrap();
+        queue.plan(Caller::Server, |_| Ok(())).await.unwrap();
         release.send(()).unwrap();
         first.await.unwrap().unwrap();
         for plan in waiting {
             plan.await.unwrap();
         }
-        assert!(desk.callers.lock().unwrap().is_empty());
+        assert!(queue.callers.lock().unwrap().is_empty());
     }
 }

@@ -22,7 +22,7 @@ use crate::db::linked_packages::{self, LinkedPackage};
 use crate::error::Error;
 use crate::repos::base::BaseSnapshot;
 
-use super::planning::{PlanBudget, PlanError};
+use super::queue::{PlanBudget, PlanError};
 
 /// What is known, per architecture. Cheap to clone.
 #[derive(Clone, Debug, Default)]
