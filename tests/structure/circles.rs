@@ -57,7 +57,7 @@ pub(crate) fn circles(source: &Crate) -> Vec<Circle> {
 }
 
 /// The files that a module imports, and by which path.
-fn imports<'a>(
+pub(crate) fn imports<'a>(
     source: &'a Crate,
     module_path: &ModulePath,
     module: &'a Module,

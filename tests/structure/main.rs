@@ -1,7 +1,11 @@
 //! The structure of the crates, read from their source: no file imports another one that imports it, directly or
 //! over others. Then each file can be read, tested and moved with what is below it.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod circles;
 mod paths;
@@ -9,7 +13,7 @@ mod source;
 
 use std::path::{Path, PathBuf};
 
-use circles::circles;
+use circles::{circles, imports};
 use source::Crate;
 
 /// The crates that have no circles, as folders of the workspace. One that does not exist is left out.
@@ -20,6 +24,18 @@ const CRATES: [&str; 6] = [
     "crates/planner",
     "server",
     "worker",
+];
+
+/// What the folders and files of the server import: those of the same line or of lines above, never of lines below.
+const LAYERS: [&[&str]; 6] = [
+    &[
+        "db", "gitlab", "logs", "outage", "planning", "repos", "sources", "wakers",
+    ],
+    &["state"],
+    &["service"],
+    &["dispatch"],
+    &["actors", "auth"],
+    &["routes", "views"],
 ];
 
 fn workspace() -> PathBuf {
@@ -50,6 +66,28 @@ fn no_file_imports_one_that_imports_it() {
         found.len(),
         found.join("\n\n")
     );
+}
+
+#[test]
+fn no_layer_of_the_server_imports_a_higher_one() {
+    let folder = workspace().join("server/src");
+    let server = Crate::read(&folder.join("lib.rs"));
+    let layer_of = |file: &Path| {
+        let first = file.strip_prefix(&folder).unwrap().iter().next().unwrap();
+        let name = Path::new(first).file_stem().unwrap().to_str().unwrap();
+        LAYERS.iter().position(|layer| layer.contains(&name))
+    };
+    let mut upward = Vec::new();
+    for (path, module) in &server.modules {
+        for (to, by) in imports(&server, path, module) {
+            if let (Some(from), Some(into)) = (layer_of(&module.file), layer_of(to))
+                && from < into
+            {
+                upward.push(format!("{:?} imports {by}", module.file));
+            }
+        }
+    }
+    assert!(upward.is_empty(), "{}", upward.join("\n"));
 }
 
 /// The circles of a crate with these files, as chains of file names.
