@@ -192,7 +192,7 @@ impl Watch {
             self.has_webhooks = false;
             return Some(Task::Webhooks);
         }
-        if self.catch_up_at().is_some_and(|at| at <= now) {
+        if self.catch_up_at(now).is_some_and(|at| at <= now) {
             return Some(Task::CatchUp(self.sources.catching_up.take()));
         }
         if self.poll_at().is_some_and(|at| at <= now) {
@@ -209,16 +209,16 @@ impl Watch {
     /// When something is to be done, unless something happens before.
     fn next_time(&self, now: Instant) -> Instant {
         let webhooks = self.has_webhooks.then_some(now).or(self.delivering.until);
-        let others = [webhooks, self.catch_up_at(), self.poll_at()];
+        let others = [webhooks, self.catch_up_at(now), self.poll_at()];
         let others = others.into_iter().flatten();
         others.chain([self.walk_at(now)]).min().unwrap_or(now)
     }
 
     /// Anybody may ask, so those who do are answered together.
-    fn catch_up_at(&self) -> Option<Instant> {
+    fn catch_up_at(&self, now: Instant) -> Option<Instant> {
         let is_asked = self.sources.catching_up.is_waited_at();
         let earliest = self.last_poll.map(|last| last + BETWEEN_CATCH_UPS);
-        is_asked.then(|| earliest.unwrap_or_else(Instant::now))
+        is_asked.then(|| earliest.unwrap_or(now))
     }
 
     fn poll_at(&self) -> Option<Instant> {
