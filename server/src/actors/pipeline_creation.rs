@@ -16,7 +16,7 @@ use crate::dispatch::pipelines::pace::Pace;
 use crate::error::Error;
 use crate::gitlab::GitlabError;
 use crate::outage::{Backoff, Failure, Outage, Pauses};
-use crate::service::pipelines::{hand_over, refused};
+use crate::service::pipelines::{dispatch, refused};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
@@ -184,7 +184,7 @@ impl PipelineCreation {
             .map(|build| build.id)
             .collect();
         if !chosen.is_empty() {
-            let dispatched = hand_over(&self.state, &chosen).await?;
+            let dispatched = dispatch(&self.state, &chosen).await?;
             // Some of them may have ended at once and left room for others.
             return Ok((dispatched, Some(Instant::now() + LOOK_FOR_MORE)));
         }

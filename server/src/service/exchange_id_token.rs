@@ -219,7 +219,7 @@ async fn take(
     let answer = match id_tokens::taken(&mut transition.tx, &claims.jti, &hash).await? {
         // Asked again.
         Some(attempt) => Ok(attempt),
-        None => match give(state, &mut transition, named, request, claims, &hash).await {
+        None => match assign(state, &mut transition, named, request, claims, &hash).await {
             Ok(taken) => {
                 let effects = transition.commit().await?;
                 state.announce(effects);
@@ -244,7 +244,7 @@ struct Taken {
     instead_of: Option<AttemptId>,
 }
 
-async fn give(
+async fn assign(
     state: &AppState,
     transition: &mut Transition,
     named: AttemptId,

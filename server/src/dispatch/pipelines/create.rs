@@ -9,7 +9,7 @@ use crate::db::pipelines::PipelineRow;
 use crate::db::{Database, builds, now, pipelines, source_repositories};
 use crate::error::Error;
 use crate::gitlab::{GitlabError, GitlabErrorKind, NewPipeline, Parameters, Pipeline, ProjectId};
-use crate::service::pipelines::{Made, made, pipeline_name, refused, withdrawn};
+use crate::service::pipelines::{Created, created, pipeline_name, refused, withdrawn};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
@@ -129,8 +129,8 @@ async fn settle(
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Step, Error> {
-    let made = made(state, row, found).await?;
-    if made == Made::Unwanted {
+    let created = created(state, row, found).await?;
+    if created == Created::Unwanted {
         let project = ProjectId(u64::try_from(row.project_id).unwrap_or_default());
         let cancelled = on_gitlab
             .gitlab
@@ -141,7 +141,7 @@ async fn settle(
             tracing::warn!(error = error.to_string(), "cannot cancel a pipeline");
         }
     }
-    if made == Made::Unwanted || found.status.is_completed() {
+    if created == Created::Unwanted || found.status.is_completed() {
         on_gitlab.has_news(row.project_id);
     }
     Ok(Step::Settled)

@@ -9,11 +9,11 @@ use crate::gitlab::Pipeline;
 use crate::service::transitions::Transition;
 use crate::state::AppState;
 
-use super::hand_over::moved;
+use super::dispatch::moved;
 
-/// What a pipeline that exists now is good for.
+/// Whether a pipeline that exists now is of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Made {
+pub enum Created {
     /// It is the attempt's.
     Wanted,
     /// It runs on another commit than planned, or nobody wants it any more: it is to be cancelled.
@@ -24,7 +24,11 @@ pub enum Made {
 ///
 /// # Errors
 /// When the database cannot be written: then it is looked for again.
-pub async fn made(state: &AppState, row: &PipelineRow, found: &Pipeline) -> Result<Made, Error> {
+pub async fn created(
+    state: &AppState,
+    row: &PipelineRow,
+    found: &Pipeline,
+) -> Result<Created, Error> {
     let mut transition = Transition::begin(&state.database).await?;
     let known = Known {
         pipeline_id: i64::try_from(found.id).unwrap_or(i64::MAX),
@@ -34,12 +38,12 @@ pub async fn made(state: &AppState, row: &PipelineRow, found: &Pipeline) -> Resu
     pipelines::set_known(&mut transition.tx, row.attempt, &known).await?;
     // Others may have been faster than GitLab.
     let now = pipelines::of_attempt(&mut *transition.tx.connection(), row.attempt).await?;
-    let mut made = match now {
-        Some(now) if !now.is_unwanted() && !now.attempt_status.is_final() => Made::Wanted,
-        _ => Made::Unwanted,
+    let mut created = match now {
+        Some(now) if !now.is_unwanted() && !now.attempt_status.is_final() => Created::Wanted,
+        _ => Created::Unwanted,
     };
-    if made == Made::Wanted && found.sha != row.commit {
-        made = Made::Unwanted;
+    if created == Created::Wanted && found.sha != row.commit {
+        created = Created::Unwanted;
         if let Some(build) = builds::by_id(&mut *transition.tx.connection(), row.build).await? {
             // A green pipeline of a commit that was not built would tell people a lie.
             let message = moved(&row.git_ref, &row.commit, &found.sha);
@@ -55,9 +59,9 @@ pub async fn made(state: &AppState, row: &PipelineRow, found: &Pipeline) -> Resu
         attempt.id = %row.attempt,
         gitlab.project = row.project_id,
         gitlab.pipeline = found.id,
-        "pipeline made"
+        "pipeline created"
     );
-    Ok(made)
+    Ok(created)
 }
 
 /// GitLab will not make a pipeline for an attempt, however often it is asked.

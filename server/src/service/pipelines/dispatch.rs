@@ -23,11 +23,11 @@ struct Place {
     git_ref: String,
 }
 
-/// Hands ready builds over to GitLab, in one transaction. Returns how many there were.
+/// Dispatches ready builds to GitLab, in one transaction. Returns how many there were.
 ///
 /// # Errors
-/// When the database cannot be used; nothing was handed over then.
-pub async fn hand_over(state: &AppState, chosen: &[BuildId]) -> Result<usize, Error> {
+/// When the database cannot be used; nothing was dispatched then.
+pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Error> {
     let rows = builds::by_ids(state.database.read(), chosen).await?;
     let mut places = Vec::with_capacity(rows.len());
     for build in &rows {
