@@ -171,6 +171,19 @@ fn finds_circles_over_re_exports() {
 }
 
 #[test]
+fn takes_a_restricted_visibility_for_no_import() {
+    let found = circles_of(&[
+        ("lib.rs", "mod a;"),
+        ("a/mod.rs", "mod inner; pub fn a() { inner::b() }"),
+        (
+            "a/inner.rs",
+            "pub(super) fn b() {} pub(in crate::a) fn c(state: u8) -> u8 { state }",
+        ),
+    ]);
+    assert_eq!(found, Vec::<Vec<String>>::new());
+}
+
+#[test]
 fn lets_tests_import_what_they_want() {
     let found = circles_of(&[
         ("lib.rs", "mod a; mod b;"),

@@ -119,6 +119,10 @@ impl<'ast> Visit<'ast> for Reader {
         }
     }
 
+    fn visit_visibility(&mut self, _: &'ast Visibility) {
+        // `pub(super)` names a module and imports nothing of it.
+    }
+
     fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
         if !is_for_tests(&function.attrs) {
             visit::visit_impl_item_fn(self, function);
