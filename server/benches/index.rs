@@ -18,7 +18,7 @@ use buildbtw_planner::{PackageIndex, PlanRequest, SourcePackage, parse_srcinfo, 
 use buildbtw_server::db::source_repositories::{self, SourceRepositoryRow};
 use buildbtw_server::db::srcinfos::{self, SrcinfoRow};
 use buildbtw_server::db::{Database, WriteTransaction};
-use buildbtw_server::sources::{PARSER, SourceConfig, Sources};
+use buildbtw_server::sources::{self, PARSER, SourceConfig};
 use sha2::{Digest as _, Sha256};
 
 #[path = "../../crates/planner/tests/it/generate.rs"]
@@ -82,7 +82,7 @@ async fn load_once(folder: &Path) -> (Duration, usize) {
         folder: folder.to_owned(),
         sweep: Duration::MAX,
     };
-    let sources = Sources::load(database.clone(), config, events)
+    let (sources, _) = sources::load(database.clone(), config, events)
         .await
         .unwrap();
     let time = started.elapsed();

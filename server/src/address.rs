@@ -4,13 +4,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{Context as _, bail, ensure};
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri, header};
-
-use crate::app_state::AppState;
-use crate::config::Config;
-use crate::serve::Local;
 
 /// The paths that the server answers itself. A prefix that begins like one of them could not be told
 /// apart from it behind a proxy that removes the prefix.
@@ -23,43 +16,16 @@ const MAX_HOST: usize = 253;
 pub struct BaseUrl(String);
 
 impl BaseUrl {
-    /// The address for what is not an answer to a request.
+    /// An address, given without a trailing slash.
     #[must_use]
-    pub fn of_server(config: &Config) -> Self {
-        Self(config.url.clone())
-    }
-
-    /// The address by which a request reached the server.
-    #[must_use]
-    pub(crate) fn of_request(config: &Config, parts: &Parts) -> Self {
-        if !config.url_by_host {
-            return Self::of_server(config);
-        }
-        let local = parts.extensions.get::<Local>();
-        match requested_host(&parts.headers, &parts.uri) {
-            Some(host) => Self(format!("http://{host}")),
-            None => match local {
-                Some(Local(address)) => Self(format!("http://{address}")),
-                None => Self::of_server(config),
-            },
-        }
+    pub(crate) fn new(url: String) -> Self {
+        Self(url)
     }
 }
 
 impl std::fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl FromRequestParts<AppState> for BaseUrl {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        state: &AppState,
-    ) -> Result<Self, Self::Rejection> {
-        Ok(Self::of_request(&state.config, parts))
     }
 }
 
@@ -117,22 +83,8 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// The host, with its port if it has one, that a request names; nothing that cannot be one. It goes
-/// into pages and into the configuration of package managers.
-fn requested_host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    // HTTP/2, and requests with a whole URL, name it there; it counts then (RFC 9112, 3.2.2).
-    if let Some(authority) = uri.authority() {
-        return checked_host(authority.as_str());
-    }
-    let mut hosts = headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => checked_host(host.to_str().ok()?),
-        _ => None,
-    }
-}
-
 /// A host in lower case, if it is one by which somebody can be reached.
-fn checked_host(text: &str) -> Option<String> {
+pub(crate) fn checked_host(text: &str) -> Option<String> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']')?;
@@ -280,51 +232,5 @@ mod tests {
         ] {
             assert_eq!(reachable(listens.parse().unwrap()).to_string(), reached);
         }
-    }
-
-    fn config(arguments: &[&str], address: &str) -> anyhow::Result<Config> {
-        use clap::Parser as _;
-        let program = ["buildbtw-server", "run", "--listen", address];
-        let arguments = program.iter().chain(arguments);
-        match crate::cli::Cli::try_parse_from(arguments)?.command {
-            crate::cli::Command::Run(args) => args.config(args.listen, None),
-            _ => bail!("these are not the arguments of a server"),
-        }
-    }
-
-    fn base(config: &Config, host: &str, local: Option<&str>) -> String {
-        let request = axum::http::Request::get("/").header(header::HOST, host);
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        if let Some(local) = local {
-            parts.extensions.insert(Local(local.parse().unwrap()));
-        }
-        BaseUrl::of_request(config, &parts).to_string()
-    }
-
-    #[test]
-    fn uses_the_host_of_the_request_on_all_interfaces_only() {
-        let everywhere = config(&[], "0.0.0.0:8080").unwrap();
-        assert_eq!(everywhere.url, "http://127.0.0.1:8080");
-        let local = Some("10.0.0.7:8080");
-        let of = |host| base(&everywhere, host, local);
-        assert_eq!(of("build.example.org:80"), "http://build.example.org:80");
-        assert_eq!(of("0.0.0.0:8080"), "http://10.0.0.7:8080");
-        assert_eq!(of("x\"y"), "http://10.0.0.7:8080");
-        assert_eq!(base(&everywhere, "x\"y", None), "http://127.0.0.1:8080");
-        let somewhere = config(&[], "10.0.0.7:8080").unwrap();
-        assert_eq!(base(&somewhere, "other", local), "http://10.0.0.7:8080");
-        let named = config(&["--url", "https://x/b"], "0.0.0.0:8080").unwrap();
-        assert_eq!(base(&named, "other", local), "https://x/b");
-        assert_eq!(named.prefix, "/b");
-    }
-
-    #[test]
-    fn gitlab_is_told_no_address_that_nobody_can_use() {
-        let reports = ["--gitlab-report", "commit-status"];
-        let error = config(&reports, "[::]:8080").unwrap_err();
-        assert!(error.to_string().contains("--url is missing"), "{error}");
-        let with_url = [&reports[..], &["--url", "http://x"]].concat();
-        assert!(config(&with_url, "[::]:8080").is_ok());
-        assert!(config(&reports, "127.0.0.1:8080").is_ok());
     }
 }

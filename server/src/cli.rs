@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use buildbtw_gitlab::GitlabArgs;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::RunArgs;
-use buildbtw_gitlab::GitlabArgs;
 
 /// Plans, schedules and publishes package rebuilds.
 #[derive(Debug, Parser)]

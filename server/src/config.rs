@@ -1,20 +1,22 @@
 //! The server's settings, from flags and environment, checked together at start.
 
+pub mod pipelines;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use buildbtw_model::{Architecture, BuildTool, BuildToolName, BuildToolVersion, Packager};
-use clap::Args;
-
-use crate::address::{parse_url, reachable};
-use crate::admission::ConnectionArgs;
-use crate::dispatch::pipelines::{PipelineArgs, PipelineSettings};
-use crate::network::{NetworkArgs, NetworkSettings};
-use crate::service::forge_report::ReportKind;
-use crate::sources::SourceConfig;
 use buildbtw_gitlab::{Gitlab, GitlabArgs, WebhookSecrets};
+use buildbtw_model::{Architecture, BuildTool, BuildToolName, BuildToolVersion, Packager};
+use clap::{Args, ValueEnum};
+
+use crate::address::{BaseUrl, parse_url, reachable};
+use crate::admission::ConnectionArgs;
+use crate::network::{NetworkArgs, NetworkSettings};
+use crate::sources::SourceConfig;
+
+use pipelines::{PipelineArgs, PipelineSettings};
 
 /// What `buildbtw-server run` can be told.
 #[derive(Clone, Debug, Args)]
@@ -183,11 +185,20 @@ pub struct RunArgs {
     pub gitlab_report: Vec<ReportKind>,
 }
 
+/// What the forge is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportKind {
+    /// A status on every origin commit.
+    CommitStatus,
+    /// A note on the merge requests of origin branches.
+    MergeRequestNote,
+}
+
 /// The settings that the running server looks at.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The address of the server for users and workers, without a trailing slash. Answers use
-    /// [`BaseUrl`](crate::address::BaseUrl).
+    /// [`BaseUrl`].
     pub url: String,
     /// The path of that address: empty, or one that begins with a slash.
     pub prefix: String,
@@ -215,6 +226,14 @@ pub struct Config {
     pub pipelines: Option<PipelineSettings>,
     /// What webhooks of GitLab are checked with; none are accepted when nothing is said.
     pub webhook: Option<WebhookConfig>,
+}
+
+impl Config {
+    /// The address for what is not an answer to a request.
+    #[must_use]
+    pub fn base_url(&self) -> BaseUrl {
+        BaseUrl::new(self.url.clone())
+    }
 }
 
 /// Whose webhooks are accepted.

@@ -1,9 +1,9 @@
 //! The buildbtw server: watches sources, plans rebuilds, hands builds out and publishes the result.
 //! The only program that writes the database.
 
+mod actors;
 pub mod address;
 pub mod admission;
-pub mod app_state;
 pub mod auth;
 pub mod changes;
 pub mod cli;
@@ -11,12 +11,12 @@ pub mod config;
 pub mod db;
 pub mod dispatch;
 pub mod error;
-pub mod inbox;
 pub mod logs;
 pub mod maintenance;
 pub mod network;
+pub mod outage;
+pub mod planning;
 pub mod private;
-pub mod report_turns;
 pub mod repos;
 pub mod router;
 mod routes;
@@ -25,4 +25,9 @@ mod serve;
 pub mod service;
 pub mod shutdown;
 pub mod sources;
+pub mod state;
+#[cfg(test)]
+mod testing;
+pub mod time;
 mod views;
+pub mod wakers;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
@@ -19,11 +19,12 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tracing::Level;
 
-use crate::app_state::AppState;
 use crate::auth;
 use crate::error::{Error, problem_response};
+use crate::routes::streaming::NO_BUFFERING;
 use crate::routes::{api, listing, pages, public, repository};
 use crate::serve::{Held, Peer};
+use crate::state::AppState;
 use buildbtw_model::api::{Problem, ProblemKind};
 
 /// The largest JSON body.
@@ -33,8 +34,6 @@ const LARGEST_PKGBUILD: usize = 4 * 1024 * 1024;
 /// The largest piece of a log.
 const MAX_LOG_CHUNK: usize = 1024 * 1024;
 
-/// Tells proxies (nginx has the name), and our own compression, to pass on at once what they get.
-pub(crate) const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Less than this is not worth compressing.
 const MIN_COMPRESSED: u64 = 512;
 

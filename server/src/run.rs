@@ -10,31 +10,22 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::actors;
 use crate::address::reachable;
-use crate::admission::{Admission, Limits};
-use crate::app_state::{AppState, Parts};
-use crate::auth::{FailedLogins, KnownTokens};
-use crate::changes::Changes;
+use crate::admission::Limits;
 use crate::config::{Config, RunArgs};
 use crate::db::Database;
-use crate::dispatch::pipelines::Pipelines;
-use crate::dispatch::{ClaimDesk, FetchedProtocols, LeaseClock};
-use crate::logs::Logs;
 use crate::private;
-use crate::report_turns::ReportTurns;
-use crate::repos::Repos;
 use crate::repos::base::BaseRepositories;
 use crate::router::router;
 use crate::serve::serve;
-use crate::service::follow::Follower;
-use crate::service::forge_report::ForgeReporter;
-use crate::service::known_sonames::KnownSonames;
-use crate::service::planning::PlanningDesk;
-use crate::service::publish::Publisher;
-use crate::service::publish::file_lists::FileLists;
-use crate::service::retention::Retention;
-use crate::service::{recover, sweep_srcinfos, tokens};
-use crate::sources::{SourceConfig, Sources};
+use crate::service::forge_report::Reporter;
+use crate::service::{recover, tokens};
+use crate::sources::{self, SourceConfig};
+use crate::state::pipelines::Pipelines;
+use crate::state::replans::Replans;
+use crate::state::{AppState, Foundation, Parts};
+use crate::wakers::Pending;
 
 /// The database's file in the data folder.
 pub const DATABASE_FILE: &str = "buildbtw.sqlite3";
@@ -80,47 +71,27 @@ impl Server {
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
         let pipelines = pipelines(&config, &source_config)?;
-        let forge_reporter = match &source_config {
-            SourceConfig::Gitlab { gitlab, .. } if !args.gitlab_report.is_empty() => Some(
-                ForgeReporter::new(gitlab.clone(), args.gitlab_report.clone()),
-            ),
-            SourceConfig::Directory { .. } if !args.gitlab_report.is_empty() => {
-                anyhow::bail!("--gitlab-report needs the sources to be in a GitLab")
-            }
-            _ => None,
-        };
+        let reporter = reporter(args, &source_config)?;
         let database = Database::open(&data.join(DATABASE_FILE)).await?;
         tokens::ensure_admin_token(&database, data).await?;
-        let follower = Follower::default();
-        let sources = Sources::load(database.clone(), source_config, follower.sender()).await?;
-        let plan_limit = Duration::from_secs(args.plan_seconds.into());
-        let state = AppState::new(Parts {
+        let replans = Replans::default();
+        let (sources, watched) =
+            sources::load(database.clone(), source_config, replans.sender()).await?;
+        let foundation = Foundation {
             config,
             database,
             sources,
-            repos: Repos::new(data)?,
+            replans,
             base,
-            logs: Logs::new(data)?,
-            changes: Changes::default(),
-            claims: ClaimDesk::default(),
-            fetched: FetchedProtocols::default(),
-            pipelines,
-            forge_reporter,
-            leases: LeaseClock::default(),
-            sonames: KnownSonames::default(),
-            follower,
-            planning: PlanningDesk::new(plan_limit, shutdown.clone()),
-            publisher: Publisher::default(),
-            file_lists: FileLists::default(),
-            retention: Retention::default(),
-            known_tokens: KnownTokens::default(),
-            admission: Admission::new(&limits),
-            reports: ReportTurns::default(),
-            failed_logins: FailedLogins::default(),
-            shutdown,
-        });
+            limits,
+            plan_limit: Duration::from_secs(args.plan_seconds.into()),
+        };
+        let mut parts = Parts::new(data, foundation, shutdown)?;
+        parts.pipelines = pipelines;
+        parts.forge_reports = reporter.is_some().then(Pending::default);
+        let state = AppState::new(parts);
         recover::recover(&state).await?;
-        let (tasks, sources_ready) = spawn_tasks(&state);
+        let (tasks, sources_ready) = actors::start(&state, watched, reporter);
         let address_file = data.join(ADDRESS_FILE);
         Ok(Self {
             address,
@@ -196,6 +167,22 @@ impl Server {
     }
 }
 
+/// Tells the forge how rebuilds stand, if that is wanted.
+fn reporter(args: &RunArgs, sources: &SourceConfig) -> anyhow::Result<Option<Reporter>> {
+    if args.gitlab_report.is_empty() {
+        return Ok(None);
+    }
+    match sources {
+        SourceConfig::Gitlab { gitlab, .. } => Ok(Some(Reporter::new(
+            gitlab.clone(),
+            args.gitlab_report.clone(),
+        ))),
+        SourceConfig::Directory { .. } => {
+            anyhow::bail!("--gitlab-report needs the sources to be in a GitLab")
+        }
+    }
+}
+
 /// What GitLab builds, if it builds anything.
 fn pipelines(config: &Config, sources: &SourceConfig) -> anyhow::Result<Option<Pipelines>> {
     let Some(settings) = config.pipelines.clone() else {
@@ -209,74 +196,6 @@ fn pipelines(config: &Config, sources: &SourceConfig) -> anyhow::Result<Option<P
     };
     let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone());
     Ok(Some(pipelines))
-}
-
-fn spawn_tasks(state: &AppState) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
-    let mut tasks = JoinSet::new();
-    let (ready, sources_ready) = oneshot::channel();
-    let cancel = &state.shutdown;
-    let watching = state.sources.clone().watch(ready, cancel.clone());
-    tasks.spawn(async move {
-        if let Err(error) = watching.await {
-            tracing::error!(error = error.to_string(), "watching the sources failed");
-        }
-        "sources"
-    });
-    let claims = state.claims.clone().run(state.clone(), cancel.clone());
-    tasks.spawn(async move {
-        claims.await;
-        "claims"
-    });
-    let leases = state.leases.clone().run(state.clone(), cancel.clone());
-    tasks.spawn(async move {
-        leases.await;
-        "leases"
-    });
-    let publisher = state.publisher.clone().run(state.clone(), cancel.clone());
-    tasks.spawn(async move {
-        publisher.await;
-        "publisher"
-    });
-    let file_lists = state.file_lists.clone().run(state.clone(), cancel.clone());
-    tasks.spawn(async move {
-        file_lists.await;
-        "file lists"
-    });
-    let retention = state.retention.clone().run(state.clone(), cancel.clone());
-    tasks.spawn(async move {
-        retention.await;
-        "retention"
-    });
-    let sweeping = sweep_srcinfos::run(state.clone(), cancel.clone());
-    tasks.spawn(async move {
-        sweeping.await;
-        "sweep of .SRCINFO texts"
-    });
-    let follower = state.follower.clone().run(state.clone(), cancel.clone());
-    tasks.spawn(async move {
-        follower.await;
-        "follower"
-    });
-    if let Some(pipelines) = &state.pipelines {
-        let creating = pipelines.clone().create(state.clone(), cancel.clone());
-        tasks.spawn(async move {
-            creating.await;
-            "pipelines"
-        });
-        let following = pipelines.clone().follow(state.clone(), cancel.clone());
-        tasks.spawn(async move {
-            following.await;
-            "pipelines' followers"
-        });
-    }
-    if let Some(reporter) = &state.forge_reporter {
-        let reporting = reporter.clone().run(state.clone(), cancel.clone());
-        tasks.spawn(async move {
-            reporting.await;
-            "reports to the forge"
-        });
-    }
-    (tasks, sources_ready)
 }
 
 /// Two servers on one data folder would undo each other's work.

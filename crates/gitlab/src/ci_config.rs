@@ -4,7 +4,6 @@ use reqwest::Method;
 
 use crate::error::GitlabError;
 use crate::http::{Http, Patience, Subject};
-use crate::queries;
 use crate::types::ProjectId;
 
 /// Where a project has its CI configuration.
@@ -25,11 +24,6 @@ pub struct CiConfigPage {
     pub projects: Vec<CiConfig>,
     /// The next page, if there is one.
     pub next: Option<String>,
-}
-
-/// A page of the group's projects, archived ones left out.
-pub(crate) async fn page(http: &Http, after: Option<String>) -> Result<CiConfigPage, GitlabError> {
-    queries::ci_config_paths(http, after).await
 }
 
 /// Tells a project where its CI configuration is; the role Maintainer may do that.

@@ -283,7 +283,7 @@ impl Gitlab {
         projects: &[ProjectId],
         each: usize,
     ) -> Result<HashMap<(ProjectId, u64), PipelineStatus>, GitlabError> {
-        pipelines::statuses(&self.http, projects, each).await
+        queries::pipeline_statuses(&self.http, projects, each).await
     }
 
     /// A page of where the group's projects have their CI configuration, archived ones left out.
@@ -291,7 +291,7 @@ impl Gitlab {
     /// # Errors
     /// When GitLab does not answer.
     pub async fn ci_configs(&self, after: Option<String>) -> Result<CiConfigPage, GitlabError> {
-        ci_config::page(&self.http, after).await
+        queries::ci_config_paths(&self.http, after).await
     }
 
     /// Tells a project where its CI configuration is.

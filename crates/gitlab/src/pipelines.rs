@@ -10,7 +10,6 @@ use serde::Deserialize;
 
 use crate::error::{GitlabError, GitlabErrorKind};
 use crate::http::{Http, Patience, Subject};
-use crate::queries;
 use crate::types::ProjectId;
 
 /// What a pipeline is created with.
@@ -275,16 +274,6 @@ pub(crate) async fn cancel(
         Err(error) if is_not_found(&error) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// Where the pipelines of some projects stand that were created through the API: of each project the
-/// newest `each`. Projects that are not in the group any more are not in the answer.
-pub(crate) async fn statuses(
-    http: &Http,
-    projects: &[ProjectId],
-    each: usize,
-) -> Result<HashMap<(ProjectId, u64), PipelineStatus>, GitlabError> {
-    queries::pipeline_statuses(http, projects, each).await
 }
 
 fn is_not_found(error: &GitlabError) -> bool {

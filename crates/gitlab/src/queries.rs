@@ -232,7 +232,7 @@ pub(crate) fn text(blob: Option<Option<String>>) -> Blob {
 }
 
 /// Where the pipelines of some projects stand that were created through the API: of each project the
-/// newest `each`.
+/// newest `each`. Projects that are not in the group any more are not in the answer.
 pub(crate) async fn pipeline_statuses(
     http: &Http,
     projects: &[ProjectId],
@@ -271,7 +271,7 @@ pub(crate) async fn pipeline_statuses(
     Ok(statuses)
 }
 
-/// A page of where the group's projects have their CI configuration.
+/// A page of where the group's projects have their CI configuration, archived ones left out.
 pub(crate) async fn ci_config_paths(
     http: &Http,
     after: Option<String>,

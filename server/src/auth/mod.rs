@@ -1,28 +1,22 @@
 //! Who may write: every changing route stands behind one of these layers, so that a new handler
 //! cannot forget to ask.
 
-mod failures;
-mod known;
-
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
+use buildbtw_gitlab::webhook::Forged;
 use buildbtw_model::TokenScope;
 use buildbtw_model::api::ProblemKind;
 
-use crate::app_state::AppState;
 use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
+use crate::planning::queue::Caller;
 use crate::serve::Peer;
-use crate::service::planning::Caller;
 use crate::service::tokens::{authenticate, not_valid, way_back};
-use buildbtw_gitlab::webhook::Forged;
-
-pub use failures::FailedLogins;
-pub use known::KnownTokens;
+use crate::state::AppState;
 
 /// The token of a request that passed a layer. Handlers get it as an extension.
 #[derive(Clone, Debug)]
@@ -220,7 +214,7 @@ async fn identify(
     }
     let pause = peer.and_then(|address| state.failed_logins.note(address));
     Err(match pause {
-        None => match way_back(state, &token).await? {
+        None => match way_back(&state.database, &token).await? {
             Some(hint) => Refusal::new(
                 ProblemKind::Unauthenticated,
                 "the token is unknown, expired or revoked",

@@ -7,7 +7,7 @@ use crate::db::builds::Candidate;
 
 /// Chooses up to `count` of the candidates. The namespace with the fewest builds handed out comes
 /// first, so that one with thousands of ready builds cannot starve a small one.
-pub(super) fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
+pub(crate) fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
     // From the end the most urgent comes first.
     candidates.sort_by_key(|candidate| (candidate.priority_s, std::cmp::Reverse(candidate.id)));
     let mut queues: HashMap<NamespaceId, (i64, Vec<Candidate>)> = HashMap::new();

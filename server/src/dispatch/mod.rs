@@ -1,13 +1,6 @@
-//! Brings ready builds to those who build them: workers that wait, and a GitLab. Nothing polls for
-//! builds: a transition says that one became ready.
+//! Which ready build goes where: to a worker that waits, or to a GitLab. Nothing polls for builds: a transition says
+//! that one became ready.
 
-mod choose;
-mod claims;
-mod fetched;
-mod leases;
-mod pair;
-pub mod pipelines;
-
-pub use claims::ClaimDesk;
-pub use fetched::FetchedProtocols;
-pub use leases::LeaseClock;
+pub(crate) mod choose;
+pub(crate) mod pair;
+pub(crate) mod pipelines;

@@ -11,14 +11,14 @@ const OTHERS_FIRST_MS: i64 = 30_000;
 /// Pairs of a place among the waiting and a build, and when a build that is held back for another
 /// worker goes to any.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Pairs {
-    pub(super) pairs: Vec<(usize, BuildId)>,
-    pub(super) again_at: Option<i64>,
+pub(crate) struct Pairs {
+    pub(crate) pairs: Vec<(usize, BuildId)>,
+    pub(crate) again_at: Option<i64>,
 }
 
 /// Gives each build to a worker. `waiting` are the names of those who wait, `alive` of all that may
 /// come.
-pub(super) fn pair(
+pub(crate) fn pair(
     builds: &[Candidate],
     waiting: &[&WorkerName],
     alive: &[WorkerName],

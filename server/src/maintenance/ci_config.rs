@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use buildbtw_gitlab::{CiConfig, Gitlab, GitlabError};
+use tokio::time::Instant;
 
 /// The time between two changes: nobody waits for this, and GitLab has other things to do.
 const GAP: Duration = Duration::from_millis(200);

@@ -12,11 +12,11 @@ use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::admission::{Admission, BodyOf, Permit};
-use crate::app_state::AppState;
 use crate::auth::Identity;
 use crate::error::{Error, Refusal};
 use crate::routes::extract;
 use crate::serve::Peer;
+use crate::state::AppState;
 
 /// The largest JSON body without a token: an ID token, or what to plan.
 const MAX_ANONYMOUS: usize = 64 * 1024;

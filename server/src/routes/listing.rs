@@ -14,12 +14,12 @@ use jiff::Timestamp;
 
 use super::pages::{html_response, links};
 use super::repository::find_iteration;
-use crate::app_state::AppState;
 use crate::db::{iterations, namespaces, timestamp};
 use crate::error::Error;
 use crate::repos::RepositoryKey;
 use crate::routes::{extract, public};
-use crate::service::queries;
+use crate::service::read::find;
+use crate::state::AppState;
 use crate::views::listing::{Entry, ListingPage};
 
 /// The routes of all folders.
@@ -84,7 +84,7 @@ async fn list_iterations(
     State(state): State<AppState>,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Listing {
-    let namespace = queries::find_namespace(&state, &name).await?;
+    let namespace = find::find_namespace(&state.database, &name).await?;
     let rows = iterations::of_namespace(state.database.read(), namespace.id).await?;
     let changed =
         |row: &iterations::IterationRow| timestamp(row.finished_at.unwrap_or(row.created_at));

@@ -1,6 +1,7 @@
 //! HTTP handlers. Each extracts, calls one service, and converts.
 
 pub(crate) mod api;
+mod base_url;
 pub(crate) mod bodies;
 pub(crate) mod conditional;
 pub(crate) mod extract;
@@ -8,3 +9,4 @@ pub(crate) mod listing;
 pub(crate) mod pages;
 pub(crate) mod public;
 pub(crate) mod repository;
+pub(crate) mod streaming;

@@ -11,11 +11,11 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 
 use super::pages::PageError;
-use crate::app_state::AppState;
 use crate::auth;
 use crate::db::{for_the_public, poll_for_the_public};
 use crate::error::Error;
 use crate::serve::{Held, Peer};
+use crate::state::AppState;
 
 /// Has an answer made when it is its turn, unless the request has a valid token.
 pub(crate) async fn in_turn(

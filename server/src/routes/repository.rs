@@ -16,7 +16,6 @@ use sha2::Digest as _;
 use tower::ServiceExt as _;
 use tower_http::services::ServeFile;
 
-use crate::app_state::AppState;
 use crate::db::iterations::{self, IterationRow};
 use crate::db::packages::{self, Candidate};
 use crate::db::{builds, retired_packages};
@@ -26,7 +25,8 @@ use crate::repos::{Rendering, RepositoryKey, Turn};
 use crate::routes::{conditional, extract};
 use crate::serve::Peer;
 use crate::service::publish::file_lists::{self, listed};
-use crate::service::queries;
+use crate::service::read::find;
+use crate::state::AppState;
 
 pub(crate) async fn serve_file(
     State(state): State<AppState>,
@@ -207,7 +207,7 @@ pub(super) async fn find_iteration(
     name: &NamespaceName,
     text: &str,
 ) -> Result<IterationRow, Error> {
-    let namespace = queries::find_namespace(state, name).await?.id;
+    let namespace = find::find_namespace(&state.database, name).await?.id;
     let reader = state.database.read();
     let found = match text {
         "current" => iterations::newest(reader, namespace).await?,

@@ -3,8 +3,7 @@
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptId, TokenScope, WorkerName};
 
-use crate::app_state::AppState;
-use crate::db::{TokenId, attempts, tokens};
+use crate::db::{Database, TokenId, attempts, tokens};
 use crate::error::{Error, Refusal};
 
 /// Lets a token report on an attempt that the same worker claimed with another one, once that one is
@@ -13,12 +12,12 @@ use crate::error::{Error, Refusal};
 /// # Errors
 /// When there is no such attempt, it is another worker's, or its token is still valid.
 pub async fn adopt_attempt(
-    state: &AppState,
+    database: &Database,
     token: TokenId,
     id: AttemptId,
     worker: &WorkerName,
 ) -> Result<(), Error> {
-    let mut tx = state.database.write().await?;
+    let mut tx = database.write().await?;
     let attempt = attempts::by_id(&mut *tx.connection(), id).await?;
     let attempt = attempt.ok_or_else(|| Error::not_found(format!("attempt {id}")))?;
     if attempt.token == token {

@@ -3,9 +3,9 @@
 use buildbtw_model::AttemptId;
 use buildbtw_model::api::{LogAppended, ProblemKind};
 
-use crate::app_state::AppState;
 use crate::db::TokenId;
 use crate::error::{Error, Refusal};
+use crate::state::AppState;
 
 use super::heartbeat::active_attempt;
 
@@ -21,7 +21,7 @@ pub async fn append_log(
     chunk: &[u8],
 ) -> Result<LogAppended, Error> {
     let turn = state.reports.turn().await?;
-    active_attempt(state, token, id).await?;
+    active_attempt(&state.database, token, id).await?;
     drop(turn);
     if offset.saturating_add(chunk.len() as u64) > state.config.max_log_bytes {
         let limit = state.config.max_log_bytes >> 20;

@@ -1,34 +1,26 @@
-//! Hands a ready build to a worker: makes the attempt, and tells the worker all it needs to know.
+//! Assigns ready builds to workers: creates the attempts, and tells each worker all it needs to know.
+
+use std::time::Duration;
 
 use buildbtw_model::api::{ClaimRequest, ClaimedBuild, ProblemKind, Repository, SourceLocation};
-use buildbtw_model::{AttemptId, BuildId, ClaimId, ReleaseRule, WorkerName};
+use buildbtw_model::{Architecture, AttemptId, BuildId, ClaimId, ReleaseRule};
 use buildbtw_planner::SourcePackage;
 
 use crate::address::BaseUrl;
-use crate::app_state::AppState;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::{
-    TokenId, attempts, builds, namespaces, now, releases, srcinfos, tokens, unsigned, workers,
+    Database, TokenId, attempts, builds, namespaces, now, releases, srcinfos, tokens, unsigned,
+    workers,
 };
 use crate::error::{Error, Refusal};
+use crate::repos::base::BaseRepositories;
+use crate::state::AppState;
+use crate::state::claim_queue::{Assignment, Claimant};
 
 use super::adopt_attempt::adopt_attempt;
 use super::tokens::not_valid;
 use super::transitions::Transition;
-
-/// A worker that wants a build.
-#[derive(Clone, Debug)]
-pub struct Claimant {
-    /// Its claim.
-    pub claim: ClaimId,
-    /// Its name.
-    pub worker: WorkerName,
-    /// Its token.
-    pub token: TokenId,
-    /// The address by which it reaches the server.
-    pub server: BaseUrl,
-}
 
 /// Notes that a worker is there, asks for these architectures and fetches by these protocols.
 ///
@@ -72,7 +64,13 @@ pub async fn repeated_claim(
     }
     if attempt.token != claimant.token {
         // The answer was lost together with the validity of the token it was asked for with.
-        adopt_attempt(state, claimant.token, attempt.id, &claimant.worker).await?;
+        adopt_attempt(
+            &state.database,
+            claimant.token,
+            attempt.id,
+            &claimant.worker,
+        )
+        .await?;
     }
     if attempt.status.is_final() {
         return Err(Refusal::new(
@@ -86,36 +84,49 @@ pub async fn repeated_claim(
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {} has no build", attempt.id))?;
     let attempt = attempt.id;
-    describe(state, Given { attempt, build }, &claimant.server)
+    describe(state, Assignment { attempt, build }, &claimant.server)
         .await
         .map(Some)
 }
 
-/// A build that was given to a claimant.
-#[derive(Clone, Debug)]
-pub struct Given {
-    /// The attempt made for it.
-    pub attempt: AttemptId,
-    /// The build.
-    pub build: BuildRow,
+/// Waits up to `wait` for a build.
+///
+/// # Errors
+/// When the token was revoked or has expired meanwhile, or the database cannot be read.
+pub async fn claim(
+    state: &AppState,
+    claimant: &Claimant,
+    architectures: Vec<Architecture>,
+    wait: Duration,
+) -> Result<Option<ClaimedBuild>, Error> {
+    let assigned = state.claims.enter(claimant.clone(), architectures, wait);
+    tokio::select! {
+        assigned = assigned => match assigned {
+            Ok(assignment) => describe(state, assignment, &claimant.server).await.map(Some),
+            // Its time or its token's is over, another try of the same claim took this one's place,
+            // or the server stops.
+            Err(_) => check_token(&state.database, claimant.token).await.map(|()| None),
+        },
+        () = state.shutdown.cancelled() => repeated_claim(state, claimant).await,
+    }
 }
 
-/// What came of giving.
+/// What came of assigning builds to claims.
 #[derive(Debug, Default)]
-pub struct Gifts {
-    /// What was given to which claim.
-    pub given: Vec<(ClaimId, Given)>,
+pub struct Assigned {
+    /// What each claim got.
+    pub assigned: Vec<(ClaimId, Assignment)>,
     /// Claims that had got an attempt already, and got nothing more.
     pub repeated: Vec<ClaimId>,
     /// Claims whose token is revoked or expired, and got nothing.
     pub refused: Vec<ClaimId>,
 }
 
-/// Gives builds to claimants, in one transaction. A build that is not ready any more is left out.
+/// Assigns builds to claimants, in one transaction. A build that is not ready any more is left out.
 ///
 /// # Errors
-/// When the database cannot be written; nothing was given then.
-pub async fn give(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Gifts, Error> {
+/// When the database cannot be written; nothing was assigned then.
+pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Assigned, Error> {
     let mut transition = Transition::begin(&state.database).await?;
     let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
@@ -139,18 +150,18 @@ pub async fn give(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Gif
         worker: &claimant.worker,
         token: claimant.token.0,
     });
-    let given = transition.dispatched(attempts, now() + lease).await?;
+    let dispatched = transition.dispatched(attempts, now() + lease).await?;
     let effects = transition.commit().await?;
     state.announce(effects);
-    let given = given.into_iter().map(|(attempt, build)| {
-        let given = Given {
+    let assigned = dispatched.into_iter().map(|(attempt, build)| {
+        let assignment = Assignment {
             attempt: attempt.id,
             build,
         };
-        (attempt.claim, given)
+        (attempt.claim, assignment)
     });
-    Ok(Gifts {
-        given: given.collect(),
+    Ok(Assigned {
+        assigned: assigned.collect(),
         repeated,
         refused,
     })
@@ -160,24 +171,24 @@ pub async fn give(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Gif
 ///
 /// # Errors
 /// When it is revoked or expired, or the database cannot be read.
-pub async fn check_token(state: &AppState, token: TokenId) -> Result<(), Error> {
-    let row = tokens::by_id(state.database.read(), token).await?;
+pub async fn check_token(database: &Database, token: TokenId) -> Result<(), Error> {
+    let row = tokens::by_id(database.read(), token).await?;
     if row.is_some_and(|row| row.is_valid()) {
         return Ok(());
     }
     Err(not_valid())
 }
 
-/// All that a worker needs to know about what it was given.
+/// All that a worker needs to know about what it was assigned.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn describe(
     state: &AppState,
-    given: Given,
+    assignment: Assignment,
     server: &BaseUrl,
 ) -> Result<ClaimedBuild, Error> {
-    let Given { attempt, build } = given;
+    let Assignment { attempt, build } = assignment;
     let reader = state.database.read();
     let srcinfo = srcinfos::get(reader, &build.srcinfo_sha256)
         .await?
@@ -206,14 +217,14 @@ pub async fn describe(
         },
         pkgrel: build.pkgrel.clone(),
         version: build.version.clone(),
-        release: release_rule(state, &build, namespace.bump).await?,
+        release: release_rule(&state.database, &build, namespace.bump).await?,
         packages: builds::outputs(reader, build.id).await?,
         bootstrap: build.bootstrap,
         dependencies: dependencies(&package, &build),
         sources: owned(package.sources(&build.architecture)),
         network,
         missing_keys: state.config.network.missing_keys,
-        repositories: repositories(state, &build, server),
+        repositories: repositories(&state.base, &build, server),
         source_date_epoch: build.commit_time,
         packager: state.config.packager.clone(),
         build_tool: state.config.build_tool.clone(),
@@ -224,11 +235,11 @@ pub async fn describe(
 
 /// What decides the release where `pkgver()` computes the version.
 async fn release_rule(
-    state: &AppState,
+    database: &Database,
     build: &BuildRow,
     bump: bool,
 ) -> Result<Option<ReleaseRule>, Error> {
-    let reader = state.database.read();
+    let reader = database.read();
     let Some(release) = releases::of_build(reader, build.id).await? else {
         return Ok(None);
     };
@@ -256,7 +267,7 @@ fn dependencies(package: &SourcePackage, build: &BuildRow) -> Vec<String> {
 }
 
 /// Where a build installs from: first what it sees of its iteration, then the base repositories.
-fn repositories(state: &AppState, build: &BuildRow, server: &BaseUrl) -> Vec<Repository> {
+fn repositories(base: &BaseRepositories, build: &BuildRow, server: &BaseUrl) -> Vec<Repository> {
     let server = format!(
         "{server}/repo/{}/{}/{}/builds/{}",
         build.namespace, build.iteration, build.architecture, build.id
@@ -268,6 +279,6 @@ fn repositories(state: &AppState, build: &BuildRow, server: &BaseUrl) -> Vec<Rep
         sig_level: "Never".into(),
     };
     std::iter::once(own)
-        .chain(state.base.of(&build.architecture))
+        .chain(base.of(&build.architecture))
         .collect()
 }

@@ -6,15 +6,17 @@ use buildbtw_model::api::{CreateNamespace, FollowDefault, ProblemKind};
 use buildbtw_model::{Changeset, NamespaceName, OriginSpec, Pkgbase};
 use buildbtw_planner::{InvalidPatterns, Patterns};
 
-use crate::app_state::AppState;
 use crate::db::namespaces::{self, NewNamespace};
 use crate::db::{WriteTransaction, iterations, retired_packages};
 use crate::error::{Error, Refusal};
+use crate::repos::base::BaseRepositories;
 use crate::repos::base::SnapshotDigests;
+use crate::sources::Sources;
+use crate::state::AppState;
 
 use super::plan_iteration::{self, PlanInput};
-use super::planning::Caller;
 use super::transitions::Transition;
+use crate::planning::queue::Caller;
 
 /// Plans with more builds need a say-so.
 const DEFAULT_MAX_BUILDS: u32 = 1_000;
@@ -32,7 +34,7 @@ pub async fn create_namespace(
     caller: Caller,
     request: CreateNamespace,
 ) -> Result<NamespaceName, Error> {
-    let changesets = changesets(state, &request.changesets).await?;
+    let changesets = changesets(&state.sources, &request.changesets).await?;
     let exclude = patterns("exclude", &request.exclude).await?;
     check_excluded(&changesets, &exclude)?;
     check_bootstrap(&request.bootstrap)?;
@@ -73,7 +75,7 @@ pub async fn create_namespace(
     let mut transition = Transition::begin(&state.database).await?;
     let name = match request.name {
         Some(name) => name,
-        None => free_name(state, &mut transition.tx, &changesets[0].pkgbase).await?,
+        None => free_name(&state.base, &mut transition.tx, &changesets[0].pkgbase).await?,
     };
     let new = NewNamespace {
         name: &name,
@@ -106,7 +108,7 @@ pub async fn create_namespace(
     transition.planned(namespace, iteration, reason).await?;
     let effects = transition.commit().await?;
     state
-        .follower
+        .replans
         .planned(namespace, footprints, &state.sources, seen);
     state.announce(effects);
     tracing::info!(namespace.name = name.as_str(), "made a namespace");
@@ -143,7 +145,7 @@ pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns
 
 /// The changesets that somebody means; checks their list for what no single one of them shows.
 pub(crate) async fn changesets(
-    state: &AppState,
+    sources: &Sources,
     specs: &[OriginSpec],
 ) -> Result<Vec<Changeset>, Error> {
     let invalid = |title: String| Error::refused(ProblemKind::InvalidRequest, title);
@@ -156,7 +158,7 @@ pub(crate) async fn changesets(
     let mut seen = BTreeSet::new();
     let mut changesets = Vec::with_capacity(specs.len());
     for spec in specs {
-        let changeset = state.sources.changeset(spec).await?;
+        let changeset = sources.changeset(spec).await?;
         if !seen.insert(changeset.pkgbase.clone()) {
             return Err(invalid(format!("'{}' is listed twice", changeset.pkgbase)));
         }
@@ -219,7 +221,7 @@ fn name_taken(name: &NamespaceName) -> Error {
 
 /// The first free name made of a pkgbase and a counter.
 async fn free_name(
-    state: &AppState,
+    base: &BaseRepositories,
     tx: &mut WriteTransaction,
     pkgbase: &Pkgbase,
 ) -> Result<NamespaceName, Error> {
@@ -228,7 +230,7 @@ async fn free_name(
         let name: NamespaceName = format!("{stem}-{counter}")
             .parse()
             .map_err(anyhow::Error::from)?;
-        if !state.base.conflicts_with(&name)
+        if !base.conflicts_with(&name)
             && namespaces::by_name(&mut *tx.connection(), &name)
                 .await?
                 .is_none()

@@ -7,21 +7,21 @@ use std::path::PathBuf;
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptId, NamespaceName};
 
-use crate::app_state::AppState;
 use crate::db::iterations::IterationRow;
 use crate::db::{
     WriteTransaction, attempts, builds, iterations, namespaces, retired_packages, reuse,
 };
 use crate::error::{Error, Refusal};
+use crate::state::AppState;
 
-use super::queries::find_namespace;
+use super::read::find::find_namespace;
 
 /// Removes a namespace. Workers that build for it are told so with their next report.
 ///
 /// # Errors
 /// When there is no such namespace, or another one is about to take over packages of it.
 pub async fn delete(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
-    let namespace = find_namespace(state, name).await?;
+    let namespace = find_namespace(&state.database, name).await?;
     let mut tx = state.database.write().await?;
     let mut gone = Vec::new();
     for iteration in iterations::of_namespace(&mut *tx.connection(), namespace.id).await? {
@@ -32,7 +32,7 @@ pub async fn delete(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     // The numbers of the tokens that went with it may be given again.
     state.known_tokens.forget();
     tracing::info!(namespace.name = name.as_str(), "deleted a namespace");
-    state.follower.forget(namespace.id);
+    state.replans.forget(namespace.id);
     if let Some(pipelines) = &state.pipelines {
         pipelines.stop();
     }

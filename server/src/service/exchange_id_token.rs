@@ -1,23 +1,24 @@
 //! A job of a GitLab shows its ID token and gets the build that it was started for.
 
+use buildbtw_gitlab::{IdTokenError, JobClaims};
 use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
 use buildbtw_model::{AttemptId, ClaimId};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::address::BaseUrl;
-use crate::app_state::AppState;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
 use crate::db::{
     TokenId, attempts, builds, id_tokens, iterations, namespaces, now, pipelines, tokens,
 };
-use crate::dispatch::pipelines::Pipelines;
 use crate::error::{Error, Refusal};
-use buildbtw_gitlab::{IdTokenError, JobClaims};
+use crate::state::AppState;
+use crate::state::claim_queue::Assignment;
+use crate::state::failed_logins::FailedLogins;
+use crate::state::pipelines::Pipelines;
 
-use super::claim_build::{Given, describe};
+use super::claim_build::describe;
 use super::heartbeat::ended;
 use super::pipelines::{dead_token, no_worker_yet};
 use super::report_outcome::remove_uploads;
@@ -45,7 +46,7 @@ pub async fn exchange_id_token(
     id: AttemptId,
     request: &ExchangeIdToken,
 ) -> Result<ExchangedIdToken, Error> {
-    let Some(desk) = &state.pipelines else {
+    let Some(on_gitlab) = &state.pipelines else {
         return Err(Refusal::new(
             ProblemKind::NotFound,
             "this server builds nothing on GitLab",
@@ -61,15 +62,15 @@ pub async fn exchange_id_token(
     }
     // Good ones are never held up: whoever sent many bad ones only makes nobody ask GitLab any more.
     let may_ask = !peer.is_some_and(|peer| state.failed_logins.too_many(peer));
-    let claims = desk
+    let claims = on_gitlab
         .id_tokens
         .verify(&request.id_token, may_ask)
         .await
-        .map_err(|error| not_verified(state, peer, error))?;
+        .map_err(|error| not_verified(&state.failed_logins, peer, error))?;
     let named = pipelines::of_attempt(state.database.read(), id)
         .await?
         .ok_or_else(|| unknown(id))?;
-    authorize(desk, &named, &claims)?;
+    authorize(on_gitlab, &named, &claims)?;
     let attempt = take(state, id, request, &claims).await?;
     let row = attempts::by_id(state.database.read(), attempt).await?;
     let row = row
@@ -79,9 +80,9 @@ pub async fn exchange_id_token(
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {attempt} has no build"))?;
     // A server that GitLab builds for has one address, which the jobs were told.
-    let server = BaseUrl::of_server(&state.config);
+    let server = state.config.base_url();
     let url = format!("{server}/builds/{}", build.id);
-    let build = describe(state, Given { attempt, build }, &server).await?;
+    let build = describe(state, Assignment { attempt, build }, &server).await?;
     Ok(ExchangedIdToken { build, url })
 }
 
@@ -100,10 +101,10 @@ fn unknown(id: AttemptId) -> Error {
 }
 
 /// The refusal of a token that was not verified. Whoever sends many that are not good has to wait.
-fn not_verified(state: &AppState, peer: Option<IpAddr>, error: IdTokenError) -> Error {
+fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTokenError) -> Error {
     let is_bad = !matches!(error, IdTokenError::Unavailable(_));
     let peer = peer.filter(|_| is_bad);
-    if let Some(pause) = peer.and_then(|address| state.failed_logins.note(address)) {
+    if let Some(pause) = peer.and_then(|address| failed_logins.note(address)) {
         return Refusal::new(
             ProblemKind::TooManyRequests,
             "too many ID tokens that are not accepted",
@@ -128,7 +129,7 @@ fn not_verified(state: &AppState, peer: Option<IpAddr>, error: IdTokenError) -> 
 }
 
 /// Whether the job is one of the pipeline that was made for the attempt.
-fn authorize(desk: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
+fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
     let refuse = |reason: String| {
         Error::from(
             Refusal::new(
@@ -158,7 +159,7 @@ fn authorize(desk: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<
     }
     let Some(pipeline) = row.pipeline_id else {
         // The answer to its creation was lost, or is on its way.
-        desk.wake();
+        on_gitlab.wake();
         return Err(Refusal::new(
             ProblemKind::Unavailable,
             "it is not known yet which pipeline was made for this attempt",
@@ -184,7 +185,7 @@ fn authorize(desk: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<
         return Err(refuse(format!("it runs on commit {sha}")));
     }
     let is_protected = claims.ref_protected.as_deref() == Some("true");
-    if desk.settings.protected_refs_only && !is_protected {
+    if on_gitlab.settings.protected_refs_only && !is_protected {
         return Err(refuse(format!(
             "'{}' is not a protected ref",
             claims.git_ref
@@ -218,13 +219,13 @@ async fn take(
     let answer = match id_tokens::taken(&mut transition.tx, &claims.jti, &hash).await? {
         // Asked again.
         Some(attempt) => Ok(attempt),
-        None => match give(state, &mut transition, named, request, claims, &hash).await {
+        None => match assign(state, &mut transition, named, request, claims, &hash).await {
             Ok(taken) => {
                 let effects = transition.commit().await?;
                 state.announce(effects);
                 if let Some(replaced) = taken.instead_of {
                     state.logs.close(replaced).await?;
-                    remove_uploads(state, replaced).await;
+                    remove_uploads(&state.repos, replaced).await;
                 }
                 tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id, worker.name = %request.worker, "a job took its build");
                 return Ok(taken.attempt);
@@ -243,7 +244,7 @@ struct Taken {
     instead_of: Option<AttemptId>,
 }
 
-async fn give(
+async fn assign(
     state: &AppState,
     transition: &mut Transition,
     named: AttemptId,

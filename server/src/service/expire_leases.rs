@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use buildbtw_model::AttemptId;
 
-use crate::app_state::AppState;
-use crate::db::{attempts, builds, now, pipelines};
+use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
+use crate::state::AppState;
 
 use super::report_outcome::remove_uploads;
 use super::transitions::Transition;
@@ -18,14 +18,14 @@ use super::transitions::Transition;
 /// When the database cannot be used.
 pub async fn expire_leases(state: &AppState, at: i64) -> Result<(), Error> {
     let mut expired = attempts::expired(state.database.read(), at).await?;
-    if let Some(desk) = &state.pipelines
+    if let Some(on_gitlab) = &state.pipelines
         && !expired.is_empty()
     {
         let asked = pipelines::expired(state.database.read()).await?;
         let is_asked = |id| asked.iter().any(|row| row.attempt == id);
         expired.retain(|attempt| !is_asked(attempt.id));
         if !asked.is_empty() {
-            desk.stop();
+            on_gitlab.stop();
         }
     }
     for attempt in expired {
@@ -49,7 +49,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
     }
     // A heartbeat may have come between.
     let current = attempts::by_id(&mut *transition.tx.connection(), attempt).await?;
-    let Some(current) = current.filter(|row| row.lease_expires_at <= now()) else {
+    let Some(current) = current.filter(|row| row.lease_expires_at <= state.clock.now()) else {
         return Ok(false);
     };
     let build = builds::by_id(&mut *transition.tx.connection(), current.build).await?;
@@ -70,7 +70,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
         "lease ran out"
     );
     conclusion.write(&message).await?;
-    remove_uploads(state, attempt).await;
+    remove_uploads(&state.repos, attempt).await;
     Ok(true)
 }
 
@@ -81,7 +81,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
 pub async fn renew_leases(state: &AppState) -> Result<u64, Error> {
     let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
     let mut tx = state.database.write().await?;
-    let renewed = attempts::renew_all_leases(&mut tx, now() + lease).await?;
+    let renewed = attempts::renew_all_leases(&mut tx, state.clock.now() + lease).await?;
     tx.commit().await?;
     Ok(renewed)
 }

@@ -3,10 +3,10 @@
 use buildbtw_model::AttemptId;
 use buildbtw_model::api::{HeartbeatResponse, ProblemKind};
 
-use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
-use crate::db::{TokenId, attempts, builds, now, workers};
+use crate::db::{Database, TokenId, attempts, builds, now, workers};
 use crate::error::{Error, Refusal};
+use crate::state::AppState;
 
 use super::transitions::Transition;
 
@@ -20,7 +20,7 @@ pub async fn heartbeat(
     id: AttemptId,
 ) -> Result<HeartbeatResponse, Error> {
     let _turn = state.reports.turn().await?;
-    let attempt = active_attempt(state, token, id).await?;
+    let attempt = active_attempt(&state.database, token, id).await?;
     let lease_ms = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
     let mut transition = Transition::begin(&state.database).await?;
     if !attempts::renew_lease(&mut transition.tx, id, now() + lease_ms).await? {
@@ -46,11 +46,11 @@ pub async fn heartbeat(
 /// # Errors
 /// When there is none, or it was claimed with another token.
 pub(crate) async fn own_attempt(
-    state: &AppState,
+    database: &Database,
     token: TokenId,
     id: AttemptId,
 ) -> Result<AttemptRow, Error> {
-    let attempt = attempts::by_id(state.database.read(), id)
+    let attempt = attempts::by_id(database.read(), id)
         .await?
         .ok_or_else(|| Error::not_found(format!("attempt {id}")))?;
     if attempt.token == token {
@@ -68,11 +68,11 @@ pub(crate) async fn own_attempt(
 /// # Errors
 /// When there is none, it was claimed with another token, or is over.
 pub(crate) async fn active_attempt(
-    state: &AppState,
+    database: &Database,
     token: TokenId,
     id: AttemptId,
 ) -> Result<AttemptRow, Error> {
-    let attempt = own_attempt(state, token, id).await?;
+    let attempt = own_attempt(database, token, id).await?;
     if attempt.status.is_final() {
         Err(ended(id))
     } else {

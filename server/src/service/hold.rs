@@ -3,22 +3,22 @@
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{IterationStatus, NamespaceName};
 
-use crate::app_state::AppState;
 use crate::db::{iterations, namespaces};
 use crate::error::{Error, Refusal};
+use crate::state::AppState;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
-use super::planning::Caller;
-use super::queries::find_namespace;
+use super::read::find::find_namespace;
 use super::refusals;
 use super::transitions::Transition;
+use crate::planning::queue::Caller;
 
 /// Stops the running attempts of a namespace and holds the rest. Doing it again changes nothing.
 ///
 /// # Errors
 /// When there is no such namespace, or nothing of it is left to cancel.
 pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
-    let namespace = find_namespace(state, name).await?;
+    let namespace = find_namespace(&state.database, name).await?;
     let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
@@ -43,7 +43,7 @@ pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error>
 /// # Errors
 /// When there is no such namespace, or it is not cancelled.
 pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> Result<(), Error> {
-    let namespace = find_namespace(state, name).await?;
+    let namespace = find_namespace(&state.database, name).await?;
     // What was pushed meanwhile is planned below; an index that lags behind would plan the old commits.
     catch_up(state, &namespace, Vec::new()).await?;
     let mut transition = Transition::begin(&state.database).await?;

@@ -2,9 +2,9 @@
 
 use buildbtw_model::AttemptId;
 
-use crate::app_state::AppState;
 use crate::db::TokenId;
 use crate::error::Error;
+use crate::state::AppState;
 
 use super::heartbeat::active_attempt;
 
@@ -18,6 +18,6 @@ pub async fn keep_pkgbuild(
     id: AttemptId,
     text: &[u8],
 ) -> Result<(), Error> {
-    active_attempt(state, token, id).await?;
+    active_attempt(&state.database, token, id).await?;
     Ok(state.logs.store_pkgbuild(id, text).await?)
 }

@@ -7,19 +7,19 @@ use buildbtw_model::api::{ChangeKind, CreateIteration, IterationChange, ProblemK
 use buildbtw_model::{Architecture, CommitHash, Pkgbase};
 use buildbtw_planner::BuildSnapshot;
 
-use crate::app_state::AppState;
 use crate::db::builds::{self, BuildRow};
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{iterations, namespaces, packages, retired_packages, unsigned};
+use crate::db::{Database, iterations, namespaces, packages, retired_packages, unsigned};
 use crate::error::{Error, Refusal};
-use crate::sources::{self, Freshness, ResolvedChangeset};
+use crate::planning::queue::Caller;
+use crate::sources::{self, Freshness, ResolvedChangeset, Sources};
+use crate::state::AppState;
 
 use super::create_namespace::{check_bootstrap, patterns};
 use super::iteration_graph::IterationGraph;
 use super::iteration_settings::Settings;
 use super::plan_iteration::{self, FilesBefore, PlanInput};
-use super::planning::Caller;
 use super::refusals;
 use super::transitions::Transition;
 
@@ -59,7 +59,7 @@ pub async fn request_iteration(
         same_sonames: request.same_sonames,
     };
     for _ in 0..TRIES {
-        let old = newest(state, namespace).await?;
+        let old = newest(&state.database, namespace).await?;
         let made = make(state, namespace, &old, trigger, &wanted, caller).await?;
         // An iteration that somebody else has made meanwhile knows nothing of the settings.
         if made.is_some() || wanted.is_none() {
@@ -80,8 +80,8 @@ pub async fn request_iteration(
 /// How often a plan with other settings is made when others plan the same namespace.
 const TRIES: usize = 3;
 
-async fn newest(state: &AppState, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
-    let newest = iterations::newest(state.database.read(), namespace.id).await?;
+async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
+    let newest = iterations::newest(database.read(), namespace.id).await?;
     Ok(newest.ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", namespace.name))?)
 }
 
@@ -91,7 +91,7 @@ async fn newest(state: &AppState, namespace: &NamespaceRow) -> Result<IterationR
 /// # Errors
 /// When an origin cannot be resolved any more, the repository of a member or a base repository cannot be used, or
 /// the plan is too large.
-pub(super) async fn new_iteration_after(
+pub(crate) async fn new_iteration_after(
     state: &AppState,
     namespace: &NamespaceRow,
     old: &IterationRow,
@@ -116,14 +116,14 @@ async fn make(
     let input = plan_input(state, namespace, old, trigger, settings).await?;
     let mut planned = plan_iteration::plan(state, caller, &input).await?;
     planned.note_sources(&freshness, None, &input.origins);
-    let (before, files) = old_snapshots(state, old).await?;
+    let (before, files) = old_snapshots(&state.database, old).await?;
     let changes = changes(&before, &planned.snapshots(&files));
-    keep_members(state, &input, &changes).await?;
+    keep_members(&state.sources, &input, &changes).await?;
     let (footprints, seen) = (planned.footprints(), planned.seen());
-    let moved = moved_origins(state, old, &input.origins).await?;
+    let moved = moved_origins(&state.database, old, &input.origins).await?;
     if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
         state
-            .follower
+            .replans
             .planned(namespace.id, footprints, &state.sources, seen);
         refusals::clear(state, namespace.id).await?;
         return Ok(None);
@@ -159,7 +159,7 @@ async fn make(
     transition.planned(namespace.id, iteration, &reason).await?;
     let effects = transition.commit().await?;
     state
-        .follower
+        .replans
         .planned(namespace.id, footprints, &state.sources, seen);
     state.announce(effects);
     tracing::info!(
@@ -174,7 +174,7 @@ async fn make(
 /// Refuses a plan that lacks a member only because its repository cannot be used just now: the rebuild would
 /// end without it. The fix of the repository leads to a plan again.
 async fn keep_members(
-    state: &AppState,
+    sources: &Sources,
     input: &PlanInput,
     changes: &[IterationChange],
 ) -> Result<(), Error> {
@@ -187,7 +187,7 @@ async fn keep_members(
         .filter(|change| change.kind == ChangeKind::Removed && !is_origin(&change.pkgbase))
         .map(|change| &change.pkgbase)
         .collect();
-    match state.sources.unusable_of(removed).await?.first() {
+    match sources.unusable_of(removed).await?.first() {
         Some(row) => Err(sources::broken(row)),
         None => Ok(()),
     }
@@ -249,10 +249,10 @@ async fn plan_input(
 type Snapshots = Vec<(Architecture, Vec<BuildSnapshot>)>;
 
 async fn old_snapshots(
-    state: &AppState,
+    database: &Database,
     old: &IterationRow,
 ) -> Result<(Snapshots, FilesBefore), Error> {
-    let reader = state.database.read();
+    let reader = database.read();
     let rows = builds::of_iteration(reader, old.id).await?;
     let edges = builds::edges(reader, old.id).await?;
     let graph = IterationGraph::new(&rows, &edges);
@@ -326,11 +326,11 @@ fn changes(old: &Snapshots, new: &Snapshots) -> Vec<IterationChange> {
 
 /// The origins whose refs name other files than before.
 async fn moved_origins(
-    state: &AppState,
+    database: &Database,
     old: &IterationRow,
     now: &[ResolvedChangeset],
 ) -> Result<Vec<String>, Error> {
-    let before = iterations::fixed_origins(state.database.read(), old.id).await?;
+    let before = iterations::fixed_origins(database.read(), old.id).await?;
     let moved = now.iter().filter(|origin| {
         !before.iter().any(|before| {
             before.changeset == origin.changeset

@@ -10,15 +10,15 @@ use buildbtw_planner::{
     Budget, Patterns, Plan, PlanRequest, Problem, SourcePackage, plan_within, render,
 };
 
-use crate::app_state::AppState;
 use crate::db::attempts;
 use crate::error::{Error, Refusal};
 use crate::repos::base::NOT_CHECKED;
+use crate::state::AppState;
 
 use super::create_namespace::{changesets, check_bootstrap, check_excluded, patterns, pkgbases};
 use super::in_base::Makers;
-use super::planning::{Caller, PlanBudget, PlanError};
 use super::source_problems::Fetched;
+use crate::planning::queue::{Caller, PlanBudget, PlanError};
 
 /// How many changesets a plan may have without a token.
 const MAX_CHANGESETS: usize = 20;
@@ -34,7 +34,7 @@ pub async fn preview_plan(
     caller: Caller,
     preview: &PlanPreview,
 ) -> Result<String, Error> {
-    let changesets = changesets(state, &preview.changesets).await?;
+    let changesets = changesets(&state.sources, &preview.changesets).await?;
     let patterns = Spread::read(preview).await?;
     check_excluded(&changesets, &patterns.exclude)?;
     check_bootstrap(&preview.bootstrap)?;
@@ -69,7 +69,7 @@ pub async fn preview_for_anybody(
         Some(peer) => Some(state.admission.plan(peer).await?),
         None => None,
     };
-    let changesets = changesets(state, &preview.changesets).await?;
+    let changesets = changesets(&state.sources, &preview.changesets).await?;
     let patterns = Spread::read(preview).await?;
     check_excluded(&changesets, &patterns.exclude)?;
     check_bootstrap(&preview.bootstrap)?;

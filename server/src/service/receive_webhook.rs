@@ -1,13 +1,14 @@
 //! Takes in a webhook: stores it and answers; what it leads to happens afterwards.
 
+use buildbtw_gitlab::webhook::{self, Outline, Webhook};
 use buildbtw_model::api::ProblemKind;
 
-use crate::app_state::AppState;
 use crate::config::WebhookConfig;
+use crate::db::Database;
 use crate::db::source_repositories;
 use crate::db::webhook_deliveries::{self, DeliveryRow};
 use crate::error::{Error, Refusal};
-use buildbtw_gitlab::webhook::{self, Outline, Webhook};
+use crate::state::AppState;
 
 /// What became of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub async fn receive_webhook(
     let Some(webhook) = parsed else {
         return Ok(Received::Ignored);
     };
-    if !concerns(state, config, &webhook).await? {
+    if !concerns(&state.database, config, &webhook).await? {
         return Ok(Received::Ignored);
     }
     let row = DeliveryRow {
@@ -61,7 +62,7 @@ pub async fn receive_webhook(
             .filter(|_| webhook.kind.is_of_pipelines())
         {
             // Lost with a crash, it is found by the next tick.
-            pipelines.heard_of(webhook.project_id);
+            pipelines.has_news(webhook.project_id);
         }
         state.sources.wake_for_webhook();
     }
@@ -70,7 +71,7 @@ pub async fn receive_webhook(
 
 /// Whether it is about a project of the group. A hook may be one of the whole GitLab.
 async fn concerns(
-    state: &AppState,
+    database: &Database,
     config: &WebhookConfig,
     webhook: &Webhook,
 ) -> Result<bool, Error> {
@@ -85,6 +86,6 @@ async fn concerns(
         return Ok(true);
     }
     // It may have been moved out of the group.
-    let known = source_repositories::of_project(state.database.read(), webhook.project_id).await?;
+    let known = source_repositories::of_project(database.read(), webhook.project_id).await?;
     Ok(known.is_some())
 }

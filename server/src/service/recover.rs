@@ -3,16 +3,15 @@
 use buildbtw_model::{AttemptId, AttemptStatus};
 use sqlx::SqlitePool;
 
-use crate::app_state::AppState;
 use crate::db::{attempts, builds, now, pipelines};
 use crate::error::Error;
+use crate::state::AppState;
 
 use super::delete::remove_orphans;
 use super::expire_leases::renew_leases;
-use super::publish::file_lists;
 
-/// Continues where the last run stopped: workers get a full lease to find the server again, and
-/// packages whose outcome was accepted are published.
+/// Continues where the last run stopped: workers get a full lease to find the server again. The rest is found
+/// by the actors when they start.
 ///
 /// # Errors
 /// When the database cannot be used.
@@ -27,16 +26,9 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
             "continuing where the last run stopped"
         );
     }
-    for build in unpublished {
-        state.publisher.enqueue(build.id);
-    }
     state.repos.empty_staging()?;
-    file_lists::recover(state).await?;
     remove_stale_uploads(state).await?;
     remove_orphans(state).await?;
-    state.claims.wake();
-    state.leases.wake();
-    state.retention.wake();
     Ok(())
 }
 
@@ -44,8 +36,8 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
 /// GitLab, whose numbers are not those of the old one.
 async fn release_unfollowed(state: &AppState) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
-    if let Some(desk) = &state.pipelines {
-        pipelines::abandon_others(&mut tx, desk.gitlab.settings().url.as_str()).await?;
+    if let Some(on_gitlab) = &state.pipelines {
+        pipelines::abandon_others(&mut tx, on_gitlab.gitlab.settings().url.as_str()).await?;
     }
     let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 4);
     let all = state.pipelines.is_none();

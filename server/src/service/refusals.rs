@@ -1,10 +1,10 @@
 //! Namespaces that could not be planned again when their sources changed: who looks at one reads why.
 
-use crate::app_state::AppState;
 use crate::changes::Effects;
 use crate::db::events::{self, NewEvent};
-use crate::db::{IterationId, NamespaceId, WriteTransaction, iterations};
+use crate::db::{Database, IterationId, NamespaceId, WriteTransaction, iterations};
 use crate::error::Error;
+use crate::state::AppState;
 
 /// No new iteration could be planned.
 const REFUSED: &str = "iteration.refused";
@@ -17,14 +17,14 @@ const MAX_REASON: usize = 4_000;
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn reason(state: &AppState, namespace: NamespaceId) -> sqlx::Result<Option<String>> {
-    let last = events::last_of_planning(state.database.read(), namespace).await?;
+pub async fn reason(database: &Database, namespace: NamespaceId) -> sqlx::Result<Option<String>> {
+    let last = events::last_of_planning(database.read(), namespace).await?;
     Ok(last.and_then(|(kind, message)| message.filter(|_| kind == REFUSED)))
 }
 
 /// Records why no iteration could be planned after this one; once, however often the same is tried, and not if
 /// somebody else could plan meanwhile.
-pub(super) async fn record(
+pub(crate) async fn record(
     state: &AppState,
     namespace: NamespaceId,
     iteration: IterationId,
@@ -49,7 +49,7 @@ pub(super) async fn record(
 
 /// Records that the newest iteration is what would be planned, if the last try was refused.
 pub(super) async fn clear(state: &AppState, namespace: NamespaceId) -> Result<(), Error> {
-    if reason(state, namespace).await?.is_none() {
+    if reason(&state.database, namespace).await?.is_none() {
         return Ok(());
     }
     let tx = state.database.write().await?;

@@ -4,9 +4,9 @@
 use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind};
 use buildbtw_model::{AttemptId, AttemptStatus};
 
-use crate::app_state::AppState;
 use crate::db::{TokenId, attempts, builds};
 use crate::error::Error;
+use crate::state::AppState;
 
 use super::heartbeat::{ended, own_attempt};
 use super::report_outcome::{presentable, remove_uploads};
@@ -28,7 +28,7 @@ pub async fn report_final_failure(
     };
     let message = presentable(message);
     let turn = state.reports.turn().await?;
-    let attempt = own_attempt(state, token, id).await?;
+    let attempt = own_attempt(&state.database, token, id).await?;
     let build = builds::by_id(state.database.read(), attempt.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
@@ -50,7 +50,7 @@ pub async fn report_final_failure(
     let effects = transition.commit().await?;
     drop(turn);
     state.announce(effects);
-    remove_uploads(state, id).await;
+    remove_uploads(&state.repos, id).await;
     state.logs.close(id).await?;
     Ok(OutcomeAccepted {
         status: AttemptStatus::Failed,

@@ -7,14 +7,15 @@ use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind, ReportedPackage
 use buildbtw_model::{AttemptId, AttemptStatus, FailureKind, PackageFileName, PackageVersion};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::packages::PackageRow;
 use crate::db::releases::{self, BuildRelease};
-use crate::db::{TokenId, attempts, builds, packages};
+use crate::db::{Database, TokenId, attempts, builds, packages};
 use crate::error::{Error, Refusal};
+use crate::repos::Repos;
 use crate::repos::RepositoryKey;
+use crate::state::AppState;
 
 use super::heartbeat::{ended, own_attempt};
 use super::pipelines::{Hold, has_reported, hold};
@@ -32,7 +33,7 @@ pub async fn report_outcome(
     outcome: &Outcome,
 ) -> Result<OutcomeAccepted, Error> {
     let turn = state.reports.turn().await?;
-    let attempt = own_attempt(state, token, id).await?;
+    let attempt = own_attempt(&state.database, token, id).await?;
     let build = builds::by_id(state.database.read(), attempt.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
@@ -43,7 +44,7 @@ pub async fn report_outcome(
         Outcome::Failed { kind, message } => {
             failed(state, id, &build, *kind, &presentable(message)).await?;
             drop(turn);
-            remove_uploads(state, id).await;
+            remove_uploads(&state.repos, id).await;
             AttemptStatus::Failed
         }
     };
@@ -101,8 +102,8 @@ pub(super) fn presentable(message: &str) -> String {
 }
 
 /// Frees the space of what an attempt uploaded that ended without success.
-pub(super) async fn remove_uploads(state: &AppState, attempt: AttemptId) {
-    let folder = state.repos.uploads(attempt);
+pub(super) async fn remove_uploads(repos: &Repos, attempt: AttemptId) {
+    let folder = repos.uploads(attempt);
     match fs_err::tokio::remove_dir_all(&folder).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             tracing::warn!(%error, "the next start tries again to remove it");
@@ -126,7 +127,7 @@ async fn succeeded(
     match attempt.status {
         AttemptStatus::Queued | AttemptStatus::Running => {
             checked?;
-            check_expected(state, build, &uploaded).await?;
+            check_expected(&state.database, build, &uploaded).await?;
             let version = common_version(&uploaded)?;
             let mut transition = Transition::begin(&state.database).await?;
             if let Some(file_name) = in_use(&mut transition, build, &uploaded).await? {
@@ -181,11 +182,11 @@ fn check_uploaded(reported: &[ReportedPackage], uploaded: &[PackageRow]) -> Resu
 /// All planned packages must be there, with the planned version or, for a PKGBUILD that makes its
 /// own version, with another one that nothing else in the repository has.
 async fn check_expected(
-    state: &AppState,
+    database: &Database,
     build: &BuildRow,
     uploaded: &[PackageRow],
 ) -> Result<(), Error> {
-    let reader = state.database.read();
+    let reader = database.read();
     for expected in builds::outputs(reader, build.id).await? {
         if !uploaded
             .iter()
@@ -197,7 +198,7 @@ async fn check_expected(
     }
     let release = releases::of_build(reader, build.id).await?;
     for package in uploaded {
-        check_version(state, build, release.as_ref(), package).await?;
+        check_version(database, build, release.as_ref(), package).await?;
     }
     Ok(())
 }
@@ -227,7 +228,7 @@ async fn in_use(
 /// A package has the planned version, or one that `pkgver()` computed, or the next release of the planned one
 /// where the namespace has got that meanwhile. A rebuild installs over what the base repositories have.
 async fn check_version(
-    state: &AppState,
+    database: &Database,
     build: &BuildRow,
     release: Option<&BuildRelease>,
     package: &PackageRow,
@@ -239,7 +240,7 @@ async fn check_version(
     let may_move = release.is_some() || found.compare(planned).is_gt();
     let earlier = match found == planned {
         true => Vec::new(),
-        false => releases::earlier(state.database.read(), build).await?,
+        false => releases::earlier(database.read(), build).await?,
     };
     // An attempt of an iteration before may be accepted after the plan was made.
     let is_raised = !is_moved

@@ -1,53 +1,19 @@
 //! Keeps the newest iterations of every namespace, and the newest complete one; removes older ones
 //! with their packages and logs.
 
-use std::sync::Arc;
-
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-
-use crate::app_state::AppState;
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{builds, iterations, namespaces, packages};
 use crate::error::Error;
+use crate::state::AppState;
 
 use super::delete::{delete_iteration, remove_files};
-
-/// The task that removes old iterations.
-#[derive(Clone, Debug, Default)]
-pub struct Retention {
-    changed: Arc<Notify>,
-}
-
-impl Retention {
-    /// Says that iterations ended.
-    pub fn wake(&self) {
-        self.changed.notify_one();
-    }
-
-    /// Runs until cancelled.
-    pub async fn run(self, state: AppState, cancel: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = cancel.cancelled() => return,
-                () = self.changed.notified() => {}
-            }
-            if let Err(error) = prune(&state).await {
-                tracing::error!(
-                    error = error.to_string(),
-                    "cannot remove old iterations; tried again when the next one ends"
-                );
-            }
-        }
-    }
-}
 
 /// Removes what is too old, in all namespaces.
 ///
 /// # Errors
 /// When the database or the disk refuses.
-async fn prune(state: &AppState) -> Result<(), Error> {
+pub async fn prune(state: &AppState) -> Result<(), Error> {
     let Some(keep) = state.config.keep_iterations else {
         return Ok(());
     };

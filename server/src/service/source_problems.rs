@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use buildbtw_model::{Architecture, NetworkPolicy, SourceKind, source_kind, source_url};
 use buildbtw_planner::{Problem, ProblemKind, SourcePackage};
 
-use crate::app_state::AppState;
+use crate::state::AppState;
 
 /// What builds fetch.
 pub(crate) struct Fetched {

@@ -9,10 +9,10 @@ use buildbtw_model::api::{CreateToken, CreatedToken, ProblemKind, TokenSummary};
 use jiff::Timestamp;
 use sha2::Digest as _;
 
-use crate::app_state::AppState;
 use crate::db::tokens::{self, TokenRow};
 use crate::db::{Database, TokenId, now, timestamp};
 use crate::error::{Error, Refusal};
+use crate::state::AppState;
 
 /// The file in the data folder that the first admin token is written to.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
@@ -139,8 +139,8 @@ pub(crate) fn not_valid() -> Error {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn way_back(state: &AppState, token: &str) -> Result<Option<String>, Error> {
-    let reader = state.database.read();
+pub async fn way_back(database: &Database, token: &str) -> Result<Option<String>, Error> {
+    let reader = database.read();
     let row = tokens::by_hash(reader, &hash(token)).await?;
     let was_admin = row.is_some_and(|row| row.scope == TokenScope::Admin);
     if !was_admin || tokens::any_valid(reader, TokenScope::Admin, None).await? {
@@ -218,5 +218,42 @@ fn summary(row: TokenRow) -> TokenSummary {
         created_at: timestamp(row.created_at),
         expires_at: time(row.expires_at),
         revoked_at: time(row.revoked_at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestState;
+
+    fn request(name: &str, scope: TokenScope) -> CreateToken {
+        CreateToken {
+            name: name.to_owned(),
+            scope,
+            expires_in_s: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn refuses_a_token_as_soon_as_it_is_revoked() {
+        let state = TestState::new().await;
+        let worker = request("worker", TokenScope::Worker);
+        let created = create(&state.database, &worker).await.unwrap();
+        let known = authenticate(&state, &created.token).await.unwrap();
+        assert_eq!(known.unwrap().name, "worker");
+        revoke(&state, created.summary.id, false).await.unwrap();
+        let known = authenticate(&state, &created.token).await.unwrap();
+        assert!(known.is_none());
+    }
+
+    #[tokio::test]
+    async fn keeps_the_last_admin_token() {
+        let state = TestState::new().await;
+        let admin = request("admin", TokenScope::Admin);
+        let first = create(&state.database, &admin).await.unwrap();
+        let refused = revoke(&state, first.summary.id, false).await.unwrap_err();
+        assert_eq!(refused.into_problem().kind, ProblemKind::Conflict);
+        create(&state.database, &admin).await.unwrap();
+        revoke(&state, first.summary.id, false).await.unwrap();
     }
 }

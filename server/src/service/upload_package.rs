@@ -12,12 +12,12 @@ use sha2::Digest as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::app_state::AppState;
 use crate::db::packages::{self, Contents, Entries, PackageRow};
-use crate::db::{TokenId, attempts, builds, tokens, unsigned};
+use crate::db::{Database, TokenId, attempts, builds, tokens, unsigned};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageError, PackageMetadata, explain};
 use crate::repos::{Turn, sync_folder};
+use crate::state::AppState;
 
 use super::heartbeat::{active_attempt, ended};
 use super::tokens::not_valid;
@@ -45,7 +45,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     body: impl Stream<Item = Result<Bytes, E>> + Send,
 ) -> Result<UploadedPackage, Error> {
     let turn = state.reports.turn().await?;
-    let attempt = active_attempt(state, token, upload.attempt).await?;
+    let attempt = active_attempt(&state.database, token, upload.attempt).await?;
     let reader = state.database.read();
     let expected = builds::outputs(reader, attempt.build).await?;
     check_name(&upload.file_name, &expected)?;
@@ -82,11 +82,11 @@ pub async fn upload_package<E: std::fmt::Display>(
         Ok(read) => read,
         Err(error) => {
             // What belongs to an attempt that ended meanwhile is cleared away, this file too.
-            active_attempt(state, token, upload.attempt).await?;
+            active_attempt(&state.database, token, upload.attempt).await?;
             return Err(error);
         }
     };
-    keep(state, token, &partial, &path, &row, &contents).await?;
+    keep(&state.database, token, &partial, &path, &row, &contents).await?;
     // Its bytes are durable since it was received. Its name is before anybody relies on it: without
     // this answer the worker sends it again, and the row without the file is overwritten.
     tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
@@ -95,14 +95,14 @@ pub async fn upload_package<E: std::fmt::Display>(
 
 /// Puts a package in its place, unless its attempt has ended.
 async fn keep(
-    state: &AppState,
+    database: &Database,
     token: TokenId,
     partial: &Partial,
     path: &Path,
     row: &PackageRow,
     contents: &Contents,
 ) -> Result<(), Error> {
-    let mut tx = state.database.write().await?;
+    let mut tx = database.write().await?;
     // What an attempt has ended with must not change any more, on disk or in the database.
     let current = attempts::by_id(&mut *tx.connection(), row.attempt).await?;
     if current.is_none_or(|attempt| attempt.status.is_final()) {

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use buildbtw_model::{BuildId, ReleaseRule, version_note};
 
-use crate::app_state::AppState;
-use crate::db::IterationId;
 use crate::db::builds::BuildRow;
 use crate::db::releases::{self, BuildRelease};
+use crate::db::{Database, IterationId};
 use crate::error::Error;
 
 /// Notes on the versions of an iteration's builds.
@@ -16,17 +15,17 @@ pub(super) struct VersionNotes(HashMap<BuildId, BuildRelease>);
 impl VersionNotes {
     /// Reads what they are made of.
     pub(super) async fn of_iteration(
-        state: &AppState,
+        database: &Database,
         iteration: IterationId,
     ) -> Result<Self, Error> {
-        let releases = releases::of_iteration(state.database.read(), iteration).await?;
+        let releases = releases::of_iteration(database.read(), iteration).await?;
         let releases = releases.into_iter().map(|release| (release.build, release));
         Ok(Self(releases.collect()))
     }
 
     /// The same for one build.
-    pub(super) async fn of_build(state: &AppState, build: BuildId) -> Result<Self, Error> {
-        let release = releases::of_build(state.database.read(), build).await?;
+    pub(super) async fn of_build(database: &Database, build: BuildId) -> Result<Self, Error> {
+        let release = releases::of_build(database.read(), build).await?;
         let release = release.map(|release| (release.build, release));
         Ok(Self(release.into_iter().collect()))
     }

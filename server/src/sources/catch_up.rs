@@ -4,42 +4,84 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use buildbtw_model::Pkgbase;
-use tokio::sync::{Notify, oneshot};
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::wakers::Waker;
 
 /// A repository that has to be read even if nothing told that it changed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// The one of a pkgbase, wherever it is.
     Pkgbase(Pkgbase),
     /// The one of a project of GitLab's.
     Project(i64),
 }
 
+/// How new the index is.
+#[derive(Clone, Debug)]
+pub enum Freshness {
+    /// It holds everything that was pushed before somebody asked.
+    Current,
+    /// The sources could not be read in time.
+    Stale {
+        /// When they were last read.
+        as_of: Option<Timestamp>,
+        /// Why not now.
+        reason: String,
+    },
+}
+
+impl Freshness {
+    /// Why the index may lack something; nothing when it does not.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Current => None,
+            Self::Stale { reason, .. } => Some(reason),
+        }
+    }
+
+    /// What a plan made of an older index says about itself; nothing when it is not older.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let Self::Stale { as_of, reason } = self else {
+            return None;
+        };
+        let age = as_of.map_or_else(
+            || "as they were when the server stopped".to_owned(),
+            |at| format!("as they were at {at:.0}"),
+        );
+        Some(format!(
+            "the sources could not be read just now ({reason}); this plan was made of them {age}"
+        ))
+    }
+}
+
 /// Why the index is not as new as the sources, in words; nothing when it is.
-pub(super) type Outcome = Result<(), String>;
+pub(crate) type Outcome = Result<(), String>;
 
 /// Where requests wait for the index to be as new as the sources.
 #[derive(Clone, Default)]
-pub(super) struct CatchUpDesk {
+pub(crate) struct CatchUpQueue {
     waiting: Arc<Mutex<Waiting>>,
-    asked: Arc<Notify>,
+    asked: Waker,
 }
 
 /// Requests that wait, and what they want to be read.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     wanted: BTreeSet<Wanted>,
     requests: Vec<oneshot::Sender<Outcome>>,
 }
 
 impl Waiting {
     /// What has to be read in any case.
-    pub(super) fn wanted(&self) -> &BTreeSet<Wanted> {
+    pub(crate) fn wanted(&self) -> &BTreeSet<Wanted> {
         &self.wanted
     }
 
     /// Tells everybody how it went.
-    pub(super) fn answer(self, outcome: &Outcome) {
+    pub(crate) fn answer(self, outcome: &Outcome) {
         for request in self.requests {
             // Whoever asked may be gone.
             let _ = request.send(outcome.clone());
@@ -47,33 +89,33 @@ impl Waiting {
     }
 }
 
-impl CatchUpDesk {
+impl CatchUpQueue {
     /// Ends when the watch has looked at all that had changed before, and at what is wanted.
-    pub(super) async fn ask(&self, wanted: impl IntoIterator<Item = Wanted>) -> Outcome {
+    pub(crate) async fn ask(&self, wanted: impl IntoIterator<Item = Wanted>) -> Outcome {
         let (sender, receiver) = oneshot::channel();
         {
             let mut waiting = self.lock();
             waiting.wanted.extend(wanted);
             waiting.requests.push(sender);
         }
-        self.asked.notify_one();
+        self.asked.wake();
         // The watch ends when the server stops.
         let stopping = || Err("the sources are not watched any more".to_owned());
         receiver.await.unwrap_or_else(|_| stopping())
     }
 
     /// Ends when somebody has asked.
-    pub(super) async fn asked(&self) {
-        self.asked.notified().await;
+    pub(crate) async fn asked(&self) {
+        self.asked.woken().await;
     }
 
     /// Whether somebody waits.
-    pub(super) fn is_waited_at(&self) -> bool {
+    pub(crate) fn is_waited_at(&self) -> bool {
         !self.lock().requests.is_empty()
     }
 
     /// Who waits.
-    pub(super) fn take(&self) -> Waiting {
+    pub(crate) fn take(&self) -> Waiting {
         std::mem::take(&mut *self.lock())
     }
 

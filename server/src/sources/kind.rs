@@ -1,17 +1,11 @@
 //! What the two kinds of sources have in common.
 
-use std::sync::Arc;
-
-use buildbtw_model::{Changeset, CommitHash, GitRef, MergeRequestUrl, Pkgbase, TreeHash};
+use buildbtw_gitlab::GitlabError;
+use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase, TreeHash};
 use futures_util::future::BoxFuture;
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::Error;
-use buildbtw_gitlab::GitlabError;
-
-use super::Sources;
 
 /// A place that holds source repositories: a folder, or a group of a GitLab.
 pub(super) trait SourceKind: Send + Sync {
@@ -47,20 +41,24 @@ pub(super) trait SourceKind: Send + Sync {
     /// The branches of a repository, for messages; none when they cannot be listed.
     fn branches<'a>(&'a self, repository: &'a SourceRepositoryRow) -> BoxFuture<'a, Vec<String>>;
 
-    /// What a merge request wants to bring in.
+    /// Looks up a merge request.
     fn merge_request<'a>(
         &'a self,
-        sources: &'a Sources,
         url: &'a MergeRequestUrl,
-    ) -> BoxFuture<'a, Result<Changeset, Error>>;
+    ) -> BoxFuture<'a, Result<FoundMergeRequest, Error>>;
+}
 
-    /// Keeps the sources current until cancelled. Tells `ready` when requests can be answered.
-    fn watch(
-        self: Arc<Self>,
-        sources: Sources,
-        ready: oneshot::Sender<()>,
-        cancel: CancellationToken,
-    ) -> BoxFuture<'static, Result<(), Error>>;
+/// A merge request that was looked up.
+#[derive(Clone, Debug)]
+pub(super) struct FoundMergeRequest {
+    /// The project that it goes to.
+    pub(super) project: i64,
+    /// The path of that project, as the request's address has it.
+    pub(super) path: String,
+    /// GitLab's word for its state, if it is not open any more.
+    pub(super) over: Option<&'static str>,
+    /// Its branch, or its head where that comes from a fork.
+    pub(super) ref_name: String,
 }
 
 /// Where a repository lies.

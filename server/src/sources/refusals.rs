@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{Changeset, Pkgbase};
 
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::{Error, Refusal};
-use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
 
 use super::kind::ReadError;
 use super::{Freshness, Sources};
@@ -36,8 +36,8 @@ impl Sources {
         )
         .hint("a plan made now would lack packages; `buildbtw sources` shows how far it is")
         .retry_after(PAUSE_WHILE_READING);
-        if let Some(trouble) = status.trouble {
-            refusal = refusal.detail(trouble.message);
+        if let Some(outage) = status.outage {
+            refusal = refusal.detail(outage.message);
         }
         Err(refusal.into())
     }
@@ -45,12 +45,12 @@ impl Sources {
     /// Returns the refusal of a pkgbase that no repository is called like.
     pub(super) fn unknown(&self, pkgbase: &Pkgbase) -> Error {
         // It may be one of those that could not be read.
-        if let Some(trouble) = self.status().trouble {
+        if let Some(outage) = self.status().outage {
             let title = format!(
                 "no source repository of pkgbase '{pkgbase}' is known, and the sources cannot be read now"
             );
             return Refusal::new(ProblemKind::Unavailable, title)
-                .detail(trouble.message)
+                .detail(outage.message)
                 .hint("it is tried again until it works; `buildbtw sources` shows how it goes")
                 .retry_after(PAUSE_WHILE_READING)
                 .into();

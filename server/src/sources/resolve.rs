@@ -36,7 +36,7 @@ impl Sources {
             OriginSpec::Changeset(changeset) => Ok(changeset.clone()),
             OriginSpec::MergeRequest(url) => {
                 self.expect_complete()?;
-                self.kind.merge_request(self, url).await
+                self.merge_request_changeset(url).await
             }
         }
     }

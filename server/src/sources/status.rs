@@ -4,9 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::outage::{Current, Outage};
+
 /// Shared between the watch, which writes it, and the pages.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Status(Arc<Mutex<Snapshot>>);
+#[derive(Clone, Debug)]
+pub(super) struct Status {
+    now: Arc<Mutex<Snapshot>>,
+    outage: Outage,
+}
 
 /// How watching the sources goes.
 #[derive(Clone, Debug, Default)]
@@ -19,10 +24,8 @@ pub struct Snapshot {
     pub progress: Option<Progress>,
     /// Whether there ever was a full look. Before, plans would lack what was not seen yet.
     pub complete: bool,
-    /// What keeps the sources from being looked at.
-    pub trouble: Option<Trouble>,
-    /// What is the same about that each time.
-    gist: Option<String>,
+    /// What keeps the sources from being read.
+    pub outage: Option<Current>,
 }
 
 /// How far a full look has come.
@@ -34,24 +37,27 @@ pub struct Progress {
     pub total: Option<u64>,
 }
 
-/// What keeps the sources from being looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// In words.
-    pub message: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
 impl Status {
-    pub(super) fn new(complete: bool) -> Self {
-        let status = Self::default();
-        status.lock().complete = complete;
-        status
+    pub(super) fn new(complete: bool, outage: Outage) -> Self {
+        let now = Snapshot {
+            complete,
+            ..Snapshot::default()
+        };
+        Self {
+            now: Arc::new(Mutex::new(now)),
+            outage,
+        }
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.lock().clone()
+        Snapshot {
+            outage: self.outage.current(),
+            ..self.lock().clone()
+        }
+    }
+
+    pub(super) fn outage(&self) -> &Outage {
+        &self.outage
     }
 
     pub(super) fn looked_at_all(&self) {
@@ -74,27 +80,7 @@ impl Status {
         self.lock().progress = None;
     }
 
-    /// Notes what is wrong. Returns whether its gist is new.
-    pub(super) fn failed(&self, message: String, gist: String) -> bool {
-        let mut now = self.lock();
-        let since = now.trouble.as_ref().map(|trouble| trouble.since);
-        let is_new = now.gist.as_ref() != Some(&gist);
-        now.gist = Some(gist);
-        now.trouble = Some(Trouble {
-            message,
-            since: since.unwrap_or_else(Timestamp::now),
-        });
-        is_new
-    }
-
-    /// Notes that all is well. Returns since when it was not.
-    pub(super) fn recovered(&self) -> Option<Timestamp> {
-        let mut now = self.lock();
-        now.gist = None;
-        now.trouble.take().map(|trouble| trouble.since)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Snapshot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,22 +1,23 @@
 //! Cancels pipelines that are of no use any more.
 
-use crate::app_state::AppState;
 use crate::db::{now as now_ms, orphan_pipelines, pipelines};
+use crate::outage::Failure;
 use crate::service::pipelines::pipeline_name;
 
-use super::Pipelines;
 use super::create::about;
-use super::follow::{Stopped, key, project_id};
+use super::poll::Poll;
+use super::sort::{key, project_id};
 
 /// How many are cancelled in a row before others have their turn.
 const CANCELS: usize = 50;
 /// How soon a cancellation is sent again that had no effect.
 const CANCEL_AGAIN_MS: i64 = 5 * 60_000;
 
-impl Pipelines {
+impl Poll {
     /// Cancels what is left of removed namespaces. One that GitLab never confirmed is looked for until it
     /// cannot appear any more.
-    pub(super) async fn cancel_orphans(&self, state: &AppState) -> Result<(), Stopped> {
+    pub(super) async fn cancel_orphans(&self) -> Result<(), Failure> {
+        let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
         let limit = i64::try_from(CANCELS).unwrap_or(i64::MAX);
         for orphan in orphan_pipelines::oldest(state.database.read(), limit).await? {
             let project = project_id(orphan.project_id);
@@ -25,7 +26,7 @@ impl Pipelines {
                 Some(id) => u64::try_from(id).into_iter().collect(),
                 None => {
                     let name = pipeline_name(orphan.attempt);
-                    let found = self.gitlab.pipelines_named(project, &about, &name).await;
+                    let found = gitlab.pipelines_named(project, &about, &name).await;
                     match found {
                         Ok(found) => found.iter().map(|found| found.id).collect(),
                         Err(error) if error.kind.is_general() => return Err(error.into()),
@@ -34,13 +35,13 @@ impl Pipelines {
                     }
                 }
             };
-            let settled = self.settings.settle.as_millis();
+            let settled = self.on_gitlab.settings.settle.as_millis();
             let settled = orphan.asked_at + i64::try_from(settled).unwrap_or(i64::MAX / 2);
             if found.is_empty() && now_ms() < settled {
                 continue;
             }
             for id in found {
-                match self.gitlab.cancel_pipeline(project, &about, id).await {
+                match gitlab.cancel_pipeline(project, &about, id).await {
                     Err(error) if error.kind.is_general() => return Err(error.into()),
                     // Its job gets no build in any case.
                     _ => {}
@@ -53,15 +54,16 @@ impl Pipelines {
         Ok(())
     }
 
-    pub(super) async fn cancel_unwanted(&self, state: &AppState) -> Result<(), Stopped> {
+    pub(super) async fn cancel_unwanted(&self) -> Result<(), Failure> {
+        let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
         let rows = pipelines::unwanted(state.database.read(), now_ms() - CANCEL_AGAIN_MS).await?;
         if rows.len() > CANCELS {
-            self.look.notify_one();
+            self.on_gitlab.news.wake();
         }
         for row in rows.iter().take(CANCELS) {
             let (project, number) = key(row);
-            let about = about(state, row).await?;
-            match self.gitlab.cancel_pipeline(project, &about, number).await {
+            let about = about(&state.database, row).await?;
+            match gitlab.cancel_pipeline(project, &about, number).await {
                 Ok(()) => {}
                 Err(error) if error.kind.is_general() => return Err(error.into()),
                 Err(error) if error.kind.is_transient() => continue,
@@ -73,7 +75,7 @@ impl Pipelines {
             let mut tx = state.database.write().await?;
             pipelines::set_cancel_sent(&mut tx, row.attempt).await?;
             tx.commit().await?;
-            self.heard_of(row.project_id);
+            self.on_gitlab.has_news(row.project_id);
         }
         Ok(())
     }

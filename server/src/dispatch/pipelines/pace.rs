@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 /// One thing at a time, each so long after the one before.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     gap: Duration,
     next: Instant,
 }
 
 impl Pace {
-    pub(super) fn new(gap: Duration) -> Self {
+    pub(crate) fn new(gap: Duration) -> Self {
         Self {
             gap,
             next: Instant::now(),
@@ -20,7 +20,7 @@ impl Pace {
     }
 
     /// Whether it is time for the next; if so, the one after it has to wait.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
         if now < self.next {
             return false;
         }
@@ -29,7 +29,7 @@ impl Pace {
         true
     }
 
-    pub(super) fn next(&self) -> Instant {
+    pub(crate) fn next(&self) -> Instant {
         self.next
     }
 }

@@ -2,14 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use buildbtw_gitlab::{PipelineStatus, ProjectId};
 use buildbtw_model::AttemptStatus;
 
 use crate::db::pipelines::PipelineRow;
-use buildbtw_gitlab::{PipelineStatus, ProjectId};
 
-use super::follow::{LARGEST_PAGE, key};
-
+/// GitLab shows no more projects, and no more pipelines of each, at once.
+pub(super) const LARGEST_PAGE: usize = 100;
 pub(super) type Batch = BTreeMap<i64, Vec<PipelineRow>>;
+
+pub(super) fn project_id(number: i64) -> ProjectId {
+    ProjectId(u64::try_from(number).unwrap_or_default())
+}
+
+pub(super) fn key(row: &PipelineRow) -> (ProjectId, u64) {
+    let number = row.pipeline_id.and_then(|id| u64::try_from(id).ok());
+    (project_id(row.project_id), number.unwrap_or_default())
+}
 
 /// Pipelines by project, in as many parts as there have to be queries.
 pub(super) fn batches(rows: Vec<PipelineRow>) -> Vec<Batch> {

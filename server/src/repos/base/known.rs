@@ -9,8 +9,9 @@ use buildbtw_model::{Architecture, RepositoryName, Sha256Digest};
 use buildbtw_planner::{BaseIndex, BasePackage};
 use sha2::Digest as _;
 
+use super::database;
 use super::fetch::{Answer, Place, fetch};
-use super::{BaseVersion, BaseVersions, database};
+use super::versions::{BaseVersion, BaseVersions};
 
 /// See the module. It holds no more than what the configured repositories hold.
 #[derive(Debug, Default)]

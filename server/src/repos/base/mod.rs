@@ -4,6 +4,7 @@
 mod database;
 mod fetch;
 mod known;
+mod versions;
 
 use std::collections::HashMap;
 use std::io;
@@ -12,12 +13,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use buildbtw_model::api::Repository;
-use buildbtw_model::{
-    Architecture, NamespaceName, PackageVersion, Pkgbase, Pkgname, RepositoryName,
-};
+use buildbtw_model::{Architecture, NamespaceName, RepositoryName};
 use buildbtw_planner::BaseIndex;
 use serde::Deserialize;
 use tokio::sync::Mutex;
+
+pub use versions::{BaseVersion, BaseVersions};
 
 use known::Known;
 
@@ -74,36 +75,6 @@ pub struct BaseRepositories {
 
 /// A snapshot, and when it was made.
 type Recent = (Instant, Arc<BaseSnapshot>);
-
-/// A version of a package that a base repository lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseVersion {
-    /// The source package it was built from, where the repository says so.
-    pub pkgbase: Option<Pkgbase>,
-    /// The version.
-    pub version: PackageVersion,
-}
-
-/// The versions of each package, in the order in which pacman looks at the repositories.
-#[derive(Clone, Debug, Default)]
-pub struct BaseVersions(HashMap<Pkgname, Vec<BaseVersion>>);
-
-impl BaseVersions {
-    /// Those of a package, whichever source package made them.
-    pub fn of(&self, name: &str) -> &[BaseVersion] {
-        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
-    }
-}
-
-impl FromIterator<(Pkgname, BaseVersion)> for BaseVersions {
-    fn from_iter<T: IntoIterator<Item = (Pkgname, BaseVersion)>>(found: T) -> Self {
-        let mut versions = Self::default();
-        for (name, version) in found {
-            versions.0.entry(name).or_default().push(version);
-        }
-        versions
-    }
-}
 
 /// What the base repositories of one architecture hold at a moment.
 #[derive(Clone, Debug, Default)]

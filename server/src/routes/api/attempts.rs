@@ -16,18 +16,19 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 
 use crate::address::BaseUrl;
-use crate::app_state::AppState;
 use crate::auth::Identity;
 use crate::db::now;
 use crate::error::Error;
 use crate::routes::{bodies, extract};
 use crate::serve::Peer;
-use crate::service::claim_build::{self, Claimant};
+use crate::service::claim_build;
 use crate::service::upload_package::{self, Upload};
 use crate::service::{
     adopt_attempt, append_log, exchange_id_token, heartbeat, keep_pkgbuild, report_final_failure,
     report_outcome,
 };
+use crate::state::AppState;
+use crate::state::claim_queue::Claimant;
 
 /// No claim waits longer: proxies close connections that are silent for a minute.
 const MAX_WAIT: Duration = Duration::from_secs(50);
@@ -71,10 +72,7 @@ pub(crate) async fn claim_build(
                 }
                 None => wait,
             };
-            state
-                .claims
-                .claim(&state, claimant, request.architectures, wait)
-                .await?
+            claim_build::claim(&state, &claimant, request.architectures, wait).await?
         }
     };
     Ok(match build {
@@ -89,7 +87,7 @@ pub(crate) async fn adopt_attempt(
     extract::Path(id): extract::Path<AttemptId>,
     extract::Json(request): extract::Json<AdoptAttempt>,
 ) -> Result<StatusCode, Error> {
-    adopt_attempt::adopt_attempt(&state, token.id, id, &request.worker).await?;
+    adopt_attempt::adopt_attempt(&state.database, token.id, id, &request.worker).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

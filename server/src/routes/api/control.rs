@@ -7,11 +7,12 @@ use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{NamespaceDetail, RetriedBuilds, RetryBuilds};
 
 use crate::address::BaseUrl;
-use crate::app_state::AppState;
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::{delete, hold, queries, retry};
+use crate::service::read::namespaces;
+use crate::service::{delete, hold, retry};
+use crate::state::AppState;
 
 pub(crate) async fn cancel(
     State(state): State<AppState>,
@@ -19,7 +20,9 @@ pub(crate) async fn cancel(
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
     hold::cancel(&state, &name).await?;
-    Ok(Json(queries::show_namespace(&state, &server, &name).await?))
+    Ok(Json(
+        namespaces::show_namespace(&state, &server, &name).await?,
+    ))
 }
 
 pub(crate) async fn resume(
@@ -29,7 +32,9 @@ pub(crate) async fn resume(
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
     hold::resume(&state, identity.caller(), &name).await?;
-    Ok(Json(queries::show_namespace(&state, &server, &name).await?))
+    Ok(Json(
+        namespaces::show_namespace(&state, &server, &name).await?,
+    ))
 }
 
 pub(crate) async fn retry(

@@ -13,13 +13,13 @@ use buildbtw_model::api::ProblemKind;
 use tokio::sync::watch;
 
 use crate::admission::Permit;
-use crate::app_state::AppState;
-use crate::db::{NamespaceId, events};
+use crate::db::NamespaceId;
 use crate::error::Error;
-use crate::router::NO_BUFFERING;
 use crate::routes::extract;
+use crate::routes::streaming::NO_BUFFERING;
 use crate::serve::Peer;
-use crate::service::queries;
+use crate::service::read::{events, find};
+use crate::state::AppState;
 
 /// How many events are read at once.
 const BATCH: i64 = 500;
@@ -35,10 +35,10 @@ pub(crate) async fn stream_events(
     let permit = peer
         .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
         .transpose()?;
-    let namespace = queries::find_namespace(&state, &name).await?.id;
+    let namespace = find::find_namespace(&state.database, &name).await?.id;
     let changes = state.changes.subscribe(namespace);
     let last = match headers.get("last-event-id") {
-        None => events::last(state.database.read(), namespace).await?,
+        None => events::last_event(&state.database, namespace).await?,
         Some(value) => {
             let number = value.to_str().ok().and_then(|text| text.parse().ok());
             number.ok_or_else(|| {
@@ -87,7 +87,8 @@ impl Follower {
                 }
             }
             self.changes.mark_unchanged();
-            match queries::events_after(&self.state, self.namespace, self.last, BATCH).await {
+            match events::events_after(&self.state.database, self.namespace, self.last, BATCH).await
+            {
                 Ok(events) if events.is_empty() => {}
                 Ok(mut events) => {
                     events.reverse();

@@ -12,13 +12,13 @@ use buildbtw_model::AttemptId;
 use futures_util::Stream;
 use serde::Deserialize;
 
-use crate::app_state::AppState;
 use crate::db::attempts;
 use crate::error::Error;
-use crate::router::NO_BUFFERING;
 use crate::routes::conditional::{self, Wanted};
 use crate::routes::extract;
+use crate::routes::streaming::NO_BUFFERING;
 use crate::serve::{Held, Peer};
+use crate::state::AppState;
 
 /// How much is read from disk and sent at once.
 const PIECE: u64 = 256 * 1024;

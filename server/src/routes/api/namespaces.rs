@@ -12,7 +12,6 @@ use buildbtw_model::api::{
 use serde::Deserialize;
 
 use crate::address::BaseUrl;
-use crate::app_state::AppState;
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::routes::{bodies, extract};
@@ -20,7 +19,8 @@ use crate::serve::Peer;
 use crate::service::create_namespace;
 use crate::service::new_iteration::request_iteration;
 use crate::service::preview_plan;
-use crate::service::queries;
+use crate::service::read::{find, iteration, namespaces};
+use crate::state::AppState;
 
 #[derive(Deserialize)]
 pub(crate) struct PageQuery {
@@ -32,7 +32,7 @@ pub(crate) async fn list_namespaces(
     extract::Query(query): extract::Query<PageQuery>,
 ) -> Result<Json<Page<NamespaceSummary>>, Error> {
     Ok(Json(
-        queries::list_namespaces(&state, query.cursor.as_deref()).await?,
+        namespaces::list_namespaces(&state, query.cursor.as_deref()).await?,
     ))
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn create_namespace(
     let name = create_namespace::create_namespace(&state, identity.caller(), request).await?;
     Ok((
         StatusCode::CREATED,
-        Json(queries::show_namespace(&state, &server, &name).await?),
+        Json(namespaces::show_namespace(&state, &server, &name).await?),
     ))
 }
 
@@ -54,7 +54,9 @@ pub(crate) async fn show_namespace(
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
-    Ok(Json(queries::show_namespace(&state, &server, &name).await?))
+    Ok(Json(
+        namespaces::show_namespace(&state, &server, &name).await?,
+    ))
 }
 
 pub(crate) async fn show_iteration(
@@ -64,7 +66,7 @@ pub(crate) async fn show_iteration(
 ) -> Result<Json<IterationDetail>, Error> {
     let number = parse_iteration(&number)?;
     Ok(Json(
-        queries::show_iteration(&state, &server, &name, number).await?,
+        iteration::show_iteration(&state, &server, &name, number).await?,
     ))
 }
 
@@ -75,11 +77,11 @@ pub(crate) async fn create_iteration(
     extract::Path(name): extract::Path<NamespaceName>,
     extract::Json(request): extract::Json<CreateIteration>,
 ) -> Result<(StatusCode, Json<IterationDetail>), Error> {
-    let namespace = queries::find_namespace(&state, &name).await?;
+    let namespace = find::find_namespace(&state.database, &name).await?;
     request_iteration(&state, &namespace, &request, identity.caller()).await?;
     Ok((
         StatusCode::CREATED,
-        Json(queries::show_iteration(&state, &server, &name, None).await?),
+        Json(iteration::show_iteration(&state, &server, &name, None).await?),
     ))
 }
 

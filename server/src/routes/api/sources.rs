@@ -5,10 +5,10 @@ use axum::extract::State;
 use buildbtw_model::api::{Page, SourceRepositorySummary, SourcesOverview};
 use serde::Deserialize;
 
-use crate::app_state::AppState;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::queries;
+use crate::service::read::sources;
+use crate::state::AppState;
 
 #[derive(Deserialize)]
 pub(crate) struct SourcesQuery {
@@ -22,12 +22,12 @@ pub(crate) async fn list_sources(
     extract::Query(query): extract::Query<SourcesQuery>,
 ) -> Result<Json<Page<SourceRepositorySummary>>, Error> {
     Ok(Json(
-        queries::list_sources(&state, query.broken, query.cursor.as_deref()).await?,
+        sources::list_sources(&state, query.broken, query.cursor.as_deref()).await?,
     ))
 }
 
 pub(crate) async fn show_overview(
     State(state): State<AppState>,
 ) -> Result<Json<SourcesOverview>, Error> {
-    Ok(Json(queries::sources_overview(&state).await?))
+    Ok(Json(sources::sources_overview(&state).await?))
 }

@@ -7,11 +7,11 @@ use buildbtw_model::api::{CreateToken, CreatedToken, TokenIdentity, TokenSummary
 
 use serde::Deserialize;
 
-use crate::app_state::AppState;
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::routes::extract;
 use crate::service::tokens;
+use crate::state::AppState;
 
 pub(crate) async fn create_token(
     State(state): State<AppState>,

@@ -3,17 +3,17 @@
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use buildbtw_gitlab::webhook::{Forged, Outline, Sender};
 use buildbtw_model::api::ProblemKind;
 use jiff::Timestamp;
 
 use crate::admission::BodyOf;
-use crate::app_state::AppState;
 use crate::auth;
 use crate::error::{Error, Refusal};
 use crate::routes::bodies;
 use crate::serve::Peer;
 use crate::service::receive_webhook::{Received, receive_webhook};
-use buildbtw_gitlab::webhook::{Forged, Outline, Sender};
+use crate::state::AppState;
 
 /// The largest webhook: GitLab sends up to 25 MB (`REQUEST_BODY_SIZE_LIMIT`), and stops sending any after
 /// some were refused.

@@ -3,7 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{PageError, PageResult};
+use super::error::{PageError, PageResult};
 use crate::error::Error;
 use crate::routes::{conditional, extract};
 use crate::views::assets;

@@ -5,12 +5,13 @@ use buildbtw_model::{AttemptId, BuildId};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{PageResult, links, page};
+use super::error::{PageResult, page};
+use super::response::links;
 use crate::address::BaseUrl;
-use crate::app_state::AppState;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::queries;
+use crate::service::read::build;
+use crate::state::AppState;
 use crate::views::build::{BuildPage, LogTail, is_live, select_attempt, with_origin};
 use crate::views::log;
 
@@ -30,7 +31,7 @@ pub(crate) async fn show_build(
 ) -> PageResult {
     let extract::Path(id) = id?;
     let extract::Query(query) = query?;
-    let detail = with_origin(queries::show_build(&state, &server, id).await?);
+    let detail = with_origin(build::show_build(&state.database, &server, id).await?);
     let attempt = select_attempt(&detail, query.attempt).cloned();
     if let (Some(wanted), None) = (query.attempt, &attempt) {
         let what = format!("attempt {wanted} of build {id}");

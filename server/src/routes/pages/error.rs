@@ -1,18 +1,19 @@
 //! Errors of pages: the same refusals as those of the API, in HTML. A handler's error does not know
 //! the server's addresses, which every page links to; `show_errors` makes the page of it.
 
-use askama::Template as _;
+use askama::Template;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use buildbtw_model::api::Problem;
 
-use super::{html_response, links};
-use crate::app_state::AppState;
 use crate::error::{Error, problem_response};
+use crate::state::AppState;
 use crate::views::error::ErrorPage;
 use crate::views::links::Links;
+
+use super::response::{html_response, links};
 
 /// Why a page is not shown.
 pub(crate) struct PageError(Error);
@@ -27,6 +28,14 @@ impl From<askama::Error> for PageError {
     fn from(error: askama::Error) -> Self {
         Self(Error::Internal(error.into()))
     }
+}
+
+/// What a handler of a page answers with.
+pub(super) type PageResult = Result<Response, PageError>;
+
+/// Renders a page that is there.
+pub(super) fn page(view: &impl Template) -> PageResult {
+    Ok(html_response(StatusCode::OK, view.render()?))
 }
 
 /// What is wrong, for `show_errors`.

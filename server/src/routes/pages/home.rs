@@ -4,11 +4,12 @@ use axum::extract::State;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{PageResult, links, page};
-use crate::app_state::AppState;
+use super::error::{PageResult, page};
+use super::response::links;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::queries;
+use crate::service::read::{namespaces, sources};
+use crate::state::AppState;
 use crate::views::home::HomePage;
 
 #[derive(Deserialize)]
@@ -21,8 +22,8 @@ pub(crate) async fn show_home(
     query: Result<extract::Query<HomeQuery>, Error>,
 ) -> PageResult {
     let extract::Query(query) = query?;
-    let namespaces = queries::list_namespaces(&state, query.cursor.as_deref()).await?;
-    let sources = queries::sources_overview(&state).await?;
+    let namespaces = namespaces::list_namespaces(&state, query.cursor.as_deref()).await?;
+    let sources = sources::sources_overview(&state).await?;
     let first = query.cursor.is_none();
     page(&HomePage::new(
         namespaces,

@@ -5,12 +5,13 @@ use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
 use jiff::Timestamp;
 
-use super::{PageResult, links, page};
+use super::error::{PageResult, page};
+use super::response::links;
 use crate::address::BaseUrl;
-use crate::app_state::AppState;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::queries;
+use crate::service::read::{iteration, namespaces};
+use crate::state::AppState;
 use crate::views::filter::{Filter, FilterQuery};
 use crate::views::namespace::NamespacePage;
 
@@ -49,8 +50,8 @@ async fn show(
     let extract::Query(query) = filtering?;
     let filter = Filter::parse(query)
         .map_err(|message| Error::refused(ProblemKind::InvalidRequest, message))?;
-    let namespace = queries::show_namespace(state, server, name).await?;
-    let iteration = queries::show_iteration(state, server, name, number).await?;
+    let namespace = namespaces::show_namespace(state, server, name).await?;
+    let iteration = iteration::show_iteration(state, server, name, number).await?;
     let now = Timestamp::now();
     page(&NamespacePage::new(
         &namespace,

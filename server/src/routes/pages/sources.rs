@@ -4,11 +4,12 @@ use axum::extract::State;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{PageResult, links, page};
-use crate::app_state::AppState;
+use super::error::{PageResult, page};
+use super::response::links;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::queries;
+use crate::service::read::sources;
+use crate::state::AppState;
 use crate::views::sources::SourcesPage;
 
 #[derive(Deserialize)]
@@ -23,8 +24,8 @@ pub(crate) async fn list_sources(
     query: Result<extract::Query<SourcesQuery>, Error>,
 ) -> PageResult {
     let extract::Query(query) = query?;
-    let sources = queries::list_sources(&state, query.broken, query.cursor.as_deref()).await?;
-    let overview = queries::sources_overview(&state).await?;
+    let sources = sources::list_sources(&state, query.broken, query.cursor.as_deref()).await?;
+    let overview = sources::sources_overview(&state).await?;
     let first = query.cursor.is_none();
     let now = Timestamp::now();
     page(&SourcesPage::new(

@@ -3,158 +3,63 @@
 
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use buildbtw_gitlab::{CommitStatus, Gitlab, GitlabError, GitlabErrorKind, ProjectId};
 use buildbtw_model::api::{IterationDetail, OriginSummary};
-use clap::ValueEnum;
 use sha2::Digest as _;
-use tokio::sync::Notify;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::address::BaseUrl;
-use crate::app_state::AppState;
+use crate::config::ReportKind;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{
-    IterationId, NamespaceId, forge_reports, iterations, namespaces, now, source_repositories,
+    Database, IterationId, NamespaceId, forge_reports, iterations, namespaces, now,
+    source_repositories,
 };
 use crate::error::Error;
-use buildbtw_gitlab::{CommitStatus, Gitlab, GitlabError, GitlabErrorKind, ProjectId};
+use crate::outage::Failure;
+use crate::state::AppState;
 
-use super::queries::show_iteration;
+use super::read::iteration::show_iteration;
 
-/// Changes come in bursts.
-const GATHER: Duration = Duration::from_secs(2);
 /// A note is not changed more often than this while builds go on.
 const NOTE_GAP_MS: i64 = 60_000;
 /// How long what is known about a branch's merge requests is believed.
 const MERGE_REQUESTS_LAST: Duration = Duration::from_secs(60);
-const FIRST_REST: Duration = Duration::from_secs(5);
-const LONGEST_REST: Duration = Duration::from_secs(300);
 /// Merge requests from forks have no branch here; their heads are named like this.
 const MERGE_REQUESTS: &str = "merge-requests/";
-
-/// What the forge is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReportKind {
-    /// A status on every origin commit.
-    CommitStatus,
-    /// A note on the merge requests of origin branches.
-    MergeRequestNote,
-}
-
-/// Where reports go, and which are wanted.
-#[derive(Clone)]
-pub struct ForgeReporter {
-    gitlab: Gitlab,
-    kinds: Vec<ReportKind>,
-    changed: Arc<Mutex<BTreeSet<NamespaceId>>>,
-    wake: Arc<Notify>,
-    /// The open merge requests of branches, so that not every change of a build asks for them.
-    known: Arc<Mutex<MergeRequests>>,
-}
 
 /// The open merge requests of a project's branch, and since when they are known.
 type MergeRequests = HashMap<(ProjectId, String), (Instant, Vec<u64>)>;
 
-/// Why a namespace was not reported.
-enum Stopped {
-    /// Later it may work.
-    Gitlab(GitlabError),
-    Here(Error),
+/// Where reports go, and which are wanted. Cheap to clone.
+#[derive(Clone)]
+pub struct Reporter {
+    gitlab: Gitlab,
+    kinds: Vec<ReportKind>,
+    /// The open merge requests of branches, so that not every change of a build asks for them.
+    known: Arc<Mutex<MergeRequests>>,
 }
 
-impl<E: Into<Error>> From<E> for Stopped {
-    fn from(error: E) -> Self {
-        Self::Here(error.into())
-    }
-}
-
-impl ForgeReporter {
+impl Reporter {
     /// Reports to a GitLab.
     #[must_use]
     pub fn new(gitlab: Gitlab, kinds: Vec<ReportKind>) -> Self {
         Self {
             gitlab,
             kinds,
-            changed: Arc::default(),
-            wake: Arc::default(),
             known: Arc::default(),
         }
     }
 
-    /// Says that something in these namespaces changed.
-    pub fn changed(&self, namespaces: impl IntoIterator<Item = NamespaceId>) {
-        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        changed.extend(namespaces);
-        self.wake.notify_one();
-    }
-
-    fn take(&self) -> BTreeSet<NamespaceId> {
-        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *changed)
-    }
-
-    /// Reports until cancelled.
-    pub async fn run(self, state: AppState, cancel: CancellationToken) {
-        // What happened while the server was away may not have been told.
-        match namespaces::all(state.database.read()).await {
-            Ok(all) => self.changed(all.into_iter().map(|namespace| namespace.id)),
-            Err(error) => tracing::error!(%error, "cannot look at what is to be reported"),
-        }
-        let mut again: BTreeMap<NamespaceId, Instant> = BTreeMap::new();
-        let mut rest = FIRST_REST;
-        loop {
-            let next = again.values().min().copied();
-            let pause = async {
-                match next {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = cancel.cancelled() => return,
-                () = self.wake.notified() => tokio::time::sleep(GATHER).await,
-                () = pause => {}
-            }
-            let now = Instant::now();
-            let mut due = self.take();
-            due.extend(
-                again
-                    .iter()
-                    .filter(|(_, at)| **at <= now)
-                    .map(|(id, _)| *id),
-            );
-            for namespace in due {
-                again.remove(&namespace);
-                match self.report(&state, namespace).await {
-                    Ok(None) => rest = FIRST_REST,
-                    Ok(Some(later)) => {
-                        again.insert(namespace, Instant::now() + later);
-                    }
-                    Err(Stopped::Gitlab(error)) => {
-                        tracing::warn!(
-                            error = error.to_string(),
-                            "GitLab was not told how a rebuild stands"
-                        );
-                        if is_worth_another_try(&error) {
-                            again.insert(namespace, Instant::now() + rest);
-                            rest = (rest * 2).min(LONGEST_REST);
-                        }
-                    }
-                    Err(Stopped::Here(error)) => {
-                        tracing::error!(error = error.to_string(), "cannot report a rebuild");
-                        again.insert(namespace, Instant::now() + rest);
-                    }
-                }
-            }
-        }
-    }
-
     /// Tells what is new about a namespace; returns when there is more to tell.
-    async fn report(&self, state: &AppState, id: NamespaceId) -> Result<Option<Duration>, Stopped> {
+    pub(crate) async fn report(
+        &self,
+        state: &AppState,
+        id: NamespaceId,
+    ) -> Result<Option<Duration>, Failure> {
         let Some(namespace) = namespaces::by_id(state.database.read(), id).await? else {
             return Ok(None);
         };
@@ -162,7 +67,7 @@ impl ForgeReporter {
             return Ok(None);
         };
         let number = u32::try_from(iteration.number).ok();
-        let server = BaseUrl::of_server(&state.config);
+        let server = state.config.base_url();
         let detail = show_iteration(state, &server, &namespace.name, number).await?;
         // What cannot be told holds up nothing else.
         let mut told = Ok(());
@@ -188,11 +93,11 @@ impl ForgeReporter {
         namespace: &NamespaceRow,
         iteration: IterationId,
         detail: &IterationDetail,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Failure> {
         let word = words::state(detail);
         let mut told_all = Ok(());
         for origin in &detail.origins {
-            let Some((project, path)) = project(state, origin).await? else {
+            let Some((project, path)) = project(&state.database, origin).await? else {
                 continue;
             };
             let row = i64::try_from(project.0).unwrap_or(i64::MAX);
@@ -217,7 +122,7 @@ impl ForgeReporter {
                 .gitlab
                 .set_commit_status(project, &path, &origin.commit, &status);
             if let Err(error) = settled(set.await) {
-                told_all = Err(Stopped::Gitlab(error));
+                told_all = Err(Failure::Gitlab(error));
                 continue;
             }
             let mut tx = state.database.write().await?;
@@ -232,7 +137,7 @@ impl ForgeReporter {
         &self,
         state: &AppState,
         namespace: &NamespaceRow,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Failure> {
         let mut told_all = Ok(());
         for open in forge_reports::left_open(state.database.read(), namespace.id).await? {
             let newest = iterations::newest(state.database.read(), namespace.id).await?;
@@ -257,7 +162,7 @@ impl ForgeReporter {
                     .gitlab
                     .set_commit_status(project, &about, &open.commit, &status);
                 if let Err(error) = settled(set.await) {
-                    told_all = Err(Stopped::Gitlab(error));
+                    told_all = Err(Failure::Gitlab(error));
                     continue;
                 }
             }
@@ -281,15 +186,18 @@ impl ForgeReporter {
         state: &AppState,
         namespace: &NamespaceRow,
         detail: &IterationDetail,
-    ) -> Result<Option<Duration>, Stopped> {
+    ) -> Result<Option<Duration>, Failure> {
         let text = words::note(&namespace.name, detail, &state.config.url);
         let digest = sha2::Sha256::digest(text.as_bytes());
         let mut later = None;
         for origin in &detail.origins {
-            let Some((project, path)) = project(state, origin).await? else {
+            let Some((project, path)) = project(&state.database, origin).await? else {
                 continue;
             };
-            for iid in self.merge_requests(state, project, &path, origin).await? {
+            for iid in self
+                .merge_requests(&state.database, project, &path, origin)
+                .await?
+            {
                 let (row, number) = (to_row(project.0), to_row(iid));
                 let reader = state.database.read();
                 let told = forge_reports::note(reader, namespace.id, row, number).await?;
@@ -306,8 +214,7 @@ impl ForgeReporter {
                 let old = told.and_then(|told| u64::try_from(told.note_id).ok());
                 let note = self
                     .write_note(project, &path, iid, old, &namespace.name, &text)
-                    .await
-                    .map_err(Stopped::Gitlab)?;
+                    .await?;
                 let mut tx = state.database.write().await?;
                 let note = to_row(note);
                 forge_reports::put_note(&mut tx, namespace.id, row, number, note, &digest).await?;
@@ -352,11 +259,11 @@ impl ForgeReporter {
     /// The merge requests that want to bring an origin in.
     async fn merge_requests(
         &self,
-        state: &AppState,
+        database: &Database,
         project: ProjectId,
         path: &str,
         origin: &OriginSummary,
-    ) -> Result<Vec<u64>, Stopped> {
+    ) -> Result<Vec<u64>, Failure> {
         let git_ref = origin.changeset.git_ref.as_str();
         if let Some(rest) = git_ref.strip_prefix(MERGE_REQUESTS) {
             let number = rest
@@ -365,7 +272,7 @@ impl ForgeReporter {
                 .and_then(|number| number.parse().ok());
             return Ok(number.into_iter().collect());
         }
-        let reader = state.database.read();
+        let reader = database.read();
         let repository = source_repositories::usable(reader, &origin.changeset.pkgbase).await?;
         // The default branch goes nowhere, and asking for each poll's sake would be a waste.
         if repository.is_some_and(|row| row.branch.as_deref() == Some(git_ref)) {
@@ -378,7 +285,7 @@ impl ForgeReporter {
             return Ok(found.clone());
         }
         let found = self.gitlab.merge_requests_of(project, path, git_ref);
-        let found = found.await.map_err(Stopped::Gitlab)?;
+        let found = found.await?;
         let mut known = self.known();
         known.retain(|_, (at, _)| at.elapsed() < MERGE_REQUESTS_LAST);
         known.insert(key, (Instant::now(), found.clone()));
@@ -406,7 +313,7 @@ fn settled(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
 }
 
 /// Statuses of one commit are taken one after the other; whoever comes in between gets 409.
-fn is_worth_another_try(error: &GitlabError) -> bool {
+pub(crate) fn is_worth_another_try(error: &GitlabError) -> bool {
     error.kind.is_transient()
         || error.kind.is_of_token()
         || matches!(error.kind, GitlabErrorKind::Status { status: 409, .. })
@@ -418,10 +325,10 @@ fn to_row(number: u64) -> i64 {
 
 /// The project of an origin, and its path.
 async fn project(
-    state: &AppState,
+    database: &Database,
     origin: &OriginSummary,
 ) -> Result<Option<(ProjectId, String)>, Error> {
-    let reader = state.database.read();
+    let reader = database.read();
     let row = source_repositories::usable(reader, &origin.changeset.pkgbase).await?;
     Ok(row.and_then(|row| {
         let id = u64::try_from(row.project_id?).ok()?;

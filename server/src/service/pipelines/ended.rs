@@ -1,8 +1,8 @@
 //! A pipeline ended: what that means for the attempt whose job said nothing, or not enough.
 
+use buildbtw_gitlab::{Job, PipelineStatus};
 use buildbtw_model::FailureKind;
 
-use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
@@ -10,7 +10,7 @@ use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
 use crate::service::report_outcome::remove_uploads;
 use crate::service::transitions::Transition;
-use buildbtw_gitlab::{Job, PipelineStatus};
+use crate::state::AppState;
 
 use super::verdict::{End, Facts, verdict};
 
@@ -63,7 +63,7 @@ pub async fn ended(
     let effects = transition.commit().await?;
     state.announce(effects);
     conclusion.write(&why).await?;
-    remove_uploads(state, row.attempt).await;
+    remove_uploads(&state.repos, row.attempt).await;
     Ok(())
 }
 

@@ -3,11 +3,11 @@
 
 use buildbtw_model::FailureKind;
 
-use crate::app_state::AppState;
 use crate::db::attempts::{self, AttemptRow, UNLIMITED_LEASE};
 use crate::db::pipelines;
 use crate::error::Error;
 use crate::service::transitions::Transition;
+use crate::state::AppState;
 
 /// What is done with a reported failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Jobs that GitLab takes for running although nothing more is to be expected of them: their attempts end,
 //! and their pipelines are cancelled.
 
+use buildbtw_gitlab::Job;
 use buildbtw_model::{AttemptStatus, FailureKind};
 
-use crate::app_state::AppState;
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
@@ -11,7 +11,7 @@ use crate::db::{attempts, builds, milliseconds, pipelines};
 use crate::error::Error;
 use crate::service::report_outcome::remove_uploads;
 use crate::service::transitions::Transition;
-use buildbtw_gitlab::Job;
+use crate::state::AppState;
 
 use super::ended::conclude;
 use super::verdict::{End, name, timeout};
@@ -120,7 +120,7 @@ async fn finish(
     let effects = transition.commit().await?;
     state.announce(effects);
     conclusion.write(why).await?;
-    remove_uploads(state, row.attempt).await;
+    remove_uploads(&state.repos, row.attempt).await;
     tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id, "gave up on a job that GitLab takes for running");
     Ok(())
 }

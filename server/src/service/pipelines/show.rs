@@ -5,17 +5,19 @@ use std::collections::HashMap;
 use buildbtw_model::api::{BuildSummary, PipelineSummary};
 use buildbtw_model::{Architecture, AttemptId, BuildStatus};
 
-use crate::app_state::AppState;
+use crate::config::Config;
+use crate::db::Database;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::{self, PipelineRow};
-use crate::dispatch::pipelines::Pipelines;
+use crate::state::AppState;
+use crate::state::pipelines::Pipelines;
 
 /// The pipelines of some attempts.
 pub(in crate::service) async fn of_attempts(
-    state: &AppState,
+    database: &Database,
     attempts: &[AttemptId],
 ) -> sqlx::Result<HashMap<AttemptId, PipelineSummary>> {
-    let rows = pipelines::of_attempts(state.database.read(), attempts).await?;
+    let rows = pipelines::of_attempts(database.read(), attempts).await?;
     Ok(rows
         .into_iter()
         .map(|row| (row.attempt, summary(&row)))
@@ -36,13 +38,13 @@ fn summary(row: &PipelineRow) -> PipelineSummary {
     }
 }
 
-/// Says of builds that were handed over what they wait for.
+/// Says of builds that were dispatched what they wait for.
 pub(in crate::service) fn explain(
-    state: &AppState,
+    on_gitlab: Option<&Pipelines>,
     builds: &mut [BuildSummary],
     pipelines: &HashMap<AttemptId, PipelineSummary>,
 ) {
-    let trouble = state.pipelines.as_ref().and_then(Pipelines::trouble);
+    let outage = on_gitlab.and_then(Pipelines::outage);
     for build in builds {
         if build.status != BuildStatus::Dispatched || build.message.is_some() {
             continue;
@@ -51,9 +53,9 @@ pub(in crate::service) fn explain(
         let Some(pipeline) = pipeline else {
             continue;
         };
-        build.message = Some(match (pipeline.id, &trouble) {
+        build.message = Some(match (pipeline.id, &outage) {
             (Some(id), _) => format!("pipeline {id} is {}", pipeline.status),
-            (None, Some(trouble)) => format!("waits for GitLab: {trouble}"),
+            (None, Some(outage)) => format!("waits for GitLab: {outage}"),
             (None, None) => format!("its pipeline is {}", pipeline.status),
         });
     }
@@ -61,20 +63,20 @@ pub(in crate::service) fn explain(
 
 /// Why nothing of an architecture is built that GitLab builds.
 pub(in crate::service) fn stalled(state: &AppState, architecture: &Architecture) -> Option<String> {
-    let desk = state.pipelines.as_ref()?;
+    let on_gitlab = state.pipelines.as_ref()?;
     if !state.is_built_on_gitlab(architecture) {
         return None;
     }
-    desk.trouble()
+    on_gitlab.outage()
 }
 
 /// How many builds GitLab seems to work on at once: nobody but its runners knows better.
 pub(in crate::service) fn runners(
-    state: &AppState,
+    config: &Config,
     rows: &[BuildRow],
     workers: &mut HashMap<Architecture, usize>,
 ) {
-    let Some(settings) = &state.config.pipelines else {
+    let Some(settings) = &config.pipelines else {
         return;
     };
     for architecture in &settings.architectures {

@@ -1,10 +1,10 @@
 //! What the end of a job means for its build: GitLab's own reason first, then what the job reported.
 //! The table of reasons is in `notes/gitlab.md`.
 
+use buildbtw_gitlab::{Job, PipelineStatus};
 use buildbtw_model::FailureKind;
 
 use crate::db::pipelines::PipelineRow;
-use buildbtw_gitlab::{Job, PipelineStatus};
 
 use super::log::{cannot_run, last_error};
 use super::reason::{Reason, is_told_by_log};

@@ -16,7 +16,8 @@ use crate::repos::base::BaseSnapshot;
 use crate::sources::{Catalog, Head, ResolvedChangeset};
 
 use super::inputs::{Inputs, MadeWith, input_hash};
-use super::{FilesBefore, PlanBudget, PlanInput};
+use super::plan_input::{FilesBefore, PlanInput};
+use crate::planning::queue::PlanBudget;
 
 /// A build on its way into the database.
 pub(super) struct Draft {

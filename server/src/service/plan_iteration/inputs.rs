@@ -5,9 +5,9 @@ use std::sync::Arc;
 use buildbtw_model::{Architecture, BuildTool, MissingKeys, NetworkPolicy, Packager, Sha256Digest};
 use sha2::Digest as _;
 
-use crate::app_state::AppState;
 use crate::repos::base::BaseSnapshot;
 use crate::sources::Head;
+use crate::state::AppState;
 
 /// Raise it when the same inputs no longer give the same packages.
 const HASH_VERSION: &str = "buildbtw input 4";

@@ -5,155 +5,34 @@ mod bootstrap;
 mod draft;
 mod inputs;
 mod notes;
+mod plan_input;
+mod planned;
 mod reuse;
 mod store;
 mod versions;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use buildbtw_model::api::{PlanNote, ProblemKind};
-use buildbtw_model::{
-    Architecture, CommitHash, NamespaceName, NetworkPolicy, Pkgbase, RepositoryName, Scope,
-    TreeHash,
-};
-use buildbtw_planner::{Footprint, Patterns, Problem};
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{Architecture, RepositoryName};
 
-use crate::app_state::AppState;
-use crate::db::packages::Produced;
-use crate::db::{NamespaceId, attempts};
+use crate::config::Config;
+use crate::db::attempts;
 use crate::error::{Error, Refusal};
-use crate::repos::base::{BaseSnapshot, SnapshotDigests};
-use crate::sources::{CatalogSnapshot, Freshness, ResolvedChangeset};
+use crate::planning::queue::{Caller, PlanBudget};
+use crate::sources::CatalogSnapshot;
+use crate::state::AppState;
 
-use super::planning::{Caller, PlanBudget};
 use super::source_problems::Fetched;
 
+pub(crate) use plan_input::FilesBefore;
+pub use plan_input::PlanInput;
+pub use planned::{PlannedArchitecture, PlannedIteration};
 pub use store::store;
 
-use draft::{Draft, Drafter};
+use draft::Drafter;
 use inputs::MadeWith;
 use notes::Notes;
-
-/// What an iteration is planned from.
-#[derive(Clone)]
-pub struct PlanInput {
-    /// The namespace, when it exists already.
-    pub namespace: Option<NamespaceId>,
-    /// Its name, if it is known yet.
-    pub name: Option<NamespaceName>,
-    /// The origins at the commits they have now.
-    pub origins: Vec<ResolvedChangeset>,
-    /// How far the rebuild spreads.
-    pub scope: Scope,
-    /// What is rebuilt in any case.
-    pub include: Patterns,
-    /// What is never rebuilt.
-    pub exclude: Patterns,
-    /// Members of cycles that are built first without what they need of their cycle.
-    pub bootstrap: Vec<Pkgbase>,
-    /// Whether new versions of libraries are expected to keep their sonames.
-    pub same_sonames: bool,
-    /// Plans with more builds are refused.
-    pub max_builds: u32,
-    /// Whether rebuilt packages get a higher release.
-    pub bump: bool,
-    /// What its builds reach of the network.
-    pub network: NetworkPolicy,
-    /// The packages that earlier iterations of the namespace had, and of deleted ones of its name.
-    pub produced: Vec<Produced>,
-    /// The base snapshot of the iteration before; empty for a first one.
-    pub snapshot: SnapshotDigests,
-    /// Whether to plan with what the base repositories hold now, instead of that snapshot.
-    pub refresh_base: bool,
-}
-
-/// The commits and trees of the iteration before.
-pub(crate) type FilesBefore = HashMap<Pkgbase, (CommitHash, Option<TreeHash>)>;
-
-/// An iteration that can be stored.
-pub struct PlannedIteration {
-    architectures: Vec<PlannedArchitecture>,
-    notes: Vec<(Architecture, PlanNote)>,
-    /// How often the index of the sources had changed before it was made.
-    seen: u64,
-}
-
-/// The part of an iteration for one architecture.
-pub struct PlannedArchitecture {
-    architecture: Architecture,
-    base: BaseSnapshot,
-    drafts: Vec<Draft>,
-    footprint: Footprint,
-    problems: Vec<Problem>,
-    notes: Notes,
-}
-
-impl PlannedIteration {
-    /// How often the index of the sources had changed before it was made.
-    #[must_use]
-    pub fn seen(&self) -> u64 {
-        self.seen
-    }
-
-    /// What tells later whether a change of a package can affect this plan, per architecture.
-    #[must_use]
-    pub fn footprints(&self) -> Vec<Footprint> {
-        self.architectures
-            .iter()
-            .map(|part| part.footprint.clone())
-            .collect()
-    }
-
-    /// The builds of an architecture as they can be compared with those of another iteration.
-    /// What has the same files as `before` has the same revision.
-    pub(crate) fn snapshots(
-        &self,
-        before: &FilesBefore,
-    ) -> Vec<(Architecture, Vec<buildbtw_planner::BuildSnapshot>)> {
-        self.architectures
-            .iter()
-            .map(|part| {
-                let builds = draft::snapshot(&part.drafts, before);
-                (part.architecture.clone(), builds)
-            })
-            .collect()
-    }
-
-    /// Adds what is worth knowing about the sources that it was made of.
-    pub(crate) fn note_sources(
-        &mut self,
-        freshness: &Freshness,
-        unusable: Option<String>,
-        origins: &[ResolvedChangeset],
-    ) {
-        let gone = origins
-            .iter()
-            .filter(|origin| origin.is_gone)
-            .map(|origin| {
-                format!(
-                    "{} does not exist any more; it stays at {}",
-                    origin.changeset,
-                    origin.head.commit.short()
-                )
-            });
-        let texts: Vec<String> = freshness
-            .note()
-            .into_iter()
-            .chain(unusable)
-            .chain(gone)
-            .collect();
-        for part in &self.architectures {
-            for text in &texts {
-                let note = PlanNote {
-                    kind: "sources".to_owned(),
-                    text: text.clone(),
-                };
-                self.notes.push((part.architecture.clone(), note));
-            }
-        }
-    }
-}
 
 /// Plans an iteration for all architectures, when it is the caller's turn. All are planned from the same
 /// state of the sources.
@@ -171,7 +50,7 @@ pub async fn plan(
         let part = plan_architecture(state, caller, input, &snapshot, architecture.clone()).await?;
         parts.push(part);
     }
-    check_size(state, &parts, input.max_builds)?;
+    check_size(&state.config, &parts, input.max_builds)?;
     for part in &mut parts {
         reuse::find(state, input, &mut part.drafts).await?;
     }
@@ -203,14 +82,13 @@ pub async fn plan(
 
 /// Refuses plans without builds, and those with too many.
 fn check_size(
-    state: &AppState,
+    config: &Config,
     parts: &[PlannedArchitecture],
     max_builds: u32,
 ) -> Result<(), Error> {
     let total: usize = parts.iter().map(|part| part.drafts.len()).sum();
     if total == 0 {
-        let names: Vec<_> = state
-            .config
+        let names: Vec<_> = config
             .architectures
             .iter()
             .map(Architecture::as_str)

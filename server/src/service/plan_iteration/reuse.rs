@@ -1,13 +1,13 @@
 //! Finds builds with the same inputs: finished ones in any namespace, and those that the namespace is
 //! working on. Which of them fit is decided with the versions.
 
-use crate::app_state::AppState;
 use crate::db::{builds, packages, retired_packages};
 use crate::error::Error;
 use crate::service::report_outcome::repository_of;
+use crate::state::AppState;
 
-use super::PlanInput;
 use super::draft::{Draft, Reusable};
+use super::plan_input::PlanInput;
 
 /// Tells every draft which finished builds with the same input hash there are whose files are
 /// there, and which one is being built.

@@ -12,8 +12,8 @@ use crate::db::{IterationId, WriteTransaction, builds, iterations};
 use crate::error::Error;
 use crate::sources::ResolvedChangeset;
 
-use super::PlannedIteration;
 use super::draft::Draft;
+use super::planned::PlannedIteration;
 
 /// Stores a planned iteration: its commits, builds and edges. Reused builds are told to `effects`.
 ///

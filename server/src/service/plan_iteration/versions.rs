@@ -12,8 +12,10 @@ use buildbtw_planner::{
 };
 
 use super::draft::{Draft, Reusable};
+use super::plan_input::PlanInput;
+use super::planned::PlannedArchitecture;
 use super::store::same_stage;
-use super::{PlanBudget, PlanInput, PlannedArchitecture};
+use crate::planning::queue::PlanBudget;
 use crate::repos::base::BaseVersions;
 use crate::service::in_base::Makers;
 

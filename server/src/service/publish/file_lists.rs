@@ -4,99 +4,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use buildbtw_model::Pkgname;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::app_state::AppState;
 use crate::db::packages::{self, Candidate};
 use crate::db::{Database, IterationId, iterations, namespaces};
 use crate::error::Error;
-use crate::inbox::Inbox;
 use crate::repos::choice::Rivals;
 use crate::repos::database::{DatabaseWriter, Entry};
 use crate::repos::{Rendering, Repos, RepositoryKey, Turn};
-
-/// How long they may lag behind, at least.
-const LAG: Duration = Duration::from_secs(2);
-/// And how much longer than writing them takes, so that large ones take a small part of the time.
-const LAG_PER_WORK: u32 = 50;
-
-/// Keeps the databases with file lists up to date.
-#[derive(Clone, Default)]
-pub struct FileLists {
-    inbox: Inbox<Outdated>,
-    writing: Arc<tokio::sync::Mutex<()>>,
-}
-
-type Outdated = (RepositoryKey, IterationId);
-
-impl FileLists {
-    /// Says that a repository holds more than its file lists tell.
-    pub fn outdated(&self, key: RepositoryKey, iteration: IterationId) {
-        self.inbox.send((key, iteration));
-    }
-
-    /// Writes what is outdated until cancelled, and the rest then. Runs once.
-    pub async fn run(self, state: AppState, cancel: CancellationToken) {
-        let Some(mut receiver) = self.inbox.take() else {
-            return;
-        };
-        let mut waiting: BTreeMap<RepositoryKey, (IterationId, Instant)> = BTreeMap::new();
-        let mut lag = LAG;
-        while !cancel.is_cancelled() {
-            let next = waiting.values().map(|(_, at)| *at).min();
-            let pause = async {
-                match next {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                () = pause => {
-                    let due = Instant::now();
-                    lag = LAG;
-                    for (key, (iteration, at)) in std::mem::take(&mut waiting) {
-                        if at <= due {
-                            let began = Instant::now();
-                            update_and_report(&state, &key, iteration).await;
-                            lag = lag.max(began.elapsed() * LAG_PER_WORK);
-                        } else {
-                            waiting.insert(key, (iteration, at));
-                        }
-                    }
-                }
-                outdated = receiver.recv() => if let Some((key, iteration)) = outdated {
-                    // A namespace of the same name may have been made anew.
-                    let known = waiting.get(&key).map(|(_, at)| *at);
-                    let at = known.unwrap_or_else(|| Instant::now() + lag);
-                    waiting.insert(key, (iteration, at));
-                }
-            }
-        }
-        while let Ok((key, iteration)) = receiver.try_recv() {
-            waiting.insert(key, (iteration, Instant::now()));
-        }
-        for (key, (iteration, _)) in waiting {
-            update_and_report(&state, &key, iteration).await;
-        }
-    }
-}
-
-async fn update_and_report(state: &AppState, key: &RepositoryKey, iteration: IterationId) {
-    if let Err(error) = update(state, key, iteration).await {
-        tracing::error!(
-            error = error.to_string(),
-            namespace.name = key.namespace.as_str(),
-            architecture = key.architecture.as_str(),
-            "cannot write the file lists of a repository; they stay as they are"
-        );
-    }
-}
+use crate::state::AppState;
 
 /// Brings the file lists of a repository up to date, if they are not.
 ///
@@ -107,8 +24,7 @@ pub async fn update(
     key: &RepositoryKey,
     iteration: IterationId,
 ) -> Result<(), Error> {
-    // One at a time: two could each take the other's file for their own, and are a lot of work.
-    let _alone = state.file_lists.writing.lock().await;
+    let _alone = state.file_lists.turn_to_write().await;
     let repos = &state.repos;
     // Looked at first: what is published from now on makes them outdated again.
     let Some(written) = modified(&repos.database(key))? else {
@@ -128,12 +44,13 @@ pub async fn update(
     Ok(())
 }
 
-/// Looks for file lists that a crash has left behind.
+/// The repositories whose file lists a crash has left behind.
 ///
 /// # Errors
 /// When the database or the disk refuses.
-pub async fn recover(state: &AppState) -> Result<(), Error> {
+pub async fn outdated(state: &AppState) -> Result<Vec<(RepositoryKey, IterationId)>, Error> {
     let reader = state.database.read();
+    let mut outdated = Vec::new();
     for namespace in namespaces::all(reader).await? {
         for iteration in iterations::of_namespace(reader, namespace.id).await? {
             for architecture in &state.config.architectures {
@@ -145,12 +62,12 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
                 if modified(&state.repos.database(&key))?
                     != modified(&state.repos.file_lists(&key))?
                 {
-                    state.file_lists.outdated(key, iteration.id);
+                    outdated.push((key, iteration.id));
                 }
             }
         }
     }
-    Ok(())
+    Ok(outdated)
 }
 
 fn modified(path: &Path) -> io::Result<Option<std::time::SystemTime>> {

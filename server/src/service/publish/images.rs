@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::app_state::AppState;
-use crate::db::{IterationId, packages};
+use crate::db::{Database, IterationId, packages};
 use crate::repos::RepositoryKey;
 use crate::repos::image::DatabaseImage;
 
@@ -12,7 +11,7 @@ const KEPT: usize = 16;
 
 /// Images of databases, the latest used last.
 #[derive(Debug, Default)]
-pub(super) struct Images {
+pub(crate) struct Images {
     kept: VecDeque<(IterationId, RepositoryKey, DatabaseImage)>,
 }
 
@@ -20,7 +19,7 @@ impl Images {
     /// The image of a repository, from memory or else from the database.
     pub(super) async fn take(
         &mut self,
-        state: &AppState,
+        database: &Database,
         iteration: IterationId,
         key: &RepositoryKey,
     ) -> sqlx::Result<DatabaseImage> {
@@ -32,7 +31,7 @@ impl Images {
             return Ok(image);
         }
         let mut image = DatabaseImage::default();
-        let reader = state.database.read();
+        let reader = database.read();
         for listing in packages::listings(reader, iteration, &key.architecture).await? {
             image.list(listing);
         }

@@ -1,5 +1,4 @@
-//! Puts accepted packages into the repositories, and only then calls their builds built. One task
-//! does all of it: builds that end at about the same time share one new database.
+//! Puts accepted packages into the repositories, and only then calls their builds built.
 
 pub mod file_lists;
 mod images;
@@ -7,118 +6,32 @@ mod images;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use buildbtw_model::{AttemptId, BuildId, PackageFileName};
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
-use crate::app_state::AppState;
 use crate::db::attempts;
 use crate::db::builds::{self, BuildRow};
 use crate::db::packages::{self, Listing};
 use crate::error::Error;
-use crate::inbox::Inbox;
 use crate::repos::image::DatabaseImage;
 use crate::repos::{Repos, RepositoryKey};
+use crate::state::AppState;
 
 use super::report_outcome::repository_of;
 use super::transitions::Transition;
-use images::Images;
+pub(crate) use images::Images;
 
-/// How long a build that could not be published is left alone.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
-
-/// Accepts builds to publish.
-#[derive(Clone, Default)]
-pub struct Publisher {
-    inbox: Inbox<Job>,
-}
-
-struct Job {
-    build: BuildId,
-    /// Told when the build is published, or that it could not be.
-    done: Option<oneshot::Sender<bool>>,
-}
-
-impl Publisher {
-    /// Publishes a build whose packages were accepted, and waits for it.
-    ///
-    /// # Errors
-    /// When it could not be published now. Nothing is lost: asking again tries again.
-    pub async fn publish(&self, build: BuildId) -> Result<(), Error> {
-        let (done, published) = oneshot::channel();
-        self.inbox.send(Job {
-            build,
-            done: Some(done),
-        });
-        if published.await.unwrap_or(false) {
-            Ok(())
-        } else {
-            Err(anyhow::anyhow!("build {build} is accepted but could not be published yet").into())
-        }
-    }
-
-    /// Publishes a build without waiting for it.
-    pub fn enqueue(&self, build: BuildId) {
-        self.inbox.send(Job { build, done: None });
-    }
-
-    /// Nobody may ask again: packages of another architecture or iteration have no worker that waits.
-    fn again_later(&self, failed: &[BuildId], cancel: &CancellationToken) {
-        if failed.is_empty() {
-            return;
-        }
-        let (publisher, failed, cancel) = (self.clone(), failed.to_vec(), cancel.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                () = tokio::time::sleep(PAUSE_AFTER_FAILURE) => {
-                    for build in failed {
-                        publisher.enqueue(build);
-                    }
-                }
-            }
-        });
-    }
-
-    /// Publishes what is asked for until cancelled. Runs once.
-    pub async fn run(self, state: AppState, cancel: CancellationToken) {
-        let Some(mut receiver) = self.inbox.take() else {
-            return;
-        };
-        let mut images = Images::default();
-        loop {
-            let first = tokio::select! {
-                () = cancel.cancelled() => return,
-                job = receiver.recv() => job,
-            };
-            let Some(first) = first else { return };
-            let mut jobs = vec![first];
-            while let Ok(job) = receiver.try_recv() {
-                jobs.push(job);
-            }
-            let failed = publish_all(&state, &mut images, &jobs).await;
-            self.again_later(&failed, &cancel);
-            for job in jobs {
-                let published = !failed.contains(&job.build);
-                if let Some(done) = job.done {
-                    // Whoever asked may be gone.
-                    let _ = done.send(published);
-                }
-            }
-        }
-    }
-}
-
-/// Publishes the builds of some jobs, repository by repository; returns those that failed.
-async fn publish_all(state: &AppState, images: &mut Images, jobs: &[Job]) -> Vec<BuildId> {
-    let ids: Vec<BuildId> = jobs.iter().map(|job| job.build).collect();
-    let found = match builds::by_ids(state.database.read(), &ids).await {
+/// Publishes some builds, repository by repository; returns those that failed.
+pub(crate) async fn publish_all(
+    state: &AppState,
+    images: &mut Images,
+    ids: &[BuildId],
+) -> Vec<BuildId> {
+    let found = match builds::by_ids(state.database.read(), ids).await {
         Ok(found) => found,
         Err(error) => {
             tracing::error!(error = error.to_string(), "cannot read builds to publish");
-            return ids;
+            return ids.to_vec();
         }
     };
     let mut failed = Vec::new();
@@ -173,11 +86,11 @@ async fn publish_group(
         made,
     } = package_files(state, key, group).await?;
     // Taken out: if anything below fails it is made anew from the database.
-    let mut image = images.take(state, iteration, key).await?;
+    let mut image = images.take(&state.database, iteration, key).await?;
     for listing in listings {
         image.list(listing);
     }
-    let image = write_repository(state, key, links, image).await?;
+    let image = write_repository(&state.repos, key, links, image).await?;
     let mut transition = Transition::begin(&state.database).await?;
     transition.published(group).await?;
     let effects = transition.commit().await?;
@@ -284,12 +197,12 @@ async fn package_files(
 
 /// Links package files in, then replaces the database. Durable when it returns.
 async fn write_repository(
-    state: &AppState,
+    repos: &Repos,
     key: &RepositoryKey,
     files: Vec<PackageFile>,
     mut image: DatabaseImage,
 ) -> Result<DatabaseImage, Error> {
-    let (repos, key) = (state.repos.clone(), key.clone());
+    let (repos, key) = (repos.clone(), key.clone());
     let image = tokio::task::spawn_blocking(move || {
         for file in &files {
             link(&repos, &key, file)?;

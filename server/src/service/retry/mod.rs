@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use buildbtw_model::api::{NewerCommit, ProblemKind, RetriedBuild, RetriedBuilds, RetryBuilds};
 use buildbtw_model::{BuildStatus, NamespaceName, Pkgbase};
 
-use crate::app_state::AppState;
+use crate::db::Database;
 use crate::db::builds::{self, BuildRow};
 use crate::db::iterations::{self, IterationRow};
 use crate::db::namespaces::NamespaceRow;
@@ -15,11 +15,12 @@ use crate::db::source_repositories::SourceRepositoryRow;
 use crate::db::unsigned;
 use crate::error::{Error, Refusal};
 use crate::sources;
+use crate::state::AppState;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
-use super::planning::Caller;
-use super::queries::find_namespace;
+use super::read::find::find_namespace;
 use super::transitions::Transition;
+use crate::planning::queue::Caller;
 
 /// How many repositories of failed builds are read again before.
 const READ_AGAIN: usize = 50;
@@ -38,7 +39,7 @@ pub async fn retry(
     name: &NamespaceName,
     request: &RetryBuilds,
 ) -> Result<RetriedBuilds, Error> {
-    let namespace = find_namespace(state, name).await?;
+    let namespace = find_namespace(&state.database, name).await?;
     if namespace.held_at.is_some() {
         return Err(
             Refusal::new(ProblemKind::Conflict, format!("'{name}' is cancelled"))
@@ -47,7 +48,7 @@ pub async fn retry(
         );
     }
     // What is newer is newer than this one: the follower may plan another while the sources are read.
-    let before = newest(state, &namespace).await?;
+    let before = newest(&state.database, &namespace).await?;
     let all = builds::of_iteration(state.database.read(), before.id).await?;
     for pkgbase in &request.pkgbases {
         if !all.iter().any(|build| build.pkgbase == *pkgbase) {
@@ -60,7 +61,7 @@ pub async fn retry(
     catch_up(state, &namespace, failed(&all)).await?;
     let newer = newer::commits(state, &before, &all).await?;
     let unusable = newer::unusable(state, &before, &all).await?;
-    if newest(state, &namespace).await?.id != before.id {
+    if newest(&state.database, &namespace).await?.id != before.id {
         return planned(state, &namespace, request, newer.commits).await;
     }
     let mut notes: Vec<_> = unusable.iter().map(note_of).collect();
@@ -114,8 +115,8 @@ fn note_of(row: &SourceRepositoryRow) -> String {
     )
 }
 
-async fn newest(state: &AppState, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
-    let newest = iterations::newest(state.database.read(), namespace.id).await?;
+async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
+    let newest = iterations::newest(database.read(), namespace.id).await?;
     newest.ok_or_else(|| Error::not_found(format!("iteration of '{}'", namespace.name)))
 }
 
@@ -126,7 +127,7 @@ async fn planned(
     request: &RetryBuilds,
     newer: Vec<NewerCommit>,
 ) -> Result<RetriedBuilds, Error> {
-    let newest = newest(state, namespace).await?;
+    let newest = newest(&state.database, namespace).await?;
     let builds = builds::of_iteration(state.database.read(), newest.id).await?;
     let is_wanted = |build: &BuildRow| {
         let asked = &request.pkgbases;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use buildbtw_model::api::NewerCommit;
 use buildbtw_model::{BuildStatus, CommitHash, Pkgbase};
 
-use crate::app_state::AppState;
 use crate::db::builds::BuildRow;
 use crate::db::iterations::{self, FixedOrigin, IterationRow};
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::Error;
+use crate::state::AppState;
 
 /// Newer commits of members.
 pub(super) struct Newer {

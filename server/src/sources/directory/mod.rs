@@ -1,124 +1,12 @@
 //! The directory source: every git repository, bare or not, directly below one folder.
 
+mod error;
+mod folder;
 mod git;
+mod notifications;
 mod objects;
 mod repositories;
 mod scan;
-mod watch;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
-use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Changeset, CommitHash, GitRef, MergeRequestUrl, Pkgbase};
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
-
-use crate::db::source_repositories::SourceRepositoryRow;
-use crate::error::{Error, Refusal};
-
-use super::Sources;
-use super::kind::{Place, ReadError, SourceKind, TreeAtCommit};
-
-/// A watched folder.
-pub(crate) struct Directory {
-    folder: PathBuf,
-    /// The time between full looks.
-    sweep: Duration,
-}
-
-impl Directory {
-    /// Watches a folder, and looks at everything in it every so often.
-    pub(crate) fn new(folder: PathBuf, sweep: Duration) -> Self {
-        Self { folder, sweep }
-    }
-}
-
-impl SourceKind for Directory {
-    fn origin(&self) -> String {
-        format!("folder {}", self.folder.display())
-    }
-
-    fn title(&self) -> String {
-        "a folder of the server".to_owned()
-    }
-
-    fn clone_url(&self, place: Place<'_>) -> String {
-        self.folder.join(place.path).to_string_lossy().into_owned()
-    }
-
-    /// A repository is named after its pkgbase. One that is not would be found under a name nobody
-    /// expects, or take the place of another one.
-    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<String> {
-        let name = path.strip_suffix(".git").unwrap_or(path);
-        (name != pkgbase.as_str()).then(|| {
-            format!(".SRCINFO says pkgbase '{pkgbase}', but the repository is called '{name}'")
-        })
-    }
-
-    fn expected_name(&self, pkgbase: &Pkgbase) -> String {
-        pkgbase.to_string()
-    }
-
-    fn read_commit<'a>(
-        &'a self,
-        repository: &'a SourceRepositoryRow,
-        git_ref: &'a GitRef,
-    ) -> BoxFuture<'a, Result<CommitHash, ReadError>> {
-        let tree = self.read_ref(repository, git_ref);
-        async move { Ok(tree.await?.commit) }.boxed()
-    }
-
-    fn read_ref<'a>(
-        &'a self,
-        repository: &'a SourceRepositoryRow,
-        git_ref: &'a GitRef,
-    ) -> BoxFuture<'a, Result<TreeAtCommit, ReadError>> {
-        let path = self.folder.join(&repository.path);
-        let git_ref = git_ref.clone();
-        async move {
-            let read = tokio::task::spawn_blocking(move || git::read_ref(&path, &git_ref)).await;
-            match read {
-                Ok(Ok(tree)) => Ok(tree),
-                Ok(Err(git::GitError::UnknownRef)) => Err(ReadError::UnknownRef),
-                Ok(Err(error)) => Err(ReadError::Broken(error.to_string())),
-                Err(error) => Err(ReadError::Broken(error.to_string())),
-            }
-        }
-        .boxed()
-    }
-
-    fn branches<'a>(&'a self, repository: &'a SourceRepositoryRow) -> BoxFuture<'a, Vec<String>> {
-        let path = self.folder.join(&repository.path);
-        async move {
-            let read = tokio::task::spawn_blocking(move || git::branches(&path)).await;
-            read.ok().and_then(Result::ok).unwrap_or_default()
-        }
-        .boxed()
-    }
-
-    fn merge_request<'a>(
-        &'a self,
-        _sources: &'a Sources,
-        url: &'a MergeRequestUrl,
-    ) -> BoxFuture<'a, Result<Changeset, Error>> {
-        let refusal = Refusal::new(
-            ProblemKind::InvalidRequest,
-            format!("{url} cannot be looked up: this server watches a folder, not a GitLab"),
-        )
-        .hint("name the branch instead: pkgbase/branch");
-        std::future::ready(Err(refusal.into())).boxed()
-    }
-
-    fn watch(
-        self: Arc<Self>,
-        sources: Sources,
-        ready: oneshot::Sender<()>,
-        cancel: CancellationToken,
-    ) -> BoxFuture<'static, Result<(), Error>> {
-        watch::watch(self, sources, ready, cancel).boxed()
-    }
-}
+pub(crate) use folder::Directory;
+pub(crate) use notifications::FolderWatcher;

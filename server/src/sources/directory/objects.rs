@@ -3,7 +3,7 @@
 
 use gix::object::Kind;
 
-use super::git::{GitError, unreadable};
+use super::error::{GitError, unreadable};
 
 /// The bytes of a commit, a tag or a tree. Those of source repositories are a hundred times smaller.
 const MAX_OBJECT: u64 = 1 << 20;

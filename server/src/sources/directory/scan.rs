@@ -14,7 +14,8 @@ use crate::sources::kind::SourceKind as _;
 use crate::sources::store::Found;
 use crate::sources::{SourceEvent, Sources};
 
-use super::{Directory, git, repositories};
+use super::folder::Directory;
+use super::{git, repositories};
 
 /// How many changed repositories are stored in one transaction.
 const BATCH: usize = 200;
@@ -26,7 +27,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the folder or the database cannot be read.
-    pub(super) async fn scan_all(self: &Arc<Self>, sources: &Sources) -> Result<(), Error> {
+    pub(crate) async fn scan_all(self: &Arc<Self>, sources: &Sources) -> Result<(), Error> {
         let this = Arc::clone(self);
         let paths =
             tokio::task::spawn_blocking(move || repositories::repositories(&this.folder)).await??;
@@ -56,7 +57,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub(super) async fn scan_some(
+    pub(crate) async fn scan_some(
         self: &Arc<Self>,
         sources: &Sources,
         paths: Vec<String>,

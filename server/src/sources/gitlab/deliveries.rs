@@ -1,35 +1,33 @@
-//! Works off stored webhooks. What they tell is not believed: it only says where to look.
+//! Processes stored webhooks. What they tell is not believed: it only says where to look.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::db::{now, webhook_deliveries};
-use crate::error::Error;
-use crate::sources::Sources;
 use buildbtw_gitlab::ProjectId;
 use buildbtw_gitlab::webhook::WebhookKind;
 
-use super::GitlabGroup;
-use super::poll::{Window, row_id};
-use super::watch::{Asked, WatchError};
+use crate::db::{now, webhook_deliveries};
+use crate::outage::Failure;
+use crate::sources::Sources;
 
-/// How many are worked off together.
+use super::group::{GitlabGroup, row_id};
+use super::poll::{Asked, Window};
+
+/// How many are processed together.
 const BATCH: i64 = 200;
 /// How long a repeated webhook is known as one.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl GitlabGroup {
-    /// Works off every webhook that is stored. One whose project GitLab cannot read stays for later.
-    pub(super) async fn work_off(
+    /// Processes every webhook that is stored. One whose project GitLab cannot read stays for later.
+    pub(crate) async fn process_webhooks(
         &self,
         sources: &Sources,
         window: &mut Window,
-    ) -> Result<Asked, WatchError> {
+    ) -> Result<Asked, Failure> {
         let mut asked = Asked::Nobody;
         loop {
-            let open = webhook_deliveries::open(sources.database.read(), BATCH)
-                .await
-                .map_err(Error::from)?;
+            let open = webhook_deliveries::open(sources.database.read(), BATCH).await?;
             if open.is_empty() {
                 return Ok(asked);
             }
@@ -52,14 +50,10 @@ impl GitlabGroup {
                 .partition(|row| unread.contains(&row.project_id));
             let done: Vec<String> = done.into_iter().map(|row| row.id).collect();
             let before = now() - i64::try_from(REMEMBERED.as_millis()).unwrap_or_default();
-            let mut tx = sources.database.write().await.map_err(Error::from)?;
-            webhook_deliveries::done(&mut tx, &done)
-                .await
-                .map_err(Error::from)?;
-            webhook_deliveries::forget_before(&mut tx, before)
-                .await
-                .map_err(Error::from)?;
-            tx.commit().await.map_err(Error::from)?;
+            let mut tx = sources.database.write().await?;
+            webhook_deliveries::done(&mut tx, &done).await?;
+            webhook_deliveries::forget_before(&mut tx, before).await?;
+            tx.commit().await?;
             if !open.is_empty() {
                 // The next poll comes back to them.
                 return Ok(asked);

@@ -7,15 +7,15 @@
 
 use std::collections::BTreeSet;
 
+use buildbtw_gitlab::{Contents, Project, ProjectId, Selection};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::db::{namespaces, source_progress, source_repositories};
-use crate::error::Error;
+use crate::outage::Failure;
 use crate::sources::{SourceEvent, Sources};
-use buildbtw_gitlab::{Contents, Project, ProjectId, Selection};
 
-use super::watch::WatchError;
-use super::{GitlabGroup, MERGE_REQUESTS, millis, project};
+use super::group::{GitlabGroup, MERGE_REQUESTS, millis, row_id};
+use super::project;
 
 /// GitLab may be an hour late with a project's last activity; the rest is for clocks.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(65);
@@ -25,9 +25,15 @@ const AGAIN_EVERY: u32 = 10;
 /// seem gone, most likely the token has lost its role.
 pub(super) const FEW: usize = 10;
 
+/// Whether GitLab had to answer for something to succeed.
+pub(crate) enum Asked {
+    Gitlab,
+    Nobody,
+}
+
 /// What the polls know of each other. All times are GitLab's.
 #[derive(Debug, Default)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// Every change up to here has been seen.
     pub(super) watermark: Option<Timestamp>,
     /// By how much GitLab's number of projects differs from ours for reasons that no full look removes.
@@ -37,15 +43,15 @@ pub(super) struct Window {
     /// Whether there is more hope for those than usual.
     pub(super) ask_soon: bool,
     /// Most projects seemed to be gone when everything was last looked at.
-    pub(super) has_shrunk: bool,
+    pub(crate) has_shrunk: bool,
     polls: u32,
 }
 
 /// What a poll has shown besides what it stored.
 #[derive(Debug, Default)]
-pub(super) struct Polled {
+pub(crate) struct Polled {
     /// Projects came or went that this poll has not shown: a full look is due.
-    pub(super) is_suspicious: bool,
+    pub(crate) is_suspicious: bool,
 }
 
 /// What asking about some projects has shown.
@@ -59,11 +65,11 @@ pub(super) struct Answered {
 
 impl GitlabGroup {
     /// Looks at what moved since the last poll.
-    pub(super) async fn poll(
+    pub(crate) async fn poll(
         &self,
         sources: &Sources,
         window: &mut Window,
-    ) -> Result<Polled, WatchError> {
+    ) -> Result<Polled, Failure> {
         let limit = window.watermark.map(|mark| mark - OVERLAP);
         let is_in_window = |project: &Project| match (project.last_activity, limit) {
             (Some(active), Some(limit)) => active >= limit,
@@ -93,7 +99,7 @@ impl GitlabGroup {
                 break;
             }
             // In a busy hour there are many pages, and webhooks need not wait for all of them.
-            self.work_off(sources, window).await?;
+            self.process_webhooks(sources, window).await?;
         }
         window.polls = window.polls.wrapping_add(1);
         let is_turn = window.ask_soon || window.polls.is_multiple_of(AGAIN_EVERY);
@@ -113,11 +119,9 @@ impl GitlabGroup {
             && window.again.is_empty()
             && let Some(mark) = window.watermark
         {
-            let mut tx = sources.database.write().await.map_err(Error::from)?;
-            source_progress::reached(&mut tx, millis(mark))
-                .await
-                .map_err(Error::from)?;
-            tx.commit().await.map_err(Error::from)?;
+            let mut tx = sources.database.write().await?;
+            source_progress::reached(&mut tx, millis(mark)).await?;
+            tx.commit().await?;
         }
         if changed > 0 {
             tracing::info!(sources.changed = changed, "source repositories changed");
@@ -135,10 +139,8 @@ impl GitlabGroup {
         &self,
         sources: &Sources,
         count: Option<i64>,
-    ) -> Result<Option<i64>, WatchError> {
-        let known = source_repositories::count_projects(sources.database.read())
-            .await
-            .map_err(Error::from)?;
+    ) -> Result<Option<i64>, Failure> {
+        let known = source_repositories::count_projects(sources.database.read()).await?;
         Ok(count.map(|count| count - known))
     }
 
@@ -148,7 +150,7 @@ impl GitlabGroup {
         sources: &Sources,
         window: &mut Window,
         ids: &[ProjectId],
-    ) -> Result<Answered, WatchError> {
+    ) -> Result<Answered, Failure> {
         let mut answered = Answered::default();
         for chunk in ids.chunks(self.gitlab.page_size()) {
             let page = self.gitlab.some_projects(chunk).await?;
@@ -174,12 +176,10 @@ impl GitlabGroup {
                 window.again.remove(id);
             }
             let missing: Vec<i64> = missing.into_iter().map(row_id).collect();
-            let gone = source_repositories::of_projects(sources.database.read(), &missing)
-                .await
-                .map_err(Error::from)?;
+            let gone = source_repositories::of_projects(sources.database.read(), &missing).await?;
             if gone.len() > FEW && shown.is_empty() && !window.has_shrunk {
                 window.has_shrunk = true;
-                return Err(WatchError::Shrunk {
+                return Err(Failure::ProjectsMissing {
                     shown: 0,
                     known: gone.len(),
                 });
@@ -195,13 +195,11 @@ impl GitlabGroup {
         sources: &Sources,
         window: &mut Window,
         projects: Vec<Project>,
-    ) -> Result<Vec<ProjectId>, WatchError> {
+    ) -> Result<Vec<ProjectId>, Failure> {
         window.note_unreadable(&projects);
         let ids: Vec<i64> = projects.iter().map(|project| row_id(project.id)).collect();
-        let known = source_repositories::of_projects(sources.database.read(), &ids)
-            .await
-            .map_err(Error::from)?;
-        let group = self.group().to_owned();
+        let known = source_repositories::of_projects(sources.database.read(), &ids).await?;
+        let group = self.path().to_owned();
         // Parsing a page of texts takes a while.
         let looked = tokio::task::spawn_blocking(move || {
             let looked = projects.into_iter().filter_map(|project| {
@@ -211,8 +209,7 @@ impl GitlabGroup {
             });
             looked.collect::<Vec<_>>()
         })
-        .await
-        .map_err(Error::from)?;
+        .await?;
         let (changed, found): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
         let displaced = sources.store(found, Vec::new()).await?;
         for id in displaced.0 {
@@ -227,11 +224,9 @@ impl GitlabGroup {
         &self,
         sources: &Sources,
         ids: &[ProjectId],
-    ) -> Result<(), WatchError> {
+    ) -> Result<(), Failure> {
         let ids: Vec<i64> = ids.iter().map(|id| row_id(*id)).collect();
-        let rows = source_repositories::of_projects(sources.database.read(), &ids)
-            .await
-            .map_err(Error::from)?;
+        let rows = source_repositories::of_projects(sources.database.read(), &ids).await?;
         let pkgbases = sources.pkgbases_of(&rows).await?;
         if !pkgbases.is_empty() {
             sources.tell(SourceEvent::Touched(pkgbases));
@@ -240,10 +235,8 @@ impl GitlabGroup {
     }
 
     /// A push to a fork is no activity of the project that its merge request goes to.
-    async fn tell_forks(&self, sources: &Sources) -> Result<(), WatchError> {
-        let forks = namespaces::pkgbases_at(sources.database.read(), MERGE_REQUESTS)
-            .await
-            .map_err(Error::from)?;
+    async fn tell_forks(&self, sources: &Sources) -> Result<(), Failure> {
+        let forks = namespaces::pkgbases_at(sources.database.read(), MERGE_REQUESTS).await?;
         if !forks.is_empty() {
             sources.tell(SourceEvent::Touched(forks.into_iter().collect()));
         }
@@ -253,7 +246,7 @@ impl GitlabGroup {
 
 impl Window {
     /// Goes on from where the polls of the last run have come.
-    pub(super) fn from(watermark: Option<Timestamp>) -> Self {
+    pub(crate) fn from(watermark: Option<Timestamp>) -> Self {
         Self {
             watermark,
             ..Self::default()
@@ -270,9 +263,4 @@ impl Window {
             }
         }
     }
-}
-
-/// A project's number as the database keeps it.
-pub(super) fn row_id(id: ProjectId) -> i64 {
-    i64::try_from(id.0).unwrap_or(i64::MAX)
 }

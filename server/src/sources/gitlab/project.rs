@@ -1,11 +1,11 @@
 //! What a project of the group means to us.
 
+use buildbtw_gitlab::{Blob, Contents, Project, TreeAt};
 use buildbtw_model::Pkgbase;
 
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::sources::kind::{MAX_SRCINFO, NO_SRCINFO, TreeAtCommit};
 use crate::sources::store::{ARCHIVED, Found};
-use buildbtw_gitlab::{Blob, Contents, Project, TreeAt};
 
 use super::paths::project_path;
 

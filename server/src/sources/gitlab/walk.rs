@@ -3,25 +3,24 @@
 
 use std::collections::BTreeSet;
 
+use buildbtw_gitlab::{GitlabError, GitlabErrorKind, ProjectId, Selection};
 use jiff::Timestamp;
 
 use crate::db::source_progress::{self, ProgressRow};
 use crate::db::source_repositories;
-use crate::error::Error;
+use crate::outage::Failure;
 use crate::sources::status::Progress;
 use crate::sources::{SourceEvent, Sources};
-use buildbtw_gitlab::{GitlabError, GitlabErrorKind, ProjectId, Selection};
 
+use super::group::{GitlabGroup, millis};
 use super::poll::{FEW, Window};
-use super::watch::WatchError;
-use super::{GitlabGroup, millis};
 
 /// How often the log tells how far a walk is, in pages.
 const TELL_EVERY: u32 = 10;
 
 /// How far a walk has come.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(crate) struct Walk {
     cursor: Option<String>,
     seen: BTreeSet<ProjectId>,
     /// How many were seen before a restart.
@@ -40,7 +39,7 @@ pub(super) struct Walk {
 
 /// What a step of a walk led to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// There are more pages.
     More,
     /// Where it stopped is not known any more; it begins anew.
@@ -51,7 +50,7 @@ pub(super) enum Step {
 
 impl Walk {
     /// The walk that fills the index, from where it has come.
-    pub(super) fn first(progress: ProgressRow) -> Self {
+    pub(crate) fn first(progress: ProgressRow) -> Self {
         Self {
             seen_before: u64::try_from(progress.seen).unwrap_or_default(),
             total: progress.total.and_then(|total| u64::try_from(total).ok()),
@@ -65,7 +64,7 @@ impl Walk {
     }
 
     /// A walk over what is known.
-    pub(super) fn again() -> Self {
+    pub(crate) fn again() -> Self {
         Self {
             cursor: None,
             seen: BTreeSet::new(),
@@ -80,11 +79,11 @@ impl Walk {
     }
 
     /// How many pages it has looked at since the server's start.
-    pub(super) fn pages(&self) -> u32 {
+    pub(crate) fn pages(&self) -> u32 {
         self.pages
     }
 
-    pub(super) fn is_first(&self) -> bool {
+    pub(crate) fn is_first(&self) -> bool {
         self.is_first
     }
 
@@ -95,12 +94,12 @@ impl Walk {
 
 impl GitlabGroup {
     /// Looks at the next page.
-    pub(super) async fn step(
+    pub(crate) async fn step(
         &self,
         sources: &Sources,
         walk: &mut Walk,
         window: &mut Window,
-    ) -> Result<Step, WatchError> {
+    ) -> Result<Step, Failure> {
         if walk.is_over {
             self.finish(sources, walk, window).await?;
             return Ok(Step::Done);
@@ -146,8 +145,8 @@ impl GitlabGroup {
     }
 
     /// Notes how far the first look has come, so that a restart goes on there.
-    async fn note_progress(&self, sources: &Sources, walk: &Walk) -> Result<(), WatchError> {
-        let mut tx = sources.database.write().await.map_err(Error::from)?;
+    async fn note_progress(&self, sources: &Sources, walk: &Walk) -> Result<(), Failure> {
+        let mut tx = sources.database.write().await?;
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         source_progress::progressed(
             &mut tx,
@@ -156,9 +155,8 @@ impl GitlabGroup {
             walk.total.map(signed),
             walk.began.map(millis),
         )
-        .await
-        .map_err(Error::from)?;
-        tx.commit().await.map_err(Error::from)?;
+        .await?;
+        tx.commit().await?;
         if walk.pages.is_multiple_of(TELL_EVERY) {
             tracing::info!(
                 sources.seen = walk.seen(),
@@ -174,15 +172,13 @@ impl GitlabGroup {
         sources: &Sources,
         walk: &Walk,
         window: &mut Window,
-    ) -> Result<(), WatchError> {
+    ) -> Result<(), Failure> {
         if !walk.is_first {
             self.forget_vanished(sources, walk, window).await?;
         }
-        let mut tx = sources.database.write().await.map_err(Error::from)?;
-        source_progress::finished(&mut tx, walk.began.map(millis))
-            .await
-            .map_err(Error::from)?;
-        tx.commit().await.map_err(Error::from)?;
+        let mut tx = sources.database.write().await?;
+        source_progress::finished(&mut tx, walk.began.map(millis)).await?;
+        tx.commit().await?;
         sources.grant_all().await?;
         window.watermark = walk.began.or(window.watermark);
         // What still differs after everything was looked at would differ after every look. Only the
@@ -208,10 +204,8 @@ impl GitlabGroup {
         sources: &Sources,
         walk: &Walk,
         window: &mut Window,
-    ) -> Result<(), WatchError> {
-        let known = source_repositories::project_ids(sources.database.read())
-            .await
-            .map_err(Error::from)?;
+    ) -> Result<(), Failure> {
+        let known = source_repositories::project_ids(sources.database.read()).await?;
         let count = known.len();
         let missing: Vec<ProjectId> = known
             .into_iter()
@@ -221,7 +215,7 @@ impl GitlabGroup {
         let is_most = missing.len() > FEW && missing.len() * 2 > count;
         if is_most && !window.has_shrunk {
             window.has_shrunk = true;
-            return Err(WatchError::Shrunk {
+            return Err(Failure::ProjectsMissing {
                 shown: count - missing.len(),
                 known: count,
             });

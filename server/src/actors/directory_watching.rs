@@ -1,0 +1,138 @@
+//! Watches a folder of git repositories: notices new commits at once, through the kernel's notifications, and
+//! reads everything again on a slow timer in case one was missed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::runner::{Actor, Cause, Next};
+use crate::error::Error;
+use crate::outage::Failure;
+use crate::sources::Sources;
+use crate::sources::catch_up::Wanted;
+use crate::sources::directory::{Directory, FolderWatcher};
+
+/// How long to gather notifications: a push writes several files.
+const GATHER: Duration = Duration::from_millis(50);
+/// How long the kernel may take to tell of a change that has just been made.
+const TELLING: Duration = Duration::from_millis(20);
+
+/// See the module. The first full scan has ended or failed when `ready` is told; until one has ended, plans are
+/// refused. A folder that cannot be watched is only read by timer.
+pub(crate) struct DirectoryWatching {
+    directory: Arc<Directory>,
+    sources: Sources,
+    ready: Option<oneshot::Sender<()>>,
+    watcher: FolderWatcher,
+    notifications: mpsc::UnboundedReceiver<String>,
+    next_resync: Instant,
+}
+
+/// Why repositories have to be read.
+pub(crate) enum Event {
+    /// A request waits until the index is current.
+    Requested,
+    /// The kernel told of a change in this repository.
+    Changed(String),
+}
+
+impl DirectoryWatching {
+    pub(crate) fn new(
+        directory: Arc<Directory>,
+        sources: Sources,
+        ready: Option<oneshot::Sender<()>>,
+    ) -> Self {
+        let (sender, notifications) = mpsc::unbounded_channel();
+        Self {
+            watcher: FolderWatcher::new(directory.path().to_owned(), sender),
+            next_resync: Instant::now(),
+            directory,
+            sources,
+            ready,
+            notifications,
+        }
+    }
+
+    /// Reads all repositories.
+    async fn resync(&mut self) -> Result<(), Error> {
+        // Watch first, read then: what changes in between is noticed.
+        self.watcher.watch_new();
+        let read = self.directory.scan_all(&self.sources).await;
+        self.next_resync = Instant::now() + self.directory.sweep();
+        read
+    }
+
+    /// Reads what a request waits for, and answers it.
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        let waiting = self.sources.catching_up.take();
+        tokio::time::sleep(TELLING).await;
+        let read = if self.sources.status().complete {
+            self.scan_changed(names_of(waiting.wanted())).await
+        } else {
+            self.directory.scan_all(&self.sources).await
+        };
+        waiting.answer(&read.as_ref().map_err(ToString::to_string).copied());
+        read
+    }
+
+    /// Reads everything the kernel has told of.
+    async fn scan_changed(&mut self, mut changed: BTreeSet<String>) -> Result<(), Error> {
+        while let Ok(next) = self.notifications.try_recv() {
+            changed.insert(next);
+        }
+        changed.extend(self.watcher.watch_new());
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let changed = changed.into_iter().collect();
+        self.directory.scan_some(&self.sources, changed).await
+    }
+}
+
+impl Actor for DirectoryWatching {
+    const NAME: &'static str = "source watching";
+    type Event = Event;
+
+    async fn event(&mut self) -> Event {
+        tokio::select! {
+            () = self.sources.catching_up.asked() => Event::Requested,
+            Some(changed) = self.notifications.recv() => Event::Changed(changed),
+        }
+    }
+
+    async fn turn(&mut self, cause: Cause<Event>) -> Result<Next, Failure> {
+        let read = match cause {
+            Cause::Start | Cause::Timer => self.resync().await,
+            Cause::Event(Event::Requested) => self.catch_up().await,
+            Cause::Event(Event::Changed(first)) => {
+                tokio::time::sleep(GATHER).await;
+                self.scan_changed(BTreeSet::from_iter([first])).await
+            }
+        };
+        if let Some(ready) = self.ready.take() {
+            // The receiver is gone only when the server stops.
+            let _ = ready.send(());
+        }
+        if read.is_err() {
+            // What was missed because something was broken must not wait for the next resync.
+            self.next_resync = Instant::now();
+        }
+        read?;
+        Ok(Next::at(self.next_resync))
+    }
+}
+
+/// What the repositories may be called that have to be read in any case.
+fn names_of(wanted: &BTreeSet<Wanted>) -> BTreeSet<String> {
+    let pkgbases = wanted.iter().filter_map(|wanted| match wanted {
+        Wanted::Pkgbase(pkgbase) => Some(pkgbase),
+        // A folder has no projects.
+        Wanted::Project(_) => None,
+    });
+    pkgbases
+        .flat_map(|pkgbase| [pkgbase.to_string(), format!("{pkgbase}.git")])
+        .collect()
+}

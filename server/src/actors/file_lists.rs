@@ -1,0 +1,116 @@
+//! Writes the databases that list files. They follow the packages a little later, except at the end of an
+//! iteration or when somebody asks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::runner::{Actor, Cause, Next};
+use crate::db::IterationId;
+use crate::outage::{Failure, Outage, Pauses};
+use crate::repos::RepositoryKey;
+use crate::service::publish::file_lists::{outdated, update};
+use crate::state::AppState;
+use crate::state::publish_queue::Outdated;
+
+/// How long they may lag behind, at least.
+const LAG: Duration = Duration::from_secs(2);
+/// And how much longer than writing them takes, so that large ones take a small part of the time.
+const LAG_PER_WORK: u32 = 50;
+/// When it is tried again to find what a crash has left behind.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(crate) struct FileLists {
+    state: AppState,
+    waiting: BTreeMap<RepositoryKey, (IterationId, Instant)>,
+    lag: Duration,
+    /// Whether it is known what the last run, or a panic, has left behind.
+    has_caught_up: bool,
+}
+
+impl FileLists {
+    pub(crate) fn new(state: AppState) -> Self {
+        Self {
+            state,
+            waiting: BTreeMap::new(),
+            lag: LAG,
+            has_caught_up: false,
+        }
+    }
+
+    pub(crate) fn outage() -> Outage {
+        Outage::new(
+            "cannot find out which file lists are outdated",
+            Pauses::constant(PAUSE_AFTER_ERROR),
+        )
+    }
+
+    fn add(&mut self, (key, iteration): Outdated) {
+        // A namespace of the same name may have been created anew.
+        let known = self.waiting.get(&key).map(|(_, at)| *at);
+        let at = known.unwrap_or_else(|| Instant::now() + self.lag);
+        self.waiting.insert(key, (iteration, at));
+    }
+
+    async fn write_due(&mut self) {
+        let now = Instant::now();
+        let due = self.waiting.extract_if(.., |_, (_, at)| *at <= now);
+        let due: Vec<_> = due.collect();
+        if due.is_empty() {
+            return;
+        }
+        self.lag = LAG;
+        for (key, (iteration, _)) in due {
+            let began = Instant::now();
+            self.write(&key, iteration).await;
+            self.lag = self.lag.max(began.elapsed() * LAG_PER_WORK);
+        }
+    }
+
+    async fn write(&self, key: &RepositoryKey, iteration: IterationId) {
+        if let Err(error) = update(&self.state, key, iteration).await {
+            tracing::error!(
+                error = error.to_string(),
+                namespace.name = key.namespace.as_str(),
+                architecture = key.architecture.as_str(),
+                "cannot write the file lists of a repository; they stay as they are"
+            );
+        }
+    }
+}
+
+impl Actor for FileLists {
+    const NAME: &'static str = "file lists";
+    type Event = Outdated;
+
+    async fn event(&mut self) -> Outdated {
+        self.state.file_lists.receive().await
+    }
+
+    async fn turn(&mut self, cause: Cause<Outdated>) -> Result<Next, Failure> {
+        if let Cause::Event(repository) = cause {
+            self.add(repository);
+        }
+        if !self.has_caught_up {
+            for repository in outdated(&self.state).await? {
+                self.add(repository);
+            }
+            self.has_caught_up = true;
+        }
+        self.write_due().await;
+        Ok(Next::maybe_at(
+            self.waiting.values().map(|(_, at)| *at).min(),
+        ))
+    }
+
+    async fn stop(&mut self) {
+        while let Some((key, iteration)) = self.state.file_lists.try_receive() {
+            self.waiting.insert(key, (iteration, Instant::now()));
+        }
+        for (key, (iteration, _)) in std::mem::take(&mut self.waiting) {
+            self.write(&key, iteration).await;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Tells the forge how rebuilds stand, whenever something in a namespace changed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::runner::{Actor, Cause, Next};
+use crate::db::{NamespaceId, namespaces};
+use crate::outage::{Failure, Outage, Pauses};
+use crate::service::forge_report::{Reporter, is_worth_another_try};
+use crate::state::AppState;
+use crate::wakers::Pending;
+
+/// Changes come in bursts.
+const GATHER: Duration = Duration::from_secs(2);
+const PAUSES: Pauses = Pauses {
+    first: Duration::from_secs(5),
+    longest: Duration::from_secs(300),
+    of_server: Duration::from_secs(5),
+};
+
+/// See the module.
+pub(crate) struct ForgeReports {
+    state: AppState,
+    reporter: Reporter,
+    changed: Pending<NamespaceId>,
+    outage: Outage,
+    /// When what changed is reported.
+    gathered_at: Option<Instant>,
+    /// When which namespace is reported again.
+    again: BTreeMap<NamespaceId, Instant>,
+    /// Whether namespaces were noted that changed while the server was away.
+    has_caught_up: bool,
+}
+
+impl ForgeReports {
+    pub(crate) fn new(
+        state: AppState,
+        reporter: Reporter,
+        changed: Pending<NamespaceId>,
+        outage: Outage,
+    ) -> Self {
+        Self {
+            state,
+            reporter,
+            changed,
+            outage,
+            gathered_at: None,
+            again: BTreeMap::new(),
+            has_caught_up: false,
+        }
+    }
+
+    pub(crate) fn outage() -> Outage {
+        Outage::new("GitLab is not told how rebuilds stand", PAUSES)
+    }
+
+    async fn catch_up(&mut self) -> sqlx::Result<()> {
+        if !self.has_caught_up {
+            let all = namespaces::all(self.state.database.read()).await?;
+            self.changed
+                .add(all.into_iter().map(|namespace| namespace.id));
+            self.has_caught_up = true;
+        }
+        Ok(())
+    }
+
+    async fn report_due(&mut self) {
+        let now = Instant::now();
+        let due = self.again.extract_if(.., |_, at| *at <= now);
+        let mut due: Vec<_> = due.map(|(namespace, _)| namespace).collect();
+        if self.gathered_at.is_some_and(|at| at <= now) {
+            self.gathered_at = None;
+            due.extend(self.changed.take());
+        }
+        due.sort_unstable();
+        due.dedup();
+        for namespace in due {
+            self.again.remove(&namespace);
+            if let Some(pause) = self.report(namespace).await {
+                self.again.insert(namespace, Instant::now() + pause);
+            }
+        }
+    }
+
+    /// Returns when there is more to tell about a namespace.
+    async fn report(&self, namespace: NamespaceId) -> Option<Duration> {
+        match self.reporter.report(&self.state, namespace).await {
+            Ok(later) => {
+                self.outage.recovered();
+                later
+            }
+            Err(failure) => {
+                let pause = self.outage.failed(&failure);
+                let is_lost =
+                    matches!(&failure, Failure::Gitlab(error) if !is_worth_another_try(error));
+                (!is_lost).then_some(pause)
+            }
+        }
+    }
+}
+
+impl Actor for ForgeReports {
+    const NAME: &'static str = "forge reports";
+    type Event = ();
+
+    async fn event(&mut self) {
+        self.changed.woken().await;
+    }
+
+    async fn turn(&mut self, cause: Cause<()>) -> Result<Next, Failure> {
+        self.catch_up().await?;
+        if let Cause::Event(()) = cause {
+            self.gathered_at
+                .get_or_insert_with(|| Instant::now() + GATHER);
+        }
+        self.report_due().await;
+        let next = self.again.values().copied().chain(self.gathered_at).min();
+        // What was told or not told is noted as it happens.
+        Ok(Next::maybe_at(next).unproven())
+    }
+}

@@ -1,0 +1,110 @@
+//! The background tasks: one file each, all run by [`runner`]. They decide when something is done; what is done is
+//! in [`crate::service`], [`crate::dispatch`] and [`crate::sources`].
+
+mod claims;
+mod directory_watching;
+mod file_lists;
+mod forge_reports;
+mod group_watching;
+mod leases;
+mod pipeline_creation;
+mod pipeline_following;
+mod publisher;
+mod replanner;
+mod retention;
+mod runner;
+mod unused_srcinfos;
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::service::forge_report::Reporter;
+use crate::sources::{Watched, WatchedKind};
+use crate::state::AppState;
+
+use claims::Claims;
+use directory_watching::DirectoryWatching;
+use file_lists::FileLists;
+use forge_reports::ForgeReports;
+use group_watching::GroupWatching;
+use leases::Leases;
+use pipeline_creation::PipelineCreation;
+use pipeline_following::PipelineFollowing;
+use publisher::Publisher;
+use replanner::Replanner;
+use retention::Retention;
+use runner::Runner;
+use unused_srcinfos::UnusedSrcinfos;
+
+/// Starts all background tasks of a server. Each answers with its name when it ends. The receiver is told when
+/// requests can be answered from the sources.
+pub(crate) fn start(
+    state: &AppState,
+    watched: Watched,
+    reporter: Option<Reporter>,
+) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
+    let mut tasks = JoinSet::new();
+    let runner = Runner::new(state.shutdown.clone());
+    let ready = watch(&runner, &mut tasks, state, watched);
+    /// Starts actors that are made of the state alone.
+    macro_rules! start {
+        ($($actor:ident),+) => {$({
+            let state = state.clone();
+            runner.spawn(&mut tasks, $actor::outage(), move || $actor::new(state.clone()));
+        })+};
+    }
+    start!(
+        Claims,
+        Leases,
+        Publisher,
+        FileLists,
+        Retention,
+        UnusedSrcinfos,
+        Replanner
+    );
+    if let Some(on_gitlab) = &state.pipelines {
+        let (creating, following) = (on_gitlab.clone(), on_gitlab.clone());
+        let outage = on_gitlab.following.clone();
+        let shared = state.clone();
+        runner.spawn(&mut tasks, PipelineCreation::outage(), move || {
+            PipelineCreation::new(shared.clone(), creating.clone())
+        });
+        let shared = state.clone();
+        runner.spawn(&mut tasks, outage, move || {
+            PipelineFollowing::new(shared.clone(), following.clone())
+        });
+    }
+    if let (Some(reporter), Some(changed)) = (reporter, state.forge_reports.clone()) {
+        let (state, outage) = (state.clone(), ForgeReports::outage());
+        runner.spawn(&mut tasks, outage.clone(), move || {
+            let (reporter, changed) = (reporter.clone(), changed.clone());
+            ForgeReports::new(state.clone(), reporter, changed, outage.clone())
+        });
+    }
+    (tasks, ready)
+}
+
+/// Starts the watch of the sources.
+fn watch(
+    runner: &Runner,
+    tasks: &mut JoinSet<&'static str>,
+    state: &AppState,
+    watched: Watched,
+) -> oneshot::Receiver<()> {
+    let (ready, is_ready) = oneshot::channel();
+    let sources = state.sources.clone();
+    let outage = sources.outage().clone();
+    // Only the first one tells it: after a panic the server goes on to answer.
+    let mut ready = Some(ready);
+    match watched.0 {
+        WatchedKind::Directory(directory) => runner.spawn(tasks, outage, move || {
+            DirectoryWatching::new(Arc::clone(&directory), sources.clone(), ready.take())
+        }),
+        WatchedKind::Group(group) => runner.spawn(tasks, outage, move || {
+            GroupWatching::new(Arc::clone(&group), sources.clone(), ready.take())
+        }),
+    }
+    is_ready
+}

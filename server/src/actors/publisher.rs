@@ -1,0 +1,98 @@
+//! Publishes accepted packages. One actor does all of it: builds that end at about the same time share one new
+//! database.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use buildbtw_model::BuildId;
+use tokio::time::Instant;
+
+use super::runner::{Actor, Cause, Next};
+use crate::db::builds;
+use crate::outage::{Failure, Outage, Pauses};
+use crate::service::publish::{Images, publish_all};
+use crate::state::AppState;
+use crate::state::publish_queue::PublishJob;
+
+/// How long a build that could not be published is left alone.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(crate) struct Publisher {
+    state: AppState,
+    images: Images,
+    /// Builds that could not be published, and when to try again. Nobody may ask again: packages of another
+    /// architecture or iteration have no worker that waits.
+    again: BTreeMap<BuildId, Instant>,
+    /// Whether it is known what the last run, or a panic, has left behind.
+    has_caught_up: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(state: AppState) -> Self {
+        Self {
+            state,
+            images: Images::default(),
+            again: BTreeMap::new(),
+            has_caught_up: false,
+        }
+    }
+
+    pub(crate) fn outage() -> Outage {
+        Outage::new(
+            "cannot read which builds are to be published",
+            Pauses::constant(PAUSE_AFTER_FAILURE),
+        )
+    }
+
+    /// All that is to be published now.
+    async fn jobs(&mut self, cause: Cause<PublishJob>) -> sqlx::Result<Vec<PublishJob>> {
+        let mut jobs = Vec::new();
+        if let Cause::Event(job) = cause {
+            jobs.push(job);
+        }
+        if !self.has_caught_up {
+            let unpublished = builds::unpublished(self.state.database.read()).await?;
+            jobs.extend(unpublished.iter().map(|build| unasked(build.id)));
+            self.has_caught_up = true;
+        }
+        let now = Instant::now();
+        let due = self.again.extract_if(.., |_, at| *at <= now);
+        jobs.extend(due.map(|(build, _)| unasked(build)));
+        while let Some(job) = self.state.publisher.try_receive() {
+            jobs.push(job);
+        }
+        Ok(jobs)
+    }
+}
+
+/// A job that nobody waits for.
+fn unasked(build: BuildId) -> PublishJob {
+    PublishJob { build, done: None }
+}
+
+impl Actor for Publisher {
+    const NAME: &'static str = "publisher";
+    type Event = PublishJob;
+
+    async fn event(&mut self) -> PublishJob {
+        self.state.publisher.receive().await
+    }
+
+    async fn turn(&mut self, cause: Cause<PublishJob>) -> Result<Next, Failure> {
+        let jobs = self.jobs(cause).await?;
+        if !jobs.is_empty() {
+            let builds: Vec<BuildId> = jobs.iter().map(|job| job.build).collect();
+            let failed = publish_all(&self.state, &mut self.images, &builds).await;
+            let at = Instant::now() + PAUSE_AFTER_FAILURE;
+            self.again.extend(failed.iter().map(|build| (*build, at)));
+            for job in jobs {
+                if let Some(done) = job.done {
+                    // Whoever asked may be gone.
+                    let _ = done.send(!failed.contains(&job.build));
+                }
+            }
+        }
+        Ok(Next::maybe_at(self.again.values().min().copied()))
+    }
+}

@@ -1,0 +1,226 @@
+//! Plans namespaces again when their sources change: an origin that moves leads to a new iteration at once;
+//! changes of other packages of a graph are gathered first. Every new tree of a member counts, whatever it
+//! changes; a commit with the same tree is nothing new. Changes that cannot affect a plan cost a lookup.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use buildbtw_model::Pkgbase;
+use buildbtw_planner::IndexChange;
+use tokio::time::Instant;
+
+use super::runner::{Actor, Cause, Next};
+use crate::db::namespaces::NamespaceRow;
+use crate::db::{NamespaceId, iterations, namespaces, unsigned};
+use crate::error::Error;
+use crate::outage::{Failure, Outage, Pauses};
+use crate::planning::queue::Caller;
+use crate::service::new_iteration::{Trigger, new_iteration_after};
+use crate::service::refusals;
+use crate::sources::SourceEvent;
+use crate::state::AppState;
+
+/// When planning is tried again that failed through no fault of the sources.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
+/// When the database is asked again after it failed.
+const PAUSE_OF_DATABASE: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub(crate) struct Replanner {
+    state: AppState,
+    /// Whether changes were gathered that came while the server was away, or were lost in a panic.
+    has_caught_up: bool,
+}
+
+impl Replanner {
+    pub(crate) fn new(state: AppState) -> Self {
+        Self {
+            state,
+            has_caught_up: false,
+        }
+    }
+
+    pub(crate) fn outage() -> Outage {
+        Outage::new(
+            "cannot follow the sources",
+            Pauses::constant(PAUSE_OF_DATABASE),
+        )
+    }
+}
+
+impl Actor for Replanner {
+    const NAME: &'static str = "replanner";
+    type Event = SourceEvent;
+
+    async fn event(&mut self) -> SourceEvent {
+        self.state.replans.receive().await
+    }
+
+    async fn turn(&mut self, cause: Cause<SourceEvent>) -> Result<Next, Failure> {
+        let state = &self.state;
+        if !self.has_caught_up {
+            gather(state, None).await?;
+            self.has_caught_up = true;
+        }
+        match cause {
+            Cause::Start => {}
+            Cause::Timer => plan_due(state).await?,
+            Cause::Event(SourceEvent::Indexed(changes)) => gather(state, Some(&changes)).await?,
+            Cause::Event(SourceEvent::Touched(pkgbases)) => {
+                check_touched(state, &pkgbases).await?;
+            }
+            Cause::Event(SourceEvent::Swept) => check_all(state).await?,
+            Cause::Event(SourceEvent::Missed(namespace)) => gather_for(state, namespace).await?,
+        }
+        Ok(Next::maybe_at(state.replans.next()))
+    }
+}
+
+/// Starts the time in which changes are gathered, for every namespace they can affect.
+async fn gather(state: &AppState, changes: Option<&[IndexChange]>) -> Result<(), Error> {
+    for namespace in namespaces::all(state.database.read()).await? {
+        let pause = if state.replans.is_blocked(namespace.id) {
+            Some(0)
+        } else {
+            namespace.follow_default_s
+        };
+        let (Some(seconds), None) = (pause, namespace.held_at) else {
+            continue;
+        };
+        if changes.is_none_or(|changes| state.replans.is_affected(namespace.id, changes)) {
+            let at = Instant::now() + Duration::from_secs(unsigned(seconds));
+            state.replans.unblock(namespace.id);
+            state.replans.add(namespace.id, at);
+        }
+    }
+    Ok(())
+}
+
+/// The same for one namespace, of whose changes it is not known what they affect.
+async fn gather_for(state: &AppState, namespace: NamespaceId) -> Result<(), Error> {
+    let found = namespaces::by_id(state.database.read(), namespace).await?;
+    if let Some(namespace) = found.filter(|namespace| namespace.held_at.is_none())
+        && let Some(seconds) = namespace.follow_default_s
+    {
+        let at = Instant::now() + Duration::from_secs(unsigned(seconds));
+        state.replans.add(namespace.id, at);
+    }
+    Ok(())
+}
+
+async fn plan_due(state: &AppState) -> Result<(), Error> {
+    let mut failed = Ok(());
+    for id in state.replans.take_due(Instant::now()) {
+        match namespaces::by_id(state.database.read(), id).await {
+            Ok(Some(namespace)) => plan_again(state, &namespace).await,
+            // It was deleted meanwhile.
+            Ok(None) => {}
+            Err(error) => {
+                state.replans.add(id, Instant::now() + PAUSE_AFTER_ERROR);
+                failed = Err(error);
+            }
+        }
+    }
+    failed?;
+    Ok(())
+}
+
+async fn check_touched(state: &AppState, pkgbases: &BTreeSet<Pkgbase>) -> Result<(), Error> {
+    for pkgbase in pkgbases {
+        for namespace in namespaces::with_origin(state.database.read(), pkgbase).await? {
+            check_origins(state, &namespace).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn check_all(state: &AppState) -> Result<(), Error> {
+    for namespace in namespaces::all(state.database.read()).await? {
+        check_origins(state, &namespace).await?;
+    }
+    Ok(())
+}
+
+/// Plans a namespace again if a ref of its origins names other files than in its newest
+/// iteration.
+async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(), Error> {
+    let reader = state.database.read();
+    let Some(newest) = iterations::newest(reader, namespace.id).await? else {
+        return Ok(());
+    };
+    if namespace.held_at.is_some() {
+        // Resuming it looks at its sources.
+        return Ok(());
+    }
+    for origin in iterations::fixed_origins(reader, newest.id).await? {
+        match state.sources.newer_commit(&origin).await {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                plan_again(state, namespace).await;
+                return Ok(());
+            }
+            Err(error) if error.is_temporary() => {
+                state
+                    .replans
+                    .add(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
+            }
+            // A branch that was deleted after it was merged ends nothing: its iteration goes on.
+            Err(error) => {
+                tracing::debug!(
+                    namespace.name = namespace.name.as_str(),
+                    origin = %origin.changeset,
+                    error = error.to_string(),
+                    "an origin cannot be resolved"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
+    if namespace.held_at.is_some() {
+        // Resuming it looks at its sources.
+        return;
+    }
+    let before = match iterations::newest(state.database.read(), namespace.id).await {
+        Ok(Some(newest)) => newest,
+        // It is being deleted.
+        Ok(None) => return,
+        Err(error) => {
+            let error = error.to_string();
+            tracing::error!(error, "cannot read the newest iteration of a namespace");
+            state
+                .replans
+                .add(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
+            return;
+        }
+    };
+    let trigger = Trigger::SourcesChanged;
+    if let Err(error) =
+        new_iteration_after(state, namespace, &before, trigger, Caller::Server).await
+    {
+        tracing::warn!(
+            namespace.name = namespace.name.as_str(),
+            error = error.to_string(),
+            "sources changed, but no new iteration could be planned"
+        );
+        // What is refused stays refused until something changes; a full disk does not stay full, and
+        // a GitLab not away.
+        if error.is_temporary() {
+            state
+                .replans
+                .add(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
+            return;
+        }
+        if error.is_broken_source() {
+            state.replans.block(namespace.id);
+        }
+        if let Err(error) = refusals::record(state, namespace.id, before.id, error).await {
+            tracing::error!(
+                error = error.to_string(),
+                "cannot record why a namespace was not planned again"
+            );
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Removes old iterations whenever one has ended.
+
+use std::time::Duration;
+
+use super::runner::{Actor, Cause, Next};
+use crate::outage::{Failure, Outage, Pauses};
+use crate::service::retention::prune;
+use crate::state::AppState;
+
+/// When it is tried again after a failure.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(crate) struct Retention {
+    state: AppState,
+}
+
+impl Retention {
+    pub(crate) fn new(state: AppState) -> Self {
+        Self { state }
+    }
+
+    pub(crate) fn outage() -> Outage {
+        Outage::new(
+            "cannot remove old iterations",
+            Pauses::constant(PAUSE_AFTER_ERROR),
+        )
+    }
+}
+
+impl Actor for Retention {
+    const NAME: &'static str = "retention";
+    type Event = ();
+
+    async fn event(&mut self) {
+        self.state.retention.woken().await;
+    }
+
+    async fn turn(&mut self, _: Cause<()>) -> Result<Next, Failure> {
+        prune(&self.state).await?;
+        Ok(Next::event())
+    }
+}

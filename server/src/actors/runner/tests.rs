@@ -1,0 +1,276 @@
+use std::sync::{Mutex, PoisonError};
+
+use super::*;
+use crate::outage::Pauses;
+use crate::wakers::Inbox;
+
+const SECOND: Duration = Duration::from_secs(1);
+const PAUSES: Pauses = Pauses {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(4),
+    of_server: Duration::from_secs(3),
+};
+
+/// What a scripted actor does in a turn.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Rest,
+    After(Duration),
+    Unproven,
+    Fail,
+    Panic,
+    Hang,
+}
+
+/// What the actors of a test have done, and when, counted from its start.
+#[derive(Clone, Default)]
+struct Record(Arc<Mutex<Vec<(Duration, String)>>>);
+
+impl Record {
+    fn add(&self, began: Instant, what: String) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.push((began.elapsed(), what));
+    }
+
+    /// The entries so far, as `seconds: what`.
+    fn texts(&self) -> Vec<String> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = |(at, what): &(Duration, String)| format!("{}: {what}", at.as_secs());
+        entries.iter().map(text).collect()
+    }
+}
+
+struct Scripted<const RESTS: bool, const HURRIES: bool> {
+    inbox: Inbox<Act>,
+    record: Record,
+    began: Instant,
+}
+
+impl<const RESTS: bool, const HURRIES: bool> Actor for Scripted<RESTS, HURRIES> {
+    const NAME: &'static str = "scripted";
+    const TAKES_EVENTS_IN_OUTAGE: bool = !RESTS;
+    const IS_INTERRUPTIBLE: bool = HURRIES;
+    type Event = Act;
+
+    async fn event(&mut self) -> Act {
+        self.inbox.receive().await
+    }
+
+    async fn turn(&mut self, cause: Cause<Act>) -> Result<Next, Failure> {
+        self.record.add(self.began, format!("{cause:?}"));
+        match cause {
+            Cause::Start | Cause::Timer | Cause::Event(Act::Rest) => Ok(Next::event()),
+            Cause::Event(Act::After(pause)) => Ok(Next::after(pause)),
+            Cause::Event(Act::Unproven) => Ok(Next::event().unproven()),
+            Cause::Event(Act::Fail) => Err(Failure::ProjectsMissing { shown: 0, known: 1 }),
+            Cause::Event(Act::Panic) => panic!("as the script says"),
+            Cause::Event(Act::Hang) => std::future::pending().await,
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.record.add(self.began, "stop".to_owned());
+    }
+}
+
+impl PartialEq for Act {
+    fn eq(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    turns: Mutex<(u32, u32, u32)>,
+}
+
+impl Observer for Counts {
+    fn turned(&self, actor: &'static str, _: Duration, is_ok: bool) {
+        assert_eq!(actor, "scripted");
+        let mut turns = self.turns.lock().unwrap();
+        if is_ok {
+            turns.0 += 1;
+        } else {
+            turns.1 += 1;
+        }
+    }
+
+    fn panicked(&self, _: &'static str) {
+        self.turns.lock().unwrap().2 += 1;
+    }
+}
+
+struct Running {
+    inbox: Inbox<Act>,
+    record: Record,
+    outage: Outage,
+    counts: Arc<Counts>,
+    shutdown: CancellationToken,
+    tasks: JoinSet<&'static str>,
+}
+
+fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
+    let (inbox, record) = (Inbox::default(), Record::default());
+    let outage = Outage::new("a test", PAUSES);
+    let (shutdown, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
+    let mut runner = Runner::new(shutdown.clone());
+    runner.observer = Arc::<Counts>::clone(&counts);
+    let mut tasks = JoinSet::new();
+    let began = Instant::now();
+    let make = {
+        let (inbox, record) = (inbox.clone(), record.clone());
+        move || Scripted::<RESTS, HURRIES> {
+            inbox: inbox.clone(),
+            record: record.clone(),
+            began,
+        }
+    };
+    runner.spawn(&mut tasks, outage.clone(), make);
+    Running {
+        inbox,
+        record,
+        outage,
+        counts,
+        shutdown,
+        tasks,
+    }
+}
+
+impl Running {
+    /// Lets time pass in which nothing happens from outside.
+    async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn act(&self, act: Act) {
+        self.inbox.send(act);
+        self.pass(Duration::from_millis(1)).await;
+    }
+
+    async fn end(mut self) -> Vec<String> {
+        self.shutdown.cancel();
+        assert_eq!(self.tasks.join_next().await.unwrap().unwrap(), "scripted");
+        self.record.texts()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn takes_a_turn_at_the_start_at_events_and_at_the_time_it_asked_for() {
+    let running = start::<false, false>();
+    running.pass(SECOND).await;
+    running.act(Act::After(10 * SECOND)).await;
+    running.pass(20 * SECOND).await;
+    running.act(Act::After(10 * SECOND)).await;
+    running.act(Act::Rest).await;
+    running.pass(60 * SECOND).await;
+    assert_eq!(
+        running.end().await,
+        [
+            "0: Start",
+            "1: Event(After(10s))",
+            "11: Timer",
+            "21: Event(After(10s))",
+            "21: Event(Rest)",
+            "81: stop"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rests_after_a_failure_and_shows_the_outage_until_a_turn_succeeds() {
+    let running = start::<true, false>();
+    running.act(Act::Fail).await;
+    let outage = running.outage.current().unwrap();
+    assert!(outage.message.contains("0 of the 1 projects"), "{outage:?}");
+    // The rest comes first.
+    running.inbox.send(Act::Fail);
+    running.pass(SECOND / 2).await;
+    assert_eq!(running.record.texts().len(), 2);
+    running.pass(SECOND).await;
+    // The turn after the rest succeeded, so the next rest is as short as the first.
+    running.pass(10 * SECOND).await;
+    assert_eq!(running.outage.current(), None);
+    let counts = Arc::clone(&running.counts);
+    assert_eq!(
+        running.end().await,
+        [
+            "0: Start",
+            "0: Event(Fail)",
+            "1: Timer",
+            "1: Event(Fail)",
+            "2: Timer",
+            "11: stop"
+        ]
+    );
+    assert_eq!(*counts.turns.lock().unwrap(), (3, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn takes_events_in_an_outage_if_the_actor_wants_them() {
+    let running = start::<false, false>();
+    running.act(Act::Fail).await;
+    running.act(Act::Unproven).await;
+    assert!(running.outage.current().is_some());
+    running.act(Act::Rest).await;
+    assert_eq!(running.outage.current(), None);
+    assert_eq!(
+        running.end().await,
+        [
+            "0: Start",
+            "0: Event(Fail)",
+            "0: Event(Unproven)",
+            "0: Event(Rest)",
+            "0: stop"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_an_actor_that_panicked_again_and_keeps_what_was_sent_to_it() {
+    let running = start::<false, false>();
+    running.inbox.send(Act::Panic);
+    running.inbox.send(Act::Panic);
+    running.inbox.send(Act::Rest);
+    running.pass(Duration::from_millis(1)).await;
+    let outage = running.outage.current().unwrap();
+    assert!(outage.message.contains("as the script says"), "{outage:?}");
+    assert!(outage.is_of_server);
+    running.pass(10 * SECOND).await;
+    assert_eq!(running.outage.current(), None);
+    let counts = Arc::clone(&running.counts);
+    assert_eq!(
+        running.end().await,
+        [
+            "0: Start",
+            "0: Event(Panic)",
+            "1: Start",
+            "1: Event(Panic)",
+            "2: Start",
+            "2: Event(Rest)",
+            "10: stop"
+        ]
+    );
+    assert_eq!(counts.turns.lock().unwrap().2, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lets_a_turn_end_before_it_stops_unless_the_actor_can_be_interrupted() {
+    let running = start::<false, true>();
+    running.act(Act::Hang).await;
+    assert_eq!(
+        running.end().await,
+        ["0: Start", "0: Event(Hang)", "0: stop"]
+    );
+    let mut running = start::<false, false>();
+    running.act(Act::Hang).await;
+    running.shutdown.cancel();
+    let ended = tokio::time::timeout(60 * SECOND, running.tasks.join_next());
+    assert!(ended.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn stops_while_it_waits_to_restart() {
+    let running = start::<false, false>();
+    running.act(Act::Panic).await;
+    assert_eq!(running.end().await, ["0: Start", "0: Event(Panic)"]);
+}

@@ -1,0 +1,218 @@
+//! Asks about pipelines one by one: those that failed, and those that are overdue, because their job
+//! reported a failure whose cause GitLab knows, was not heard of in time, or never asked for its build.
+
+use std::time::Duration;
+
+use buildbtw_gitlab::{GitlabErrorKind, Job, PipelineStatus, ProjectId};
+use buildbtw_model::AttemptStatus;
+use tokio::time::Instant;
+
+use crate::db::pipelines::{self, PipelineRow};
+use crate::db::{milliseconds, now as now_ms};
+use crate::error::Error;
+use crate::outage::Failure;
+use crate::service::expire_leases::expire;
+use crate::service::pipelines::{ended, never_exchanged, own_job, unanswered, unexplained};
+
+use super::create::about;
+use super::poll::{Poll, SINGLE, note};
+use super::sort::key;
+
+/// How soon the same overdue pipeline is asked about again.
+const URGENT_AGAIN: Duration = Duration::from_secs(3);
+/// For how long an overdue attempt is kept although GitLab fails to answer for its project alone.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(600);
+
+impl Poll {
+    /// When jobs have to be asked about next.
+    pub(crate) async fn next_urgent(&self) -> Result<Option<Instant>, Error> {
+        let reader = self.state.database.read();
+        if !pipelines::held(reader).await?.is_empty()
+            || !pipelines::expired(reader).await?.is_empty()
+        {
+            return Ok(Some(Instant::now() + URGENT_AGAIN));
+        }
+        let first = pipelines::first_unexchanged(reader).await?;
+        Ok(first.map(|since| {
+            let left = since + milliseconds(self.on_gitlab.settings.exchange) - now_ms();
+            let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());
+            Instant::now() + left.max(URGENT_AGAIN.min(self.on_gitlab.settings.exchange))
+        }))
+    }
+
+    /// Asks about overdue pipelines; at once about those of `projects`. Returns whether one ended.
+    pub(super) async fn ask_about_overdue(
+        &mut self,
+        projects: Option<&[i64]>,
+    ) -> Result<bool, Failure> {
+        let reader = self.state.database.read();
+        let running_since = now_ms() - milliseconds(self.on_gitlab.settings.exchange);
+        let mut rows = pipelines::held(reader).await?;
+        rows.extend(pipelines::expired(reader).await?);
+        rows.extend(pipelines::unexchanged(reader, running_since).await?);
+        let now = Instant::now();
+        rows.retain(|row| {
+            let is_news = projects.is_some_and(|projects| projects.contains(&row.project_id));
+            let last = self.turns.get(&row.attempt);
+            is_news || last.is_none_or(|at| *at + URGENT_AGAIN <= now)
+        });
+        rows.sort_by_key(|row| self.turns.get(&row.attempt).copied());
+        if rows.len() > SINGLE {
+            self.on_gitlab.news.wake();
+        }
+        let mut one_ended = false;
+        for row in rows.iter().take(SINGLE) {
+            self.turns.insert(row.attempt, now);
+            one_ended |= self.try_to_ask(row).await?;
+        }
+        Ok(one_ended)
+    }
+
+    /// Asks about one pipeline. A GitLab that does not answer for one project holds up no others.
+    pub(super) async fn try_to_ask(&self, row: &PipelineRow) -> Result<bool, Failure> {
+        let state = &self.state;
+        let error = match self.ask(row).await {
+            Err(Failure::Gitlab(error)) if !error.kind.is_general() => error,
+            asked => return asked,
+        };
+        tracing::warn!(
+            error = error.to_string(),
+            attempt.id = %row.attempt,
+            "cannot ask about a pipeline; tried again"
+        );
+        let is_final = matches!(
+            error.kind,
+            GitlabErrorKind::Status { status: 404, .. } | GitlabErrorKind::Forbidden(_)
+        );
+        let patience = match row.reported_at {
+            _ if !is_final => GIVEN_UP_AFTER,
+            Some(_) => self.on_gitlab.settings.patience_for(row.reported_kind),
+            None => Duration::ZERO,
+        };
+        let overdue = row.reported_at.unwrap_or(row.lease_expires_at);
+        if now_ms() < overdue.saturating_add(milliseconds(patience)) {
+            return Ok(false);
+        }
+        Ok(if row.is_held() {
+            unanswered(state, row, None).await?
+        } else {
+            expire(state, row.attempt).await?
+        })
+    }
+
+    /// Asks about one pipeline by itself, and ends what has ended or is overdue. Returns whether it has.
+    async fn ask(&self, row: &PipelineRow) -> Result<bool, Failure> {
+        let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
+        let (project, number) = key(row);
+        let about = about(&state.database, row).await?;
+        let found = gitlab.pipeline(project, &about, number).await?;
+        let Some(found) = found else {
+            ended(state, row, None, &[], None, None).await?;
+            return Ok(true);
+        };
+        let mut status = found.status;
+        // Its job reports before it ends: only where it did not, or where that does not say enough,
+        // GitLab has to say why.
+        let mut jobs = Vec::new();
+        if !row.attempt_status.is_final() && status != PipelineStatus::Success {
+            jobs = gitlab.jobs(project, &about, number).await?;
+            if !status.is_completed()
+                && let Some(last) = end_of(row, &jobs)
+            {
+                status = last;
+            }
+        }
+        if status.is_completed() {
+            let errors = found.yaml_errors.as_deref();
+            let log = match unexplained(row, &jobs) {
+                Some(job) => self.log_of(project, &about, job).await,
+                None => None,
+            };
+            ended(state, row, Some(status), &jobs, errors, log.as_deref()).await?;
+            return Ok(true);
+        }
+        note(&state.database, &[(row.clone(), status)]).await?;
+        if row.attempt_status.is_final() {
+            return Ok(false);
+        }
+        self.end_overdue(row, &jobs).await
+    }
+
+    /// What a job printed last. Without it the job ends as GitLab's reason alone has it.
+    async fn log_of(&self, project: ProjectId, about: &str, job: &Job) -> Option<String> {
+        let log = self
+            .on_gitlab
+            .gitlab
+            .job_trace(project, about, job.id)
+            .await;
+        let unread = |error: &_| {
+            tracing::warn!(
+                error = ToString::to_string(error),
+                gitlab.job = job.id,
+                "cannot read a job's log"
+            );
+        };
+        log.inspect_err(unread).ok()
+    }
+
+    /// Ends an attempt whose job GitLab still takes for running, when it has done so for too long.
+    async fn end_overdue(&self, row: &PipelineRow, jobs: &[Job]) -> Result<bool, Failure> {
+        let state = &self.state;
+        if let Some(at) = row.reported_at {
+            let patience = milliseconds(self.on_gitlab.settings.patience_for(row.reported_kind));
+            return Ok(now_ms() >= at.saturating_add(patience)
+                && unanswered(state, row, own_job(row, jobs)).await?);
+        }
+        if row.lease_expires_at <= now_ms() {
+            return Ok(expire(state, row.attempt).await?);
+        }
+        if row.attempt_status != AttemptStatus::Queued || row.job_id.is_some() {
+            return Ok(false);
+        }
+        let allowed = milliseconds(self.on_gitlab.settings.exchange);
+        let running = jobs
+            .iter()
+            .find(|job| job.status == PipelineStatus::Running);
+        // GitLab's own clock counts: that of this machine may differ.
+        let elapsed = match running {
+            Some(job) => job
+                .elapsed_ms()
+                .or(row.running_since.map(|at| now_ms() - at)),
+            None => Some(0),
+        };
+        let elapsed = elapsed.unwrap_or_default();
+        if let Some(job) = running.filter(|_| elapsed >= allowed) {
+            return Ok(never_exchanged(state, row, job).await?);
+        }
+        if row.running_since.is_some_and(|at| now_ms() - at >= allowed) {
+            // The pipeline has run longer than its job, because of statuses of other programs.
+            let mut tx = state.database.write().await?;
+            pipelines::set_running_since(&mut tx, row.attempt, now_ms() - elapsed).await?;
+            tx.commit().await?;
+        }
+        Ok(false)
+    }
+}
+
+/// How the attempt's job ended, or all jobs of the pipeline while it is not known which is its own.
+/// Statuses of other programs keep a pipeline going, and are not jobs.
+fn end_of(row: &PipelineRow, jobs: &[Job]) -> Option<PipelineStatus> {
+    if let Some(own) = own_job(row, jobs) {
+        let is_stopping = own.status == PipelineStatus::Canceling && row.is_held();
+        return match own.status {
+            _ if is_stopping => Some(PipelineStatus::Canceled),
+            status => status.is_completed().then_some(status),
+        };
+    }
+    if jobs.is_empty() || !jobs.iter().all(|job| job.status.is_completed()) {
+        return None;
+    }
+    let has = |status| jobs.iter().any(|job| job.status == status);
+    Some(if has(PipelineStatus::Failed) {
+        PipelineStatus::Failed
+    } else if has(PipelineStatus::Canceled) {
+        PipelineStatus::Canceled
+    } else {
+        PipelineStatus::Success
+    })
+}

@@ -1,0 +1,152 @@
+//! Polls pipelines: what GitLab says about many of them in one query, and about those of which that does not say
+//! enough one by one.
+
+use std::collections::HashMap;
+
+use buildbtw_gitlab::ProjectId;
+use buildbtw_model::AttemptId;
+use tokio::time::Instant;
+
+use crate::db::pipelines::{self, PipelineRow};
+use crate::db::{Database, milliseconds, now as now_ms};
+use crate::error::Error;
+use crate::outage::Failure;
+use crate::service::pipelines::ended;
+use crate::state::AppState;
+use crate::state::pipelines::Pipelines;
+
+use super::sort::{LARGEST_PAGE, Moved, batches, project_id, sort};
+
+/// Pipelines of others that may be newer than ours.
+const MARGIN: usize = 2;
+/// How many are asked about one by one in a poll: those that are not among the newest of their project,
+/// or failed without a word. One may take two requests; with the queries for a thousand pipelines that
+/// makes twenty.
+pub(super) const SINGLE: usize = 5;
+/// For how many ticks a pipeline may run without its job having asked for the build, before GitLab is asked
+/// about the jobs: a pipeline goes on as long as the statuses of other programs in it do.
+const QUIET_TICKS: u32 = 4;
+/// When a pipeline was last asked about by itself, so that each has its turn.
+pub(super) type Turns = HashMap<AttemptId, Instant>;
+
+/// Polls pipelines, of which there may be many more than one query tells.
+pub(crate) struct Poll {
+    pub(super) state: AppState,
+    pub(crate) on_gitlab: Pipelines,
+    pub(super) turns: Turns,
+}
+
+/// Whether GitLab had to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// It had, and has.
+    Gitlab,
+    /// There was nothing to ask.
+    Nobody,
+}
+
+impl Poll {
+    pub(crate) fn new(state: AppState, on_gitlab: Pipelines) -> Self {
+        Self {
+            state,
+            on_gitlab,
+            turns: Turns::new(),
+        }
+    }
+
+    /// Polls all pipelines, or those of some projects.
+    pub(crate) async fn poll(&mut self, projects: Option<&[i64]>) -> Result<Asked, Failure> {
+        self.cancel_unwanted().await?;
+        self.cancel_orphans().await?;
+        let mut one_ended = self.ask_about_overdue(projects).await?;
+        let mut asked = Asked::Nobody;
+        if !projects.is_some_and(<[i64]>::is_empty) {
+            let (polled, also_ended) = self.poll_projects(projects).await?;
+            asked = polled;
+            one_ended |= also_ended;
+        }
+        if one_ended {
+            // There is room for others.
+            self.on_gitlab.wake();
+        }
+        Ok(asked)
+    }
+
+    /// Also returns whether a pipeline ended.
+    async fn poll_projects(&mut self, projects: Option<&[i64]>) -> Result<(Asked, bool), Failure> {
+        let (mut asked, mut one_ended) = (Asked::Nobody, false);
+        let rows = pipelines::followed(self.state.database.read(), projects).await?;
+        if projects.is_none() {
+            self.turns
+                .retain(|attempt, _| rows.iter().any(|row| row.attempt == *attempt));
+        }
+        let (mut failed, mut silent) = (Vec::new(), Vec::new());
+        for batch in batches(rows) {
+            let ids: Vec<ProjectId> = batch.keys().map(|project| project_id(*project)).collect();
+            let each = batch.values().map(Vec::len).max().unwrap_or(1) + MARGIN;
+            let known = self
+                .on_gitlab
+                .gitlab
+                .pipeline_statuses(&ids, each.min(LARGEST_PAGE))
+                .await?;
+            asked = Asked::Gitlab;
+            let quiet = self.on_gitlab.settings.tick.saturating_mul(QUIET_TICKS);
+            let quiet_since = now_ms() - milliseconds(quiet);
+            let sorted = sort(batch, &known, quiet_since);
+            note(&self.state.database, &sorted.moved).await?;
+            for (row, status) in &sorted.over {
+                ended(&self.state, row, Some(*status), &[], None, None).await?;
+                one_ended = true;
+            }
+            failed.extend(sorted.failed);
+            silent.extend(sorted.silent);
+        }
+        one_ended |= self.ask_one_by_one(failed, silent).await?;
+        Ok((asked, one_ended))
+    }
+
+    /// Asks about pipelines of which the answer about many did not say enough; about a few of them, the others
+    /// have their turn later. Returns whether one ended.
+    async fn ask_one_by_one(
+        &mut self,
+        mut failed: Vec<PipelineRow>,
+        mut silent: Vec<PipelineRow>,
+    ) -> Result<bool, Failure> {
+        let (now, tick) = (Instant::now(), self.on_gitlab.settings.tick);
+        let turns = &self.turns;
+        let had_no_turn = |row: &PipelineRow| {
+            let last = turns.get(&row.attempt);
+            last.is_none_or(|at| *at + tick / 2 <= now)
+        };
+        failed.retain(had_no_turn);
+        failed.sort_by_key(|row| turns.get(&row.attempt).copied());
+        for row in failed.iter().skip(SINGLE).take(LARGEST_PAGE) {
+            // Soon, and without asking about all the others again.
+            self.on_gitlab.has_news(row.project_id);
+        }
+        failed.truncate(SINGLE);
+        // The silent have to do with what is left of a tick. Whoever waited longest comes first, so that one
+        // that cannot be asked about holds up nobody.
+        silent.retain(had_no_turn);
+        silent.sort_by_key(|row| turns.get(&row.attempt).copied());
+        silent.truncate(SINGLE.saturating_sub(failed.len()));
+        let mut one_ended = false;
+        for row in failed.iter().chain(&silent) {
+            self.turns.insert(row.attempt, now);
+            one_ended |= self.try_to_ask(row).await?;
+        }
+        Ok(one_ended)
+    }
+}
+
+pub(super) async fn note(database: &Database, moved: &[Moved]) -> Result<(), Error> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let mut tx = database.write().await?;
+    for (row, status) in moved {
+        pipelines::set_status(&mut tx, row.attempt, status.as_str()).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}

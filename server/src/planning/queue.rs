@@ -1,0 +1,357 @@
+//! Who may plan when. A plan takes a processor, for seconds where thousands of packages form a cycle: few are
+//! made at a time, each caller's one after the other, none for longer than allowed, and none for somebody who
+//! has gone away.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use buildbtw_model::api::ProblemKind;
+use buildbtw_planner::{TookTooLong, Until};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::db::TokenId;
+use crate::error::{Error, Refusal};
+
+/// How many plans of one caller may wait or be made.
+const MAX_PER_CALLER: usize = 8;
+/// How long a plan may take for somebody without a token.
+const PUBLIC_LIMIT: Duration = Duration::from_secs(5);
+/// When a caller who has too many may ask again.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The clock is read once for this many questions whether a plan may go on.
+const CHECKS_PER_LOOK: u32 = 64;
+
+/// Who wants a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// Somebody with a token.
+    Token(TokenId),
+    /// Somebody without one.
+    Address(IpAddr),
+    /// The server itself, when sources changed.
+    Server,
+}
+
+/// How long a plan may go on.
+pub type PlanBudget = Until<Box<dyn Fn() -> bool>>;
+
+/// Where plans wait for their turn. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct PlanQueue {
+    free: Arc<Semaphore>,
+    /// The one place for people without a token, which nobody else waits for.
+    public: Arc<Semaphore>,
+    callers: Arc<Mutex<HashMap<Caller, Waiting>>>,
+    /// How long a plan may take.
+    limit: Duration,
+    /// How long one for people without a token may take.
+    public_limit: Duration,
+    shutdown: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    turn: Arc<Semaphore>,
+    count: usize,
+}
+
+/// A caller's place in the queue; given back when dropped.
+struct Place {
+    callers: Arc<Mutex<HashMap<Caller, Waiting>>>,
+    caller: Caller,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = callers.get_mut(&self.caller) {
+            waiting.count -= 1;
+            if waiting.count == 0 {
+                callers.remove(&self.caller);
+            }
+        }
+    }
+}
+
+/// Tells the thread that makes a plan that nobody waits for it any more.
+struct Abandon(Arc<AtomicBool>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl PlanQueue {
+    /// A queue in which no plan takes longer than `limit`, and none goes on after `shutdown`.
+    #[must_use]
+    pub fn new(limit: Duration, shutdown: CancellationToken) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            // One is left for everything else.
+            free: Arc::new(Semaphore::new(processors.saturating_sub(1).max(1))),
+            public: Arc::new(Semaphore::new(1)),
+            callers: Arc::default(),
+            limit,
+            public_limit: limit.min(PUBLIC_LIMIT),
+            shutdown,
+        }
+    }
+
+    /// Makes a plan on a thread of its own when it is the caller's turn. `make` asks the budget it gets
+    /// whether it may go on.
+    ///
+    /// # Errors
+    /// When the caller has too many plans waiting, the plan takes too long, or making it fails.
+    pub async fn plan<T: Send + 'static>(
+        &self,
+        caller: Caller,
+        make: impl FnOnce(&PlanBudget) -> Result<T, PlanError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (place, turn) = self.enter(caller)?;
+        let turn = acquire(turn).await?;
+        let (free, limit) = match caller {
+            Caller::Address(_) => (&self.public, self.public_limit),
+            Caller::Token(_) | Caller::Server => (&self.free, self.limit),
+        };
+        let free = acquire(Arc::clone(free)).await?;
+        let is_abandoned = Arc::new(AtomicBool::new(false));
+        let abandon = Abandon(Arc::clone(&is_abandoned));
+        let shutdown = self.shutdown.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            // Given back when the thread is free, which may be after the caller has gone.
+            let _held = (place, turn, free);
+            let end = Instant::now() + limit;
+            let left = Cell::new(0);
+            make(&Until(Box::new(move || {
+                if let Some(fewer) = u32::checked_sub(left.get(), 1) {
+                    left.set(fewer);
+                    return false;
+                }
+                left.set(CHECKS_PER_LOOK);
+                Instant::now() >= end
+                    || is_abandoned.load(Ordering::Relaxed)
+                    || shutdown.is_cancelled()
+            })))
+        });
+        let made = made.await?;
+        drop(abandon);
+        made.map_err(|error| match error {
+            PlanError::TookTooLong if self.shutdown.is_cancelled() => {
+                Error::refused(ProblemKind::Unavailable, "the server is stopping")
+            }
+            PlanError::TookTooLong => too_long(limit),
+            PlanError::Other(error) => error,
+        })
+    }
+
+    fn enter(&self, caller: Caller) -> Result<(Place, Arc<Semaphore>), Error> {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = callers.entry(caller).or_insert_with(|| Waiting {
+            turn: Arc::new(Semaphore::new(1)),
+            count: 0,
+        });
+        if waiting.count >= MAX_PER_CALLER && caller != Caller::Server {
+            return Err(Refusal::new(
+                ProblemKind::TooManyRequests,
+                format!("{MAX_PER_CALLER} plans of yours are being made or waited for already"),
+            )
+            .hint("they are made one after the other")
+            .retry_after(PAUSE)
+            .into());
+        }
+        waiting.count += 1;
+        let place = Place {
+            callers: Arc::clone(&self.callers),
+            caller,
+        };
+        Ok((place, Arc::clone(&waiting.turn)))
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub enum PlanError {
+    /// The budget was used up.
+    TookTooLong,
+    /// Something else.
+    Other(Error),
+}
+
+impl From<TookTooLong> for PlanError {
+    fn from(_: TookTooLong) -> Self {
+        Self::TookTooLong
+    }
+}
+
+impl From<Error> for PlanError {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+async fn acquire(semaphore: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+    // Nobody closes it.
+    Ok(semaphore
+        .acquire_owned()
+        .await
+        .map_err(anyhow::Error::from)?)
+}
+
+fn too_long(limit: Duration) -> Error {
+    Refusal::new(
+        ProblemKind::PlanTooLarge,
+        format!("planning took longer than {} s and was ended", limit.as_secs()),
+    )
+    .detail("packages that depend on each other in large cycles take long to put in order")
+    .hint("choose a narrower --scope or --exclude some packages; --plan-seconds of the server is the limit")
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use buildbtw_planner::Budget as _;
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn queue(limit: Duration) -> PlanQueue {
+        PlanQueue::new(limit, CancellationToken::new())
+    }
+
+    /// Plans until it is told to stop.
+    fn endless(budget: &PlanBudget) -> Result<(), PlanError> {
+        loop {
+            budget.check()?;
+        }
+    }
+
+    fn caller(number: i64) -> Caller {
+        Caller::Token(TokenId(number))
+    }
+
+    fn kind(result: Result<(), Error>) -> ProblemKind {
+        result.unwrap_err().into_problem().kind
+    }
+
+    #[tokio::test]
+    async fn plans_end_when_they_take_too_long() {
+        let queue = queue(Duration::from_millis(1));
+        let planned = queue.plan(caller(1), endless);
+        assert_eq!(kind(planned.await), ProblemKind::PlanTooLarge);
+    }
+
+    #[tokio::test]
+    async fn plans_without_a_token_hold_up_nobody_and_get_less_time() {
+        let stranger = |last: u8| Caller::Address([203, 0, 113, last].into());
+        let mut queue = queue(A_DAY);
+        assert!(queue.public_limit < A_DAY);
+        queue.public_limit = A_DAY;
+        let (began, begins) = tokio::sync::oneshot::channel();
+        let held = {
+            let queue = queue.clone();
+            tokio::spawn(async move {
+                let make = move |budget: &PlanBudget| {
+                    let _ = began.send(());
+                    endless(budget)
+                };
+                queue.plan(stranger(1), make).await
+            })
+        };
+        begins.await.unwrap();
+        let mut other = Box::pin(queue.plan(stranger(2), |_| Ok(())));
+        assert!(other.as_mut().now_or_never().is_none());
+        queue.plan(caller(1), |_| Ok(())).await.unwrap();
+        queue.plan(Caller::Server, |_| Ok(())).await.unwrap();
+        held.abort();
+        other.await.unwrap();
+        queue.public_limit = Duration::from_millis(1);
+        let planned = queue.plan(stranger(1), endless).await;
+        assert_eq!(kind(planned), ProblemKind::PlanTooLarge);
+    }
+
+    #[tokio::test]
+    async fn plans_end_when_the_server_stops() {
+        let queue = queue(A_DAY);
+        let (began, begins) = tokio::sync::oneshot::channel();
+        let planned = queue.plan(caller(1), move |budget| {
+            let _ = began.send(());
+            endless(budget)
+        });
+        let stop = async {
+            begins.await.unwrap();
+            queue.shutdown.cancel();
+        };
+        let (planned, ()) = tokio::join!(planned, stop);
+        assert_eq!(kind(planned), ProblemKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn plans_end_when_nobody_waits_for_them() {
+        let queue = queue(A_DAY);
+        let (began, begins) = tokio::sync::oneshot::channel();
+        let (ended, ends) = mpsc::channel();
+        let planned = queue.plan(caller(1), move |budget| {
+            let _ = began.send(());
+            let result = endless(budget);
+            let _ = ended.send(());
+            result
+        });
+        tokio::select! {
+            _ = planned => panic!("it never ends by itself"),
+            _ = begins => {}
+        }
+        tokio::task::spawn_blocking(move || ends.recv().unwrap())
+            .await
+            .unwrap();
+        // The next one gets its turn.
+        queue.plan(caller(1), |_| Ok(())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn each_caller_has_one_turn_at_a_time_and_a_few_places_to_wait() {
+        let mut queue = queue(A_DAY);
+        queue.free = Arc::new(Semaphore::new(2));
+        let (release, released) = mpsc::channel::<()>();
+        let (began, begins) = tokio::sync::oneshot::channel();
+        let greedy = caller(1);
+        let first = {
+            let queue = queue.clone();
+            tokio::spawn(async move {
+                let make = move |_: &PlanBudget| {
+                    let _ = began.send(());
+                    let _ = released.recv();
+                    Ok(())
+                };
+                queue.plan(greedy, make).await
+            })
+        };
+        begins.await.unwrap();
+        let mut waiting: Vec<_> = (1..MAX_PER_CALLER)
+            .map(|_| Box::pin(queue.plan(greedy, |_| Ok(()))))
+            .collect();
+        for plan in &mut waiting {
+            assert!(plan.as_mut().now_or_never().is_none());
+        }
+        let one_more = queue.plan(greedy, |_| Ok(())).await;
+        assert_eq!(kind(one_more), ProblemKind::TooManyRequests);
+        // Others are not held up by all of these.
+        queue.plan(caller(2), |_| Ok(())).await.unwrap();
+        queue.plan(Caller::Server, |_| Ok(())).await.unwrap();
+        release.send(()).unwrap();
+        first.await.unwrap().unwrap();
+        for plan in waiting {
+            plan.await.unwrap();
+        }
+        assert!(queue.callers.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,84 @@
+//! What came of asking for a pipeline.
+
+use buildbtw_gitlab::Pipeline;
+use buildbtw_model::FailureKind;
+
+use crate::db::pipelines::{Known, PipelineRow};
+use crate::db::{builds, pipelines};
+use crate::error::Error;
+use crate::service::transitions::Transition;
+use crate::state::AppState;
+
+use super::dispatch::moved;
+
+/// Whether a pipeline that exists now is of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It is the attempt's.
+    Wanted,
+    /// It runs on another commit than planned, or nobody wants it any more: it is to be cancelled.
+    Unwanted,
+}
+
+/// GitLab has a pipeline for an attempt.
+///
+/// # Errors
+/// When the database cannot be written: then it is looked for again.
+pub async fn created(
+    state: &AppState,
+    row: &PipelineRow,
+    found: &Pipeline,
+) -> Result<Created, Error> {
+    let mut transition = Transition::begin(&state.database).await?;
+    let known = Known {
+        pipeline_id: i64::try_from(found.id).unwrap_or(i64::MAX),
+        url: found.web_url.clone(),
+        status: found.status.as_str().to_owned(),
+    };
+    pipelines::set_known(&mut transition.tx, row.attempt, &known).await?;
+    // Others may have been faster than GitLab.
+    let now = pipelines::of_attempt(&mut *transition.tx.connection(), row.attempt).await?;
+    let mut created = match now {
+        Some(now) if !now.is_unwanted() && !now.attempt_status.is_final() => Created::Wanted,
+        _ => Created::Unwanted,
+    };
+    if created == Created::Wanted && found.sha != row.commit {
+        created = Created::Unwanted;
+        if let Some(build) = builds::by_id(&mut *transition.tx.connection(), row.build).await? {
+            // A green pipeline of a commit that was not built would tell people a lie.
+            let message = moved(&row.git_ref, &row.commit, &found.sha);
+            let kind = FailureKind::Infrastructure;
+            transition
+                .failed_for_good(&build, row.attempt, kind, &message)
+                .await?;
+        }
+    }
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    tracing::info!(
+        attempt.id = %row.attempt,
+        gitlab.project = row.project_id,
+        gitlab.pipeline = found.id,
+        "pipeline created"
+    );
+    Ok(created)
+}
+
+/// GitLab will not make a pipeline for an attempt, however often it is asked.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn refused(state: &AppState, row: &PipelineRow, message: &str) -> Result<(), Error> {
+    let mut transition = Transition::begin(&state.database).await?;
+    if let Some(build) = builds::by_id(&mut *transition.tx.connection(), row.build).await? {
+        let kind = FailureKind::Infrastructure;
+        transition
+            .failed_for_good(&build, row.attempt, kind, message)
+            .await?;
+    }
+    pipelines::set_over(&mut transition.tx, row.attempt).await?;
+    let effects = transition.commit().await?;
+    state.announce(effects);
+    state.logs.close(row.attempt).await?;
+    Ok(())
+}

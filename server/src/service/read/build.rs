@@ -1,0 +1,120 @@
+//! One build.
+
+use buildbtw_model::BuildId;
+use buildbtw_model::api::{AttemptSummary, BuildDetail, BuildSummary, PackageSummary};
+
+use crate::address::BaseUrl;
+use crate::db::attempts::AttemptRow;
+use crate::db::builds::BuildRow;
+use crate::db::packages::PackageRow;
+use crate::db::reuse::ReusedRow;
+use crate::db::{Database, attempts, builds, packages, reuse, unsigned};
+use crate::error::Error;
+use crate::service::iteration_graph::IterationGraph;
+use crate::service::pipelines::show;
+use crate::service::version_notes::VersionNotes;
+
+use super::summary::{attempt_summary, build_summary, lead_to_origin};
+
+/// A build with its attempts and packages.
+///
+/// # Errors
+/// When there is none of this number.
+pub async fn show_build(
+    database: &Database,
+    server: &BaseUrl,
+    id: BuildId,
+) -> Result<BuildDetail, Error> {
+    let reader = database.read();
+    let row = builds::by_id(reader, id)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("build {id}")))?;
+    let all = builds::of_iteration(reader, row.iteration_id).await?;
+    let edges = builds::edges(reader, row.iteration_id).await?;
+    let graph = IterationGraph::new(&all, &edges);
+    let blockers = graph.blockers();
+    let summary = |row: &BuildRow, attempt: Option<&AttemptRow>| {
+        build_summary(
+            row,
+            attempt,
+            blockers.get(&row.id).cloned().unwrap_or_default(),
+        )
+    };
+    let attempts = attempts::of_build(reader, id).await?;
+    let mut own = summary(&row, attempts.first());
+    add_origins(database, &row, &mut own).await?;
+    let packages = match row.packages_attempt_id {
+        Some(attempt) => packages::of_attempt(reader, attempt).await?,
+        None => Vec::new(),
+    };
+    Ok(BuildDetail {
+        summary: own,
+        namespace: row.namespace.clone(),
+        iteration: unsigned(row.iteration),
+        needs: graph.needs(id).map(|row| summary(row, None)).collect(),
+        needed_by: graph.needed_by(id).map(|row| summary(row, None)).collect(),
+        attempts: attempt_summaries(database, attempts).await?,
+        packages: package_summaries(server, &row, packages),
+    })
+}
+
+/// Says where the version of a build comes from, and its packages if those were reused.
+async fn add_origins(
+    database: &Database,
+    row: &BuildRow,
+    summary: &mut BuildSummary,
+) -> Result<(), Error> {
+    summary.version_note = VersionNotes::of_build(database, row.id).await?.of(row);
+    if let Some(reused) = reuse::of_build(database.read(), row.id).await? {
+        lead_to_origin(summary, &reused);
+        if let Some(origin) = &mut summary.reused_from {
+            origin.made_by = origin_attempt(database, &reused).await?.map(Box::new);
+        }
+    }
+    Ok(())
+}
+
+/// The attempt that made the packages of a reused build, as the build it was made for knew it.
+async fn origin_attempt(
+    database: &Database,
+    reused: &ReusedRow,
+) -> Result<Option<AttemptSummary>, Error> {
+    let Some(mut row) = attempts::by_id(database.read(), reused.attempt).await? else {
+        return Ok(None);
+    };
+    row.number = reused.number;
+    let mut pipelines = show::of_attempts(database, &[row.id]).await?;
+    let pipeline = pipelines.remove(&row.id);
+    Ok(Some(attempt_summary(row, pipeline)))
+}
+
+async fn attempt_summaries(
+    database: &Database,
+    attempts: Vec<AttemptRow>,
+) -> Result<Vec<AttemptSummary>, Error> {
+    let ids: Vec<_> = attempts.iter().map(|attempt| attempt.id).collect();
+    let mut pipelines = show::of_attempts(database, &ids).await?;
+    let summaries = attempts.into_iter().map(|attempt| {
+        let pipeline = pipelines.remove(&attempt.id);
+        attempt_summary(attempt, pipeline)
+    });
+    Ok(summaries.collect())
+}
+
+fn package_summaries(
+    server: &BaseUrl,
+    row: &BuildRow,
+    packages: Vec<PackageRow>,
+) -> Vec<PackageSummary> {
+    let folder = format!(
+        "{server}/repo/{}/{}/{}",
+        row.namespace, row.iteration, row.architecture
+    );
+    let summaries = packages.into_iter().map(|package| PackageSummary {
+        url: format!("{folder}/{}", package.file_name),
+        file_name: package.file_name,
+        size: unsigned(package.size),
+        sha256: package.sha256,
+    });
+    summaries.collect()
+}

@@ -1,0 +1,28 @@
+//! Finds what others name.
+
+use buildbtw_model::NamespaceName;
+use buildbtw_model::api::ProblemKind;
+
+use crate::db::Database;
+use crate::db::namespaces::{self, NamespaceRow};
+use crate::error::{Error, Refusal};
+
+/// The namespace of a name.
+///
+/// # Errors
+/// When there is none.
+pub async fn find_namespace(
+    database: &Database,
+    name: &NamespaceName,
+) -> Result<NamespaceRow, Error> {
+    namespaces::by_name(database.read(), name)
+        .await?
+        .ok_or_else(|| {
+            Refusal::new(
+                ProblemKind::NotFound,
+                format!("there is no namespace '{name}'"),
+            )
+            .hint("`buildbtw list` shows the namespaces there are")
+            .into()
+        })
+}

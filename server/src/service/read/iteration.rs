@@ -1,0 +1,261 @@
+//! One iteration with all its builds.
+
+use std::collections::HashMap;
+
+use buildbtw_model::api::{
+    ArchitectureSummary, BuildCounts, BuildSummary, IterationDetail, IterationSummary,
+    OriginSummary, RepositorySnippet,
+};
+use buildbtw_model::{Architecture, BuildId, BuildStatus, IterationStatus, NamespaceName};
+use jiff::Timestamp;
+
+use crate::address::BaseUrl;
+use crate::db::attempts::AttemptRow;
+use crate::db::builds::BuildRow;
+use crate::db::iterations::IterationRow;
+use crate::db::reuse::ReusedRow;
+use crate::db::{
+    Database, attempts, builds, iterations, now, packages, plans, reuse, timestamp, unsigned,
+    workers,
+};
+use crate::error::Error;
+use crate::service::eta;
+use crate::service::iteration_graph::IterationGraph;
+use crate::service::pipelines::show;
+use crate::service::version_notes::VersionNotes;
+use crate::state::AppState;
+
+use super::find::find_namespace;
+use super::summary::{build_summary, lead_to_origin};
+
+pub(super) async fn iteration_summary(
+    database: &Database,
+    row: &IterationRow,
+) -> Result<(IterationSummary, Vec<(Architecture, BuildCounts)>), Error> {
+    let per_architecture = iterations::counts(database.read(), row.id).await?;
+    let mut counts = BuildCounts::default();
+    for (_, part) in &per_architecture {
+        counts.blocked += part.blocked;
+        counts.ready += part.ready;
+        counts.building += part.building;
+        counts.done += part.done;
+        counts.failed += part.failed;
+        counts.cancelled += part.cancelled;
+    }
+    let summary = IterationSummary {
+        number: unsigned(row.number),
+        status: row.status,
+        reason: row.reason.clone(),
+        counts,
+        superseded_by: row.superseded_by.map(unsigned),
+        created_at: timestamp(row.created_at),
+        finished_at: row.finished_at.map(timestamp),
+        eta: None,
+        size: unsigned(packages::size_of_iteration(database.read(), row.id).await?),
+    };
+    Ok((summary, per_architecture))
+}
+
+/// An iteration with all its builds; the newest when no number is given.
+///
+/// # Errors
+/// When there is none.
+pub async fn show_iteration(
+    state: &AppState,
+    server: &BaseUrl,
+    name: &NamespaceName,
+    number: Option<u32>,
+) -> Result<IterationDetail, Error> {
+    let namespace = find_namespace(&state.database, name).await?;
+    let reader = state.database.read();
+    let row = match number {
+        Some(number) => iterations::by_number(reader, namespace.id, number.into()).await?,
+        None => iterations::newest(reader, namespace.id).await?,
+    };
+    let row = row.ok_or_else(|| {
+        let number = number.unwrap_or_default();
+        Error::not_found(format!("iteration {number} of namespace '{name}'"))
+    })?;
+    let (mut summary, per_architecture) = iteration_summary(&state.database, &row).await?;
+    let builds = Builds::read(state, &row).await?;
+    let graph = builds.graph();
+    let etas = builds.etas(&graph);
+    summary.eta = etas.values().max().copied();
+    let summaries = builds.summaries(state, &graph, etas).await?;
+    let done = iterations::newest_done(reader, namespace.id).await?;
+    let served = Served::of(&row, done.as_ref());
+    let architectures = per_architecture
+        .into_iter()
+        .map(|(architecture, counts)| ArchitectureSummary {
+            stalled: builds.stalled(state, &architecture, &counts),
+            repository: served.snippet(server, name, &architecture),
+            architecture,
+            counts,
+        })
+        .collect();
+    let origins = iterations::origins(reader, row.id).await?;
+    Ok(IterationDetail {
+        summary,
+        origins: origins
+            .into_iter()
+            .map(|(changeset, commit)| OriginSummary { changeset, commit })
+            .collect(),
+        architectures,
+        notes: plans::notes(reader, row.id).await?,
+        changes: iterations::changes(reader, row.id).await?,
+        builds: summaries,
+    })
+}
+
+/// The builds of an iteration, with who may build them.
+struct Builds<'a> {
+    iteration: &'a IterationRow,
+    rows: Vec<BuildRow>,
+    edges: Vec<(BuildId, BuildId)>,
+    newest: HashMap<BuildId, AttemptRow>,
+    /// How many builds of each architecture run at once.
+    workers: HashMap<Architecture, usize>,
+}
+
+impl<'a> Builds<'a> {
+    async fn read(state: &AppState, iteration: &'a IterationRow) -> Result<Self, Error> {
+        let reader = state.database.read();
+        let rows = builds::of_iteration(reader, iteration.id).await?;
+        let newest = attempts::newest_of_iteration(reader, iteration.id).await?;
+        let newest = newest.into_iter().map(|attempt| (attempt.build, attempt));
+        let newest = newest.collect();
+        let edges = builds::edges(reader, iteration.id).await?;
+        let mut workers = workers::jobs_since(reader, now() - workers::WORKER_SILENCE_MS).await?;
+        show::runners(&state.config, &rows, &mut workers);
+        Ok(Self {
+            iteration,
+            rows,
+            edges,
+            newest,
+            workers,
+        })
+    }
+
+    /// Which of them needs which.
+    fn graph(&self) -> IterationGraph<'_> {
+        IterationGraph::new(&self.rows, &self.edges)
+    }
+
+    /// When each build is expected to be done.
+    fn etas(&self, graph: &IterationGraph<'_>) -> HashMap<BuildId, Timestamp> {
+        match self.iteration.status {
+            IterationStatus::Running => {}
+            IterationStatus::Done | IterationStatus::Failed | IterationStatus::Cancelled => {
+                return HashMap::new();
+            }
+        }
+        let started = self
+            .newest
+            .iter()
+            .filter_map(|(build, attempt)| Some((*build, timestamp(attempt.started_at?))));
+        let (rows, now) = (&self.rows, Timestamp::now());
+        eta::estimate(rows, graph, &started.collect(), &self.workers, now)
+    }
+
+    async fn summaries(
+        &self,
+        state: &AppState,
+        graph: &IterationGraph<'_>,
+        etas: HashMap<BuildId, Timestamp>,
+    ) -> Result<Vec<BuildSummary>, Error> {
+        let blockers = graph.blockers();
+        let mut waiting = graph.waiting();
+        let version_notes = VersionNotes::of_iteration(&state.database, self.iteration.id).await?;
+        let reused = reuse::of_iteration(state.database.read(), self.iteration.id).await?;
+        let reused = reused.into_iter().map(|reused| (reused.build, reused));
+        let reused: HashMap<BuildId, ReusedRow> = reused.collect();
+        let mut builds = Vec::with_capacity(self.rows.len());
+        for row in &self.rows {
+            let blocked_by = blockers.get(&row.id).cloned().unwrap_or_default();
+            let mut summary = build_summary(row, self.newest.get(&row.id), blocked_by);
+            if let Some(reused) = reused.get(&row.id) {
+                lead_to_origin(&mut summary, reused);
+            }
+            summary.waits_for = waiting.remove(&row.id).unwrap_or_default();
+            summary.version_note = version_notes.of(row);
+            summary.eta = etas.get(&row.id).copied();
+            builds.push(summary);
+        }
+        let dispatched: Vec<_> = builds
+            .iter()
+            .filter(|build| build.status == BuildStatus::Dispatched)
+            .filter_map(|build| build.attempt)
+            .collect();
+        let on_gitlab = show::of_attempts(&state.database, &dispatched).await?;
+        show::explain(state.pipelines.as_ref(), &mut builds, &on_gitlab);
+        Ok(builds)
+    }
+
+    /// Why nothing is built for an architecture, if that is so.
+    fn stalled(
+        &self,
+        state: &AppState,
+        architecture: &Architecture,
+        counts: &BuildCounts,
+    ) -> Option<String> {
+        if self.iteration.status != IterationStatus::Running {
+            return None;
+        }
+        if counts.ready > 0 && !self.workers.contains_key(architecture) {
+            return Some(format!("no worker for {architecture}"));
+        }
+        show::stalled(state, architecture)
+    }
+}
+
+/// The repository that is offered with an iteration.
+struct Served {
+    which: String,
+    note: String,
+}
+
+impl Served {
+    /// Nobody wants half of a rebuild on a system, as long as there is a whole one.
+    fn of(shown: &IterationRow, done: Option<&IterationRow>) -> Self {
+        let number = shown.number;
+        if let Some(later) = shown.superseded_by {
+            return Self {
+                which: number.to_string(),
+                note: format!(
+                    "It serves iteration {number}, which iteration {later} has replaced."
+                ),
+            };
+        }
+        match done {
+            Some(done) => Self {
+                which: "latest".into(),
+                note: format!(
+                    "It serves the newest complete iteration, now number {}. With `current` for \
+                     `latest` it serves the newest one as it is built.",
+                    done.number
+                ),
+            },
+            None => Self {
+                which: "current".into(),
+                note: "It serves the newest iteration as it is built. With `latest` for `current` \
+                       it serves the newest complete one, once there is one."
+                    .into(),
+            },
+        }
+    }
+
+    /// What to put into pacman.conf to use the packages.
+    fn snippet(
+        &self,
+        server: &BaseUrl,
+        name: &NamespaceName,
+        architecture: &Architecture,
+    ) -> RepositorySnippet {
+        let base = format!("{server}/repo/{name}/{}", self.which);
+        RepositorySnippet {
+            url: format!("{base}/{architecture}"),
+            pacman_conf: format!("[{name}]\nSigLevel = Never\nServer = {base}/$arch\n"),
+            note: self.note.clone(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! All namespaces, and one of them with its iterations.
+
+use buildbtw_model::NamespaceName;
+use buildbtw_model::api::{NamespaceDetail, NamespaceSummary, Page, ProblemKind};
+
+use crate::address::BaseUrl;
+use crate::db::namespaces::NamespaceRow;
+use crate::db::{iterations, namespaces, packages, timestamp, unsigned};
+use crate::error::Error;
+use crate::service::refusals;
+use crate::state::AppState;
+
+use super::PAGE;
+use super::find::find_namespace;
+use super::iteration::iteration_summary;
+
+fn parse_cursor(cursor: Option<&str>, first: i64) -> Result<i64, Error> {
+    let Some(cursor) = cursor else {
+        return Ok(first);
+    };
+    cursor.parse().map_err(|_| {
+        Error::refused(
+            ProblemKind::InvalidRequest,
+            "'cursor' is not one this server gave",
+        )
+    })
+}
+
+/// A page of the namespaces, the newest first.
+///
+/// # Errors
+/// When the cursor is none.
+pub async fn list_namespaces(
+    state: &AppState,
+    cursor: Option<&str>,
+) -> Result<Page<NamespaceSummary>, Error> {
+    let before = parse_cursor(cursor, i64::MAX)?;
+    let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
+    let mut rows = namespaces::page(state.database.read(), before, limit).await?;
+    let next = (rows.len() > PAGE).then(|| {
+        rows.truncate(PAGE);
+        rows[PAGE - 1].id.0.to_string()
+    });
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        items.push(namespace_summary(state, row).await?);
+    }
+    Ok(Page { items, next })
+}
+
+async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<NamespaceSummary, Error> {
+    let reader = state.database.read();
+    let newest = iterations::newest(reader, row.id)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", row.name))?;
+    Ok(NamespaceSummary {
+        changesets: namespaces::origins(reader, row.id).await?,
+        name: row.name,
+        scope: row.scope,
+        network: state.config.network.effective(row.network),
+        held: row.held_at.is_some(),
+        created_at: timestamp(row.created_at),
+        iteration: iteration_summary(&state.database, &newest).await?.0,
+    })
+}
+
+/// A namespace with its iterations.
+///
+/// # Errors
+/// When there is none of this name.
+pub async fn show_namespace(
+    state: &AppState,
+    server: &BaseUrl,
+    name: &NamespaceName,
+) -> Result<NamespaceDetail, Error> {
+    let row = find_namespace(&state.database, name).await?;
+    let mut all = Vec::new();
+    for iteration in iterations::of_namespace(state.database.read(), row.id).await? {
+        all.push(iteration_summary(&state.database, &iteration).await?.0);
+    }
+    Ok(NamespaceDetail {
+        web_url: format!("{server}/namespaces/{}", row.name),
+        size: unsigned(packages::size_of_namespace(state.database.read(), row.id).await?),
+        refused: refusals::reason(&state.database, row.id).await?,
+        summary: namespace_summary(state, row).await?,
+        iterations: all,
+    })
+}

@@ -1,0 +1,93 @@
+//! The source repositories, and what is wrong with them.
+
+use std::collections::BTreeMap;
+
+use buildbtw_model::api::{
+    Page, SourceRepositorySummary, SourcesOverview, SourcesProgress, SourcesTrouble,
+};
+
+use crate::db::{source_repositories, srcinfos, timestamp, unsigned};
+use crate::error::Error;
+use crate::service::source_problems::Fetched;
+use crate::state::AppState;
+
+use super::PAGE;
+
+/// A page of the source repositories by path, only broken ones if asked.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list_sources(
+    state: &AppState,
+    broken: bool,
+    cursor: Option<&str>,
+) -> Result<Page<SourceRepositorySummary>, Error> {
+    let reader = state.database.read();
+    let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
+    let after = cursor.unwrap_or_default();
+    let mut rows = source_repositories::page(reader, broken, after, limit).await?;
+    let next = (rows.len() > PAGE).then(|| {
+        rows.truncate(PAGE);
+        rows[PAGE - 1].path.clone()
+    });
+    let mut items = Vec::with_capacity(rows.len());
+    let mut parsed = BTreeMap::new();
+    for row in &rows {
+        if let Some(sha256) = &row.srcinfo_sha256
+            && let Some(srcinfo) = srcinfos::get(reader, sha256).await?
+            && let Ok(package) = buildbtw_planner::SourcePackage::from_stored(srcinfo.parsed)
+        {
+            parsed.insert(row.path.clone(), package);
+        }
+    }
+    let fetched = Fetched::now(state, state.config.network.default);
+    for row in rows {
+        let package = parsed.get(&row.path);
+        items.push(SourceRepositorySummary {
+            version: package.map(|package| package.version().clone()),
+            warnings: package
+                .map(|package| {
+                    let problems = package.problems().into_iter();
+                    problems
+                        .map(|problem| format!("line {}: {}", problem.line, problem.reason))
+                        .collect()
+                })
+                .unwrap_or_default(),
+            not_fetched: package
+                .map(|package| fetched.messages(package, &state.config.architectures))
+                .unwrap_or_default(),
+            path: row.path,
+            pkgbase: row.pkgbase,
+            branch: row.branch,
+            commit: row.commit,
+            problem: row.problem,
+            changed_at: timestamp(row.changed_at),
+        });
+    }
+    Ok(Page { items, next })
+}
+
+/// The state of the sources as a whole.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn sources_overview(state: &AppState) -> Result<SourcesOverview, Error> {
+    let (usable, broken) = source_repositories::counts(state.database.read()).await?;
+    let status = state.sources.status();
+    Ok(SourcesOverview {
+        origin: state.sources.title(),
+        usable: unsigned(usable),
+        broken: unsigned(broken),
+        complete: status.complete,
+        last_scan_at: status.last_scan,
+        last_poll_at: status.last_poll,
+        progress: status.progress.map(|progress| SourcesProgress {
+            seen: progress.seen,
+            total: progress.total,
+        }),
+        trouble: status.outage.map(|outage| SourcesTrouble {
+            message: outage.message,
+            since: outage.since,
+        }),
+    })
+}

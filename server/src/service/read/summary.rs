@@ -1,0 +1,90 @@
+//! Builds and attempts in a line, as several pages show them.
+
+use buildbtw_model::api::{AttemptSummary, BuildSummary, PipelineSummary, ReusedFrom};
+use buildbtw_model::{BuildStatus, Pkgbase};
+
+use crate::db::attempts::AttemptRow;
+use crate::db::builds::BuildRow;
+use crate::db::reuse::ReusedRow;
+use crate::db::{timestamp, unsigned};
+
+pub(super) fn build_summary(
+    row: &BuildRow,
+    newest: Option<&AttemptRow>,
+    blocked_by: Vec<Pkgbase>,
+) -> BuildSummary {
+    let message = row
+        .message
+        .clone()
+        .or_else(|| match (row.status, row.shared_build_id) {
+            (BuildStatus::Blocked, Some(_)) => {
+                Some("takes the packages of the first architecture's build".to_owned())
+            }
+            _ => None,
+        });
+    BuildSummary {
+        id: row.id,
+        pkgbase: row.pkgbase.clone(),
+        architecture: row.architecture.clone(),
+        stage: unsigned(row.stage),
+        level: unsigned(row.level),
+        status: row.status,
+        commit: row.commit.clone(),
+        version: row.version.clone(),
+        version_note: None,
+        reason: row
+            .reason
+            .split(' ')
+            .filter_map(|pkgbase| pkgbase.parse().ok())
+            .collect(),
+        via: row
+            .library
+            .as_ref()
+            .map(|library| format!("links {library}")),
+        bootstrap: row.bootstrap,
+        message,
+        blocked_by,
+        waits_for: Vec::new(),
+        attempt: newest.map(|attempt| attempt.id),
+        reused_from: None,
+        started_at: newest.and_then(|attempt| attempt.started_at).map(timestamp),
+        finished_at: row.finished_at.map(timestamp),
+        estimate_s: unsigned(row.estimate_s),
+        eta: None,
+    }
+}
+
+/// Lets a reused build lead to the attempt that made its packages. Its own time is not that one's.
+pub(super) fn lead_to_origin(summary: &mut BuildSummary, row: &ReusedRow) {
+    summary.attempt = Some(row.attempt);
+    summary.started_at = None;
+    summary.reused_from = Some(ReusedFrom {
+        attempt: row.attempt,
+        number: unsigned(row.number),
+        namespace: row.namespace.clone(),
+        namespace_deleted: row.namespace_deleted,
+        iteration: row.iteration.map(unsigned),
+        build: row.maker,
+        architecture: row.architecture.clone(),
+        stage: unsigned(row.stage),
+        made_by: None,
+    });
+}
+
+pub(super) fn attempt_summary(
+    row: AttemptRow,
+    pipeline: Option<PipelineSummary>,
+) -> AttemptSummary {
+    AttemptSummary {
+        id: row.id,
+        pipeline,
+        number: unsigned(row.number),
+        status: row.status,
+        failure: row.failure,
+        message: row.message,
+        worker: Some(row.worker),
+        created_at: timestamp(row.created_at),
+        started_at: row.started_at.map(timestamp),
+        finished_at: row.finished_at.map(timestamp),
+    }
+}

@@ -1,0 +1,121 @@
+//! The kernel's notifications of what changes in the folder.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use notify::{RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+use super::repositories;
+
+/// Watches the folder for new repositories, and of each repository only where refs are written.
+pub(crate) struct FolderWatcher {
+    folder: PathBuf,
+    watcher: Option<notify::RecommendedWatcher>,
+    watched: BTreeSet<String>,
+    complained: bool,
+}
+
+impl FolderWatcher {
+    /// Begins to watch the folder itself; the names of repositories that changed go to `sender`.
+    pub(crate) fn new(folder: PathBuf, sender: mpsc::UnboundedSender<String>) -> Self {
+        let root = folder.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            if event.kind.is_access() {
+                return;
+            }
+            for path in &event.paths {
+                if let Some(name) = repository_of(&root, path) {
+                    // The receiver is gone only when the server stops.
+                    let _ = sender.send(name);
+                }
+            }
+        });
+        let mut this = Self {
+            folder,
+            watcher: None,
+            watched: BTreeSet::new(),
+            complained: false,
+        };
+        match watcher {
+            Ok(mut watcher) => {
+                let watched = watcher.watch(&this.folder, RecursiveMode::NonRecursive);
+                this.complain_about(watched);
+                this.watcher = Some(watcher);
+            }
+            Err(error) => this.complain_about(Err(error)),
+        }
+        this
+    }
+
+    /// Watches repositories that are not watched yet, and returns their names.
+    pub(crate) fn watch_new(&mut self) -> Vec<String> {
+        // Git writes a new repository file by file, and not always at once with its folder: each
+        // step is watched before the next is looked for, so that the last one cannot be missed.
+        for folder in repositories::others(&self.folder).unwrap_or_default() {
+            for path in [folder.clone(), folder.join(".git")] {
+                if let Some(watcher) = &mut self.watcher
+                    && path.is_dir()
+                {
+                    let watched = watcher.watch(&path, RecursiveMode::NonRecursive);
+                    self.complain_about(watched);
+                }
+            }
+        }
+        let present = repositories::repositories(&self.folder).unwrap_or_default();
+        self.watched
+            .retain(|name| present.binary_search(name).is_ok());
+        let mut new = Vec::new();
+        for name in present {
+            if self.watched.contains(&name) {
+                continue;
+            }
+            let Some(watcher) = &mut self.watcher else {
+                break;
+            };
+            let Some(git_dir) = repositories::git_dir(&self.folder.join(&name)) else {
+                continue;
+            };
+            let watched = watcher
+                .watch(&git_dir, RecursiveMode::NonRecursive)
+                // Folders below it come and go with branch names that hold a slash.
+                .and_then(|()| watcher.watch(&git_dir.join("refs/heads"), RecursiveMode::Recursive))
+                // A tag that moves moves the namespaces that build it.
+                .and_then(|()| watcher.watch(&git_dir.join("refs/tags"), RecursiveMode::Recursive));
+            if !is_repository_fault(&watched) {
+                self.complain_about(watched);
+            }
+            self.watched.insert(name.clone());
+            new.push(name);
+        }
+        new
+    }
+
+    fn complain_about(&mut self, result: notify::Result<()>) {
+        if let Err(error) = result
+            && !self.complained
+        {
+            self.complained = true;
+            tracing::warn!(
+                error = error.to_string(),
+                "cannot watch all source repositories; new commits are found by the timer only \
+                 (fs.inotify.max_user_watches may be too low)"
+            );
+        }
+    }
+}
+
+/// The repository below `root` that a path belongs to.
+fn repository_of(root: &Path, path: &Path) -> Option<String> {
+    let first = path.strip_prefix(root).ok()?.components().next()?;
+    first.as_os_str().to_str().map(str::to_owned)
+}
+
+/// A repository without branches has nothing to watch; the scan says what is wrong with it.
+fn is_repository_fault(watched: &notify::Result<()>) -> bool {
+    match watched {
+        Ok(()) => false,
+        Err(error) => matches!(error.kind, notify::ErrorKind::PathNotFound),
+    }
+}

@@ -1,0 +1,196 @@
+//! The group of a GitLab whose projects are the sources.
+
+use std::time::Duration;
+
+use buildbtw_gitlab::{CloneBy, Gitlab, GitlabErrorKind, MergeRequestState, ProjectId, RefNames};
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use crate::db::source_repositories::SourceRepositoryRow;
+use crate::error::{Error, Refusal};
+use crate::sources::kind::{FoundMergeRequest, Place, ReadError, SourceKind, TreeAtCommit};
+use crate::sources::refusals;
+
+use super::{paths, project};
+
+/// A watched group.
+pub(crate) struct GitlabGroup {
+    pub(crate) gitlab: Gitlab,
+    /// The time between full resyncs.
+    sweep: Duration,
+}
+
+impl GitlabGroup {
+    /// Watches a group, and looks at everything in it every so often.
+    pub(crate) fn new(gitlab: Gitlab, sweep: Duration) -> Self {
+        Self { gitlab, sweep }
+    }
+
+    /// The time between full resyncs.
+    pub(crate) fn sweep(&self) -> Duration {
+        self.sweep
+    }
+
+    /// The path of the group.
+    pub(crate) fn path(&self) -> &str {
+        &self.gitlab.settings().group
+    }
+}
+
+impl SourceKind for GitlabGroup {
+    fn origin(&self) -> String {
+        let settings = self.gitlab.settings();
+        let url = settings.url.as_str().trim_end_matches('/');
+        format!("group {} of {url}", settings.group)
+    }
+
+    fn title(&self) -> String {
+        self.origin()
+    }
+
+    fn clone_url(&self, place: Place<'_>) -> String {
+        let settings = self.gitlab.settings();
+        let told = match settings.clone_by {
+            CloneBy::Https => place.http_url,
+            CloneBy::Ssh => place.ssh_url,
+        };
+        told.map_or_else(
+            || {
+                let base = settings.url.as_str().trim_end_matches('/');
+                format!("{base}/{}/{}.git", settings.group, place.path)
+            },
+            str::to_owned,
+        )
+    }
+
+    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<String> {
+        project::misnamed(path, pkgbase)
+    }
+
+    fn expected_name(&self, pkgbase: &Pkgbase) -> String {
+        paths::project_path(pkgbase)
+    }
+
+    fn read_commit<'a>(
+        &'a self,
+        repository: &'a SourceRepositoryRow,
+        git_ref: &'a GitRef,
+    ) -> BoxFuture<'a, Result<CommitHash, ReadError>> {
+        async move {
+            let project = project_of(repository)?;
+            let names = ref_names(git_ref);
+            let found = self.gitlab.resolve_ref(project, &repository.path, names);
+            found.await?.ok_or(ReadError::UnknownRef)
+        }
+        .boxed()
+    }
+
+    fn read_ref<'a>(
+        &'a self,
+        repository: &'a SourceRepositoryRow,
+        git_ref: &'a GitRef,
+    ) -> BoxFuture<'a, Result<TreeAtCommit, ReadError>> {
+        async move {
+            let project = project_of(repository)?;
+            let about = &repository.path;
+            let commit = self.read_commit(repository, git_ref).await?;
+            // Asked for by commit: a branch may move between two requests.
+            let tree = self.gitlab.srcinfo_at(project, about, &commit).await?;
+            tree.map(project::tree_at_commit)
+                .ok_or(ReadError::UnknownRef)
+        }
+        .boxed()
+    }
+
+    fn branches<'a>(&'a self, repository: &'a SourceRepositoryRow) -> BoxFuture<'a, Vec<String>> {
+        async move {
+            let Ok(project) = project_of(repository) else {
+                return Vec::new();
+            };
+            let found = self.gitlab.branches(project, &repository.path).await;
+            found.unwrap_or_default()
+        }
+        .boxed()
+    }
+
+    fn merge_request<'a>(
+        &'a self,
+        url: &'a MergeRequestUrl,
+    ) -> BoxFuture<'a, Result<FoundMergeRequest, Error>> {
+        self.find_merge_request(url).boxed()
+    }
+}
+
+pub(super) fn project_of(repository: &SourceRepositoryRow) -> Result<ProjectId, ReadError> {
+    let id = repository.project_id.and_then(|id| u64::try_from(id).ok());
+    id.map(ProjectId)
+        .ok_or_else(|| ReadError::Broken("it has no project number".to_owned()))
+}
+
+/// What to look for: a branch, a tag, and then a commit or the head of a merge request.
+fn ref_names(git_ref: &GitRef) -> RefNames {
+    let text = git_ref.as_str();
+    let is_commit = (4..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let other = if is_commit {
+        Some(text.to_owned())
+    } else {
+        // GitLab keeps the heads of merge requests in the project they go to, forks' too.
+        text.starts_with(MERGE_REQUESTS)
+            .then(|| format!("refs/{text}"))
+    };
+    RefNames {
+        branch: format!("refs/heads/{text}"),
+        tag: format!("refs/tags/{text}"),
+        other,
+    }
+}
+
+/// The heads of merge requests are named like this.
+pub(super) const MERGE_REQUESTS: &str = "merge-requests/";
+
+impl GitlabGroup {
+    async fn find_merge_request(&self, url: &MergeRequestUrl) -> Result<FoundMergeRequest, Error> {
+        let gitlab = self.gitlab.settings().url.as_str();
+        let Some((path, number)) = url.below(gitlab) else {
+            let title = format!("{url} is not an address of this server's GitLab");
+            return Err(Refusal::new(ProblemKind::InvalidRequest, title)
+                .hint(format!("it watches {}", self.title()))
+                .into());
+        };
+        let found = match self.gitlab.merge_request(path, number).await {
+            Ok(found) => found,
+            Err(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
+                let title = format!("there is no merge request {url}");
+                return Err(Refusal::new(ProblemKind::UnknownRef, title)
+                    .hint("or the server's token may not see it")
+                    .into());
+            }
+            Err(error) => return Err(refusals::unavailable(&error)),
+        };
+        Ok(FoundMergeRequest {
+            project: row_id(found.project),
+            path: path.to_owned(),
+            over: match found.state {
+                MergeRequestState::Over(state) => Some(state),
+                MergeRequestState::Open => None,
+            },
+            ref_name: if found.same_project {
+                found.source_branch
+            } else {
+                format!("{MERGE_REQUESTS}{number}/head")
+            },
+        })
+    }
+}
+
+/// Milliseconds of GitLab's clock, as the database keeps times.
+pub(super) fn millis(time: jiff::Timestamp) -> i64 {
+    time.as_millisecond()
+}
+
+/// A project's number as the database keeps it.
+pub(super) fn row_id(id: ProjectId) -> i64 {
+    i64::try_from(id.0).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,55 @@
+//! Repositories that have to be read because a request waits for them.
+
+use std::collections::BTreeSet;
+
+use buildbtw_gitlab::ProjectId;
+
+use crate::db::source_repositories;
+use crate::outage::Failure;
+use crate::sources::Sources;
+use crate::sources::catch_up::Wanted;
+
+use super::group::{GitlabGroup, project_of};
+use super::paths;
+use super::poll::Window;
+
+/// How many names that nobody knows are looked for at once.
+const MOST_SEARCHED: usize = 20;
+
+impl GitlabGroup {
+    /// Reads projects again that somebody waits for, unless the last poll has found them usable.
+    pub(crate) async fn read_wanted(
+        &self,
+        sources: &Sources,
+        window: &mut Window,
+        wanted: &BTreeSet<Wanted>,
+    ) -> Result<(), Failure> {
+        let mut ids = BTreeSet::new();
+        let mut searched = 0;
+        for wanted in wanted {
+            match wanted {
+                Wanted::Project(id) => ids.extend(u64::try_from(*id).ok().map(ProjectId)),
+                Wanted::Pkgbase(pkgbase) => {
+                    let reader = sources.database.read();
+                    let usable = source_repositories::usable(reader, pkgbase).await?;
+                    if usable.is_some() {
+                        continue;
+                    }
+                    let name = paths::project_path(pkgbase);
+                    let broken = source_repositories::broken_like(reader, pkgbase, &name).await?;
+                    match broken.and_then(|row| project_of(&row).ok()) {
+                        Some(id) => ids.extend([id]),
+                        None if searched < MOST_SEARCHED => {
+                            searched += 1;
+                            ids.extend(self.gitlab.find_projects(&name).await?);
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+        let ids: Vec<_> = ids.into_iter().collect();
+        self.ask_about(sources, window, &ids).await?;
+        self.tell_touched(sources, &ids).await
+    }
+}

@@ -1,0 +1,144 @@
+//! The source repositories of a server, as all others see them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildbtw_model::Pkgbase;
+use tokio::sync::mpsc;
+
+use crate::db::source_repositories::SourceRepositoryRow;
+use crate::db::{Database, namespaces};
+use crate::error::Error;
+use crate::outage::Outage;
+use crate::wakers::Waker;
+
+use super::catalog::{Catalog, CatalogSnapshot, SharedCatalog};
+use super::catch_up::{CatchUpQueue, Freshness, Wanted};
+use super::events::SourceEvent;
+use super::kind::SourceKind;
+use super::status::{Snapshot, Status};
+
+/// How long a request waits for changes that are being read.
+const CATCH_UP_AT_MOST: Duration = Duration::from_secs(5);
+
+/// The source repositories of a server. Cheap to clone.
+#[derive(Clone)]
+pub struct Sources {
+    pub(super) database: Database,
+    pub(super) catalog: SharedCatalog,
+    pub(super) kind: Arc<dyn SourceKind>,
+    pub(super) status: Status,
+    pub(super) events: mpsc::UnboundedSender<SourceEvent>,
+    /// Requests that wait for the index to be current.
+    pub(crate) catching_up: CatchUpQueue,
+    /// Wakes the watch when a webhook was stored.
+    pub(crate) delivered: Waker,
+}
+
+impl Sources {
+    /// What the sources are, in words.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.kind.title()
+    }
+
+    /// How watching them goes.
+    #[must_use]
+    pub fn status(&self) -> Snapshot {
+        self.status.snapshot()
+    }
+
+    /// What keeps them from being read, if anything does.
+    pub(crate) fn outage(&self) -> &Outage {
+        self.status.outage()
+    }
+
+    /// Notes that no full resync is under way any more.
+    pub(crate) fn no_resync(&self) {
+        self.status.no_progress();
+    }
+
+    /// The database of their server.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Tells the watch that a webhook was stored.
+    pub fn wake_for_webhook(&self) {
+        self.delivered.wake();
+    }
+
+    /// Tells what happened; whoever listens is gone only when the server stops.
+    pub(crate) fn tell(&self, event: SourceEvent) {
+        let _ = self.events.send(event);
+    }
+
+    /// Waits until everything that was pushed before this call is in the index, and reads the repositories
+    /// of some pkgbases again whatever was told of them. Not for long: what this misses is found by the
+    /// next poll.
+    pub async fn catch_up(&self, pkgbases: &[Pkgbase]) -> Freshness {
+        let wanted = pkgbases.iter().cloned().map(Wanted::Pkgbase);
+        self.catch_up_with(wanted).await
+    }
+
+    pub(super) async fn catch_up_with(
+        &self,
+        wanted: impl IntoIterator<Item = Wanted>,
+    ) -> Freshness {
+        let caught_up = self.catching_up.ask(wanted);
+        let outcome = tokio::time::timeout(CATCH_UP_AT_MOST, caught_up).await;
+        let too_long = || {
+            Err(format!(
+                "it takes longer than {} seconds",
+                CATCH_UP_AT_MOST.as_secs()
+            ))
+        };
+        match outcome.unwrap_or_else(|_| too_long()) {
+            Ok(()) => Freshness::Current,
+            Err(reason) => {
+                let status = self.status();
+                Freshness::Stale {
+                    as_of: status.last_poll.max(status.last_scan),
+                    reason,
+                }
+            }
+        }
+    }
+
+    /// The packages that some repositories may be built for: those in them, and where that is not known,
+    /// origins that are looked for there.
+    pub(super) async fn pkgbases_of(
+        &self,
+        repositories: &[SourceRepositoryRow],
+    ) -> Result<BTreeSet<Pkgbase>, Error> {
+        let (usable, broken): (Vec<_>, Vec<_>) = repositories
+            .iter()
+            .partition(|row| row.problem.is_none() && row.pkgbase.is_some());
+        let mut pkgbases: BTreeSet<_> = usable
+            .into_iter()
+            .filter_map(|row| row.pkgbase.clone())
+            .collect();
+        if !broken.is_empty() {
+            let origins = namespaces::origin_pkgbases(self.database.read()).await?;
+            let is_there = |origin: &Pkgbase| {
+                let mut broken = broken.iter();
+                broken.any(|row| self.kind.misnamed(&row.path, origin).is_none())
+            };
+            pkgbases.extend(origins.into_iter().filter(is_there));
+        }
+        Ok(pkgbases)
+    }
+
+    /// The package index as it is now, for whoever reads it for long.
+    #[must_use]
+    pub fn catalog_snapshot(&self) -> CatalogSnapshot {
+        self.catalog.snapshot()
+    }
+
+    /// Runs a function over the package index. Do not wait for anything inside, and do not take long: changes
+    /// wait for it.
+    pub fn with_catalog<T>(&self, read: impl FnOnce(&Catalog) -> T) -> T {
+        self.catalog.read(read)
+    }
+}

@@ -1,0 +1,89 @@
+//! Changesets that are named by a merge request.
+
+use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase};
+
+use crate::db::source_repositories::{self, SourceRepositoryRow};
+use crate::error::{Error, Refusal};
+
+use super::catch_up::{Freshness, Wanted};
+use super::handle::Sources;
+use super::kind::ReadError;
+use super::{refusals, store};
+
+impl Sources {
+    /// The changeset of a merge request: its branch, or its head where that comes from a fork.
+    pub(super) async fn merge_request_changeset(
+        &self,
+        url: &MergeRequestUrl,
+    ) -> Result<Changeset, Error> {
+        let found = self.kind.merge_request(url).await?;
+        let path = &found.path;
+        let (row, freshness) = self.row_of_project(found.project).await?;
+        let Some(row) = row else {
+            if let Some(reason) = freshness.reason() {
+                let title = format!("{path} is not known as a package repository");
+                return Err(refusals::stale(&title, reason));
+            }
+            let title = format!("{path} is not a package repository of this server");
+            return Err(Refusal::new(ProblemKind::UnknownPkgbase, title)
+                .hint(format!("it watches {}", self.title()))
+                .into());
+        };
+        if let Some(state) = found.over {
+            let branch = row.branch.as_deref().unwrap_or("main");
+            let name = row
+                .pkgbase
+                .as_ref()
+                .map_or(row.path.as_str(), |base| base.as_str());
+            let title = format!("the merge request {url} is {state}");
+            return Err(Refusal::new(ProblemKind::Conflict, title)
+                .hint(format!("what was merged is in {name}/{branch}"))
+                .into());
+        }
+        let git_ref: GitRef = found.ref_name.parse().map_err(|error| {
+            Refusal::new(
+                ProblemKind::InvalidRequest,
+                format!("the merge request's branch cannot be named: {error}"),
+            )
+        })?;
+        let pkgbase = match row.pkgbase.clone().filter(|_| row.problem.is_none()) {
+            Some(pkgbase) => pkgbase,
+            // The first merge request of a package may come before the package.
+            None => self.pkgbase_at(&row, &git_ref).await?,
+        };
+        Ok(Changeset { pkgbase, git_ref })
+    }
+
+    /// What is known of a project; one that is not known or not usable is read again.
+    async fn row_of_project(
+        &self,
+        project: i64,
+    ) -> Result<(Option<SourceRepositoryRow>, Freshness), Error> {
+        let known = source_repositories::of_project(self.database.read(), project).await?;
+        if known.as_ref().is_some_and(|row| row.problem.is_none()) {
+            return Ok((known, Freshness::Current));
+        }
+        let freshness = self.catch_up_with([Wanted::Project(project)]).await;
+        let found = source_repositories::of_project(self.database.read(), project).await?;
+        Ok((found, freshness))
+    }
+
+    /// The package that a ref holds in a repository whose default branch holds none.
+    async fn pkgbase_at(
+        &self,
+        row: &SourceRepositoryRow,
+        git_ref: &GitRef,
+    ) -> Result<Pkgbase, Error> {
+        let tree = match self.kind.read_ref(row, git_ref).await {
+            Ok(tree) => tree,
+            Err(ReadError::Gitlab(error)) => return Err(refusals::unavailable(&error)),
+            Err(_) => return Err(refusals::broken(row)),
+        };
+        let found = store::parse(&tree, None).ok();
+        let pkgbase = found.map(|package| package.pkgbase().clone());
+        pkgbase
+            .filter(|pkgbase| self.may_be_of(row, pkgbase))
+            .ok_or_else(|| refusals::broken(row))
+    }
+}

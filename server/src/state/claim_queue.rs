@@ -1,0 +1,106 @@
+//! The queue in which claims of workers wait for builds. The actor of claims serves it.
+
+use std::time::Duration;
+
+use buildbtw_model::{Architecture, AttemptId, ClaimId, WorkerName};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::address::BaseUrl;
+use crate::db::TokenId;
+use crate::db::builds::BuildRow;
+use crate::wakers::{Inbox, Waker};
+
+/// A worker that wants a build.
+#[derive(Clone, Debug)]
+pub struct Claimant {
+    /// Its claim.
+    pub claim: ClaimId,
+    /// Its name.
+    pub worker: WorkerName,
+    /// Its token.
+    pub token: TokenId,
+    /// The address by which it reaches the server.
+    pub server: BaseUrl,
+}
+
+/// A build that was assigned to a claimant.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// The attempt created for it.
+    pub attempt: AttemptId,
+    /// The build.
+    pub build: BuildRow,
+}
+
+/// A message to the actor that serves the queue.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A worker waits.
+    Wait(Waiter),
+    /// A token is not valid any more: its claims wait in vain.
+    Revoked(TokenId),
+}
+
+/// A worker that waits.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) claimant: Claimant,
+    pub(crate) architectures: Vec<Architecture>,
+    /// When it is sent away. The actor checks this itself, so that no build is assigned to a worker that is
+    /// being sent away at the same moment.
+    pub(crate) until: Instant,
+    pub(crate) answer: oneshot::Sender<Assignment>,
+}
+
+/// Where claims wait for builds. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct ClaimQueue {
+    inbox: Inbox<Message>,
+    ready: Waker,
+}
+
+impl ClaimQueue {
+    /// Says that builds may have become ready.
+    pub fn wake(&self) {
+        self.ready.wake();
+    }
+
+    /// Sends away claims that wait with a token that was revoked.
+    pub fn revoked(&self, token: TokenId) {
+        self.inbox.send(Message::Revoked(token));
+    }
+
+    /// Lets a claim wait for up to `wait`. The answer is dropped when it gets nothing.
+    #[must_use]
+    pub fn enter(
+        &self,
+        claimant: Claimant,
+        architectures: Vec<Architecture>,
+        wait: Duration,
+    ) -> oneshot::Receiver<Assignment> {
+        let (answer, assigned) = oneshot::channel();
+        self.inbox.send(Message::Wait(Waiter {
+            claimant,
+            architectures,
+            until: Instant::now() + wait,
+            answer,
+        }));
+        assigned
+    }
+
+    /// Waits until builds may have become ready.
+    pub(crate) async fn ready(&self) {
+        self.ready.woken().await;
+    }
+
+    /// Waits for the next message.
+    pub(crate) async fn receive(&self) -> Message {
+        self.inbox.receive().await
+    }
+
+    /// The next message, if there is one already.
+    pub(crate) fn try_receive(&self) -> Option<Message> {
+        self.inbox.try_receive()
+    }
+}

@@ -1,0 +1,69 @@
+//! A state for unit tests: services run on it without a server, a socket or background tasks.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use clap::Parser as _;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Limits;
+use crate::cli::{Cli, Command};
+use crate::db::Database;
+use crate::repos::base::BaseRepositories;
+use crate::sources;
+use crate::state::replans::Replans;
+use crate::state::{AppState, Foundation, Parts};
+
+/// A state of its own, with an empty folder of sources. Nothing answers its queues.
+pub(crate) struct TestState {
+    pub(crate) state: AppState,
+    _folder: TempDir,
+}
+
+impl Deref for TestState {
+    type Target = AppState;
+
+    fn deref(&self) -> &AppState {
+        &self.state
+    }
+}
+
+impl TestState {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A state that `change` has changed.
+    pub(crate) async fn with(change: impl FnOnce(&mut Parts)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let arguments = ["buildbtw-server", "run", "--sources-dir", path];
+        let Command::Run(args) = Cli::try_parse_from(arguments).unwrap().command else {
+            unreachable!("these are the arguments of a server");
+        };
+        let (source_config, webhook) = args.sources().unwrap();
+        let database = Database::open(&folder.path().join("db.sqlite3"))
+            .await
+            .unwrap();
+        let replans = Replans::default();
+        let (sources, _) = sources::load(database.clone(), source_config, replans.sender())
+            .await
+            .unwrap();
+        let foundation = Foundation {
+            config: args.config(args.listen, webhook).unwrap(),
+            database,
+            sources,
+            replans,
+            base: BaseRepositories::default(),
+            limits: Limits::new(&args.connections).unwrap(),
+            plan_limit: Duration::from_secs(60),
+        };
+        let mut parts = Parts::new(folder.path(), foundation, CancellationToken::new()).unwrap();
+        change(&mut parts);
+        Self {
+            state: AppState::new(parts),
+            _folder: folder,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! How background tasks hear that there is work. Senders never wait. What a task has not taken yet stays where
+//! it is while the task rests or is restarted after a panic.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, mpsc};
+
+/// Wakes one task. Carries nothing: the task reads the database, so a missed or spurious call does no harm.
+/// Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Waker(Arc<Notify>);
+
+impl Waker {
+    /// Wakes the task, or lets its next wait end at once.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits for the next call of [`Waker::wake`].
+    pub(crate) async fn woken(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// Wakes one task and tells which things changed, each once however often it was told. Cheap to clone.
+#[derive(Debug)]
+pub struct Pending<T> {
+    items: Arc<Mutex<BTreeSet<T>>>,
+    waker: Waker,
+}
+
+impl<T> Default for Pending<T> {
+    fn default() -> Self {
+        Self {
+            items: Arc::default(),
+            waker: Waker::default(),
+        }
+    }
+}
+
+impl<T> Clone for Pending<T> {
+    fn clone(&self) -> Self {
+        Self {
+            items: Arc::clone(&self.items),
+            waker: self.waker.clone(),
+        }
+    }
+}
+
+impl<T: Ord> Pending<T> {
+    /// Adds things and wakes the task.
+    pub fn add(&self, items: impl IntoIterator<Item = T>) {
+        self.lock().extend(items);
+        self.waker.wake();
+    }
+
+    /// Wakes the task for another reason than new things.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Waits until the task is woken.
+    pub(crate) async fn woken(&self) {
+        self.waker.woken().await;
+    }
+
+    /// Takes all things that were added.
+    pub(crate) fn take(&self) -> BTreeSet<T> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<T>> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Messages to one task, in order. Cheap to clone.
+#[derive(Debug)]
+pub struct Inbox<T> {
+    sender: mpsc::UnboundedSender<T>,
+    receiver: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<T>>>,
+}
+
+impl<T> Default for Inbox<T> {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self {
+            sender,
+            receiver: Arc::new(tokio::sync::Mutex::new(receiver)),
+        }
+    }
+}
+
+impl<T> Clone for Inbox<T> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            receiver: Arc::clone(&self.receiver),
+        }
+    }
+}
+
+impl<T> Inbox<T> {
+    /// Sends a message.
+    pub fn send(&self, item: T) {
+        // Never closed: the inbox holds its receiver.
+        let _ = self.sender.send(item);
+    }
+
+    /// For senders that get nothing else of the inbox.
+    #[must_use]
+    pub fn sender(&self) -> mpsc::UnboundedSender<T> {
+        self.sender.clone()
+    }
+
+    /// Waits for the next message. Nothing is lost when the wait is dropped.
+    pub(crate) async fn receive(&self) -> T {
+        match self.receiver.lock().await.recv().await {
+            Some(item) => item,
+            // The inbox holds a sender.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next message, if there is one already.
+    pub(crate) fn try_receive(&self) -> Option<T> {
+        self.receiver.try_lock().ok()?.try_recv().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn keeps_a_wake_up_that_came_before_the_wait() {
+        let waker = Waker::default();
+        waker.wake();
+        waker.wake();
+        waker.woken().await;
+        assert!(waker.woken().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn hands_each_pending_item_out_once() {
+        let pending = Pending::default();
+        pending.add([1, 2]);
+        pending.add([2]);
+        pending.woken().await;
+        assert_eq!(pending.take(), [1, 2].into());
+        assert!(pending.take().is_empty());
+    }
+
+    #[tokio::test]
+    async fn keeps_messages_when_a_wait_is_dropped() {
+        let inbox = Inbox::default();
+        assert!(inbox.receive().now_or_never().is_none());
+        inbox.send(1);
+        inbox.send(2);
+        assert_eq!(inbox.receive().await, 1);
+        assert_eq!(inbox.try_receive(), Some(2));
+        assert_eq!(inbox.try_receive(), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! Files that import each other.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use petgraph::Direction;
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::Bfs;
+
+use crate::source::{Crate, Module, ModulePath};
+
+/// Files of which each imports the next, and the last the first.
+pub(crate) struct Circle {
+    pub(crate) files: Vec<PathBuf>,
+    /// By what each imports the next.
+    paths: Vec<String>,
+}
+
+impl Circle {
+    /// The circle as a chain, with the files' places below a folder.
+    pub(crate) fn describe(&self, folder: &Path) -> String {
+        let name = |file: &Path| {
+            let name = file.strip_prefix(folder).unwrap_or(file);
+            name.display().to_string()
+        };
+        let steps = self.files.iter().zip(&self.paths);
+        let mut text: String = steps
+            .map(|(file, path)| format!("{} -> ({path}) ", name(file)))
+            .collect();
+        text.push_str("-> ");
+        text.push_str(&name(&self.files[0]));
+        text
+    }
+}
+
+/// One circle, among the shortest, of each group of files that import each other.
+pub(crate) fn circles(source: &Crate) -> Vec<Circle> {
+    let mut graph: DiGraph<&Path, String> = DiGraph::new();
+    let mut nodes: BTreeMap<&Path, NodeIndex> = BTreeMap::new();
+    for module in source.modules.values() {
+        let file = module.file.as_path();
+        nodes.entry(file).or_insert_with(|| graph.add_node(file));
+    }
+    for (path, module) in &source.modules {
+        for (to, by) in imports(source, path, module) {
+            if to != module.file {
+                graph.update_edge(nodes[module.file.as_path()], nodes[to], by);
+            }
+        }
+    }
+    let groups = kosaraju_scc(&graph).into_iter();
+    let groups = groups.filter(|group| group.len() > 1);
+    let mut found: Vec<Circle> = groups.map(|group| shortest(&graph, &group)).collect();
+    found.sort_by(|one, other| one.files.cmp(&other.files));
+    found
+}
+
+/// The files that a module imports, and by which path.
+pub(crate) fn imports<'a>(
+    source: &'a Crate,
+    module_path: &ModulePath,
+    module: &'a Module,
+) -> Vec<(&'a Path, String)> {
+    let is_used = |name: &str| {
+        let mut paths = module.paths.iter();
+        paths.any(|path| path.first().is_some_and(|first| first == name))
+    };
+    // Whoever imports a re-export imports from the file that defines.
+    let imports = module.imports.iter().filter(|import| {
+        let is_only_passed_on =
+            import.is_public && !import.name.as_deref().is_some_and(|name| is_used(name));
+        !is_only_passed_on
+    });
+    // A single name is a local one, unless it was imported: modules are no values.
+    let is_imported = |name: &String| {
+        let mut imports = module.imports.iter();
+        imports.any(|import| import.name.as_ref() == Some(name))
+    };
+    let mentioned = module.paths.iter();
+    let mentioned = mentioned.filter(|path| path.len() > 1 || path.iter().any(is_imported));
+    let paths = imports.map(|import| &import.path).chain(mentioned);
+    let paths: BTreeSet<&Vec<String>> = paths.collect();
+    let files = paths.into_iter().filter_map(|path| {
+        let file = source.file_of(module_path, path)?;
+        Some((file, path.join("::")))
+    });
+    files.collect()
+}
+
+fn shortest(graph: &DiGraph<&Path, String>, group: &[NodeIndex]) -> Circle {
+    let circles = group.iter().filter_map(|start| circle_of(graph, *start));
+    let shortest = circles.min_by_key(|circle| (circle.len(), graph[circle[0]]));
+    let nodes = shortest.unwrap_or_default();
+    let by = |at: usize| {
+        let edge = graph.find_edge(nodes[at], nodes[(at + 1) % nodes.len()]);
+        edge.map(|edge| graph[edge].clone()).unwrap_or_default()
+    };
+    Circle {
+        files: nodes.iter().map(|node| graph[*node].to_owned()).collect(),
+        paths: (0..nodes.len()).map(by).collect(),
+    }
+}
+
+/// A shortest circle that begins at a node.
+fn circle_of(graph: &DiGraph<&Path, String>, start: NodeIndex) -> Option<Vec<NodeIndex>> {
+    let mut before: HashMap<NodeIndex, NodeIndex> = HashMap::new();
+    let mut search = Bfs::new(graph, start);
+    while let Some(node) = search.next(graph) {
+        for next in graph.neighbors_directed(node, Direction::Outgoing) {
+            if next == start {
+                let mut chain = vec![node];
+                while let Some(earlier) = before.get(&chain[chain.len() - 1]) {
+                    chain.push(*earlier);
+                }
+                chain.reverse();
+                return Some(chain);
+            }
+            before.entry(next).or_insert(node);
+        }
+    }
+    None
+}

@@ -1,0 +1,222 @@
+//! The structure of the crates, read from their source: no file imports another one that imports it, directly or
+//! over others. Then each file can be read, tested and moved with what is below it.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod circles;
+mod paths;
+mod source;
+
+use std::path::{Path, PathBuf};
+
+use circles::{circles, imports};
+use source::Crate;
+
+/// The crates that have no circles, as folders of the workspace. One that does not exist is left out.
+const CRATES: [&str; 6] = [
+    "crates/agent",
+    "crates/builder",
+    "crates/gitlab",
+    "crates/planner",
+    "server",
+    "worker",
+];
+
+/// What the folders and files of the server import: those of the same line or of lines above, never of lines below.
+const LAYERS: [&[&str]; 6] = [
+    &[
+        "db", "gitlab", "logs", "outage", "planning", "repos", "sources", "wakers",
+    ],
+    &["state"],
+    &["service"],
+    &["dispatch"],
+    &["actors", "auth"],
+    &["routes", "views"],
+];
+
+fn workspace() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap().to_owned()
+}
+
+#[test]
+fn no_file_imports_one_that_imports_it() {
+    let workspace = workspace();
+    let mut found = Vec::new();
+    for name in CRATES {
+        let folder = workspace.join(name).join("src");
+        for root in ["lib.rs", "main.rs"] {
+            let root = folder.join(root);
+            if root.exists() {
+                found.extend(circles(&Crate::read(&root)));
+            }
+        }
+    }
+    let found: Vec<String> = found
+        .iter()
+        .map(|circle| circle.describe(&workspace))
+        .collect();
+    assert!(
+        found.is_empty(),
+        "{} import circles:\n\n{}",
+        found.len(),
+        found.join("\n\n")
+    );
+}
+
+#[test]
+fn no_layer_of_the_server_imports_a_higher_one() {
+    let folder = workspace().join("server/src");
+    let server = Crate::read(&folder.join("lib.rs"));
+    let layer_of = |file: &Path| {
+        let first = file.strip_prefix(&folder).unwrap().iter().next().unwrap();
+        let name = Path::new(first).file_stem().unwrap().to_str().unwrap();
+        LAYERS.iter().position(|layer| layer.contains(&name))
+    };
+    let mut upward = Vec::new();
+    for (path, module) in &server.modules {
+        for (to, by) in imports(&server, path, module) {
+            if let (Some(from), Some(into)) = (layer_of(&module.file), layer_of(to))
+                && from < into
+            {
+                upward.push(format!("{:?} imports {by}", module.file));
+            }
+        }
+    }
+    assert!(upward.is_empty(), "{}", upward.join("\n"));
+}
+
+/// The circles of a crate with these files, as chains of file names.
+fn circles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    }
+    let found = circles(&Crate::read(&folder.path().join("lib.rs")));
+    let names = found.iter().map(|circle| {
+        let names = circle.files.iter().map(|file| {
+            let name = file.strip_prefix(folder.path()).unwrap();
+            name.display().to_string()
+        });
+        names.collect()
+    });
+    names.collect()
+}
+
+#[test]
+fn finds_circles_of_imports() {
+    let found = circles_of(&[
+        ("lib.rs", "mod a; mod b; mod c;"),
+        ("a.rs", "use crate::b::B; pub struct A;"),
+        ("b.rs", "use crate::{a, c::C}; pub struct B(a::A, C);"),
+        ("c.rs", "pub struct C;"),
+    ]);
+    assert_eq!(found, [["a.rs", "b.rs"]]);
+}
+
+#[test]
+fn finds_circles_of_paths_within_code_and_macros() {
+    let found = circles_of(&[
+        ("lib.rs", "mod a; mod b; mod c;"),
+        ("a.rs", "pub fn a() { crate::b::b(); }"),
+        ("b.rs", "pub fn b() { println!(\"{}\", super::c::c()); }"),
+        (
+            "c.rs",
+            "#[doc(hidden)] pub fn c() -> u8 { select! { () = super::a::a() => 1 } }",
+        ),
+    ]);
+    assert_eq!(found, [["a.rs", "b.rs", "c.rs"]]);
+}
+
+#[test]
+fn finds_circles_between_a_folder_and_its_files() {
+    let found = circles_of(&[
+        ("lib.rs", "mod a;"),
+        ("a/mod.rs", "mod inner; pub struct A(inner::Inner);"),
+        ("a/inner.rs", "pub struct Inner(Option<Box<super::A>>);"),
+    ]);
+    assert_eq!(found, [["a/inner.rs", "a/mod.rs"]]);
+}
+
+#[test]
+fn follows_re_exports_to_the_file_that_defines() {
+    let found = circles_of(&[
+        ("lib.rs", "mod a; mod b;"),
+        (
+            "a/mod.rs",
+            "mod one; mod two; pub use one::One; pub use two::*;",
+        ),
+        ("a/one.rs", "use super::Two; pub struct One(Two);"),
+        ("a/two.rs", "pub struct Two;"),
+        ("b.rs", "use crate::a::{One, Two}; pub struct B(One, Two);"),
+    ]);
+    assert_eq!(found, Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn finds_circles_over_re_exports() {
+    let found = circles_of(&[
+        ("lib.rs", "mod a; mod b;"),
+        ("a/mod.rs", "mod one; pub use one::One;"),
+        ("a/one.rs", "pub struct One(crate::b::B);"),
+        ("b.rs", "pub struct B(Option<Box<crate::a::One>>);"),
+    ]);
+    assert_eq!(found, [["a/one.rs", "b.rs"]]);
+}
+
+#[test]
+fn takes_a_restricted_visibility_for_no_import() {
+    let found = circles_of(&[
+        ("lib.rs", "mod a;"),
+        ("a/mod.rs", "mod inner; pub fn a() { inner::b() }"),
+        (
+            "a/inner.rs",
+            "pub(super) fn b() {} pub(in crate::a) fn c(state: u8) -> u8 { state }",
+        ),
+    ]);
+    assert_eq!(found, Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn lets_tests_import_what_they_want() {
+    let found = circles_of(&[
+        ("lib.rs", "mod a; mod b;"),
+        ("a.rs", "pub struct A(crate::b::B);"),
+        (
+            "b.rs",
+            "pub struct B; #[cfg(test)] mod tests { use crate::a::A; fn t(_: A) {} }",
+        ),
+    ]);
+    assert_eq!(found, Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn knows_inline_modules_and_names_of_other_crates() {
+    let found = circles_of(&[
+        ("lib.rs", "mod a; mod b;"),
+        (
+            "a.rs",
+            "pub mod inner { use super::super::b::B; pub struct A(B); } use b_of_others::b::B as _;",
+        ),
+        ("b.rs", "pub struct B; pub fn a() { a_of_others::a(); }"),
+    ]);
+    assert_eq!(found, Vec::<Vec<String>>::new());
+    let found = circles_of(&[
+        ("lib.rs", "mod a; mod b;"),
+        (
+            "a.rs",
+            "pub mod inner { pub fn a() { super::super::b::b() } }",
+        ),
+        (
+            "b.rs",
+            "use crate::a::inner as other; pub fn b() { other::a() }",
+        ),
+    ]);
+    assert_eq!(found, [["a.rs", "b.rs"]]);
+}

@@ -1,0 +1,281 @@
+//! The modules of a crate, with what they define, import and mention.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Spacing, TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{Attribute, Item, ItemMod, ItemUse, Macro, UseTree, Visibility};
+
+/// The names that lead to a module from the root of its crate.
+pub(crate) type ModulePath = Vec<String>;
+
+/// A crate that was read.
+#[derive(Default)]
+pub(crate) struct Crate {
+    pub(crate) modules: BTreeMap<ModulePath, Module>,
+}
+
+/// A module, in a file of its own or inline.
+#[derive(Default)]
+pub(crate) struct Module {
+    pub(crate) file: PathBuf,
+    /// What is defined in it, other than modules.
+    pub(crate) items: BTreeSet<String>,
+    pub(crate) imports: Vec<Import>,
+    /// The paths in its code, other than imports.
+    pub(crate) paths: BTreeSet<Vec<String>>,
+}
+
+/// One name that a `use` brings in.
+#[derive(Clone)]
+pub(crate) struct Import {
+    /// The name in this module; nothing for all names of another one.
+    pub(crate) name: Option<String>,
+    pub(crate) path: Vec<String>,
+    /// Whether others may get it from here.
+    pub(crate) is_public: bool,
+}
+
+impl Crate {
+    /// Reads a crate from its first file.
+    pub(crate) fn read(root: &Path) -> Self {
+        let mut this = Self::default();
+        let folder = root.parent().unwrap().to_owned();
+        this.read_file(root, &folder, Vec::new());
+        this
+    }
+
+    /// `folder` is where the files of inner modules lie.
+    fn read_file(&mut self, path: &Path, folder: &Path, module: ModulePath) {
+        let text = fs_err::read_to_string(path).unwrap();
+        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        self.read_items(&file.items, path, folder, module);
+    }
+
+    fn read_items(&mut self, items: &[Item], file: &Path, folder: &Path, module: ModulePath) {
+        let mut reader = Reader::default();
+        for item in items {
+            reader.visit_item(item);
+        }
+        let inner = std::mem::take(&mut reader.inner);
+        let mut this = reader.module;
+        this.file = file.to_owned();
+        self.modules.insert(module.clone(), this);
+        for inner in inner {
+            let name = inner.ident.to_string();
+            let path = [module.clone(), vec![name.clone()]].concat();
+            let folder_of_inner = folder.join(&name);
+            match &inner.content {
+                Some((_, items)) => self.read_items(items, file, &folder_of_inner, path),
+                None => {
+                    let candidates = [
+                        folder.join(format!("{name}.rs")),
+                        folder_of_inner.join("mod.rs"),
+                    ];
+                    let found = candidates.iter().find(|path| path.exists());
+                    let found = found.unwrap_or_else(|| panic!("no file of {path:?} in {file:?}"));
+                    self.read_file(found, &folder_of_inner, path);
+                }
+            }
+        }
+    }
+}
+
+/// Collects what is in one module, and not in the modules inside it.
+#[derive(Default)]
+struct Reader {
+    module: Module,
+    inner: Vec<ItemMod>,
+    /// How deep in an item the reader is: what is defined inside functions has no path.
+    depth: u32,
+}
+
+impl<'ast> Visit<'ast> for Reader {
+    fn visit_item(&mut self, item: &'ast Item) {
+        if is_for_tests(attributes(item)) {
+            return;
+        }
+        if self.depth == 0
+            && let Some(name) = name_of(item)
+        {
+            self.module.items.insert(name);
+        }
+        match item {
+            Item::Mod(inner) if self.depth == 0 => self.inner.push(inner.clone()),
+            item => {
+                self.depth += 1;
+                visit::visit_item(self, item);
+                self.depth -= 1;
+            }
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        let is_public = self.depth == 1 && !matches!(item.vis, Visibility::Inherited);
+        let leading = item.leading_colon.is_some();
+        if !leading {
+            add_imports(&mut self.module.imports, Vec::new(), &item.tree, is_public);
+        }
+    }
+
+    fn visit_visibility(&mut self, _: &'ast Visibility) {
+        // `pub(super)` names a module and imports nothing of it.
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        if !is_for_tests(&function.attrs) {
+            visit::visit_impl_item_fn(self, function);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.leading_colon.is_none() {
+            let names = path
+                .segments
+                .iter()
+                .map(|segment| segment.ident.to_string());
+            self.module.paths.insert(names.collect());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, invocation: &'ast Macro) {
+        visit::visit_macro(self, invocation);
+        self.add_tokens(invocation.tokens.clone());
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        if let syn::Meta::List(list) = &attribute.meta {
+            self.add_tokens(list.tokens.clone());
+        }
+    }
+}
+
+impl Reader {
+    /// Adds the paths of code that has no syntax tree.
+    fn add_tokens(&mut self, tokens: TokenStream) {
+        let mut tokens = tokens.into_iter().peekable();
+        // After a dot comes a field or a method, after two colons the rest of a path that began elsewhere.
+        let mut begins_path = true;
+        while let Some(token) = tokens.next() {
+            let is_doubled = matches!((&token, tokens.peek()),
+                (TokenTree::Punct(one), Some(TokenTree::Punct(two))) if one.as_char() == two.as_char());
+            match token {
+                TokenTree::Ident(first) => {
+                    let mut path = vec![first.to_string()];
+                    while is_colon(tokens.peek()) {
+                        tokens.next();
+                        tokens.next();
+                        match tokens.peek() {
+                            Some(TokenTree::Ident(next)) => path.push(next.to_string()),
+                            _ => break,
+                        }
+                        tokens.next();
+                    }
+                    if begins_path {
+                        self.module.paths.insert(path);
+                    }
+                    begins_path = true;
+                }
+                TokenTree::Group(group) => {
+                    self.add_tokens(group.stream());
+                    begins_path = true;
+                }
+                TokenTree::Punct(sign) if is_doubled => {
+                    tokens.next();
+                    begins_path = sign.as_char() != ':';
+                }
+                TokenTree::Punct(sign) => begins_path = sign.as_char() != '.',
+                TokenTree::Literal(_) => begins_path = true,
+            }
+        }
+    }
+}
+
+/// Whether the first of two colons comes next.
+fn is_colon(token: Option<&TokenTree>) -> bool {
+    matches!(token, Some(TokenTree::Punct(sign)) if sign.as_char() == ':'
+        && sign.spacing() == Spacing::Joint)
+}
+
+fn add_imports(imports: &mut Vec<Import>, prefix: Vec<String>, tree: &UseTree, is_public: bool) {
+    let with = |name: String| [prefix.clone(), vec![name]].concat();
+    let mut add = |name: Option<String>, path: Vec<String>| {
+        imports.push(Import {
+            name,
+            path,
+            is_public,
+        });
+    };
+    match tree {
+        UseTree::Path(path) => {
+            let prefix = with(path.ident.to_string());
+            add_imports(imports, prefix, &path.tree, is_public);
+        }
+        UseTree::Name(name) if name.ident == "self" => add(prefix.last().cloned(), prefix),
+        UseTree::Name(name) => add(Some(name.ident.to_string()), with(name.ident.to_string())),
+        UseTree::Rename(rename) if rename.ident == "self" => {
+            add(Some(rename.rename.to_string()), prefix);
+        }
+        UseTree::Rename(rename) => {
+            let path = with(rename.ident.to_string());
+            add(Some(rename.rename.to_string()), path);
+        }
+        UseTree::Glob(_) => add(None, prefix),
+        UseTree::Group(group) => {
+            for tree in &group.items {
+                add_imports(imports, prefix.clone(), tree, is_public);
+            }
+        }
+    }
+}
+
+/// Whether something is compiled for tests only.
+fn is_for_tests(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let name = attribute.path().segments.last();
+        let name = name.map(|segment| segment.ident.to_string());
+        match (name.as_deref(), &attribute.meta) {
+            (Some("test"), _) => true,
+            (Some("cfg"), syn::Meta::List(list)) => {
+                let condition = list.tokens.to_string();
+                condition == "test" || condition.starts_with("all (test")
+            }
+            _ => false,
+        }
+    })
+}
+
+fn attributes(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(item) => &item.attrs,
+        Item::Enum(item) => &item.attrs,
+        Item::Fn(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        Item::Macro(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Static(item) => &item.attrs,
+        Item::Struct(item) => &item.attrs,
+        Item::Trait(item) => &item.attrs,
+        Item::Type(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
+
+fn name_of(item: &Item) -> Option<String> {
+    let name = match item {
+        Item::Const(item) => &item.ident,
+        Item::Enum(item) => &item.ident,
+        Item::Fn(item) => &item.sig.ident,
+        Item::Macro(item) => item.ident.as_ref()?,
+        Item::Static(item) => &item.ident,
+        Item::Struct(item) => &item.ident,
+        Item::Trait(item) => &item.ident,
+        Item::Type(item) => &item.ident,
+        Item::Union(item) => &item.ident,
+        _ => return None,
+    };
+    Some(name.to_string())
+}
