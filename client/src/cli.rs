@@ -560,12 +560,12 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn accepts_own_clap_definition() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn repositories_and_binds_are_checked() {
+    fn rejects_malformed_repositories_and_bind_mounts() {
         let repository: RepositoryArgument = "base=file:///srv/a=b".parse().unwrap();
         assert_eq!(repository.url, "file:///srv/a=b");
         for bad in [

@@ -132,7 +132,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn the_end_of_a_process_is_noticed_although_its_output_stays_open() {
+    fn detects_exit_while_output_stays_open() {
         let (output, input) = io::pipe().unwrap();
         let mut child = std::process::Command::new("/bin/sleep")
             .arg("86400")
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn output_that_nobody_reads_is_noticed() {
+    fn detects_closed_output() {
         let (output, input) = io::pipe().unwrap();
         let own = Process::of(i32::try_from(std::process::id()).unwrap()).unwrap();
         drop(output);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_done_is_done_once_whenever_it_is_said() {
+    fn runs_each_callback_once() {
         let watch = Watch::default();
         let (sender, receiver) = channel();
         let (first, second) = (sender.clone(), sender);

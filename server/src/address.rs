@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_hosts_that_are_none() {
+    fn rejects_malformed_hosts() {
         let long = "x".repeat(300);
         for text in [
             "",
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn gitlab_is_told_no_address_that_nobody_can_use() {
+    fn requires_url_for_reports_when_listening_on_all_interfaces() {
         let reports = ["--gitlab-report", "commit-status"];
         let error = config(&reports, "[::]:8080").unwrap_err();
         assert!(error.to_string().contains("--url is missing"), "{error}");

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_data_folder_and_its_files_are_closed() {
+    fn creates_private_data_folder_and_files() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("a/data");
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_user_is_refused_however_closed_it_is() {
+    fn rejects_data_folder_of_another_user() {
         /// Nobody.
         const OTHER: u32 = 65_534;
         let folder = tempfile::tempdir().unwrap();

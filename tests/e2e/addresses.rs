@@ -9,7 +9,7 @@ use buildbtw_tests::{
 };
 
 #[test]
-fn everything_works_below_a_path() {
+fn serves_everything_below_a_path() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     let mut server = Server::start(folder.path(), &sources);
@@ -75,7 +75,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn a_server_on_all_interfaces_uses_the_host_of_the_request() {
+fn uses_host_of_request_on_all_interfaces() {
     let tools = ["unshare", "nsenter", "ip", "curl"];
     if !is_root() || !tools.iter().all(|tool| has_tool(tool)) {
         return;

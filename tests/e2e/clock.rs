@@ -39,7 +39,7 @@ fn compile(folder: &Path) -> PathBuf {
 /// Leases are durations, and all times that anybody sees are the server's: builds longer than the
 /// lease are neither lost nor done before they began.
 #[test]
-fn a_worker_may_be_years_ahead_or_behind() {
+fn tolerates_worker_clocks_off_by_years() {
     if !has_tool("cc") {
         return;
     }

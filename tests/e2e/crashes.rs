@@ -90,7 +90,7 @@ fn killing_the_server_mid_build_loses_nothing() {
 }
 
 #[test]
-fn killing_the_worker_mid_build_gives_its_build_to_another() {
+fn killing_the_worker_mid_build_requeues_its_build() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_chain(folder.path(), 3);
     let server = Server::start_with_lease(folder.path(), &sources, 5);
@@ -114,7 +114,7 @@ fn killing_the_worker_mid_build_gives_its_build_to_another() {
 }
 
 #[test]
-fn a_worker_that_restarts_gives_its_build_back_at_once() {
+fn restarted_worker_releases_its_build_immediately() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_chain(folder.path(), 1);
     // A lease that does not run out within this test.

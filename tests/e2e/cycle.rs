@@ -59,7 +59,7 @@ fn old_versions(folder: &Path, sources: &Sources) -> PathBuf {
 }
 
 #[test]
-fn two_packages_that_need_each_other_end_up_built_with_the_new_one() {
+fn builds_cycle_of_two_packages_with_new_versions() {
     let tools = ["pacman", "makepkg", "repo-add", "bwrap", "bsdtar"];
     if !nix::unistd::geteuid().is_root() {
         eprintln!("SKIPPED: the sandbox needs root");

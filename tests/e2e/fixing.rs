@@ -70,7 +70,7 @@ fn tell(server: &Server, broken: &str, fix: impl FnOnce()) {
 }
 
 #[test]
-fn a_fix_pushed_to_a_folder_lets_a_failed_rebuild_continue() {
+fn fix_pushed_to_a_folder_continues_failed_rebuild() {
     if !is_root() {
         return;
     }
@@ -87,7 +87,7 @@ fn a_fix_pushed_to_a_folder_lets_a_failed_rebuild_continue() {
 }
 
 #[test]
-fn a_fix_pushed_to_a_gitlab_lets_a_failed_rebuild_continue() {
+fn fix_pushed_to_gitlab_continues_failed_rebuild() {
     if !is_root() {
         return;
     }
@@ -107,7 +107,7 @@ fn a_fix_pushed_to_a_gitlab_lets_a_failed_rebuild_continue() {
 }
 
 #[test]
-fn a_package_of_a_sha256_repository_is_built() {
+fn builds_package_of_sha256_repository() {
     if !is_root() {
         return;
     }

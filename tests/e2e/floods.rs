@@ -37,7 +37,7 @@ fn flood(address: SocketAddr, head: &str, body: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn bodies_that_nobody_vouches_for_take_little_memory() {
+fn anonymous_bodies_take_little_memory() {
     let folder = tempfile::tempdir().unwrap();
     let forge = Forge::new(folder.path());
     let server = Server::start_with_gitlab(folder.path(), &forge);

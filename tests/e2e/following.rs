@@ -43,7 +43,7 @@ pub(crate) fn status(iteration: &IterationDetail, pkgbase: &str) -> BuildStatus 
 }
 
 #[test]
-fn a_push_to_an_origin_builds_only_what_it_changes() {
+fn push_to_an_origin_rebuilds_only_what_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     let server = Server::start(folder.path(), &sources);
@@ -107,7 +107,7 @@ fn a_push_to_an_origin_builds_only_what_it_changes() {
 }
 
 #[test]
-fn a_change_of_a_default_branch_is_gathered_and_planned() {
+fn gathers_and_plans_changes_of_default_branches() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     let server = Server::start(folder.path(), &sources);
@@ -154,7 +154,7 @@ fn a_change_of_a_default_branch_is_gathered_and_planned() {
 }
 
 #[test]
-fn new_iteration_forces_one_and_why_explains_it() {
+fn new_iteration_command_creates_one_and_why_explains_it() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     let server = Server::start(folder.path(), &sources);
@@ -208,7 +208,7 @@ fn new_iteration_forces_one_and_why_explains_it() {
 }
 
 #[test]
-fn a_build_that_is_running_when_its_iteration_is_superseded_is_not_started_again() {
+fn does_not_restart_running_build_of_superseded_iteration() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     // A worker hears of a cancellation after a third of the lease.

@@ -5,7 +5,7 @@ use buildbtw_tests::{Server, Sources, Worker, cli, is_root, pacman_upgrades, pri
 
 /// Database, uploads and repositories share the disk.
 #[test]
-fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space() {
+fn server_reports_full_disk_and_resumes_with_free_space() {
     if !is_root() {
         return;
     }
@@ -62,7 +62,7 @@ fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space() {
 }
 
 #[test]
-fn repositories_that_cannot_be_stored_are_waited_for() {
+fn waits_for_repositories_that_cannot_be_stored() {
     if !is_root() {
         return;
     }
@@ -85,7 +85,7 @@ fn repositories_that_cannot_be_stored_are_waited_for() {
 }
 
 #[test]
-fn a_worker_whose_disk_is_full_fails_builds_that_are_tried_again() {
+fn retries_builds_of_worker_with_full_disk() {
     if !is_root() {
         return;
     }

@@ -29,7 +29,7 @@ fn srcinfo(version: &str) -> String {
 }
 
 #[test]
-fn a_push_over_http_becomes_packages_without_the_token_being_seen() {
+fn push_over_http_becomes_packages_without_leaking_the_token() {
     if !is_root() {
         return;
     }

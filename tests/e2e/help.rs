@@ -9,7 +9,7 @@ use buildbtw_tests::program;
 const COLUMNS: &str = "80";
 
 #[test]
-fn the_help_of_every_command_is_reviewed() {
+fn help_of_every_command_matches_snapshots() {
     for name in [
         "buildbtw",
         "buildbtw-server",

@@ -6,7 +6,7 @@ use buildbtw_tests::{Server, Sources, Worker, cli, is_root, pacman_upgrades, pri
 /// The worker is given the most powerful token there is, on its command line, where it is easiest
 /// to find.
 #[test]
-fn a_build_finds_no_token_and_no_server() {
+fn build_cannot_reach_tokens_or_server() {
     if !is_root() {
         return;
     }

@@ -88,7 +88,7 @@ async fn attempts_of_failed(server: &Server, builds: &[BuildSummary]) -> Vec<Bui
 }
 
 #[test]
-fn no_pipeline_is_created_twice() {
+fn creates_no_pipeline_twice() {
     let (kills, seed) = (number("KILLS", 20), number("SEED", 5));
     println!("{kills} kills with seed {seed}");
     let mut random = Random(seed);

@@ -49,7 +49,7 @@ fn push(forge: &Forge, name: &str, version: &str, needs: &[&str], broken: bool) 
 }
 
 #[test]
-fn a_push_becomes_packages_through_runner_and_executor() {
+fn push_becomes_packages_through_runner_and_executor() {
     if !is_root() {
         return;
     }
@@ -107,7 +107,7 @@ fn a_push_becomes_packages_through_runner_and_executor() {
 }
 
 #[test]
-fn a_broken_package_fails_its_job_and_says_why() {
+fn broken_package_fails_its_job_with_reason() {
     if !is_root() {
         return;
     }

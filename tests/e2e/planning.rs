@@ -118,7 +118,7 @@ fn server(folder: &Path, base: &Path, packages: &[(&str, (String, String))]) -> 
 }
 
 #[test]
-fn a_cycle_above_a_new_soname_is_bootstrapped() {
+fn bootstraps_cycle_above_new_soname() {
     if !can_build() {
         return;
     }
@@ -185,7 +185,7 @@ fn a_cycle_above_a_new_soname_is_bootstrapped() {
 }
 
 #[test]
-fn a_program_that_links_a_library_without_saying_so_is_rebuilt() {
+fn rebuilds_program_with_undeclared_library_link() {
     if !can_build() {
         return;
     }

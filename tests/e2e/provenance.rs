@@ -48,7 +48,7 @@ fn files_ending(folder: &Path, end: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_pkgbuild_of_a_rebuilt_package_is_kept_by_the_server() {
+fn server_keeps_pkgbuild_of_rebuilt_package() {
     if !is_root()
         || !["pacman", "makepkg", "bwrap", "bsdtar"]
             .iter()
@@ -92,7 +92,7 @@ fn the_pkgbuild_of_a_rebuilt_package_is_kept_by_the_server() {
 }
 
 #[test]
-fn a_package_that_is_built_by_hand_has_the_packager_and_the_date_that_were_asked_for() {
+fn local_build_uses_requested_packager_and_date() {
     if !is_root()
         || !["pacman", "makepkg", "bwrap", "bsdtar"]
             .iter()

@@ -19,7 +19,7 @@ async fn answer(client: &Client, attempt: AttemptId, outcome: &Outcome) -> Attem
 }
 
 #[test]
-fn reports_that_come_all_at_once_and_twice_are_all_kept() {
+fn keeps_all_concurrent_and_repeated_reports() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
     sources.write_graph((0..=REPORTS).map(|number| match number {

@@ -25,7 +25,7 @@ fn building(forge: &Forge, runtime: &Runtime, number: usize) -> JobView {
 }
 
 #[test]
-fn a_build_survives_the_end_of_everything_around_it() {
+fn build_survives_death_of_runner_and_executor() {
     if !is_root() {
         return;
     }

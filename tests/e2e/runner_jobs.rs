@@ -60,7 +60,7 @@ two:
 "#;
 
 #[test]
-fn ordinary_jobs_get_sources_submodules_and_the_files_of_earlier_jobs() {
+fn ordinary_jobs_get_sources_submodules_and_artifacts() {
     if !is_root() {
         return;
     }
@@ -148,7 +148,7 @@ fn on(method: &str, end: &str) -> On {
 }
 
 #[test]
-fn a_build_gets_through_lost_answers_and_its_packages_to_a_later_job() {
+fn build_survives_lost_responses_and_passes_packages_to_later_job() {
     if !is_root() {
         return;
     }
@@ -215,7 +215,7 @@ fn a_build_gets_through_lost_answers_and_its_packages_to_a_later_job() {
 
 /// Neither ends with packages.
 #[test]
-fn of_two_jobs_at_once_one_is_cancelled_and_the_other_runs_out_of_time() {
+fn concurrent_jobs_end_by_cancellation_and_timeout() {
     if !is_root() {
         return;
     }

@@ -12,7 +12,7 @@ fn follow(fake: &Fake, home: &tempfile::TempDir, args: &[&str]) -> Running {
 }
 
 #[tokio::test]
-async fn a_rebuild_is_followed_to_its_end_across_broken_connections() {
+async fn follows_rebuild_to_its_end_across_broken_connections() {
     let (fake, home) = (
         Fake::start(&["libgreet", "greeter"]).await,
         tempfile::tempdir().unwrap(),
@@ -52,7 +52,7 @@ async fn a_rebuild_is_followed_to_its_end_across_broken_connections() {
 }
 
 #[tokio::test]
-async fn failures_say_what_they_block() {
+async fn prints_failures_with_the_builds_they_block() {
     let (fake, home) = (
         Fake::start(&["libgreet", "party"]).await,
         tempfile::tempdir().unwrap(),
@@ -75,7 +75,7 @@ async fn failures_say_what_they_block() {
 }
 
 #[tokio::test]
-async fn cancelled_rebuilds_and_interrupted_commands_have_codes_of_their_own() {
+async fn uses_own_exit_codes_for_cancelled_rebuilds_and_interrupts() {
     let (fake, home) = (
         Fake::start(&["libgreet"]).await,
         tempfile::tempdir().unwrap(),
@@ -101,7 +101,7 @@ async fn cancelled_rebuilds_and_interrupted_commands_have_codes_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_log_is_followed_byte_by_byte_across_broken_connections() {
+async fn follows_log_without_gaps_across_broken_connections() {
     let (fake, home) = (
         Fake::start(&["libgreet"]).await,
         tempfile::tempdir().unwrap(),

@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn known_keys_are_used_while_gitlab_is_asked_for_others() {
+    async fn uses_known_keys_while_fetching_new_ones() {
         let folder = tempfile::tempdir().unwrap();
         // Takes connections and never answers.
         let gitlab = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dependency_is_met_by_a_name_or_by_what_is_provided() {
+    fn resolves_dependency_by_name_or_provision() {
         let package = |name: &str, version: &str, provides: &[&str]| BasePackage {
             name: name.parse().unwrap(),
             pkgbase: None,

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_hold_what_is_put_into_them() {
+    fn stores_bits_in_rows() {
         let mut matrix = BitMatrix::new(3, 130);
         for bit in [0, 63, 64, 129] {
             matrix.set(1, bit);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_grows() {
+    fn grows_on_insertion() {
         let mut set = BitSet::default();
         assert!(!set.contains(1000));
         set.insert(1000);

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_critical_path_goes_first() {
+    fn starts_critical_path_first() {
         // Three short builds and a chain of two long ones, on two workers.
         let builds = builds(&[(1, &[]), (1, &[]), (1, &[]), (3, &[]), (3, &[3])]);
         let good = simulate(&builds, 2, Policy::CriticalPath);
@@ -193,7 +193,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_policy_stays_between_the_bound_and_twice_it(
+        fn keeps_makespan_between_lower_bound_and_twice_it(
             list in prop::collection::vec((1u64..50, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..40),
             workers in 1usize..6,
             seed: u64,

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_what_takes_space_once_and_follows_no_link() {
+    fn counts_hard_links_once_and_follows_no_symlinks() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("folder");
         fs_err::create_dir_all(folder.join("a/b")).unwrap();
@@ -318,7 +318,7 @@ mod tests {
 
     /// Deeper than a path may be long.
     #[test]
-    fn folders_are_measured_however_deep_they_are() {
+    fn measures_folders_of_any_depth() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("folder");
         fs_err::create_dir(&folder).unwrap();
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_noticed_while_a_script_runs_and_after_it() {
+    fn detects_limit_during_and_after_a_script() {
         let folder = tempfile::tempdir().unwrap();
         let folders = vec![folder.path().to_owned()];
         let (tell, told) = mpsc::channel();
@@ -352,7 +352,7 @@ mod tests {
 
     /// What lies in folders that nobody may look into is seen at the file system only, which others use, too.
     #[test]
-    fn the_file_system_counts_where_the_folders_do_not_tell() {
+    fn uses_file_system_usage_for_unmeasurable_folders() {
         const LIMIT: u64 = 1 << 20;
         let folder = tempfile::tempdir().unwrap();
         let space = |free| {
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_nobody_may_look_into_are_noticed() {
+    fn reports_unreadable_folders() {
         use std::os::unix::fs::PermissionsExt;
         if nix::unistd::geteuid().is_root() {
             eprintln!("SKIPPED: root may look into every folder");

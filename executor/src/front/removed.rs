@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_processes_of_an_environment_keep_open_count_once() {
+    fn counts_deleted_open_files_once() {
         let folder = tempfile::tempdir().unwrap();
         let other = tempfile::tempdir().unwrap();
         // One child holds a removed file, another one holds it, too, and one that has a name.

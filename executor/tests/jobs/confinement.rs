@@ -104,7 +104,7 @@ async fn keeps_lower_limits_of_the_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passes_scripts_no_descriptors_and_filters_their_system_calls() {
+async fn closes_descriptors_and_filters_system_calls_of_scripts() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.prepare();
@@ -164,7 +164,7 @@ async fn passes_scripts_no_descriptors_and_filters_their_system_calls() {
 
 /// Where no cgroup counts what is in memory, every folder there has a size, or cannot be written to.
 #[tokio::test(flavor = "multi_thread")]
-async fn gives_scripts_no_folder_in_memory_without_a_size() {
+async fn bounds_tmpfs_folders_of_scripts() {
     let host = Host::start(
         "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 256, cgroups = false }",
     )
@@ -194,7 +194,7 @@ async fn gives_scripts_no_folder_in_memory_without_a_size() {
 
 /// Rlimits count address space only.
 #[tokio::test(flavor = "multi_thread")]
-async fn refuses_scripts_memory_that_nothing_counts() {
+async fn blocks_unaccounted_memory_of_scripts() {
     if !cfg!(target_arch = "x86_64") {
         println!("the test knows the numbers of x86_64");
         return;

@@ -22,7 +22,7 @@ const STAGES: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_stage_of_the_runner_runs_its_script_and_only_the_job_s_own_builds() {
+async fn runs_every_stage_script_and_builds_only_in_the_script_stage() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.stage(&["prepare"]).expect(0);
@@ -37,7 +37,7 @@ async fn every_stage_of_the_runner_runs_its_script_and_only_the_job_s_own_builds
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preparation_is_repeated_with_a_cleanup_between() {
+async fn repeats_prepare_after_cleanup() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     for _ in 0..3 {
@@ -60,7 +60,7 @@ async fn a_preparation_is_repeated_with_a_cleanup_between() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cleanup_without_a_job_is_none_and_reaps() {
+async fn cleanup_without_job_only_reaps() {
     let host = Host::start(QUICK).await;
     let (dead, alive) = (host.job(1, "a"), host.job(2, "b"));
     dead.prepare_by_a_runner_that_ends();
@@ -82,7 +82,7 @@ async fn a_cleanup_without_a_job_is_none_and_reaps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cache_is_refused_once_and_for_all() {
+async fn rejects_cache_with_a_final_failure() {
     let host = Host::start(QUICK).await;
     let mut job = host.job(7, "a");
     job.describe("cache", json!([{ "key": "default", "paths": [] }]));
@@ -110,7 +110,7 @@ async fn config_prints_json_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cleanup_works_at_any_time_and_twice() {
+async fn cleanup_is_idempotent_at_any_stage() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.clean_up();
@@ -126,7 +126,7 @@ async fn cleanup_works_at_any_time_and_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_says_whether_the_host_is_ready() {
+async fn check_reports_host_readiness() {
     let host = Host::start(QUICK).await;
     let check = || {
         let output = host.command().arg("check").output().unwrap();
@@ -141,7 +141,7 @@ async fn check_says_whether_the_host_is_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_away_is_no_fault_of_the_job() {
+async fn reports_unreachable_server_as_system_failure() {
     let host = Host::start(QUICK).await;
     host.server.kill();
     host.job(7, "a")

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::support::{Ended, Host, PROGRAM, QUICK, chmod};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_makes_no_sense_is_refused_without_harm() {
+async fn rejects_malformed_job_without_side_effects() {
     let host = Host::start(QUICK).await;
     let mut job = host.job(7, "a");
     let huge = format!("{{\"id\": 7, \"x\": \"{}\"}}", "x".repeat(40 << 20));
@@ -43,7 +43,7 @@ async fn a_job_that_makes_no_sense_is_refused_without_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_folder_elsewhere_gets_no_artifacts() {
+async fn writes_no_artifacts_outside_the_builds_folder() {
     let host = Host::start(QUICK).await;
     let outside = host.path("outside");
     fs_err::create_dir(&outside).unwrap();
@@ -77,7 +77,7 @@ async fn a_project_folder_elsewhere_gets_no_artifacts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_job_says_of_the_driver_s_variables_is_not_believed() {
+async fn ignores_driver_variables_set_by_a_job() {
     let host = Host::start(QUICK).await;
     let mut job = host.job(7, "a");
     for name in [
@@ -94,7 +94,7 @@ async fn what_a_job_says_of_the_driver_s_variables_is_not_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn root_does_not_reap_what_another_user_can_put_there() {
+async fn does_not_reap_folders_of_other_users() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -128,7 +128,7 @@ fn running(beginning: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_of_one_job_cannot_pass_for_the_environment_of_another() {
+async fn rejects_processes_that_imitate_another_environment() {
     let host = Host::start(QUICK).await;
     let (first, second) = (host.job(7, "a"), host.job(8, "b"));
     first.prepare();
@@ -188,7 +188,7 @@ fn ask_root(host: &Host, input: &[u8]) -> Ended {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_root_side_does_what_it_knows_and_nothing_else() {
+async fn root_side_rejects_unknown_requests() {
     let host = Host::start(QUICK).await;
     let endless = vec![b'x'; 1 << 20];
     for input in [
@@ -210,7 +210,7 @@ async fn the_root_side_does_what_it_knows_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_root_side_believes_only_root_s_files() {
+async fn root_side_trusts_only_files_of_root() {
     let host = Host::start(QUICK).await;
     let reap = || ask_root(&host, b"{\"reap\":{}}\n");
     reap().expect(0);
@@ -286,7 +286,7 @@ fn unlike_a_service(pid: u32) -> (Vec<String>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_root_side_has_the_limits_and_the_priority_of_a_service() {
+async fn root_side_runs_with_limits_and_priority_of_a_service() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -328,7 +328,7 @@ async fn the_root_side_has_the_limits_and_the_priority_of_a_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_root_side_is_the_same_whoever_starts_it() {
+async fn root_side_resets_state_inherited_from_its_caller() {
     let host = Host::start(QUICK).await;
     let script = "cd /tmp; ulimit -S -c unlimited; trap '' TERM CHLD HUP; exec \"$0\" as-root";
     let mut child = std::process::Command::new("bash")

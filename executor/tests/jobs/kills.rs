@@ -30,7 +30,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_moment_nothing_is_left() {
+async fn leaves_nothing_when_killed_at_any_moment() {
     let (count, seed) = (number("KILLS", 10), number("SEED", 1));
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let sandboxed = std::env::var_os("SANDBOX").is_some();

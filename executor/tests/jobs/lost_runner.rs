@@ -60,7 +60,7 @@ fn expect_lost(job: &Job<'_>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_build_ends_with_its_runner() {
+async fn ends_silent_build_with_its_runner() {
     let host = Host::start(ENDLESS).await;
     let job = host.job(7, "a");
     job.prepare();
@@ -77,7 +77,7 @@ async fn a_silent_build_ends_with_its_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_build_ends_with_its_runner_whatever_lies_between() {
+async fn ends_silent_build_with_its_runner_across_intermediate_processes() {
     let host = Host::start(ENDLESS).await;
     for between in [
         r#"timeout 86400 "$@"; exit $?"#,
@@ -96,7 +96,7 @@ async fn a_silent_build_ends_with_its_runner_whatever_lies_between() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_build_ends_when_nobody_reads_its_output() {
+async fn ends_build_when_its_output_is_closed() {
     let host = Host::start(ENDLESS).await;
     let job = host.job(7, "a");
     job.prepare();
@@ -110,7 +110,7 @@ async fn a_build_ends_when_nobody_reads_its_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_front_that_is_killed_with_its_runner_is_no_cancellation() {
+async fn does_not_report_cancellation_when_front_dies_with_its_runner() {
     let host = Host::start(ENDLESS).await;
     let job = host.job(7, "a");
     job.prepare();
@@ -131,7 +131,7 @@ async fn a_front_that_is_killed_with_its_runner_is_no_cancellation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_script_ends_with_its_runner() {
+async fn ends_silent_script_with_its_runner() {
     let host = Host::start(QUICK).await;
     for stage in ["get_sources", "after_script"] {
         let job = host.job(7, "a");
@@ -152,7 +152,7 @@ async fn a_silent_script_ends_with_its_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preparation_ends_with_its_runner() {
+async fn ends_prepare_with_its_runner() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     host.server.set_faults(|_, _| Fault::Unavailable);
@@ -169,7 +169,7 @@ async fn a_preparation_ends_with_its_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_lives_is_not_taken_for_dead() {
+async fn does_not_treat_live_runner_as_dead() {
     let host = Host::start("builder.simulated = { seconds = 0.5 }").await;
     let job = host.job(7, "a");
     // What prepared it is gone, and another process goes on.

@@ -48,7 +48,7 @@ fn expect_final(job: &Job<'_>, message: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_helper_in_a_private_folder_fails_the_build_once_and_names_the_folder() {
+async fn fails_once_and_names_private_folder_of_the_helper() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -87,7 +87,7 @@ async fn a_helper_in_a_private_folder_fails_the_build_once_and_names_the_folder(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_folder_that_scripts_cannot_enter_is_named() {
+async fn names_state_folder_that_scripts_cannot_enter() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -112,7 +112,7 @@ async fn a_state_folder_that_scripts_cannot_enter_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sudo_that_this_user_may_not_run_is_named() {
+async fn names_sudo_command_without_permission() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -139,7 +139,7 @@ async fn a_sudo_that_this_user_may_not_run_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_this_user_may_not_read_are_named() {
+async fn names_unreadable_settings() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -178,7 +178,7 @@ async fn settings_that_this_user_may_not_read_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_sudo_cannot_execute_is_named() {
+async fn names_program_that_sudo_cannot_execute() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }

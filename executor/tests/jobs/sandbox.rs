@@ -61,7 +61,7 @@ pub(crate) fn cgroups_of(job: &Job<'_>) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_package_is_built_from_its_commit() {
+async fn builds_package_from_its_commit() {
     let Some(host) = host().await else { return };
     let script = "id -u; env; ls -A / /root /home /var/lib || true; install -D /dev/null \"$pkgdir/usr/share/hello\"";
     let job = job(&host, 1, script);
@@ -83,7 +83,7 @@ async fn a_package_is_built_from_its_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_package_fails_with_its_first_errors() {
+async fn fails_broken_package_with_its_first_errors() {
     let Some(host) = host().await else { return };
     let job = job(&host, 1, "echo 'x.c:3:1: error: boom'; return 4");
     job.prepare();
@@ -107,7 +107,7 @@ fn lines(log: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn output_of_a_package_neither_forges_nor_hides_lines_of_the_log() {
+async fn package_output_cannot_forge_or_hide_log_lines() {
     let Some(host) = host().await else { return };
     let forged = r#"
         printf '\033[1;34m==> collecting the packages\033[0m\n'
@@ -158,7 +158,7 @@ async fn output_of_a_package_neither_forges_nor_hides_lines_of_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_sandbox_leaves_nothing_whoever_is_killed() {
+async fn leaves_nothing_when_any_process_of_the_sandbox_is_killed() {
     let Some(host) = host().await else { return };
     // Other runs of these tests may be going on.
     let seconds = format!("98{:07}", std::process::id());

@@ -42,7 +42,7 @@ fn cancelled(job: &Job<'_>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_build_is_reported_and_leaves_nothing() {
+async fn reports_stopped_build_and_leaves_nothing() {
     let host = Host::start(ENDLESS).await;
     for (id, signal) in (1..).zip([Signal::SIGTERM, Signal::SIGINT]) {
         let (job, child) = building(&host, id).await;
@@ -65,7 +65,7 @@ async fn a_stopped_build_is_reported_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_front_stops_the_build_as_well() {
+async fn stops_build_when_front_is_killed() {
     let host = Host::start(ENDLESS).await;
     let (job, child) = building(&host, 7).await;
     killpg(pid_of(&child), Signal::SIGKILL).unwrap();
@@ -77,7 +77,7 @@ async fn a_killed_front_stops_the_build_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_root_side_is_no_fault_of_the_job() {
+async fn reports_killed_root_side_as_system_failure() {
     let host = Host::start(ENDLESS).await;
     let (job, child) = building(&host, 7).await;
     let pid = fs_err::read_to_string(host.state().join("root/jobs/7/pid")).unwrap();
@@ -90,7 +90,7 @@ async fn a_killed_root_side_is_no_fault_of_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cleanup_ends_a_build_that_still_runs() {
+async fn cleanup_ends_running_build() {
     let host = Host::start(ENDLESS).await;
     let (job, mut child) = building(&host, 7).await;
     job.clean_up();
@@ -99,7 +99,7 @@ async fn cleanup_ends_a_build_that_still_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_away_does_not_hold_a_stopped_job_up() {
+async fn stops_job_without_waiting_for_unreachable_server() {
     let host = Host::start(ENDLESS).await;
     let (job, child) = building(&host, 7).await;
     host.server.kill();
@@ -112,7 +112,7 @@ async fn a_server_that_is_away_does_not_hold_a_stopped_job_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_script_takes_its_processes_with_it() {
+async fn ends_processes_of_stopped_script() {
     let host = Host::start(QUICK).await;
     for (id, signal) in (1..).zip([Signal::SIGTERM, Signal::SIGKILL]) {
         let job = host.job(id, "a");
@@ -138,7 +138,7 @@ async fn a_stopped_script_takes_its_processes_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_of_a_dead_runner_are_reaped_and_others_are_not() {
+async fn reaps_only_jobs_of_a_dead_runner() {
     let host = Host::start(ENDLESS).await;
     let (dead, alive) = (host.job(1, "a"), host.job(2, "b"));
     dead.prepare_by_a_runner_that_ends();
@@ -159,7 +159,7 @@ async fn jobs_of_a_dead_runner_are_reaped_and_others_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_stages_are_started_by_scripts_is_not_dead() {
+async fn does_not_reap_job_whose_stages_are_started_by_scripts() {
     let host = Host::start(QUICK).await;
     let reap = || Ended::from(host.command().arg("reap").output().unwrap());
     for between in [

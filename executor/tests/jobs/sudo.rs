@@ -61,7 +61,7 @@ fn run(host: &Host, rule: &str, script: &str) -> Ended {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_without_root_builds_with_one_rule_of_sudo() {
+async fn unprivileged_runner_builds_with_one_sudo_rule() {
     if !can_run() {
         return;
     }

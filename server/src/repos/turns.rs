@@ -110,7 +110,7 @@ mod tests {
     const LARGE: u64 = SMALL + 1;
 
     #[tokio::test]
-    async fn a_sender_has_one_turn_and_small_packages_do_not_wait_for_large_ones() {
+    async fn grants_one_turn_per_sender_and_separates_small_packages() {
         let turns = Turns::new();
         let [first, second, third] = [1, 2, 3].map(TokenId);
         let one = turns.read(first, LARGE).await.unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_rendered_for_anybody_leaves_a_turn_for_others() {
+    async fn reserves_a_turn_from_anonymous_rendering() {
         let turns = Turns::new();
         let public = turns.render(Rendering::PublicDatabase).await.unwrap();
         for what in [Rendering::PublicDatabase, Rendering::PublicFileLists] {

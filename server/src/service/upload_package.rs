@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_package_that_takes_too_long_is_refused_for_good_and_a_stop_is_not_its_fault() {
+    async fn rejects_slow_package_permanently_but_not_on_shutdown() {
         let over = read_within(Duration::ZERO, CancellationToken::new()).await;
         let problem = over.into_problem();
         assert_eq!(problem.kind, ProblemKind::UnexpectedPackage);

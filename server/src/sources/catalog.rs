@@ -294,14 +294,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_do_not_wait_for_a_large_change() {
+    async fn serves_requests_during_large_change() {
         let catalog = SharedCatalog::new(Catalog::default());
         change_during_a_request(&catalog, IN_PLACE + 1).await;
         assert_eq!(catalog.snapshot().changes(), 1);
     }
 
     #[tokio::test]
-    async fn requests_do_not_wait_for_a_copy_when_a_plan_holds_the_catalog() {
+    async fn serves_requests_while_a_plan_holds_the_catalog() {
         let catalog = SharedCatalog::new(Catalog::default());
         let plan = catalog.snapshot();
         change_during_a_request(&catalog, 0).await;

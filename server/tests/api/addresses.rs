@@ -99,7 +99,7 @@ async fn crawl(
 }
 
 #[tokio::test]
-async fn every_link_works_below_a_path_behind_both_kinds_of_proxy() {
+async fn links_work_below_a_path_behind_both_kinds_of_proxy() {
     let server = busy(below(&format!("{URL}/"))).await;
     let home = format!("{PREFIX}/");
     let repo = format!("{PREFIX}/repo/");
@@ -149,7 +149,7 @@ async fn every_link_works_below_a_path_behind_both_kinds_of_proxy() {
 }
 
 #[tokio::test]
-async fn programs_use_a_server_below_a_path() {
+async fn clients_use_server_below_a_path() {
     let server = TestServer::start_with(below(URL), |sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
     })
@@ -228,7 +228,7 @@ fn decoded(encoding: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn answers_are_compressed_for_those_who_ask() {
+async fn compresses_responses_on_request() {
     let server = busy(ServerOptions::default()).await;
     let build = server.build("bump", "libgreet").await;
     let attempt = build.attempt.unwrap();
@@ -282,7 +282,7 @@ async fn answers_are_compressed_for_those_who_ask() {
 }
 
 #[tokio::test]
-async fn packages_and_streams_are_sent_as_they_are() {
+async fn sends_packages_and_streams_uncompressed() {
     let server = busy(ServerOptions::default()).await;
     let worker = server.worker("v").await;
     let job = worker.claims_build_of("greet").await;

@@ -35,7 +35,7 @@ async fn plan(server: &TestServer, token: Option<&str>, body: &Value) -> Respons
 }
 
 #[tokio::test]
-async fn plans_of_default_branches_need_no_token_and_those_of_others_do() {
+async fn requires_token_for_plans_of_other_than_default_branches() {
     let server = server().await;
     let unauthenticated = ProblemKind::Unauthenticated;
     let main = json!({ "changesets": ["libgreet/main"] });
@@ -70,7 +70,7 @@ async fn plans_of_default_branches_need_no_token_and_those_of_others_do() {
 }
 
 #[tokio::test]
-async fn plans_store_nothing_whoever_asks() {
+async fn plan_requests_store_nothing() {
     let server = server().await;
     let token = server.token(TokenScope::Client).await;
     let before = server.number("select count(*) from srcinfo").await;
@@ -90,7 +90,7 @@ async fn plans_store_nothing_whoever_asks() {
 }
 
 #[tokio::test]
-async fn plans_without_a_token_are_rate_limited() {
+async fn rate_limits_anonymous_plans() {
     let server = server().await;
     let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
     let mut answers = Vec::new();
@@ -106,7 +106,7 @@ async fn plans_without_a_token_are_rate_limited() {
 }
 
 #[tokio::test]
-async fn texts_that_nothing_refers_to_are_swept() {
+async fn garbage_collects_unreferenced_texts() {
     let mut server = server().await;
     server.namespace("bump", &["libgreet/next"]).await;
     let used = server.number("select count(*) from srcinfo").await;
@@ -139,7 +139,7 @@ async fn texts_that_nothing_refers_to_are_swept() {
 }
 
 #[tokio::test]
-async fn bodies_without_a_token_are_small() {
+async fn limits_size_of_anonymous_bodies() {
     let server = server().await;
     let attempt = buildbtw_model::AttemptId::new();
     let exchange = format!("/api/v1/attempts/{attempt}/exchange");
@@ -191,7 +191,7 @@ fn ask(server: &TestServer, from: [u8; 4]) -> impl Future<Output = Response> + u
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_takes_the_memory_of_what_arrived_not_of_what_is_announced() {
+async fn reserves_memory_for_received_bytes_instead_of_content_length() {
     let server = server().await;
     let mut held = Vec::new();
     for from in ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"] {
@@ -214,7 +214,7 @@ async fn a_body_takes_the_memory_of_what_arrived_not_of_what_is_announced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_without_a_token_wait_for_memory() {
+async fn anonymous_bodies_wait_for_memory() {
     let server = server().await;
     let mut held = Vec::new();
     for _ in 0..SHARE / LARGEST + 1 {

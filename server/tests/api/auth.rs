@@ -53,7 +53,7 @@ fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
 }
 
 #[tokio::test]
-async fn no_guarded_route_opens_without_a_valid_token() {
+async fn rejects_guarded_routes_without_a_valid_token() {
     let server = server().await;
     let admin = server.admin();
     let revoked = admin
@@ -137,7 +137,7 @@ fn served() -> Vec<String> {
 }
 
 #[test]
-fn every_route_is_either_public_or_in_the_table() {
+fn classifies_every_route_as_public_or_guarded() {
     let readable = [
         "/namespaces",
         "/namespaces/{name}",
@@ -194,7 +194,7 @@ fn every_route_is_either_public_or_in_the_table() {
 }
 
 #[tokio::test]
-async fn whoever_tries_tokens_is_told_to_slow_down() {
+async fn rate_limits_token_guessing() {
     let server = server().await;
     let mut answers = Vec::new();
     for _ in 0..25 {
@@ -210,7 +210,7 @@ async fn whoever_tries_tokens_is_told_to_slow_down() {
 }
 
 #[tokio::test]
-async fn no_guarded_route_opens_for_another_scope() {
+async fn rejects_guarded_routes_with_another_scope() {
     let server = server().await;
     let client = server.token(TokenScope::Client).await;
     let worker = server.token(TokenScope::Worker).await;
@@ -232,7 +232,7 @@ async fn no_guarded_route_opens_for_another_scope() {
 }
 
 #[tokio::test]
-async fn every_guarded_route_opens_for_its_own_scope_and_for_administrators() {
+async fn admits_own_scope_and_administrators_to_guarded_routes() {
     let server = server().await;
     let client = server.token(TokenScope::Client).await;
     let worker = server.token(TokenScope::Worker).await;
@@ -258,7 +258,7 @@ async fn every_guarded_route_opens_for_its_own_scope_and_for_administrators() {
 }
 
 #[tokio::test]
-async fn each_scope_may_do_its_own() {
+async fn grants_each_scope_its_operations() {
     let server = server().await;
     let client = server.client(Some(server.token(TokenScope::Client).await));
     client
@@ -279,7 +279,7 @@ async fn each_scope_may_do_its_own() {
 }
 
 #[tokio::test]
-async fn the_administrator_may_do_everything() {
+async fn grants_administrators_every_operation() {
     let server = server().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let token = server.admin_token();
@@ -288,7 +288,7 @@ async fn the_administrator_may_do_everything() {
 }
 
 #[tokio::test]
-async fn reading_is_public() {
+async fn allows_public_reads() {
     let server = server().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = server.worker("w").await.builds("libgreet").await;
@@ -317,7 +317,7 @@ async fn reading_is_public() {
 }
 
 #[tokio::test]
-async fn tokens_are_listed_without_their_text_and_revoked_at_once() {
+async fn lists_tokens_without_secret_and_revokes_them_immediately() {
     let server = server().await;
     let admin = server.admin();
     let request = CreateToken {
@@ -351,7 +351,7 @@ async fn tokens_are_listed_without_their_text_and_revoked_at_once() {
 }
 
 #[tokio::test]
-async fn tokens_need_sensible_names() {
+async fn rejects_malformed_token_names() {
     let server = server().await;
     for name in ["", "   ", "a\nb", "\u{1b}[31mred", &"x".repeat(101)] {
         let request = CreateToken {
@@ -404,7 +404,7 @@ fn holding(folder: &Path, text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_token_is_stored_except_the_first_and_that_one_is_for_its_owner_only() {
+async fn stores_only_the_first_token_and_that_privately() {
     let mut server = server().await;
     let token = server.token(TokenScope::Worker).await;
     assert!(holding(&server.data(), &token).is_empty());
@@ -430,7 +430,7 @@ async fn no_token_is_stored_except_the_first_and_that_one_is_for_its_owner_only(
 }
 
 #[tokio::test]
-async fn a_first_token_that_was_taken_away_is_not_written_again() {
+async fn does_not_rewrite_removed_first_token() {
     let mut server = server().await;
     let token = server.admin_token();
     // Careful administrators keep it elsewhere.
@@ -442,7 +442,7 @@ async fn a_first_token_that_was_taken_away_is_not_written_again() {
 }
 
 #[tokio::test]
-async fn whoever_revokes_the_last_admin_token_gets_a_new_one_at_the_next_start() {
+async fn creates_new_admin_token_at_start_after_the_last_was_revoked() {
     let mut server = server().await;
     let old = server.admin_token();
     let tokens = server.admin().tokens().await.unwrap();

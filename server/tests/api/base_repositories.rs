@@ -127,7 +127,7 @@ async fn plans_again(server: &TestServer, request: CreateIteration) {
 }
 
 #[tokio::test]
-async fn a_namespace_is_not_planned_again_without_a_base_repository_that_it_had() {
+async fn does_not_replan_namespace_without_its_base_repository() {
     let (server, base) = server_over(&[("greet", "greet", "1.0-3.1")], library).await;
     server.namespace("bump", &["libgreet/main"]).await;
     assert_eq!(version(&server, "bump", "greet").await, "1.0-3.2");
@@ -149,7 +149,7 @@ async fn a_namespace_is_not_planned_again_without_a_base_repository_that_it_had(
 }
 
 #[tokio::test]
-async fn the_first_plan_without_a_base_repository_says_what_was_not_checked() {
+async fn first_plan_without_base_repository_reports_skipped_checks() {
     let (server, base) = server_over(&[], library).await;
     base.is_away("x86_64");
     let text = plan(
@@ -176,7 +176,7 @@ fn moved(sources: &SourceTree, new_version: &str) {
 }
 
 #[tokio::test]
-async fn a_package_that_moved_says_nothing_about_the_releases_of_its_old_source_package() {
+async fn ignores_release_of_package_that_moved_to_another_pkgbase() {
     let base = [("oldbase", "oldbase", "1-3"), ("newbase", "moved", "2-1")];
     let (server, _base) = server_over(&base, |sources| moved(sources, "2-1")).await;
     server.namespace("bump", &["libfoo/main"]).await;
@@ -218,7 +218,7 @@ async fn a_package_that_moved_says_nothing_about_the_releases_of_its_old_source_
 }
 
 #[tokio::test]
-async fn two_makers_of_one_version_get_releases_of_their_own() {
+async fn assigns_distinct_releases_to_two_pkgbases_with_equal_version() {
     for newer_last in [true, false] {
         let server = TestServer::start(|sources| moved(sources, "1-3")).await;
         server.namespace("bump", &["libfoo/main"]).await;
@@ -251,7 +251,7 @@ async fn two_makers_of_one_version_get_releases_of_their_own() {
 const BOTH: &str = "x86_64,aarch64";
 
 #[tokio::test]
-async fn a_package_for_all_architectures_installs_over_the_base_of_each() {
+async fn bumps_any_package_above_the_base_of_each_architecture() {
     let base = Base::new(&["x86_64", "aarch64"]);
     base.holds("x86_64", &[("greet", "greet", "1.0-3")]);
     base.holds("aarch64", &[("greet", "greet", "1.0-3.3")]);
@@ -291,7 +291,7 @@ async fn follows_to(server: &TestServer, version: &str, number: u32) {
 }
 
 #[tokio::test]
-async fn what_was_planned_is_what_the_builder_makes_when_pkgver_changes_nothing() {
+async fn builds_planned_version_when_pkgver_is_unchanged() {
     let options = ServerOptions {
         architectures: BOTH,
         ..Default::default()
@@ -329,7 +329,7 @@ async fn what_was_planned_is_what_the_builder_makes_when_pkgver_changes_nothing(
 }
 
 #[tokio::test]
-async fn only_what_the_namespace_has_had_meanwhile_raises_a_release_further() {
+async fn bumps_release_again_only_above_versions_of_the_namespace() {
     let server = TestServer::start(with_a_vcs_package).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -344,7 +344,7 @@ async fn only_what_the_namespace_has_had_meanwhile_raises_a_release_further() {
 }
 
 #[tokio::test]
-async fn an_origin_never_goes_back_below_what_its_namespace_had() {
+async fn does_not_downgrade_origin_within_its_namespace() {
     let (server, base) = server_over(&[("libgreet", "libgreet", "2.0-1")], library).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -361,7 +361,7 @@ async fn an_origin_never_goes_back_below_what_its_namespace_had() {
 }
 
 #[tokio::test]
-async fn without_a_bump_what_is_older_than_base_is_said_all_the_same() {
+async fn reports_older_than_base_without_bump() {
     let base = [
         ("libgreet", "libgreet", "1:1.0-1"),
         ("greet", "greet", "1.0-3"),

@@ -6,7 +6,7 @@ use crate::planning::{OLD_CYCLE, cycle, preview, server_over};
 use crate::support::{Srcinfo, TestServer, eventually, new_namespace, parse, refusal};
 
 #[tokio::test]
-async fn a_namespace_that_cannot_be_planned_again_says_why() {
+async fn reports_why_namespace_cannot_be_replanned() {
     let (server, _base) = server_over(&OLD_CYCLE, |sources| {
         cycle(sources);
         // The same upstream version, only rebuilt.
@@ -54,7 +54,7 @@ async fn a_namespace_that_cannot_be_planned_again_says_why() {
 }
 
 #[tokio::test]
-async fn long_lists_of_bootstrap_builds_are_refused() {
+async fn rejects_long_lists_of_bootstrap_builds() {
     let server = TestServer::start(cycle).await;
     let names: Vec<_> = (0..101)
         .map(|number| parse(&format!("p{number}")))

@@ -58,7 +58,7 @@ async fn expect_full(response: Response) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_gets_no_more_connections_than_its_share() {
+async fn limits_connections_per_address() {
     let server = server(&["--max-connections-per-address", "4"]).await;
     let mut held: Vec<_> = (0..4).map(|_| somebody("127.0.0.2")).collect();
     for client in &held {
@@ -80,7 +80,7 @@ async fn an_address_gets_no_more_connections_than_its_share() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_do_not_lock_out_who_authenticated() {
+async fn anonymous_connections_do_not_lock_out_authenticated_addresses() {
     let flags = [
         "--max-connections",
         "24",
@@ -119,7 +119,7 @@ async fn strangers_do_not_lock_out_who_authenticated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_connections_that_say_nothing_do_not_keep_others_from_their_answer() {
+async fn silent_rejected_connections_do_not_block_other_rejections() {
     let server = server(&["--max-connections-per-address", "1"]).await;
     let address: SocketAddr = server
         .url()
@@ -139,7 +139,7 @@ async fn refused_connections_that_say_nothing_do_not_keep_others_from_their_answ
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_gets_no_more_streams_than_its_share() {
+async fn limits_streams_per_address() {
     let server = server(&["--max-streams-per-address", "3"]).await;
     // Events, live logs and claims count together.
     let worker = server.worker("w").await;
@@ -185,7 +185,7 @@ async fn an_address_gets_no_more_streams_than_its_share() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_proxy_counts_as_those_it_names() {
+async fn counts_connections_of_trusted_proxy_per_client() {
     let flags = [
         "--trusted-proxy",
         "127.0.0.9",
@@ -246,7 +246,7 @@ async fn a_trusted_proxy_counts_as_those_it_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_through_a_proxy_are_limited_by_the_address_it_names() {
+async fn limits_requests_through_proxy_by_client_address() {
     let flags = [
         "--trusted-proxy",
         "127.0.0.9",
@@ -286,7 +286,7 @@ async fn requests_through_a_proxy_are_limited_by_the_address_it_names() {
 }
 
 #[tokio::test]
-async fn a_connection_of_http2_may_have_32_requests_open() {
+async fn limits_http2_connections_to_32_concurrent_requests() {
     const SETTINGS: u8 = 4;
     const MAX_CONCURRENT_STREAMS: u16 = 3;
     let server = TestServer::start(|_| {}).await;
@@ -313,7 +313,7 @@ async fn a_connection_of_http2_may_have_32_requests_open() {
 }
 
 #[tokio::test]
-async fn a_setting_that_makes_no_sense_is_refused() {
+async fn rejects_invalid_setting() {
     for flags in [
         ["--trusted-proxy", "10.0.0.0/33"],
         ["--trusted-proxy", "proxy.example.org"],

@@ -38,7 +38,7 @@ async fn is_reused(server: &TestServer, namespace: &str) {
 }
 
 #[tokio::test]
-async fn cancelling_stops_what_runs_and_holds_the_rest_until_it_is_resumed() {
+async fn cancel_stops_running_builds_and_holds_the_rest_until_resume() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -100,7 +100,7 @@ async fn cancelling_stops_what_runs_and_holds_the_rest_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_lost_or_done_while_its_build_is_cancelled_changes_nothing_of_it() {
+async fn keeps_build_cancelled_when_its_worker_finishes_or_is_lost() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -124,7 +124,7 @@ async fn a_worker_that_is_lost_or_done_while_its_build_is_cancelled_changes_noth
 }
 
 #[tokio::test]
-async fn a_cancellation_that_is_lifted_before_the_worker_notices_loses_nothing() {
+async fn resume_before_worker_notices_cancellation_loses_no_build() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -142,7 +142,7 @@ async fn a_cancellation_that_is_lifted_before_the_worker_notices_loses_nothing()
 }
 
 #[tokio::test]
-async fn sources_that_change_while_a_namespace_is_cancelled_count_when_it_is_resumed() {
+async fn resume_applies_changes_made_during_cancellation() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     server.admin().cancel(&name).await.unwrap();
@@ -157,7 +157,7 @@ async fn sources_that_change_while_a_namespace_is_cancelled_count_when_it_is_res
 }
 
 #[tokio::test]
-async fn failed_builds_are_tried_again_and_what_waited_for_them_goes_on() {
+async fn retry_requeues_failed_builds_and_unblocks_dependents() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -208,7 +208,7 @@ async fn failed_builds_are_tried_again_and_what_waited_for_them_goes_on() {
 }
 
 #[tokio::test]
-async fn retrying_gives_a_build_its_full_number_of_tries_back() {
+async fn retry_resets_number_of_attempts() {
     let server = TestServer::start(family).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -232,7 +232,7 @@ async fn retrying_gives_a_build_its_full_number_of_tries_back() {
 }
 
 #[tokio::test]
-async fn a_deleted_namespace_is_gone_but_what_others_reused_stays() {
+async fn deletes_namespace_and_keeps_packages_reused_elsewhere() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -282,7 +282,7 @@ async fn a_deleted_namespace_is_gone_but_what_others_reused_stays() {
 }
 
 #[tokio::test]
-async fn what_a_crash_leaves_of_a_deleted_namespace_is_removed_at_the_next_start() {
+async fn finishes_interrupted_deletion_at_start() {
     let mut server = TestServer::start(family).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -310,7 +310,7 @@ async fn what_a_crash_leaves_of_a_deleted_namespace_is_removed_at_the_next_start
 }
 
 #[tokio::test]
-async fn there_is_nothing_to_do_to_a_namespace_that_is_not_there() {
+async fn answers_404_for_unknown_namespace() {
     let server = TestServer::start(family).await;
     for (method, path) in [
         (Method::POST, "/api/v1/namespaces/nosuch/cancel"),

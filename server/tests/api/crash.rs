@@ -13,7 +13,7 @@ fn chain(sources: &SourceTree) {
 }
 
 #[tokio::test]
-async fn a_build_goes_on_through_a_crash_and_is_not_built_again() {
+async fn build_continues_through_crash_without_second_attempt() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -46,7 +46,7 @@ async fn a_build_goes_on_through_a_crash_and_is_not_built_again() {
 }
 
 #[tokio::test]
-async fn what_was_accepted_but_not_published_is_published_at_the_next_start() {
+async fn publishes_accepted_build_at_start() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -88,7 +88,7 @@ async fn what_was_accepted_but_not_published_is_published_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn packages_that_were_linked_but_not_listed_are_listed_at_the_next_start() {
+async fn lists_linked_packages_at_start() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = server.worker("w").await.builds("libgreet").await;
@@ -121,7 +121,7 @@ async fn packages_that_were_linked_but_not_listed_are_listed_at_the_next_start()
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_an_outcome_is_no_loss() {
+async fn accepts_repeated_outcome_after_lost_response() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -150,7 +150,7 @@ async fn a_lost_answer_to_an_outcome_is_no_loss() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_was_lost_gets_the_same_attempt_after_the_crash() {
+async fn repeated_claim_returns_same_attempt_after_crash() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -166,7 +166,7 @@ async fn a_claim_whose_answer_was_lost_gets_the_same_attempt_after_the_crash() {
 }
 
 #[tokio::test]
-async fn workers_get_a_full_lease_to_find_a_server_that_was_away_for_long() {
+async fn renews_leases_at_start_after_long_downtime() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -182,7 +182,7 @@ async fn workers_get_a_full_lease_to_find_a_server_that_was_away_for_long() {
 }
 
 #[tokio::test]
-async fn a_worker_that_died_with_the_server_loses_its_build_after_the_restart() {
+async fn requeues_build_of_dead_worker_after_restart() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     server.worker("dead").await.claims().await.starts().await;
@@ -195,7 +195,7 @@ async fn a_worker_that_died_with_the_server_loses_its_build_after_the_restart() 
 }
 
 #[tokio::test]
-async fn events_go_on_where_a_listener_was_before_the_crash() {
+async fn resumes_event_stream_after_crash() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let mut events = server.follow("bump").await;
@@ -223,7 +223,7 @@ async fn events_go_on_where_a_listener_was_before_the_crash() {
 }
 
 #[tokio::test]
-async fn pushes_that_came_while_the_server_was_away_are_found_at_the_start() {
+async fn detects_pushes_during_downtime_at_start() {
     let mut server = TestServer::start(chain).await;
     server.crash().await;
     server.sources.push(&Srcinfo::new("libgreet", "3.0-1"));
@@ -241,7 +241,7 @@ async fn pushes_that_came_while_the_server_was_away_are_found_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_told_to_stop_sends_waiting_workers_home() {
+async fn shutdown_ends_waiting_claims() {
     let mut server = TestServer::start(chain).await;
     let worker = server.worker("w").await;
     let request = worker.request(ClaimId::new(), 45);
@@ -273,7 +273,7 @@ async fn a_server_that_is_told_to_stop_sends_waiting_workers_home() {
 
 /// The worker is told that its packages are not published yet, and goes away for ever.
 #[tokio::test]
-async fn what_cannot_be_published_is_tried_again_without_anybody_asking() {
+async fn retries_failed_publication() {
     let server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;

@@ -102,7 +102,7 @@ async fn server(flags: &[&str]) -> TestServer {
 
 /// Over HTTP/2 a client says how much it is ready to take: nothing, here.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_does_not_read_an_answer_is_cut_off() {
+async fn disconnects_client_that_does_not_read() {
     const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
     let server = server(&[]).await;
     let mut reader = Http2::open(&server, "127.0.0.2").await;
@@ -121,7 +121,7 @@ async fn whoever_does_not_read_an_answer_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_over_one_connection_count_for_its_address() {
+async fn counts_requests_of_a_connection_for_its_address() {
     let server = server(&["--max-connections-per-address", "4"]).await;
     let events = "/api/v1/namespaces/bump/events";
     let mut many = Http2::open(&server, "127.0.0.2").await;
@@ -143,7 +143,7 @@ async fn requests_over_one_connection_count_for_its_address() {
 
 /// They wait for their turn, and none of them for a connection that others hold.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_readers_keep_no_worker_from_the_database() {
+async fn many_readers_do_not_block_workers_from_the_database() {
     let server = server(&[]).await;
     let worker = server.worker("w").await;
     let job = worker.claims().await;

@@ -34,7 +34,7 @@ async fn log(server: &TestServer, job: &Job, offset: u64) -> String {
 }
 
 #[tokio::test]
-async fn pieces_are_put_together_by_their_offsets() {
+async fn assembles_chunks_by_offset() {
     let (server, _, job) = building().await;
     assert_eq!(log(&server, &job, 0).await, "");
     assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
@@ -53,7 +53,7 @@ async fn pieces_are_put_together_by_their_offsets() {
 }
 
 #[tokio::test]
-async fn many_senders_of_one_piece_write_it_once() {
+async fn writes_chunk_once_for_concurrent_senders() {
     let (server, _, job) = building().await;
     let piece = "x".repeat(50_000);
     let all = (0..8).map(|_| job.logs(0, &piece));
@@ -64,7 +64,7 @@ async fn many_senders_of_one_piece_write_it_once() {
 }
 
 #[tokio::test]
-async fn a_follower_reads_along_until_the_attempt_ends() {
+async fn follows_log_until_the_attempt_ends() {
     let (server, _, job) = building().await;
     job.logs(0, "one\n").await.unwrap();
     let mut following = server
@@ -92,7 +92,7 @@ async fn a_follower_reads_along_until_the_attempt_ends() {
 }
 
 #[tokio::test]
-async fn following_ends_with_failed_attempts_and_lost_ones_too() {
+async fn ends_following_with_failed_and_lost_attempts() {
     let (server, worker, job) = building().await;
     let following = server
         .public()
@@ -123,7 +123,7 @@ async fn following_ends_with_failed_attempts_and_lost_ones_too() {
 }
 
 #[tokio::test]
-async fn following_a_finished_attempt_ends_at_once() {
+async fn ends_following_of_finished_attempt_immediately() {
     let (server, _, job) = building().await;
     job.logs(0, "all of it\n").await.unwrap();
     job.succeeds().await;
@@ -139,7 +139,7 @@ async fn following_a_finished_attempt_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_log_is_text_whatever_a_build_writes() {
+async fn serves_log_as_text_for_any_build_output() {
     let (server, _, job) = building().await;
     job.logs(0, "<script>alert(1)</script>").await.unwrap();
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
@@ -152,7 +152,7 @@ async fn a_log_is_text_whatever_a_build_writes() {
 }
 
 #[tokio::test]
-async fn pieces_over_the_limit_are_refused() {
+async fn rejects_chunks_over_the_limit() {
     let (server, worker, job) = building().await;
     let limit = 1024 * 1024;
     let whole = "x".repeat(limit);
@@ -173,7 +173,7 @@ async fn pieces_over_the_limit_are_refused() {
 }
 
 #[tokio::test]
-async fn a_log_that_grows_too_long_is_refused_and_kept() {
+async fn rejects_overlong_log_and_keeps_its_start() {
     let options = ServerOptions {
         extra: vec!["--max-log-mib".into(), "1".into()],
         ..Default::default()
@@ -191,7 +191,7 @@ async fn a_log_that_grows_too_long_is_refused_and_kept() {
 }
 
 #[tokio::test]
-async fn offsets_that_are_none_are_refused() {
+async fn rejects_malformed_offsets() {
     let (server, worker, job) = building().await;
     for query in ["", "?offset=", "?offset=-1", "?offset=x"] {
         let path = format!("/api/v1/attempts/{}/log{query}", job.claimed.attempt);
@@ -222,7 +222,7 @@ async fn ask(
 }
 
 #[tokio::test]
-async fn finished_logs_have_a_length_and_ranges() {
+async fn serves_finished_logs_with_length_and_ranges() {
     let (server, _, job) = building().await;
     job.logs(0, "0123456789").await.unwrap();
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
@@ -312,7 +312,7 @@ async fn finished_logs_have_a_length_and_ranges() {
 }
 
 #[tokio::test]
-async fn an_empty_log_is_sent_as_one() {
+async fn serves_empty_log() {
     let (server, _, job) = building().await;
     job.fails(FailureKind::Package, "no").await;
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
@@ -331,7 +331,7 @@ async fn an_empty_log_is_sent_as_one() {
 }
 
 #[tokio::test]
-async fn nothing_is_read_from_beyond_the_end() {
+async fn reads_nothing_beyond_the_end() {
     let (server, _, job) = building().await;
     job.logs(0, "all there is").await.unwrap();
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);

@@ -46,7 +46,7 @@ async fn is_fine(data: &Path) {
 }
 
 #[tokio::test]
-async fn a_backup_of_a_running_server_starts_as_a_server() {
+async fn server_starts_from_backup_of_running_server() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     let copy = server.scratch("backup").join("copy.sqlite3");
@@ -72,7 +72,7 @@ async fn a_backup_of_a_running_server_starts_as_a_server() {
 }
 
 #[tokio::test]
-async fn a_check_waits_for_no_server_and_finds_nothing_in_a_whole_folder() {
+async fn check_rejects_running_server_and_accepts_intact_folder() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     let busy = check(&server.data(), Options::default()).await.unwrap_err();
@@ -82,7 +82,7 @@ async fn a_check_waits_for_no_server_and_finds_nothing_in_a_whole_folder() {
 }
 
 #[tokio::test]
-async fn what_is_lost_is_built_again_and_what_belongs_to_nothing_is_removed() {
+async fn repair_rebuilds_lost_packages_and_removes_unreferenced_files() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     server.stop().await;
@@ -139,7 +139,7 @@ async fn what_is_lost_is_built_again_and_what_belongs_to_nothing_is_removed() {
 }
 
 #[tokio::test]
-async fn a_lost_package_is_taken_from_where_it_was_reused() {
+async fn restores_lost_package_from_reusing_build() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     server.namespace("other", &["libgreet/main"]).await;
@@ -167,7 +167,7 @@ async fn a_lost_package_is_taken_from_where_it_was_reused() {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_not_started_with() {
+async fn refuses_to_start_with_damaged_database() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     server.stop().await;

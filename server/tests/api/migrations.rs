@@ -176,7 +176,7 @@ async fn migrations_keep_every_row_step_by_step() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_server_is_refused() {
+async fn rejects_database_of_newer_server() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new.sqlite3");
     Database::open(&path).await.unwrap().close().await;

@@ -59,7 +59,7 @@ async fn expect_refused(server: &TestServer, name: &str, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn commits_tags_and_trees_are_measured_before_they_are_read() {
+async fn checks_size_of_objects_before_reading_them() {
     let mut commits = Vec::new();
     let server = TestServer::start(|sources| {
         for name in ["commit", "tree", "tag"] {
@@ -175,7 +175,7 @@ fn pack(base: &[u8], small: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_small_object_that_is_a_difference_to_a_large_one_is_not_read() {
+async fn does_not_read_small_delta_of_large_object() {
     let mut id = String::new();
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("delta", "1-1"));
@@ -198,7 +198,7 @@ async fn a_small_object_that_is_a_difference_to_a_large_one_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_chain_of_tags_ends_somewhere() {
+async fn limits_length_of_tag_chains() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("chain", "1-1"));
         let path = sources.path("chain");

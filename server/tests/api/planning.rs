@@ -97,7 +97,7 @@ pub(crate) const OLD_CYCLE: [Based; 3] = [
 ];
 
 #[tokio::test]
-async fn a_cycle_above_a_new_soname_asks_for_a_bootstrap_build() {
+async fn offers_bootstrap_build_for_cycle_above_new_soname() {
     let (server, _base) = server_over(&OLD_CYCLE, cycle).await;
     let admin = server.admin();
     let request = new_namespace(&["libcyc/main"]);
@@ -164,7 +164,7 @@ async fn a_cycle_above_a_new_soname_asks_for_a_bootstrap_build() {
 }
 
 #[tokio::test]
-async fn a_cycle_is_built_with_old_packages_where_the_soname_stays() {
+async fn builds_cycle_with_old_packages_when_soname_is_unchanged() {
     let (server, _base) = server_over(&OLD_CYCLE, |sources| {
         cycle(sources);
         // The same upstream version, only rebuilt.
@@ -211,7 +211,7 @@ async fn a_cycle_is_built_with_old_packages_where_the_soname_stays() {
 }
 
 #[tokio::test]
-async fn bootstrapping_what_is_in_no_cycle_is_pointed_out() {
+async fn reports_bootstrap_build_outside_a_cycle() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "2-1"));
     })
@@ -230,7 +230,7 @@ async fn bootstrapping_what_is_in_no_cycle_is_pointed_out() {
 }
 
 #[tokio::test]
-async fn what_links_a_library_is_rebuilt_whatever_its_pkgbuild_says() {
+async fn rebuilds_packages_that_link_a_library_without_declaring_it() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libfoo", "1-1"));
         sources.push(&Srcinfo::new("quiet", "1-1"));
@@ -303,7 +303,7 @@ async fn what_links_a_library_is_rebuilt_whatever_its_pkgbuild_says() {
 }
 
 #[tokio::test]
-async fn what_base_lists_as_linked_is_rebuilt() {
+async fn rebuilds_packages_listed_as_linked_in_base() {
     let packages = [
         Based {
             name: "libfoo",
@@ -330,7 +330,7 @@ async fn what_base_lists_as_linked_is_rebuilt() {
 }
 
 #[tokio::test]
-async fn chains_lead_through_packages_of_base() {
+async fn follows_chains_through_packages_of_base() {
     let packages = [Based {
         name: "middle",
         version: "1-1",

@@ -35,7 +35,7 @@ pub(crate) fn repository(server: &TestServer, iteration: &str) -> Repository {
 }
 
 #[tokio::test]
-async fn pacman_synchronises_searches_and_downloads() {
+async fn pacman_syncs_searches_and_downloads() {
     let server = with_built(5).await;
     server.expect_iteration("bump", IterationStatus::Done).await;
     let section = server.iteration("bump").await.architectures[0]
@@ -88,7 +88,7 @@ async fn pacman_synchronises_searches_and_downloads() {
 }
 
 #[tokio::test]
-async fn pacman_takes_a_repository_where_nothing_is_built_yet() {
+async fn pacman_accepts_empty_repository() {
     let server = with_built(0).await;
     let section = server.iteration("bump").await.architectures[0]
         .repository
@@ -105,7 +105,7 @@ async fn pacman_takes_a_repository_where_nothing_is_built_yet() {
 }
 
 #[tokio::test]
-async fn databases_say_what_repo_add_would_say() {
+async fn writes_databases_like_repo_add() {
     let server = with_built(1).await;
     let repository = repository(&server, "1");
     let desc = repository
@@ -147,7 +147,7 @@ const PACK: &str = r#"
 "#;
 
 #[tokio::test]
-async fn files_of_any_name_are_listed_as_by_repo_add() {
+async fn lists_files_of_any_name_like_repo_add() {
     let server = with_built(0).await;
     let job = server.worker("w").await.claims().await;
     let name = "libgreet-1:2.0-1-x86_64.pkg.tar.bz2";
@@ -180,7 +180,7 @@ async fn files_of_any_name_are_listed_as_by_repo_add() {
 }
 
 #[tokio::test]
-async fn packages_come_whole_in_parts_or_not_at_all_when_known() {
+async fn serves_packages_whole_in_ranges_or_not_modified() {
     let server = with_built(1).await;
     let file = "libgreet-1:2.0-1-x86_64.pkg.tar.zst";
     let url = format!("/repo/bump/1/x86_64/{file}");
@@ -238,7 +238,7 @@ async fn packages_come_whole_in_parts_or_not_at_all_when_known() {
 }
 
 #[tokio::test]
-async fn a_database_gets_another_tag_with_every_package() {
+async fn changes_database_tag_with_every_package() {
     let server = with_built(1).await;
     let get = || server.request(Method::GET, "/repo/bump/1/x86_64/bump.db");
     let first = get().send().await.unwrap();
@@ -264,7 +264,7 @@ async fn a_database_gets_another_tag_with_every_package() {
 }
 
 #[tokio::test]
-async fn the_newest_iteration_is_current_and_latest_once_it_is_done() {
+async fn newest_iteration_is_current_and_latest_once_done() {
     let server = with_built(4).await;
     assert_eq!(repository(&server, "current").lists().await.len(), 4);
     let early = repository(&server, "latest").get("bump.db").await;
@@ -277,7 +277,7 @@ async fn the_newest_iteration_is_current_and_latest_once_it_is_done() {
 }
 
 #[tokio::test]
-async fn what_is_not_in_a_repository_is_not_found() {
+async fn answers_404_for_files_not_in_a_repository() {
     let server = with_built(1).await;
     let build = server.build("bump", "libgreet").await.id;
     for path in [
@@ -300,7 +300,7 @@ async fn what_is_not_in_a_repository_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_build_sees_exactly_what_it_waited_for() {
+async fn build_repository_lists_exactly_its_ancestors() {
     let server = with_built(5).await;
     let seen = async |pkgbase: &str| {
         let build = server.build("bump", pkgbase).await.id;
@@ -322,7 +322,7 @@ async fn a_build_sees_exactly_what_it_waited_for() {
 
 /// Whoever reads slowly holds a file, not memory.
 #[tokio::test]
-async fn a_database_of_a_build_is_rendered_once_and_sent_from_the_disk() {
+async fn renders_build_database_once_and_serves_it_from_disk() {
     let mut server = with_built(5).await;
     let rendered = |server: &TestServer| {
         let folder = fs_err::read_dir(server.data().join("rendered")).unwrap();
@@ -355,7 +355,7 @@ async fn a_database_of_a_build_is_rendered_once_and_sent_from_the_disk() {
 }
 
 #[tokio::test]
-async fn namespaces_do_not_see_each_other() {
+async fn isolates_namespaces() {
     let server = with_built(1).await;
     server.namespace("second", &["other/main"]).await;
     let second = Repository::new(server.url(), "second", "1", "x86_64");
@@ -365,7 +365,7 @@ async fn namespaces_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn what_another_namespace_has_built_the_same_is_served_without_building_it() {
+async fn serves_equal_packages_of_another_namespace_without_building() {
     let server = with_built(1).await;
     server.namespace("second", &["libgreet/main"]).await;
     server
@@ -393,7 +393,7 @@ async fn listed(server: &TestServer, path: &str) -> (Vec<String>, String) {
 }
 
 #[tokio::test]
-async fn folders_of_repositories_can_be_listed() {
+async fn lists_repository_folders() {
     let server = with_built(2).await;
     server.namespace("a-second", &["app/main"]).await;
     let (links, _) = listed(&server, "/repo/").await;
@@ -453,7 +453,7 @@ async fn folders_of_repositories_can_be_listed() {
 }
 
 #[tokio::test]
-async fn folders_without_a_slash_lead_to_their_listing() {
+async fn redirects_folders_without_slash() {
     let server = with_built(1).await;
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -478,7 +478,7 @@ async fn folders_without_a_slash_lead_to_their_listing() {
 }
 
 #[tokio::test]
-async fn parts_of_a_package_are_of_the_package_that_is_known() {
+async fn serves_range_only_for_matching_if_range() {
     let server = with_built(1).await;
     let path = "/repo/bump/1/x86_64/libgreet-1:2.0-1-x86_64.pkg.tar.zst";
     let part = |known: &str| {

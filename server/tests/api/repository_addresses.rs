@@ -24,7 +24,7 @@ async fn hide_file_lists(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn lists_of_files_are_read_for_nothing_but_databases_that_list_them() {
+async fn reads_file_lists_only_for_files_databases() {
     let server = with_built(4).await;
     let app = server.build("bump", "app").await.id;
     let view = format!("/repo/bump/1/x86_64/builds/{app}");
@@ -47,7 +47,7 @@ async fn lists_of_files_are_read_for_nothing_but_databases_that_list_them() {
 }
 
 #[tokio::test]
-async fn a_build_s_database_is_not_rendered_for_whoever_has_it() {
+async fn does_not_render_build_database_for_matching_tag() {
     let server = with_built(5).await;
     let app = server.build("bump", "app").await.id;
     let left = server.build("bump", "left").await.id;
@@ -69,7 +69,7 @@ async fn a_build_s_database_is_not_rendered_for_whoever_has_it() {
 }
 
 #[tokio::test]
-async fn a_build_s_database_gets_another_tag_with_what_it_waits_for() {
+async fn changes_build_database_tag_with_its_ancestors() {
     let server = with_built(0).await;
     let app = server.build("bump", "app").await.id;
     let path = format!("/repo/bump/1/x86_64/builds/{app}/bump.db");
@@ -112,7 +112,7 @@ async fn rebuilt_once() -> TestServer {
 }
 
 #[tokio::test]
-async fn a_namespace_of_a_deleted_one_s_name_serves_no_other_bytes_under_an_address() {
+async fn does_not_serve_other_bytes_after_namespace_was_recreated() {
     let server = rebuilt_once().await;
     let worker = server.worker("w").await;
     let file = makes_other_bytes(&worker.claims().await, 100).await;
@@ -154,7 +154,7 @@ async fn a_namespace_of_a_deleted_one_s_name_serves_no_other_bytes_under_an_addr
 }
 
 #[tokio::test]
-async fn the_same_bytes_are_served_again_under_their_address() {
+async fn serves_equal_bytes_again_under_the_same_address() {
     let server = rebuilt_once().await;
     let worker = server.worker("w").await;
     let file = makes_other_bytes(&worker.claims().await, 100).await;
@@ -177,7 +177,7 @@ async fn the_same_bytes_are_served_again_under_their_address() {
 }
 
 #[tokio::test]
-async fn a_computed_version_that_a_namespace_of_this_name_had_is_refused() {
+async fn rejects_computed_version_used_by_deleted_namespace_of_same_name() {
     let server = rebuilt_once().await;
     let worker = server.worker("w").await;
     for (version, is_new) in [("3.0-1", true), ("3.0-1", false), ("3.0-1.1", true)] {

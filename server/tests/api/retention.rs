@@ -45,7 +45,7 @@ fn folders(server: &TestServer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_newest_iterations_and_the_newest_complete_one_are_kept() {
+async fn keeps_newest_iterations_and_newest_complete_one() {
     let server = TestServer::start_with(keeps("2"), family).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -81,7 +81,7 @@ async fn the_newest_iterations_and_the_newest_complete_one_are_kept() {
 }
 
 #[tokio::test]
-async fn packages_that_a_later_iteration_took_over_outlive_the_one_that_made_them() {
+async fn keeps_packages_reused_by_later_iteration() {
     let server = TestServer::start_with(keeps("1"), |sources| {
         family(sources);
         sources.push(&Srcinfo::new("party", "1.0-1").depends(&["greet"]));
@@ -119,7 +119,7 @@ async fn packages_that_a_later_iteration_took_over_outlive_the_one_that_made_the
 
 /// The package leaves the rebuild, the iteration that had it is removed, and it comes back.
 #[tokio::test]
-async fn versions_of_removed_iterations_are_not_given_again() {
+async fn does_not_reuse_versions_of_removed_iterations() {
     let server = TestServer::start_with(keeps("1"), family).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;

@@ -26,7 +26,7 @@ async fn finished_greet(server: &TestServer, namespace: &str) -> (BuildStatus, S
 }
 
 #[tokio::test]
-async fn carried_over_packages_never_go_back_to_an_older_release() {
+async fn does_not_reuse_older_release_than_before() {
     let server = TestServer::start(pair).await;
     let worker = server.worker("w").await;
     let a = server.namespace("a", &["libgreet/main"]).await;
@@ -57,7 +57,7 @@ async fn carried_over_packages_never_go_back_to_an_older_release() {
 }
 
 #[tokio::test]
-async fn packages_without_a_bump_do_not_stand_in_for_bumped_ones() {
+async fn does_not_reuse_unbumped_packages_for_bumped_ones() {
     let server = TestServer::start(pair).await;
     let worker = server.worker("w").await;
     let mut plain = new_namespace(&["libgreet/main"]);
@@ -89,7 +89,7 @@ async fn packages_without_a_bump_do_not_stand_in_for_bumped_ones() {
 
 /// Packages say who built them and with what, and unchecked sources may be in them.
 #[tokio::test]
-async fn packages_of_other_settings_are_not_taken() {
+async fn does_not_reuse_packages_of_other_settings() {
     let mut server = TestServer::start(pair).await;
     server.namespace("first", &["libgreet/main"]).await;
     builds_all(&server, "first", 2).await;
@@ -180,7 +180,7 @@ fn log_file(server: &TestServer, attempt: AttemptId) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn reused_builds_lead_to_the_attempt_that_made_their_packages() {
+async fn links_reused_builds_to_original_attempt() {
     let server = TestServer::start(pair).await;
     server.namespace("first", &["libgreet/main"]).await;
     let jobs = builds_all(&server, "first", 2).await;
@@ -211,7 +211,7 @@ async fn reused_builds_lead_to_the_attempt_that_made_their_packages() {
 }
 
 #[tokio::test]
-async fn logs_stay_with_packages_whose_namespace_was_deleted() {
+async fn keeps_logs_of_shared_packages_after_namespace_deletion() {
     let mut server = TestServer::start(pair).await;
     server.namespace("first", &["libgreet/main"]).await;
     let jobs = builds_all(&server, "first", 2).await;
@@ -298,7 +298,7 @@ async fn logs_stay_with_packages_whose_namespace_was_deleted() {
 }
 
 #[tokio::test]
-async fn logs_stay_with_packages_whose_iteration_was_removed() {
+async fn keeps_logs_of_shared_packages_after_iteration_removal() {
     let options = ServerOptions {
         extra: vec!["--keep-iterations".into(), "1".into()],
         ..ServerOptions::default()
@@ -343,7 +343,7 @@ async fn logs_stay_with_packages_whose_iteration_was_removed() {
 
 /// Two packages that need each other, and one for all architectures.
 #[tokio::test]
-async fn every_stage_and_architecture_leads_to_its_own_attempt() {
+async fn links_every_stage_and_architecture_to_its_attempt() {
     let options = ServerOptions {
         architectures: "x86_64,aarch64",
         ..ServerOptions::default()

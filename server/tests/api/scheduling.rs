@@ -25,7 +25,7 @@ fn strangers(sources: &SourceTree) {
 }
 
 #[tokio::test]
-async fn a_rebuild_goes_in_order_from_one_changeset_to_done() {
+async fn runs_rebuild_in_order_until_done() {
     let server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let repository = Repository::new(server.url(), "bump", "1", "x86_64");
@@ -79,7 +79,7 @@ async fn a_rebuild_goes_in_order_from_one_changeset_to_done() {
 }
 
 #[tokio::test]
-async fn a_claim_says_everything_a_worker_needs() {
+async fn claim_contains_everything_a_worker_needs() {
     let server = TestServer::start(|sources| {
         sources.push(
             &Srcinfo::new("libgreet", "2.0-1")
@@ -144,7 +144,7 @@ async fn repeating_a_claim_returns_the_same_attempt() {
 }
 
 #[tokio::test]
-async fn a_claim_that_is_sent_twice_at_once_gets_one_build() {
+async fn concurrent_equal_claims_get_one_build() {
     let server = TestServer::start(strangers).await;
     let worker = server.worker("w").await;
     let claim = ClaimId::new();
@@ -166,7 +166,7 @@ async fn a_claim_that_is_sent_twice_at_once_gets_one_build() {
 }
 
 #[tokio::test]
-async fn a_waiting_claim_is_answered_as_soon_as_there_is_something() {
+async fn answers_waiting_claim_when_a_build_becomes_ready() {
     let server = TestServer::start(strangers).await;
     let worker = server.worker("w").await;
     let request = worker.request(ClaimId::new(), 45);
@@ -180,7 +180,7 @@ async fn a_waiting_claim_is_answered_as_soon_as_there_is_something() {
 }
 
 #[tokio::test]
-async fn a_claim_ends_empty_when_nothing_comes_up() {
+async fn waiting_claim_times_out_empty() {
     let server = TestServer::start(strangers).await;
     let worker = server.worker("w").await;
     let started = tokio::time::Instant::now();
@@ -194,7 +194,7 @@ async fn a_claim_ends_empty_when_nothing_comes_up() {
 }
 
 #[tokio::test]
-async fn a_claim_that_does_not_wait_gets_what_is_ready_and_loses_nothing() {
+async fn claim_without_wait_gets_ready_build_and_loses_nothing() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
@@ -206,7 +206,7 @@ async fn a_claim_that_does_not_wait_gets_what_is_ready_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn claims_without_a_sensible_architecture_are_refused() {
+async fn rejects_claims_with_invalid_architectures() {
     let server = TestServer::start(strangers).await;
     let nobody = server.worker_for("w", &[]).await;
     let problem = refusal(nobody.asks(ClaimId::new(), 0).await);
@@ -220,7 +220,7 @@ async fn claims_without_a_sensible_architecture_are_refused() {
 }
 
 #[tokio::test]
-async fn a_silent_worker_loses_its_build_to_another() {
+async fn requeues_build_when_lease_expires() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;
     let mut events = server.follow("one").await;
@@ -251,7 +251,7 @@ async fn a_silent_worker_loses_its_build_to_another() {
 }
 
 #[tokio::test]
-async fn heartbeats_keep_a_lease() {
+async fn heartbeats_renew_lease() {
     let options = ServerOptions {
         lease_seconds: 3600,
         ..Default::default()
@@ -283,7 +283,7 @@ async fn heartbeats_keep_a_lease() {
 }
 
 #[tokio::test]
-async fn a_package_that_fails_blocks_its_dependents_and_nothing_else() {
+async fn failed_package_blocks_only_its_dependents() {
     let server = TestServer::start(|sources| {
         chain(sources);
         sources.push(&Srcinfo::new("libother", "1-1"));
@@ -353,7 +353,7 @@ impl crate::support::Job {
 }
 
 #[tokio::test]
-async fn a_build_that_takes_too_long_has_failed() {
+async fn fails_build_that_exceeds_its_time_limit() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;
     let job = server.worker("w").await.claims().await;
@@ -368,7 +368,7 @@ async fn a_build_that_takes_too_long_has_failed() {
 }
 
 #[tokio::test]
-async fn what_a_worker_cancels_by_itself_is_tried_again() {
+async fn retries_build_cancelled_by_its_worker() {
     let server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -381,7 +381,7 @@ async fn what_a_worker_cancels_by_itself_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_build_is_tried_again_on_another_worker_if_there_is_one() {
+async fn retries_on_another_worker_if_available() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;
     let (bad, good) = (server.worker("bad").await, server.worker("good").await);
@@ -398,7 +398,7 @@ async fn a_build_is_tried_again_on_another_worker_if_there_is_one() {
 }
 
 #[tokio::test]
-async fn what_is_nobodys_fault_is_tried_again_and_given_up_at_last() {
+async fn retries_infrastructure_failures_up_to_the_limit() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
@@ -424,7 +424,7 @@ async fn what_is_nobodys_fault_is_tried_again_and_given_up_at_last() {
 }
 
 #[tokio::test]
-async fn after_one_infrastructure_failure_another_try_succeeds_at_once() {
+async fn retries_immediately_after_one_infrastructure_failure() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
@@ -437,7 +437,7 @@ async fn after_one_infrastructure_failure_another_try_succeeds_at_once() {
 }
 
 #[tokio::test]
-async fn an_infrastructure_failure_that_no_retry_repairs_ends_the_build_at_once() {
+async fn fails_immediately_on_permanent_infrastructure_failure() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
@@ -454,7 +454,7 @@ async fn an_infrastructure_failure_that_no_retry_repairs_ends_the_build_at_once(
 }
 
 #[tokio::test]
-async fn a_pause_after_failures_ends_by_itself() {
+async fn requeues_build_when_backoff_ends() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
@@ -474,7 +474,7 @@ async fn a_pause_after_failures_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn namespaces_take_turns() {
+async fn alternates_between_namespaces() {
     let server = TestServer::start(strangers).await;
     let request = CreateNamespace {
         scope: Scope::Origin,
@@ -492,7 +492,7 @@ async fn namespaces_take_turns() {
 }
 
 #[tokio::test]
-async fn what_most_waits_for_goes_first() {
+async fn dispatches_build_with_longest_chain_first() {
     let server = TestServer::start(|sources| {
         strangers(sources);
         chain(sources);
@@ -523,7 +523,7 @@ fn for_both() -> ServerOptions {
 }
 
 #[tokio::test]
-async fn packages_for_any_architecture_are_built_once_and_reused() {
+async fn builds_any_packages_once_and_reuses_them() {
     let server = TestServer::start_with(for_both(), two_architectures).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let mut events = server.follow("bump").await;
@@ -570,7 +570,7 @@ async fn packages_for_any_architecture_are_built_once_and_reused() {
 }
 
 #[tokio::test]
-async fn the_other_order_of_architectures_ends_the_same() {
+async fn ends_equally_with_other_order_of_architectures() {
     let server = TestServer::start_with(for_both(), two_architectures).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let mut events = server.follow("bump").await;
@@ -586,7 +586,7 @@ async fn the_other_order_of_architectures_ends_the_same() {
 }
 
 #[tokio::test]
-async fn a_failure_of_a_shared_package_blocks_both_architectures() {
+async fn failed_any_package_blocks_both_architectures() {
     let server = TestServer::start_with(for_both(), two_architectures).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let intel = server.worker_for("intel", &["x86_64"]).await;
@@ -609,7 +609,7 @@ async fn a_failure_of_a_shared_package_blocks_both_architectures() {
 }
 
 #[tokio::test]
-async fn an_architecture_without_workers_says_so() {
+async fn reports_architecture_without_workers() {
     let server = TestServer::start_with(for_both(), two_architectures).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let stalled = async || -> Vec<Option<String>> {
@@ -631,7 +631,7 @@ async fn an_architecture_without_workers_says_so() {
 }
 
 #[tokio::test]
-async fn a_worker_gets_nothing_for_other_architectures() {
+async fn assigns_no_builds_of_other_architectures() {
     let server = TestServer::start(strangers).await;
     server.namespace("one", &["a/main"]).await;
     let arm = server.worker_for("arm", &["aarch64"]).await;
@@ -641,7 +641,7 @@ async fn a_worker_gets_nothing_for_other_architectures() {
 }
 
 #[tokio::test]
-async fn a_shared_package_of_a_cycle_is_its_final_build_for_every_architecture() {
+async fn uses_last_stage_of_any_package_in_a_cycle_for_every_architecture() {
     let server = TestServer::start_with(for_both(), |sources| {
         let both = ["x86_64", "aarch64"];
         sources.push(&Srcinfo::new("root", "2-1").arch(&both));

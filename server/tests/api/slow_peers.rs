@@ -24,7 +24,7 @@ async fn rest(mut stream: TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn headers_without_end_are_refused() {
+async fn rejects_endless_headers() {
     let server = TestServer::start(|_| {}).await;
     let mut stream = connect(&server).await;
     let sent = async {
@@ -46,7 +46,7 @@ async fn headers_without_end_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused() {
+async fn rejects_non_http_input() {
     let server = TestServer::start(|_| {}).await;
     for bytes in [&b"\0\0\0\0\0"[..], b"SSH-2.0-x\r\n\r\n", b"GET\r\n\r\n"] {
         let mut stream = connect(&server).await;
@@ -62,7 +62,7 @@ async fn what_is_no_http_is_refused() {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_keep_the_server_from_stopping() {
+async fn idle_connections_do_not_delay_shutdown() {
     let mut server = TestServer::start(|_| {}).await;
     let idle = connect(&server).await;
     let mut half = connect(&server).await;

@@ -7,7 +7,7 @@ use buildbtw_model::api::ProblemKind;
 use crate::support::{Srcinfo, TestServer, git, new_namespace, refusal, run};
 
 #[tokio::test]
-async fn a_repository_that_was_made_just_now_can_be_built() {
+async fn builds_repository_created_just_now() {
     let server = TestServer::start(|_| {}).await;
     for number in 0..5 {
         let name = format!("new{number}");
@@ -18,7 +18,7 @@ async fn a_repository_that_was_made_just_now_can_be_built() {
 }
 
 #[tokio::test]
-async fn a_repository_that_was_broken_at_the_last_poll_is_read_again() {
+async fn rereads_repository_broken_at_last_poll() {
     let server = TestServer::start(|sources| {
         sources.make_empty("first");
         sources.push_to("second", "main", None);
@@ -36,7 +36,7 @@ async fn a_repository_that_was_broken_at_the_last_poll_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_plan_holds_what_was_pushed_to_dependents_just_before() {
+async fn plan_includes_pushes_to_dependents_just_before() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1-1"));
         sources.push(&Srcinfo::new("greet", "1-1").depends(&["libgreet"]));
@@ -54,7 +54,7 @@ async fn a_plan_holds_what_was_pushed_to_dependents_just_before() {
 }
 
 #[tokio::test]
-async fn a_branch_is_built_although_the_default_branch_cannot_be() {
+async fn builds_branch_despite_broken_default_branch() {
     let server = TestServer::start(|sources| {
         // HEAD of each names `main`.
         sources.push_to(
@@ -91,7 +91,7 @@ async fn a_branch_is_built_although_the_default_branch_cannot_be() {
 }
 
 #[tokio::test]
-async fn a_head_that_names_no_branch_is_told_with_the_branches_there_are_and_the_repair() {
+async fn reports_dangling_head_with_branches_and_remedy() {
     let server = TestServer::start(|sources| {
         sources.push_to(
             "headless",
@@ -122,7 +122,7 @@ async fn a_head_that_names_no_branch_is_told_with_the_branches_there_are_and_the
 }
 
 #[tokio::test]
-async fn a_changed_default_branch_is_followed() {
+async fn follows_changed_default_branch() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1-1"));
         sources.push_branch("next", &Srcinfo::new("libgreet", "2-1"));
@@ -174,7 +174,7 @@ fn loose(folder: &Path, name: &str, format: &str) {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_is_named_and_is_not_a_lack_of_commits() {
+async fn names_unreadable_object_instead_of_reporting_no_commits() {
     let server = TestServer::start(|sources| {
         for (name, lost) in [("a", "main"), ("b", "main^{tree}"), ("c", "main:.SRCINFO")] {
             loose(sources.folder(), name, "sha1");
@@ -208,7 +208,7 @@ async fn an_object_that_cannot_be_read_is_named_and_is_not_a_lack_of_commits() {
 }
 
 #[tokio::test]
-async fn repositories_of_sha256_objects_are_built() {
+async fn builds_sha256_repositories() {
     let server = TestServer::start(|sources| {
         loose(sources.folder(), "modern", "sha256");
     })
@@ -237,7 +237,7 @@ async fn repositories_of_sha256_objects_are_built() {
 }
 
 #[tokio::test]
-async fn unreadable_branches_and_commits_are_told_from_missing_ones() {
+async fn distinguishes_unreadable_refs_from_missing_ones() {
     let server = TestServer::start(|sources| {
         loose(sources.folder(), "cut", "sha1");
         loose(sources.folder(), "unborn", "sha1");
@@ -278,7 +278,7 @@ async fn unreadable_branches_and_commits_are_told_from_missing_ones() {
 }
 
 #[tokio::test]
-async fn an_unknown_ref_is_told_with_the_branches_there_are() {
+async fn reports_unknown_ref_with_existing_branches() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1-1"));
         sources.push_branch("next", &Srcinfo::new("libgreet", "2-1"));

@@ -26,7 +26,7 @@ fn worker(server: &TestServer, name: &str, token: &CreatedToken) -> FakeWorker {
 }
 
 #[tokio::test]
-async fn revoking_a_token_ends_the_claims_that_wait_with_it() {
+async fn revoking_a_token_ends_its_waiting_claims() {
     let server = server().await;
     let token = token(&server, TokenScope::Worker, None).await;
     let waiting = worker(&server, "w", &token);
@@ -38,7 +38,7 @@ async fn revoking_a_token_ends_the_claims_that_wait_with_it() {
 }
 
 #[tokio::test]
-async fn a_claim_ends_when_its_token_expires() {
+async fn ends_claim_when_its_token_expires() {
     let server = server().await;
     let token = token(&server, TokenScope::Worker, Some(1)).await;
     let waiting = worker(&server, "w", &token);
@@ -47,7 +47,7 @@ async fn a_claim_ends_when_its_token_expires() {
 }
 
 #[tokio::test]
-async fn a_build_that_becomes_ready_is_not_given_to_a_token_that_was_revoked_meanwhile() {
+async fn does_not_assign_ready_build_to_revoked_token() {
     let server = server().await;
     let old = token(&server, TokenScope::Worker, None).await;
     let waiting = worker(&server, "w", &old);
@@ -68,7 +68,7 @@ async fn a_build_that_becomes_ready_is_not_given_to_a_token_that_was_revoked_mea
 }
 
 #[tokio::test]
-async fn a_worker_goes_on_under_its_own_name_when_its_token_was_replaced() {
+async fn worker_continues_under_its_name_with_replaced_token() {
     let server = server().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let old = token(&server, TokenScope::Worker, None).await;
@@ -115,7 +115,7 @@ async fn a_worker_goes_on_under_its_own_name_when_its_token_was_replaced() {
 }
 
 #[tokio::test]
-async fn the_last_valid_admin_token_is_revoked_only_by_force() {
+async fn requires_force_to_revoke_last_valid_admin_token() {
     let mut server = server().await;
     let first = server.admin().tokens().await.unwrap()[0].id;
     // One that has expired helps nobody.
@@ -155,7 +155,7 @@ async fn the_last_valid_admin_token_is_revoked_only_by_force() {
 }
 
 #[tokio::test]
-async fn an_admin_token_that_expires_earlier_takes_no_others_place() {
+async fn counts_only_longest_valid_token_as_last_admin_token() {
     let server = server().await;
     let first = server.admin().tokens().await.unwrap()[0].id;
     let short = token(&server, TokenScope::Admin, Some(3_600)).await;

@@ -31,7 +31,7 @@ fn archive(members: &[Vec<u8>]) -> Vec<u8> {
 const GREETER: &str = "pkgname = libgreet\npkgbase = libgreet\npkgver = 2.0-1\narch = x86_64\n";
 
 #[tokio::test]
-async fn small_packages_that_ask_for_a_lot_are_refused_for_good() {
+async fn rejects_decompression_bombs_permanently() {
     let (server, worker, job) = building().await;
     let name = "libgreet-2.0-1-x86_64.pkg.tar.zst";
     let huge = |kind: u8| {
@@ -59,7 +59,7 @@ async fn small_packages_that_ask_for_a_lot_are_refused_for_good() {
 }
 
 #[tokio::test]
-async fn a_package_says_once_and_in_text_what_it_is() {
+async fn requires_single_textual_package_metadata() {
     let (server, worker, job) = building().await;
     let name = "libgreet-2.0-1-x86_64.pkg.tar.zst";
     let lie = GREETER.replace("2.0-1", "99-1").replace("libgreet", "bash");

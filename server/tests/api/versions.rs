@@ -95,7 +95,7 @@ async fn delivers(job: &Job, version: &str) -> Result<(), buildbtw_model::api::P
 }
 
 #[tokio::test]
-async fn an_origin_with_the_version_of_base_gets_a_higher_release() {
+async fn bumps_release_of_origin_with_version_of_base() {
     let (server, _base) = server_over(&[("libgreet", "2.0-1")], library).await;
     server.namespace("equal", &["libgreet/main"]).await;
     let build = server.build("equal", "libgreet").await;
@@ -108,7 +108,7 @@ async fn an_origin_with_the_version_of_base_gets_a_higher_release() {
 }
 
 #[tokio::test]
-async fn an_origin_that_is_older_than_base_is_built_and_says_so() {
+async fn builds_and_reports_origin_older_than_base() {
     let (server, _base) = server_over(&[("libgreet", "1:1.0-1")], library).await;
     let text = plan(&server, PlanFormat::Text).await;
     let expected = format!("libgreet: 2.0-1 is {OLDER} (base has 1:1.0-1)");
@@ -132,7 +132,7 @@ async fn an_origin_that_is_older_than_base_is_built_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_rebuild_that_would_not_install_over_base_is_refused_with_the_reason() {
+async fn rejects_rebuild_that_would_not_upgrade_base() {
     let (server, _base) = server_over(&[("greet", "1.1-1")], library).await;
     server.namespace("behind", &["libgreet/main"]).await;
     assert_eq!(
@@ -155,7 +155,7 @@ async fn a_rebuild_that_would_not_install_over_base_is_refused_with_the_reason()
 }
 
 #[tokio::test]
-async fn a_computed_version_is_said_to_be_one_until_it_is_known() {
+async fn marks_version_as_computed_until_it_is_known() {
     let base = [("greet-git", "r2.bbbbbbb-1")];
     let (server, _base) = server_over(&base, with_a_vcs_package).await;
     for format in [PlanFormat::Text, PlanFormat::Json] {
@@ -187,7 +187,7 @@ async fn a_computed_version_is_said_to_be_one_until_it_is_known() {
 
 /// What `.SRCINFO` says of a computed version means little: what base has counts.
 #[tokio::test]
-async fn a_computed_version_is_taken_when_it_installs_over_base() {
+async fn accepts_computed_version_that_upgrades_base() {
     let base = [("greet-git", "r2.bbbbbbb-1")];
     let (server, _base) = server_over(&base, with_a_vcs_package).await;
     server.namespace("vcs", &["libgreet/main"]).await;
@@ -221,7 +221,7 @@ async fn a_computed_version_is_taken_when_it_installs_over_base() {
 }
 
 #[tokio::test]
-async fn a_pin_on_a_release_that_is_raised_is_a_problem_before_anything_runs() {
+async fn reports_pin_on_bumped_release_before_building() {
     let (server, _base) = server_over(&[("greet", "1.0-3")], |sources| {
         library(sources);
         let module = Srcinfo::new("greet-module", "5-1");

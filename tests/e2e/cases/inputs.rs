@@ -38,7 +38,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn inputs_are_those_that_were_collected() {
+fn inputs_match_the_collected_ones() {
     let collected = project().join("../shared/cases");
     if !collected.is_dir() {
         eprintln!(
@@ -65,7 +65,7 @@ fn inputs_are_those_that_were_collected() {
 
 /// `case_NN_…`, named like the folder, wherever it fits.
 #[test]
-fn every_input_has_one_test_that_the_notes_name() {
+fn notes_name_one_test_per_input() {
     let mut code = String::new();
     for folder in [
         "tests/e2e",

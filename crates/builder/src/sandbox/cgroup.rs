@@ -209,7 +209,7 @@ mod tests {
     /// A folder shaped like version 2 of the kernel's: what is written where, without a kernel to
     /// follow it.
     #[test]
-    fn version_2_is_one_group_with_both_limits() {
+    fn creates_one_group_with_both_limits_in_cgroup_v2() {
         let mount = tempfile::tempdir().unwrap();
         let own = mount.path().join("system.slice/worker.service");
         fs::create_dir_all(&own).unwrap();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_read_from_both_versions() {
+    fn reads_counters_of_both_cgroup_versions() {
         let folder = tempfile::tempdir().unwrap();
         let cgroup = Cgroup::from_folders(vec![folder.path().to_owned()]);
         assert_eq!(cgroup.exceeded(), Exceeded::default());

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_others_may_open_hold_no_locks() {
+    fn rejects_lock_folders_that_other_users_may_open() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("locks");
         make_private(&folder).unwrap_or_else(|error| assert!(!is_root(), "{error}"));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_at_the_same_time_do_not_overlap() {
+    fn allocates_disjoint_id_ranges() {
         if !is_root() {
             println!("skipped: needs root");
             return;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_not_free_before_its_processes_are_gone() {
+    fn keeps_id_range_reserved_until_its_processes_end() {
         if !is_root() {
             println!("skipped: needs root");
             return;
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_do_not_overflow() {
+    fn does_not_overflow_ids() {
         assert!(Slot::take(u32::MAX - RANGE).is_err());
     }
 }

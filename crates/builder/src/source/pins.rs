@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_that_names_the_old_release_is_found() {
+    fn detects_pin_on_the_old_release() {
         for (depends, is_broken) in [
             ("pair-docs=1.0-1", true),
             ("pair-docs<=1.0-1", true),

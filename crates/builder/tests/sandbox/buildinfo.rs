@@ -21,7 +21,7 @@ fn pkgbuild() -> String {
 }
 
 #[tokio::test]
-async fn says_where_makepkg_ran_and_for_whom() {
+async fn records_build_directory_and_packager() {
     let Some(world) = World::new() else { return };
     world.publish_some("base").await;
     let mut request = world.request("info", &script_package("info", ":"));
@@ -44,7 +44,7 @@ async fn says_where_makepkg_ran_and_for_whom() {
 
 /// Arch's repositories refuse packages of nobody.
 #[tokio::test]
-async fn has_a_packager_and_a_tool_when_nobody_names_them() {
+async fn uses_default_packager_and_build_tool() {
     let Some(world) = World::new() else { return };
     let mut request = world.request("info", &script_package("info", ":"));
     request.packager = buildbtw_model::Packager::default();
@@ -60,7 +60,7 @@ async fn has_a_packager_and_a_tool_when_nobody_names_them() {
 }
 
 #[tokio::test]
-async fn the_kept_pkgbuild_and_the_buildinfo_make_the_same_package_again() {
+async fn reproduces_package_from_kept_pkgbuild_and_buildinfo() {
     let Some(world) = World::new() else { return };
     let mut request = world.request("again", &pkgbuild());
     request.pkgrel = Some("1.1".into());
@@ -107,7 +107,7 @@ async fn the_kept_pkgbuild_and_the_buildinfo_make_the_same_package_again() {
 
 /// Settings of the base decide neither how many jobs there are nor what built the package.
 #[tokio::test]
-async fn settings_of_the_base_change_neither_jobs_nor_tool() {
+async fn ignores_jobs_and_build_tool_settings_of_the_base() {
     let Some(mut world) = World::new() else {
         return;
     };

@@ -66,7 +66,7 @@ async fn forbids_user_namespaces_in_every_step_and_capabilities_in_builds() {
 
 /// Whatever the program that builds has open, down to the last step.
 #[tokio::test]
-async fn passes_no_open_descriptor_to_a_step_or_its_helper() {
+async fn closes_descriptors_for_steps_and_helper() {
     let Some(world) = World::new() else { return };
     let name = format!("secret-{}", std::process::id());
     fs_err::write(world.path(&name), "secret").unwrap();
@@ -132,7 +132,7 @@ fn holders(name: &str) -> Vec<String> {
 /// The kernel passes a session keyring on to every process, whatever user it becomes: it counts those
 /// that have it.
 #[tokio::test]
-async fn gives_steps_a_session_keyring_of_their_own() {
+async fn isolates_session_keyring_of_steps() {
     let Some(world) = World::new() else { return };
     let name = format!("buildbtw-test-{}", std::process::id());
     let text = std::ffi::CString::new(name.clone()).unwrap();
@@ -170,7 +170,7 @@ async fn gives_steps_a_session_keyring_of_their_own() {
 }
 
 #[tokio::test]
-async fn bounds_the_folders_in_memory_without_a_cgroup() {
+async fn bounds_tmpfs_folders_without_a_cgroup() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -217,7 +217,7 @@ async fn bounds_the_folders_in_memory_without_a_cgroup() {
 
 /// Rlimits count address space, and no cgroup counts the rest.
 #[tokio::test]
-async fn refuses_memory_in_no_address_space_without_a_cgroup() {
+async fn blocks_memory_outside_address_spaces_without_a_cgroup() {
     let Some(mut world) = World::new() else {
         return;
     };

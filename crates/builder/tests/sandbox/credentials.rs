@@ -89,7 +89,7 @@ fn with_password(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn credentials_lie_in_memory_for_as_long_as_git_needs_them() {
+async fn keeps_credentials_in_memory_only_while_git_runs() {
     let Some(mut world) = World::new() else {
         return;
     };

@@ -50,7 +50,7 @@ async fn eventually_without_images(folder: &Path) {
 }
 
 #[tokio::test]
-async fn files_of_a_build_take_disk_and_no_memory() {
+async fn stores_build_files_on_disk_instead_of_memory() {
     let Some(world) = world_with_images() else {
         return;
     };
@@ -69,7 +69,7 @@ async fn files_of_a_build_take_disk_and_no_memory() {
 
 /// A tool that removes what it could not finish leaves an empty disk behind.
 #[tokio::test]
-async fn a_disk_that_was_full_is_named_by_its_limit() {
+async fn names_disk_limit_after_full_disk() {
     let Some(world) = world_with_images() else {
         return;
     };
@@ -100,7 +100,7 @@ async fn a_disk_that_was_full_is_named_by_its_limit() {
 }
 
 #[tokio::test]
-async fn files_lie_in_memory_where_one_wants_them_there() {
+async fn stores_build_files_in_memory_when_configured() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -124,7 +124,7 @@ async fn files_lie_in_memory_where_one_wants_them_there() {
 
 /// As in a container without devices: another file is in their place for the helper.
 #[tokio::test]
-async fn without_loop_devices_files_lie_in_memory_or_nothing_is_built() {
+async fn uses_memory_or_fails_without_loop_devices() {
     let Some(mut world) = world_with_images() else {
         return;
     };
@@ -154,7 +154,7 @@ async fn without_loop_devices_files_lie_in_memory_or_nothing_is_built() {
 }
 
 #[tokio::test]
-async fn a_scratch_folder_in_memory_is_no_place_for_images() {
+async fn rejects_images_in_a_tmpfs_scratch_folder() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -192,7 +192,7 @@ fn make_mounts_private() {
 
 /// The processes of the build do not notice that what they write is lost.
 #[tokio::test]
-async fn a_full_disk_of_the_machine_is_no_fault_of_the_package() {
+async fn reports_full_disk_of_the_machine_as_infrastructure_failure() {
     let Some(mut world) = world_with_images() else {
         return;
     };
@@ -227,7 +227,7 @@ async fn a_full_disk_of_the_machine_is_no_fault_of_the_package() {
 }
 
 #[tokio::test]
-async fn a_killed_build_leaves_no_image() {
+async fn removes_image_of_a_killed_build() {
     let Some(world) = world_with_images() else {
         return;
     };

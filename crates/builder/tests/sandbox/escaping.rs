@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{Log, World, is_running, script_package, uid_of};
 
 #[tokio::test]
-async fn a_build_has_no_network_and_sees_no_host() {
+async fn isolates_build_from_network_and_host() {
     let Some(world) = World::new() else { return };
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
@@ -61,7 +61,7 @@ const HOSTILE_INSTALL: &str = r#"post_install() {
 "#;
 
 #[tokio::test]
-async fn a_scriptlet_of_a_dependency_stays_inside() {
+async fn confines_scriptlets_of_dependencies() {
     let Some(world) = World::new() else { return };
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
@@ -106,7 +106,7 @@ async fn a_scriptlet_of_a_dependency_stays_inside() {
 }
 
 #[tokio::test]
-async fn links_in_the_tree_and_in_the_output_lead_nowhere() {
+async fn does_not_follow_links_in_tree_and_output() {
     let Some(world) = World::new() else { return };
     let target = world.path("target");
     fs_err::write(&target, script_package("linked", "true")).unwrap();
@@ -144,7 +144,7 @@ const DAEMON: &str = "setsid bash -c 'exec -a MARKER sleep 100000' >/dev/null 2>
     sleep 100000";
 
 #[tokio::test]
-async fn cancelling_kills_daemons_too() {
+async fn kills_daemons_on_cancellation() {
     let Some(world) = World::new() else { return };
     let marker = format!("buildbtw-daemon-{}", std::process::id());
     let script = DAEMON.replace("MARKER", &marker);
@@ -172,7 +172,7 @@ async fn cancelling_kills_daemons_too() {
 
 /// As when the program that builds is killed: nobody waits, nobody cleans up.
 #[tokio::test]
-async fn an_abandoned_build_dies_and_is_reaped() {
+async fn kills_and_reaps_abandoned_build() {
     let Some(world) = World::new() else { return };
     let marker = format!("buildbtw-orphan-{}", std::process::id());
     let script = DAEMON.replace("MARKER", &marker);
@@ -200,7 +200,7 @@ async fn an_abandoned_build_dies_and_is_reaped() {
 
 /// The supervisor is the one process that nothing inside can reach; its death is everybody's.
 #[tokio::test]
-async fn a_killed_supervisor_takes_everything_with_it() {
+async fn kills_build_when_its_supervisor_is_killed() {
     let Some(world) = World::new() else { return };
     let marker = format!("buildbtw-headless-{}", std::process::id());
     let script = DAEMON.replace("MARKER", &marker);

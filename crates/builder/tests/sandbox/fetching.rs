@@ -27,7 +27,7 @@ fn request(world: &World, name: &str, source: &str, install: &str) -> BuildReque
 
 /// The machine's makepkg.conf names programs for protocols, its own ones among them.
 #[tokio::test]
-async fn programs_of_makepkg_conf_fetch() {
+async fn downloads_with_programs_of_makepkg_conf() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -129,7 +129,7 @@ async fn ftp_session(stream: TcpStream, body: &str) -> std::io::Result<()> {
 }
 
 #[tokio::test]
-async fn a_source_is_fetched_by_ftp() {
+async fn downloads_source_by_ftp() {
     let Some(world) = World::new() else { return };
     let port = serve_ftp("by ftp\n").await;
     let source = format!("ftp://127.0.0.1:{port}/pub/data.txt");
@@ -181,7 +181,7 @@ impl Drop for TlsServer {
 }
 
 #[tokio::test]
-async fn a_source_is_fetched_by_https_from_whom_the_machine_trusts() {
+async fn downloads_source_by_https_with_trusted_certificate() {
     const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
     if !has("openssl") || !std::path::Path::new(AUTHORITIES).exists() {
         eprintln!("SKIPPED: openssl or {AUTHORITIES} is missing");
@@ -214,7 +214,7 @@ async fn a_source_is_fetched_by_https_from_whom_the_machine_trusts() {
 }
 
 #[tokio::test]
-async fn a_mercurial_source_is_fetched_and_built_offline() {
+async fn fetches_mercurial_source_and_builds_offline() {
     if !has("hg") {
         eprintln!("SKIPPED: mercurial is not installed");
         return;
@@ -278,7 +278,7 @@ fn serve_mercurial(folder: &std::path::Path) -> (std::process::Child, u16) {
 
 /// Said before anything is fetched, not when makepkg wants to unpack it.
 #[tokio::test]
-async fn a_tool_that_is_not_installed_is_named() {
+async fn names_missing_download_tool() {
     let Some(world) = World::new() else { return };
     let tools = [
         ("bzr", "bzr+http"),
@@ -305,7 +305,7 @@ async fn a_tool_that_is_not_installed_is_named() {
 
 /// makepkg looks for a file in the folder of the PKGBUILD before it fetches it.
 #[tokio::test]
-async fn files_of_the_repository_are_not_fetched() {
+async fn does_not_download_files_of_the_repository() {
     let Some(world) = World::new() else { return };
     let sources = ["file://installer.bin", "http://192.0.2.1/x.txt"];
     let pkgbuild = format!(
@@ -329,7 +329,7 @@ async fn files_of_the_repository_are_not_fetched() {
 }
 
 #[tokio::test]
-async fn files_of_the_machine_are_never_sources() {
+async fn rejects_host_files_as_sources() {
     let Some(world) = World::new() else { return };
     for source in [
         "file:///etc/passwd",
@@ -346,7 +346,7 @@ async fn files_of_the_machine_are_never_sources() {
 
 /// Repositories of submodules are sources of their own, and are put together offline.
 #[tokio::test]
-async fn a_git_source_with_a_submodule_builds_offline() {
+async fn builds_git_source_with_submodule_offline() {
     let Some(world) = World::new() else { return };
     let port = crate::support::serve(world.path("repository")).await;
     world.sh(&format!(

@@ -107,7 +107,7 @@ const REFUSED: [&str; 13] = [
 ];
 
 #[tokio::test]
-async fn refuses_dangerous_system_calls_on_every_architecture() {
+async fn blocks_dangerous_system_calls_on_every_architecture() {
     let Some(world) = World::new() else { return };
     let is_x86 = cfg!(target_arch = "x86_64");
     let pkgbuild = format!(

@@ -26,7 +26,7 @@ Exec = /usr/share/hooked/run
 
 /// Hooks are run by pacman as its own user, root of the sandbox, when a dependency is installed.
 #[tokio::test]
-async fn a_hook_of_a_dependency_stays_inside() {
+async fn confines_hooks_of_dependencies() {
     let Some(world) = World::new() else { return };
     let secret = world.path("secret");
     fs_err::write(&secret, "host secret").unwrap();
@@ -84,7 +84,7 @@ fn forged(file: &str, pkginfo: &str, members: &str) -> String {
 }
 
 #[tokio::test]
-async fn names_that_lead_elsewhere_are_refused() {
+async fn rejects_names_that_escape_the_folder() {
     let Some(world) = World::new() else { return };
     let names = [
         "pkgname='../../../../tmp/evil'",
@@ -115,7 +115,7 @@ async fn names_that_lead_elsewhere_are_refused() {
 }
 
 #[tokio::test]
-async fn lies_in_pkginfo_are_refused() {
+async fn rejects_contradicting_pkginfo() {
     let Some(world) = World::new() else { return };
     let file = "liar-extra-1.0-1-x86_64.pkg.tar.zst";
     let truth = [
@@ -152,7 +152,7 @@ async fn lies_in_pkginfo_are_refused() {
 /// The archive itself names files above its root, and a device: whoever installs it is in a
 /// sandbox of its own.
 #[tokio::test]
-async fn members_above_the_root_and_devices_harm_only_their_own_root() {
+async fn confines_archive_members_above_the_root_and_devices() {
     let Some(world) = World::new() else { return };
     let marker = format!("buildbtw-evil-{}", std::process::id());
     let pkginfo = "pkgname = forged\\npkgbase = forged\\npkgver = 1.0-1\\narch = x86_64\\nsize = 1\\nbuilddate = 1\\n";
@@ -205,7 +205,7 @@ async fn members_above_the_root_and_devices_harm_only_their_own_root() {
 
 /// Two builds run at once; neither sees a file, a process or a socket of the other.
 #[tokio::test]
-async fn a_build_does_not_see_the_one_beside_it() {
+async fn isolates_concurrent_builds() {
     let Some(world) = World::new() else { return };
     let marker = format!("buildbtw-neighbour-{}", std::process::id());
     let neighbour = format!(

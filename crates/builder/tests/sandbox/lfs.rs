@@ -157,7 +157,7 @@ async fn case_23_git_lfs_source() {
 }
 
 #[tokio::test]
-async fn a_server_that_lies_is_found_out() {
+async fn detects_lfs_server_with_wrong_objects() {
     for server in [Server::OtherContent, Server::OtherSize] {
         let Some((world, request)) = world(server, "").await else {
             return;
@@ -169,7 +169,7 @@ async fn a_server_that_lies_is_found_out() {
 }
 
 #[tokio::test]
-async fn objects_come_from_nowhere_that_is_refused() {
+async fn does_not_fetch_lfs_objects_from_blocked_addresses() {
     for elsewhere in ["http://169.254.169.254:1", "file:///etc"] {
         let Some((world, request)) = world(Server::Elsewhere(elsewhere), "").await else {
             return;
@@ -191,7 +191,7 @@ async fn objects_come_from_nowhere_that_is_refused() {
 
 /// makepkg unpacks pointers where the package has no program for more.
 #[tokio::test]
-async fn objects_are_not_fetched_for_a_package_that_cannot_use_them() {
+async fn skips_lfs_objects_for_package_without_git_lfs() {
     let Some((world, mut request)) = world(Server::Elsewhere("http://127.0.0.1:1"), "").await
     else {
         return;

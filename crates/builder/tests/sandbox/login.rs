@@ -35,7 +35,7 @@ async fn needing(world: &World, needed: &[(&str, &[(&str, &str)])], script: &str
 
 /// More than `case_03_profile_d_of_makedepends` asks for.
 #[tokio::test]
-async fn what_dependencies_put_into_profile_d_counts() {
+async fn applies_profile_d_of_dependencies() {
     let Some(world) = World::new() else { return };
     let toolkit = r#"pkgname=toolkit
 pkgver=1
@@ -78,7 +78,7 @@ package() {
 
 /// This machine's own files would make packages differ from one worker to the next.
 #[tokio::test]
-async fn files_of_this_machine_do_not_count() {
+async fn ignores_profile_files_of_the_machine() {
     let Some(world) = World::new() else { return };
     let script = "ls -A /etc/profile.d | sed 's/^/profile.d: /'; grep -c append_path /etc/profile";
     let request = world.request("plain", &script_package("plain", script));
@@ -87,7 +87,7 @@ async fn files_of_this_machine_do_not_count() {
 }
 
 #[tokio::test]
-async fn another_profile_takes_the_place_of_ours() {
+async fn uses_profile_of_a_dependency_instead_of_the_default() {
     let Some(world) = World::new() else { return };
     let profile = "export PATH=/usr/local/bin:/usr/bin OWN_PROFILE=yes";
     let needed: &[(&str, &str)] = &[("profile", profile)];
@@ -99,7 +99,7 @@ async fn another_profile_takes_the_place_of_ours() {
 }
 
 #[tokio::test]
-async fn a_file_that_ends_the_shell_is_named_with_its_package() {
+async fn names_profile_file_that_exits_and_its_package() {
     let Some(world) = World::new() else { return };
     let fine: &[(&str, &str)] = &[("profile.d/a.sh", "export FINE=1"), ("profile.d/z.sh", ":")];
     let script = "echo BUILT";
@@ -120,7 +120,7 @@ async fn a_file_that_ends_the_shell_is_named_with_its_package() {
 }
 
 #[tokio::test]
-async fn a_file_that_makes_failures_of_others_fatal_is_named_too() {
+async fn names_profile_file_that_sets_errexit() {
     let Some(world) = World::new() else { return };
     let strict: &[(&str, &str)] = &[("profile.d/strict.sh", "set -e\n:")];
     let usual: &[(&str, &str)] = &[("profile.d/usual.sh", "[ -n \"$NOT_SET\" ] && export X=1")];
@@ -136,7 +136,7 @@ async fn a_file_that_makes_failures_of_others_fatal_is_named_too() {
 }
 
 #[tokio::test]
-async fn a_file_that_does_not_end_is_named_in_bounded_time() {
+async fn names_hanging_profile_file_in_bounded_time() {
     let Some(world) = World::new() else { return };
     for (name, text) in [
         ("waits", "sleep 1000"),
@@ -161,7 +161,7 @@ async fn a_file_that_does_not_end_is_named_in_bounded_time() {
 }
 
 #[tokio::test]
-async fn a_broken_file_that_shells_go_past_does_no_harm() {
+async fn tolerates_broken_profile_file_that_shells_skip() {
     let Some(world) = World::new() else { return };
     let files: &[(&str, &str)] = &[
         ("profile.d/syntax.sh", "if"),
@@ -174,7 +174,7 @@ async fn a_broken_file_that_shells_go_past_does_no_harm() {
 
 /// What `prepare()` leaves can still be read by a file of a dependency, before the second run.
 #[tokio::test]
-async fn a_file_that_reads_what_prepare_left_is_named() {
+async fn names_profile_file_that_reads_leftovers_of_prepare() {
     let Some(world) = World::new() else { return };
     let files: &[(&str, &str)] = &[("profile.d/own.sh", "[ -r ~/.ownrc ] && . ~/.ownrc")];
     let mut request = needing(&world, &[("own", files)], "echo BUILT").await;

@@ -18,7 +18,7 @@ fn of_source(name: &str, source: &str) -> String {
 }
 
 #[tokio::test]
-async fn public_addresses_of_both_families_are_reached() {
+async fn reaches_public_addresses_of_both_families() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -34,7 +34,7 @@ async fn public_addresses_of_both_families_are_reached() {
 }
 
 #[tokio::test]
-async fn the_machine_and_its_neighbours_are_not_reached() {
+async fn blocks_the_machine_and_its_networks() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -70,7 +70,7 @@ async fn the_machine_and_its_neighbours_are_not_reached() {
 }
 
 #[tokio::test]
-async fn a_redirect_leads_to_nothing_that_is_refused() {
+async fn blocks_redirect_to_blocked_address() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -98,7 +98,7 @@ async fn a_redirect_leads_to_nothing_that_is_refused() {
 }
 
 #[tokio::test]
-async fn a_network_can_be_opened_and_nothing_else_is() {
+async fn allows_configured_network_only() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -133,7 +133,7 @@ async fn a_network_can_be_opened_and_nothing_else_is() {
 
 /// The policy `none` fetches nothing, and builds what needs nothing.
 #[tokio::test]
-async fn the_policy_none_refuses_remote_sources() {
+async fn rejects_remote_sources_under_policy_none() {
     let Some(world) = World::new() else { return };
     let source = "http://me:secret@192.0.2.77/x.txt";
     let mut request = world.request("offline", &of_source("offline", source));
@@ -152,7 +152,7 @@ async fn the_policy_none_refuses_remote_sources() {
 
 /// What cannot be refused because nobody knows its address is not reached by chance.
 #[tokio::test]
-async fn nothing_is_fetched_while_the_server_has_no_address() {
+async fn fetches_nothing_when_server_name_does_not_resolve() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -175,7 +175,7 @@ async fn nothing_is_fetched_while_the_server_has_no_address() {
 
 /// Whoever opens a network means what is in it, and not the machine that builds.
 #[tokio::test]
-async fn a_network_that_is_opened_does_not_open_the_machine() {
+async fn blocks_the_machine_despite_allowed_network() {
     let Some(mut world) = World::new() else {
         return;
     };

@@ -25,7 +25,7 @@ fn read(package: &BuiltPackage) -> Package {
 
 /// More than `case_08_pkgext_in_the_pkgbuild` asks for.
 #[tokio::test]
-async fn packages_of_every_extension_are_built_and_installed() {
+async fn builds_and_installs_packages_of_every_extension() {
     let Some(world) = World::new() else { return };
     let mut user = world.request("user", "");
     let mut script = String::new();
@@ -92,7 +92,7 @@ fn listed_by_repo_add(world: &World, package: &Path) -> String {
 }
 
 #[tokio::test]
-async fn names_that_are_not_utf_8_are_listed_as_by_repo_add() {
+async fn lists_non_utf8_names_like_repo_add() {
     let Some(world) = World::new() else { return };
     let (packages, _) = world.built(&world.request("names", NAMES)).await;
     let files = read(&packages[0]).files;
@@ -123,7 +123,7 @@ package() {
 
 /// Under fakeroot, as with plain makepkg.
 #[tokio::test]
-async fn capabilities_and_extended_attributes_are_kept() {
+async fn preserves_capabilities_and_extended_attributes() {
     let Some(world) = World::new() else { return };
     if !is_installed("setcap") || !is_installed("python3") {
         return;
@@ -165,7 +165,7 @@ package() {
 
 /// makepkg starts a program for each file that it might strip.
 #[tokio::test]
-async fn a_hundred_thousand_files_are_built_and_listed() {
+async fn builds_and_lists_a_hundred_thousand_files() {
     let Some(world) = World::new() else { return };
     let (packages, _) = world.built(&world.request("many", MANY)).await;
     let files = read(&packages[0]).files;
@@ -174,7 +174,7 @@ async fn a_hundred_thousand_files_are_built_and_listed() {
 
 /// This machine stands for a pacstrapped system: what its makepkg.conf says counts, unlike where only its `/usr` is used.
 #[tokio::test]
-async fn the_settings_of_a_base_say_which_packages_are_made() {
+async fn applies_makepkg_settings_of_a_pacstrapped_base() {
     let Some(mut world) = World::new() else {
         return;
     };

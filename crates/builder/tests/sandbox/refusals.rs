@@ -35,7 +35,7 @@ async fn refuses(world: &World, request: &BuildRequest, words: &[&str], without:
 }
 
 #[tokio::test]
-async fn a_rebuilt_package_that_asks_for_the_old_version_is_named() {
+async fn names_rebuilt_package_that_requires_the_old_version() {
     let Some(world) = World::new() else { return };
     has(&world, OLD, "zlib0", "1-1", "");
     has(&world, OLD, "m", "1-1", "");
@@ -54,7 +54,7 @@ async fn a_rebuilt_package_that_asks_for_the_old_version_is_named() {
 }
 
 #[tokio::test]
-async fn an_old_version_that_nothing_asks_for_is_not_the_packages_fault() {
+async fn reports_unrequested_old_version_as_infrastructure_failure() {
     let Some(world) = World::new() else { return };
     has(&world, OLD, "plain", "1-1", "");
     has(&world, NEW, "plain", "2-1", "");
@@ -80,7 +80,7 @@ async fn an_old_version_that_nothing_asks_for_is_not_the_packages_fault() {
 }
 
 #[tokio::test]
-async fn the_packages_own_dependency_is_named_before_the_one_that_pacman_names() {
+async fn names_direct_dependency_before_the_one_pacman_names() {
     let Some(world) = World::new() else { return };
     has(&world, OLD, "zq", "1-1", "");
     has(&world, NEW, "zq", "2-1", "");
@@ -121,7 +121,7 @@ async fn the_packages_own_dependency_is_named_before_the_one_that_pacman_names()
 }
 
 #[tokio::test]
-async fn refusals_that_repeat_are_not_retried() {
+async fn does_not_retry_repeated_refusals() {
     let Some(world) = World::new() else { return };
     has(&world, NEW, "plain", "1-1", "");
     world.publish_handmade(OLD, ("wrongarch", "1-1", "aarch64"), "", &[]);

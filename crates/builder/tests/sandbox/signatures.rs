@@ -76,7 +76,7 @@ const SIGN: &str =
     "gpg --batch --quiet --detach-sign --output src.txt.sig src.txt; gpgconf --kill gpg-agent";
 
 #[tokio::test]
-async fn a_good_signature_of_a_key_of_the_repository_passes() {
+async fn accepts_good_signature_of_a_key_in_the_repository() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -88,7 +88,7 @@ async fn a_good_signature_of_a_key_of_the_repository_passes() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_signature_are_refused() {
+async fn rejects_bytes_that_are_not_a_signature() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -103,7 +103,7 @@ async fn bytes_that_are_no_signature_are_refused() {
 }
 
 #[tokio::test]
-async fn a_source_that_was_changed_is_refused_whatever_the_policy() {
+async fn rejects_modified_source_under_every_policy() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -123,7 +123,7 @@ async fn a_source_that_was_changed_is_refused_whatever_the_policy() {
 }
 
 #[tokio::test]
-async fn a_key_that_validpgpkeys_does_not_list_is_refused() {
+async fn rejects_key_missing_in_validpgpkeys() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -139,7 +139,7 @@ async fn a_key_that_validpgpkeys_does_not_list_is_refused() {
 }
 
 #[tokio::test]
-async fn a_policy_says_what_a_missing_key_means() {
+async fn treats_missing_key_by_policy() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -165,7 +165,7 @@ async fn a_policy_says_what_a_missing_key_means() {
 }
 
 #[tokio::test]
-async fn signed_tags_and_commits_are_verified() {
+async fn verifies_signed_tags_and_commits() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -213,7 +213,7 @@ async fn signed_tags_and_commits_are_verified() {
 
 /// Who serves the sources chooses bytes that an unpacker complains of, which is written before the result.
 #[tokio::test]
-async fn a_bad_signature_is_not_let_through_beside_a_missing_key() {
+async fn rejects_bad_signature_next_to_a_missing_key() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -244,7 +244,7 @@ async fn a_bad_signature_is_not_let_through_beside_a_missing_key() {
 
 /// What was verified is what is built, also when there is a network afterwards and upstream changes.
 #[tokio::test]
-async fn a_tag_that_is_moved_after_it_was_verified_changes_nothing() {
+async fn builds_verified_commit_when_tag_moves() {
     let Some(signer) = Signer::new().await else {
         return;
     };

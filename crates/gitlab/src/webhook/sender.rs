@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_token_lets_in() {
+    fn accepts_secret_token() {
         let now = Timestamp::now();
         let only = secrets(Some("s3cret"), false);
         let right = headers(&[("x-gitlab-token", "s3cret"), ("idempotency-key", "k")]);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_covers_id_time_and_body() {
+    fn verifies_signature_over_id_time_and_body() {
         let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
         let at = now.as_second();
         let body = r#"{"object_kind":"push"}"#;

@@ -58,7 +58,7 @@ fn measured(path: &Path) -> (String, u64) {
 }
 
 #[test]
-fn names_and_records_of_any_size_cost_little_memory() {
+fn bounds_memory_of_names_and_records() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
     for (flag, size) in [
@@ -86,7 +86,7 @@ fn names_and_records_of_any_size_cost_little_memory() {
 }
 
 #[test]
-fn windows_and_lists_cost_a_bounded_amount_of_memory() {
+fn bounds_memory_of_windows_and_lists() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
     write(&path, 27, |tar| {
@@ -122,7 +122,7 @@ fn windows_and_lists_cost_a_bounded_amount_of_memory() {
 }
 
 #[test]
-fn all_members_count() {
+fn counts_all_members() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
     // Hidden names, too, which are listed nowhere.
@@ -138,7 +138,7 @@ fn all_members_count() {
 }
 
 #[test]
-fn what_unpacks_to_far_too_much_is_refused_before_it_is_read() {
+fn rejects_decompression_bombs_before_reading_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
     // Said by the header, in one member or in the sum of them.
@@ -166,7 +166,7 @@ fn what_unpacks_to_far_too_much_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn large_packages_are_read_whose_size_fits() {
+fn reads_large_packages_within_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large");
     write(&path, 0, |tar| {
@@ -176,7 +176,7 @@ fn large_packages_are_read_whose_size_fits() {
 }
 
 #[test]
-fn reading_stops_when_it_is_told_to() {
+fn stops_reading_on_cancellation() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large");
     write(&path, 0, |tar| {
@@ -193,7 +193,7 @@ fn reading_stops_when_it_is_told_to() {
 }
 
 #[test]
-fn paths_may_have_4096_bytes() {
+fn accepts_paths_of_4096_bytes() {
     let long = |length: usize| {
         crate::archives::tar(|tar| {
             let name = "n".repeat(length);

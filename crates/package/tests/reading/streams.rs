@@ -60,7 +60,7 @@ fn lzop(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn damaged_blocks_are_refused() {
+fn rejects_damaged_blocks() {
     let whole = lzop(&package());
     assert!(read_bytes(&whole).is_ok());
     let place = whole.len() - 500;
@@ -88,7 +88,7 @@ fn package() -> Vec<u8> {
 }
 
 #[test]
-fn streams_in_a_row_are_one() {
+fn concatenates_consecutive_streams() {
     let package = package();
     let second = tar(|tar| {
         tar.pkginfo();
@@ -105,7 +105,7 @@ fn streams_in_a_row_are_one() {
 }
 
 #[test]
-fn nothing_follows_the_end_of_the_archive() {
+fn rejects_data_after_the_end_of_the_archive() {
     let package = package();
     let other = tar(|tar| {
         tar.member(b".PKGINFO", b'0', PKGINFO).end();
@@ -127,7 +127,7 @@ fn nothing_follows_the_end_of_the_archive() {
 }
 
 #[test]
-fn what_is_cut_off_is_refused() {
+fn rejects_truncated_archives() {
     let package = package();
     for (what, compress) in compressions() {
         let whole = compress(&package);
@@ -150,7 +150,7 @@ fn what_is_cut_off_is_refused() {
 }
 
 #[test]
-fn other_formats_are_refused() {
+fn rejects_other_formats() {
     for bytes in [
         &b""[..],
         b"this is no package",
@@ -167,7 +167,7 @@ fn other_formats_are_refused() {
 }
 
 #[test]
-fn archives_that_look_compressed_are_refused() {
+fn rejects_archives_that_look_compressed() {
     for name in [
         &b"BZh91AY&SY"[..],
         b"begin 644 x",

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_the_set_is_asked_about_before_it_is_put_in_order() {
+    fn checks_size_of_rebuild_set_before_ordering() {
         let mut index = PackageIndex::new();
         let package = |number: u32| {
             let (before, after) = ((number + 9) % 10, (number + 1) % 10);

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_very_long_chain_is_no_problem() {
+    fn handles_very_long_chain() {
         let edges: Vec<_> = (0..200_000).map(|v| (v, v + 1)).collect();
         let found = of_edges(200_001, &edges);
         assert_eq!(found.len(), 200_001);

@@ -34,7 +34,7 @@ impl Asked {
 }
 
 #[test]
-fn base_is_looked_through_within_the_budget() {
+fn charges_scans_of_base_to_the_budget() {
     let index = index([package("lib", &[]), package("app", &["depends = lib"])]);
     // A chain through base, so that all of it is between packages of the index.
     let base = BaseIndex::new(
@@ -78,7 +78,7 @@ fn base_is_looked_through_within_the_budget() {
 }
 
 #[test]
-fn versions_are_compared_within_the_budget() {
+fn charges_version_comparisons_to_the_budget() {
     let users = (0..MANY).map(|at| package(&format!("user-{at}"), &["depends = kernel=6.1-1"]));
     let kernel = package("kernel", &["pkgver = 6.1"]);
     let index = index(users.chain([kernel]));
@@ -109,7 +109,7 @@ fn versions_are_compared_within_the_budget() {
 }
 
 #[test]
-fn versions_of_a_plan_are_expected_within_the_budget_or_not_at_all() {
+fn charges_expected_versions_to_the_budget() {
     let index = index([package("lib", &[]), package("app", &["depends = lib=1-1"])]);
     let origins = vec![origin(&index, "lib")];
     let made = plan(&index, &request(origins.clone(), Scope::All));

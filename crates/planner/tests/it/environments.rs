@@ -40,7 +40,7 @@ fn library_in_a_cycle() -> (PackageIndex, BaseIndex) {
 }
 
 #[test]
-fn the_last_builds_of_a_cycle_are_looked_at_too() {
+fn checks_last_builds_of_a_cycle() {
     let (index, base) = library_in_a_cycle();
     // The library first: its user then needs itself, in the old version, beside the new library.
     let plan = planned(&index, &base, &["cyc-a"], &[]);
@@ -63,7 +63,7 @@ fn the_last_builds_of_a_cycle_are_looked_at_too() {
 }
 
 #[test]
-fn a_first_stage_keeps_the_number_of_the_library_it_was_built_with() {
+fn first_stage_keeps_soname_it_was_built_with() {
     let (index, base) = library_in_a_cycle();
     // The user first, with the old library; its second build sees that package beside the new library.
     for bootstrap in [&[][..], &["cyc-b"]] {
@@ -88,7 +88,7 @@ fn a_first_stage_keeps_the_number_of_the_library_it_was_built_with() {
 }
 
 #[test]
-fn a_first_stage_that_was_built_with_the_new_library_is_no_problem() {
+fn accepts_first_stage_built_with_the_new_library() {
     // The same with the library below the cycle.
     let index = index([
         package("lib", &["pkgver = 2", "provides = lib.so"]),
@@ -130,7 +130,7 @@ fn both_sizes(of_64: &str, of_32: &str, needed: &str) -> Plan {
 }
 
 #[test]
-fn a_library_of_another_size_satisfies_nothing() {
+fn library_of_another_word_size_satisfies_nothing() {
     for (of_64, of_32, needed, is_refused) in [
         ("2", "2", "libfoo.so=1-64", true),
         ("2", "1", "libfoo.so=1-64", true),
@@ -157,7 +157,7 @@ fn a_library_of_another_size_satisfies_nothing() {
 }
 
 #[test]
-fn what_no_member_has_refuses_nothing() {
+fn ignores_library_that_no_member_provides() {
     let library = package("lib", &["pkgver = 2", "provides = lib.so"]);
     let a = package(
         "a",
@@ -192,7 +192,7 @@ fn what_no_member_has_refuses_nothing() {
 }
 
 #[test]
-fn of_two_makers_the_highest_version_is_installed() {
+fn installs_highest_version_of_two_providers() {
     let plan_of = |first: &str, second: &str, needed: &str| {
         let maker = |pkgbase: &str, version: &str| {
             let version = format!("pkgver = {version}");
@@ -247,7 +247,7 @@ fn ring(size: usize) -> (PackageIndex, BaseIndex) {
 }
 
 #[test]
-fn not_every_member_of_a_large_cycle_is_tried() {
+fn tries_a_bounded_number_of_members_of_a_large_cycle() {
     let (index, base) = ring(20);
     let plan = planned(&index, &base, &["lib"], &[]);
     let text = brief(&plan);
@@ -270,7 +270,7 @@ fn not_every_member_of_a_large_cycle_is_tried() {
 }
 
 #[test]
-fn what_many_builds_lack_is_told_once() {
+fn reports_dependency_missing_in_many_builds_once() {
     // All of them are built with a tool of base that needs the old library.
     let mut packages = vec![package("lib", &["pkgver = 2", "provides = lib.so"])];
     for number in 0..30 {
@@ -300,7 +300,7 @@ fn what_many_builds_lack_is_told_once() {
 }
 
 #[test]
-fn libraries_that_makepkg_finds_by_itself_follow_their_packages() {
+fn autodetected_libraries_follow_their_packages() {
     for (version, is_refused) in [("1", false), ("2", true)] {
         let version = format!("pkgver = {version}");
         let index = index([
@@ -324,7 +324,7 @@ fn libraries_that_makepkg_finds_by_itself_follow_their_packages() {
 }
 
 #[test]
-fn packages_of_base_count_where_the_source_makes_them_for_another_architecture_only() {
+fn uses_base_packages_the_source_builds_for_other_architectures() {
     let index = index([
         package("lib", &["arch = aarch64"]),
         package("middle", &["arch = x86_64", "provides = virtual"]),

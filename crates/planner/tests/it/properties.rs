@@ -387,13 +387,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn plans_agree_with_the_reference(case in case()) {
+    fn agrees_with_reference_planner(case in case()) {
         let index = index(case.packages.iter().cloned());
         check(&case, &case.plan(&index));
     }
 
     #[test]
-    fn the_order_of_insertion_does_not_matter(case in case(), seed in any::<Index>()) {
+    fn does_not_depend_on_insertion_order(case in case(), seed in any::<Index>()) {
         let first = index(case.packages.iter().cloned());
         let mut packages = case.packages.clone();
         let count = packages.len();
@@ -411,7 +411,7 @@ proptest! {
     }
 
     #[test]
-    fn wider_scopes_hold_narrower_ones(case in case()) {
+    fn wider_scopes_include_narrower_ones(case in case()) {
         let index = index(case.packages.iter().cloned());
         let set = |scope| -> BTreeSet<String> {
             let plan = plan(&index, &case.request(scope));
@@ -425,7 +425,7 @@ proptest! {
     }
 
     #[test]
-    fn with_bootstrap_builds_every_last_stage_sees_its_environment(
+    fn last_stages_see_their_environment_with_bootstrap_builds(
         case in case(),
         chosen in prop::collection::vec(any::<Index>(), 1..4),
     ) {
@@ -458,7 +458,7 @@ proptest! {
     }
 
     #[test]
-    fn where_base_has_what_the_sources_make_everything_can_be_installed(
+    fn everything_is_installable_when_base_matches_the_sources(
         case in case(),
         chosen in prop::collection::vec(any::<Index>(), 0..3),
     ) {
@@ -488,7 +488,7 @@ proptest! {
     }
 
     #[test]
-    fn a_choice_that_is_offered_helps(case in case()) {
+    fn offered_bootstrap_choices_solve_the_problem(case in case()) {
         let index = index(case.packages.iter().cloned());
         let base = of_sources(&case.packages, &"x86_64".parse().unwrap());
         let mut request = case.request(case.scope);
@@ -506,7 +506,7 @@ proptest! {
     }
 
     #[test]
-    fn a_budget_ends_planning_or_changes_nothing(case in case(), checks in 0u32..200) {
+    fn budget_ends_planning_or_has_no_effect(case in case(), checks in 0u32..200) {
         let index = index(case.packages.iter().cloned());
         let request = case.request(case.scope);
         let left = std::cell::Cell::new(checks);
@@ -522,7 +522,7 @@ proptest! {
     }
 
     #[test]
-    fn a_change_outside_of_the_footprint_changes_no_plan(case in case(), number in any::<Index>(), changed in draw()) {
+    fn change_outside_the_footprint_keeps_the_plan(case in case(), number in any::<Index>(), changed in draw()) {
         let mut index = index(case.packages.iter().cloned());
         let request = case.request(case.scope);
         let (before, footprint) = buildbtw_planner::plan_with_footprint(&index, &request);

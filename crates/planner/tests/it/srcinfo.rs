@@ -16,7 +16,7 @@ fn architecture(name: &str) -> Architecture {
 }
 
 #[test]
-fn both_readers_agree_on_every_file_that_both_accept() {
+fn agrees_with_alpm_srcinfo_on_files_both_accept() {
     let mut all = texts(500);
     for name in ["archlinuxcn", "mingw"] {
         // A part of them is plenty, and quick.
@@ -41,7 +41,7 @@ fn both_readers_agree_on_every_file_that_both_accept() {
 }
 
 #[test]
-fn every_file_of_the_corpora_can_be_read() {
+fn reads_every_file_of_the_corpora() {
     for name in ["archlinuxcn", "mingw"] {
         for text in corpus(name).unwrap_or_default() {
             let package = parse_srcinfo(&text).unwrap();
@@ -88,7 +88,7 @@ pkgname = split-tools
 ";
 
 #[test]
-fn split_packages_override_field_by_field() {
+fn split_packages_override_single_fields() {
     let package = parse_srcinfo(SPLIT).unwrap();
     let x86 = architecture("x86_64");
     let arm = architecture("aarch64");
@@ -130,7 +130,7 @@ fn split_packages_override_field_by_field() {
 }
 
 #[test]
-fn a_bad_line_costs_only_itself() {
+fn skips_only_the_bad_line() {
     let text = "pkgbase = odd\n\tpkgver = 1\n\tpkgrel = 21.1\n\tarch = aarach64\n\tarch = x86_64\n\
                 \tdepends = guile>=\n\tdepends = glibc\n\tmakedepends = a b\n\tnonsense\n\npkgname = Odd\n";
     let package = parse_srcinfo(text).unwrap();
@@ -153,7 +153,7 @@ fn a_bad_line_costs_only_itself() {
 }
 
 #[test]
-fn without_a_name_or_a_version_there_is_no_package() {
+fn requires_name_and_version() {
     let head = "pkgbase = a\npkgver = 1\npkgrel = 1\narch = any\n";
     assert_eq!(parse_srcinfo(head), Err(SrcinfoError::Missing("pkgname")));
     assert_eq!(parse_srcinfo(""), Err(SrcinfoError::Missing("pkgbase")));
@@ -184,7 +184,7 @@ fn large(lines: impl IntoIterator<Item = String>, packages: usize) -> String {
 }
 
 #[test]
-fn a_package_that_says_far_too_much_is_refused() {
+fn rejects_oversized_package() {
     let depends = |count: usize| (0..count).map(|number| format!("depends = d{number}"));
     // What real packages have, and more.
     for (dependencies, packages) in [(150, 300), (5_000, 1), (0, 1_000)] {
@@ -229,7 +229,7 @@ fn a_package_that_says_far_too_much_is_refused() {
 /// The packages of case `arch-suffix-in-an-override`, and all other ways in which `package()` can change
 /// a field, with what makepkg 6.0.2 writes into their `.PKGINFO`.
 #[test]
-fn fields_of_packages_are_merged_as_makepkg_does() {
+fn merges_package_fields_like_makepkg() {
     let text = "pkgbase = all
 \tpkgver = 1
 \tpkgrel = 1
@@ -304,7 +304,7 @@ pkgname = nothing-for-one
 }
 
 #[test]
-fn an_epoch_is_written_as_makepkg_does() {
+fn writes_epoch_like_makepkg() {
     for (epoch, version) in [
         ("1", "1:1-1"),
         ("01", "01:1-1"),

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_is_read_once_for_each_of_its_states() {
+    async fn reads_each_database_version_once() {
         let mirror = Arc::new(Mirror {
             content: Mutex::new(("\"one\"", database("1-1"))),
             sent: AtomicUsize::new(0),

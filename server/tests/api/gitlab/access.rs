@@ -21,7 +21,7 @@ async fn says(options: ServerOptions) -> (TestServer, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_without_the_scope_is_told_which_one_is_missing() {
+async fn names_missing_scope_of_gitlab_token() {
     let forge = Forge::new().await;
     let weak = forge.gitlab.create_token(&["read_user"]);
     forge.write("token", &weak);
@@ -38,7 +38,7 @@ async fn a_token_without_the_scope_is_told_which_one_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_token_is_replaced_without_a_restart() {
+async fn reloads_replaced_token_without_restart() {
     let forge = Forge::new().await;
     forge.gitlab.revoke_token(&forge.token).unwrap();
     let (server, message) = says(forge.options()).await;
@@ -52,7 +52,7 @@ async fn a_revoked_token_is_replaced_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_revoked_later_loses_nothing() {
+async fn revoked_gitlab_token_loses_no_sources() {
     let forge = Forge::new().await;
     let mut options = forge.options();
     set(&mut options, "--gitlab-poll-seconds", "1");
@@ -72,7 +72,7 @@ async fn a_token_that_is_revoked_later_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_is_not_there_is_named() {
+async fn names_missing_group() {
     let forge = Forge::new().await;
     let (_server, message) = says(forge.options_for("packaging/nothing")).await;
     assert!(
@@ -82,7 +82,7 @@ async fn a_group_that_is_not_there_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_may_not_see_code_says_so_at_every_project() {
+async fn reports_missing_code_permission_on_every_project() {
     let forge = Forge::new().await;
     forge.gitlab.set_code_access(&forge.token, false).unwrap();
     let server = forge.server().await;
@@ -95,7 +95,7 @@ async fn a_token_that_may_not_see_code_says_so_at_every_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
+async fn keeps_sources_when_group_vanishes_briefly() {
     let forge = Forge::new().await;
     for number in 0..30 {
         forge.push(&Srcinfo::new(&format!("p{number}"), "1-1"));
@@ -137,7 +137,7 @@ async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gitlab_is_reached_through_a_proxy_if_that_is_said() {
+async fn reaches_gitlab_through_configured_proxy() {
     let forge = Forge::new().await;
     let mut options = forge.options();
     // There is no such host: whoever answers for it is the proxy, and here GitLab itself.
@@ -150,7 +150,7 @@ async fn gitlab_is_reached_through_a_proxy_if_that_is_said() {
 }
 
 #[tokio::test]
-async fn settings_that_do_not_belong_together_are_refused_at_the_start() {
+async fn rejects_inconsistent_gitlab_settings_at_start() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     fs_err::write(&token, "glpat-x\n").unwrap();

@@ -23,7 +23,7 @@ async fn recovered(server: &TestServer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn short_failures_are_not_even_noticed() {
+async fn hides_short_failures() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     for (number, fault) in [
@@ -57,7 +57,7 @@ async fn short_failures_are_not_even_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_an_hour_loses_no_change() {
+async fn loses_no_change_during_hour_long_outage() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let mut options = forge.options();
@@ -95,7 +95,7 @@ async fn an_outage_of_an_hour_loses_no_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_that_gitlab_asks_for_is_kept() {
+async fn respects_retry_after_of_gitlab() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     forge.gitlab.clear_requests();
@@ -122,7 +122,7 @@ async fn a_pause_that_gitlab_asks_for_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_project_that_gitlab_cannot_read_holds_nothing_up() {
+async fn unreadable_project_does_not_block_others() {
     let forge = Forge::new().await;
     for name in ["good", "bad", "known"] {
         forge.push(&Srcinfo::new(name, "1-1"));
@@ -155,7 +155,7 @@ async fn one_project_that_gitlab_cannot_read_holds_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_about_the_whole_answer_takes_nothing_from_it() {
+async fn treats_error_on_whole_response_as_outage() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     forge.push(&Srcinfo::new("anchor", "2-1"));
@@ -192,7 +192,7 @@ async fn poll_in_vain(server: &TestServer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_denied_while_gitlab_does_not_answer() {
+async fn does_not_deny_existence_during_outage() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     // Longer than a request waits, and shorter than a client of GitLab's does.
@@ -218,7 +218,7 @@ async fn nothing_is_denied_while_gitlab_does_not_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_version_of_gitlab_is_told_from_an_outage() {
+async fn distinguishes_incompatible_gitlab_version_from_outage() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     forge.push(&Srcinfo::new("anchor", "2-1"));
@@ -256,7 +256,7 @@ async fn another_version_of_gitlab_is_told_from_an_outage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_that_nobody_knows_yet_are_no_error() {
+async fn accepts_unknown_enum_values() {
     let forge = Forge::new().await;
     forge.push_to("anchor", "next", &Srcinfo::new("anchor", "2-1"));
     let project = forge.project("anchor");
@@ -289,7 +289,7 @@ async fn values_that_nobody_knows_yet_are_no_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_get_smaller_when_gitlab_finds_them_too_dear() {
+async fn reduces_page_size_when_query_is_too_complex() {
     let forge = Forge::new().await;
     for number in 0..20 {
         forge.push(&Srcinfo::new(&format!("p{number}"), "1-1"));
@@ -306,7 +306,7 @@ async fn pages_get_smaller_when_gitlab_finds_them_too_dear() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clocks_that_differ_by_hours_hide_nothing() {
+async fn misses_nothing_despite_clock_skew() {
     for hours in [-30, 30] {
         let forge = Forge::new().await;
         forge
@@ -323,7 +323,7 @@ async fn clocks_that_differ_by_hours_hide_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_goes_wrong_all_is_known_in_the_end() {
+async fn converges_under_random_faults() {
     let forge = Forge::new().await;
     for number in 0..40 {
         forge.push(&Srcinfo::new(&format!("p{number}"), "1-1"));
@@ -347,7 +347,7 @@ async fn whatever_goes_wrong_all_is_known_in_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_of_nothing_is_no_invitation() {
+async fn waits_despite_retry_after_zero() {
     let forge = Forge::new().await;
     let mut options = forge.options();
     set(&mut options, "--gitlab-poll-seconds", "1");
@@ -365,7 +365,7 @@ async fn a_pause_of_nothing_is_no_invitation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_gitlab_has_held_up_is_made_later() {
+async fn replans_after_outage() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "2-1"));
@@ -399,7 +399,7 @@ async fn a_plan_that_gitlab_has_held_up_is_made_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_waits_for_a_project_that_cannot_be_read() {
+async fn keeps_webhook_until_project_is_readable() {
     let forge = Forge::new().await;
     let mut server = forge.server().await;
     forge.push(&Srcinfo::new("anchor", "2-1"));

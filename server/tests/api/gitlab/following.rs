@@ -26,7 +26,7 @@ async fn refused(server: &TestServer, origin: &str) -> buildbtw_model::api::Prob
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_was_made_just_now_can_be_built() {
+async fn builds_project_created_just_now() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));
@@ -37,7 +37,7 @@ async fn a_project_that_was_made_just_now_can_be_built() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_no_poll_shows_is_found_by_its_path() {
+async fn finds_project_by_path_when_polls_omit_it() {
     let forge = Forge::new().await;
     let gitlab = &forge.gitlab;
     gitlab.create_group("elsewhere").unwrap();
@@ -71,7 +71,7 @@ async fn a_project_that_no_poll_shows_is_found_by_its_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_was_broken_at_the_last_poll_is_read_again() {
+async fn rereads_project_broken_at_last_poll() {
     let forge = Forge::new().await;
     let first = forge
         .gitlab
@@ -101,7 +101,7 @@ async fn a_project_that_was_broken_at_the_last_poll_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_branch_is_built_although_the_default_branch_cannot_be() {
+async fn builds_branch_despite_broken_default_branch() {
     let forge = Forge::new().await;
     let project = forge
         .gitlab
@@ -145,7 +145,7 @@ async fn a_branch_is_built_although_the_default_branch_cannot_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_holds_what_was_pushed_to_dependents_just_before() {
+async fn plan_includes_pushes_to_dependents_just_before() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.push(&Srcinfo::new("greet", "1-1").depends(&["libgreet"]));
@@ -156,7 +156,7 @@ async fn a_plan_holds_what_was_pushed_to_dependents_just_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_of_sources_that_could_not_be_read_says_how_old_they_are() {
+async fn plan_reports_age_of_unreadable_sources() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let failure = Fault::status(502);
@@ -170,7 +170,7 @@ async fn a_plan_of_sources_that_could_not_be_read_says_how_old_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_default_branch_is_followed() {
+async fn follows_changed_default_branch() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "2-1"));
@@ -200,7 +200,7 @@ async fn failed(forge: &Forge, server: &TestServer, follow_default: FollowDefaul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_patch_of_a_dependent_lets_a_failed_rebuild_continue() {
+async fn patching_a_dependent_continues_failed_rebuild() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     failed(&forge, &server, FollowDefault::AfterS(0)).await;
@@ -223,7 +223,7 @@ async fn a_patch_of_a_dependent_lets_a_failed_rebuild_continue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_asks_for_newer_commits() {
+async fn retry_queries_newer_commits() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     failed(&forge, &server, FollowDefault::Never).await;

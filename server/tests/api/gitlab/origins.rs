@@ -37,7 +37,7 @@ async fn commit_of(server: &TestServer, name: &str, origin: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn branches_tags_and_commits_are_found_without_a_clone() {
+async fn resolves_branches_tags_and_commits_without_clone() {
     let forge = Forge::new().await;
     let first = forge.push(&Srcinfo::new("libgreet", "1-1"));
     let project = forge.project("libgreet");
@@ -73,7 +73,7 @@ async fn branches_tags_and_commits_are_found_without_a_clone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_just_before_is_seen() {
+async fn resolves_push_made_just_before() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     // Nothing has told the server of it.
@@ -82,7 +82,7 @@ async fn a_push_just_before_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_is_found_after_it_was_renamed() {
+async fn finds_renamed_project() {
     let forge = Forge::new().await;
     let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));
     let server = forge.server().await;
@@ -97,7 +97,7 @@ async fn a_project_is_found_after_it_was_renamed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_merge_request_is_named_by_its_address() {
+async fn resolves_merge_request_by_url() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let proposed = forge.push_to("libgreet", "bump", &Srcinfo::new("libgreet", "2-1"));
@@ -158,7 +158,7 @@ async fn a_merge_request_is_named_by_its_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_are_told_where_to_fetch() {
+async fn tells_workers_the_fetch_url() {
     for (clone_by, expected) in [("https", "http://"), ("ssh", "ssh://git@")] {
         let forge = Forge::new().await;
         let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));

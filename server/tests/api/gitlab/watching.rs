@@ -18,7 +18,7 @@ fn is_usable(source: &SourceRepositorySummary) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_project_is_in_the_index_or_says_why_not() {
+async fn indexes_every_project_or_reports_why_not() {
     let forge = Forge::new().await;
     let gitlab = &forge.gitlab;
     let greet = forge.push(&Srcinfo::new("libgreet", "1-1"));
@@ -85,7 +85,7 @@ async fn every_project_is_in_the_index_or_says_why_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_poll_is_one_request_and_writes_nothing() {
+async fn idle_poll_sends_one_request_and_writes_nothing() {
     let forge = Forge::new().await;
     forge.gitlab.import_texts(many("p", 250), GROUP).unwrap();
     // The import was one busy hour; now it is over.
@@ -118,7 +118,7 @@ fn written(server: &TestServer) -> Vec<u8> {
 const OTHERS: usize = 210;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_that_moves_no_timestamp_is_found() {
+async fn detects_push_without_new_timestamp() {
     let forge = Forge::new().await;
     let clock = forge.gitlab.clock();
     clock.advance(SignedDuration::from_hours(3));
@@ -153,7 +153,7 @@ async fn a_push_that_moves_no_timestamp_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_poll_finds_beside_its_window_is_followed_too() {
+async fn follows_changes_a_poll_finds_outside_its_window() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.gitlab.clock().advance(SignedDuration::from_hours(9));
@@ -175,7 +175,7 @@ async fn what_a_poll_finds_beside_its_window_is_followed_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_went_while_the_server_was_down_is_missed() {
+async fn detects_project_removed_during_downtime() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("going", "1-1"));
     let mut server = forge.server().await;
@@ -190,7 +190,7 @@ async fn a_project_that_went_while_the_server_was_down_is_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_is_free_when_its_holder_was_renamed() {
+async fn frees_pkgbase_when_its_project_was_renamed() {
     let forge = Forge::new().await;
     let gitlab = &forge.gitlab;
     forge.push(&Srcinfo::new("foo", "1-1"));
@@ -216,7 +216,7 @@ async fn a_claim_is_free_when_its_holder_was_renamed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_look_begins_anew_when_its_cursor_is_not_known_any_more() {
+async fn restarts_initial_sync_when_its_cursor_is_unknown() {
     let forge = Forge::new().await;
     forge.gitlab.import_texts(many("p", 250), GROUP).unwrap();
     let rule = forge.gitlab.faults().add(
@@ -237,7 +237,7 @@ async fn the_first_look_begins_anew_when_its_cursor_is_not_known_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_whose_event_was_lost_is_found_by_the_full_look() {
+async fn full_resync_detects_push_with_lost_event() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.gitlab.clock().advance(SignedDuration::from_hours(3));
@@ -255,7 +255,7 @@ async fn a_push_whose_event_was_lost_is_found_by_the_full_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn projects_are_followed_when_they_are_renamed_moved_archived_and_deleted() {
+async fn follows_renamed_moved_archived_and_deleted_projects() {
     let forge = Forge::new().await;
     let gitlab = &forge.gitlab;
     gitlab.create_group(&format!("{GROUP}/sub")).unwrap();
@@ -306,7 +306,7 @@ async fn projects_are_followed_when_they_are_renamed_moved_archived_and_deleted(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_look_goes_on_where_it_stopped() {
+async fn resumes_interrupted_initial_sync() {
     let forge = Forge::new().await;
     forge.gitlab.import_texts(many("p", 450), GROUP).unwrap();
     // So long ago that polls do not look at it again.

@@ -38,7 +38,7 @@ fn push(forge: &Forge, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_is_told_and_plans_a_new_iteration() {
+async fn push_webhook_plans_new_iteration() {
     for signed in [false, true] {
         let forge = Forge::new().await;
         forge.push(&Srcinfo::new("libgreet", "1-1"));
@@ -59,7 +59,7 @@ async fn a_push_is_told_and_plans_a_new_iteration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn branches_tags_and_merge_requests_are_followed() {
+async fn follows_branches_tags_and_merge_requests() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let project = forge.project("libgreet");
@@ -84,7 +84,7 @@ async fn branches_tags_and_merge_requests_are_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn projects_that_come_and_go_are_told_by_pushes() {
+async fn push_webhooks_announce_new_and_removed_projects() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     forge.hook(&server, false);
@@ -106,7 +106,7 @@ async fn projects_that_come_and_go_are_told_by_pushes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn duplicates_and_disorder_change_nothing() {
+async fn tolerates_duplicate_and_reordered_webhooks() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let server = forge.server().await;
@@ -132,7 +132,7 @@ async fn duplicates_and_disorder_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_webhook_is_healed_by_the_poll() {
+async fn poll_recovers_lost_webhook() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let server = forge.server().await;
@@ -150,7 +150,7 @@ async fn a_lost_webhook_is_healed_by_the_poll() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_told_is_not_forgotten_by_a_crash_or_an_outage() {
+async fn keeps_accepted_webhooks_through_crash_and_outage() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     // So many that whatever is long past is on no first page.
@@ -174,7 +174,7 @@ async fn what_was_told_is_not_forgotten_by_a_crash_or_an_outage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_and_replayed_webhooks_are_refused() {
+async fn rejects_forged_and_replayed_webhooks() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let body = push(&forge, "anchor");
@@ -235,7 +235,7 @@ async fn send_signed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_guesses_is_told_to_slow_down() {
+async fn rate_limits_webhook_secret_guessing() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let mut statuses = Vec::new();
@@ -249,7 +249,7 @@ async fn whoever_guesses_is_told_to_slow_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_concern_the_server_is_answered_kindly() {
+async fn accepts_and_ignores_unrelated_webhooks() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let other = json!({
@@ -285,7 +285,7 @@ async fn what_does_not_concern_the_server_is_answered_kindly() {
 }
 
 #[tokio::test]
-async fn a_server_without_a_secret_accepts_none() {
+async fn rejects_webhooks_without_configured_secret() {
     let server = TestServer::start(|_| {}).await;
     let request = server.request(Method::POST, PATH).body("{}");
     let answer = request.send().await.unwrap();
@@ -299,7 +299,7 @@ async fn a_server_without_a_secret_accepts_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_may_be_as_large_as_gitlab_sends_any() {
+async fn accepts_largest_webhook_of_gitlab() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let server = forge.server().await;

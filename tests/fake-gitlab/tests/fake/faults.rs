@@ -19,7 +19,7 @@ fn names() -> Value {
 }
 
 #[tokio::test]
-async fn other_answers() {
+async fn answers_with_injected_statuses() {
     let world = world().await;
     let faults = world.gitlab.faults();
     faults.add(
@@ -67,7 +67,7 @@ async fn other_answers() {
 }
 
 #[tokio::test]
-async fn broken_connections() {
+async fn breaks_connections() {
     let world = world().await;
     let faults = world.gitlab.faults();
     let once = |fault| {
@@ -99,7 +99,7 @@ async fn broken_connections() {
 }
 
 #[tokio::test]
-async fn a_slow_answer() {
+async fn delays_responses() {
     let world = world().await;
     let wait = Duration::from_millis(80);
     world
@@ -112,7 +112,7 @@ async fn a_slow_answer() {
 }
 
 #[tokio::test]
-async fn answers_in_part_and_answers_of_another_schema() {
+async fn sends_partial_and_drifted_responses() {
     let world = world().await;
     let faults = world.gitlab.faults();
     faults.add(
@@ -170,7 +170,7 @@ async fn answers_in_part_and_answers_of_another_schema() {
 }
 
 #[tokio::test]
-async fn random_faults_follow_their_seed() {
+async fn random_faults_depend_on_seed() {
     let run = async |seed| {
         let world = world().await;
         world.gitlab.faults().random(seed, 400);
@@ -193,7 +193,7 @@ async fn random_faults_follow_their_seed() {
 }
 
 #[tokio::test]
-async fn it_stops_when_it_is_dropped() {
+async fn stops_when_dropped() {
     let World { gitlab, http, .. } = world().await;
     let url = gitlab.url().to_owned();
     assert_eq!(http.get(&url).send().await.unwrap().status(), 200);

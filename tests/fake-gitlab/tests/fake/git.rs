@@ -54,7 +54,7 @@ fn url(gitlab: &FakeGitlab, path: &str, token: &str) -> String {
 }
 
 #[tokio::test]
-async fn clone_push_and_shallow_fetch() {
+async fn serves_clone_push_and_shallow_fetch() {
     let world = World::new().await;
     world.import(1);
     let folder = tempfile::tempdir().unwrap();
@@ -99,7 +99,7 @@ async fn clone_push_and_shallow_fetch() {
 }
 
 #[tokio::test]
-async fn the_first_push_decides_the_default_branch() {
+async fn first_push_sets_default_branch() {
     let world = World::new().await;
     let id = world.gitlab.create_project("a/b").unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -121,7 +121,7 @@ async fn the_first_push_decides_the_default_branch() {
 }
 
 #[tokio::test]
-async fn tokens_decide_what_git_may_do() {
+async fn authorizes_git_by_token() {
     let world = World::new().await;
     world.import(1);
     let id = world.gitlab.project_id("pkgs/p0").unwrap();
@@ -170,7 +170,7 @@ async fn tokens_decide_what_git_may_do() {
 }
 
 #[tokio::test]
-async fn a_repository_is_adopted() {
+async fn adopts_existing_repository() {
     let world = World::new().await;
     let folder = tempfile::tempdir().unwrap();
     git(folder.path(), &["init", "-q", "-b", "devel", "work"]).unwrap();
@@ -192,7 +192,7 @@ async fn a_repository_is_adopted() {
 }
 
 #[tokio::test]
-async fn a_compressed_request_is_understood() {
+async fn accepts_compressed_request() {
     use std::io::Write as _;
     let world = World::new().await;
     world.import(1);

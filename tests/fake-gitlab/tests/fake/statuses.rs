@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::support::{ONE_JOB, World};
 
 #[tokio::test]
-async fn a_status_makes_a_pipeline_or_joins_one() {
+async fn commit_status_creates_or_joins_pipeline() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let sha = world.gitlab.head(project, None).unwrap().unwrap();
@@ -59,7 +59,7 @@ async fn a_status_makes_a_pipeline_or_joins_one() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_status_is_said() {
+async fn reports_errors_of_commit_status() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let sha = world.gitlab.head(project, None).unwrap().unwrap();

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_words_and_values_as_they_are() {
+    fn quotes_words_and_values() {
         let environment = [("PACKAGER", "O'Hara & $(x) <o@x>".to_owned())];
         let command = shell("/startdir", &environment, &["printf", "%s", "a b'c"]);
         assert_eq!(
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_how_far_the_shell_came() {
+    fn reads_progress_of_the_login_shell() {
         assert!(Note::parse("done\n").is_done);
         assert_eq!(Note::parse(""), Note::default());
         let note = Note::parse("/etc/profile.d/b\x1b.sh\n/etc/profile.d/a.sh\n");

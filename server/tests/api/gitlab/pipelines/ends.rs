@@ -51,7 +51,7 @@ async fn is_over_by_timeout(forge: &Forge, server: &TestServer, limit: &str) {
 }
 
 #[tokio::test]
-async fn a_timeout_decides_although_the_executor_reported_a_stop_first() {
+async fn gitlab_timeout_overrides_earlier_stop_report() {
     for kind in [FailureKind::Cancelled, FailureKind::Infrastructure] {
         let forge = Forge::that_builds(&packages()).await;
         let (server, job, work) = running(&forge).await;
@@ -67,7 +67,7 @@ async fn a_timeout_decides_although_the_executor_reported_a_stop_first() {
 }
 
 #[tokio::test]
-async fn a_timeout_that_gitlab_told_first_is_not_undone_by_a_late_report() {
+async fn late_report_does_not_override_gitlab_timeout() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     job.ends(Status::Failed, Some("job_execution_server_timeout"));
@@ -78,7 +78,7 @@ async fn a_timeout_that_gitlab_told_first_is_not_undone_by_a_late_report() {
 }
 
 #[tokio::test]
-async fn a_timeout_is_found_without_a_webhook_and_after_a_crash() {
+async fn detects_timeout_without_webhook_and_after_crash() {
     let forge = Forge::that_builds(&packages()).await;
     let mut server = forge.server_with(forge.building()).await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -92,7 +92,7 @@ async fn a_timeout_is_found_without_a_webhook_and_after_a_crash() {
 }
 
 #[tokio::test]
-async fn the_reason_is_waited_for_while_gitlab_is_away() {
+async fn waits_for_failure_reason_during_outage() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
     let (server, job, work) = running_with(&forge, options).await;
@@ -111,7 +111,7 @@ async fn the_reason_is_waited_for_while_gitlab_is_away() {
 }
 
 #[tokio::test]
-async fn a_report_may_be_repeated_while_and_after_it_waits_and_nothing_else_is_taken() {
+async fn accepts_only_the_same_report_while_and_after_it_waits() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     let stopped = failed(FailureKind::Cancelled, STOPPED);
@@ -137,7 +137,7 @@ async fn a_report_may_be_repeated_while_and_after_it_waits_and_nothing_else_is_t
 }
 
 #[tokio::test]
-async fn a_stop_whose_reason_is_no_limit_is_tried_again() {
+async fn retries_stop_not_caused_by_a_limit() {
     let reasons = [
         "runner_interrupted",
         "runner_system_failure",
@@ -161,7 +161,7 @@ async fn a_stop_whose_reason_is_no_limit_is_tried_again() {
 }
 
 #[tokio::test]
-async fn what_a_job_says_about_its_host_is_kept() {
+async fn keeps_host_failure_reported_by_a_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.fails(FailureKind::Infrastructure, "no space left on device")
@@ -175,7 +175,7 @@ async fn what_a_job_says_about_its_host_is_kept() {
 }
 
 #[tokio::test]
-async fn a_gitlab_that_takes_a_stopped_job_for_running_is_not_waited_for_forever() {
+async fn bounds_wait_for_job_that_gitlab_shows_as_running() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
     let (server, job, work) = running_with(&forge, options).await;
@@ -187,7 +187,7 @@ async fn a_gitlab_that_takes_a_stopped_job_for_running_is_not_waited_for_forever
 }
 
 #[tokio::test]
-async fn a_build_cancelled_in_gitlab_says_only_that() {
+async fn reports_only_cancellation_for_build_cancelled_in_gitlab() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.fails(
@@ -206,7 +206,7 @@ async fn a_build_cancelled_in_gitlab_says_only_that() {
 }
 
 #[tokio::test]
-async fn the_log_ends_with_why_a_build_was_ended() {
+async fn appends_end_reason_to_log() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.logs(0, "compiling").await.unwrap();
@@ -224,7 +224,7 @@ async fn the_log_ends_with_why_a_build_was_ended() {
 }
 
 #[tokio::test]
-async fn an_expired_lease_is_decided_by_how_the_job_ended() {
+async fn decides_expired_lease_by_job_status() {
     let forge = Forge::that_builds(&packages()).await;
     let mut options = forge.building();
     options.lease_seconds = 1;
@@ -238,7 +238,7 @@ async fn an_expired_lease_is_decided_by_how_the_job_ended() {
 }
 
 #[tokio::test]
-async fn a_job_that_never_asks_for_its_build_is_cancelled_and_the_build_dispatched_again() {
+async fn cancels_job_that_never_claims_and_redispatches_build() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-exchange-seconds=60"]);
     let mut server = forge.server_with(options).await;
@@ -279,7 +279,7 @@ async fn a_job_that_never_asks_for_its_build_is_cancelled_and_the_build_dispatch
 }
 
 #[tokio::test]
-async fn a_job_that_waits_for_a_runner_is_not_taken_for_one_that_lost_it() {
+async fn distinguishes_pending_job_from_lost_runner() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-exchange-seconds=1"]);
     let server = forge.server_with(options).await;
@@ -313,7 +313,7 @@ async fn a_job_that_waits_for_a_runner_is_not_taken_for_one_that_lost_it() {
 }
 
 #[tokio::test]
-async fn a_job_with_an_attempt_that_never_was_is_told_so() {
+async fn reports_unknown_attempt_to_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (_server, job, _work) = running(&forge).await;
     let made_up = buildbtw_model::AttemptId::new();
@@ -330,7 +330,7 @@ async fn a_job_with_an_attempt_that_never_was_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_question_that_gitlab_refuses_for_one_project_does_not_hold_its_build_forever() {
+async fn bounds_wait_for_project_gitlab_refuses_to_show() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
     let (server, job, work) = running_with(&forge, options).await;
@@ -348,7 +348,7 @@ async fn a_question_that_gitlab_refuses_for_one_project_does_not_hold_its_build_
 }
 
 #[tokio::test]
-async fn a_runner_that_still_runs_after_script_is_waited_for() {
+async fn waits_for_after_script_of_runner() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.fails(FailureKind::Cancelled, STOPPED).await;
@@ -370,7 +370,7 @@ async fn a_runner_that_still_runs_after_script_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_fault_of_a_host_is_not_waited_for_as_long_as_a_stop() {
+async fn waits_less_for_host_failure_than_for_stop() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.fails(FailureKind::Infrastructure, "no space left on device")

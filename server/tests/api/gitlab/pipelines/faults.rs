@@ -37,7 +37,7 @@ impl Forge {
 }
 
 #[tokio::test]
-async fn a_lost_answer_makes_no_second_pipeline() {
+async fn lost_response_creates_no_second_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     forge.on_creation(1, Fault::LoseReply);
@@ -49,7 +49,7 @@ async fn a_lost_answer_makes_no_second_pipeline() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_arrived_is_made_again() {
+async fn repeats_request_that_never_arrived() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     forge.on_creation(1, Fault::DropBeforeAnswer);
@@ -61,7 +61,7 @@ async fn a_request_that_never_arrived_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_at_a_creation_makes_no_second_pipeline() {
+async fn killed_server_creates_no_second_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let mut server = forge.server_that_builds().await;
     // Created, and the answer is on its way for long.
@@ -80,7 +80,7 @@ async fn a_server_that_is_killed_at_a_creation_makes_no_second_pipeline() {
 }
 
 #[tokio::test]
-async fn a_burst_of_429_is_waited_out() {
+async fn waits_out_burst_of_429() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     forge.on_creation(3, Fault::RateLimited { retry_after: 1 });
@@ -110,7 +110,7 @@ async fn is_refused(spoil: impl FnOnce(&Forge), mend: impl FnOnce(&Forge), why: 
 }
 
 #[tokio::test]
-async fn what_gitlab_refuses_is_told_with_a_remedy() {
+async fn reports_gitlab_refusals_with_remedy() {
     let set = |path: &'static str| {
         move |forge: &Forge| {
             let project = forge.project("libgreet");
@@ -136,7 +136,7 @@ async fn what_gitlab_refuses_is_told_with_a_remedy() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_set_no_variables_is_told() {
+async fn reports_role_without_permission_for_variables() {
     const TEMPLATE: &str = include_str!("../../../../../ci/buildbtw-variables.yml");
     let forge = Forge::that_builds(&packages()).await;
     forge.change_template(TEMPLATE);
@@ -152,7 +152,7 @@ async fn a_role_that_may_set_no_variables_is_told() {
 }
 
 #[tokio::test]
-async fn a_branch_that_is_gone_is_told() {
+async fn reports_missing_branch() {
     let forge = Forge::that_builds(&packages()).await;
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
     let server = forge.server_with(forge.building()).await;
@@ -168,7 +168,7 @@ async fn a_branch_that_is_gone_is_told() {
 }
 
 #[tokio::test]
-async fn faults_of_runners_are_tried_again() {
+async fn retries_runner_failures() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -188,7 +188,7 @@ async fn faults_of_runners_are_tried_again() {
 }
 
 #[tokio::test]
-async fn a_job_that_ran_out_of_time_is_not_tried_again() {
+async fn does_not_retry_timed_out_job() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -202,7 +202,7 @@ async fn a_job_that_ran_out_of_time_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_runner_that_dies_is_found_by_its_lease() {
+async fn detects_dead_runner_by_lease() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -224,7 +224,7 @@ async fn a_runner_that_dies_is_found_by_its_lease() {
 }
 
 #[tokio::test]
-async fn a_pipeline_that_succeeds_without_a_build_is_a_fault_of_the_set_up() {
+async fn reports_pipeline_without_build_as_configuration_failure() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -236,7 +236,7 @@ async fn a_pipeline_that_succeeds_without_a_build_is_a_fault_of_the_set_up() {
 }
 
 #[tokio::test]
-async fn builds_go_on_while_gitlab_is_away() {
+async fn continues_builds_during_outage() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -261,7 +261,7 @@ async fn builds_go_on_while_gitlab_is_away() {
 }
 
 #[tokio::test]
-async fn statuses_of_other_programs_are_not_taken_for_ours() {
+async fn ignores_commit_statuses_of_other_programs() {
     let forge = Forge::that_builds(&packages()).await;
     // GitLab makes a pipeline for it.
     forge.external_status("greeter", "lint").await;

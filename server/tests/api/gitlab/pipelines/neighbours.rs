@@ -49,7 +49,7 @@ impl Forge {
 }
 
 #[tokio::test]
-async fn builds_that_cannot_be_pipelines_hold_up_no_others() {
+async fn builds_without_pipeline_do_not_block_others() {
     let all = apps(8);
     let forge = Forge::that_builds(&all).await;
     let mut origins: Vec<String> = all[..7]
@@ -67,7 +67,7 @@ async fn builds_that_cannot_be_pipelines_hold_up_no_others() {
 }
 
 #[tokio::test]
-async fn what_was_cancelled_here_and_resumed_is_tried_again() {
+async fn retries_build_cancelled_here_and_resumed() {
     let forge = Forge::that_builds(&packages()).await;
     // The executor is faster than the next look at the pipeline.
     let server = forge.server_with(forge.building()).await;
@@ -95,7 +95,7 @@ async fn what_was_cancelled_here_and_resumed_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_commit_status_of_our_own_hides_no_end_of_a_job() {
+async fn detects_job_end_despite_own_commit_status() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&[
         "--gitlab-report=commit-status",
@@ -125,7 +125,7 @@ async fn a_commit_status_of_our_own_hides_no_end_of_a_job() {
 }
 
 #[tokio::test]
-async fn projects_whose_pipelines_cannot_be_made_hold_up_no_others() {
+async fn projects_rejecting_pipelines_do_not_block_others() {
     let forge = Forge::that_builds(&apps(8)).await;
     let server = forge.server_that_builds().await;
     for number in 0..3 {
@@ -153,7 +153,7 @@ async fn projects_whose_pipelines_cannot_be_made_hold_up_no_others() {
 }
 
 #[tokio::test]
-async fn pipelines_of_others_hide_none_of_ours() {
+async fn finds_own_pipelines_among_foreign_ones() {
     let forge = Forge::that_builds(&apps(10)).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
@@ -180,7 +180,7 @@ async fn pipelines_of_others_hide_none_of_ours() {
 }
 
 #[tokio::test]
-async fn a_project_that_cannot_be_asked_about_hides_no_others() {
+async fn unqueryable_project_does_not_hide_others() {
     let forge = Forge::that_builds(&apps(2)).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
@@ -200,7 +200,7 @@ async fn a_project_that_cannot_be_asked_about_hides_no_others() {
 }
 
 #[tokio::test]
-async fn a_cancellation_is_made_up_for_when_the_token_is_good_again() {
+async fn cancels_pipeline_once_token_is_valid_again() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
@@ -235,7 +235,7 @@ async fn a_cancellation_is_made_up_for_when_the_token_is_good_again() {
 }
 
 #[tokio::test]
-async fn a_branch_that_moved_costs_one_pipeline_and_no_other_commit_is_built_in_it() {
+async fn moved_branch_costs_one_pipeline_without_building_another_commit() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_with(forge.building()).await;
     let rule = forge.make_creation_fail();
@@ -258,7 +258,7 @@ async fn a_branch_that_moved_costs_one_pipeline_and_no_other_commit_is_built_in_
 }
 
 #[tokio::test]
-async fn a_project_that_vanishes_after_a_lost_answer_can_be_cancelled() {
+async fn cancels_build_of_project_that_vanished_after_lost_response() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_with(forge.building()).await;
     let faults = forge.gitlab.faults();
@@ -275,7 +275,7 @@ async fn a_project_that_vanishes_after_a_lost_answer_can_be_cancelled() {
 }
 
 #[tokio::test]
-async fn what_gitlab_had_goes_to_workers_when_it_builds_no_more() {
+async fn reassigns_gitlab_builds_to_workers_when_gitlab_is_disabled() {
     let forge = Forge::that_builds(&packages()).await;
     let mut server = forge.server_with(forge.building()).await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -290,7 +290,7 @@ async fn what_gitlab_had_goes_to_workers_when_it_builds_no_more() {
 }
 
 #[tokio::test]
-async fn an_architecture_without_runners_leaves_room_for_others() {
+async fn architecture_without_runners_does_not_block_others() {
     let both = |name: &str| Srcinfo::new(name, "1-1").arch(&["x86_64", "aarch64"]);
     let all: Vec<Srcinfo> = (0..4).map(|number| both(&format!("app{number}"))).collect();
     let forge = Forge::that_builds(&all).await;
@@ -312,7 +312,7 @@ async fn an_architecture_without_runners_leaves_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_group_that_is_out_of_sight_for_a_moment_ends_nothing() {
+async fn temporarily_invisible_group_ends_no_build() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;

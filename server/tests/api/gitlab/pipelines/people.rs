@@ -23,7 +23,7 @@ async fn status_is(forge: &Forge, job: &Runner<'_>, status: Status) {
 }
 
 #[tokio::test]
-async fn cancelling_a_namespace_cancels_its_pipelines() {
+async fn cancel_of_namespace_cancels_its_pipelines() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -50,7 +50,7 @@ async fn cancelling_a_namespace_cancels_its_pipelines() {
 }
 
 #[tokio::test]
-async fn a_pipeline_that_was_cancelled_by_hand_is_not_made_again() {
+async fn does_not_recreate_manually_cancelled_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.ends(Status::Canceled, None);
@@ -71,7 +71,7 @@ async fn a_pipeline_that_was_cancelled_by_hand_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_cancelled_while_it_builds_ends_its_build() {
+async fn cancelled_job_ends_running_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
@@ -90,7 +90,7 @@ async fn a_job_that_is_cancelled_while_it_builds_ends_its_build() {
 }
 
 #[tokio::test]
-async fn a_runner_that_stops_is_no_cancellation() {
+async fn does_not_treat_stopped_runner_as_cancellation() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
@@ -105,7 +105,7 @@ async fn a_runner_that_stops_is_no_cancellation() {
 }
 
 #[tokio::test]
-async fn a_deleted_pipeline_is_not_made_again() {
+async fn does_not_recreate_deleted_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
@@ -118,7 +118,7 @@ async fn a_deleted_pipeline_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_retried_by_hand_is_another_attempt() {
+async fn manual_job_retry_creates_new_attempt() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
@@ -139,7 +139,7 @@ async fn a_job_that_is_retried_by_hand_is_another_attempt() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_started_again_while_its_build_runs_takes_it_over() {
+async fn restarted_job_takes_over_running_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
@@ -159,7 +159,7 @@ async fn a_job_that_is_started_again_while_its_build_runs_takes_it_over() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_retried_after_its_build_was_built_gets_nothing() {
+async fn rejects_job_retry_after_build_was_built() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.succeeds().await;
@@ -172,7 +172,7 @@ async fn a_job_that_is_retried_after_its_build_was_built_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_pipeline_that_somebody_makes_by_hand_gets_no_build() {
+async fn rejects_manually_created_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let (_server, job) = started(&forge).await;
     let project = forge.project("libgreet");
@@ -193,7 +193,7 @@ async fn a_pipeline_that_somebody_makes_by_hand_gets_no_build() {
 }
 
 #[tokio::test]
-async fn the_pipelines_of_a_deleted_namespace_are_cancelled() {
+async fn cancels_pipelines_of_deleted_namespace() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
@@ -208,7 +208,7 @@ async fn the_pipelines_of_a_deleted_namespace_are_cancelled() {
 }
 
 #[tokio::test]
-async fn a_new_iteration_cancels_what_it_does_not_need() {
+async fn new_iteration_cancels_unneeded_pipelines() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     forge.push(&super::Srcinfo::new("libgreet", "3.0-1"));

@@ -36,7 +36,7 @@ async fn is_over(forge: &Forge, server: &TestServer, said: &str) {
 }
 
 #[tokio::test]
-async fn an_executor_that_cannot_be_run_fails_the_build_once_and_is_named() {
+async fn fails_build_once_and_names_executor_that_cannot_be_run() {
     let logs = [
         (DENIED, DENIED),
         (
@@ -61,7 +61,7 @@ async fn an_executor_that_cannot_be_run_fails_the_build_once_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_job_that_was_refused_fails_the_build_once_with_what_it_was_told() {
+async fn fails_build_once_with_reason_given_to_rejected_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let log = stamped(&[
@@ -76,7 +76,7 @@ async fn a_job_that_was_refused_fails_the_build_once_with_what_it_was_told() {
 }
 
 #[tokio::test]
-async fn a_retry_in_gitlab_of_a_job_that_was_refused_builds() {
+async fn builds_on_gitlab_retry_of_rejected_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.ends(Status::Failed, Some("script_failure"));
@@ -87,7 +87,7 @@ async fn a_retry_in_gitlab_of_a_job_that_was_refused_builds() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_read_is_no_failure() {
+async fn tolerates_unreadable_job_log() {
     for (reason, pipelines) in [("script_failure", 1), ("runner_system_failure", 2)] {
         let forge = Forge::that_builds(&packages()).await;
         let (server, job) = started(&forge).await;
@@ -112,7 +112,7 @@ async fn a_log_that_cannot_be_read_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_job_that_took_its_build_is_judged_without_its_log() {
+async fn ignores_log_of_job_that_claimed_its_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.takes().await.starts().await;
@@ -124,7 +124,7 @@ async fn a_job_that_took_its_build_is_judged_without_its_log() {
 }
 
 #[tokio::test]
-async fn a_pipeline_made_by_hand_does_not_end_the_attempt_that_it_names() {
+async fn manually_created_pipeline_does_not_end_named_attempt() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let project = forge.project("libgreet");
