@@ -145,7 +145,7 @@ mod tests {
             wait_for_end(&[process], Some(input.as_fd()));
         });
         receiver.recv().unwrap();
-        // Nobody waits for it yet: what is left of it counts as ended.
+        // It is not reaped yet: a zombie counts as ended.
         child.kill().unwrap();
         waiting.join().unwrap();
         child.wait().unwrap();

@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(response.headers()[header::RETRY_AFTER], "5");
     }
 
-    /// What SQLite answers, without waiting for it as long as SQLite does.
+    /// The error of SQLite, without waiting as long as SQLite does.
     #[derive(Debug, thiserror::Error)]
     #[error("code {0}")]
     struct Code(i64);

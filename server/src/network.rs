@@ -132,7 +132,7 @@ mod tests {
         use NetworkPolicy::{None as Nothing, Prepare, Sources};
         let settings = settings(Sources, Sources);
         assert!(settings.of_new(Some(Prepare)).is_err());
-        // It was created while the server allowed more.
+        // The namespace was created while the server allowed more.
         assert_eq!(settings.effective(Prepare), Sources);
         assert_eq!(settings.effective(Nothing), Nothing);
     }

@@ -111,7 +111,7 @@ mod tests {
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         close_data_folder(&data).unwrap();
         assert_eq!(mode(&data), 0o700);
-        // As an older version left them.
+        // As left by an older version.
         let database = data.join("buildbtw.sqlite3");
         let logs = data.join("logs");
         let (log_folder, log) = (logs.join("1"), logs.join("1/log"));
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn rejects_data_folder_of_another_user() {
-        /// Nobody.
+        /// The user `nobody`.
         const OTHER: u32 = 65_534;
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");

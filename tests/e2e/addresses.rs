@@ -37,7 +37,7 @@ fn serves_everything_below_a_path() {
     }
 }
 
-/// A server on all interfaces of a network of its own, so that nobody else reaches it.
+/// A server on all interfaces of a separate network, unreachable for other programs.
 struct Everywhere {
     process: Process,
     started: String,
@@ -126,7 +126,7 @@ fn uses_host_of_request_on_all_interfaces() {
             let web = format!("http://{host}:8080/namespaces/foo");
             assert!(shown.contains(&web), "{shown}");
         }
-        // Asked by an address that is none, it names the one it was reached at.
+        // A request with an invalid host gets the address at which it arrived.
         assert!(!cli(other, &["show", "foo"]).contains(&unusable));
         let page = |host: &str| {
             let url = format!("http://{}:8080/namespaces/foo", hosts[0]);

@@ -1,5 +1,6 @@
-//! Push the fix, and the rebuild continues: with a file that changes neither version nor relations, for an
-//! origin and for a dependent, from a folder and from a GitLab, built in the sandbox.
+//! A pushed fix lets a failed rebuild continue: with a file that changes neither version nor
+//! relations, for an origin and for a dependent, from a folder and from a GitLab, built in the
+//! sandbox.
 
 use buildbtw_model::BuildStatus;
 use buildbtw_tests::{Forge, Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
@@ -9,7 +10,7 @@ use crate::following::{status, wait_until_done};
 const ORIGIN: &str = "libgreet";
 const DEPENDENT: &str = "greet";
 
-/// A package that builds only if the file `fixed` lies beside its PKGBUILD.
+/// A package that builds only if the file `fixed` is next to its PKGBUILD.
 fn pkgbuild(name: &str, is_broken: bool) -> String {
     let depends = if name == DEPENDENT { ORIGIN } else { "" };
     let check = if is_broken {
@@ -35,7 +36,8 @@ fn srcinfo(name: &str) -> String {
     )
 }
 
-/// Builds both, sees `broken` fail, has it fixed, and sees the rest built without anybody asking for it.
+/// Builds both, waits for `broken` to fail, pushes the fix, and waits for the rest to be built
+/// without another request.
 fn tell(server: &Server, broken: &str, fix: impl FnOnce()) {
     let arguments = [
         "new",

@@ -1,4 +1,4 @@
-//! New commits lead to new iterations; what is as before is carried over, also between namespaces.
+//! New commits lead to new iterations; unchanged builds are reused, also between namespaces.
 
 use buildbtw_model::api::IterationDetail;
 use buildbtw_model::client::Client;
@@ -89,7 +89,7 @@ fn push_to_an_origin_rebuilds_only_what_it_changes() {
         assert_eq!(first.summary.superseded_by, Some(2));
     });
 
-    // Another namespace with the same inputs has nothing to build at all.
+    // Another namespace with the same inputs has nothing to build.
     let output = cli(
         &server,
         &["new", "libfoo/main", "--name", "again", "--follow"],
@@ -134,7 +134,7 @@ fn gathers_and_plans_changes_of_default_branches() {
         };
         sources.commit(&left);
         let second = wait_until_done(&client, &name, 2).await;
-        // What depends on it is built against the new one; what does not is carried over.
+        // Its dependents are built against the new version; other packages are reused.
         assert_eq!(status(&second, "left"), BuildStatus::Built);
         assert_eq!(status(&second, "top"), BuildStatus::Built);
         assert_eq!(status(&second, "libfoo"), BuildStatus::Reused);
@@ -211,7 +211,7 @@ fn new_iteration_command_creates_one_and_why_explains_it() {
 fn does_not_restart_running_build_of_superseded_iteration() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
-    // A worker hears of a cancellation after a third of the lease.
+    // A worker learns of a cancellation after a third of the lease.
     let server = Server::start_with_lease(folder.path(), &sources, 15);
     let output = cli(
         &server,
@@ -226,7 +226,7 @@ fn does_not_restart_running_build_of_superseded_iteration() {
         ],
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-    // Long enough that the push is noticed meanwhile on a busy machine, too.
+    // Long enough that the push is noticed meanwhile, even on a busy machine.
     let _worker = Worker::simulated(&server, &folder.path().join("scratch"), 2, "15");
 
     tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -1,4 +1,4 @@
-//! Disks that fill up, and have space again.
+//! Disks that fill up, and later have free space again.
 
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind};
 use buildbtw_tests::{Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
@@ -47,7 +47,7 @@ fn server_reports_full_disk_and_resumes_with_free_space() {
         }
     });
 
-    // What is pushed meanwhile is not forgotten.
+    // Pushes made meanwhile are not lost.
     let ballast = server.fill_disk();
     sources.commit_text(
         "libfoo",
@@ -79,7 +79,7 @@ fn waits_for_repositories_that_cannot_be_stored() {
     assert_eq!(refused.status.code(), Some(3), "{}", printed(&refused));
     assert!(printed(&refused).contains("full"), "{}", printed(&refused));
     drop(ballast);
-    // No worker builds it: there is nothing to upgrade to.
+    // No worker builds it: there is no old package to upgrade.
     let made = cli(&server, &["new", "new/main", "--name", "foo"]);
     assert_eq!(made.status.code(), Some(0), "{}", printed(&made));
 }

@@ -1,4 +1,4 @@
-//! The whole path: from one command to a repository that pacman installs from.
+//! End to end: from one command to a repository that pacman installs from.
 
 use std::process::Command;
 

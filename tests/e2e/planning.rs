@@ -1,5 +1,5 @@
-//! What plans know beyond `.SRCINFO`s, with real libraries: a new soname below a cycle, and a program that
-//! links a library without saying so.
+//! Plans from more than `.SRCINFO` files, with real libraries: a new soname below a cycle, and a
+//! program that links a library without declaring it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use buildbtw_tests::{
     OldSet, Server, Sources, Worker, cli, has_tool, is_root, pacman_upgrades, printed, program,
 };
 
-/// Whether everything that builds of libraries need is there.
+/// Whether everything that builds of libraries need is installed.
 fn can_build() -> bool {
     let tools = [
         "pacman", "makepkg", "repo-add", "bwrap", "bsdtar", "gcc", "readelf",
@@ -33,8 +33,8 @@ fn library(name: &str, version: u32) -> (String, String) {
     (pkgbuild, srcinfo)
 }
 
-/// A program that prints its name and the version of the library, and keeps what the `other` program printed
-/// while it was built. With `BUILDBTW_BOOTSTRAP` it does without that one.
+/// A program that prints its name and the version of the library, and keeps what the `other`
+/// program printed while it was built. With `BUILDBTW_BOOTSTRAP` it omits that one.
 fn user(name: &str, library: &str, depends: &[&str], other: Option<&str>) -> (String, String) {
     let (needs, record) = match other {
         Some(other) => (
@@ -192,7 +192,7 @@ fn rebuilds_program_with_undeclared_library_link() {
     let folder = tempfile::tempdir().unwrap();
     let libfoo = library("libfoo", 1);
     let base = base(folder.path(), &[("libfoo", libfoo.clone())]);
-    // Its dependencies pull the library in; that it links it nobody says.
+    // Its dependencies pull the library in; the link is declared nowhere.
     let wrapper = (
         "pkgname=wrapper\npkgver=1\npkgrel=1\narch=(any)\ndepends=(libfoo)\npackage() { :; }\n".to_owned(),
         "pkgbase = wrapper\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n\tdepends = libfoo\n\npkgname = wrapper\n"
@@ -202,7 +202,7 @@ fn rebuilds_program_with_undeclared_library_link() {
     let packages = [("libfoo", libfoo), ("wrapper", wrapper), ("quiet", quiet)];
     let (sources, server) = server(folder.path(), &base, &packages);
     let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
-    // The wrapper is no program; quiet asks it for nothing.
+    // The wrapper is not a program; quiet does not run it.
     let quiet_without_call = packages[2]
         .1
         .0

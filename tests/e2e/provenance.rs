@@ -1,4 +1,4 @@
-//! What a rebuilt package says about its build, and what is kept to build it again.
+//! What a rebuilt package records about its build, and what is kept to reproduce it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +24,7 @@ fn srcinfo(name: &str, depends: &str) -> String {
     )
 }
 
-/// What a tool writes.
+/// The output of a tool.
 fn written(program: &str, arguments: &[&Path]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", printed(&output));
@@ -120,7 +120,7 @@ fn local_build_uses_requested_packager_and_date() {
         assert!(output.status.success(), "{}", printed(&output));
         out
     };
-    // Nothing is kept that is there anyway.
+    // Files that are available anyway are not kept.
     assert!(files_ending(&build("plain", &[]), ".PKGBUILD").is_empty());
     let out = build("bumped", &["--pkgrel=1.1"]);
     let kept = files_ending(&out, "library-1-1.1.PKGBUILD");

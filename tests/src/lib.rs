@@ -1,5 +1,5 @@
-//! What end-to-end tests and benchmarks are told with: the programs of this workspace as processes,
-//! and source repositories to point them at.
+//! Tools of end-to-end tests and benchmarks: the programs of this workspace as processes, and
+//! source repositories for them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-/// Longer than anything here takes on a busy machine; only a failing test waits that long.
+/// Longer than any step takes on a busy machine; only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub use forge::Forge;
@@ -45,7 +45,7 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// Whether a program of the system is there. Says visibly what a test leaves out without it.
+/// Whether a program of the system is installed. Prints what a test omits without it.
 pub fn has_tool(name: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
@@ -55,7 +55,7 @@ pub fn has_tool(name: &str) -> bool {
     found
 }
 
-/// Whether mounts and sandboxes are possible. Says visibly that a test is left out otherwise.
+/// Whether mounts and sandboxes are possible. Prints that a test is skipped otherwise.
 pub fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
@@ -64,8 +64,8 @@ pub fn is_root() -> bool {
     root
 }
 
-/// A folder for a test whose programs run as several users, each of whom can enter it: `TMPDIR` may be
-/// closed to others, as in a private home.
+/// A folder for a test whose programs run as several users, each of whom can enter it: `TMPDIR` may
+/// be private, as in a home folder.
 pub fn public_folder() -> tempfile::TempDir {
     let is_public = |folder: &PathBuf| {
         let is_open = |folder: &Path| {
@@ -83,7 +83,7 @@ pub fn public_folder() -> tempfile::TempDir {
     folder
 }
 
-/// Waits until something is there.
+/// Waits until a function returns a value.
 pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     const PAUSE: Duration = Duration::from_millis(20);
     let started = Instant::now();

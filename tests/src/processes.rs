@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use super::{Forge, PATIENCE, Sources, program};
 
-/// A process that is killed, and whose log is printed, when the test ends.
+/// A process that is killed at the end of the test, and whose log is printed.
 pub struct Process {
     name: String,
     child: Child,
@@ -61,20 +61,20 @@ impl Process {
         }
     }
 
-    /// Waits for the end of the process and returns its exit code and what it logged.
+    /// Waits until the process exits, and returns its exit code and its log.
     pub fn wait(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         self.seen.extend(self.lines.iter());
         (status.code(), std::mem::take(&mut self.seen).join("\n"))
     }
 
-    /// `kill -9`: the process has no say in it.
+    /// `kill -9`: the process cannot react.
     pub fn kill_hard(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Its number.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -100,8 +100,8 @@ impl Drop for Process {
     }
 }
 
-/// A command that runs with a small disk of its own below `folder`. The mount is in a namespace that
-/// only the process is in, and gone with it.
+/// A command that runs with a small separate disk below `folder`. The mount is in a namespace of
+/// only this process, and disappears with it.
 fn on_small_disk(command: &Command, folder: &Path, size: &str) -> Command {
     std::fs::create_dir_all(folder).unwrap();
     let mut small = Command::new("unshare");
@@ -148,18 +148,18 @@ fn in_folder(sources: &Sources) -> Vec<String> {
     vec!["--sources-dir".to_owned(), folder]
 }
 
-/// A running server with a data folder of its own.
+/// A running server with its own data folder.
 pub struct Server {
     process: Option<Process>,
     data: PathBuf,
     /// The arguments that say where the sources are.
     sources: Vec<String>,
     address: SocketAddr,
-    /// The path that it is below.
+    /// The path below which it serves.
     path: String,
     lease_seconds: u32,
     base_repositories: Option<PathBuf>,
-    /// The size of the disk the data folder is on, if it is one of its own.
+    /// The size of the disk of the data folder, if it has its own.
     disk: Option<String>,
 }
 
@@ -183,8 +183,8 @@ impl Server {
         Self::start_at(folder, arguments, lease_seconds, None)
     }
 
-    /// Starts a server on a free port whose builds install from the base repositories that a file
-    /// lists, and leases long enough for real builds.
+    /// Starts a server on a free port whose builds install from the base repositories listed in a
+    /// file, and leases long enough for real builds.
     pub fn start_with_base(folder: &Path, sources: &Sources, base: &Path) -> Self {
         Self::start_with(folder, sources, 60, Some(base.to_owned()))
     }
@@ -235,7 +235,7 @@ impl Server {
         server
     }
 
-    /// Starts a server whose data folder is on a small disk of its own; needs root.
+    /// Starts a server whose data folder is on a small separate disk; needs root.
     pub fn start_on_small_disk(folder: &Path, sources: &Sources, size: &str) -> Self {
         let mut server = Self {
             process: None,
@@ -261,7 +261,7 @@ impl Server {
         self.process.as_mut().unwrap().wait_for_line(text)
     }
 
-    /// Starts the server at its old address, with its old data.
+    /// Restarts the server at its old address, with its old data.
     pub fn start_again(&mut self) {
         let mut process = Process::start("server", &mut self.command());
         let line = process.wait_for_line("serving");
@@ -294,7 +294,7 @@ impl Server {
         }
     }
 
-    /// Starts it again, below a path.
+    /// Restarts it, below a path.
     pub fn move_below(&mut self, path: &str) {
         self.stop();
         self.path = path.to_owned();
@@ -404,7 +404,7 @@ impl Worker {
         Self::start(server, scratch, &builder)
     }
 
-    /// Starts a worker that simulates builds, with its scratch folder on a small disk of its own;
+    /// Starts a worker that simulates builds, with its scratch folder on a small separate disk;
     /// needs root.
     pub fn simulated_on_small_disk(server: &Server, scratch: &Path, size: &str) -> Self {
         let builder = ["--builder", "simulated", "--simulated-seconds", "0"];
@@ -416,8 +416,8 @@ impl Worker {
         }
     }
 
-    /// Starts a worker on a machine whose clock is wrong by some seconds. `shim` is the library that
-    /// makes it so.
+    /// Starts a worker on a machine whose clock is wrong by some seconds. `shim` is the library
+    /// that shifts it.
     pub fn simulated_with_clock(
         server: &Server,
         scratch: &Path,

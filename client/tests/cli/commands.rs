@@ -1,4 +1,4 @@
-//! What commands print.
+//! Output of commands.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -33,7 +33,7 @@ async fn login_verifies_saves_and_uses_token() {
         saved.metadata().unwrap().permissions().mode() & 0o777,
         0o600
     );
-    // Both address and token are remembered.
+    // Both address and token are saved.
     let ran = run(home.path(), "", &["token", "list"]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
@@ -54,7 +54,7 @@ async fn writes_new_token_to_requested_file_only() {
     assert!(!ran.stderr.contains("bbtw_new"), "{}", ran.stderr);
     assert_eq!(fs_err::read_to_string(&file).unwrap(), "bbtw_new\n");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    // A second one does not take the place of the first.
+    // A second login does not replace the first.
     let ran = run(home.path(), &fake.url, &args).await;
     assert_eq!(ran.code, 3);
     assert!(ran.stderr.contains("is there already"), "{}", ran.stderr);

@@ -1,4 +1,4 @@
-//! Every error is one line, a hint, and exit code 3.
+//! Every error is one line with a hint, and exit code 3.
 
 use super::fake::{Fake, TOKEN};
 use super::program::{Ran, run};

@@ -1,4 +1,4 @@
-//! Following a rebuild, and a log.
+//! Following a rebuild and a log.
 
 use buildbtw_model::{AttemptStatus, BuildStatus, IterationStatus};
 
@@ -22,7 +22,7 @@ async fn follows_rebuild_to_its_end_across_broken_connections() {
     fake.build("libgreet", BuildStatus::Building, None);
     let line = run.line("libgreet").await;
     assert_eq!(line, "22:13:21 building libgreet 2.0-1");
-    // The server restarts, and the build goes on meanwhile.
+    // The server restarts while the build continues.
     fake.change(|inner| inner.away = true);
     fake.break_streams();
     fake.build("libgreet", BuildStatus::Built, Some("2.0-1"));
@@ -92,7 +92,7 @@ async fn uses_own_exit_codes_for_cancelled_rebuilds_and_interrupts() {
     );
 
     let mut run = follow(&fake, &home, &["watch", "space", "--json"]);
-    // Following has begun once an event comes back.
+    // Following has begun when the first event arrives.
     fake.build("libgreet", BuildStatus::Cancelled, None);
     fake.end(IterationStatus::Cancelled);
     let last = run.line("\"origins\"").await;
@@ -121,6 +121,6 @@ async fn follows_log_without_gaps_across_broken_connections() {
     });
     let ran = run.end().await;
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-    // In a pipe the bytes are as they are.
+    // Output to a pipe is not escaped.
     assert_eq!(ran.stdout, "one\n\x1b[2Jtwo\nthree\nfour");
 }

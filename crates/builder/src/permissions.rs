@@ -148,7 +148,7 @@ mod tests {
             said,
             format!("permission denied: {} ({expected})", program.display())
         );
-        // Where a link leads is on the way, too.
+        // The target of a link is checked, too.
         let link = folder.path().join("link");
         symlink(&program, &link).unwrap();
         let said = permission_denied(&link, NOBODY).unwrap();

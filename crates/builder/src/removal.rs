@@ -187,7 +187,7 @@ fn unescape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Deeper than most processes may hold descriptors, and than a path may be long.
+    /// Deeper than the descriptor limit of most processes, and than the longest path.
     const DEEP: usize = 5_000;
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
             )
             .unwrap();
             nix::sys::stat::mkdirat(&deepest, "d", Mode::S_IRWXU).unwrap();
-            // A name that removing uses itself.
+            // A name that the removal itself uses.
             if level % 1_000 == 0 {
                 nix::sys::stat::mkdirat(&deepest, ".removing-1", Mode::empty()).unwrap();
             }

@@ -264,7 +264,7 @@ fn bytes(program: &[Instruction]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// What the kernel does with a program.
+    /// The kernel's verdict on a system call under a filter program.
     fn run(program: &[Instruction], architecture: u32, number: u32, argument: u32) -> u32 {
         run_with(program, architecture, number, [argument.into(), 0, 0])
     }
@@ -359,7 +359,7 @@ mod tests {
                     for call in [23, 23 | 1 << 16] {
                         assert_eq!(answer(ipc, [call, 1, size]), expected, "{size}");
                     }
-                    // msgget(2), by which fakeroot talks.
+                    // msgget(2), which fakeroot uses.
                     assert_eq!(answer(ipc, [13, size, size]), ALLOW);
                 }
                 assert_eq!(answer(table.clone3, [0; 3]), NO_SUCH_CALL);

@@ -90,7 +90,7 @@ mod tests {
                     }
                 })
                 .collect();
-            // GitLab tells folders and files apart.
+            // GitLab lists folders and files separately.
             entries.reverse();
             let expected = git(path, &["rev-parse", "HEAD^{tree}"]);
             assert_eq!(tree_hash(entries).unwrap().as_str(), expected, "{format}");

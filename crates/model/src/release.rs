@@ -195,12 +195,12 @@ mod tests {
             (false, "2-1", &["2-1", "2-1.3"], &[], "2-1.4"),
             (false, "2-1", &[], &["2-1"], "2-1.1"),
             (false, "2-2", &["2-1"], &[], "2-2"),
-            // Base may have dropped the one that this release was raised for.
+            // Base may have dropped the package above which this release was bumped.
             (false, "2-1", &[], &["2-1.1"], "2-1.2"),
             (false, "2-1", &["2-0.9"], &["2-1.1", "2-0.8"], "2-1.2"),
             (false, "2-2", &[], &["2-1.1", "3-1"], "2-2"),
             (false, "2-1", &["3-1"], &[], "2-1"),
-            // pacman takes both for the same version.
+            // pacman considers both the same version.
             (false, "2.0-1", &["2.00-1"], &[], "2.0-1.1"),
             (true, "2-1", &[], &[], "2-1.1"),
             (true, "2-1", &["2-1.1"], &["2-1.2"], "2-1.3"),

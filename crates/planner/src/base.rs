@@ -133,7 +133,7 @@ mod tests {
         ] {
             assert!(base.satisfies(met), "{met}");
         }
-        // What is built already has got its numbers.
+        // Built packages have versioned sonames.
         for unmet in ["liby", "libx=2", "other>3", "libx.so=3-64", "bare.so=1-64"] {
             assert!(!base.satisfies(unmet), "{unmet}");
         }

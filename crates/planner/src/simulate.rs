@@ -207,7 +207,7 @@ mod tests {
             for policy in [Policy::CriticalPath, Policy::Fifo, Policy::Random(seed)] {
                 let outcome = simulate(&builds, workers, policy);
                 prop_assert!(outcome.makespan_s >= outcome.bound_s);
-                // No worker is idle while something is ready, which bounds any such schedule.
+                // No worker is idle while a build is ready, which bounds any such schedule.
                 prop_assert!(outcome.makespan_s <= outcome.critical_path_s + outcome.work_s.div_ceil(workers as u64));
                 prop_assert_eq!(outcome, simulate(&builds, workers, policy));
             }

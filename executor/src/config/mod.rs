@@ -223,7 +223,7 @@ mod tests {
     fn accepts_example_config() {
         let example = include_str!("../../executor.toml.example");
         Config::parse(example).unwrap();
-        // With every setting that is shown as a comment.
+        // With every setting that the example shows in a comment.
         let all: String = example
             .lines()
             .map(|line| {

@@ -316,7 +316,7 @@ mod tests {
         assert!(measured(&folder) >= one + 100 * BYTES_PER_FILE);
     }
 
-    /// Deeper than a path may be long.
+    /// Deeper than the longest path.
     #[test]
     fn measures_folders_of_any_depth() {
         let place = tempfile::tempdir().unwrap();
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(DiskWatch::start(folders, None, 2 << 20, || {}).end(), None);
     }
 
-    /// What lies in folders that nobody may look into is seen at the file system only, which others use, too.
+    /// Content of unreadable folders is only counted by the file system, which others use as well.
     #[test]
     fn uses_file_system_usage_for_unmeasurable_folders() {
         const LIMIT: u64 = 1 << 20;

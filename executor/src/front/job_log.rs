@@ -178,7 +178,7 @@ mod tests {
             log.write(piece).unwrap();
         }
         log.close().unwrap();
-        // The time is not always the same.
+        // The duration varies.
         let text = String::from_utf8(log.to).unwrap();
         let mut pieces = text.split("section_");
         let mut shown = pieces.next().unwrap().to_owned();

@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// Waits under the name of an environment with this folder.
+    /// Waits with the process name of an environment with this folder.
     fn called_bwrap(folder: &Path, user: Option<u32>) -> Child {
         let mut command = Command::new("sh");
         command

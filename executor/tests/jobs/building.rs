@@ -41,7 +41,7 @@ async fn runs_build_from_config_to_cleanup() {
         assert_eq!(worker.as_str(), "tester");
         assert!(!ended.out.contains(&token) && !ended.out.contains(ID_TOKEN));
 
-        // The runner uploads them from within the job's environment.
+        // The runner uploads them from inside the job's environment.
         job.script(
             "upload_artifacts_on_success",
             &format!(

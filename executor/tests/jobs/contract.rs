@@ -1,10 +1,10 @@
-//! What the runner relies on.
+//! The behaviour that the runner relies on.
 
 use serde_json::{Value, json};
 
 use crate::support::{Ended, Host, QUICK};
 
-/// Every stage that gitlab-runner 19.4 calls `run` for, but for the job's own script.
+/// Every stage for which gitlab-runner 19.4 calls `run`, except the job's own script.
 const STAGES: &[&str] = &[
     "prepare_script",
     "get_sources",
@@ -47,7 +47,7 @@ async fn repeats_prepare_after_cleanup() {
         job.clean_up();
         assert!(host.left().is_empty(), "{:?}", host.left());
     }
-    // Also without: a runner that was cut off.
+    // Also without a cleanup: the runner was interrupted.
     for _ in 0..3 {
         job.stage(&["prepare"]).expect(0);
         assert!(!job.builds().join("old").exists());
@@ -119,7 +119,7 @@ async fn cleanup_is_idempotent_at_any_stage() {
     job.clean_up();
     job.clean_up();
     assert!(host.left().is_empty(), "{:?}", host.left());
-    // A stage after it finds nothing, which is no fault of the job.
+    // A later stage finds nothing, which is not an error of the job.
     job.script("after_script", "true")
         .expect(42)
         .says("not prepared");
@@ -134,7 +134,7 @@ async fn check_reports_host_readiness() {
     };
     check().expect(0).says("ready");
     host.configure("builder.simulated = {}\ngitlab_runner = '/nonexistent'");
-    // A key that is there twice.
+    // A duplicate key.
     check().expect(2).says("duplicate");
     fs_err::write(host.config(), "server = 'nonsense'\n").unwrap();
     check().expect(2);

@@ -1,8 +1,8 @@
-//! Variables that change what scripts find.
+//! Variables that change the environment of scripts.
 
 use crate::support::{Host, QUICK};
 
-/// Its `gitlab-runner` makes a temporary file, as the uploader of artifacts does.
+/// Its `gitlab-runner` creates a temporary file, as the uploader of artifacts does.
 async fn host() -> Host {
     let host = Host::start(QUICK).await;
     host.replace_setting("/usr/bin/true", "/usr/bin/mktemp");

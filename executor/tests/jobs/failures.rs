@@ -1,4 +1,4 @@
-//! Jobs that fail, and whose fault that is.
+//! Jobs that fail, with the failure kind of each.
 
 use buildbtw_fake_server::Fault;
 use buildbtw_model::FailureKind;
@@ -95,7 +95,7 @@ async fn maps_failure_kind_to_exit_code() {
         assert_eq!(job.exit_code_file().exists(), code == 41, "{name}");
         let attempt = job.attempt();
         assert_eq!(failed(&attempt.outcomes[0]).1, "x.c: error: boom");
-        // A stale code would be reported for what fails next.
+        // A stale code would be reported for the next failure.
         job.script("after_script", "true").expect(0);
         assert!(!job.exit_code_file().exists());
         job.clean_up();
@@ -111,7 +111,7 @@ async fn reports_wrong_architecture_immediately() {
         let (key, mut build) = inner.exchanges.drain().next().unwrap();
         build.architecture = "riscv64".parse().unwrap();
         inner.exchanges.insert(key.clone(), build);
-        // The stand-in wants to hear of an attempt before it ends.
+        // The stand-in expects a report of an attempt before it ends.
         inner.attempts.entry(key.0).or_default().heartbeats = 1;
         key.0
     });
@@ -170,7 +170,7 @@ async fn fails_job_when_server_ended_the_attempt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn blames_package_for_rejected_upload() {
     let host = Host::start(QUICK).await;
-    // The stand-in does not take packages of this name.
+    // The stand-in rejects packages of this name.
     let job = host.job(7, "refused");
     job.prepare();
     job.script("build_script", "")

@@ -1,4 +1,4 @@
-//! Jobs, users and files that mean no good.
+//! Hostile jobs, users and files.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -30,7 +30,7 @@ async fn rejects_malformed_job_without_side_effects() {
         }
     }
     assert!(host.left().is_empty(), "{:?}", host.left());
-    // What is missing or of another type does not matter where it is not needed.
+    // Fields that are missing or have another type do not matter where they are not needed.
     job.response =
         r#"{"id": 7, "variables": {"a": 1}, "runner_info": "x", "git_info": [], "features": null}"#
             .into();
@@ -112,13 +112,13 @@ async fn does_not_reap_folders_of_other_users() {
     job.stage(&["cleanup"]).expect(42);
     job.stage(&["prepare"]).expect(42);
     assert!(kept.exists() && job.builds().exists());
-    // What is no folder was not made by this program.
+    // A file that is not a folder was not created by this program.
     std::os::unix::fs::chown(&jobs, Some(0), None).unwrap();
     Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
     assert!(kept.exists() && jobs.join("8").is_symlink());
 }
 
-/// How many processes have a command line that begins like this.
+/// The number of processes with a command line that starts with this text.
 fn running(beginning: &str) -> usize {
     let processes = fs_err::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| fs_err::read(process.path().join("cmdline")).ok());
@@ -133,7 +133,7 @@ async fn rejects_processes_that_imitate_another_environment() {
     let (first, second) = (host.job(7, "a"), host.job(8, "b"));
     first.prepare();
     let killed = first.builds().join("killed");
-    // Each takes the place of one that was killed.
+    // Each replaces one that was killed.
     let script = format!(
         r#"for number in {{1..20}}; do
             while :; do
@@ -169,7 +169,7 @@ async fn rejects_processes_that_imitate_another_environment() {
     assert!(host.left().is_empty(), "{:?}", host.left());
 }
 
-/// Talks to the root side as a front would.
+/// Sends requests to the root side as a front would.
 fn ask_root(host: &Host, input: &[u8]) -> Ended {
     let mut child = std::process::Command::new(PROGRAM)
         .arg("as-root")
@@ -181,7 +181,7 @@ fn ask_root(host: &Host, input: &[u8]) -> Ended {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // It may have heard enough before the end.
+    // It may stop reading before the end.
     let _ = stdin.write_all(input);
     drop(stdin);
     Ended::from(child.wait_with_output().unwrap())
@@ -228,7 +228,7 @@ async fn root_side_trusts_only_files_of_root() {
         reap().expect(1).says("65534");
         std::os::unix::fs::chown(host.state(), Some(0), None).unwrap();
     }
-    // An ordinary user that sudo made root cannot choose the file.
+    // An unprivileged user whom sudo made root cannot choose the file.
     let output = std::process::Command::new(PROGRAM)
         .arg("as-root")
         .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
@@ -240,7 +240,7 @@ async fn root_side_trusts_only_files_of_root() {
     reap().expect(0);
 }
 
-/// What the root side makes of what it inherits: folder, core dumps, signals.
+/// State of the root side after it reset what it inherited: folder, core dumps, signals.
 fn inherited(pid: u32) -> (std::path::PathBuf, String, u64) {
     let read = |name| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
     let line = |text: String, name| {
@@ -251,13 +251,13 @@ fn inherited(pid: u32) -> (std::path::PathBuf, String, u64) {
     (
         fs_err::read_link(format!("/proc/{pid}/cwd")).unwrap(),
         line(read("limits"), "Max core file size"),
-        // Of the standard signals; the C library has others for itself.
+        // Only of the standard signals; the C library uses others itself.
         u64::from_str_radix(&line(read("status"), "SigIgn:"), 16).unwrap() & 0x7fff_ffff,
     )
 }
 
-/// The limits that are lower than those of a service, though they could be raised, and who is preferred: niceness, policy,
-/// the OOM killer.
+/// The limits that are lower than those of a service although they could be raised, and the
+/// priorities: niceness, policy, the OOM killer.
 fn unlike_a_service(pid: u32) -> (Vec<String>, String) {
     let read = |name| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
     let limits = read("limits");
@@ -318,7 +318,7 @@ async fn root_side_runs_with_limits_and_priority_of_a_service() {
         .output()
         .unwrap();
     let class = String::from_utf8(ionice.stdout).unwrap();
-    // Newer kernels say what the default means.
+    // Newer kernels report the value of the default.
     let is_default = class.starts_with("none") || class.starts_with("best-effort: prio 4");
     assert!(is_default, "{class}");
     let mut stdin = child.stdin.take().unwrap();

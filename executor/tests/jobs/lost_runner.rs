@@ -1,4 +1,5 @@
-//! A runner that is killed tells nobody: its stages notice it, end, report and clean up by themselves.
+//! A killed runner notifies no process: its stages detect it, end, report and clean up by
+//! themselves.
 
 use std::io::Read as _;
 use std::process::Child;
@@ -13,7 +14,7 @@ use nix::unistd::Pid;
 use crate::stopping::pid_of;
 use crate::support::{ENDLESS, Host, Job, QUICK};
 
-/// Longer than anything here takes on a busy machine; only a failing test waits that long.
+/// Longer than any step takes on a busy machine; only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn heard(host: &Host, job: &Job<'_>) {
@@ -26,8 +27,8 @@ async fn heard(host: &Host, job: &Job<'_>) {
         .await;
 }
 
-/// Kills the runner and nobody else, and waits until nothing of it prints any more. Its output stays open.
-/// Returns what its stages complained about.
+/// Kills only the runner, and waits until none of its processes prints any more. Its output stays
+/// open. Returns the errors that its stages printed.
 fn kill_runner(mut runner: Child) -> String {
     kill(pid_of(&runner), Signal::SIGKILL).unwrap();
     runner.wait().unwrap();
@@ -157,7 +158,7 @@ async fn ends_prepare_with_its_runner() {
     let job = host.job(7, "a");
     host.server.set_faults(|_, _| Fault::Unavailable);
     let mut runner = job.start_by_a_runner(&["prepare"]);
-    // It waits for the server by now, and says so nowhere.
+    // It waits for the server by now, and does not log that.
     let root_side = host.state().join("root");
     while !root_side.exists() {
         tokio::task::yield_now().await;
@@ -172,7 +173,7 @@ async fn ends_prepare_with_its_runner() {
 async fn does_not_treat_live_runner_as_dead() {
     let host = Host::start("builder.simulated = { seconds = 0.5 }").await;
     let job = host.job(7, "a");
-    // What prepared it is gone, and another process goes on.
+    // The process that prepared it has exited, and another one continues.
     job.prepare_by_a_runner_that_ends();
     job.script(
         "get_sources",

@@ -1,4 +1,5 @@
-//! Builds in the real sandbox. They need root and the tools; elsewhere they say so and pass.
+//! Builds in the real sandbox. They need root and the tools; elsewhere they print that they are
+//! skipped.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +21,7 @@ async fn host() -> Option<Host> {
     Some(host)
 }
 
-/// A job for a package whose `package()` is this.
+/// A job for a package with this body of `package()`.
 pub(crate) fn job<'a>(host: &'a Host, id: u64, package: &str) -> Job<'a> {
     let source = host.path(&format!("source{id}"));
     fs_err::create_dir(&source).unwrap();
@@ -137,7 +138,7 @@ async fn package_output_cannot_forge_or_hide_log_lines() {
     for hidden in ["\x1b[8m", "\x1b[30;40m", "\x1b[30m", ";40m", "8;1m", "48;5"] {
         assert!(!ended.out.contains(hidden), "{hidden:?} {:?}", ended.out);
     }
-    // No line of the package leaves a colour to the next one.
+    // No line of the package leaves its colour to the next one.
     for line in ended.out.lines() {
         let last = line.rsplit_once("\x1b[").map(|(_, style)| style);
         let is_plain = last.is_none_or(|style| style.starts_with("0m") || style.starts_with("0K"));
@@ -160,7 +161,7 @@ async fn package_output_cannot_forge_or_hide_log_lines() {
 #[tokio::test(flavor = "multi_thread")]
 async fn leaves_nothing_when_any_process_of_the_sandbox_is_killed() {
     let Some(host) = host().await else { return };
-    // Other runs of these tests may be going on.
+    // Other runs of these tests may be active.
     let seconds = format!("98{:07}", std::process::id());
     let endless = format!(
         "echo it is running; trap '' TERM; setsid sleep {seconds} & setsid sleep {seconds}"

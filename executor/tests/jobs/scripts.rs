@@ -16,7 +16,7 @@ async fn forwards_exit_code_of_script() {
         fs_err::read_to_string(job.exit_code_file()).unwrap(),
         "137\n"
     );
-    // Commands of a job read nothing, as the runner has it.
+    // Commands of a job get no input, as with the runner.
     job.script("step_other", ": | eval $'cat; echo end\\n'")
         .expect(0)
         .says("end");
@@ -97,7 +97,7 @@ async fn ends_background_processes_with_their_stage() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.prepare();
-    // Other runs of these tests may be going on.
+    // Other runs of these tests may be active.
     let name = format!("buildbtw-test-daemon-{}", std::process::id());
     let daemon =
         format!("setsid bash -c 'exec -a {name} sleep 86400' >/dev/null 2>&1 </dev/null & disown");

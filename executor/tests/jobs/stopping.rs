@@ -1,4 +1,4 @@
-//! Jobs that are stopped: what the server hears, and what is left.
+//! Jobs that are stopped: the report to the server, and that nothing is left.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use nix::unistd::Pid;
 
 use crate::support::{ENDLESS, Ended, Host, Job, QUICK};
 
-/// Much less than these builds take, and enough for a busy machine: it has to stop, not to wait.
+/// Much less than these builds take, and enough for a busy machine: the job has to stop, not to
+/// wait.
 const FEW_SECONDS: Duration = Duration::from_secs(60);
 
 pub(crate) fn pid_of(child: &std::process::Child) -> Pid {
@@ -52,7 +53,7 @@ async fn reports_stopped_build_and_leaves_nothing() {
         assert!(started.elapsed() < FEW_SECONDS);
         assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
         assert!(cancelled(&job), "{:?}", job.attempt());
-        // The job cannot know why, and names no cause that may be wrong.
+        // The job cannot know the cause, and names none that may be wrong.
         let log = format!("{ended:?}");
         assert!(log.contains("its status in GitLab says why"), "{log}");
         assert!(
@@ -124,13 +125,13 @@ async fn ends_processes_of_stopped_script() {
         );
         let script = job.write_script(&script);
         let child = job.start(&["run", script.to_str().unwrap(), "after_script"]);
-        // Reading from it waits for the script to get there.
+        // Reading from it waits for the script to reach this point.
         while !pipe.exists() {
             tokio::task::yield_now().await;
         }
         fs_err::read(&pipe).unwrap();
         killpg(pid_of(&child), signal).unwrap();
-        // Its output ends with the last process that has it.
+        // Its output is closed by the last process that has it.
         child.wait_with_output().unwrap();
         job.clean_up();
         assert!(host.left().is_empty(), "{:?}", host.left());
@@ -149,7 +150,7 @@ async fn reaps_only_jobs_of_a_dead_runner() {
     assert!(!dead.builds().exists());
     assert!(alive.builds().exists() && running.builds().exists());
     assert!(child.try_wait().unwrap().is_none());
-    // What else is in the folder is not touched.
+    // Other files in the folder are not touched.
     let foreign = host.state().join("jobs/notes");
     fs_err::create_dir(&foreign).unwrap();
     reap().expect(0);
@@ -173,7 +174,7 @@ async fn does_not_reap_job_whose_stages_are_started_by_scripts() {
         job.stage_through(between, &["prepare"]).expect(0);
         reap().expect(0);
         assert!(job.builds().exists(), "{between}");
-        // The next job tidies up after dead ones, too.
+        // The next job cleans up after dead ones, too.
         let next = host.job(2, "a");
         next.stage_through(between, &["prepare"]).expect(0);
         let script = job.write_script("echo it ran");

@@ -1,4 +1,4 @@
-//! Who gets in when others have much.
+//! Which requests are admitted while others use much of the server.
 
 use futures_util::FutureExt as _;
 
@@ -36,13 +36,13 @@ fn reserves_proxy_connections_for_authenticated_requests() {
     let proxy = [10, 0, 0, 1].into();
     let admission = admission(&["10.0.0.0/8"]);
     admission.authenticated(address(1));
-    // Strangers who connect by themselves take what is not kept.
+    // Anonymous direct connections take everything that is not reserved.
     let direct = [(); 4].map(|()| admission.connection(address(2)).unwrap());
     assert!(admission.connection(address(3)).is_err());
     let proxied = [(); 2].map(|()| admission.connection(proxy).unwrap());
     assert!(admission.forwarded_request(address(3)).is_err());
     assert!(admission.forwarded_request(address(1)).is_ok());
-    // And it leaves some for who authenticated and connects by itself.
+    // Some are left for authenticated addresses that connect directly.
     assert!(admission.connection(proxy).is_err());
     let known = [(); 2].map(|()| admission.connection(address(1)).unwrap());
     drop((direct, proxied, known));

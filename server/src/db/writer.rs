@@ -362,7 +362,7 @@ mod tests {
                     return None;
                 }
                 tx.commit().await.unwrap();
-                // Durable when it is told: another connection sees it.
+                // Durable once it is acknowledged: another connection sees it.
                 assert!(names(&database).await.contains(&format!("{number:03}")));
                 Some(format!("{number:03}"))
             })
@@ -433,7 +433,7 @@ mod tests {
             tokio::spawn(async move {
                 let mut tx = database.write().await.unwrap();
                 insert(&mut tx, "second").await;
-                // As a full disk does.
+                // In the same way as with a full disk.
                 sqlx::query("ROLLBACK")
                     .execute(tx.connection())
                     .await

@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(found.again_at, Some(31_000));
         let found = paired(&builds, &["a"], &["a", "b"], 31_000);
         assert_eq!(found.pairs, [(0, BuildId(7))]);
-        // Nobody else is there.
+        // There is no other worker.
         let found = paired(&builds, &["a"], &["a"], 2_000);
         assert_eq!(found.pairs, [(0, BuildId(7))]);
     }

@@ -134,7 +134,7 @@ mod tests {
         }
         let own = turns.render(Rendering::Database).await.unwrap();
         assert!(turns.render(Rendering::Database).now_or_never().is_none());
-        // Lists of files have turns of their own.
+        // File lists have separate turns.
         let lists = [(); 2].map(|()| turns.render(Rendering::FileLists).now_or_never());
         assert!(lists.iter().all(Option::is_some));
         drop((public, own));

@@ -145,7 +145,7 @@ mod tests {
             (Some("newbase"), "1-3.7", &[]),
             (Some("oldbase"), "1-3.2", &["1-3.2"]),
             (None, "2-1", &["2-1"]),
-            // What oldbase was called before, or the maker before it.
+            // The former name of oldbase, or the pkgbase that built it before.
             (Some("gone"), "1-3.4", &["1-3.4"]),
             (Some("unrelated"), "1-3.4", &["1-3.4"]),
             (Some("gone"), "2-1", &[]),

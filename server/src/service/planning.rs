@@ -228,7 +228,7 @@ mod tests {
         PlanningDesk::new(limit, CancellationToken::new())
     }
 
-    /// Plans until it is told to stop.
+    /// Plans until it is cancelled.
     fn endless(budget: &PlanBudget) -> Result<(), PlanError> {
         loop {
             budget.check()?;
@@ -344,7 +344,7 @@ mod tests {
         }
         let one_more = desk.plan(greedy, |_| Ok(())).await;
         assert_eq!(kind(one_more), ProblemKind::TooManyRequests);
-        // Others are not held up by all of these.
+        // Other callers are not blocked by all of these.
         desk.plan(caller(2), |_| Ok(())).await.unwrap();
         desk.plan(Caller::Server, |_| Ok(())).await.unwrap();
         release.send(()).unwrap();

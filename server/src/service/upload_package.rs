@@ -310,7 +310,7 @@ fn unusable(file: &PackageFileName, error: PackageError) -> Error {
 mod tests {
     use super::*;
 
-    /// Reads a package that says nothing, within a time.
+    /// Reads a package that sends no data, within a time limit.
     async fn read_within(limit: Duration, stop: CancellationToken) -> Error {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("part");

@@ -281,7 +281,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs a change that ends when a request has read the catalog, or panics after a while.
+    /// Runs a change that ends when a request has read the catalog, or panics after a timeout.
     async fn change_during_a_request(catalog: &SharedCatalog, size: usize) {
         let (has_read, wait) = std::sync::mpsc::channel();
         let change = catalog.change(size, move |_| wait.recv_timeout(Duration::from_secs(120)));

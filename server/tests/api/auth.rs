@@ -1,4 +1,4 @@
-//! Who may do what. Reading is public, every write needs a token of the right scope.
+//! Authorization: reading is public, every write needs a token of the right scope.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -17,7 +17,7 @@ async fn server() -> TestServer {
     .await
 }
 
-/// Every route that needs a token, with a scope that does not suffice, if there is one.
+/// Every route that needs a token, with a scope that does not suffice, if any.
 fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
     let attempt = format!("/api/v1/attempts/{}", buildbtw_model::AttemptId::new());
     let client = Some(TokenScope::Client);
@@ -96,7 +96,7 @@ async fn rejects_guarded_routes_without_a_valid_token() {
             }
             let response = request.send().await.unwrap();
             if response.status() == StatusCode::TOO_MANY_REQUESTS {
-                // So many wrong tokens are too many; that opens nothing, either.
+                // This many wrong tokens exceed the limit, which grants no access either.
                 held_up += 1;
                 continue;
             }
@@ -118,12 +118,13 @@ async fn rejects_guarded_routes_without_a_valid_token() {
             .items
             .is_empty()
     );
-    // The token that the routes were to revoke still works, however many wrong ones there were.
+    // The token that the routes were asked to revoke still works, however many wrong ones were
+    // tried.
     assert!(server.admin().tokens().await.is_ok());
     assert!(held_up > 0);
 }
 
-/// The paths that the router serves, as it writes them.
+/// The paths of the server's routes, in the router's notation.
 fn served() -> Vec<String> {
     let source = concat!(
         include_str!("../../src/router.rs"),
@@ -149,7 +150,7 @@ fn classifies_every_route_as_public_or_guarded() {
         "/sources",
         "/plans",
         "/sources/overview",
-        // Checked by secrets of its own: see the tests of webhooks.
+        // Checked with its own secrets: see the tests of webhooks.
         "/webhooks/gitlab",
         // Checked by the ID token in its body: see the tests of pipelines.
         "/attempts/{id}/exchange",
@@ -343,7 +344,7 @@ async fn lists_tokens_without_secret_and_revokes_them_immediately() {
         refusal(holder.identity().await).kind,
         ProblemKind::Unauthenticated
     );
-    // Again is no error, and does not change when it was.
+    // Repeating it is not an error, and does not change the time of revocation.
     let again = admin.revoke_token(made.summary.id).await.unwrap();
     assert_eq!(again.revoked_at, revoked.revoked_at);
     let problem = refusal(admin.revoke_token(999).await);
@@ -383,7 +384,7 @@ async fn rejects_malformed_token_names() {
     }
 }
 
-/// All files below a folder that hold a text.
+/// All files below a folder that contain a text.
 fn holding(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(folder).unwrap() {
@@ -433,7 +434,7 @@ async fn stores_only_the_first_token_and_that_privately() {
 async fn does_not_rewrite_removed_first_token() {
     let mut server = server().await;
     let token = server.admin_token();
-    // Careful administrators keep it elsewhere.
+    // Careful administrators store it elsewhere.
     fs_err::remove_file(server.data().join("admin-token")).unwrap();
     server.stop().await;
     server.start_again().await;

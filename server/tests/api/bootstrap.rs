@@ -1,4 +1,4 @@
-//! Bootstrap builds that are asked for, refused and taken back.
+//! Bootstrap builds that are requested, rejected and withdrawn.
 
 use buildbtw_model::api::{CreateIteration, CreateNamespace, PlanPreview, ProblemKind};
 
@@ -25,7 +25,7 @@ async fn reports_why_namespace_cannot_be_replanned() {
     let page = page.unwrap().text().await.unwrap();
     assert!(page.contains("without a bootstrap build"), "{page}");
 
-    // What was refused is not kept.
+    // A rejected request is not stored.
     let admin = server.admin();
     let with = |bootstrap: &str| CreateIteration {
         bootstrap: vec![parse(bootstrap)],
@@ -39,7 +39,7 @@ async fn reports_why_namespace_cannot_be_replanned() {
     assert_eq!(refused().await, None);
     assert_eq!(server.number(kept).await, 1);
 
-    // What is not wanted any more is taken back.
+    // An unwanted bootstrap build is withdrawn.
     let request = CreateIteration {
         no_bootstrap: vec![parse("cyc-a")],
         same_sonames: Some(true),

@@ -1,4 +1,4 @@
-//! Limits of connections, streams and requests: nobody locks out others.
+//! Limits of connections, streams and requests: no client locks out others.
 
 use std::net::SocketAddr;
 
@@ -27,7 +27,7 @@ async fn server(flags: &[&str]) -> TestServer {
     server
 }
 
-/// Somebody at an address of this machine. Holds one connection from its first request on.
+/// A client at an address of this machine. Keeps one connection open after its first request.
 fn somebody(address: &str) -> Client {
     let address: std::net::IpAddr = address.parse().unwrap();
     Client::builder().local_address(address).build().unwrap()
@@ -38,7 +38,7 @@ async fn get(client: &Client, server: &TestServer, path: &str) -> Response {
     request.send().await.unwrap()
 }
 
-/// The same through a proxy, which writes a header.
+/// The same through a proxy, which sets a header.
 async fn get_as(
     proxy: &Client,
     server: &TestServer,
@@ -65,7 +65,7 @@ async fn limits_connections_per_address() {
         assert_eq!(get(client, &server, NAMESPACES).await.status(), 200);
     }
     expect_full(get(&somebody("127.0.0.2"), &server, NAMESPACES).await).await;
-    // Those that are open go on, and other addresses get theirs.
+    // Open connections continue, and other addresses get theirs.
     assert_eq!(get(&held[0], &server, NAMESPACES).await.status(), 200);
     let other = somebody("127.0.0.3");
     assert_eq!(get(&other, &server, NAMESPACES).await.status(), 200);
@@ -96,7 +96,7 @@ async fn anonymous_connections_do_not_lock_out_authenticated_addresses() {
         async move { request.send().await.unwrap().status() }
     };
     assert_eq!(identify(&worker).await, 200);
-    // Strangers from many addresses take all they get: half of so few.
+    // Anonymous clients from many addresses take all they get: half of the reduced limit.
     let mut held = Vec::new();
     for address in ["127.0.0.3", "127.0.0.4", "127.0.0.5"] {
         for _ in 0..8 {
@@ -108,9 +108,9 @@ async fn anonymous_connections_do_not_lock_out_authenticated_addresses() {
     }
     assert!((4..=12).contains(&held.len()), "{}", held.len());
     expect_full(get(&somebody("127.0.0.6"), &server, NAMESPACES).await).await;
-    // A stranger's token is not looked at where there is no place to send it.
+    // The token of an anonymous address is not checked without capacity for its request.
     assert_eq!(identify(&somebody("127.0.0.6")).await, 503);
-    // Whoever authenticated gets new connections.
+    // Authenticated addresses get new connections.
     for _ in 0..4 {
         let again = somebody("127.0.0.2");
         assert_eq!(identify(&again).await, 200);
@@ -141,7 +141,7 @@ async fn silent_rejected_connections_do_not_block_other_rejections() {
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_streams_per_address() {
     let server = server(&["--max-streams-per-address", "3"]).await;
-    // Events, live logs and claims count together.
+    // Events, live logs and claims are counted together.
     let worker = server.worker("w").await;
     let job = worker.claims().await;
     let log = format!("/api/v1/attempts/{}/log?follow=true", job.claimed.attempt);
@@ -171,7 +171,7 @@ async fn limits_streams_per_address() {
     expect_full(get(&client, &server, EVENTS).await).await;
     expect_full(get(&client, &server, &log).await).await;
     expect_full(claim("hasty", 0).await.unwrap()).await;
-    // What is answered at once is no stream, and others have their own.
+    // An immediate response is not a stream, and other addresses have their own limit.
     assert_eq!(get(&client, &server, NAMESPACES).await.status(), 200);
     let other = somebody("127.0.0.3");
     assert_eq!(get(&other, &server, EVENTS).await.status(), 200);
@@ -201,7 +201,7 @@ async fn counts_connections_of_trusted_proxy_per_client() {
     let events = async |name, value| get_as(&proxy, &server, EVENTS, (name, value)).await;
     let usual = "X-Forwarded-For";
     let mut open = Vec::new();
-    // Each has a stream of its own, more than one address has connections.
+    // Each has its own stream, more than one address has connections.
     for (name, value) in [
         (usual, "203.0.113.1"),
         (usual, "203.0.113.2, 10.1.2.3"),
@@ -217,7 +217,7 @@ async fn counts_connections_of_trusted_proxy_per_client() {
         assert_eq!(response.status(), 200, "{name}: {value}");
         open.push(response);
     }
-    // They have no second one, whatever they claim to have passed before.
+    // They have no second one, whichever hops they claim to have passed.
     for (name, value) in [
         (usual, "203.0.113.1"),
         (usual, "198.51.100.1, 203.0.113.1"),
@@ -229,7 +229,7 @@ async fn counts_connections_of_trusted_proxy_per_client() {
     ] {
         expect_full(events(name, value).await).await;
     }
-    // What names nobody counts as the proxy itself.
+    // Entries without an address count as the proxy itself.
     open.push(events(usual, "unknown").await);
     assert_eq!(open.last().unwrap().status(), 200);
     for value in ["", ",", "a, b", "1.2.3.4:x:y", "[::1", "for=1.2.3.4"] {
@@ -238,7 +238,7 @@ async fn counts_connections_of_trusted_proxy_per_client() {
     for value in ["for", "for=\"", "for=\"1.2.3.4", ";;=,", "for=_hidden"] {
         expect_full(events("Forwarded", value).await).await;
     }
-    // Anybody else counts as who they are.
+    // Connections from other addresses count as themselves.
     let other = somebody("127.0.0.8");
     open.push(get_as(&other, &server, EVENTS, (usual, "203.0.113.77")).await);
     assert_eq!(open.last().unwrap().status(), 200);
@@ -272,7 +272,7 @@ async fn limits_requests_through_proxy_by_client_address() {
         (ask(NAMESPACES, 1).await.status() == 200).then_some(())
     })
     .await;
-    // Wrong tokens count for whom the proxy names, too.
+    // Wrong tokens count for the client address in the header, too.
     let guess = async |last: u8| {
         let request = proxy.get(format!("{}/api/v1/token", server.url()));
         let request = request.header("X-Forwarded-For", named(last));

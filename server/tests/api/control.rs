@@ -22,13 +22,13 @@ fn only(pkgbases: &[&str]) -> RetryBuilds {
     }
 }
 
-/// How many builds of the namespace `bump` are tried again.
+/// The number of builds of the namespace `bump` that are retried.
 async fn retried(server: &TestServer, builds: &RetryBuilds) -> usize {
     let retried = server.admin().retry_builds(&parse("bump"), builds).await;
     retried.unwrap().builds.len()
 }
 
-/// Waits until the repository of a namespace has the packages of `libgreet` from elsewhere.
+/// Waits until the repository of a namespace has reused the packages of `libgreet`.
 async fn is_reused(server: &TestServer, namespace: &str) {
     eventually("the packages are there", async || {
         let build = server.build(namespace, "libgreet").await;
@@ -48,7 +48,7 @@ async fn cancel_stops_running_builds_and_holds_the_rest_until_resume() {
 
     let cancelled = server.admin().cancel(&name).await.unwrap();
     assert!(cancelled.summary.held);
-    // Twice is as once.
+    // Repeating it has no effect.
     server.admin().cancel(&name).await.unwrap();
     assert!(
         job.heartbeat().await.unwrap().cancel,
@@ -107,7 +107,7 @@ async fn keeps_build_cancelled_when_its_worker_finishes_or_is_lost() {
     worker.builds("libgreet").await;
     let (lost, done) = (worker.claims().await, worker.claims().await);
     server.admin().cancel(&name).await.unwrap();
-    // The lease of the first runs out; the second was faster than the cancellation.
+    // The lease of the first expires; the second was faster than the cancellation.
     lost.fails(FailureKind::Infrastructure, "the machine is gone")
         .await;
     done.succeeds().await;
@@ -133,7 +133,7 @@ async fn resume_before_worker_notices_cancellation_loses_no_build() {
     server.admin().cancel(&name).await.unwrap();
     server.admin().resume(&name).await.unwrap();
     assert!(!job.heartbeat().await.unwrap().cancel);
-    // A heartbeat before had told it already.
+    // An earlier heartbeat already reported it.
     job.fails(FailureKind::Cancelled, "cancelled").await;
     worker.builds("libgreet").await;
     server
@@ -182,7 +182,7 @@ async fn retry_requeues_failed_builds_and_unblocks_dependents() {
             .title
             .contains("'greet' has not failed: it is blocked")
     );
-    // Nothing of a refused request is done.
+    // A rejected request changes nothing.
     assert_eq!(
         server.build("bump", "libgreet").await.status,
         BuildStatus::Failed
@@ -214,7 +214,7 @@ async fn retry_resets_number_of_attempts() {
     let worker = server.worker("w").await;
     let mut tries = 0;
     while server.build("bump", "libgreet").await.status != BuildStatus::Failed {
-        // Without waiting for the pause.
+        // Without waiting for the backoff.
         server.sql("update build set not_before = null").await;
         let job = worker.claims().await;
         job.fails(FailureKind::Infrastructure, "no disk").await;
@@ -224,7 +224,7 @@ async fn retry_resets_number_of_attempts() {
     for _ in 0..2 {
         let job = worker.claims().await;
         job.fails(FailureKind::Infrastructure, "no disk").await;
-        // One that pauses is not waited for, either.
+        // A build in backoff is not waited for, either.
         assert_eq!(retried(&server, &only(&[])).await, 1);
     }
     worker.builds("libgreet").await;
@@ -264,7 +264,7 @@ async fn deletes_namespace_and_keeps_packages_reused_elsewhere() {
     let build = server.public().build(id).await.unwrap();
     assert_eq!(build.attempts.len(), 1);
     assert_eq!(build.packages.len(), 1);
-    // The name is free, and what was reused can be reused again.
+    // The name is free, and the reused packages can be reused again.
     server
         .admin()
         .create_namespace(&new_namespace(&["libgreet/main"]))

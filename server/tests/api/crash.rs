@@ -1,4 +1,4 @@
-//! The server ends in the middle of everything and goes on where it was.
+//! The server ends at arbitrary moments and resumes where it was.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptStatus, BuildStatus, ClaimId, FailureKind, IterationStatus};
@@ -30,7 +30,7 @@ async fn build_continues_through_crash_without_second_attempt() {
     let job = worker.job(job.claimed);
     assert_eq!(job.logs(11, "==> after\n").await.unwrap().length, 21);
     job.starts().await;
-    // What was uploaded is there; sending it again is how a worker finds out.
+    // The package was uploaded; a worker finds that out by sending it again.
     job.uploads(&packages[0]).await.unwrap();
     job.reports(&reported(&packages)).await.unwrap();
     worker.builds("greet").await;
@@ -54,7 +54,7 @@ async fn publishes_accepted_build_at_start() {
     job.starts().await;
     let packages = job.makes_and_uploads().await;
     server.crash().await;
-    // The instant after the outcome was recorded: nothing is in the repository yet.
+    // The moment after the outcome was recorded: the repository is still empty.
     server
         .sql("update attempt set status = 'succeeded', finished_at = created_at")
         .await;
@@ -93,7 +93,8 @@ async fn lists_linked_packages_at_start() {
     server.namespace("bump", &["libgreet/main"]).await;
     let job = server.worker("w").await.builds("libgreet").await;
     server.crash().await;
-    // The repository folder is complete, the uploads are gone, but the row does not say so yet.
+    // The repository folder is complete and the uploads are gone, but the row does not reflect it
+    // yet.
     server
         .sql("update build set status = 'building', finished_at = null where pkgbase = 'libgreet'")
         .await;
@@ -230,7 +231,7 @@ async fn detects_pushes_during_downtime_at_start() {
     server.sources.push(&Srcinfo::new("new", "1-1"));
     server.sources.remove("greet");
     server.start_again().await;
-    // No waiting: a server answers from what it has looked at.
+    // No waiting: a server responds once it has read its sources.
     let page = server.public().sources(false, None).await.unwrap();
     let found: Vec<_> = page
         .items
@@ -264,14 +265,14 @@ async fn shutdown_ends_waiting_claims() {
     .await;
 
     server.stop().await;
-    // Those that are cut off after the grace time get no answer.
+    // Requests that are cut off after the grace time get no response.
     let answer = waiting.await.unwrap().expect("no answer");
     assert!(answer.is_none());
     assert!(events.end().await.is_none());
     assert!(!server.data().join("address").exists());
 }
 
-/// The worker is told that its packages are not published yet, and goes away for ever.
+/// The worker learns that its packages are not published yet, and never returns.
 #[tokio::test]
 async fn retries_failed_publication() {
     let server = TestServer::start(chain).await;

@@ -1,4 +1,4 @@
-//! The live stream of a namespace.
+//! The event stream of a namespace.
 
 use buildbtw_model::api::ProblemKind;
 use reqwest::{Method, header};

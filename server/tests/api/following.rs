@@ -1,5 +1,5 @@
-//! Commits after a plan: every new tree of a member counts, the same tree does not, and `retry` knows of
-//! newer commits.
+//! Commits after a plan: every new tree of a member counts, the same tree does not, and `retry`
+//! lists newer commits.
 
 use buildbtw_model::api::{
     CreateIteration, FollowDefault, IterationDetail, ProblemKind, RetryBuilds,
@@ -68,7 +68,7 @@ async fn patching_a_dependent_continues_failed_rebuild() {
 async fn patching_an_origin_continues_failed_rebuild_immediately() {
     let server = TestServer::start(pair).await;
     let worker = server.worker("w").await;
-    // Whatever waits for changes of default branches waits for ever here.
+    // Changes of default branches are gathered forever here.
     let mut request = new_namespace(&["libgreet/main"]);
     request.name = Some(parse("bump"));
     request.follow_default = FollowDefault::Never;
@@ -99,7 +99,7 @@ async fn ignores_commit_with_same_tree() {
             source.commit.as_ref() == Some(&empty)
         })
         .await;
-    // The next real change is the first that makes an iteration, and the only one that it names.
+    // The next real change is the first that leads to an iteration, and the only one that it names.
     server.sources.push_file("greet", "fix.patch", "better");
     let second = iteration_of_number(&server, 2).await;
     assert_eq!(second.summary.reason, "new commits of greet");
@@ -230,7 +230,7 @@ fn commit_of(server: &TestServer, pkgbase: &str) -> CommitHash {
 async fn retry_lists_newer_commits_without_building_them() {
     let (server, worker) = failed(FollowDefault::Never).await;
     let old = commit_of(&server, "greet");
-    // The same tree is nothing newer.
+    // The same tree is not newer.
     server.sources.push_nothing("libgreet");
     let fix = server.sources.push_file("greet", "fix.patch", "better");
     let retried = server
@@ -249,7 +249,7 @@ async fn retry_lists_newer_commits_without_building_them() {
     assert_eq!(job.claimed.source.commit, old);
     job.succeeds().await;
 
-    // Nothing has failed any more; the fix that is there can still be built.
+    // No build is failed any more; the available fix can still be built.
     let plain = RetryBuilds::default();
     let none = refusal(server.admin().retry_builds(&parse("bump"), &plain).await);
     assert_eq!(none.kind, ProblemKind::Conflict);
@@ -400,14 +400,14 @@ async fn keeps_member_with_broken_newest_commit() {
     assert_eq!(refused.kind, ProblemKind::BrokenSource);
     assert!(refused.title.contains("'greet'"), "{}", refused.title);
     assert!(refused.detail.unwrap().contains(".SRCINFO"));
-    // The origin moves, which would be planned at once without a dependent that cannot be.
+    // The origin moves, which would be planned immediately if its dependent were usable.
     let moved = server.sources.push_file("libgreet", "fix.patch", "better");
     server
         .source_that("libgreet", "the patch", |source| {
             source.commit.as_ref() == Some(&moved)
         })
         .await;
-    // A first plan says what it lacks.
+    // A first plan reports what it lacks.
     let other = server.namespace("other", &["libgreet/main"]).await;
     server.admin().cancel(&other).await.unwrap();
     let notes = server.iteration("other").await.notes;

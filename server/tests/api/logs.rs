@@ -1,4 +1,4 @@
-//! Build logs: written in pieces by offset, read while they grow.
+//! Build logs: written in chunks by offset, read while they grow.
 
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::ProblemKind;
@@ -38,11 +38,11 @@ async fn assembles_chunks_by_offset() {
     let (server, _, job) = building().await;
     assert_eq!(log(&server, &job, 0).await, "");
     assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
-    // Sent again, because the answer was lost.
+    // Sent again, because the response was lost.
     assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
-    // Partly sent before.
+    // Overlaps with an earlier chunk.
     assert_eq!(job.logs(3, "lo wörld").await.unwrap().length, 12);
-    // Too far: the answer says where to go on.
+    // Beyond the end: the response contains the offset to continue from.
     assert_eq!(job.logs(50, "hole").await.unwrap().length, 12);
     assert_eq!(job.logs(12, "").await.unwrap().length, 12);
     assert_eq!(job.logs(12, "!\n").await.unwrap().length, 14);
@@ -227,7 +227,7 @@ async fn serves_finished_logs_with_length_and_ranges() {
     job.logs(0, "0123456789").await.unwrap();
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
 
-    // While it grows, it has a length but no tag: it is another one with the next line.
+    // While it grows, it has a length but no tag: the next line changes it.
     let answer = ask(&server, Method::GET, &path, &[]).await;
     assert_eq!(
         header_of(&answer, header::CONTENT_LENGTH).as_deref(),
@@ -277,13 +277,13 @@ async fn serves_finished_logs_with_length_and_ranges() {
         let media_type = header_of(&answer, header::CONTENT_TYPE);
         assert_eq!(media_type.as_deref(), Some("text/plain; charset=utf-8"));
         assert_eq!(answer.text().await.unwrap(), text);
-        // Ranges are for GET alone.
+        // Ranges apply to GET only.
         let answer = ask(&server, Method::HEAD, &path, &range).await;
         assert_eq!(answer.status().as_u16(), 200, "{range:?}");
         let length = header_of(&answer, header::CONTENT_LENGTH);
         assert_eq!(length.as_deref(), Some("10"));
     }
-    // From an offset on, ranges count from there.
+    // With an offset, ranges count from there.
     let tail = format!("{path}?offset=6&follow=true");
     let answer = ask(&server, Method::GET, &tail, &[(header::RANGE, "bytes=1-2")]).await;
     assert_eq!(
@@ -353,7 +353,7 @@ async fn reads_nothing_beyond_the_end() {
         ProblemKind::InvalidRequest,
     )
     .await;
-    // Whoever follows from there waits for the end, as from anywhere.
+    // A follower from that offset waits for the end, as from any other.
     let follow = format!("{path}?offset=9223372036854775808&follow=true");
     let followed = server.request(Method::GET, &follow).send().await.unwrap();
     assert_eq!(followed.status(), 200);

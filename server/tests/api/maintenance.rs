@@ -1,4 +1,4 @@
-//! Backups, checks and repairs of a data folder, and databases that are damaged.
+//! Backups, checks and repairs of a data folder, and damaged databases.
 
 use std::path::Path;
 
@@ -112,7 +112,7 @@ async fn repair_rebuilds_lost_packages_and_removes_unreferenced_files() {
         let is_told = |line: &String| line.contains(part) && line.contains(what);
         assert!(found.iter().any(is_told), "{part}: {found:?}");
     }
-    // Looking changes nothing.
+    // A check without repair changes nothing.
     assert_eq!(
         texts(&check(&data, Options::default()).await.unwrap()),
         found
@@ -151,7 +151,7 @@ async fn restores_lost_package_from_reusing_build() {
     server.stop().await;
     let data = server.data();
     let lost = data.join("repos/bump/1/x86_64/libgreet-2.0-1-x86_64.pkg.tar.zst");
-    // Of the right size, so that only reading it tells.
+    // Of the right size, so that only reading it detects the damage.
     let size = lost.metadata().unwrap().len();
     fs_err::remove_file(&lost).unwrap();
     fs_err::write(&lost, vec![0; usize::try_from(size).unwrap()]).unwrap();
@@ -172,14 +172,15 @@ async fn refuses_to_start_with_damaged_database() {
     done(&server).await;
     server.stop().await;
     let path = server.data().join(DATABASE_FILE);
-    // SQLite merges its log into the file when the last connection ends, which may be after the server.
+    // SQLite merges its log into the file when the last connection closes, which may be after the
+    // server.
     let log = server.data().join(format!("{DATABASE_FILE}-wal"));
     eventually("the end of the last connection", async || {
         (!log.exists()).then_some(())
     })
     .await;
     let mut bytes = fs_err::read(&path).unwrap();
-    // Every page but the first, which says how to read the others.
+    // Every page except the first, which describes how to read the others.
     for byte in bytes.iter_mut().skip(4096 + 100) {
         *byte = byte.wrapping_add(17);
     }

@@ -1,4 +1,4 @@
-//! Namespaces: their names, what they are made of, and everything that is refused.
+//! Namespaces: their names, their builds, and all rejected requests.
 
 use buildbtw_model::api::{CreateIteration, CreateNamespace, Problem, ProblemKind};
 use buildbtw_model::{BuildStatus, IterationStatus, Scope};
@@ -10,7 +10,7 @@ use crate::support::{
 };
 use crate::versions::server_over;
 
-/// A library, what depends on it directly, indirectly, and to be built, and a stranger.
+/// A library, its direct, indirect and build-time dependents, and an unrelated package.
 fn small_distribution(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-3").depends(&["libgreet"]));
@@ -23,7 +23,7 @@ async fn refuses(server: &TestServer, request: &CreateNamespace) -> Problem {
     refusal(server.admin().create_namespace(request).await)
 }
 
-/// Sends a body that the typed client would not.
+/// Sends a body that the typed client cannot.
 async fn refuses_body(server: &TestServer, body: &Value) -> Problem {
     let request = server.admin_request(Method::POST, "/api/v1/namespaces");
     let response = request.json(body).send().await.unwrap();
@@ -149,7 +149,7 @@ async fn rejects_taken_name() {
         (409, ProblemKind::AlreadyExists)
     );
     assert!(problem.hint.unwrap().contains("--name"));
-    // What was there is as it was.
+    // The existing namespace is unchanged.
     assert_eq!(server.iteration("mine").await.builds.len(), 3);
 }
 
@@ -454,7 +454,7 @@ async fn resolves_branches_tags_and_commits() {
         ("tag", "libgreet/v1.0", "1.0-1"),
         ("branch", "libgreet/feature/colours", "2.0-1"),
         ("commit", by_commit.as_str(), "1.2-1"),
-        // Looked up at once: nobody waits until the index has noticed the push.
+        // Looked up immediately: the request does not wait until the index has noticed the push.
         ("main", "libgreet/main", "1.3-1"),
     ];
     for (name, changeset, version) in cases {

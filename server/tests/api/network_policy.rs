@@ -1,4 +1,4 @@
-//! What builds may reach of the network: from the server's settings and the namespace to the assignment.
+//! The network policy of builds: from the server's settings and the namespace to the assignment.
 
 use buildbtw_model::api::{CreateIteration, PlanFormat, PlanPreview, ProblemKind};
 use buildbtw_model::{ClaimId, MissingKeys, NamespaceName, NetworkPolicy};
@@ -59,7 +59,7 @@ async fn uses_policy_of_server_unless_namespace_requests_another() {
         .unwrap();
     assert!(page.text().await.unwrap().contains("network sources"));
 
-    // A new iteration has the policy of its namespace, and so does a namespace with the same one.
+    // A new iteration has the policy of its namespace, and so has a namespace with the same one.
     let request = CreateIteration::default();
     server
         .admin()
@@ -130,7 +130,7 @@ async fn plan_names_protocols_no_worker_supports() {
     };
     let problem = "greet: no worker fetches sources by `hg`";
     let listed = async || server.source("greet").await.unwrap().not_fetched;
-    // Nobody has said what it fetches.
+    // No worker has reported its protocols.
     assert!(!plan().await.contains(problem));
     let worker = server.worker("w").await;
     worker.asks(ClaimId::new(), 0).await.unwrap();

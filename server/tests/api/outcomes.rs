@@ -1,4 +1,4 @@
-//! How attempts end: once.
+//! Attempts end exactly once.
 
 use buildbtw_model::api::{Outcome, ProblemKind};
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
@@ -24,7 +24,7 @@ async fn building() -> (TestServer, FakeWorker, Job) {
     (server, worker, job)
 }
 
-/// How many events there have been.
+/// The number of events so far.
 async fn count_events(server: &TestServer) -> i64 {
     server.number("select count(*) from event").await
 }
@@ -69,7 +69,7 @@ async fn records_concurrent_equal_successes_once() {
     let outcome = reported(&job.makes_and_uploads().await);
     let all = (0..5).map(|_| job.reports(&outcome));
     let answers = futures_util::future::join_all(all).await;
-    // Those that came between may be refused as late; nobody hears of a fault.
+    // The ones in between may be rejected as late, but not with an internal error.
     let (accepted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert!(!accepted.is_empty());
     for answer in refused {

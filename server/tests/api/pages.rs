@@ -1,5 +1,5 @@
-//! The web pages: what they say, that nothing hostile becomes markup, and that they load nothing
-//! from elsewhere.
+//! The web pages: their content, the escaping of hostile text, and that they load nothing from
+//! elsewhere.
 
 use buildbtw_model::FailureKind;
 use reqwest::{Method, Response, StatusCode, header};
@@ -8,14 +8,14 @@ use crate::support::{FakeWorker, Job, ServerOptions, Srcinfo, TestServer};
 
 const SCRIPT: &str = "<script>alert('x')</script>";
 
-/// A page as a browser gets it.
+/// A page as sent to a browser.
 struct Page {
     status: StatusCode,
     html: String,
 }
 
 impl Page {
-    /// Checks what holds for every page.
+    /// Checks the invariants of every page.
     async fn read(response: Response) -> Self {
         let status = response.status();
         let header = |name: header::HeaderName| {
@@ -181,7 +181,7 @@ async fn links_rebuild_from_home_to_its_builds() {
         "no worker for x86_64",
         "/repo/bump/current/$arch",
     ]);
-    // Why it is rebuilt: libgreet, greet, greet-gui.
+    // The reason of the rebuild: libgreet, greet, greet-gui.
     assert_eq!(namespace.html.matches("aria-label=\"leads to\"").count(), 3);
     get_ok(&server, "/namespaces/bump/iterations/1")
         .await
@@ -375,7 +375,7 @@ async fn renders_page_for_unknown_addresses() {
         Page::read(response).await.status,
         StatusCode::METHOD_NOT_ALLOWED
     );
-    // Programs get what programs understand.
+    // API clients get JSON.
     for path in ["/api/v1/nothing", "/repo/nothing"] {
         let response = server.request(Method::GET, path).send().await.unwrap();
         let problem = crate::support::expect_problem(
@@ -430,7 +430,7 @@ async fn caches_assets_until_they_change() {
             "{address}"
         );
 
-        // The address that an older version of the program gave out.
+        // The address that an older version of the program served.
         let name = address.rsplit('/').next().unwrap();
         let old = format!("/assets/0000000000000000/{name}");
         let response = server.request(Method::GET, &old).send().await.unwrap();

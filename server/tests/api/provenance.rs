@@ -1,4 +1,4 @@
-//! What packages say about who built them, and the PKGBUILD that is kept of a build.
+//! Packager and build tool in packages, and the PKGBUILD that is kept of a build.
 
 use buildbtw_model::api::ProblemKind;
 use reqwest::{Method, StatusCode, header};
@@ -52,7 +52,7 @@ async fn keeps_pkgbuild_of_a_build_as_long_as_its_log() {
     expect_problem(get(&address).await, 404, ProblemKind::NotFound).await;
     assert!(!get(&page).await.text().await.unwrap().contains(&address));
 
-    // The last one counts: a worker repeats what was not answered.
+    // The last one counts: a worker repeats requests without a response.
     for text in ["pkgrel=1", "pkgrel=1.1 # <script>"] {
         job.client
             .upload_pkgbuild(attempt, text.into())

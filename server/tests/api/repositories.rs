@@ -1,4 +1,4 @@
-//! Repositories as pacman sees them.
+//! Repositories as seen by pacman.
 
 use buildbtw_builder::BuiltPackage;
 use buildbtw_model::api::ProblemKind;
@@ -10,7 +10,7 @@ use crate::support::{
     Repository, SourceTree, Srcinfo, TestServer, expect_problem, have_pacman, reported,
 };
 
-/// A diamond, with a package besides that only shares its top.
+/// A diamond, and a package that only shares its top.
 fn diamond(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "1:2.0-1"));
     sources.push(&Srcinfo::new("left", "1-1").depends(&["libgreet"]));
@@ -73,14 +73,14 @@ async fn pacman_syncs_searches_and_downloads() {
         files.contains("libgreet usr/share/buildbtw/libgreet"),
         "{files}"
     );
-    // Downloads, and compares size and checksum with the database.
+    // Downloads the packages, and compares size and checksum with the database.
     pacman.run(&["-Sw", "libgreet", "app"]);
     let downloaded = fs_err::read(pacman.cached("libgreet-1:2.0-1-x86_64.pkg.tar.zst")).unwrap();
     let served = repository(&server, "1")
         .bytes("libgreet-1:2.0-1-x86_64.pkg.tar.zst")
         .await;
     assert_eq!(downloaded, served);
-    // A second look is cheap and changes nothing.
+    // A second sync is cheap and changes nothing.
     let again = pacman.run(&["-Sy"]);
     assert!(again.contains("bump"), "{again}");
     let names = pacman.run(&["-Slq", "bump"]);
@@ -98,7 +98,7 @@ async fn pacman_accepts_empty_repository() {
         return;
     };
     pacman.run(&["-Sy"]);
-    // It must not take the empty database for the current one later.
+    // It must not mistake the empty database for the current one later.
     server.worker("w").await.claims().await.succeeds().await;
     pacman.run(&["-Sy"]);
     assert_eq!(pacman.run(&["-Sl", "bump"]).trim(), "bump libgreet 1:2.0-1");
@@ -136,7 +136,8 @@ async fn writes_databases_like_repo_add() {
     assert!(files.starts_with("%FILES%\nusr/\n"), "{files}");
 }
 
-/// Packs with bsdtar as makepkg does, and has repo-add write what it writes; the names are no text.
+/// Packs with bsdtar like makepkg, and writes a database with repo-add; the names are not valid
+/// text.
 const PACK: &str = r#"
     mkdir -p root/usr/share/$'fold\xe9r' && cd root
     touch usr/share/$'caf\xe9' usr/share/$'caf\xc3\xa9' usr/share/$'fold\xe9r/f' 'usr/share/a\x2db'
@@ -243,7 +244,7 @@ async fn changes_database_tag_with_every_package() {
     let get = || server.request(Method::GET, "/repo/bump/1/x86_64/bump.db");
     let first = get().send().await.unwrap();
     let tag = first.headers()[header::ETAG].clone();
-    // Its date has a resolution of a second, in which it may change twice.
+    // Its date has a resolution of one second, in which it may change twice.
     assert!(first.headers().get(header::LAST_MODIFIED).is_none());
     assert_eq!(first.headers()[header::CACHE_CONTROL], "no-cache");
     let same = get()
@@ -320,7 +321,7 @@ async fn build_repository_lists_exactly_its_ancestors() {
     assert!(view.entry("bump.files", "left-1-1.1/files").await.is_some());
 }
 
-/// Whoever reads slowly holds a file, not memory.
+/// A slow reader holds a file, not memory.
 #[tokio::test]
 async fn renders_build_database_once_and_serves_it_from_disk() {
     let mut server = with_built(5).await;
@@ -344,7 +345,7 @@ async fn renders_build_database_once_and_serves_it_from_disk() {
     }
     view.bytes("bump.files").await;
     assert_eq!(rendered(&server).len(), 2);
-    // It may be removed at any time, and a start does so.
+    // It may be removed at any time, and is removed at start.
     fs_err::remove_file(first.first().unwrap()).unwrap();
     assert_eq!(view.bytes("bump.db").await, plain);
     server.stop().await;
@@ -403,7 +404,7 @@ async fn lists_repository_folders() {
     let (links, _) = listed(&server, "/repo/bump/current/").await;
     assert_eq!(links, ["/repo/bump/", "/repo/bump/current/x86_64/"]);
 
-    // A half-written file and one of somebody else are not served, so they are not listed.
+    // A partially written file and a foreign one are not served, so they are not listed.
     let folder = server.data().join("repos/bump/1/x86_64");
     fs_err::write(folder.join(".left-1-1-x86_64.pkg.tar.zst.new"), "x").unwrap();
     fs_err::write(folder.join("<b>.txt"), "x").unwrap();
@@ -437,7 +438,7 @@ async fn lists_repository_folders() {
             assert!(answer.status().is_success(), "{link}");
         }
     }
-    // Nothing is built yet: what pacman asks for is there.
+    // Nothing is built yet, but the files that pacman requests exist.
     let (links, _) = listed(&server, "/repo/a-second/1/x86_64/").await;
     assert_eq!(links.len(), 3, "{links:?}");
 
@@ -494,7 +495,7 @@ async fn serves_range_only_for_matching_if_range() {
     let answer = part(&tag).await.unwrap();
     assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(answer.bytes().await.unwrap().len(), 4);
-    // What is not one range of bytes does not count (RFC 9110, section 14.2).
+    // Anything other than one byte range is ignored (RFC 9110, section 14.2).
     for range in ["bytes=3-2", "junk", "bytes=0-1,4-5", "lines=1-2"] {
         let request = server.request(Method::GET, path);
         let answer = request.header(header::RANGE, range).send().await.unwrap();

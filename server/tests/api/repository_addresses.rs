@@ -1,11 +1,11 @@
-//! What may be kept of a repository: tags, and addresses that never lead to other bytes.
+//! Caching of a repository: tags, and addresses that never serve other bytes.
 
 use reqwest::{Method, StatusCode, header};
 
 use crate::repositories::{repository, with_built};
 use crate::support::{Job, Srcinfo, TestServer, parse, reported};
 
-/// Asks with a tag that the client knows.
+/// Sends a request with a tag that the client knows.
 async fn with_tag(server: &TestServer, path: &str, tag: &str) -> reqwest::Response {
     let request = server.request(Method::GET, path);
     let request = request.header(header::IF_NONE_MATCH, tag);
@@ -16,7 +16,7 @@ fn header_of(response: &reqwest::Response, name: header::HeaderName) -> String {
     response.headers()[name].to_str().unwrap().to_owned()
 }
 
-/// From here on whoever reads a list of files fails.
+/// From here on, reading a file list fails.
 async fn hide_file_lists(server: &TestServer) {
     server
         .sql("update package set size = size; alter table package rename files_entry to hidden")
@@ -90,7 +90,7 @@ async fn changes_build_database_tag_with_its_ancestors() {
     assert_eq!(tags.len(), 4, "{tags:?}");
 }
 
-/// Builds what a job asks for, in bytes of the test's choice.
+/// Builds the packages of a job with bytes chosen by the test.
 async fn makes_other_bytes(job: &Job, payload: usize) -> String {
     job.starts().await;
     let packages = job.makes_with_payload(payload).await;
@@ -142,7 +142,7 @@ async fn does_not_serve_other_bytes_after_namespace_was_recreated() {
         let answer = with_tag(&server, path, tag).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
     }
-    // A third one, too; and a name that nobody chose is one that was never used.
+    // A third one, too; and a default name is never reused.
     server
         .admin()
         .delete_namespace(&parse("bump"))

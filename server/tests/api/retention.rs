@@ -1,4 +1,4 @@
-//! Old iterations are removed, and nothing that is still needed goes with them.
+//! Removes old iterations, and keeps everything that is still needed.
 
 use buildbtw_model::IterationStatus;
 
@@ -59,7 +59,7 @@ async fn keeps_newest_iterations_and_newest_complete_one() {
     push(&server, "3.0-1", 3).await;
     push(&server, "4.0-1", 4).await;
     expect_kept(&server, &[4, 3, 1]).await;
-    // `latest` is still there for those who use it.
+    // `latest` is still available to its users.
     let latest = "/repo/bump/latest/x86_64/bump.db";
     let answer = server.request(reqwest::Method::GET, latest).send().await;
     assert!(answer.unwrap().status().is_success());
@@ -93,7 +93,7 @@ async fn keeps_packages_reused_by_later_iteration() {
     let worker = server.worker("w").await;
     let made = worker.builds("greet").await;
     worker.builds("party").await;
-    // Only party changes: greet is taken over as it is.
+    // Only party changes: greet is reused.
     server
         .sources
         .push(&Srcinfo::new("party", "2.0-1").depends(&["greet"]));
@@ -117,7 +117,7 @@ async fn keeps_packages_reused_by_later_iteration() {
     assert!(answer.unwrap().status().is_success());
 }
 
-/// The package leaves the rebuild, the iteration that had it is removed, and it comes back.
+/// The package leaves the rebuild, the iteration that had it is removed, and the package returns.
 #[tokio::test]
 async fn does_not_reuse_versions_of_removed_iterations() {
     let server = TestServer::start_with(keeps("1"), family).await;

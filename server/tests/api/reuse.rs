@@ -1,4 +1,4 @@
-//! Packages that are there already, and when they are good enough.
+//! Existing packages, and when they may be reused.
 
 use buildbtw_model::api::{BuildDetail, BuildSummary, CreateIteration, ReusedFrom};
 use buildbtw_model::{AttemptId, AttemptStatus, BuildStatus};
@@ -68,8 +68,8 @@ async fn does_not_reuse_unbumped_packages_for_bumped_ones() {
     worker.builds("greet").await;
     assert_eq!(finished_greet(&server, "plain").await.1, "1.0-1");
 
-    // The origin keeps its version in both, so it is as good here; the dependent would not install
-    // over the one there is.
+    // The origin keeps its version in both, so it can be reused; the dependent would not upgrade
+    // the existing one.
     server.namespace("bumped", &["libgreet/main"]).await;
     worker.builds("greet").await;
     assert_eq!(
@@ -78,7 +78,7 @@ async fn does_not_reuse_unbumped_packages_for_bumped_ones() {
     );
     let libgreet = server.build("bumped", "libgreet").await;
     assert_eq!(libgreet.status, BuildStatus::Reused);
-    // Nor the other way round.
+    // Nor in the other direction.
     plain.name = Some(parse("plain-2"));
     server.admin().create_namespace(&plain).await.unwrap();
     assert_eq!(
@@ -87,7 +87,7 @@ async fn does_not_reuse_unbumped_packages_for_bumped_ones() {
     );
 }
 
-/// Packages say who built them and with what, and unchecked sources may be in them.
+/// Packages record their packager and build tool, and may contain unchecked sources.
 #[tokio::test]
 async fn does_not_reuse_packages_of_other_settings() {
     let mut server = TestServer::start(pair).await;
@@ -132,7 +132,7 @@ async fn builds_all(server: &TestServer, namespace: &str, count: usize) -> Vec<J
     jobs
 }
 
-/// A build once it is reused, and where it says that it comes from.
+/// A reused build, and the attempt it names as its source.
 async fn reused(server: &TestServer, namespace: &str, pkgbase: &str) -> (BuildDetail, ReusedFrom) {
     let build = eventually(&format!("{pkgbase} is reused"), async || {
         let build = server.build(namespace, pkgbase).await;
@@ -145,9 +145,9 @@ async fn reused(server: &TestServer, namespace: &str, pkgbase: &str) -> (BuildDe
         .reused_from
         .expect("it does not say where it comes from");
     assert_eq!(build.attempt, Some(origin.attempt));
-    // It took nobody any time here.
+    // It took no time here.
     assert_eq!(build.started_at, None);
-    // The list and the build agree; the build knows more.
+    // The list and the build agree; the build contains more.
     let shown = detail.summary.reused_from.as_ref().unwrap();
     assert_eq!(shown.to_string(), origin.to_string());
     assert_eq!((shown.attempt, shown.build), (origin.attempt, origin.build));
@@ -163,7 +163,7 @@ async fn text_of(server: &TestServer, path: &str) -> (StatusCode, String) {
     (answer.status(), answer.text().await.unwrap())
 }
 
-/// The log of an attempt is there, by itself and on the page of a build.
+/// Asserts that the log of an attempt is available, by itself and on the page of a build.
 async fn expect_log(server: &TestServer, build: &BuildDetail, attempt: AttemptId, line: &str) {
     let log = text_of(server, &format!("/api/v1/attempts/{attempt}/log")).await;
     assert_eq!(log, (StatusCode::OK, format!("{line}\n")));
@@ -187,7 +187,7 @@ async fn links_reused_builds_to_original_attempt() {
     let greet = &jobs[1].claimed;
     server.namespace("second", &["libgreet/main"]).await;
     reused(&server, "second", "greet").await;
-    // What was reused is reused again: all lead to where it was built.
+    // Reused packages are reused again: all link to the attempt that built them.
     server.namespace("third", &["libgreet/main"]).await;
     for namespace in ["second", "third"] {
         let (detail, origin) = reused(&server, namespace, "greet").await;
@@ -206,7 +206,7 @@ async fn links_reused_builds_to_original_attempt() {
         );
         assert!(page.contains(&link), "{page}");
     }
-    // What was built here says nothing of the kind.
+    // Packages that were built here name no other attempt.
     assert!(server.build("first", "greet").await.reused_from.is_none());
 }
 
@@ -225,7 +225,7 @@ async fn keeps_logs_of_shared_packages_after_namespace_deletion() {
         .delete_namespace(&parse("first"))
         .await
         .unwrap();
-    // Another namespace of that name is not the one it came from.
+    // Another namespace with that name is not the one that built it.
     server.sources.push(&Srcinfo::new("party", "1.0-1"));
     server.source_at("party", "1.0-1").await;
     server.namespace("first", &["party/main"]).await;
@@ -254,7 +254,7 @@ async fn keeps_logs_of_shared_packages_after_namespace_deletion() {
     expect_kept(&server, "second").await;
     expect_kept(&server, "third").await;
 
-    // A crash between the rows and the files of a deletion leaves files: those go, these stay.
+    // A crash between deleting the rows and the files leaves files: those are removed, these stay.
     let left = AttemptId::new();
     fs_err::write(log_file(&server, left), "left").unwrap();
     server.crash().await;
@@ -276,7 +276,7 @@ async fn keeps_logs_of_shared_packages_after_namespace_deletion() {
         .await
         .unwrap();
     expect_kept(&server, "second").await;
-    // A fourth reuses what only the second holds by now.
+    // A fourth reuses packages that only the second still has.
     server.namespace("fourth", &["libgreet/main"]).await;
     expect_kept(&server, "fourth").await;
     server
@@ -286,7 +286,7 @@ async fn keeps_logs_of_shared_packages_after_namespace_deletion() {
         .unwrap();
     expect_kept(&server, "fourth").await;
     assert!(log_file(&server, attempt).exists());
-    // With the last package it goes.
+    // It is removed with the last package.
     server
         .admin()
         .delete_namespace(&parse("fourth"))
@@ -382,7 +382,7 @@ async fn links_every_stage_and_architecture_to_its_attempt() {
             .then_some(())
     })
     .await;
-    // The second architecture takes what the first has made.
+    // The second architecture reuses the packages of the first.
     let docs = server.build_for("first", "docs", "aarch64").await;
     let origin = docs
         .reused_from

@@ -1,4 +1,4 @@
-//! Who builds what, when, and what happens when it goes wrong.
+//! Dispatch of builds to workers, and what happens after failures.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn chain(sources: &SourceTree) {
     sources.push(&Srcinfo::new("greet-gui", "1.0-1").depends(&["greet"]));
 }
 
-/// Packages that have nothing to do with each other.
+/// Unrelated packages.
 fn strangers(sources: &SourceTree) {
     for name in ["a", "b", "c", "d"] {
         sources.push(&Srcinfo::new(name, "1-1"));
@@ -42,7 +42,7 @@ async fn runs_rebuild_in_order_until_done() {
         server.build("bump", "libgreet").await.status,
         BuildStatus::Building
     );
-    // Somebody waits for the dependent while its dependency is not there.
+    // A worker waits for the dependent while its dependency is not built.
     let early = worker.request(ClaimId::new(), 30);
     let client = worker.client.clone();
     let early = tokio::spawn(async move { client.claim(&early).await });
@@ -186,7 +186,7 @@ async fn waiting_claim_times_out_empty() {
     let started = tokio::time::Instant::now();
     assert!(worker.asks(ClaimId::new(), 1).await.unwrap().is_none());
     assert!(started.elapsed() >= Duration::from_secs(1));
-    // The same id goes on waiting.
+    // A claim with the same id continues to wait.
     let claim = ClaimId::new();
     assert!(worker.asks(claim, 0).await.unwrap().is_none());
     server.namespace("one", &["a/main"]).await;
@@ -269,7 +269,7 @@ async fn heartbeats_renew_lease() {
     assert_eq!((answer.lease_s, answer.cancel), (3600, false));
     assert!(server.number(expiry).await >= full);
 
-    // Once the lease of another one was found to be over, this one's was looked at, too.
+    // Once another lease was found expired, this one was checked, too.
     server.namespace("two", &["b/main"]).await;
     let mut events = server.follow("two").await;
     let silent = server.worker("silent").await.claims().await;
@@ -391,7 +391,7 @@ async fn retries_on_another_worker_if_available() {
     job.fails(FailureKind::Infrastructure, "no disk").await;
     let again = bad.asks(ClaimId::new(), 0).await.unwrap();
     assert!(again.is_none(), "the same worker gets it again");
-    // Others are not held up by that.
+    // It does not block others.
     server.namespace("two", &["b/main"]).await;
     bad.builds("b").await;
     good.builds("a").await;
@@ -410,7 +410,7 @@ async fn retries_infrastructure_failures_up_to_the_limit() {
         if number < 6 {
             assert_eq!(build.status, BuildStatus::Ready, "after {number} failures");
             assert_eq!(build.message.as_deref(), Some("the mirror is down"));
-            // The pauses between the tries are tested where they are computed.
+            // The backoff between attempts is tested where it is computed.
             server.sql("update build set not_before = 0").await;
         } else {
             assert_eq!(build.status, BuildStatus::Failed);
@@ -462,7 +462,7 @@ async fn requeues_build_when_backoff_ends() {
         let job = worker.claims_build_of("a").await;
         job.fails(FailureKind::Infrastructure, "out of disk").await;
     }
-    // Nothing for who asks during the pause, the build for who waits.
+    // A request during the backoff gets nothing, a waiting one gets the build.
     server
         .sql("update build set not_before = not_before + 3600000")
         .await;
@@ -535,7 +535,7 @@ async fn builds_any_packages_once_and_reuses_them() {
 
     intel.builds("libgreet").await;
     intel.builds("manual").await;
-    // The other architecture must not install what its own library does not accompany.
+    // The other architecture must not install it without its own library.
     assert_eq!(
         server.build_for("bump", "manual", "aarch64").await.status,
         BuildStatus::Blocked

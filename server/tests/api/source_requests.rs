@@ -1,4 +1,4 @@
-//! What somebody asks for is looked up in the repository now, not remembered from the last poll.
+//! Requests read their repositories now, instead of relying on the last poll.
 
 use std::path::Path;
 
@@ -114,7 +114,7 @@ async fn reports_dangling_head_with_branches_and_remedy() {
     for part in ["'main'", "'next'", &repair] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // The command does what the message says.
+    // The command in the message repairs it.
     let repository = server.sources.path("headless");
     run(git(&repository).args(["symbolic-ref", "HEAD", "refs/heads/next"]));
     let found = server.source_at("headless", "1-1").await;
@@ -137,7 +137,7 @@ async fn follows_changed_default_branch() {
     assert_eq!(found.branch.as_deref(), Some("next"));
 }
 
-/// Removes the loose object of a name that git knows.
+/// Removes the loose object of a revision.
 fn lose(repository: &Path, name: &str) {
     let output = git(repository).args(["rev-parse", name]).output().unwrap();
     let hash = String::from_utf8(output.stdout).unwrap();
@@ -146,7 +146,7 @@ fn lose(repository: &Path, name: &str) {
     fs_err::remove_file(repository.join("objects").join(folder).join(file)).unwrap();
 }
 
-/// A repository with loose objects, as a push of few leaves it.
+/// A repository with loose objects, as a small push leaves it.
 fn loose(folder: &Path, name: &str, format: &str) {
     run(git(folder).args([
         "init",
@@ -227,7 +227,7 @@ async fn builds_sha256_repositories() {
         .await;
     let origin = server.iteration("whole").await.origins[0].commit.clone();
     assert_eq!(origin, commit);
-    // And by a part of it; as long as a whole one of the other kind, too.
+    // And by an abbreviation; also one that is as long as a full hash of the other kind.
     for (name, digits) in [("ten", 10), ("odd", 11), ("forty", 40)] {
         let part = &commit.as_str()[..digits];
         server.namespace(name, &[&format!("modern/{part}")]).await;

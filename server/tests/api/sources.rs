@@ -1,4 +1,4 @@
-//! The package index follows the source repositories, and says what is wrong with them.
+//! The package index follows the source repositories, and reports their problems.
 
 use buildbtw_model::api::ProblemKind;
 
@@ -81,7 +81,7 @@ async fn adds_new_repositories_and_forgets_removed_ones() {
 
     server.sources.push(&Srcinfo::new("new", "1-1"));
     server.source_at("new", "1-1").await;
-    // A second one, to see that the first was no accident of the start.
+    // A second push, to verify that the first was not found by the scan at start.
     server.sources.push(&Srcinfo::new("newer", "1-1"));
     server.source_at("newer", "1-1").await;
 
@@ -103,7 +103,7 @@ async fn adds_new_repositories_and_forgets_removed_ones() {
 async fn detects_folder_that_becomes_a_repository() {
     let server = TestServer::start(|_| {}).await;
     fs_err::create_dir(server.sources.path("late")).unwrap();
-    // When this one is found, the empty folder was looked at and left alone.
+    // When this one is found, the empty folder was already scanned and ignored.
     server.sources.push(&Srcinfo::new("other", "1-1"));
     server.source_at("other", "1-1").await;
     assert!(server.source("late").await.is_none());
@@ -194,7 +194,8 @@ async fn lists_broken_repositories_with_reasons_until_fixed() {
     assert_eq!((overview.usable, overview.broken), (7, 0));
 }
 
-/// Every package inherits what its base says: this small text stands for 49 million dependencies.
+/// Every package inherits the fields of its base: this small text expands to 49 million
+/// dependencies.
 #[tokio::test]
 async fn rejects_small_text_that_expands_to_millions_of_dependencies() {
     let bomb = (0..7_000).fold(Srcinfo::new("bomb", "1-1"), |bomb, number| {
@@ -214,7 +215,7 @@ async fn rejects_small_text_that_expands_to_millions_of_dependencies() {
         .create_namespace(&new_namespace(&["bomb/main"]))
         .await;
     assert_eq!(refusal(refused).kind, ProblemKind::BrokenSource);
-    // The same as a changeset, and as a push to what was fine.
+    // The same as a changeset, and as a push to a usable repository.
     server.sources.push_to("fine", "next", Some(&bomb.text()));
     server.sources.push_to("later", "main", Some(&bomb.text()));
     let later = server
@@ -308,7 +309,7 @@ async fn full_resync_finds_changes_missed_by_the_watch() {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
     })
     .await;
-    // A symbolic link into the folder: the kernel tells nothing about its target.
+    // A symbolic link into the folder: the kernel reports no events of its target.
     let elsewhere = crate::support::SourceTree::new(server.scratch("elsewhere"));
     elsewhere.push(&Srcinfo::new("linked", "1-1"));
     std::os::unix::fs::symlink(elsewhere.path("linked"), server.sources.path("linked")).unwrap();
@@ -318,7 +319,7 @@ async fn full_resync_finds_changes_missed_by_the_watch() {
 #[tokio::test]
 async fn paginates_long_lists() {
     let server = TestServer::start(|sources| {
-        // Broken ones are listed like all others, and made faster.
+        // Broken ones are listed like all others, and are created faster.
         for number in 0..105 {
             sources.make_empty(&format!("p{number:03}"));
         }

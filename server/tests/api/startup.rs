@@ -1,10 +1,10 @@
-//! Why a server does not start: in one line that says what to do.
+//! Reasons why a server does not start: one line with a remedy each.
 
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{TestServer, start_server};
 
-/// Why a server with these arguments does not start.
+/// The reason why a server with these arguments does not start.
 async fn refusal(arguments: &[String]) -> String {
     match start_server(arguments, CancellationToken::new()).await {
         Ok(server) => panic!("it started at {}", server.address),
@@ -64,7 +64,7 @@ async fn rejects_second_server_on_the_same_data_folder() {
     );
     assert!(error.contains("--data-dir"), "{error}");
     assert!(server.public().namespaces(None).await.is_ok());
-    // The lock goes with the server, however it ended.
+    // The lock is released with the server, however it ended.
     server.crash().await;
     server.start_again().await;
     assert!(server.public().namespaces(None).await.is_ok());

@@ -1,4 +1,4 @@
-//! Packages on their way in: what is taken, and what is refused and leaves nothing behind.
+//! Uploads of packages: which are accepted, and which are rejected and leave nothing behind.
 
 use buildbtw_builder::BuiltPackage;
 use buildbtw_model::api::{Problem, ProblemKind};
@@ -12,7 +12,7 @@ use crate::support::{
     make_package_of, parse, refusal, reported,
 };
 
-/// A server where a worker has begun to build `libgreet`.
+/// A server where a worker has started to build `libgreet`.
 pub(crate) async fn building() -> (TestServer, FakeWorker, Job) {
     building_with(ServerOptions::default()).await
 }
@@ -38,7 +38,7 @@ fn unexpected(problem: &Problem) {
     );
 }
 
-/// What is left of an attempt's uploads on disk.
+/// The files of an attempt's uploads that are left on disk.
 pub(crate) fn left_behind(server: &TestServer, job: &Job) -> Vec<String> {
     let folder = server
         .data()
@@ -219,7 +219,7 @@ async fn rejects_files_that_are_not_packages() {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
-        // Set as it is: the library would refuse to climb.
+        // Set directly: the library would not allow a path above its own.
         header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
         header.set_cksum();
         tar.append(&header, content).unwrap();
@@ -289,7 +289,7 @@ async fn rejects_packages_over_the_limit() {
     assert_eq!((problem.status, problem.kind), (413, ProblemKind::TooLarge));
     assert!(problem.title.contains("1 MiB"), "{problem:?}");
     assert!(left_behind(&server, &job).is_empty());
-    // Below it is fine, although it is more than a JSON body may have.
+    // A smaller one is accepted, although it exceeds the limit of a JSON body.
     let packages = job.makes_with_payload((1 << 20) - 100_000).await;
     job.uploads(&packages[0]).await.unwrap();
 }
@@ -346,7 +346,7 @@ async fn accepts_repeated_package_once() {
         assert_eq!(again.sha256, package.sha256);
         assert_eq!(again.size, package.size);
     }
-    // What is there already is not even read again.
+    // An existing package is not even read again.
     let name = packages[0].file_name.as_str();
     let digest = packages[0].sha256.as_str();
     let response = send(&server, &worker, &job, name, "whatever", digest).await;
@@ -412,7 +412,7 @@ async fn discards_upload_overtaken_by_the_outcome() {
     let (server, worker, job) = building().await;
     let packages = job.makes_and_uploads().await;
     let first = fs_err::read(&packages[0].path).unwrap();
-    // Another file of the same name is still on its way when the outcome is accepted.
+    // Another file of the same name is still being uploaded when the outcome is accepted.
     let other = job.makes_with_payload(5_000).await;
     let bytes = fs_err::read(&other[0].path).unwrap();
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(1);

@@ -1,5 +1,5 @@
-//! Versions of builds: above what the base repositories and earlier results have, computed ones, and
-//! what does not follow.
+//! Versions of builds: above those of the base repositories and earlier results, computed ones, and
+//! constraints they no longer satisfy.
 
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
 use buildbtw_model::{BuildStatus, PackageVersion, Scope};
@@ -13,7 +13,7 @@ use crate::support::{
 const OLDER: &str = "older than base, will not install by -Syu";
 const COMPUTED: &str = "version computed at build time";
 
-/// A server with a base repository `core` that holds these packages.
+/// A server with a base repository `core` that contains these packages.
 pub(crate) async fn server_over(
     packages: &[(&str, &str)],
     prepare: impl FnOnce(&SourceTree),
@@ -49,7 +49,7 @@ fn library(sources: &SourceTree) {
     sources.push(&Srcinfo::new("greet", "1.0-3").depends(&["libgreet"]));
 }
 
-/// The same, and a program that is built from whatever its repository holds.
+/// The same, and a program that is built from the current content of its repository.
 fn with_a_vcs_package(sources: &SourceTree) {
     library(sources);
     let vcs = Srcinfo::new("greet-git", "r9.aaaaaaa-1").depends(&["libgreet"]);
@@ -185,7 +185,7 @@ async fn marks_version_as_computed_until_it_is_known() {
     );
 }
 
-/// What `.SRCINFO` says of a computed version means little: what base has counts.
+/// A computed version in `.SRCINFO` is not reliable: the version in base counts.
 #[tokio::test]
 async fn accepts_computed_version_that_upgrades_base() {
     let base = [("greet-git", "r2.bbbbbbb-1")];
@@ -201,7 +201,7 @@ async fn accepts_computed_version_that_upgrades_base() {
     assert_eq!(build.version.as_str(), "r2.bbbbbbb-1.1");
     assert_eq!(build.version_note, None);
 
-    // The next iteration knows what this one made.
+    // The next iteration uses the version that this one built.
     server.sources.push(&Srcinfo::new("libgreet", "2.1-1"));
     let worker = server.worker("x").await;
     worker.builds("libgreet").await;

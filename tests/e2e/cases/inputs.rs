@@ -1,4 +1,4 @@
-//! The inputs are copies of what was collected, and each has one test.
+//! The inputs are copies of the collected ones, and each has one test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

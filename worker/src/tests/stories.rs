@@ -1,4 +1,4 @@
-//! What happens to builds when everything around them goes wrong.
+//! Builds while the server and the worker fail around them.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn failed(outcome: &Outcome) -> Option<(FailureKind, &str)> {
     }
 }
 
-/// Refuses or loses about every fourth request, in an order that is the same each time.
+/// Rejects or loses about every fourth request, in an order that is always the same.
 fn chaos(number: u64, _path: &str) -> Fault {
     match number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 {
         0 => Fault::Unavailable,
@@ -96,7 +96,7 @@ async fn killed_worker_reports_finished_build_without_rebuilding() {
     let build = build("a");
     server.change(|inner| inner.queue.push_back(build.clone()));
     let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));
-    // The second try comes after a pause, by which the outcome is on disk.
+    // The second attempt comes after a pause, by which time the outcome is on disk.
     server
         .until("two tries to report", |inner| inner.outcome_requests > 1)
         .await;
@@ -281,7 +281,7 @@ async fn rejected_token_ends_worker_and_keeps_results() {
         "{error}"
     );
     assert_eq!(left_in(scratch.path(), "attempts"), 1);
-    // With a token that is accepted the result is told.
+    // With an accepted token, the result is reported.
     server.change(|inner| inner.denied = false);
     let worker = Worker::start(config(&server, scratch.path(), FOREVER));
     server

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::support::{FOREVER, Worker, build, config, left_in};
 use crate::WorkerError;
 
-/// A worker was killed in the middle of a build, and its token replaced.
+/// A worker that was killed during a build, and whose token was replaced.
 async fn killed(adoptable: bool) -> (FakeServer, TempDir, ClaimedBuild) {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     let build = build("a");
@@ -31,7 +31,7 @@ async fn killed(adoptable: bool) -> (FakeServer, TempDir, ClaimedBuild) {
     (server, scratch, build)
 }
 
-/// The same, and the worker is started again with another token.
+/// The same, and the worker is restarted with another token.
 async fn with_another_token(adoptable: bool) -> (FakeServer, TempDir, ClaimedBuild, Worker) {
     let (server, scratch, build) = killed(adoptable).await;
     let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));

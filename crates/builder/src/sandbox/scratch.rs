@@ -120,7 +120,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let name = format!("test-{}", std::process::id());
         let begun = Scratch::begin(root.path(), &name, true).unwrap();
-        // Nothing is left to do where this machine lets us make none.
+        // Nothing to test where this machine does not allow creating cgroups.
         let made = Cgroup::create(&cgroup_name(&name), &Limits::default());
         let files = made.map(|cgroup| cgroup.procs());
         drop(begun);

@@ -137,7 +137,7 @@ mod tests {
             println!("skipped: needs root");
             return;
         }
-        // A range of the test's own, so that real builds on this machine do not matter.
+        // A range only this test uses, independent of real builds on this machine.
         let base = 3_000_000_000;
         let first = Slot::take(base).unwrap();
         let second = Slot::take(base).unwrap();
@@ -158,7 +158,7 @@ mod tests {
         let slot = Slot::take(base).unwrap();
         let first = slot.first_uid();
         let held = hold(first).unwrap();
-        // As if its program had been killed.
+        // As after the death of its program.
         drop(slot);
         assert_eq!(Slot::take(base).unwrap().first_uid(), first + RANGE);
         assert!(hold(first).is_err());

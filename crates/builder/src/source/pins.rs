@@ -123,7 +123,7 @@ mod tests {
             ("pair-docs=1.0", false),
             ("pair-docs>=1.0-1", false),
             ("pair-docs", false),
-            // Not met before either.
+            // The constraint was not satisfied before either.
             ("pair-docs=0.9-1", false),
             ("another=1.0-1", false),
         ] {

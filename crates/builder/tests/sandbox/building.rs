@@ -1,4 +1,4 @@
-//! Packages that build, and what they are built against.
+//! Packages that build, and the dependencies they are built against.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -92,7 +92,7 @@ impl World {
     }
 }
 
-/// The whole story: a library, a program against it, a bump, a rebuild, an upgraded system.
+/// End to end: a library, a program linked to it, a new version, a rebuild, an upgraded system.
 #[tokio::test]
 async fn upgrades_a_system_with_rebuilt_packages() {
     let Some(world) = World::new() else { return };
@@ -199,7 +199,7 @@ async fn classifies_failures_by_kind() {
     assert_eq!(kind, FailureKind::Infrastructure);
     assert!(message.contains("could not be fetched from"), "{message}");
 
-    // Amended and collected: what does not exist any more is not asked for again.
+    // Amended and garbage-collected: a commit that no longer exists is not requested again.
     world.git("upstream", &[("PKGBUILD", "")]);
     request.source = Source::Git {
         url: format!("file://{}", world.path("upstream").display()),
@@ -282,7 +282,7 @@ async fn downloads_everything_before_the_build() {
     }
 }
 
-/// Nothing is kept from build to build: what one download got damaged is fetched anew by the next.
+/// No state is kept between builds: the next build downloads again what one damaged.
 #[tokio::test]
 async fn reports_damaged_repository_package_as_infrastructure_failure() {
     let Some(world) = World::new() else { return };

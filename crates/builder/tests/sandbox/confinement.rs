@@ -1,4 +1,4 @@
-//! What every step of a build is held to, seen from inside and from the machine.
+//! Restrictions of every step of a build, observed from inside and from the machine.
 #![allow(unsafe_code, reason = "keys have no safe interface")]
 
 use std::os::fd::AsRawFd as _;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Log, World, script_package, scriptlet};
 
-/// What a process has, and what it can do with namespaces.
+/// Prints the privileges of a process, and whether it can create namespaces.
 const STATE: &str = r#"
     echo "WHO id=$(id -u):$(id -g):$(id -G) map=$(xargs </proc/self/uid_map)"
     echo "WHO namespaces=$(</proc/sys/user/max_user_namespaces)"
@@ -21,8 +21,8 @@ const STATE: &str = r#"
     true
 "#;
 
-/// Builds a package whose scriptlet runs the script, and then one that runs it while it is built.
-/// Returns what the scriptlet wrote, and what the build wrote.
+/// Builds a package whose scriptlet runs the script, and then one whose build runs it. Returns what
+/// the scriptlet and the build wrote.
 async fn in_both(world: &World, script: &str) -> (String, String) {
     let pkgbuild = script_package("first", "true").replace("arch=", "install=x.install\narch=");
     let install = scriptlet(script);
@@ -55,7 +55,7 @@ async fn forbids_user_namespaces_in_every_step_and_capabilities_in_builds() {
         let none = format!("WHO {set}:0000000000000000\n");
         assert!(build.contains(&none), "{build}");
     }
-    // Installing needs some.
+    // The installation needs some.
     assert!(
         !scriptlet.contains("WHO CapEff:0000000000000000"),
         "{scriptlet}"
@@ -64,7 +64,7 @@ async fn forbids_user_namespaces_in_every_step_and_capabilities_in_builds() {
     assert_ne!(host.trim(), "0", "the machine's own limit is as it was");
 }
 
-/// Whatever the program that builds has open, down to the last step.
+/// Holds for any descriptors that the calling program has open, down to the last step.
 #[tokio::test]
 async fn closes_descriptors_for_steps_and_helper() {
     let Some(world) = World::new() else { return };
@@ -79,7 +79,7 @@ async fn closes_descriptors_for_steps_and_helper() {
         assert!(!text.contains("secret"), "{text}");
     }
 
-    // Nor do the processes have it that stand between.
+    // The intermediate processes do not have it either.
     let request = world.request(
         "held",
         &script_package("held", "echo it is up; sleep 100000"),
@@ -90,7 +90,7 @@ async fn closes_descriptors_for_steps_and_helper() {
     let cancel = CancellationToken::new();
     let watching = async {
         up.cancelled().await;
-        // Programs that other tests start have it for a moment.
+        // Programs started by other tests inherit it for a moment.
         let result = soon(|| holders(&name).is_empty()).await;
         cancel.cancel();
         result
@@ -100,7 +100,7 @@ async fn closes_descriptors_for_steps_and_helper() {
     assert!(result, "{:?}", holders(&name));
 }
 
-/// Waits until something holds; says whether it ever did.
+/// Waits until a condition holds; returns whether it did.
 async fn soon(holds: impl Fn() -> bool) -> bool {
     let wait = async {
         while !holds() {
@@ -129,8 +129,8 @@ fn holders(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The kernel passes a session keyring on to every process, whatever user it becomes: it counts those
-/// that have it.
+/// The kernel passes a session keyring on to every process, whatever user it becomes, and counts
+/// the processes that have it.
 #[tokio::test]
 async fn isolates_session_keyring_of_steps() {
     let Some(world) = World::new() else { return };
@@ -159,8 +159,8 @@ async fn isolates_session_keyring_of_steps() {
     let build = world.builder.build(&request, &out, &log, cancel.clone());
     let watching = async {
         up.cancelled().await;
-        // Two of the helper are still there, by which the files were opened that it runs from. Those
-        // of processes that have ended are freed a moment later.
+        // The helper still has two, through which the files it runs from were opened. Those of
+        // exited processes are freed a moment later.
         let result = soon(|| users() <= before + 2).await;
         cancel.cancel();
         result
@@ -209,13 +209,14 @@ async fn bounds_tmpfs_folders_without_a_cgroup() {
             assert!(size[0] <= 256 << 10 && size[1] <= 16_384, "{text}");
         }
     }
-    // The build's user may write to one of them only, and what a step leaves is gone with it.
+    // The build's user may write to only one of them, and what a step leaves there is removed with
+    // it.
     let script = "ls /dev/left-behind /dev/shm/left-behind /run/left-behind 2>/dev/null || true";
     let (_, second) = in_both(&world, script).await;
     assert!(!second.contains("left-behind\n"), "{second}");
 }
 
-/// Rlimits count address space, and no cgroup counts the rest.
+/// Rlimits count address space; without a cgroup, other memory is not counted.
 #[tokio::test]
 async fn blocks_memory_outside_address_spaces_without_a_cgroup() {
     let Some(mut world) = World::new() else {
@@ -258,7 +259,7 @@ async fn blocks_memory_outside_address_spaces_without_a_cgroup() {
     }
 }
 
-/// The one step with a network, seen from the machine while a server keeps it waiting.
+/// The only step with a network, observed from the machine while a server keeps it waiting.
 #[tokio::test]
 async fn fetches_sources_without_privileges() {
     let Some(world) = World::new() else { return };

@@ -1,4 +1,4 @@
-//! What a build finds on its machine: what makechrootpkg gives a PKGBUILD, and nothing of the worker's
+//! The environment of a build: what makechrootpkg gives a PKGBUILD, and nothing of the worker's
 //! own.
 
 use std::process::Command;
@@ -19,7 +19,7 @@ fn assert_lines(log: &str, lines: &[&str]) {
     }
 }
 
-/// More than `case_17_own_host_name_unknown` asks for.
+/// Goes beyond `case_17_own_host_name_unknown`.
 #[tokio::test]
 async fn provides_hostname_services_and_terminals() {
     let Some(world) = World::new() else { return };
@@ -112,7 +112,7 @@ async fn runs_makepkg_like_makechrootpkg() {
     assert!(log.lines().any(|line| line.starts_with(path)), "{log}");
 }
 
-/// Network cards, disks and firmware have names that nobody else has.
+/// Network cards, disks and firmware have unique identifiers.
 #[tokio::test]
 async fn exposes_processors_without_host_devices() {
     let Some(world) = World::new() else { return };
@@ -148,7 +148,7 @@ async fn exposes_processors_without_host_devices() {
     }
 }
 
-/// Of this machine's network cards, loopback excepted.
+/// The hardware addresses of this machine's network cards, except loopback.
 fn addresses() -> Vec<String> {
     let cards = fs_err::read_dir("/sys/class/net").unwrap();
     let addresses = cards.map(|card| {
@@ -160,7 +160,7 @@ fn addresses() -> Vec<String> {
         .collect()
 }
 
-/// More than `case_19_ca_certificates_claimed_but_absent` asks for.
+/// Goes beyond `case_19_ca_certificates_claimed_but_absent`.
 #[tokio::test]
 async fn provides_ca_certificates_when_claimed() {
     let Some(world) = World::new() else { return };
@@ -184,7 +184,7 @@ async fn provides_ca_certificates_when_claimed() {
         "/etc/login.defs",
     ];
     assert_lines(&log, &lines);
-    // Keys and certificates of the machine itself.
+    // Keys and certificates of the machine.
     assert!(!log.contains("ssl: private"), "{log}");
     assert_eq!(log.matches("own: ").count(), 1, "{log}");
 }
@@ -205,7 +205,8 @@ async fn accepts_packages_with_files_written_for_every_root() {
     assert_lines(&log, &["builduser"]);
 }
 
-/// A package may hold them; they give the build nothing, and pacman installs them as they are.
+/// A package may contain them; they grant the build no privileges, and pacman installs them
+/// unchanged.
 #[tokio::test]
 async fn packages_setuid_files_without_effect_during_builds() {
     let Some(world) = World::new() else { return };

@@ -1,4 +1,4 @@
-//! Hostile packages, each doing for real what it should not be able to.
+//! Hostile packages, each of which really attempts what it should not be able to do.
 
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
@@ -67,7 +67,7 @@ async fn confines_scriptlets_of_dependencies() {
     let port = server.local_addr().unwrap().port();
     let secret = world.path("secret");
     fs_err::write(&secret, "host secret").unwrap();
-    // Other runs of these tests may be going on.
+    // Other runs of these tests may be active.
     let seconds = format!("987{:07}", std::process::id());
     let install = HOSTILE_INSTALL
         .replace("PORT", &port.to_string())
@@ -170,7 +170,7 @@ async fn kills_daemons_on_cancellation() {
     world.assert_no_leftovers(&request);
 }
 
-/// As when the program that builds is killed: nobody waits, nobody cleans up.
+/// As after the death of the program that builds: no process waits or cleans up.
 #[tokio::test]
 async fn kills_and_reaps_abandoned_build() {
     let Some(world) = World::new() else { return };
@@ -198,7 +198,8 @@ async fn kills_and_reaps_abandoned_build() {
     world.assert_no_leftovers(&request);
 }
 
-/// The supervisor is the one process that nothing inside can reach; its death is everybody's.
+/// The supervisor is the only process that cannot be reached from inside; its death ends all
+/// others.
 #[tokio::test]
 async fn kills_build_when_its_supervisor_is_killed() {
     let Some(world) = World::new() else { return };
@@ -230,7 +231,8 @@ async fn kills_build_when_its_supervisor_is_killed() {
     world.assert_no_leftovers(&request);
 }
 
-/// Kills the child of this process whose cgroup is not the attempt's, though its child's is.
+/// Kills the child of this process that is outside the attempt's cgroup although its own child is
+/// inside.
 fn kill_supervisor(attempt: &str) {
     use nix::sys::signal::{Signal, kill};
     let cgroup_of = |pid: &str| {

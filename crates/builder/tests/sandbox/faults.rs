@@ -1,12 +1,12 @@
-//! Whose fault a failure is, with makepkg, pacman, curl and git as they are. `notes/failures.md`
-//! names the test of each row.
+//! The failure kind of each failure, with the real makepkg, pacman, curl and git.
+//! `notes/failures.md` names the test of each row.
 
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::FailureKind::{Infrastructure, Package};
 
 use crate::support::{World, answering, script_package, serve};
 
-/// A PKGBUILD that makes an empty package, with more lines.
+/// A PKGBUILD of an empty package, with additional lines.
 fn tiny(name: &str, lines: &str) -> String {
     format!(
         "pkgname={name}\npkgver=1.0\npkgrel=1\narch=(any)\n{lines}\n\
@@ -14,7 +14,7 @@ fn tiny(name: &str, lines: &str) -> String {
     )
 }
 
-/// What `makepkg --printsrcinfo` writes for [`tiny`], with more lines.
+/// What `makepkg --printsrcinfo` writes for [`tiny`], with additional lines.
 fn tiny_srcinfo(name: &str, lines: &str) -> String {
     format!(
         "pkgbase = {name}\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n{lines}\n\npkgname = {name}\n"
@@ -132,7 +132,7 @@ async fn blames_package_for_program_missing_in_makedepends() {
             "INTEGRITY_CHECK=(nosuch)",
             "Cannot find the nosuchsum binary",
         ),
-        // Without gettext, makepkg finds no words.
+        // Without gettext, makepkg prints no messages.
         ("PATH=/nonexistent", "\n"),
     ] {
         let request = world.request("asks", &tiny("asks", lines));
@@ -292,7 +292,7 @@ async fn blames_package_for_missing_dependencies() {
     );
 }
 
-/// A library whose soname moves, and two packages that pin the old one.
+/// A library whose soname changes, and two packages that pin the old one.
 async fn with_a_moved_library(world: &World) {
     let library = |version: &str| {
         tiny("libgreet", &format!("provides=(libgreet.so={version}-64)"))

@@ -1,4 +1,4 @@
-//! Everything but git that makepkg fetches sources with.
+//! Every tool other than git with which makepkg downloads sources.
 
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::{FailureKind, NetworkPolicy};
@@ -25,7 +25,7 @@ fn request(world: &World, name: &str, source: &str, install: &str) -> BuildReque
     request
 }
 
-/// The machine's makepkg.conf names programs for protocols, its own ones among them.
+/// The machine's makepkg.conf names programs for protocols, including some of its own.
 #[tokio::test]
 async fn downloads_with_programs_of_makepkg_conf() {
     let Some(mut world) = World::new() else {
@@ -90,7 +90,7 @@ async fn serve_ftp(body: &'static str) -> u16 {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // Clients go away when they like.
+            // Clients may disconnect at any time.
             tokio::spawn(async move { ftp_session(stream, body).await });
         }
     });
@@ -139,10 +139,10 @@ async fn downloads_source_by_ftp() {
     assert_eq!(file_in(&packages[0].path, "usr/share/old"), "by ftp\n");
 }
 
-/// Ends with the test.
+/// Ends when the test ends.
 struct TlsServer {
     process: std::process::Child,
-    /// It writes what it serves.
+    /// It logs what it serves.
     _output: std::io::BufReader<std::process::ChildStdout>,
     port: u16,
 }
@@ -276,7 +276,7 @@ fn serve_mercurial(folder: &std::path::Path) -> (std::process::Child, u16) {
     (server, port.parse().unwrap())
 }
 
-/// Said before anything is fetched, not when makepkg wants to unpack it.
+/// Reported before anything is downloaded, not when makepkg unpacks it.
 #[tokio::test]
 async fn names_missing_download_tool() {
     let Some(world) = World::new() else { return };
@@ -303,7 +303,7 @@ async fn names_missing_download_tool() {
     assert!(message.contains("hint: install"), "{message}");
 }
 
-/// makepkg looks for a file in the folder of the PKGBUILD before it fetches it.
+/// makepkg looks for a file in the folder of the PKGBUILD before it downloads it.
 #[tokio::test]
 async fn does_not_download_files_of_the_repository() {
     let Some(world) = World::new() else { return };
@@ -344,7 +344,7 @@ async fn rejects_host_files_as_sources() {
     }
 }
 
-/// Repositories of submodules are sources of their own, and are put together offline.
+/// Repositories of submodules are separate sources, and are checked out offline.
 #[tokio::test]
 async fn builds_git_source_with_submodule_offline() {
     let Some(world) = World::new() else { return };

@@ -1,8 +1,8 @@
-//! The filter of system calls, tried by programs of every architecture that the machine runs.
+//! The system call filter, tested by programs of every architecture that the machine runs.
 
 use crate::support::{World, expected, script_package, scriptlet};
 
-/// Tries calls by number, on the machine's own architecture.
+/// Makes calls by number, on the machine's own architecture.
 const NATIVE: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>
@@ -49,7 +49,7 @@ int main(void) {
 }
 "#;
 
-/// The same for 32-bit programs of x86, without their C library: only a compiler is needed.
+/// The same for 32-bit programs of x86, without their C library: only a compiler is required.
 const I386: &str = r#"
 static int call(int number, int a, int b, int c) {
   int result;

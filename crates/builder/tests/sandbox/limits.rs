@@ -1,4 +1,4 @@
-//! Every limit, exceeded for real.
+//! Exceeds every limit with a real build.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ async fn enforces_disk_log_and_output_limits() {
     assert!(message.contains("limit of 100 bytes"), "{message}");
 }
 
-/// As on machines that let us make no cgroup.
+/// As on machines that do not allow creating a cgroup.
 #[tokio::test]
 async fn limits_each_process_without_cgroups() {
     let Some(mut world) = World::new() else {

@@ -1,4 +1,4 @@
-//! makepkg is started from a login shell, so what dependencies put into `/etc/profile.d` counts.
+//! makepkg is started from a login shell, so files of dependencies in `/etc/profile.d` apply.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn etc_package(name: &str, files: &[(&str, &str)]) -> String {
     format!("pkgname={name}\npkgver=1\npkgrel=1\narch=(any)\npackage() {{\n{package}}}\n")
 }
 
-/// A request for a package that needs others with files of `/etc`.
+/// A request for a package that depends on others with files in `/etc`.
 async fn needing(world: &World, needed: &[(&str, &[(&str, &str)])], script: &str) -> BuildRequest {
     let mut all = Vec::new();
     for (name, files) in needed {
@@ -33,7 +33,7 @@ async fn needing(world: &World, needed: &[(&str, &[(&str, &str)])], script: &str
     request
 }
 
-/// More than `case_03_profile_d_of_makedepends` asks for.
+/// Goes beyond `case_03_profile_d_of_makedepends`.
 #[tokio::test]
 async fn applies_profile_d_of_dependencies() {
     let Some(world) = World::new() else { return };
@@ -57,7 +57,7 @@ package() {
     world.publish("base", &packages);
     let script = "toolcc; perltool; echo \"home $TOOLKIT_HOME\"\n\
          echo \"own $MAKEFLAGS $PKGDEST $SOURCE_DATE_EPOCH $BUILDDIR\"";
-    // Its version is what a program says that only the login shell finds.
+    // Its version is printed by a program that only the login shell finds.
     let pkgbuild =
         script_package("usestool", script).replace("pkgver=1.0\n", "pkgver=$(toolcc | wc -w).0\n");
     let srcinfo = "pkgbase = usestool\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = x86_64\n\n\
@@ -76,7 +76,7 @@ package() {
     }
 }
 
-/// This machine's own files would make packages differ from one worker to the next.
+/// The machine's own files would make packages differ from one worker to the next.
 #[tokio::test]
 async fn ignores_profile_files_of_the_machine() {
     let Some(world) = World::new() else { return };
@@ -172,7 +172,7 @@ async fn tolerates_broken_profile_file_that_shells_skip() {
     assert!(log.contains("BUILT"), "{log}");
 }
 
-/// What `prepare()` leaves can still be read by a file of a dependency, before the second run.
+/// A file of a dependency can read what `prepare()` left, before the second run.
 #[tokio::test]
 async fn names_profile_file_that_reads_leftovers_of_prepare() {
     let Some(world) = World::new() else { return };

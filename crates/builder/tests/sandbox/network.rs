@@ -1,4 +1,5 @@
-//! What sources may be fetched from, on a machine with neighbours in network namespaces of the test's own.
+//! From which addresses sources may be downloaded, on a machine with neighbours in network
+//! namespaces of the test.
 
 use buildbtw_model::{FailureKind, NetworkPolicy};
 
@@ -131,7 +132,7 @@ async fn allows_configured_network_only() {
     }
 }
 
-/// The policy `none` fetches nothing, and builds what needs nothing.
+/// The policy `none` downloads nothing, and builds what needs no download.
 #[tokio::test]
 async fn rejects_remote_sources_under_policy_none() {
     let Some(world) = World::new() else { return };
@@ -150,7 +151,7 @@ async fn rejects_remote_sources_under_policy_none() {
     world.built(&request).await;
 }
 
-/// What cannot be refused because nobody knows its address is not reached by chance.
+/// An address that cannot be blocked, because it is unknown, must not be reachable by accident.
 #[tokio::test]
 async fn fetches_nothing_when_server_name_does_not_resolve() {
     let Some(mut world) = World::new() else {
@@ -173,7 +174,7 @@ async fn fetches_nothing_when_server_name_does_not_resolve() {
         .await;
 }
 
-/// Whoever opens a network means what is in it, and not the machine that builds.
+/// Allowing a network does not allow the machine's own addresses in it.
 #[tokio::test]
 async fn blocks_the_machine_despite_allowed_network() {
     let Some(mut world) = World::new() else {

@@ -1,4 +1,4 @@
-//! The policy `prepare`: `prepare()` and `pkgver()` have a network, and what comes after them has none.
+//! The policy `prepare`: `prepare()` and `pkgver()` have a network, and later functions do not.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -67,7 +67,7 @@ async fn allows_network_of_prepare_in_pkgver() {
     let asks = format!("curl -sS --max-time 20 http://{PUBLIC}:{PORT}/");
     for pkgver in [
         format!("[[ -e $srcdir/found ]] || {asks} >\"$srcdir/found\"; cat \"$srcdir/found\""),
-        // It runs again without a network.
+        // Runs again without a network.
         format!("touch found; {asks}"),
         format!("touch found; {asks} | cut -c1"),
         "mkdir \"$srcdir/found.d\"; touch found; echo 7".to_owned(),
@@ -130,7 +130,7 @@ async fn explains_that_build_has_no_network() {
     }
 }
 
-/// A login shell of makechrootpkg finds an empty home folder, as makepkg runs once.
+/// A login shell of makechrootpkg finds an empty home folder, because makepkg runs once.
 #[tokio::test]
 async fn ignores_home_folder_left_by_prepare() {
     let Some(world) = World::new() else { return };
@@ -145,7 +145,7 @@ async fn ignores_home_folder_left_by_prepare() {
     assert!(!log.lines().any(|line| line == "READ"), "{log}");
 }
 
-/// makepkg runs all functions in one shell, unless something has to happen in between.
+/// makepkg runs all functions in one shell, unless a step has to run in between.
 #[tokio::test]
 async fn carries_shell_state_of_prepare_into_build() {
     let Some(world) = World::new() else { return };
@@ -187,7 +187,7 @@ async fn explains_why_prepare_reaches_nothing() {
     assert_eq!(inside.count(), 0);
 }
 
-/// A network that ends is no fault of the package.
+/// The loss of the network is an infrastructure failure.
 #[tokio::test]
 async fn reports_dead_pasta_as_infrastructure_failure() {
     let Some(mut world) = World::new() else {
@@ -208,7 +208,7 @@ async fn reports_dead_pasta_as_infrastructure_failure() {
             for process in pastas(&attempt) {
                 let id = process.file_name().unwrap().to_str().unwrap().parse();
                 let id = nix::unistd::Pid::from_raw(id.unwrap());
-                // It may be gone already.
+                // It may have exited already.
                 let _ = nix::sys::signal::kill(id, nix::sys::signal::SIGKILL);
             }
         },
@@ -277,7 +277,7 @@ async fn runs_pasta_unprivileged_and_ends_it_with_the_attempt() {
     }
 }
 
-/// Kills the process of the helper that started pasta.
+/// Kills the helper process that started pasta.
 fn kill_helper(pasta: &Path) {
     let status = fs_err::read_to_string(pasta.join("status")).unwrap();
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t"));

@@ -1,4 +1,4 @@
-//! The release of a rebuild: written however the PKGBUILD sets it, and for the version that
+//! The release of a rebuild: written in whatever way the PKGBUILD sets it, and for the version that
 //! `pkgver()` computes.
 
 use buildbtw_builder::{BuildRequest, Source};
@@ -120,7 +120,8 @@ async fn installs_dependency_pinned_to_the_bumped_release() {
     assert_eq!(version(&world, &request).await, "1.0-1.1");
 }
 
-/// Where `pkgver()` computes the version, the release is written after everything was installed.
+/// If `pkgver()` computes the version, the release is written after the installation of
+/// dependencies.
 #[tokio::test]
 async fn names_dependency_pinned_to_a_later_release() {
     let Some(world) = World::new() else { return };
@@ -178,7 +179,7 @@ async fn downloads_source_named_after_release_from_its_old_address() {
     );
 }
 
-/// What is built from a repository, whose version follows from its history.
+/// Built from a repository whose history determines the version.
 struct Upstream {
     /// `r2.<commit>`.
     version: String,
@@ -248,11 +249,11 @@ async fn bumps_release_for_computed_version() {
         let expected = format!("{found}-{expected}");
         assert_eq!(version(&world, &request).await, expected);
     }
-    // A release that makepkg does not find to take back.
+    // A release that makepkg cannot restore.
     let mut request = of_repository(&world, &upstream, &format!("  pkgrel=$((0+1))\n{PKGVER}"));
     request.release = rebuild(&[&same[0]], &[]);
     assert_eq!(version(&world, &request).await, format!("{found}-1.1"));
-    // The plan knew of more, and pkgver() changes nothing of it.
+    // The plan expected a higher version, and pkgver() does not change it.
     for (planned, expected) in [("1.3", "1.3"), ("1", "1.1")] {
         let mut request = of_repository(&world, &upstream, &plain);
         request.version = Some(format!("{found}-{planned}").parse().unwrap());
@@ -260,7 +261,7 @@ async fn bumps_release_for_computed_version() {
         let expected = format!("{found}-{expected}");
         assert_eq!(version(&world, &request).await, expected);
     }
-    // makepkg does not write the version where `pkgver=` does not start a line.
+    // makepkg does not write the version if `pkgver=` does not start a line.
     let mut request = of_repository(&world, &upstream, &plain);
     let Source::Directory(folder) = &request.source else {
         panic!("{request:?}")
@@ -273,7 +274,7 @@ async fn bumps_release_for_computed_version() {
     .unwrap();
     request.release = rebuild(&[&same[0]], &[]);
     assert_eq!(version(&world, &request).await, format!("{found}-1.1"));
-    // Without a plan, the release is what was asked for.
+    // Without a plan, the requested release is used.
     let mut request = of_repository(&world, &upstream, &plain);
     request.version = None;
     request.pkgrel = Some("7.1".into());
@@ -350,7 +351,7 @@ async fn contains_or_rejects_pkgbuild_that_changes_its_release() {
     );
 }
 
-/// What `prepare()` leaves in place of the tree leads nowhere.
+/// Files that `prepare()` leaves in place of the tree are not used.
 #[tokio::test]
 async fn prevents_replacing_the_tree_between_runs() {
     let Some(world) = World::new() else { return };

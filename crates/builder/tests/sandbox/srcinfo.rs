@@ -1,4 +1,4 @@
-//! A `.SRCINFO` that does not say what its PKGBUILD says, found before anything is downloaded.
+//! A `.SRCINFO` that does not match its PKGBUILD is detected before any download.
 
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::FailureKind::Package;
@@ -98,7 +98,7 @@ async fn builds_with_equivalent_srcinfo() {
     );
 }
 
-/// The PKGBUILD asks a program that only comes with its dependencies.
+/// The PKGBUILD runs a program that only its dependencies provide.
 #[tokio::test]
 async fn recompares_srcinfo_after_installing_dependencies() {
     let Some(world) = World::new() else { return };
@@ -142,7 +142,7 @@ async fn compares_srcinfo_early_when_programs_are_installed() {
     assert!(!log.contains("compared again"), "{log}");
 }
 
-/// `.SRCINFO` can only say what the PKGBUILD says on one architecture.
+/// `.SRCINFO` can only describe the PKGBUILD on one architecture.
 #[tokio::test]
 async fn accepts_srcinfo_of_another_architecture() {
     let Some(world) = World::new() else { return };
@@ -166,7 +166,7 @@ async fn accepts_computed_version_that_differs_from_srcinfo() {
     world.built(&world.request_with("computed", &files)).await;
 }
 
-/// The PKGBUILD is read before the network is used: what it leaves behind is seen by nothing.
+/// The PKGBUILD is read before the network is used: later steps do not see what it leaves.
 #[tokio::test]
 async fn discards_side_effects_of_the_top_level() {
     let Some(world) = World::new() else { return };
@@ -185,7 +185,7 @@ async fn discards_side_effects_of_the_top_level() {
     assert!(log.contains("Read-only file system"), "{log}");
 }
 
-/// bash knows functions that no line of the PKGBUILD starts with `pkgver()`.
+/// bash finds functions whose definition does not start with `pkgver()`.
 #[tokio::test]
 async fn accepts_different_version_for_any_form_of_pkgver() {
     let Some(world) = World::new() else { return };
@@ -208,7 +208,7 @@ async fn accepts_different_version_for_any_form_of_pkgver() {
     }
 }
 
-/// A program by its path, or a test for it, fails nothing while it is missing.
+/// A path of a program, or a test for it, does not fail while the program is missing.
 #[tokio::test]
 async fn recompares_srcinfo_when_a_program_was_missing() {
     let Some(world) = World::new() else { return };
@@ -233,7 +233,7 @@ async fn recompares_srcinfo_when_a_program_was_missing() {
     }
 }
 
-/// The architecture is asked for in a file that the PKGBUILD sources.
+/// A file that the PKGBUILD sources checks the architecture.
 #[tokio::test]
 async fn accepts_srcinfo_when_a_sourced_file_depends_on_the_architecture() {
     let Some(world) = World::new() else { return };
@@ -249,7 +249,8 @@ async fn accepts_srcinfo_when_a_sourced_file_depends_on_the_architecture() {
     assert!(log.contains(".SRCINFO was written on aarch64"), "{log}");
 }
 
-/// The committed `.SRCINFO` is written without the variable, and has what the package needs of its cycle.
+/// The committed `.SRCINFO` is written without the variable, and lists the dependencies in its
+/// cycle.
 #[tokio::test]
 async fn compares_srcinfo_without_the_bootstrap_variable() {
     let Some(world) = World::new() else { return };

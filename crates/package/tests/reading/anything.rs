@@ -1,4 +1,4 @@
-//! Archives with right headers and any content: read or refused, never anything else.
+//! Archives with valid headers and any content are read or rejected, without panics.
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::sample::select;

@@ -1,4 +1,4 @@
-//! Small files that ask for a lot. What they cost is measured in a process of its own.
+//! Small files that need many resources. Their cost is measured in a separate process.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +22,7 @@ fn write(path: &Path, window: u32, write: impl FnOnce(&mut Tar<Zstd>)) {
     tar.0.finish().unwrap();
 }
 
-/// Reads the package in `$PACKAGE` and says what came of it and what memory that took at most.
+/// Reads the package in `$PACKAGE` and prints the result and its peak memory.
 #[test]
 #[ignore = "started by the tests below, in processes of their own"]
 fn reads_one_package() {
@@ -36,7 +36,7 @@ fn reads_one_package() {
     println!("\nRESULT {what}\n{}", peak.unwrap());
 }
 
-/// Reads a package in another process; returns what came of it and the memory in MiB.
+/// Reads a package in another process; returns the result and its memory in MiB.
 fn measured(path: &Path) -> (String, u64) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -125,7 +125,7 @@ fn bounds_memory_of_windows_and_lists() {
 fn counts_all_members() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
-    // Hidden names, too, which are listed nowhere.
+    // Hidden names as well, which are not listed.
     let hidden = header(b".a", b'0', 0);
     write(&path, 0, |tar| {
         tar.pkginfo();
@@ -141,7 +141,7 @@ fn counts_all_members() {
 fn rejects_decompression_bombs_before_reading_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
-    // Said by the header, in one member or in the sum of them.
+    // As announced by the header, in one member or in the sum of all.
     for parts in [1, 4] {
         write(&path, 0, |tar| {
             tar.pkginfo();
@@ -153,7 +153,7 @@ fn rejects_decompression_bombs_before_reading_them() {
         let error = read(&path).unwrap_err().to_string();
         assert!(error.contains("unpacks to more than"), "{error}");
     }
-    // Holes are no part of the archive, but of what pacman writes.
+    // Holes are not part of the archive, but pacman writes them.
     let sparse = crate::archives::tar(|tar| {
         tar.pkginfo();
         tar.pax(&[

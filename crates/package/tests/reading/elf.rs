@@ -1,4 +1,4 @@
-//! What packages link: programs and libraries of this machine, and damaged ones.
+//! Libraries that packages link: programs and libraries of this machine, and damaged ones.
 
 use proptest::prelude::*;
 use tar::{Builder, Header};
@@ -7,7 +7,7 @@ use buildbtw_package::{Package, Soname};
 
 use super::{PKGINFO, read_bytes};
 
-/// A program or library with what it says, in either byte order and size.
+/// A program or library with its dynamic entries, in either byte order and word size.
 #[derive(Clone, Copy)]
 struct Made<'a> {
     is_64_bit: bool,
@@ -40,7 +40,7 @@ impl Made<'_> {
             strings.extend(name.as_bytes());
             strings.push(0);
         }
-        // Loaded to another address than its place in the file.
+        // Loaded at an address that differs from its offset in the file.
         let table = head + 2 * segment;
         let dynamic = table + strings.len() as u64 + self.gap as u64;
         entries.extend([(5, 0x10000 + table), (0, 0)]);

@@ -1,4 +1,4 @@
-//! Packages made by the real makepkg. Its own tools are the referees.
+//! Packages built by the real makepkg, compared with the results of its own tools.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Which member tells what a package is, and which members no reader may disagree about.
+//! Which member describes a package, and which members all readers must interpret alike.
 
 use crate::archives::{Tar, header, set_checksum, set_size, tar};
 use crate::{PKGINFO, read_bytes, refusal};

@@ -1,4 +1,4 @@
-//! Compressed streams: several in a row, cut off, and with something behind them.
+//! Compressed streams: several in sequence, truncated, and with trailing data.
 
 use std::io::{Read as _, Write as _};
 
@@ -38,7 +38,7 @@ fn compressions() -> [(&'static str, Compress); 7] {
     ]
 }
 
-/// What lzop writes when nothing gets smaller; real files of it are read in `makepkg.rs`.
+/// What lzop writes for incompressible data; `makepkg.rs` reads real files of it.
 fn lzop(bytes: &[u8]) -> Vec<u8> {
     const ADLER_OF_CONTENT: u32 = 1;
     let mut file = b"\x89LZO\0\r\n\x1a\n\x10\x40\x20\xa0\x09\x40\x01\x05".to_vec();
@@ -95,7 +95,7 @@ fn concatenates_consecutive_streams() {
     });
     for (what, compress) in compressions() {
         assert!(read_bytes(&compress(&package)).is_ok(), "{what}");
-        // Cut within a member.
+        // Truncated within a member.
         let (start, rest) = package.split_at(700);
         let parts = [compress(start), compress(rest)].concat();
         assert!(read_bytes(&parts).is_ok(), "{what} in two streams");
@@ -133,7 +133,7 @@ fn rejects_truncated_archives() {
         let whole = compress(&package);
         for length in (0..whole.len()).step_by(13) {
             let error = read_bytes(&whole[..length]);
-            // The last of the empty blocks may be missing: other archives have one, too.
+            // The last of the empty blocks may be missing: other tools write one, too.
             let is_ended = what == "none" && length >= package.len() - 512;
             assert!(
                 error.is_err() || is_ended,

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::{PackageIndex, PlanRequest, parse_srcinfo, plan_within};
 
-    /// Notes how large the set is, and lets no plan come further.
+    /// Records the size of the set, and stops planning there.
     #[derive(Default)]
     struct Small(Cell<usize>);
 
@@ -73,7 +73,7 @@ mod tests {
         type Over = &'static str;
 
         fn check(&self) -> Result<(), &'static str> {
-            // Once the size is known, nothing more is done.
+            // Once the size is known, planning stops.
             assert_eq!(self.0.get(), 0);
             Ok(())
         }

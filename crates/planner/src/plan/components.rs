@@ -120,7 +120,7 @@ mod tests {
             }
             for &(a, b) in &edges {
                 graph.add_edge(NodeIndex::new(a as usize), NodeIndex::new(b as usize), ());
-                // A component depends only on those before it.
+                // A component depends only on earlier ones.
                 prop_assert!(found.of[a as usize] >= found.of[b as usize]);
             }
             let mut theirs: Vec<Vec<u32>> = petgraph::algo::kosaraju_scc(&graph)

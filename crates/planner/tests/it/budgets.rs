@@ -1,4 +1,4 @@
-//! What costs much asks the budget, however few builds the plan has.
+//! Expensive steps check the budget, however few builds the plan has.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::support::{based, index, origin, package, request};
 
 const MANY: usize = 1_000;
 
-/// How often a budget was asked, and whether it ends what asks again after that.
+/// Counts the checks of a budget, and optionally ends planning after a number of them.
 struct Asked {
     count: Cell<usize>,
     limit: usize,
@@ -36,7 +36,7 @@ impl Asked {
 #[test]
 fn charges_scans_of_base_to_the_budget() {
     let index = index([package("lib", &[]), package("app", &["depends = lib"])]);
-    // A chain through base, so that all of it is between packages of the index.
+    // A chain through base that connects packages of the index.
     let base = BaseIndex::new(
         (0..MANY)
             .map(|at| {
@@ -55,8 +55,8 @@ fn charges_scans_of_base_to_the_budget() {
     let all = Asked::at_most(usize::MAX);
     let planned = plan_within(&index, &request, &all.budget()).unwrap();
     assert_eq!(planned, plan(&index, &request));
-    // Each package is a candidate, has relations, is found by one, gets the form of a source package and is
-    // laid over the index.
+    // Each package is a candidate, has relations, is found by one, is converted to a source package
+    // and is laid over the index.
     assert!(
         all.count.get() >= 5 * MANY,
         "asked {} times",

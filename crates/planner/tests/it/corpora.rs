@@ -54,7 +54,7 @@ fn breaks_largest_real_cycle() {
     let largest = plan.cycles.iter().map(|cycle| cycle.members.len()).max();
     assert!(largest > Some(500), "{largest:?}");
     let again = plan.builds.len() - plan.pkgbases().len();
-    // There is no telling what the least is; this is to notice when it becomes worse.
+    // The minimum is unknown; this detects regressions.
     assert!(
         again < 140,
         "{again} packages of a cycle of {largest:?} are built twice"

@@ -1,4 +1,5 @@
-//! Whether what the builds of cycles need can be installed, with old packages from base beside new ones.
+//! Whether the dependencies of builds in cycles can be installed, with old packages from base
+//! beside new ones.
 
 use std::sync::Arc;
 
@@ -65,7 +66,8 @@ fn checks_last_builds_of_a_cycle() {
 #[test]
 fn first_stage_keeps_soname_it_was_built_with() {
     let (index, base) = library_in_a_cycle();
-    // The user first, with the old library; its second build sees that package beside the new library.
+    // The user first, with the old library; its second build sees that package beside the new
+    // library.
     for bootstrap in [&[][..], &["cyc-b"]] {
         let plan = planned(&index, &base, &["cyc-b"], bootstrap);
         let text = brief(&plan);
@@ -81,7 +83,7 @@ fn first_stage_keeps_soname_it_was_built_with() {
         assert_eq!(plan.needs_bootstrap.len(), 1, "{text}");
         assert!(plan.needs_bootstrap[0].choices.is_empty(), "{text}");
     }
-    // Where base does not have the program, the number is that of the old library all the same.
+    // If base does not have the program, the soname is still that of the old library.
     let base = BaseIndex::new(base.packages()[..1].to_vec());
     let plan = planned(&index, &base, &["cyc-b"], &["cyc-b"]);
     assert_eq!(plan.needs_bootstrap.len(), 1, "{}", brief(&plan));
@@ -105,7 +107,7 @@ fn accepts_first_stage_built_with_the_new_library() {
     assert!(plan.problems.is_empty(), "{}", brief(&plan));
 }
 
-/// A cycle of programs that need a library of which there is one for each size of programs.
+/// A cycle of programs that need a library available for each word size.
 fn both_sizes(of_64: &str, of_32: &str, needed: &str) -> Plan {
     let library = |name: &str, version: &str| {
         package(
@@ -187,7 +189,7 @@ fn ignores_library_that_no_member_provides() {
         assert!(text.contains("the old q 1-1 needs lib.so=1-64"), "{text}");
     };
     check(vec![library.clone(), a.clone(), b.clone()]);
-    // It is the same where a source makes it and it is left out.
+    // The result is the same if a source builds it and it is excluded.
     check(vec![library, a, b, package("q", &["depends = lib"])]);
 }
 
@@ -255,9 +257,9 @@ fn tries_a_bounded_number_of_members_of_a_large_cycle() {
         panic!("{text}");
     };
     assert_eq!(needed.members.len(), 20, "{text}");
-    // What is built with the first one needs it at run time, too, and cannot do without.
+    // The dependents of the first one need it at run time as well, and cannot omit it.
     assert_eq!(needed.untried, 7, "{text}");
-    // The one whose old package is in the way of the others is among those that are tried.
+    // The one whose old package blocks the others is among those that are tried.
     assert!(!needed.choices.is_empty(), "{text}");
     for choice in &needed.choices {
         let plan = planned(&index, &base, &["lib"], &[choice.as_str()]);

@@ -1,11 +1,11 @@
-//! One small distribution for every rule, with its plan written down.
+//! One small distribution for every rule, with a snapshot of its plan.
 
 use buildbtw_model::Scope;
 use buildbtw_planner::{InvalidPatterns, Patterns, Plan, PlanRequest, plan, render};
 
 use crate::support::{check_shape, index, origin, package, plan_of, request};
 
-/// Builds as `name@stage: needs (reason)`, then what else the plan says.
+/// Builds as `name@stage: needs (reason)`, then the other results of the plan.
 fn brief(plan: &Plan) -> String {
     check_shape(plan);
     let mut lines = Vec::new();
@@ -271,7 +271,8 @@ fn rebuilds_dependents_of_origin_that_stops_providing() {
         package("user", &["depends = virt"]),
     ]);
     let request = request(vec![package("pa", &[])], Scope::Transitive);
-    // It is rebuilt, as it may have used the old one; but it lacks nothing and need not wait.
+    // It is rebuilt, as it may have used the old one; but no dependency is missing and it need not
+    // wait.
     insta::assert_snapshot!(brief(&plan(&index, &request)), @r"
     pa@1:  (pa)
     user@1:  (pa user)

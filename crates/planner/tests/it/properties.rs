@@ -1,4 +1,4 @@
-//! Random distributions, full of cycles, against the reference.
+//! Random distributions with many cycles, compared with the reference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use proptest::sample::Index;
 use crate::reference::{Reference, split};
 use crate::support::{check_shape, index, package, request};
 
-/// What is drawn for one base; the numbers are turned into names later.
+/// The random values of one pkgbase; the numbers are converted to names later.
 #[derive(Clone, Debug)]
 struct Draw {
     version: u8,
@@ -47,7 +47,7 @@ fn draw() -> impl Strategy<Value = Draw> {
         })
 }
 
-/// The names that may be depended on: each base's two packages and a few virtual ones.
+/// The names that may be depended on: the two packages of each pkgbase and a few virtual ones.
 fn relation(count: usize, index: Index, constraint: u8) -> String {
     let virtual_names = ["virtual0", "virtual1", "liba.so", "libb.so"];
     let at = index.index(count * 2 + virtual_names.len());
@@ -164,7 +164,7 @@ impl Case {
     }
 }
 
-/// Who comes before a build: pairs of name and stage.
+/// The predecessors of a build: pairs of name and stage.
 fn ancestors(plan: &Plan) -> Vec<BTreeSet<(String, u32)>> {
     let mut all: Vec<BTreeSet<(String, u32)>> = Vec::new();
     for build in &plan.builds {
@@ -179,7 +179,7 @@ fn ancestors(plan: &Plan) -> Vec<BTreeSet<(String, u32)>> {
     all
 }
 
-/// The strongly connected sets of a relation between names.
+/// The strongly connected components of a relation between names.
 fn loops(edges: &BTreeSet<(String, String)>) -> Vec<BTreeSet<String>> {
     let names: BTreeSet<&str> = edges.iter().flat_map(|(a, b)| [a.as_str(), b]).collect();
     let names: Vec<&str> = names.into_iter().collect();
@@ -352,7 +352,7 @@ fn check_findings(reference: &Reference, members: &BTreeMap<String, Option<u32>>
     assert_eq!(problems.count(), outdated.len(), "{outdated:?}");
 }
 
-/// A base repository with what the sources make.
+/// A base repository with the packages that the sources build.
 fn of_sources(packages: &[Arc<SourcePackage>], architecture: &Architecture) -> BaseIndex {
     let mut all = Vec::new();
     for source in packages {
@@ -399,7 +399,7 @@ proptest! {
         let count = packages.len();
         packages.rotate_left(seed.index(count));
         packages.reverse();
-        // Packages that come and go leave no trace either.
+        // Packages that are added and removed leave no trace.
         let mut second = index(packages.iter().cloned());
         second.insert(package("p0", &["depends = p1", "pkgname = p0", "pkgname = px"]));
         second.remove(packages[0].pkgbase());
@@ -462,7 +462,7 @@ proptest! {
         case in case(),
         chosen in prop::collection::vec(any::<Index>(), 0..3),
     ) {
-        // Which number a library gets, base would have to know.
+        // Only base could know which soname a library gets.
         let names_number = |line: &str| {
             line.starts_with(['d', 'm', 'c']) && line.contains(".so") && line.contains(['<', '=', '>'])
         };
@@ -526,7 +526,7 @@ proptest! {
         let mut index = index(case.packages.iter().cloned());
         let request = case.request(case.scope);
         let (before, footprint) = buildbtw_planner::plan_with_footprint(&index, &request);
-        // Half of the time it is a package that was not there before.
+        // Half of the time it is a new package.
         let count = case.packages.len();
         let change = index.insert(source(count, number.index(count * 2), &changed));
         if !footprint.is_affected_by(&change) {

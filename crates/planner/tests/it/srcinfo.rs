@@ -1,4 +1,4 @@
-//! Reading `.SRCINFO`s: every oddity that real ones have.
+//! Reading `.SRCINFO` files with every peculiarity of real ones.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use buildbtw_planner::{SourcePackage, SrcinfoError, parse_srcinfo};
 
 use crate::generate::{corpus, texts};
 
-/// A line that alpm-srcinfo refuses and nothing else looks at.
+/// A line that alpm-srcinfo rejects and this reader ignores.
 const POISON: &str = "\tbackup = not/a/file/\n";
 
 fn architecture(name: &str) -> Architecture {
@@ -19,7 +19,7 @@ fn architecture(name: &str) -> Architecture {
 fn agrees_with_alpm_srcinfo_on_files_both_accept() {
     let mut all = texts(500);
     for name in ["archlinuxcn", "mingw"] {
-        // A part of them is plenty, and quick.
+        // A sample suffices, and is fast.
         all.extend(corpus(name).unwrap_or_default().into_iter().step_by(7));
     }
     let mut compared = 0;
@@ -171,7 +171,7 @@ fn requires_name_and_version() {
     assert!(SourcePackage::from_stored(good.as_stored()).is_ok());
 }
 
-/// An `.SRCINFO` with a line of the base each, and then the packages.
+/// An `.SRCINFO` with these lines of the base, followed by the packages.
 fn large(lines: impl IntoIterator<Item = String>, packages: usize) -> String {
     let mut text = "pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n".to_owned();
     for line in lines {
@@ -186,7 +186,7 @@ fn large(lines: impl IntoIterator<Item = String>, packages: usize) -> String {
 #[test]
 fn rejects_oversized_package() {
     let depends = |count: usize| (0..count).map(|number| format!("depends = d{number}"));
-    // What real packages have, and more.
+    // At least as much as real packages have.
     for (dependencies, packages) in [(150, 300), (5_000, 1), (0, 1_000)] {
         let package = parse_srcinfo(&large(depends(dependencies), packages)).unwrap();
         assert_eq!(package.pkgnames().len(), packages);
@@ -208,11 +208,11 @@ fn rejects_oversized_package() {
     ] {
         let error = parse_srcinfo(&text).unwrap_err();
         assert!(error.to_string().contains(what), "{what}: {error}");
-        // The lenient reader takes no more.
+        // The lenient reader has the same limits.
         let poisoned = text.replacen("\tpkgver", &format!("{POISON}\tpkgver"), 1);
         assert_eq!(parse_srcinfo(&poisoned), Err(error));
     }
-    // Nor do stored forms that are older than these limits.
+    // Neither do stored forms that are older than these limits.
     let stored = |dependencies: usize, packages: usize| {
         let mut text = "b a\nv 1-1\na any\n".to_owned();
         text.extend((0..dependencies).map(|number| format!("d d{number}\n")));
@@ -226,8 +226,8 @@ fn rejects_oversized_package() {
     ));
 }
 
-/// The packages of case `arch-suffix-in-an-override`, and all other ways in which `package()` can change
-/// a field, with what makepkg 6.0.2 writes into their `.PKGINFO`.
+/// The packages of case `arch-suffix-in-an-override`, and all other ways in which `package()` can
+/// change a field, with what makepkg 6.0.2 writes into their `.PKGINFO`.
 #[test]
 fn merges_package_fields_like_makepkg() {
     let text = "pkgbase = all
@@ -311,7 +311,7 @@ fn writes_epoch_like_makepkg() {
         ("007", "007:1-1"),
         ("0", "1-1"),
         ("00", "1-1"),
-        // No number for bash, which reads it as octal.
+        // Not a number for bash, which reads it as octal.
         ("08", "1-1"),
     ] {
         let text = format!(

@@ -1,4 +1,4 @@
-//! Plans that know what base repositories hold and what built packages link.
+//! Plans that use the content of base repositories and the libraries that built packages link.
 
 use buildbtw_model::Scope;
 use buildbtw_planner::{
@@ -27,7 +27,7 @@ fn follows_chains_through_packages_only_in_base() {
         based("glibc", "2-1", &[], &[]),
         based("middle", "1-1", &["lib.so"], &["between"]),
         based("far", "1-1", &["middle>=1", "glibc"], &[]),
-        // Sources make this one.
+        // Sources build this one.
         based("app", "1-1", &["nothing"], &[]),
     ]);
     let of = |scope| {
@@ -50,7 +50,7 @@ fn follows_chains_through_packages_only_in_base() {
     ");
     let direct = of(Scope::Direct);
     assert_eq!(direct.builds.len(), 1);
-    // What base has is not missing.
+    // Packages in base are not missing.
     assert!(of(Scope::All).unresolved.is_empty());
     let unrelated = plan(
         &index,
@@ -120,7 +120,7 @@ fn rebuilds_packages_with_undeclared_library_links() {
         let plan = of(scope);
         assert!(plan.why(&"quiet".parse().unwrap()).is_some(), "{scope}");
     }
-    // In this scope the dependency says so.
+    // In this scope, the reason is the dependency.
     let all = of(Scope::All);
     assert!(all.builds.iter().all(|build| all.links(build).is_none()));
     let json = serde_json::to_value(of(Scope::Transitive)).unwrap();
@@ -265,7 +265,7 @@ fn bootstrap_build_omits_cyclic_checkdepends_and_keeps_other_dependencies() {
 #[test]
 fn uses_old_packages_when_soname_is_unchanged() {
     for (library, keeps) in [
-        // Rebuilt only.
+        // Only rebuilt.
         (
             &["pkgver = 1.0", "pkgrel = 2", "provides = lib.so"][..],
             false,
@@ -278,7 +278,7 @@ fn uses_old_packages_when_soname_is_unchanged() {
         assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
         assert!(plan.problems.is_empty(), "{}", brief(&plan));
     }
-    // It may well be another one.
+    // The soname may differ.
     let (index, base) = cycle(&["pkgver = 1.1", "provides = lib.so"], "makedepends");
     let plan = planned(&index, &base, &[], false);
     assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));

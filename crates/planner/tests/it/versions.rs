@@ -1,4 +1,4 @@
-//! Versions of a plan: what they are, and which constraints they no longer meet.
+//! Versions of a plan, and which constraints they no longer satisfy.
 
 use std::sync::Arc;
 
@@ -163,7 +163,7 @@ fn accepts_constraints_satisfied_by_bumped_release() {
         ("", "depends = kernel>=6.1-1"),
         ("", "depends = kernel<6.2"),
         ("", "depends = kernel"),
-        // Never met, which is something else.
+        // Never satisfied, which is a different problem.
         ("", "depends = kernel=5.0-1"),
         ("provides = linux=6", "depends = linux=6"),
     ] {
@@ -171,7 +171,7 @@ fn accepts_constraints_satisfied_by_bumped_release() {
         let plan = planned(&index, "lib", &[]);
         assert_eq!(problems(&plan), [""; 0], "{kernel} {module}");
     }
-    // Two PKGBUILDs of one version may follow each other.
+    // Two PKGBUILDs with the same version may follow each other.
     let index = with_module("", "6.1", "depends = kernel=6.1-1");
     assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0]);
 }
@@ -203,7 +203,7 @@ fn checks_run_time_dependencies_of_outside_packages() {
              the planned 6.1-1.1 does not)"
         ]
     );
-    // Another package meets it.
+    // Another package satisfies it.
     let mut packages: Vec<_> = index.iter().map(Arc::clone).collect();
     packages.push(package("other", &["provides = kernel=6.1-1"]));
     let index = crate::support::index(packages);
@@ -247,7 +247,7 @@ fn ignores_pins_of_packages_not_built_for_the_architecture() {
         ]);
         assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0], "{lines:?}");
     }
-    // Nor does it offer anything, built or not.
+    // It provides nothing either, built or not.
     for built in ["depends = lib", "depends = other"] {
         let index = index([
             package("lib", &[]),
@@ -298,7 +298,7 @@ fn names_first_build_of_several_causes() {
     }
 }
 
-/// `moved` is made by `oldbase 1-3` and by `newbase`.
+/// `oldbase 1-3` and `newbase` both build `moved`.
 fn with_two_makers(new_version: &str) -> PackageIndex {
     let old = [
         "pkgrel = 3",
@@ -323,10 +323,10 @@ fn reports_package_of_several_pkgbases_and_names_the_listed_one() {
     for (new_version, raised, bump) in [
         ("2-1", "2-1.1", true),
         ("2-1", "2-1", false),
-        // Of one version, the first by name gets the higher release.
+        // With equal versions, the first by name gets the higher release.
         ("1-3", "1-3.2", true),
         ("1-3", "1-3.1", false),
-        // The one that is listed is the first by version, not by name.
+        // The listed one is the first by version, not by name.
         ("0-1", "0-1.1", true),
     ] {
         let index = with_two_makers(new_version);

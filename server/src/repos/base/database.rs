@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn limits_memory() {
-        // A frame with one block as it is, and a window of 2^n bytes that the decoder would have to hold
-        // (RFC 8878, section 3.1.1).
+        // A frame with one uncompressed block, and a window of 2^n bytes that the decoder would
+        // have to hold (RFC 8878, section 3.1.1).
         let content = archive(&[("a-1-1/desc", "")]);
         let with_window = |n: u8| {
             let block = (content.len() as u32) << 3 | 1;
@@ -228,7 +228,7 @@ mod tests {
         };
         assert_eq!(read(&with_window(27)).unwrap().len(), 1);
         assert!(read(&with_window(30)).is_err());
-        // A name, and a description, of many megabytes that pack well.
+        // A name, and a description, of many megabytes that compress well.
         let mut builder = tar::Builder::new(Vec::new());
         let name = vec![b'n'; 8 << 20];
         let mut header = tar::Header::new_gnu();

@@ -140,7 +140,7 @@ fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// As gitlab-runner writes its log by default.
+    /// In the default log format of gitlab-runner.
     fn stamped(lines: &[&str]) -> String {
         let stamp = |line: &&str| format!("2026-08-22T00:44:03.123456Z 00O {line}\n");
         lines.iter().map(stamp).collect()

@@ -295,8 +295,8 @@ mod tests {
         assert!(matches!(verdict(&row(), &ours), End::Fault(..)));
     }
 
-    /// GitLab's reason, whether the build is tried again, and as what it failed, for each report of a
-    /// job that came first.
+    /// GitLab's reason, whether the build is retried, and its failure kind, for each report that a
+    /// job sent first.
     #[test]
     fn prefers_failure_reason_of_gitlab_over_report() {
         use FailureKind::{Cancelled, Infrastructure, Timeout};

@@ -1,4 +1,4 @@
-//! What is wrong with a token, a group or a setting is said, in words, until it is right.
+//! Problems with a token, a group or a setting are reported until they are fixed.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ async fn trouble(server: &TestServer) -> SourcesTrouble {
     eventually("trouble", async || overview(server).await.trouble).await
 }
 
-/// Starts a server that cannot look at the group, and returns what it says.
+/// Starts a server that cannot read the group, and returns its error.
 async fn says(options: ServerOptions) -> (TestServer, String) {
     let server = TestServer::start_with(options, |_| {}).await;
     let message = trouble(&server).await.message;
@@ -60,7 +60,7 @@ async fn revoked_gitlab_token_loses_no_sources() {
     forge.gitlab.revoke_token(&forge.token).unwrap();
     trouble(&server).await;
     assert_eq!(overview(&server).await.usable, 1);
-    // What is pushed meanwhile is found afterwards.
+    // Pushes made meanwhile are found afterwards.
     forge.push(&Srcinfo::new("anchor", "2-1"));
     let new = forge.gitlab.create_token(&["api"]);
     forge.write("token", &new);
@@ -88,7 +88,7 @@ async fn reports_missing_code_permission_on_every_project() {
     let server = forge.server().await;
     let source = server.source("anchor").await.unwrap();
     assert!(source.problem.unwrap().contains("Reporter"));
-    // With the role it is usable, at the next full look at the latest.
+    // With the role it is usable, at the next full resync at the latest.
     forge.gitlab.set_code_access(&forge.token, true).unwrap();
     super::deliver_push(&forge, &server, "anchor").await;
     server.source_at("anchor", "1-1").await;
@@ -104,7 +104,7 @@ async fn keeps_sources_when_group_vanishes_briefly() {
     options.sweep_seconds = 1;
     let server = forge.server_with(options).await;
     super::poll(&server).await;
-    // As if the token's role had been taken away, and given back when the message was read.
+    // As if the role of the token had been removed, and restored before the message was read.
     let drift = buildbtw_fake_gitlab::Drift::Replace {
         field: "nodes".into(),
         value: serde_json::json!([]),
@@ -114,7 +114,7 @@ async fn keeps_sources_when_group_vanishes_briefly() {
         buildbtw_fake_gitlab::Times::Next(1),
         buildbtw_fake_gitlab::Fault::Drift(drift),
     );
-    // The next look, a second later, gets no answer before the message was read.
+    // The next resync, a second later, gets no response before the message was read.
     let away = forge.gitlab.faults().add(
         buildbtw_fake_gitlab::On::Operation("GroupProjects".into()),
         buildbtw_fake_gitlab::Times::After(1),
@@ -140,7 +140,7 @@ async fn keeps_sources_when_group_vanishes_briefly() {
 async fn reaches_gitlab_through_configured_proxy() {
     let forge = Forge::new().await;
     let mut options = forge.options();
-    // There is no such host: whoever answers for it is the proxy, and here GitLab itself.
+    // The host does not exist: only the proxy can respond, which is the stand-in itself.
     set(&mut options, "--gitlab-url", "http://gitlab.invalid");
     options
         .gitlab
@@ -232,7 +232,7 @@ async fn rejects_inconsistent_gitlab_settings_at_start() {
     }
 }
 
-/// Why a server with these arguments does not start.
+/// The reason why a server with these arguments does not start.
 async fn refusal(folder: &Path, arguments: &[&str]) -> String {
     let data = folder.join("data").display().to_string();
     let base = [

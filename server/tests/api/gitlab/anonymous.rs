@@ -1,4 +1,4 @@
-//! What people without a token make a server ask GitLab, and what webhooks cost that nobody sent.
+//! Requests to GitLab caused by anonymous clients, and the cost of forged webhooks.
 
 use buildbtw_model::api::ProblemKind;
 use reqwest::{Method, StatusCode};
@@ -51,7 +51,7 @@ async fn limits_size_of_anonymous_plan() {
     assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
 }
 
-/// Sends the headers of a webhook, but not its body, and returns the status it is answered with.
+/// Sends the headers of a webhook, but not its body, and returns the status of the response.
 async fn answer_to_headers(server: &TestServer, headers: &str) -> String {
     let address = server.url().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -1,5 +1,5 @@
-//! GitLab may be slow, full, broken, gone or another version: nothing is lost by it, and it is left
-//! in peace when it asks for that.
+//! GitLab may be slow, overloaded, broken, unreachable or another version: no change is lost, and
+//! the server respects its requests to wait.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ async fn loses_no_change_during_hour_long_outage() {
         "{}",
         trouble.message
     );
-    // What is known is still answered, and what needs GitLab says what is wrong.
+    // Known data is still served, and requests that need GitLab report the outage.
     assert_eq!(overview(&server).await.usable, 2);
     let answer = server
         .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
@@ -106,7 +106,8 @@ async fn respects_retry_after_of_gitlab() {
     );
     let asked = std::time::Instant::now();
     poll(&server).await;
-    // Nothing was sent before the two seconds were over. Something may have been on its way before.
+    // No request was sent before the two seconds were over, except one that may have been under
+    // way.
     let after = eventually("a request after the pause", async || {
         let mut requests = forge.gitlab.requests();
         let refused = requests
@@ -128,7 +129,8 @@ async fn unreadable_project_does_not_block_others() {
         forge.push(&Srcinfo::new(name, "1-1"));
     }
     let server = forge.server().await;
-    // Newest activity first, and of equal ones the newest project: "known", "bad", "good", "anchor".
+    // Most recent activity first, and the newest project of equal ones: "known", "bad", "good",
+    // "anchor".
     let rule = forge.gitlab.faults().add(
         on("GroupProjects"),
         Times::Always,
@@ -137,14 +139,14 @@ async fn unreadable_project_does_not_block_others() {
             message: "Gitaly is out of order".to_owned(),
         },
     );
-    // Pushed now: the server also asks by itself.
+    // Pushed now: the server also polls by itself.
     forge.push(&Srcinfo::new("good", "2-1"));
     forge.push(&Srcinfo::new("bad", "2-1"));
     poll(&server).await;
     server.source_at("good", "2-1").await;
     let bad = server.source("bad").await.unwrap();
     assert_eq!(bad.version.unwrap().as_str(), "1-1");
-    // What could not be read stays as it was, and is not broken.
+    // An unreadable project keeps its state, and is not broken.
     assert_eq!(overview(&server).await.broken, 0);
     assert_eq!(overview(&server).await.trouble, None);
     forge.gitlab.faults().remove(rule);
@@ -180,7 +182,7 @@ async fn treats_error_on_whole_response_as_outage() {
     recovered(&server).await;
 }
 
-/// Polls without expecting that it helps.
+/// Polls without expecting success.
 async fn poll_in_vain(server: &TestServer) {
     let _ = server
         .admin_request(reqwest::Method::POST, "/api/v1/plans")
@@ -195,7 +197,7 @@ async fn poll_in_vain(server: &TestServer) {
 async fn does_not_deny_existence_during_outage() {
     let forge = Forge::new().await;
     let server = forge.server().await;
-    // Longer than a request waits, and shorter than a client of GitLab's does.
+    // Longer than a request waits, and shorter than the timeout of the GitLab client.
     let slow = Fault::Latency(Duration::from_secs(600));
     forge
         .gitlab
@@ -359,7 +361,7 @@ async fn waits_despite_retry_after_zero() {
     );
     forge.gitlab.clear_requests();
     eventually("trouble", async || overview(&server).await.trouble).await;
-    // That took the twenty seconds in which a request is tried again.
+    // That took the twenty seconds in which a request is retried.
     let asked = forge.gitlab.requests().len();
     assert!(asked < 20, "{asked} requests");
 }
@@ -419,7 +421,7 @@ async fn keeps_webhook_until_project_is_readable() {
     .await;
     server.crash().await;
     forge.gitlab.faults().remove(rule);
-    // It is still to be worked off.
+    // It is still queued.
     server
         .sql("update webhook_delivery set kind = kind where done_at is null")
         .await;

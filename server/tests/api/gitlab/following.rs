@@ -1,4 +1,4 @@
-//! A GitLab without webhooks: what somebody asks for is asked for now, and every new tree counts.
+//! A GitLab without webhooks: requests query their projects immediately, and every new tree counts.
 
 use buildbtw_fake_gitlab::{Fault, On, Times};
 use buildbtw_model::api::{FollowDefault, ProblemKind, RetryBuilds};
@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::{Forge, GROUP, many, poll};
 use crate::support::{Srcinfo, TestServer, eventually, new_namespace, parse, refusal};
 
-/// Commits one more file, which leaves `.SRCINFO` as it is.
+/// Commits another file, which leaves `.SRCINFO` unchanged.
 fn push_file(forge: &Forge, project: &str, name: &str, content: &str) -> String {
     let files: [(&str, Option<&[u8]>); 1] = [(name, Some(content.as_bytes()))];
     let project = forge.project(project);
@@ -31,7 +31,7 @@ async fn builds_project_created_just_now() {
     let server = forge.server().await;
     let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));
     assert_eq!(origin_of(&server, "a", "libgreet/main").await, pushed);
-    // Its path is not its name.
+    // Its path differs from its name.
     forge.push_to("libsigcplusplus", "main", &Srcinfo::new("libsigc++", "1-1"));
     origin_of(&server, "b", "libsigc++/main").await;
 }
@@ -48,7 +48,7 @@ async fn finds_project_by_path_when_polls_omit_it() {
         let pushed = gitlab.commit(project, "main", &files, "first").unwrap();
         (name, project, pushed)
     });
-    // A page ends among projects that were active later than those, and before the window.
+    // A page ends among projects that were active later than these, and before the window.
     gitlab.clock().advance(SignedDuration::from_mins(1));
     gitlab.import_texts(many("p", 30), GROUP).unwrap();
     gitlab.clock().advance(SignedDuration::from_hours(30));
@@ -56,7 +56,7 @@ async fn finds_project_by_path_when_polls_omit_it() {
     gitlab.set_complexity_limits(70, 70);
     let server = forge.server().await;
     poll(&server).await;
-    // Moving them into the group is no activity.
+    // A move into the group does not count as activity.
     gitlab.create_group(&format!("{GROUP}/sub")).unwrap();
     for ((name, project, pushed), folder) in hidden.into_iter().zip(["sub/", ""]) {
         gitlab
@@ -123,7 +123,7 @@ async fn builds_branch_despite_broken_default_branch() {
     })
     .await;
 
-    // A merge request of a package that is not there yet.
+    // A merge request of a package that does not exist yet.
     let request = forge
         .gitlab
         .open_merge_request(project, "main", project, "next", "Add it")
@@ -204,7 +204,7 @@ async fn patching_a_dependent_continues_failed_rebuild() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     failed(&forge, &server, FollowDefault::AfterS(0)).await;
-    // An empty commit is nothing new.
+    // An empty commit has the same tree.
     let project = forge.project("libgreet");
     forge.gitlab.commit(project, "main", &[], "empty").unwrap();
     poll(&server).await;

@@ -1,4 +1,4 @@
-//! What GitLab is told about rebuilds, where that is wanted.
+//! Reports about rebuilds to GitLab, if enabled.
 
 use buildbtw_fake_gitlab::{Fault, On, Times};
 use buildbtw_model::{FailureKind, IterationStatus};
@@ -80,7 +80,7 @@ async fn reports_rebuild_state_on_origin_commit() {
         .await;
     let words = forge.status("libgreet", &commit, "failed").await;
     assert_eq!(words, "1 of 2 built, 1 failed");
-    // A retry is a new status: GitLab lets nothing leave its end.
+    // A retry is a new status: GitLab does not reopen a final one.
     let retry = Default::default();
     let admin = server.admin();
     admin
@@ -138,7 +138,7 @@ async fn keeps_one_current_note_per_merge_request() {
         .open_merge_request(project, "main", project, "next", "Update")
         .unwrap();
     let server = server(&forge, "merge-request-note").await;
-    // The answer to the first note is lost.
+    // The response to the first note is lost.
     let on = On::Method {
         method: "POST".into(),
         end: "/notes".into(),

@@ -1,10 +1,10 @@
-//! What a refusal has to look like.
+//! The form of error responses.
 
 use buildbtw_model::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 use buildbtw_model::client::ClientError;
 use reqwest::{Response, header};
 
-/// The problem a request was refused with.
+/// The problem with which a request was rejected.
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
     match result {
         Err(ClientError::Refused(problem)) => {
@@ -15,7 +15,7 @@ pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Pro
     }
 }
 
-/// Checks that an answer is a problem of this status and kind, in every detail of its form.
+/// Checks that a response is a problem of this status and kind, in every detail of its form.
 pub(crate) async fn expect_problem(response: Response, status: u16, kind: ProblemKind) -> Problem {
     let headers = response.headers().clone();
     let url = response.url().clone();

@@ -74,7 +74,7 @@ async fn breaks_connections() {
         faults.add(On::Any, Times::Next(1), fault);
     };
     once(Fault::DropBeforeAnswer);
-    // A client that sends again by itself would hide it.
+    // A client that retries by itself would hide it.
     assert!(world.post(&names()).await.is_err());
     once(Fault::DropInBody);
     let response = world.post(&names()).await.unwrap();
@@ -198,7 +198,7 @@ async fn stops_when_dropped() {
     let url = gitlab.url().to_owned();
     assert_eq!(http.get(&url).send().await.unwrap().status(), 200);
     drop(gitlab);
-    // The listener is closed by a task of this runtime, which has to have its turn.
+    // The listener is closed by a task of this runtime, which has to run first.
     let mut tries = 0;
     while http.get(&url).send().await.is_ok() {
         tries += 1;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::World;
 
-/// Runs git and returns what it printed, or what it complained of.
+/// Runs git and returns its output or its error.
 pub(crate) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("git")
         .args([
@@ -35,7 +35,7 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// Runs git where it does not keep the server from answering.
+/// Runs git without blocking the stand-in.
 pub(crate) async fn git_async(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let folder = folder.to_owned();
     let arguments: Vec<String> = arguments.iter().map(|&one| one.to_owned()).collect();
@@ -63,7 +63,7 @@ async fn serves_clone_push_and_shallow_fetch() {
         .await
         .unwrap();
     let one = folder.path().join("one");
-    // Larger than what is sent without being chunked.
+    // Larger than the limit up to which git sends a request unchunked.
     let noise: Vec<u8> = (0..200_000_u32)
         .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
         .collect();

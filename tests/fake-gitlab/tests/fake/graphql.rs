@@ -58,7 +58,7 @@ async fn pagination_returns_every_project_once_unless_one_moves() {
         }
     })
     .await;
-    // It went to the front while the walk was past that.
+    // It moved to the front while the pagination was past that.
     assert_eq!(seen.len(), 249);
     assert!(!seen.contains(&"pkgs/p0".to_owned()));
     assert_eq!(walk(&world, |_| {}).await[0], "pkgs/p0");
@@ -183,7 +183,7 @@ async fn reads_files_at_any_kind_of_ref() {
         .tag(project, "v1", Some("side"), Some("One"))
         .unwrap();
     assert_eq!(world.gitlab.head(project, None).unwrap().unwrap(), imported);
-    // Now it is on disk, and all is as it was.
+    // Now it is on disk, and everything is as before.
     assert_eq!(read(Value::Null).await, in_memory);
     let number = world
         .gitlab

@@ -19,7 +19,7 @@ async fn keys(world: &World) -> JwkSet {
     response.json().await.unwrap()
 }
 
-/// Checks a token as a careful server does, but for its times, which are the stand-in's.
+/// Verifies a token as a careful server does, except for its times, which are the stand-in's.
 async fn check(world: &World, token: &str) -> Result<Value, String> {
     let header = jsonwebtoken::decode_header(token).map_err(|error| error.to_string())?;
     let keys = keys(world).await;

@@ -355,7 +355,7 @@ async fn lost_response_leaves_a_pipeline() {
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "7");
     }
-    // Other requests of the project are not meant.
+    // Other requests of the project are not affected.
     faults.add(On::PipelineCreation, Times::Always, Fault::status(500));
     assert_eq!(world.get("/projects/1/pipelines").await.status(), 200);
     faults.clear();
@@ -420,7 +420,7 @@ async fn graphql_lists_and_creates_pipelines() {
 async fn sends_webhook_for_each_step() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
-    // Nobody listens; what was sent is what counts.
+    // The receiver does not exist; only the sent requests count.
     let options = HookOptions {
         push_events: false,
         pipeline_events: true,
@@ -503,7 +503,7 @@ async fn handles_many_pipelines_cheaply() {
         let status = &found["project"]["pipelines"]["nodes"][0]["status"];
         assert_eq!(*status, "PENDING");
     }
-    // Seconds, not minutes, even in a debug build, whatever else the machine does.
+    // Seconds, not minutes, even in a debug build on a busy machine.
     let took = processor_time() - before;
     assert!(took < 60.0, "{took} s");
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ONE_JOB, World};
 
-/// What a runner asks with.
+/// The request of a runner.
 struct Runner<'a> {
     world: &'a World,
     token: String,
@@ -165,7 +165,7 @@ async fn keeps_job_pending_until_runner_confirms() {
     let status = || world.gitlab.job(id).unwrap().status;
     assert_eq!(status(), Status::Pending);
     assert_eq!(runner.request(None).await.status(), 204);
-    // The runner lost the answer: the job waits again.
+    // The runner lost the response: the job is pending again.
     world
         .gitlab
         .set_acknowledge_within(SignedDuration::from_secs(30));

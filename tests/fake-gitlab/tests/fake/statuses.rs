@@ -47,7 +47,7 @@ async fn commit_status_creates_or_joins_pipeline() {
     assert_eq!(shown.as_array().unwrap().len(), 1);
     let all = world.json(&format!("{list}?all=true&name=buildbtw")).await;
     assert_eq!(all.as_array().unwrap().len(), 2);
-    // Another user's is another one.
+    // The status of another user is separate.
     let user = world.gitlab.create_user("other");
     let token = world.gitlab.create_token_for(user, &["api"]);
     say(json!({ "state": "running", "name": "two" })).await;

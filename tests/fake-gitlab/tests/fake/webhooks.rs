@@ -13,11 +13,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::World;
 
-/// Receives hooks.
+/// Receives webhooks.
 #[derive(Clone, Default)]
 struct Receiver {
     got: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
-    /// What the next ones are answered; 200 when there are no more.
+    /// The statuses of the next responses; 200 when there are no more.
     answers: Arc<Mutex<VecDeque<u16>>>,
 }
 
@@ -215,7 +215,7 @@ async fn signs_deliveries() {
     assert_eq!(header("webhook-signature"), expected);
 }
 
-/// As RFC 2104 says, so that the library is not checked with itself.
+/// Implemented from RFC 2104, so that the library is not verified with itself.
 fn hmac_by_hand(key: &[u8], message: &[u8]) -> Vec<u8> {
     let pad = |with: u8| {
         let mut block = [with; 64];

@@ -162,7 +162,7 @@ async fn repeats_final_state_until_gitlab_accepts_it() {
 async fn drops_job_that_gitlab_no_longer_knows() {
     let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
     let (pipeline, job) = world.pipeline();
-    // Between the job's being given and the runner's saying so.
+    // Between the assignment of the job and the runner's confirmation.
     let faults = world.gitlab.faults();
     let path = format!("/api/v4/jobs/{job}");
     faults.add(On::Path(path), Times::Next(1), Fault::status(404));

@@ -1,9 +1,9 @@
-//! Logs as packagers see them, and the line that explains each.
+//! Build logs of many tools, and the line that explains each failure.
 
 use super::*;
 use crate::log::cause::{Weight, weigh};
 
-/// The explanation where the helper knows of the function that makepkg says has failed.
+/// The explanation when the helper knows which function failed according to makepkg.
 fn explained(log: &str) -> Vec<String> {
     let function = log
         .rsplit_once("A failure occurred in ")
@@ -609,7 +609,7 @@ fn shows_errors_despite_output_that_imitates_makepkg() {
             !lines.iter().any(|line| line.contains("caught")),
             "{lines:?}"
         );
-        // As after `builtin exit`, which leaves no note of the function.
+        // As after `builtin exit`, which records no function.
         let lines = explained_with(&log, None);
         assert!(lines.iter().any(|line| line == REAL), "{log}\n{lines:?}");
         assert!(lines.len() <= 7, "{lines:?}");

@@ -381,7 +381,7 @@ mod tests {
         assert!(run(&junk, false).is_err());
     }
 
-    /// What the server would refuse is the package's fault already here.
+    /// Packages that the server would reject are the package's fault already here.
     #[test]
     fn rejects_packages_the_server_would_reject() {
         let text = "pkgname = a\npkgbase = a\npkgver = 1-1\narch = x86_64\n";

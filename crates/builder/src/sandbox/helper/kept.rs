@@ -53,7 +53,7 @@ mod tests {
     use crate::tiny_package::{self, PackageMetadata};
     use buildbtw_package::Package;
 
-    /// A package, which says that it was made with a PKGBUILD of this text.
+    /// A package that names the digest of a PKGBUILD with this text.
     fn package(folder: &Path, text: Option<&str>) -> Collected {
         let metadata = PackageMetadata {
             name: "a".parse().unwrap(),

@@ -236,7 +236,8 @@ mod tests {
             why.starts_with("greeter-libs, which was rebuilt, needs `libgreet=1`"),
             "{why}"
         );
-        // One that is held back itself only asks when nothing else does.
+        // A package that is itself held back is named only if no other package holds the old
+        // version.
         let (causes, effects) = holders.split(&BTreeSet::from(["greeter-libs"]));
         assert_eq!(causes, Holders::default());
         assert_eq!(effects.explain("member", &rebuilt), Some(why));

@@ -1,4 +1,4 @@
-//! What counts as a difference, and what does not.
+//! Which differences between `.SRCINFO` and PKGBUILD count.
 
 use super::*;
 
@@ -131,8 +131,8 @@ fn package_override_replaces_field_for_every_architecture() {
     assert_eq!(found(committed, committed, false), [""; 0]);
 }
 
-/// Whoever writes the values of the base again for a package drops those for the architecture, as a
-/// function of the PKGBUILD would.
+/// A package that repeats the values of the base drops those for the architecture, as a function of
+/// the PKGBUILD would.
 #[test]
 fn repeated_package_field_still_overrides() {
     let base = "pkgbase = x\n\tpkgver = 1\n\tpkgrel = 1\n\tdepends = a\n\tdepends_x86_64 = fast\n";

@@ -110,7 +110,7 @@ async fn runs_origin_branch_pipeline_on_that_branch() {
     let job = forge.job(&server, "libgreet", 1).await;
     let pipeline = forge.gitlab.pipeline(job.pipeline).unwrap();
     assert_eq!((pipeline.git_ref, pipeline.sha), ("next".into(), commit));
-    // The branch is not protected; the template of another project is what makes it safe.
+    // The branch is not protected; the template in another project makes it safe.
     job.succeeds().await;
     forge.job(&server, "greeter", 1).await.succeeds().await;
     ends_as(&server, IterationStatus::Done).await;
@@ -136,7 +136,7 @@ async fn rejects_pipeline_of_unplanned_commit() {
     let mut options = forge.building();
     options.extra.push("--gitlab-max-pipelines=1".into());
     let server = forge.server_with(options).await;
-    // Planned with the first commit; nobody tells the server of the second.
+    // Planned with the first commit; no webhook announces the second.
     let rule = forge.make_creation_fail();
     server.namespace("bump", &["libgreet/main"]).await;
     forge.push(&Srcinfo::new("libgreet", "2.0-2"));

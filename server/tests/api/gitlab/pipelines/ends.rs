@@ -1,4 +1,4 @@
-//! How a job ended is GitLab's to say, whatever its executor reported first.
+//! GitLab decides how a job ended, whatever its executor reported first.
 
 use buildbtw_fake_gitlab::{Fault, On, Status, Times};
 use buildbtw_model::api::{AttemptSummary, ProblemKind};
@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::{Forge, Runner, SECRET, build_that_is, ends_as, packages};
 use crate::support::{Job, ServerOptions, TestServer, eventually, failed, refusal, reported};
 
-/// What an executor reports whose runner stopped it.
+/// The report of an executor that its runner stopped.
 const STOPPED: &str = "the job was stopped; its status in GitLab says why";
 
 async fn running(forge: &Forge) -> (TestServer, Runner<'_>, Job) {
@@ -38,7 +38,8 @@ async fn cancelled(forge: &Forge, job: &Runner<'_>) {
     .await;
 }
 
-/// The one attempt failed for good because of GitLab's limit, and the message says which.
+/// Asserts that the only attempt failed permanently because of GitLab's limit, and that the message
+/// names it.
 async fn is_over_by_timeout(forge: &Forge, server: &TestServer, limit: &str) {
     let build = build_that_is(server, "libgreet", BuildStatus::Failed).await;
     let message = build.message.unwrap();
@@ -56,10 +57,10 @@ async fn gitlab_timeout_overrides_earlier_stop_report() {
         let forge = Forge::that_builds(&packages()).await;
         let (server, job, work) = running(&forge).await;
         work.fails(kind, STOPPED).await;
-        // Nothing is decided, and nothing dispatched again, before GitLab says why.
+        // The build is neither decided nor dispatched again before GitLab reports the reason.
         let build = server.build("bump", "libgreet").await;
         assert_eq!(build.status, BuildStatus::Building, "{build:?}");
-        // As the template says.
+        // As set in the template.
         forge.gitlab.clock().advance(SignedDuration::from_hours(8));
         job.ends(Status::Failed, Some("job_execution_timeout"));
         is_over_by_timeout(&forge, &server, "job timeout of 8 h (28800 s)").await;
@@ -232,7 +233,7 @@ async fn decides_expired_lease_by_job_status() {
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
     job.takes().await.starts().await;
-    // The executor could not report, and no webhook came.
+    // The executor could not report, and no webhook arrived.
     job.ends(Status::Failed, Some("job_execution_timeout"));
     is_over_by_timeout(&forge, &server, "job timeout").await;
 }
@@ -286,7 +287,7 @@ async fn distinguishes_pending_job_from_lost_runner() {
     forge.hook(&server, true);
     server.namespace("bump", &["libgreet/main"]).await;
     let pipeline = forge.pipeline("libgreet", 1).await;
-    // Another program's status makes the pipeline run; its job still waits.
+    // A commit status of another program makes the pipeline run; its job is still pending.
     let project = forge.project("libgreet");
     let commit = forge.gitlab.head(project, None).unwrap().unwrap();
     let url = format!(
@@ -297,7 +298,7 @@ async fn distinguishes_pending_job_from_lost_runner() {
     let client = reqwest::Client::new();
     let request = client.post(url).bearer_auth(&forge.token).json(&status);
     assert!(request.send().await.unwrap().status().is_success());
-    // However slow this machine is, by GitLab's clock the job will just have begun.
+    // However slow this machine is, by GitLab's clock the job has just started.
     forge.gitlab.clock().freeze();
     forge.gitlab.clear_requests();
     eventually("two questions about its job", async || {
@@ -352,7 +353,7 @@ async fn waits_for_after_script_of_runner() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.fails(FailureKind::Cancelled, STOPPED).await;
-    // So long the end of a job may take that reached RUNNER_SCRIPT_TIMEOUT.
+    // A job that reached RUNNER_SCRIPT_TIMEOUT may take this long to end.
     let earlier = "update pipeline set reported_at = reported_at - 390000";
     server.sql(earlier).await;
     forge.gitlab.clear_requests();

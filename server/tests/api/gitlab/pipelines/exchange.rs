@@ -1,4 +1,4 @@
-//! Which jobs get a build for their ID token, and which do not.
+//! Which jobs get a build for their ID token, and which are rejected.
 
 use buildbtw_fake_gitlab::{IdToken, Signer};
 use buildbtw_model::BuildStatus;
@@ -21,7 +21,7 @@ async fn running_with(forge: &Forge, options: ServerOptions) -> (TestServer, Run
     (server, job)
 }
 
-/// Checks that a token is refused for this reason, and that the right one still works afterwards.
+/// Checks that a token is rejected for this reason, and that the valid one still works afterwards.
 async fn is_refused(change: impl FnOnce(&Forge, IdToken) -> IdToken, kind: ProblemKind, why: &str) {
     let forge = Forge::that_builds(&packages()).await;
     let (_server, job) = running(&forge).await;
@@ -102,7 +102,7 @@ async fn rejects_login_token() {
         forge.gitlab.login_token(1, &audience).unwrap()
     };
     is_refused(login, Unauthenticated, "not the token of a CI job").await;
-    // The same keys sign both: without those claims a token is none of a job, whoever signed it.
+    // The same keys sign both: without these claims a token does not belong to a job.
     let without = |_: &Forge, token: IdToken| token.without("job_id");
     is_refused(without, Unauthenticated, "not the token of a CI job").await;
 }
@@ -133,7 +133,7 @@ async fn attempt_token_is_limited_to_its_attempt() {
     assert_eq!(refusal(claim).kind, Forbidden);
     let cancelled = worker.client.cancel(&"bump".parse().unwrap()).await;
     assert_eq!(refusal(cancelled).kind, Forbidden);
-    // Nor does it appear among the tokens that people made.
+    // It is not listed among the tokens of users either.
     let tokens = server.admin().tokens().await.unwrap();
     assert!(
         tokens
@@ -222,7 +222,7 @@ async fn fetches_new_keys_of_gitlab() {
     job.succeeds().await;
     forge.gitlab.rotate_keys(true);
     let next = forge.job(&server, "greeter", 1).await;
-    // So soon after the last time GitLab's keys are not asked for again; an executor waits for that.
+    // GitLab's keys are not fetched again so soon; an executor retries.
     next.succeeds().await;
 }
 
@@ -261,7 +261,7 @@ async fn rate_limits_invalid_id_tokens() {
             .contains("expired"),
         "{problem:?}"
     );
-    // A good one is never held up.
+    // A valid one is never delayed.
     job.succeeds().await;
 }
 
@@ -282,7 +282,7 @@ async fn rate_limits_unknown_key_ids() {
     }
     assert!(!statuses[..20].contains(&429), "{statuses:?}");
     assert_eq!(statuses[20..], [429; 5], "{statuses:?}");
-    // Nor does GitLab hear of them; a token with a known key is never held up.
+    // They cause no requests to GitLab either; a token with a known key is never delayed.
     forge.gitlab.clear_requests();
     job.succeeds().await;
 }

@@ -1,4 +1,5 @@
-//! GitLab refuses, is slow, is away, and loses answers; the server is killed at bad moments.
+//! GitLab rejects requests, is slow, is unreachable, and loses responses; the server is killed at
+//! bad moments.
 
 use buildbtw_fake_gitlab::{Fault, On, RuleId, Status, Times, VariablesRole};
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
@@ -7,7 +8,7 @@ use super::{Forge, Srcinfo, build_that_is, ends_as, packages};
 use crate::support::eventually;
 
 impl Forge {
-    /// Lets no pipeline be made, with an answer that says so.
+    /// Rejects the creation of pipelines with this response.
     pub(super) fn make_creation_fail(&self) -> RuleId {
         let unavailable = Fault::status(429);
         self.gitlab
@@ -15,7 +16,7 @@ impl Forge {
             .add(On::PipelineCreation, Times::Always, unavailable)
     }
 
-    /// Another program sets the status of a package's commit, for which GitLab makes a pipeline.
+    /// Another program sets the status of a package's commit, for which GitLab creates a pipeline.
     async fn external_status(&self, pkgbase: &str, name: &str) {
         let project = self.project(pkgbase);
         let commit = self.gitlab.head(project, None).unwrap().unwrap();
@@ -64,7 +65,7 @@ async fn repeats_request_that_never_arrived() {
 async fn killed_server_creates_no_second_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let mut server = forge.server_that_builds().await;
-    // Created, and the answer is on its way for long.
+    // Created, but the response is delayed.
     forge.gitlab.faults().add(
         On::PipelineCreation,
         Times::Next(1),
@@ -89,7 +90,8 @@ async fn waits_out_burst_of_429() {
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
 }
 
-/// The build of libgreet fails with what GitLab said, and goes on after a retry once that is mended.
+/// The build of libgreet fails with GitLab's reason, and continues after a retry once that is
+/// fixed.
 async fn is_refused(spoil: impl FnOnce(&Forge), mend: impl FnOnce(&Forge), why: &str) {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
@@ -209,7 +211,7 @@ async fn detects_dead_runner_by_lease() {
     let job = forge.job(&server, "libgreet", 1).await;
     job.takes().await.starts().await;
     server.expire_leases().await;
-    // Nothing is heard of it again, and GitLab would wait for an hour.
+    // Its runner stays silent, and GitLab would wait for an hour.
     let next = forge.job(&server, "libgreet", 2).await;
     eventually("the end of the first pipeline", async || {
         let now = forge.gitlab.pipeline(job.pipeline).unwrap().status;
@@ -243,7 +245,7 @@ async fn continues_builds_during_outage() {
     let job = forge.job(&server, "libgreet", 1).await;
     let work = job.takes().await;
     forge.gitlab.faults().set_down(true);
-    // The job talks to the server, which needs no GitLab for that.
+    // The job talks to the server, which does not need GitLab for that.
     work.succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
     let message = eventually("what is wrong", async || {
@@ -263,13 +265,13 @@ async fn continues_builds_during_outage() {
 #[tokio::test]
 async fn ignores_commit_statuses_of_other_programs() {
     let forge = Forge::that_builds(&packages()).await;
-    // GitLab makes a pipeline for it.
+    // GitLab creates a pipeline for it.
     forge.external_status("greeter", "lint").await;
     assert_eq!(forge.pipelines("greeter").len(), 1);
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    // And puts it into the newest pipeline of the commit if there is one, which then fails.
+    // And adds it to the newest pipeline of the commit if there is one, which then fails.
     forge.external_status("libgreet", "lint").await;
     assert_eq!(forge.pipelines("libgreet").len(), 1);
     job.succeeds().await;

@@ -1,4 +1,4 @@
-//! One that fails, is slow, is hidden or cannot be placed holds up no others.
+//! A build that fails, is slow, is hidden or cannot be placed does not block others.
 
 use buildbtw_fake_gitlab::{Fault, On, PipelineId, RuleId, Status, Times};
 use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
@@ -24,7 +24,7 @@ fn mains(numbers: std::ops::Range<usize>) -> Vec<String> {
 }
 
 impl Forge {
-    /// All requests to a path below a project are answered like this.
+    /// Gives this response to all requests for a path below a project.
     fn answer_for(&self, pkgbase: &str, below: &str, status: u16, body: &str) -> RuleId {
         let project = self.project(pkgbase);
         let answer = Fault::Answer {
@@ -36,7 +36,7 @@ impl Forge {
         self.gitlab.faults().add(on, Times::Always, answer)
     }
 
-    /// Somebody cancels the job of a package's first pipeline.
+    /// A user cancels the job of a package's first pipeline.
     fn cancel_job_of(&self, pkgbase: &str) -> PipelineId {
         let pipeline = self.pipelines(pkgbase)[0].id;
         let job = self.job_of(pipeline);
@@ -69,7 +69,7 @@ async fn builds_without_pipeline_do_not_block_others() {
 #[tokio::test]
 async fn retries_build_cancelled_here_and_resumed() {
     let forge = Forge::that_builds(&packages()).await;
-    // The executor is faster than the next look at the pipeline.
+    // The executor is faster than the next poll of the pipeline.
     let server = forge.server_with(forge.building()).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
@@ -86,7 +86,7 @@ async fn retries_build_cancelled_here_and_resumed() {
     })
     .await;
     server.admin().resume(&name).await.unwrap();
-    // Only now the executor has noticed.
+    // Only now the executor notices it.
     work.fails(FailureKind::Cancelled, "the GitLab job ended")
         .await;
     forge.gitlab.faults().remove(unseen);
@@ -163,7 +163,7 @@ async fn finds_own_pipelines_among_foreign_ones() {
     }
     let last = (0..10).max_by_key(|number| forge.project(&format!("app{number}")).0);
     let last = format!("app{}", last.unwrap());
-    // Somebody's nightly pipelines, made through the API as well.
+    // Nightly pipelines of another user, also created through the API.
     for number in 0..10 {
         let name = format!("app{number}");
         let inputs = serde_json::Value::Object(forge.pipelines(&name)[0].inputs.clone());

@@ -1,4 +1,4 @@
-//! What people do in GitLab is followed, and what they do here reaches GitLab.
+//! Actions of users in GitLab are followed, and their actions here reach GitLab.
 
 use buildbtw_fake_gitlab::Status;
 use buildbtw_model::api::{ProblemKind, RetryBuilds};
@@ -77,7 +77,8 @@ async fn cancelled_job_ends_running_build() {
     let work = job.takes().await;
     work.starts().await;
     forge.gitlab.cancel_pipeline(job.pipeline).unwrap();
-    // What an executor reports that was told to stop. It may come too late: GitLab tells, too.
+    // The report of an executor that was told to stop. It may come too late: GitLab reports it,
+    // too.
     let stopped = failed(
         FailureKind::Cancelled,
         "the job was stopped; its status in GitLab says why",
@@ -144,7 +145,7 @@ async fn restarted_job_takes_over_running_build() {
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
     work.starts().await;
-    // The runner died, and somebody was faster than the lease and the webhook.
+    // The runner died, and a user was faster than the lease and the webhook.
     forge.gitlab.webhooks().hold();
     job.ends(Status::Failed, Some("runner_system_failure"));
     forge.gitlab.retry_pipeline(job.pipeline).unwrap();

@@ -1,4 +1,4 @@
-//! Jobs that end without having asked for their build: only their logs in GitLab say why.
+//! Jobs that end without having claimed their build: only their logs in GitLab contain the reason.
 
 use buildbtw_fake_gitlab::{Fault, On, Status, Times};
 use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
@@ -16,13 +16,13 @@ async fn started(forge: &Forge) -> (TestServer, Runner<'_>) {
     (server, job)
 }
 
-/// As gitlab-runner writes its log.
+/// In the log format of gitlab-runner.
 fn stamped(lines: &[&str]) -> String {
     let stamp = |line: &&str| format!("2026-08-22T00:44:03.123456Z 00O {line}\n");
     lines.iter().map(stamp).collect()
 }
 
-/// The one attempt failed for good, and the message says what the log said.
+/// Asserts that the only attempt failed permanently with the message from the log.
 async fn is_over(forge: &Forge, server: &TestServer, said: &str) {
     let build = build_that_is(server, "libgreet", BuildStatus::Failed).await;
     let message = build.message.unwrap();
@@ -52,7 +52,7 @@ async fn fails_build_once_and_names_executor_that_cannot_be_run() {
         let forge = Forge::that_builds(&packages()).await;
         let (server, job) = started(&forge).await;
         let line = format!("section_start:1:prepare\r\u{1b}[0K\u{1b}[31;1m{line}\u{1b}[0;m");
-        // Longer than what is kept of it.
+        // Longer than the part that is kept.
         let log = format!("{}{}", "x".repeat(100_000), stamped(&["", &line, "over"]));
         forge.gitlab.print(job.job, &log).unwrap();
         job.ends(Status::Failed, Some("runner_system_failure"));
@@ -116,7 +116,7 @@ async fn ignores_log_of_job_that_claimed_its_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.takes().await.starts().await;
-    // A package may print what it likes.
+    // A package may print any text.
     forge.gitlab.print(job.job, DENIED).unwrap();
     job.ends(Status::Failed, Some("script_failure"));
     forge.job(&server, "libgreet", 2).await.succeeds().await;

@@ -206,7 +206,7 @@ mod tests {
         }
     }
 
-    /// `git` is this script; the result is whether the check passed.
+    /// Runs the check with this script as `git`; returns whether it passed.
     fn passes(git: &str) -> (bool, String) {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("git");

@@ -168,7 +168,7 @@ mod tests {
             let hint = message.lines().last();
             hint.unwrap().to_owned()
         };
-        // It fits what the build was asked for with.
+        // The hint matches the command that requested the build.
         assert_eq!(
             hint_of(Source::Directory("/src".into())),
             "hint: build with `buildbtw build --network prepare`"
@@ -187,7 +187,7 @@ mod tests {
             message.starts_with("build() may not use the network: none is offered after prepare()"),
             "{message}"
         );
-        // It may have been a test's own server that did not answer.
+        // It may have been the server of a test that did not respond.
         let of_check = log.replace("prepare", "check");
         let message = explained(&of_check, NetworkPolicy::Prepare);
         assert!(

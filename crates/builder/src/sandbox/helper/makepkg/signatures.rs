@@ -303,7 +303,7 @@ mod tests {
         assert!(!checked("    x ... Passed").lacks_only_keys(1));
     }
 
-    /// What an unpacker writes about bytes that whoever serves them chose, and what git writes.
+    /// Output of an unpacker about bytes chosen by the server of the sources, and output of git.
     #[test]
     fn reads_result_on_a_separate_line() {
         let missing = "    z.txt ... FAILED (unknown public key 01)";

@@ -107,7 +107,7 @@ mod tests {
         );
         assert!(after("==> Starting build()...\n==> Making package: x\n").has_run());
         assert!(!after("==> Making package: x\n").has_run());
-        // What makepkg also says when a package function ended it with 0.
+        // makepkg prints this also when a package function exits with 0.
         let log = "==> Starting package()...\n==> Finished making: x 1-1\n";
         assert_eq!(after(log).interrupted(), Some("package"));
     }

@@ -371,7 +371,7 @@ mod tests {
     fn treats_exited_process_as_exiting() {
         assert!(!is_exiting(std::process::id()));
         let mut child = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
-        // Its end of the pipe is closed while it exits.
+        // The child closes its end of the pipe while it exits.
         let mut rest = Vec::new();
         std::io::Read::read_to_end(&mut child.stdout.take().unwrap(), &mut rest).unwrap();
         assert!(is_exiting(child.id()));
