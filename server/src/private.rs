@@ -146,7 +146,7 @@ mod tests {
         fs_err::set_permissions(&database, PermissionsExt::from_mode(0o600)).unwrap();
         for path in [&database, &data] {
             if std::os::unix::fs::chown(path, Some(OTHER), None).is_err() {
-                eprintln!("SKIPPED: only root can give files away");
+                eprintln!("SKIPPED: only root can change the owner of files");
                 return;
             }
             let refused = close_data_folder(&data).unwrap_err().to_string();

@@ -14,7 +14,7 @@ async fn wait_for_event(client: &Client, namespace: &NamespaceName, kind: &str) 
             .next()
             .await
             .unwrap()
-            .expect("the stream goes on while the server runs");
+            .expect("the stream continues while the server runs");
         if event.kind == kind {
             return event;
         }

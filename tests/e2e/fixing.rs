@@ -38,7 +38,7 @@ fn srcinfo(name: &str) -> String {
 
 /// Builds both, waits for `broken` to fail, pushes the fix, and waits for the rest to be built
 /// without another request.
-fn tell(server: &Server, broken: &str, fix: impl FnOnce()) {
+fn expect_fix_to_continue(server: &Server, broken: &str, fix: impl FnOnce()) {
     let arguments = [
         "new",
         "libgreet/main",
@@ -84,7 +84,7 @@ fn fix_pushed_to_a_folder_continues_failed_rebuild() {
         }
         let server = Server::start(folder.path(), &sources);
         let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
-        tell(&server, broken, || sources.commit_file(broken, "fixed", ""));
+        expect_fix_to_continue(&server, broken, || sources.commit_file(broken, "fixed", ""));
     }
 }
 
@@ -104,7 +104,7 @@ fn fix_pushed_to_gitlab_continues_failed_rebuild() {
         forge.hook(&server);
         let scratch = folder.path().join("scratch");
         let _worker = Worker::sandboxed_with_credentials(&server, &scratch, &forge.credentials());
-        tell(&server, broken, || forge.push_file(broken, "fixed", ""));
+        expect_fix_to_continue(&server, broken, || forge.push_file(broken, "fixed", ""));
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) async fn wait_until_done(
             .next()
             .await
             .unwrap()
-            .expect("the stream goes on while the server runs");
+            .expect("the stream continues while the server runs");
         if event.iteration == Some(number) && event.kind.starts_with("iteration.") {
             let iteration = client.iteration(name, Some(number)).await.unwrap();
             if iteration.summary.status.is_final() {
@@ -147,7 +147,7 @@ fn gathers_and_plans_changes_of_default_branches() {
         assert_eq!(
             top.version.as_str(),
             "1-1.2",
-            "above what the first iteration made"
+            "above the release of the first iteration"
         );
     });
     pacman_upgrades(folder.path(), &server, "set");
@@ -250,12 +250,12 @@ fn does_not_restart_running_build_of_superseded_iteration() {
         assert_eq!(
             status(&first, "libfoo"),
             BuildStatus::Built,
-            "its attempt went on"
+            "its attempt continued"
         );
         assert_eq!(
             status(&first, "other"),
             BuildStatus::Cancelled,
-            "nobody wants it any more"
+            "its build is no longer needed"
         );
     });
     pacman_upgrades(folder.path(), &server, "set");

@@ -162,7 +162,7 @@ impl World {
             match self.server.client().namespace(name).await {
                 Ok(namespace) => {
                     let counts = namespace.summary.iteration.counts;
-                    assert_eq!(counts.total(), self.plan.packages(), "half a plan");
+                    assert_eq!(counts.total(), self.plan.packages(), "a partial plan");
                     return;
                 }
                 Err(ClientError::Refused(_)) => {}

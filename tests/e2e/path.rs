@@ -34,7 +34,7 @@ fn rebuilds_library_and_dependents_with_one_command() {
     assert!(built("right") < built("top"), "{text}");
     assert!(
         !text.contains("other"),
-        "what does not depend on it is left alone: {text}"
+        "unrelated packages are not rebuilt: {text}"
     );
 
     pacman_upgrades(folder.path(), &server, "foo");

@@ -97,7 +97,7 @@ fn creates_no_pipeline_twice() {
     for package in 0..PACKAGES {
         push(&forge, package, 1, &mut random);
     }
-    let mut server = Server::start_impatiently(folder.path(), &forge);
+    let mut server = Server::start_with_frequent_polls(folder.path(), &forge);
     server.wait_for_line("looked at all projects");
     forge.hook(&server);
     let slow = Fault::SlowReply(ANSWER);

@@ -139,6 +139,6 @@ fn broken_package_fails_its_job_with_reason() {
     assert_eq!(
         forge.jobs("hello").len(),
         1,
-        "a broken package is not tried again"
+        "a broken package is not retried"
     );
 }

@@ -87,7 +87,7 @@ pub struct Crew {
 }
 
 impl Crew {
-    pub fn hire(client: &Client, folder: &Path, count: usize, duration: Duration) -> Self {
+    pub fn start(client: &Client, folder: &Path, count: usize, duration: Duration) -> Self {
         let packages = Arc::new(Packages::new(folder));
         let times = Arc::new(Mutex::new(Times::default()));
         let worker = |number: usize| {
@@ -114,7 +114,7 @@ impl Crew {
     }
 
     /// Stops all workers, and returns how many builds they reported.
-    pub fn go_home(self) -> usize {
+    pub fn stop_all(self) -> usize {
         for worker in self.workers {
             worker.abort();
         }

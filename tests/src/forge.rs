@@ -104,7 +104,7 @@ impl Forge {
     }
 
     /// The same for a server that misses webhooks, because it is killed repeatedly.
-    pub fn impatient_arguments(&self) -> Vec<String> {
+    pub fn polling_arguments(&self) -> Vec<String> {
         let mut arguments = self.arguments_with_poll("1");
         let more = [
             "--gitlab-pipeline-seconds=1",

@@ -91,7 +91,10 @@ pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < PATIENCE, "never happened: {what}");
+        assert!(
+            started.elapsed() < PATIENCE,
+            "timed out waiting for: {what}"
+        );
         std::thread::sleep(PAUSE);
     }
 }

@@ -211,8 +211,8 @@ impl Server {
     }
 
     /// The same for a server that misses webhooks.
-    pub fn start_impatiently(folder: &Path, forge: &Forge) -> Self {
-        Self::start_at(folder, forge.impatient_arguments(), 20, None)
+    pub fn start_with_frequent_polls(folder: &Path, forge: &Forge) -> Self {
+        Self::start_at(folder, forge.polling_arguments(), 20, None)
     }
 
     fn start_at(

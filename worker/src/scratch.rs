@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn rejects_folder_of_another_user() {
         if !nix::unistd::geteuid().is_root() {
-            println!("only root can give a folder away");
+            println!("only root can change the owner of a folder");
             return;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -368,7 +368,7 @@ mod tests {
         }
         let mut unknown = std::pin::pin!(tokens.key("unknown", true));
         let _connection = tokio::select! {
-            _ = &mut unknown => panic!("answered without GitLab"),
+            _ = &mut unknown => panic!("a result without GitLab"),
             connection = gitlab.accept() => connection.unwrap(),
         };
         assert!(tokens.key("known", true).await.is_ok());

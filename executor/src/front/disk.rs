@@ -382,7 +382,7 @@ mod tests {
     fn reports_unreadable_folders() {
         use std::os::unix::fs::PermissionsExt;
         if nix::unistd::geteuid().is_root() {
-            eprintln!("SKIPPED: root may look into every folder");
+            eprintln!("SKIPPED: root can read every folder");
             return;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ const BOMB: &str = "perl -e 'for (1 .. 200) { my $child = fork; exit 3 unless de
      unless ($child) { sleep 1000; exit } } print \"all of them\\n\"'";
 
 /// The recorded cgroups of scripts.
-fn noted(host: &Host) -> usize {
+fn recorded_cgroups(host: &Host) -> usize {
     let notes = host.state().join("jobs/7/limits");
     notes.read_dir().map_or(0, Iterator::count)
 }
@@ -38,7 +38,7 @@ async fn limits_scripts_like_builds() {
     job.script("after_script", "echo as ever")
         .expect(0)
         .says("as ever");
-    assert_eq!(noted(&host), 0);
+    assert_eq!(recorded_cgroups(&host), 0);
     job.clean_up();
     assert!(host.left().is_empty(), "{:?}", host.left());
 }
@@ -196,7 +196,7 @@ async fn bounds_tmpfs_folders_of_scripts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn blocks_unaccounted_memory_of_scripts() {
     if !cfg!(target_arch = "x86_64") {
-        println!("the test knows the numbers of x86_64");
+        println!("the test has system call numbers of x86_64 only");
         return;
     }
     let host = Host::start(

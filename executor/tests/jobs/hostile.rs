@@ -170,7 +170,7 @@ async fn rejects_processes_that_imitate_another_environment() {
 }
 
 /// Sends requests to the root side as a front would.
-fn ask_root(host: &Host, input: &[u8]) -> Ended {
+fn send_to_root_side(host: &Host, input: &[u8]) -> Ended {
     let mut child = std::process::Command::new(PROGRAM)
         .arg("as-root")
         .env_clear()
@@ -201,18 +201,18 @@ async fn root_side_rejects_unknown_requests() {
         b"\xff\xfe\n",
         &endless,
     ] {
-        let ended = ask_root(&host, input);
+        let ended = send_to_root_side(&host, input);
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(ended.out.contains("request"), "{ended:?}");
     }
-    let ended = ask_root(&host, b"{\"reap\":{}}\n");
+    let ended = send_to_root_side(&host, b"{\"reap\":{}}\n");
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn root_side_trusts_only_files_of_root() {
     let host = Host::start(QUICK).await;
-    let reap = || ask_root(&host, b"{\"reap\":{}}\n");
+    let reap = || send_to_root_side(&host, b"{\"reap\":{}}\n");
     reap().expect(0);
     chmod(&host.config(), 0o666);
     reap().expect(1).says("go-w");
@@ -241,7 +241,7 @@ async fn root_side_trusts_only_files_of_root() {
 }
 
 /// State of the root side after it reset what it inherited: folder, core dumps, signals.
-fn inherited(pid: u32) -> (std::path::PathBuf, String, u64) {
+fn reset_state(pid: u32) -> (std::path::PathBuf, String, u64) {
     let read = |name| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
     let line = |text: String, name| {
         let found = text.lines().find_map(|line| line.strip_prefix(name));
@@ -258,7 +258,7 @@ fn inherited(pid: u32) -> (std::path::PathBuf, String, u64) {
 
 /// The limits that are lower than those of a service although they could be raised, and the
 /// priorities: niceness, policy, the OOM killer.
-fn unlike_a_service(pid: u32) -> (Vec<String>, String) {
+fn limits_and_priority(pid: u32) -> (Vec<String>, String) {
     let read = |name| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
     let limits = read("limits");
     // The columns have fixed widths.
@@ -308,8 +308,8 @@ async fn root_side_runs_with_limits_and_priority_of_a_service() {
         program.is_ok_and(|program| program == std::path::Path::new(PROGRAM))
     };
     let expected = (vec![], "0 0 0".to_owned());
-    while !is_started() || unlike_a_service(child.id()) != expected {
-        let now = unlike_a_service(child.id());
+    while !is_started() || limits_and_priority(child.id()) != expected {
+        let now = limits_and_priority(child.id());
         assert!(std::time::Instant::now() < deadline, "{now:?}");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -342,11 +342,11 @@ async fn root_side_resets_state_inherited_from_its_caller() {
     // SIGPIPE alone stays ignored.
     let expected = ("/".into(), "0 0".to_owned(), 1 << 12);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
-    while inherited(child.id()) != expected {
+    while reset_state(child.id()) != expected {
         assert!(
             std::time::Instant::now() < deadline,
             "{:?}",
-            inherited(child.id())
+            reset_state(child.id())
         );
         std::thread::sleep(std::time::Duration::from_millis(5));
     }

@@ -60,19 +60,19 @@ async fn leaves_nothing_when_killed_at_any_moment() {
             while !folder.exists() && child.try_wait().unwrap().is_none() {
                 std::thread::yield_now();
             }
-            strike(child, moment, signal);
+            kill_at_random(child, moment, signal);
         } else if stage == "prepare" {
-            strike(job.start(&["prepare"]), moment, signal);
+            kill_at_random(job.start(&["prepare"]), moment, signal);
         } else {
             if runner_dies {
                 job.prepare_by_a_runner_that_ends();
             } else {
                 job.stage(&["prepare"]).expect(0);
             }
-            strike(start(&job, stage), moment, signal);
+            kill_at_random(start(&job, stage), moment, signal);
         }
         // An orphaned root side ends by itself.
-        wait_for_end(&host.state().join(format!("root/jobs/{round}")));
+        wait_for_lock(&host.state().join(format!("root/jobs/{round}")));
         if runner_dies {
             Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
         }
@@ -102,7 +102,7 @@ fn start(job: &Job<'_>, stage: &str) -> std::process::Child {
     }
 }
 
-fn strike(mut child: std::process::Child, moment: Duration, signal: Signal) {
+fn kill_at_random(mut child: std::process::Child, moment: Duration, signal: Signal) {
     // Does not wait for a condition: the kill should come at a random moment.
     std::thread::sleep(moment);
     if child.try_wait().unwrap().is_none() {
@@ -112,7 +112,7 @@ fn strike(mut child: std::process::Child, moment: Duration, signal: Signal) {
 }
 
 /// Waits until no process holds the lock of a folder.
-fn wait_for_end(folder: &Path) {
+fn wait_for_lock(folder: &Path) {
     if let Ok(file) = fs_err::File::open(folder) {
         file.into_parts().0.lock().unwrap();
     }
@@ -122,13 +122,13 @@ fn wait_for_end(folder: &Path) {
 /// that was told to stop may take a moment.
 async fn until_nothing_runs(folder: &Path) {
     let started = Instant::now();
-    while let Some(process) = whoever_knows(folder) {
+    while let Some(process) = process_that_refers_to(folder) {
         assert!(started.elapsed() < Duration::from_secs(60), "{process}");
         tokio::task::yield_now().await;
     }
 }
 
-fn whoever_knows(folder: &Path) -> Option<String> {
+fn process_that_refers_to(folder: &Path) -> Option<String> {
     let needle = folder.to_str().unwrap().as_bytes();
     let own = std::process::id().to_string();
     let knows = |process: &Path| {

@@ -17,7 +17,7 @@ use crate::support::{ENDLESS, Host, Job, QUICK};
 /// Longer than any step takes on a busy machine; only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn heard(host: &Host, job: &Job<'_>) {
+async fn wait_for_heartbeat(host: &Host, job: &Job<'_>) {
     let attempt = job.attempt.unwrap();
     host.server
         .until("a heartbeat", |inner| {
@@ -68,7 +68,7 @@ async fn ends_silent_build_with_its_runner() {
     let script = job.write_script("");
     let arguments = ["run", script.to_str().unwrap(), "build_script"];
     let runner = job.start_by_a_runner(&arguments);
-    heard(&host, &job).await;
+    wait_for_heartbeat(&host, &job).await;
     let complaints = kill_runner(runner);
     expect_lost(&job);
     assert!(host.left().is_empty(), "{:?}: {complaints}", host.left());
@@ -89,7 +89,7 @@ async fn ends_silent_build_with_its_runner_across_intermediate_processes() {
         let script = job.write_script("");
         let arguments = ["run", script.to_str().unwrap(), "build_script"];
         let runner = job.start_by_a_runner_through(between, &arguments);
-        heard(&host, &job).await;
+        wait_for_heartbeat(&host, &job).await;
         let complaints = kill_runner(runner);
         expect_lost(&job);
         assert!(host.left().is_empty(), "{:?}: {complaints}", host.left());
@@ -103,7 +103,7 @@ async fn ends_build_when_its_output_is_closed() {
     job.prepare();
     let script = job.write_script("");
     let mut child = job.start(&["run", script.to_str().unwrap(), "build_script"]);
-    heard(&host, &job).await;
+    wait_for_heartbeat(&host, &job).await;
     drop(child.stdout.take());
     assert!(!child.wait().unwrap().success());
     expect_lost(&job);
@@ -118,7 +118,7 @@ async fn does_not_report_cancellation_when_front_dies_with_its_runner() {
     let script = job.write_script("");
     let arguments = ["run", script.to_str().unwrap(), "build_script"];
     let mut runner = job.start_by_a_runner(&arguments);
-    heard(&host, &job).await;
+    wait_for_heartbeat(&host, &job).await;
     let front = fs_err::read_to_string(host.state().join("jobs/7/pid")).unwrap();
     let front = Pid::from_raw(front.parse().unwrap());
     kill(front, Signal::SIGSTOP).unwrap();

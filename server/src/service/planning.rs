@@ -307,7 +307,7 @@ mod tests {
             result
         });
         tokio::select! {
-            _ = planned => panic!("it never ends by itself"),
+            _ = planned => panic!("the plan ended without cancellation"),
             _ = begins => {}
         }
         tokio::task::spawn_blocking(move || ends.recv().unwrap())

@@ -164,7 +164,7 @@ async fn clients_use_server_below_a_path() {
         assert_eq!(made.web_url, format!("{URL}/namespaces/{name}"));
         let mut events = client.events(&name, Some(0)).await.unwrap();
         assert!(events.next().await.unwrap().is_some());
-        let detail = eventually("it is done, or waits for a worker", async || {
+        let detail = eventually("the rebuild is done or waits for a worker", async || {
             let detail = client.iteration(&name, None).await.unwrap();
             (end.is_empty() || detail.summary.status.is_final()).then_some(detail)
         })
@@ -220,7 +220,7 @@ fn decoded(encoding: &str, bytes: &[u8]) -> Vec<u8> {
     match encoding {
         "gzip" => flate2::read::GzDecoder::new(bytes).read_to_end(&mut text),
         "zstd" => zstd::Decoder::new(bytes).unwrap().read_to_end(&mut text),
-        other => panic!("{other} was not asked for"),
+        other => panic!("unexpected build of {other}"),
     }
     .unwrap();
     text

@@ -123,7 +123,7 @@ async fn garbage_collects_unreferenced_texts() {
         .await;
     server.stop().await;
     server.start_again().await;
-    eventually("the old one is gone", async || {
+    eventually("the old text is removed", async || {
         let old = server
             .number("select count(*) from srcinfo where sha256 = 'old'")
             .await;

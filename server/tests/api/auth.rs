@@ -245,7 +245,7 @@ async fn admits_own_scope_and_administrators_to_guarded_routes() {
             "attempts" => vec![&worker],
             "token" => vec![&client, &worker],
             "tokens" => vec![],
-            other => panic!("whose is {other}?"),
+            other => panic!("unknown token {other}"),
         };
         for token in own.into_iter().chain([&admin]) {
             let request = server.request(method.clone(), &path).bearer_auth(token);

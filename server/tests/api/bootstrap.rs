@@ -18,7 +18,7 @@ async fn reports_why_namespace_cannot_be_replanned() {
     assert_eq!(refused().await, None);
     let library = |version: &str| Srcinfo::new("libcyc", version).with("provides", "libcyc.so");
     server.sources.push(&library("2-1"));
-    let reason = eventually("it is refused", refused).await;
+    let reason = eventually("the request is rejected", refused).await;
     assert!(reason.contains("without a bootstrap build"), "{reason}");
     let path = format!("/namespaces/{name}");
     let page = server.request(reqwest::Method::GET, &path).send().await;

@@ -28,7 +28,7 @@ async fn server(flags: &[&str]) -> TestServer {
 }
 
 /// A client at an address of this machine. Keeps one connection open after its first request.
-fn somebody(address: &str) -> Client {
+fn client_at(address: &str) -> Client {
     let address: std::net::IpAddr = address.parse().unwrap();
     Client::builder().local_address(address).build().unwrap()
 }
@@ -52,7 +52,7 @@ async fn get_as(
 
 async fn expect_full(response: Response) {
     let pause = response.headers().get(header::RETRY_AFTER).cloned();
-    let pause = pause.expect("it does not say when to try again");
+    let pause = pause.expect("no Retry-After header");
     assert!(pause.to_str().unwrap().parse::<u32>().unwrap() > 0);
     expect_problem(response, 503, ProblemKind::Unavailable).await;
 }
@@ -60,18 +60,18 @@ async fn expect_full(response: Response) {
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_connections_per_address() {
     let server = server(&["--max-connections-per-address", "4"]).await;
-    let mut held: Vec<_> = (0..4).map(|_| somebody("127.0.0.2")).collect();
+    let mut held: Vec<_> = (0..4).map(|_| client_at("127.0.0.2")).collect();
     for client in &held {
         assert_eq!(get(client, &server, NAMESPACES).await.status(), 200);
     }
-    expect_full(get(&somebody("127.0.0.2"), &server, NAMESPACES).await).await;
+    expect_full(get(&client_at("127.0.0.2"), &server, NAMESPACES).await).await;
     // Open connections continue, and other addresses get theirs.
     assert_eq!(get(&held[0], &server, NAMESPACES).await.status(), 200);
-    let other = somebody("127.0.0.3");
+    let other = client_at("127.0.0.3");
     assert_eq!(get(&other, &server, NAMESPACES).await.status(), 200);
     held.pop();
     eventually("a free connection", async || {
-        let status = get(&somebody("127.0.0.2"), &server, NAMESPACES)
+        let status = get(&client_at("127.0.0.2"), &server, NAMESPACES)
             .await
             .status();
         (status == 200).then_some(())
@@ -89,7 +89,7 @@ async fn anonymous_connections_do_not_lock_out_authenticated_addresses() {
     ];
     let server = server(&flags).await;
     let token = server.token(TokenScope::Worker).await;
-    let worker = somebody("127.0.0.2");
+    let worker = client_at("127.0.0.2");
     let identify = |client: &Client| {
         let request = client.get(format!("{}/api/v1/token", server.url()));
         let request = request.bearer_auth(&token);
@@ -100,19 +100,19 @@ async fn anonymous_connections_do_not_lock_out_authenticated_addresses() {
     let mut held = Vec::new();
     for address in ["127.0.0.3", "127.0.0.4", "127.0.0.5"] {
         for _ in 0..8 {
-            let client = somebody(address);
+            let client = client_at(address);
             if get(&client, &server, NAMESPACES).await.status() == 200 {
                 held.push(client);
             }
         }
     }
     assert!((4..=12).contains(&held.len()), "{}", held.len());
-    expect_full(get(&somebody("127.0.0.6"), &server, NAMESPACES).await).await;
+    expect_full(get(&client_at("127.0.0.6"), &server, NAMESPACES).await).await;
     // The token of an anonymous address is not checked without capacity for its request.
-    assert_eq!(identify(&somebody("127.0.0.6")).await, 503);
+    assert_eq!(identify(&client_at("127.0.0.6")).await, 503);
     // Authenticated addresses get new connections.
     for _ in 0..4 {
-        let again = somebody("127.0.0.2");
+        let again = client_at("127.0.0.2");
         assert_eq!(identify(&again).await, 200);
         held.push(again);
     }
@@ -133,8 +133,8 @@ async fn silent_rejected_connections_do_not_block_other_rejections() {
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         silent.push(socket.connect(address).await.unwrap());
     }
-    expect_full(get(&somebody("127.0.0.2"), &server, NAMESPACES).await).await;
-    let other = somebody("127.0.0.3");
+    expect_full(get(&client_at("127.0.0.2"), &server, NAMESPACES).await).await;
+    let other = client_at("127.0.0.3");
     assert_eq!(get(&other, &server, NAMESPACES).await.status(), 200);
 }
 
@@ -146,7 +146,7 @@ async fn limits_streams_per_address() {
     let job = worker.claims().await;
     let log = format!("/api/v1/attempts/{}/log?follow=true", job.claimed.attempt);
     let token = server.token(TokenScope::Worker).await;
-    let client = somebody("127.0.0.2");
+    let client = client_at("127.0.0.2");
     let first = get(&client, &server, EVENTS).await;
     let second = get(&client, &server, &log).await;
     assert_eq!(
@@ -173,7 +173,7 @@ async fn limits_streams_per_address() {
     expect_full(claim("hasty", 0).await.unwrap()).await;
     // An immediate response is not a stream, and other addresses have their own limit.
     assert_eq!(get(&client, &server, NAMESPACES).await.status(), 200);
-    let other = somebody("127.0.0.3");
+    let other = client_at("127.0.0.3");
     assert_eq!(get(&other, &server, EVENTS).await.status(), 200);
     waiting.abort();
     drop((first, second));
@@ -197,7 +197,7 @@ async fn counts_connections_of_trusted_proxy_per_client() {
         "1",
     ];
     let server = server(&flags).await;
-    let proxy = somebody("127.0.0.9");
+    let proxy = client_at("127.0.0.9");
     let events = async |name, value| get_as(&proxy, &server, EVENTS, (name, value)).await;
     let usual = "X-Forwarded-For";
     let mut open = Vec::new();
@@ -239,7 +239,7 @@ async fn counts_connections_of_trusted_proxy_per_client() {
         expect_full(events("Forwarded", value).await).await;
     }
     // Connections from other addresses count as themselves.
-    let other = somebody("127.0.0.8");
+    let other = client_at("127.0.0.8");
     open.push(get_as(&other, &server, EVENTS, (usual, "203.0.113.77")).await);
     assert_eq!(open.last().unwrap().status(), 200);
     expect_full(get_as(&other, &server, EVENTS, (usual, "203.0.113.78")).await).await;
@@ -254,7 +254,7 @@ async fn limits_requests_through_proxy_by_client_address() {
         "2",
     ];
     let server = server(&flags).await;
-    let proxy = somebody("127.0.0.9");
+    let proxy = client_at("127.0.0.9");
     let named = |last: u8| format!("203.0.113.{last}");
     let ask = async |path: &str, last: u8| {
         get_as(&proxy, &server, path, ("X-Forwarded-For", &named(last))).await
@@ -324,7 +324,7 @@ async fn rejects_invalid_setting() {
         arguments.extend(flags);
         let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
         let started = crate::support::start_server(&arguments, Default::default()).await;
-        let error = started.err().expect("it starts").to_string();
+        let error = started.err().expect("the server starts").to_string();
         assert!(error.contains(flags[0]), "{error}");
     }
 }

@@ -15,7 +15,7 @@ fn family(sources: &SourceTree) {
     sources.push(&Srcinfo::new("party", "1.0-1").depends(&["libgreet"]));
 }
 
-fn only(pkgbases: &[&str]) -> RetryBuilds {
+fn retry_only(pkgbases: &[&str]) -> RetryBuilds {
     RetryBuilds {
         pkgbases: pkgbases.iter().map(|name| parse(name)).collect(),
         ..RetryBuilds::default()
@@ -52,10 +52,10 @@ async fn cancel_stops_running_builds_and_holds_the_rest_until_resume() {
     server.admin().cancel(&name).await.unwrap();
     assert!(
         job.heartbeat().await.unwrap().cancel,
-        "the worker is not told"
+        "the worker does not learn of the cancellation"
     );
     let more = worker.asks(ClaimId::new(), 0).await.unwrap();
-    assert!(more.is_none(), "something is handed out");
+    assert!(more.is_none(), "a build was dispatched");
     job.fails(FailureKind::Cancelled, "cancelled").await;
     server
         .expect_builds(
@@ -77,7 +77,7 @@ async fn cancel_stops_running_builds_and_holds_the_rest_until_resume() {
             .await,
     );
     assert_eq!(problem.kind, ProblemKind::Conflict);
-    let problem = refusal(server.admin().retry_builds(&name, &only(&[])).await);
+    let problem = refusal(server.admin().retry_builds(&name, &retry_only(&[])).await);
     assert_eq!(problem.kind, ProblemKind::Conflict);
     assert!(problem.hint.unwrap().contains("resume"));
 
@@ -161,7 +161,7 @@ async fn retry_requeues_failed_builds_and_unblocks_dependents() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
-    let none = refusal(server.admin().retry_builds(&name, &only(&[])).await);
+    let none = refusal(server.admin().retry_builds(&name, &retry_only(&[])).await);
     assert_eq!(none.kind, ProblemKind::Conflict);
     worker
         .claims()
@@ -172,9 +172,14 @@ async fn retry_requeues_failed_builds_and_unblocks_dependents() {
         .expect_iteration("bump", IterationStatus::Failed)
         .await;
 
-    let unknown = refusal(server.admin().retry_builds(&name, &only(&["nosuch"])).await);
+    let unknown = refusal(
+        server
+            .admin()
+            .retry_builds(&name, &retry_only(&["nosuch"]))
+            .await,
+    );
     assert_eq!(unknown.kind, ProblemKind::NotFound);
-    let both = only(&["libgreet", "greet"]);
+    let both = retry_only(&["libgreet", "greet"]);
     let waiting = refusal(server.admin().retry_builds(&name, &both).await);
     assert_eq!(waiting.kind, ProblemKind::Conflict);
     assert!(
@@ -188,7 +193,7 @@ async fn retry_requeues_failed_builds_and_unblocks_dependents() {
         BuildStatus::Failed
     );
 
-    assert_eq!(retried(&server, &only(&["libgreet"])).await, 1);
+    assert_eq!(retried(&server, &retry_only(&["libgreet"])).await, 1);
     server
         .expect_iteration("bump", IterationStatus::Running)
         .await;
@@ -202,7 +207,7 @@ async fn retry_requeues_failed_builds_and_unblocks_dependents() {
     server
         .expect_iteration("bump", IterationStatus::Failed)
         .await;
-    assert_eq!(retried(&server, &only(&[])).await, 1);
+    assert_eq!(retried(&server, &retry_only(&[])).await, 1);
     worker.claims().await.succeeds().await;
     server.expect_iteration("bump", IterationStatus::Done).await;
 }
@@ -220,12 +225,12 @@ async fn retry_resets_number_of_attempts() {
         job.fails(FailureKind::Infrastructure, "no disk").await;
         tries += 1;
     }
-    assert_eq!(retried(&server, &only(&[])).await, 1);
+    assert_eq!(retried(&server, &retry_only(&[])).await, 1);
     for _ in 0..2 {
         let job = worker.claims().await;
         job.fails(FailureKind::Infrastructure, "no disk").await;
         // A build in backoff is not waited for, either.
-        assert_eq!(retried(&server, &only(&[])).await, 1);
+        assert_eq!(retried(&server, &retry_only(&[])).await, 1);
     }
     worker.builds("libgreet").await;
     assert_eq!(tries, 6);
@@ -253,7 +258,7 @@ async fn deletes_namespace_and_keeps_packages_reused_elsewhere() {
     assert!(!log(running.claimed.attempt).exists());
     assert!(
         log(job.claimed.attempt).exists(),
-        "the reused build's log is gone"
+        "the log of the reused build is missing"
     );
     let late = refusal(running.heartbeat().await);
     assert_eq!(late.kind, ProblemKind::NotFound);

@@ -249,11 +249,7 @@ async fn shutdown_ends_waiting_claims() {
     let client = worker.client.clone();
     let waiting = tokio::spawn(async move { client.claim(&request).await });
     server.namespace("other", &["libgreet/main"]).await;
-    waiting
-        .await
-        .unwrap()
-        .unwrap()
-        .expect("there was something to build");
+    waiting.await.unwrap().unwrap().expect("a build was ready");
     let late = server.worker("late").await;
     let request = late.request(ClaimId::new(), 45);
     let waiting = tokio::spawn(async move { late.client.claim(&request).await });
@@ -266,7 +262,7 @@ async fn shutdown_ends_waiting_claims() {
 
     server.stop().await;
     // Requests that are cut off after the grace time get no response.
-    let answer = waiting.await.unwrap().expect("no answer");
+    let answer = waiting.await.unwrap().expect("no response");
     assert!(answer.is_none());
     assert!(events.end().await.is_none());
     assert!(!server.data().join("address").exists());

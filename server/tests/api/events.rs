@@ -99,7 +99,11 @@ async fn numbers_events_for_last_event_id() {
     );
     let mut text = String::new();
     while !text.contains("\n\n") {
-        let piece = response.chunk().await.unwrap().expect("it ended early");
+        let piece = response
+            .chunk()
+            .await
+            .unwrap()
+            .expect("the stream ended early");
         text.push_str(&String::from_utf8_lossy(&piece));
     }
     assert!(text.lines().any(|line| line.starts_with("id: ")), "{text}");

@@ -115,8 +115,8 @@ async fn disconnects_client_that_does_not_read() {
     assert_eq!(waiting.successes(1).await, 1);
     tokio::select! {
         () = reader.end() => {}
-        () = waiting.end() => panic!("who waits was cut off"),
-        () = tokio::time::sleep(PATIENCE) => panic!("nobody was cut off"),
+        () = waiting.end() => panic!("a waiting connection was closed"),
+        () = tokio::time::sleep(PATIENCE) => panic!("no connection was closed"),
     }
 }
 

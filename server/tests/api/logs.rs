@@ -78,16 +78,16 @@ async fn follows_log_until_the_attempt_ends() {
         while !read.ends_with(expected.as_bytes()) {
             let piece = tokio::time::timeout(PATIENCE, following.chunk()).await;
             let piece = piece
-                .expect("nothing came")
+                .expect("no chunk arrived")
                 .unwrap()
-                .expect("it ended early");
+                .expect("the stream ended early");
             read.extend_from_slice(&piece);
         }
         offset = job.logs(offset, next).await.unwrap().length;
     }
     job.succeeds().await;
     let end = tokio::time::timeout(PATIENCE, following.chunk()).await;
-    assert!(end.expect("it does not end").unwrap().is_none());
+    assert!(end.expect("the stream does not end").unwrap().is_none());
     assert_eq!(read, b"one\ntwo\nthree\n");
 }
 
@@ -102,7 +102,7 @@ async fn ends_following_with_failed_and_lost_attempts() {
     server.expire_leases().await;
     let text = tokio::time::timeout(PATIENCE, following.text())
         .await
-        .expect("it does not end");
+        .expect("the stream does not end");
     assert_eq!(
         text.unwrap(),
         "==> buildbtw: worker w was not heard of again\n"
@@ -118,7 +118,7 @@ async fn ends_following_with_failed_and_lost_attempts() {
     job.fails(FailureKind::Package, "it failed").await;
     let text = tokio::time::timeout(PATIENCE, following.text())
         .await
-        .expect("it does not end");
+        .expect("the stream does not end");
     assert_eq!(text.unwrap(), "==> ERROR\n");
 }
 
@@ -134,7 +134,7 @@ async fn ends_following_of_finished_attempt_immediately() {
         .unwrap();
     let text = tokio::time::timeout(PATIENCE, following.text())
         .await
-        .expect("it does not end");
+        .expect("the stream does not end");
     assert_eq!(text.unwrap(), "of it\n");
 }
 

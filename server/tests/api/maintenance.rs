@@ -37,7 +37,7 @@ const REPAIR: Options = Options {
     repair: true,
 };
 
-async fn is_fine(data: &Path) {
+async fn expect_no_findings(data: &Path) {
     let options = Options {
         digests: true,
         repair: false,
@@ -68,7 +68,7 @@ async fn server_starts_from_backup_of_running_server() {
     server.start_again().await;
     server.expect_iteration("bump", IterationStatus::Done).await;
     server.stop().await;
-    is_fine(&server.data()).await;
+    expect_no_findings(&server.data()).await;
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn check_rejects_running_server_and_accepts_intact_folder() {
     let busy = check(&server.data(), Options::default()).await.unwrap_err();
     assert!(busy.to_string().contains("another server"), "{busy}");
     server.stop().await;
-    is_fine(&server.data()).await;
+    expect_no_findings(&server.data()).await;
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn repair_rebuilds_lost_packages_and_removes_unreferenced_files() {
         found
     );
     check(&data, REPAIR).await.unwrap();
-    is_fine(&data).await;
+    expect_no_findings(&data).await;
 
     server.start_again().await;
     let lost = server.build("bump", "libgreet").await;
@@ -143,7 +143,7 @@ async fn restores_lost_package_from_reusing_build() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     server.namespace("other", &["libgreet/main"]).await;
-    eventually("all is reused", async || {
+    eventually("all builds are reused", async || {
         let status = server.iteration("other").await.summary.status;
         (status == IterationStatus::Done).then_some(())
     })
@@ -161,7 +161,7 @@ async fn restores_lost_package_from_reusing_build() {
         repair: true,
     };
     assert_eq!(check(&data, thorough).await.unwrap().len(), 1);
-    is_fine(&data).await;
+    expect_no_findings(&data).await;
     server.start_again().await;
     server.expect_iteration("bump", IterationStatus::Done).await;
 }
@@ -186,11 +186,11 @@ async fn refuses_to_start_with_damaged_database() {
     }
     fs_err::write(&path, &bytes).unwrap();
     let started = start_server(&server.arguments(), CancellationToken::new()).await;
-    let error = started.err().expect("it has started");
+    let error = started.err().expect("the server starts");
     assert!(error.to_string().contains("backup"), "{error:#}");
     assert!(
         fs_err::read(&path).unwrap() == bytes,
-        "the file was changed"
+        "the file was modified"
     );
     let error = check(&server.data(), REPAIR).await.unwrap_err();
     assert!(error.to_string().contains("damaged"), "{error:#}");

@@ -634,7 +634,7 @@ async fn shows_blockers_and_repository_packages_of_blocked_build() {
     assert!(repository().await.url.ends_with("/repo/bump/latest/x86_64"));
     server.sources.push(&Srcinfo::new("libgreet", "3.0-1"));
     server.source_at("libgreet", "3.0-1").await;
-    eventually("it is planned again", async || {
+    eventually("the namespace is replanned", async || {
         (server.iteration("bump").await.summary.number == 2).then_some(())
     })
     .await;

@@ -77,7 +77,10 @@ async fn keeps_pkgbuild_of_a_build_as_long_as_its_log() {
         .delete_namespace(&"bump".parse().unwrap())
         .await
         .unwrap();
-    eventually("the file is gone", async || (!file.exists()).then_some(())).await;
+    eventually("the file is removed", async || {
+        (!file.exists()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ async fn changes_build_database_tag_with_its_ancestors() {
 }
 
 /// Builds the packages of a job with bytes chosen by the test.
-async fn makes_other_bytes(job: &Job, payload: usize) -> String {
+async fn builds_with_payload(job: &Job, payload: usize) -> String {
     job.starts().await;
     let packages = job.makes_with_payload(payload).await;
     for package in &packages {
@@ -115,7 +115,7 @@ async fn rebuilt_once() -> TestServer {
 async fn does_not_serve_other_bytes_after_namespace_was_recreated() {
     let server = rebuilt_once().await;
     let worker = server.worker("w").await;
-    let file = makes_other_bytes(&worker.claims().await, 100).await;
+    let file = builds_with_payload(&worker.claims().await, 100).await;
     let mut before = Vec::new();
     for place in ["1", "current", "latest"] {
         let path = format!("/repo/bump/{place}/x86_64/{file}");
@@ -136,7 +136,7 @@ async fn does_not_serve_other_bytes_after_namespace_was_recreated() {
         .await
         .unwrap();
     server.namespace("bump", &["libgreet/main"]).await;
-    let other = makes_other_bytes(&worker.claims().await, 5_000).await;
+    let other = builds_with_payload(&worker.claims().await, 5_000).await;
     assert_ne!(other, file);
     for (path, tag, _) in &before {
         let answer = with_tag(&server, path, tag).await;
@@ -149,7 +149,7 @@ async fn does_not_serve_other_bytes_after_namespace_was_recreated() {
         .await
         .unwrap();
     server.namespace("bump", &["libgreet/main"]).await;
-    let third = makes_other_bytes(&worker.claims().await, 7_000).await;
+    let third = builds_with_payload(&worker.claims().await, 7_000).await;
     assert!(![&file, &other].contains(&&third), "{third}");
 }
 
@@ -157,7 +157,7 @@ async fn does_not_serve_other_bytes_after_namespace_was_recreated() {
 async fn serves_equal_bytes_again_under_the_same_address() {
     let server = rebuilt_once().await;
     let worker = server.worker("w").await;
-    let file = makes_other_bytes(&worker.claims().await, 100).await;
+    let file = builds_with_payload(&worker.claims().await, 100).await;
     server.namespace("keeper", &["libgreet/main"]).await;
     let mut reused = server.follow("keeper").await;
     reused.until_build("build.reused", "libgreet").await;
@@ -186,7 +186,7 @@ async fn rejects_computed_version_used_by_deleted_namespace_of_same_name() {
         assert_eq!(earlier.contains(&parse(version)), !is_new, "{earlier:?}");
         job.claimed.version = parse(version);
         if is_new {
-            let file = makes_other_bytes(&job, 100).await;
+            let file = builds_with_payload(&job, 100).await;
             let path = format!("/repo/bump/1/x86_64/{file}");
             let answer = server.request(Method::GET, &path).send().await.unwrap();
             let caching = header_of(&answer, header::CACHE_CONTROL);

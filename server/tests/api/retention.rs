@@ -67,7 +67,7 @@ async fn keeps_newest_iterations_and_newest_complete_one() {
     worker.builds("libgreet").await;
     let new = worker.builds("greet").await;
     expect_kept(&server, &[4, 3]).await;
-    eventually("the folder is gone", async || {
+    eventually("the folder is removed", async || {
         (folders(&server) == ["4"]).then_some(())
     })
     .await;

@@ -141,9 +141,7 @@ async fn reused(server: &TestServer, namespace: &str, pkgbase: &str) -> (BuildDe
     .await;
     let detail = server.public().build(build.id).await.unwrap();
     assert_eq!(detail.summary.attempt, build.attempt);
-    let origin = build
-        .reused_from
-        .expect("it does not say where it comes from");
+    let origin = build.reused_from.expect("no original attempt");
     assert_eq!(build.attempt, Some(origin.attempt));
     // It took no time here.
     assert_eq!(build.started_at, None);
@@ -321,7 +319,7 @@ async fn keeps_logs_of_shared_packages_after_iteration_removal() {
     })
     .await;
     builds_all(&server, "first", 1).await;
-    eventually("the first iteration is gone", async || {
+    eventually("the first iteration is removed", async || {
         let detail = server.public().namespace(&parse("first")).await.unwrap();
         (detail.iterations.len() == 1).then_some(())
     })
@@ -384,9 +382,7 @@ async fn links_every_stage_and_architecture_to_its_attempt() {
     .await;
     // The second architecture reuses the packages of the first.
     let docs = server.build_for("first", "docs", "aarch64").await;
-    let origin = docs
-        .reused_from
-        .expect("docs does not say where it comes from");
+    let origin = docs.reused_from.expect("docs has no original attempt");
     assert_eq!(origin.architecture.as_str(), "x86_64");
     assert_eq!(origin.namespace, Some(parse("first")));
 
@@ -396,7 +392,7 @@ async fn links_every_stage_and_architecture_to_its_attempt() {
         .create_iteration(&parse("first"), request)
         .await
         .unwrap();
-    eventually("all is reused", async || {
+    eventually("all builds are reused", async || {
         let detail = server.iteration("first").await;
         let is_reused = |build: &BuildSummary| build.status == BuildStatus::Reused;
         let reused = detail

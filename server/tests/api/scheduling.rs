@@ -18,7 +18,7 @@ fn chain(sources: &SourceTree) {
 }
 
 /// Unrelated packages.
-fn strangers(sources: &SourceTree) {
+fn unrelated_packages(sources: &SourceTree) {
     for name in ["a", "b", "c", "d"] {
         sources.push(&Srcinfo::new(name, "1-1"));
     }
@@ -48,7 +48,11 @@ async fn runs_rebuild_in_order_until_done() {
     let early = tokio::spawn(async move { client.claim(&early).await });
     job.succeeds().await;
 
-    let next = early.await.unwrap().unwrap().expect("nobody was woken");
+    let next = early
+        .await
+        .unwrap()
+        .unwrap()
+        .expect("no claim was answered");
     assert_eq!(next.pkgbase.as_str(), "greet");
     let own = &next.repositories[0];
     assert_eq!(own.name.as_str(), "bump");
@@ -118,7 +122,7 @@ async fn claim_contains_everything_a_worker_needs() {
 
 #[tokio::test]
 async fn repeating_a_claim_returns_the_same_attempt() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("two", &["a/main", "b/main"]).await;
     let worker = server.worker("w").await;
     let claim = ClaimId::new();
@@ -145,7 +149,7 @@ async fn repeating_a_claim_returns_the_same_attempt() {
 
 #[tokio::test]
 async fn concurrent_equal_claims_get_one_build() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     let worker = server.worker("w").await;
     let claim = ClaimId::new();
     let request = worker.request(claim, 20);
@@ -167,7 +171,7 @@ async fn concurrent_equal_claims_get_one_build() {
 
 #[tokio::test]
 async fn answers_waiting_claim_when_a_build_becomes_ready() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     let worker = server.worker("w").await;
     let request = worker.request(ClaimId::new(), 45);
     let client = worker.client.clone();
@@ -175,13 +179,13 @@ async fn answers_waiting_claim_when_a_build_becomes_ready() {
     server.namespace("one", &["a/main"]).await;
     let claimed = tokio::time::timeout(PATIENCE, waiting)
         .await
-        .expect("it was not woken");
+        .expect("the claim was not answered");
     assert_eq!(claimed.unwrap().unwrap().unwrap().pkgbase.as_str(), "a");
 }
 
 #[tokio::test]
 async fn waiting_claim_times_out_empty() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     let worker = server.worker("w").await;
     let started = tokio::time::Instant::now();
     assert!(worker.asks(ClaimId::new(), 1).await.unwrap().is_none());
@@ -195,11 +199,11 @@ async fn waiting_claim_times_out_empty() {
 
 #[tokio::test]
 async fn claim_without_wait_gets_ready_build_and_loses_nothing() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     let job = worker.asks(ClaimId::new(), 0).await.unwrap();
-    job.expect("a ready build was not handed out")
+    job.expect("a ready build was not dispatched")
         .succeeds()
         .await;
     server.expect_iteration("one", IterationStatus::Done).await;
@@ -207,7 +211,7 @@ async fn claim_without_wait_gets_ready_build_and_loses_nothing() {
 
 #[tokio::test]
 async fn rejects_claims_with_invalid_architectures() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     let nobody = server.worker_for("w", &[]).await;
     let problem = refusal(nobody.asks(ClaimId::new(), 0).await);
     assert_eq!(
@@ -221,7 +225,7 @@ async fn rejects_claims_with_invalid_architectures() {
 
 #[tokio::test]
 async fn requeues_build_when_lease_expires() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let mut events = server.follow("one").await;
     let silent = server.worker("silent").await;
@@ -235,7 +239,7 @@ async fn requeues_build_when_lease_expires() {
     let other = server.worker("other").await.claims_build_of("a").await;
     assert_ne!(other.claimed.attempt, job.claimed.attempt);
 
-    job.is_refused_everything().await;
+    job.expect_reports_rejected().await;
     other.succeeds().await;
     server.expect_iteration("one", IterationStatus::Done).await;
     let build = server.public().build(job.claimed.build).await.unwrap();
@@ -256,7 +260,7 @@ async fn heartbeats_renew_lease() {
         lease_seconds: 3600,
         ..Default::default()
     };
-    let server = TestServer::start_with(options, strangers).await;
+    let server = TestServer::start_with(options, unrelated_packages).await;
     let expiry = "select min(lease_expires_at) from attempt";
     server.namespace("one", &["a/main"]).await;
     let job = server.worker("w").await.claims().await;
@@ -336,11 +340,11 @@ async fn failed_package_blocks_only_its_dependents() {
     let attempt = &server.public().build(failed.id).await.unwrap().attempts[0];
     assert_eq!(attempt.status, AttemptStatus::Failed);
     assert_eq!(attempt.failure, Some(FailureKind::Package));
-    libgreet.is_refused_a_second_chance().await;
+    libgreet.expect_no_retry().await;
 }
 
 impl crate::support::Job {
-    async fn is_refused_a_second_chance(&self) {
+    async fn expect_no_retry(&self) {
         assert_eq!(
             refusal(self.heartbeat().await).kind,
             ProblemKind::AttemptEnded
@@ -354,7 +358,7 @@ impl crate::support::Job {
 
 #[tokio::test]
 async fn fails_build_that_exceeds_its_time_limit() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let job = server.worker("w").await.claims().await;
     job.fails(FailureKind::Timeout, "the build took longer than its limit")
@@ -382,7 +386,7 @@ async fn retries_build_cancelled_by_its_worker() {
 
 #[tokio::test]
 async fn retries_on_another_worker_if_available() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let (bad, good) = (server.worker("bad").await, server.worker("good").await);
     let nothing = good.request(ClaimId::new(), 0);
@@ -390,7 +394,10 @@ async fn retries_on_another_worker_if_available() {
     assert!(good.client.claim(&nothing).await.unwrap().is_none());
     job.fails(FailureKind::Infrastructure, "no disk").await;
     let again = bad.asks(ClaimId::new(), 0).await.unwrap();
-    assert!(again.is_none(), "the same worker gets it again");
+    assert!(
+        again.is_none(),
+        "the build is dispatched to the same worker again"
+    );
     // It does not block others.
     server.namespace("two", &["b/main"]).await;
     bad.builds("b").await;
@@ -399,7 +406,7 @@ async fn retries_on_another_worker_if_available() {
 
 #[tokio::test]
 async fn retries_infrastructure_failures_up_to_the_limit() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     for number in 1..=6 {
@@ -425,12 +432,12 @@ async fn retries_infrastructure_failures_up_to_the_limit() {
 
 #[tokio::test]
 async fn retries_immediately_after_one_infrastructure_failure() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     let job = worker.claims_build_of("a").await;
     job.fails(FailureKind::Infrastructure, "out of disk").await;
-    job.is_refused_a_second_chance().await;
+    job.expect_no_retry().await;
     worker.builds("a").await;
     server.expect_iteration("one", IterationStatus::Done).await;
     assert_eq!(server.build("one", "a").await.message, None);
@@ -438,12 +445,12 @@ async fn retries_immediately_after_one_infrastructure_failure() {
 
 #[tokio::test]
 async fn fails_immediately_on_permanent_infrastructure_failure() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     let job = worker.claims_build_of("a").await;
     let message = "permission denied: /x/y (its folder /x is not accessible to nobody)";
-    job.fails_for_good(FailureKind::Infrastructure, message)
+    job.fails_permanently(FailureKind::Infrastructure, message)
         .await;
     server
         .expect_iteration("one", IterationStatus::Failed)
@@ -455,7 +462,7 @@ async fn fails_immediately_on_permanent_infrastructure_failure() {
 
 #[tokio::test]
 async fn requeues_build_when_backoff_ends() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     for _ in 0..2 {
@@ -475,7 +482,7 @@ async fn requeues_build_when_backoff_ends() {
 
 #[tokio::test]
 async fn alternates_between_namespaces() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     let request = CreateNamespace {
         scope: Scope::Origin,
         name: Some(parse("large")),
@@ -494,7 +501,7 @@ async fn alternates_between_namespaces() {
 #[tokio::test]
 async fn dispatches_build_with_longest_chain_first() {
     let server = TestServer::start(|sources| {
-        strangers(sources);
+        unrelated_packages(sources);
         chain(sources);
     })
     .await;
@@ -632,7 +639,7 @@ async fn reports_architecture_without_workers() {
 
 #[tokio::test]
 async fn assigns_no_builds_of_other_architectures() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let arm = server.worker_for("arm", &["aarch64"]).await;
     assert!(arm.asks(ClaimId::new(), 1).await.unwrap().is_none());

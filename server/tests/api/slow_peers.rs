@@ -19,7 +19,7 @@ async fn rest(mut stream: TcpStream) -> String {
     // A reset is an end, too.
     let _ = tokio::time::timeout(PATIENCE, read)
         .await
-        .expect("still open");
+        .expect("the connection is still open");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -72,6 +72,6 @@ async fn idle_connections_do_not_delay_shutdown() {
     // Otherwise they are disconnected after 30 s, and the grace time is 10 s.
     tokio::time::timeout(Duration::from_secs(28), server.stop())
         .await
-        .expect("it waits for peers that say nothing");
+        .expect("the server waits for silent peers");
     drop((idle, half));
 }

@@ -138,7 +138,7 @@ async fn follows_changed_default_branch() {
 }
 
 /// Removes the loose object of a revision.
-fn lose(repository: &Path, name: &str) {
+fn remove_object(repository: &Path, name: &str) {
     let output = git(repository).args(["rev-parse", name]).output().unwrap();
     let hash = String::from_utf8(output.stdout).unwrap();
     let hash = hash.trim();
@@ -147,7 +147,7 @@ fn lose(repository: &Path, name: &str) {
 }
 
 /// A repository with loose objects, as a small push leaves it.
-fn loose(folder: &Path, name: &str, format: &str) {
+fn push_loose_objects(folder: &Path, name: &str, format: &str) {
     run(git(folder).args([
         "init",
         "--quiet",
@@ -177,10 +177,10 @@ fn loose(folder: &Path, name: &str, format: &str) {
 async fn names_unreadable_object_instead_of_reporting_no_commits() {
     let server = TestServer::start(|sources| {
         for (name, lost) in [("a", "main"), ("b", "main^{tree}"), ("c", "main:.SRCINFO")] {
-            loose(sources.folder(), name, "sha1");
-            lose(&sources.path(name), lost);
+            push_loose_objects(sources.folder(), name, "sha1");
+            remove_object(&sources.path(name), lost);
         }
-        loose(sources.folder(), "d", "sha1");
+        push_loose_objects(sources.folder(), "d", "sha1");
         let head = sources.path("d").join("refs/heads/main");
         fs_err::write(head, "nonsense\n").unwrap();
     })
@@ -210,7 +210,7 @@ async fn names_unreadable_object_instead_of_reporting_no_commits() {
 #[tokio::test]
 async fn builds_sha256_repositories() {
     let server = TestServer::start(|sources| {
-        loose(sources.folder(), "modern", "sha256");
+        push_loose_objects(sources.folder(), "modern", "sha256");
     })
     .await;
     let source = server.source_at("modern", "1-1").await;
@@ -239,8 +239,8 @@ async fn builds_sha256_repositories() {
 #[tokio::test]
 async fn distinguishes_unreadable_refs_from_missing_ones() {
     let server = TestServer::start(|sources| {
-        loose(sources.folder(), "cut", "sha1");
-        loose(sources.folder(), "unborn", "sha1");
+        push_loose_objects(sources.folder(), "cut", "sha1");
+        push_loose_objects(sources.folder(), "unborn", "sha1");
         let repository = sources.path("unborn");
         let main = repository.join("refs/heads/main");
         fs_err::rename(main, repository.join("refs/heads/next")).unwrap();

@@ -86,7 +86,7 @@ async fn adds_new_repositories_and_forgets_removed_ones() {
     server.source_at("newer", "1-1").await;
 
     server.sources.remove("old");
-    crate::support::eventually("old is forgotten", async || {
+    crate::support::eventually("old is removed", async || {
         server.source("old").await.is_none().then_some(())
     })
     .await;

@@ -7,7 +7,7 @@ use crate::support::{TestServer, start_server};
 /// The reason why a server with these arguments does not start.
 async fn refusal(arguments: &[String]) -> String {
     match start_server(arguments, CancellationToken::new()).await {
-        Ok(server) => panic!("it started at {}", server.address),
+        Ok(server) => panic!("the server started at {}", server.address),
         Err(error) => format!("{error:#}"),
     }
 }

@@ -23,7 +23,7 @@ const STATE: &str = r#"
 
 /// Builds a package whose scriptlet runs the script, and then one whose build runs it. Returns what
 /// the scriptlet and the build wrote.
-async fn in_both(world: &World, script: &str) -> (String, String) {
+async fn run_in_scriptlet_and_build(world: &World, script: &str) -> (String, String) {
     let pkgbuild = script_package("first", "true").replace("arch=", "install=x.install\narch=");
     let install = scriptlet(script);
     let files = [("PKGBUILD", &*pkgbuild), ("x.install", &*install)];
@@ -40,7 +40,7 @@ async fn in_both(world: &World, script: &str) -> (String, String) {
 #[tokio::test]
 async fn forbids_user_namespaces_in_every_step_and_capabilities_in_builds() {
     let Some(world) = World::new() else { return };
-    let (scriptlet, build) = in_both(&world, STATE).await;
+    let (scriptlet, build) = run_in_scriptlet_and_build(&world, STATE).await;
     for (text, id) in [(&scriptlet, "0:0:0"), (&build, "1000:1000:1000")] {
         let who = format!("WHO id={id} map=0 ");
         assert!(text.contains(&who) && text.contains(" 65536\n"), "{text}");
@@ -61,7 +61,7 @@ async fn forbids_user_namespaces_in_every_step_and_capabilities_in_builds() {
         "{scriptlet}"
     );
     let host = fs_err::read_to_string("/proc/sys/user/max_user_namespaces").unwrap();
-    assert_ne!(host.trim(), "0", "the machine's own limit is as it was");
+    assert_ne!(host.trim(), "0", "the limit of the machine is unchanged");
 }
 
 /// Holds for any descriptors that the calling program has open, down to the last step.
@@ -73,7 +73,7 @@ async fn closes_descriptors_for_steps_and_helper() {
     let secret = fs_err::File::open(world.path(&name)).unwrap();
     fcntl(secret.file(), FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
     let script = format!("{STATE}\ncat <&{} 2>/dev/null || true", secret.as_raw_fd());
-    let (scriptlet, build) = in_both(&world, &script).await;
+    let (scriptlet, build) = run_in_scriptlet_and_build(&world, &script).await;
     for text in [&scriptlet, &build] {
         assert!(text.contains("FD "), "{text}");
         assert!(!text.contains("secret"), "{text}");
@@ -91,17 +91,17 @@ async fn closes_descriptors_for_steps_and_helper() {
     let watching = async {
         up.cancelled().await;
         // Programs started by other tests inherit it for a moment.
-        let result = soon(|| holders(&name).is_empty()).await;
+        let result = becomes_true(|| processes_with_open(&name).is_empty()).await;
         cancel.cancel();
         result
     };
     let build = world.builder.build(&request, &out, &log, cancel.clone());
     let (_, result) = tokio::join!(build, watching);
-    assert!(result, "{:?}", holders(&name));
+    assert!(result, "{:?}", processes_with_open(&name));
 }
 
 /// Waits until a condition holds; returns whether it did.
-async fn soon(holds: impl Fn() -> bool) -> bool {
+async fn becomes_true(holds: impl Fn() -> bool) -> bool {
     let wait = async {
         while !holds() {
             tokio::task::yield_now().await;
@@ -112,7 +112,7 @@ async fn soon(holds: impl Fn() -> bool) -> bool {
 }
 
 /// The other processes that have a file of this name open.
-fn holders(name: &str) -> Vec<String> {
+fn processes_with_open(name: &str) -> Vec<String> {
     let own = std::process::id().to_string();
     let processes = fs_err::read_dir("/proc").unwrap().flatten();
     let numbers = processes.filter_map(|process| process.file_name().into_string().ok());
@@ -139,7 +139,7 @@ async fn isolates_session_keyring_of_steps() {
     // SAFETY: the name is a C string that lives through the call.
     let joined = unsafe { nix::libc::syscall(nix::libc::SYS_keyctl, 1, text.as_ptr()) };
     if joined < 0 {
-        eprintln!("SKIPPED: there are no keys here");
+        eprintln!("SKIPPED: kernel keyrings are not available");
         return;
     }
     let users = || -> usize {
@@ -161,7 +161,7 @@ async fn isolates_session_keyring_of_steps() {
         up.cancelled().await;
         // The helper still has two, through which the files it runs from were opened. Those of
         // exited processes are freed a moment later.
-        let result = soon(|| users() <= before + 2).await;
+        let result = becomes_true(|| users() <= before + 2).await;
         cancel.cancel();
         result
     };
@@ -190,7 +190,7 @@ async fn bounds_tmpfs_folders_without_a_cgroup() {
         (: </dev/zero) && head -c 9 /dev/urandom | wc -c
         script -qec 'tty' /dev/null </dev/null
     "#;
-    let (scriptlet, build) = in_both(&world, script).await;
+    let (scriptlet, build) = run_in_scriptlet_and_build(&world, script).await;
     for text in [&scriptlet, &build] {
         for word in ["FILLED", "CROWDED", "LACKING"] {
             assert!(!text.contains(word), "{word}: {text}");
@@ -212,7 +212,7 @@ async fn bounds_tmpfs_folders_without_a_cgroup() {
     // The build's user may write to only one of them, and what a step leaves there is removed with
     // it.
     let script = "ls /dev/left-behind /dev/shm/left-behind /run/left-behind 2>/dev/null || true";
-    let (_, second) = in_both(&world, script).await;
+    let (_, second) = run_in_scriptlet_and_build(&world, script).await;
     assert!(!second.contains("left-behind\n"), "{second}");
 }
 
@@ -223,7 +223,7 @@ async fn blocks_memory_outside_address_spaces_without_a_cgroup() {
         return;
     };
     if !cfg!(target_arch = "x86_64") {
-        eprintln!("SKIPPED: the test knows the numbers of x86_64");
+        eprintln!("SKIPPED: the test has system call numbers of x86_64 only");
         return;
     }
     let script = r#"perl -e '
@@ -240,7 +240,7 @@ async fn blocks_memory_outside_address_spaces_without_a_cgroup() {
             shmctl($id, 0, 0) if defined $id;
         }'"#;
     world.without_cgroups();
-    let (scriptlet, build) = in_both(&world, script).await;
+    let (scriptlet, build) = run_in_scriptlet_and_build(&world, script).await;
     for text in [&scriptlet, &build] {
         assert!(
             text.contains("MEMFD 38\n") && !text.contains("WROTE"),

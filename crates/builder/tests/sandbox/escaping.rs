@@ -41,7 +41,7 @@ async fn isolates_build_from_network_and_host() {
     }
     assert!(log.contains("uid=1000(builduser)"), "{log}");
     server.set_nonblocking(true).unwrap();
-    assert!(server.accept().is_err(), "nobody connected");
+    assert!(server.accept().is_err(), "no connection was made");
 }
 
 const HOSTILE_INSTALL: &str = r#"post_install() {
@@ -102,7 +102,7 @@ async fn confines_scriptlets_of_dependencies() {
     assert!(!std::path::Path::new("/usr/bin/ls-evil").exists());
     assert!(!is_running(&seconds));
     server.set_nonblocking(true).unwrap();
-    assert!(server.accept().is_err(), "nobody connected");
+    assert!(server.accept().is_err(), "no connection was made");
 }
 
 #[tokio::test]

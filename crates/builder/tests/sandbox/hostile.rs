@@ -110,7 +110,7 @@ async fn rejects_names_that_escape_the_folder() {
     assert_eq!(
         fs_err::read_dir(world.path("out")).unwrap().count(),
         0,
-        "nothing was taken"
+        "no file was collected"
     );
 }
 

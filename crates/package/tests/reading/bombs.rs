@@ -51,7 +51,7 @@ fn measured(path: &Path) -> (String, u64) {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
     let Some(result) = value("RESULT ") else {
-        panic!("it died: {output:?}");
+        panic!("the process died: {output:?}");
     };
     let peak = value("VmHWM:").unwrap().trim().trim_end_matches(" kB");
     (result.to_owned(), peak.parse::<u64>().unwrap() / 1024)

@@ -41,6 +41,6 @@ fn read_bytes(bytes: &[u8]) -> Result<Package, PackageError> {
 fn refusal(bytes: &[u8]) -> String {
     match read_bytes(bytes) {
         Err(error @ (PackageError::Archive(_) | PackageError::Refused(_))) => error.to_string(),
-        other => panic!("not refused: {other:?}"),
+        other => panic!("not rejected: {other:?}"),
     }
 }

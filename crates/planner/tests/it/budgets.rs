@@ -59,7 +59,7 @@ fn charges_scans_of_base_to_the_budget() {
     // and is laid over the index.
     assert!(
         all.count.get() >= 5 * MANY,
-        "asked {} times",
+        "checked {} times",
         all.count.get()
     );
     for limit in [

@@ -117,7 +117,7 @@ pub(crate) fn corpus(name: &str) -> Option<Vec<String>> {
         .map(|folder| folder.join(format!("shared/data/{name}.tar.zst")))
         .find(|path| path.exists());
     let Some(path) = path else {
-        println!("skipped: shared/data/{name}.tar.zst is beside no folder above");
+        println!("skipped: no parent folder has a neighbour shared/data/{name}.tar.zst");
         return None;
     };
     let file = fs_err::File::open(&path).unwrap();

@@ -32,7 +32,7 @@ fn agrees_with_alpm_srcinfo_on_files_both_accept() {
         let poisoned = format!("{head}{POISON}{tail}");
         assert!(
             SourceInfoV1::from_string(&poisoned).is_err(),
-            "the poison does not work"
+            "the inserted line is not rejected"
         );
         assert_eq!(parse_srcinfo(text), parse_srcinfo(&poisoned));
         compared += 1;

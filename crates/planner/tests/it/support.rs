@@ -136,6 +136,6 @@ pub(crate) fn check_shape(plan: &Plan) {
         .collect();
     assert_eq!(
         again, broken,
-        "exactly what was built without something is built again"
+        "exactly the builds that omitted a dependency are repeated"
     );
 }

@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Forge, GROUP, complete, overview};
 use crate::support::{ServerOptions, Srcinfo, TestServer, eventually, start_server};
 
-async fn trouble(server: &TestServer) -> SourcesTrouble {
-    eventually("trouble", async || overview(server).await.trouble).await
+async fn wait_for_outage(server: &TestServer) -> SourcesTrouble {
+    eventually("an outage", async || overview(server).await.trouble).await
 }
 
 /// Starts a server that cannot read the group, and returns its error.
 async fn says(options: ServerOptions) -> (TestServer, String) {
     let server = TestServer::start_with(options, |_| {}).await;
-    let message = trouble(&server).await.message;
+    let message = wait_for_outage(&server).await.message;
     (server, message)
 }
 
@@ -58,14 +58,14 @@ async fn revoked_gitlab_token_loses_no_sources() {
     set(&mut options, "--gitlab-poll-seconds", "1");
     let server = forge.server_with(options).await;
     forge.gitlab.revoke_token(&forge.token).unwrap();
-    trouble(&server).await;
+    wait_for_outage(&server).await;
     assert_eq!(overview(&server).await.usable, 1);
     // Pushes made meanwhile are found afterwards.
     forge.push(&Srcinfo::new("anchor", "2-1"));
     let new = forge.gitlab.create_token(&["api"]);
     forge.write("token", &new);
     server.source_at("anchor", "2-1").await;
-    eventually("no trouble", async || {
+    eventually("no outage", async || {
         overview(&server).await.trouble.is_none().then_some(())
     })
     .await;
@@ -120,7 +120,7 @@ async fn keeps_sources_when_group_vanishes_briefly() {
         buildbtw_fake_gitlab::Times::After(1),
         buildbtw_fake_gitlab::Fault::status(503),
     );
-    let trouble = trouble(&server).await;
+    let trouble = wait_for_outage(&server).await;
     forge.gitlab.faults().remove(rule);
     forge.gitlab.faults().remove(away);
     assert!(
@@ -129,7 +129,7 @@ async fn keeps_sources_when_group_vanishes_briefly() {
         trouble.message
     );
     assert_eq!(overview(&server).await.usable, 31);
-    eventually("a good look", async || {
+    eventually("a successful poll", async || {
         overview(&server).await.trouble.is_none().then_some(())
     })
     .await;
@@ -249,7 +249,7 @@ async fn refusal(folder: &Path, arguments: &[&str]) -> String {
         .map(|argument| (*argument).to_owned())
         .collect();
     match start_server(&all, CancellationToken::new()).await {
-        Ok(server) => panic!("it started at {}", server.address),
+        Ok(server) => panic!("the server started at {}", server.address),
         Err(error) => format!("{error:#}"),
     }
 }

@@ -16,7 +16,7 @@ fn on(operation: &str) -> On {
 }
 
 async fn recovered(server: &TestServer) {
-    eventually("no trouble", async || {
+    eventually("no outage", async || {
         overview(server).await.trouble.is_none().then_some(())
     })
     .await;
@@ -65,7 +65,7 @@ async fn loses_no_change_during_hour_long_outage() {
     let server = forge.server_with(options).await;
     server.namespace("n", &["libgreet/main"]).await;
     forge.gitlab.faults().set_down(true);
-    let trouble = eventually("trouble", async || overview(&server).await.trouble).await;
+    let trouble = eventually("an outage", async || overview(&server).await.trouble).await;
     assert!(
         trouble.message.contains("cannot be reached") || trouble.message.contains("broke"),
         "{}",
@@ -169,7 +169,7 @@ async fn treats_error_on_whole_response_as_outage() {
             message: "Timeout on Query.group".to_owned(),
         },
     );
-    poll_in_vain(&server).await;
+    poll_expecting_outage(&server).await;
     let trouble = overview(&server).await.trouble.unwrap();
     assert!(
         trouble.message.contains("Timeout on Query.group"),
@@ -183,14 +183,14 @@ async fn treats_error_on_whole_response_as_outage() {
 }
 
 /// Polls without expecting success.
-async fn poll_in_vain(server: &TestServer) {
+async fn poll_expecting_outage(server: &TestServer) {
     let _ = server
         .admin_request(reqwest::Method::POST, "/api/v1/plans")
         .json(&json!({ "changesets": ["anchor/main"], "scope": "origin" }))
         .send()
         .await
         .unwrap();
-    eventually("trouble", async || overview(server).await.trouble).await;
+    eventually("an outage", async || overview(server).await.trouble).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +245,7 @@ async fn distinguishes_incompatible_gitlab_version_from_outage() {
             to: "wholePath".to_owned(),
         }),
     );
-    poll_in_vain(&server).await;
+    poll_expecting_outage(&server).await;
     let trouble = overview(&server).await.trouble.unwrap();
     assert!(
         trouble.message.contains("fullPath") && trouble.message.contains("update-graphql-schema"),
@@ -360,7 +360,7 @@ async fn waits_despite_retry_after_zero() {
         Fault::RateLimited { retry_after: 0 },
     );
     forge.gitlab.clear_requests();
-    eventually("trouble", async || overview(&server).await.trouble).await;
+    eventually("an outage", async || overview(&server).await.trouble).await;
     // That took the twenty seconds in which a request is retried.
     let asked = forge.gitlab.requests().len();
     assert!(asked < 20, "{asked} requests");
@@ -389,7 +389,7 @@ async fn replans_after_outage() {
     forge.push(&Srcinfo::new("app", "2-1").depends(&["libgreet"]));
     super::deliver_push(&forge, &server, "app").await;
     server.source_at("app", "2-1").await;
-    eventually("a plan in vain", async || {
+    eventually("a failed plan", async || {
         (forge.requests_of("ResolveRef").len() > 2).then_some(())
     })
     .await;
@@ -415,7 +415,7 @@ async fn keeps_webhook_until_project_is_readable() {
     );
     forge.gitlab.clear_requests();
     super::deliver_push(&forge, &server, "anchor").await;
-    eventually("questions in vain", async || {
+    eventually("failed requests", async || {
         (forge.requests_of("GroupProjects").len() >= 3).then_some(())
     })
     .await;

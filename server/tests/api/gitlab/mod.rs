@@ -182,7 +182,7 @@ async fn overview(server: &TestServer) -> SourcesOverview {
 
 /// Waits for the end of the initial sync.
 async fn complete(server: &TestServer) {
-    eventually("the first look at everything", async || {
+    eventually("the initial sync", async || {
         let now = overview(server).await;
         (now.complete && now.progress.is_none()).then_some(())
     })

@@ -226,7 +226,7 @@ async fn restarts_initial_sync_when_its_cursor_is_unknown() {
         Fault::RateLimited { retry_after: 3000 },
     );
     let mut server = TestServer::start_with(forge.options(), |_| {}).await;
-    eventually("trouble", async || overview(&server).await.trouble).await;
+    eventually("an outage", async || overview(&server).await.trouble).await;
     server.crash().await;
     forge.gitlab.faults().remove(rule);
     server
@@ -319,7 +319,7 @@ async fn resumes_interrupted_initial_sync() {
         Fault::RateLimited { retry_after: 3000 },
     );
     let mut server = TestServer::start_with(forge.options(), |_| {}).await;
-    eventually("trouble", async || overview(&server).await.trouble).await;
+    eventually("an outage", async || overview(&server).await.trouble).await;
     let stopped = overview(&server).await;
     assert!(!stopped.complete);
     assert_eq!(stopped.progress.unwrap().seen, 200);

@@ -11,7 +11,7 @@ pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Pro
             check(&problem);
             problem
         }
-        other => panic!("expected a refusal, got {other:?}"),
+        other => panic!("expected a problem, got {other:?}"),
     }
 }
 
@@ -20,7 +20,7 @@ pub(crate) async fn expect_problem(response: Response, status: u16, kind: Proble
     let headers = response.headers().clone();
     let url = response.url().clone();
     let found = response.status().as_u16();
-    let text = response.text().await.expect("the answer breaks off");
+    let text = response.text().await.expect("the response was interrupted");
     assert_eq!(found, status, "{url}: {text}");
     assert_eq!(
         headers

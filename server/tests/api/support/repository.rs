@@ -91,7 +91,7 @@ pub(crate) struct Pacman {
 /// Pacman with a configured repository, or `None` with a message if it cannot run here.
 pub(crate) fn have_pacman(folder: &Path, section: &str) -> Option<Pacman> {
     if Command::new("pacman").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: there is no pacman here, so it cannot be asked");
+        eprintln!("SKIPPED: pacman is not installed");
         return None;
     }
     // It syncs databases for root only.

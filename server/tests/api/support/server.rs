@@ -109,7 +109,7 @@ impl TestServer {
 
     /// Restarts it on the same data, at another address.
     pub(crate) async fn start_again(&mut self) {
-        assert!(self.running.is_none(), "it runs already");
+        assert!(self.running.is_none(), "the server already runs");
         let arguments = self.arguments();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -141,19 +141,19 @@ impl TestServer {
 
     /// Stops it as SIGTERM does.
     pub(crate) async fn stop(&mut self) {
-        let running = self.running.take().expect("it does not run");
+        let running = self.running.take().expect("the server does not run");
         running.shutdown.cancel();
         let ended = tokio::time::timeout(PATIENCE, running.serving).await;
         ended
-            .expect("it does not stop")
+            .expect("the server does not stop")
             .unwrap()
-            .expect("stopping failed");
+            .expect("shutdown failed");
         running.runtime.shutdown_background();
     }
 
     /// Ends it at an arbitrary moment without cleanup: like `kill -9`, as far as one process can.
     pub(crate) async fn crash(&mut self) {
-        let running = self.running.take().expect("it does not run");
+        let running = self.running.take().expect("the server does not run");
         tokio::task::spawn_blocking(move || running.runtime.shutdown_timeout(PATIENCE))
             .await
             .unwrap();
@@ -171,7 +171,7 @@ impl TestServer {
     }
 
     fn running(&self) -> &Running {
-        self.running.as_ref().expect("it does not run")
+        self.running.as_ref().expect("the server does not run")
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -403,7 +403,9 @@ pub(crate) struct Following {
 impl Following {
     pub(crate) async fn next(&mut self) -> Event {
         let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
-        let next = next.expect("no event came").expect("the events broke off");
+        let next = next
+            .expect("no event arrived")
+            .expect("the event stream was interrupted");
         next.expect("the server ended the events")
     }
 
@@ -421,7 +423,7 @@ impl Following {
         };
         match tokio::time::timeout(PATIENCE + Duration::from_secs(1), wait).await {
             Ok(event) => event,
-            Err(_) => panic!("{kind} did not happen; what did: {seen:?}"),
+            Err(_) => panic!("no event {kind}; events: {seen:?}"),
         }
     }
 

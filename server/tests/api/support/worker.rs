@@ -72,7 +72,7 @@ impl FakeWorker {
         let claim = ClaimId::new();
         eventually("a build to claim", async || {
             let job = self.asks(claim, WAIT_S).await;
-            job.expect("the claim was refused")
+            job.expect("the claim was rejected")
         })
         .await
     }
@@ -126,7 +126,7 @@ impl Job {
     }
 
     pub(crate) async fn starts(&self) {
-        self.heartbeat().await.expect("the heartbeat was refused");
+        self.heartbeat().await.expect("the heartbeat was rejected");
     }
 
     pub(crate) async fn logs(&self, offset: u64, text: &str) -> Result<LogAppended, ClientError> {
@@ -167,7 +167,9 @@ impl Job {
     pub(crate) async fn makes_and_uploads(&self) -> Vec<BuiltPackage> {
         let packages = self.makes().await;
         for package in &packages {
-            self.uploads(package).await.expect("the upload was refused");
+            self.uploads(package)
+                .await
+                .expect("the upload was rejected");
         }
         packages
     }
@@ -183,17 +185,17 @@ impl Job {
         self.starts().await;
         let packages = self.makes_and_uploads().await;
         let accepted = self.reports(&reported(&packages)).await;
-        accepted.expect("the outcome was refused");
+        accepted.expect("the outcome was rejected");
     }
 
     pub(crate) async fn fails(&self, kind: FailureKind, message: &str) {
         self.starts().await;
         let accepted = self.reports(&failed(kind, message)).await;
-        accepted.expect("the outcome was refused");
+        accepted.expect("the outcome was rejected");
     }
 
     /// Reports a failure that is not retried.
-    pub(crate) async fn fails_for_good(&self, kind: FailureKind, message: &str) {
+    pub(crate) async fn fails_permanently(&self, kind: FailureKind, message: &str) {
         self.starts().await;
         let outcome = failed(kind, message);
         for _ in 0..2 {
@@ -201,12 +203,12 @@ impl Job {
                 .client
                 .report_final_failure(self.claimed.attempt, &outcome)
                 .await;
-            accepted.expect("the outcome was refused");
+            accepted.expect("the outcome was rejected");
         }
     }
 
     /// Asserts that every kind of report is rejected: the attempt has ended.
-    pub(crate) async fn is_refused_everything(&self) {
+    pub(crate) async fn expect_reports_rejected(&self) {
         let packages = self.makes().await;
         let ended = |problem: Problem| {
             assert_eq!(problem.kind, ProblemKind::AttemptEnded, "{problem:?}");

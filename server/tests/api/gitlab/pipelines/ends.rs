@@ -40,7 +40,7 @@ async fn cancelled(forge: &Forge, job: &Runner<'_>) {
 
 /// Asserts that the only attempt failed permanently because of GitLab's limit, and that the message
 /// names it.
-async fn is_over_by_timeout(forge: &Forge, server: &TestServer, limit: &str) {
+async fn expect_timeout(forge: &Forge, server: &TestServer, limit: &str) {
     let build = build_that_is(server, "libgreet", BuildStatus::Failed).await;
     let message = build.message.unwrap();
     assert!(message.contains(limit), "{message}");
@@ -63,7 +63,7 @@ async fn gitlab_timeout_overrides_earlier_stop_report() {
         // As set in the template.
         forge.gitlab.clock().advance(SignedDuration::from_hours(8));
         job.ends(Status::Failed, Some("job_execution_timeout"));
-        is_over_by_timeout(&forge, &server, "job timeout of 8 h (28800 s)").await;
+        expect_timeout(&forge, &server, "job timeout of 8 h (28800 s)").await;
     }
 }
 
@@ -75,7 +75,7 @@ async fn late_report_does_not_override_gitlab_timeout() {
     build_that_is(&server, "libgreet", BuildStatus::Failed).await;
     let late = refusal(work.reports(&failed(FailureKind::Cancelled, STOPPED)).await);
     assert_eq!(late.kind, ProblemKind::AttemptEnded, "{late:?}");
-    is_over_by_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT").await;
+    expect_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT").await;
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn detects_timeout_without_webhook_and_after_crash() {
     server.crash().await;
     job.ends(Status::Failed, Some("job_execution_timeout"));
     server.start_again().await;
-    is_over_by_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT is shorter").await;
+    expect_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT is shorter").await;
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn waits_for_failure_reason_during_outage() {
     let (server, job, work) = running_with(&forge, options).await;
     forge.gitlab.faults().set_down(true);
     work.fails(FailureKind::Cancelled, STOPPED).await;
-    eventually("a refused question", async || {
+    eventually("a rejected request", async || {
         let architecture = server.iteration("bump").await.architectures.remove(0);
         architecture.stalled
     })
@@ -108,7 +108,7 @@ async fn waits_for_failure_reason_during_outage() {
     let build = server.build("bump", "libgreet").await;
     assert_eq!(build.status, BuildStatus::Building, "{build:?}");
     forge.gitlab.faults().set_down(false);
-    is_over_by_timeout(&forge, &server, "job timeout").await;
+    expect_timeout(&forge, &server, "job timeout").await;
 }
 
 #[tokio::test]
@@ -235,7 +235,7 @@ async fn decides_expired_lease_by_job_status() {
     job.takes().await.starts().await;
     // The executor could not report, and no webhook arrived.
     job.ends(Status::Failed, Some("job_execution_timeout"));
-    is_over_by_timeout(&forge, &server, "job timeout").await;
+    expect_timeout(&forge, &server, "job timeout").await;
 }
 
 #[tokio::test]
@@ -301,7 +301,7 @@ async fn distinguishes_pending_job_from_lost_runner() {
     // However slow this machine is, by GitLab's clock the job has just started.
     forge.gitlab.clock().freeze();
     forge.gitlab.clear_requests();
-    eventually("two questions about its job", async || {
+    eventually("two requests for its job", async || {
         let asked = forge.gitlab.requests();
         let path = format!("/pipelines/{}/jobs", pipeline.id);
         let asked = asked.iter().filter(|request| request.path.ends_with(&path));
@@ -357,7 +357,7 @@ async fn waits_for_after_script_of_runner() {
     let earlier = "update pipeline set reported_at = reported_at - 390000";
     server.sql(earlier).await;
     forge.gitlab.clear_requests();
-    eventually("two questions about its job", async || {
+    eventually("two requests for its job", async || {
         let asked = forge.gitlab.requests();
         let path = format!("/pipelines/{}/jobs", job.pipeline);
         let asked = asked.iter().filter(|request| request.path.ends_with(&path));
@@ -367,7 +367,7 @@ async fn waits_for_after_script_of_runner() {
     let build = server.build("bump", "libgreet").await;
     assert_eq!(build.status, BuildStatus::Building, "{build:?}");
     job.ends(Status::Failed, Some("job_execution_timeout"));
-    is_over_by_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT is shorter").await;
+    expect_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT is shorter").await;
 }
 
 #[tokio::test]

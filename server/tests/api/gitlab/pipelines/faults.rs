@@ -248,7 +248,7 @@ async fn continues_builds_during_outage() {
     // The job talks to the server, which does not need GitLab for that.
     work.succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
-    let message = eventually("what is wrong", async || {
+    let message = eventually("the failure", async || {
         let architecture = server.iteration("bump").await.architectures.remove(0);
         architecture.stalled
     })

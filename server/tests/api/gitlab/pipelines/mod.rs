@@ -152,7 +152,7 @@ impl Runner<'_> {
             worker: "builder-1".parse().unwrap(),
         };
         let client = Client::new(&self.url, None).unwrap();
-        eventually("an answer", async || {
+        eventually("a response", async || {
             match client.exchange_id_token(self.attempt(), &request).await {
                 Err(error) if error.is_transient() => None,
                 answer => Some(answer),

@@ -19,7 +19,7 @@ async fn ask_for(server: &TestServer, namespace: &str, origins: &[String]) {
     server.namespace(namespace, &origins).await;
 }
 
-fn mains(numbers: std::ops::Range<usize>) -> Vec<String> {
+fn changesets(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| format!("app{number}/main")).collect()
 }
 
@@ -131,7 +131,7 @@ async fn projects_rejecting_pipelines_do_not_block_others() {
     for number in 0..3 {
         forge.answer_for(&format!("app{number}"), "/pipeline", 500, "");
     }
-    ask_for(&server, "bad", &mains(0..3)).await;
+    ask_for(&server, "bad", &changesets(0..3)).await;
     eventually("the first failures", async || {
         let mut asked = forge.gitlab.requests().into_iter();
         asked
@@ -139,7 +139,7 @@ async fn projects_rejecting_pipelines_do_not_block_others() {
             .then_some(())
     })
     .await;
-    ask_for(&server, "bump", &mains(3..8)).await;
+    ask_for(&server, "bump", &changesets(3..8)).await;
     for number in 3..8 {
         forge
             .job(&server, &format!("app{number}"), 1)
@@ -157,7 +157,7 @@ async fn finds_own_pipelines_among_foreign_ones() {
     let forge = Forge::that_builds(&apps(10)).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
-    ask_for(&server, "bump", &mains(0..10)).await;
+    ask_for(&server, "bump", &changesets(0..10)).await;
     for number in 0..10 {
         forge.pipeline(&format!("app{number}"), 1).await;
     }
@@ -184,7 +184,7 @@ async fn unqueryable_project_does_not_hide_others() {
     let forge = Forge::that_builds(&apps(2)).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
-    ask_for(&server, "bump", &mains(0..2)).await;
+    ask_for(&server, "bump", &changesets(0..2)).await;
     forge.pipeline("app0", 1).await;
     forge.pipeline("app1", 1).await;
     forge.answer_for("app0", "/pipelines", 403, r#"{"message":"403 Forbidden"}"#);
@@ -218,7 +218,7 @@ async fn cancels_pipeline_once_token_is_valid_again() {
         .cancel(&"bump".parse().unwrap())
         .await
         .unwrap();
-    eventually("a refused cancellation", async || {
+    eventually("a rejected cancellation", async || {
         let mut asked = forge.gitlab.requests().into_iter();
         asked
             .any(|request| request.path.ends_with("/cancel") && request.status == Some(401))
@@ -298,7 +298,7 @@ async fn architecture_without_runners_does_not_block_others() {
     options.architectures = "aarch64,x86_64";
     let server = forge.server_with(options).await;
     forge.hook(&server, true);
-    ask_for(&server, "bump", &mains(0..4)).await;
+    ask_for(&server, "bump", &changesets(0..4)).await;
     for _ in 0..4 {
         let next = eventually("a pipeline for x86_64", async || {
             let mut all = (0..4).flat_map(|number| forge.pipelines(&format!("app{number}")));
@@ -330,7 +330,7 @@ async fn temporarily_invisible_group_ends_no_build() {
     forge.gitlab.clear_requests();
     let on = On::Operation("PipelineStatuses".into());
     let two = forge.gitlab.faults().add(on, Times::Always, nothing);
-    eventually("two looks", async || {
+    eventually("two polls", async || {
         (forge.requests_of("PipelineStatuses").len() >= 2).then_some(())
     })
     .await;

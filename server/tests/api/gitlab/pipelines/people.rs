@@ -84,7 +84,7 @@ async fn cancelled_job_ends_running_build() {
         "the job was stopped; its status in GitLab says why",
     );
     if work.reports(&stopped).await.is_err() {
-        work.is_refused_everything().await;
+        work.expect_reports_rejected().await;
     }
     build_that_is(&server, "libgreet", BuildStatus::Failed).await;
     assert_eq!(forge.pipelines("libgreet").len(), 1);
@@ -151,7 +151,7 @@ async fn restarted_job_takes_over_running_build() {
     forge.gitlab.retry_pipeline(job.pipeline).unwrap();
     let again = forge.runs(&server, job.pipeline);
     let second = again.takes().await;
-    work.is_refused_everything().await;
+    work.expect_reports_rejected().await;
     second.succeeds().await;
     let id = server.build("bump", "libgreet").await.id;
     let attempts = server.public().build(id).await.unwrap().attempts;

@@ -23,7 +23,7 @@ fn stamped(lines: &[&str]) -> String {
 }
 
 /// Asserts that the only attempt failed permanently with the message from the log.
-async fn is_over(forge: &Forge, server: &TestServer, said: &str) {
+async fn expect_failed_once(forge: &Forge, server: &TestServer, said: &str) {
     let build = build_that_is(server, "libgreet", BuildStatus::Failed).await;
     let message = build.message.unwrap();
     assert!(message.contains(said), "{message}");
@@ -56,7 +56,7 @@ async fn fails_build_once_and_names_executor_that_cannot_be_run() {
         let log = format!("{}{}", "x".repeat(100_000), stamped(&["", &line, "over"]));
         forge.gitlab.print(job.job, &log).unwrap();
         job.ends(Status::Failed, Some("runner_system_failure"));
-        is_over(&forge, &server, said).await;
+        expect_failed_once(&forge, &server, said).await;
     }
 }
 
@@ -72,7 +72,7 @@ async fn fails_build_once_with_reason_given_to_rejected_job() {
     forge.gitlab.print(job.job, &log).unwrap();
     job.ends(Status::Failed, Some("script_failure"));
     let said = "it runs on 'other' only the job of the pipeline";
-    is_over(&forge, &server, said).await;
+    expect_failed_once(&forge, &server, said).await;
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn builds_on_gitlab_retry_of_rejected_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.ends(Status::Failed, Some("script_failure"));
-    is_over(&forge, &server, "without having asked for its build").await;
+    expect_failed_once(&forge, &server, "without having asked for its build").await;
     forge.gitlab.retry_job(job.job).unwrap();
     forge.runs(&server, job.pipeline).succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
@@ -103,7 +103,7 @@ async fn tolerates_unreadable_job_log() {
         forge.gitlab.faults().add(on, Times::Always, forbidden);
         job.ends(Status::Failed, Some(reason));
         if pipelines == 1 {
-            is_over(&forge, &server, "its log in GitLab says why").await;
+            expect_failed_once(&forge, &server, "its log in GitLab says why").await;
         } else {
             forge.job(&server, "libgreet", 2).await.succeeds().await;
             build_that_is(&server, "libgreet", BuildStatus::Built).await;
@@ -137,7 +137,7 @@ async fn manually_created_pipeline_does_not_end_named_attempt() {
     forge.gitlab.print(other.job, DENIED).unwrap();
     forge.gitlab.clear_requests();
     other.ends(Status::Failed, Some("script_failure"));
-    eventually("a look at the project's pipelines", async || {
+    eventually("a poll of the project's pipelines", async || {
         let asked = forge.gitlab.requests();
         let looks = asked
             .iter()
