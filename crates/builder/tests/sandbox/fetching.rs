@@ -8,13 +8,13 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::{World, file_in};
 use crate::surroundings::{Surroundings, page};
 
-fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     ["/usr/bin", "/usr/local/bin", "/bin"]
         .iter()
         .any(|folder| std::path::Path::new(folder).join(program).exists())
 }
 
-fn request(world: &World, name: &str, source: &str, install: &str) -> BuildRequest {
+pub(crate) fn request(world: &World, name: &str, source: &str, install: &str) -> BuildRequest {
     let pkgbuild = format!(
         "pkgname={name}\npkgver=1\npkgrel=1\narch=(any)\n\
          source=('{source}')\nsha256sums=(SKIP)\n\

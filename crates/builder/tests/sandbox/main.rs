@@ -33,3 +33,4 @@ mod signatures;
 mod srcinfo;
 mod support;
 mod surroundings;
+mod vcs;
