@@ -109,7 +109,7 @@ async fn does_not_reuse_packages_of_other_settings() {
         server.options.extra = settings.iter().map(|text| (*text).to_owned()).collect();
         server.start_again().await;
         server.namespace(name, &["libgreet/main"]).await;
-        // What is reused is blocked until the repository lists it; what is not can be built at once.
+        // A reused build is blocked until the repository lists it; others are ready immediately.
         let build = server.build(name, "libgreet").await;
         if settings.is_empty() {
             reused(&server, name, "libgreet").await;
