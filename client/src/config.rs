@@ -108,7 +108,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn a_login_is_kept_for_the_user_alone() {
+    fn saves_login_readable_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/config.toml");
         assert!(Saved::load(&path).unwrap() == Saved::default());
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_named() {
+    fn names_damaged_login_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         fs_err::write(&path, "server = [").unwrap();

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_token_stays_with_its_server() {
+    fn sends_saved_token_to_its_server_only() {
         let saved = Saved {
             server: Some("http://a/".into()),
             token: Some("secret".into()),

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_fit_what_the_user_did() {
+    fn chooses_hint_by_problem_kind() {
         let hint = |error: Error| error.hint().unwrap_or_default();
         let none = refused(ProblemKind::Unauthenticated, Some("from the server"), false);
         assert!(hint(none).starts_with("no token: run `buildbtw login`"));

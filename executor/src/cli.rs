@@ -67,7 +67,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn accepts_own_clap_definition() {
         super::Cli::command().debug_assert();
     }
 }

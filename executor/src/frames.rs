@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read() {
+    fn round_trips_frames() {
         let frames = [
             Frame::Log(b"\0\xff\n".to_vec()),
             Frame::Message(Message::File {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn rejects_malformed_frames() {
         for bytes in [
             &b"L\xff\xff\xff\xff"[..],
             b"X\0\0\0\0",

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_has_one_holder() {
+    fn grants_lock_to_one_holder() {
         let folder = tempfile::tempdir().unwrap();
         let lock = FolderLock::try_take(folder.path()).unwrap().unwrap();
         assert!(FolderLock::try_take(folder.path()).unwrap().is_none());

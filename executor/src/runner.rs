@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_itself_and_not_another() {
+    fn identifies_process_by_start_time() {
         let own = i32::try_from(std::process::id()).unwrap();
         let process = Process::of(own).unwrap();
         assert!(process.is_alive());

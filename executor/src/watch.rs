@@ -136,7 +136,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn the_end_of_a_process_is_noticed_although_its_output_stays_open() {
+    fn detects_exit_while_output_stays_open() {
         let (output, input) = io::pipe().unwrap();
         let mut child = std::process::Command::new("/bin/sleep")
             .arg("86400")
@@ -149,7 +149,7 @@ mod tests {
             wait_for_end(&[process], Some(input.as_fd()));
         });
         receiver.recv().unwrap();
-        // Nobody waits for it yet: what is left of it counts as ended.
+        // It is not reaped yet: a zombie counts as ended.
         child.kill().unwrap();
         waiting.join().unwrap();
         child.wait().unwrap();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn output_that_nobody_reads_is_noticed() {
+    fn detects_closed_output() {
         let (output, input) = io::pipe().unwrap();
         let own = Process::of(i32::try_from(std::process::id()).unwrap()).unwrap();
         drop(output);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_done_is_done_once_whenever_it_is_said() {
+    fn runs_each_callback_once() {
         let watch = Watch::default();
         let (sender, receiver) = channel();
         let (first, second) = (sender.clone(), sender);

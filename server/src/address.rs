@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_hosts_that_are_none() {
+    fn rejects_malformed_hosts() {
         let long = "x".repeat(300);
         for text in [
             "",

@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_database_that_somebody_holds_locked_is_unavailable_for_a_while() {
+    async fn answers_503_while_database_is_locked() {
         let folder = tempfile::tempdir().unwrap();
         let options = SqliteConnectOptions::new()
             .filename(folder.path().join("database"))
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(response.headers()[header::RETRY_AFTER], "5");
     }
 
-    /// What SQLite answers, without waiting for it as long as SQLite does.
+    /// The error of SQLite, without waiting as long as SQLite does.
     #[derive(Debug, thiserror::Error)]
     #[error("code {0}")]
     struct Code(i64);
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_way_a_database_is_held_it_is_unavailable_for_a_while() {
+    fn answers_503_for_every_kind_of_lock() {
         /// SQLITE_BUSY_SNAPSHOT and SQLITE_LOCKED_SHAREDCACHE.
         const EXTENDED: [i64; 2] = [517, 262];
         for code in BUSY.into_iter().chain(EXTENDED) {

@@ -311,7 +311,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn chunks_may_come_twice_and_overlap_but_leave_no_hole() {
+    async fn accepts_repeated_and_overlapping_chunks_without_gaps() {
         let folder = tempfile::tempdir().unwrap();
         let logs = Logs::new(folder.path()).unwrap();
         let attempt = AttemptId::new();

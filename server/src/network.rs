@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_gets_what_it_asks_for_or_the_default() {
+    fn uses_requested_policy_or_default() {
         use NetworkPolicy::{None as Nothing, Prepare, Sources};
         let settings = settings(Sources, Prepare);
         assert_eq!(settings.of_new(None).unwrap(), Sources);
@@ -128,11 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn the_server_caps_every_namespace() {
+    fn caps_policy_of_every_namespace() {
         use NetworkPolicy::{None as Nothing, Prepare, Sources};
         let settings = settings(Sources, Sources);
         assert!(settings.of_new(Some(Prepare)).is_err());
-        // It was created while the server allowed more.
+        // The namespace was created while the server allowed more.
         assert_eq!(settings.effective(Prepare), Sources);
         assert_eq!(settings.effective(Nothing), Nothing);
     }

@@ -105,13 +105,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_data_folder_and_its_files_are_closed() {
+    fn creates_private_data_folder_and_files() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("a/data");
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         close_data_folder(&data).unwrap();
         assert_eq!(mode(&data), 0o700);
-        // As an older version left them.
+        // As left by an older version.
         let database = data.join("buildbtw.sqlite3");
         let logs = data.join("logs");
         let (log_folder, log) = (logs.join("1"), logs.join("1/log"));
@@ -135,8 +135,8 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_user_is_refused_however_closed_it_is() {
-        /// Nobody.
+    fn rejects_data_folder_of_another_user() {
+        /// The user `nobody`.
         const OTHER: u32 = 65_534;
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -146,7 +146,7 @@ mod tests {
         fs_err::set_permissions(&database, PermissionsExt::from_mode(0o600)).unwrap();
         for path in [&database, &data] {
             if std::os::unix::fs::chown(path, Some(OTHER), None).is_err() {
-                eprintln!("SKIPPED: only root can give files away");
+                eprintln!("SKIPPED: only root can change the owner of files");
                 return;
             }
             let refused = close_data_folder(&data).unwrap_err().to_string();

@@ -9,7 +9,7 @@ use buildbtw_tests::{
 };
 
 #[test]
-fn everything_works_below_a_path() {
+fn serves_everything_below_a_path() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     let mut server = Server::start(folder.path(), &sources);
@@ -37,7 +37,7 @@ fn everything_works_below_a_path() {
     }
 }
 
-/// A server on all interfaces of a network of its own, so that nobody else reaches it.
+/// A server on all interfaces of a separate network, unreachable for other programs.
 struct Everywhere {
     process: Process,
     started: String,
@@ -75,7 +75,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn a_server_on_all_interfaces_uses_the_host_of_the_request() {
+fn uses_host_of_request_on_all_interfaces() {
     let tools = ["unshare", "nsenter", "ip", "curl"];
     if !is_root() || !tools.iter().all(|tool| has_tool(tool)) {
         return;
@@ -126,7 +126,7 @@ fn a_server_on_all_interfaces_uses_the_host_of_the_request() {
             let web = format!("http://{host}:8080/namespaces/foo");
             assert!(shown.contains(&web), "{shown}");
         }
-        // Asked by an address that is none, it names the one it was reached at.
+        // A request with an invalid host gets the address at which it arrived.
         assert!(!cli(other, &["show", "foo"]).contains(&unusable));
         let page = |host: &str| {
             let url = format!("http://{}:8080/namespaces/foo", hosts[0]);

@@ -8,7 +8,7 @@ use buildbtw_tests::{Server, Sources, Worker, cli, has_tool, pacman_upgrades, pr
 
 const TEN_YEARS: i64 = 10 * 365 * 86_400;
 
-/// Shifts the wall clock of whatever is started with it, and no other clock.
+/// Shifts the wall clock of the program that is started with it, and no other clock.
 const SHIM: &str = r#"
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -36,10 +36,10 @@ fn compile(folder: &Path) -> PathBuf {
     shim
 }
 
-/// Leases are durations, and all times that anybody sees are the server's: builds longer than the
-/// lease are neither lost nor done before they began.
+/// Leases are durations, and all visible times are the server's: builds longer than the lease are
+/// neither lost nor finished before their start.
 #[test]
-fn a_worker_may_be_years_ahead_or_behind() {
+fn tolerates_worker_clocks_off_by_years() {
     if !has_tool("cc") {
         return;
     }
@@ -77,7 +77,7 @@ fn builds_longer_than_the_lease(folder: &Path, shim: &Path, shift: i64) {
             assert_eq!(attempts.len(), 1, "{attempts:?}");
             let (begun, ended) = (attempts[0].started_at, attempts[0].finished_at);
             let took = ended.unwrap().duration_since(begun.unwrap()).as_secs_f64();
-            // Neither years, nor before it began.
+            // Neither years, nor before its start.
             assert!((10.0..86_400.0).contains(&took), "{took} s");
         }
     });

@@ -1,4 +1,4 @@
-//! `kill -9` in the middle of a rebuild: it goes on, and nothing finished is built again.
+//! `kill -9` during a rebuild: it continues, and no finished build runs again.
 
 use buildbtw_model::api::Event;
 use buildbtw_model::client::Client;
@@ -14,15 +14,15 @@ async fn wait_for_event(client: &Client, namespace: &NamespaceName, kind: &str) 
             .next()
             .await
             .unwrap()
-            .expect("the stream goes on while the server runs");
+            .expect("the stream continues while the server runs");
         if event.kind == kind {
             return event;
         }
     }
 }
 
-/// What must hold at the end, however the processes died: every build has packages, from exactly
-/// one successful attempt.
+/// Invariants at the end, however the processes died: every build has packages, from exactly one
+/// successful attempt.
 async fn assert_nothing_built_twice(client: &Client, namespace: &NamespaceName) {
     let iteration = client.iteration(namespace, None).await.unwrap();
     assert_eq!(iteration.summary.status, IterationStatus::Done);
@@ -62,7 +62,7 @@ fn killing_the_server_mid_build_loses_nothing() {
         let output = cli(&server, &["watch", "chain"]);
         assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
         assert_nothing_built_twice(&client, &namespace).await;
-        // What was built before the crash kept its attempt.
+        // Builds from before the crash kept their attempts.
         let after = client.iteration(&namespace, None).await.unwrap();
         for build in before
             .builds
@@ -90,7 +90,7 @@ fn killing_the_server_mid_build_loses_nothing() {
 }
 
 #[test]
-fn killing_the_worker_mid_build_gives_its_build_to_another() {
+fn killing_the_worker_mid_build_requeues_its_build() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_chain(folder.path(), 3);
     let server = Server::start_with_lease(folder.path(), &sources, 5);
@@ -104,7 +104,7 @@ fn killing_the_worker_mid_build_gives_its_build_to_another() {
         wait_for_event(&client, &namespace, "build.built").await;
         wait_for_event(&client, &namespace, "build.building").await;
         first.process.kill_hard();
-        // It never comes back; another one takes over when the lease has run out.
+        // It never returns; another worker takes over when the lease expires.
         let _second = Worker::simulated(&server, &folder.path().join("second"), 1, "0.1");
         let output = cli(&server, &["watch", "chain"]);
         assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
@@ -114,10 +114,10 @@ fn killing_the_worker_mid_build_gives_its_build_to_another() {
 }
 
 #[test]
-fn a_worker_that_restarts_gives_its_build_back_at_once() {
+fn restarted_worker_releases_its_build_immediately() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_chain(folder.path(), 1);
-    // A lease that does not run out within this test.
+    // A lease that does not expire within this test.
     let server = Server::start_with_lease(folder.path(), &sources, 3600);
     let scratch = folder.path().join("scratch");
     let first = Worker::simulated(&server, &scratch, 1, "3600");

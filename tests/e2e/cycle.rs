@@ -28,7 +28,7 @@ fn write_package(folder: &Path, name: &str, version: u32, needs: Option<&str>) {
     std::fs::write(folder.join(".SRCINFO"), srcinfo).unwrap();
 }
 
-/// Makes both packages in their old version, which need nothing, and puts them into a repository.
+/// Builds both packages in their old version, which need nothing, and adds them to a repository.
 fn old_versions(folder: &Path, sources: &Sources) -> PathBuf {
     let base = folder.join("base");
     std::fs::create_dir_all(&base).unwrap();
@@ -61,7 +61,7 @@ fn old_versions(folder: &Path, sources: &Sources) -> PathBuf {
 }
 
 #[test]
-fn two_packages_that_need_each_other_end_up_built_with_the_new_one() {
+fn builds_cycle_of_two_packages_with_new_versions() {
     let tools = ["pacman", "makepkg", "repo-add", "bwrap", "bsdtar"];
     if !nix::unistd::geteuid().is_root() {
         eprintln!("SKIPPED: the sandbox needs root");
@@ -129,7 +129,7 @@ fn two_packages_that_need_each_other_end_up_built_with_the_new_one() {
     }
     let old = OldSet::in_folder(folder.path(), &base);
     old.upgrades(&server, "cycle", &["chicken", "egg"]);
-    // One of them went first with the old other, and was built again.
+    // One of them was built first with the old version of the other, and was built again.
     final_builds.sort_unstable();
     assert_eq!(final_builds, [1, 2], "{text}");
 }

@@ -1,5 +1,6 @@
-//! Push the fix, and the rebuild continues: with a file that changes neither version nor relations, for an
-//! origin and for a dependent, from a folder and from a GitLab, built in the sandbox.
+//! A pushed fix lets a failed rebuild continue: with a file that changes neither version nor
+//! relations, for an origin and for a dependent, from a folder and from a GitLab, built in the
+//! sandbox.
 
 use buildbtw_model::BuildStatus;
 use buildbtw_tests::{Forge, Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
@@ -9,7 +10,7 @@ use crate::following::{status, wait_until_done};
 const ORIGIN: &str = "libgreet";
 const DEPENDENT: &str = "greet";
 
-/// A package that builds only if the file `fixed` lies beside its PKGBUILD.
+/// A package that builds only if the file `fixed` is next to its PKGBUILD.
 fn pkgbuild(name: &str, is_broken: bool) -> String {
     let depends = if name == DEPENDENT { ORIGIN } else { "" };
     let check = if is_broken {
@@ -35,8 +36,9 @@ fn srcinfo(name: &str) -> String {
     )
 }
 
-/// Builds both, sees `broken` fail, has it fixed, and sees the rest built without anybody asking for it.
-fn tell(server: &Server, broken: &str, fix: impl FnOnce()) {
+/// Builds both, waits for `broken` to fail, pushes the fix, and waits for the rest to be built
+/// without another request.
+fn expect_fix_to_continue(server: &Server, broken: &str, fix: impl FnOnce()) {
     let arguments = [
         "new",
         "libgreet/main",
@@ -70,7 +72,7 @@ fn tell(server: &Server, broken: &str, fix: impl FnOnce()) {
 }
 
 #[test]
-fn a_fix_pushed_to_a_folder_lets_a_failed_rebuild_continue() {
+fn fix_pushed_to_a_folder_continues_failed_rebuild() {
     if !is_root() {
         return;
     }
@@ -82,12 +84,12 @@ fn a_fix_pushed_to_a_folder_lets_a_failed_rebuild_continue() {
         }
         let server = Server::start(folder.path(), &sources);
         let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
-        tell(&server, broken, || sources.commit_file(broken, "fixed", ""));
+        expect_fix_to_continue(&server, broken, || sources.commit_file(broken, "fixed", ""));
     }
 }
 
 #[test]
-fn a_fix_pushed_to_a_gitlab_lets_a_failed_rebuild_continue() {
+fn fix_pushed_to_gitlab_continues_failed_rebuild() {
     if !is_root() {
         return;
     }
@@ -102,12 +104,12 @@ fn a_fix_pushed_to_a_gitlab_lets_a_failed_rebuild_continue() {
         forge.hook(&server.url());
         let scratch = folder.path().join("scratch");
         let _worker = Worker::sandboxed_with_credentials(&server, &scratch, &forge.credentials());
-        tell(&server, broken, || forge.push_file(broken, "fixed", ""));
+        expect_fix_to_continue(&server, broken, || forge.push_file(broken, "fixed", ""));
     }
 }
 
 #[test]
-fn a_package_of_a_sha256_repository_is_built() {
+fn builds_package_of_sha256_repository() {
     if !is_root() {
         return;
     }

@@ -1,4 +1,4 @@
-//! What people whom nobody knows send costs the server little memory, however much they send.
+//! Anonymous requests use little memory of the server, however much they send.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,17 +7,17 @@ use std::time::Duration;
 use buildbtw_tests::{Forge, Server};
 
 const CONNECTIONS: usize = 100;
-/// What the server may need for all of them, in KiB.
+/// The memory that the server may need for all of them, in KiB.
 const MOST_KIB: u64 = 64 * 1024;
-/// Longer than the server waits for anything.
+/// Longer than any timeout of the server.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Sends a request as far as the server takes it, and returns the status it is answered with.
+/// Sends a request as far as the server reads it, and returns the status of the response.
 fn send(address: SocketAddr, head: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    // It may answer, and close the connection, before all is sent.
+    // It may respond, and close the connection, before all is sent.
     let _ = stream.write_all(head.as_bytes());
     let _ = stream.write_all(body);
     let mut answer = Vec::new();
@@ -37,7 +37,7 @@ fn flood(address: SocketAddr, head: &str, body: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn bodies_that_nobody_vouches_for_take_little_memory() {
+fn anonymous_bodies_take_little_memory() {
     let folder = tempfile::tempdir().unwrap();
     let forge = Forge::new(folder.path());
     let server = Server::start_with_gitlab(folder.path(), &forge);

@@ -1,4 +1,4 @@
-//! New commits lead to new iterations; what is as before is carried over, also between namespaces.
+//! New commits lead to new iterations; unchanged builds are reused, also between namespaces.
 
 use buildbtw_model::api::IterationDetail;
 use buildbtw_model::client::Client;
@@ -17,7 +17,7 @@ pub(crate) async fn wait_until_done(
             .next()
             .await
             .unwrap()
-            .expect("the stream goes on while the server runs");
+            .expect("the stream continues while the server runs");
         if event.iteration == Some(number) && event.kind.starts_with("iteration.") {
             let iteration = client.iteration(name, Some(number)).await.unwrap();
             if iteration.summary.status.is_final() {
@@ -43,7 +43,7 @@ pub(crate) fn status(iteration: &IterationDetail, pkgbase: &str) -> BuildStatus 
 }
 
 #[test]
-fn a_push_to_an_origin_builds_only_what_it_changes() {
+fn push_to_an_origin_rebuilds_only_what_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     let server = Server::start(folder.path(), &sources);
@@ -89,7 +89,7 @@ fn a_push_to_an_origin_builds_only_what_it_changes() {
         assert_eq!(first.summary.superseded_by, Some(2));
     });
 
-    // Another namespace with the same inputs has nothing to build at all.
+    // Another namespace with the same inputs has nothing to build.
     let output = cli(
         &server,
         &["new", "libfoo/main", "--name", "again", "--follow"],
@@ -107,7 +107,7 @@ fn a_push_to_an_origin_builds_only_what_it_changes() {
 }
 
 #[test]
-fn a_change_of_a_default_branch_is_gathered_and_planned() {
+fn gathers_and_plans_changes_of_default_branches() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     let server = Server::start(folder.path(), &sources);
@@ -134,7 +134,7 @@ fn a_change_of_a_default_branch_is_gathered_and_planned() {
         };
         sources.commit(&left);
         let second = wait_until_done(&client, &name, 2).await;
-        // What depends on it is built against the new one; what does not is carried over.
+        // Its dependents are built against the new version; other packages are reused.
         assert_eq!(status(&second, "left"), BuildStatus::Built);
         assert_eq!(status(&second, "top"), BuildStatus::Built);
         assert_eq!(status(&second, "libfoo"), BuildStatus::Reused);
@@ -147,14 +147,14 @@ fn a_change_of_a_default_branch_is_gathered_and_planned() {
         assert_eq!(
             top.version.as_str(),
             "1-1.2",
-            "above what the first iteration made"
+            "above the release of the first iteration"
         );
     });
     pacman_upgrades(folder.path(), &server, "set");
 }
 
 #[test]
-fn new_iteration_forces_one_and_why_explains_it() {
+fn new_iteration_command_creates_one_and_why_explains_it() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     let server = Server::start(folder.path(), &sources);
@@ -208,10 +208,10 @@ fn new_iteration_forces_one_and_why_explains_it() {
 }
 
 #[test]
-fn a_build_that_is_running_when_its_iteration_is_superseded_is_not_started_again() {
+fn does_not_restart_running_build_of_superseded_iteration() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
-    // A worker hears of a cancellation after a third of the lease.
+    // A worker learns of a cancellation after a third of the lease.
     let server = Server::start_with_lease(folder.path(), &sources, 15);
     let output = cli(
         &server,
@@ -226,7 +226,7 @@ fn a_build_that_is_running_when_its_iteration_is_superseded_is_not_started_again
         ],
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-    // Long enough that the push is noticed meanwhile on a busy machine, too.
+    // Long enough that the push is noticed meanwhile, even on a busy machine.
     let _worker = Worker::simulated(&server, &folder.path().join("scratch"), 2, "15");
 
     tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -250,12 +250,12 @@ fn a_build_that_is_running_when_its_iteration_is_superseded_is_not_started_again
         assert_eq!(
             status(&first, "libfoo"),
             BuildStatus::Built,
-            "its attempt went on"
+            "its attempt continued"
         );
         assert_eq!(
             status(&first, "other"),
             BuildStatus::Cancelled,
-            "nobody wants it any more"
+            "its build is no longer needed"
         );
     });
     pacman_upgrades(folder.path(), &server, "set");

@@ -1,11 +1,11 @@
-//! Disks that fill up, and have space again.
+//! Disks that fill up, and later have free space again.
 
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind};
 use buildbtw_tests::{Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
 
 /// Database, uploads and repositories share the disk.
 #[test]
-fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space() {
+fn server_reports_full_disk_and_resumes_with_free_space() {
     if !is_root() {
         return;
     }
@@ -47,7 +47,7 @@ fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space() {
         }
     });
 
-    // What is pushed meanwhile is not forgotten.
+    // Pushes made meanwhile are not lost.
     let ballast = server.fill_disk();
     sources.commit_text(
         "libfoo",
@@ -62,7 +62,7 @@ fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space() {
 }
 
 #[test]
-fn repositories_that_cannot_be_stored_are_waited_for() {
+fn waits_for_repositories_that_cannot_be_stored() {
     if !is_root() {
         return;
     }
@@ -79,13 +79,13 @@ fn repositories_that_cannot_be_stored_are_waited_for() {
     assert_eq!(refused.status.code(), Some(3), "{}", printed(&refused));
     assert!(printed(&refused).contains("full"), "{}", printed(&refused));
     drop(ballast);
-    // No worker builds it: there is nothing to upgrade to.
+    // No worker builds it: there is no old package to upgrade.
     let made = cli(&server, &["new", "new/main", "--name", "foo"]);
     assert_eq!(made.status.code(), Some(0), "{}", printed(&made));
 }
 
 #[test]
-fn a_worker_whose_disk_is_full_fails_builds_that_are_tried_again() {
+fn retries_builds_of_worker_with_full_disk() {
     if !is_root() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Sources in a GitLab: pushed over HTTP, told by a signed webhook, fetched by a worker with
+//! Sources in a GitLab: pushed over HTTP, announced by a signed webhook, fetched by a worker with
 //! credentials, and built in the sandbox.
 
 use buildbtw_model::{BuildStatus, IterationStatus};
@@ -29,13 +29,13 @@ fn srcinfo(version: &str) -> String {
 }
 
 #[test]
-fn a_push_over_http_becomes_packages_without_the_token_being_seen() {
+fn push_over_http_becomes_packages_without_leaking_the_token() {
     if !is_root() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let forge = Forge::new(folder.path());
-    // Half of it, turned around: the package must find it, not bring it along.
+    // Half of it, reversed: the package must find it, not contain it.
     let wanted: String = forge.worker_token.chars().rev().take(12).collect();
     forge.push("hello", &srcinfo("1"), &pkgbuild("1", &wanted));
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
@@ -49,7 +49,7 @@ fn a_push_over_http_becomes_packages_without_the_token_being_seen() {
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
 
-    // Nobody but the webhook tells of it.
+    // Only the webhook announces it.
     forge.push("hello", &srcinfo("2"), &pkgbuild("2", &wanted));
     let name = "hello".parse().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -75,10 +75,10 @@ fn a_push_over_http_becomes_packages_without_the_token_being_seen() {
     for word in ["FOUND", &forge.worker_token] {
         assert!(!log.contains(word), "{word}: {log}");
     }
-    // Git's copy is gone, and the operator's own file is as it was.
+    // Git's copy is removed, and the operator's own file is unchanged.
     let kept = std::fs::read_to_string(forge.credentials()).unwrap();
     assert!(kept.contains(&forge.worker_token));
-    // The commit was asked for by its name, without listing refs.
+    // The commit was fetched by its hash, without listing refs.
     let fetches = forge.gitlab.requests();
     let fetches = fetches
         .iter()

@@ -1,4 +1,4 @@
-//! The help of every command of every program at 80 columns. A change of its words is seen in review:
+//! The help of every command of every program at 80 columns. Changes are reviewed as snapshots:
 //! `INSTA_UPDATE=always cargo test -p buildbtw-tests --test e2e help` writes the snapshots again.
 
 use std::process::Command;
@@ -9,7 +9,7 @@ use buildbtw_tests::program;
 const COLUMNS: &str = "80";
 
 #[test]
-fn the_help_of_every_command_is_reviewed() {
+fn help_of_every_command_matches_snapshots() {
     for name in [
         "buildbtw",
         "buildbtw-server",
@@ -51,12 +51,12 @@ fn help(program_name: &str, path: &[String]) -> String {
         "{output:?}"
     );
     let text = String::from_utf8(output.stdout).unwrap();
-    // Lines between paragraphs of an option end in spaces, which editors take away from snapshots.
+    // Lines between paragraphs of an option end in spaces, which editors remove from snapshots.
     let lines: Vec<_> = text.lines().map(str::trim_end).collect();
     lines.join("\n") + "\n"
 }
 
-/// The commands that a help lists, but for `help` itself.
+/// The commands that a help lists, except `help` itself.
 fn subcommands(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed = lines.take_while(|line| !line.is_empty());

@@ -1,12 +1,11 @@
-//! A package that is after the worker's token and the server, built by a real worker.
+//! A package that searches for the worker's token and the server, built by a real worker.
 
 use buildbtw_model::BuildStatus;
 use buildbtw_tests::{Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
 
-/// The worker is given the most powerful token there is, on its command line, where it is easiest
-/// to find.
+/// The worker has the most powerful token, on its command line, where it is easiest to find.
 #[test]
-fn a_build_finds_no_token_and_no_server() {
+fn build_cannot_reach_tokens_or_server() {
     if !is_root() {
         return;
     }
@@ -16,7 +15,7 @@ fn a_build_finds_no_token_and_no_server() {
     let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
     let port = server.url().rsplit(':').next().unwrap().to_owned();
     let token = server.admin_token();
-    // Half of it, turned around: the package must find it, not bring it along.
+    // Half of it, reversed: the package must find it, not contain it.
     let wanted: String = token.chars().rev().take(12).collect();
     let pkgbuild = format!(
         r#"pkgname=thief

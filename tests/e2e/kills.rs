@@ -1,8 +1,8 @@
-//! `kill -9` of the server and of the worker, again and again at random moments, while rebuilds go on.
-//! At the end everything has converged, nothing finished was built twice, pacman takes every package,
-//! and nothing is left behind.
+//! `kill -9` of the server and of the worker, repeatedly at random moments, during rebuilds. At the
+//! end everything has converged, no finished build ran twice, pacman accepts every package, and
+//! nothing is left behind.
 //!
-//! `just kill-test KILLS [SEED] [sandbox]` does it more often, or with real builds.
+//! `just kill-test KILLS [SEED] [sandbox]` repeats it more often, or with real builds.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,7 +15,7 @@ use buildbtw_tests::{
     Server, Sources, Worker, cli, has_tool, pacman_installs, pacman_upgrades, printed, program,
 };
 
-/// A small generator, so that a seed gives the same kills everywhere.
+/// A small random number generator, so that a seed gives the same kills everywhere.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-/// How the test goes.
+/// The parameters of the test.
 struct Plan {
     kills: u32,
     seed: u64,
@@ -36,7 +36,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// From the environment, which `just kill-test` sets; else the size for every test run.
+    /// From the environment, which `just kill-test` sets; otherwise the size for every test run.
     fn read() -> Self {
         let number = |name: &str, default: u64| match std::env::var(name) {
             Ok(text) => text.parse().expect(name),
@@ -139,8 +139,8 @@ impl World {
         }
     }
 
-    /// Asks for a rebuild, and kills the server at some moment of it: afterwards it is there as a
-    /// whole or not at all.
+    /// Requests a rebuild, and kills the server at a random moment of it: afterwards it exists
+    /// completely or not at all.
     async fn ask_for(&mut self, name: &NamespaceName) {
         loop {
             let mut asking = Command::new(program("buildbtw"))
@@ -162,7 +162,7 @@ impl World {
             match self.server.client().namespace(name).await {
                 Ok(namespace) => {
                     let counts = namespace.summary.iteration.counts;
-                    assert_eq!(counts.total(), self.plan.packages(), "half a plan");
+                    assert_eq!(counts.total(), self.plan.packages(), "a partial plan");
                     return;
                 }
                 Err(ClientError::Refused(_)) => {}
@@ -176,7 +176,7 @@ impl World {
         iteration.summary.status == IterationStatus::Done
     }
 
-    /// Rebuilds until enough was killed; returns the namespaces.
+    /// Rebuilds until the number of kills is reached; returns the namespaces.
     async fn rebuild_and_kill(&mut self) -> Vec<NamespaceName> {
         let mut names = Vec::new();
         while self.killed < self.plan.kills {
@@ -213,7 +213,7 @@ impl World {
         }
     }
 
-    /// Stops both in order, and looks at what is still there.
+    /// Stops both cleanly, and checks what is left.
     fn nothing_is_left(&mut self) {
         let worker = self.worker.take().unwrap();
         worker.process.terminate();
@@ -230,7 +230,7 @@ impl World {
         assert_eq!(files_below(&self.server.data().join("trash")), [""; 0]);
         let attempts: Vec<String> = files_below(&folder.join("scratch"))
             .into_iter()
-            // A worker that stops while it waits for a build keeps its claim, to ask for it again.
+            // A worker that stops while it waits for a build keeps its claim, to repeat it later.
             .filter(|file| !file.ends_with("/lock") && !file.contains("/claims/"))
             .collect();
         assert_eq!(attempts, [""; 0], "the worker's scratch folder");

@@ -1,5 +1,5 @@
-//! Whole processes against each other: the real server, workers and CLI, real git repositories, and
-//! pacman as the referee of what comes out. `just test` compiles the programs first.
+//! Whole processes together: the real server, workers and CLI, real git repositories, and pacman,
+//! which verifies the results. `just test` compiles the programs first.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! The whole path: from one command to a repository that pacman installs from.
+//! End to end: from one command to a repository that pacman installs from.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use buildbtw_tests::{
 };
 
 #[test]
-fn one_command_rebuilds_a_library_and_its_dependents() {
+fn rebuilds_library_and_dependents_with_one_command() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     let server = Server::start(folder.path(), &sources);
@@ -34,7 +34,7 @@ fn one_command_rebuilds_a_library_and_its_dependents() {
     assert!(built("right") < built("top"), "{text}");
     assert!(
         !text.contains("other"),
-        "what does not depend on it is left alone: {text}"
+        "unrelated packages are not rebuilt: {text}"
     );
 
     pacman_upgrades(folder.path(), &server, "foo");
@@ -53,7 +53,7 @@ fn one_command_rebuilds_a_library_and_its_dependents() {
 }
 
 #[test]
-fn an_unknown_pkgbase_is_one_line_and_a_hint() {
+fn reports_unknown_pkgbase_in_one_line_with_hint() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_library(folder.path());
     let server = Server::start(folder.path(), &sources);
@@ -70,7 +70,7 @@ fn an_unknown_pkgbase_is_one_line_and_a_hint() {
 }
 
 #[test]
-fn a_port_in_use_is_told_in_one_line() {
+fn reports_port_in_use_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
     let server = Server::start(folder.path(), &sources);
@@ -89,7 +89,7 @@ fn a_port_in_use_is_told_in_one_line() {
 }
 
 #[test]
-fn the_server_stops_in_order_when_told_to() {
+fn shuts_down_server_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
     let mut server = Server::start(folder.path(), &sources);

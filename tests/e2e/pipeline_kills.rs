@@ -1,7 +1,7 @@
-//! `kill -9` of the server again and again, half of the time right between "created at GitLab" and
+//! Repeated `kill -9` of the server, half of the time exactly between "created at GitLab" and
 //! "recorded here": no attempt ever has a second pipeline, and everything is built in the end.
 //!
-//! `just pipeline-kill-test KILLS [SEED]` does it more often.
+//! `just pipeline-kill-test KILLS [SEED]` repeats it more often.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use buildbtw_tests::{Forge, Runner, Server, pacman_upgrades, public_folder};
 use super::kills::Random;
 
 const PACKAGES: u64 = 8;
-/// How long GitLab takes to answer a creation that it has done.
+/// How long GitLab takes to respond to a finished creation.
 const ANSWER: Duration = Duration::from_millis(60);
-/// When no pipeline is created for so long, the kill comes at any moment.
+/// If no pipeline is created for this long, the kill comes at any moment.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 fn number(name: &str, default: u64) -> u64 {
@@ -54,7 +54,7 @@ fn pipelines(forge: &Forge) -> BTreeMap<String, usize> {
     names
 }
 
-/// Waits for the creation of a pipeline, or for any moment if there is none.
+/// Waits for the creation of a pipeline, or for a random moment if there is none.
 fn wait_for_a_moment(forge: &Forge, random: &mut Random) {
     let until = Instant::now() + PATIENCE;
     let before = pipelines(forge).len();
@@ -68,7 +68,7 @@ fn wait_for_a_moment(forge: &Forge, random: &mut Random) {
     }
 }
 
-/// Whether an iteration is of the last push.
+/// Whether an iteration contains the last push.
 fn builds_version(iteration: &IterationDetail, version: u64) -> bool {
     let wanted = format!("{version}-1");
     iteration
@@ -88,7 +88,7 @@ async fn attempts_of_failed(server: &Server, builds: &[BuildSummary]) -> Vec<Bui
 }
 
 #[test]
-fn no_pipeline_is_created_twice() {
+fn creates_no_pipeline_twice() {
     let (kills, seed) = (number("KILLS", 20), number("SEED", 5));
     println!("{kills} kills with seed {seed}");
     let mut random = Random(seed);
@@ -97,7 +97,7 @@ fn no_pipeline_is_created_twice() {
     for package in 0..PACKAGES {
         push(&forge, package, 1, &mut random);
     }
-    let mut server = Server::start_impatiently(folder.path(), &forge);
+    let mut server = Server::start_with_frequent_polls(folder.path(), &forge);
     server.wait_for_line("looked at all projects");
     forge.hook(&server.url());
     let slow = Fault::SlowReply(ANSWER);
@@ -129,14 +129,14 @@ fn no_pipeline_is_created_twice() {
             push(&forge, 0, version, &mut random);
         }
     }
-    // The end of what goes on, with nobody killing.
+    // The end of the remaining builds, without kills.
     let done = runtime.block_on(async {
         let client = server.client();
         loop {
             let events = client.events(&name, None);
             let mut events = events.await.unwrap();
             let iteration = client.iteration(&name, None).await.unwrap();
-            // One that a push came before ends at once, and the next takes its place.
+            // An iteration that a later push superseded ends immediately, and the next replaces it.
             if iteration.summary.status.is_final() && builds_version(&iteration, version) {
                 break iteration;
             }

@@ -18,7 +18,7 @@ fn srcinfo(name: &str, version: &str, needs: &[&str]) -> String {
     )
 }
 
-/// A package that looks for what a job knows, and says if it finds any of it.
+/// A package that searches for the secrets of a job, and prints those it finds.
 fn pkgbuild(name: &str, version: &str, needs: &[&str], broken: bool) -> String {
     let build = if broken { "false" } else { "true" };
     format!(
@@ -49,7 +49,7 @@ fn push(forge: &Forge, name: &str, version: &str, needs: &[&str], broken: bool) 
 }
 
 #[test]
-fn a_push_becomes_packages_through_runner_and_executor() {
+fn push_becomes_packages_through_runner_and_executor() {
     if !is_root() {
         return;
     }
@@ -78,7 +78,7 @@ fn a_push_becomes_packages_through_runner_and_executor() {
     pacman_installs(folder.path(), &server, "hello", &["hello"]);
     pacman_upgrades(folder.path(), &server, "hello");
 
-    // The job's log has what the server's log has, and neither anything that is nobody's business.
+    // The job's log contains the server's log, and neither contains secrets.
     let job = forge.jobs("hello").remove(0);
     runtime
         .block_on(
@@ -100,14 +100,14 @@ fn a_push_becomes_packages_through_runner_and_executor() {
     // The packages are small enough to be artifacts, too.
     let artifacts = forge.gitlab.job_artifacts(job.id).expect("artifacts");
     assert!(artifacts.data.len() > 100);
-    // GitLab may hear of the end of a job before its runner has tidied up.
+    // GitLab may learn of the end of a job before its runner has cleaned up.
     eventually("nothing is left", || {
         runner.leftovers().is_empty().then_some(())
     });
 }
 
 #[test]
-fn a_broken_package_fails_its_job_and_says_why() {
+fn broken_package_fails_its_job_with_reason() {
     if !is_root() {
         return;
     }
@@ -139,6 +139,6 @@ fn a_broken_package_fails_its_job_and_says_why() {
     assert_eq!(
         forge.jobs("hello").len(),
         1,
-        "a broken package is not tried again"
+        "a broken package is not retried"
     );
 }

@@ -1,5 +1,5 @@
-//! What plans know beyond `.SRCINFO`s, with real libraries: a new soname below a cycle, and a program that
-//! links a library without saying so.
+//! Plans from more than `.SRCINFO` files, with real libraries: a new soname below a cycle, and a
+//! program that links a library without declaring it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use buildbtw_tests::{
     program,
 };
 
-/// Whether everything that builds of libraries need is there.
+/// Whether everything that builds of libraries need is installed.
 fn can_build() -> bool {
     let tools = [
         "pacman", "makepkg", "repo-add", "bwrap", "bsdtar", "gcc", "readelf",
@@ -34,8 +34,8 @@ fn library(name: &str, version: u32) -> (String, String) {
     (pkgbuild, srcinfo)
 }
 
-/// A program that prints its name and the version of the library, and keeps what the `other` program printed
-/// while it was built. With `BUILDBTW_BOOTSTRAP` it does without that one.
+/// A program that prints its name and the version of the library, and keeps what the `other`
+/// program printed while it was built. With `BUILDBTW_BOOTSTRAP` it omits that one.
 fn user(name: &str, library: &str, depends: &[&str], other: Option<&str>) -> (String, String) {
     let (needs, record) = match other {
         Some(other) => (
@@ -119,7 +119,7 @@ fn server(folder: &Path, base: &Path, packages: &[(&str, (String, String))]) -> 
 }
 
 #[test]
-fn a_cycle_above_a_new_soname_is_bootstrapped() {
+fn bootstraps_cycle_above_new_soname() {
     if !can_build() {
         return;
     }
@@ -182,14 +182,14 @@ fn a_cycle_above_a_new_soname_is_bootstrapped() {
 }
 
 #[test]
-fn a_program_that_links_a_library_without_saying_so_is_rebuilt() {
+fn rebuilds_program_with_undeclared_library_link() {
     if !can_build() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let libfoo = library("libfoo", 1);
     let base = base(folder.path(), &[("libfoo", libfoo.clone())]);
-    // Its dependencies pull the library in; that it links it nobody says.
+    // Its dependencies pull the library in; the link is declared nowhere.
     let wrapper = (
         "pkgname=wrapper\npkgver=1\npkgrel=1\narch=(any)\ndepends=(libfoo)\npackage() { :; }\n".to_owned(),
         "pkgbase = wrapper\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n\tdepends = libfoo\n\npkgname = wrapper\n"
@@ -199,7 +199,7 @@ fn a_program_that_links_a_library_without_saying_so_is_rebuilt() {
     let packages = [("libfoo", libfoo), ("wrapper", wrapper), ("quiet", quiet)];
     let (sources, server) = server(folder.path(), &base, &packages);
     let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
-    // The wrapper is no program; quiet asks it for nothing.
+    // The wrapper is not a program; quiet does not run it.
     let quiet_without_call = packages[2]
         .1
         .0

@@ -1,4 +1,4 @@
-//! What a rebuilt package says about its build, and what is kept to build it again.
+//! What a rebuilt package records about its build, and what is kept to reproduce it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +24,7 @@ fn srcinfo(name: &str, depends: &str) -> String {
     )
 }
 
-/// What a tool writes.
+/// The output of a tool.
 fn written(program: &str, arguments: &[&Path]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", printed(&output));
@@ -44,7 +44,7 @@ fn files_ending(folder: &Path, end: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_pkgbuild_of_a_rebuilt_package_is_kept_by_the_server() {
+fn server_keeps_pkgbuild_of_rebuilt_package() {
     if !is_root()
         || !["pacman", "makepkg", "bwrap", "bsdtar"]
             .iter()
@@ -88,7 +88,7 @@ fn the_pkgbuild_of_a_rebuilt_package_is_kept_by_the_server() {
 }
 
 #[test]
-fn a_package_that_is_built_by_hand_has_the_packager_and_the_date_that_were_asked_for() {
+fn local_build_uses_requested_packager_and_date() {
     if !is_root()
         || !["pacman", "makepkg", "bwrap", "bsdtar"]
             .iter()
@@ -116,7 +116,7 @@ fn a_package_that_is_built_by_hand_has_the_packager_and_the_date_that_were_asked
         assert!(output.status.success(), "{}", printed(&output));
         out
     };
-    // Nothing is kept that is there anyway.
+    // Files that are available anyway are not kept.
     assert!(files_ending(&build("plain", &[]), ".PKGBUILD").is_empty());
     let out = build("bumped", &["--pkgrel=1.1"]);
     let kept = files_ending(&out, "library-1-1.1.PKGBUILD");

@@ -1,5 +1,5 @@
-//! Releases of a rebuild with makepkg in the sandbox: whatever a PKGBUILD does with its release, pacman
-//! installs what was built over what the distribution had.
+//! Releases of a rebuild with makepkg in the sandbox: whatever a PKGBUILD does with its release,
+//! pacman upgrades the distribution's packages to the built ones.
 
 use buildbtw_model::api::IterationDetail;
 use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
@@ -27,7 +27,7 @@ fn iteration(server: &Server, namespace: &str) -> IterationDetail {
 }
 
 #[test]
-fn whatever_sets_the_release_the_rebuild_upgrades_the_old_set() {
+fn rebuild_upgrades_old_packages_for_every_form_of_pkgrel() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
     commit(
@@ -97,7 +97,7 @@ fn whatever_sets_the_release_the_rebuild_upgrades_the_old_set() {
 }
 
 #[test]
-fn what_would_not_install_over_base_fails_once_and_the_plan_says_so() {
+fn fails_once_and_reports_package_that_would_not_upgrade_base() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
     commit(
@@ -143,7 +143,7 @@ fn what_would_not_install_over_base_fails_once_and_the_plan_says_so() {
 }
 
 #[test]
-fn an_origin_that_is_older_than_base_is_built_and_says_so() {
+fn builds_and_reports_origin_older_than_base() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
     commit(

@@ -1,4 +1,4 @@
-//! Two thousand workers that report at the same moment, each of them twice.
+//! Two thousand workers report at the same moment, each of them twice.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use buildbtw_tests::{Server, Sources, pacman_upgrades_some};
 use tokio::sync::Barrier;
 
 const REPORTS: usize = 2_000;
-/// Of so many builds pacman has the packages in an old version. To make them takes time.
+/// For this many builds pacman has the packages in an old version. Creating them takes time.
 const INSTALLED: usize = 20;
 
 async fn answer(client: &Client, attempt: AttemptId, outcome: &Outcome) -> AttemptStatus {
@@ -19,7 +19,7 @@ async fn answer(client: &Client, attempt: AttemptId, outcome: &Outcome) -> Attem
 }
 
 #[test]
-fn reports_that_come_all_at_once_and_twice_are_all_kept() {
+fn keeps_all_concurrent_and_repeated_reports() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
     sources.write_graph((0..=REPORTS).map(|number| match number {
@@ -37,7 +37,7 @@ fn reports_that_come_all_at_once_and_twice_are_all_kept() {
         report(&client, &first, uploaded).await;
 
         let all_are_ready = Arc::new(Barrier::new(REPORTS));
-        // Many at a time, but not more connections than a process may have.
+        // Many concurrently, but not more connections than a process may have.
         let uploading = Arc::new(tokio::sync::Semaphore::new(64));
         let workers: Vec<_> = (0..REPORTS)
             .map(|number| {

@@ -1,5 +1,5 @@
-//! What takes part in a job on a runner's host is killed, one after the other, while a build prints
-//! nothing: each time nothing is left within seconds, and the build is retried.
+//! Each process of a job on a runner's host is killed in turn, while a build prints nothing: each
+//! time nothing is left within seconds, and the build is retried.
 
 use buildbtw_fake_gitlab::JobView;
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind};
@@ -25,7 +25,7 @@ fn building(forge: &Forge, runtime: &Runtime, number: usize) -> JobView {
 }
 
 #[test]
-fn a_build_survives_the_end_of_everything_around_it() {
+fn build_survives_death_of_runner_and_executor() {
     if !is_root() {
         return;
     }
@@ -43,7 +43,7 @@ fn a_build_survives_the_end_of_everything_around_it() {
     let output = cli(&server, &["new", "hello/main", "--name", "hello"]);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
 
-    // The runner: nobody is told, and nobody cleans up but its stages themselves.
+    // The runner: no process is notified, and only its stages clean up.
     let runner = Runner::start(&forge, &server, folder.path(), silent);
     building(&forge, &runtime, 1);
     let state = runner.kill_hard();
@@ -58,14 +58,14 @@ fn a_build_survives_the_end_of_everything_around_it() {
     let job = building(&forge, &runtime, 3);
     kill(runner.root_side(job.id.0).unwrap(), Signal::SIGKILL).unwrap();
 
-    // The runner is stopped: it tells GitLab, and has its jobs cleaned up.
+    // The runner is stopped: it reports to GitLab, and has its jobs cleaned up.
     building(&forge, &runtime, 4);
     runner.signal(Signal::SIGTERM);
     let Runner { process, .. } = runner;
     process.wait();
     assert!(leftovers(&state).is_empty(), "{:?}", leftovers(&state));
 
-    // It is told to finish: the job that runs may end.
+    // The runner is told to finish: the running job may end.
     let slow = QUICK.replace("= 0 }", "= 2 }");
     let slow = Settings {
         executor: &slow,

@@ -1,5 +1,5 @@
-//! Jobs as a runner runs them: sources and artifacts of ordinary jobs, answers that get lost, cancelling
-//! and running out of time. `GITLAB_RUNNER=/path/to/gitlab-runner` does it with the real one.
+//! Jobs as a runner runs them: sources and artifacts of ordinary jobs, lost responses, cancellation
+//! and timeouts. `GITLAB_RUNNER=/path/to/gitlab-runner` uses the real one.
 
 use std::path::PathBuf;
 
@@ -60,7 +60,7 @@ two:
 "#;
 
 #[test]
-fn ordinary_jobs_get_sources_submodules_and_the_files_of_earlier_jobs() {
+fn ordinary_jobs_get_sources_submodules_and_artifacts() {
     if !is_root() {
         return;
     }
@@ -109,7 +109,7 @@ fn ordinary_jobs_get_sources_submodules_and_the_files_of_earlier_jobs() {
         runner.leftovers().is_empty().then_some(())
     });
 
-    // By hand, and with an attempt that nobody knows.
+    // Manually created, and with an unknown attempt.
     let inputs = json!({
         "attempt": "01890a5d-ac96-774b-bcce-b302099a8057",
         "server": server.url(),
@@ -148,7 +148,7 @@ fn on(method: &str, end: &str) -> On {
 }
 
 #[test]
-fn a_build_gets_through_lost_answers_and_its_packages_to_a_later_job() {
+fn build_survives_lost_responses_and_passes_packages_to_later_job() {
     if !is_root() {
         return;
     }
@@ -182,7 +182,7 @@ fn a_build_gets_through_lost_answers_and_its_packages_to_a_later_job() {
     );
     let log = forge.log(build.id);
     assert_eq!(build.status, Status::Success, "{log}");
-    // No piece of it is there twice.
+    // No chunk of it is duplicated.
     assert_eq!(log.matches("This build in buildbtw").count(), 1, "{log}");
     assert!(forge.gitlab.job_artifacts(build.id).is_some(), "{log}");
     let log = forge.log(later.id);
@@ -192,7 +192,7 @@ fn a_build_gets_through_lost_answers_and_its_packages_to_a_later_job() {
     });
     drop(runner);
 
-    // A log that GitLab shows only the beginning of is whole at the server.
+    // A log that GitLab truncates is complete at the server.
     let settings = Settings {
         output_limit: 1,
         ..Settings::default()
@@ -213,9 +213,9 @@ fn a_build_gets_through_lost_answers_and_its_packages_to_a_later_job() {
     assert!(log.contains("simulating talkative"), "{log}");
 }
 
-/// Neither ends with packages.
+/// Neither job produces packages.
 #[test]
-fn of_two_jobs_at_once_one_is_cancelled_and_the_other_runs_out_of_time() {
+fn concurrent_jobs_end_by_cancellation_and_timeout() {
     if !is_root() {
         return;
     }
@@ -269,11 +269,7 @@ fn of_two_jobs_at_once_one_is_cancelled_and_the_other_runs_out_of_time() {
             (!works).then_some(())
         });
     }
-    assert_eq!(
-        forge.jobs("silent").len(),
-        1,
-        "nobody undoes a cancellation"
-    );
+    assert_eq!(forge.jobs("silent").len(), 1, "the cancellation is final");
     eventually("the end of the jobs", || {
         runner.leftovers().is_empty().then_some(())
     });

@@ -1,5 +1,4 @@
-//! Workers that are clients of the API and nothing more, many in one process. They send tiny real
-//! packages.
+//! Many workers in one process, which only use the API and send tiny real packages.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -47,8 +46,8 @@ pub async fn done(client: &Client, name: &str) {
     panic!("the events of {name} ended");
 }
 
-/// Asks until there is an answer, as workers do: a server that thousands ask at once tells some that it is
-/// busy, or does not get to them within the client's minute.
+/// Repeats a request until it succeeds, like workers: a server with thousands of requests answers
+/// some that it is busy, or does not respond within the client's minute.
 pub async fn persist<T, F>(request: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, ClientError>>,
@@ -74,7 +73,7 @@ pub async fn report(client: &Client, build: &ClaimedBuild, packages: Vec<Reporte
     persist(|| client.report_outcome(build.attempt, &outcome)).await;
 }
 
-/// When what was reported, and when what was claimed.
+/// The times of the reports and of the claims.
 #[derive(Default)]
 pub struct Times {
     pub reported: HashMap<Pkgbase, Instant>,
@@ -88,7 +87,7 @@ pub struct Crew {
 }
 
 impl Crew {
-    pub fn hire(client: &Client, folder: &Path, count: usize, duration: Duration) -> Self {
+    pub fn start(client: &Client, folder: &Path, count: usize, duration: Duration) -> Self {
         let packages = Arc::new(Packages::new(folder));
         let times = Arc::new(Mutex::new(Times::default()));
         let worker = |number: usize| {
@@ -114,8 +113,8 @@ impl Crew {
         }
     }
 
-    /// Sends everybody home, and returns how many builds they reported.
-    pub fn go_home(self) -> usize {
+    /// Stops all workers, and returns how many builds they reported.
+    pub fn stop_all(self) -> usize {
         for worker in self.workers {
             worker.abort();
         }
@@ -123,7 +122,7 @@ impl Crew {
     }
 }
 
-/// Between 0.5 and 1.5, 1 on average, so that builds do not end all at once.
+/// Between 0.5 and 1.5, 1 on average, so that builds do not end simultaneously.
 fn spread(pkgbase: &Pkgbase) -> f64 {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
@@ -132,7 +131,7 @@ fn spread(pkgbase: &Pkgbase) -> f64 {
     0.5 + (hash >> 8 & 0xffff) as f64 / 65_536.0
 }
 
-/// Makes and uploads tiny packages.
+/// Creates and uploads tiny packages.
 pub struct Packages {
     builder: Builder,
     folder: PathBuf,

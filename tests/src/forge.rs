@@ -1,4 +1,4 @@
-//! A GitLab that holds the sources: the stand-in, with the files that programs need to know it.
+//! A GitLab that holds the sources: the stand-in, with the files that programs need to access it.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,14 +20,14 @@ const CI_CONFIG: &str = "buildbtw.yml@packaging/ci";
 pub const TEMPLATE: &str = include_str!("../../ci/buildbtw.yml");
 const SIGNING: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
-/// A GitLab with the group, which serves in threads of its own.
+/// A GitLab with the group, which serves in its own threads.
 pub struct Forge {
     pub gitlab: FakeGitlab,
     folder: PathBuf,
-    /// The token of workers, which may read repositories and nothing else.
+    /// The token of workers, which may only read repositories.
     pub worker_token: String,
     packager_token: String,
-    /// What a runner is known by, if it builds.
+    /// The authentication token of the runner, if jobs run.
     pub runner_token: Option<String>,
     /// Last: the GitLab runs in it.
     _runtime: Runtime,
@@ -91,18 +91,19 @@ impl Forge {
         url.replacen("http://", &format!("http://{user}:{token}@"), 1)
     }
 
-    /// What git on a worker may use.
+    /// The git credentials of a worker.
     pub fn credentials(&self) -> PathBuf {
         self.file("credentials")
     }
 
-    /// What a server needs to watch the group. It polls so rarely that webhooks have to do it.
+    /// The arguments with which a server watches the group. It polls so rarely that it depends on
+    /// webhooks.
     pub fn server_arguments(&self) -> Vec<String> {
         self.arguments_with_poll("3600")
     }
 
-    /// The same for a server that misses webhooks, because it is killed again and again.
-    pub fn impatient_arguments(&self) -> Vec<String> {
+    /// The same for a server that misses webhooks, because it is killed repeatedly.
+    pub fn polling_arguments(&self) -> Vec<String> {
         let mut arguments = self.arguments_with_poll("1");
         let more = [
             "--gitlab-pipeline-seconds=1",
@@ -129,7 +130,7 @@ impl Forge {
         .collect()
     }
 
-    /// Adds another CI template, for a package that exists.
+    /// Adds another CI template, for an existing package.
     pub fn build_with(&self, pkgbase: &str, file: &str, template: &str) {
         let ci = self.gitlab.project_id(CI_PROJECT).unwrap();
         let files = [(file, Some(template.as_bytes()))];
@@ -193,7 +194,7 @@ impl Forge {
         plain_log(&self.gitlab.job_trace(job))
     }
 
-    /// Gives imported packages the template.
+    /// Sets the template of imported packages.
     pub fn build_all(&self, pkgbases: impl Iterator<Item = String>) {
         for pkgbase in pkgbases {
             let id = self.gitlab.project_id(&format!("{GROUP}/{pkgbase}"));
@@ -203,7 +204,7 @@ impl Forge {
         }
     }
 
-    /// Tells a server of every push.
+    /// Sends the webhook of every push to a server.
     pub fn hook(&self, server: &str) {
         let options = HookOptions {
             signing_token: Some(SIGNING.to_owned()),
@@ -231,7 +232,7 @@ impl Forge {
         self.push_clone(pkgbase);
     }
 
-    /// Pushes one more file of a package, or a change of it, and leaves the rest as it is.
+    /// Pushes another file of a package, or a change of it, and leaves the rest unchanged.
     pub fn push_file(&self, pkgbase: &str, name: &str, content: &str) {
         std::fs::write(self.folder.join(pkgbase).join(name), content).unwrap();
         self.push_clone(pkgbase);

@@ -1,5 +1,5 @@
-//! What end-to-end tests and benchmarks are told with: the programs of this workspace as processes,
-//! and source repositories to point them at.
+//! Tools of end-to-end tests and benchmarks: the programs of this workspace as processes, and
+//! source repositories for them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

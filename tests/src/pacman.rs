@@ -1,4 +1,4 @@
-//! pacman as the referee of a repository.
+//! Verifies a repository with pacman.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,8 @@ use crate::program::printed;
 use crate::server::Server;
 use crate::sources::Sources;
 
-/// What real pacman would install from a namespace repository, and with it downloads and checks.
+/// The packages that real pacman would install from a namespace repository; downloads and checks
+/// them.
 pub fn pacman_installs(
     folder: &Path,
     server: &Server,
@@ -29,7 +30,7 @@ pub fn pacman_installs(
     );
     fs::write(&config, text).unwrap();
     let pacman = |args: &[&str]| pacman(Command::new("pacman"), &config, &root, args);
-    // Only downloads: what packages bring along runs in sandboxes alone, even in tests.
+    // Only downloads: code of packages runs in sandboxes only, even in tests.
     pacman(&[&["-Syw"], packages].concat());
     let list = pacman(&[&["-Sp", "--print-format", "%n %v"], packages].concat());
     let mut list: Vec<_> = list.lines().map(str::to_owned).collect();
@@ -59,8 +60,8 @@ fn pacman(mut pacman: Command, config: &Path, root: &Path, args: &[&str]) -> Str
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Whether pacman upgrades a system on which the packages of a namespace are installed with the releases
-/// that they had before: those of the `.SRCINFO` files, and something older for the origins.
+/// Whether pacman upgrades a system on which the packages of a namespace are installed with their
+/// previous releases: those of the `.SRCINFO` files, and something older for the origins.
 pub fn pacman_upgrades(folder: &Path, server: &Server, namespace: &str) {
     pacman_upgrades_some(folder, server, namespace, usize::MAX);
 }
@@ -104,8 +105,8 @@ pub fn pacman_upgrades_some(folder: &Path, server: &Server, namespace: &str, bui
         .upgrades(server, namespace, &members);
 }
 
-/// What a distribution has before a rebuild: a base repository, and a system on which all of it is
-/// installed. `pacman -Syu` on it is the referee of a rebuild.
+/// The packages of a distribution before a rebuild: a base repository, and a system on which all of
+/// it is installed. `pacman -Syu` on it verifies a rebuild.
 pub struct OldSet {
     folder: PathBuf,
     /// Versions by name.
@@ -113,9 +114,9 @@ pub struct OldSet {
 }
 
 impl OldSet {
-    /// The packages that the `.SRCINFO` files of source repositories name, without content. `versions`
-    /// are of those that the distribution has in another version. Nothing, and visibly so, where there
-    /// is no pacman or no root.
+    /// The packages that the `.SRCINFO` files of source repositories name, without content.
+    /// `versions` are of those that the distribution has in another version. `None`, with a
+    /// message, without pacman or root.
     pub fn of(folder: &Path, sources: &Sources, versions: &[(&str, &str)]) -> Option<Self> {
         if !Self::is_possible() {
             return None;
@@ -132,7 +133,7 @@ impl OldSet {
         Some(Self { packages, ..set }.indexed())
     }
 
-    /// The packages that lie in a folder.
+    /// The packages in a folder.
     pub fn in_folder(folder: &Path, files: &Path) -> Self {
         let set = Self::empty(folder);
         let mut packages = BTreeMap::new();
@@ -191,8 +192,8 @@ impl OldSet {
         path
     }
 
-    /// Installs the old set, puts the newest iteration of a namespace above it, and upgrades. Every one of
-    /// these packages must become newer. Returns the versions after that.
+    /// Installs the old packages, adds the newest iteration of a namespace, and upgrades. Every one
+    /// of these packages must become newer. Returns the versions after that.
     pub fn upgrades(
         &self,
         server: &Server,
@@ -204,7 +205,7 @@ impl OldSet {
         })
     }
 
-    /// The same from a server of this address, which programs like `pacman` reach.
+    /// The same from a server at the address that programs like `pacman` use.
     pub fn upgrades_from(
         &self,
         server: &str,
@@ -220,7 +221,7 @@ impl OldSet {
         let options = "[options]\nArchitecture = x86_64\nSigLevel = Never\n";
         let config = self.folder.join(format!("{namespace}.conf"));
         let pacman = |args: &[&str]| pacman(program(), &config, &root, args);
-        // What packages bring along runs in sandboxes alone, even in tests.
+        // Code of packages runs in sandboxes only, even in tests.
         let only = ["--dbonly", "--noscriptlet"];
         fs::write(&config, format!("{options}{base}")).unwrap();
         let names: Vec<&str> = self.packages.keys().map(String::as_str).collect();

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::waiting::PATIENCE;
 
-/// A process that is killed, and whose log is printed, when the test ends.
+/// A process that is killed at the end of the test, and whose log is printed.
 pub struct Process {
     name: String,
     child: Child,
@@ -57,20 +57,20 @@ impl Process {
         }
     }
 
-    /// Waits for the end of the process and returns its exit code and what it logged.
+    /// Waits until the process exits, and returns its exit code and its log.
     pub fn wait(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         self.seen.extend(self.lines.iter());
         (status.code(), std::mem::take(&mut self.seen).join("\n"))
     }
 
-    /// `kill -9`: the process has no say in it.
+    /// `kill -9`: the process cannot react.
     pub fn kill_hard(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Its number.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }

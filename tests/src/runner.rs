@@ -1,5 +1,5 @@
-//! A runner that runs the jobs of a [`Forge`] through `buildbtw-executor`: the stand-in, or the real
-//! gitlab-runner when `GITLAB_RUNNER` names one.
+//! A runner that runs the jobs of a [`Forge`] through `buildbtw-executor`: the stand-in, or the
+//! real gitlab-runner if `GITLAB_RUNNER` names one.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use crate::process::Process;
 use crate::program::program;
 use crate::server::Server;
 
-/// Names the program of a real runner.
+/// The variable that names the program of a real runner.
 const REAL: &str = "GITLAB_RUNNER";
 
 /// Builds that take no time.
@@ -22,16 +22,16 @@ pub const QUICK: &str = "builder = { simulated = { seconds = 0 } }\n";
 /// Builds that end only when they are stopped, and print nothing meanwhile.
 pub const SILENT: &str = "builder = { simulated = { seconds = 86400 } }\n";
 
-/// How a runner is set up.
+/// The configuration of a runner.
 #[derive(Clone, Copy)]
 pub struct Settings<'a> {
     /// Lines of `executor.toml`.
     pub executor: &'a str,
-    /// How many jobs it runs at once.
+    /// The number of jobs that it runs concurrently.
     pub jobs: usize,
     /// Variables of every job, as `environment` in `config.toml`: `NAME=VALUE`.
     pub environment: &'a [&'a str],
-    /// How much of what a job prints is kept, in KiB.
+    /// The log limit of a job, in KiB.
     pub output_limit: usize,
 }
 
@@ -53,7 +53,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts one that builds for real.
+    /// Starts a runner with real builds.
     pub fn sandboxed(forge: &Forge, server: &Server, folder: &Path) -> Self {
         let credentials = forge.credentials();
         let executor = format!("git_credentials = {credentials:?}\n");
@@ -65,7 +65,7 @@ impl Runner {
         Self::start(forge, server, folder, settings)
     }
 
-    /// Starts one that makes tiny packages in no time, several at once.
+    /// Starts a runner that simulates tiny packages without delay, several concurrently.
     pub fn simulated(forge: &Forge, server: &Server, folder: &Path, jobs: usize) -> Self {
         let settings = Settings {
             jobs,
@@ -74,11 +74,11 @@ impl Runner {
         Self::start(forge, server, folder, settings)
     }
 
-    /// Starts one; again in the same folder after another one's end.
+    /// Starts a runner; also again in the same folder after another one's end.
     pub fn start(forge: &Forge, server: &Server, folder: &Path, settings: Settings<'_>) -> Self {
         let state = folder.join("executor");
         std::fs::create_dir_all(&state).unwrap();
-        // Its jobs run as another user, whom the folder of this workspace may be closed to.
+        // Its jobs run as another user, who may lack access to the folder of this workspace.
         let programs = folder.join("programs");
         std::fs::create_dir_all(&programs).unwrap();
         for open in [folder, &programs] {
@@ -126,18 +126,18 @@ impl Runner {
         }
     }
 
-    /// Sends a signal to the runner and nobody else.
+    /// Sends a signal to the runner only.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.process.id().try_into().unwrap());
         kill(pid, signal).unwrap();
     }
 
-    /// The process that runs a stage of a job right now.
+    /// The process that currently runs a stage of a job.
     pub fn front(&self, job: u64) -> Option<Pid> {
         self.pid(&format!("jobs/{job}"))
     }
 
-    /// The process that builds for a job right now.
+    /// The process that currently builds for a job.
     pub fn root_side(&self, job: u64) -> Option<Pid> {
         self.pid(&format!("root/jobs/{job}"))
     }
@@ -147,19 +147,19 @@ impl Runner {
         text.parse().ok().map(Pid::from_raw)
     }
 
-    /// What is left of jobs: nothing, once they have ended.
+    /// Files left of jobs: none, once they have ended.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         leftovers(&self.state)
     }
 
-    /// Ends it by SIGKILL, and returns where its jobs are.
+    /// Kills it with SIGKILL, and returns the folder of its jobs.
     pub fn kill_hard(self) -> PathBuf {
         self.process.kill_hard();
         self.state
     }
 }
 
-/// What is left of jobs in the folder of a runner's state.
+/// Files left of jobs in the state folder of a runner.
 pub fn leftovers(state: &Path) -> Vec<PathBuf> {
     ["jobs", "root/jobs", "root/sandbox"]
         .iter()
@@ -169,7 +169,7 @@ pub fn leftovers(state: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Puts a program where every user can run it.
+/// Copies a program to where every user can run it.
 fn publish(program: &Path, public: &Path) -> PathBuf {
     if !public.exists() && std::fs::hard_link(program, public).is_err() {
         std::fs::copy(program, public).unwrap();
@@ -177,7 +177,7 @@ fn publish(program: &Path, public: &Path) -> PathBuf {
     public.to_owned()
 }
 
-/// Where a runner runs.
+/// The folder in which a runner runs.
 struct RunnerHost<'a> {
     url: &'a str,
     token: &'a str,
@@ -198,7 +198,7 @@ impl RunnerHost<'_> {
             .args(["--concurrent", &self.settings.jobs.to_string()])
             .args(["--output-limit", &self.settings.output_limit.to_string()])
             .args(["--poll-interval", "0.1", "--trace-interval", "0.2"])
-            // A silent job hears of its cancellation only then.
+            // A silent job learns of its cancellation only then.
             .args(["--keepalive", "0.5"]);
         for variable in self.settings.environment {
             command.args(["--env", variable]);
@@ -223,14 +223,14 @@ impl RunnerHost<'_> {
         std::fs::write(&config, text).unwrap();
         std::fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
         let mut command = Command::new(real);
-        // `run-single` does one job after the other; `run` as many at once as it may.
+        // `run-single` runs one job after the other; `run` as many concurrently as configured.
         if jobs == 1 {
             command.args(["run-single", "--config"]).arg(&config);
             command.args(["--runner", "test", "--wait-timeout", "600"]);
         } else {
             command.args(["run", "--config"]).arg(&config);
         }
-        // Its settings are not to come from somebody's environment.
+        // Its settings must not come from the environment of the tests.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("RUNNER_") || text.starts_with("CI_SERVER_") {

@@ -18,18 +18,18 @@ fn in_folder(sources: &Sources) -> Vec<String> {
     vec!["--sources-dir".to_owned(), folder]
 }
 
-/// A running server with a data folder of its own.
+/// A running server with its own data folder.
 pub struct Server {
     process: Option<Process>,
     data: PathBuf,
     /// The arguments that say where the sources are.
     sources: Vec<String>,
     address: SocketAddr,
-    /// The path that it is below.
+    /// The path below which it serves.
     path: String,
     lease_seconds: u32,
     base_repositories: Option<PathBuf>,
-    /// The size of the disk the data folder is on, if it is one of its own.
+    /// The size of the disk of the data folder, if it has its own.
     disk: Option<String>,
 }
 
@@ -53,8 +53,8 @@ impl Server {
         Self::start_at(folder, arguments, lease_seconds, None)
     }
 
-    /// Starts a server on a free port whose builds install from the base repositories that a file
-    /// lists, and leases long enough for real builds.
+    /// Starts a server on a free port whose builds install from the base repositories listed in a
+    /// file, and leases long enough for real builds.
     pub fn start_with_base(folder: &Path, sources: &Sources, base: &Path) -> Self {
         Self::start_with(folder, sources, 60, Some(base.to_owned()))
     }
@@ -81,8 +81,8 @@ impl Server {
     }
 
     /// The same for a server that misses webhooks.
-    pub fn start_impatiently(folder: &Path, forge: &Forge) -> Self {
-        Self::start_at(folder, forge.impatient_arguments(), 20, None)
+    pub fn start_with_frequent_polls(folder: &Path, forge: &Forge) -> Self {
+        Self::start_at(folder, forge.polling_arguments(), 20, None)
     }
 
     fn start_at(
@@ -105,7 +105,7 @@ impl Server {
         server
     }
 
-    /// Starts a server whose data folder is on a small disk of its own; needs root.
+    /// Starts a server whose data folder is on a small separate disk; needs root.
     pub fn start_on_small_disk(folder: &Path, sources: &Sources, size: &str) -> Self {
         let mut server = Self {
             process: None,
@@ -131,7 +131,7 @@ impl Server {
         self.process.as_mut().unwrap().wait_for_line(text)
     }
 
-    /// Starts the server at its old address, with its old data.
+    /// Restarts the server at its old address, with its old data.
     pub fn start_again(&mut self) {
         let mut process = Process::start("server", &mut self.command());
         let line = process.wait_for_line("serving");
@@ -164,7 +164,7 @@ impl Server {
         }
     }
 
-    /// Starts it again, below a path.
+    /// Restarts it, below a path.
     pub fn move_below(&mut self, path: &str) {
         self.stop();
         self.path = path.to_owned();

@@ -1,4 +1,4 @@
-//! Real git repositories with `.SRCINFO`s, as packagers push them.
+//! Real git repositories with `.SRCINFO` files, as pushed by packagers.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ pub struct Sources {
     folder: PathBuf,
 }
 
-/// What a package's `.SRCINFO` says.
+/// The content of a package's `.SRCINFO`.
 pub struct Package {
     pub pkgbase: &'static str,
     pub pkgver: &'static str,
@@ -54,7 +54,7 @@ impl Sources {
         &self.folder
     }
 
-    /// Commits a package to the branch `main` of its repository; makes the repository if needed.
+    /// Commits a package to the branch `main` of its repository; creates the repository if needed.
     pub fn commit(&self, package: &Package) {
         self.commit_text(package.pkgbase, &package.srcinfo());
     }
@@ -93,7 +93,7 @@ impl Sources {
         git(&path, &["commit", "--quiet", "--message", "Update"]);
     }
 
-    /// Commits one more file, or changes it, and leaves the rest as it is.
+    /// Commits another file, or changes it, and leaves the rest unchanged.
     pub fn commit_file(&self, repository: &str, name: &str, content: &str) {
         let path = self.folder.join(repository);
         std::fs::write(path.join(name), content).unwrap();
@@ -101,7 +101,7 @@ impl Sources {
         git(&path, &["commit", "--quiet", "--message", "Fix"]);
     }
 
-    /// Makes a repository whose objects are named by SHA-256.
+    /// Creates a repository whose objects are named by SHA-256.
     pub fn make_sha256(&self, repository: &str) {
         let init = [
             "init",
@@ -171,7 +171,7 @@ impl Sources {
     fn write_repository(&self, name: &str, srcinfo: &str) {
         use gix::objs::tree::{Entry, EntryKind};
         let path = self.folder.join(format!("{name}.git"));
-        // What git init makes besides, hooks and descriptions, takes longer than all the rest.
+        // The other files of git init, hooks and descriptions, take longer than all the rest.
         for folder in ["objects", "refs/heads"] {
             std::fs::create_dir_all(path.join(folder)).unwrap();
         }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// Longer than anything here takes on a busy machine; only a failing test waits that long.
+/// Longer than any step takes on a busy machine; only a failing test waits that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Waits until something is there.
+/// Waits until a function returns a value.
 pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     const PAUSE: Duration = Duration::from_millis(20);
     let started = Instant::now();
@@ -13,7 +13,10 @@ pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < PATIENCE, "never happened: {what}");
+        assert!(
+            started.elapsed() < PATIENCE,
+            "timed out waiting for: {what}"
+        );
         std::thread::sleep(PAUSE);
     }
 }

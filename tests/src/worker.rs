@@ -47,7 +47,7 @@ impl Worker {
         Self::start(server, scratch, &builder)
     }
 
-    /// Starts a worker that simulates builds, with its scratch folder on a small disk of its own;
+    /// Starts a worker that simulates builds, with its scratch folder on a small separate disk;
     /// needs root.
     pub fn simulated_on_small_disk(server: &Server, scratch: &Path, size: &str) -> Self {
         let builder = ["--builder", "simulated", "--simulated-seconds", "0"];
@@ -59,8 +59,8 @@ impl Worker {
         }
     }
 
-    /// Starts a worker on a machine whose clock is wrong by some seconds. `shim` is the library that
-    /// makes it so.
+    /// Starts a worker on a machine whose clock is wrong by some seconds. `shim` is the library
+    /// that shifts it.
     pub fn simulated_with_clock(
         server: &Server,
         scratch: &Path,

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_becomes_a_configuration() {
+    fn converts_command_line_into_configuration() {
         let config = parse(&[
             "--token=secret",
             "--jobs=3",
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scratch_disk_is_a_setting() {
+    fn accepts_scratch_disk_setting() {
         for (args, kind) in [
             (&[][..], ScratchDisk::Auto),
             (&["--scratch-disk=image"], ScratchDisk::Image),
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_settings_say_what_is_wrong() {
+    fn explains_invalid_settings() {
         for (args, part) in [
             (&["--jobs=0"][..], "zero"),
             (&["--simulated-seconds=-1"], "negative"),

@@ -130,7 +130,7 @@ mod tests {
     use buildbtw_model::api::Outcome;
 
     #[test]
-    fn one_worker_at_a_time() {
+    fn locks_scratch_folder_for_one_worker() {
         let folder = tempfile::tempdir().unwrap();
         let first = Scratch::open(folder.path()).unwrap();
         let second = Scratch::open(folder.path()).unwrap_err();
@@ -140,9 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_another_user_is_refused() {
+    fn rejects_folder_of_another_user() {
         if !nix::unistd::geteuid().is_root() {
-            println!("only root can give a folder away");
+            println!("only root can change the owner of a folder");
             return;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_and_claims_survive_a_restart() {
+    fn restores_attempts_and_claims_after_restart() {
         let folder = tempfile::tempdir().unwrap();
         let (running, finished, claim) = (AttemptId::new(), AttemptId::new(), ClaimId::new());
         let outcome = Outcome::Failed {

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repositories_and_binds_are_checked() {
+    fn rejects_malformed_repositories_and_bind_mounts() {
         let repository: RepositoryArgument = "base=file:///srv/a=b".parse().unwrap();
         assert_eq!(repository.url, "file:///srv/a=b");
         for bad in [

@@ -79,7 +79,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn accepts_own_clap_definition() {
         Cli::command().debug_assert();
     }
 }

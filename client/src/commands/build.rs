@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_name_the_build_tool_that_was_asked_for() {
+    fn writes_requested_build_tool_into_packages() {
         assert_eq!(tool(&[]).unwrap(), BuildTool::default());
         let other = tool(&["--buildtool=devtools", "--buildtoolver=1:1.3.2-1-any"]).unwrap();
         assert_eq!(other.name.as_str(), "devtools");

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_is_told_step_by_step() {
+    fn prints_dependency_chain_step_by_step() {
         let chain: Vec<Pkgbase> = ["a", "b", "c"]
             .iter()
             .map(|name| name.parse().unwrap())

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_colours_pass_wherever_the_log_is_cut() {
+    fn keeps_only_colour_sequences_at_any_chunk_boundary() {
         let cases: &[(&[u8], &str)] = &[
             (b"plain\ttext\n", "plain\ttext\n"),
             (
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_sequence_is_no_sequence() {
+    fn prints_overlong_escape_sequence_as_text() {
         let mut log = b"\x1b[".to_vec();
         log.extend([b'1'; 1000]);
         let mut cleaner = LogCleaner::new(true);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_text_stays_on_its_line() {
+    fn escapes_control_characters_of_foreign_text() {
         assert_eq!(clean("a\nb\x1b[2J\u{202e}c\n"), "a b [2J\u{fffd}c");
     }
 }

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hints_are_taken_out_of_messages() {
+    fn splits_hint_from_message() {
         for (message, rest, hint) in [
             ("it failed", "it failed", None),
             ("it failed\nhint: do this", "it failed", Some("do this")),

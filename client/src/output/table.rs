@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_whatever_their_colour() {
+    fn aligns_coloured_columns() {
         let mut table = Table::new(&["NAME", "STATUS"]);
         table.row([Cell::new("a"), Cell::styled(style::ERROR, "failed")]);
         table.row([Cell::new("libgreet"), Cell::new("")]);

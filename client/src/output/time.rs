@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_well() {
+    fn formats_durations_with_two_units() {
         let text = |millis| duration(SignedDuration::from_millis(millis));
         assert_eq!(text(-5), "0.0 s");
         assert_eq!(text(3_149), "3.1 s");
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_read() {
+    fn parses_durations() {
         assert_eq!(parse_seconds("30d"), Ok(2_592_000));
         assert_eq!(parse_seconds("90s"), Ok(90));
         for bad in ["", "d", "30", "1y", "0d", "-1d", "99999w", "3 d"] {

@@ -1,4 +1,4 @@
-//! What commands print.
+//! Output of commands.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -9,7 +9,7 @@ use super::fake::{Fake, TOKEN};
 use super::program::run;
 
 #[tokio::test]
-async fn a_login_is_checked_kept_and_used() {
+async fn login_verifies_saves_and_uses_token() {
     let (fake, home) = (
         Fake::start(&["libgreet"]).await,
         tempfile::tempdir().unwrap(),
@@ -33,13 +33,13 @@ async fn a_login_is_checked_kept_and_used() {
         saved.metadata().unwrap().permissions().mode() & 0o777,
         0o600
     );
-    // Both address and token are remembered.
+    // Both address and token are saved.
     let ran = run(home.path(), "", &["token", "list"]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
 
 #[tokio::test]
-async fn a_new_token_goes_where_it_is_asked_for_and_nowhere_else() {
+async fn writes_new_token_to_requested_file_only() {
     let (fake, home) = (Fake::start(&[]).await, tempfile::tempdir().unwrap());
     let token = format!("--token={TOKEN}");
     let create = ["token", "create", "--scope=worker", "--name=w", &token];
@@ -54,14 +54,14 @@ async fn a_new_token_goes_where_it_is_asked_for_and_nowhere_else() {
     assert!(!ran.stderr.contains("bbtw_new"), "{}", ran.stderr);
     assert_eq!(fs_err::read_to_string(&file).unwrap(), "bbtw_new\n");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    // A second one does not take the place of the first.
+    // A second login does not replace the first.
     let ran = run(home.path(), &fake.url, &args).await;
     assert_eq!(ran.code, 3);
     assert!(ran.stderr.contains("is there already"), "{}", ran.stderr);
 }
 
 #[tokio::test]
-async fn tables_are_plain_in_a_pipe_and_json_is_what_the_server_sent() {
+async fn prints_plain_tables_in_a_pipe_and_unmodified_json() {
     let (fake, home) = (
         Fake::start(&["libgreet", "party"]).await,
         tempfile::tempdir().unwrap(),
@@ -88,7 +88,7 @@ async fn tables_are_plain_in_a_pipe_and_json_is_what_the_server_sent() {
 }
 
 #[tokio::test]
-async fn retry_names_newer_commits_and_takes_them_with_latest() {
+async fn retry_lists_newer_commits_and_builds_them_with_latest() {
     let (fake, home) = (
         Fake::start(&["libgreet"]).await,
         tempfile::tempdir().unwrap(),
@@ -143,7 +143,7 @@ async fn completions_need_no_server() {
 }
 
 #[tokio::test]
-async fn a_tree_with_files_that_cannot_be_used_is_planned_without_them() {
+async fn plans_source_tree_without_unusable_files() {
     let home = tempfile::tempdir().unwrap();
     let tree = home.path().join("tree");
     let write = |name: &str, text: &str| {
@@ -180,7 +180,7 @@ async fn a_tree_with_files_that_cannot_be_used_is_planned_without_them() {
 }
 
 #[tokio::test]
-async fn a_plan_shows_the_raised_release_of_two_makers_of_one_version() {
+async fn plan_shows_bumped_releases_of_two_pkgbases_with_equal_version() {
     let home = tempfile::tempdir().unwrap();
     let tree = home.path().join("tree");
     let write = |name: &str, packages: &str| {
@@ -211,7 +211,7 @@ async fn a_plan_shows_the_raised_release_of_two_makers_of_one_version() {
 }
 
 #[tokio::test]
-async fn the_log_of_a_reused_build_is_that_of_the_attempt_that_made_it() {
+async fn shows_log_of_original_attempt_for_reused_build() {
     let (fake, home) = (
         Fake::start(&["libgreet"]).await,
         tempfile::tempdir().unwrap(),
@@ -261,7 +261,7 @@ async fn the_log_of_a_reused_build_is_that_of_the_attempt_that_made_it() {
 }
 
 #[tokio::test]
-async fn new_says_what_the_plan_had_to_leave_out() {
+async fn new_lists_packages_left_out_of_the_plan() {
     let (fake, home) = (
         Fake::start(&["libgreet"]).await,
         tempfile::tempdir().unwrap(),

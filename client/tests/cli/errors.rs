@@ -1,4 +1,4 @@
-//! Every error is one line, a hint, and exit code 3.
+//! Every error is one line with a hint, and exit code 3.
 
 use super::fake::{Fake, TOKEN};
 use super::program::{Ran, run};
@@ -12,7 +12,7 @@ async fn fails(server: &str, args: &[&str]) -> Ran {
 }
 
 #[tokio::test]
-async fn errors_say_what_is_wrong_and_what_to_do() {
+async fn prints_errors_with_cause_and_hint() {
     let fake = Fake::start(&["libgreet"]).await;
     let token = format!("--token={TOKEN}");
     let cases: &[(&[&str], &str, &str)] = &[
@@ -72,7 +72,7 @@ async fn errors_say_what_is_wrong_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_named() {
+async fn names_unreachable_server() {
     let ran = fails("http://127.0.0.1:1", &["list"]).await;
     let lines: Vec<&str> = ran.stderr.lines().collect();
     assert!(
@@ -90,7 +90,7 @@ async fn a_server_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn wrong_usage_is_an_error_and_asking_for_help_is_not() {
+async fn exits_with_error_for_wrong_usage_but_not_for_help() {
     let server = "http://127.0.0.1:1";
     for args in [
         &["frobnicate"][..],

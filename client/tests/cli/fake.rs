@@ -1,4 +1,4 @@
-//! A server with one namespace, whose state the tests change.
+//! A fake server with one namespace, whose state the tests change.
 
 use std::sync::{Arc, Mutex};
 
@@ -29,9 +29,9 @@ pub(crate) struct Inner {
     pub(crate) created: Option<CreateNamespace>,
     pub(crate) log: Vec<u8>,
     pub(crate) attempt: AttemptSummary,
-    /// Everything is answered with 503 while this is set.
+    /// While this is set, every request is answered with 503.
     pub(crate) away: bool,
-    /// Streams that began before this generation are broken off.
+    /// Streams that began before this generation are interrupted.
     generation: u64,
     clock: i64,
 }
@@ -79,7 +79,7 @@ impl Fake {
         });
     }
 
-    /// Breaks all streams off.
+    /// Interrupts all streams.
     pub(crate) fn break_streams(&self) {
         self.change(|inner| inner.generation += 1);
     }
@@ -109,7 +109,7 @@ impl Fake {
         change(&mut self.inner.lock().unwrap())
     }
 
-    /// A stream of what `next` finds, until it has nothing more to give or the streams are broken.
+    /// A stream of what `next` returns, until it returns nothing or the streams are interrupted.
     fn stream<F>(&self, mut next: F) -> Response
     where
         F: FnMut(&mut Inner) -> Option<Vec<u8>> + Send + 'static,
@@ -201,7 +201,7 @@ impl Inner {
         let mut builds = self.iteration.builds.iter_mut();
         let build = builds.find(|b| b.pkgbase.as_str() == pkgbase).unwrap();
         build.status = status;
-        // Of a build with packages, the event's message is the version.
+        // For a build with packages, the message of the event is the version.
         let told = message.filter(|_| !status.has_packages());
         build.message = told.map(str::to_owned);
         match status {
@@ -256,7 +256,7 @@ impl Inner {
     }
 }
 
-/// From JSON, as a server that says nothing more than it must would send it.
+/// Parsed from JSON, as from a server that sends required fields only.
 fn summary(pkgbase: &str, id: i64) -> BuildSummary {
     from_json(json!({
         "id": id,
@@ -334,7 +334,7 @@ async fn create(
     })))
 }
 
-/// Tries `libgreet` again, of which there is a newer commit; takes that if it is asked to.
+/// Retries `libgreet`, of which there is a newer commit; builds that one on request.
 async fn retry(headers: HeaderMap, Json(request): Json<RetryBuilds>) -> Answer<RetriedBuilds> {
     authenticated(&headers)?;
     Ok(Json(from_json(json!({
@@ -416,7 +416,7 @@ async fn log(
     Ok(fake.stream(move |inner| {
         let rest = inner.log.get(offset..).unwrap_or_default().to_vec();
         offset += rest.len();
-        // Nothing is the end of the stream.
+        // An empty chunk would end the stream.
         let over = !follow || inner.attempt.status.is_final();
         (!rest.is_empty() || over).then_some(rest)
     }))

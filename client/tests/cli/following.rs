@@ -1,4 +1,4 @@
-//! Following a rebuild, and a log.
+//! Following a rebuild and a log.
 
 use buildbtw_model::{AttemptStatus, BuildStatus, IterationStatus};
 
@@ -12,7 +12,7 @@ fn follow(fake: &Fake, home: &tempfile::TempDir, args: &[&str]) -> Running {
 }
 
 #[tokio::test]
-async fn a_rebuild_is_followed_to_its_end_across_broken_connections() {
+async fn follows_rebuild_to_its_end_across_broken_connections() {
     let (fake, home) = (
         Fake::start(&["libgreet", "greeter"]).await,
         tempfile::tempdir().unwrap(),
@@ -22,7 +22,7 @@ async fn a_rebuild_is_followed_to_its_end_across_broken_connections() {
     fake.build("libgreet", BuildStatus::Building, None);
     let line = run.line("libgreet").await;
     assert_eq!(line, "22:13:21 building libgreet 2.0-1");
-    // The server restarts, and the build goes on meanwhile.
+    // The server restarts while the build continues.
     fake.change(|inner| inner.away = true);
     fake.break_streams();
     fake.build("libgreet", BuildStatus::Built, Some("2.0-1"));
@@ -52,7 +52,7 @@ async fn a_rebuild_is_followed_to_its_end_across_broken_connections() {
 }
 
 #[tokio::test]
-async fn failures_say_what_they_block() {
+async fn prints_failures_with_the_builds_they_block() {
     let (fake, home) = (
         Fake::start(&["libgreet", "party"]).await,
         tempfile::tempdir().unwrap(),
@@ -75,7 +75,7 @@ async fn failures_say_what_they_block() {
 }
 
 #[tokio::test]
-async fn cancelled_rebuilds_and_interrupted_commands_have_codes_of_their_own() {
+async fn uses_own_exit_codes_for_cancelled_rebuilds_and_interrupts() {
     let (fake, home) = (
         Fake::start(&["libgreet"]).await,
         tempfile::tempdir().unwrap(),
@@ -92,7 +92,7 @@ async fn cancelled_rebuilds_and_interrupted_commands_have_codes_of_their_own() {
     );
 
     let mut run = follow(&fake, &home, &["watch", "space", "--json"]);
-    // Following has begun once an event comes back.
+    // Following has begun when the first event arrives.
     fake.build("libgreet", BuildStatus::Cancelled, None);
     fake.end(IterationStatus::Cancelled);
     let last = run.line("\"origins\"").await;
@@ -101,7 +101,7 @@ async fn cancelled_rebuilds_and_interrupted_commands_have_codes_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_log_is_followed_byte_by_byte_across_broken_connections() {
+async fn follows_log_without_gaps_across_broken_connections() {
     let (fake, home) = (
         Fake::start(&["libgreet"]).await,
         tempfile::tempdir().unwrap(),
@@ -121,6 +121,6 @@ async fn a_log_is_followed_byte_by_byte_across_broken_connections() {
     });
     let ran = run.end().await;
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-    // In a pipe the bytes are as they are.
+    // Output to a pipe is not escaped.
     assert_eq!(ran.stdout, "one\n\x1b[2Jtwo\nthree\nfour");
 }

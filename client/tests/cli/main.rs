@@ -1,5 +1,5 @@
-//! The client as people and scripts meet it: the real program, in a pipe, against a server that
-//! breaks connections.
+//! The client as people and scripts run it: the real program, with its output in a pipe, against a
+//! server that breaks connections.
 
 #![allow(
     clippy::unwrap_used,

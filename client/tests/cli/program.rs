@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// Longer than anything takes on a slow and busy machine.
+/// Longer than any step takes on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The client with nothing in its environment but a home folder.
@@ -26,7 +26,7 @@ pub(crate) fn buildbtw(home: &Path, server: &str, args: &[&str]) -> Command {
     command
 }
 
-/// What a finished run printed, and its exit code.
+/// Output and exit code of a finished run.
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -43,7 +43,7 @@ impl From<Output> for Ran {
     }
 }
 
-/// Runs it to its end.
+/// Runs it until it exits.
 pub(crate) async fn run(home: &Path, server: &str, args: &[&str]) -> Ran {
     let ran = buildbtw(home, server, args).output();
     tokio::time::timeout(PATIENCE, ran)
@@ -53,7 +53,7 @@ pub(crate) async fn run(home: &Path, server: &str, args: &[&str]) -> Ran {
         .into()
 }
 
-/// A run that is talked to while it goes on.
+/// A running client with which the test interacts.
 pub(crate) struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -71,7 +71,7 @@ impl Running {
         }
     }
 
-    /// Waits for a line that holds `part`, and returns it.
+    /// Waits for a line that contains `part`, and returns it.
     pub(crate) async fn line(&mut self, part: &str) -> String {
         let wait = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
@@ -91,7 +91,7 @@ impl Running {
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     pub(crate) async fn end(mut self) -> Ran {
         let rest = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {

@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn why_a_build_was_stopped_decides_what_is_reported() {
+    fn reports_stopped_build_by_its_stop_reason() {
         let interrupt = Interrupt {
             now: CancellationToken::new(),
             kind: FailureKind::Infrastructure,

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_server_itself_can_end_an_attempt() {
+    fn classifies_server_responses() {
         use ProblemKind as Kind;
         let cases = [
             (refused(Kind::AttemptEnded, 409), Verdict::Ended),

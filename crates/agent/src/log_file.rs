@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_written_can_be_read_and_continued() {
+    async fn reopens_log_file_and_appends() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let log = LogFile::open(&path).unwrap();

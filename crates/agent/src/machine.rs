@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hostname_becomes_a_worker_name() {
+    fn derives_worker_name_from_hostname() {
         assert_eq!(name_from("build-1.lan\n").unwrap().as_str(), "build-1.lan");
         assert_eq!(name_from("-bäu!box\n").unwrap().as_str(), "bubox");
         assert!(name_from("\n").is_none());
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_an_architecture() {
+    fn detects_architecture_of_this_machine() {
         assert_eq!(architectures().len(), 1);
     }
 }

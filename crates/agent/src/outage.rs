@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_become_rarer_and_start_again_with_the_next_outage() {
+    fn logs_outage_at_growing_intervals_and_resets_with_the_next() {
         let outage = Outage::default();
         let start = Instant::now();
         let lines: Vec<u64> = (0..600)

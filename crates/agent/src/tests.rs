@@ -21,7 +21,7 @@ fn chaos(number: u64, _path: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn a_log_is_the_same_on_both_sides_after_lost_answers_and_a_crash() {
+async fn sends_identical_log_despite_lost_answers_and_crash() {
     let (mut server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     server.set_faults(chaos);
     let id = AttemptId::new();

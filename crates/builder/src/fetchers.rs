@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_made_as_makepkg_does() {
+    fn builds_download_commands_like_makepkg() {
         let (words, output) = command("https::/usr/bin/curl -gqb \"\" -fLC - -o %o %u");
         assert_eq!(
             words,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn curl_is_recognized_by_its_name() {
+    fn recognizes_curl_by_its_name() {
         let agent = |line: &str| Agent::parse(line).unwrap();
         assert!(agent("http::/usr/bin/curl %u").is_curl());
         assert!(!agent("http::/usr/bin/curlie %u").is_curl());
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn protocols_have_their_tool() {
+    fn maps_protocols_to_download_tools() {
         for tool in VcsTool::ALL {
             assert_eq!(VcsTool::of(tool.program()), Some(tool));
         }

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_everything_that_is_missing() {
+    fn lists_all_missing_host_requirements() {
         let error = MissingRequirements {
             missing: vec!["one".into(), "two".into()],
         };
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_without_pacman_is_no_base() {
+    fn rejects_base_without_pacman() {
         let folder = tempfile::tempdir().unwrap();
         let mut config = SandboxConfig::new(folder.path());
         config.base_root = Some(folder.path().join("base"));

@@ -124,7 +124,7 @@ mod tests {
     });
 
     #[test]
-    fn names_the_first_folder_that_the_user_cannot_enter() {
+    fn names_first_folder_the_user_cannot_enter() {
         if !Uid::effective().is_root() {
             return;
         }
@@ -148,7 +148,7 @@ mod tests {
             said,
             format!("permission denied: {} ({expected})", program.display())
         );
-        // Where a link leads is on the way, too.
+        // The target of a link is checked, too.
         let link = folder.path().join("link");
         symlink(&program, &link).unwrap();
         let said = permission_denied(&link, NOBODY).unwrap();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_a_closed_folder_from_a_file_that_is_not_a_program() {
+    fn distinguishes_closed_folder_from_non_executable_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs_err::write(&file, "").unwrap();

@@ -187,11 +187,11 @@ fn unescape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Deeper than most processes may hold descriptors, and than a path may be long.
+    /// Deeper than the descriptor limit of most processes, and than the longest path.
     const DEEP: usize = 5_000;
 
     #[test]
-    fn folders_are_removed_however_deep_and_full_they_are() {
+    fn removes_deep_and_full_folders() {
         let place = tempfile::tempdir().unwrap();
         let kept = place.path().join("kept");
         fs_err::write(&kept, "").unwrap();
@@ -205,7 +205,7 @@ mod tests {
             )
             .unwrap();
             nix::sys::stat::mkdirat(&deepest, "d", Mode::S_IRWXU).unwrap();
-            // A name that removing uses itself.
+            // A name that the removal itself uses.
             if level % 1_000 == 0 {
                 nix::sys::stat::mkdirat(&deepest, ".removing-1", Mode::empty()).unwrap();
             }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_folders_are_removed_and_links_are_not_followed() {
+    fn removes_closed_folders_without_following_links() {
         let place = tempfile::tempdir().unwrap();
         let kept = place.path().join("kept");
         fs_err::create_dir_all(kept.join("inside")).unwrap();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_below_are_seen() {
+    fn detects_mounts_below_a_folder() {
         let info = "1 0 8:1 / / rw - ext4 x rw\n2 1 0:5 / /s/a\\040b/low ro - ext4 x rw\n";
         assert_eq!(
             mounted_below(info, Path::new("/s/a b")),

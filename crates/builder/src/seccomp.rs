@@ -264,7 +264,7 @@ fn bytes(program: &[Instruction]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// What the kernel does with a program.
+    /// The kernel's verdict on a system call under a filter program.
     fn run(program: &[Instruction], architecture: u32, number: u32, argument: u32) -> u32 {
         run_with(program, architecture, number, [argument.into(), 0, 0])
     }
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn applies_the_table_of_the_architecture() {
+    fn applies_syscall_table_of_the_architecture() {
         for (machine, names) in [("x86_64", [X86_64, I386]), ("aarch64", [AARCH64, ARM])] {
             let program = program(tables(machine).unwrap(), Memory::Cgroup);
             for table in names {
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_memory_that_nothing_counts() {
+    fn blocks_unaccounted_memory() {
         for (machine, names) in [("x86_64", [X86_64, I386]), ("aarch64", [AARCH64, ARM])] {
             let program = program(tables(machine).unwrap(), Memory::Rlimits);
             for table in names {
@@ -359,7 +359,7 @@ mod tests {
                     for call in [23, 23 | 1 << 16] {
                         assert_eq!(answer(ipc, [call, 1, size]), expected, "{size}");
                     }
-                    // msgget(2), by which fakeroot talks.
+                    // msgget(2), which fakeroot uses.
                     assert_eq!(answer(ipc, [13, size, size]), ALLOW);
                 }
                 assert_eq!(answer(table.clone3, [0; 3]), NO_SUCH_CALL);
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_x32_calls_and_kills_unknown_architectures() {
+    fn blocks_x32_calls_and_kills_unknown_architectures() {
         let program = program(tables("x86_64").unwrap(), Memory::Cgroup);
         for number in [X32, X32 | 250, X32 | 1, u32::MAX] {
             assert_eq!(run(&program, X86_64.architecture, number, 0), NO_SUCH_CALL);
@@ -383,7 +383,7 @@ mod tests {
 
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     #[test]
-    fn has_the_numbers_of_the_c_library() {
+    fn matches_syscall_numbers_of_the_c_library() {
         let native = &tables(std::env::consts::ARCH).unwrap()[0];
         let numbers = |calls: &[libc::c_long]| -> Vec<u32> {
             let number = |call: &libc::c_long| u32::try_from(*call).unwrap();
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn encodes_programs_as_the_kernel_reads_them() {
+    fn encodes_filters_in_kernel_layout() {
         let bytes = bytes(&[jump(JUMP_IF_EQUAL, 0x0102_0304, 5, 6)]);
         let (code, value) = (0x15_u16.to_ne_bytes(), 0x0102_0304_u32.to_ne_bytes());
         assert_eq!(bytes, [&code[..], &[5, 6], &value].concat());

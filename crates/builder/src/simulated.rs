@@ -269,7 +269,7 @@ mod tests {
     fn silent(_: &[u8]) {}
 
     #[tokio::test]
-    async fn makes_the_packages_that_are_asked_for() {
+    async fn builds_requested_packages() {
         let folder = tempfile::tempdir().unwrap();
         let mut request = request("libgreet");
         request.version = Some("2.0-1.1".parse().unwrap());
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fails_as_often_as_it_is_told() {
+    async fn fails_at_configured_rate() {
         let folder = tempfile::tempdir().unwrap();
         let mut config = SimulatedConfig::default();
         config.failures.insert(
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stops_when_cancelled_and_at_its_time_limit() {
+    async fn stops_on_cancellation_and_at_time_limit() {
         let folder = tempfile::tempdir().unwrap();
         let simulator = Simulator::new(SimulatedConfig {
             duration: SimulatedDuration::Fixed(Duration::from_secs(3600)),
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_kept_and_repeatable() {
+    fn draws_repeatable_durations_within_range() {
         let (min, max) = (Duration::from_millis(10), Duration::from_millis(20));
         let simulator = Simulator::new(SimulatedConfig {
             duration: SimulatedDuration::Range { min, max },

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_not_a_network() {
+    fn rejects_malformed_networks() {
         for (text, part) in [
             ("", "is not a network"),
             ("10.0.0.0/33", "is not a network"),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_it_contains() {
+    fn contains_its_addresses() {
         let ten = network("10.0.0.0/8");
         assert!(ten.contains(network("10.3.0.0/16")) && ten.contains(ten));
         assert!(!ten.contains(network("0.0.0.0/0")) && ten.overlaps(network("0.0.0.0/0")));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_the_forms_of_ipv4_in_ipv6() {
+    fn lists_ipv6_forms_of_ipv4_networks() {
         let forms: Vec<String> = network("10.0.0.0/8")
             .forms_in_ipv6()
             .iter()

@@ -108,7 +108,7 @@ mod tests {
     use buildbtw_package::Package;
 
     #[test]
-    fn the_archive_holds_metadata_and_one_file() {
+    fn writes_archive_with_metadata_and_one_file() {
         let folder = tempfile::tempdir().unwrap();
         let metadata = PackageMetadata {
             name: "a".parse().unwrap(),

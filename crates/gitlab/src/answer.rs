@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_read_in_every_form() {
+    fn parses_retry_after_in_every_form() {
         let date: Option<Timestamp> = http_date("Wed, 21 Oct 2026 07:28:00 GMT");
         assert!(date.is_some());
         for (name, value) in [
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_what_is_missing() {
+    fn names_missing_scope_in_errors() {
         let body =
             br#"{"error":"insufficient_scope","error_description":"x","scope":"api read_api"}"#;
         let kind = failure(StatusCode::FORBIDDEN, &headers(&[]), None, body);

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_single_items_leave_the_others_good() {
+    fn keeps_other_items_when_single_items_fail() {
         let list = ["group", "projects", "nodes"];
         let two = errors(serde_json::json!([
             {"message": "Timeout on Repository.tree", "path": ["group", "projects", "nodes", 3, "repository", "tree"]},
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_apart() {
+    fn distinguishes_graphql_errors() {
         let text = "Query has complexity of 341, which exceeds max complexity of 250";
         let complex = errors(serde_json::json!([{ "message": text }]));
         assert!(matches!(refused(&complex), GitlabErrorKind::TooComplex(_)));

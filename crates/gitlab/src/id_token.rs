@@ -335,7 +335,7 @@ mod tests {
     use super::*;
     use crate::{CloneBy, GitlabSettings, WebhookSecrets};
 
-    /// Checks the tokens of a GitLab at this address.
+    /// Verifies the tokens of a GitLab at this address.
     fn id_tokens(folder: &std::path::Path, address: std::net::SocketAddr) -> IdTokens {
         let token_file = folder.join("token");
         fs_err::write(&token_file, "glpat-x").unwrap();
@@ -355,9 +355,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn known_keys_are_used_while_gitlab_is_asked_for_others() {
+    async fn uses_known_keys_while_fetching_new_ones() {
         let folder = tempfile::tempdir().unwrap();
-        // Takes connections and never answers.
+        // Accepts connections and never responds.
         let gitlab = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tokens = id_tokens(folder.path(), gitlab.local_addr().unwrap());
         {
@@ -368,11 +368,11 @@ mod tests {
         }
         let mut unknown = std::pin::pin!(tokens.key("unknown", true));
         let _connection = tokio::select! {
-            _ = &mut unknown => panic!("answered without GitLab"),
+            _ = &mut unknown => panic!("a result without GitLab"),
             connection = gitlab.accept() => connection.unwrap(),
         };
         assert!(tokens.key("known", true).await.is_ok());
-        // The keys of yesterday will do while somebody asks.
+        // The previous keys are used while new ones are requested.
         tokens.keys().fetched_at = None;
         assert!(tokens.key("known", true).await.is_ok());
         assert!(matches!(

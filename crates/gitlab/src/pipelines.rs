@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_of_another_version_spoils_nothing() {
+    fn accepts_unknown_pipeline_status() {
         let read = |word: &str| serde_json::from_value::<PipelineStatus>(word.into()).unwrap();
         assert_eq!(
             read("waiting_for_resource").as_str(),

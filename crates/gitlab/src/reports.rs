@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_state_that_is_there_counts_as_done() {
+    fn recognizes_state_that_gitlab_already_has() {
         let status = |message: &str| GitlabErrorKind::Status {
             status: 400,
             message: message.into(),

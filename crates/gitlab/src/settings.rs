@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_come_together_or_not_at_all() {
+    fn requires_all_settings_of_a_group() {
         let folder = tempfile::tempdir().unwrap();
         assert!(GitlabArgs::default().settings().unwrap().is_none());
         let settings = args(folder.path()).settings().unwrap().unwrap();
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_secret_is_accepted_in_an_address_or_shown() {
+    fn rejects_credentials_in_addresses_and_hides_secrets() {
         let folder = tempfile::tempdir().unwrap();
         let with_password = GitlabArgs {
             gitlab_url: Some("https://me:glpat-secret@gitlab.example.org".into()),
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signing_token_has_its_own_form() {
+    fn validates_signing_token_format() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("signing");
         let with = || GitlabArgs {

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn computes_the_hash_that_git_gives_a_tree() {
+    fn computes_git_tree_hash() {
         for format in ["sha1", "sha256"] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path();
@@ -90,7 +90,7 @@ mod tests {
                     }
                 })
                 .collect();
-            // GitLab tells folders and files apart.
+            // GitLab lists folders and files separately.
             entries.reverse();
             let expected = git(path, &["rev-parse", "HEAD^{tree}"]);
             assert_eq!(tree_hash(entries).unwrap().as_str(), expected, "{format}");
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_that_is_none_makes_the_tree_unknown() {
+    fn treats_tree_with_malformed_hash_as_unknown() {
         let entry = Entry {
             mode: "100644".to_owned(),
             name: "a".to_owned(),

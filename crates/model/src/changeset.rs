@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refs_may_contain_slashes() {
+    fn accepts_refs_with_slashes() {
         let changeset: Changeset = "gtk4/feature/x".parse().unwrap();
         assert_eq!(changeset.pkgbase.as_str(), "gtk4");
         assert_eq!(changeset.git_ref.as_str(), "feature/x");
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_changesets_say_what_is_missing() {
+    fn names_missing_part_of_malformed_changeset() {
         let error = "gtk4".parse::<Changeset>().unwrap_err().to_string();
         assert!(error.contains("gtk4/main"), "{error}");
         for bad in ["", "/main", "gtk4/", "../main", "gtk4/-x"] {

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_as_browsers_show_them() {
+    fn parses_merge_request_urls_from_browsers() {
         for text in [
             "https://gitlab.example.org/packaging/packages/gtk4/-/merge_requests/12",
             "https://gitlab.example.org/packaging/packages/gtk4/-/merge_requests/12/diffs?x#note_1",
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_say_what_is_expected() {
+    fn explains_expected_form_for_other_urls() {
         for text in [
             "https://gitlab.example.org/packaging/gtk4",
             "https://gitlab.example.org/packaging/gtk4/-/issues/1",

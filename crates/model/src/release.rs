@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn every_case_of_the_rule() {
+    fn bumps_release_in_every_case() {
         for (current, others, expected) in [
             ("1-1", &[][..], "1.1"),
             ("1-1.1", &[], "1.2"),
@@ -188,19 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_keeps_its_release_unless_a_package_has_that_version() {
+    fn keeps_release_of_origin_unless_its_version_is_taken() {
         for (is_rebuild, own, base, earlier, expected) in [
             (false, "2-1", &["1-4"][..], &[][..], "2-1"),
             (false, "2-1", &["2-1"], &[], "2-1.1"),
             (false, "2-1", &["2-1", "2-1.3"], &[], "2-1.4"),
             (false, "2-1", &[], &["2-1"], "2-1.1"),
             (false, "2-2", &["2-1"], &[], "2-2"),
-            // Base may have dropped the one that this release was raised for.
+            // Base may have dropped the package above which this release was bumped.
             (false, "2-1", &[], &["2-1.1"], "2-1.2"),
             (false, "2-1", &["2-0.9"], &["2-1.1", "2-0.8"], "2-1.2"),
             (false, "2-2", &[], &["2-1.1", "3-1"], "2-2"),
             (false, "2-1", &["3-1"], &[], "2-1"),
-            // pacman takes both for the same version.
+            // pacman considers both the same version.
             (false, "2.0-1", &["2.00-1"], &[], "2.0-1.1"),
             (true, "2-1", &[], &[], "2-1.1"),
             (true, "2-1", &["2-1.1"], &["2-1.2"], "2-1.3"),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_base_has_newer_is_named() {
+    fn names_package_that_is_newer_in_base() {
         let rule = rule(true, &["1:1-1", "3-1", "1-1"], &["9:1-1"]);
         for (version, expected) in [
             ("1-1.1", Some("1:1-1")),
@@ -227,7 +227,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_above_everything_of_the_same_pkgver(
+        fn exceeds_every_release_of_the_same_pkgver(
             current in "[12](\\.[0-9]{1,2})?",
             others in prop::collection::vec("[12](\\.[0-9]{1,2})?", 0..5),
         ) {

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_the_repository_have_no_protocol() {
+    fn finds_no_protocol_for_files_of_the_repository() {
         for (entry, protocol) in [
             ("fix.patch", None),
             ("local://x.zip", None),
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_fetches_is_told_from_the_rest() {
+    fn distinguishes_sources_that_cannot_be_fetched() {
         use SourceKind::*;
         for (entry, kind) in [
             ("fix.patch", InRepository),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_named_as_makepkg_names_them() {
+    fn names_files_like_makepkg() {
         for (entry, name) in [
             ("fix.patch", "fix.patch"),
             ("https://h/x-1.tar.gz", "x-1.tar.gz"),

@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_text_reads_back() {
+    fn round_trips_every_state_text() {
         for status in BuildStatus::ALL {
             assert_eq!(status.as_str().parse(), Ok(*status));
         }

@@ -154,7 +154,7 @@ mod tests {
             return;
         }
         for (i, a) in SAMPLES.iter().enumerate() {
-            // Every program start costs a millisecond, so the pairs are a sample of their own.
+            // Every program start costs a millisecond, so the pairs are a separate sample.
             for b in SAMPLES.iter().skip(i % 3).step_by(3) {
                 let output = Command::new("vercmp").args([a, b]).output().unwrap();
                 let expected: i32 = String::from_utf8(output.stdout)
@@ -169,8 +169,8 @@ mod tests {
     }
 
     proptest! {
-        // alpm-types differs from vercmp where separators come first or twice and where an epoch of zero is
-        // written out; the program decides.
+        // alpm-types differs from vercmp where separators come first or twice and where an epoch of
+        // zero is written out; vercmp decides.
         #[test]
         fn agrees_with_alpm_types(a in VERSION, b in VERSION) {
             let parse = |text: &str| alpm_types::FullVersion::from_str(text);

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_numbers_as_every_reader_does_or_not_at_all() {
+    fn reads_numbers_like_every_reader_or_rejects_them() {
         let mut large = [0; 12];
         large[0] = 0x80;
         large[7] = 1;

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_written_as_repo_add_writes_them() {
+    fn writes_names_like_repo_add() {
         let mut list = FileList::default();
         for name in [
             &b"usr/\xff\xfe x"[..],

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_without_content_end_somewhere() {
+    fn terminates_on_empty_frames() {
         let frame = lz4_flex::frame::FrameEncoder::new(Vec::new())
             .finish()
             .unwrap();

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_without_content_end_somewhere() {
+    fn terminates_on_empty_parts() {
         let mut part = MAGIC.to_vec();
         part.extend([0x10, 0x30, 0x20, 0xa0, 0x09, 0x40, 1, 5]);
         // Flags, mode and time, the length of a name, a checksum, and the end of the blocks.
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_that_of_the_rfc() {
+    fn computes_adler32_of_the_rfc() {
         assert_eq!(adler32(b""), 1);
         assert_eq!(adler32(b"Wikipedia"), 0x11e6_0398);
         assert_eq!(adler32(&[0xff; 100_000]), 0x149a_302c);

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_damaged_and_ambiguous_records() {
+    fn rejects_damaged_and_ambiguous_records() {
         for text in [
             &b"x"[..],
             b"12 path=a=b",

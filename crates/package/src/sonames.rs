@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_those_in_folders_where_all_programs_look() {
+    fn counts_only_libraries_in_default_search_folders() {
         for (path, expected) in [
             ("usr/lib/libx.so.1", Some("libx.so.1")),
             ("lib/libx.so.1", Some("libx.so.1")),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_read_as_it_was_written() {
+    fn round_trips_text() {
         let mut sonames = Sonames::default();
         sonames.add(
             b"usr/lib/libx.so.1.0",

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dependency_is_met_by_a_name_or_by_what_is_provided() {
+    fn resolves_dependency_by_name_or_provision() {
         let package = |name: &str, version: &str, provides: &[&str]| BasePackage {
             name: name.parse().unwrap(),
             pkgbase: None,
@@ -133,7 +133,7 @@ mod tests {
         ] {
             assert!(base.satisfies(met), "{met}");
         }
-        // What is built already has got its numbers.
+        // Built packages have versioned sonames.
         for unmet in ["liby", "libx=2", "other>3", "libx.so=3-64", "bare.so=1-64"] {
             assert!(!base.satisfies(unmet), "{unmet}");
         }

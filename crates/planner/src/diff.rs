@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn every_build_is_in_one_list() {
+    fn lists_every_build_once() {
         let old = [
             build("a", 1, "1", &[]),
             build("b", 1, "1", &[("a", 1)]),

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_counts_only_when_the_constraint_names_one() {
+    fn compares_release_only_when_constraint_names_one() {
         assert!(Relation::split("a=1").is_met_by(Some("1-5")));
         assert!(!Relation::split("a=1-4").is_met_by(Some("1-5")));
         assert!(Relation::split("a<=1").is_met_by(Some("1-5")));
@@ -149,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_version_meets_no_constraint() {
+    fn unversioned_provision_satisfies_no_constraint() {
         assert!(Relation::split("a").is_met_by(None));
         assert!(!Relation::split("a>=0").is_met_by(None));
         assert!(!Relation::split("a<9").is_met_by(None));
     }
 
     #[test]
-    fn shared_libraries_are_told_by_their_name() {
+    fn recognizes_shared_libraries_by_name() {
         for name in [
             "libx.so",
             "libx.so.1",
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn remains_of_shell_code_are_no_relations() {
+    fn rejects_leftovers_of_shell_code() {
         for text in ["guile>=", "", "a b", ">=1", "$x", "a==1"] {
             assert!(check(text).is_err(), "{text:?}");
         }

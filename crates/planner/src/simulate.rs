@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_critical_path_goes_first() {
+    fn starts_critical_path_first() {
         // Three short builds and a chain of two long ones, on two workers.
         let builds = builds(&[(1, &[]), (1, &[]), (1, &[]), (3, &[]), (3, &[3])]);
         let good = simulate(&builds, 2, Policy::CriticalPath);
@@ -200,7 +200,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_policy_stays_between_the_bound_and_twice_it(
+        fn keeps_makespan_between_lower_bound_and_twice_it(
             list in prop::collection::vec((1u64..50, prop::collection::vec(any::<prop::sample::Index>(), 0..3)), 1..40),
             workers in 1usize..6,
             seed: u64,
@@ -214,7 +214,7 @@ mod tests {
             for policy in [Policy::CriticalPath, Policy::Fifo, Policy::Random(seed)] {
                 let outcome = simulate(&builds, workers, policy);
                 prop_assert!(outcome.makespan_s >= outcome.bound_s);
-                // No worker is idle while something is ready, which bounds any such schedule.
+                // No worker is idle while a build is ready, which bounds any such schedule.
                 prop_assert!(outcome.makespan_s <= outcome.critical_path_s + outcome.work_s.div_ceil(workers as u64));
                 prop_assert_eq!(outcome, simulate(&builds, workers, policy));
             }

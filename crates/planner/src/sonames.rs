@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_count_once_however_many_there_are() {
+    fn counts_duplicate_libraries_once() {
         let mut sonames = Sonames::default();
         for number in (0..100).chain(0..200) {
             let name = format!("lib{number:03}.so.1").into();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn relations_of_built_packages_name_libraries() {
+    fn reads_libraries_from_relations_of_built_packages() {
         for (relation, expected) in [
             ("libfoo.so=1-64", Some(("libfoo.so.1", true))),
             ("libfoo.so=1-32", Some(("libfoo.so.1", false))),

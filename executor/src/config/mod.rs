@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn little_has_to_be_said() {
+    fn accepts_minimal_config() {
         let config = Config::parse("server = 'http://localhost:8080'").unwrap();
         assert!(config.needs_root());
         assert_eq!(config.max_artifact_bytes(), 100 << 20);
@@ -220,10 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn the_example_is_valid() {
+    fn accepts_example_config() {
         let example = include_str!("../../executor.toml.example");
         Config::parse(example).unwrap();
-        // With every setting that is shown as a comment.
+        // With every setting that the example shows in a comment.
         let all: String = example
             .lines()
             .map(|line| {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn names_config_mistakes() {
         for (text, part) in [
             ("", "server"),
             ("server = 'x'\nservre = 1", "servre"),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_simulated_builder_needs_no_root() {
+    fn accepts_simulated_builder_without_root() {
         let text = "server = 'x'\nbuilder.simulated = { seconds = 0.5, failures.zlib = { kind = 'package', message = 'no' } }";
         let config = Config::parse(text).unwrap();
         assert!(!config.needs_root());

@@ -71,7 +71,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn what_others_can_write_is_not_believed() {
+    fn rejects_config_writable_by_others() {
         let folder = tempfile::tempdir().unwrap();
         let folder = fs_err::canonicalize(folder.path()).unwrap();
         let file = folder.join("executor.toml");

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_is_found() {
+    fn finds_present_values() {
         let job = Job::parse(
             br#"{"id": 7, "runner_info": {"timeout": 60}, "features": {"trace_sections": true},
                  "git_info": {"repo_url": "https://gitlab.example/g/demo.git"}, "new": {},
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_another_type_is_not_there() {
+    fn treats_values_of_another_type_as_missing() {
         let job = Job::parse(
             br#"{"id": "x", "job_info": {"id": 9}, "runner_info": [], "features": 1,
                  "git_info": {"repo_url": {}}, "variables": {"A": "1"}}"#,
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_without_files_is_none() {
+    fn ignores_cache_without_files() {
         for (cache, has_cache) in [
             ("[]", false),
             ("null", false),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_without_a_number_is_none() {
+    fn rejects_job_without_id() {
         for text in [
             "",
             "[]",

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_job_s_own_commands_are_replaced() {
+    fn replaces_only_the_script_stage() {
         for (name, stage) in [
             ("build_script", Stage::Build),
             ("step_script", Stage::Build),

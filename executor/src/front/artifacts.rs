@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn artifacts_stay_below_the_job_s_folder() {
+    fn keeps_artifacts_below_the_project_folder() {
         let folder = tempfile::tempdir().unwrap();
         let builds = folder.path().join("builds");
         fs_err::create_dir_all(builds.join("g")).unwrap();

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_what_takes_space_once_and_follows_no_link() {
+    fn counts_hard_links_once_and_follows_no_symlinks() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("folder");
         fs_err::create_dir_all(folder.join("a/b")).unwrap();
@@ -316,9 +316,9 @@ mod tests {
         assert!(measured(&folder) >= one + 100 * BYTES_PER_FILE);
     }
 
-    /// Deeper than a path may be long.
+    /// Deeper than the longest path.
     #[test]
-    fn folders_are_measured_however_deep_they_are() {
+    fn measures_folders_of_any_depth() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("folder");
         fs_err::create_dir(&folder).unwrap();
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_noticed_while_a_script_runs_and_after_it() {
+    fn detects_limit_during_and_after_a_script() {
         let folder = tempfile::tempdir().unwrap();
         let folders = vec![folder.path().to_owned()];
         let (tell, told) = mpsc::channel();
@@ -350,9 +350,9 @@ mod tests {
         assert_eq!(DiskWatch::start(folders, None, 2 << 20, || {}).end(), None);
     }
 
-    /// What lies in folders that nobody may look into is seen at the file system only, which others use, too.
+    /// Content of unreadable folders is only counted by the file system, which others use as well.
     #[test]
-    fn the_file_system_counts_where_the_folders_do_not_tell() {
+    fn uses_file_system_usage_for_unmeasurable_folders() {
         const LIMIT: u64 = 1 << 20;
         let folder = tempfile::tempdir().unwrap();
         let space = |free| {
@@ -379,10 +379,10 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_nobody_may_look_into_are_noticed() {
+    fn reports_unreadable_folders() {
         use std::os::unix::fs::PermissionsExt;
         if nix::unistd::geteuid().is_root() {
-            eprintln!("SKIPPED: root may look into every folder");
+            eprintln!("SKIPPED: root can read every folder");
             return;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -178,7 +178,7 @@ mod tests {
             log.write(piece).unwrap();
         }
         log.close().unwrap();
-        // The time is not always the same.
+        // The duration varies.
         let text = String::from_utf8(log.to).unwrap();
         let mut pieces = text.split("section_");
         let mut shown = pieces.next().unwrap().to_owned();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_fold_and_errors_are_red_whatever_the_pieces() {
+    fn folds_sections_and_colours_errors_at_any_chunk_boundary() {
         let expected = "section_start:buildbtw_1[collapsed=true]\r\x1b[0K\x1b[0m\x1b[1;34m==> fetching a\x1b[0m\n\
                         x\n\
                         section_end:buildbtw_1\r\x1b[0Ksection_start:buildbtw_2\r\x1b[0K\x1b[0m\x1b[1;34m==> building a\x1b[0m\n \

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_colours_are_left() {
+    fn keeps_text_and_colours() {
         for (output, expected) in [
             ("plain\ttext\r\n", "plain\ttext\r\n"),
             (

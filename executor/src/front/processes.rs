@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// Waits under the name of an environment with this folder.
+    /// Waits with the process name of an environment with this folder.
     fn called_bwrap(folder: &Path, user: Option<u32>) -> Child {
         let mut command = Command::new("sh");
         command
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_inside_of_an_environment_are_not_believed() {
+    fn ignores_processes_inside_an_environment() {
         let status = |pids: &[u32]| Status {
             owner: 0,
             parent: 1,
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_of_other_users_are_not_believed() {
+    fn ignores_processes_of_other_users() {
         let folder = tempfile::tempdir().unwrap();
         let mut own = called_bwrap(folder.path(), None);
         let is_root = nix::unistd::geteuid().is_root();

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn closed_folders_and_links_are_removed_and_what_they_lead_to_is_not() {
+    fn removes_closed_folders_and_links_without_their_targets() {
         let folder = tempfile::tempdir().unwrap();
         let job = folder.path().join("job");
         let inner = job.join("a/b");

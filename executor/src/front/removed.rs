@@ -67,10 +67,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_processes_of_an_environment_keep_open_count_once() {
+    fn counts_deleted_open_files_once() {
         let folder = tempfile::tempdir().unwrap();
         let other = tempfile::tempdir().unwrap();
-        // One child holds a removed file, another one holds it, too, and one that has a name.
+        // One child holds a removed file open; another one holds it as well, and one that still has
+        // a name.
         let script =
             "cd \"$1\" && exec 3>gone && rm gone && head -c 2M /dev/zero >&3 && exec 4>named
             head -c 8M /dev/zero >&4; exec 5<&0; (echo ready; read line <&5) & wait";

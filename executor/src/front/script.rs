@@ -368,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exit_code_is_the_script_s_own() {
+    fn passes_on_exit_code_of_script() {
         let report = "{ \"child-pid\": 7 }\n{ \"exit-code\": 3 }\n";
         assert_eq!(exit_code(report), Some(3));
         assert_eq!(exit_code("{ \"child-pid\": 7 }\n"), None);

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_hides_nothing_is_made() {
+    fn creates_temporary_folder_only_where_it_hides_nothing() {
         let own = [PathBuf::from("/var/lib/buildbtw-executor/jobs/7/builds")];
         for (path, can) in [
             ("/somewhere", true),

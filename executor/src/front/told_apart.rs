@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_cannot_look_like_a_line_of_this_program() {
+    fn escapes_output_that_imitates_executor_lines() {
         for (output, expected) in [
             ("plain\n\n", "plain\n\n"),
             ("==> Making\n", " ==> Making\n"),

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_known_is_understood() {
+    fn rejects_unknown_requests() {
         let build = r#"{"build":{"job":1,"attempt":"01890a5d-ac96-774b-bcce-b302099a8057","id_token":"a.b.c"}}"#;
         let request: Request = serde_json::from_str(build).unwrap();
         assert!(!format!("{request:?}").contains("a.b.c"));

@@ -7,7 +7,7 @@ use buildbtw_model::api::Outcome;
 use crate::support::{Host, ID_TOKEN, QUICK};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_build_goes_from_config_to_cleanup() {
+async fn runs_build_from_config_to_cleanup() {
     for stage in ["build_script", "step_script"] {
         let host = Host::start(QUICK).await;
         let job = host.job(7, "zlib");
@@ -41,7 +41,7 @@ async fn a_build_goes_from_config_to_cleanup() {
         assert_eq!(worker.as_str(), "tester");
         assert!(!ended.out.contains(&token) && !ended.out.contains(ID_TOKEN));
 
-        // The runner uploads them from within the job's environment.
+        // The runner uploads them from inside the job's environment.
         job.script(
             "upload_artifacts_on_success",
             &format!(
@@ -63,7 +63,7 @@ async fn a_build_goes_from_config_to_cleanup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn packages_that_are_too_large_are_only_linked_to() {
+async fn links_packages_too_large_for_artifacts() {
     let settings = "max_artifact_mib = 1\nbuilder.simulated = { payload_bytes = 900000 }";
     let host = Host::start(settings).await;
     let job = host.job(7, "zlib");
@@ -81,7 +81,7 @@ async fn packages_that_are_too_large_are_only_linked_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_at_the_same_time_do_not_meet() {
+async fn isolates_concurrent_jobs() {
     let host = Host::start("builder.simulated = { seconds = 0.2 }").await;
     let jobs: Vec<_> = (1..=3)
         .map(|id| host.job(id, &format!("pkg{id}")))
@@ -108,7 +108,7 @@ async fn jobs_at_the_same_time_do_not_meet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exchange_is_repeated_until_the_server_knows_the_pipeline() {
+async fn retries_token_exchange_until_server_knows_the_pipeline() {
     use buildbtw_fake_server::Fault;
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
@@ -121,7 +121,7 @@ async fn an_exchange_is_repeated_until_the_server_knows_the_pipeline() {
 }
 
 #[test]
-fn the_help_is_complete() {
+fn help_lists_every_command() {
     let output = Command::new(crate::support::PROGRAM)
         .arg("--help")
         .output()

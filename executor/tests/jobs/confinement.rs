@@ -1,4 +1,4 @@
-//! Scripts of jobs are held to what builds are held to.
+//! Scripts of jobs have the same restrictions as builds.
 
 use nix::unistd::geteuid;
 
@@ -6,17 +6,17 @@ use crate::support::{Host, QUICK};
 
 const TIGHT: &str =
     "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 64, processes = 40 }";
-/// Counts all processes of the scripts' user, those of other tests included.
+/// This limit counts all processes of the scripts' user, those of other tests included.
 const TIGHT_WITHOUT_CGROUPS: &str = "builder.simulated = { seconds = 0.0 }\n\
      limits = { memory_mib = 256, processes = 150, cgroups = false }";
 
 const HUNGRY: &str = "perl -e '$x = \"x\" x (1 << 29); print length($x), \"\\n\"'";
-/// Says so when it got them all.
+/// Prints a line when it got them all.
 const BOMB: &str = "perl -e 'for (1 .. 200) { my $child = fork; exit 3 unless defined $child; \
      unless ($child) { sleep 1000; exit } } print \"all of them\\n\"'";
 
-/// The notes about the cgroups of scripts.
-fn noted(host: &Host) -> usize {
+/// The recorded cgroups of scripts.
+fn recorded_cgroups(host: &Host) -> usize {
     let notes = host.state().join("jobs/7/limits");
     notes.read_dir().map_or(0, Iterator::count)
 }
@@ -30,7 +30,7 @@ async fn limits_scripts_like_builds() {
     assert!(!ended.out.contains("536870912"), "{ended:?}");
     let bomb = job.script("after_script", BOMB).expect(41);
     assert!(!bomb.out.contains("all of them"), "{bomb:?}");
-    // Elsewhere there is no cgroup that would say so.
+    // Elsewhere no cgroup reports it.
     if geteuid().is_root() && std::path::Path::new("/sys/fs/cgroup/memory/tasks").exists() {
         ended.says("the memory limit of 67108864 bytes was exceeded");
         bomb.says("the limit of 40 processes was exceeded");
@@ -38,7 +38,7 @@ async fn limits_scripts_like_builds() {
     job.script("after_script", "echo as ever")
         .expect(0)
         .says("as ever");
-    assert_eq!(noted(&host), 0);
+    assert_eq!(recorded_cgroups(&host), 0);
     job.clean_up();
     assert!(host.left().is_empty(), "{:?}", host.left());
 }
@@ -54,7 +54,7 @@ async fn limits_each_process_of_a_script_without_cgroups() {
     assert!(!bomb.out.contains("all of them"), "{bomb:?}");
 }
 
-/// Whatever way they write it: in a file, in many, little by little, or in several stages.
+/// In whatever way they write it: in a file, in many, little by little, or in several stages.
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_what_scripts_write() {
     let host =
@@ -64,7 +64,7 @@ async fn limits_what_scripts_write() {
         "head -c 100M /dev/zero >fat; ls -l fat; echo that was all",
         "for i in 1 2 3 4; do head -c 20M /dev/zero >\"$HOME/fat$i\" || exit 3; done; echo that was all",
         "for ((i = 0;; i++)); do mkdir -p a/b/c$i; head -c 1M /dev/zero >a/b/c$i/fat; done",
-        // What has no name any more.
+        // A file without a name.
         "exec 3>a 4>b; rm a b; for fd in 3 4; do head -c 40M /dev/zero >&$fd || exit 3; done; sleep 30",
     ]
     .into_iter()
@@ -104,7 +104,7 @@ async fn keeps_lower_limits_of_the_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passes_scripts_no_descriptors_and_filters_their_system_calls() {
+async fn closes_descriptors_and_filters_system_calls_of_scripts() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.prepare();
@@ -162,9 +162,9 @@ async fn passes_scripts_no_descriptors_and_filters_their_system_calls() {
     }
 }
 
-/// Where no cgroup counts what is in memory, every folder there has a size, or cannot be written to.
+/// If no cgroup counts memory, every tmpfs folder has a size limit or is not writable.
 #[tokio::test(flavor = "multi_thread")]
-async fn gives_scripts_no_folder_in_memory_without_a_size() {
+async fn bounds_tmpfs_folders_of_scripts() {
     let host = Host::start(
         "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 256, cgroups = false }",
     )
@@ -194,9 +194,9 @@ async fn gives_scripts_no_folder_in_memory_without_a_size() {
 
 /// Rlimits count address space only.
 #[tokio::test(flavor = "multi_thread")]
-async fn refuses_scripts_memory_that_nothing_counts() {
+async fn blocks_unaccounted_memory_of_scripts() {
     if !cfg!(target_arch = "x86_64") {
-        println!("the test knows the numbers of x86_64");
+        println!("the test has system call numbers of x86_64 only");
         return;
     }
     let host = Host::start(
@@ -214,7 +214,7 @@ async fn refuses_scripts_memory_that_nothing_counts() {
         .says("memfd -1 38\nsmall made\nlarge 22\n");
 }
 
-/// What a killed front leaves of a script's cgroup goes with the job.
+/// The cgroup that a killed front leaves of a script is removed with the job.
 #[tokio::test(flavor = "multi_thread")]
 async fn removes_the_cgroup_of_a_killed_stage_with_its_job() {
     let host = Host::start(QUICK).await;
@@ -237,7 +237,7 @@ async fn removes_the_cgroup_of_a_killed_stage_with_its_job() {
         .flatten()
         .filter_map(|note| fs_err::read_to_string(note.unwrap().path().join("cgroup")).ok())
         .flat_map(|folders| folders.lines().map(str::to_owned).collect::<Vec<_>>())
-        // The note names every place where the cgroup may have been made.
+        // The record names every place where the cgroup may have been created.
         .filter(|folder| std::path::Path::new(folder).exists())
         .collect();
     for cgroup in &cgroups {

@@ -1,10 +1,10 @@
-//! What the runner relies on.
+//! The behaviour that the runner relies on.
 
 use serde_json::{Value, json};
 
 use crate::support::{Ended, Host, QUICK};
 
-/// Every stage that gitlab-runner 19.4 calls `run` for, but for the job's own script.
+/// Every stage for which gitlab-runner 19.4 calls `run`, except the job's own script.
 const STAGES: &[&str] = &[
     "prepare_script",
     "get_sources",
@@ -22,7 +22,7 @@ const STAGES: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_stage_of_the_runner_runs_its_script_and_only_the_job_s_own_builds() {
+async fn runs_every_stage_script_and_builds_only_in_the_script_stage() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.stage(&["prepare"]).expect(0);
@@ -37,7 +37,7 @@ async fn every_stage_of_the_runner_runs_its_script_and_only_the_job_s_own_builds
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preparation_is_repeated_with_a_cleanup_between() {
+async fn repeats_prepare_after_cleanup() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     for _ in 0..3 {
@@ -47,7 +47,7 @@ async fn a_preparation_is_repeated_with_a_cleanup_between() {
         job.clean_up();
         assert!(host.left().is_empty(), "{:?}", host.left());
     }
-    // Also without: a runner that was cut off.
+    // Also without a cleanup: the runner was interrupted.
     for _ in 0..3 {
         job.stage(&["prepare"]).expect(0);
         assert!(!job.builds().join("old").exists());
@@ -60,7 +60,7 @@ async fn a_preparation_is_repeated_with_a_cleanup_between() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cleanup_without_a_job_is_none_and_reaps() {
+async fn cleanup_without_job_only_reaps() {
     let host = Host::start(QUICK).await;
     let (dead, alive) = (host.job(1, "a"), host.job(2, "b"));
     dead.prepare_by_a_runner_that_ends();
@@ -82,7 +82,7 @@ async fn a_cleanup_without_a_job_is_none_and_reaps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cache_is_refused_once_and_for_all() {
+async fn rejects_cache_with_a_final_failure() {
     let host = Host::start(QUICK).await;
     let mut job = host.job(7, "a");
     job.describe("cache", json!([{ "key": "default", "paths": [] }]));
@@ -110,7 +110,7 @@ async fn config_prints_json_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cleanup_works_at_any_time_and_twice() {
+async fn cleanup_is_idempotent_at_any_stage() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.clean_up();
@@ -119,14 +119,14 @@ async fn cleanup_works_at_any_time_and_twice() {
     job.clean_up();
     job.clean_up();
     assert!(host.left().is_empty(), "{:?}", host.left());
-    // A stage after it finds nothing, which is no fault of the job.
+    // A later stage finds nothing, which is not an error of the job.
     job.script("after_script", "true")
         .expect(42)
         .says("not prepared");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_says_whether_the_host_is_ready() {
+async fn check_reports_host_readiness() {
     let host = Host::start(QUICK).await;
     let check = || {
         let output = host.command().arg("check").output().unwrap();
@@ -134,14 +134,14 @@ async fn check_says_whether_the_host_is_ready() {
     };
     check().expect(0).says("ready");
     host.configure("builder.simulated = {}\ngitlab_runner = '/nonexistent'");
-    // A key that is there twice.
+    // A duplicate key.
     check().expect(2).says("duplicate");
     fs_err::write(host.config(), "server = 'nonsense'\n").unwrap();
     check().expect(2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_away_is_no_fault_of_the_job() {
+async fn reports_unreachable_server_as_system_failure() {
     let host = Host::start(QUICK).await;
     host.server.kill();
     host.job(7, "a")

@@ -1,8 +1,8 @@
-//! Variables that change what scripts find.
+//! Variables that change the environment of scripts.
 
 use crate::support::{Host, QUICK};
 
-/// Its `gitlab-runner` makes a temporary file, as the uploader of artifacts does.
+/// Its `gitlab-runner` creates a temporary file, as the uploader of artifacts does.
 async fn host() -> Host {
     let host = Host::start(QUICK).await;
     host.replace_setting("/usr/bin/true", "/usr/bin/mktemp");
@@ -10,7 +10,7 @@ async fn host() -> Host {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_temporary_folder_of_the_runner_s_settings_is_there() {
+async fn creates_temporary_folder_of_runner_settings() {
     let host = host().await;
     for (id, folder) in (1..).zip(["/somewhere", "/var/tmp", "/tmp/of/runner", "/run/user/0"]) {
         let mut job = host.job(id, "a");
@@ -32,7 +32,7 @@ async fn a_temporary_folder_of_the_runner_s_settings_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn artifacts_do_not_depend_on_a_temporary_folder_that_cannot_be() {
+async fn uploads_artifacts_without_a_usable_temporary_folder() {
     let host = host().await;
     let nonsense = [
         "/usr/x",

@@ -1,4 +1,4 @@
-//! Jobs that fail, and whose fault that is.
+//! Jobs that fail, with the failure kind of each.
 
 use buildbtw_fake_server::Fault;
 use buildbtw_model::FailureKind;
@@ -14,7 +14,7 @@ fn failed(outcome: &Outcome) -> (FailureKind, &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_not_from_buildbtw_fails_by_its_own_fault() {
+async fn fails_job_without_attempt_as_build_failure() {
     let host = Host::start(QUICK).await;
     let mut job = host.empty_job(7);
     job.prepare();
@@ -41,7 +41,7 @@ async fn a_job_that_is_not_from_buildbtw_fails_by_its_own_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_of_another_job_fails_the_job_and_not_the_package() {
+async fn fails_job_but_not_package_for_invalid_token() {
     let host = Host::start(QUICK).await;
     let mut job = host.job(7, "a");
     job.set("BUILDBTW_ID_TOKEN", "forged");
@@ -53,7 +53,7 @@ async fn a_token_of_another_job_fails_the_job_and_not_the_package() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_with_an_attempt_that_nobody_knows_says_so_and_fails_by_its_own_fault() {
+async fn fails_job_with_unknown_attempt_as_build_failure() {
     let host = Host::start(QUICK).await;
     let mut job = host.job(7, "a");
     let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -68,7 +68,7 @@ async fn a_job_with_an_attempt_that_nobody_knows_says_so_and_fails_by_its_own_fa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_kind_of_failure_decides_the_exit_code() {
+async fn maps_failure_kind_to_exit_code() {
     let failures: String = [
         ("bad", "package"),
         ("slow", "timeout"),
@@ -95,7 +95,7 @@ async fn the_kind_of_failure_decides_the_exit_code() {
         assert_eq!(job.exit_code_file().exists(), code == 41, "{name}");
         let attempt = job.attempt();
         assert_eq!(failed(&attempt.outcomes[0]).1, "x.c: error: boom");
-        // A stale code would be reported for what fails next.
+        // A stale code would be reported for the next failure.
         job.script("after_script", "true").expect(0);
         assert!(!job.exit_code_file().exists());
         job.clean_up();
@@ -104,14 +104,14 @@ async fn the_kind_of_failure_decides_the_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_architecture_is_reported_at_once() {
+async fn reports_wrong_architecture_immediately() {
     let host = Host::start(QUICK).await;
     let mut job = host.job(7, "a");
     let attempt = host.server.change(|inner| {
         let (key, mut build) = inner.exchanges.drain().next().unwrap();
         build.architecture = "riscv64".parse().unwrap();
         inner.exchanges.insert(key.clone(), build);
-        // The stand-in wants to hear of an attempt before it ends.
+        // The stand-in expects a report of an attempt before it ends.
         inner.attempts.entry(key.0).or_default().heartbeats = 1;
         key.0
     });
@@ -125,7 +125,7 @@ async fn another_architecture_is_reported_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_build_that_the_server_cancels_fails_and_says_so() {
+async fn fails_job_when_server_cancels_build() {
     let host = Host::start(ENDLESS).await;
     let job = host.job(7, "a");
     job.prepare();
@@ -148,7 +148,7 @@ async fn a_build_that_the_server_cancels_fails_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_the_server_gave_up_fails_and_says_so() {
+async fn fails_job_when_server_ended_the_attempt() {
     let host = Host::start(ENDLESS).await;
     let job = host.job(7, "a");
     job.prepare();
@@ -168,9 +168,9 @@ async fn an_attempt_that_the_server_gave_up_fails_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_package_is_the_package_s_fault() {
+async fn blames_package_for_rejected_upload() {
     let host = Host::start(QUICK).await;
-    // The stand-in does not take packages of this name.
+    // The stand-in rejects packages of this name.
     let job = host.job(7, "refused");
     job.prepare();
     job.script("build_script", "")
@@ -180,7 +180,7 @@ async fn a_refused_package_is_the_package_s_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_asked_for_again() {
+async fn retries_after_lost_response() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.prepare();

@@ -1,4 +1,4 @@
-//! Jobs, users and files that mean no good.
+//! Hostile jobs, users and files.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::support::{Ended, Host, PROGRAM, QUICK, chmod};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_makes_no_sense_is_refused_without_harm() {
+async fn rejects_malformed_job_without_side_effects() {
     let host = Host::start(QUICK).await;
     let mut job = host.job(7, "a");
     let huge = format!("{{\"id\": 7, \"x\": \"{}\"}}", "x".repeat(40 << 20));
@@ -30,7 +30,7 @@ async fn a_job_that_makes_no_sense_is_refused_without_harm() {
         }
     }
     assert!(host.left().is_empty(), "{:?}", host.left());
-    // What is missing or of another type does not matter where it is not needed.
+    // Fields that are missing or have another type do not matter where they are not needed.
     job.response =
         r#"{"id": 7, "variables": {"a": 1}, "runner_info": "x", "git_info": [], "features": null}"#
             .into();
@@ -43,7 +43,7 @@ async fn a_job_that_makes_no_sense_is_refused_without_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_folder_elsewhere_gets_no_artifacts() {
+async fn writes_no_artifacts_outside_the_builds_folder() {
     let host = Host::start(QUICK).await;
     let outside = host.path("outside");
     fs_err::create_dir(&outside).unwrap();
@@ -77,7 +77,7 @@ async fn a_project_folder_elsewhere_gets_no_artifacts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_job_says_of_the_driver_s_variables_is_not_believed() {
+async fn ignores_driver_variables_set_by_a_job() {
     let host = Host::start(QUICK).await;
     let mut job = host.job(7, "a");
     for name in [
@@ -94,7 +94,7 @@ async fn what_a_job_says_of_the_driver_s_variables_is_not_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn root_does_not_reap_what_another_user_can_put_there() {
+async fn does_not_reap_folders_of_other_users() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -112,13 +112,13 @@ async fn root_does_not_reap_what_another_user_can_put_there() {
     job.stage(&["cleanup"]).expect(42);
     job.stage(&["prepare"]).expect(42);
     assert!(kept.exists() && job.builds().exists());
-    // What is no folder was not made by this program.
+    // A file that is not a folder was not created by this program.
     std::os::unix::fs::chown(&jobs, Some(0), None).unwrap();
     Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
     assert!(kept.exists() && jobs.join("8").is_symlink());
 }
 
-/// How many processes have a command line that begins like this.
+/// The number of processes with a command line that starts with this text.
 fn running(beginning: &str) -> usize {
     let processes = fs_err::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| fs_err::read(process.path().join("cmdline")).ok());
@@ -128,12 +128,12 @@ fn running(beginning: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_of_one_job_cannot_pass_for_the_environment_of_another() {
+async fn rejects_processes_that_imitate_another_environment() {
     let host = Host::start(QUICK).await;
     let (first, second) = (host.job(7, "a"), host.job(8, "b"));
     first.prepare();
     let killed = first.builds().join("killed");
-    // Each takes the place of one that was killed.
+    // Each replaces one that was killed.
     let script = format!(
         r#"for number in {{1..20}}; do
             while :; do
@@ -169,8 +169,8 @@ async fn processes_of_one_job_cannot_pass_for_the_environment_of_another() {
     assert!(host.left().is_empty(), "{:?}", host.left());
 }
 
-/// Talks to the root side as a front would.
-fn ask_root(host: &Host, input: &[u8]) -> Ended {
+/// Sends requests to the root side as a front would.
+fn send_to_root_side(host: &Host, input: &[u8]) -> Ended {
     let mut child = std::process::Command::new(PROGRAM)
         .arg("as-root")
         .env_clear()
@@ -181,14 +181,14 @@ fn ask_root(host: &Host, input: &[u8]) -> Ended {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // It may have heard enough before the end.
+    // It may stop reading before the end.
     let _ = stdin.write_all(input);
     drop(stdin);
     Ended::from(child.wait_with_output().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_root_side_does_what_it_knows_and_nothing_else() {
+async fn root_side_rejects_unknown_requests() {
     let host = Host::start(QUICK).await;
     let endless = vec![b'x'; 1 << 20];
     for input in [
@@ -201,18 +201,18 @@ async fn the_root_side_does_what_it_knows_and_nothing_else() {
         b"\xff\xfe\n",
         &endless,
     ] {
-        let ended = ask_root(&host, input);
+        let ended = send_to_root_side(&host, input);
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(ended.out.contains("request"), "{ended:?}");
     }
-    let ended = ask_root(&host, b"{\"reap\":{}}\n");
+    let ended = send_to_root_side(&host, b"{\"reap\":{}}\n");
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_root_side_believes_only_root_s_files() {
+async fn root_side_trusts_only_files_of_root() {
     let host = Host::start(QUICK).await;
-    let reap = || ask_root(&host, b"{\"reap\":{}}\n");
+    let reap = || send_to_root_side(&host, b"{\"reap\":{}}\n");
     reap().expect(0);
     chmod(&host.config(), 0o666);
     reap().expect(1).says("go-w");
@@ -228,7 +228,7 @@ async fn the_root_side_believes_only_root_s_files() {
         reap().expect(1).says("65534");
         std::os::unix::fs::chown(host.state(), Some(0), None).unwrap();
     }
-    // An ordinary user that sudo made root cannot choose the file.
+    // An unprivileged user whom sudo made root cannot choose the file.
     let output = std::process::Command::new(PROGRAM)
         .arg("as-root")
         .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
@@ -240,8 +240,8 @@ async fn the_root_side_believes_only_root_s_files() {
     reap().expect(0);
 }
 
-/// What the root side makes of what it inherits: folder, core dumps, signals.
-fn inherited(pid: u32) -> (std::path::PathBuf, String, u64) {
+/// State of the root side after it reset what it inherited: folder, core dumps, signals.
+fn reset_state(pid: u32) -> (std::path::PathBuf, String, u64) {
     let read = |name| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
     let line = |text: String, name| {
         let found = text.lines().find_map(|line| line.strip_prefix(name));
@@ -251,14 +251,14 @@ fn inherited(pid: u32) -> (std::path::PathBuf, String, u64) {
     (
         fs_err::read_link(format!("/proc/{pid}/cwd")).unwrap(),
         line(read("limits"), "Max core file size"),
-        // Of the standard signals; the C library has others for itself.
+        // Only of the standard signals; the C library uses others itself.
         u64::from_str_radix(&line(read("status"), "SigIgn:"), 16).unwrap() & 0x7fff_ffff,
     )
 }
 
-/// The limits that are lower than those of a service, though they could be raised, and who is preferred: niceness, policy,
-/// the OOM killer.
-fn unlike_a_service(pid: u32) -> (Vec<String>, String) {
+/// The limits that are lower than those of a service although they could be raised, and the
+/// priorities: niceness, policy, the OOM killer.
+fn limits_and_priority(pid: u32) -> (Vec<String>, String) {
     let read = |name| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
     let limits = read("limits");
     // The columns have fixed widths.
@@ -286,7 +286,7 @@ fn unlike_a_service(pid: u32) -> (Vec<String>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_root_side_has_the_limits_and_the_priority_of_a_service() {
+async fn root_side_runs_with_limits_and_priority_of_a_service() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -308,8 +308,8 @@ async fn the_root_side_has_the_limits_and_the_priority_of_a_service() {
         program.is_ok_and(|program| program == std::path::Path::new(PROGRAM))
     };
     let expected = (vec![], "0 0 0".to_owned());
-    while !is_started() || unlike_a_service(child.id()) != expected {
-        let now = unlike_a_service(child.id());
+    while !is_started() || limits_and_priority(child.id()) != expected {
+        let now = limits_and_priority(child.id());
         assert!(std::time::Instant::now() < deadline, "{now:?}");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -318,7 +318,7 @@ async fn the_root_side_has_the_limits_and_the_priority_of_a_service() {
         .output()
         .unwrap();
     let class = String::from_utf8(ionice.stdout).unwrap();
-    // Newer kernels say what the default means.
+    // Newer kernels report the value of the default.
     let is_default = class.starts_with("none") || class.starts_with("best-effort: prio 4");
     assert!(is_default, "{class}");
     let mut stdin = child.stdin.take().unwrap();
@@ -328,7 +328,7 @@ async fn the_root_side_has_the_limits_and_the_priority_of_a_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_root_side_is_the_same_whoever_starts_it() {
+async fn root_side_resets_state_inherited_from_its_caller() {
     let host = Host::start(QUICK).await;
     let script = "cd /tmp; ulimit -S -c unlimited; trap '' TERM CHLD HUP; exec \"$0\" as-root";
     let mut child = std::process::Command::new("bash")
@@ -342,11 +342,11 @@ async fn the_root_side_is_the_same_whoever_starts_it() {
     // SIGPIPE alone stays ignored.
     let expected = ("/".into(), "0 0".to_owned(), 1 << 12);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
-    while inherited(child.id()) != expected {
+    while reset_state(child.id()) != expected {
         assert!(
             std::time::Instant::now() < deadline,
             "{:?}",
-            inherited(child.id())
+            reset_state(child.id())
         );
         std::thread::sleep(std::time::Duration::from_millis(5));
     }

@@ -1,4 +1,4 @@
-//! Signals at random moments of a job. `just executor-kill-test 100 1` does it a hundred times.
+//! Signals at random moments of a job. `just executor-kill-test 100 1` repeats it a hundred times.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::sandbox;
 use crate::stopping::pid_of;
 use crate::support::{Ended, Host, Job};
 
-/// Numbers that are the same for the same seed.
+/// Random numbers that are the same for the same seed.
 struct Random(u64);
 
 impl Random {
@@ -30,7 +30,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_moment_nothing_is_left() {
+async fn leaves_nothing_when_killed_at_any_moment() {
     let (count, seed) = (number("KILLS", 10), number("SEED", 1));
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let sandboxed = std::env::var_os("SANDBOX").is_some();
@@ -55,24 +55,24 @@ async fn killed_at_any_moment_nothing_is_left() {
         eprintln!("{round}: {signal} to {stage} after {moment:?}, runner dies: {runner_dies}");
         if stage == "prepare" && runner_dies {
             let mut child = job.start_by_a_runner(&["prepare"]);
-            // Not before the stage has looked who started it.
+            // Not before the stage has identified its parent process.
             let folder = host.state().join(format!("jobs/{round}"));
             while !folder.exists() && child.try_wait().unwrap().is_none() {
                 std::thread::yield_now();
             }
-            strike(child, moment, signal);
+            kill_at_random(child, moment, signal);
         } else if stage == "prepare" {
-            strike(job.start(&["prepare"]), moment, signal);
+            kill_at_random(job.start(&["prepare"]), moment, signal);
         } else {
             if runner_dies {
                 job.prepare_by_a_runner_that_ends();
             } else {
                 job.stage(&["prepare"]).expect(0);
             }
-            strike(start(&job, stage), moment, signal);
+            kill_at_random(start(&job, stage), moment, signal);
         }
-        // A root side that was left alone ends by itself.
-        wait_for_end(&host.state().join(format!("root/jobs/{round}")));
+        // An orphaned root side ends by itself.
+        wait_for_lock(&host.state().join(format!("root/jobs/{round}")));
         if runner_dies {
             Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
         }
@@ -102,8 +102,8 @@ fn start(job: &Job<'_>, stage: &str) -> std::process::Child {
     }
 }
 
-fn strike(mut child: std::process::Child, moment: Duration, signal: Signal) {
-    // Not to wait for anything, but to be somewhere in the middle.
+fn kill_at_random(mut child: std::process::Child, moment: Duration, signal: Signal) {
+    // Does not wait for a condition: the kill should come at a random moment.
     std::thread::sleep(moment);
     if child.try_wait().unwrap().is_none() {
         killpg(pid_of(&child), signal).unwrap();
@@ -111,24 +111,24 @@ fn strike(mut child: std::process::Child, moment: Duration, signal: Signal) {
     child.wait_with_output().unwrap();
 }
 
-/// Waits until nobody has the lock of a folder.
-fn wait_for_end(folder: &Path) {
+/// Waits until no process holds the lock of a folder.
+fn wait_for_lock(folder: &Path) {
     if let Ok(file) = fs_err::File::open(folder) {
         file.into_parts().0.lock().unwrap();
     }
 }
 
-/// Waits until no process knows of the folder, by its arguments, environment or mounts. What was told to
-/// stop may take a moment.
+/// Waits until no process refers to the folder, by its arguments, environment or mounts. A process
+/// that was told to stop may take a moment.
 async fn until_nothing_runs(folder: &Path) {
     let started = Instant::now();
-    while let Some(process) = whoever_knows(folder) {
+    while let Some(process) = process_that_refers_to(folder) {
         assert!(started.elapsed() < Duration::from_secs(60), "{process}");
         tokio::task::yield_now().await;
     }
 }
 
-fn whoever_knows(folder: &Path) -> Option<String> {
+fn process_that_refers_to(folder: &Path) -> Option<String> {
     let needle = folder.to_str().unwrap().as_bytes();
     let own = std::process::id().to_string();
     let knows = |process: &Path| {

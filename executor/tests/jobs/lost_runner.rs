@@ -1,4 +1,5 @@
-//! A runner that is killed tells nobody: its stages notice it, end, report and clean up by themselves.
+//! A killed runner notifies no process: its stages detect it, end, report and clean up by
+//! themselves.
 
 use std::io::Read as _;
 use std::process::Child;
@@ -13,10 +14,10 @@ use nix::unistd::Pid;
 use crate::stopping::pid_of;
 use crate::support::{ENDLESS, Host, Job, QUICK};
 
-/// Longer than anything here takes on a busy machine; only a failing test waits that long.
+/// Longer than any step takes on a busy machine; only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn heard(host: &Host, job: &Job<'_>) {
+async fn wait_for_heartbeat(host: &Host, job: &Job<'_>) {
     let attempt = job.attempt.unwrap();
     host.server
         .until("a heartbeat", |inner| {
@@ -26,8 +27,8 @@ async fn heard(host: &Host, job: &Job<'_>) {
         .await;
 }
 
-/// Kills the runner and nobody else, and waits until nothing of it prints any more. Its output stays open.
-/// Returns what its stages complained about.
+/// Kills only the runner, and waits until none of its processes prints any more. Its output stays
+/// open. Returns the errors that its stages printed.
 fn kill_runner(mut runner: Child) -> String {
     kill(pid_of(&runner), Signal::SIGKILL).unwrap();
     runner.wait().unwrap();
@@ -60,14 +61,14 @@ fn expect_lost(job: &Job<'_>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_build_ends_with_its_runner() {
+async fn ends_silent_build_with_its_runner() {
     let host = Host::start(ENDLESS).await;
     let job = host.job(7, "a");
     job.prepare();
     let script = job.write_script("");
     let arguments = ["run", script.to_str().unwrap(), "build_script"];
     let runner = job.start_by_a_runner(&arguments);
-    heard(&host, &job).await;
+    wait_for_heartbeat(&host, &job).await;
     let complaints = kill_runner(runner);
     expect_lost(&job);
     assert!(host.left().is_empty(), "{:?}: {complaints}", host.left());
@@ -77,7 +78,7 @@ async fn a_silent_build_ends_with_its_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_build_ends_with_its_runner_whatever_lies_between() {
+async fn ends_silent_build_with_its_runner_across_intermediate_processes() {
     let host = Host::start(ENDLESS).await;
     for between in [
         r#"timeout 86400 "$@"; exit $?"#,
@@ -88,7 +89,7 @@ async fn a_silent_build_ends_with_its_runner_whatever_lies_between() {
         let script = job.write_script("");
         let arguments = ["run", script.to_str().unwrap(), "build_script"];
         let runner = job.start_by_a_runner_through(between, &arguments);
-        heard(&host, &job).await;
+        wait_for_heartbeat(&host, &job).await;
         let complaints = kill_runner(runner);
         expect_lost(&job);
         assert!(host.left().is_empty(), "{:?}: {complaints}", host.left());
@@ -96,13 +97,13 @@ async fn a_silent_build_ends_with_its_runner_whatever_lies_between() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_build_ends_when_nobody_reads_its_output() {
+async fn ends_build_when_its_output_is_closed() {
     let host = Host::start(ENDLESS).await;
     let job = host.job(7, "a");
     job.prepare();
     let script = job.write_script("");
     let mut child = job.start(&["run", script.to_str().unwrap(), "build_script"]);
-    heard(&host, &job).await;
+    wait_for_heartbeat(&host, &job).await;
     drop(child.stdout.take());
     assert!(!child.wait().unwrap().success());
     expect_lost(&job);
@@ -110,14 +111,14 @@ async fn a_build_ends_when_nobody_reads_its_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_front_that_is_killed_with_its_runner_is_no_cancellation() {
+async fn does_not_report_cancellation_when_front_dies_with_its_runner() {
     let host = Host::start(ENDLESS).await;
     let job = host.job(7, "a");
     job.prepare();
     let script = job.write_script("");
     let arguments = ["run", script.to_str().unwrap(), "build_script"];
     let mut runner = job.start_by_a_runner(&arguments);
-    heard(&host, &job).await;
+    wait_for_heartbeat(&host, &job).await;
     let front = fs_err::read_to_string(host.state().join("jobs/7/pid")).unwrap();
     let front = Pid::from_raw(front.parse().unwrap());
     kill(front, Signal::SIGSTOP).unwrap();
@@ -131,7 +132,7 @@ async fn a_front_that_is_killed_with_its_runner_is_no_cancellation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_script_ends_with_its_runner() {
+async fn ends_silent_script_with_its_runner() {
     let host = Host::start(QUICK).await;
     for stage in ["get_sources", "after_script"] {
         let job = host.job(7, "a");
@@ -152,12 +153,12 @@ async fn a_silent_script_ends_with_its_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preparation_ends_with_its_runner() {
+async fn ends_prepare_with_its_runner() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     host.server.set_faults(|_, _| Fault::Unavailable);
     let mut runner = job.start_by_a_runner(&["prepare"]);
-    // It waits for the server by now, and says so nowhere.
+    // It waits for the server by now, and does not log that.
     let root_side = host.state().join("root");
     while !root_side.exists() {
         tokio::task::yield_now().await;
@@ -169,10 +170,10 @@ async fn a_preparation_ends_with_its_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_lives_is_not_taken_for_dead() {
+async fn does_not_treat_live_runner_as_dead() {
     let host = Host::start("builder.simulated = { seconds = 0.5 }").await;
     let job = host.job(7, "a");
-    // What prepared it is gone, and another process goes on.
+    // The process that prepared it has exited, and another one continues.
     job.prepare_by_a_runner_that_ends();
     job.script(
         "get_sources",

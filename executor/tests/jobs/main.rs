@@ -1,6 +1,6 @@
-//! Drives the program as GitLab Runner does, stage by stage, against a stand-in for the server.
+//! Runs the program as GitLab Runner does, stage by stage, against a stand-in for the server.
 //!
-//! As root (as in CI) scripts run as another user; without, as the tests' own.
+//! As root (as in CI), scripts run as another user; without root, as the user of the tests.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

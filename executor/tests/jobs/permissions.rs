@@ -1,4 +1,4 @@
-//! Hosts where the user of scripts does not get to what they need.
+//! Hosts where the user of scripts cannot access what they need.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,9 +12,9 @@ fn check(host: &Host) -> Ended {
     Ended::from(host.command().arg("check").output().unwrap())
 }
 
-/// Runs what root was to run as a user without a name.
+/// Runs the commands of root as a user without a name.
 fn as_another_user(host: &Host, command: &Command) -> Ended {
-    // A copy that everybody can start, whoever may look into the folder of tests.
+    // A copy that every user can execute, even if the folder of the tests is private.
     let program = host.path("buildbtw-executor");
     if !program.exists() {
         fs_err::copy(PROGRAM, &program).unwrap();
@@ -35,7 +35,7 @@ fn as_another_user(host: &Host, command: &Command) -> Ended {
     Ended::from(other.output().unwrap())
 }
 
-/// The server was told once, and is not to try it again.
+/// The failure was reported to the server once, and must not be retried.
 #[track_caller]
 fn expect_final(job: &Job<'_>, message: &str) {
     let attempt = job.attempt();
@@ -48,7 +48,7 @@ fn expect_final(job: &Job<'_>, message: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_helper_in_a_private_folder_fails_the_build_once_and_names_the_folder() {
+async fn fails_once_and_names_private_folder_of_the_helper() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -69,10 +69,10 @@ async fn a_helper_in_a_private_folder_fails_the_build_once_and_names_the_folder(
     job.stage(&["prepare"]).expect(41).says(&said);
     expect_final(&job, &said);
     job.clean_up();
-    // A job that is not from buildbtw has nothing to tell.
+    // A job without an attempt has nothing to report.
     host.empty_job(8).stage(&["prepare"]).expect(41);
 
-    // Repaired, the same host builds.
+    // Once repaired, the same host builds.
     chmod(&private, 0o711);
     chmod(&helper, 0o644);
     check(&host).expect(2).says("nobody may not execute it");
@@ -87,7 +87,7 @@ async fn a_helper_in_a_private_folder_fails_the_build_once_and_names_the_folder(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_folder_that_scripts_cannot_enter_is_named() {
+async fn names_state_folder_that_scripts_cannot_enter() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -101,7 +101,7 @@ async fn a_state_folder_that_scripts_cannot_enter_is_named() {
     check(&host).expect(2).says(&said);
     let job = host.job(7, "a");
     job.stage(&["prepare"]).expect(41).says(&said);
-    // Found out only later it is the same.
+    // The result is the same if it is detected later.
     chmod(&folder, 0o711);
     let job = host.job(8, "a");
     job.prepare();
@@ -112,7 +112,7 @@ async fn a_state_folder_that_scripts_cannot_enter_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sudo_that_this_user_may_not_run_is_named() {
+async fn names_sudo_command_without_permission() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -139,7 +139,7 @@ async fn a_sudo_that_this_user_may_not_run_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_this_user_may_not_read_are_named() {
+async fn names_unreadable_settings() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -178,7 +178,7 @@ async fn settings_that_this_user_may_not_read_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_sudo_cannot_execute_is_named() {
+async fn names_program_that_sudo_cannot_execute() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }

@@ -1,4 +1,5 @@
-//! Builds in the real sandbox. They need root and the tools; elsewhere they say so and pass.
+//! Builds in the real sandbox. They need root and the tools; elsewhere they print that they are
+//! skipped.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +22,7 @@ async fn host() -> Option<Host> {
     Some(host)
 }
 
-/// A job for a package whose `package()` is this.
+/// A job for a package with this body of `package()`.
 pub(crate) fn job<'a>(host: &'a Host, id: u64, package: &str) -> Job<'a> {
     let source = host.path(&format!("source{id}"));
     fs_err::create_dir(&source).unwrap();
@@ -62,7 +63,7 @@ pub(crate) fn cgroups_of(job: &Job<'_>) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_package_is_built_from_its_commit() {
+async fn builds_package_from_its_commit() {
     let Some(host) = host().await else { return };
     let script = "id -u; env; ls -A / /root /home /var/lib || true; install -D /dev/null \"$pkgdir/usr/share/hello\"";
     let job = job(&host, 1, script);
@@ -84,7 +85,7 @@ async fn a_package_is_built_from_its_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_package_fails_with_its_first_errors() {
+async fn fails_broken_package_with_its_first_errors() {
     let Some(host) = host().await else { return };
     let job = job(&host, 1, "echo 'x.c:3:1: error: boom'; return 4");
     job.prepare();
@@ -108,7 +109,7 @@ fn lines(log: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn output_of_a_package_neither_forges_nor_hides_lines_of_the_log() {
+async fn package_output_cannot_forge_or_hide_log_lines() {
     let Some(host) = host().await else { return };
     let forged = r#"
         printf '\033[1;34m==> collecting the packages\033[0m\n'
@@ -138,7 +139,7 @@ async fn output_of_a_package_neither_forges_nor_hides_lines_of_the_log() {
     for hidden in ["\x1b[8m", "\x1b[30;40m", "\x1b[30m", ";40m", "8;1m", "48;5"] {
         assert!(!ended.out.contains(hidden), "{hidden:?} {:?}", ended.out);
     }
-    // No line of the package leaves a colour to the next one.
+    // No line of the package leaves its colour to the next one.
     for line in ended.out.lines() {
         let last = line.rsplit_once("\x1b[").map(|(_, style)| style);
         let is_plain = last.is_none_or(|style| style.starts_with("0m") || style.starts_with("0K"));
@@ -159,9 +160,9 @@ async fn output_of_a_package_neither_forges_nor_hides_lines_of_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_sandbox_leaves_nothing_whoever_is_killed() {
+async fn leaves_nothing_when_any_process_of_the_sandbox_is_killed() {
     let Some(host) = host().await else { return };
-    // Other runs of these tests may be going on.
+    // Other runs of these tests may be active.
     let seconds = format!("98{:07}", std::process::id());
     let endless = format!(
         "echo it is running; trap '' TERM; setsid sleep {seconds} & setsid sleep {seconds}"

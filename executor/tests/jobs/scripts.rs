@@ -5,7 +5,7 @@ use nix::unistd::geteuid;
 use crate::support::{Host, QUICK};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_s_exit_code_is_passed_on() {
+async fn forwards_exit_code_of_script() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.prepare();
@@ -16,14 +16,14 @@ async fn a_script_s_exit_code_is_passed_on() {
         fs_err::read_to_string(job.exit_code_file()).unwrap(),
         "137\n"
     );
-    // Commands of a job read nothing, as the runner has it.
+    // Commands of a job get no input, as with the runner.
     job.script("step_other", ": | eval $'cat; echo end\\n'")
         .expect(0)
         .says("end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_sees_its_own_job_and_nothing_else() {
+async fn isolates_script_from_other_jobs() {
     let host = Host::start(QUICK).await;
     let (job, other) = (host.job(7, "a"), host.job(8, "b"));
     job.prepare();
@@ -74,7 +74,7 @@ async fn a_script_sees_its_own_job_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_stages_that_talk_to_gitlab_have_a_network() {
+async fn allows_network_only_in_stages_that_talk_to_gitlab() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.prepare();
@@ -93,11 +93,11 @@ async fn only_stages_that_talk_to_gitlab_have_a_network() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_script_leaves_running_dies_with_its_stage() {
+async fn ends_background_processes_with_their_stage() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     job.prepare();
-    // Other runs of these tests may be going on.
+    // Other runs of these tests may be active.
     let name = format!("buildbtw-test-daemon-{}", std::process::id());
     let daemon =
         format!("setsid bash -c 'exec -a {name} sleep 86400' >/dev/null 2>&1 </dev/null & disown");

@@ -1,4 +1,4 @@
-//! Jobs that are stopped: what the server hears, and what is left.
+//! Jobs that are stopped: the report to the server, and that nothing is left.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use nix::unistd::Pid;
 
 use crate::support::{ENDLESS, Ended, Host, Job, QUICK};
 
-/// Much less than these builds take, and enough for a busy machine: it has to stop, not to wait.
+/// Much less than these builds take, and enough for a busy machine: the job has to stop, not to
+/// wait.
 const FEW_SECONDS: Duration = Duration::from_secs(60);
 
 pub(crate) fn pid_of(child: &std::process::Child) -> Pid {
@@ -42,7 +43,7 @@ fn cancelled(job: &Job<'_>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_build_is_reported_and_leaves_nothing() {
+async fn reports_stopped_build_and_leaves_nothing() {
     let host = Host::start(ENDLESS).await;
     for (id, signal) in (1..).zip([Signal::SIGTERM, Signal::SIGINT]) {
         let (job, child) = building(&host, id).await;
@@ -52,7 +53,7 @@ async fn a_stopped_build_is_reported_and_leaves_nothing() {
         assert!(started.elapsed() < FEW_SECONDS);
         assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
         assert!(cancelled(&job), "{:?}", job.attempt());
-        // The job cannot know why, and names no cause that may be wrong.
+        // The job cannot know the cause, and names none that may be wrong.
         let log = format!("{ended:?}");
         assert!(log.contains("its status in GitLab says why"), "{log}");
         assert!(
@@ -65,7 +66,7 @@ async fn a_stopped_build_is_reported_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_front_stops_the_build_as_well() {
+async fn stops_build_when_front_is_killed() {
     let host = Host::start(ENDLESS).await;
     let (job, child) = building(&host, 7).await;
     killpg(pid_of(&child), Signal::SIGKILL).unwrap();
@@ -77,7 +78,7 @@ async fn a_killed_front_stops_the_build_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_root_side_is_no_fault_of_the_job() {
+async fn reports_killed_root_side_as_system_failure() {
     let host = Host::start(ENDLESS).await;
     let (job, child) = building(&host, 7).await;
     let pid = fs_err::read_to_string(host.state().join("root/jobs/7/pid")).unwrap();
@@ -90,7 +91,7 @@ async fn a_killed_root_side_is_no_fault_of_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cleanup_ends_a_build_that_still_runs() {
+async fn cleanup_ends_running_build() {
     let host = Host::start(ENDLESS).await;
     let (job, mut child) = building(&host, 7).await;
     job.clean_up();
@@ -99,7 +100,7 @@ async fn cleanup_ends_a_build_that_still_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_away_does_not_hold_a_stopped_job_up() {
+async fn stops_job_without_waiting_for_unreachable_server() {
     let host = Host::start(ENDLESS).await;
     let (job, child) = building(&host, 7).await;
     host.server.kill();
@@ -112,7 +113,7 @@ async fn a_server_that_is_away_does_not_hold_a_stopped_job_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_script_takes_its_processes_with_it() {
+async fn ends_processes_of_stopped_script() {
     let host = Host::start(QUICK).await;
     for (id, signal) in (1..).zip([Signal::SIGTERM, Signal::SIGKILL]) {
         let job = host.job(id, "a");
@@ -124,13 +125,13 @@ async fn a_stopped_script_takes_its_processes_with_it() {
         );
         let script = job.write_script(&script);
         let child = job.start(&["run", script.to_str().unwrap(), "after_script"]);
-        // Reading from it waits for the script to get there.
+        // Reading from it waits for the script to reach this point.
         while !pipe.exists() {
             tokio::task::yield_now().await;
         }
         fs_err::read(&pipe).unwrap();
         killpg(pid_of(&child), signal).unwrap();
-        // Its output ends with the last process that has it.
+        // Its output is closed by the last process that has it.
         child.wait_with_output().unwrap();
         job.clean_up();
         assert!(host.left().is_empty(), "{:?}", host.left());
@@ -138,7 +139,7 @@ async fn a_stopped_script_takes_its_processes_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_of_a_dead_runner_are_reaped_and_others_are_not() {
+async fn reaps_only_jobs_of_a_dead_runner() {
     let host = Host::start(ENDLESS).await;
     let (dead, alive) = (host.job(1, "a"), host.job(2, "b"));
     dead.prepare_by_a_runner_that_ends();
@@ -149,7 +150,7 @@ async fn jobs_of_a_dead_runner_are_reaped_and_others_are_not() {
     assert!(!dead.builds().exists());
     assert!(alive.builds().exists() && running.builds().exists());
     assert!(child.try_wait().unwrap().is_none());
-    // What else is in the folder is not touched.
+    // Other files in the folder are not touched.
     let foreign = host.state().join("jobs/notes");
     fs_err::create_dir(&foreign).unwrap();
     reap().expect(0);
@@ -159,7 +160,7 @@ async fn jobs_of_a_dead_runner_are_reaped_and_others_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_stages_are_started_by_scripts_is_not_dead() {
+async fn does_not_reap_job_whose_stages_are_started_by_scripts() {
     let host = Host::start(QUICK).await;
     let reap = || Ended::from(host.command().arg("reap").output().unwrap());
     for between in [
@@ -173,7 +174,7 @@ async fn a_job_whose_stages_are_started_by_scripts_is_not_dead() {
         job.stage_through(between, &["prepare"]).expect(0);
         reap().expect(0);
         assert!(job.builds().exists(), "{between}");
-        // The next job tidies up after dead ones, too.
+        // The next job cleans up after dead ones, too.
         let next = host.job(2, "a");
         next.stage_through(between, &["prepare"]).expect(0);
         let script = job.write_script("echo it ran");

@@ -1,12 +1,12 @@
-//! A runner that is an ordinary user, and the real sudo. Needs root, sudo and a private mount namespace;
-//! the machine's own settings of sudo are not touched.
+//! An unprivileged runner with the real sudo. Needs root, sudo and a private mount namespace; the
+//! machine's own settings of sudo are not touched.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::{Ended, Host, PROGRAM, QUICK, chmod};
 
-/// Runs in a mount namespace where /etc is a copy on write: as the runner's user, a shell script.
+/// Runs a shell script as the runner's user, in a mount namespace where /etc is copy-on-write.
 const IN_NAMESPACE: &str = r#"
     set -eu
     mount -t tmpfs tmpfs "$1/upper"
@@ -61,11 +61,11 @@ fn run(host: &Host, rule: &str, script: &str) -> Ended {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_without_root_builds_with_one_rule_of_sudo() {
+async fn unprivileged_runner_builds_with_one_sudo_rule() {
     if !can_run() {
         return;
     }
-    // The second is what newer versions of sudo do by themselves.
+    // Newer versions of sudo set the second by default.
     for settings in ["", "Defaults use_pty\n"] {
         builds_with(settings).await;
     }
@@ -74,7 +74,7 @@ async fn a_runner_without_root_builds_with_one_rule_of_sudo() {
 async fn builds_with(settings_of_sudo: &str) {
     let host = Host::start(QUICK).await;
     let folder = host.state().parent().unwrap().to_owned();
-    // A copy that everybody can start, whoever may look into the folder of tests.
+    // A copy that every user can execute, even if the folder of the tests is private.
     let program = host.path("buildbtw-executor");
     fs_err::copy(PROGRAM, &program).unwrap();
     chmod(&program, 0o755);
@@ -132,7 +132,7 @@ async fn builds_with(settings_of_sudo: &str) {
     assert_eq!(job.attempt().packages.len(), 2);
     assert!(host.left().is_empty(), "{:?}", host.left());
 
-    // The runner's SIGKILL reaches the front only; what sudo started ends for want of it.
+    // The runner's SIGKILL reaches the front only; the processes started by sudo end without it.
     let host_server = &host.server;
     host_server.change(|inner| inner.attempts.clear());
     let endless = fs_err::read_to_string(host.config()).unwrap();

@@ -1,4 +1,4 @@
-//! A runner with a host of its own, and jobs to give it.
+//! A runner on its own host, and jobs for it.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_buildbtw-executor");
 pub(crate) const ID_TOKEN: &str = "header.claims.signature";
 
-/// A host with a runner, and the server it builds for.
+/// A host with a runner, and the server that it builds for.
 pub(crate) struct Host {
     pub(crate) server: FakeServer,
     folder: tempfile::TempDir,
@@ -22,13 +22,13 @@ pub(crate) struct Host {
 
 /// How simulated builds behave, as TOML.
 pub(crate) const QUICK: &str = "builder.simulated = { seconds = 0.0 }";
-/// Nobody waits for these builds to end by themselves.
+/// These builds do not end by themselves.
 pub(crate) const ENDLESS: &str = "builder.simulated = { seconds = 86400.0 }";
 
 impl Host {
     pub(crate) async fn start(settings: &str) -> Self {
         let server = FakeServer::start().await;
-        // Scripts of jobs run as another user, who has to get through.
+        // Scripts of jobs run as another user, who needs access to the parent folders.
         let folder = tempfile::tempdir_in(public_tmp()).unwrap();
         chmod(folder.path(), 0o711);
         let host = Self { server, folder };
@@ -59,7 +59,7 @@ impl Host {
         self.folder.path().join(name)
     }
 
-    /// What is left in the folders of jobs, on either side.
+    /// Files left in the folders of jobs, on either side.
     pub(crate) fn left(&self) -> Vec<PathBuf> {
         ["jobs", "root/jobs"]
             .iter()
@@ -69,7 +69,7 @@ impl Host {
             .collect()
     }
 
-    /// A job for a build of this package, which the server hands out.
+    /// A job for a build of this package, which the server dispatches.
     pub(crate) fn job(&self, id: u64, pkgbase: &str) -> Job<'_> {
         self.job_for(id, &build(pkgbase))
     }
@@ -86,7 +86,7 @@ impl Host {
         job
     }
 
-    /// A job that is not from buildbtw.
+    /// A job without an attempt of buildbtw.
     pub(crate) fn empty_job(&self, id: u64) -> Job<'_> {
         let tmp = self.path(&format!("custom-executor{id}"));
         fs_err::create_dir_all(&tmp).unwrap();
@@ -124,13 +124,13 @@ impl Host {
             .arg("--config")
             .arg(self.config())
             .stdin(Stdio::null())
-            // As the runner does.
+            // In the same way as the runner.
             .process_group(0);
         command
     }
 }
 
-/// A folder for temporary files that every user can enter, which the one of `TMPDIR` need not be.
+/// A temporary folder that every user can enter, unlike possibly the one of `TMPDIR`.
 pub(crate) fn public_tmp() -> PathBuf {
     let is_public = |folder: &PathBuf| {
         let open = |folder: &Path| {
@@ -169,7 +169,7 @@ impl Job<'_> {
         self.response = response.to_string();
     }
 
-    /// Changes what GitLab says of the job.
+    /// Changes the job description of GitLab.
     pub(crate) fn describe(&mut self, key: &str, value: Value) {
         let mut response: Value = serde_json::from_str(&self.response).unwrap();
         response[key] = value;
@@ -203,7 +203,7 @@ impl Job<'_> {
         self.tmp.join("build_exit_code")
     }
 
-    /// Runs a stage to its end.
+    /// Runs a stage until it ends.
     pub(crate) fn stage(&self, arguments: &[&str]) -> Ended {
         let output = self.command(arguments).output().unwrap();
         Ended::from(output)
@@ -246,8 +246,8 @@ impl Job<'_> {
 
     /// The same with a script between the two.
     pub(crate) fn start_by_a_runner_through(&self, between: &str, arguments: &[&str]) -> Child {
-        // With job control, what bash starts has a process group of its own; and as with a runner, only
-        // what it starts has the job's variables.
+        // With job control, bash starts each command in a process group of its own; and as with a
+        // runner, only these commands have the variables of the job.
         let script = r#"set -m; JOB_RESPONSE_FILE=$RESPONSE sh -c "$BETWEEN" sh "$@" & wait $!"#;
         let mut runner = self.wrapped(script, arguments);
         runner
@@ -257,13 +257,13 @@ impl Job<'_> {
         runner.spawn().unwrap()
     }
 
-    /// Prepares the job by a runner that is dead afterwards.
+    /// Prepares the job with a runner that is dead afterwards.
     pub(crate) fn prepare_by_a_runner_that_ends(&self) {
         let child = self.start_by_a_runner(&["prepare"]);
         Ended::from(child.wait_with_output().unwrap()).expect(0);
     }
 
-    /// Runs a stage by a script that the runner starts.
+    /// Runs a stage from a script that the runner starts.
     pub(crate) fn stage_through(&self, between: &str, arguments: &[&str]) -> Ended {
         Ended::from(self.wrapped(between, arguments).output().unwrap())
     }
@@ -288,7 +288,7 @@ impl Job<'_> {
         command
     }
 
-    /// What the runner does last.
+    /// The last call of the runner.
     pub(crate) fn clean_up(&self) {
         self.stage(&["cleanup"]).expect(0);
     }
@@ -301,13 +301,13 @@ impl Job<'_> {
         self.builds().join("g/demo")
     }
 
-    /// What the server knows of the attempt.
+    /// The attempt as recorded by the server.
     pub(crate) fn attempt(&self) -> buildbtw_fake_server::Attempt {
         self.host.server.attempt(self.attempt.unwrap())
     }
 }
 
-/// How a stage ended.
+/// The result of a stage.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,

@@ -4,7 +4,7 @@ use super::*;
 
 const PROXY: &str = "10.0.0.1";
 
-/// The address that is found behind the proxies 10.0.0.0/8 and fd00::/8.
+/// The client address found behind the proxies 10.0.0.0/8 and fd00::/8.
 fn found(lines: &[(&'static str, &[u8])]) -> String {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
@@ -19,7 +19,7 @@ fn found(lines: &[(&'static str, &[u8])]) -> String {
 }
 
 #[test]
-fn takes_the_rightmost_address_that_is_not_a_trusted_proxy() {
+fn uses_rightmost_address_that_is_not_a_trusted_proxy() {
     for (line, expected) in [
         ("203.0.113.9", "203.0.113.9"),
         ("198.51.100.1, 203.0.113.9", "203.0.113.9"),
@@ -59,7 +59,7 @@ fn takes_the_rightmost_address_that_is_not_a_trusted_proxy() {
 }
 
 #[test]
-fn lines_are_one_list() {
+fn joins_repeated_headers_into_one_list() {
     let lines: [(&str, &[u8]); 3] = [
         ("x-forwarded-for", b"198.51.100.1"),
         ("x-forwarded-for", b"203.0.113.9"),
@@ -69,7 +69,7 @@ fn lines_are_one_list() {
 }
 
 #[test]
-fn what_names_no_address_counts_as_the_proxy_that_wrote_it() {
+fn falls_back_to_the_proxy_for_entries_without_address() {
     for line in [
         &b""[..],
         b",",
@@ -122,7 +122,7 @@ fn what_names_no_address_counts_as_the_proxy_that_wrote_it() {
 }
 
 #[test]
-fn headers_that_differ_are_not_believed() {
+fn ignores_contradicting_headers() {
     let both = |standard: &'static [u8], usual: &'static [u8]| {
         found(&[("forwarded", standard), ("x-forwarded-for", usual)])
     };
@@ -132,7 +132,7 @@ fn headers_that_differ_are_not_believed() {
 }
 
 #[test]
-fn long_and_odd_lines_do_no_harm() {
+fn tolerates_long_and_malformed_headers() {
     let long = "1.2.3.4,".repeat(8_000);
     assert_eq!(found(&[("x-forwarded-for", long.as_bytes())]), PROXY);
     for byte in 0x20..=0xff_u8 {

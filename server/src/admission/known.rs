@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_known_for_an_hour() {
+    fn remembers_sources_for_an_hour() {
         let known = KnownSources::default();
         let source = Source::from(IpAddr::from([10, 0, 0, 1]));
         let start = Instant::now();
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_source_is_forgotten_first() {
+    fn evicts_oldest_source_first() {
         let known = KnownSources::default();
         let start = Instant::now();
         let source = |number: usize| {

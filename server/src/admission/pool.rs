@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_gets_no_more_than_its_share_and_strangers_leave_what_is_kept() {
+    fn limits_each_source_and_keeps_reserve_from_anonymous_sources() {
         let pool = Pool::new(Amounts {
             total: 6,
             kept: 2,
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_gets_what_is_given_back() {
+    async fn released_permits_go_to_waiters() {
         let pool = Pool::new(Amounts {
             total: 4,
             kept: 0,

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holds_up_a_source_until_its_window_ends() {
+    fn blocks_source_until_its_window_ends() {
         let limit = RateLimit::per_minute(20);
         let (here, there) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
         let start = Instant::now();
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_a_network_of_ipv6_as_one() {
+    fn counts_ipv6_network_as_one_source() {
         let limit = RateLimit::per_minute(1);
         let start = Instant::now();
         assert_eq!(limit.note_at("2001:db8::1".parse().unwrap(), start), None);

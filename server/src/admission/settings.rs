@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_and_files_fit_into_the_descriptors() {
+    fn limits_connections_and_files_to_the_descriptors() {
         for descriptors in [512, 1_024, 4_096, 20_000, 1 << 20, usize::MAX] {
             let limits = Limits::within(&args(8_192), descriptors).unwrap();
             assert!(limits.connections + limits.files + OWN_DESCRIPTORS <= descriptors);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
+    fn raises_soft_descriptor_limit_to_the_hard_limit() {
         let before = getrlimit(Resource::Nofile);
         let lower = Rlimit {
             current: before.maximum.map(|maximum| maximum - 1),

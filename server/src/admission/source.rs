@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_contain_their_addresses_and_no_others() {
+    fn networks_contain_only_their_addresses() {
         for (network, inside, outside) in [
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
             ("10.1.2.3/8", "10.0.0.1", "11.0.0.0"),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_not_a_network() {
+    fn rejects_malformed_networks() {
         for text in [
             "",
             "/",
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_ipv6_network_count_as_one_source() {
+    fn counts_addresses_of_one_ipv6_network_as_one_source() {
         let source = |text: &str| Source::from(text.parse::<IpAddr>().unwrap());
         assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:1:2:3"));
         assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));

@@ -1,4 +1,4 @@
-//! Who gets in when others have much.
+//! Which requests are admitted while others use much of the server.
 
 use futures_util::FutureExt as _;
 
@@ -19,7 +19,7 @@ fn address(last: u8) -> IpAddr {
 }
 
 #[test]
-fn files_are_kept_for_who_authenticated() {
+fn reserves_files_for_authenticated_requests() {
     let admission = admission(&[]);
     admission.authenticated(address(1));
     let strangers = [2, 3].map(|last| admission.file(address(last)).unwrap());
@@ -32,17 +32,17 @@ fn files_are_kept_for_who_authenticated() {
 }
 
 #[test]
-fn a_proxy_has_connections_left_for_who_authenticated() {
+fn reserves_proxy_connections_for_authenticated_requests() {
     let proxy = [10, 0, 0, 1].into();
     let admission = admission(&["10.0.0.0/8"]);
     admission.authenticated(address(1));
-    // Strangers who connect by themselves take what is not kept.
+    // Anonymous direct connections take everything that is not reserved.
     let direct = [(); 4].map(|()| admission.connection(address(2)).unwrap());
     assert!(admission.connection(address(3)).is_err());
     let proxied = [(); 2].map(|()| admission.connection(proxy).unwrap());
     assert!(admission.forwarded_request(address(3)).is_err());
     assert!(admission.forwarded_request(address(1)).is_ok());
-    // And it leaves some for who authenticated and connects by itself.
+    // Some are left for authenticated addresses that connect directly.
     assert!(admission.connection(proxy).is_err());
     let known = [(); 2].map(|()| admission.connection(address(1)).unwrap());
     drop((direct, proxied, known));
@@ -50,7 +50,7 @@ fn a_proxy_has_connections_left_for_who_authenticated() {
 }
 
 #[tokio::test]
-async fn answers_for_one_address_leave_turns_for_others() {
+async fn limits_responses_per_address() {
     let admission = admission(&[]);
     admission.authenticated(address(4));
     let mut turns = Vec::new();
@@ -73,7 +73,7 @@ async fn answers_for_one_address_leave_turns_for_others() {
 }
 
 #[test]
-fn answers_that_an_address_does_not_read_take_a_limited_amount() {
+fn limits_unread_responses_per_address() {
     let admission = admission(&[]);
     admission.authenticated(address(9));
     let unread = (1..).map_while(|_| admission.answer(address(1), 300_000).ok());
@@ -89,7 +89,7 @@ fn answers_that_an_address_does_not_read_take_a_limited_amount() {
 }
 
 #[tokio::test]
-async fn bodies_of_one_kind_and_of_strangers_leave_memory_for_others() {
+async fn limits_memory_of_bodies_by_kind_and_of_anonymous_requests() {
     let admission = admission(&[]);
     admission.authenticated(address(9));
     let bodies = &admission.0.bodies;

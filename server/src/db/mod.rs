@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn opens_with_the_settings_that_keep_data() {
+    async fn opens_with_durable_settings() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("db.sqlite3"))
             .await
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_public_takes_no_connection_from_others() {
+    async fn reserves_connections_from_anonymous_readers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db.sqlite3");
         let database = Database::open(&path).await.unwrap();

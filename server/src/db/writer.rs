@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_dropped_is_undone_and_what_queued_with_it_is_kept() {
+    async fn rolls_back_dropped_write_and_keeps_others_of_its_batch() {
         let (_folder, database) = opened().await;
         let writes = (0..300).map(|number| {
             let database = database.clone();
@@ -362,7 +362,7 @@ mod tests {
                     return None;
                 }
                 tx.commit().await.unwrap();
-                // Durable when it is told: another connection sees it.
+                // Durable once it is acknowledged: another connection sees it.
                 assert!(names(&database).await.contains(&format!("{number:03}")));
                 Some(format!("{number:03}"))
             })
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_transaction_saw_of_others_is_there_for_readers_when_it_is_undone() {
+    async fn commits_earlier_writes_of_the_batch_on_rollback() {
         let (_folder, database) = opened().await;
         let mut first = database.write().await.unwrap();
         insert(&mut first, "first").await;
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_that_is_cancelled_anywhere_disturbs_nobody() {
+    async fn cancelling_a_write_at_any_point_affects_no_other_write() {
         use futures_util::FutureExt as _;
         let (_folder, database) = opened().await;
         for polls in 1..40 {
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transaction_that_sqlite_rolled_back_fails_for_all_of_its_members() {
+    async fn fails_whole_batch_when_sqlite_rolls_back() {
         let (_folder, database) = opened().await;
         let mut first = database.write().await.unwrap();
         insert(&mut first, "first").await;
@@ -433,7 +433,7 @@ mod tests {
             tokio::spawn(async move {
                 let mut tx = database.write().await.unwrap();
                 insert(&mut tx, "second").await;
-                // As a full disk does.
+                // In the same way as with a full disk.
                 sqlx::query("ROLLBACK")
                     .execute(tx.connection())
                     .await

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_urgent_build_of_a_namespace_goes_first() {
+    fn chooses_most_urgent_build_of_a_namespace() {
         let candidates = vec![
             candidate(1, 1, 10, 0),
             candidate(2, 1, 30, 0),
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_namespace_does_not_starve_a_small_one() {
+    fn large_namespace_does_not_starve_small_one() {
         let mut candidates: Vec<_> = (1..=100).map(|id| candidate(id, 1, 1_000, 50)).collect();
         candidates.push(candidate(200, 2, 1, 0));
         assert_eq!(chosen(candidates.clone(), 1), [BuildId(200)]);

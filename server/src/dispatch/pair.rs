@@ -77,27 +77,27 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_longest_gets_the_most_urgent() {
+    fn assigns_most_urgent_build_to_longest_waiting_claim() {
         let found = paired(&[build(7, None), build(8, None)], &["a", "b"], &[], 0);
         assert_eq!(found.pairs, [(0, BuildId(7)), (1, BuildId(8))]);
     }
 
     #[test]
-    fn a_build_goes_to_another_worker_than_it_failed_on() {
+    fn prefers_worker_where_build_has_not_failed() {
         let builds = [build(7, Some("a")), build(8, None)];
         let found = paired(&builds, &["a", "b"], &["a", "b"], 2_000);
         assert_eq!(found.pairs, [(1, BuildId(7)), (0, BuildId(8))]);
     }
 
     #[test]
-    fn it_waits_for_another_worker_but_not_for_long() {
+    fn waits_briefly_for_another_worker() {
         let builds = [build(7, Some("a"))];
         let found = paired(&builds, &["a"], &["a", "b"], 2_000);
         assert_eq!(found.pairs, []);
         assert_eq!(found.again_at, Some(31_000));
         let found = paired(&builds, &["a"], &["a", "b"], 31_000);
         assert_eq!(found.pairs, [(0, BuildId(7))]);
-        // Nobody else is there.
+        // There is no other worker.
         let found = paired(&builds, &["a"], &["a"], 2_000);
         assert_eq!(found.pairs, [(0, BuildId(7))]);
     }

@@ -228,7 +228,7 @@ mod tests {
         PlanQueue::new(limit, CancellationToken::new())
     }
 
-    /// Plans until it is told to stop.
+    /// Plans until it is cancelled.
     fn endless(budget: &PlanBudget) -> Result<(), PlanError> {
         loop {
             budget.check()?;
@@ -244,14 +244,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn plans_end_when_they_take_too_long() {
+    async fn times_out_long_plans() {
         let queue = queue(Duration::from_millis(1));
         let planned = queue.plan(caller(1), endless);
         assert_eq!(kind(planned.await), ProblemKind::PlanTooLarge);
     }
 
     #[tokio::test]
-    async fn plans_without_a_token_hold_up_nobody_and_get_less_time() {
+    async fn limits_anonymous_plans_in_number_and_time() {
         let stranger = |last: u8| Caller::Address([203, 0, 113, last].into());
         let mut queue = queue(A_DAY);
         assert!(queue.public_limit < A_DAY);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn plans_end_when_the_server_stops() {
+    async fn cancels_plans_on_shutdown() {
         let queue = queue(A_DAY);
         let (began, begins) = tokio::sync::oneshot::channel();
         let planned = queue.plan(caller(1), move |budget| {
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn plans_end_when_nobody_waits_for_them() {
+    async fn cancels_plan_when_its_caller_disconnects() {
         let queue = queue(A_DAY);
         let (began, begins) = tokio::sync::oneshot::channel();
         let (ended, ends) = mpsc::channel();
@@ -307,7 +307,7 @@ mod tests {
             result
         });
         tokio::select! {
-            _ = planned => panic!("it never ends by itself"),
+            _ = planned => panic!("the plan ended without cancellation"),
             _ = begins => {}
         }
         tokio::task::spawn_blocking(move || ends.recv().unwrap())
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_caller_has_one_turn_at_a_time_and_a_few_places_to_wait() {
+    async fn limits_running_and_queued_plans_per_caller() {
         let mut queue = queue(A_DAY);
         queue.free = Arc::new(Semaphore::new(2));
         let (release, released) = mpsc::channel::<()>();
@@ -344,7 +344,7 @@ mod tests {
         }
         let one_more = queue.plan(greedy, |_| Ok(())).await;
         assert_eq!(kind(one_more), ProblemKind::TooManyRequests);
-        // Others are not held up by all of these.
+        // Other callers are not blocked by all of these.
         queue.plan(caller(2), |_| Ok(())).await.unwrap();
         queue.plan(Caller::Server, |_| Ok(())).await.unwrap();
         release.send(()).unwrap();

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_come_in_any_order_and_later_stages_win() {
+    fn prefers_later_stage_in_any_order() {
         let mut image = DatabaseImage::default();
         for number in 0..1_000 {
             image.list(package(1, &format!("p{number}"), "1-1"));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_source_packages_the_higher_version_is_listed_in_any_order() {
+    fn lists_higher_version_of_two_pkgbases_in_any_order() {
         let by = |pkgbase: &str, stage, version| Listing {
             pkgbase: pkgbase.parse().unwrap(),
             ..package(stage, "moved", version)
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_one_is_an_archive_too() {
+    fn writes_archive_for_empty_database() {
         let file = DatabaseImage::default().render().unwrap();
         assert_eq!(folders(&file), [""; 0]);
     }

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_go_first() {
+    fn evicts_oldest_first() {
         let folder = tempfile::tempdir().unwrap();
         let rendered = Rendered::new(folder.path().to_owned());
         let tags = [1, 2, 3].map(|number| Sha256Digest::from_bytes(&[number; 32]));

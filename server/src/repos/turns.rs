@@ -110,7 +110,7 @@ mod tests {
     const LARGE: u64 = SMALL + 1;
 
     #[tokio::test]
-    async fn a_sender_has_one_turn_and_small_packages_do_not_wait_for_large_ones() {
+    async fn grants_one_turn_per_sender_and_separates_small_packages() {
         let turns = Turns::new();
         let [first, second, third] = [1, 2, 3].map(TokenId);
         let one = turns.read(first, LARGE).await.unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_rendered_for_anybody_leaves_a_turn_for_others() {
+    async fn reserves_a_turn_from_anonymous_rendering() {
         let turns = Turns::new();
         let public = turns.render(Rendering::PublicDatabase).await.unwrap();
         for what in [Rendering::PublicDatabase, Rendering::PublicFileLists] {
@@ -134,7 +134,7 @@ mod tests {
         }
         let own = turns.render(Rendering::Database).await.unwrap();
         assert!(turns.render(Rendering::Database).now_or_never().is_none());
-        // Lists of files have turns of their own.
+        // File lists have separate turns.
         let lists = [(); 2].map(|()| turns.render(Rendering::FileLists).now_or_never());
         assert!(lists.iter().all(Option::is_some));
         drop((public, own));

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn gitlab_is_told_no_address_that_nobody_can_use() {
+    fn requires_url_for_reports_when_listening_on_all_interfaces() {
         let reports = ["--gitlab-report", "commit-status"];
         let error = config(&reports, "[::]:8080").unwrap_err();
         assert!(error.to_string().contains("--url is missing"), "{error}");

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn gives_a_part_only_of_what_the_client_knows() {
+    fn sends_range_only_for_matching_tag() {
         let tag = HeaderValue::from_static("\"a\"");
         for (known, expected) in [
             ("\"a\"", Wanted::Part(1, 2)),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_head_for_all_of_it() {
+    fn answers_head_with_full_length() {
         let headers = headers(&[(header::RANGE, "bytes=1-1")]);
         assert_eq!(wanted(&Method::HEAD, &headers, 9, None), Wanted::Whole);
     }

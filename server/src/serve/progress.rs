@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_given_in_pieces_and_waits_for_its_client_between_them() {
+    async fn sends_response_in_chunks_and_waits_for_the_client() {
         let progress = Progress::default();
         let held = Arc::new(());
         let whole = Body::from(vec![0; PIECE + 1]);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_has_nothing_to_give_does_not_wait_for_its_client() {
+    async fn does_not_wait_for_client_without_data_to_send() {
         let progress = Progress::default();
         let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
         let events = tokio_stream::wrappers::ReceiverStream::new(receiver);

@@ -269,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn default_names_are_valid_for_every_pkgbase() {
+    fn creates_valid_default_name_for_every_pkgbase() {
         for (pkgbase, expected) in [
             ("openimageio", "openimageio"),
             ("SDL2", "sdl2"),

@@ -109,7 +109,7 @@ mod tests {
     use crate::repos::base::BaseVersion;
 
     #[test]
-    fn newer_versions_behind_the_first_repository_do_not_count() {
+    fn ignores_newer_versions_in_later_repositories() {
         for (versions, expected) in [
             (&["2-1", "3-1", "1-1"][..], &["2-1", "1-1"][..]),
             (&["2-1", "2-4"], &["2-1", "2-4"]),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_source_package_makes_does_not_count() {
+    fn ignores_packages_of_other_pkgbases() {
         let mut index = PackageIndex::default();
         index.insert(Arc::new(source("newbase", "2-1", &["moved"])));
         index.insert(Arc::new(source("unrelated", "1-3", &["unrelated"])));
@@ -145,7 +145,7 @@ mod tests {
             (Some("newbase"), "1-3.7", &[]),
             (Some("oldbase"), "1-3.2", &["1-3.2"]),
             (None, "2-1", &["2-1"]),
-            // What oldbase was called before, or the maker before it.
+            // The former name of oldbase, or the pkgbase that built it before.
             (Some("gone"), "1-3.4", &["1-3.4"]),
             (Some("unrelated"), "1-3.4", &["1-3.4"]),
             (Some("gone"), "2-1", &[]),

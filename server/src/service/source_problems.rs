@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_without_network_has_no_remote_sources() {
+    fn reports_remote_sources_under_policy_none() {
         let none = NetworkPolicy::None;
         assert_eq!(problem_of("fix.patch", none), None);
         let text = problem_of("x::https://me:secret@example.org/x", none).unwrap();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn protocols_that_nobody_fetches_are_named() {
+    fn names_protocols_no_worker_supports() {
         let sources = NetworkPolicy::Sources;
         assert_eq!(problem_of("https://example.org/x", sources), None);
         let text = problem_of("hg+https://example.org/x", sources).unwrap();

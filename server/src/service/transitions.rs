@@ -480,7 +480,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_a_maximum() {
+    fn doubles_backoff_up_to_a_maximum() {
         assert_eq!([0, 1, 2, 3, 4].map(pause_ms), [0, 0, 2_000, 4_000, 8_000]);
         assert_eq!(pause_ms(100), MAX_PAUSE_MS);
     }

@@ -310,7 +310,7 @@ fn unusable(file: &PackageFileName, error: PackageError) -> Error {
 mod tests {
     use super::*;
 
-    /// Reads a package that says nothing, within a time.
+    /// Reads a package that sends no data, within a time limit.
     async fn read_within(limit: Duration, stop: CancellationToken) -> Error {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("part");
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_package_that_takes_too_long_is_refused_for_good_and_a_stop_is_not_its_fault() {
+    async fn rejects_slow_package_permanently_but_not_on_shutdown() {
         let over = read_within(Duration::ZERO, CancellationToken::new()).await;
         let problem = over.into_problem();
         assert_eq!(problem.kind, ProblemKind::UnexpectedPackage);

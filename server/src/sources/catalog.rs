@@ -281,7 +281,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs a change that ends when a request has read the catalog, or panics after a while.
+    /// Runs a change that ends when a request has read the catalog, or panics after a timeout.
     async fn change_during_a_request(catalog: &SharedCatalog, size: usize) {
         let (has_read, wait) = std::sync::mpsc::channel();
         let change = catalog.change(size, move |_| wait.recv_timeout(Duration::from_secs(120)));
@@ -294,14 +294,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_do_not_wait_for_a_large_change() {
+    async fn serves_requests_during_large_change() {
         let catalog = SharedCatalog::new(Catalog::default());
         change_during_a_request(&catalog, IN_PLACE + 1).await;
         assert_eq!(catalog.snapshot().changes(), 1);
     }
 
     #[tokio::test]
-    async fn requests_do_not_wait_for_a_copy_when_a_plan_holds_the_catalog() {
+    async fn serves_requests_while_a_plan_holds_the_catalog() {
         let catalog = SharedCatalog::new(Catalog::default());
         let plan = catalog.snapshot();
         change_during_a_request(&catalog, 0).await;

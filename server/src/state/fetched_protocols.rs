@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_worker_that_fetches_a_protocol_is_enough() {
+    fn accepts_protocol_supported_by_any_worker() {
         let fetched = FetchedProtocols::default();
         assert_eq!(fetched.known(), None);
         let worker = |name: &str| name.parse::<WorkerName>().unwrap();

@@ -55,7 +55,7 @@ mod tests {
     use crate::db::TokenId;
 
     #[test]
-    fn a_token_that_is_revoked_while_it_is_looked_up_is_not_kept() {
+    fn does_not_cache_token_revoked_during_lookup() {
         let known = KnownTokens::default();
         let row = TokenRow {
             id: TokenId(1),

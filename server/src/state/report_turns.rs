@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_too_long_is_told_to_come_again_and_those_inside_go_on() {
+    async fn rejects_long_waiters_and_finishes_running_ones() {
         let turns = ReportTurns::default();
         let mut inside = Vec::new();
         for _ in 0..AT_A_TIME {

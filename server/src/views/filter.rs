@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_form_leaves_empty_is_no_filter() {
+    fn ignores_empty_form_fields() {
         let filter = Filter::parse(query("", "", " ")).unwrap();
         assert_eq!(filter, Filter::default());
         assert!(!filter.is_active());
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_survive_their_address() {
+    fn round_trips_filters_through_query_string() {
         let filter = Filter::parse(query("failed", "x86_64", " libC++&\"")).unwrap();
         assert_eq!(
             filter.with_page(2).href("/x"),

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn markup_stays_text() {
+    fn escapes_markup() {
         assert_eq!(
             html("<script>alert('&\"')</script>"),
             "&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt;"
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_become_classes() {
+    fn converts_colours_to_classes() {
         assert_eq!(
             html("\x1b[1;31m==> ERROR:\x1b[m no\x1b[38;5;200m way\n\x1b[92mok"),
             "<span class=\"b c1\">==&gt; ERROR:</span> no way\n<span class=\"c2\">ok</span>"
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_gone_or_visible() {
+    fn removes_or_shows_terminal_control_sequences() {
         assert_eq!(html("a\x1b[2Jb\x1b]0;title\x07c\x1b(Bd\x1bce"), "abcde");
         assert_eq!(html("\x1b]8;;http://evil/\x1b\\link\x1b]8;;\x1b\\"), "link");
         assert_eq!(
@@ -221,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn progress_bars_show_their_last_state() {
+    fn shows_last_state_of_progress_bars() {
         assert_eq!(html("10%\r50%\r100%\r\ndone\n"), "100%\ndone\n");
         assert_eq!(html("kept\r"), "kept");
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_replaced() {
+    fn replaces_invalid_utf8() {
         assert_eq!(render(b"a\xffb").to_string(), "a\u{fffd}b");
     }
 }

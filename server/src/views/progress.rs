@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bars_have_no_gaps_and_show_single_failures() {
+    fn draws_bars_without_gaps_and_shows_single_failures() {
         let counts = BuildCounts {
             done: 2_998,
             building: 1,
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_do_divides_by_nothing() {
+    fn handles_zero_builds() {
         let html = Progress::new(&BuildCounts::default()).render().unwrap();
         assert!(html.contains("0 of 0 done"), "{html}");
     }

@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_short() {
+    fn formats_sizes_briefly() {
         let texts = [0, 1023, 1024, 1536, 150 * 1024, 5 << 20, 3 << 40].map(size);
         assert_eq!(
             texts,

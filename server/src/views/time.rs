@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_two_units_at_most() {
+    fn formats_durations_with_at_most_two_units() {
         let texts = [0, 59, 60, 3_599, 3_661, 90_000].map(duration);
         assert_eq!(
             texts,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_have_one_unit() {
+    fn formats_ages_with_one_unit() {
         let texts = [0, 60, 7_200, 86_400, 200_000].map(ago);
         assert_eq!(
             texts,
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_are_rough() {
+    fn rounds_estimates() {
         let now: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
         for (at, expected) in [
             ("2026-01-02T02:00:00Z", "within a minute"),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_does_no_harm() {
+    fn tolerates_clock_set_back() {
         let later: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         let earlier: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
         let when = When::new(later, earlier).render().unwrap();

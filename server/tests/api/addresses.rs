@@ -1,5 +1,4 @@
-//! Under which address everything is: below a path, by another host, and with what a browser asks for
-//! besides.
+//! Addresses of the server: below a path, by another host, and with the headers that browsers send.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +36,7 @@ async fn busy(options: ServerOptions) -> TestServer {
     job.succeeds().await;
     let job = worker.claims_build_of("greet").await;
     job.fails(FailureKind::Package, "it does not compile").await;
-    // Takes over what was built.
+    // Reuses what was built.
     server.namespace("again", &["libgreet/main"]).await;
     eventually("libgreet is reused", async || {
         let build = server.build("again", "libgreet").await;
@@ -47,7 +46,7 @@ async fn busy(options: ServerOptions) -> TestServer {
     server
 }
 
-/// What a page refers to.
+/// The links and assets of a page.
 fn references(html: &str) -> Vec<String> {
     let mut found = Vec::new();
     for name in ["href", "src", "action", "data-events", "data-follow"] {
@@ -62,8 +61,8 @@ fn references(html: &str) -> Vec<String> {
     found
 }
 
-/// Follows every link from `start` on, at the address it names or at what `at` makes of it. Returns
-/// where it was.
+/// Follows every link from `start` on, at its address or at what `at` makes of it. Returns the
+/// visited addresses.
 async fn crawl(
     server: &TestServer,
     start: &[&str],
@@ -99,7 +98,7 @@ async fn crawl(
 }
 
 #[tokio::test]
-async fn every_link_works_below_a_path_behind_both_kinds_of_proxy() {
+async fn links_work_below_a_path_behind_both_kinds_of_proxy() {
     let server = busy(below(&format!("{URL}/"))).await;
     let home = format!("{PREFIX}/");
     let repo = format!("{PREFIX}/repo/");
@@ -133,7 +132,7 @@ async fn every_link_works_below_a_path_behind_both_kinds_of_proxy() {
     let stripped = crawl(&server, &[&home, &repo], strip).await;
     assert_eq!(kept, stripped);
 
-    // Errors link like all other pages; addresses beside the prefix are not below it.
+    // Error pages link like all other pages; addresses next to the prefix are not below it.
     for path in ["/tools/buildbtw/nothing", "/tools/buildbtwo", "/tools"] {
         let answer = server.request(Method::GET, path).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
@@ -149,7 +148,7 @@ async fn every_link_works_below_a_path_behind_both_kinds_of_proxy() {
 }
 
 #[tokio::test]
-async fn programs_use_a_server_below_a_path() {
+async fn clients_use_server_below_a_path() {
     let server = TestServer::start_with(below(URL), |sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
     })
@@ -165,13 +164,13 @@ async fn programs_use_a_server_below_a_path() {
         assert_eq!(made.web_url, format!("{URL}/namespaces/{name}"));
         let mut events = client.events(&name, Some(0)).await.unwrap();
         assert!(events.next().await.unwrap().is_some());
-        let detail = eventually("it is done, or waits for a worker", async || {
+        let detail = eventually("the rebuild is done or waits for a worker", async || {
             let detail = client.iteration(&name, None).await.unwrap();
             (end.is_empty() || detail.summary.status.is_final()).then_some(detail)
         })
         .await;
         let repository = &detail.architectures[0].repository;
-        // The second one takes over what the first has built, and is complete at once.
+        // The second one reuses the builds of the first, and is complete immediately.
         let which = if end.is_empty() { "current" } else { "latest" };
         let expected = format!("{URL}/repo/{name}/{which}");
         assert_eq!(repository.url, format!("{expected}/x86_64"));
@@ -221,18 +220,18 @@ fn decoded(encoding: &str, bytes: &[u8]) -> Vec<u8> {
     match encoding {
         "gzip" => flate2::read::GzDecoder::new(bytes).read_to_end(&mut text),
         "zstd" => zstd::Decoder::new(bytes).unwrap().read_to_end(&mut text),
-        other => panic!("{other} was not asked for"),
+        other => panic!("unexpected build of {other}"),
     }
     .unwrap();
     text
 }
 
 #[tokio::test]
-async fn answers_are_compressed_for_those_who_ask() {
+async fn compresses_responses_on_request() {
     let server = busy(ServerOptions::default()).await;
     let build = server.build("bump", "libgreet").await;
     let attempt = build.attempt.unwrap();
-    // A log worth compressing.
+    // A log that is large enough to compress.
     let long = "a line of a log, and one more like it\n".repeat(400);
     fs_err::write(server.data().join(format!("logs/{attempt}.log")), &long).unwrap();
     let log = format!("/api/v1/attempts/{attempt}/log");
@@ -265,7 +264,7 @@ async fn answers_are_compressed_for_those_who_ask() {
         }
     }
 
-    // Another tag, which is still good for asking whether anything changed.
+    // A different tag, which still works for conditional requests.
     let answer = get(&server, &style, &[("accept-encoding", "gzip")]).await;
     let tag = value(&answer, "etag").unwrap().to_owned();
     assert!(tag.starts_with("W/\""), "{tag}");
@@ -273,7 +272,7 @@ async fn answers_are_compressed_for_those_who_ask() {
     let answer = get(&server, &style, &again).await;
     assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
     assert_eq!(value(&answer, "vary"), Some("accept-encoding"));
-    // A part is a part of the bytes as they are.
+    // Ranges refer to the uncompressed bytes.
     let part = [("accept-encoding", "gzip"), ("range", "bytes=0-5")];
     let answer = get(&server, &log, &part).await;
     assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
@@ -282,7 +281,7 @@ async fn answers_are_compressed_for_those_who_ask() {
 }
 
 #[tokio::test]
-async fn packages_and_streams_are_sent_as_they_are() {
+async fn sends_packages_and_streams_uncompressed() {
     let server = busy(ServerOptions::default()).await;
     let worker = server.worker("v").await;
     let job = worker.claims_build_of("greet").await;
@@ -301,7 +300,7 @@ async fn packages_and_streams_are_sent_as_they_are() {
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         assert_eq!(value(&answer, "content-encoding"), None, "{path}");
     }
-    // What is there arrives although more will come.
+    // Available data arrives although more will follow.
     let mut following = get(&server, &log, &any).await;
     assert_eq!(value(&following, "content-length"), None);
     let mut read = Vec::new();

@@ -1,4 +1,4 @@
-//! What people without a token may ask for, and how little of the server that takes.
+//! Requests without a token: which are allowed, and how little of the server they use.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::support::{PATIENCE, Srcinfo, TestServer, eventually, expect_problem};
 
 const PLANS: &str = "/api/v1/plans";
-/// The most that the bodies of one address without a token may take, and the most of one body.
+/// The most memory that the anonymous bodies of one address may take, and the largest anonymous
+/// body.
 const SHARE: usize = 1 << 20;
 const LARGEST: usize = 64 << 10;
 
@@ -35,7 +36,7 @@ async fn plan(server: &TestServer, token: Option<&str>, body: &Value) -> Respons
 }
 
 #[tokio::test]
-async fn plans_of_default_branches_need_no_token_and_those_of_others_do() {
+async fn requires_token_for_plans_of_other_than_default_branches() {
     let server = server().await;
     let unauthenticated = ProblemKind::Unauthenticated;
     let main = json!({ "changesets": ["libgreet/main"] });
@@ -57,7 +58,8 @@ async fn plans_of_default_branches_need_no_token_and_those_of_others_do() {
     let unknown = json!({ "changesets": ["nothing/main"] });
     let answer = plan(&server, None, &unknown).await;
     expect_problem(answer, 422, ProblemKind::UnknownPkgbase).await;
-    // A worker's token is as good as none here, a client's is better, and a wrong one is wrong.
+    // A worker's token counts as none here, a client's raises the limits, and a wrong one is
+    // rejected.
     let worker = server.token(TokenScope::Worker).await;
     let client = server.token(TokenScope::Client).await;
     let answer = plan(&server, Some(&worker), &next).await;
@@ -70,7 +72,7 @@ async fn plans_of_default_branches_need_no_token_and_those_of_others_do() {
 }
 
 #[tokio::test]
-async fn plans_store_nothing_whoever_asks() {
+async fn plan_requests_store_nothing() {
     let server = server().await;
     let token = server.token(TokenScope::Client).await;
     let before = server.number("select count(*) from srcinfo").await;
@@ -90,7 +92,7 @@ async fn plans_store_nothing_whoever_asks() {
 }
 
 #[tokio::test]
-async fn plans_without_a_token_are_rate_limited() {
+async fn rate_limits_anonymous_plans() {
     let server = server().await;
     let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
     let mut answers = Vec::new();
@@ -106,11 +108,12 @@ async fn plans_without_a_token_are_rate_limited() {
 }
 
 #[tokio::test]
-async fn texts_that_nothing_refers_to_are_swept() {
+async fn garbage_collects_unreferenced_texts() {
     let mut server = server().await;
     server.namespace("bump", &["libgreet/next"]).await;
     let used = server.number("select count(*) from srcinfo").await;
-    // One was found unused long ago, one is unused from now on, and all others were taken for unused.
+    // One was found unused long ago, one is unused from now on, and all others were marked unused
+    // by mistake.
     server.sql("update srcinfo set unused_since = 1").await;
     server
         .sql(
@@ -120,7 +123,7 @@ async fn texts_that_nothing_refers_to_are_swept() {
         .await;
     server.stop().await;
     server.start_again().await;
-    eventually("the old one is gone", async || {
+    eventually("the old text is removed", async || {
         let old = server
             .number("select count(*) from srcinfo where sha256 = 'old'")
             .await;
@@ -133,13 +136,13 @@ async fn texts_that_nothing_refers_to_are_swept() {
         server.number("select count(*) from srcinfo").await,
         used + 1
     );
-    // One that is used again is not swept.
+    // A text that is used again is not removed.
     server.namespace("again", &["libgreet/next"]).await;
     assert_eq!(server.iteration("again").await.origins.len(), 1);
 }
 
 #[tokio::test]
-async fn bodies_without_a_token_are_small() {
+async fn limits_size_of_anonymous_bodies() {
     let server = server().await;
     let attempt = buildbtw_model::AttemptId::new();
     let exchange = format!("/api/v1/attempts/{attempt}/exchange");
@@ -151,7 +154,7 @@ async fn bodies_without_a_token_are_small() {
     }
 }
 
-/// Sends so much of a body of the largest size, when the server reads it, and no more.
+/// Sends this many bytes of a body of the largest size once the server reads it, and no more.
 async fn stalled(server: &TestServer, from: &str, sent: usize) -> TcpStream {
     let mut stream = connect(server, from).await;
     let head = format!(
@@ -178,7 +181,7 @@ async fn connect(server: &TestServer, from: &str) -> TcpStream {
     socket.connect(address).await.unwrap()
 }
 
-/// Asks for a plan from an address.
+/// Requests a plan from an address.
 fn ask(server: &TestServer, from: [u8; 4]) -> impl Future<Output = Response> + use<> {
     let builder = reqwest::Client::builder().local_address(std::net::IpAddr::from(from));
     let request = builder
@@ -191,7 +194,7 @@ fn ask(server: &TestServer, from: [u8; 4]) -> impl Future<Output = Response> + u
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_takes_the_memory_of_what_arrived_not_of_what_is_announced() {
+async fn reserves_memory_for_received_bytes_instead_of_content_length() {
     let server = server().await;
     let mut held = Vec::new();
     for from in ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"] {
@@ -202,7 +205,7 @@ async fn a_body_takes_the_memory_of_what_arrived_not_of_what_is_announced() {
     for from in [[127, 0, 0, 2], [127, 0, 0, 6]] {
         assert_eq!(ask(&server, from).await.status(), 200);
     }
-    // Nobody waits for the rest of a body for long.
+    // The server does not wait long for the rest of a body.
     let mut answer = Vec::new();
     let reading = held[0].read_to_end(&mut answer);
     tokio::time::timeout(PATIENCE, reading)
@@ -214,19 +217,19 @@ async fn a_body_takes_the_memory_of_what_arrived_not_of_what_is_announced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_without_a_token_wait_for_memory() {
+async fn anonymous_bodies_wait_for_memory() {
     let server = server().await;
     let mut held = Vec::new();
     for _ in 0..SHARE / LARGEST + 1 {
         held.push(stalled(&server, "127.0.0.2", LARGEST - 1).await);
     }
-    // Others have a share of their own, and so has who authenticates.
+    // Other addresses have their own share, and so have authenticated requests.
     assert_eq!(ask(&server, [127, 0, 0, 3]).await.status(), 200);
     let token = server.token(TokenScope::Client).await;
     let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
     let answer = plan(&server, Some(&token), &body).await;
     assert_eq!(answer.status(), StatusCode::OK);
-    // Whoever waits gets what becomes free.
+    // Waiting requests get what becomes free.
     let waiting = tokio::spawn(ask(&server, [127, 0, 0, 2]));
     held.clear();
     assert_eq!(waiting.await.unwrap().status(), 200);

@@ -1,4 +1,4 @@
-//! Who may do what. Reading is public, every write needs a token of the right scope.
+//! Authorization: reading is public, every write needs a token of the right scope.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -17,7 +17,7 @@ async fn server() -> TestServer {
     .await
 }
 
-/// Every route that needs a token, with a scope that does not suffice, if there is one.
+/// Every route that needs a token, with a scope that does not suffice, if any.
 fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
     let attempt = format!("/api/v1/attempts/{}", buildbtw_model::AttemptId::new());
     let client = Some(TokenScope::Client);
@@ -53,7 +53,7 @@ fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
 }
 
 #[tokio::test]
-async fn no_guarded_route_opens_without_a_valid_token() {
+async fn rejects_guarded_routes_without_a_valid_token() {
     let server = server().await;
     let admin = server.admin();
     let revoked = admin
@@ -96,7 +96,7 @@ async fn no_guarded_route_opens_without_a_valid_token() {
             }
             let response = request.send().await.unwrap();
             if response.status() == StatusCode::TOO_MANY_REQUESTS {
-                // So many wrong tokens are too many; that opens nothing, either.
+                // This many wrong tokens exceed the limit, which grants no access either.
                 held_up += 1;
                 continue;
             }
@@ -118,12 +118,13 @@ async fn no_guarded_route_opens_without_a_valid_token() {
             .items
             .is_empty()
     );
-    // The token that the routes were to revoke still works, however many wrong ones there were.
+    // The token that the routes were asked to revoke still works, however many wrong ones were
+    // tried.
     assert!(server.admin().tokens().await.is_ok());
     assert!(held_up > 0);
 }
 
-/// The paths that the router serves, as it writes them.
+/// The paths of the server's routes, in the router's notation.
 fn served() -> Vec<String> {
     let source = concat!(
         include_str!("../../src/router.rs"),
@@ -137,7 +138,7 @@ fn served() -> Vec<String> {
 }
 
 #[test]
-fn every_route_is_either_public_or_in_the_table() {
+fn classifies_every_route_as_public_or_guarded() {
     let readable = [
         "/namespaces",
         "/namespaces/{name}",
@@ -149,7 +150,7 @@ fn every_route_is_either_public_or_in_the_table() {
         "/sources",
         "/plans",
         "/sources/overview",
-        // Checked by secrets of its own: see the tests of webhooks.
+        // Checked with its own secrets: see the tests of webhooks.
         "/webhooks/gitlab",
         // Checked by the ID token in its body: see the tests of pipelines.
         "/attempts/{id}/exchange",
@@ -194,7 +195,7 @@ fn every_route_is_either_public_or_in_the_table() {
 }
 
 #[tokio::test]
-async fn whoever_tries_tokens_is_told_to_slow_down() {
+async fn rate_limits_token_guessing() {
     let server = server().await;
     let mut answers = Vec::new();
     for _ in 0..25 {
@@ -210,7 +211,7 @@ async fn whoever_tries_tokens_is_told_to_slow_down() {
 }
 
 #[tokio::test]
-async fn no_guarded_route_opens_for_another_scope() {
+async fn rejects_guarded_routes_with_another_scope() {
     let server = server().await;
     let client = server.token(TokenScope::Client).await;
     let worker = server.token(TokenScope::Worker).await;
@@ -232,7 +233,7 @@ async fn no_guarded_route_opens_for_another_scope() {
 }
 
 #[tokio::test]
-async fn every_guarded_route_opens_for_its_own_scope_and_for_administrators() {
+async fn admits_own_scope_and_administrators_to_guarded_routes() {
     let server = server().await;
     let client = server.token(TokenScope::Client).await;
     let worker = server.token(TokenScope::Worker).await;
@@ -244,7 +245,7 @@ async fn every_guarded_route_opens_for_its_own_scope_and_for_administrators() {
             "attempts" => vec![&worker],
             "token" => vec![&client, &worker],
             "tokens" => vec![],
-            other => panic!("whose is {other}?"),
+            other => panic!("unknown token {other}"),
         };
         for token in own.into_iter().chain([&admin]) {
             let request = server.request(method.clone(), &path).bearer_auth(token);
@@ -258,7 +259,7 @@ async fn every_guarded_route_opens_for_its_own_scope_and_for_administrators() {
 }
 
 #[tokio::test]
-async fn each_scope_may_do_its_own() {
+async fn grants_each_scope_its_operations() {
     let server = server().await;
     let client = server.client(Some(server.token(TokenScope::Client).await));
     client
@@ -279,7 +280,7 @@ async fn each_scope_may_do_its_own() {
 }
 
 #[tokio::test]
-async fn the_administrator_may_do_everything() {
+async fn grants_administrators_every_operation() {
     let server = server().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let token = server.admin_token();
@@ -288,7 +289,7 @@ async fn the_administrator_may_do_everything() {
 }
 
 #[tokio::test]
-async fn reading_is_public() {
+async fn allows_public_reads() {
     let server = server().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = server.worker("w").await.builds("libgreet").await;
@@ -317,7 +318,7 @@ async fn reading_is_public() {
 }
 
 #[tokio::test]
-async fn tokens_are_listed_without_their_text_and_revoked_at_once() {
+async fn lists_tokens_without_secret_and_revokes_them_immediately() {
     let server = server().await;
     let admin = server.admin();
     let request = CreateToken {
@@ -343,7 +344,7 @@ async fn tokens_are_listed_without_their_text_and_revoked_at_once() {
         refusal(holder.identity().await).kind,
         ProblemKind::Unauthenticated
     );
-    // Again is no error, and does not change when it was.
+    // Repeating it is not an error, and does not change the time of revocation.
     let again = admin.revoke_token(made.summary.id).await.unwrap();
     assert_eq!(again.revoked_at, revoked.revoked_at);
     let problem = refusal(admin.revoke_token(999).await);
@@ -351,7 +352,7 @@ async fn tokens_are_listed_without_their_text_and_revoked_at_once() {
 }
 
 #[tokio::test]
-async fn tokens_need_sensible_names() {
+async fn rejects_malformed_token_names() {
     let server = server().await;
     for name in ["", "   ", "a\nb", "\u{1b}[31mred", &"x".repeat(101)] {
         let request = CreateToken {
@@ -383,7 +384,7 @@ async fn tokens_need_sensible_names() {
     }
 }
 
-/// All files below a folder that hold a text.
+/// All files below a folder that contain a text.
 fn holding(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(folder).unwrap() {
@@ -404,7 +405,7 @@ fn holding(folder: &Path, text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_token_is_stored_except_the_first_and_that_one_is_for_its_owner_only() {
+async fn stores_only_the_first_token_and_that_privately() {
     let mut server = server().await;
     let token = server.token(TokenScope::Worker).await;
     assert!(holding(&server.data(), &token).is_empty());
@@ -430,10 +431,10 @@ async fn no_token_is_stored_except_the_first_and_that_one_is_for_its_owner_only(
 }
 
 #[tokio::test]
-async fn a_first_token_that_was_taken_away_is_not_written_again() {
+async fn does_not_rewrite_removed_first_token() {
     let mut server = server().await;
     let token = server.admin_token();
-    // Careful administrators keep it elsewhere.
+    // Careful administrators store it elsewhere.
     fs_err::remove_file(server.data().join("admin-token")).unwrap();
     server.stop().await;
     server.start_again().await;
@@ -442,7 +443,7 @@ async fn a_first_token_that_was_taken_away_is_not_written_again() {
 }
 
 #[tokio::test]
-async fn whoever_revokes_the_last_admin_token_gets_a_new_one_at_the_next_start() {
+async fn creates_new_admin_token_at_start_after_the_last_was_revoked() {
     let mut server = server().await;
     let old = server.admin_token();
     let tokens = server.admin().tokens().await.unwrap();

@@ -1,5 +1,5 @@
-//! Releases and plans over base repositories: ones that cannot be read, several architectures, and packages
-//! that moved from one source package to another.
+//! Releases and plans above base repositories: unreadable ones, several architectures, and packages
+//! that moved from one pkgbase to another.
 
 use buildbtw_model::api::{CreateIteration, CreateNamespace, PlanFormat, PlanPreview, ProblemKind};
 use buildbtw_model::{PackageVersion, Scope};
@@ -17,7 +17,7 @@ const NOT_CHECKED: &str = "were not checked against the base repositories";
 /// A base repository `core` with a database per architecture.
 struct Base(TempDir);
 
-/// A package of it: the source package that made it, its name and its version.
+/// A package of it: pkgbase, name and version.
 type Based = (&'static str, &'static str, &'static str);
 
 impl Base {
@@ -40,7 +40,7 @@ impl Base {
         self.0.path().join(architecture).join("core.db")
     }
 
-    /// Writes what it holds from now on.
+    /// Writes its new content.
     fn holds(&self, architecture: &str, packages: &[Based]) {
         let packages: Vec<_> = packages
             .iter()
@@ -59,7 +59,7 @@ impl Base {
         fs_err::write(self.database(architecture), render(entries).unwrap()).unwrap();
     }
 
-    /// Its mirror does not have the database of an architecture any more.
+    /// Its mirror no longer has the database of an architecture.
     fn is_away(&self, architecture: &str) {
         fs_err::remove_file(self.database(architecture)).unwrap();
     }
@@ -127,7 +127,7 @@ async fn plans_again(server: &TestServer, request: CreateIteration) {
 }
 
 #[tokio::test]
-async fn a_namespace_is_not_planned_again_without_a_base_repository_that_it_had() {
+async fn does_not_replan_namespace_without_its_base_repository() {
     let (server, base) = server_over(&[("greet", "greet", "1.0-3.1")], library).await;
     server.namespace("bump", &["libgreet/main"]).await;
     assert_eq!(version(&server, "bump", "greet").await, "1.0-3.2");
@@ -149,7 +149,7 @@ async fn a_namespace_is_not_planned_again_without_a_base_repository_that_it_had(
 }
 
 #[tokio::test]
-async fn the_first_plan_without_a_base_repository_says_what_was_not_checked() {
+async fn first_plan_without_base_repository_reports_skipped_checks() {
     let (server, base) = server_over(&[], library).await;
     base.is_away("x86_64");
     let text = plan(
@@ -162,11 +162,11 @@ async fn the_first_plan_without_a_base_repository_says_what_was_not_checked() {
     let problems = problems(&server, "bump").await;
     assert!(problems[0].contains("base repository core"), "{problems:?}");
     assert!(problems[1].contains(NOT_CHECKED), "{problems:?}");
-    // What it never had does not keep it from being planned again.
+    // A repository it never had does not prevent replanning.
     plans_again(&server, CreateIteration::default()).await;
 }
 
-/// `moved` has moved from `oldbase` to `newbase`, and is still made by both.
+/// `moved` has moved from `oldbase` to `newbase`, and both still build it.
 fn moved(sources: &SourceTree, new_version: &str) {
     sources.push(&Srcinfo::new("libfoo", "2-4"));
     let old = Srcinfo::new("oldbase", "1-3").depends(&["libfoo"]);
@@ -176,7 +176,7 @@ fn moved(sources: &SourceTree, new_version: &str) {
 }
 
 #[tokio::test]
-async fn a_package_that_moved_says_nothing_about_the_releases_of_its_old_source_package() {
+async fn ignores_release_of_package_that_moved_to_another_pkgbase() {
     let base = [("oldbase", "oldbase", "1-3"), ("newbase", "moved", "2-1")];
     let (server, _base) = server_over(&base, |sources| moved(sources, "2-1")).await;
     server.namespace("bump", &["libfoo/main"]).await;
@@ -202,7 +202,7 @@ async fn a_package_that_moved_says_nothing_about_the_releases_of_its_old_source_
     let listed = ["libfoo-2-4", "moved-2-1.1", "oldbase-1-3.1"];
     assert_eq!(repository.lists().await, listed);
 
-    // Alone, it says whose package stays.
+    // On its own, it names the owner of the remaining package.
     let request = CreateNamespace {
         name: Some(parse("alone")),
         scope: Scope::Origin,
@@ -218,7 +218,7 @@ async fn a_package_that_moved_says_nothing_about_the_releases_of_its_old_source_
 }
 
 #[tokio::test]
-async fn two_makers_of_one_version_get_releases_of_their_own() {
+async fn assigns_distinct_releases_to_two_pkgbases_with_equal_version() {
     for newer_last in [true, false] {
         let server = TestServer::start(|sources| moved(sources, "1-3")).await;
         server.namespace("bump", &["libfoo/main"]).await;
@@ -251,7 +251,7 @@ async fn two_makers_of_one_version_get_releases_of_their_own() {
 const BOTH: &str = "x86_64,aarch64";
 
 #[tokio::test]
-async fn a_package_for_all_architectures_installs_over_the_base_of_each() {
+async fn bumps_any_package_above_the_base_of_each_architecture() {
     let base = Base::new(&["x86_64", "aarch64"]);
     base.holds("x86_64", &[("greet", "greet", "1.0-3")]);
     base.holds("aarch64", &[("greet", "greet", "1.0-3.3")]);
@@ -269,7 +269,7 @@ async fn a_package_for_all_architectures_installs_over_the_base_of_each() {
         let build = server.build_for("bump", "greet", architecture).await;
         assert_eq!(build.version.as_str(), "1.0-3.4", "{architecture}");
     }
-    // The pin is met by what is built, for both.
+    // The pin is satisfied by what is built, for both.
     assert_eq!(problems(&server, "bump").await, [""; 0]);
 }
 
@@ -291,7 +291,7 @@ async fn follows_to(server: &TestServer, version: &str, number: u32) {
 }
 
 #[tokio::test]
-async fn what_was_planned_is_what_the_builder_makes_when_pkgver_changes_nothing() {
+async fn builds_planned_version_when_pkgver_is_unchanged() {
     let options = ServerOptions {
         architectures: BOTH,
         ..Default::default()
@@ -304,7 +304,7 @@ async fn what_was_planned_is_what_the_builder_makes_when_pkgver_changes_nothing(
     job.starts().await;
     delivers(&job, "1-1.1").await.unwrap();
 
-    // The other architecture knows of it.
+    // The other architecture uses it.
     follows_to(&server, "2.1-1", 2).await;
     let other = server.worker_for("o", &["aarch64"]).await;
     other.builds("libgreet").await;
@@ -314,7 +314,7 @@ async fn what_was_planned_is_what_the_builder_makes_when_pkgver_changes_nothing(
     let rule = job.claimed.release.clone().unwrap();
     assert_eq!(rule.version(&parse("1-1")), job.claimed.version);
 
-    // While it is built there is a plan that does not know of its result.
+    // While it is built, a plan is made that does not include its result.
     follows_to(&server, "2.2-1", 3).await;
     let planned = server.build_for("bump", "greet-git", "aarch64").await;
     assert_eq!(planned.version.as_str(), "1-1.2");
@@ -329,7 +329,7 @@ async fn what_was_planned_is_what_the_builder_makes_when_pkgver_changes_nothing(
 }
 
 #[tokio::test]
-async fn only_what_the_namespace_has_had_meanwhile_raises_a_release_further() {
+async fn bumps_release_again_only_above_versions_of_the_namespace() {
     let server = TestServer::start(with_a_vcs_package).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -344,13 +344,13 @@ async fn only_what_the_namespace_has_had_meanwhile_raises_a_release_further() {
 }
 
 #[tokio::test]
-async fn an_origin_never_goes_back_below_what_its_namespace_had() {
+async fn does_not_downgrade_origin_within_its_namespace() {
     let (server, base) = server_over(&[("libgreet", "libgreet", "2.0-1")], library).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
     worker.builds("libgreet").await;
     assert_eq!(version(&server, "bump", "libgreet").await, "2.0-1.1");
-    // Base drops it.
+    // Base removes it.
     base.holds("x86_64", &[]);
     let request = CreateIteration {
         refresh_base: true,
@@ -361,7 +361,7 @@ async fn an_origin_never_goes_back_below_what_its_namespace_had() {
 }
 
 #[tokio::test]
-async fn without_a_bump_what_is_older_than_base_is_said_all_the_same() {
+async fn reports_older_than_base_without_bump() {
     let base = [
         ("libgreet", "libgreet", "1:1.0-1"),
         ("greet", "greet", "1.0-3"),

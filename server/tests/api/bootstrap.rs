@@ -1,4 +1,4 @@
-//! Bootstrap builds that are asked for, refused and taken back.
+//! Bootstrap builds that are requested, rejected and withdrawn.
 
 use buildbtw_model::api::{CreateIteration, CreateNamespace, PlanPreview, ProblemKind};
 
@@ -6,7 +6,7 @@ use crate::planning::{OLD_CYCLE, cycle, preview, server_over};
 use crate::support::{Srcinfo, TestServer, eventually, new_namespace, parse, refusal};
 
 #[tokio::test]
-async fn a_namespace_that_cannot_be_planned_again_says_why() {
+async fn reports_why_namespace_cannot_be_replanned() {
     let (server, _base) = server_over(&OLD_CYCLE, |sources| {
         cycle(sources);
         // The same upstream version, only rebuilt.
@@ -18,14 +18,14 @@ async fn a_namespace_that_cannot_be_planned_again_says_why() {
     assert_eq!(refused().await, None);
     let library = |version: &str| Srcinfo::new("libcyc", version).with("provides", "libcyc.so");
     server.sources.push(&library("2-1"));
-    let reason = eventually("it is refused", refused).await;
+    let reason = eventually("the request is rejected", refused).await;
     assert!(reason.contains("without a bootstrap build"), "{reason}");
     let path = format!("/namespaces/{name}");
     let page = server.request(reqwest::Method::GET, &path).send().await;
     let page = page.unwrap().text().await.unwrap();
     assert!(page.contains("without a bootstrap build"), "{page}");
 
-    // What was refused is not kept.
+    // A rejected request is not stored.
     let admin = server.admin();
     let with = |bootstrap: &str| CreateIteration {
         bootstrap: vec![parse(bootstrap)],
@@ -39,7 +39,7 @@ async fn a_namespace_that_cannot_be_planned_again_says_why() {
     assert_eq!(refused().await, None);
     assert_eq!(server.number(kept).await, 1);
 
-    // What is not wanted any more is taken back.
+    // An unwanted bootstrap build is withdrawn.
     let request = CreateIteration {
         no_bootstrap: vec![parse("cyc-a")],
         same_sonames: Some(true),
@@ -54,7 +54,7 @@ async fn a_namespace_that_cannot_be_planned_again_says_why() {
 }
 
 #[tokio::test]
-async fn long_lists_of_bootstrap_builds_are_refused() {
+async fn rejects_long_lists_of_bootstrap_builds() {
     let server = TestServer::start(cycle).await;
     let names: Vec<_> = (0..101)
         .map(|number| parse(&format!("p{number}")))

@@ -4,7 +4,7 @@ use buildbtw_model::IterationStatus;
 
 use crate::support::{Repository, TestServer};
 
-/// With both orders of the builds that make the package.
+/// With both orders of the builds that produce the package.
 #[tokio::test]
 async fn case_10_same_pkgname_from_two_pkgbases() {
     let tree = concat!(

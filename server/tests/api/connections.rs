@@ -1,4 +1,4 @@
-//! Limits of connections, streams and requests: nobody locks out others.
+//! Limits of connections, streams and requests: no client locks out others.
 
 use std::net::SocketAddr;
 
@@ -27,8 +27,8 @@ async fn server(flags: &[&str]) -> TestServer {
     server
 }
 
-/// Somebody at an address of this machine. Holds one connection from its first request on.
-fn somebody(address: &str) -> Client {
+/// A client at an address of this machine. Keeps one connection open after its first request.
+fn client_at(address: &str) -> Client {
     let address: std::net::IpAddr = address.parse().unwrap();
     Client::builder().local_address(address).build().unwrap()
 }
@@ -38,7 +38,7 @@ async fn get(client: &Client, server: &TestServer, path: &str) -> Response {
     request.send().await.unwrap()
 }
 
-/// The same through a proxy, which writes a header.
+/// The same through a proxy, which sets a header.
 async fn get_as(
     proxy: &Client,
     server: &TestServer,
@@ -52,26 +52,26 @@ async fn get_as(
 
 async fn expect_full(response: Response) {
     let pause = response.headers().get(header::RETRY_AFTER).cloned();
-    let pause = pause.expect("it does not say when to try again");
+    let pause = pause.expect("no Retry-After header");
     assert!(pause.to_str().unwrap().parse::<u32>().unwrap() > 0);
     expect_problem(response, 503, ProblemKind::Unavailable).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_gets_no_more_connections_than_its_share() {
+async fn limits_connections_per_address() {
     let server = server(&["--max-connections-per-address", "4"]).await;
-    let mut held: Vec<_> = (0..4).map(|_| somebody("127.0.0.2")).collect();
+    let mut held: Vec<_> = (0..4).map(|_| client_at("127.0.0.2")).collect();
     for client in &held {
         assert_eq!(get(client, &server, NAMESPACES).await.status(), 200);
     }
-    expect_full(get(&somebody("127.0.0.2"), &server, NAMESPACES).await).await;
-    // Those that are open go on, and other addresses get theirs.
+    expect_full(get(&client_at("127.0.0.2"), &server, NAMESPACES).await).await;
+    // Open connections continue, and other addresses get theirs.
     assert_eq!(get(&held[0], &server, NAMESPACES).await.status(), 200);
-    let other = somebody("127.0.0.3");
+    let other = client_at("127.0.0.3");
     assert_eq!(get(&other, &server, NAMESPACES).await.status(), 200);
     held.pop();
     eventually("a free connection", async || {
-        let status = get(&somebody("127.0.0.2"), &server, NAMESPACES)
+        let status = get(&client_at("127.0.0.2"), &server, NAMESPACES)
             .await
             .status();
         (status == 200).then_some(())
@@ -80,7 +80,7 @@ async fn an_address_gets_no_more_connections_than_its_share() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_do_not_lock_out_who_authenticated() {
+async fn anonymous_connections_do_not_lock_out_authenticated_addresses() {
     let flags = [
         "--max-connections",
         "24",
@@ -89,37 +89,37 @@ async fn strangers_do_not_lock_out_who_authenticated() {
     ];
     let server = server(&flags).await;
     let token = server.token(TokenScope::Worker).await;
-    let worker = somebody("127.0.0.2");
+    let worker = client_at("127.0.0.2");
     let identify = |client: &Client| {
         let request = client.get(format!("{}/api/v1/token", server.url()));
         let request = request.bearer_auth(&token);
         async move { request.send().await.unwrap().status() }
     };
     assert_eq!(identify(&worker).await, 200);
-    // Strangers from many addresses take all they get: half of so few.
+    // Anonymous clients from many addresses take all they get: half of the reduced limit.
     let mut held = Vec::new();
     for address in ["127.0.0.3", "127.0.0.4", "127.0.0.5"] {
         for _ in 0..8 {
-            let client = somebody(address);
+            let client = client_at(address);
             if get(&client, &server, NAMESPACES).await.status() == 200 {
                 held.push(client);
             }
         }
     }
     assert!((4..=12).contains(&held.len()), "{}", held.len());
-    expect_full(get(&somebody("127.0.0.6"), &server, NAMESPACES).await).await;
-    // A stranger's token is not looked at where there is no place to send it.
-    assert_eq!(identify(&somebody("127.0.0.6")).await, 503);
-    // Whoever authenticated gets new connections.
+    expect_full(get(&client_at("127.0.0.6"), &server, NAMESPACES).await).await;
+    // The token of an anonymous address is not checked without capacity for its request.
+    assert_eq!(identify(&client_at("127.0.0.6")).await, 503);
+    // Authenticated addresses get new connections.
     for _ in 0..4 {
-        let again = somebody("127.0.0.2");
+        let again = client_at("127.0.0.2");
         assert_eq!(identify(&again).await, 200);
         held.push(again);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_connections_that_say_nothing_do_not_keep_others_from_their_answer() {
+async fn silent_rejected_connections_do_not_block_other_rejections() {
     let server = server(&["--max-connections-per-address", "1"]).await;
     let address: SocketAddr = server
         .url()
@@ -133,20 +133,20 @@ async fn refused_connections_that_say_nothing_do_not_keep_others_from_their_answ
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         silent.push(socket.connect(address).await.unwrap());
     }
-    expect_full(get(&somebody("127.0.0.2"), &server, NAMESPACES).await).await;
-    let other = somebody("127.0.0.3");
+    expect_full(get(&client_at("127.0.0.2"), &server, NAMESPACES).await).await;
+    let other = client_at("127.0.0.3");
     assert_eq!(get(&other, &server, NAMESPACES).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_gets_no_more_streams_than_its_share() {
+async fn limits_streams_per_address() {
     let server = server(&["--max-streams-per-address", "3"]).await;
-    // Events, live logs and claims count together.
+    // Events, live logs and claims are counted together.
     let worker = server.worker("w").await;
     let job = worker.claims().await;
     let log = format!("/api/v1/attempts/{}/log?follow=true", job.claimed.attempt);
     let token = server.token(TokenScope::Worker).await;
-    let client = somebody("127.0.0.2");
+    let client = client_at("127.0.0.2");
     let first = get(&client, &server, EVENTS).await;
     let second = get(&client, &server, &log).await;
     assert_eq!(
@@ -171,9 +171,9 @@ async fn an_address_gets_no_more_streams_than_its_share() {
     expect_full(get(&client, &server, EVENTS).await).await;
     expect_full(get(&client, &server, &log).await).await;
     expect_full(claim("hasty", 0).await.unwrap()).await;
-    // What is answered at once is no stream, and others have their own.
+    // An immediate response is not a stream, and other addresses have their own limit.
     assert_eq!(get(&client, &server, NAMESPACES).await.status(), 200);
-    let other = somebody("127.0.0.3");
+    let other = client_at("127.0.0.3");
     assert_eq!(get(&other, &server, EVENTS).await.status(), 200);
     waiting.abort();
     drop((first, second));
@@ -185,7 +185,7 @@ async fn an_address_gets_no_more_streams_than_its_share() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_proxy_counts_as_those_it_names() {
+async fn counts_connections_of_trusted_proxy_per_client() {
     let flags = [
         "--trusted-proxy",
         "127.0.0.9",
@@ -197,11 +197,11 @@ async fn a_trusted_proxy_counts_as_those_it_names() {
         "1",
     ];
     let server = server(&flags).await;
-    let proxy = somebody("127.0.0.9");
+    let proxy = client_at("127.0.0.9");
     let events = async |name, value| get_as(&proxy, &server, EVENTS, (name, value)).await;
     let usual = "X-Forwarded-For";
     let mut open = Vec::new();
-    // Each has a stream of its own, more than one address has connections.
+    // Each has its own stream, more than one address has connections.
     for (name, value) in [
         (usual, "203.0.113.1"),
         (usual, "203.0.113.2, 10.1.2.3"),
@@ -217,7 +217,7 @@ async fn a_trusted_proxy_counts_as_those_it_names() {
         assert_eq!(response.status(), 200, "{name}: {value}");
         open.push(response);
     }
-    // They have no second one, whatever they claim to have passed before.
+    // They have no second one, whichever hops they claim to have passed.
     for (name, value) in [
         (usual, "203.0.113.1"),
         (usual, "198.51.100.1, 203.0.113.1"),
@@ -229,7 +229,7 @@ async fn a_trusted_proxy_counts_as_those_it_names() {
     ] {
         expect_full(events(name, value).await).await;
     }
-    // What names nobody counts as the proxy itself.
+    // Entries without an address count as the proxy itself.
     open.push(events(usual, "unknown").await);
     assert_eq!(open.last().unwrap().status(), 200);
     for value in ["", ",", "a, b", "1.2.3.4:x:y", "[::1", "for=1.2.3.4"] {
@@ -238,15 +238,15 @@ async fn a_trusted_proxy_counts_as_those_it_names() {
     for value in ["for", "for=\"", "for=\"1.2.3.4", ";;=,", "for=_hidden"] {
         expect_full(events("Forwarded", value).await).await;
     }
-    // Anybody else counts as who they are.
-    let other = somebody("127.0.0.8");
+    // Connections from other addresses count as themselves.
+    let other = client_at("127.0.0.8");
     open.push(get_as(&other, &server, EVENTS, (usual, "203.0.113.77")).await);
     assert_eq!(open.last().unwrap().status(), 200);
     expect_full(get_as(&other, &server, EVENTS, (usual, "203.0.113.78")).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_through_a_proxy_are_limited_by_the_address_it_names() {
+async fn limits_requests_through_proxy_by_client_address() {
     let flags = [
         "--trusted-proxy",
         "127.0.0.9",
@@ -254,7 +254,7 @@ async fn requests_through_a_proxy_are_limited_by_the_address_it_names() {
         "2",
     ];
     let server = server(&flags).await;
-    let proxy = somebody("127.0.0.9");
+    let proxy = client_at("127.0.0.9");
     let named = |last: u8| format!("203.0.113.{last}");
     let ask = async |path: &str, last: u8| {
         get_as(&proxy, &server, path, ("X-Forwarded-For", &named(last))).await
@@ -272,7 +272,7 @@ async fn requests_through_a_proxy_are_limited_by_the_address_it_names() {
         (ask(NAMESPACES, 1).await.status() == 200).then_some(())
     })
     .await;
-    // Wrong tokens count for whom the proxy names, too.
+    // Wrong tokens count for the client address in the header, too.
     let guess = async |last: u8| {
         let request = proxy.get(format!("{}/api/v1/token", server.url()));
         let request = request.header("X-Forwarded-For", named(last));
@@ -286,7 +286,7 @@ async fn requests_through_a_proxy_are_limited_by_the_address_it_names() {
 }
 
 #[tokio::test]
-async fn a_connection_of_http2_may_have_32_requests_open() {
+async fn limits_http2_connections_to_32_concurrent_requests() {
     const SETTINGS: u8 = 4;
     const MAX_CONCURRENT_STREAMS: u16 = 3;
     let server = TestServer::start(|_| {}).await;
@@ -313,7 +313,7 @@ async fn a_connection_of_http2_may_have_32_requests_open() {
 }
 
 #[tokio::test]
-async fn a_setting_that_makes_no_sense_is_refused() {
+async fn rejects_invalid_setting() {
     for flags in [
         ["--trusted-proxy", "10.0.0.0/33"],
         ["--trusted-proxy", "proxy.example.org"],
@@ -324,7 +324,7 @@ async fn a_setting_that_makes_no_sense_is_refused() {
         arguments.extend(flags);
         let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
         let started = crate::support::start_server(&arguments, Default::default()).await;
-        let error = started.err().expect("it starts").to_string();
+        let error = started.err().expect("the server starts").to_string();
         assert!(error.contains(flags[0]), "{error}");
     }
 }

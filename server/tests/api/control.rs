@@ -15,20 +15,20 @@ fn family(sources: &SourceTree) {
     sources.push(&Srcinfo::new("party", "1.0-1").depends(&["libgreet"]));
 }
 
-fn only(pkgbases: &[&str]) -> RetryBuilds {
+fn retry_only(pkgbases: &[&str]) -> RetryBuilds {
     RetryBuilds {
         pkgbases: pkgbases.iter().map(|name| parse(name)).collect(),
         ..RetryBuilds::default()
     }
 }
 
-/// How many builds of the namespace `bump` are tried again.
+/// The number of builds of the namespace `bump` that are retried.
 async fn retried(server: &TestServer, builds: &RetryBuilds) -> usize {
     let retried = server.admin().retry_builds(&parse("bump"), builds).await;
     retried.unwrap().builds.len()
 }
 
-/// Waits until the repository of a namespace has the packages of `libgreet` from elsewhere.
+/// Waits until the repository of a namespace has reused the packages of `libgreet`.
 async fn is_reused(server: &TestServer, namespace: &str) {
     eventually("the packages are there", async || {
         let build = server.build(namespace, "libgreet").await;
@@ -38,7 +38,7 @@ async fn is_reused(server: &TestServer, namespace: &str) {
 }
 
 #[tokio::test]
-async fn cancelling_stops_what_runs_and_holds_the_rest_until_it_is_resumed() {
+async fn cancel_stops_running_builds_and_holds_the_rest_until_resume() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -48,14 +48,14 @@ async fn cancelling_stops_what_runs_and_holds_the_rest_until_it_is_resumed() {
 
     let cancelled = server.admin().cancel(&name).await.unwrap();
     assert!(cancelled.summary.held);
-    // Twice is as once.
+    // Repeating it has no effect.
     server.admin().cancel(&name).await.unwrap();
     assert!(
         job.heartbeat().await.unwrap().cancel,
-        "the worker is not told"
+        "the worker does not learn of the cancellation"
     );
     let more = worker.asks(ClaimId::new(), 0).await.unwrap();
-    assert!(more.is_none(), "something is handed out");
+    assert!(more.is_none(), "a build was dispatched");
     job.fails(FailureKind::Cancelled, "cancelled").await;
     server
         .expect_builds(
@@ -77,7 +77,7 @@ async fn cancelling_stops_what_runs_and_holds_the_rest_until_it_is_resumed() {
             .await,
     );
     assert_eq!(problem.kind, ProblemKind::Conflict);
-    let problem = refusal(server.admin().retry_builds(&name, &only(&[])).await);
+    let problem = refusal(server.admin().retry_builds(&name, &retry_only(&[])).await);
     assert_eq!(problem.kind, ProblemKind::Conflict);
     assert!(problem.hint.unwrap().contains("resume"));
 
@@ -100,14 +100,14 @@ async fn cancelling_stops_what_runs_and_holds_the_rest_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_lost_or_done_while_its_build_is_cancelled_changes_nothing_of_it() {
+async fn keeps_build_cancelled_when_its_worker_finishes_or_is_lost() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
     worker.builds("libgreet").await;
     let (lost, done) = (worker.claims().await, worker.claims().await);
     server.admin().cancel(&name).await.unwrap();
-    // The lease of the first runs out; the second was faster than the cancellation.
+    // The lease of the first expires; the second was faster than the cancellation.
     lost.fails(FailureKind::Infrastructure, "the machine is gone")
         .await;
     done.succeeds().await;
@@ -124,7 +124,7 @@ async fn a_worker_that_is_lost_or_done_while_its_build_is_cancelled_changes_noth
 }
 
 #[tokio::test]
-async fn a_cancellation_that_is_lifted_before_the_worker_notices_loses_nothing() {
+async fn resume_before_worker_notices_cancellation_loses_no_build() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -133,7 +133,7 @@ async fn a_cancellation_that_is_lifted_before_the_worker_notices_loses_nothing()
     server.admin().cancel(&name).await.unwrap();
     server.admin().resume(&name).await.unwrap();
     assert!(!job.heartbeat().await.unwrap().cancel);
-    // A heartbeat before had told it already.
+    // An earlier heartbeat already reported it.
     job.fails(FailureKind::Cancelled, "cancelled").await;
     worker.builds("libgreet").await;
     server
@@ -142,7 +142,7 @@ async fn a_cancellation_that_is_lifted_before_the_worker_notices_loses_nothing()
 }
 
 #[tokio::test]
-async fn sources_that_change_while_a_namespace_is_cancelled_count_when_it_is_resumed() {
+async fn resume_applies_changes_made_during_cancellation() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     server.admin().cancel(&name).await.unwrap();
@@ -157,11 +157,11 @@ async fn sources_that_change_while_a_namespace_is_cancelled_count_when_it_is_res
 }
 
 #[tokio::test]
-async fn failed_builds_are_tried_again_and_what_waited_for_them_goes_on() {
+async fn retry_requeues_failed_builds_and_unblocks_dependents() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
-    let none = refusal(server.admin().retry_builds(&name, &only(&[])).await);
+    let none = refusal(server.admin().retry_builds(&name, &retry_only(&[])).await);
     assert_eq!(none.kind, ProblemKind::Conflict);
     worker
         .claims()
@@ -172,9 +172,14 @@ async fn failed_builds_are_tried_again_and_what_waited_for_them_goes_on() {
         .expect_iteration("bump", IterationStatus::Failed)
         .await;
 
-    let unknown = refusal(server.admin().retry_builds(&name, &only(&["nosuch"])).await);
+    let unknown = refusal(
+        server
+            .admin()
+            .retry_builds(&name, &retry_only(&["nosuch"]))
+            .await,
+    );
     assert_eq!(unknown.kind, ProblemKind::NotFound);
-    let both = only(&["libgreet", "greet"]);
+    let both = retry_only(&["libgreet", "greet"]);
     let waiting = refusal(server.admin().retry_builds(&name, &both).await);
     assert_eq!(waiting.kind, ProblemKind::Conflict);
     assert!(
@@ -182,13 +187,13 @@ async fn failed_builds_are_tried_again_and_what_waited_for_them_goes_on() {
             .title
             .contains("'greet' has not failed: it is blocked")
     );
-    // Nothing of a refused request is done.
+    // A rejected request changes nothing.
     assert_eq!(
         server.build("bump", "libgreet").await.status,
         BuildStatus::Failed
     );
 
-    assert_eq!(retried(&server, &only(&["libgreet"])).await, 1);
+    assert_eq!(retried(&server, &retry_only(&["libgreet"])).await, 1);
     server
         .expect_iteration("bump", IterationStatus::Running)
         .await;
@@ -202,37 +207,37 @@ async fn failed_builds_are_tried_again_and_what_waited_for_them_goes_on() {
     server
         .expect_iteration("bump", IterationStatus::Failed)
         .await;
-    assert_eq!(retried(&server, &only(&[])).await, 1);
+    assert_eq!(retried(&server, &retry_only(&[])).await, 1);
     worker.claims().await.succeeds().await;
     server.expect_iteration("bump", IterationStatus::Done).await;
 }
 
 #[tokio::test]
-async fn retrying_gives_a_build_its_full_number_of_tries_back() {
+async fn retry_resets_number_of_attempts() {
     let server = TestServer::start(family).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
     let mut tries = 0;
     while server.build("bump", "libgreet").await.status != BuildStatus::Failed {
-        // Without waiting for the pause.
+        // Without waiting for the backoff.
         server.sql("update build set not_before = null").await;
         let job = worker.claims().await;
         job.fails(FailureKind::Infrastructure, "no disk").await;
         tries += 1;
     }
-    assert_eq!(retried(&server, &only(&[])).await, 1);
+    assert_eq!(retried(&server, &retry_only(&[])).await, 1);
     for _ in 0..2 {
         let job = worker.claims().await;
         job.fails(FailureKind::Infrastructure, "no disk").await;
-        // One that pauses is not waited for, either.
-        assert_eq!(retried(&server, &only(&[])).await, 1);
+        // A build in backoff is not waited for, either.
+        assert_eq!(retried(&server, &retry_only(&[])).await, 1);
     }
     worker.builds("libgreet").await;
     assert_eq!(tries, 6);
 }
 
 #[tokio::test]
-async fn a_deleted_namespace_is_gone_but_what_others_reused_stays() {
+async fn deletes_namespace_and_keeps_packages_reused_elsewhere() {
     let server = TestServer::start(family).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -253,7 +258,7 @@ async fn a_deleted_namespace_is_gone_but_what_others_reused_stays() {
     assert!(!log(running.claimed.attempt).exists());
     assert!(
         log(job.claimed.attempt).exists(),
-        "the reused build's log is gone"
+        "the log of the reused build is missing"
     );
     let late = refusal(running.heartbeat().await);
     assert_eq!(late.kind, ProblemKind::NotFound);
@@ -264,7 +269,7 @@ async fn a_deleted_namespace_is_gone_but_what_others_reused_stays() {
     let build = server.public().build(id).await.unwrap();
     assert_eq!(build.attempts.len(), 1);
     assert_eq!(build.packages.len(), 1);
-    // The name is free, and what was reused can be reused again.
+    // The name is free, and the reused packages can be reused again.
     server
         .admin()
         .create_namespace(&new_namespace(&["libgreet/main"]))
@@ -282,7 +287,7 @@ async fn a_deleted_namespace_is_gone_but_what_others_reused_stays() {
 }
 
 #[tokio::test]
-async fn what_a_crash_leaves_of_a_deleted_namespace_is_removed_at_the_next_start() {
+async fn finishes_interrupted_deletion_at_start() {
     let mut server = TestServer::start(family).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -310,7 +315,7 @@ async fn what_a_crash_leaves_of_a_deleted_namespace_is_removed_at_the_next_start
 }
 
 #[tokio::test]
-async fn there_is_nothing_to_do_to_a_namespace_that_is_not_there() {
+async fn answers_404_for_unknown_namespace() {
     let server = TestServer::start(family).await;
     for (method, path) in [
         (Method::POST, "/api/v1/namespaces/nosuch/cancel"),

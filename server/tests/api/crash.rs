@@ -1,4 +1,4 @@
-//! The server ends in the middle of everything and goes on where it was.
+//! The server ends at arbitrary moments and resumes where it was.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptStatus, BuildStatus, ClaimId, FailureKind, IterationStatus};
@@ -13,7 +13,7 @@ fn chain(sources: &SourceTree) {
 }
 
 #[tokio::test]
-async fn a_build_goes_on_through_a_crash_and_is_not_built_again() {
+async fn build_continues_through_crash_without_second_attempt() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -30,7 +30,7 @@ async fn a_build_goes_on_through_a_crash_and_is_not_built_again() {
     let job = worker.job(job.claimed);
     assert_eq!(job.logs(11, "==> after\n").await.unwrap().length, 21);
     job.starts().await;
-    // What was uploaded is there; sending it again is how a worker finds out.
+    // The package was uploaded; a worker finds that out by sending it again.
     job.uploads(&packages[0]).await.unwrap();
     job.reports(&reported(&packages)).await.unwrap();
     worker.builds("greet").await;
@@ -46,7 +46,7 @@ async fn a_build_goes_on_through_a_crash_and_is_not_built_again() {
 }
 
 #[tokio::test]
-async fn what_was_accepted_but_not_published_is_published_at_the_next_start() {
+async fn publishes_accepted_build_at_start() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -54,7 +54,7 @@ async fn what_was_accepted_but_not_published_is_published_at_the_next_start() {
     job.starts().await;
     let packages = job.makes_and_uploads().await;
     server.crash().await;
-    // The instant after the outcome was recorded: nothing is in the repository yet.
+    // The moment after the outcome was recorded: the repository is still empty.
     server
         .sql("update attempt set status = 'succeeded', finished_at = created_at")
         .await;
@@ -88,12 +88,13 @@ async fn what_was_accepted_but_not_published_is_published_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn packages_that_were_linked_but_not_listed_are_listed_at_the_next_start() {
+async fn lists_linked_packages_at_start() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = server.worker("w").await.builds("libgreet").await;
     server.crash().await;
-    // The repository folder is complete, the uploads are gone, but the row does not say so yet.
+    // The repository folder is complete and the uploads are gone, but the row does not reflect it
+    // yet.
     server
         .sql("update build set status = 'building', finished_at = null where pkgbase = 'libgreet'")
         .await;
@@ -121,7 +122,7 @@ async fn packages_that_were_linked_but_not_listed_are_listed_at_the_next_start()
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_an_outcome_is_no_loss() {
+async fn accepts_repeated_outcome_after_lost_response() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -150,7 +151,7 @@ async fn a_lost_answer_to_an_outcome_is_no_loss() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_was_lost_gets_the_same_attempt_after_the_crash() {
+async fn repeated_claim_returns_same_attempt_after_crash() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -166,7 +167,7 @@ async fn a_claim_whose_answer_was_lost_gets_the_same_attempt_after_the_crash() {
 }
 
 #[tokio::test]
-async fn workers_get_a_full_lease_to_find_a_server_that_was_away_for_long() {
+async fn renews_leases_at_start_after_long_downtime() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -182,7 +183,7 @@ async fn workers_get_a_full_lease_to_find_a_server_that_was_away_for_long() {
 }
 
 #[tokio::test]
-async fn a_worker_that_died_with_the_server_loses_its_build_after_the_restart() {
+async fn requeues_build_of_dead_worker_after_restart() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     server.worker("dead").await.claims().await.starts().await;
@@ -195,7 +196,7 @@ async fn a_worker_that_died_with_the_server_loses_its_build_after_the_restart() 
 }
 
 #[tokio::test]
-async fn events_go_on_where_a_listener_was_before_the_crash() {
+async fn resumes_event_stream_after_crash() {
     let mut server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let mut events = server.follow("bump").await;
@@ -223,14 +224,14 @@ async fn events_go_on_where_a_listener_was_before_the_crash() {
 }
 
 #[tokio::test]
-async fn pushes_that_came_while_the_server_was_away_are_found_at_the_start() {
+async fn detects_pushes_during_downtime_at_start() {
     let mut server = TestServer::start(chain).await;
     server.crash().await;
     server.sources.push(&Srcinfo::new("libgreet", "3.0-1"));
     server.sources.push(&Srcinfo::new("new", "1-1"));
     server.sources.remove("greet");
     server.start_again().await;
-    // No waiting: a server answers from what it has looked at.
+    // No waiting: a server responds once it has read its sources.
     let page = server.public().sources(false, None).await.unwrap();
     let found: Vec<_> = page
         .items
@@ -241,18 +242,14 @@ async fn pushes_that_came_while_the_server_was_away_are_found_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_told_to_stop_sends_waiting_workers_home() {
+async fn shutdown_ends_waiting_claims() {
     let mut server = TestServer::start(chain).await;
     let worker = server.worker("w").await;
     let request = worker.request(ClaimId::new(), 45);
     let client = worker.client.clone();
     let waiting = tokio::spawn(async move { client.claim(&request).await });
     server.namespace("other", &["libgreet/main"]).await;
-    waiting
-        .await
-        .unwrap()
-        .unwrap()
-        .expect("there was something to build");
+    waiting.await.unwrap().unwrap().expect("a build was ready");
     let late = server.worker("late").await;
     let request = late.request(ClaimId::new(), 45);
     let waiting = tokio::spawn(async move { late.client.claim(&request).await });
@@ -264,16 +261,16 @@ async fn a_server_that_is_told_to_stop_sends_waiting_workers_home() {
     .await;
 
     server.stop().await;
-    // Those that are cut off after the grace time get no answer.
-    let answer = waiting.await.unwrap().expect("no answer");
+    // Requests that are cut off after the grace time get no response.
+    let answer = waiting.await.unwrap().expect("no response");
     assert!(answer.is_none());
     assert!(events.end().await.is_none());
     assert!(!server.data().join("address").exists());
 }
 
-/// The worker is told that its packages are not published yet, and goes away for ever.
+/// The worker learns that its packages are not published yet, and never returns.
 #[tokio::test]
-async fn what_cannot_be_published_is_tried_again_without_anybody_asking() {
+async fn retries_failed_publication() {
     let server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;

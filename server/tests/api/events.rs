@@ -1,4 +1,4 @@
-//! The live stream of a namespace.
+//! The event stream of a namespace.
 
 use buildbtw_model::api::ProblemKind;
 use reqwest::{Method, header};
@@ -16,7 +16,7 @@ async fn server() -> TestServer {
 }
 
 #[tokio::test]
-async fn a_rebuild_tells_its_whole_story_in_order() {
+async fn records_events_of_a_rebuild_in_order() {
     let server = server().await;
     let mut events = server.follow("bump").await;
     let worker = server.worker("w").await;
@@ -56,7 +56,7 @@ async fn a_rebuild_tells_its_whole_story_in_order() {
 }
 
 #[tokio::test]
-async fn who_names_no_event_hears_only_what_is_new() {
+async fn streams_only_new_events_without_last_event_id() {
     let server = server().await;
     let mut events = server.follow_after("bump", None).await;
     let job = server.worker("w").await.claims().await;
@@ -68,7 +68,7 @@ async fn who_names_no_event_hears_only_what_is_new() {
 }
 
 #[tokio::test]
-async fn many_listeners_hear_the_same_and_other_namespaces_stay_apart() {
+async fn sends_same_events_to_all_listeners_of_a_namespace() {
     let server = server().await;
     server.namespace("second", &["greet/main"]).await;
     let mut listeners = Vec::new();
@@ -86,7 +86,7 @@ async fn many_listeners_hear_the_same_and_other_namespaces_stay_apart() {
 }
 
 #[tokio::test]
-async fn events_carry_the_number_that_browsers_send_back() {
+async fn numbers_events_for_last_event_id() {
     let server = server().await;
     let path = "/api/v1/namespaces/bump/events";
     let request = server
@@ -99,7 +99,11 @@ async fn events_carry_the_number_that_browsers_send_back() {
     );
     let mut text = String::new();
     while !text.contains("\n\n") {
-        let piece = response.chunk().await.unwrap().expect("it ended early");
+        let piece = response
+            .chunk()
+            .await
+            .unwrap()
+            .expect("the stream ended early");
         text.push_str(&String::from_utf8_lossy(&piece));
     }
     assert!(text.lines().any(|line| line.starts_with("id: ")), "{text}");

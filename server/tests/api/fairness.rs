@@ -1,4 +1,4 @@
-//! Nobody takes the server from others with many requests over few connections.
+//! No client takes the server from others with many requests over few connections.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -12,7 +12,7 @@ const PING: u8 = 6;
 const ACK: u8 = 1;
 const END_STREAM_AND_HEADERS: u8 = 5;
 
-/// A connection of HTTP/2 that asks a lot and reads no more than the heads of answers.
+/// An HTTP/2 connection that sends many requests and reads only the headers of responses.
 struct Http2(TcpStream);
 
 impl Http2 {
@@ -49,7 +49,7 @@ impl Http2 {
             .await;
     }
 
-    /// The next frame, with its head. Answers what a client has to answer.
+    /// The next frame, with its header. Responds to frames that require it.
     async fn frame(&mut self) -> std::io::Result<([u8; 9], Vec<u8>)> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await?;
@@ -64,7 +64,7 @@ impl Http2 {
         Ok((head, payload))
     }
 
-    /// Waits for the heads of so many answers; says which of them are a success.
+    /// Waits for this many response headers; returns how many of them are a success.
     async fn successes(&mut self, answers: usize) -> usize {
         /// :status 200 of the static table.
         const OK: u8 = 0x88;
@@ -72,7 +72,7 @@ impl Http2 {
         while heads < answers {
             let (head, payload) = self.frame().await.unwrap();
             if head[3] == HEADERS {
-                // Before it there may be new sizes of the table.
+                // Dynamic table size updates may precede it.
                 let status = payload.iter().find(|byte| **byte >> 5 != 1);
                 heads += 1;
                 successes += usize::from(status == Some(&OK));
@@ -100,28 +100,28 @@ async fn server(flags: &[&str]) -> TestServer {
     server
 }
 
-/// Over HTTP/2 a client says how much it is ready to take: nothing, here.
+/// An HTTP/2 client sets how much it accepts: here, nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_does_not_read_an_answer_is_cut_off() {
+async fn disconnects_client_that_does_not_read() {
     const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
     let server = server(&[]).await;
     let mut reader = Http2::open(&server, "127.0.0.2").await;
     reader.send(SETTINGS, 0, 0, &NO_WINDOW).await;
     reader.get(1, "/api/v1/namespaces").await;
     assert_eq!(reader.successes(1).await, 1);
-    // Who waits for events that do not come is not.
+    // Waiting for events that do not come is allowed.
     let mut waiting = Http2::open(&server, "127.0.0.3").await;
     waiting.get(1, "/api/v1/namespaces/bump/events").await;
     assert_eq!(waiting.successes(1).await, 1);
     tokio::select! {
         () = reader.end() => {}
-        () = waiting.end() => panic!("who waits was cut off"),
-        () = tokio::time::sleep(PATIENCE) => panic!("nobody was cut off"),
+        () = waiting.end() => panic!("a waiting connection was closed"),
+        () = tokio::time::sleep(PATIENCE) => panic!("no connection was closed"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_over_one_connection_count_for_its_address() {
+async fn counts_requests_of_a_connection_for_its_address() {
     let server = server(&["--max-connections-per-address", "4"]).await;
     let events = "/api/v1/namespaces/bump/events";
     let mut many = Http2::open(&server, "127.0.0.2").await;
@@ -141,14 +141,14 @@ async fn requests_over_one_connection_count_for_its_address() {
     .await;
 }
 
-/// They wait for their turn, and none of them for a connection that others hold.
+/// They wait for their turn, and none of them for a connection held by others.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_readers_keep_no_worker_from_the_database() {
+async fn many_readers_do_not_block_workers_from_the_database() {
     let server = server(&[]).await;
     let worker = server.worker("w").await;
     let job = worker.claims().await;
     let mut readers = Vec::new();
-    // From the worker's own address, too: what it may without a token is what others may.
+    // Also from the worker's own address: its anonymous requests count as anonymous.
     for from in ["127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.2"] {
         let mut reader = Http2::open(&server, from).await;
         for stream in 0..30 {

@@ -1,5 +1,5 @@
-//! Commits after a plan: every new tree of a member counts, the same tree does not, and `retry` knows of
-//! newer commits.
+//! Commits after a plan: every new tree of a member counts, the same tree does not, and `retry`
+//! lists newer commits.
 
 use buildbtw_model::api::{
     CreateIteration, FollowDefault, IterationDetail, ProblemKind, RetryBuilds,
@@ -51,7 +51,7 @@ async fn has_status(server: &TestServer, pkgbase: &str, status: BuildStatus) {
 }
 
 #[tokio::test]
-async fn a_patch_of_a_dependent_lets_a_failed_rebuild_continue() {
+async fn patching_a_dependent_continues_failed_rebuild() {
     let (server, worker) = failed(FollowDefault::AfterS(0)).await;
     let fix = server.sources.push_file("greet", "fix.patch", "better");
     let second = iteration_of_number(&server, 2).await;
@@ -65,10 +65,10 @@ async fn a_patch_of_a_dependent_lets_a_failed_rebuild_continue() {
 }
 
 #[tokio::test]
-async fn a_patch_of_an_origin_lets_a_failed_rebuild_continue_at_once() {
+async fn patching_an_origin_continues_failed_rebuild_immediately() {
     let server = TestServer::start(pair).await;
     let worker = server.worker("w").await;
-    // Whatever waits for changes of default branches waits for ever here.
+    // Changes of default branches are gathered forever here.
     let mut request = new_namespace(&["libgreet/main"]);
     request.name = Some(parse("bump"));
     request.follow_default = FollowDefault::Never;
@@ -89,7 +89,7 @@ async fn a_patch_of_an_origin_lets_a_failed_rebuild_continue_at_once() {
 }
 
 #[tokio::test]
-async fn a_commit_with_the_same_tree_is_nothing_new() {
+async fn ignores_commit_with_same_tree() {
     let (server, worker) = failed(FollowDefault::AfterS(0)).await;
     let before = server.build("bump", "libgreet").await;
     server.sources.push_nothing("libgreet");
@@ -99,7 +99,7 @@ async fn a_commit_with_the_same_tree_is_nothing_new() {
             source.commit.as_ref() == Some(&empty)
         })
         .await;
-    // The next real change is the first that makes an iteration, and the only one that it names.
+    // The next real change is the first that leads to an iteration, and the only one that it names.
     server.sources.push_file("greet", "fix.patch", "better");
     let second = iteration_of_number(&server, 2).await;
     assert_eq!(second.summary.reason, "new commits of greet");
@@ -110,7 +110,7 @@ async fn a_commit_with_the_same_tree_is_nothing_new() {
 }
 
 #[tokio::test]
-async fn builds_of_the_same_tree_are_reused_whatever_their_commit_is() {
+async fn reuses_builds_of_same_tree_across_commits() {
     let server = TestServer::start(pair).await;
     let worker = server.worker("w").await;
     server.namespace("first", &["libgreet/main"]).await;
@@ -125,7 +125,7 @@ async fn builds_of_the_same_tree_are_reused_whatever_their_commit_is() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_package_outside_of_the_set_makes_no_iteration() {
+async fn ignores_change_outside_the_rebuild_set() {
     let (server, _worker) = failed(FollowDefault::AfterS(0)).await;
     server.sources.push(&Srcinfo::new("other", "1-1"));
     server.source_at("other", "1-1").await;
@@ -141,7 +141,7 @@ async fn a_change_of_a_package_outside_of_the_set_makes_no_iteration() {
 }
 
 #[tokio::test]
-async fn dependents_are_followed_after_the_branch_of_the_origin_was_merged_and_deleted() {
+async fn follows_dependents_after_origin_branch_was_merged_and_deleted() {
     let server = TestServer::start(|sources| {
         pair(sources);
         sources.push_branch("next", &Srcinfo::new("libgreet", "3.0-1"));
@@ -172,7 +172,7 @@ async fn dependents_are_followed_after_the_branch_of_the_origin_was_merged_and_d
 }
 
 #[tokio::test]
-async fn a_namespace_with_the_number_of_a_deleted_one_follows_its_members() {
+async fn follows_members_of_namespace_with_reused_id() {
     let server = TestServer::start(pair).await;
     let create = async |name: &str, follow_default| {
         let mut request = new_namespace(&["libgreet/main"]);
@@ -205,7 +205,7 @@ async fn a_namespace_with_the_number_of_a_deleted_one_follows_its_members() {
 }
 
 #[tokio::test]
-async fn a_tag_that_moves_is_followed() {
+async fn follows_moved_tag() {
     let server = TestServer::start(|sources| {
         pair(sources);
         sources.tag("libgreet", "release");
@@ -227,10 +227,10 @@ fn commit_of(server: &TestServer, pkgbase: &str) -> CommitHash {
 }
 
 #[tokio::test]
-async fn retry_says_which_newer_commits_there_are_and_leaves_them() {
+async fn retry_lists_newer_commits_without_building_them() {
     let (server, worker) = failed(FollowDefault::Never).await;
     let old = commit_of(&server, "greet");
-    // The same tree is nothing newer.
+    // The same tree is not newer.
     server.sources.push_nothing("libgreet");
     let fix = server.sources.push_file("greet", "fix.patch", "better");
     let retried = server
@@ -249,7 +249,7 @@ async fn retry_says_which_newer_commits_there_are_and_leaves_them() {
     assert_eq!(job.claimed.source.commit, old);
     job.succeeds().await;
 
-    // Nothing has failed any more; the fix that is there can still be built.
+    // No build is failed any more; the available fix can still be built.
     let plain = RetryBuilds::default();
     let none = refusal(server.admin().retry_builds(&parse("bump"), &plain).await);
     assert_eq!(none.kind, ProblemKind::Conflict);
@@ -268,7 +268,7 @@ fn latest() -> RetryBuilds {
 }
 
 #[tokio::test]
-async fn retry_knows_newer_commits_of_members_that_did_not_fail() {
+async fn retry_lists_newer_commits_of_successful_members() {
     let server = TestServer::start(|sources| {
         pair(sources);
         sources.push(&Srcinfo::new("app", "1-1").depends(&["greet"]));
@@ -294,7 +294,7 @@ async fn retry_knows_newer_commits_of_members_that_did_not_fail() {
 }
 
 #[tokio::test]
-async fn retry_after_the_fix_of_an_origin_answers_with_the_iteration_that_builds_it() {
+async fn retry_returns_iteration_that_builds_fixed_origin() {
     for number in 0..4 {
         let server = TestServer::start(pair).await;
         let worker = server.worker("w").await;
@@ -328,7 +328,7 @@ async fn retry_after_the_fix_of_an_origin_answers_with_the_iteration_that_builds
 }
 
 #[tokio::test]
-async fn retry_tells_that_the_newest_commit_cannot_be_used() {
+async fn retry_reports_unusable_newest_commit() {
     let (server, worker) = failed(FollowDefault::Never).await;
     server.sources.push_to("greet", "main", Some("nonsense"));
     let plain = RetryBuilds::default();
@@ -349,7 +349,7 @@ async fn retry_tells_that_the_newest_commit_cannot_be_used() {
 }
 
 #[tokio::test]
-async fn retry_replaces_a_commit_that_was_amended_and_does_not_exist_any_more() {
+async fn retry_replaces_amended_commit() {
     for latest in [true, false] {
         retry_after_amending(&RetryBuilds {
             latest,
@@ -386,7 +386,7 @@ async fn retry_after_amending(request: &RetryBuilds) {
 }
 
 #[tokio::test]
-async fn a_member_whose_newest_commit_is_broken_is_not_left_out() {
+async fn keeps_member_with_broken_newest_commit() {
     let (server, worker) = failed(FollowDefault::AfterS(0)).await;
     server.sources.push_to("greet", "main", Some("nonsense"));
     server
@@ -400,14 +400,14 @@ async fn a_member_whose_newest_commit_is_broken_is_not_left_out() {
     assert_eq!(refused.kind, ProblemKind::BrokenSource);
     assert!(refused.title.contains("'greet'"), "{}", refused.title);
     assert!(refused.detail.unwrap().contains(".SRCINFO"));
-    // The origin moves, which would be planned at once without a dependent that cannot be.
+    // The origin moves, which would be planned immediately if its dependent were usable.
     let moved = server.sources.push_file("libgreet", "fix.patch", "better");
     server
         .source_that("libgreet", "the patch", |source| {
             source.commit.as_ref() == Some(&moved)
         })
         .await;
-    // A first plan says what it lacks.
+    // A first plan reports what it lacks.
     let other = server.namespace("other", &["libgreet/main"]).await;
     server.admin().cancel(&other).await.unwrap();
     let notes = server.iteration("other").await.notes;
@@ -431,7 +431,7 @@ async fn a_member_whose_newest_commit_is_broken_is_not_left_out() {
 }
 
 #[tokio::test]
-async fn retry_with_latest_builds_the_newest_commits_and_reuses_the_rest() {
+async fn retry_latest_builds_newest_commits_and_reuses_the_rest() {
     let (server, worker) = failed(FollowDefault::Never).await;
     let fix = server.sources.push_file("greet", "fix.patch", "better");
     let latest = RetryBuilds {
@@ -463,7 +463,7 @@ async fn retry_with_latest_builds_the_newest_commits_and_reuses_the_rest() {
 }
 
 #[tokio::test]
-async fn a_refused_retry_names_the_newer_commits_there_are() {
+async fn rejected_retry_lists_newer_commits() {
     let (server, _worker) = failed(FollowDefault::Never).await;
     server.sources.push_file("greet", "fix.patch", "better");
     let libgreet = RetryBuilds {
@@ -478,7 +478,7 @@ async fn a_refused_retry_names_the_newer_commits_there_are() {
 }
 
 #[tokio::test]
-async fn resume_builds_what_was_pushed_while_the_namespace_was_held() {
+async fn resume_builds_commits_pushed_during_the_hold() {
     let server = TestServer::start(pair).await;
     let worker = server.worker("w").await;
     let name = server.namespace("bump", &["libgreet/main"]).await;

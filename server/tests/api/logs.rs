@@ -1,4 +1,4 @@
-//! Build logs: written in pieces by offset, read while they grow.
+//! Build logs: written in chunks by offset, read while they grow.
 
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::ProblemKind;
@@ -34,15 +34,15 @@ async fn log(server: &TestServer, job: &Job, offset: u64) -> String {
 }
 
 #[tokio::test]
-async fn pieces_are_put_together_by_their_offsets() {
+async fn assembles_chunks_by_offset() {
     let (server, _, job) = building().await;
     assert_eq!(log(&server, &job, 0).await, "");
     assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
-    // Sent again, because the answer was lost.
+    // Sent again, because the response was lost.
     assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
-    // Partly sent before.
+    // Overlaps with an earlier chunk.
     assert_eq!(job.logs(3, "lo wörld").await.unwrap().length, 12);
-    // Too far: the answer says where to go on.
+    // Beyond the end: the response contains the offset to continue from.
     assert_eq!(job.logs(50, "hole").await.unwrap().length, 12);
     assert_eq!(job.logs(12, "").await.unwrap().length, 12);
     assert_eq!(job.logs(12, "!\n").await.unwrap().length, 14);
@@ -53,7 +53,7 @@ async fn pieces_are_put_together_by_their_offsets() {
 }
 
 #[tokio::test]
-async fn many_senders_of_one_piece_write_it_once() {
+async fn writes_chunk_once_for_concurrent_senders() {
     let (server, _, job) = building().await;
     let piece = "x".repeat(50_000);
     let all = (0..8).map(|_| job.logs(0, &piece));
@@ -64,7 +64,7 @@ async fn many_senders_of_one_piece_write_it_once() {
 }
 
 #[tokio::test]
-async fn a_follower_reads_along_until_the_attempt_ends() {
+async fn follows_log_until_the_attempt_ends() {
     let (server, _, job) = building().await;
     job.logs(0, "one\n").await.unwrap();
     let mut following = server
@@ -78,21 +78,21 @@ async fn a_follower_reads_along_until_the_attempt_ends() {
         while !read.ends_with(expected.as_bytes()) {
             let piece = tokio::time::timeout(PATIENCE, following.chunk()).await;
             let piece = piece
-                .expect("nothing came")
+                .expect("no chunk arrived")
                 .unwrap()
-                .expect("it ended early");
+                .expect("the stream ended early");
             read.extend_from_slice(&piece);
         }
         offset = job.logs(offset, next).await.unwrap().length;
     }
     job.succeeds().await;
     let end = tokio::time::timeout(PATIENCE, following.chunk()).await;
-    assert!(end.expect("it does not end").unwrap().is_none());
+    assert!(end.expect("the stream does not end").unwrap().is_none());
     assert_eq!(read, b"one\ntwo\nthree\n");
 }
 
 #[tokio::test]
-async fn following_ends_with_failed_attempts_and_lost_ones_too() {
+async fn ends_following_with_failed_and_lost_attempts() {
     let (server, worker, job) = building().await;
     let following = server
         .public()
@@ -102,7 +102,7 @@ async fn following_ends_with_failed_attempts_and_lost_ones_too() {
     server.expire_leases().await;
     let text = tokio::time::timeout(PATIENCE, following.text())
         .await
-        .expect("it does not end");
+        .expect("the stream does not end");
     assert_eq!(
         text.unwrap(),
         "==> buildbtw: worker w was not heard of again\n"
@@ -118,12 +118,12 @@ async fn following_ends_with_failed_attempts_and_lost_ones_too() {
     job.fails(FailureKind::Package, "it failed").await;
     let text = tokio::time::timeout(PATIENCE, following.text())
         .await
-        .expect("it does not end");
+        .expect("the stream does not end");
     assert_eq!(text.unwrap(), "==> ERROR\n");
 }
 
 #[tokio::test]
-async fn following_a_finished_attempt_ends_at_once() {
+async fn ends_following_of_finished_attempt_immediately() {
     let (server, _, job) = building().await;
     job.logs(0, "all of it\n").await.unwrap();
     job.succeeds().await;
@@ -134,12 +134,12 @@ async fn following_a_finished_attempt_ends_at_once() {
         .unwrap();
     let text = tokio::time::timeout(PATIENCE, following.text())
         .await
-        .expect("it does not end");
+        .expect("the stream does not end");
     assert_eq!(text.unwrap(), "of it\n");
 }
 
 #[tokio::test]
-async fn a_log_is_text_whatever_a_build_writes() {
+async fn serves_log_as_text_for_any_build_output() {
     let (server, _, job) = building().await;
     job.logs(0, "<script>alert(1)</script>").await.unwrap();
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
@@ -152,7 +152,7 @@ async fn a_log_is_text_whatever_a_build_writes() {
 }
 
 #[tokio::test]
-async fn pieces_over_the_limit_are_refused() {
+async fn rejects_chunks_over_the_limit() {
     let (server, worker, job) = building().await;
     let limit = 1024 * 1024;
     let whole = "x".repeat(limit);
@@ -173,7 +173,7 @@ async fn pieces_over_the_limit_are_refused() {
 }
 
 #[tokio::test]
-async fn a_log_that_grows_too_long_is_refused_and_kept() {
+async fn rejects_overlong_log_and_keeps_its_start() {
     let options = ServerOptions {
         extra: vec!["--max-log-mib".into(), "1".into()],
         ..Default::default()
@@ -191,7 +191,7 @@ async fn a_log_that_grows_too_long_is_refused_and_kept() {
 }
 
 #[tokio::test]
-async fn offsets_that_are_none_are_refused() {
+async fn rejects_malformed_offsets() {
     let (server, worker, job) = building().await;
     for query in ["", "?offset=", "?offset=-1", "?offset=x"] {
         let path = format!("/api/v1/attempts/{}/log{query}", job.claimed.attempt);
@@ -222,12 +222,12 @@ async fn ask(
 }
 
 #[tokio::test]
-async fn finished_logs_have_a_length_and_ranges() {
+async fn serves_finished_logs_with_length_and_ranges() {
     let (server, _, job) = building().await;
     job.logs(0, "0123456789").await.unwrap();
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
 
-    // While it grows, it has a length but no tag: it is another one with the next line.
+    // While it grows, it has a length but no tag: the next line changes it.
     let answer = ask(&server, Method::GET, &path, &[]).await;
     assert_eq!(
         header_of(&answer, header::CONTENT_LENGTH).as_deref(),
@@ -277,13 +277,13 @@ async fn finished_logs_have_a_length_and_ranges() {
         let media_type = header_of(&answer, header::CONTENT_TYPE);
         assert_eq!(media_type.as_deref(), Some("text/plain; charset=utf-8"));
         assert_eq!(answer.text().await.unwrap(), text);
-        // Ranges are for GET alone.
+        // Ranges apply to GET only.
         let answer = ask(&server, Method::HEAD, &path, &range).await;
         assert_eq!(answer.status().as_u16(), 200, "{range:?}");
         let length = header_of(&answer, header::CONTENT_LENGTH);
         assert_eq!(length.as_deref(), Some("10"));
     }
-    // From an offset on, ranges count from there.
+    // With an offset, ranges count from there.
     let tail = format!("{path}?offset=6&follow=true");
     let answer = ask(&server, Method::GET, &tail, &[(header::RANGE, "bytes=1-2")]).await;
     assert_eq!(
@@ -312,7 +312,7 @@ async fn finished_logs_have_a_length_and_ranges() {
 }
 
 #[tokio::test]
-async fn an_empty_log_is_sent_as_one() {
+async fn serves_empty_log() {
     let (server, _, job) = building().await;
     job.fails(FailureKind::Package, "no").await;
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
@@ -331,7 +331,7 @@ async fn an_empty_log_is_sent_as_one() {
 }
 
 #[tokio::test]
-async fn nothing_is_read_from_beyond_the_end() {
+async fn reads_nothing_beyond_the_end() {
     let (server, _, job) = building().await;
     job.logs(0, "all there is").await.unwrap();
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
@@ -353,7 +353,7 @@ async fn nothing_is_read_from_beyond_the_end() {
         ProblemKind::InvalidRequest,
     )
     .await;
-    // Whoever follows from there waits for the end, as from anywhere.
+    // A follower from that offset waits for the end, as from any other.
     let follow = format!("{path}?offset=9223372036854775808&follow=true");
     let followed = server.request(Method::GET, &follow).send().await.unwrap();
     assert_eq!(followed.status(), 200);

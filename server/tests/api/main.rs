@@ -1,7 +1,7 @@
-//! The server from outside: stories told through its real router, on a database of their own and
-//! real git repositories, over HTTP.
+//! The server from outside: tests of its real router over HTTP, each with its own database and real
+//! git repositories.
 
-// Clippy's leave for tests reaches only functions that are tests themselves.
+// Clippy's exemption for tests covers test functions only, not their helpers.
 #![allow(
     clippy::expect_used,
     clippy::panic,

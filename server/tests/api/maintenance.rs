@@ -1,4 +1,4 @@
-//! Backups, checks and repairs of a data folder, and databases that are damaged.
+//! Backups, checks and repairs of a data folder, and damaged databases.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ const REPAIR: Options = Options {
     repair: true,
 };
 
-async fn is_fine(data: &Path) {
+async fn expect_no_findings(data: &Path) {
     let options = Options {
         digests: true,
         repair: false,
@@ -46,7 +46,7 @@ async fn is_fine(data: &Path) {
 }
 
 #[tokio::test]
-async fn a_backup_of_a_running_server_starts_as_a_server() {
+async fn server_starts_from_backup_of_running_server() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     let copy = server.scratch("backup").join("copy.sqlite3");
@@ -68,21 +68,21 @@ async fn a_backup_of_a_running_server_starts_as_a_server() {
     server.start_again().await;
     server.expect_iteration("bump", IterationStatus::Done).await;
     server.stop().await;
-    is_fine(&server.data()).await;
+    expect_no_findings(&server.data()).await;
 }
 
 #[tokio::test]
-async fn a_check_waits_for_no_server_and_finds_nothing_in_a_whole_folder() {
+async fn check_rejects_running_server_and_accepts_intact_folder() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     let busy = check(&server.data(), Options::default()).await.unwrap_err();
     assert!(busy.to_string().contains("another server"), "{busy}");
     server.stop().await;
-    is_fine(&server.data()).await;
+    expect_no_findings(&server.data()).await;
 }
 
 #[tokio::test]
-async fn what_is_lost_is_built_again_and_what_belongs_to_nothing_is_removed() {
+async fn repair_rebuilds_lost_packages_and_removes_unreferenced_files() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     server.stop().await;
@@ -112,13 +112,13 @@ async fn what_is_lost_is_built_again_and_what_belongs_to_nothing_is_removed() {
         let is_told = |line: &String| line.contains(part) && line.contains(what);
         assert!(found.iter().any(is_told), "{part}: {found:?}");
     }
-    // Looking changes nothing.
+    // A check without repair changes nothing.
     assert_eq!(
         texts(&check(&data, Options::default()).await.unwrap()),
         found
     );
     check(&data, REPAIR).await.unwrap();
-    is_fine(&data).await;
+    expect_no_findings(&data).await;
 
     server.start_again().await;
     let lost = server.build("bump", "libgreet").await;
@@ -139,11 +139,11 @@ async fn what_is_lost_is_built_again_and_what_belongs_to_nothing_is_removed() {
 }
 
 #[tokio::test]
-async fn a_lost_package_is_taken_from_where_it_was_reused() {
+async fn restores_lost_package_from_reusing_build() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     server.namespace("other", &["libgreet/main"]).await;
-    eventually("all is reused", async || {
+    eventually("all builds are reused", async || {
         let status = server.iteration("other").await.summary.status;
         (status == IterationStatus::Done).then_some(())
     })
@@ -151,7 +151,7 @@ async fn a_lost_package_is_taken_from_where_it_was_reused() {
     server.stop().await;
     let data = server.data();
     let lost = data.join("repos/bump/1/x86_64/libgreet-2.0-1-x86_64.pkg.tar.zst");
-    // Of the right size, so that only reading it tells.
+    // Of the right size, so that only reading it detects the damage.
     let size = lost.metadata().unwrap().len();
     fs_err::remove_file(&lost).unwrap();
     fs_err::write(&lost, vec![0; usize::try_from(size).unwrap()]).unwrap();
@@ -161,35 +161,36 @@ async fn a_lost_package_is_taken_from_where_it_was_reused() {
         repair: true,
     };
     assert_eq!(check(&data, thorough).await.unwrap().len(), 1);
-    is_fine(&data).await;
+    expect_no_findings(&data).await;
     server.start_again().await;
     server.expect_iteration("bump", IterationStatus::Done).await;
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_not_started_with() {
+async fn refuses_to_start_with_damaged_database() {
     let mut server = TestServer::start(pair).await;
     done(&server).await;
     server.stop().await;
     let path = server.data().join(DATABASE_FILE);
-    // SQLite merges its log into the file when the last connection ends, which may be after the server.
+    // SQLite merges its log into the file when the last connection closes, which may be after the
+    // server.
     let log = server.data().join(format!("{DATABASE_FILE}-wal"));
     eventually("the end of the last connection", async || {
         (!log.exists()).then_some(())
     })
     .await;
     let mut bytes = fs_err::read(&path).unwrap();
-    // Every page but the first, which says how to read the others.
+    // Every page except the first, which describes how to read the others.
     for byte in bytes.iter_mut().skip(4096 + 100) {
         *byte = byte.wrapping_add(17);
     }
     fs_err::write(&path, &bytes).unwrap();
     let started = start_server(&server.arguments(), CancellationToken::new()).await;
-    let error = started.err().expect("it has started");
+    let error = started.err().expect("the server starts");
     assert!(error.to_string().contains("backup"), "{error:#}");
     assert!(
         fs_err::read(&path).unwrap() == bytes,
-        "the file was changed"
+        "the file was modified"
     );
     let error = check(&server.data(), REPAIR).await.unwrap_err();
     assert!(error.to_string().contains("damaged"), "{error:#}");

@@ -1,4 +1,4 @@
-//! Every migration runs over rows as the one before left them, and nothing is lost.
+//! Every migration runs over rows of the version before, and loses none.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use buildbtw_server::db::{Database, MIGRATOR};
 use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
-/// Rows for the tables that a migration makes. A new migration with tables needs some here.
+/// Rows for the tables that a migration creates. A new migration with tables needs some here.
 const ROWS: [(i64, &str); 15] = [
     (
         20_261_121_000_000,
@@ -176,7 +176,7 @@ async fn migrations_keep_every_row_step_by_step() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_server_is_refused() {
+async fn rejects_database_of_newer_server() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new.sqlite3");
     Database::open(&path).await.unwrap().close().await;

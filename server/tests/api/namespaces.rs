@@ -1,4 +1,4 @@
-//! Namespaces: their names, what they are made of, and everything that is refused.
+//! Namespaces: their names, their builds, and all rejected requests.
 
 use buildbtw_model::api::{CreateIteration, CreateNamespace, Problem, ProblemKind};
 use buildbtw_model::{BuildStatus, IterationStatus, Scope};
@@ -10,7 +10,7 @@ use crate::support::{
 };
 use crate::versions::server_over;
 
-/// A library, what depends on it directly, indirectly, and to be built, and a stranger.
+/// A library, its direct, indirect and build-time dependents, and an unrelated package.
 fn small_distribution(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-3").depends(&["libgreet"]));
@@ -23,7 +23,7 @@ async fn refuses(server: &TestServer, request: &CreateNamespace) -> Problem {
     refusal(server.admin().create_namespace(request).await)
 }
 
-/// Sends a body that the typed client would not.
+/// Sends a body that the typed client cannot.
 async fn refuses_body(server: &TestServer, body: &Value) -> Problem {
     let request = server.admin_request(Method::POST, "/api/v1/namespaces");
     let response = request.json(body).send().await.unwrap();
@@ -32,7 +32,7 @@ async fn refuses_body(server: &TestServer, body: &Value) -> Problem {
 }
 
 #[tokio::test]
-async fn one_changeset_becomes_a_plan_of_everything_that_depends_on_it() {
+async fn plans_all_dependents_of_a_changeset() {
     let server = TestServer::start(small_distribution).await;
     let response = server
         .admin_request(Method::POST, "/api/v1/namespaces")
@@ -69,7 +69,7 @@ async fn one_changeset_becomes_a_plan_of_everything_that_depends_on_it() {
 }
 
 #[tokio::test]
-async fn the_scope_says_how_far_it_spreads() {
+async fn limits_rebuild_by_scope() {
     let server = TestServer::start(small_distribution).await;
     let expected = [
         (Scope::Origin, vec!["libgreet"]),
@@ -97,7 +97,7 @@ async fn the_scope_says_how_far_it_spreads() {
 }
 
 #[tokio::test]
-async fn names_are_counted_when_none_is_given() {
+async fn numbers_default_namespace_names() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("SDL2.x", "1-1"));
     })
@@ -120,7 +120,7 @@ async fn names_are_counted_when_none_is_given() {
 }
 
 #[tokio::test]
-async fn many_namespaces_asked_for_at_once_all_get_names_of_their_own() {
+async fn creates_unique_names_for_concurrent_requests() {
     let server = TestServer::start(small_distribution).await;
     let client = server.admin();
     let request = new_namespace(&["stranger/main"]);
@@ -136,7 +136,7 @@ async fn many_namespaces_asked_for_at_once_all_get_names_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_taken_name_is_refused() {
+async fn rejects_taken_name() {
     let server = TestServer::start(small_distribution).await;
     server.namespace("mine", &["libgreet/main"]).await;
     let request = CreateNamespace {
@@ -149,12 +149,12 @@ async fn a_taken_name_is_refused() {
         (409, ProblemKind::AlreadyExists)
     );
     assert!(problem.hint.unwrap().contains("--name"));
-    // What was there is as it was.
+    // The existing namespace is unchanged.
     assert_eq!(server.iteration("mine").await.builds.len(), 3);
 }
 
 #[tokio::test]
-async fn of_many_requests_for_one_name_exactly_one_wins() {
+async fn creates_one_namespace_for_concurrent_requests_of_one_name() {
     let server = TestServer::start(small_distribution).await;
     let client = server.admin();
     let request = CreateNamespace {
@@ -171,7 +171,7 @@ async fn of_many_requests_for_one_name_exactly_one_wins() {
 }
 
 #[tokio::test]
-async fn illegal_names_are_refused() {
+async fn rejects_illegal_names() {
     let server = TestServer::start(small_distribution).await;
     for name in [
         "",
@@ -200,7 +200,7 @@ async fn illegal_names_are_refused() {
 }
 
 #[tokio::test]
-async fn names_of_base_repositories_are_reserved() {
+async fn rejects_names_of_base_repositories() {
     let (server, _) = server_over_base(&[]).await;
     let request = CreateNamespace {
         name: Some(parse("core")),
@@ -216,7 +216,7 @@ async fn names_of_base_repositories_are_reserved() {
 }
 
 #[tokio::test]
-async fn unknown_packages_are_refused_with_a_hint() {
+async fn rejects_unknown_packages_with_hint() {
     let server = TestServer::start(|sources| {
         small_distribution(sources);
         sources.push(
@@ -240,7 +240,7 @@ async fn unknown_packages_are_refused_with_a_hint() {
 }
 
 #[tokio::test]
-async fn unknown_and_broken_refs_are_refused() {
+async fn rejects_unknown_and_broken_refs() {
     let server = TestServer::start(|sources| {
         small_distribution(sources);
         sources.push_to("libgreet", "broken", Some("what?"));
@@ -289,7 +289,7 @@ async fn unknown_and_broken_refs_are_refused() {
 }
 
 #[tokio::test]
-async fn malformed_requests_are_refused() {
+async fn rejects_malformed_requests() {
     let server = TestServer::start(small_distribution).await;
     let changesets = |text: &str| json!({ "changesets": [text] });
     let bodies = [
@@ -335,7 +335,7 @@ async fn malformed_requests_are_refused() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_json_are_refused() {
+async fn rejects_bodies_that_are_not_json() {
     let server = TestServer::start(small_distribution).await;
     let post = || server.admin_request(Method::POST, "/api/v1/namespaces");
     let invalid = ProblemKind::InvalidRequest;
@@ -365,7 +365,7 @@ async fn bodies_that_are_no_json_are_refused() {
 }
 
 #[tokio::test]
-async fn long_lists_of_patterns_and_long_patterns_are_refused() {
+async fn rejects_long_patterns_and_long_lists_of_patterns() {
     let server = TestServer::start(small_distribution).await;
     let long = "a".repeat(257);
     for (field, patterns, message) in [
@@ -392,7 +392,7 @@ async fn long_lists_of_patterns_and_long_patterns_are_refused() {
 }
 
 #[tokio::test]
-async fn plans_that_are_too_large_are_refused_with_their_size() {
+async fn rejects_plans_that_are_too_large_with_their_size() {
     let server = TestServer::start(small_distribution).await;
     let mut request = CreateNamespace {
         max_builds: Some(2),
@@ -424,7 +424,7 @@ async fn plans_that_are_too_large_are_refused_with_their_size() {
 }
 
 #[tokio::test]
-async fn what_no_configured_machine_can_build_is_refused() {
+async fn rejects_architectures_no_builder_supports() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1-1").arch(&["riscv64"]));
     })
@@ -439,7 +439,7 @@ async fn what_no_configured_machine_can_build_is_refused() {
 }
 
 #[tokio::test]
-async fn branches_tags_and_commits_name_what_is_built() {
+async fn resolves_branches_tags_and_commits() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
         sources.tag("libgreet", "v1.0");
@@ -454,7 +454,7 @@ async fn branches_tags_and_commits_name_what_is_built() {
         ("tag", "libgreet/v1.0", "1.0-1"),
         ("branch", "libgreet/feature/colours", "2.0-1"),
         ("commit", by_commit.as_str(), "1.2-1"),
-        // Looked up at once: nobody waits until the index has noticed the push.
+        // Looked up immediately: the request does not wait until the index has noticed the push.
         ("main", "libgreet/main", "1.3-1"),
     ];
     for (name, changeset, version) in cases {
@@ -472,7 +472,7 @@ async fn server_over_base(packages: &[(&str, &str)]) -> (TestServer, tempfile::T
 }
 
 #[tokio::test]
-async fn a_rebuild_gets_a_release_above_the_base_repositories_and_an_origin_keeps_its_own() {
+async fn bumps_release_of_rebuild_above_base_and_keeps_release_of_origin() {
     let base = [
         ("libgreet", "1.0-1"),
         ("greet", "1.0-3.4"),
@@ -503,7 +503,7 @@ async fn a_rebuild_gets_a_release_above_the_base_repositories_and_an_origin_keep
 }
 
 #[tokio::test]
-async fn releases_stay_as_they_are_when_asked_for() {
+async fn keeps_releases_without_bump() {
     let (server, _base) = server_over_base(&[("greet", "1.0-3")]).await;
     let request = CreateNamespace {
         no_bump: true,
@@ -518,7 +518,7 @@ async fn releases_stay_as_they_are_when_asked_for() {
 }
 
 #[tokio::test]
-async fn a_base_repository_that_cannot_be_read_is_noted_and_stops_nothing() {
+async fn notes_unreadable_base_repository_and_continues() {
     let (server, base) = server_over_base(&[]).await;
     fs_err::write(base.path().join("core.db"), "no database").unwrap();
     server.namespace("bump", &["libgreet/main"]).await;
@@ -531,7 +531,7 @@ async fn a_base_repository_that_cannot_be_read_is_noted_and_stops_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn answers_404_for_unknown_resources() {
     let server = TestServer::start(small_distribution).await;
     server.namespace("there", &["libgreet/main"]).await;
     let attempt = buildbtw_model::AttemptId::new();
@@ -569,7 +569,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn nothing_can_be_built_and_excluded() {
+async fn rejects_excluding_an_origin() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     })
@@ -582,7 +582,7 @@ async fn nothing_can_be_built_and_excluded() {
 }
 
 #[tokio::test]
-async fn a_commit_may_be_abbreviated() {
+async fn accepts_abbreviated_commit() {
     let server = TestServer::start(|_| {}).await;
     let commit = server.sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     server.source_at("libgreet", "2.0-1").await;
@@ -593,7 +593,7 @@ async fn a_commit_may_be_abbreviated() {
 }
 
 #[tokio::test]
-async fn two_makers_of_one_package_are_pointed_out() {
+async fn reports_package_of_two_pkgbases() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("greet", "1-1"));
         sources.push(&Srcinfo::new("other", "1-1").pkgname("greet"));
@@ -607,7 +607,7 @@ async fn two_makers_of_one_package_are_pointed_out() {
 }
 
 #[tokio::test]
-async fn what_a_blocked_build_waits_for_and_what_the_repository_serves_is_told() {
+async fn shows_blockers_and_repository_packages_of_blocked_build() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "2.0-1"));
         sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
@@ -634,7 +634,7 @@ async fn what_a_blocked_build_waits_for_and_what_the_repository_serves_is_told()
     assert!(repository().await.url.ends_with("/repo/bump/latest/x86_64"));
     server.sources.push(&Srcinfo::new("libgreet", "3.0-1"));
     server.source_at("libgreet", "3.0-1").await;
-    eventually("it is planned again", async || {
+    eventually("the namespace is replanned", async || {
         (server.iteration("bump").await.summary.number == 2).then_some(())
     })
     .await;
@@ -646,7 +646,7 @@ async fn what_a_blocked_build_waits_for_and_what_the_repository_serves_is_told()
 }
 
 #[tokio::test]
-async fn a_requested_iteration_has_seen_what_was_pushed_before() {
+async fn requested_iteration_includes_earlier_pushes() {
     let server = TestServer::start(small_distribution).await;
     let name = server.namespace("bump", &["libgreet/main"]).await;
     for release in 4..8 {

@@ -1,4 +1,4 @@
-//! What builds may reach of the network: from the server's settings and the namespace to the assignment.
+//! The network policy of builds: from the server's settings and the namespace to the assignment.
 
 use buildbtw_model::api::{CreateIteration, PlanFormat, PlanPreview, ProblemKind};
 use buildbtw_model::{ClaimId, MissingKeys, NamespaceName, NetworkPolicy};
@@ -34,7 +34,7 @@ async fn policy(server: &TestServer, name: &str) -> NetworkPolicy {
 }
 
 #[tokio::test]
-async fn a_namespace_has_the_servers_policy_unless_it_asks_for_another() {
+async fn uses_policy_of_server_unless_namespace_requests_another() {
     let arguments = ["--network", "prepare", "--missing-keys", "warn"];
     let server = TestServer::start_with(options(&arguments), packages).await;
     let worker = server.worker("w").await;
@@ -59,7 +59,7 @@ async fn a_namespace_has_the_servers_policy_unless_it_asks_for_another() {
         .unwrap();
     assert!(page.text().await.unwrap().contains("network sources"));
 
-    // A new iteration has the policy of its namespace, and so does a namespace with the same one.
+    // A new iteration has the policy of its namespace, and so has a namespace with the same one.
     let request = CreateIteration::default();
     server
         .admin()
@@ -74,7 +74,7 @@ async fn a_namespace_has_the_servers_policy_unless_it_asks_for_another() {
 }
 
 #[tokio::test]
-async fn the_server_caps_the_policy_of_every_namespace() {
+async fn caps_network_policy_of_every_namespace() {
     let mut server = TestServer::start(packages).await;
     create(&server, "before", Some(NetworkPolicy::Prepare)).await;
     assert_eq!(policy(&server, "before").await, NetworkPolicy::Prepare);
@@ -93,7 +93,7 @@ async fn the_server_caps_the_policy_of_every_namespace() {
 }
 
 #[tokio::test]
-async fn a_plan_names_sources_that_the_policy_does_not_fetch() {
+async fn plan_names_sources_forbidden_by_policy() {
     let server = TestServer::start(packages).await;
     create(&server, "offline", Some(NetworkPolicy::None)).await;
     let iteration = server.iteration("offline").await;
@@ -108,7 +108,7 @@ async fn a_plan_names_sources_that_the_policy_does_not_fetch() {
 }
 
 #[tokio::test]
-async fn a_plan_names_protocols_that_no_worker_fetches() {
+async fn plan_names_protocols_no_worker_supports() {
     let server = TestServer::start(|sources| {
         sources
             .push(&Srcinfo::new("greet", "1.0-1").with("source", "hg+https://example.org/greet"));
@@ -130,7 +130,7 @@ async fn a_plan_names_protocols_that_no_worker_fetches() {
     };
     let problem = "greet: no worker fetches sources by `hg`";
     let listed = async || server.source("greet").await.unwrap().not_fetched;
-    // Nobody has said what it fetches.
+    // No worker has reported its protocols.
     assert!(!plan().await.contains(problem));
     let worker = server.worker("w").await;
     worker.asks(ClaimId::new(), 0).await.unwrap();

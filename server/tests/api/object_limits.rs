@@ -1,4 +1,4 @@
-//! Git objects that stand for far more than was pushed: they are named, not read.
+//! Git objects that expand to far more than was pushed: they are named, not read.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::{Srcinfo, TestServer, git, new_namespace, refusal, run};
 
 const LARGE: usize = 100 << 20;
 
-/// Stores what a program is given on its standard input; returns its output.
+/// Passes input to a program; returns its output.
 fn piped(command: &mut Command, input: impl FnOnce(&mut dyn std::io::Write)) -> String {
     let mut child = command
         .stdin(Stdio::piped())
@@ -47,7 +47,7 @@ fn commit(tree: &str, message: usize) -> Vec<u8> {
     content
 }
 
-/// Waits until a repository is broken, and checks that its reason names everything.
+/// Waits until a repository is broken, and checks that its reason contains all of these texts.
 async fn expect_refused(server: &TestServer, name: &str, words: &[&str]) {
     let source = server
         .source_that(name, "broken", |source| source.problem.is_some())
@@ -59,7 +59,7 @@ async fn expect_refused(server: &TestServer, name: &str, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn commits_tags_and_trees_are_measured_before_they_are_read() {
+async fn checks_size_of_objects_before_reading_them() {
     let mut commits = Vec::new();
     let server = TestServer::start(|sources| {
         for name in ["commit", "tree", "tag"] {
@@ -107,7 +107,7 @@ async fn commits_tags_and_trees_are_measured_before_they_are_read() {
     for word in ["1048576", &commits[2], "'tag'"] {
         assert!(detail.contains(word), "{detail}");
     }
-    // What is as large as people make it is built.
+    // Objects of ordinary size are built.
     server.namespace("fine", &["tag/main"]).await;
 }
 
@@ -139,7 +139,7 @@ fn deflate(content: &[u8]) -> Vec<u8> {
     compressed
 }
 
-/// A pack with a large object and a small one that is told as a difference to it.
+/// A pack with a large object and a small one stored as a delta of it.
 fn pack(base: &[u8], small: &[u8]) -> Vec<u8> {
     let mut pack = b"PACK\0\0\0\x02\0\0\0\x02".to_vec();
     let first = pack.len();
@@ -154,7 +154,7 @@ fn pack(base: &[u8], small: &[u8]) -> Vec<u8> {
         delta.extend_from_slice(part);
     }
     entry(&mut pack, 6, delta.len());
-    // The distance to the base, most significant digits first, each but the last one less by one.
+    // The distance to the base, most significant digits first, each but the last one minus one.
     let mut digits = vec![u8::try_from(distance & 0x7f).unwrap()];
     let mut rest = distance >> 7;
     while rest > 0 {
@@ -175,7 +175,7 @@ fn pack(base: &[u8], small: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_small_object_that_is_a_difference_to_a_large_one_is_not_read() {
+async fn does_not_read_small_delta_of_large_object() {
     let mut id = String::new();
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("delta", "1-1"));
@@ -198,7 +198,7 @@ async fn a_small_object_that_is_a_difference_to_a_large_one_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_chain_of_tags_ends_somewhere() {
+async fn limits_length_of_tag_chains() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("chain", "1-1"));
         let path = sources.path("chain");

@@ -1,4 +1,4 @@
-//! How attempts end: once.
+//! Attempts end exactly once.
 
 use buildbtw_model::api::{Outcome, ProblemKind};
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
@@ -24,13 +24,13 @@ async fn building() -> (TestServer, FakeWorker, Job) {
     (server, worker, job)
 }
 
-/// How many events there have been.
+/// The number of events so far.
 async fn count_events(server: &TestServer) -> i64 {
     server.number("select count(*) from event").await
 }
 
 #[tokio::test]
-async fn the_same_success_twice_is_accepted_and_changes_nothing() {
+async fn accepts_repeated_success_without_change() {
     let (server, _, job) = building().await;
     let packages = job.makes_and_uploads().await;
     let outcome = reported(&packages);
@@ -64,12 +64,12 @@ async fn the_same_success_twice_is_accepted_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_same_success_many_times_at_once_is_accepted_once() {
+async fn records_concurrent_equal_successes_once() {
     let (server, _, job) = building().await;
     let outcome = reported(&job.makes_and_uploads().await);
     let all = (0..5).map(|_| job.reports(&outcome));
     let answers = futures_util::future::join_all(all).await;
-    // Those that came between may be refused as late; nobody hears of a fault.
+    // The ones in between may be rejected as late, but not with an internal error.
     let (accepted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert!(!accepted.is_empty());
     for answer in refused {
@@ -91,7 +91,7 @@ async fn the_same_success_many_times_at_once_is_accepted_once() {
 }
 
 #[tokio::test]
-async fn the_same_failure_twice_is_accepted_and_changes_nothing() {
+async fn accepts_repeated_failure_without_change() {
     let (server, _, job) = building().await;
     let outcome = failed(FailureKind::Package, "it does not compile");
     job.reports(&outcome).await.unwrap();
@@ -103,7 +103,7 @@ async fn the_same_failure_twice_is_accepted_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_failure_with_a_long_story_can_be_repeated_too() {
+async fn accepts_repeated_failure_with_long_message() {
     let (server, _, job) = building().await;
     let outcome = failed(FailureKind::Package, &"ö".repeat(10_000));
     job.reports(&outcome).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_failure_with_a_long_story_can_be_repeated_too() {
 }
 
 #[tokio::test]
-async fn another_outcome_after_a_success_is_refused() {
+async fn rejects_different_outcome_after_success() {
     let (server, _, job) = building().await;
     let packages = job.makes_and_uploads().await;
     job.reports(&reported(&packages)).await.unwrap();
@@ -136,7 +136,7 @@ async fn another_outcome_after_a_success_is_refused() {
 }
 
 #[tokio::test]
-async fn another_outcome_after_a_failure_is_refused() {
+async fn rejects_different_outcome_after_failure() {
     let (server, _, job) = building().await;
     let packages = job.makes_and_uploads().await;
     job.reports(&failed(FailureKind::Package, "no"))
@@ -162,7 +162,7 @@ async fn another_outcome_after_a_failure_is_refused() {
 }
 
 #[tokio::test]
-async fn a_success_without_all_its_packages_is_refused_and_can_be_made_good() {
+async fn rejects_incomplete_success_until_packages_are_uploaded() {
     let (server, _, job) = building().await;
     let packages = job.makes().await;
     let unexpected = ProblemKind::UnexpectedPackage;
@@ -192,7 +192,7 @@ async fn a_success_without_all_its_packages_is_refused_and_can_be_made_good() {
 }
 
 #[tokio::test]
-async fn another_release_than_the_planned_one_is_refused() {
+async fn rejects_unplanned_release() {
     let (server, worker, job) = building().await;
     job.succeeds().await;
     let job = worker.claims_build_of("greet").await;
@@ -213,7 +213,7 @@ async fn another_release_than_the_planned_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_version_made_by_the_build_itself_is_recorded() {
+async fn records_version_computed_by_the_build() {
     let (server, worker, job) = building().await;
     job.succeeds().await;
     let job = worker.claims_build_of("greet").await;
@@ -232,7 +232,7 @@ async fn a_version_made_by_the_build_itself_is_recorded() {
 }
 
 #[tokio::test]
-async fn outcomes_that_are_none_are_refused() {
+async fn rejects_malformed_outcomes() {
     let (server, worker, job) = building().await;
     let path = format!("/api/v1/attempts/{}/outcome", job.claimed.attempt);
     let put = || {

@@ -1,5 +1,5 @@
-//! The web pages: what they say, that nothing hostile becomes markup, and that they load nothing
-//! from elsewhere.
+//! The web pages: their content, the escaping of hostile text, and that they load nothing from
+//! elsewhere.
 
 use buildbtw_model::FailureKind;
 use reqwest::{Method, Response, StatusCode, header};
@@ -8,14 +8,14 @@ use crate::support::{FakeWorker, Job, ServerOptions, Srcinfo, TestServer};
 
 const SCRIPT: &str = "<script>alert('x')</script>";
 
-/// A page as a browser gets it.
+/// A page as sent to a browser.
 struct Page {
     status: StatusCode,
     html: String,
 }
 
 impl Page {
-    /// Checks what holds for every page.
+    /// Checks the invariants of every page.
     async fn read(response: Response) -> Self {
         let status = response.status();
         let header = |name: header::HeaderName| {
@@ -143,7 +143,7 @@ async fn failing(server: &TestServer, message: &str) -> Job {
 }
 
 #[tokio::test]
-async fn an_empty_server_says_how_to_begin() {
+async fn empty_server_shows_first_steps() {
     let server = TestServer::start(|_| {}).await;
     let home = get_ok(&server, "/").await;
     home.expect(&[
@@ -160,7 +160,7 @@ async fn an_empty_server_says_how_to_begin() {
 }
 
 #[tokio::test]
-async fn a_rebuild_can_be_followed_from_home_to_its_builds() {
+async fn links_rebuild_from_home_to_its_builds() {
     let server = bumped(ServerOptions::default()).await;
     get_ok(&server, "/").await.expect(&[
         "href=\"/namespaces/bump\"",
@@ -181,7 +181,7 @@ async fn a_rebuild_can_be_followed_from_home_to_its_builds() {
         "no worker for x86_64",
         "/repo/bump/current/$arch",
     ]);
-    // Why it is rebuilt: libgreet, greet, greet-gui.
+    // The reason of the rebuild: libgreet, greet, greet-gui.
     assert_eq!(namespace.html.matches("aria-label=\"leads to\"").count(), 3);
     get_ok(&server, "/namespaces/bump/iterations/1")
         .await
@@ -193,7 +193,7 @@ async fn a_rebuild_can_be_followed_from_home_to_its_builds() {
 }
 
 #[tokio::test]
-async fn a_finished_build_offers_its_packages_and_its_log() {
+async fn finished_build_links_packages_and_log() {
     let server = bumped(ServerOptions::default()).await;
     let worker = server.worker("w").await;
     let job = worker.claims_build_of("libgreet").await;
@@ -223,7 +223,7 @@ async fn a_finished_build_offers_its_packages_and_its_log() {
 }
 
 #[tokio::test]
-async fn failures_come_first_and_say_what_they_block() {
+async fn lists_failures_first_with_blocked_builds() {
     let server = bumped(ServerOptions::default()).await;
     failing(&server, "undefined reference to `greet'").await;
     let page = get_ok(&server, "/namespaces/bump").await;
@@ -238,7 +238,7 @@ async fn failures_come_first_and_say_what_they_block() {
 }
 
 #[tokio::test]
-async fn what_builds_write_stays_text() {
+async fn escapes_build_output() {
     let server = bumped(ServerOptions::default()).await;
     let job = failing(&server, SCRIPT).await;
     let in_text = "&#60;script&#62;alert(&#39;x&#39;)&#60;/script&#62;";
@@ -256,7 +256,7 @@ async fn what_builds_write_stays_text() {
 }
 
 #[tokio::test]
-async fn long_logs_show_their_end() {
+async fn shows_end_of_long_logs() {
     let server = bumped(ServerOptions::default()).await;
     let worker = server.worker("w").await;
     let job = worker.claims().await;
@@ -273,7 +273,7 @@ async fn long_logs_show_their_end() {
 }
 
 #[tokio::test]
-async fn broken_sources_are_announced_and_explained() {
+async fn shows_broken_sources_with_reasons() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
         sources.push_to("odd", "main", Some(&format!("pkgbase = odd\n{SCRIPT}\n")));
@@ -289,7 +289,7 @@ async fn broken_sources_are_announced_and_explained() {
 }
 
 #[tokio::test]
-async fn builds_can_be_filtered() {
+async fn filters_builds() {
     let options = ServerOptions {
         architectures: "x86_64,aarch64",
         ..ServerOptions::default()
@@ -325,7 +325,7 @@ async fn builds_can_be_filtered() {
 }
 
 #[tokio::test]
-async fn iterations_say_what_differs_from_the_one_before() {
+async fn shows_differences_to_previous_iteration() {
     let server = bumped(ServerOptions::default()).await;
     let before = server.sources.commit_of("libgreet", "main");
     let mut events = server.follow("bump").await;
@@ -346,7 +346,7 @@ async fn iterations_say_what_differs_from_the_one_before() {
 }
 
 #[tokio::test]
-async fn wrong_addresses_are_explained_on_a_page() {
+async fn renders_page_for_unknown_addresses() {
     let server = bumped(ServerOptions::default()).await;
     let build = server.build("bump", "libgreet").await.id;
     let nobody = "00000000-0000-7000-8000-000000000000";
@@ -375,7 +375,7 @@ async fn wrong_addresses_are_explained_on_a_page() {
         Page::read(response).await.status,
         StatusCode::METHOD_NOT_ALLOWED
     );
-    // Programs get what programs understand.
+    // API clients get JSON.
     for path in ["/api/v1/nothing", "/repo/nothing"] {
         let response = server.request(Method::GET, path).send().await.unwrap();
         let problem = crate::support::expect_problem(
@@ -388,7 +388,7 @@ async fn wrong_addresses_are_explained_on_a_page() {
 }
 
 #[tokio::test]
-async fn head_requests_are_answered() {
+async fn answers_head_requests() {
     let server = bumped(ServerOptions::default()).await;
     for path in ["/", "/sources", "/namespaces/bump"] {
         let response = server.request(Method::HEAD, path).send().await.unwrap();
@@ -404,7 +404,7 @@ async fn head_requests_are_answered() {
 }
 
 #[tokio::test]
-async fn assets_are_kept_by_browsers_until_they_change() {
+async fn caches_assets_until_they_change() {
     let server = TestServer::start(|_| {}).await;
     let home = get_ok(&server, "/").await;
     let assets: Vec<_> = ["href", "src"]
@@ -430,7 +430,7 @@ async fn assets_are_kept_by_browsers_until_they_change() {
             "{address}"
         );
 
-        // The address that an older version of the program gave out.
+        // The address that an older version of the program served.
         let name = address.rsplit('/').next().unwrap();
         let old = format!("/assets/0000000000000000/{name}");
         let response = server.request(Method::GET, &old).send().await.unwrap();

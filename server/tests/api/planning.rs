@@ -1,4 +1,4 @@
-//! Plans that know base repositories and what built packages link.
+//! Plans that use base repositories and the libraries that built packages link.
 
 use buildbtw_model::api::{CreateIteration, CreateNamespace, PlanFormat, PlanPreview, ProblemKind};
 use buildbtw_model::{BuildStatus, IterationStatus};
@@ -28,7 +28,7 @@ impl Based {
     }
 }
 
-/// A server with a base repository `core` that holds these packages.
+/// A server with a base repository `core` that contains these packages.
 pub(crate) async fn server_over(
     packages: &[Based],
     prepare: impl FnOnce(&SourceTree),
@@ -97,7 +97,7 @@ pub(crate) const OLD_CYCLE: [Based; 3] = [
 ];
 
 #[tokio::test]
-async fn a_cycle_above_a_new_soname_asks_for_a_bootstrap_build() {
+async fn offers_bootstrap_build_for_cycle_above_new_soname() {
     let (server, _base) = server_over(&OLD_CYCLE, cycle).await;
     let admin = server.admin();
     let request = new_namespace(&["libcyc/main"]);
@@ -150,7 +150,7 @@ async fn a_cycle_above_a_new_soname_asks_for_a_bootstrap_build() {
     let all = ["cyc-a-1-1.1", "cyc-b-1-1.1", "libcyc-2-1"];
     assert_eq!(seen(last.claimed.build).lists().await, all);
 
-    // A later iteration bootstraps the same, and knows it for the same build.
+    // A later iteration bootstraps the same package, and reuses its build.
     admin
         .create_iteration(&parse("cyc"), CreateIteration::default())
         .await
@@ -164,7 +164,7 @@ async fn a_cycle_above_a_new_soname_asks_for_a_bootstrap_build() {
 }
 
 #[tokio::test]
-async fn a_cycle_is_built_with_old_packages_where_the_soname_stays() {
+async fn builds_cycle_with_old_packages_when_soname_is_unchanged() {
     let (server, _base) = server_over(&OLD_CYCLE, |sources| {
         cycle(sources);
         // The same upstream version, only rebuilt.
@@ -185,7 +185,7 @@ async fn a_cycle_is_built_with_old_packages_where_the_soname_stays() {
     };
     server.admin().create_namespace(&request).await.unwrap();
 
-    // The first one cannot go on without, and can with one.
+    // The first one cannot continue without a bootstrap build, and can with one.
     let name = parse("same");
     let again = server
         .admin()
@@ -211,7 +211,7 @@ async fn a_cycle_is_built_with_old_packages_where_the_soname_stays() {
 }
 
 #[tokio::test]
-async fn bootstrapping_what_is_in_no_cycle_is_pointed_out() {
+async fn reports_bootstrap_build_outside_a_cycle() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "2-1"));
     })
@@ -230,7 +230,7 @@ async fn bootstrapping_what_is_in_no_cycle_is_pointed_out() {
 }
 
 #[tokio::test]
-async fn what_links_a_library_is_rebuilt_whatever_its_pkgbuild_says() {
+async fn rebuilds_packages_that_link_a_library_without_declaring_it() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libfoo", "1-1"));
         sources.push(&Srcinfo::new("quiet", "1-1"));
@@ -249,7 +249,7 @@ async fn what_links_a_library_is_rebuilt_whatever_its_pkgbuild_says() {
                 elf(Some("libfoo.so.1"), &["libc.so.6"]),
             )],
             "quiet" => vec![("usr/bin/quiet", elf(None, &["libc.so.6", "libfoo.so.1"]))],
-            // A library of its own that nobody else can link.
+            // A private library that others cannot link.
             _ => vec![
                 ("usr/lib/other/libfoo.so.1", elf(Some("libfoo.so.1"), &[])),
                 ("usr/bin/other", elf(None, &["libc.so.6"])),
@@ -263,7 +263,7 @@ async fn what_links_a_library_is_rebuilt_whatever_its_pkgbuild_says() {
         }
         job.reports(&reported(&packages)).await.unwrap();
     }
-    // What is known outlives the packages.
+    // The recorded libraries outlive the packages.
     server
         .admin()
         .delete_namespace(&parse("first"))
@@ -291,19 +291,19 @@ async fn what_links_a_library_is_rebuilt_whatever_its_pkgbuild_says() {
     let page = page.text().await.unwrap();
     assert!(page.contains("(links libfoo.so.1)"), "{page}");
 
-    // The new library has another soname, and the last `quiet` links the new one.
+    // The new library has another soname, which the latest `quiet` links.
     let job = worker.claims_build_of("libfoo").await;
     let files = [("usr/lib/libfoo.so.2", elf(Some("libfoo.so.2"), &[]))];
     let package = with_files(&job.makes().await[0], &files);
     job.uploads(&package).await.unwrap();
     job.reports(&reported(&[package])).await.unwrap();
-    // It has not been built yet: it still links what the old version had.
+    // It has not been built yet: it still links what the old version provided.
     server.namespace("third", &["libfoo/main"]).await;
     assert_eq!(server.iteration("third").await.builds.len(), 2);
 }
 
 #[tokio::test]
-async fn what_base_lists_as_linked_is_rebuilt() {
+async fn rebuilds_packages_listed_as_linked_in_base() {
     let packages = [
         Based {
             name: "libfoo",
@@ -330,7 +330,7 @@ async fn what_base_lists_as_linked_is_rebuilt() {
 }
 
 #[tokio::test]
-async fn chains_lead_through_packages_of_base() {
+async fn follows_chains_through_packages_of_base() {
     let packages = [Based {
         name: "middle",
         version: "1-1",

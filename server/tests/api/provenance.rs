@@ -1,4 +1,4 @@
-//! What packages say about who built them, and the PKGBUILD that is kept of a build.
+//! Packager and build tool in packages, and the PKGBUILD that is kept of a build.
 
 use buildbtw_model::api::ProblemKind;
 use reqwest::{Method, StatusCode, header};
@@ -19,7 +19,7 @@ async fn server(extra: &[&str]) -> TestServer {
 }
 
 #[tokio::test]
-async fn builds_come_with_the_packager_and_the_tool_of_the_server() {
+async fn assigns_packager_and_build_tool_of_server() {
     let plain = server(&[]).await;
     let job = plain.worker("w").await.claims().await.claimed;
     assert_eq!(job.packager.as_str(), "buildbtw <buildbtw@localhost>");
@@ -40,7 +40,7 @@ async fn builds_come_with_the_packager_and_the_tool_of_the_server() {
 }
 
 #[tokio::test]
-async fn the_pkgbuild_of_a_build_is_kept_as_long_as_its_log() {
+async fn keeps_pkgbuild_of_a_build_as_long_as_its_log() {
     let server = server(&[]).await;
     let worker = server.worker("w").await;
     let job = worker.claims().await;
@@ -52,7 +52,7 @@ async fn the_pkgbuild_of_a_build_is_kept_as_long_as_its_log() {
     expect_problem(get(&address).await, 404, ProblemKind::NotFound).await;
     assert!(!get(&page).await.text().await.unwrap().contains(&address));
 
-    // The last one counts: a worker repeats what was not answered.
+    // The last one counts: a worker repeats requests without a response.
     for text in ["pkgrel=1", "pkgrel=1.1 # <script>"] {
         job.client
             .upload_pkgbuild(attempt, text.into())
@@ -77,11 +77,14 @@ async fn the_pkgbuild_of_a_build_is_kept_as_long_as_its_log() {
         .delete_namespace(&"bump".parse().unwrap())
         .await
         .unwrap();
-    eventually("the file is gone", async || (!file.exists()).then_some(())).await;
+    eventually("the file is removed", async || {
+        (!file.exists()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_pkgbuild_is_bounded_and_the_attempts_own() {
+async fn accepts_bounded_pkgbuild_of_own_attempt_only() {
     let server = server(&[]).await;
     let (worker, other) = (server.worker("w").await, server.worker("other").await);
     let job = worker.claims().await;

@@ -1,4 +1,4 @@
-//! Repositories as pacman sees them.
+//! Repositories as seen by pacman.
 
 use buildbtw_builder::BuiltPackage;
 use buildbtw_model::api::ProblemKind;
@@ -10,7 +10,7 @@ use crate::support::{
     Repository, SourceTree, Srcinfo, TestServer, expect_problem, have_pacman, reported,
 };
 
-/// A diamond, with a package besides that only shares its top.
+/// A diamond, and a package that only shares its top.
 fn diamond(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "1:2.0-1"));
     sources.push(&Srcinfo::new("left", "1-1").depends(&["libgreet"]));
@@ -35,7 +35,7 @@ pub(crate) fn repository(server: &TestServer, iteration: &str) -> Repository {
 }
 
 #[tokio::test]
-async fn pacman_synchronises_searches_and_downloads() {
+async fn pacman_syncs_searches_and_downloads() {
     let server = with_built(5).await;
     server.expect_iteration("bump", IterationStatus::Done).await;
     let section = server.iteration("bump").await.architectures[0]
@@ -73,14 +73,14 @@ async fn pacman_synchronises_searches_and_downloads() {
         files.contains("libgreet usr/share/buildbtw/libgreet"),
         "{files}"
     );
-    // Downloads, and compares size and checksum with the database.
+    // Downloads the packages, and compares size and checksum with the database.
     pacman.run(&["-Sw", "libgreet", "app"]);
     let downloaded = fs_err::read(pacman.cached("libgreet-1:2.0-1-x86_64.pkg.tar.zst")).unwrap();
     let served = repository(&server, "1")
         .bytes("libgreet-1:2.0-1-x86_64.pkg.tar.zst")
         .await;
     assert_eq!(downloaded, served);
-    // A second look is cheap and changes nothing.
+    // A second sync is cheap and changes nothing.
     let again = pacman.run(&["-Sy"]);
     assert!(again.contains("bump"), "{again}");
     let names = pacman.run(&["-Slq", "bump"]);
@@ -88,7 +88,7 @@ async fn pacman_synchronises_searches_and_downloads() {
 }
 
 #[tokio::test]
-async fn pacman_takes_a_repository_where_nothing_is_built_yet() {
+async fn pacman_accepts_empty_repository() {
     let server = with_built(0).await;
     let section = server.iteration("bump").await.architectures[0]
         .repository
@@ -98,14 +98,14 @@ async fn pacman_takes_a_repository_where_nothing_is_built_yet() {
         return;
     };
     pacman.run(&["-Sy"]);
-    // It must not take the empty database for the current one later.
+    // It must not mistake the empty database for the current one later.
     server.worker("w").await.claims().await.succeeds().await;
     pacman.run(&["-Sy"]);
     assert_eq!(pacman.run(&["-Sl", "bump"]).trim(), "bump libgreet 1:2.0-1");
 }
 
 #[tokio::test]
-async fn databases_say_what_repo_add_would_say() {
+async fn writes_databases_like_repo_add() {
     let server = with_built(1).await;
     let repository = repository(&server, "1");
     let desc = repository
@@ -136,7 +136,8 @@ async fn databases_say_what_repo_add_would_say() {
     assert!(files.starts_with("%FILES%\nusr/\n"), "{files}");
 }
 
-/// Packs with bsdtar as makepkg does, and has repo-add write what it writes; the names are no text.
+/// Packs with bsdtar like makepkg, and writes a database with repo-add; the names are not valid
+/// text.
 const PACK: &str = r#"
     mkdir -p root/usr/share/$'fold\xe9r' && cd root
     touch usr/share/$'caf\xe9' usr/share/$'caf\xc3\xa9' usr/share/$'fold\xe9r/f' 'usr/share/a\x2db'
@@ -147,7 +148,7 @@ const PACK: &str = r#"
 "#;
 
 #[tokio::test]
-async fn files_of_any_name_are_listed_as_by_repo_add() {
+async fn lists_files_of_any_name_like_repo_add() {
     let server = with_built(0).await;
     let job = server.worker("w").await.claims().await;
     let name = "libgreet-1:2.0-1-x86_64.pkg.tar.bz2";
@@ -180,7 +181,7 @@ async fn files_of_any_name_are_listed_as_by_repo_add() {
 }
 
 #[tokio::test]
-async fn packages_come_whole_in_parts_or_not_at_all_when_known() {
+async fn serves_packages_whole_in_ranges_or_not_modified() {
     let server = with_built(1).await;
     let file = "libgreet-1:2.0-1-x86_64.pkg.tar.zst";
     let url = format!("/repo/bump/1/x86_64/{file}");
@@ -238,12 +239,12 @@ async fn packages_come_whole_in_parts_or_not_at_all_when_known() {
 }
 
 #[tokio::test]
-async fn a_database_gets_another_tag_with_every_package() {
+async fn changes_database_tag_with_every_package() {
     let server = with_built(1).await;
     let get = || server.request(Method::GET, "/repo/bump/1/x86_64/bump.db");
     let first = get().send().await.unwrap();
     let tag = first.headers()[header::ETAG].clone();
-    // Its date has a resolution of a second, in which it may change twice.
+    // Its date has a resolution of one second, in which it may change twice.
     assert!(first.headers().get(header::LAST_MODIFIED).is_none());
     assert_eq!(first.headers()[header::CACHE_CONTROL], "no-cache");
     let same = get()
@@ -264,7 +265,7 @@ async fn a_database_gets_another_tag_with_every_package() {
 }
 
 #[tokio::test]
-async fn the_newest_iteration_is_current_and_latest_once_it_is_done() {
+async fn newest_iteration_is_current_and_latest_once_done() {
     let server = with_built(4).await;
     assert_eq!(repository(&server, "current").lists().await.len(), 4);
     let early = repository(&server, "latest").get("bump.db").await;
@@ -277,7 +278,7 @@ async fn the_newest_iteration_is_current_and_latest_once_it_is_done() {
 }
 
 #[tokio::test]
-async fn what_is_not_in_a_repository_is_not_found() {
+async fn answers_404_for_files_not_in_a_repository() {
     let server = with_built(1).await;
     let build = server.build("bump", "libgreet").await.id;
     for path in [
@@ -300,7 +301,7 @@ async fn what_is_not_in_a_repository_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_build_sees_exactly_what_it_waited_for() {
+async fn build_repository_lists_exactly_its_ancestors() {
     let server = with_built(5).await;
     let seen = async |pkgbase: &str| {
         let build = server.build("bump", pkgbase).await.id;
@@ -320,9 +321,9 @@ async fn a_build_sees_exactly_what_it_waited_for() {
     assert!(view.entry("bump.files", "left-1-1.1/files").await.is_some());
 }
 
-/// Whoever reads slowly holds a file, not memory.
+/// A slow reader holds a file, not memory.
 #[tokio::test]
-async fn a_database_of_a_build_is_rendered_once_and_sent_from_the_disk() {
+async fn renders_build_database_once_and_serves_it_from_disk() {
     let mut server = with_built(5).await;
     let rendered = |server: &TestServer| {
         let folder = fs_err::read_dir(server.data().join("rendered")).unwrap();
@@ -344,7 +345,7 @@ async fn a_database_of_a_build_is_rendered_once_and_sent_from_the_disk() {
     }
     view.bytes("bump.files").await;
     assert_eq!(rendered(&server).len(), 2);
-    // It may be removed at any time, and a start does so.
+    // It may be removed at any time, and is removed at start.
     fs_err::remove_file(first.first().unwrap()).unwrap();
     assert_eq!(view.bytes("bump.db").await, plain);
     server.stop().await;
@@ -355,7 +356,7 @@ async fn a_database_of_a_build_is_rendered_once_and_sent_from_the_disk() {
 }
 
 #[tokio::test]
-async fn namespaces_do_not_see_each_other() {
+async fn isolates_namespaces() {
     let server = with_built(1).await;
     server.namespace("second", &["other/main"]).await;
     let second = Repository::new(server.url(), "second", "1", "x86_64");
@@ -365,7 +366,7 @@ async fn namespaces_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn what_another_namespace_has_built_the_same_is_served_without_building_it() {
+async fn serves_equal_packages_of_another_namespace_without_building() {
     let server = with_built(1).await;
     server.namespace("second", &["libgreet/main"]).await;
     server
@@ -393,7 +394,7 @@ async fn listed(server: &TestServer, path: &str) -> (Vec<String>, String) {
 }
 
 #[tokio::test]
-async fn folders_of_repositories_can_be_listed() {
+async fn lists_repository_folders() {
     let server = with_built(2).await;
     server.namespace("a-second", &["app/main"]).await;
     let (links, _) = listed(&server, "/repo/").await;
@@ -403,7 +404,7 @@ async fn folders_of_repositories_can_be_listed() {
     let (links, _) = listed(&server, "/repo/bump/current/").await;
     assert_eq!(links, ["/repo/bump/", "/repo/bump/current/x86_64/"]);
 
-    // A half-written file and one of somebody else are not served, so they are not listed.
+    // A partially written file and a foreign one are not served, so they are not listed.
     let folder = server.data().join("repos/bump/1/x86_64");
     fs_err::write(folder.join(".left-1-1-x86_64.pkg.tar.zst.new"), "x").unwrap();
     fs_err::write(folder.join("<b>.txt"), "x").unwrap();
@@ -437,7 +438,7 @@ async fn folders_of_repositories_can_be_listed() {
             assert!(answer.status().is_success(), "{link}");
         }
     }
-    // Nothing is built yet: what pacman asks for is there.
+    // Nothing is built yet, but the files that pacman requests exist.
     let (links, _) = listed(&server, "/repo/a-second/1/x86_64/").await;
     assert_eq!(links.len(), 3, "{links:?}");
 
@@ -453,7 +454,7 @@ async fn folders_of_repositories_can_be_listed() {
 }
 
 #[tokio::test]
-async fn folders_without_a_slash_lead_to_their_listing() {
+async fn redirects_folders_without_slash() {
     let server = with_built(1).await;
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -478,7 +479,7 @@ async fn folders_without_a_slash_lead_to_their_listing() {
 }
 
 #[tokio::test]
-async fn parts_of_a_package_are_of_the_package_that_is_known() {
+async fn serves_range_only_for_matching_if_range() {
     let server = with_built(1).await;
     let path = "/repo/bump/1/x86_64/libgreet-1:2.0-1-x86_64.pkg.tar.zst";
     let part = |known: &str| {
@@ -494,7 +495,7 @@ async fn parts_of_a_package_are_of_the_package_that_is_known() {
     let answer = part(&tag).await.unwrap();
     assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(answer.bytes().await.unwrap().len(), 4);
-    // What is not one range of bytes does not count (RFC 9110, section 14.2).
+    // Anything other than one byte range is ignored (RFC 9110, section 14.2).
     for range in ["bytes=3-2", "junk", "bytes=0-1,4-5", "lines=1-2"] {
         let request = server.request(Method::GET, path);
         let answer = request.header(header::RANGE, range).send().await.unwrap();

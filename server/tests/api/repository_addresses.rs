@@ -1,11 +1,11 @@
-//! What may be kept of a repository: tags, and addresses that never lead to other bytes.
+//! Caching of a repository: tags, and addresses that never serve other bytes.
 
 use reqwest::{Method, StatusCode, header};
 
 use crate::repositories::{repository, with_built};
 use crate::support::{Job, Srcinfo, TestServer, parse, reported};
 
-/// Asks with a tag that the client knows.
+/// Sends a request with a tag that the client knows.
 async fn with_tag(server: &TestServer, path: &str, tag: &str) -> reqwest::Response {
     let request = server.request(Method::GET, path);
     let request = request.header(header::IF_NONE_MATCH, tag);
@@ -16,7 +16,7 @@ fn header_of(response: &reqwest::Response, name: header::HeaderName) -> String {
     response.headers()[name].to_str().unwrap().to_owned()
 }
 
-/// From here on whoever reads a list of files fails.
+/// From here on, reading a file list fails.
 async fn hide_file_lists(server: &TestServer) {
     server
         .sql("update package set size = size; alter table package rename files_entry to hidden")
@@ -24,7 +24,7 @@ async fn hide_file_lists(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn lists_of_files_are_read_for_nothing_but_databases_that_list_them() {
+async fn reads_file_lists_only_for_files_databases() {
     let server = with_built(4).await;
     let app = server.build("bump", "app").await.id;
     let view = format!("/repo/bump/1/x86_64/builds/{app}");
@@ -47,7 +47,7 @@ async fn lists_of_files_are_read_for_nothing_but_databases_that_list_them() {
 }
 
 #[tokio::test]
-async fn a_build_s_database_is_not_rendered_for_whoever_has_it() {
+async fn does_not_render_build_database_for_matching_tag() {
     let server = with_built(5).await;
     let app = server.build("bump", "app").await.id;
     let left = server.build("bump", "left").await.id;
@@ -69,7 +69,7 @@ async fn a_build_s_database_is_not_rendered_for_whoever_has_it() {
 }
 
 #[tokio::test]
-async fn a_build_s_database_gets_another_tag_with_what_it_waits_for() {
+async fn changes_build_database_tag_with_its_ancestors() {
     let server = with_built(0).await;
     let app = server.build("bump", "app").await.id;
     let path = format!("/repo/bump/1/x86_64/builds/{app}/bump.db");
@@ -90,8 +90,8 @@ async fn a_build_s_database_gets_another_tag_with_what_it_waits_for() {
     assert_eq!(tags.len(), 4, "{tags:?}");
 }
 
-/// Builds what a job asks for, in bytes of the test's choice.
-async fn makes_other_bytes(job: &Job, payload: usize) -> String {
+/// Builds the packages of a job with bytes chosen by the test.
+async fn builds_with_payload(job: &Job, payload: usize) -> String {
     job.starts().await;
     let packages = job.makes_with_payload(payload).await;
     for package in &packages {
@@ -112,10 +112,10 @@ async fn rebuilt_once() -> TestServer {
 }
 
 #[tokio::test]
-async fn a_namespace_of_a_deleted_one_s_name_serves_no_other_bytes_under_an_address() {
+async fn does_not_serve_other_bytes_after_namespace_was_recreated() {
     let server = rebuilt_once().await;
     let worker = server.worker("w").await;
-    let file = makes_other_bytes(&worker.claims().await, 100).await;
+    let file = builds_with_payload(&worker.claims().await, 100).await;
     let mut before = Vec::new();
     for place in ["1", "current", "latest"] {
         let path = format!("/repo/bump/{place}/x86_64/{file}");
@@ -136,28 +136,28 @@ async fn a_namespace_of_a_deleted_one_s_name_serves_no_other_bytes_under_an_addr
         .await
         .unwrap();
     server.namespace("bump", &["libgreet/main"]).await;
-    let other = makes_other_bytes(&worker.claims().await, 5_000).await;
+    let other = builds_with_payload(&worker.claims().await, 5_000).await;
     assert_ne!(other, file);
     for (path, tag, _) in &before {
         let answer = with_tag(&server, path, tag).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
     }
-    // A third one, too; and a name that nobody chose is one that was never used.
+    // A third one, too; and a default name is never reused.
     server
         .admin()
         .delete_namespace(&parse("bump"))
         .await
         .unwrap();
     server.namespace("bump", &["libgreet/main"]).await;
-    let third = makes_other_bytes(&worker.claims().await, 7_000).await;
+    let third = builds_with_payload(&worker.claims().await, 7_000).await;
     assert!(![&file, &other].contains(&&third), "{third}");
 }
 
 #[tokio::test]
-async fn the_same_bytes_are_served_again_under_their_address() {
+async fn serves_equal_bytes_again_under_the_same_address() {
     let server = rebuilt_once().await;
     let worker = server.worker("w").await;
-    let file = makes_other_bytes(&worker.claims().await, 100).await;
+    let file = builds_with_payload(&worker.claims().await, 100).await;
     server.namespace("keeper", &["libgreet/main"]).await;
     let mut reused = server.follow("keeper").await;
     reused.until_build("build.reused", "libgreet").await;
@@ -177,7 +177,7 @@ async fn the_same_bytes_are_served_again_under_their_address() {
 }
 
 #[tokio::test]
-async fn a_computed_version_that_a_namespace_of_this_name_had_is_refused() {
+async fn rejects_computed_version_used_by_deleted_namespace_of_same_name() {
     let server = rebuilt_once().await;
     let worker = server.worker("w").await;
     for (version, is_new) in [("3.0-1", true), ("3.0-1", false), ("3.0-1.1", true)] {
@@ -186,7 +186,7 @@ async fn a_computed_version_that_a_namespace_of_this_name_had_is_refused() {
         assert_eq!(earlier.contains(&parse(version)), !is_new, "{earlier:?}");
         job.claimed.version = parse(version);
         if is_new {
-            let file = makes_other_bytes(&job, 100).await;
+            let file = builds_with_payload(&job, 100).await;
             let path = format!("/repo/bump/1/x86_64/{file}");
             let answer = server.request(Method::GET, &path).send().await.unwrap();
             let caching = header_of(&answer, header::CACHE_CONTROL);

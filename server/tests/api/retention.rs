@@ -1,4 +1,4 @@
-//! Old iterations are removed, and nothing that is still needed goes with them.
+//! Removes old iterations, and keeps everything that is still needed.
 
 use buildbtw_model::IterationStatus;
 
@@ -45,7 +45,7 @@ fn folders(server: &TestServer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_newest_iterations_and_the_newest_complete_one_are_kept() {
+async fn keeps_newest_iterations_and_newest_complete_one() {
     let server = TestServer::start_with(keeps("2"), family).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -59,7 +59,7 @@ async fn the_newest_iterations_and_the_newest_complete_one_are_kept() {
     push(&server, "3.0-1", 3).await;
     push(&server, "4.0-1", 4).await;
     expect_kept(&server, &[4, 3, 1]).await;
-    // `latest` is still there for those who use it.
+    // `latest` is still available to its users.
     let latest = "/repo/bump/latest/x86_64/bump.db";
     let answer = server.request(reqwest::Method::GET, latest).send().await;
     assert!(answer.unwrap().status().is_success());
@@ -67,7 +67,7 @@ async fn the_newest_iterations_and_the_newest_complete_one_are_kept() {
     worker.builds("libgreet").await;
     let new = worker.builds("greet").await;
     expect_kept(&server, &[4, 3]).await;
-    eventually("the folder is gone", async || {
+    eventually("the folder is removed", async || {
         (folders(&server) == ["4"]).then_some(())
     })
     .await;
@@ -81,7 +81,7 @@ async fn the_newest_iterations_and_the_newest_complete_one_are_kept() {
 }
 
 #[tokio::test]
-async fn packages_that_a_later_iteration_took_over_outlive_the_one_that_made_them() {
+async fn keeps_packages_reused_by_later_iteration() {
     let server = TestServer::start_with(keeps("1"), |sources| {
         family(sources);
         sources.push(&Srcinfo::new("party", "1.0-1").depends(&["greet"]));
@@ -93,7 +93,7 @@ async fn packages_that_a_later_iteration_took_over_outlive_the_one_that_made_the
     let worker = server.worker("w").await;
     let made = worker.builds("greet").await;
     worker.builds("party").await;
-    // Only party changes: greet is taken over as it is.
+    // Only party changes: greet is reused.
     server
         .sources
         .push(&Srcinfo::new("party", "2.0-1").depends(&["greet"]));
@@ -117,9 +117,9 @@ async fn packages_that_a_later_iteration_took_over_outlive_the_one_that_made_the
     assert!(answer.unwrap().status().is_success());
 }
 
-/// The package leaves the rebuild, the iteration that had it is removed, and it comes back.
+/// The package leaves the rebuild, the iteration that had it is removed, and the package returns.
 #[tokio::test]
-async fn versions_of_removed_iterations_are_not_given_again() {
+async fn does_not_reuse_versions_of_removed_iterations() {
     let server = TestServer::start_with(keeps("1"), family).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;

@@ -1,4 +1,4 @@
-//! Packages that are there already, and when they are good enough.
+//! Existing packages, and when they may be reused.
 
 use buildbtw_model::api::{BuildDetail, BuildSummary, CreateIteration, ReusedFrom};
 use buildbtw_model::{AttemptId, AttemptStatus, BuildStatus};
@@ -26,7 +26,7 @@ async fn finished_greet(server: &TestServer, namespace: &str) -> (BuildStatus, S
 }
 
 #[tokio::test]
-async fn carried_over_packages_never_go_back_to_an_older_release() {
+async fn does_not_reuse_older_release_than_before() {
     let server = TestServer::start(pair).await;
     let worker = server.worker("w").await;
     let a = server.namespace("a", &["libgreet/main"]).await;
@@ -57,7 +57,7 @@ async fn carried_over_packages_never_go_back_to_an_older_release() {
 }
 
 #[tokio::test]
-async fn packages_without_a_bump_do_not_stand_in_for_bumped_ones() {
+async fn does_not_reuse_unbumped_packages_for_bumped_ones() {
     let server = TestServer::start(pair).await;
     let worker = server.worker("w").await;
     let mut plain = new_namespace(&["libgreet/main"]);
@@ -68,8 +68,8 @@ async fn packages_without_a_bump_do_not_stand_in_for_bumped_ones() {
     worker.builds("greet").await;
     assert_eq!(finished_greet(&server, "plain").await.1, "1.0-1");
 
-    // The origin keeps its version in both, so it is as good here; the dependent would not install
-    // over the one there is.
+    // The origin keeps its version in both, so it can be reused; the dependent would not upgrade
+    // the existing one.
     server.namespace("bumped", &["libgreet/main"]).await;
     worker.builds("greet").await;
     assert_eq!(
@@ -78,7 +78,7 @@ async fn packages_without_a_bump_do_not_stand_in_for_bumped_ones() {
     );
     let libgreet = server.build("bumped", "libgreet").await;
     assert_eq!(libgreet.status, BuildStatus::Reused);
-    // Nor the other way round.
+    // Nor in the other direction.
     plain.name = Some(parse("plain-2"));
     server.admin().create_namespace(&plain).await.unwrap();
     assert_eq!(
@@ -87,9 +87,9 @@ async fn packages_without_a_bump_do_not_stand_in_for_bumped_ones() {
     );
 }
 
-/// Packages say who built them and with what, and unchecked sources may be in them.
+/// Packages record their packager and build tool, and may contain unchecked sources.
 #[tokio::test]
-async fn packages_of_other_settings_are_not_taken() {
+async fn does_not_reuse_packages_of_other_settings() {
     let mut server = TestServer::start(pair).await;
     server.namespace("first", &["libgreet/main"]).await;
     builds_all(&server, "first", 2).await;
@@ -109,7 +109,7 @@ async fn packages_of_other_settings_are_not_taken() {
         server.options.extra = settings.iter().map(|text| (*text).to_owned()).collect();
         server.start_again().await;
         server.namespace(name, &["libgreet/main"]).await;
-        // What is reused is blocked until the repository lists it; what is not can be built at once.
+        // A reused build is blocked until the repository lists it; others are ready immediately.
         let build = server.build(name, "libgreet").await;
         if settings.is_empty() {
             reused(&server, name, "libgreet").await;
@@ -136,7 +136,7 @@ async fn builds_all(server: &TestServer, namespace: &str, count: usize) -> Vec<J
     jobs
 }
 
-/// A build once it is reused, and where it says that it comes from.
+/// A reused build, and the attempt it names as its source.
 async fn reused(server: &TestServer, namespace: &str, pkgbase: &str) -> (BuildDetail, ReusedFrom) {
     let build = eventually(&format!("{pkgbase} is reused"), async || {
         let build = server.build(namespace, pkgbase).await;
@@ -145,13 +145,11 @@ async fn reused(server: &TestServer, namespace: &str, pkgbase: &str) -> (BuildDe
     .await;
     let detail = server.public().build(build.id).await.unwrap();
     assert_eq!(detail.summary.attempt, build.attempt);
-    let origin = build
-        .reused_from
-        .expect("it does not say where it comes from");
+    let origin = build.reused_from.expect("no original attempt");
     assert_eq!(build.attempt, Some(origin.attempt));
-    // It took nobody any time here.
+    // It took no time here.
     assert_eq!(build.started_at, None);
-    // The list and the build agree; the build knows more.
+    // The list and the build agree; the build contains more.
     let shown = detail.summary.reused_from.as_ref().unwrap();
     assert_eq!(shown.to_string(), origin.to_string());
     assert_eq!((shown.attempt, shown.build), (origin.attempt, origin.build));
@@ -167,7 +165,7 @@ async fn text_of(server: &TestServer, path: &str) -> (StatusCode, String) {
     (answer.status(), answer.text().await.unwrap())
 }
 
-/// The log of an attempt is there, by itself and on the page of a build.
+/// Asserts that the log of an attempt is available, by itself and on the page of a build.
 async fn expect_log(server: &TestServer, build: &BuildDetail, attempt: AttemptId, line: &str) {
     let log = text_of(server, &format!("/api/v1/attempts/{attempt}/log")).await;
     assert_eq!(log, (StatusCode::OK, format!("{line}\n")));
@@ -184,14 +182,14 @@ fn log_file(server: &TestServer, attempt: AttemptId) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn reused_builds_lead_to_the_attempt_that_made_their_packages() {
+async fn links_reused_builds_to_original_attempt() {
     let server = TestServer::start(pair).await;
     server.namespace("first", &["libgreet/main"]).await;
     let jobs = builds_all(&server, "first", 2).await;
     let greet = &jobs[1].claimed;
     server.namespace("second", &["libgreet/main"]).await;
     reused(&server, "second", "greet").await;
-    // What was reused is reused again: all lead to where it was built.
+    // Reused packages are reused again: all link to the attempt that built them.
     server.namespace("third", &["libgreet/main"]).await;
     for namespace in ["second", "third"] {
         let (detail, origin) = reused(&server, namespace, "greet").await;
@@ -210,12 +208,12 @@ async fn reused_builds_lead_to_the_attempt_that_made_their_packages() {
         );
         assert!(page.contains(&link), "{page}");
     }
-    // What was built here says nothing of the kind.
+    // Packages that were built here name no other attempt.
     assert!(server.build("first", "greet").await.reused_from.is_none());
 }
 
 #[tokio::test]
-async fn logs_stay_with_packages_whose_namespace_was_deleted() {
+async fn keeps_logs_of_shared_packages_after_namespace_deletion() {
     let mut server = TestServer::start(pair).await;
     server.namespace("first", &["libgreet/main"]).await;
     let jobs = builds_all(&server, "first", 2).await;
@@ -229,7 +227,7 @@ async fn logs_stay_with_packages_whose_namespace_was_deleted() {
         .delete_namespace(&parse("first"))
         .await
         .unwrap();
-    // Another namespace of that name is not the one it came from.
+    // Another namespace with that name is not the one that built it.
     server.sources.push(&Srcinfo::new("party", "1.0-1"));
     server.source_at("party", "1.0-1").await;
     server.namespace("first", &["party/main"]).await;
@@ -258,7 +256,7 @@ async fn logs_stay_with_packages_whose_namespace_was_deleted() {
     expect_kept(&server, "second").await;
     expect_kept(&server, "third").await;
 
-    // A crash between the rows and the files of a deletion leaves files: those go, these stay.
+    // A crash between deleting the rows and the files leaves files: those are removed, these stay.
     let left = AttemptId::new();
     fs_err::write(log_file(&server, left), "left").unwrap();
     server.crash().await;
@@ -280,7 +278,7 @@ async fn logs_stay_with_packages_whose_namespace_was_deleted() {
         .await
         .unwrap();
     expect_kept(&server, "second").await;
-    // A fourth reuses what only the second holds by now.
+    // A fourth reuses packages that only the second still has.
     server.namespace("fourth", &["libgreet/main"]).await;
     expect_kept(&server, "fourth").await;
     server
@@ -290,7 +288,7 @@ async fn logs_stay_with_packages_whose_namespace_was_deleted() {
         .unwrap();
     expect_kept(&server, "fourth").await;
     assert!(log_file(&server, attempt).exists());
-    // With the last package it goes.
+    // It is removed with the last package.
     server
         .admin()
         .delete_namespace(&parse("fourth"))
@@ -302,7 +300,7 @@ async fn logs_stay_with_packages_whose_namespace_was_deleted() {
 }
 
 #[tokio::test]
-async fn logs_stay_with_packages_whose_iteration_was_removed() {
+async fn keeps_logs_of_shared_packages_after_iteration_removal() {
     let options = ServerOptions {
         extra: vec!["--keep-iterations".into(), "1".into()],
         ..ServerOptions::default()
@@ -325,7 +323,7 @@ async fn logs_stay_with_packages_whose_iteration_was_removed() {
     })
     .await;
     builds_all(&server, "first", 1).await;
-    eventually("the first iteration is gone", async || {
+    eventually("the first iteration is removed", async || {
         let detail = server.public().namespace(&parse("first")).await.unwrap();
         (detail.iterations.len() == 1).then_some(())
     })
@@ -347,7 +345,7 @@ async fn logs_stay_with_packages_whose_iteration_was_removed() {
 
 /// Two packages that need each other, and one for all architectures.
 #[tokio::test]
-async fn every_stage_and_architecture_leads_to_its_own_attempt() {
+async fn links_every_stage_and_architecture_to_its_attempt() {
     let options = ServerOptions {
         architectures: "x86_64,aarch64",
         ..ServerOptions::default()
@@ -386,11 +384,9 @@ async fn every_stage_and_architecture_leads_to_its_own_attempt() {
             .then_some(())
     })
     .await;
-    // The second architecture takes what the first has made.
+    // The second architecture reuses the packages of the first.
     let docs = server.build_for("first", "docs", "aarch64").await;
-    let origin = docs
-        .reused_from
-        .expect("docs does not say where it comes from");
+    let origin = docs.reused_from.expect("docs has no original attempt");
     assert_eq!(origin.architecture.as_str(), "x86_64");
     assert_eq!(origin.namespace, Some(parse("first")));
 
@@ -400,7 +396,7 @@ async fn every_stage_and_architecture_leads_to_its_own_attempt() {
         .create_iteration(&parse("first"), request)
         .await
         .unwrap();
-    eventually("all is reused", async || {
+    eventually("all builds are reused", async || {
         let detail = server.iteration("first").await;
         let is_reused = |build: &BuildSummary| build.status == BuildStatus::Reused;
         let reused = detail

@@ -1,4 +1,4 @@
-//! Who builds what, when, and what happens when it goes wrong.
+//! Dispatch of builds to workers, and what happens after failures.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ fn chain(sources: &SourceTree) {
     sources.push(&Srcinfo::new("greet-gui", "1.0-1").depends(&["greet"]));
 }
 
-/// Packages that have nothing to do with each other.
-fn strangers(sources: &SourceTree) {
+/// Unrelated packages.
+fn unrelated_packages(sources: &SourceTree) {
     for name in ["a", "b", "c", "d"] {
         sources.push(&Srcinfo::new(name, "1-1"));
     }
 }
 
 #[tokio::test]
-async fn a_rebuild_goes_in_order_from_one_changeset_to_done() {
+async fn runs_rebuild_in_order_until_done() {
     let server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let repository = Repository::new(server.url(), "bump", "1", "x86_64");
@@ -42,13 +42,17 @@ async fn a_rebuild_goes_in_order_from_one_changeset_to_done() {
         server.build("bump", "libgreet").await.status,
         BuildStatus::Building
     );
-    // Somebody waits for the dependent while its dependency is not there.
+    // A worker waits for the dependent while its dependency is not built.
     let early = worker.request(ClaimId::new(), 30);
     let client = worker.client.clone();
     let early = tokio::spawn(async move { client.claim(&early).await });
     job.succeeds().await;
 
-    let next = early.await.unwrap().unwrap().expect("nobody was woken");
+    let next = early
+        .await
+        .unwrap()
+        .unwrap()
+        .expect("no claim was answered");
     assert_eq!(next.pkgbase.as_str(), "greet");
     let own = &next.repositories[0];
     assert_eq!(own.name.as_str(), "bump");
@@ -79,7 +83,7 @@ async fn a_rebuild_goes_in_order_from_one_changeset_to_done() {
 }
 
 #[tokio::test]
-async fn a_claim_says_everything_a_worker_needs() {
+async fn claim_contains_everything_a_worker_needs() {
     let server = TestServer::start(|sources| {
         sources.push(
             &Srcinfo::new("libgreet", "2.0-1")
@@ -118,7 +122,7 @@ async fn a_claim_says_everything_a_worker_needs() {
 
 #[tokio::test]
 async fn repeating_a_claim_returns_the_same_attempt() {
-    let server = TestServer::start(strangers).await;
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("two", &["a/main", "b/main"]).await;
     let worker = server.worker("w").await;
     let claim = ClaimId::new();
@@ -144,8 +148,8 @@ async fn repeating_a_claim_returns_the_same_attempt() {
 }
 
 #[tokio::test]
-async fn a_claim_that_is_sent_twice_at_once_gets_one_build() {
-    let server = TestServer::start(strangers).await;
+async fn concurrent_equal_claims_get_one_build() {
+    let server = TestServer::start(unrelated_packages).await;
     let worker = server.worker("w").await;
     let claim = ClaimId::new();
     let request = worker.request(claim, 20);
@@ -166,8 +170,8 @@ async fn a_claim_that_is_sent_twice_at_once_gets_one_build() {
 }
 
 #[tokio::test]
-async fn a_waiting_claim_is_answered_as_soon_as_there_is_something() {
-    let server = TestServer::start(strangers).await;
+async fn answers_waiting_claim_when_a_build_becomes_ready() {
+    let server = TestServer::start(unrelated_packages).await;
     let worker = server.worker("w").await;
     let request = worker.request(ClaimId::new(), 45);
     let client = worker.client.clone();
@@ -175,18 +179,18 @@ async fn a_waiting_claim_is_answered_as_soon_as_there_is_something() {
     server.namespace("one", &["a/main"]).await;
     let claimed = tokio::time::timeout(PATIENCE, waiting)
         .await
-        .expect("it was not woken");
+        .expect("the claim was not answered");
     assert_eq!(claimed.unwrap().unwrap().unwrap().pkgbase.as_str(), "a");
 }
 
 #[tokio::test]
-async fn a_claim_ends_empty_when_nothing_comes_up() {
-    let server = TestServer::start(strangers).await;
+async fn waiting_claim_times_out_empty() {
+    let server = TestServer::start(unrelated_packages).await;
     let worker = server.worker("w").await;
     let started = tokio::time::Instant::now();
     assert!(worker.asks(ClaimId::new(), 1).await.unwrap().is_none());
     assert!(started.elapsed() >= Duration::from_secs(1));
-    // The same id goes on waiting.
+    // A claim with the same id continues to wait.
     let claim = ClaimId::new();
     assert!(worker.asks(claim, 0).await.unwrap().is_none());
     server.namespace("one", &["a/main"]).await;
@@ -194,20 +198,20 @@ async fn a_claim_ends_empty_when_nothing_comes_up() {
 }
 
 #[tokio::test]
-async fn a_claim_that_does_not_wait_gets_what_is_ready_and_loses_nothing() {
-    let server = TestServer::start(strangers).await;
+async fn claim_without_wait_gets_ready_build_and_loses_nothing() {
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     let job = worker.asks(ClaimId::new(), 0).await.unwrap();
-    job.expect("a ready build was not handed out")
+    job.expect("a ready build was not dispatched")
         .succeeds()
         .await;
     server.expect_iteration("one", IterationStatus::Done).await;
 }
 
 #[tokio::test]
-async fn claims_without_a_sensible_architecture_are_refused() {
-    let server = TestServer::start(strangers).await;
+async fn rejects_claims_with_invalid_architectures() {
+    let server = TestServer::start(unrelated_packages).await;
     let nobody = server.worker_for("w", &[]).await;
     let problem = refusal(nobody.asks(ClaimId::new(), 0).await);
     assert_eq!(
@@ -220,8 +224,8 @@ async fn claims_without_a_sensible_architecture_are_refused() {
 }
 
 #[tokio::test]
-async fn a_silent_worker_loses_its_build_to_another() {
-    let server = TestServer::start(strangers).await;
+async fn requeues_build_when_lease_expires() {
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let mut events = server.follow("one").await;
     let silent = server.worker("silent").await;
@@ -235,7 +239,7 @@ async fn a_silent_worker_loses_its_build_to_another() {
     let other = server.worker("other").await.claims_build_of("a").await;
     assert_ne!(other.claimed.attempt, job.claimed.attempt);
 
-    job.is_refused_everything().await;
+    job.expect_reports_rejected().await;
     other.succeeds().await;
     server.expect_iteration("one", IterationStatus::Done).await;
     let build = server.public().build(job.claimed.build).await.unwrap();
@@ -251,12 +255,12 @@ async fn a_silent_worker_loses_its_build_to_another() {
 }
 
 #[tokio::test]
-async fn heartbeats_keep_a_lease() {
+async fn heartbeats_renew_lease() {
     let options = ServerOptions {
         lease_seconds: 3600,
         ..Default::default()
     };
-    let server = TestServer::start_with(options, strangers).await;
+    let server = TestServer::start_with(options, unrelated_packages).await;
     let expiry = "select min(lease_expires_at) from attempt";
     server.namespace("one", &["a/main"]).await;
     let job = server.worker("w").await.claims().await;
@@ -269,7 +273,7 @@ async fn heartbeats_keep_a_lease() {
     assert_eq!((answer.lease_s, answer.cancel), (3600, false));
     assert!(server.number(expiry).await >= full);
 
-    // Once the lease of another one was found to be over, this one's was looked at, too.
+    // Once another lease was found expired, this one was checked, too.
     server.namespace("two", &["b/main"]).await;
     let mut events = server.follow("two").await;
     let silent = server.worker("silent").await.claims().await;
@@ -283,7 +287,7 @@ async fn heartbeats_keep_a_lease() {
 }
 
 #[tokio::test]
-async fn a_package_that_fails_blocks_its_dependents_and_nothing_else() {
+async fn failed_package_blocks_only_its_dependents() {
     let server = TestServer::start(|sources| {
         chain(sources);
         sources.push(&Srcinfo::new("libother", "1-1"));
@@ -336,11 +340,11 @@ async fn a_package_that_fails_blocks_its_dependents_and_nothing_else() {
     let attempt = &server.public().build(failed.id).await.unwrap().attempts[0];
     assert_eq!(attempt.status, AttemptStatus::Failed);
     assert_eq!(attempt.failure, Some(FailureKind::Package));
-    libgreet.is_refused_a_second_chance().await;
+    libgreet.expect_no_retry().await;
 }
 
 impl crate::support::Job {
-    async fn is_refused_a_second_chance(&self) {
+    async fn expect_no_retry(&self) {
         assert_eq!(
             refusal(self.heartbeat().await).kind,
             ProblemKind::AttemptEnded
@@ -353,8 +357,8 @@ impl crate::support::Job {
 }
 
 #[tokio::test]
-async fn a_build_that_takes_too_long_has_failed() {
-    let server = TestServer::start(strangers).await;
+async fn fails_build_that_exceeds_its_time_limit() {
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let job = server.worker("w").await.claims().await;
     job.fails(FailureKind::Timeout, "the build took longer than its limit")
@@ -368,7 +372,7 @@ async fn a_build_that_takes_too_long_has_failed() {
 }
 
 #[tokio::test]
-async fn what_a_worker_cancels_by_itself_is_tried_again() {
+async fn retries_build_cancelled_by_its_worker() {
     let server = TestServer::start(chain).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
@@ -381,8 +385,8 @@ async fn what_a_worker_cancels_by_itself_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_build_is_tried_again_on_another_worker_if_there_is_one() {
-    let server = TestServer::start(strangers).await;
+async fn retries_on_another_worker_if_available() {
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let (bad, good) = (server.worker("bad").await, server.worker("good").await);
     let nothing = good.request(ClaimId::new(), 0);
@@ -390,16 +394,19 @@ async fn a_build_is_tried_again_on_another_worker_if_there_is_one() {
     assert!(good.client.claim(&nothing).await.unwrap().is_none());
     job.fails(FailureKind::Infrastructure, "no disk").await;
     let again = bad.asks(ClaimId::new(), 0).await.unwrap();
-    assert!(again.is_none(), "the same worker gets it again");
-    // Others are not held up by that.
+    assert!(
+        again.is_none(),
+        "the build is dispatched to the same worker again"
+    );
+    // It does not block others.
     server.namespace("two", &["b/main"]).await;
     bad.builds("b").await;
     good.builds("a").await;
 }
 
 #[tokio::test]
-async fn what_is_nobodys_fault_is_tried_again_and_given_up_at_last() {
-    let server = TestServer::start(strangers).await;
+async fn retries_infrastructure_failures_up_to_the_limit() {
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     for number in 1..=6 {
@@ -410,7 +417,7 @@ async fn what_is_nobodys_fault_is_tried_again_and_given_up_at_last() {
         if number < 6 {
             assert_eq!(build.status, BuildStatus::Ready, "after {number} failures");
             assert_eq!(build.message.as_deref(), Some("the mirror is down"));
-            // The pauses between the tries are tested where they are computed.
+            // The backoff between attempts is tested where it is computed.
             server.sql("update build set not_before = 0").await;
         } else {
             assert_eq!(build.status, BuildStatus::Failed);
@@ -424,26 +431,26 @@ async fn what_is_nobodys_fault_is_tried_again_and_given_up_at_last() {
 }
 
 #[tokio::test]
-async fn after_one_infrastructure_failure_another_try_succeeds_at_once() {
-    let server = TestServer::start(strangers).await;
+async fn retries_immediately_after_one_infrastructure_failure() {
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     let job = worker.claims_build_of("a").await;
     job.fails(FailureKind::Infrastructure, "out of disk").await;
-    job.is_refused_a_second_chance().await;
+    job.expect_no_retry().await;
     worker.builds("a").await;
     server.expect_iteration("one", IterationStatus::Done).await;
     assert_eq!(server.build("one", "a").await.message, None);
 }
 
 #[tokio::test]
-async fn an_infrastructure_failure_that_no_retry_repairs_ends_the_build_at_once() {
-    let server = TestServer::start(strangers).await;
+async fn fails_immediately_on_permanent_infrastructure_failure() {
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     let job = worker.claims_build_of("a").await;
     let message = "permission denied: /x/y (its folder /x is not accessible to nobody)";
-    job.fails_for_good(FailureKind::Infrastructure, message)
+    job.fails_permanently(FailureKind::Infrastructure, message)
         .await;
     server
         .expect_iteration("one", IterationStatus::Failed)
@@ -454,15 +461,15 @@ async fn an_infrastructure_failure_that_no_retry_repairs_ends_the_build_at_once(
 }
 
 #[tokio::test]
-async fn a_pause_after_failures_ends_by_itself() {
-    let server = TestServer::start(strangers).await;
+async fn requeues_build_when_backoff_ends() {
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     for _ in 0..2 {
         let job = worker.claims_build_of("a").await;
         job.fails(FailureKind::Infrastructure, "out of disk").await;
     }
-    // Nothing for who asks during the pause, the build for who waits.
+    // A request during the backoff gets nothing, a waiting one gets the build.
     server
         .sql("update build set not_before = not_before + 3600000")
         .await;
@@ -474,8 +481,8 @@ async fn a_pause_after_failures_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn namespaces_take_turns() {
-    let server = TestServer::start(strangers).await;
+async fn alternates_between_namespaces() {
+    let server = TestServer::start(unrelated_packages).await;
     let request = CreateNamespace {
         scope: Scope::Origin,
         name: Some(parse("large")),
@@ -492,9 +499,9 @@ async fn namespaces_take_turns() {
 }
 
 #[tokio::test]
-async fn what_most_waits_for_goes_first() {
+async fn dispatches_build_with_longest_chain_first() {
     let server = TestServer::start(|sources| {
-        strangers(sources);
+        unrelated_packages(sources);
         chain(sources);
     })
     .await;
@@ -523,7 +530,7 @@ fn for_both() -> ServerOptions {
 }
 
 #[tokio::test]
-async fn packages_for_any_architecture_are_built_once_and_reused() {
+async fn builds_any_packages_once_and_reuses_them() {
     let server = TestServer::start_with(for_both(), two_architectures).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let mut events = server.follow("bump").await;
@@ -535,7 +542,7 @@ async fn packages_for_any_architecture_are_built_once_and_reused() {
 
     intel.builds("libgreet").await;
     intel.builds("manual").await;
-    // The other architecture must not install what its own library does not accompany.
+    // The other architecture must not install it without its own library.
     assert_eq!(
         server.build_for("bump", "manual", "aarch64").await.status,
         BuildStatus::Blocked
@@ -570,7 +577,7 @@ async fn packages_for_any_architecture_are_built_once_and_reused() {
 }
 
 #[tokio::test]
-async fn the_other_order_of_architectures_ends_the_same() {
+async fn ends_equally_with_other_order_of_architectures() {
     let server = TestServer::start_with(for_both(), two_architectures).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let mut events = server.follow("bump").await;
@@ -586,7 +593,7 @@ async fn the_other_order_of_architectures_ends_the_same() {
 }
 
 #[tokio::test]
-async fn a_failure_of_a_shared_package_blocks_both_architectures() {
+async fn failed_any_package_blocks_both_architectures() {
     let server = TestServer::start_with(for_both(), two_architectures).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let intel = server.worker_for("intel", &["x86_64"]).await;
@@ -609,7 +616,7 @@ async fn a_failure_of_a_shared_package_blocks_both_architectures() {
 }
 
 #[tokio::test]
-async fn an_architecture_without_workers_says_so() {
+async fn reports_architecture_without_workers() {
     let server = TestServer::start_with(for_both(), two_architectures).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let stalled = async || -> Vec<Option<String>> {
@@ -631,8 +638,8 @@ async fn an_architecture_without_workers_says_so() {
 }
 
 #[tokio::test]
-async fn a_worker_gets_nothing_for_other_architectures() {
-    let server = TestServer::start(strangers).await;
+async fn assigns_no_builds_of_other_architectures() {
+    let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let arm = server.worker_for("arm", &["aarch64"]).await;
     assert!(arm.asks(ClaimId::new(), 1).await.unwrap().is_none());
@@ -641,7 +648,7 @@ async fn a_worker_gets_nothing_for_other_architectures() {
 }
 
 #[tokio::test]
-async fn a_shared_package_of_a_cycle_is_its_final_build_for_every_architecture() {
+async fn uses_last_stage_of_any_package_in_a_cycle_for_every_architecture() {
     let server = TestServer::start_with(for_both(), |sources| {
         let both = ["x86_64", "aarch64"];
         sources.push(&Srcinfo::new("root", "2-1").arch(&both));

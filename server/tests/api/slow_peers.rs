@@ -1,4 +1,4 @@
-//! Peers that are slow, break off, or send more than they may.
+//! Peers that are slow, disconnect, or send more than allowed.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ async fn connect(server: &TestServer) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-/// What the server answers until it closes the connection.
+/// The response of the server until it closes the connection.
 async fn rest(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
-    // An abrupt end is one, too.
+    // A reset is an end, too.
     let _ = tokio::time::timeout(PATIENCE, read)
         .await
-        .expect("still open");
+        .expect("the connection is still open");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[tokio::test]
-async fn headers_without_end_are_refused() {
+async fn rejects_endless_headers() {
     let server = TestServer::start(|_| {}).await;
     let mut stream = connect(&server).await;
     let sent = async {
@@ -46,12 +46,12 @@ async fn headers_without_end_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused() {
+async fn rejects_non_http_input() {
     let server = TestServer::start(|_| {}).await;
     for bytes in [&b"\0\0\0\0\0"[..], b"SSH-2.0-x\r\n\r\n", b"GET\r\n\r\n"] {
         let mut stream = connect(&server).await;
         stream.write_all(bytes).await.unwrap();
-        // The answer may have come before, and with it the end.
+        // The response may have arrived before, and with it the end.
         let _ = stream.shutdown().await;
         let answer = rest(stream).await;
         assert!(
@@ -62,16 +62,16 @@ async fn what_is_no_http_is_refused() {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_keep_the_server_from_stopping() {
+async fn idle_connections_do_not_delay_shutdown() {
     let mut server = TestServer::start(|_| {}).await;
     let idle = connect(&server).await;
     let mut half = connect(&server).await;
     half.write_all(b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\n")
         .await
         .unwrap();
-    // By themselves they are cut off after 30 s, and the grace time is 10 s.
+    // Otherwise they are disconnected after 30 s, and the grace time is 10 s.
     tokio::time::timeout(Duration::from_secs(28), server.stop())
         .await
-        .expect("it waits for peers that say nothing");
+        .expect("the server waits for silent peers");
     drop((idle, half));
 }

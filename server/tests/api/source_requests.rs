@@ -1,4 +1,4 @@
-//! What somebody asks for is looked up in the repository now, not remembered from the last poll.
+//! Requests read their repositories now, instead of relying on the last poll.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use buildbtw_model::api::ProblemKind;
 use crate::support::{Srcinfo, TestServer, git, new_namespace, refusal, run};
 
 #[tokio::test]
-async fn a_repository_that_was_made_just_now_can_be_built() {
+async fn builds_repository_created_just_now() {
     let server = TestServer::start(|_| {}).await;
     for number in 0..5 {
         let name = format!("new{number}");
@@ -18,7 +18,7 @@ async fn a_repository_that_was_made_just_now_can_be_built() {
 }
 
 #[tokio::test]
-async fn a_repository_that_was_broken_at_the_last_poll_is_read_again() {
+async fn rereads_repository_broken_at_last_poll() {
     let server = TestServer::start(|sources| {
         sources.make_empty("first");
         sources.push_to("second", "main", None);
@@ -36,7 +36,7 @@ async fn a_repository_that_was_broken_at_the_last_poll_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_plan_holds_what_was_pushed_to_dependents_just_before() {
+async fn plan_includes_pushes_to_dependents_just_before() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1-1"));
         sources.push(&Srcinfo::new("greet", "1-1").depends(&["libgreet"]));
@@ -54,7 +54,7 @@ async fn a_plan_holds_what_was_pushed_to_dependents_just_before() {
 }
 
 #[tokio::test]
-async fn a_branch_is_built_although_the_default_branch_cannot_be() {
+async fn builds_branch_despite_broken_default_branch() {
     let server = TestServer::start(|sources| {
         // HEAD of each names `main`.
         sources.push_to(
@@ -91,7 +91,7 @@ async fn a_branch_is_built_although_the_default_branch_cannot_be() {
 }
 
 #[tokio::test]
-async fn a_head_that_names_no_branch_is_told_with_the_branches_there_are_and_the_repair() {
+async fn reports_dangling_head_with_branches_and_remedy() {
     let server = TestServer::start(|sources| {
         sources.push_to(
             "headless",
@@ -114,7 +114,7 @@ async fn a_head_that_names_no_branch_is_told_with_the_branches_there_are_and_the
     for part in ["'main'", "'next'", &repair] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // The command does what the message says.
+    // The command in the message repairs it.
     let repository = server.sources.path("headless");
     run(git(&repository).args(["symbolic-ref", "HEAD", "refs/heads/next"]));
     let found = server.source_at("headless", "1-1").await;
@@ -122,7 +122,7 @@ async fn a_head_that_names_no_branch_is_told_with_the_branches_there_are_and_the
 }
 
 #[tokio::test]
-async fn a_changed_default_branch_is_followed() {
+async fn follows_changed_default_branch() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1-1"));
         sources.push_branch("next", &Srcinfo::new("libgreet", "2-1"));
@@ -137,8 +137,8 @@ async fn a_changed_default_branch_is_followed() {
     assert_eq!(found.branch.as_deref(), Some("next"));
 }
 
-/// Removes the loose object of a name that git knows.
-fn lose(repository: &Path, name: &str) {
+/// Removes the loose object of a revision.
+fn remove_object(repository: &Path, name: &str) {
     let output = git(repository).args(["rev-parse", name]).output().unwrap();
     let hash = String::from_utf8(output.stdout).unwrap();
     let hash = hash.trim();
@@ -146,8 +146,8 @@ fn lose(repository: &Path, name: &str) {
     fs_err::remove_file(repository.join("objects").join(folder).join(file)).unwrap();
 }
 
-/// A repository with loose objects, as a push of few leaves it.
-fn loose(folder: &Path, name: &str, format: &str) {
+/// A repository with loose objects, as a small push leaves it.
+fn push_loose_objects(folder: &Path, name: &str, format: &str) {
     run(git(folder).args([
         "init",
         "--quiet",
@@ -174,13 +174,13 @@ fn loose(folder: &Path, name: &str, format: &str) {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_is_named_and_is_not_a_lack_of_commits() {
+async fn names_unreadable_object_instead_of_reporting_no_commits() {
     let server = TestServer::start(|sources| {
         for (name, lost) in [("a", "main"), ("b", "main^{tree}"), ("c", "main:.SRCINFO")] {
-            loose(sources.folder(), name, "sha1");
-            lose(&sources.path(name), lost);
+            push_loose_objects(sources.folder(), name, "sha1");
+            remove_object(&sources.path(name), lost);
         }
-        loose(sources.folder(), "d", "sha1");
+        push_loose_objects(sources.folder(), "d", "sha1");
         let head = sources.path("d").join("refs/heads/main");
         fs_err::write(head, "nonsense\n").unwrap();
     })
@@ -208,9 +208,9 @@ async fn an_object_that_cannot_be_read_is_named_and_is_not_a_lack_of_commits() {
 }
 
 #[tokio::test]
-async fn repositories_of_sha256_objects_are_built() {
+async fn builds_sha256_repositories() {
     let server = TestServer::start(|sources| {
-        loose(sources.folder(), "modern", "sha256");
+        push_loose_objects(sources.folder(), "modern", "sha256");
     })
     .await;
     let source = server.source_at("modern", "1-1").await;
@@ -227,7 +227,7 @@ async fn repositories_of_sha256_objects_are_built() {
         .await;
     let origin = server.iteration("whole").await.origins[0].commit.clone();
     assert_eq!(origin, commit);
-    // And by a part of it; as long as a whole one of the other kind, too.
+    // And by an abbreviation; also one that is as long as a full hash of the other kind.
     for (name, digits) in [("ten", 10), ("odd", 11), ("forty", 40)] {
         let part = &commit.as_str()[..digits];
         server.namespace(name, &[&format!("modern/{part}")]).await;
@@ -237,10 +237,10 @@ async fn repositories_of_sha256_objects_are_built() {
 }
 
 #[tokio::test]
-async fn unreadable_branches_and_commits_are_told_from_missing_ones() {
+async fn distinguishes_unreadable_refs_from_missing_ones() {
     let server = TestServer::start(|sources| {
-        loose(sources.folder(), "cut", "sha1");
-        loose(sources.folder(), "unborn", "sha1");
+        push_loose_objects(sources.folder(), "cut", "sha1");
+        push_loose_objects(sources.folder(), "unborn", "sha1");
         let repository = sources.path("unborn");
         let main = repository.join("refs/heads/main");
         fs_err::rename(main, repository.join("refs/heads/next")).unwrap();
@@ -278,7 +278,7 @@ async fn unreadable_branches_and_commits_are_told_from_missing_ones() {
 }
 
 #[tokio::test]
-async fn an_unknown_ref_is_told_with_the_branches_there_are() {
+async fn reports_unknown_ref_with_existing_branches() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1-1"));
         sources.push_branch("next", &Srcinfo::new("libgreet", "2-1"));

@@ -1,11 +1,11 @@
-//! The package index follows the source repositories, and says what is wrong with them.
+//! The package index follows the source repositories, and reports their problems.
 
 use buildbtw_model::api::ProblemKind;
 
 use crate::support::{Srcinfo, TestServer, git, new_namespace, refusal, run};
 
 #[tokio::test]
-async fn every_repository_is_listed_with_what_it_holds() {
+async fn lists_every_repository_with_its_packages() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
         sources.push(&Srcinfo::new("greet", "3-2").with("epoch", "1"));
@@ -40,7 +40,7 @@ async fn every_repository_is_listed_with_what_it_holds() {
 }
 
 #[tokio::test]
-async fn a_push_is_noticed_without_a_restart() {
+async fn detects_push_without_restart() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
     })
@@ -54,7 +54,7 @@ async fn a_push_is_noticed_without_a_restart() {
 }
 
 #[tokio::test]
-async fn a_commit_in_an_ordinary_clone_is_noticed_too() {
+async fn detects_commit_in_ordinary_clone() {
     let commit = |folder: &std::path::Path, version: &str| {
         let text = Srcinfo::new("libgreet", version).text();
         fs_err::write(folder.join(".SRCINFO"), text).unwrap();
@@ -72,7 +72,7 @@ async fn a_commit_in_an_ordinary_clone_is_noticed_too() {
 }
 
 #[tokio::test]
-async fn new_repositories_are_found_and_removed_ones_forgotten() {
+async fn adds_new_repositories_and_forgets_removed_ones() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("old", "1-1"));
     })
@@ -81,12 +81,12 @@ async fn new_repositories_are_found_and_removed_ones_forgotten() {
 
     server.sources.push(&Srcinfo::new("new", "1-1"));
     server.source_at("new", "1-1").await;
-    // A second one, to see that the first was no accident of the start.
+    // A second push, to verify that the first was not found by the scan at start.
     server.sources.push(&Srcinfo::new("newer", "1-1"));
     server.source_at("newer", "1-1").await;
 
     server.sources.remove("old");
-    crate::support::eventually("old is forgotten", async || {
+    crate::support::eventually("old is removed", async || {
         server.source("old").await.is_none().then_some(())
     })
     .await;
@@ -100,10 +100,10 @@ async fn new_repositories_are_found_and_removed_ones_forgotten() {
 }
 
 #[tokio::test]
-async fn a_folder_that_becomes_a_repository_later_is_found() {
+async fn detects_folder_that_becomes_a_repository() {
     let server = TestServer::start(|_| {}).await;
     fs_err::create_dir(server.sources.path("late")).unwrap();
-    // When this one is found, the empty folder was looked at and left alone.
+    // When this one is found, the empty folder was already scanned and ignored.
     server.sources.push(&Srcinfo::new("other", "1-1"));
     server.source_at("other", "1-1").await;
     assert!(server.source("late").await.is_none());
@@ -113,7 +113,7 @@ async fn a_folder_that_becomes_a_repository_later_is_found() {
 }
 
 #[tokio::test]
-async fn a_repository_that_was_empty_is_found_usable_after_its_first_push() {
+async fn detects_first_push_to_empty_repository() {
     let server = TestServer::start(|sources| sources.make_empty("libgreet")).await;
     let empty = server
         .source_that("libgreet", "broken", |source| source.problem.is_some())
@@ -129,7 +129,7 @@ async fn a_repository_that_was_empty_is_found_usable_after_its_first_push() {
 }
 
 #[tokio::test]
-async fn broken_repositories_are_listed_with_their_reasons_and_can_be_mended() {
+async fn lists_broken_repositories_with_reasons_until_fixed() {
     let broken = [
         ("missing", None, "there is no .SRCINFO in it"),
         ("empty", Some(String::new()), ".SRCINFO"),
@@ -194,9 +194,10 @@ async fn broken_repositories_are_listed_with_their_reasons_and_can_be_mended() {
     assert_eq!((overview.usable, overview.broken), (7, 0));
 }
 
-/// Every package inherits what its base says: this small text stands for 49 million dependencies.
+/// Every package inherits the fields of its base: this small text expands to 49 million
+/// dependencies.
 #[tokio::test]
-async fn a_small_text_that_stands_for_millions_of_dependencies_is_refused() {
+async fn rejects_small_text_that_expands_to_millions_of_dependencies() {
     let bomb = (0..7_000).fold(Srcinfo::new("bomb", "1-1"), |bomb, number| {
         bomb.with("depends", &format!("d{number}"))
             .pkgname(&format!("bomb{number}"))
@@ -214,7 +215,7 @@ async fn a_small_text_that_stands_for_millions_of_dependencies_is_refused() {
         .create_namespace(&new_namespace(&["bomb/main"]))
         .await;
     assert_eq!(refusal(refused).kind, ProblemKind::BrokenSource);
-    // The same as a changeset, and as a push to what was fine.
+    // The same as a changeset, and as a push to a usable repository.
     server.sources.push_to("fine", "next", Some(&bomb.text()));
     server.sources.push_to("later", "main", Some(&bomb.text()));
     let later = server
@@ -232,7 +233,7 @@ async fn a_small_text_that_stands_for_millions_of_dependencies_is_refused() {
 }
 
 #[tokio::test]
-async fn a_repository_that_breaks_is_not_built_any_more() {
+async fn stops_building_broken_repository() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
         sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
@@ -253,7 +254,7 @@ async fn a_repository_that_breaks_is_not_built_any_more() {
 }
 
 #[tokio::test]
-async fn bad_lines_cost_only_themselves_and_are_reported() {
+async fn skips_and_reports_only_bad_lines() {
     let srcinfo = Srcinfo::new("libgreet", "1.0-1").with("depends", "guile>=");
     let server = TestServer::start(|sources| {
         sources.push(&srcinfo);
@@ -270,7 +271,7 @@ async fn bad_lines_cost_only_themselves_and_are_reported() {
 }
 
 #[tokio::test]
-async fn of_two_repositories_for_one_pkgbase_one_is_refused_until_the_other_is_gone() {
+async fn rejects_second_repository_of_a_pkgbase_until_the_first_is_gone() {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
         sources.push_to(
@@ -299,7 +300,7 @@ async fn of_two_repositories_for_one_pkgbase_one_is_refused_until_the_other_is_g
 }
 
 #[tokio::test]
-async fn what_the_watch_misses_is_found_by_the_sweep() {
+async fn full_resync_finds_changes_missed_by_the_watch() {
     let options = crate::support::ServerOptions {
         sweep_seconds: 1,
         ..Default::default()
@@ -308,7 +309,7 @@ async fn what_the_watch_misses_is_found_by_the_sweep() {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
     })
     .await;
-    // A symbolic link into the folder: the kernel tells nothing about its target.
+    // A symbolic link into the folder: the kernel reports no events of its target.
     let elsewhere = crate::support::SourceTree::new(server.scratch("elsewhere"));
     elsewhere.push(&Srcinfo::new("linked", "1-1"));
     std::os::unix::fs::symlink(elsewhere.path("linked"), server.sources.path("linked")).unwrap();
@@ -316,9 +317,9 @@ async fn what_the_watch_misses_is_found_by_the_sweep() {
 }
 
 #[tokio::test]
-async fn long_lists_come_in_pages() {
+async fn paginates_long_lists() {
     let server = TestServer::start(|sources| {
-        // Broken ones are listed like all others, and made faster.
+        // Broken ones are listed like all others, and are created faster.
         for number in 0..105 {
             sources.make_empty(&format!("p{number:03}"));
         }

@@ -1,13 +1,13 @@
-//! Why a server does not start: in one line that says what to do.
+//! Reasons why a server does not start: one line with a remedy each.
 
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{TestServer, start_server};
 
-/// Why a server with these arguments does not start.
+/// The reason why a server with these arguments does not start.
 async fn refusal(arguments: &[String]) -> String {
     match start_server(arguments, CancellationToken::new()).await {
-        Ok(server) => panic!("it started at {}", server.address),
+        Ok(server) => panic!("the server started at {}", server.address),
         Err(error) => format!("{error:#}"),
     }
 }
@@ -33,7 +33,7 @@ fn arguments(folder: &std::path::Path, replaced: &[(&str, &str)]) -> Vec<String>
 }
 
 #[tokio::test]
-async fn a_default_network_policy_above_the_highest_is_refused() {
+async fn rejects_default_network_policy_above_the_maximum() {
     let folder = tempfile::tempdir().unwrap();
     let policies = [("--network", "prepare"), ("--max-network", "none")];
     let error = refusal(&arguments(folder.path(), &policies)).await;
@@ -41,7 +41,7 @@ async fn a_default_network_policy_above_the_highest_is_refused() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named() {
+async fn names_port_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -55,7 +55,7 @@ async fn a_port_in_use_is_named() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_data_is_refused_and_the_first_goes_on() {
+async fn rejects_second_server_on_the_same_data_folder() {
     let mut server = TestServer::start(|_| {}).await;
     let error = refusal(&server.arguments()).await;
     assert!(
@@ -64,14 +64,14 @@ async fn a_second_server_on_the_same_data_is_refused_and_the_first_goes_on() {
     );
     assert!(error.contains("--data-dir"), "{error}");
     assert!(server.public().namespaces(None).await.is_ok());
-    // The lock goes with the server, however it ended.
+    // The lock is released with the server, however it ended.
     server.crash().await;
     server.start_again().await;
     assert!(server.public().namespaces(None).await.is_ok());
 }
 
 #[tokio::test]
-async fn sources_that_are_not_there_are_named() {
+async fn names_missing_sources_folder() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("nowhere").display().to_string();
     let error = refusal(&arguments(folder.path(), &[("--sources-dir", &missing)])).await;
@@ -82,7 +82,7 @@ async fn sources_that_are_not_there_are_named() {
 }
 
 #[tokio::test]
-async fn sources_that_are_no_folder_are_named() {
+async fn names_sources_path_that_is_not_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs_err::write(&file, "no folder").unwrap();
@@ -92,7 +92,7 @@ async fn sources_that_are_no_folder_are_named() {
 }
 
 #[tokio::test]
-async fn base_repositories_that_make_no_sense_are_explained() {
+async fn explains_invalid_base_repositories() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("base.toml");
     let path = file.display().to_string();
@@ -136,7 +136,7 @@ async fn base_repositories_that_make_no_sense_are_explained() {
 }
 
 #[tokio::test]
-async fn settings_that_contradict_each_other_are_explained() {
+async fn explains_contradicting_settings() {
     let folder = tempfile::tempdir().unwrap();
     for (flag, value, reason) in [
         ("--architectures", "any", "'any'"),
@@ -161,7 +161,7 @@ async fn settings_that_contradict_each_other_are_explained() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_left_alone() {
+async fn does_not_touch_file_that_is_not_a_database() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fs_err::create_dir(&data).unwrap();
@@ -174,7 +174,7 @@ async fn a_file_that_is_no_database_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_says_where_the_server_listens() {
+async fn writes_listen_address_to_file() {
     let mut server = TestServer::start(|_| {}).await;
     assert!(server.public().namespaces(None).await.is_ok());
     let file = server.data().join("address");

@@ -1,4 +1,4 @@
-//! Tokens that are replaced, revoked or expire while somebody uses them.
+//! Tokens that are replaced, revoked or expire while in use.
 
 use buildbtw_model::api::{CreateToken, CreatedToken, ProblemKind};
 use buildbtw_model::{BuildStatus, ClaimId, TokenScope};
@@ -26,7 +26,7 @@ fn worker(server: &TestServer, name: &str, token: &CreatedToken) -> FakeWorker {
 }
 
 #[tokio::test]
-async fn revoking_a_token_ends_the_claims_that_wait_with_it() {
+async fn revoking_a_token_ends_its_waiting_claims() {
     let server = server().await;
     let token = token(&server, TokenScope::Worker, None).await;
     let waiting = worker(&server, "w", &token);
@@ -38,7 +38,7 @@ async fn revoking_a_token_ends_the_claims_that_wait_with_it() {
 }
 
 #[tokio::test]
-async fn a_claim_ends_when_its_token_expires() {
+async fn ends_claim_when_its_token_expires() {
     let server = server().await;
     let token = token(&server, TokenScope::Worker, Some(1)).await;
     let waiting = worker(&server, "w", &token);
@@ -47,13 +47,13 @@ async fn a_claim_ends_when_its_token_expires() {
 }
 
 #[tokio::test]
-async fn a_build_that_becomes_ready_is_not_given_to_a_token_that_was_revoked_meanwhile() {
+async fn does_not_assign_ready_build_to_revoked_token() {
     let server = server().await;
     let old = token(&server, TokenScope::Worker, None).await;
     let waiting = worker(&server, "w", &old);
     assert!(waiting.asks(ClaimId::new(), 0).await.unwrap().is_none());
     let claim = tokio::spawn(async move { waiting.asks(ClaimId::new(), 30).await.map(drop) });
-    // Nobody tells the server: only what is in the database when a build is dispatched counts.
+    // The server is not notified: only the database state at the time of dispatch counts.
     server
         .sql("update token set revoked_at = 1 where scope = 'worker'")
         .await;
@@ -68,7 +68,7 @@ async fn a_build_that_becomes_ready_is_not_given_to_a_token_that_was_revoked_mea
 }
 
 #[tokio::test]
-async fn a_worker_goes_on_under_its_own_name_when_its_token_was_replaced() {
+async fn worker_continues_under_its_name_with_replaced_token() {
     let server = server().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let old = token(&server, TokenScope::Worker, None).await;
@@ -84,7 +84,7 @@ async fn a_worker_goes_on_under_its_own_name_when_its_token_was_replaced() {
     let forbidden = |problem: buildbtw_model::api::Problem| {
         assert_eq!(problem.kind, ProblemKind::Forbidden, "{problem:?}");
     };
-    // While the old token is valid its holder may be at work.
+    // While the old token is valid, its owner may be using it.
     forbidden(refusal(
         after.client.adopt_attempt(attempt, &parse("w")).await,
     ));
@@ -115,10 +115,10 @@ async fn a_worker_goes_on_under_its_own_name_when_its_token_was_replaced() {
 }
 
 #[tokio::test]
-async fn the_last_valid_admin_token_is_revoked_only_by_force() {
+async fn requires_force_to_revoke_last_valid_admin_token() {
     let mut server = server().await;
     let first = server.admin().tokens().await.unwrap()[0].id;
-    // One that has expired helps nobody.
+    // An expired one does not count.
     token(&server, TokenScope::Admin, Some(0)).await;
     token(&server, TokenScope::Client, None).await;
     let problem = refusal(server.admin().revoke_token(first).await);
@@ -137,12 +137,12 @@ async fn the_last_valid_admin_token_is_revoked_only_by_force() {
     let second = token(&server, TokenScope::Admin, None).await;
     let admin = server.client(Some(second.token.clone()));
     admin.revoke_token(first).await.unwrap();
-    // Again is still no error.
+    // Repeating it is still not an error.
     admin.revoke_token(first).await.unwrap();
     let own = second.summary.id;
     assert_eq!(refusal(admin.revoke_token(own).await).status, 409);
     admin.force_revoke_token(own).await.unwrap();
-    // Whoever had it is told how to get another one.
+    // Its user is told how to get another one.
     let problem = refusal(admin.tokens().await);
     assert_eq!(problem.kind, ProblemKind::Unauthenticated);
     assert!(problem.hint.unwrap().contains("restart the server"));
@@ -155,7 +155,7 @@ async fn the_last_valid_admin_token_is_revoked_only_by_force() {
 }
 
 #[tokio::test]
-async fn an_admin_token_that_expires_earlier_takes_no_others_place() {
+async fn counts_only_longest_valid_token_as_last_admin_token() {
     let server = server().await;
     let first = server.admin().tokens().await.unwrap()[0].id;
     let short = token(&server, TokenScope::Admin, Some(3_600)).await;
@@ -168,10 +168,10 @@ async fn an_admin_token_that_expires_earlier_takes_no_others_place() {
         "{problem:?}"
     );
     assert!(problem.hint.unwrap().contains("--force"));
-    // The other way round there is nothing to lose.
+    // In the other order there is nothing to lose.
     server.admin().revoke_token(short.summary.id).await.unwrap();
 
-    // Among those that expire the last one counts.
+    // Among those that expire, the last one counts.
     let long = token(&server, TokenScope::Admin, Some(7_200)).await;
     let short = token(&server, TokenScope::Admin, Some(3_600)).await;
     let admin = server.client(Some(long.token));

@@ -1,11 +1,11 @@
-//! Packages that ask for far more than they are, or that say several things about themselves.
+//! Packages that expand to far more than they are, or whose metadata contradicts itself.
 
 use buildbtw_model::api::ProblemKind;
 
 use crate::support::expect_problem;
 use crate::uploads::{building, left_behind, send_honestly};
 
-/// A member of an archive, whatever its name and its header's size are.
+/// A member of an archive, with any name and header size.
 fn member(name: &str, kind: tar::EntryType, size: u64, content: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_path(name).unwrap();
@@ -31,7 +31,7 @@ fn archive(members: &[Vec<u8>]) -> Vec<u8> {
 const GREETER: &str = "pkgname = libgreet\npkgbase = libgreet\npkgver = 2.0-1\narch = x86_64\n";
 
 #[tokio::test]
-async fn small_packages_that_ask_for_a_lot_are_refused_for_good() {
+async fn rejects_decompression_bombs_permanently() {
     let (server, worker, job) = building().await;
     let name = "libgreet-2.0-1-x86_64.pkg.tar.zst";
     let huge = |kind: u8| {
@@ -59,7 +59,7 @@ async fn small_packages_that_ask_for_a_lot_are_refused_for_good() {
 }
 
 #[tokio::test]
-async fn a_package_says_once_and_in_text_what_it_is() {
+async fn requires_single_textual_package_metadata() {
     let (server, worker, job) = building().await;
     let name = "libgreet-2.0-1-x86_64.pkg.tar.zst";
     let lie = GREETER.replace("2.0-1", "99-1").replace("libgreet", "bash");
@@ -97,7 +97,7 @@ async fn a_package_says_once_and_in_text_what_it_is() {
         assert!(problem.detail.is_some(), "{problem:?}");
     }
     assert!(left_behind(&server, &job).is_empty());
-    // Wherever it stands, as makepkg does not put it first.
+    // At any position, as makepkg does not put it first.
     let late = archive(&[regular(".MTREE", b"x"), regular("usr", b""), honest]);
     let response = send_honestly(&server, &worker, &job, name, &late).await;
     assert!(response.status().is_success(), "{response:?}");

@@ -1,4 +1,4 @@
-//! Packages on their way in: what is taken, and what is refused and leaves nothing behind.
+//! Uploads of packages: which are accepted, and which are rejected and leave nothing behind.
 
 use buildbtw_builder::BuiltPackage;
 use buildbtw_model::api::{Problem, ProblemKind};
@@ -12,7 +12,7 @@ use crate::support::{
     make_package_of, parse, refusal, reported,
 };
 
-/// A server where a worker has begun to build `libgreet`.
+/// A server where a worker has started to build `libgreet`.
 pub(crate) async fn building() -> (TestServer, FakeWorker, Job) {
     building_with(ServerOptions::default()).await
 }
@@ -38,7 +38,7 @@ fn unexpected(problem: &Problem) {
     );
 }
 
-/// What is left of an attempt's uploads on disk.
+/// The files of an attempt's uploads that are left on disk.
 pub(crate) fn left_behind(server: &TestServer, job: &Job) -> Vec<String> {
     let folder = server
         .data()
@@ -95,7 +95,7 @@ pub(crate) async fn send_honestly(
 }
 
 #[tokio::test]
-async fn a_wrong_checksum_is_refused_and_the_right_one_taken() {
+async fn rejects_upload_with_wrong_digest() {
     let (server, _, job) = building().await;
     let packages = job.makes().await;
     let wrong = BuiltPackage {
@@ -121,7 +121,7 @@ async fn a_wrong_checksum_is_refused_and_the_right_one_taken() {
 }
 
 #[tokio::test]
-async fn packages_that_the_build_does_not_make_are_refused() {
+async fn rejects_packages_not_expected_from_the_build() {
     let (server, _, job) = building().await;
     let names = [
         ("glibc", "2.0-1", "x86_64"),
@@ -142,7 +142,7 @@ async fn packages_that_the_build_does_not_make_are_refused() {
 }
 
 #[tokio::test]
-async fn a_package_of_another_source_package_is_refused() {
+async fn rejects_package_of_another_pkgbase() {
     let (_server, _, job) = building().await;
     let package = make_package_of("other", "libgreet", "2.0-1", "x86_64", job.folder()).await;
     let problem = refusal(job.uploads(&package).await);
@@ -152,7 +152,7 @@ async fn a_package_of_another_source_package_is_refused() {
 }
 
 #[tokio::test]
-async fn what_a_failed_attempt_uploaded_frees_its_space_at_once() {
+async fn frees_uploads_of_failed_attempt_immediately() {
     let (server, _, job) = building().await;
     job.makes_and_uploads().await;
     job.fails(buildbtw_model::FailureKind::Package, "too late")
@@ -161,7 +161,7 @@ async fn what_a_failed_attempt_uploaded_frees_its_space_at_once() {
 }
 
 #[tokio::test]
-async fn debug_packages_may_come_along() {
+async fn accepts_debug_packages() {
     let (server, _, job) = building().await;
     let mut packages = job.makes_and_uploads().await;
     let debug = make_package_of(
@@ -189,7 +189,7 @@ async fn debug_packages_may_come_along() {
 }
 
 #[tokio::test]
-async fn a_package_that_contradicts_its_name_is_refused() {
+async fn rejects_package_that_contradicts_its_file_name() {
     let (server, _, job) = building().await;
     let honest: PackageFileName = parse("libgreet-2.0-1-x86_64.pkg.tar.zst");
     let liars = [
@@ -211,7 +211,7 @@ async fn a_package_that_contradicts_its_name_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_package_is_refused() {
+async fn rejects_files_that_are_not_packages() {
     let (server, worker, job) = building().await;
     let name = "libgreet-2.0-1-x86_64.pkg.tar.zst";
     let archive = |path: &str, content: &[u8]| {
@@ -219,7 +219,7 @@ async fn what_is_no_package_is_refused() {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
-        // Set as it is: the library would refuse to climb.
+        // Set directly: the library would not allow a path above its own.
         header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
         header.set_cksum();
         tar.append(&header, content).unwrap();
@@ -250,7 +250,7 @@ async fn what_is_no_package_is_refused() {
 }
 
 #[tokio::test]
-async fn names_that_are_none_are_refused() {
+async fn rejects_malformed_file_names() {
     let (server, worker, job) = building().await;
     for name in [
         "..%2Flibgreet-2.0-1-x86_64.pkg.tar.zst",
@@ -278,7 +278,7 @@ async fn names_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn packages_over_the_limit_are_refused() {
+async fn rejects_packages_over_the_limit() {
     let options = ServerOptions {
         extra: vec!["--max-package-mib".into(), "1".into()],
         ..Default::default()
@@ -289,13 +289,13 @@ async fn packages_over_the_limit_are_refused() {
     assert_eq!((problem.status, problem.kind), (413, ProblemKind::TooLarge));
     assert!(problem.title.contains("1 MiB"), "{problem:?}");
     assert!(left_behind(&server, &job).is_empty());
-    // Below it is fine, although it is more than a JSON body may have.
+    // A smaller one is accepted, although it exceeds the limit of a JSON body.
     let packages = job.makes_with_payload((1 << 20) - 100_000).await;
     job.uploads(&packages[0]).await.unwrap();
 }
 
 #[tokio::test]
-async fn who_sends_far_too_much_still_learns_why_it_is_refused() {
+async fn reports_reason_to_client_that_sends_far_too_much() {
     let options = ServerOptions {
         extra: vec!["--max-package-mib".into(), "1".into()],
         ..Default::default()
@@ -308,7 +308,7 @@ async fn who_sends_far_too_much_still_learns_why_it_is_refused() {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_leaves_nothing_and_can_be_sent_again() {
+async fn discards_interrupted_upload_and_accepts_it_again() {
     let (server, worker, job) = building().await;
     let packages = job.makes().await;
     let bytes = fs_err::read(&packages[0].path).unwrap();
@@ -338,7 +338,7 @@ async fn an_upload_that_breaks_off_leaves_nothing_and_can_be_sent_again() {
 }
 
 #[tokio::test]
-async fn the_same_package_twice_is_taken_once() {
+async fn accepts_repeated_package_once() {
     let (server, worker, job) = building().await;
     let packages = job.makes_and_uploads().await;
     for package in &packages {
@@ -346,7 +346,7 @@ async fn the_same_package_twice_is_taken_once() {
         assert_eq!(again.sha256, package.sha256);
         assert_eq!(again.size, package.size);
     }
-    // What is there already is not even read again.
+    // An existing package is not even read again.
     let name = packages[0].file_name.as_str();
     let digest = packages[0].sha256.as_str();
     let response = send(&server, &worker, &job, name, "whatever", digest).await;
@@ -364,7 +364,7 @@ async fn the_same_package_twice_is_taken_once() {
 }
 
 #[tokio::test]
-async fn until_the_outcome_a_package_can_be_replaced() {
+async fn allows_replacing_a_package_until_the_outcome() {
     let (server, _, job) = building().await;
     job.makes_and_uploads().await;
     let better = job.makes_with_payload(5_000).await;
@@ -378,7 +378,7 @@ async fn until_the_outcome_a_package_can_be_replaced() {
 }
 
 #[tokio::test]
-async fn many_uploads_of_one_file_at_a_time_do_not_harm_each_other() {
+async fn accepts_concurrent_uploads_of_one_file() {
     let (server, _, job) = building().await;
     let packages = job.makes_with_payload(300_000).await;
     let all = (0..6).map(|_| job.uploads(&packages[0]));
@@ -394,7 +394,7 @@ async fn many_uploads_of_one_file_at_a_time_do_not_harm_each_other() {
 }
 
 #[tokio::test]
-async fn after_the_end_nothing_is_taken() {
+async fn rejects_uploads_after_the_attempt_ended() {
     let (server, _, job) = building().await;
     let packages = job.makes_and_uploads().await;
     job.reports(&reported(&packages)).await.unwrap();
@@ -408,11 +408,11 @@ async fn after_the_end_nothing_is_taken() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_overtaken_by_the_outcome_changes_nothing() {
+async fn discards_upload_overtaken_by_the_outcome() {
     let (server, worker, job) = building().await;
     let packages = job.makes_and_uploads().await;
     let first = fs_err::read(&packages[0].path).unwrap();
-    // Another file of the same name is still on its way when the outcome is accepted.
+    // Another file of the same name is still being uploaded when the outcome is accepted.
     let other = job.makes_with_payload(5_000).await;
     let bytes = fs_err::read(&other[0].path).unwrap();
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(1);
@@ -463,7 +463,7 @@ async fn an_upload_that_is_overtaken_by_the_outcome_changes_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_reports_on_anothers_attempt() {
+async fn rejects_reports_on_attempts_of_other_workers() {
     let (server, _, job) = building().await;
     let packages = job.makes().await;
     let thief = server.worker("thief").await;
@@ -486,7 +486,7 @@ async fn nobody_reports_on_anothers_attempt() {
 }
 
 #[tokio::test]
-async fn attempts_that_never_were_are_not_found() {
+async fn answers_404_for_unknown_attempts() {
     let (server, worker, job) = building().await;
     let packages = job.makes().await;
     let mut claimed = job.claimed.clone();

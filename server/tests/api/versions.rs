@@ -1,5 +1,5 @@
-//! Versions of builds: above what the base repositories and earlier results have, computed ones, and
-//! what does not follow.
+//! Versions of builds: above those of the base repositories and earlier results, computed ones, and
+//! constraints they no longer satisfy.
 
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
 use buildbtw_model::{BuildStatus, PackageVersion, Scope};
@@ -13,7 +13,7 @@ use crate::support::{
 const OLDER: &str = "older than base, will not install by -Syu";
 const COMPUTED: &str = "version computed at build time";
 
-/// A server with a base repository `core` that holds these packages.
+/// A server with a base repository `core` that contains these packages.
 pub(crate) async fn server_over(
     packages: &[(&str, &str)],
     prepare: impl FnOnce(&SourceTree),
@@ -49,7 +49,7 @@ fn library(sources: &SourceTree) {
     sources.push(&Srcinfo::new("greet", "1.0-3").depends(&["libgreet"]));
 }
 
-/// The same, and a program that is built from whatever its repository holds.
+/// The same, and a program that is built from the current content of its repository.
 fn with_a_vcs_package(sources: &SourceTree) {
     library(sources);
     let vcs = Srcinfo::new("greet-git", "r9.aaaaaaa-1").depends(&["libgreet"]);
@@ -95,7 +95,7 @@ async fn delivers(job: &Job, version: &str) -> Result<(), buildbtw_model::api::P
 }
 
 #[tokio::test]
-async fn an_origin_with_the_version_of_base_gets_a_higher_release() {
+async fn bumps_release_of_origin_with_version_of_base() {
     let (server, _base) = server_over(&[("libgreet", "2.0-1")], library).await;
     server.namespace("equal", &["libgreet/main"]).await;
     let build = server.build("equal", "libgreet").await;
@@ -108,7 +108,7 @@ async fn an_origin_with_the_version_of_base_gets_a_higher_release() {
 }
 
 #[tokio::test]
-async fn an_origin_that_is_older_than_base_is_built_and_says_so() {
+async fn builds_and_reports_origin_older_than_base() {
     let (server, _base) = server_over(&[("libgreet", "1:1.0-1")], library).await;
     let text = plan(&server, PlanFormat::Text).await;
     let expected = format!("libgreet: 2.0-1 is {OLDER} (base has 1:1.0-1)");
@@ -132,7 +132,7 @@ async fn an_origin_that_is_older_than_base_is_built_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_rebuild_that_would_not_install_over_base_is_refused_with_the_reason() {
+async fn rejects_rebuild_that_would_not_upgrade_base() {
     let (server, _base) = server_over(&[("greet", "1.1-1")], library).await;
     server.namespace("behind", &["libgreet/main"]).await;
     assert_eq!(
@@ -155,7 +155,7 @@ async fn a_rebuild_that_would_not_install_over_base_is_refused_with_the_reason()
 }
 
 #[tokio::test]
-async fn a_computed_version_is_said_to_be_one_until_it_is_known() {
+async fn marks_version_as_computed_until_it_is_known() {
     let base = [("greet-git", "r2.bbbbbbb-1")];
     let (server, _base) = server_over(&base, with_a_vcs_package).await;
     for format in [PlanFormat::Text, PlanFormat::Json] {
@@ -185,9 +185,9 @@ async fn a_computed_version_is_said_to_be_one_until_it_is_known() {
     );
 }
 
-/// What `.SRCINFO` says of a computed version means little: what base has counts.
+/// A computed version in `.SRCINFO` is not reliable: the version in base counts.
 #[tokio::test]
-async fn a_computed_version_is_taken_when_it_installs_over_base() {
+async fn accepts_computed_version_that_upgrades_base() {
     let base = [("greet-git", "r2.bbbbbbb-1")];
     let (server, _base) = server_over(&base, with_a_vcs_package).await;
     server.namespace("vcs", &["libgreet/main"]).await;
@@ -201,7 +201,7 @@ async fn a_computed_version_is_taken_when_it_installs_over_base() {
     assert_eq!(build.version.as_str(), "r2.bbbbbbb-1.1");
     assert_eq!(build.version_note, None);
 
-    // The next iteration knows what this one made.
+    // The next iteration uses the version that this one built.
     server.sources.push(&Srcinfo::new("libgreet", "2.1-1"));
     let worker = server.worker("x").await;
     worker.builds("libgreet").await;
@@ -221,7 +221,7 @@ async fn a_computed_version_is_taken_when_it_installs_over_base() {
 }
 
 #[tokio::test]
-async fn a_pin_on_a_release_that_is_raised_is_a_problem_before_anything_runs() {
+async fn reports_pin_on_bumped_release_before_building() {
     let (server, _base) = server_over(&[("greet", "1.0-3")], |sources| {
         library(sources);
         let module = Srcinfo::new("greet-module", "5-1");

@@ -1,4 +1,4 @@
-//! What a build finds around it.
+//! The environment of a build.
 
 use buildbtw_builder::{Builder, SandboxConfig};
 use buildbtw_tests::{Server, Sources, Worker, cli, printed};
@@ -56,7 +56,7 @@ fn case_04_everything_is_written_to_memory() {
     }
     let folder = tempfile::tempdir().unwrap();
     let scratch = folder.path().join("scratch");
-    // Where the files of builds have to lie in memory they count as memory.
+    // If the files of builds have to be in memory, they count as memory.
     if let Some(why) = Builder::sandboxed(SandboxConfig::new(scratch.clone())).warning() {
         eprintln!("SKIPPED: {why}");
         return;

@@ -1,4 +1,4 @@
-//! What comes from elsewhere: sources, and what `prepare()` downloads.
+//! Downloads: of sources, and in `prepare()`.
 
 use std::net::TcpStream;
 use std::process::Command;
@@ -26,7 +26,7 @@ fn case_02_no_network_in_prepare() {
         let scratch = folder.path().join("scratch");
         let _worker = Worker::sandboxed_and(&server, &scratch, &LOOPBACK);
 
-        // A message that says what to do, on a line of its own.
+        // A message with a remedy, on its own line.
         let by_hand = printed(&build(
             folder.path(),
             "02-no-network-in-prepare/netprep",

@@ -1,4 +1,4 @@
-//! The inputs are copies of what was collected, and each has one test.
+//! The inputs are copies of the collected ones, and each has one test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -38,12 +38,10 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn inputs_are_those_that_were_collected() {
+fn inputs_match_the_collected_ones() {
     let collected = project().join("../shared/cases");
     if !collected.is_dir() {
-        eprintln!(
-            "SKIPPED: ../shared/cases is not beside the project: nothing to compare tests/cases with"
-        );
+        eprintln!("SKIPPED: there is no ../shared/cases to compare tests/cases with");
         return;
     }
     for case in folders(&inputs()) {
@@ -65,7 +63,7 @@ fn inputs_are_those_that_were_collected() {
 
 /// `case_NN_…`, named like the folder, wherever it fits.
 #[test]
-fn every_input_has_one_test_that_the_notes_name() {
+fn notes_name_one_test_per_input() {
     let mut code = String::new();
     for folder in [
         "tests/e2e",

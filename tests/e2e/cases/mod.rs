@@ -1,5 +1,5 @@
-//! Situations from public bug trackers, each with its input below `tests/cases`, which is tried as its
-//! `case.md` says. `notes/cases.md` lists all of them with their tests.
+//! Situations from public bug trackers, each with its input below `tests/cases`, run as its
+//! `case.md` describes. `notes/cases.md` lists all of them with their tests.
 
 mod environment;
 mod fetching;

@@ -1,4 +1,4 @@
-//! The files that packages are.
+//! Formats of package files.
 
 use buildbtw_tests::{Server, Sources, Worker, pacman_installs};
 

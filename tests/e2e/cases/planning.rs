@@ -1,4 +1,4 @@
-//! What plans are made from, what is in them, and what they say.
+//! Inputs, content and output of plans.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -86,7 +86,7 @@ fn case_13_stale_srcinfo_is_retried() {
 #[test]
 fn case_21_arch_suffix_in_an_override() {
     let tree = "21-arch-suffix-in-an-override/tree";
-    // usestiny needs archov-tiny, and that one no kernelish.
+    // usestiny needs archov-tiny, which needs no kernelish.
     assert_eq!(planned(tree, "kernelish", &[]), ["kernelish", "archov"]);
 
     if !can_build() {

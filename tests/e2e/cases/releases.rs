@@ -7,7 +7,7 @@ use buildbtw_tests::{OldSet, Process, Server, Sources, Worker, cli, file_in, git
 
 use super::support::{LOOPBACK, built, can_build, file_name, in_own_network, input, new, publish};
 
-/// Two repositories as the PKGBUILD of the case expects them, `vcs` at its second revision.
+/// Two repositories as expected by the PKGBUILD of the case, `vcs` at its second revision.
 fn upstream(folder: &Path) {
     for (name, file) in [("sub", "s"), ("vcs", "v")] {
         let repository = folder.join(name);
@@ -25,11 +25,11 @@ fn upstream(folder: &Path) {
     git(&vcs, &["commit", "--quiet", "--message=two"]);
 }
 
-/// git's own server at the port that the PKGBUILD names.
+/// git's own server on the port that the PKGBUILD names.
 fn serve(folder: &Path) -> Process {
     let path = Command::new("git").arg("--exec-path").output().unwrap();
     let path = String::from_utf8(path.stdout).unwrap();
-    // The program itself: `git daemon` would leave it behind.
+    // The program itself: `git daemon` would leave it running.
     let mut daemon = Command::new(Path::new(path.trim()).join("git-daemon"));
     let options = ["--export-all", "--verbose", "--listen=127.0.0.1"];
     daemon.args(options).arg("--port=23419");
@@ -50,7 +50,7 @@ fn case_05_vcs_pkgver_drops_the_bump() {
         upstream(&folder.join("upstream"));
         let _daemon = serve(&folder.join("upstream"));
 
-        // What base has was built by the same pkgver().
+        // The version in base was computed by the same pkgver().
         let case = "05-vcs-pkgver-drops-the-bump";
         let (packages, _) = built(folder, &format!("{case}/lowlib"), &[]);
         let base = publish(folder, &packages);

@@ -1,4 +1,4 @@
-//! How cases are tried: `buildbtw build` on an input, or a server and a worker that build it.
+//! Runs cases: `buildbtw build` on an input, or a server and a worker that build it.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -12,7 +12,7 @@ use buildbtw_model::{BuildStatus, FailureKind};
 use buildbtw_tests::{Server, cli, has_tool, is_root, pacman_upgrades, printed, program};
 use nix::sched::{CloneFlags, unshare};
 
-/// What workers and `buildbtw build` need to reach sources on this machine.
+/// Arguments with which workers and `buildbtw build` reach sources on this machine.
 pub(super) const LOOPBACK: [&str; 2] = ["--allow-source-network", "127.0.0.0/8"];
 
 /// A folder or file of the inputs.
@@ -27,7 +27,7 @@ pub(super) fn inputs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("cases")
 }
 
-/// Whether packages can be built here. Says visibly that a case is left out otherwise.
+/// Whether packages can be built here. Prints a message if a case is skipped.
 pub(super) fn can_build() -> bool {
     let tools = [
         "pacman", "makepkg", "repo-add", "bwrap", "bsdtar", "pasta", "python3",
@@ -35,10 +35,10 @@ pub(super) fn can_build() -> bool {
     is_root() && tools.iter().all(|tool| has_tool(tool))
 }
 
-/// Runs a test, and every program that it starts, in a network of its own that has nothing but a loopback
-/// interface: inputs name ports, and other tests run at the same time.
+/// Runs a test, and every program that it starts, in a separate network with only a loopback
+/// interface: inputs name ports, and other tests run concurrently.
 pub(super) fn in_own_network(test: impl FnOnce() + Send + 'static) {
-    // Panics name it.
+    // The name appears in panics.
     let name = thread::current().name().map(str::to_owned);
     let thread = thread::Builder::new().name(name.unwrap_or_default());
     let thread = thread.spawn(move || {
@@ -52,7 +52,7 @@ pub(super) fn in_own_network(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Answers every request on a port of this machine in the same way, for as long as the test runs.
+/// Gives every request on a port of this machine the same response, for as long as the test runs.
 pub(super) fn serve(port: u16, status: &str, body: &str) {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let length = body.len();
@@ -62,7 +62,7 @@ pub(super) fn serve(port: u16, status: &str, body: &str) {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let mut request = [0; 1024];
-            // Clients go away when they like.
+            // Clients may disconnect at any time.
             let _ = stream.read(&mut request);
             let _ = stream.write_all(answer.as_bytes());
         }
@@ -80,7 +80,7 @@ pub(super) fn build(folder: &Path, path: &str, more: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The same of what must succeed. Returns the packages and everything that was printed.
+/// The same for a build that must succeed. Returns the packages and all output.
 pub(super) fn built(folder: &Path, path: &str, more: &[&str]) -> (Vec<PathBuf>, String) {
     let output = build(folder, path, more);
     let text = printed(&output);
@@ -98,8 +98,8 @@ pub(super) fn file_name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
-/// Makes a repository `base` of packages that `buildbtw build` made, or adds to it. Returns the argument
-/// that names it.
+/// Creates a repository `base` of packages that `buildbtw build` produced, or adds to it. Returns
+/// the argument that names it.
 pub(super) fn publish(folder: &Path, packages: &[PathBuf]) -> String {
     let repository = folder.join("out");
     let output = Command::new("repo-add")
@@ -112,7 +112,7 @@ pub(super) fn publish(folder: &Path, packages: &[PathBuf]) -> String {
     format!("--repository=base=file://{}", repository.display())
 }
 
-/// User and group of everything in a package.
+/// User and group of each file in a package.
 pub(super) fn owners(package: &Path) -> BTreeMap<String, (u64, u64)> {
     let file = std::fs::File::open(package).unwrap();
     let mut archive = tar::Archive::new(zstd::Decoder::new(file).unwrap());
@@ -126,13 +126,13 @@ pub(super) fn owners(package: &Path) -> BTreeMap<String, (u64, u64)> {
     owners
 }
 
-/// Whether a line of a log is this one.
+/// Whether a log contains this line.
 pub(super) fn has_line(text: &str, line: &str) -> bool {
     text.lines().any(|found| found == line)
 }
 
-/// `buildbtw new CHANGESETS --follow`, with more arguments. Returns its exit code and everything that was
-/// printed. What it finishes has to upgrade a system that has the old packages.
+/// `buildbtw new CHANGESETS --follow`, with more arguments. Returns its exit code and all output. A
+/// finished rebuild has to upgrade a system that has the old packages.
 pub(super) fn new(server: &Server, namespace: &str, more: &[&str]) -> (Option<i32>, String) {
     let arguments = [&["new", "--follow", "--name", namespace][..], more].concat();
     let output = cli(server, &arguments);
@@ -151,8 +151,7 @@ pub(super) fn iteration(server: &Server, namespace: &str) -> IterationDetail {
         .unwrap()
 }
 
-/// The message of a build that failed at its first attempt, which was the only one, by a fault of the
-/// package.
+/// The message of a build that failed at its only attempt, with the failure kind `package`.
 pub(super) fn failed_once(server: &Server, namespace: &str, pkgbase: &str) -> String {
     let detail = iteration(server, namespace);
     let mut builds = detail.builds.iter();

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stopped_clock_moves_only_when_advanced() {
+    fn stopped_clock_moves_only_when_advanced() {
         let clock = Clock::default();
         clock.set("2026-08-22T00:44:03.9Z".parse().unwrap());
         assert_eq!(clock.now().to_string(), "2026-08-22T00:44:03Z");

@@ -79,7 +79,7 @@ mod tests {
     use super::project_path;
 
     #[test]
-    fn follows_the_rule() {
+    fn validates_project_paths() {
         for (pkgbase, path) in [
             ("pacman", "pacman"),
             ("gtk+extra", "gtk-extra"),

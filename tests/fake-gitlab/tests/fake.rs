@@ -1,6 +1,6 @@
 //! The stand-in as its clients see it: over real HTTP, and with the real git.
 
-// What clippy.toml allows in tests does not reach the functions that tests share.
+// The exemptions for tests in clippy.toml do not cover functions shared by tests.
 #![allow(clippy::unwrap_used)]
 
 #[path = "fake/faults.rs"]

@@ -275,7 +275,7 @@ mod tests {
     use super::matches;
 
     #[test]
-    fn patterns_name_files_and_folders() {
+    fn artifact_patterns_match_files_and_folders() {
         for (pattern, name, is) in [
             ("out/*.zst", "out/a.zst", true),
             ("out/*.zst", "out/b/a.zst", false),

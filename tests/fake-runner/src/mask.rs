@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_a_prefix_is_masked_whatever_the_pieces() {
+    fn masks_text_after_prefix_at_any_chunk_boundary() {
         let masks = Masks::new(
             ["whole".to_owned()].into_iter(),
             &[" gljt-".to_owned(), String::new()],

@@ -263,7 +263,7 @@ mod tests {
     use super::quote;
 
     #[test]
-    fn bash_reads_back_what_was_quoted() {
+    fn quotes_strings_for_bash() {
         let text = "it's \"$HOME\" `x` \\n\n\ttab \u{1b}[0m ü !";
         let script = format!("printf '%s' {}", quote(text));
         let output = std::process::Command::new("bash")

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_has_a_time_and_plain_logs_have_none() {
+    fn adds_timestamps_to_lines_when_enabled() {
         let long = "x".repeat(10_000);
         let text = format!("one\ntwo\n10%\r20%\r100%\n\n{long}end\nrest");
         for size in [1, 3, 100, 100_000] {

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked_across_writes() {
+    fn masks_secrets_across_writes() {
         let trace = trace(&["secret", "secret-long"], 1_000, false);
         for part in ["a sec", "ret b se", "cret-lo", "ng c sec", "ond"] {
             trace.write(part.as_bytes());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_not_kept() {
+    fn truncates_log_at_limit() {
         let trace = trace(&[], 4, false);
         trace.write(b"123456");
         trace.write(b"789");
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_do_not_mix_within_a_line() {
+    fn does_not_mix_streams_within_a_line() {
         let trace = trace(&["secret"], 1_000, true);
         trace.print(Stream::Out, b"one sec");
         trace.print(Stream::Err, b"error tok-");

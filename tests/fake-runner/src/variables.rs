@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn later_ones_win_and_are_filled_in_once() {
+    fn later_variables_override_and_expand_once() {
         let all = variables(&[
             ("A", "1", false),
             ("B", "$A-${C}-$$A-$N", false),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_is_off_by_any_false_value_of_go() {
+    fn parses_false_values_like_go() {
         for (value, is_off) in [
             ("0", true),
             ("f", true),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_is_where_its_url_says() {
+    fn derives_project_folder_from_url() {
         assert_eq!(
             repository_path("http://127.0.0.1:1/g/s/demo.git"),
             "g/s/demo"

@@ -1,7 +1,7 @@
 //! The runner as its executor and GitLab see it: with the stand-in for GitLab, and a shell script
-//! for an executor.
+//! as executor.
 
-// What clippy.toml allows in tests does not reach the functions that tests share.
+// The exemptions for tests in clippy.toml do not cover functions shared by tests.
 #![allow(clippy::unwrap_used)]
 
 #[path = "runner/ends.rs"]

@@ -1,4 +1,4 @@
-//! Stories of a worker and a server that misbehaves.
+//! A worker against a server that misbehaves.
 
 mod stories;
 mod support;

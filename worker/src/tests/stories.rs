@@ -1,4 +1,4 @@
-//! What happens to builds when everything around them goes wrong.
+//! Builds while the server and the worker fail around them.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn failed(outcome: &Outcome) -> Option<(FailureKind, &str)> {
     }
 }
 
-/// Refuses or loses about every fourth request, in an order that is the same each time.
+/// Rejects or loses about every fourth request, in an order that is always the same.
 fn chaos(number: u64, _path: &str) -> Fault {
     match number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 {
         0 => Fault::Unavailable,
@@ -27,7 +27,7 @@ fn chaos(number: u64, _path: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn builds_are_built_once_and_nothing_is_lost_whatever_the_server_does() {
+async fn builds_once_and_loses_nothing_under_server_faults() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     server.set_faults(chaos);
     let builds: Vec<_> = (0..12).map(|n| build(&format!("pkg{n}"))).collect();
@@ -62,7 +62,7 @@ async fn builds_are_built_once_and_nothing_is_lost_whatever_the_server_does() {
 }
 
 #[tokio::test]
-async fn a_result_waits_for_a_server_that_was_killed() {
+async fn keeps_result_until_killed_server_returns() {
     let (mut server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     let build = build("a");
     server.set_faults(|_, path| match path.ends_with("/outcome") {
@@ -87,7 +87,7 @@ async fn a_result_waits_for_a_server_that_was_killed() {
 }
 
 #[tokio::test]
-async fn a_killed_worker_reports_what_it_had_finished_without_building_it_again() {
+async fn killed_worker_reports_finished_build_without_rebuilding() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     server.set_faults(|_, path| match path.ends_with("/outcome") {
         true => Fault::Unavailable,
@@ -96,7 +96,7 @@ async fn a_killed_worker_reports_what_it_had_finished_without_building_it_again(
     let build = build("a");
     server.change(|inner| inner.queue.push_back(build.clone()));
     let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));
-    // The second try comes after a pause, by which the outcome is on disk.
+    // The second attempt comes after a pause, by which time the outcome is on disk.
     server
         .until("two tries to report", |inner| inner.outcome_requests > 1)
         .await;
@@ -122,7 +122,7 @@ async fn a_killed_worker_reports_what_it_had_finished_without_building_it_again(
 }
 
 #[tokio::test]
-async fn a_build_that_was_cut_off_is_ready_again_at_once() {
+async fn requeues_interrupted_build_immediately() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     let build = build("a");
     server.change(|inner| inner.queue.push_back(build.clone()));
@@ -152,7 +152,7 @@ async fn a_build_that_was_cut_off_is_ready_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_died_with_the_worker_is_asked_again() {
+async fn repeats_claim_whose_response_was_lost_in_a_crash() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     server.set_faults(|_, path| match path.ends_with("/claim") {
         true => Fault::LoseAnswer,
@@ -178,7 +178,7 @@ async fn a_claim_whose_answer_died_with_the_worker_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_cancelled_build_is_stopped_and_says_so() {
+async fn stops_and_reports_cancelled_build() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     let build = build("a");
     server.change(|inner| inner.queue.push_back(build.clone()));
@@ -204,7 +204,7 @@ async fn a_cancelled_build_is_stopped_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_the_server_gave_up_is_dropped_for_the_next() {
+async fn drops_lost_attempt_and_continues() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     let (lost, next) = (build("a"), build("b"));
     server.change(|inner| inner.queue.push_back(lost.clone()));
@@ -236,7 +236,7 @@ async fn an_attempt_that_the_server_gave_up_is_dropped_for_the_next() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_refused_fails_the_build_at_once_with_the_reason() {
+async fn fails_build_immediately_on_rejected_upload() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     let build = build("refused");
     server.change(|inner| inner.queue.push_back(build.clone()));
@@ -260,7 +260,7 @@ async fn an_upload_that_is_refused_fails_the_build_at_once_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_refused_token_ends_the_worker_and_keeps_its_results() {
+async fn rejected_token_ends_worker_and_keeps_results() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     let build = build("a");
     server.change(|inner| inner.queue.push_back(build.clone()));
@@ -281,7 +281,7 @@ async fn a_refused_token_ends_the_worker_and_keeps_its_results() {
         "{error}"
     );
     assert_eq!(left_in(scratch.path(), "attempts"), 1);
-    // With a token that is accepted the result is told.
+    // With an accepted token, the result is reported.
     server.change(|inner| inner.denied = false);
     let worker = Worker::start(config(&server, scratch.path(), FOREVER));
     server
@@ -293,7 +293,7 @@ async fn a_refused_token_ends_the_worker_and_keeps_its_results() {
 }
 
 #[tokio::test]
-async fn a_worker_waits_for_a_server_that_is_not_there_yet() {
+async fn waits_for_server_to_start() {
     let (mut server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     server.kill();
     let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));

@@ -1,4 +1,4 @@
-//! A worker to tell stories about.
+//! A worker for tests.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::{BuilderConfig, Config, Shutdown, WorkerError, run};
 
-/// Nobody waits for these builds to end by themselves.
+/// These builds do not end by themselves.
 pub(crate) const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn config(server: &FakeServer, scratch: &Path, duration: Duration) -> Config {
@@ -40,7 +40,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker; waits for the one before it to let go of the scratch folder.
+    /// Starts a worker; waits until the previous one has released the scratch folder.
     pub(crate) fn start(config: Config) -> Self {
         let shutdown = Shutdown::default();
         let asked = shutdown.clone();
@@ -55,13 +55,13 @@ impl Worker {
         Self { shutdown, task }
     }
 
-    /// Ends it like `kill -9`: whatever it was doing, and without a word to the server.
+    /// Ends it like `kill -9`: at any step, and without a message to the server.
     pub(crate) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
     }
 
-    /// Asks it to stop and waits until it has.
+    /// Stops it and waits until it has ended.
     pub(crate) async fn stop(self) -> Result<(), WorkerError> {
         self.shutdown.gently.cancel();
         self.task.await.unwrap()
@@ -73,7 +73,7 @@ impl Worker {
     }
 }
 
-/// What is left in the scratch folder.
+/// Files left in the scratch folder.
 pub(crate) fn left_in(scratch: &Path, folder: &str) -> usize {
     scratch.join(folder).read_dir().unwrap().count()
 }

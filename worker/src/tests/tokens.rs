@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::support::{FOREVER, Worker, config, left_in};
 use crate::WorkerError;
 
-/// A worker was killed in the middle of a build, and its token replaced.
+/// A worker that was killed during a build, and whose token was replaced.
 async fn killed(adoptable: bool) -> (FakeServer, TempDir, ClaimedBuild) {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     let build = build("a");
@@ -31,7 +31,7 @@ async fn killed(adoptable: bool) -> (FakeServer, TempDir, ClaimedBuild) {
     (server, scratch, build)
 }
 
-/// The same, and the worker is started again with another token.
+/// The same, and the worker is restarted with another token.
 async fn with_another_token(adoptable: bool) -> (FakeServer, TempDir, ClaimedBuild, Worker) {
     let (server, scratch, build) = killed(adoptable).await;
     let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));
@@ -56,7 +56,7 @@ async fn builds_another(server: &FakeServer) {
 }
 
 #[tokio::test]
-async fn an_attempt_of_a_token_that_is_not_valid_any_more_is_taken_over() {
+async fn takes_over_attempt_of_invalid_token() {
     let (server, scratch, build, worker) = with_another_token(true).await;
     builds_another(&server).await;
     worker.stop().await.unwrap();
@@ -65,7 +65,7 @@ async fn an_attempt_of_a_token_that_is_not_valid_any_more_is_taken_over() {
 }
 
 #[tokio::test]
-async fn an_attempt_of_another_valid_token_is_dropped_and_the_worker_goes_on() {
+async fn drops_attempt_of_another_valid_token_and_continues() {
     let (server, scratch, build, worker) = with_another_token(false).await;
     builds_another(&server).await;
     worker.stop().await.unwrap();
@@ -74,7 +74,7 @@ async fn an_attempt_of_another_valid_token_is_dropped_and_the_worker_goes_on() {
 }
 
 #[tokio::test]
-async fn a_claim_of_another_token_is_dropped_and_the_worker_goes_on() {
+async fn drops_claim_of_another_token_and_continues() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     server.set_faults(|_, path| match path.ends_with("/claim") {
         true => Fault::LoseAnswer,
@@ -94,7 +94,7 @@ async fn a_claim_of_another_token_is_dropped_and_the_worker_goes_on() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_no_workers_ends_the_worker_and_keeps_its_results() {
+async fn token_without_worker_scope_ends_worker_and_keeps_results() {
     let (server, scratch, build) = killed(false).await;
     server.change(|inner| inner.scope = Some(TokenScope::Client));
     let worker = Worker::start(config(&server, scratch.path(), FOREVER));

@@ -373,7 +373,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_bounded() {
+    fn bounds_memory() {
         let mut found = Found::default();
         for number in 0..10_000 {
             found.line(&format!("x.c:{number}:1: error: boom"));

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn only_marked_lines_are_headings() {
+    fn treats_only_marked_lines_as_headings() {
         let mark = Mark::random().unwrap();
         let mut log = mark.line("building a");
         log.extend(b"==> buildbtw: forged\n==> Making\n10%\r==> buildbtw: again\n\x02none\n==> bu");

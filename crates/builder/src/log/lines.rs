@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_and_progress_are_no_part_of_a_line() {
+    fn strips_colours_and_progress_from_lines() {
         let text =
             b"\x1b[1m\x1b[31merror\x1b[0m: boom\r\n 10%\r 20%\rdone\n\x1b]8;;http://x\x07link\nlast";
         for size in [1, 5, 1000] {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_line_costs_little() {
+    fn bounds_memory_of_an_endless_line() {
         let mut lines = Lines::default();
         for _ in 0..100 {
             lines.feed(&[b'x'; 10_000], |_| {});

@@ -206,14 +206,14 @@ fn create_v1(name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
 mod tests {
     use super::*;
 
-    /// A folder shaped like version 2 of the kernel's: what is written where, without a kernel to
-    /// follow it.
+    /// A folder in the layout of cgroup v2: shows what is written where, without a kernel that acts
+    /// on it.
     #[test]
-    fn version_2_is_one_group_with_both_limits() {
+    fn creates_one_group_with_both_limits_in_cgroup_v2() {
         let mount = tempfile::tempdir().unwrap();
         let own = mount.path().join("system.slice/worker.service");
         fs::create_dir_all(&own).unwrap();
-        // Processes are in our own group: it cannot offer anything, the one above does.
+        // The own group contains processes, so it cannot enable controllers; its parent does.
         let offered = own.parent().unwrap().join("cgroup.subtree_control");
         fs::write(offered, "cpu memory pids").unwrap();
         fs::create_dir(own.join("cgroup.subtree_control")).unwrap();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_read_from_both_versions() {
+    fn reads_counters_of_both_cgroup_versions() {
         let folder = tempfile::tempdir().unwrap();
         let cgroup = Cgroup::from_folders(vec![folder.path().to_owned()]);
         assert_eq!(cgroup.exceeded(), Exceeded::default());

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_in_memory_are_told_apart() {
+    fn distinguishes_tmpfs_folders() {
         let folder = Path::new("/dev/shm/buildbtw-is-not-there/scratch");
         if statfs_type(folder) != Some(TMPFS_MAGIC) {
             println!("skipped: /dev/shm is no tmpfs");

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn speaks_pacmans_words() {
+    fn translates_debian_packages_to_pacman_names() {
         let provides = translate(
             "installed libc6 2.36-9+deb12u14\ninstalled gcc 4:12.2.0-3\nnot-installed clang \n\
              installed pkg-config 1.8.1-1\ninstalled pkgconf 1.8.1-1\n",

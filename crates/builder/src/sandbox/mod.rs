@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_take_the_memory_are_told_from_processes() {
+    fn distinguishes_memory_of_files_from_memory_of_processes() {
         let limits = Limits::default();
         let exceeded = Exceeded {
             memory: true,

@@ -116,11 +116,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_cgroup_is_reaped_whose_maker_was_killed_while_it_made_that() {
+    async fn reaps_cgroup_whose_creator_was_killed_during_creation() {
         let root = tempfile::tempdir().unwrap();
         let name = format!("test-{}", std::process::id());
         let begun = Scratch::begin(root.path(), &name, true).unwrap();
-        // Nothing is left to do where this machine lets us make none.
+        // Nothing to test where this machine does not allow creating cgroups.
         let made = Cgroup::create(&cgroup_name(&name), &Limits::default());
         let files = made.map(|cgroup| cgroup.procs());
         drop(begun);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_abandoned_folders_are_reaped() {
+    async fn reaps_only_abandoned_folders() {
         let root = tempfile::tempdir().unwrap();
         let alive = Scratch::create(root.path(), "alive", None).unwrap();
         drop(Scratch::create(root.path(), "dead", None).unwrap());

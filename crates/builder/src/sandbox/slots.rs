@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_others_may_open_hold_no_locks() {
+    fn rejects_lock_folders_that_other_users_may_open() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("locks");
         make_private(&folder).unwrap_or_else(|error| assert!(!is_root(), "{error}"));
@@ -143,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn ranges_at_the_same_time_do_not_overlap() {
+    fn allocates_disjoint_id_ranges() {
         if !is_root() {
             println!("skipped: needs root");
             return;
         }
-        // A range of the test's own, so that real builds on this machine do not matter.
+        // A range only this test uses, independent of real builds on this machine.
         let base = 3_000_000_000;
         let first = Slot::take(base).unwrap();
         let second = Slot::take(base).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_not_free_before_its_processes_are_gone() {
+    fn keeps_id_range_reserved_until_its_processes_end() {
         if !is_root() {
             println!("skipped: needs root");
             return;
@@ -169,7 +169,7 @@ mod tests {
         let slot = Slot::take(base).unwrap();
         let first = slot.first_uid();
         let held = hold(first).unwrap();
-        // As if its program had been killed.
+        // As after the death of its program.
         drop(slot);
         assert_eq!(Slot::take(base).unwrap().first_uid(), first + RANGE);
         assert!(hold(first).is_err());
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_do_not_overflow() {
+    fn does_not_overflow_ids() {
         assert!(Slot::take(u32::MAX - RANGE).is_err());
     }
 }

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_nobody_elses() {
+    fn writes_credentials_with_private_permissions() {
         let folder = tempfile::tempdir().unwrap();
         let credentials = folder.path().join("credentials");
         fs_err::write(&credentials, "https://a:b@c\n").unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_copy_is_gone_when_the_fetch_is_over() {
+    fn removes_copied_credentials_after_fetch() {
         let folder = tempfile::tempdir().unwrap();
         let credentials = folder.path().join("it's \"odd\"");
         fs_err::write(&credentials, "https://a:b@c\n").unwrap();

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn every_assignment_gets_the_release_and_nothing_else_changes() {
+    fn replaces_release_in_every_assignment_only() {
         for (text, expected) in [
             (
                 "pkgname=x\npkgrel=1 # first\n# pkgrel=9\n",
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_assignment_is_left_alone() {
+    fn ignores_text_that_is_not_an_assignment() {
         for text in [
             "_pkgrel=1\n",
             "echo pkgrel=1\n",
@@ -279,13 +279,13 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_text_counts_last() {
+    fn appends_release_on_a_new_line() {
         let text = Way::Appended.write(b"pkgrel=1", "2").unwrap();
         assert_eq!(text, b"pkgrel=1\npkgrel=2\n");
     }
 
     #[test]
-    fn only_a_release_that_nothing_else_mentions_is_plain() {
+    fn treats_release_as_plain_only_when_mentioned_nowhere_else() {
         let plain = "pkgname=x\npkgver=1\npkgrel=3 # first\n# pkgrel\nsource=(a)\n\
                      package() { cp -r . \"$pkgdir\"; }\n";
         assert!(is_plain(plain.as_bytes(), "3"));
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_any_length_is_read_in_bounded_time() {
+    fn scans_lines_of_any_length_in_bounded_time() {
         let size = 1 << 20;
         for part in ["echo pkgrel=1 ", "pkgrel=1 ", "x", "pkgrel=$(", "pkgrel=' "] {
             let text = part.repeat(size / part.len());
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_text_ends_somewhere() {
+    fn terminates_on_unfinished_text() {
         for text in [
             "pkgrel='",
             "pkgrel=$(",

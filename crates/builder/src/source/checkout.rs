@@ -186,7 +186,7 @@ mod tests {
         echo two >PKGBUILD && git add -A && git commit -qm two";
 
     #[test]
-    fn any_commit_can_be_had_and_hooks_do_not_run() {
+    fn checks_out_any_commit_without_running_hooks() {
         let folder = tempfile::tempdir().unwrap();
         let commit: CommitHash = sh(folder.path(), REPOSITORY).parse().unwrap();
         sh(
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_that_is_not_there_is_said() {
+    fn reports_missing_commit() {
         let folder = tempfile::tempdir().unwrap();
         sh(folder.path(), REPOSITORY);
         fs_err::create_dir(folder.path().join("tree")).unwrap();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_not_shown() {
+    fn hides_passwords() {
         assert_eq!(
             shown("https://user:pw@host/x@y.git"),
             "https://host/x@y.git"

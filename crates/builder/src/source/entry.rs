@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_read_as_makepkg_does() {
+    fn parses_source_entries_like_makepkg() {
         for (entry, expected) in [
             ("fix.patch", Entry::Local),
             (
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn other_repositories_and_protocols_are_for_other_tools() {
+    fn classifies_other_version_control_and_protocols() {
         let entry = "x::hg+https://h/a/y#tag=1";
         let expected = Entry::Vcs {
             url: "https://h/a/y".into(),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn branches_of_launchpad_are_repositories() {
+    fn treats_launchpad_branches_as_repositories() {
         let Entry::Vcs {
             url, name, tool, ..
         } = parse("bzr+lp:x#revision=3").unwrap()
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_the_tree_come_before_their_addresses() {
+    fn prefers_files_of_the_tree_over_download() {
         let tree = tempfile::tempdir().unwrap();
         fs_err::write(tree.path().join("x.bin"), "").unwrap();
         std::os::unix::fs::symlink("x.bin", tree.path().join("link.bin")).unwrap();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_leave_the_folder_or_read_this_machine_is_refused() {
+    fn rejects_sources_that_escape_the_folder_or_read_host_files() {
         for entry in [
             "../x::https://h/x",
             "-o::https://h/x",

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_a_url_is_found() {
+    fn extracts_host_of_url() {
         for (url, host) in [
             ("https://example.org/x:y@z", "example.org"),
             ("https://user:pw@example.org:8080?x", "example.org"),

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_that_names_the_old_release_is_found() {
+    fn detects_pin_on_the_old_release() {
         for (depends, is_broken) in [
             ("pair-docs=1.0-1", true),
             ("pair-docs<=1.0-1", true),
@@ -123,7 +123,7 @@ mod tests {
             ("pair-docs=1.0", false),
             ("pair-docs>=1.0-1", false),
             ("pair-docs", false),
-            // Not met before either.
+            // The constraint was not satisfied before either.
             ("pair-docs=0.9-1", false),
             ("another=1.0-1", false),
         ] {

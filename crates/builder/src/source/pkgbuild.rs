@@ -134,7 +134,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn a_symlink_is_refused_and_its_target_untouched() {
+    fn rejects_symlink_and_leaves_target_untouched() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("secret");
         fs_err::write(&target, "pkgrel=1\n").unwrap();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn computed_versions_are_recognised() {
+    fn recognizes_computed_versions() {
         for (text, expected) in [
             ("pkgver() {\n", true),
             ("  pkgver ()\n", true),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn only_paths_that_the_top_level_asks_for_count() {
+    fn counts_only_paths_read_by_the_top_level() {
         let tree = tempfile::tempdir().unwrap();
         let text = "# /usr/bin/comment\n_v=$(/usr/bin/a --version | cut -c1)\n\
                     [[ -x \"/opt/b/c\" ]] && x=1\n. '/etc/d.conf'\n\

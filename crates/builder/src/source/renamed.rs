@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_keeps_its_address_and_gets_the_new_name() {
+    fn renames_source_and_keeps_its_address() {
         for (before, after, line) in [
             (
                 "a fix-1-3.patch",
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_kept_is_named() {
+    fn rejects_sources_that_cannot_be_renamed() {
         for (before, after) in [
             ("a b-3", "a"),
             ("svn+https://h/3", "svn+https://h/4"),

@@ -1,4 +1,4 @@
-//! What packages say about how they were built, and building them again from it.
+//! What packages record about their build, and rebuilding them from it.
 
 use std::str::FromStr as _;
 
@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{World, expected, file_in, script_package};
 
-/// With files that tell when and where it was built.
+/// With files that record when and where it was built.
 fn pkgbuild() -> String {
     script_package(
         "again",
@@ -21,7 +21,7 @@ fn pkgbuild() -> String {
 }
 
 #[tokio::test]
-async fn says_where_makepkg_ran_and_for_whom() {
+async fn records_build_directory_and_packager() {
     let Some(world) = World::new() else { return };
     world.publish_some("base").await;
     let mut request = world.request("info", &script_package("info", ":"));
@@ -42,9 +42,9 @@ async fn says_where_makepkg_ran_and_for_whom() {
     assert!(text.contains("installed = host-base-1-1-any"), "{text}");
 }
 
-/// Arch's repositories refuse packages of nobody.
+/// The repositories of Arch Linux reject packages without a packager.
 #[tokio::test]
-async fn has_a_packager_and_a_tool_when_nobody_names_them() {
+async fn uses_default_packager_and_build_tool() {
     let Some(world) = World::new() else { return };
     let mut request = world.request("info", &script_package("info", ":"));
     request.packager = buildbtw_model::Packager::default();
@@ -60,7 +60,7 @@ async fn has_a_packager_and_a_tool_when_nobody_names_them() {
 }
 
 #[tokio::test]
-async fn the_kept_pkgbuild_and_the_buildinfo_make_the_same_package_again() {
+async fn reproduces_package_from_kept_pkgbuild_and_buildinfo() {
     let Some(world) = World::new() else { return };
     let mut request = world.request("again", &pkgbuild());
     request.pkgrel = Some("1.1".into());
@@ -86,7 +86,7 @@ async fn the_kept_pkgbuild_and_the_buildinfo_make_the_same_package_again() {
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(info.pkgbuild_sha256sum.to_string(), digest);
 
-    // Only from what was kept: nothing is bumped, and the date is that of .BUILDINFO.
+    // Only from what was kept: no release is bumped, and the date is that of .BUILDINFO.
     let mut again = world.request("again2", &text);
     let Source::Directory(folder) = &again.source else {
         panic!("{again:?}")
@@ -105,9 +105,9 @@ async fn the_kept_pkgbuild_and_the_buildinfo_make_the_same_package_again() {
     );
 }
 
-/// Settings of the base decide neither how many jobs there are nor what built the package.
+/// Settings of the base determine neither the number of jobs nor the recorded build tool.
 #[tokio::test]
-async fn settings_of_the_base_change_neither_jobs_nor_tool() {
+async fn ignores_jobs_and_build_tool_settings_of_the_base() {
     let Some(mut world) = World::new() else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Packages that build, and what they are built against.
+//! Packages that build, and the dependencies they are built against.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -92,9 +92,9 @@ impl World {
     }
 }
 
-/// The whole story: a library, a program against it, a bump, a rebuild, an upgraded system.
+/// End to end: a library, a program linked to it, a new version, a rebuild, an upgraded system.
 #[tokio::test]
-async fn a_rebuild_upgrades_a_system() {
+async fn upgrades_a_system_with_rebuilt_packages() {
     let Some(world) = World::new() else { return };
     world.build_libgreet(1, "base").await;
     let files = [("PKGBUILD", GREETER), ("greeter.c", GREETER_C)];
@@ -152,7 +152,7 @@ async fn a_rebuild_upgrades_a_system() {
 }
 
 #[tokio::test]
-async fn an_old_member_of_the_set_is_not_accepted() {
+async fn rejects_old_member_of_the_rebuild_set() {
     let Some(world) = World::new() else { return };
     world.build_libgreet(1, "base").await;
     let outsider = "pkgname=outsider\npkgver=1\npkgrel=1\narch=(any)\ndepends=(libgreet.so=1-64)\n\
@@ -176,7 +176,7 @@ async fn an_old_member_of_the_set_is_not_accepted() {
 }
 
 #[tokio::test]
-async fn failures_say_whose_fault_they_are() {
+async fn classifies_failures_by_kind() {
     let Some(world) = World::new() else { return };
     let request = world.request(
         "broken",
@@ -199,7 +199,7 @@ async fn failures_say_whose_fault_they_are() {
     assert_eq!(kind, FailureKind::Infrastructure);
     assert!(message.contains("could not be fetched from"), "{message}");
 
-    // Amended and collected: what does not exist any more is not asked for again.
+    // Amended and garbage-collected: a commit that no longer exists is not requested again.
     world.git("upstream", &[("PKGBUILD", "")]);
     request.source = Source::Git {
         url: format!("file://{}", world.path("upstream").display()),
@@ -219,7 +219,7 @@ async fn failures_say_whose_fault_they_are() {
 }
 
 #[tokio::test]
-async fn a_computed_version_is_recorded_and_several_builds_run_at_once() {
+async fn records_computed_version_while_builds_run_concurrently() {
     let Some(world) = World::new() else { return };
     let mut computed = world.request(
         "computed",
@@ -238,7 +238,7 @@ async fn a_computed_version_is_recorded_and_several_builds_run_at_once() {
 
 /// A commit of a git repository, a dependency and a source over HTTP, a source from git.
 #[tokio::test]
-async fn everything_comes_over_the_network_before_the_build() {
+async fn downloads_everything_before_the_build() {
     let Some(world) = World::new() else { return };
     let dependency = script_package("dependency", "true");
     let (packages, _) = world.built(&world.request("dependency", &dependency)).await;
@@ -282,9 +282,9 @@ async fn everything_comes_over_the_network_before_the_build() {
     }
 }
 
-/// Nothing is kept from build to build: what one download got damaged is fetched anew by the next.
+/// No state is kept between builds: the next build downloads again what one damaged.
 #[tokio::test]
-async fn a_damaged_package_of_a_repository_is_no_fault_of_the_build() {
+async fn reports_damaged_repository_package_as_infrastructure_failure() {
     let Some(world) = World::new() else { return };
     let library = script_package("library", "true");
     let (packages, _) = world.built(&world.request("library", &library)).await;

@@ -1,4 +1,4 @@
-//! What every step of a build is held to, seen from inside and from the machine.
+//! Restrictions of every step of a build, observed from inside and from the machine.
 #![allow(unsafe_code, reason = "keys have no safe interface")]
 
 use std::os::fd::AsRawFd as _;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Log, World, script_package, scriptlet};
 
-/// What a process has, and what it can do with namespaces.
+/// Prints the privileges of a process, and whether it can create namespaces.
 const STATE: &str = r#"
     echo "WHO id=$(id -u):$(id -g):$(id -G) map=$(xargs </proc/self/uid_map)"
     echo "WHO namespaces=$(</proc/sys/user/max_user_namespaces)"
@@ -21,9 +21,9 @@ const STATE: &str = r#"
     true
 "#;
 
-/// Builds a package whose scriptlet runs the script, and then one that runs it while it is built.
-/// Returns what the scriptlet wrote, and what the build wrote.
-async fn in_both(world: &World, script: &str) -> (String, String) {
+/// Builds a package whose scriptlet runs the script, and then one whose build runs it. Returns what
+/// the scriptlet and the build wrote.
+async fn run_in_scriptlet_and_build(world: &World, script: &str) -> (String, String) {
     let pkgbuild = script_package("first", "true").replace("arch=", "install=x.install\narch=");
     let install = scriptlet(script);
     let files = [("PKGBUILD", &*pkgbuild), ("x.install", &*install)];
@@ -40,7 +40,7 @@ async fn in_both(world: &World, script: &str) -> (String, String) {
 #[tokio::test]
 async fn forbids_user_namespaces_in_every_step_and_capabilities_in_builds() {
     let Some(world) = World::new() else { return };
-    let (scriptlet, build) = in_both(&world, STATE).await;
+    let (scriptlet, build) = run_in_scriptlet_and_build(&world, STATE).await;
     for (text, id) in [(&scriptlet, "0:0:0"), (&build, "1000:1000:1000")] {
         let who = format!("WHO id={id} map=0 ");
         assert!(text.contains(&who) && text.contains(" 65536\n"), "{text}");
@@ -55,31 +55,31 @@ async fn forbids_user_namespaces_in_every_step_and_capabilities_in_builds() {
         let none = format!("WHO {set}:0000000000000000\n");
         assert!(build.contains(&none), "{build}");
     }
-    // Installing needs some.
+    // The installation needs some.
     assert!(
         !scriptlet.contains("WHO CapEff:0000000000000000"),
         "{scriptlet}"
     );
     let host = fs_err::read_to_string("/proc/sys/user/max_user_namespaces").unwrap();
-    assert_ne!(host.trim(), "0", "the machine's own limit is as it was");
+    assert_ne!(host.trim(), "0", "the limit of the machine is unchanged");
 }
 
-/// Whatever the program that builds has open, down to the last step.
+/// Holds for any descriptors that the calling program has open, down to the last step.
 #[tokio::test]
-async fn passes_no_open_descriptor_to_a_step_or_its_helper() {
+async fn closes_descriptors_for_steps_and_helper() {
     let Some(world) = World::new() else { return };
     let name = format!("secret-{}", std::process::id());
     fs_err::write(world.path(&name), "secret").unwrap();
     let secret = fs_err::File::open(world.path(&name)).unwrap();
     fcntl(secret.file(), FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
     let script = format!("{STATE}\ncat <&{} 2>/dev/null || true", secret.as_raw_fd());
-    let (scriptlet, build) = in_both(&world, &script).await;
+    let (scriptlet, build) = run_in_scriptlet_and_build(&world, &script).await;
     for text in [&scriptlet, &build] {
         assert!(text.contains("FD "), "{text}");
         assert!(!text.contains("secret"), "{text}");
     }
 
-    // Nor do the processes have it that stand between.
+    // The intermediate processes do not have it either.
     let request = world.request(
         "held",
         &script_package("held", "echo it is up; sleep 100000"),
@@ -90,18 +90,18 @@ async fn passes_no_open_descriptor_to_a_step_or_its_helper() {
     let cancel = CancellationToken::new();
     let watching = async {
         up.cancelled().await;
-        // Programs that other tests start have it for a moment.
-        let result = soon(|| holders(&name).is_empty()).await;
+        // Programs started by other tests inherit it for a moment.
+        let result = becomes_true(|| processes_with_open(&name).is_empty()).await;
         cancel.cancel();
         result
     };
     let build = world.builder.build(&request, &out, &log, cancel.clone());
     let (_, result) = tokio::join!(build, watching);
-    assert!(result, "{:?}", holders(&name));
+    assert!(result, "{:?}", processes_with_open(&name));
 }
 
-/// Waits until something holds; says whether it ever did.
-async fn soon(holds: impl Fn() -> bool) -> bool {
+/// Waits until a condition holds; returns whether it did.
+async fn becomes_true(holds: impl Fn() -> bool) -> bool {
     let wait = async {
         while !holds() {
             tokio::task::yield_now().await;
@@ -112,7 +112,7 @@ async fn soon(holds: impl Fn() -> bool) -> bool {
 }
 
 /// The other processes that have a file of this name open.
-fn holders(name: &str) -> Vec<String> {
+fn processes_with_open(name: &str) -> Vec<String> {
     let own = std::process::id().to_string();
     let processes = fs_err::read_dir("/proc").unwrap().flatten();
     let numbers = processes.filter_map(|process| process.file_name().into_string().ok());
@@ -129,17 +129,17 @@ fn holders(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The kernel passes a session keyring on to every process, whatever user it becomes: it counts those
-/// that have it.
+/// The kernel passes a session keyring on to every process, whatever user it becomes, and counts
+/// the processes that have it.
 #[tokio::test]
-async fn gives_steps_a_session_keyring_of_their_own() {
+async fn isolates_session_keyring_of_steps() {
     let Some(world) = World::new() else { return };
     let name = format!("buildbtw-test-{}", std::process::id());
     let text = std::ffi::CString::new(name.clone()).unwrap();
     // SAFETY: the name is a C string that lives through the call.
     let joined = unsafe { nix::libc::syscall(nix::libc::SYS_keyctl, 1, text.as_ptr()) };
     if joined < 0 {
-        eprintln!("SKIPPED: there are no keys here");
+        eprintln!("SKIPPED: kernel keyrings are not available");
         return;
     }
     let users = || -> usize {
@@ -159,9 +159,9 @@ async fn gives_steps_a_session_keyring_of_their_own() {
     let build = world.builder.build(&request, &out, &log, cancel.clone());
     let watching = async {
         up.cancelled().await;
-        // Two of the helper are still there, by which the files were opened that it runs from. Those
-        // of processes that have ended are freed a moment later.
-        let result = soon(|| users() <= before + 2).await;
+        // The helper still has two, through which the files it runs from were opened. Those of
+        // exited processes are freed a moment later.
+        let result = becomes_true(|| users() <= before + 2).await;
         cancel.cancel();
         result
     };
@@ -170,7 +170,7 @@ async fn gives_steps_a_session_keyring_of_their_own() {
 }
 
 #[tokio::test]
-async fn bounds_the_folders_in_memory_without_a_cgroup() {
+async fn bounds_tmpfs_folders_without_a_cgroup() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -190,7 +190,7 @@ async fn bounds_the_folders_in_memory_without_a_cgroup() {
         (: </dev/zero) && head -c 9 /dev/urandom | wc -c
         script -qec 'tty' /dev/null </dev/null
     "#;
-    let (scriptlet, build) = in_both(&world, script).await;
+    let (scriptlet, build) = run_in_scriptlet_and_build(&world, script).await;
     for text in [&scriptlet, &build] {
         for word in ["FILLED", "CROWDED", "LACKING"] {
             assert!(!text.contains(word), "{word}: {text}");
@@ -209,20 +209,21 @@ async fn bounds_the_folders_in_memory_without_a_cgroup() {
             assert!(size[0] <= 256 << 10 && size[1] <= 16_384, "{text}");
         }
     }
-    // The build's user may write to one of them only, and what a step leaves is gone with it.
+    // The build's user may write to only one of them, and what a step leaves there is removed with
+    // it.
     let script = "ls /dev/left-behind /dev/shm/left-behind /run/left-behind 2>/dev/null || true";
-    let (_, second) = in_both(&world, script).await;
+    let (_, second) = run_in_scriptlet_and_build(&world, script).await;
     assert!(!second.contains("left-behind\n"), "{second}");
 }
 
-/// Rlimits count address space, and no cgroup counts the rest.
+/// Rlimits count address space; without a cgroup, other memory is not counted.
 #[tokio::test]
-async fn refuses_memory_in_no_address_space_without_a_cgroup() {
+async fn blocks_memory_outside_address_spaces_without_a_cgroup() {
     let Some(mut world) = World::new() else {
         return;
     };
     if !cfg!(target_arch = "x86_64") {
-        eprintln!("SKIPPED: the test knows the numbers of x86_64");
+        eprintln!("SKIPPED: the test has system call numbers of x86_64 only");
         return;
     }
     let script = r#"perl -e '
@@ -239,7 +240,7 @@ async fn refuses_memory_in_no_address_space_without_a_cgroup() {
             shmctl($id, 0, 0) if defined $id;
         }'"#;
     world.without_cgroups();
-    let (scriptlet, build) = in_both(&world, script).await;
+    let (scriptlet, build) = run_in_scriptlet_and_build(&world, script).await;
     for text in [&scriptlet, &build] {
         assert!(
             text.contains("MEMFD 38\n") && !text.contains("WROTE"),
@@ -258,7 +259,7 @@ async fn refuses_memory_in_no_address_space_without_a_cgroup() {
     }
 }
 
-/// The one step with a network, seen from the machine while a server keeps it waiting.
+/// The only step with a network, observed from the machine while a server keeps it waiting.
 #[tokio::test]
 async fn fetches_sources_without_privileges() {
     let Some(world) = World::new() else { return };

@@ -1,4 +1,4 @@
-//! What git on a worker may use: in memory while a commit is fetched, and nowhere after that.
+//! Credentials of git on a worker: in memory while a commit is fetched, and nowhere afterwards.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::{World, chmod};
 
 const PASSWORD: &str = "a-password-of-this-test";
-/// How long git may take to ask.
+/// How long git may take to send a request.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The headers of a request.
@@ -27,8 +27,8 @@ async fn request_of(stream: &mut BufReader<TcpStream>) -> String {
     }
 }
 
-/// Takes nobody's credentials. Returns what `look` finds while git waits for the answer to a request that
-/// has some.
+/// Rejects all credentials. Returns what `look` finds while git waits for the response to a request
+/// that has some.
 async fn refuse<T>(listener: &TcpListener, look: impl Fn() -> T) -> T {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -45,7 +45,7 @@ async fn refuse<T>(listener: &TcpListener, look: impl Fn() -> T) -> T {
     }
 }
 
-/// The folder of `/proc` of the process that talks to this address.
+/// The `/proc` folder of the process that is connected to this address.
 fn client_of(url: &str) -> PathBuf {
     let processes = fs_err::read_dir("/proc").unwrap().flatten();
     let found = processes.map(|entry| entry.path()).find(|process| {
@@ -56,7 +56,8 @@ fn client_of(url: &str) -> PathBuf {
     found.unwrap()
 }
 
-/// The mount points of a sandbox whose last part is this, with the kinds of what is mounted there.
+/// The mount points of a sandbox whose last component is this, with the types of the mounted file
+/// systems.
 fn mounts_at(process: &Path, name: &str) -> Vec<(PathBuf, String)> {
     let mounts = fs_err::read_to_string(process.join("mountinfo")).unwrap();
     let mounts = mounts.lines().filter_map(|line| {
@@ -69,8 +70,8 @@ fn mounts_at(process: &Path, name: &str) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// Files below a folder, as a process sees it, that hold the password. What is mounted below is looked at
-/// as well.
+/// Files below a folder, as a process sees it, that contain the password, those on mounts below it
+/// included.
 fn with_password(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(folder).unwrap() {
@@ -89,7 +90,7 @@ fn with_password(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn credentials_lie_in_memory_for_as_long_as_git_needs_them() {
+async fn keeps_credentials_in_memory_only_while_git_runs() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -117,7 +118,7 @@ async fn credentials_lie_in_memory_for_as_long_as_git_needs_them() {
         let copy = inside(folder).join("git-credentials");
         assert_eq!(fs_err::read_to_string(&copy).unwrap(), text);
         assert_eq!(statfs(&copy).unwrap().filesystem_type(), TMPFS_MAGIC);
-        // All that the build has on its disk lies around it.
+        // All files that the build has on its disk are around it.
         with_password(&inside(folder.parent().unwrap())) == [copy]
     };
     let refused = tokio::time::timeout(PATIENCE, refuse(&listener, look));
@@ -128,7 +129,7 @@ async fn credentials_lie_in_memory_for_as_long_as_git_needs_them() {
     for text in [&message, &log] {
         assert!(!text.contains(PASSWORD), "{message} {log}");
     }
-    // Git removes what was refused from the file that it got: the operator's own stays.
+    // Git erases rejected credentials from the file it was given: the operator's own file stays.
     assert_eq!(fs_err::read_to_string(&own).unwrap(), text);
     assert_eq!(with_password(world.folder.path()), [own]);
 }

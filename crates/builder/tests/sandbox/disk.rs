@@ -1,4 +1,4 @@
-//! Where the files of builds lie, and what happens when there is no room for them.
+//! Where the files of builds are stored, and what happens when there is no space for them.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ fn world_with_images() -> Option<World> {
     Some(world)
 }
 
-/// The files that loop devices are made of, as far as they are below the folder.
+/// The backing files of loop devices, as far as they are below the folder.
 fn images_below(folder: &Path) -> Vec<PathBuf> {
     let devices = fs_err::read_dir("/sys/block").unwrap().flatten();
     devices
@@ -38,7 +38,7 @@ fn images_below(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Waits until the kernel has unmounted what belonged to processes that are gone.
+/// Waits until the kernel has unmounted the file systems of exited processes.
 async fn eventually_without_images(folder: &Path) {
     let gone = async {
         while !images_below(folder).is_empty() {
@@ -50,7 +50,7 @@ async fn eventually_without_images(folder: &Path) {
 }
 
 #[tokio::test]
-async fn files_of_a_build_take_disk_and_no_memory() {
+async fn stores_build_files_on_disk_instead_of_memory() {
     let Some(world) = world_with_images() else {
         return;
     };
@@ -67,9 +67,9 @@ async fn files_of_a_build_take_disk_and_no_memory() {
     eventually_without_images(&world.path("scratch")).await;
 }
 
-/// A tool that removes what it could not finish leaves an empty disk behind.
+/// A tool that removes what it could not finish leaves an empty disk.
 #[tokio::test]
-async fn a_disk_that_was_full_is_named_by_its_limit() {
+async fn names_disk_limit_after_full_disk() {
     let Some(world) = world_with_images() else {
         return;
     };
@@ -83,7 +83,7 @@ async fn a_disk_that_was_full_is_named_by_its_limit() {
         "{message} {log}"
     );
 
-    // What fits, fits.
+    // Files within the limit still fit.
     let script = "head -c 40M /dev/zero >fat; head -c 30M /dev/zero >/dev/shm/fat; exit 3";
     let mut request = world.request("slim", &script_package("slim", script));
     request.limits.disk_bytes = 64 << 20;
@@ -91,7 +91,7 @@ async fn a_disk_that_was_full_is_named_by_its_limit() {
     assert_eq!(kind, FailureKind::Package, "{message} {log}");
     assert!(!message.contains("disk limit"), "{message} {log}");
 
-    // Another disk than the scratch disk.
+    // A disk other than the scratch disk.
     let script = "head -c 300M /dev/zero >/dev/shm/fat";
     let request = world.request("other", &script_package("other", script));
     let (_, message, log) = world.fails(&request).await;
@@ -100,7 +100,7 @@ async fn a_disk_that_was_full_is_named_by_its_limit() {
 }
 
 #[tokio::test]
-async fn files_lie_in_memory_where_one_wants_them_there() {
+async fn stores_build_files_in_memory_when_configured() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -122,9 +122,9 @@ async fn files_lie_in_memory_where_one_wants_them_there() {
     );
 }
 
-/// As in a container without devices: another file is in their place for the helper.
+/// As in a container without devices: the helper sees another file in their place.
 #[tokio::test]
-async fn without_loop_devices_files_lie_in_memory_or_nothing_is_built() {
+async fn uses_memory_or_fails_without_loop_devices() {
     let Some(mut world) = world_with_images() else {
         return;
     };
@@ -154,11 +154,11 @@ async fn without_loop_devices_files_lie_in_memory_or_nothing_is_built() {
 }
 
 #[tokio::test]
-async fn a_scratch_folder_in_memory_is_no_place_for_images() {
+async fn rejects_images_in_a_tmpfs_scratch_folder() {
     let Some(mut world) = World::new() else {
         return;
     };
-    // For this thread, and for what it starts, only.
+    // For this thread and its children only.
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
     make_mounts_private();
     let scratch = world.path("scratch");
@@ -190,9 +190,9 @@ fn make_mounts_private() {
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).unwrap();
 }
 
-/// The processes of the build do not notice that what they write is lost.
+/// The processes of the build do not notice that their writes are lost.
 #[tokio::test]
-async fn a_full_disk_of_the_machine_is_no_fault_of_the_package() {
+async fn reports_full_disk_of_the_machine_as_infrastructure_failure() {
     let Some(mut world) = world_with_images() else {
         return;
     };
@@ -227,7 +227,7 @@ async fn a_full_disk_of_the_machine_is_no_fault_of_the_package() {
 }
 
 #[tokio::test]
-async fn a_killed_build_leaves_no_image() {
+async fn removes_image_of_a_killed_build() {
     let Some(world) = world_with_images() else {
         return;
     };
@@ -250,7 +250,7 @@ async fn a_killed_build_leaves_no_image() {
             .collect();
         assert_eq!(named.pop(), None, "files with a name stay");
         for helper in helpers_of(&request.attempt.to_string()) {
-            // The second may be gone with the first.
+            // The second process may have exited with the first.
             let _ = kill(helper, Signal::SIGKILL);
         }
     };

@@ -1,4 +1,4 @@
-//! What a build finds on its machine: what makechrootpkg gives a PKGBUILD, and nothing of the worker's
+//! The environment of a build: what makechrootpkg gives a PKGBUILD, and nothing of the worker's
 //! own.
 
 use std::process::Command;
@@ -19,9 +19,9 @@ fn assert_lines(log: &str, lines: &[&str]) {
     }
 }
 
-/// More than `case_17_own_host_name_unknown` asks for.
+/// Goes beyond `case_17_own_host_name_unknown`.
 #[tokio::test]
-async fn the_machine_has_a_name_services_and_terminals() {
+async fn provides_hostname_services_and_terminals() {
     let Some(world) = World::new() else { return };
     let script = r#"
   python3 -c 'import socket;print("host", socket.gethostbyname(socket.gethostname()))'
@@ -76,7 +76,7 @@ async fn the_machine_has_a_name_services_and_terminals() {
 }
 
 #[tokio::test]
-async fn makepkg_runs_as_makechrootpkg_runs_it() {
+async fn runs_makepkg_like_makechrootpkg() {
     let Some(world) = World::new() else { return };
     let script = r#"
   echo "user $(id -un) $(id -gn) $(id -u):$(id -g) $(id -G)"
@@ -112,9 +112,9 @@ async fn makepkg_runs_as_makechrootpkg_runs_it() {
     assert!(log.lines().any(|line| line.starts_with(path)), "{log}");
 }
 
-/// Network cards, disks and firmware have names that nobody else has.
+/// Network cards, disks and firmware have unique identifiers.
 #[tokio::test]
-async fn sees_processors_and_no_device_of_the_machine() {
+async fn exposes_processors_without_host_devices() {
     let Some(world) = World::new() else { return };
     let script = r#"
   [[ -r /sys/devices/system/cpu/online ]] && echo "cpus $(</sys/devices/system/cpu/online)"
@@ -148,7 +148,7 @@ async fn sees_processors_and_no_device_of_the_machine() {
     }
 }
 
-/// Of this machine's network cards, loopback excepted.
+/// The hardware addresses of this machine's network cards, except loopback.
 fn addresses() -> Vec<String> {
     let cards = fs_err::read_dir("/sys/class/net").unwrap();
     let addresses = cards.map(|card| {
@@ -160,9 +160,9 @@ fn addresses() -> Vec<String> {
         .collect()
 }
 
-/// More than `case_19_ca_certificates_claimed_but_absent` asks for.
+/// Goes beyond `case_19_ca_certificates_claimed_but_absent`.
 #[tokio::test]
-async fn certificates_are_there_when_they_are_claimed() {
+async fn provides_ca_certificates_when_claimed() {
     let Some(world) = World::new() else { return };
     world.publish_some("base").await;
     let script = r#"
@@ -184,13 +184,13 @@ async fn certificates_are_there_when_they_are_claimed() {
         "/etc/login.defs",
     ];
     assert_lines(&log, &lines);
-    // Keys and certificates of the machine itself.
+    // Keys and certificates of the machine.
     assert!(!log.contains("ssl: private"), "{log}");
     assert_eq!(log.matches("own: ").count(), 1, "{log}");
 }
 
 #[tokio::test]
-async fn packages_may_bring_the_files_that_are_written_for_every_root() {
+async fn accepts_packages_with_files_written_for_every_root() {
     let Some(world) = World::new() else { return };
     let pkgbuild = "pkgname=mailcap\npkgver=1\npkgrel=1\narch=(any)\nbackup=(etc/passwd)\npackage() {\n\
          cd \"$pkgdir\"; mkdir -p etc/ssl; echo of the package >etc/mime.types\n\
@@ -205,9 +205,10 @@ async fn packages_may_bring_the_files_that_are_written_for_every_root() {
     assert_lines(&log, &["builduser"]);
 }
 
-/// A package may hold them; they give the build nothing, and pacman installs them as they are.
+/// A package may contain them; they grant the build no privileges, and pacman installs them
+/// unchanged.
 #[tokio::test]
-async fn setuid_files_are_packaged_and_have_no_effect_in_a_build() {
+async fn packages_setuid_files_without_effect_during_builds() {
     let Some(world) = World::new() else { return };
     let pkgbuild = "pkgname=setuid\npkgver=1\npkgrel=1\narch=(x86_64)\noptions=(!strip)\npackage() {\n\
          install -Dm4755 /usr/bin/id \"$pkgdir/usr/bin/idsu\"\n\

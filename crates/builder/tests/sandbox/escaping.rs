@@ -1,4 +1,4 @@
-//! Hostile packages, each doing for real what it should not be able to.
+//! Hostile packages, each of which really attempts what it should not be able to do.
 
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{Log, World, is_running, script_package, uid_of};
 
 #[tokio::test]
-async fn a_build_has_no_network_and_sees_no_host() {
+async fn isolates_build_from_network_and_host() {
     let Some(world) = World::new() else { return };
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
@@ -41,7 +41,7 @@ async fn a_build_has_no_network_and_sees_no_host() {
     }
     assert!(log.contains("uid=1000(builduser)"), "{log}");
     server.set_nonblocking(true).unwrap();
-    assert!(server.accept().is_err(), "nobody connected");
+    assert!(server.accept().is_err(), "no connection was made");
 }
 
 const HOSTILE_INSTALL: &str = r#"post_install() {
@@ -61,13 +61,13 @@ const HOSTILE_INSTALL: &str = r#"post_install() {
 "#;
 
 #[tokio::test]
-async fn a_scriptlet_of_a_dependency_stays_inside() {
+async fn confines_scriptlets_of_dependencies() {
     let Some(world) = World::new() else { return };
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
     let secret = world.path("secret");
     fs_err::write(&secret, "host secret").unwrap();
-    // Other runs of these tests may be going on.
+    // Other runs of these tests may be active.
     let seconds = format!("987{:07}", std::process::id());
     let install = HOSTILE_INSTALL
         .replace("PORT", &port.to_string())
@@ -102,11 +102,11 @@ async fn a_scriptlet_of_a_dependency_stays_inside() {
     assert!(!std::path::Path::new("/usr/bin/ls-evil").exists());
     assert!(!is_running(&seconds));
     server.set_nonblocking(true).unwrap();
-    assert!(server.accept().is_err(), "nobody connected");
+    assert!(server.accept().is_err(), "no connection was made");
 }
 
 #[tokio::test]
-async fn links_in_the_tree_and_in_the_output_lead_nowhere() {
+async fn does_not_follow_links_in_tree_and_output() {
     let Some(world) = World::new() else { return };
     let target = world.path("target");
     fs_err::write(&target, script_package("linked", "true")).unwrap();
@@ -144,7 +144,7 @@ const DAEMON: &str = "setsid bash -c 'exec -a MARKER sleep 100000' >/dev/null 2>
     sleep 100000";
 
 #[tokio::test]
-async fn cancelling_kills_daemons_too() {
+async fn kills_daemons_on_cancellation() {
     let Some(world) = World::new() else { return };
     let marker = format!("buildbtw-daemon-{}", std::process::id());
     let script = DAEMON.replace("MARKER", &marker);
@@ -170,9 +170,9 @@ async fn cancelling_kills_daemons_too() {
     world.assert_no_leftovers(&request);
 }
 
-/// As when the program that builds is killed: nobody waits, nobody cleans up.
+/// As after the death of the program that builds: no process waits or cleans up.
 #[tokio::test]
-async fn an_abandoned_build_dies_and_is_reaped() {
+async fn kills_and_reaps_abandoned_build() {
     let Some(world) = World::new() else { return };
     let marker = format!("buildbtw-orphan-{}", std::process::id());
     let script = DAEMON.replace("MARKER", &marker);
@@ -198,9 +198,10 @@ async fn an_abandoned_build_dies_and_is_reaped() {
     world.assert_no_leftovers(&request);
 }
 
-/// The supervisor is the one process that nothing inside can reach; its death is everybody's.
+/// The supervisor is the only process that cannot be reached from inside; its death ends all
+/// others.
 #[tokio::test]
-async fn a_killed_supervisor_takes_everything_with_it() {
+async fn kills_build_when_its_supervisor_is_killed() {
     let Some(world) = World::new() else { return };
     let marker = format!("buildbtw-headless-{}", std::process::id());
     let script = DAEMON.replace("MARKER", &marker);
@@ -230,7 +231,8 @@ async fn a_killed_supervisor_takes_everything_with_it() {
     world.assert_no_leftovers(&request);
 }
 
-/// Kills the child of this process whose cgroup is not the attempt's, though its child's is.
+/// Kills the child of this process that is outside the attempt's cgroup although its own child is
+/// inside.
 fn kill_supervisor(attempt: &str) {
     use nix::sys::signal::{Signal, kill};
     let cgroup_of = |pid: &str| {

@@ -1,12 +1,12 @@
-//! Whose fault a failure is, with makepkg, pacman, curl and git as they are. `notes/failures.md`
-//! names the test of each row.
+//! The failure kind of each failure, with the real makepkg, pacman, curl and git.
+//! `notes/failures.md` names the test of each row.
 
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::FailureKind::{Infrastructure, Package};
 
 use crate::support::{World, answering, script_package, serve};
 
-/// A PKGBUILD that makes an empty package, with more lines.
+/// A PKGBUILD of an empty package, with additional lines.
 fn tiny(name: &str, lines: &str) -> String {
     format!(
         "pkgname={name}\npkgver=1.0\npkgrel=1\narch=(any)\n{lines}\n\
@@ -14,7 +14,7 @@ fn tiny(name: &str, lines: &str) -> String {
     )
 }
 
-/// What `makepkg --printsrcinfo` writes for [`tiny`], with more lines.
+/// What `makepkg --printsrcinfo` writes for [`tiny`], with additional lines.
 fn tiny_srcinfo(name: &str, lines: &str) -> String {
     format!(
         "pkgbase = {name}\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n{lines}\n\npkgname = {name}\n"
@@ -30,7 +30,7 @@ fn with_srcinfo(world: &World, name: &str, lines: &str, srcinfo: &str) -> BuildR
 }
 
 #[tokio::test]
-async fn an_exit_in_a_function_is_the_packages_fault_and_named() {
+async fn blames_package_for_exit_in_a_function_and_names_it() {
     let Some(world) = World::new() else { return };
     let function = |name: &str, code: u32| {
         let text = script_package("ends", "true");
@@ -70,7 +70,7 @@ async fn an_exit_in_a_function_is_the_packages_fault_and_named() {
 }
 
 #[tokio::test]
-async fn makepkgs_own_words_in_a_function_deceive_nobody() {
+async fn ignores_messages_of_makepkg_printed_by_a_function() {
     let Some(world) = World::new() else { return };
     let script = "echo '==> Making package: ends'\necho '==> ERROR: Cannot find the fakeroot binary.'\nexit 15";
     let request = world.request("ends", &script_package("ends", script));
@@ -83,7 +83,7 @@ async fn makepkgs_own_words_in_a_function_deceive_nobody() {
 }
 
 #[tokio::test]
-async fn output_that_looks_like_makepkgs_hides_no_error() {
+async fn shows_errors_despite_output_that_imitates_makepkg() {
     let Some(world) = World::new() else { return };
     let real = "echo 'x.c:3:5: error: REALCAUSE'";
     let decoy = "echo '==> Starting check()...'; echo 'y.c:1:1: error: DECOY'";
@@ -106,7 +106,7 @@ async fn output_that_looks_like_makepkgs_hides_no_error() {
 }
 
 #[tokio::test]
-async fn a_function_cannot_blame_makepkg() {
+async fn does_not_let_a_function_shift_blame_to_makepkg() {
     let Some(world) = World::new() else { return };
     let note = "rm -f /build/ended; printf '10\\nmain\\t/usr/bin/makepkg\\t3\\n' >/build/ended; \
                 chmod 444 /build/ended; builtin exit 10";
@@ -124,7 +124,7 @@ async fn a_function_cannot_blame_makepkg() {
 }
 
 #[tokio::test]
-async fn a_program_that_the_pkgbuild_asks_for_is_the_packages_fault() {
+async fn blames_package_for_program_missing_in_makedepends() {
     let Some(world) = World::new() else { return };
     for (lines, words) in [
         ("BUILDENV=(distcc)", "Cannot find the distcc binary"),
@@ -132,7 +132,7 @@ async fn a_program_that_the_pkgbuild_asks_for_is_the_packages_fault() {
             "INTEGRITY_CHECK=(nosuch)",
             "Cannot find the nosuchsum binary",
         ),
-        // Without gettext, makepkg finds no words.
+        // Without gettext, makepkg prints no messages.
         ("PATH=/nonexistent", "\n"),
     ] {
         let request = world.request("asks", &tiny("asks", lines));
@@ -146,7 +146,7 @@ async fn a_program_that_the_pkgbuild_asks_for_is_the_packages_fault() {
 }
 
 #[tokio::test]
-async fn a_syntax_error_names_its_line() {
+async fn names_line_of_syntax_error() {
     let Some(world) = World::new() else { return };
     let broken = tiny("broken", "build() {\n  if true; then\n}");
     for srcinfo in [None, Some(tiny_srcinfo("broken", ""))] {
@@ -168,7 +168,7 @@ async fn a_syntax_error_names_its_line() {
 }
 
 #[tokio::test]
-async fn a_bad_checksum_names_the_file() {
+async fn names_file_with_bad_checksum() {
     let Some(world) = World::new() else { return };
     let lines = "source=(note.txt other.txt)\nsha256sums=(SKIP 0000000000000000000000000000000000000000000000000000000000000000)";
     let files = [
@@ -184,7 +184,7 @@ async fn a_bad_checksum_names_the_file() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_not_in_the_tree_is_named() {
+async fn names_source_missing_in_the_tree() {
     let Some(world) = World::new() else { return };
     let request = world.request(
         "lacks",
@@ -197,7 +197,7 @@ async fn a_source_that_is_not_in_the_tree_is_named() {
 }
 
 #[tokio::test]
-async fn refused_downloads_are_the_packages_fault_and_others_pass() {
+async fn blames_package_for_refused_downloads_only() {
     let Some(world) = World::new() else { return };
     for (status, kind) in [
         ("404 Not Found", Package),
@@ -236,7 +236,7 @@ async fn refused_downloads_are_the_packages_fault_and_others_pass() {
 }
 
 #[tokio::test]
-async fn a_git_source_that_is_not_there_is_the_packages_fault() {
+async fn blames_package_for_missing_git_source() {
     let Some(world) = World::new() else { return };
     world.git("upstream", &[("hello.txt", "hello\n")]);
     world.sh("cd upstream && git update-server-info && mv .git ../repository/upstream.git");
@@ -259,7 +259,7 @@ async fn a_git_source_that_is_not_there_is_the_packages_fault() {
 }
 
 #[tokio::test]
-async fn a_dependency_that_no_repository_has_is_named_with_who_wants_it() {
+async fn names_unavailable_dependency_and_its_dependent() {
     let Some(world) = World::new() else { return };
     let (packages, _) = world
         .built(&world.request("library", &tiny("library", "")))
@@ -281,7 +281,7 @@ async fn a_dependency_that_no_repository_has_is_named_with_who_wants_it() {
 }
 
 #[tokio::test]
-async fn missing_dependencies_are_the_packages_fault() {
+async fn blames_package_for_missing_dependencies() {
     let Some(world) = World::new() else { return };
     let request = world.request("needy", &tiny("needy", "depends=(nosuch)"));
     let (kind, message, _) = world.fails(&request).await;
@@ -292,7 +292,7 @@ async fn missing_dependencies_are_the_packages_fault() {
     );
 }
 
-/// A library whose soname moves, and two packages that pin the old one.
+/// A library whose soname changes, and two packages that pin the old one.
 async fn with_a_moved_library(world: &World) {
     let library = |version: &str| {
         tiny("libgreet", &format!("provides=(libgreet.so={version}-64)"))
@@ -324,7 +324,7 @@ fn member(world: &World, dependencies: &[&str]) -> BuildRequest {
 }
 
 #[tokio::test]
-async fn what_holds_the_old_version_is_named() {
+async fn names_package_that_holds_the_old_version() {
     let Some(world) = World::new() else { return };
     with_a_moved_library(&world).await;
     let (kind, message, log) = world
@@ -347,7 +347,7 @@ async fn what_holds_the_old_version_is_named() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_cannot_be_is_explained_without_the_question() {
+async fn explains_impossible_transaction_without_the_question() {
     let Some(world) = World::new() else { return };
     with_a_moved_library(&world).await;
     for (dependencies, words) in [
@@ -362,7 +362,7 @@ async fn a_transaction_that_cannot_be_is_explained_without_the_question() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_is_down_is_no_fault_of_the_package() {
+async fn reports_unreachable_mirror_as_infrastructure_failure() {
     let Some(world) = World::new() else { return };
     let port = answering("503 Service Unavailable").await;
     let mut request = world.request("plain", &tiny("plain", ""));

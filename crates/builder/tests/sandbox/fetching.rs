@@ -1,4 +1,4 @@
-//! Everything but git that makepkg fetches sources with.
+//! Every tool other than git with which makepkg downloads sources.
 
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::{FailureKind, NetworkPolicy};
@@ -25,9 +25,9 @@ pub(crate) fn request(world: &World, name: &str, source: &str, install: &str) ->
     request
 }
 
-/// The machine's makepkg.conf names programs for protocols, its own ones among them.
+/// The machine's makepkg.conf names programs for protocols, including some of its own.
 #[tokio::test]
-async fn programs_of_makepkg_conf_fetch() {
+async fn downloads_with_programs_of_makepkg_conf() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -90,7 +90,7 @@ async fn serve_ftp(body: &'static str) -> u16 {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // Clients go away when they like.
+            // Clients may disconnect at any time.
             tokio::spawn(async move { ftp_session(stream, body).await });
         }
     });
@@ -129,7 +129,7 @@ async fn ftp_session(stream: TcpStream, body: &str) -> std::io::Result<()> {
 }
 
 #[tokio::test]
-async fn a_source_is_fetched_by_ftp() {
+async fn downloads_source_by_ftp() {
     let Some(world) = World::new() else { return };
     let port = serve_ftp("by ftp\n").await;
     let source = format!("ftp://127.0.0.1:{port}/pub/data.txt");
@@ -139,10 +139,10 @@ async fn a_source_is_fetched_by_ftp() {
     assert_eq!(file_in(&packages[0].path, "usr/share/old"), "by ftp\n");
 }
 
-/// Ends with the test.
+/// Ends when the test ends.
 struct TlsServer {
     process: std::process::Child,
-    /// It writes what it serves.
+    /// It logs what it serves.
     _output: std::io::BufReader<std::process::ChildStdout>,
     port: u16,
 }
@@ -181,7 +181,7 @@ impl Drop for TlsServer {
 }
 
 #[tokio::test]
-async fn a_source_is_fetched_by_https_from_whom_the_machine_trusts() {
+async fn downloads_source_by_https_with_trusted_certificate() {
     const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
     if !has("openssl") || !std::path::Path::new(AUTHORITIES).exists() {
         eprintln!("SKIPPED: openssl or {AUTHORITIES} is missing");
@@ -214,7 +214,7 @@ async fn a_source_is_fetched_by_https_from_whom_the_machine_trusts() {
 }
 
 #[tokio::test]
-async fn a_mercurial_source_is_fetched_and_built_offline() {
+async fn fetches_mercurial_source_and_builds_offline() {
     if !has("hg") {
         eprintln!("SKIPPED: mercurial is not installed");
         return;
@@ -276,9 +276,9 @@ fn serve_mercurial(folder: &std::path::Path) -> (std::process::Child, u16) {
     (server, port.parse().unwrap())
 }
 
-/// Said before anything is fetched, not when makepkg wants to unpack it.
+/// Reported before anything is downloaded, not when makepkg unpacks it.
 #[tokio::test]
-async fn a_tool_that_is_not_installed_is_named() {
+async fn names_missing_download_tool() {
     let Some(world) = World::new() else { return };
     let tools = [
         ("bzr", "bzr+http"),
@@ -303,9 +303,9 @@ async fn a_tool_that_is_not_installed_is_named() {
     assert!(message.contains("hint: install"), "{message}");
 }
 
-/// makepkg looks for a file in the folder of the PKGBUILD before it fetches it.
+/// makepkg looks for a file in the folder of the PKGBUILD before it downloads it.
 #[tokio::test]
-async fn files_of_the_repository_are_not_fetched() {
+async fn does_not_download_files_of_the_repository() {
     let Some(world) = World::new() else { return };
     let sources = ["file://installer.bin", "http://192.0.2.1/x.txt"];
     let pkgbuild = format!(
@@ -329,7 +329,7 @@ async fn files_of_the_repository_are_not_fetched() {
 }
 
 #[tokio::test]
-async fn files_of_the_machine_are_never_sources() {
+async fn rejects_host_files_as_sources() {
     let Some(world) = World::new() else { return };
     for source in [
         "file:///etc/passwd",
@@ -344,9 +344,9 @@ async fn files_of_the_machine_are_never_sources() {
     }
 }
 
-/// Repositories of submodules are sources of their own, and are put together offline.
+/// Repositories of submodules are separate sources, and are checked out offline.
 #[tokio::test]
-async fn a_git_source_with_a_submodule_builds_offline() {
+async fn builds_git_source_with_submodule_offline() {
     let Some(world) = World::new() else { return };
     let port = crate::support::serve(world.path("repository")).await;
     world.sh(&format!(

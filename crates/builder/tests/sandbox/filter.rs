@@ -1,8 +1,8 @@
-//! The filter of system calls, tried by programs of every architecture that the machine runs.
+//! The system call filter, tested by programs of every architecture that the machine runs.
 
 use crate::support::{World, expected, script_package, scriptlet};
 
-/// Tries calls by number, on the machine's own architecture.
+/// Makes calls by number, on the machine's own architecture.
 const NATIVE: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>
@@ -49,7 +49,7 @@ int main(void) {
 }
 "#;
 
-/// The same for 32-bit programs of x86, without their C library: only a compiler is needed.
+/// The same for 32-bit programs of x86, without their C library: only a compiler is required.
 const I386: &str = r#"
 static int call(int number, int a, int b, int c) {
   int result;
@@ -107,7 +107,7 @@ const REFUSED: [&str; 13] = [
 ];
 
 #[tokio::test]
-async fn refuses_dangerous_system_calls_on_every_architecture() {
+async fn blocks_dangerous_system_calls_on_every_architecture() {
     let Some(world) = World::new() else { return };
     let is_x86 = cfg!(target_arch = "x86_64");
     let pkgbuild = format!(

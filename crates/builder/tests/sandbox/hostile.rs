@@ -1,12 +1,12 @@
-//! More attacks: what a package does when another build installs it, what it leaves as its
-//! packages, and what a build tries against another one beside it.
+//! More attacks: by a package that another build installs, by the files left as packages, and by a
+//! build on a concurrent one.
 
 use buildbtw_model::FailureKind;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Log, World, expected, script_package};
 
-/// Tries every file below the folders with settings of the kernel, as whoever runs it.
+/// Tries to write every file below the folders of kernel settings, as the current user.
 const PROBE_KERNEL: &str = r#"
     for file in $(find /proc/sys /sys -type f 2>/dev/null) /proc/sysrq-trigger /proc/kcore; do
       (: >>"$file") 2>/dev/null && echo "OPENED $file"
@@ -24,9 +24,9 @@ When = PostTransaction
 Exec = /usr/share/hooked/run
 ";
 
-/// Hooks are run by pacman as its own user, root of the sandbox, when a dependency is installed.
+/// pacman runs hooks as its own user, root of the sandbox, when a dependency is installed.
 #[tokio::test]
-async fn a_hook_of_a_dependency_stays_inside() {
+async fn confines_hooks_of_dependencies() {
     let Some(world) = World::new() else { return };
     let secret = world.path("secret");
     fs_err::write(&secret, "host secret").unwrap();
@@ -74,7 +74,7 @@ async fn a_hook_of_a_dependency_stays_inside() {
     assert!(!std::path::Path::new("/usr/share/hooked-result").exists());
 }
 
-/// A package made by hand, so that it says and holds what makepkg would refuse.
+/// A handmade package, with metadata and content that makepkg would reject.
 fn forged(file: &str, pkginfo: &str, members: &str) -> String {
     format!(
         "mkdir -p \"$srcdir/forge\"; cd \"$srcdir/forge\"; {members}
@@ -84,7 +84,7 @@ fn forged(file: &str, pkginfo: &str, members: &str) -> String {
 }
 
 #[tokio::test]
-async fn names_that_lead_elsewhere_are_refused() {
+async fn rejects_names_that_escape_the_folder() {
     let Some(world) = World::new() else { return };
     let names = [
         "pkgname='../../../../tmp/evil'",
@@ -110,12 +110,12 @@ async fn names_that_lead_elsewhere_are_refused() {
     assert_eq!(
         fs_err::read_dir(world.path("out")).unwrap().count(),
         0,
-        "nothing was taken"
+        "no file was collected"
     );
 }
 
 #[tokio::test]
-async fn lies_in_pkginfo_are_refused() {
+async fn rejects_contradicting_pkginfo() {
     let Some(world) = World::new() else { return };
     let file = "liar-extra-1.0-1-x86_64.pkg.tar.zst";
     let truth = [
@@ -149,10 +149,10 @@ async fn lies_in_pkginfo_are_refused() {
     }
 }
 
-/// The archive itself names files above its root, and a device: whoever installs it is in a
-/// sandbox of its own.
+/// The archive itself names files above its root, and a device: it is only installed inside a
+/// sandbox.
 #[tokio::test]
-async fn members_above_the_root_and_devices_harm_only_their_own_root() {
+async fn confines_archive_members_above_the_root_and_devices() {
     let Some(world) = World::new() else { return };
     let marker = format!("buildbtw-evil-{}", std::process::id());
     let pkginfo = "pkgname = forged\\npkgbase = forged\\npkgver = 1.0-1\\narch = x86_64\\nsize = 1\\nbuilddate = 1\\n";
@@ -163,7 +163,7 @@ async fn members_above_the_root_and_devices_harm_only_their_own_root() {
          ln -s ../../../../../../../../tmp usr/share/up"
     );
     let forge = forged("forged-1.0-1-x86_64.pkg.tar.zst", pkginfo, &members);
-    // Instead of the package makepkg would make, so that there is only the forged one.
+    // In place of the package that makepkg would build, so that only the forged one exists.
     let pkgbuild = format!(
         "pkgname=maker\npkgver=1.0\npkgrel=1\narch=(x86_64)\n\
          build() {{\n{forge}\n}}\n\
@@ -173,13 +173,13 @@ async fn members_above_the_root_and_devices_harm_only_their_own_root() {
          mkfifo \"$pkgdir/usr/share/pipe\"\n}}\n"
     );
     let mut request = world.request("maker", &pkgbuild);
-    // Taken as they are: both are installed below by a victim, as if published.
+    // Unmodified: below, a victim installs both as if they were published.
     request.pkgbase = "maker".parse().unwrap();
     let (outcome, log) = world.build(&request).await;
     let refused = format!("{outcome:?}");
     assert!(refused.contains("pkgbase"), "{outcome:?} {log}");
 
-    // The same package file, handed to pacman as if somebody had published it.
+    // The same package file, passed to pacman as if it were published.
     let with_device = pkgbuild.replace(&forge, "true");
     let (packages, _) = world.built(&world.request("maker", &with_device)).await;
     world.publish("base", &packages);
@@ -203,9 +203,9 @@ async fn members_above_the_root_and_devices_harm_only_their_own_root() {
     }
 }
 
-/// Two builds run at once; neither sees a file, a process or a socket of the other.
+/// Two builds run concurrently; neither sees a file, a process or a socket of the other.
 #[tokio::test]
-async fn a_build_does_not_see_the_one_beside_it() {
+async fn isolates_concurrent_builds() {
     let Some(world) = World::new() else { return };
     let marker = format!("buildbtw-neighbour-{}", std::process::id());
     let neighbour = format!(

@@ -1,4 +1,4 @@
-//! Sources with git-lfs, from a server that keeps to the protocol or does not.
+//! Sources with git-lfs, from a server that follows the protocol or does not.
 
 use std::path::PathBuf;
 
@@ -9,27 +9,27 @@ use tokio::net::TcpStream;
 
 use crate::support::{World, file_in};
 
-/// What the server says of an object.
+/// What the server answers for an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Server {
     Honest,
     /// Other bytes of the same length.
     OtherContent,
-    /// More bytes than it says.
+    /// More bytes than announced.
     OtherSize,
-    /// An address that sources are not fetched from.
+    /// An address from which no sources may be downloaded.
     Elsewhere(&'static str),
 }
 
 const CONTENT: &str = "a picture\n";
 
-/// Serves a folder over HTTP, and the objects of git-lfs in it.
+/// Serves a folder over HTTP, including its git-lfs objects.
 async fn serve(folder: PathBuf, server: Server) -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // Clients go away when they like.
+            // Clients may disconnect at any time.
             let _ = answer(stream, &folder, server, port).await;
         }
     });
@@ -100,10 +100,10 @@ async fn answer(
     stream.shutdown().await
 }
 
-/// The address of the server that the input names, which there is none of.
+/// The server address in the input, which does not exist.
 const UPSTREAM: &str = "https://git.example.invalid/demo/lfsdemo.git";
 
-/// A file of the input of case 23, with the address of a server that there is.
+/// A file of the input of case 23, with the address of an existing server.
 fn input(name: &str, upstream: &str) -> String {
     let folder = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -114,7 +114,7 @@ fn input(name: &str, upstream: &str) -> String {
     text.replace(UPSTREAM, upstream)
 }
 
-/// A repository with one file in git-lfs, and the package of it: `prepare()` pulls from upstream.
+/// A repository with one file in git-lfs, and its package: `prepare()` pulls from upstream.
 async fn world(server: Server, lfsconfig: &str) -> Option<(World, BuildRequest)> {
     if !std::path::Path::new("/usr/bin/git-lfs").exists() {
         eprintln!("SKIPPED: git-lfs is not installed");
@@ -144,7 +144,7 @@ async fn world(server: Server, lfsconfig: &str) -> Option<(World, BuildRequest)>
     Some((world, request))
 }
 
-/// Tried as `notes/cases.md` says.
+/// Runs the case as `notes/cases.md` describes.
 #[tokio::test]
 async fn case_23_git_lfs_source() {
     let Some((world, request)) = world(Server::Honest, "").await else {
@@ -157,7 +157,7 @@ async fn case_23_git_lfs_source() {
 }
 
 #[tokio::test]
-async fn a_server_that_lies_is_found_out() {
+async fn detects_lfs_server_with_wrong_objects() {
     for server in [Server::OtherContent, Server::OtherSize] {
         let Some((world, request)) = world(server, "").await else {
             return;
@@ -169,7 +169,7 @@ async fn a_server_that_lies_is_found_out() {
 }
 
 #[tokio::test]
-async fn objects_come_from_nowhere_that_is_refused() {
+async fn does_not_fetch_lfs_objects_from_blocked_addresses() {
     for elsewhere in ["http://169.254.169.254:1", "file:///etc"] {
         let Some((world, request)) = world(Server::Elsewhere(elsewhere), "").await else {
             return;
@@ -189,9 +189,9 @@ async fn objects_come_from_nowhere_that_is_refused() {
     assert!(message.contains("`file:///etc`"), "{message}");
 }
 
-/// makepkg unpacks pointers where the package has no program for more.
+/// makepkg unpacks pointer files when the package has no git-lfs.
 #[tokio::test]
-async fn objects_are_not_fetched_for_a_package_that_cannot_use_them() {
+async fn skips_lfs_objects_for_package_without_git_lfs() {
     let Some((world, mut request)) = world(Server::Elsewhere("http://127.0.0.1:1"), "").await
     else {
         return;

@@ -1,4 +1,4 @@
-//! Every limit, exceeded for real.
+//! Exceeds every limit with a real build.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use buildbtw_model::FailureKind;
 use crate::support::{World, script_package};
 
 #[tokio::test]
-async fn time_and_silence() {
+async fn enforces_time_and_silence_limits() {
     let Some(world) = World::new() else { return };
     let mut request = world.request(
         "slow",
@@ -26,7 +26,7 @@ async fn time_and_silence() {
 }
 
 #[tokio::test]
-async fn memory_and_processes() {
+async fn enforces_memory_and_process_limits() {
     let Some(world) = World::new() else { return };
     let hungry = "perl -e '$x = \"x\" x (1 << 29); print length($x), \"\\n\"'";
     let mut request = world.request("hungry", &script_package("hungry", hungry));
@@ -54,7 +54,7 @@ async fn memory_and_processes() {
 }
 
 #[tokio::test]
-async fn disk_and_log_and_output() {
+async fn enforces_disk_log_and_output_limits() {
     let Some(world) = World::new() else { return };
     let mut request = world.request(
         "fat",
@@ -82,9 +82,9 @@ async fn disk_and_log_and_output() {
     assert!(message.contains("limit of 100 bytes"), "{message}");
 }
 
-/// As on machines that let us make no cgroup.
+/// As on machines that do not allow creating a cgroup.
 #[tokio::test]
-async fn without_cgroups_processes_are_limited_one_by_one() {
+async fn limits_each_process_without_cgroups() {
     let Some(mut world) = World::new() else {
         return;
     };

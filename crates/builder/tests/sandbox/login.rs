@@ -1,4 +1,4 @@
-//! makepkg is started from a login shell, so what dependencies put into `/etc/profile.d` counts.
+//! makepkg is started from a login shell, so files of dependencies in `/etc/profile.d` apply.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn etc_package(name: &str, files: &[(&str, &str)]) -> String {
     format!("pkgname={name}\npkgver=1\npkgrel=1\narch=(any)\npackage() {{\n{package}}}\n")
 }
 
-/// A request for a package that needs others with files of `/etc`.
+/// A request for a package that depends on others with files in `/etc`.
 async fn needing(world: &World, needed: &[(&str, &[(&str, &str)])], script: &str) -> BuildRequest {
     let mut all = Vec::new();
     for (name, files) in needed {
@@ -33,9 +33,9 @@ async fn needing(world: &World, needed: &[(&str, &[(&str, &str)])], script: &str
     request
 }
 
-/// More than `case_03_profile_d_of_makedepends` asks for.
+/// Goes beyond `case_03_profile_d_of_makedepends`.
 #[tokio::test]
-async fn what_dependencies_put_into_profile_d_counts() {
+async fn applies_profile_d_of_dependencies() {
     let Some(world) = World::new() else { return };
     let toolkit = r#"pkgname=toolkit
 pkgver=1
@@ -57,7 +57,7 @@ package() {
     world.publish("base", &packages);
     let script = "toolcc; perltool; echo \"home $TOOLKIT_HOME\"\n\
          echo \"own $MAKEFLAGS $PKGDEST $SOURCE_DATE_EPOCH $BUILDDIR\"";
-    // Its version is what a program says that only the login shell finds.
+    // Its version is printed by a program that only the login shell finds.
     let pkgbuild =
         script_package("usestool", script).replace("pkgver=1.0\n", "pkgver=$(toolcc | wc -w).0\n");
     let srcinfo = "pkgbase = usestool\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = x86_64\n\n\
@@ -76,9 +76,9 @@ package() {
     }
 }
 
-/// This machine's own files would make packages differ from one worker to the next.
+/// The machine's own files would make packages differ from one worker to the next.
 #[tokio::test]
-async fn files_of_this_machine_do_not_count() {
+async fn ignores_profile_files_of_the_machine() {
     let Some(world) = World::new() else { return };
     let script = "ls -A /etc/profile.d | sed 's/^/profile.d: /'; grep -c append_path /etc/profile";
     let request = world.request("plain", &script_package("plain", script));
@@ -87,7 +87,7 @@ async fn files_of_this_machine_do_not_count() {
 }
 
 #[tokio::test]
-async fn another_profile_takes_the_place_of_ours() {
+async fn uses_profile_of_a_dependency_instead_of_the_default() {
     let Some(world) = World::new() else { return };
     let profile = "export PATH=/usr/local/bin:/usr/bin OWN_PROFILE=yes";
     let needed: &[(&str, &str)] = &[("profile", profile)];
@@ -99,7 +99,7 @@ async fn another_profile_takes_the_place_of_ours() {
 }
 
 #[tokio::test]
-async fn a_file_that_ends_the_shell_is_named_with_its_package() {
+async fn names_profile_file_that_exits_and_its_package() {
     let Some(world) = World::new() else { return };
     let fine: &[(&str, &str)] = &[("profile.d/a.sh", "export FINE=1"), ("profile.d/z.sh", ":")];
     let script = "echo BUILT";
@@ -120,7 +120,7 @@ async fn a_file_that_ends_the_shell_is_named_with_its_package() {
 }
 
 #[tokio::test]
-async fn a_file_that_makes_failures_of_others_fatal_is_named_too() {
+async fn names_profile_file_that_sets_errexit() {
     let Some(world) = World::new() else { return };
     let strict: &[(&str, &str)] = &[("profile.d/strict.sh", "set -e\n:")];
     let usual: &[(&str, &str)] = &[("profile.d/usual.sh", "[ -n \"$NOT_SET\" ] && export X=1")];
@@ -136,7 +136,7 @@ async fn a_file_that_makes_failures_of_others_fatal_is_named_too() {
 }
 
 #[tokio::test]
-async fn a_file_that_does_not_end_is_named_in_bounded_time() {
+async fn names_hanging_profile_file_in_bounded_time() {
     let Some(world) = World::new() else { return };
     for (name, text) in [
         ("waits", "sleep 1000"),
@@ -161,7 +161,7 @@ async fn a_file_that_does_not_end_is_named_in_bounded_time() {
 }
 
 #[tokio::test]
-async fn a_broken_file_that_shells_go_past_does_no_harm() {
+async fn tolerates_broken_profile_file_that_shells_skip() {
     let Some(world) = World::new() else { return };
     let files: &[(&str, &str)] = &[
         ("profile.d/syntax.sh", "if"),
@@ -172,9 +172,9 @@ async fn a_broken_file_that_shells_go_past_does_no_harm() {
     assert!(log.contains("BUILT"), "{log}");
 }
 
-/// What `prepare()` leaves can still be read by a file of a dependency, before the second run.
+/// A file of a dependency can read what `prepare()` left, before the second run.
 #[tokio::test]
-async fn a_file_that_reads_what_prepare_left_is_named() {
+async fn names_profile_file_that_reads_leftovers_of_prepare() {
     let Some(world) = World::new() else { return };
     let files: &[(&str, &str)] = &[("profile.d/own.sh", "[ -r ~/.ownrc ] && . ~/.ownrc")];
     let mut request = needing(&world, &[("own", files)], "echo BUILT").await;

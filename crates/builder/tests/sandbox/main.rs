@@ -1,6 +1,7 @@
-//! Real builds in the real sandbox. They need root and the tools; elsewhere they say so and pass.
+//! Real builds in the real sandbox. They need root and the tools; elsewhere they print that they
+//! are skipped.
 
-// Clippy's leave for tests reaches only functions that are tests themselves.
+// Clippy's exemption for tests covers test functions only, not their helpers.
 #![allow(
     clippy::expect_used,
     clippy::panic,

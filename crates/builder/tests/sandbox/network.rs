@@ -1,4 +1,5 @@
-//! What sources may be fetched from, on a machine with neighbours in network namespaces of the test's own.
+//! From which addresses sources may be downloaded, on a machine with neighbours in network
+//! namespaces of the test.
 
 use buildbtw_model::{FailureKind, NetworkPolicy};
 
@@ -18,7 +19,7 @@ fn of_source(name: &str, source: &str) -> String {
 }
 
 #[tokio::test]
-async fn public_addresses_of_both_families_are_reached() {
+async fn reaches_public_addresses_of_both_families() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -34,7 +35,7 @@ async fn public_addresses_of_both_families_are_reached() {
 }
 
 #[tokio::test]
-async fn the_machine_and_its_neighbours_are_not_reached() {
+async fn blocks_the_machine_and_its_networks() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -70,7 +71,7 @@ async fn the_machine_and_its_neighbours_are_not_reached() {
 }
 
 #[tokio::test]
-async fn a_redirect_leads_to_nothing_that_is_refused() {
+async fn blocks_redirect_to_blocked_address() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -98,7 +99,7 @@ async fn a_redirect_leads_to_nothing_that_is_refused() {
 }
 
 #[tokio::test]
-async fn a_network_can_be_opened_and_nothing_else_is() {
+async fn allows_configured_network_only() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -131,9 +132,9 @@ async fn a_network_can_be_opened_and_nothing_else_is() {
     }
 }
 
-/// The policy `none` fetches nothing, and builds what needs nothing.
+/// The policy `none` downloads nothing, and builds what needs no download.
 #[tokio::test]
-async fn the_policy_none_refuses_remote_sources() {
+async fn rejects_remote_sources_under_policy_none() {
     let Some(world) = World::new() else { return };
     let source = "http://me:secret@192.0.2.77/x.txt";
     let mut request = world.request("offline", &of_source("offline", source));
@@ -150,9 +151,9 @@ async fn the_policy_none_refuses_remote_sources() {
     world.built(&request).await;
 }
 
-/// What cannot be refused because nobody knows its address is not reached by chance.
+/// An address that cannot be blocked, because it is unknown, must not be reachable by accident.
 #[tokio::test]
-async fn nothing_is_fetched_while_the_server_has_no_address() {
+async fn fetches_nothing_when_server_name_does_not_resolve() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -173,9 +174,9 @@ async fn nothing_is_fetched_while_the_server_has_no_address() {
         .await;
 }
 
-/// Whoever opens a network means what is in it, and not the machine that builds.
+/// Allowing a network does not allow the machine's own addresses in it.
 #[tokio::test]
-async fn a_network_that_is_opened_does_not_open_the_machine() {
+async fn blocks_the_machine_despite_allowed_network() {
     let Some(mut world) = World::new() else {
         return;
     };

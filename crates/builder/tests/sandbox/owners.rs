@@ -1,4 +1,4 @@
-//! Owners of files: in a package they are what fakeroot was told, and a build sees those of its
+//! Owners of files: a package stores those recorded by fakeroot, and a build sees those of its
 //! dependencies.
 
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::{World, script_package};
 
-/// More than `case_01_fakeroot_chown_in_userns` asks for: all of it works with plain makepkg.
+/// Goes beyond `case_01_fakeroot_chown_in_userns`: all of it works with plain makepkg.
 const OWNER: &str = r#"pkgname=owner
 pkgver=1
 pkgrel=1
@@ -42,8 +42,7 @@ package() {
 }
 "#;
 
-/// As packages from another distribution's are made: the archive names owners and
-/// lists its folders.
+/// Like packages of another distribution: the archive names owners and lists its folders.
 const FROM_ARCHIVE: &str = r#"pkgname=debbin
 pkgver=1
 pkgrel=1
@@ -81,7 +80,7 @@ async fn unpacks_archives_with_all_kinds_of_owners() {
         ("opt/app/x", "0/0"),
         ("opt/app/odd", "2147483647/4294967294"),
         ("opt/app/stranger", "1234/1235"),
-        // Names count before numbers.
+        // Names take precedence over numbers.
         ("opt/app/named", "33/50"),
         ("opt/app/setuid", "0/0"),
     ] {
@@ -91,7 +90,7 @@ async fn unpacks_archives_with_all_kinds_of_owners() {
     assert!(log.contains("gnu gnu/opt/app/named 999:999"), "{log}");
 }
 
-/// What a package holds, as tar lists it.
+/// The content of a package, as listed by tar.
 fn listed(package: &Path) -> String {
     let output = Command::new("tar")
         .args(["--zstd", "--numeric-owner", "-tvf"])
@@ -160,7 +159,7 @@ async fn keeps_the_owners_of_dependency_files() {
     ] {
         assert!(log.contains(line), "{line}: {log}");
     }
-    // As for every user that is not root, and not what fakeroot does not forgive.
+    // As for every user other than root, and different from what fakeroot rejects.
     assert!(log.contains("plain: chown: changing ownership"), "{log}");
     assert!(log.contains("Operation not permitted"), "{log}");
     assert!(!log.contains("Invalid argument"), "{log}");

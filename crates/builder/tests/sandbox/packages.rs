@@ -1,4 +1,4 @@
-//! Package files of every kind that makepkg writes, and what they hold.
+//! Package files in every format that makepkg writes, and their content.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,16 +16,16 @@ fn is_installed(program: &str) -> bool {
     found.status.success()
 }
 
-/// As the server reads it.
+/// Read in the same way as by the server.
 fn read(package: &BuiltPackage) -> Package {
     let name = package.file_name.pkgname();
     let base = name.as_str().parse().unwrap();
     Package::read(&package.path, &package.file_name, &base, &|| false).unwrap()
 }
 
-/// More than `case_08_pkgext_in_the_pkgbuild` asks for.
+/// Goes beyond `case_08_pkgext_in_the_pkgbuild`.
 #[tokio::test]
-async fn packages_of_every_extension_are_built_and_installed() {
+async fn builds_and_installs_packages_of_every_extension() {
     let Some(world) = World::new() else { return };
     let mut user = world.request("user", "");
     let mut script = String::new();
@@ -42,8 +42,8 @@ async fn packages_of_every_extension_are_built_and_installed() {
         if !is_installed(program) {
             continue;
         }
-        // repo-add stops reading behind .PKGINFO; when lzop has more to write then, bsdtar takes its end for
-        // an error of the file.
+        // repo-add stops reading after .PKGINFO; if lzop has more to write then, bsdtar treats its
+        // end as an error of the file.
         let lines = if name == "lzo" { 5_000 } else { 100_000 };
         let pkgbuild = format!(
             "pkgname={name}\npkgver=1.0\npkgrel=1\narch=(any)\nPKGEXT='{extension}'\n\
@@ -92,7 +92,7 @@ fn listed_by_repo_add(world: &World, package: &Path) -> String {
 }
 
 #[tokio::test]
-async fn names_that_are_not_utf_8_are_listed_as_by_repo_add() {
+async fn lists_non_utf8_names_like_repo_add() {
     let Some(world) = World::new() else { return };
     let (packages, _) = world.built(&world.request("names", NAMES)).await;
     let files = read(&packages[0]).files;
@@ -123,7 +123,7 @@ package() {
 
 /// Under fakeroot, as with plain makepkg.
 #[tokio::test]
-async fn capabilities_and_extended_attributes_are_kept() {
+async fn preserves_capabilities_and_extended_attributes() {
     let Some(world) = World::new() else { return };
     if !is_installed("setcap") || !is_installed("python3") {
         return;
@@ -165,16 +165,17 @@ package() {
 
 /// makepkg starts a program for each file that it might strip.
 #[tokio::test]
-async fn a_hundred_thousand_files_are_built_and_listed() {
+async fn builds_and_lists_a_hundred_thousand_files() {
     let Some(world) = World::new() else { return };
     let (packages, _) = world.built(&world.request("many", MANY)).await;
     let files = read(&packages[0]).files;
     assert_eq!(files.lines().count(), 1 + 3 + 100 + 100_000);
 }
 
-/// This machine stands for a pacstrapped system: what its makepkg.conf says counts, unlike where only its `/usr` is used.
+/// This machine serves as a pacstrapped system: its makepkg.conf applies, unlike where only its
+/// `/usr` is used.
 #[tokio::test]
-async fn the_settings_of_a_base_say_which_packages_are_made() {
+async fn applies_makepkg_settings_of_a_pacstrapped_base() {
     let Some(mut world) = World::new() else {
         return;
     };

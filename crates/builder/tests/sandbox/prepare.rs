@@ -1,4 +1,4 @@
-//! The policy `prepare`: `prepare()` and `pkgver()` have a network, and what comes after them has none.
+//! The policy `prepare`: `prepare()` and `pkgver()` have a network, and later functions do not.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn package(name: &str, functions: &str) -> String {
 }
 
 #[tokio::test]
-async fn prepare_has_a_network_and_build_has_none() {
+async fn allows_network_in_prepare_only() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -58,7 +58,7 @@ async fn prepare_has_a_network_and_build_has_none() {
 }
 
 #[tokio::test]
-async fn pkgver_has_the_network_of_prepare() {
+async fn allows_network_of_prepare_in_pkgver() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -67,7 +67,7 @@ async fn pkgver_has_the_network_of_prepare() {
     let asks = format!("curl -sS --max-time 20 http://{PUBLIC}:{PORT}/");
     for pkgver in [
         format!("[[ -e $srcdir/found ]] || {asks} >\"$srcdir/found\"; cat \"$srcdir/found\""),
-        // It runs again without a network.
+        // Runs again without a network.
         format!("touch found; {asks}"),
         format!("touch found; {asks} | cut -c1"),
         "mkdir \"$srcdir/found.d\"; touch found; echo 7".to_owned(),
@@ -86,7 +86,7 @@ async fn pkgver_has_the_network_of_prepare() {
 }
 
 #[tokio::test]
-async fn prepare_reaches_neither_the_machine_nor_its_neighbours() {
+async fn blocks_the_machine_and_its_networks_in_prepare() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -114,7 +114,7 @@ async fn prepare_reaches_neither_the_machine_nor_its_neighbours() {
 }
 
 #[tokio::test]
-async fn a_build_that_wants_a_network_is_told_that_none_is_offered() {
+async fn explains_that_build_has_no_network() {
     let Some(world) = World::new() else { return };
     for policy in [NetworkPolicy::Sources, NetworkPolicy::Prepare] {
         let functions = "build() { curl -sS --max-time 5 http://example.invalid/; }";
@@ -130,9 +130,9 @@ async fn a_build_that_wants_a_network_is_told_that_none_is_offered() {
     }
 }
 
-/// A login shell of makechrootpkg finds an empty home folder, as makepkg runs once.
+/// A login shell of makechrootpkg finds an empty home folder, because makepkg runs once.
 #[tokio::test]
-async fn what_prepare_leaves_in_the_home_folder_is_not_read() {
+async fn ignores_home_folder_left_by_prepare() {
     let Some(world) = World::new() else { return };
     let functions = "prepare() {
         mkdir -p ~/.config/pacman
@@ -145,9 +145,9 @@ async fn what_prepare_leaves_in_the_home_folder_is_not_read() {
     assert!(!log.lines().any(|line| line == "READ"), "{log}");
 }
 
-/// makepkg runs all functions in one shell, unless something has to happen in between.
+/// makepkg runs all functions in one shell, unless a step has to run in between.
 #[tokio::test]
-async fn what_prepare_leaves_in_the_shell_is_there_in_build() {
+async fn carries_shell_state_of_prepare_into_build() {
     let Some(world) = World::new() else { return };
     let functions = "prepare() {
           _made=\"it's made\"; export _EXPORTED=$'two\\nlines'; _list=(1 '2 3'); touch found; }
@@ -168,7 +168,7 @@ async fn what_prepare_leaves_in_the_shell_is_there_in_build() {
 }
 
 #[tokio::test]
-async fn a_prepare_that_reaches_nothing_is_told_why() {
+async fn explains_why_prepare_reaches_nothing() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -187,9 +187,9 @@ async fn a_prepare_that_reaches_nothing_is_told_why() {
     assert_eq!(inside.count(), 0);
 }
 
-/// A network that ends is no fault of the package.
+/// The loss of the network is an infrastructure failure.
 #[tokio::test]
-async fn a_pasta_that_dies_is_the_machines_fault() {
+async fn reports_dead_pasta_as_infrastructure_failure() {
     let Some(mut world) = World::new() else {
         return;
     };
@@ -208,7 +208,7 @@ async fn a_pasta_that_dies_is_the_machines_fault() {
             for process in pastas(&attempt) {
                 let id = process.file_name().unwrap().to_str().unwrap().parse();
                 let id = nix::unistd::Pid::from_raw(id.unwrap());
-                // It may be gone already.
+                // It may have exited already.
                 let _ = nix::sys::signal::kill(id, nix::sys::signal::SIGKILL);
             }
         },
@@ -241,7 +241,7 @@ fn pastas(attempt: &str) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn pasta_is_unprivileged_and_ends_with_the_attempt() {
+async fn runs_pasta_unprivileged_and_ends_it_with_the_attempt() {
     let Some(world) = World::new() else { return };
     let functions = "prepare() {
         for process in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$process; done | grep '[p]asta' && echo VISIBLE
@@ -277,7 +277,7 @@ async fn pasta_is_unprivileged_and_ends_with_the_attempt() {
     }
 }
 
-/// Kills the process of the helper that started pasta.
+/// Kills the helper process that started pasta.
 fn kill_helper(pasta: &Path) {
     let status = fs_err::read_to_string(pasta.join("status")).unwrap();
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t"));

@@ -1,5 +1,5 @@
-//! Who has to change when pacman cannot install what the rebuild has. `notes/failures.md` names the test of
-//! each row.
+//! Which package has to change when pacman cannot install the packages of a rebuild.
+//! `notes/failures.md` names the test of each row.
 
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::FailureKind::{Infrastructure, Package};
@@ -22,7 +22,7 @@ fn building(world: &World, name: &str, dependencies: &[&str]) -> BuildRequest {
     request
 }
 
-/// Fails for good, with these words and without those.
+/// Fails permanently, with a message that contains and omits these texts.
 async fn refuses(world: &World, request: &BuildRequest, words: &[&str], without: &[&str]) {
     let (kind, message, log) = world.fails(request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
@@ -35,7 +35,7 @@ async fn refuses(world: &World, request: &BuildRequest, words: &[&str], without:
 }
 
 #[tokio::test]
-async fn a_rebuilt_package_that_asks_for_the_old_version_is_named() {
+async fn names_rebuilt_package_that_requires_the_old_version() {
     let Some(world) = World::new() else { return };
     has(&world, OLD, "zlib0", "1-1", "");
     has(&world, OLD, "m", "1-1", "");
@@ -54,11 +54,11 @@ async fn a_rebuilt_package_that_asks_for_the_old_version_is_named() {
 }
 
 #[tokio::test]
-async fn an_old_version_that_nothing_asks_for_is_not_the_packages_fault() {
+async fn reports_unrequested_old_version_as_infrastructure_failure() {
     let Some(world) = World::new() else { return };
     has(&world, OLD, "plain", "1-1", "");
     has(&world, NEW, "plain", "2-1", "");
-    // Only what runs as root while packages are installed can bring that about.
+    // Only code that runs as root during the installation can cause this.
     let scriptlet = "post_install() {
         cd /var/lib/pacman/local && mv plain-2-1 plain-1-1 && sed -i 's/^2-1$/1-1/' plain-1-1/desc
     }\n";
@@ -80,7 +80,7 @@ async fn an_old_version_that_nothing_asks_for_is_not_the_packages_fault() {
 }
 
 #[tokio::test]
-async fn the_packages_own_dependency_is_named_before_the_one_that_pacman_names() {
+async fn names_direct_dependency_before_the_one_pacman_names() {
     let Some(world) = World::new() else { return };
     has(&world, OLD, "zq", "1-1", "");
     has(&world, NEW, "zq", "2-1", "");
@@ -106,7 +106,7 @@ async fn the_packages_own_dependency_is_named_before_the_one_that_pacman_names()
         &["viam itself"],
     )
     .await;
-    // pacman names the one that comes last; the other one holds the old version.
+    // pacman names the package that comes last; another one holds the old version.
     has(&world, OLD, "middle", "1-1", "depend = outsider");
     has(&world, OLD, "outsider", "1-1", "depend = zq<2");
     refuses(
@@ -121,7 +121,7 @@ async fn the_packages_own_dependency_is_named_before_the_one_that_pacman_names()
 }
 
 #[tokio::test]
-async fn refusals_that_repeat_are_not_retried() {
+async fn does_not_retry_repeated_refusals() {
     let Some(world) = World::new() else { return };
     has(&world, NEW, "plain", "1-1", "");
     world.publish_handmade(OLD, ("wrongarch", "1-1", "aarch64"), "", &[]);

@@ -1,4 +1,4 @@
-//! The release of a rebuild: written however the PKGBUILD sets it, and for the version that
+//! The release of a rebuild: written in whatever way the PKGBUILD sets it, and for the version that
 //! `pkgver()` computes.
 
 use buildbtw_builder::{BuildRequest, Source};
@@ -36,7 +36,7 @@ async fn version(world: &World, request: &BuildRequest) -> String {
 }
 
 #[tokio::test]
-async fn a_release_is_replaced_however_it_is_set() {
+async fn replaces_release_in_every_form() {
     let Some(world) = World::new() else { return };
     for lines in [
         "pkgrel=3 # third",
@@ -60,7 +60,7 @@ async fn a_release_is_replaced_however_it_is_set() {
 }
 
 #[tokio::test]
-async fn a_release_that_cannot_be_replaced_fails_before_anything_is_downloaded() {
+async fn fails_before_download_when_release_cannot_be_replaced() {
     let Some(world) = World::new() else { return };
     let pkgbuild = released("stubborn", "printf -v pkgrel 3; readonly pkgrel");
     let mut request = world.request("stubborn", &pkgbuild);
@@ -77,7 +77,7 @@ async fn a_release_that_cannot_be_replaced_fails_before_anything_is_downloaded()
 
 /// Packages of one PKGBUILD that pin each other.
 #[tokio::test]
-async fn pins_of_siblings_follow_the_release_or_are_named() {
+async fn updates_pins_of_siblings_or_names_them() {
     let Some(world) = World::new() else { return };
     let pair = |pin: &str| {
         format!(
@@ -107,7 +107,7 @@ async fn pins_of_siblings_follow_the_release_or_are_named() {
 }
 
 #[tokio::test]
-async fn a_dependency_named_after_the_own_release_is_installed_as_it_becomes() {
+async fn installs_dependency_pinned_to_the_bumped_release() {
     let Some(world) = World::new() else { return };
     let mut library = world.request("library", &released("library", "pkgrel=1"));
     library.pkgrel = Some("1.1".into());
@@ -120,9 +120,10 @@ async fn a_dependency_named_after_the_own_release_is_installed_as_it_becomes() {
     assert_eq!(version(&world, &request).await, "1.0-1.1");
 }
 
-/// Where `pkgver()` computes the version, the release is written after everything was installed.
+/// If `pkgver()` computes the version, the release is written after the installation of
+/// dependencies.
 #[tokio::test]
-async fn a_dependency_named_after_a_release_that_comes_later_is_named() {
+async fn names_dependency_pinned_to_a_later_release() {
     let Some(world) = World::new() else { return };
     let lines = "pkgrel=1\ndepends=(\"library=2-$pkgrel\")\npkgver() { echo 1.0; }";
     let mut request = world.request("late", &released("late", lines));
@@ -142,7 +143,7 @@ const RELSOURCE: &str = "pkgname=relsource\npkgver=1.0\npkgrel=3\narch=(any)\n\
     package() { install -Dm644 \"$srcdir/fix-$pkgver-$pkgrel.patch\" \"$pkgdir/usr/share/relsource/fix\"; }\n";
 
 #[tokio::test]
-async fn a_source_named_after_the_release_is_taken_from_its_old_address() {
+async fn downloads_source_named_after_release_from_its_old_address() {
     let Some(world) = World::new() else { return };
     // A link in the tree.
     let files = [("PKGBUILD", RELSOURCE), ("fix", "patch\n")];
@@ -178,7 +179,7 @@ async fn a_source_named_after_the_release_is_taken_from_its_old_address() {
     );
 }
 
-/// What is built from a repository, whose version follows from its history.
+/// Built from a repository whose history determines the version.
 struct Upstream {
     /// `r2.<commit>`.
     version: String,
@@ -222,7 +223,7 @@ fn of_repository(world: &World, upstream: &Upstream, lines: &str) -> BuildReques
 }
 
 #[tokio::test]
-async fn the_release_is_raised_for_the_version_that_pkgver_computes() {
+async fn bumps_release_for_computed_version() {
     let Some(world) = World::new() else { return };
     let upstream = upstream(&world).await;
     let found = &upstream.version;
@@ -248,11 +249,11 @@ async fn the_release_is_raised_for_the_version_that_pkgver_computes() {
         let expected = format!("{found}-{expected}");
         assert_eq!(version(&world, &request).await, expected);
     }
-    // A release that makepkg does not find to take back.
+    // A release that makepkg cannot restore.
     let mut request = of_repository(&world, &upstream, &format!("  pkgrel=$((0+1))\n{PKGVER}"));
     request.release = rebuild(&[&same[0]], &[]);
     assert_eq!(version(&world, &request).await, format!("{found}-1.1"));
-    // The plan knew of more, and pkgver() changes nothing of it.
+    // The plan expected a higher version, and pkgver() does not change it.
     for (planned, expected) in [("1.3", "1.3"), ("1", "1.1")] {
         let mut request = of_repository(&world, &upstream, &plain);
         request.version = Some(format!("{found}-{planned}").parse().unwrap());
@@ -260,7 +261,7 @@ async fn the_release_is_raised_for_the_version_that_pkgver_computes() {
         let expected = format!("{found}-{expected}");
         assert_eq!(version(&world, &request).await, expected);
     }
-    // makepkg does not write the version where `pkgver=` does not start a line.
+    // makepkg does not write the version if `pkgver=` does not start a line.
     let mut request = of_repository(&world, &upstream, &plain);
     let Source::Directory(folder) = &request.source else {
         panic!("{request:?}")
@@ -273,7 +274,7 @@ async fn the_release_is_raised_for_the_version_that_pkgver_computes() {
     .unwrap();
     request.release = rebuild(&[&same[0]], &[]);
     assert_eq!(version(&world, &request).await, format!("{found}-1.1"));
-    // Without a plan, the release is what was asked for.
+    // Without a plan, the requested release is used.
     let mut request = of_repository(&world, &upstream, &plain);
     request.version = None;
     request.pkgrel = Some("7.1".into());
@@ -281,7 +282,7 @@ async fn the_release_is_raised_for_the_version_that_pkgver_computes() {
 }
 
 #[tokio::test]
-async fn a_rebuild_that_would_not_install_over_base_fails_before_it_is_built() {
+async fn fails_before_build_when_rebuild_would_not_upgrade_base() {
     let Some(world) = World::new() else { return };
     let upstream = upstream(&world).await;
     let mut request = of_repository(&world, &upstream, &format!("pkgrel=1\n{PKGVER}"));
@@ -308,7 +309,7 @@ async fn a_rebuild_that_would_not_install_over_base_fails_before_it_is_built() {
 }
 
 #[tokio::test]
-async fn a_pkgver_that_answers_something_else_the_second_time_is_named() {
+async fn names_pkgver_function_with_changing_result() {
     let Some(world) = World::new() else { return };
     let upstream = upstream(&world).await;
     let lines = "pkgrel=1\npkgver() { echo x >>\"$srcdir/times\"; echo \"2.$(wc -l <\"$srcdir/times\")\"; }\n\
@@ -325,7 +326,7 @@ async fn a_pkgver_that_answers_something_else_the_second_time_is_named() {
 }
 
 #[tokio::test]
-async fn a_pkgbuild_that_changes_its_release_is_contained_or_refused() {
+async fn contains_or_rejects_pkgbuild_that_changes_its_release() {
     let Some(world) = World::new() else { return };
     let upstream = upstream(&world).await;
     let lines = format!("pkgrel=1\n{}", PKGVER.replace("{ cd", "{ pkgrel=9; cd"));
@@ -350,9 +351,9 @@ async fn a_pkgbuild_that_changes_its_release_is_contained_or_refused() {
     );
 }
 
-/// What `prepare()` leaves in place of the tree leads nowhere.
+/// Files that `prepare()` leaves in place of the tree are not used.
 #[tokio::test]
-async fn the_tree_cannot_be_replaced_between_the_runs() {
+async fn prevents_replacing_the_tree_between_runs() {
     let Some(world) = World::new() else { return };
     let upstream = upstream(&world).await;
     fs_err::create_dir(world.path("elsewhere")).unwrap();

@@ -1,4 +1,4 @@
-//! Signatures of sources, with keys that the tests make.
+//! Signatures of sources, with keys created by the tests.
 
 use buildbtw_builder::{BuildOutcome, BuildRequest};
 use buildbtw_model::{FailureKind, MissingKeys, NetworkPolicy};
@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Acting, Log, World, file_in, serve};
 
-/// A world with a key that signs, `keys/pgp` of its packages, and a server.
+/// A world with a signing key, `keys/pgp` of its packages, and a server.
 struct Signer {
     world: World,
     fingerprint: String,
@@ -31,7 +31,7 @@ impl Signer {
             .sh(&format!("export GNUPGHOME=$PWD/keyring\n{script}"))
     }
 
-    /// A package whose source `src.txt` lies beside a signature; `signature` is a script that makes it.
+    /// A package whose source `src.txt` has a signature; the script `signature` creates it.
     fn request(&self, signature: &str, valid: &str, keys: bool) -> BuildRequest {
         self.sh(&format!(
             "cd repository && echo content >src.txt && rm -f src.txt.sig && {signature}"
@@ -62,7 +62,7 @@ impl Signer {
     }
 }
 
-/// Makes a key without a password, and returns its fingerprint.
+/// Creates a key without a password, and returns its fingerprint.
 fn key(world: &World, keyring: &str, name: &str) -> String {
     world.sh(&format!(
         "mkdir -m 700 -p {keyring} && export GNUPGHOME=$PWD/{keyring}
@@ -76,19 +76,19 @@ const SIGN: &str =
     "gpg --batch --quiet --detach-sign --output src.txt.sig src.txt; gpgconf --kill gpg-agent";
 
 #[tokio::test]
-async fn a_good_signature_of_a_key_of_the_repository_passes() {
+async fn accepts_good_signature_of_a_key_in_the_repository() {
     let Some(signer) = Signer::new().await else {
         return;
     };
     let request = signer.request(SIGN, &signer.fingerprint, true);
     let (_, log) = signer.world.built(&request).await;
     assert!(log.contains("src.txt ... Passed"), "{log}");
-    // Nothing of the check is left.
+    // The check leaves no files.
     assert!(log.lines().any(|line| line == "temporary: "), "{log}");
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_signature_are_refused() {
+async fn rejects_bytes_that_are_not_a_signature() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -103,7 +103,7 @@ async fn bytes_that_are_no_signature_are_refused() {
 }
 
 #[tokio::test]
-async fn a_source_that_was_changed_is_refused_whatever_the_policy() {
+async fn rejects_modified_source_under_every_policy() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -123,7 +123,7 @@ async fn a_source_that_was_changed_is_refused_whatever_the_policy() {
 }
 
 #[tokio::test]
-async fn a_key_that_validpgpkeys_does_not_list_is_refused() {
+async fn rejects_key_missing_in_validpgpkeys() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -139,7 +139,7 @@ async fn a_key_that_validpgpkeys_does_not_list_is_refused() {
 }
 
 #[tokio::test]
-async fn a_policy_says_what_a_missing_key_means() {
+async fn treats_missing_key_by_policy() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -165,7 +165,7 @@ async fn a_policy_says_what_a_missing_key_means() {
 }
 
 #[tokio::test]
-async fn signed_tags_and_commits_are_verified() {
+async fn verifies_signed_tags_and_commits() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -211,9 +211,10 @@ async fn signed_tags_and_commits_are_verified() {
     }
 }
 
-/// Who serves the sources chooses bytes that an unpacker complains of, which is written before the result.
+/// The server of the sources can choose bytes that an unpacker complains about before the result is
+/// printed.
 #[tokio::test]
-async fn a_bad_signature_is_not_let_through_beside_a_missing_key() {
+async fn rejects_bad_signature_next_to_a_missing_key() {
     let Some(signer) = Signer::new().await else {
         return;
     };
@@ -242,9 +243,9 @@ async fn a_bad_signature_is_not_let_through_beside_a_missing_key() {
     assert!(message.contains("`x.tar`"), "{message}\n{log}");
 }
 
-/// What was verified is what is built, also when there is a network afterwards and upstream changes.
+/// The verified commit is built, even if there is a network afterwards and upstream changes.
 #[tokio::test]
-async fn a_tag_that_is_moved_after_it_was_verified_changes_nothing() {
+async fn builds_verified_commit_when_tag_moves() {
     let Some(signer) = Signer::new().await else {
         return;
     };

@@ -1,4 +1,4 @@
-//! A `.SRCINFO` that does not say what its PKGBUILD says, found before anything is downloaded.
+//! A `.SRCINFO` that does not match its PKGBUILD is detected before any download.
 
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::FailureKind::Package;
@@ -41,7 +41,7 @@ async fn is_stale(world: &World, request: &BuildRequest, words: &str) {
 }
 
 #[tokio::test]
-async fn a_stale_srcinfo_is_found_before_anything_is_downloaded() {
+async fn detects_stale_srcinfo_before_download() {
     let Some(world) = World::new() else { return };
     let (packages, _) = world
         .built(&world.request("plain", &script_package("plain", "true")))
@@ -86,7 +86,7 @@ async fn a_stale_srcinfo_is_found_before_anything_is_downloaded() {
 }
 
 #[tokio::test]
-async fn a_srcinfo_that_only_looks_different_is_built() {
+async fn builds_with_equivalent_srcinfo() {
     let Some(world) = World::new() else { return };
     let mut request = pair(&world, SPLIT_SRCINFO);
     request.pkgrel = Some("1.1".into());
@@ -98,9 +98,9 @@ async fn a_srcinfo_that_only_looks_different_is_built() {
     );
 }
 
-/// The PKGBUILD asks a program that only comes with its dependencies.
+/// The PKGBUILD runs a program that only its dependencies provide.
 #[tokio::test]
-async fn a_top_level_that_needs_a_dependency_is_compared_again() {
+async fn recompares_srcinfo_after_installing_dependencies() {
     let Some(world) = World::new() else { return };
     let tool = "pkgname=greet-config\npkgver=1.0\npkgrel=1\narch=(any)\n\
         package() { install -d \"$pkgdir/usr/bin\"; printf '#!/bin/sh\\necho bash\\n' >\"$pkgdir/usr/bin/greet-config\"; chmod 755 \"$pkgdir/usr/bin/greet-config\"; }\n";
@@ -131,7 +131,7 @@ async fn a_top_level_that_needs_a_dependency_is_compared_again() {
 }
 
 #[tokio::test]
-async fn programs_that_are_there_do_not_delay_the_verdict() {
+async fn compares_srcinfo_early_when_programs_are_installed() {
     let Some(world) = World::new() else { return };
     let pkgbuild = "pkgname=asks\n_v=1_0\npkgver=$(echo $_v | tr _ .)\npkgrel=1\narch=(any)\n\
         depends=(bash)\npackage() { install -Dm644 /dev/null \"$pkgdir/usr/share/asks\"; }\n";
@@ -142,9 +142,9 @@ async fn programs_that_are_there_do_not_delay_the_verdict() {
     assert!(!log.contains("compared again"), "{log}");
 }
 
-/// `.SRCINFO` can only say what the PKGBUILD says on one architecture.
+/// `.SRCINFO` can only describe the PKGBUILD on one architecture.
 #[tokio::test]
-async fn a_srcinfo_of_another_architecture_is_not_stale() {
+async fn accepts_srcinfo_of_another_architecture() {
     let Some(world) = World::new() else { return };
     let pkgbuild = "pkgname=both\npkgver=1.0\npkgrel=1\narch=(x86_64 aarch64)\n\
         [[ $CARCH == aarch64 ]] && depends=(bash)\n\
@@ -156,7 +156,7 @@ async fn a_srcinfo_of_another_architecture_is_not_stale() {
 }
 
 #[tokio::test]
-async fn a_computed_version_may_differ_from_the_srcinfo() {
+async fn accepts_computed_version_that_differs_from_srcinfo() {
     let Some(world) = World::new() else { return };
     let pkgbuild = script_package("computed", "true")
         .replace("build()", "pkgver() { echo 1.5; }\nbuild()")
@@ -166,9 +166,9 @@ async fn a_computed_version_may_differ_from_the_srcinfo() {
     world.built(&world.request_with("computed", &files)).await;
 }
 
-/// The PKGBUILD is read before the network is used: what it leaves behind is seen by nothing.
+/// The PKGBUILD is read before the network is used: later steps do not see what it leaves.
 #[tokio::test]
-async fn the_top_level_leaves_nothing_for_later_steps() {
+async fn discards_side_effects_of_the_top_level() {
     let Some(world) = World::new() else { return };
     let pkgbuild = format!(
         "echo hello = world\n: >/srcdest/left || exit 1\n: >/tmp/left\n: >/startdir/left\n{}",
@@ -185,9 +185,9 @@ async fn the_top_level_leaves_nothing_for_later_steps() {
     assert!(log.contains("Read-only file system"), "{log}");
 }
 
-/// bash knows functions that no line of the PKGBUILD starts with `pkgver()`.
+/// bash finds functions whose definition does not start with `pkgver()`.
 #[tokio::test]
-async fn a_version_computed_by_any_form_of_pkgver_may_differ() {
+async fn accepts_different_version_for_any_form_of_pkgver() {
     let Some(world) = World::new() else { return };
     let plain = script_package("computed", "true");
     let srcinfo =
@@ -208,9 +208,9 @@ async fn a_version_computed_by_any_form_of_pkgver_may_differ() {
     }
 }
 
-/// A program by its path, or a test for it, fails nothing while it is missing.
+/// A path of a program, or a test for it, does not fail while the program is missing.
 #[tokio::test]
-async fn a_top_level_that_names_a_missing_program_is_compared_again() {
+async fn recompares_srcinfo_when_a_program_was_missing() {
     let Some(world) = World::new() else { return };
     let tool = "pkgname=greet-config\npkgver=1.0\npkgrel=1\narch=(any)\n\
         package() { install -d \"$pkgdir/usr/bin\"; printf '#!/bin/sh\\necho bash\\n' >\"$pkgdir/usr/bin/greet-config\"; chmod 755 \"$pkgdir/usr/bin/greet-config\"; }\n";
@@ -233,9 +233,9 @@ async fn a_top_level_that_names_a_missing_program_is_compared_again() {
     }
 }
 
-/// The architecture is asked for in a file that the PKGBUILD sources.
+/// A file that the PKGBUILD sources checks the architecture.
 #[tokio::test]
-async fn a_sourced_file_may_depend_on_the_architecture() {
+async fn accepts_srcinfo_when_a_sourced_file_depends_on_the_architecture() {
     let Some(world) = World::new() else { return };
     let pkgbuild = "pkgname=both\npkgver=1.0\npkgrel=1\narch=(any)\n. ./common.sh\n\
         package() { install -Dm644 /dev/null \"$pkgdir/usr/share/both\"; }\n";
@@ -249,9 +249,10 @@ async fn a_sourced_file_may_depend_on_the_architecture() {
     assert!(log.contains(".SRCINFO was written on aarch64"), "{log}");
 }
 
-/// The committed `.SRCINFO` is written without the variable, and has what the package needs of its cycle.
+/// The committed `.SRCINFO` is written without the variable, and lists the dependencies in its
+/// cycle.
 #[tokio::test]
-async fn a_bootstrap_build_is_compared_without_its_variable() {
+async fn compares_srcinfo_without_the_bootstrap_variable() {
     let Some(world) = World::new() else { return };
     let pkgbuild = "pkgname=cycle\npkgver=1.0\npkgrel=1\narch=(any)\nmakedepends=(of-the-cycle)\n\
         [[ $BUILDBTW_BOOTSTRAP == 1 ]] && makedepends=()\n\

@@ -1,4 +1,4 @@
-//! A small world for each test: source folders, a pacman repository, a builder.
+//! The environment of each test: source folders, a pacman repository, a builder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use buildbtw_model::api::{ExpectedPackage, Repository};
 use buildbtw_package::PackageWriter;
 use tokio_util::sync::CancellationToken;
 
-/// Keeps everything, and fires a token when a text appears.
+/// Keeps the output, and cancels a token when a text appears.
 #[derive(Default)]
 pub(crate) struct Log {
     text: Mutex<Vec<u8>>,
@@ -43,7 +43,7 @@ impl LogSink for Log {
     }
 }
 
-/// Keeps everything, and does something each time that there is more and a text has appeared.
+/// Keeps the output, and runs a function on each new chunk once a text has appeared.
 pub(crate) struct Acting<F> {
     pub(crate) log: Log,
     pub(crate) at: &'static str,
@@ -66,7 +66,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// `None`, with the reason on the terminal, where sandboxes cannot be made.
+    /// `None`, with the reason on the terminal, if sandboxes cannot be created.
     pub(crate) fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut config = SandboxConfig::new(folder.path().join("scratch"));
@@ -92,7 +92,7 @@ impl World {
         self.configure(|config| config.cgroups = false);
     }
 
-    /// Changes how sandboxes are made.
+    /// Changes the configuration of sandboxes.
     pub(crate) fn configure(&mut self, change: impl FnOnce(&mut SandboxConfig)) {
         change(&mut self.config);
         self.builder = Builder::sandboxed(self.config.clone());
@@ -124,7 +124,7 @@ impl World {
         Source::Directory(folder)
     }
 
-    /// A request for a package named like its base, from a PKGBUILD.
+    /// A request for a package named like its pkgbase, from a PKGBUILD.
     pub(crate) fn request(&self, name: &str, pkgbuild: &str) -> BuildRequest {
         self.request_with(name, &[("PKGBUILD", pkgbuild)])
     }
@@ -162,7 +162,7 @@ impl World {
         (outcome, log.text())
     }
 
-    /// Builds what must succeed.
+    /// Runs a build that must succeed.
     pub(crate) async fn built(&self, request: &BuildRequest) -> (Vec<BuiltPackage>, String) {
         match self.build(request).await {
             (BuildOutcome::Succeeded { packages, .. }, log) => (packages, log),
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    /// Builds what must fail.
+    /// Runs a build that must fail.
     pub(crate) async fn fails(&self, request: &BuildRequest) -> (FailureKind, String, String) {
         match self.build(request).await {
             (BuildOutcome::Failed { kind, message }, log) => (kind, message, log),
@@ -178,7 +178,7 @@ impl World {
         }
     }
 
-    /// Makes a git repository of one commit, and returns its hash.
+    /// Creates a git repository with one commit, and returns its hash.
     pub(crate) fn git(&self, name: &str, files: &[(&str, &str)]) -> String {
         fs_err::create_dir(self.path(name)).unwrap();
         for (file, text) in files {
@@ -217,8 +217,8 @@ impl World {
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// Adds a package made by hand to a repository: lines of its `.PKGINFO`, which have a name, a version
-    /// and an architecture, and files.
+    /// Adds a handmade package to a repository: lines of its `.PKGINFO`, which contain name,
+    /// version and architecture, and files.
     pub(crate) fn publish_handmade(
         &self,
         repository: &str,
@@ -243,7 +243,7 @@ impl World {
         ));
     }
 
-    /// Makes a repository with a package that no test needs.
+    /// Creates a repository with a package that no test needs.
     pub(crate) async fn publish_some(&self, repository: &str) {
         let (packages, _) = self
             .built(&self.request("some", &script_package("some", ":")))
@@ -251,7 +251,7 @@ impl World {
         self.publish(repository, &packages);
     }
 
-    /// Nothing of an attempt is left: folder, cgroup, mount or process.
+    /// Asserts that nothing of an attempt is left: folder, cgroup, mount or process.
     pub(crate) fn assert_no_leftovers(&self, request: &BuildRequest) {
         let attempt = request.attempt.to_string();
         assert!(!self.path("scratch").join(&attempt).exists());
@@ -278,7 +278,7 @@ pub(crate) fn is_running(marker: &str) -> bool {
     })
 }
 
-/// The id, on this machine, of the user that runs the process with this name.
+/// The id, on this machine, of the user of the process with this name.
 pub(crate) fn uid_of(marker: &str) -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     let process = fs_err::read_dir("/proc").unwrap().flatten().find(|entry| {
@@ -316,7 +316,7 @@ pub(crate) fn script_package(name: &str, script: &str) -> String {
     )
 }
 
-/// A script that runs in bash as the scriptlet of an installation; its output stays in a file.
+/// A script that bash runs as install scriptlet; its output is written to a file.
 pub(crate) fn scriptlet(script: &str) -> String {
     format!("post_install() {{\nbash >/usr/share/of-scriptlet 2>&1 <<'END'\n{script}\nEND\n}}\n")
 }
@@ -327,7 +327,7 @@ pub(crate) async fn serve(folder: PathBuf) -> u16 {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // Clients go away when they like.
+            // Clients may disconnect at any time.
             let _ = answer(stream, &folder).await;
         }
     });
@@ -380,7 +380,7 @@ pub(crate) async fn answering(status: &'static str) -> u16 {
             }
             let head =
                 format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            // Clients go away when they like.
+            // Clients may disconnect at any time.
             let _ = stream.write_all(head.as_bytes()).await;
         }
     });

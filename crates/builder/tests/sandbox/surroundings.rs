@@ -1,4 +1,4 @@
-//! A machine with neighbours: network namespaces in which a helper, and servers, run.
+//! A machine with neighbours: network namespaces in which the helper and servers run.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -35,17 +35,18 @@ link set eth0 up
 route add default via 203.0.113.1
 route add ::/0 via 2001:db8:1::1
 ";
-/// Names that the machine knows.
+/// Host names that the machine resolves.
 const HOSTS: &str = "\
 127.0.0.1 localhost
 198.51.100.10 public.test
 10.9.9.9 rebound.test
 ";
 
-/// Servers behind the router that everybody may reach.
+/// Servers behind the router that may be reached.
 pub(crate) const PUBLIC: &str = "198.51.100.10";
 pub(crate) const PUBLIC_6: &str = "[2001:db8:f::10]";
-/// Addresses of the machine, and of the router's namespace, that sources are not fetched from.
+/// Addresses of the machine, and of the router's namespace, from which no sources may be
+/// downloaded.
 pub(crate) const ON_MACHINE: &[&str] = &["127.0.0.1", "203.0.113.2", "[::1]", "[2001:db8:1::2]"];
 pub(crate) const BEHIND_ROUTER: &[&str] = &[
     "203.0.113.1",
@@ -62,7 +63,7 @@ pub(crate) struct Surroundings {
     router: Arc<File>,
 }
 
-/// A server that answers everything in one way and counts.
+/// A server that gives every request the same response and counts them.
 pub(crate) struct Counting {
     pub(crate) connections: Arc<AtomicUsize>,
 }
@@ -74,7 +75,7 @@ impl Counting {
 }
 
 impl Surroundings {
-    /// Creates them, and lets the world's helper run on the machine.
+    /// Creates them, and runs the helper of the world on the machine.
     pub(crate) fn new(world: &mut World) -> Self {
         let surroundings = Self {
             machine: Arc::new(namespace()),
@@ -113,7 +114,7 @@ impl Surroundings {
     }
 }
 
-/// An answer of HTTP with a body.
+/// An HTTP response with a body.
 pub(crate) fn page(body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
@@ -158,7 +159,8 @@ fn run_ip(namespace: &File, commands: &str) {
     assert!(child.wait().unwrap().success());
 }
 
-/// Serves on all addresses of a namespace for as long as the test runs. The answer may depend on the path.
+/// Serves on all addresses of a namespace for as long as the test runs. The response may depend on
+/// the path.
 fn serve(
     namespace: &Arc<File>,
     port: u16,
@@ -178,7 +180,7 @@ fn serve(
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             counter.fetch_add(1, Ordering::Relaxed);
-            // Clients go away when they like.
+            // Clients may disconnect at any time.
             let _ = respond(stream, &answer).await;
         }
     });

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_told_apart() {
+    fn distinguishes_webhook_events() {
         let read = |text: &str| {
             let mut outline = Outline::default();
             outline.update(text.as_bytes());

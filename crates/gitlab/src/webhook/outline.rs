@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_a_webhook_is_about_wherever_it_is_cut() {
+    fn extracts_project_at_any_chunk_boundary() {
         let text = r#" {"commits":[{"id":"x","project":{"id":9}},[]],"object\u005fkind":"push",
             "project":{"id":3,"x":{"id":4},"path_with_namespace":"g\/p","y":[{"id":5}]},
             "object_attributes" : {"iid":-1.5e3,"id":{"id":7}}, "project_id":null,"build_id":[1],"e":{}} "#;
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_serde_about_what_is_json() {
+    fn agrees_with_serde_json_on_valid_json() {
         let deep = "[".repeat(10_000);
         for text in [
             "",
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_no_more_memory_the_longer_the_document_is() {
+    fn uses_constant_memory_for_any_document_length() {
         let mut outline = Outline::default();
         outline.update(b"{");
         let long = vec![b'x'; 100_000];

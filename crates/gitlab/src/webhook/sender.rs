@@ -194,7 +194,7 @@ mod tests {
         pairs.collect()
     }
 
-    /// Sends the body in two pieces.
+    /// Sends the body in two chunks.
     fn verify(
         secrets: &WebhookSecrets,
         headers: &HeaderMap,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_token_lets_in() {
+    fn accepts_secret_token() {
         let now = Timestamp::now();
         let only = secrets(Some("s3cret"), false);
         let right = headers(&[("x-gitlab-token", "s3cret"), ("idempotency-key", "k")]);
@@ -231,13 +231,13 @@ mod tests {
             verify(&only, &headers(&[]), "{}", now),
             Err(Forged::Unsigned)
         );
-        // A signature that nobody checks is none.
+        // Without a signing token, a signature is not checked and does not count.
         let signed = headers(&[("webhook-signature", "v1,AAAA")]);
         assert_eq!(verify(&only, &signed, "{}", now), Err(Forged::Unsigned));
     }
 
     #[test]
-    fn a_signature_covers_id_time_and_body() {
+    fn verifies_signature_over_id_time_and_body() {
         let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
         let at = now.as_second();
         let body = r#"{"object_kind":"push"}"#;
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(check(&with("d2", at, &signature), body, now), wrong);
         assert_eq!(check(&with("d1", at + 1, &signature), body, now), wrong);
         assert_eq!(check(&with("d1", at, &signature), "{}", now), wrong);
-        // What cannot be right is refused before the body.
+        // Requests that cannot be valid are rejected before the body is read.
         let no_digest = with("d1", at, "v1, v1,AAAA");
         assert_eq!(
             Sender::of(&only, &no_digest, now).unwrap_err(),
@@ -271,12 +271,12 @@ mod tests {
         );
         let later = now + SignedDuration::from_secs(301);
         assert_eq!(Sender::of(&only, &right, later).unwrap_err(), Forged::Stale);
-        // A right signature does not excuse a wrong token.
+        // A valid signature does not excuse a wrong token.
         let mut both = with("d1", at, &signature);
         both.insert("x-gitlab-token", "wrong".parse().unwrap());
         let strict = secrets(Some("s3cret"), true);
         assert_eq!(verify(&strict, &both, body, now), Err(Forged::WrongToken));
-        // Nor a right token a wrong signature.
+        // A valid token does not excuse a wrong signature.
         let mut both = with("d1", at, &sign("d1", at, "{}"));
         both.insert("x-gitlab-token", "s3cret".parse().unwrap());
         assert!(Sender::of(&strict, &both, now).unwrap().is_known());

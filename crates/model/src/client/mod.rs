@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_go_below_the_path_of_the_server() {
+    fn sends_requests_below_the_path_of_the_server() {
         for (server, url) in [
             ("http://x", "http://x/api/v1/builds/1"),
             ("http://x/", "http://x/api/v1/builds/1"),

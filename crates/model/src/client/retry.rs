@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_the_maximum() {
+    fn backs_off_up_to_the_maximum() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(300));
         let pauses: Vec<_> = (0..5).map(|_| backoff.next_pause().as_millis()).collect();
         assert!((50..=100).contains(&pauses[0]), "{pauses:?}");

@@ -243,7 +243,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_plain_is_accepted_by_the_judge(
+        fn accepts_plain_names_that_alpm_types_accepts(
             name in "[-@._+a-zA-Z0-9/ ]{0,8}",
             version in "[-:._+~a-zA-Z0-9]{0,8}(-[0-9.]{0,4})?",
         ) {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn file_name_knows_its_parts() {
+    fn splits_package_file_name() {
         let file: PackageFileName = "lib-greet+-1:2.0-3.1-x86_64.pkg.tar.zst".parse().unwrap();
         assert_eq!(file.pkgname().as_str(), "lib-greet+");
         assert_eq!(file.version().as_str(), "1:2.0-3.1");
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_could_leave_a_folder_are_refused() {
+    fn rejects_names_that_could_escape_a_folder() {
         for name in [
             "../x", "a/b", ".", "..", "-x", ".x", "", "a b", "a\nb", "a\0b",
         ] {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_compare_as_pacman_does() {
+    fn compares_versions_like_pacman() {
         let version = |text: &str| text.parse::<PackageVersion>().unwrap();
         assert!(version("1-1.1").compare(&version("1-1")).is_gt());
         assert!(version("1-1.10").compare(&version("1-1.9")).is_gt());

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refs_follow_gits_rules() {
+    fn validates_refs_like_git() {
         for good in [
             "main",
             "feature/x",

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn namespace_names_are_safe_as_folder_and_section() {
+    fn accepts_only_namespace_names_safe_as_folder_and_section() {
         for good in ["a", "openimageio-2", "0ad_x"] {
             assert!(good.parse::<NamespaceName>().is_ok(), "{good:?}");
         }

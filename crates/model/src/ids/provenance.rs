@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_packagers_that_repositories_would_reject() {
+    fn rejects_malformed_packagers() {
         let long = format!("{} <a@b>", "x".repeat(300));
         for text in [
             "",
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_build_tool_is_this_program_by_default() {
+    fn uses_this_program_as_default_build_tool() {
         let tool = BuildTool::default();
         assert!(tool.name.as_str().parse::<BuildToolName>().is_ok());
         assert!(tool.version.as_str().parse::<BuildToolVersion>().is_ok());

@@ -1,4 +1,4 @@
-//! Archives with right headers and any content: read or refused, never anything else.
+//! Archives with valid headers and any content are read or rejected, without panics.
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::sample::select;
@@ -51,7 +51,7 @@ fn contents() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_archive_is_read_or_refused(
+    fn reads_or_rejects_any_archive(
         members in proptest::collection::vec(
             (select(b"00000xxxgLK1257".to_vec()), names(), contents()), 0..6),
         is_honest: bool,

@@ -1,8 +1,8 @@
-//! Archives made block by block.
+//! Archives written block by block.
 
 use std::io::{self, Read as _, Write};
 
-/// A header block. Names beyond its field are cut off.
+/// A header block. Names longer than the field are truncated.
 pub(crate) fn header(name: &[u8], flag: u8, size: u64) -> [u8; 512] {
     let mut block = [0; 512];
     let length = name.len().min(100);
@@ -45,7 +45,7 @@ impl<W: Write> Tar<W> {
         self
     }
 
-    /// A member whose content is one letter, so often.
+    /// A member whose content is one repeated letter.
     pub(crate) fn repeated(&mut self, name: &[u8], flag: u8, size: u64) -> &mut Self {
         self.0.write_all(&header(name, flag, size)).unwrap();
         let padded = size.next_multiple_of(512);
@@ -72,7 +72,7 @@ impl<W: Write> Tar<W> {
     }
 }
 
-/// A record of an extended header, which begins with its own length.
+/// A record of an extended header, prefixed with its own length.
 pub(crate) fn record(key: &str, value: &str) -> String {
     let rest = format!(" {key}={value}\n");
     let mut length = rest.len();

@@ -1,4 +1,4 @@
-//! Small files that ask for a lot. What they cost is measured in a process of its own.
+//! Small files that need many resources. Their cost is measured in a separate process.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +22,7 @@ fn write(path: &Path, window: u32, write: impl FnOnce(&mut Tar<Zstd>)) {
     tar.0.finish().unwrap();
 }
 
-/// Reads the package in `$PACKAGE` and says what came of it and what memory that took at most.
+/// Reads the package in `$PACKAGE` and prints the result and its peak memory.
 #[test]
 #[ignore = "started by the tests below, in processes of their own"]
 fn reads_one_package() {
@@ -36,7 +36,7 @@ fn reads_one_package() {
     println!("\nRESULT {what}\n{}", peak.unwrap());
 }
 
-/// Reads a package in another process; returns what came of it and the memory in MiB.
+/// Reads a package in another process; returns the result and its memory in MiB.
 fn measured(path: &Path) -> (String, u64) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -51,14 +51,14 @@ fn measured(path: &Path) -> (String, u64) {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
     let Some(result) = value("RESULT ") else {
-        panic!("it died: {output:?}");
+        panic!("the process died: {output:?}");
     };
     let peak = value("VmHWM:").unwrap().trim().trim_end_matches(" kB");
     (result.to_owned(), peak.parse::<u64>().unwrap() / 1024)
 }
 
 #[test]
-fn names_and_records_of_any_size_cost_little_memory() {
+fn bounds_memory_of_names_and_records() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
     for (flag, size) in [
@@ -86,7 +86,7 @@ fn names_and_records_of_any_size_cost_little_memory() {
 }
 
 #[test]
-fn windows_and_lists_cost_a_bounded_amount_of_memory() {
+fn bounds_memory_of_windows_and_lists() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
     write(&path, 27, |tar| {
@@ -122,10 +122,10 @@ fn windows_and_lists_cost_a_bounded_amount_of_memory() {
 }
 
 #[test]
-fn all_members_count() {
+fn counts_all_members() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
-    // Hidden names, too, which are listed nowhere.
+    // Hidden names as well, which are not listed.
     let hidden = header(b".a", b'0', 0);
     write(&path, 0, |tar| {
         tar.pkginfo();
@@ -138,10 +138,10 @@ fn all_members_count() {
 }
 
 #[test]
-fn what_unpacks_to_far_too_much_is_refused_before_it_is_read() {
+fn rejects_decompression_bombs_before_reading_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
-    // Said by the header, in one member or in the sum of them.
+    // As announced by the header, in one member or in the sum of all.
     for parts in [1, 4] {
         write(&path, 0, |tar| {
             tar.pkginfo();
@@ -153,7 +153,7 @@ fn what_unpacks_to_far_too_much_is_refused_before_it_is_read() {
         let error = read(&path).unwrap_err().to_string();
         assert!(error.contains("unpacks to more than"), "{error}");
     }
-    // Holes are no part of the archive, but of what pacman writes.
+    // Holes are not part of the archive, but pacman writes them.
     let sparse = crate::archives::tar(|tar| {
         tar.pkginfo();
         tar.pax(&[
@@ -166,7 +166,7 @@ fn what_unpacks_to_far_too_much_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn large_packages_are_read_whose_size_fits() {
+fn reads_large_packages_within_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large");
     write(&path, 0, |tar| {
@@ -176,7 +176,7 @@ fn large_packages_are_read_whose_size_fits() {
 }
 
 #[test]
-fn reading_stops_when_it_is_told_to() {
+fn stops_reading_on_cancellation() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large");
     write(&path, 0, |tar| {
@@ -193,7 +193,7 @@ fn reading_stops_when_it_is_told_to() {
 }
 
 #[test]
-fn paths_may_have_4096_bytes() {
+fn accepts_paths_of_4096_bytes() {
     let long = |length: usize| {
         crate::archives::tar(|tar| {
             let name = "n".repeat(length);

@@ -1,4 +1,4 @@
-//! What packages link: programs and libraries of this machine, and damaged ones.
+//! Libraries that packages link: programs and libraries of this machine, and damaged ones.
 
 use proptest::prelude::*;
 use tar::{Builder, Header};
@@ -7,7 +7,7 @@ use buildbtw_package::{Package, Soname};
 
 use super::{PKGINFO, read_bytes};
 
-/// A program or library with what it says, in either byte order and size.
+/// A program or library with its dynamic entries, in either byte order and word size.
 #[derive(Clone, Copy)]
 struct Made<'a> {
     is_64_bit: bool,
@@ -40,7 +40,7 @@ impl Made<'_> {
             strings.extend(name.as_bytes());
             strings.push(0);
         }
-        // Loaded to another address than its place in the file.
+        // Loaded at an address that differs from its offset in the file.
         let table = head + 2 * segment;
         let dynamic = table + strings.len() as u64 + self.gap as u64;
         entries.extend([(5, 0x10000 + table), (0, 0)]);
@@ -110,7 +110,7 @@ fn text(files: &[(&str, &[u8])]) -> String {
 }
 
 #[test]
-fn libraries_of_every_size_and_byte_order_are_read() {
+fn reads_libraries_of_every_class_and_byte_order() {
     for (is_64_bit, bits) in [(true, 64), (false, 32)] {
         for is_big in [true, false] {
             let made = Made {
@@ -127,7 +127,7 @@ fn libraries_of_every_size_and_byte_order_are_read() {
 }
 
 #[test]
-fn only_libraries_that_others_find_are_had() {
+fn provides_only_libraries_in_search_folders() {
     let library = LIBRARY.bytes();
     let program = Made {
         soname: None,
@@ -145,7 +145,7 @@ fn only_libraries_that_others_find_are_had() {
 }
 
 #[test]
-fn a_large_library_is_read_without_being_kept() {
+fn reads_large_library_without_buffering_it() {
     let large = Made {
         gap: 20 << 20,
         ..LIBRARY
@@ -163,7 +163,7 @@ fn a_large_library_is_read_without_being_kept() {
 }
 
 #[test]
-fn a_real_program_is_read() {
+fn reads_a_real_program() {
     let own = std::env::current_exe().unwrap();
     let found = package(&[("usr/bin/x", &fs_err::read(own).unwrap())]);
     let is_libc = |soname: &Soname| soname.name.starts_with("libc.so");
@@ -175,7 +175,7 @@ fn a_real_program_is_read() {
 }
 
 #[test]
-fn names_that_are_none_are_left_out() {
+fn omits_malformed_names() {
     let long = "l".repeat(300);
     let odd = Made {
         soname: Some("lib x.so"),
@@ -187,7 +187,7 @@ fn names_that_are_none_are_left_out() {
 
 proptest! {
     #[test]
-    fn damaged_files_do_no_harm(
+    fn tolerates_damaged_files(
         changes in prop::collection::vec((0usize..400, any::<u8>()), 1..20),
         length in 0usize..400,
         is_64_bit: bool,

@@ -1,6 +1,6 @@
-//! Package files as builds may leave them: by makepkg, and by whoever wants to harm the reader.
+//! Package files that builds may leave: written by makepkg, or by an attacker.
 
-// Clippy's leave for tests reaches only functions that are tests themselves.
+// Clippy's exemption for tests covers test functions only, not their helpers.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -37,10 +37,10 @@ fn read_bytes(bytes: &[u8]) -> Result<Package, PackageError> {
     read(file.path())
 }
 
-/// Reads what must be refused for good; returns the reason.
+/// Reads a package that must be rejected permanently; returns the reason.
 fn refusal(bytes: &[u8]) -> String {
     match read_bytes(bytes) {
         Err(error @ (PackageError::Archive(_) | PackageError::Refused(_))) => error.to_string(),
-        other => panic!("not refused: {other:?}"),
+        other => panic!("not rejected: {other:?}"),
     }
 }

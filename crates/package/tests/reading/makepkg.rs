@@ -1,4 +1,4 @@
-//! Packages made by the real makepkg. Its own tools are the referees.
+//! Packages built by the real makepkg, compared with the results of its own tools.
 
 use std::path::Path;
 use std::process::Command;
@@ -96,7 +96,7 @@ fn listed(package: &Path) -> Vec<String> {
 }
 
 #[test]
-fn packages_of_makepkg_are_read_whatever_they_hold() {
+fn reads_packages_of_makepkg_with_any_content() {
     if Command::new("makepkg").arg("--version").output().is_err() {
         eprintln!("SKIPPED: makepkg is not installed");
         return;

@@ -1,4 +1,4 @@
-//! Which member tells what a package is, and which members no reader may disagree about.
+//! Which member describes a package, and which members all readers must interpret alike.
 
 use crate::archives::{Tar, header, set_checksum, set_size, tar};
 use crate::{PKGINFO, read_bytes, refusal};
@@ -6,7 +6,7 @@ use crate::{PKGINFO, read_bytes, refusal};
 const LIE: &[u8] = b"pkgname = bash\npkgbase = a\npkgver = 99-1\narch = any\n";
 
 #[test]
-fn the_metadata_may_stand_anywhere() {
+fn finds_metadata_at_any_position() {
     let names: [&[u8]; 4] = [
         b".PKGINFO",
         b"./.PKGINFO",
@@ -29,7 +29,7 @@ fn the_metadata_may_stand_anywhere() {
 }
 
 #[test]
-fn there_is_exactly_one_member_with_metadata() {
+fn requires_exactly_one_metadata_member() {
     let second: [&[u8]; 3] = [b".PKGINFO", b"./.PKGINFO", b".//.PKGINFO"];
     for name in second {
         for text in [PKGINFO, LIE] {
@@ -47,7 +47,7 @@ fn there_is_exactly_one_member_with_metadata() {
 }
 
 #[test]
-fn metadata_that_is_no_regular_file_is_refused() {
+fn rejects_metadata_that_is_not_a_regular_file() {
     for flag in b"1234567" {
         let alone = tar(|tar| {
             tar.member(b".PKGINFO", *flag, b"").end();
@@ -73,7 +73,7 @@ fn metadata_that_is_no_regular_file_is_refused() {
 }
 
 #[test]
-fn extended_headers_name_members() {
+fn applies_names_of_extended_headers() {
     let renamed = tar(|tar| {
         tar.pax(&[("path", ".PKGINFO")])
             .member(b"x", b'0', PKGINFO)
@@ -104,7 +104,7 @@ fn extended_headers_name_members() {
 }
 
 #[test]
-fn what_readers_disagree_about_is_refused() {
+fn rejects_archives_that_readers_interpret_differently() {
     type Case = (&'static str, fn(&mut Tar<Vec<u8>>));
     let cases: [Case; 15] = [
         ("a size in an extended header", |tar| {
@@ -186,7 +186,7 @@ fn what_readers_disagree_about_is_refused() {
 }
 
 #[test]
-fn names_that_lead_elsewhere_or_harm_a_list_are_refused() {
+fn rejects_names_that_escape_the_root_or_break_a_list() {
     let names: [&[u8]; 9] = [
         b"/etc/passwd",
         b"../etc/passwd",

@@ -1,4 +1,4 @@
-//! Compressed streams: several in a row, cut off, and with something behind them.
+//! Compressed streams: several in sequence, truncated, and with trailing data.
 
 use std::io::{Read as _, Write as _};
 
@@ -38,7 +38,7 @@ fn compressions() -> [(&'static str, Compress); 7] {
     ]
 }
 
-/// What lzop writes when nothing gets smaller; real files of it are read in `makepkg.rs`.
+/// What lzop writes for incompressible data; `makepkg.rs` reads real files of it.
 fn lzop(bytes: &[u8]) -> Vec<u8> {
     const ADLER_OF_CONTENT: u32 = 1;
     let mut file = b"\x89LZO\0\r\n\x1a\n\x10\x40\x20\xa0\x09\x40\x01\x05".to_vec();
@@ -60,7 +60,7 @@ fn lzop(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn damaged_blocks_are_refused() {
+fn rejects_damaged_blocks() {
     let whole = lzop(&package());
     assert!(read_bytes(&whole).is_ok());
     let place = whole.len() - 500;
@@ -88,14 +88,14 @@ fn package() -> Vec<u8> {
 }
 
 #[test]
-fn streams_in_a_row_are_one() {
+fn concatenates_consecutive_streams() {
     let package = package();
     let second = tar(|tar| {
         tar.pkginfo();
     });
     for (what, compress) in compressions() {
         assert!(read_bytes(&compress(&package)).is_ok(), "{what}");
-        // Cut within a member.
+        // Truncated within a member.
         let (start, rest) = package.split_at(700);
         let parts = [compress(start), compress(rest)].concat();
         assert!(read_bytes(&parts).is_ok(), "{what} in two streams");
@@ -105,7 +105,7 @@ fn streams_in_a_row_are_one() {
 }
 
 #[test]
-fn nothing_follows_the_end_of_the_archive() {
+fn rejects_data_after_the_end_of_the_archive() {
     let package = package();
     let other = tar(|tar| {
         tar.member(b".PKGINFO", b'0', PKGINFO).end();
@@ -127,13 +127,13 @@ fn nothing_follows_the_end_of_the_archive() {
 }
 
 #[test]
-fn what_is_cut_off_is_refused() {
+fn rejects_truncated_archives() {
     let package = package();
     for (what, compress) in compressions() {
         let whole = compress(&package);
         for length in (0..whole.len()).step_by(13) {
             let error = read_bytes(&whole[..length]);
-            // The last of the empty blocks may be missing: other archives have one, too.
+            // The last of the empty blocks may be missing: other tools write one, too.
             let is_ended = what == "none" && length >= package.len() - 512;
             assert!(
                 error.is_err() || is_ended,
@@ -150,7 +150,7 @@ fn what_is_cut_off_is_refused() {
 }
 
 #[test]
-fn other_formats_are_refused() {
+fn rejects_other_formats() {
     for bytes in [
         &b""[..],
         b"this is no package",
@@ -167,7 +167,7 @@ fn other_formats_are_refused() {
 }
 
 #[test]
-fn archives_that_look_compressed_are_refused() {
+fn rejects_archives_that_look_compressed() {
     for name in [
         &b"BZh91AY&SY"[..],
         b"begin 644 x",

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_of_a_member_affect_a_plan_and_those_of_others_do_not() {
+    fn affects_plan_by_files_of_members_only() {
         let mut index = PackageIndex::new();
         let origin = package("libgreet", "");
         let member = package("greet", "\tdepends = libgreet\n");

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::{PackageIndex, PlanRequest, parse_srcinfo, plan_within};
 
-    /// Notes how large the set is, and lets no plan come further.
+    /// Records the size of the set, and stops planning there.
     #[derive(Default)]
     struct Small(Cell<usize>);
 
@@ -73,7 +73,7 @@ mod tests {
         type Over = &'static str;
 
         fn check(&self) -> Result<(), &'static str> {
-            // Once the size is known, nothing more is done.
+            // Once the size is known, planning stops.
             assert_eq!(self.0.get(), 0);
             Ok(())
         }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_the_set_is_asked_about_before_it_is_put_in_order() {
+    fn checks_size_of_rebuild_set_before_ordering() {
         let mut index = PackageIndex::new();
         let package = |number: u32| {
             let (before, after) = ((number + 9) % 10, (number + 1) % 10);

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_at_most_two_units() {
+    fn formats_durations_with_at_most_two_units() {
         for (seconds, expected) in [
             (0, "0 s"),
             (59, "59 s"),

@@ -1,4 +1,4 @@
-//! What costs much asks the budget, however few builds the plan has.
+//! Expensive steps check the budget, however few builds the plan has.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::support::{based, index, origin, package, request};
 
 const MANY: usize = 1_000;
 
-/// How often a budget was asked, and whether it ends what asks again after that.
+/// Counts the checks of a budget, and optionally ends planning after a number of them.
 struct Asked {
     count: Cell<usize>,
     limit: usize,
@@ -34,9 +34,9 @@ impl Asked {
 }
 
 #[test]
-fn base_is_looked_through_within_the_budget() {
+fn charges_scans_of_base_to_the_budget() {
     let index = index([package("lib", &[]), package("app", &["depends = lib"])]);
-    // A chain through base, so that all of it is between packages of the index.
+    // A chain through base that connects packages of the index.
     let base = BaseIndex::new(
         (0..MANY)
             .map(|at| {
@@ -55,11 +55,11 @@ fn base_is_looked_through_within_the_budget() {
     let all = Asked::at_most(usize::MAX);
     let planned = plan_within(&index, &request, &all.budget()).unwrap();
     assert_eq!(planned, plan(&index, &request));
-    // Each package is a candidate, has relations, is found by one, gets the form of a source package and is
-    // laid over the index.
+    // Each package is a candidate, has relations, is found by one, is converted to a source package
+    // and is laid over the index.
     assert!(
         all.count.get() >= 5 * MANY,
-        "asked {} times",
+        "checked {} times",
         all.count.get()
     );
     for limit in [
@@ -78,7 +78,7 @@ fn base_is_looked_through_within_the_budget() {
 }
 
 #[test]
-fn versions_are_compared_within_the_budget() {
+fn charges_version_comparisons_to_the_budget() {
     let users = (0..MANY).map(|at| package(&format!("user-{at}"), &["depends = kernel=6.1-1"]));
     let kernel = package("kernel", &["pkgver = 6.1"]);
     let index = index(users.chain([kernel]));
@@ -109,7 +109,7 @@ fn versions_are_compared_within_the_budget() {
 }
 
 #[test]
-fn versions_of_a_plan_are_expected_within_the_budget_or_not_at_all() {
+fn charges_expected_versions_to_the_budget() {
     let index = index([package("lib", &[]), package("app", &["depends = lib=1-1"])]);
     let origins = vec![origin(&index, "lib")];
     let made = plan(&index, &request(origins.clone(), Scope::All));

@@ -9,7 +9,7 @@ use crate::generate::{corpus, tangled};
 use crate::support::{check_shape, index, plan_of};
 
 #[test]
-fn real_distributions_have_plans_in_every_scope() {
+fn plans_real_distributions_in_every_scope() {
     for (name, hubs) in [
         ("archlinuxcn", &["libpng-apng", "julia-git"][..]),
         ("mingw", &["mingw-w64-zlib", "mingw-w64-headers"]),
@@ -41,7 +41,7 @@ fn real_distributions_have_plans_in_every_scope() {
 }
 
 #[test]
-fn the_largest_real_cycle_is_broken() {
+fn breaks_largest_real_cycle() {
     let Some(texts) = corpus("mingw") else {
         return;
     };
@@ -54,7 +54,7 @@ fn the_largest_real_cycle_is_broken() {
     let largest = plan.cycles.iter().map(|cycle| cycle.members.len()).max();
     assert!(largest > Some(500), "{largest:?}");
     let again = plan.builds.len() - plan.pkgbases().len();
-    // There is no telling what the least is; this is to notice when it becomes worse.
+    // The minimum is unknown; this detects regressions.
     assert!(
         again < 140,
         "{again} packages of a cycle of {largest:?} are built twice"
@@ -62,7 +62,7 @@ fn the_largest_real_cycle_is_broken() {
 }
 
 #[test]
-fn a_tangled_distribution_has_a_plan() {
+fn plans_heavily_cyclic_distribution() {
     let texts = tangled(2_000, 400);
     let index = index(
         texts

@@ -1,4 +1,5 @@
-//! Whether what the builds of cycles need can be installed, with old packages from base beside new ones.
+//! Whether the dependencies of builds in cycles can be installed, with old packages from base
+//! beside new ones.
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ fn library_in_a_cycle() -> (PackageIndex, BaseIndex) {
 }
 
 #[test]
-fn the_last_builds_of_a_cycle_are_looked_at_too() {
+fn checks_last_builds_of_a_cycle() {
     let (index, base) = library_in_a_cycle();
     // The library first: its user then needs itself, in the old version, beside the new library.
     let plan = planned(&index, &base, &["cyc-a"], &[]);
@@ -63,9 +64,10 @@ fn the_last_builds_of_a_cycle_are_looked_at_too() {
 }
 
 #[test]
-fn a_first_stage_keeps_the_number_of_the_library_it_was_built_with() {
+fn first_stage_keeps_soname_it_was_built_with() {
     let (index, base) = library_in_a_cycle();
-    // The user first, with the old library; its second build sees that package beside the new library.
+    // The user first, with the old library; its second build sees that package beside the new
+    // library.
     for bootstrap in [&[][..], &["cyc-b"]] {
         let plan = planned(&index, &base, &["cyc-b"], bootstrap);
         let text = brief(&plan);
@@ -81,14 +83,14 @@ fn a_first_stage_keeps_the_number_of_the_library_it_was_built_with() {
         assert_eq!(plan.needs_bootstrap.len(), 1, "{text}");
         assert!(plan.needs_bootstrap[0].choices.is_empty(), "{text}");
     }
-    // Where base does not have the program, the number is that of the old library all the same.
+    // If base does not have the program, the soname is still that of the old library.
     let base = BaseIndex::new(base.packages()[..1].to_vec());
     let plan = planned(&index, &base, &["cyc-b"], &["cyc-b"]);
     assert_eq!(plan.needs_bootstrap.len(), 1, "{}", brief(&plan));
 }
 
 #[test]
-fn a_first_stage_that_was_built_with_the_new_library_is_no_problem() {
+fn accepts_first_stage_built_with_the_new_library() {
     // The same with the library below the cycle.
     let index = index([
         package("lib", &["pkgver = 2", "provides = lib.so"]),
@@ -105,7 +107,7 @@ fn a_first_stage_that_was_built_with_the_new_library_is_no_problem() {
     assert!(plan.problems.is_empty(), "{}", brief(&plan));
 }
 
-/// A cycle of programs that need a library of which there is one for each size of programs.
+/// A cycle of programs that need a library available for each word size.
 fn both_sizes(of_64: &str, of_32: &str, needed: &str) -> Plan {
     let library = |name: &str, version: &str| {
         package(
@@ -130,7 +132,7 @@ fn both_sizes(of_64: &str, of_32: &str, needed: &str) -> Plan {
 }
 
 #[test]
-fn a_library_of_another_size_satisfies_nothing() {
+fn library_of_another_word_size_satisfies_nothing() {
     for (of_64, of_32, needed, is_refused) in [
         ("2", "2", "libfoo.so=1-64", true),
         ("2", "1", "libfoo.so=1-64", true),
@@ -157,7 +159,7 @@ fn a_library_of_another_size_satisfies_nothing() {
 }
 
 #[test]
-fn what_no_member_has_refuses_nothing() {
+fn ignores_library_that_no_member_provides() {
     let library = package("lib", &["pkgver = 2", "provides = lib.so"]);
     let a = package(
         "a",
@@ -187,12 +189,12 @@ fn what_no_member_has_refuses_nothing() {
         assert!(text.contains("the old q 1-1 needs lib.so=1-64"), "{text}");
     };
     check(vec![library.clone(), a.clone(), b.clone()]);
-    // It is the same where a source makes it and it is left out.
+    // The result is the same if a source builds it and it is excluded.
     check(vec![library, a, b, package("q", &["depends = lib"])]);
 }
 
 #[test]
-fn of_two_makers_the_highest_version_is_installed() {
+fn installs_highest_version_of_two_providers() {
     let plan_of = |first: &str, second: &str, needed: &str| {
         let maker = |pkgbase: &str, version: &str| {
             let version = format!("pkgver = {version}");
@@ -247,7 +249,7 @@ fn ring(size: usize) -> (PackageIndex, BaseIndex) {
 }
 
 #[test]
-fn not_every_member_of_a_large_cycle_is_tried() {
+fn tries_a_bounded_number_of_members_of_a_large_cycle() {
     let (index, base) = ring(20);
     let plan = planned(&index, &base, &["lib"], &[]);
     let text = brief(&plan);
@@ -255,9 +257,9 @@ fn not_every_member_of_a_large_cycle_is_tried() {
         panic!("{text}");
     };
     assert_eq!(needed.members.len(), 20, "{text}");
-    // What is built with the first one needs it at run time, too, and cannot do without.
+    // The dependents of the first one need it at run time as well, and cannot omit it.
     assert_eq!(needed.untried, 7, "{text}");
-    // The one whose old package is in the way of the others is among those that are tried.
+    // The one whose old package blocks the others is among those that are tried.
     assert!(!needed.choices.is_empty(), "{text}");
     for choice in &needed.choices {
         let plan = planned(&index, &base, &["lib"], &[choice.as_str()]);
@@ -270,7 +272,7 @@ fn not_every_member_of_a_large_cycle_is_tried() {
 }
 
 #[test]
-fn what_many_builds_lack_is_told_once() {
+fn reports_dependency_missing_in_many_builds_once() {
     // All of them are built with a tool of base that needs the old library.
     let mut packages = vec![package("lib", &["pkgver = 2", "provides = lib.so"])];
     for number in 0..30 {
@@ -300,7 +302,7 @@ fn what_many_builds_lack_is_told_once() {
 }
 
 #[test]
-fn libraries_that_makepkg_finds_by_itself_follow_their_packages() {
+fn autodetected_libraries_follow_their_packages() {
     for (version, is_refused) in [("1", false), ("2", true)] {
         let version = format!("pkgver = {version}");
         let index = index([
@@ -324,7 +326,7 @@ fn libraries_that_makepkg_finds_by_itself_follow_their_packages() {
 }
 
 #[test]
-fn packages_of_base_count_where_the_source_makes_them_for_another_architecture_only() {
+fn uses_base_packages_the_source_builds_for_other_architectures() {
     let index = index([
         package("lib", &["arch = aarch64"]),
         package("middle", &["arch = x86_64", "provides = virtual"]),

@@ -1,4 +1,4 @@
-//! Distributions of any size.
+//! Generates distributions of any size.
 
 use std::path::Path;
 
@@ -27,7 +27,8 @@ pub(crate) fn texts(size: usize) -> Vec<String> {
     texts
 }
 
-/// A package with names of its copy. Every tenth needs a base package of the copy before.
+/// A package whose names contain the number of its copy. Every tenth needs a base package of the
+/// previous copy.
 fn renamed(original: &str, copy: usize, at: usize) -> String {
     let mut text = String::with_capacity(original.len() + 256);
     for line in original.lines() {
@@ -63,7 +64,7 @@ fn renamed(original: &str, copy: usize, at: usize) -> String {
     text
 }
 
-/// A package that needs some of those before it, and builds with one of those after it.
+/// A package that needs some of the earlier ones, and builds with one of the later ones.
 fn made_up(at: usize) -> String {
     let mut text = format!("pkgbase = made-up-{at}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
     for step in [1, 7, 61, 401] {
@@ -90,7 +91,7 @@ pub(crate) fn tangled(size: usize, knot: usize) -> Vec<String> {
     let package = |at: usize| {
         let mut text = format!("pkgbase = p{at}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n");
         for _ in 0..3 {
-            // Near packages more often than far ones, as in life.
+            // Near packages more often than distant ones, as in real distributions.
             let near = random(at.min(300) + 1);
             let back = if random(3) == 0 { random(at + 1) } else { near };
             if back > 0 {
@@ -108,15 +109,15 @@ pub(crate) fn tangled(size: usize, knot: usize) -> Vec<String> {
     (0..size).map(package).collect()
 }
 
-/// The corpora, where they are. Says so where they are not.
+/// The corpora, if present. Prints a message if they are absent.
 pub(crate) fn corpus(name: &str) -> Option<Vec<String>> {
-    // Several crates include this file, so the folder is looked for upwards.
+    // Several crates include this file, so the folder is searched for in the parent folders.
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .map(|folder| folder.join(format!("shared/data/{name}.tar.zst")))
         .find(|path| path.exists());
     let Some(path) = path else {
-        println!("skipped: shared/data/{name}.tar.zst is beside no folder above");
+        println!("skipped: no parent folder has a neighbour shared/data/{name}.tar.zst");
         return None;
     };
     let file = fs_err::File::open(&path).unwrap();

@@ -1,11 +1,11 @@
-//! One small distribution for every rule, with its plan written down.
+//! One small distribution for every rule, with a snapshot of its plan.
 
 use buildbtw_model::Scope;
 use buildbtw_planner::{InvalidPatterns, Patterns, Plan, PlanRequest, plan, render};
 
 use crate::support::{check_shape, index, origin, package, plan_of, request};
 
-/// Builds as `name@stage: needs (reason)`, then what else the plan says.
+/// Builds as `name@stage: needs (reason)`, then the other results of the plan.
 fn brief(plan: &Plan) -> String {
     check_shape(plan);
     let mut lines = Vec::new();
@@ -36,7 +36,7 @@ fn brief(plan: &Plan) -> String {
 }
 
 #[test]
-fn the_json_is_a_contract() {
+fn keeps_json_format_stable() {
     let index = index([
         package("a", &["depends = b>=1", "makedepends = glibc"]),
         package("b", &["makedepends = a"]),
@@ -50,7 +50,7 @@ fn the_json_is_a_contract() {
 }
 
 #[test]
-fn scopes() {
+fn plans_each_scope() {
     let index = index([
         package("lib", &["provides = lib.so=1-64"]),
         package("direct", &["depends = lib"]),
@@ -72,7 +72,7 @@ fn scopes() {
 }
 
 #[test]
-fn providers() {
+fn plans_with_providers() {
     let index = index([
         package("real", &["pkgver = 2"]),
         package("old-compat", &["provides = real=1"]),
@@ -93,7 +93,7 @@ fn providers() {
 }
 
 #[test]
-fn a_split_package_spreads_only_what_was_reached() {
+fn split_package_spreads_only_through_reached_packages() {
     let index = index([
         package("lib", &[]),
         package(
@@ -111,7 +111,7 @@ fn a_split_package_spreads_only_what_was_reached() {
 }
 
 #[test]
-fn the_order_holds_through_packages_outside_of_the_set() {
+fn keeps_order_through_packages_outside_the_set() {
     let index = index([
         package("lib", &["provides = lib.so"]),
         package("tool", &["depends = script"]),
@@ -124,7 +124,7 @@ fn the_order_holds_through_packages_outside_of_the_set() {
 }
 
 #[test]
-fn cycles_give_way_at_the_softest_edge() {
+fn breaks_cycles_at_the_weakest_edge() {
     let cycle = |kind: &str| {
         let needs = format!("{kind} = b");
         let index = index([
@@ -139,7 +139,7 @@ fn cycles_give_way_at_the_softest_edge() {
 }
 
 #[test]
-fn what_a_package_needs_at_run_time_gives_way_first() {
+fn relaxes_run_time_dependencies_first() {
     let index = index([
         package(
             "base",
@@ -155,7 +155,7 @@ fn what_a_package_needs_at_run_time_gives_way_first() {
 }
 
 #[test]
-fn what_only_the_old_version_satisfies_is_rebuilt_and_reported() {
+fn rebuilds_and_reports_dependents_of_the_old_version() {
     let index = index([
         package("lib", &["provides = lib.so=1-64", "provides = feature"]),
         package("pinned", &["depends = lib.so=1-64"]),
@@ -176,7 +176,7 @@ fn what_only_the_old_version_satisfies_is_rebuilt_and_reported() {
 }
 
 #[test]
-fn architectures() {
+fn plans_each_architecture() {
     let index = index([
         package("lib", &["arch = x86_64", "arch = aarch64"]),
         package("data", &["arch = any", "depends = lib"]),
@@ -197,7 +197,7 @@ fn architectures() {
 }
 
 #[test]
-fn patterns_widen_and_narrow() {
+fn include_and_exclude_patterns_change_the_set() {
     let index = index([
         package("lib", &[]),
         package("mid", &["depends = lib"]),
@@ -214,7 +214,7 @@ fn patterns_widen_and_narrow() {
 }
 
 #[test]
-fn lists_of_patterns_are_bounded() {
+fn limits_number_of_patterns() {
     assert!(Patterns::new(&vec!["a*"; Patterns::MAX_COUNT]).is_ok());
     let count = Patterns::MAX_COUNT + 1;
     let error = Patterns::new(&vec!["a*"; count]).unwrap_err();
@@ -229,7 +229,7 @@ fn lists_of_patterns_are_bounded() {
 }
 
 #[test]
-fn priorities_follow_the_longest_chain() {
+fn prioritizes_by_longest_chain() {
     let index = index([
         package("lib", &[]),
         package("slow", &["depends = lib"]),
@@ -264,14 +264,15 @@ fn priorities_follow_the_longest_chain() {
 }
 
 #[test]
-fn an_origin_that_stops_providing_what_others_provide() {
+fn rebuilds_dependents_of_origin_that_stops_providing() {
     let index = index([
         package("pa", &["provides = virt"]),
         package("pb", &["provides = virt"]),
         package("user", &["depends = virt"]),
     ]);
     let request = request(vec![package("pa", &[])], Scope::Transitive);
-    // It is rebuilt, as it may have used the old one; but it lacks nothing and need not wait.
+    // It is rebuilt, as it may have used the old one; but no dependency is missing and it need not
+    // wait.
     insta::assert_snapshot!(brief(&plan(&index, &request)), @r"
     pa@1:  (pa)
     user@1:  (pa user)
@@ -279,7 +280,7 @@ fn an_origin_that_stops_providing_what_others_provide() {
 }
 
 #[test]
-fn only_an_equals_sign_provides_a_version() {
+fn only_equals_sign_provides_a_version() {
     let index = index([
         package("a", &["provides = foo>=1"]),
         package("exact", &["depends = foo=1"]),
@@ -293,7 +294,7 @@ fn only_an_equals_sign_provides_a_version() {
 }
 
 #[test]
-fn a_library_without_a_number_meets_those_who_ask_for_one() {
+fn unversioned_library_satisfies_versioned_requirement() {
     let index = index([
         package("libquux", &["pkgver = 2.0", "provides = libquux.so"]),
         package("app-new", &["depends = libquux.so>=2"]),
@@ -314,7 +315,7 @@ fn a_library_without_a_number_meets_those_who_ask_for_one() {
 }
 
 #[test]
-fn an_origin_is_built_before_what_needs_it_in_a_cycle() {
+fn builds_origin_before_its_dependents_in_a_cycle() {
     let index = index([
         package("a", &["makedepends = z"]),
         package("m", &["makedepends = a", "makedepends = z"]),
@@ -342,7 +343,7 @@ fn an_origin_is_built_before_what_needs_it_in_a_cycle() {
 }
 
 #[test]
-fn what_has_to_come_before_an_origin_is_not_what_waits_for_it() {
+fn does_not_count_prerequisites_of_an_origin_as_dependents() {
     // `first` must come before the origin, and either of the others could be built too early.
     let index = index([
         package("origin", &["depends = first"]),

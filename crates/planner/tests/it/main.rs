@@ -1,4 +1,4 @@
-//! The planner from outside: small distributions made by hand, random ones against a slow
+//! The planner from outside: small handmade distributions, random ones compared with a slow
 //! reference, and real ones.
 
 #![allow(

@@ -1,4 +1,4 @@
-//! Random distributions, full of cycles, against the reference.
+//! Random distributions with many cycles, compared with the reference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use proptest::sample::Index;
 use crate::reference::{Reference, split};
 use crate::support::{check_shape, index, package, request};
 
-/// What is drawn for one base; the numbers are turned into names later.
+/// The random values of one pkgbase; the numbers are converted to names later.
 #[derive(Clone, Debug)]
 struct Draw {
     version: u8,
@@ -47,7 +47,7 @@ fn draw() -> impl Strategy<Value = Draw> {
         })
 }
 
-/// The names that may be depended on: each base's two packages and a few virtual ones.
+/// The names that may be depended on: the two packages of each pkgbase and a few virtual ones.
 fn relation(count: usize, index: Index, constraint: u8) -> String {
     let virtual_names = ["virtual0", "virtual1", "liba.so", "libb.so"];
     let at = index.index(count * 2 + virtual_names.len());
@@ -164,7 +164,7 @@ impl Case {
     }
 }
 
-/// Who comes before a build: pairs of name and stage.
+/// The predecessors of a build: pairs of name and stage.
 fn ancestors(plan: &Plan) -> Vec<BTreeSet<(String, u32)>> {
     let mut all: Vec<BTreeSet<(String, u32)>> = Vec::new();
     for build in &plan.builds {
@@ -179,7 +179,7 @@ fn ancestors(plan: &Plan) -> Vec<BTreeSet<(String, u32)>> {
     all
 }
 
-/// The strongly connected sets of a relation between names.
+/// The strongly connected components of a relation between names.
 fn loops(edges: &BTreeSet<(String, String)>) -> Vec<BTreeSet<String>> {
     let names: BTreeSet<&str> = edges.iter().flat_map(|(a, b)| [a.as_str(), b]).collect();
     let names: Vec<&str> = names.into_iter().collect();
@@ -352,7 +352,7 @@ fn check_findings(reference: &Reference, members: &BTreeMap<String, Option<u32>>
     assert_eq!(problems.count(), outdated.len(), "{outdated:?}");
 }
 
-/// A base repository with what the sources make.
+/// A base repository with the packages that the sources build.
 fn of_sources(packages: &[Arc<SourcePackage>], architecture: &Architecture) -> BaseIndex {
     let mut all = Vec::new();
     for source in packages {
@@ -387,19 +387,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn plans_agree_with_the_reference(case in case()) {
+    fn agrees_with_reference_planner(case in case()) {
         let index = index(case.packages.iter().cloned());
         check(&case, &case.plan(&index));
     }
 
     #[test]
-    fn the_order_of_insertion_does_not_matter(case in case(), seed in any::<Index>()) {
+    fn does_not_depend_on_insertion_order(case in case(), seed in any::<Index>()) {
         let first = index(case.packages.iter().cloned());
         let mut packages = case.packages.clone();
         let count = packages.len();
         packages.rotate_left(seed.index(count));
         packages.reverse();
-        // Packages that come and go leave no trace either.
+        // Packages that are added and removed leave no trace.
         let mut second = index(packages.iter().cloned());
         second.insert(package("p0", &["depends = p1", "pkgname = p0", "pkgname = px"]));
         second.remove(packages[0].pkgbase());
@@ -411,7 +411,7 @@ proptest! {
     }
 
     #[test]
-    fn wider_scopes_hold_narrower_ones(case in case()) {
+    fn wider_scopes_include_narrower_ones(case in case()) {
         let index = index(case.packages.iter().cloned());
         let set = |scope| -> BTreeSet<String> {
             let plan = plan(&index, &case.request(scope));
@@ -425,7 +425,7 @@ proptest! {
     }
 
     #[test]
-    fn with_bootstrap_builds_every_last_stage_sees_its_environment(
+    fn last_stages_see_their_environment_with_bootstrap_builds(
         case in case(),
         chosen in prop::collection::vec(any::<Index>(), 1..4),
     ) {
@@ -458,11 +458,11 @@ proptest! {
     }
 
     #[test]
-    fn where_base_has_what_the_sources_make_everything_can_be_installed(
+    fn everything_is_installable_when_base_matches_the_sources(
         case in case(),
         chosen in prop::collection::vec(any::<Index>(), 0..3),
     ) {
-        // Which number a library gets, base would have to know.
+        // Only base could know which soname a library gets.
         let names_number = |line: &str| {
             line.starts_with(['d', 'm', 'c']) && line.contains(".so") && line.contains(['<', '=', '>'])
         };
@@ -488,7 +488,7 @@ proptest! {
     }
 
     #[test]
-    fn a_choice_that_is_offered_helps(case in case()) {
+    fn offered_bootstrap_choices_solve_the_problem(case in case()) {
         let index = index(case.packages.iter().cloned());
         let base = of_sources(&case.packages, &"x86_64".parse().unwrap());
         let mut request = case.request(case.scope);
@@ -506,7 +506,7 @@ proptest! {
     }
 
     #[test]
-    fn a_budget_ends_planning_or_changes_nothing(case in case(), checks in 0u32..200) {
+    fn budget_ends_planning_or_has_no_effect(case in case(), checks in 0u32..200) {
         let index = index(case.packages.iter().cloned());
         let request = case.request(case.scope);
         let left = std::cell::Cell::new(checks);
@@ -522,11 +522,11 @@ proptest! {
     }
 
     #[test]
-    fn a_change_outside_of_the_footprint_changes_no_plan(case in case(), number in any::<Index>(), changed in draw()) {
+    fn change_outside_the_footprint_keeps_the_plan(case in case(), number in any::<Index>(), changed in draw()) {
         let mut index = index(case.packages.iter().cloned());
         let request = case.request(case.scope);
         let (before, footprint) = buildbtw_planner::plan_with_footprint(&index, &request);
-        // Half of the time it is a package that was not there before.
+        // Half of the time it is a new package.
         let count = case.packages.len();
         let change = index.insert(source(count, number.index(count * 2), &changed));
         if !footprint.is_affected_by(&change) {

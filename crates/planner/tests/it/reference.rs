@@ -1,6 +1,5 @@
-//! The specification once more: as obvious as possible, and as slow as it then is.
-//!
-//! Nothing of the planner is used except for reading packages and comparing versions.
+//! A second implementation of the specification: as obvious as possible, and therefore slow. Of the
+//! planner, it uses only the reading of packages and the comparison of versions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use buildbtw_model::{Architecture, Scope, compare_versions};
 use buildbtw_planner::{DependencyKind, SourcePackage};
 
-/// A package by base and name; the flag tells the default branch of a changed origin.
+/// A package by pkgbase and name; the flag marks the default branch of a changed origin.
 pub(crate) type Id = (String, String, bool);
 
 pub(crate) struct Reference {
@@ -41,7 +40,7 @@ impl Reference {
         }
     }
 
-    /// All packages for the architecture, those of replaced versions too.
+    /// All packages for the architecture, those of replaced versions included.
     fn packages(&self) -> Vec<Id> {
         let mut ids = Vec::new();
         for ((base, old), source) in &self.sources {
@@ -100,7 +99,7 @@ impl Reference {
         let provides = |id: &&Id| {
             self.provides(id).into_iter().any(|provision| {
                 let (provided, sign, version) = split(provision);
-                // makepkg numbers a bare library when it builds the package.
+                // makepkg adds the soname version of a bare library when it builds the package.
                 let is_numbered = sign.is_empty() && name.ends_with(".so");
                 provided == name && (is_numbered || meets(Some(version).filter(|_| sign == "=")))
             })
@@ -108,7 +107,7 @@ impl Reference {
         candidates.iter().filter(provides).cloned().collect()
     }
 
-    /// The providers with the changed origins, and those old ones that no new one stands in for.
+    /// The providers with the changed origins, and those old ones that no new one replaces.
     pub(crate) fn resolve(&self, relation: &str) -> BTreeSet<Id> {
         let all = self.packages();
         let new: Vec<Id> = all.iter().filter(|id| !id.2).cloned().collect();
@@ -120,7 +119,7 @@ impl Reference {
             .collect();
         let mut found = self.resolve_among(relation, &new);
         let bases: BTreeSet<String> = found.iter().map(|id| id.0.clone()).collect();
-        // A changed origin without a default branch was not there before.
+        // A changed origin without a default branch is new.
         let before: Vec<Id> = before
             .into_iter()
             .filter(|id| id.2 || !self.origins.contains(&id.0) || is_changed(&id.0))
@@ -133,14 +132,14 @@ impl Reference {
         found
     }
 
-    /// What can be installed for a relation: old versions only where nothing else satisfies it.
+    /// What can be installed for a relation: old versions only if nothing else satisfies it.
     pub(crate) fn installable(&self, relation: &str) -> BTreeSet<Id> {
         let all = self.resolve(relation);
         let current: BTreeSet<Id> = all.iter().filter(|id| !id.2).cloned().collect();
         if current.is_empty() { all } else { current }
     }
 
-    /// For each package reached: how many bases away it is.
+    /// For each reached package, the distance in pkgbases.
     fn reach(&self, scope: Scope, excluded: &dyn Fn(&str) -> bool) -> BTreeMap<Id, u32> {
         let all = self.packages();
         let mut distance: BTreeMap<Id, u32> = BTreeMap::new();
@@ -187,7 +186,7 @@ impl Reference {
         }
     }
 
-    /// The rebuild set, and how far each member is from an origin.
+    /// The rebuild set, and the distance of each member from an origin.
     pub(crate) fn members(
         &self,
         scope: Scope,
@@ -208,7 +207,7 @@ impl Reference {
         members
     }
 
-    /// Everything that is installed when these relations are.
+    /// Everything that is installed for these relations.
     fn installed(&self, relations: &[&str]) -> BTreeSet<Id> {
         let mut found = BTreeSet::new();
         let mut queue: VecDeque<Id> = VecDeque::new();
@@ -230,7 +229,8 @@ impl Reference {
         bases.filter(|base| base != but).collect()
     }
 
-    /// The other bases in the environment of a build, with the hardest kind that leads to each.
+    /// The other pkgbases in the environment of a build, with the strongest kind of dependency that
+    /// leads to each.
     pub(crate) fn environment(&self, base: &str) -> BTreeMap<String, DependencyKind> {
         let source = &self.sources[&(base.to_owned(), false)];
         let mut found = BTreeMap::new();
@@ -252,7 +252,7 @@ impl Reference {
         found
     }
 
-    /// The bases that the packages of a base pull in at run time.
+    /// The pkgbases that the packages of a pkgbase pull in at run time.
     pub(crate) fn at_run_time(&self, base: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for id in self.of_base(base) {
@@ -261,7 +261,7 @@ impl Reference {
         found
     }
 
-    /// Every dependency of a base, with its kind.
+    /// Every dependency of a pkgbase, with its kind.
     pub(crate) fn relations(&self, base: &str) -> Vec<(String, DependencyKind)> {
         let source = &self.sources[&(base.to_owned(), false)];
         let architecture = &self.architecture;

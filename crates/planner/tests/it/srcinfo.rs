@@ -1,4 +1,4 @@
-//! Reading `.SRCINFO`s: every oddity that real ones have.
+//! Reading `.SRCINFO` files with every peculiarity of real ones.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use buildbtw_planner::{SourcePackage, SrcinfoError, parse_srcinfo};
 
 use crate::generate::{corpus, texts};
 
-/// A line that alpm-srcinfo refuses and nothing else looks at.
+/// A line that alpm-srcinfo rejects and this reader ignores.
 const POISON: &str = "\tbackup = not/a/file/\n";
 
 fn architecture(name: &str) -> Architecture {
@@ -16,10 +16,10 @@ fn architecture(name: &str) -> Architecture {
 }
 
 #[test]
-fn both_readers_agree_on_every_file_that_both_accept() {
+fn agrees_with_alpm_srcinfo_on_files_both_accept() {
     let mut all = texts(500);
     for name in ["archlinuxcn", "mingw"] {
-        // A part of them is plenty, and quick.
+        // A sample suffices, and is fast.
         all.extend(corpus(name).unwrap_or_default().into_iter().step_by(7));
     }
     let mut compared = 0;
@@ -32,7 +32,7 @@ fn both_readers_agree_on_every_file_that_both_accept() {
         let poisoned = format!("{head}{POISON}{tail}");
         assert!(
             SourceInfoV1::from_string(&poisoned).is_err(),
-            "the poison does not work"
+            "the inserted line is not rejected"
         );
         assert_eq!(parse_srcinfo(text), parse_srcinfo(&poisoned));
         compared += 1;
@@ -41,7 +41,7 @@ fn both_readers_agree_on_every_file_that_both_accept() {
 }
 
 #[test]
-fn every_file_of_the_corpora_can_be_read() {
+fn reads_every_file_of_the_corpora() {
     for name in ["archlinuxcn", "mingw"] {
         for text in corpus(name).unwrap_or_default() {
             let package = parse_srcinfo(&text).unwrap();
@@ -88,7 +88,7 @@ pkgname = split-tools
 ";
 
 #[test]
-fn split_packages_override_field_by_field() {
+fn split_packages_override_single_fields() {
     let package = parse_srcinfo(SPLIT).unwrap();
     let x86 = architecture("x86_64");
     let arm = architecture("aarch64");
@@ -130,7 +130,7 @@ fn split_packages_override_field_by_field() {
 }
 
 #[test]
-fn a_bad_line_costs_only_itself() {
+fn skips_only_the_bad_line() {
     let text = "pkgbase = odd\n\tpkgver = 1\n\tpkgrel = 21.1\n\tarch = aarach64\n\tarch = x86_64\n\
                 \tdepends = guile>=\n\tdepends = glibc\n\tmakedepends = a b\n\tnonsense\n\npkgname = Odd\n";
     let package = parse_srcinfo(text).unwrap();
@@ -153,7 +153,7 @@ fn a_bad_line_costs_only_itself() {
 }
 
 #[test]
-fn without_a_name_or_a_version_there_is_no_package() {
+fn requires_name_and_version() {
     let head = "pkgbase = a\npkgver = 1\npkgrel = 1\narch = any\n";
     assert_eq!(parse_srcinfo(head), Err(SrcinfoError::Missing("pkgname")));
     assert_eq!(parse_srcinfo(""), Err(SrcinfoError::Missing("pkgbase")));
@@ -171,7 +171,7 @@ fn without_a_name_or_a_version_there_is_no_package() {
     assert!(SourcePackage::from_stored(good.as_stored()).is_ok());
 }
 
-/// An `.SRCINFO` with a line of the base each, and then the packages.
+/// An `.SRCINFO` with these lines of the base, followed by the packages.
 fn large(lines: impl IntoIterator<Item = String>, packages: usize) -> String {
     let mut text = "pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n".to_owned();
     for line in lines {
@@ -184,9 +184,9 @@ fn large(lines: impl IntoIterator<Item = String>, packages: usize) -> String {
 }
 
 #[test]
-fn a_package_that_says_far_too_much_is_refused() {
+fn rejects_oversized_package() {
     let depends = |count: usize| (0..count).map(|number| format!("depends = d{number}"));
-    // What real packages have, and more.
+    // At least as much as real packages have.
     for (dependencies, packages) in [(150, 300), (5_000, 1), (0, 1_000)] {
         let package = parse_srcinfo(&large(depends(dependencies), packages)).unwrap();
         assert_eq!(package.pkgnames().len(), packages);
@@ -208,11 +208,11 @@ fn a_package_that_says_far_too_much_is_refused() {
     ] {
         let error = parse_srcinfo(&text).unwrap_err();
         assert!(error.to_string().contains(what), "{what}: {error}");
-        // The lenient reader takes no more.
+        // The lenient reader has the same limits.
         let poisoned = text.replacen("\tpkgver", &format!("{POISON}\tpkgver"), 1);
         assert_eq!(parse_srcinfo(&poisoned), Err(error));
     }
-    // Nor do stored forms that are older than these limits.
+    // Neither do stored forms that are older than these limits.
     let stored = |dependencies: usize, packages: usize| {
         let mut text = "b a\nv 1-1\na any\n".to_owned();
         text.extend((0..dependencies).map(|number| format!("d d{number}\n")));
@@ -226,10 +226,10 @@ fn a_package_that_says_far_too_much_is_refused() {
     ));
 }
 
-/// The packages of case `arch-suffix-in-an-override`, and all other ways in which `package()` can change
-/// a field, with what makepkg 6.0.2 writes into their `.PKGINFO`.
+/// The packages of case `arch-suffix-in-an-override`, and all other ways in which `package()` can
+/// change a field, with what makepkg 6.0.2 writes into their `.PKGINFO`.
 #[test]
-fn fields_of_packages_are_merged_as_makepkg_does() {
+fn merges_package_fields_like_makepkg() {
     let text = "pkgbase = all
 \tpkgver = 1
 \tpkgrel = 1
@@ -304,14 +304,14 @@ pkgname = nothing-for-one
 }
 
 #[test]
-fn an_epoch_is_written_as_makepkg_does() {
+fn writes_epoch_like_makepkg() {
     for (epoch, version) in [
         ("1", "1:1-1"),
         ("01", "01:1-1"),
         ("007", "007:1-1"),
         ("0", "1-1"),
         ("00", "1-1"),
-        // No number for bash, which reads it as octal.
+        // Not a number for bash, which reads it as octal.
         ("08", "1-1"),
     ] {
         let text = format!(

@@ -1,4 +1,4 @@
-//! Plans that know what base repositories hold and what built packages link.
+//! Plans that use the content of base repositories and the libraries that built packages link.
 
 use buildbtw_model::Scope;
 use buildbtw_planner::{
@@ -16,7 +16,7 @@ fn soname(name: &str) -> Soname {
 }
 
 #[test]
-fn chains_lead_through_packages_that_only_base_has() {
+fn follows_chains_through_packages_only_in_base() {
     let index = index([
         package("lib", &["provides = lib.so"]),
         package("app", &["depends = between"]),
@@ -27,7 +27,7 @@ fn chains_lead_through_packages_that_only_base_has() {
         based("glibc", "2-1", &[], &[]),
         based("middle", "1-1", &["lib.so"], &["between"]),
         based("far", "1-1", &["middle>=1", "glibc"], &[]),
-        // Sources make this one.
+        // Sources build this one.
         based("app", "1-1", &["nothing"], &[]),
     ]);
     let of = |scope| {
@@ -50,7 +50,7 @@ fn chains_lead_through_packages_that_only_base_has() {
     ");
     let direct = of(Scope::Direct);
     assert_eq!(direct.builds.len(), 1);
-    // What base has is not missing.
+    // Packages in base are not missing.
     assert!(of(Scope::All).unresolved.is_empty());
     let unrelated = plan(
         &index,
@@ -63,7 +63,7 @@ fn chains_lead_through_packages_that_only_base_has() {
 }
 
 #[test]
-fn the_order_holds_through_packages_of_base() {
+fn keeps_order_through_packages_of_base() {
     let index = index([
         package("lib", &[]),
         package("app", &["depends = lib", "makedepends = middle"]),
@@ -85,7 +85,7 @@ fn the_order_holds_through_packages_of_base() {
 }
 
 #[test]
-fn who_links_a_library_without_saying_so_is_rebuilt() {
+fn rebuilds_packages_with_undeclared_library_links() {
     let index = index([
         package("lib", &[]),
         package("quiet", &["makedepends = lib"]),
@@ -120,7 +120,7 @@ fn who_links_a_library_without_saying_so_is_rebuilt() {
         let plan = of(scope);
         assert!(plan.why(&"quiet".parse().unwrap()).is_some(), "{scope}");
     }
-    // In this scope the dependency says so.
+    // In this scope, the reason is the dependency.
     let all = of(Scope::All);
     assert!(all.builds.iter().all(|build| all.links(build).is_none()));
     let json = serde_json::to_value(of(Scope::Transitive)).unwrap();
@@ -129,7 +129,7 @@ fn who_links_a_library_without_saying_so_is_rebuilt() {
 }
 
 #[test]
-fn a_package_that_turns_up_and_links_a_library_affects_the_plan() {
+fn new_package_that_links_a_library_affects_the_plan() {
     let lib = package("lib", &[]);
     let mut index = PackageIndex::new();
     index.insert(lib.clone());
@@ -178,7 +178,7 @@ fn planned(index: &PackageIndex, base: &BaseIndex, bootstrap: &[&str], keeps: bo
 }
 
 #[test]
-fn a_cycle_that_cannot_be_installed_asks_for_a_bootstrap_build() {
+fn offers_bootstrap_build_for_uninstallable_cycle() {
     for library in [
         &["pkgver = 2", "provides = lib.so=2-64"][..],
         &["pkgver = 2", "provides = lib.so"],
@@ -204,7 +204,7 @@ fn a_cycle_that_cannot_be_installed_asks_for_a_bootstrap_build() {
 }
 
 #[test]
-fn with_a_bootstrap_build_the_cycle_is_built() {
+fn builds_cycle_with_a_bootstrap_build() {
     let (index, base) = cycle(&["pkgver = 2", "provides = lib.so"], "makedepends");
     insta::assert_snapshot!(brief(&planned(&index, &base, &["b"], false)), @r"
     lib@1:  (lib)
@@ -231,7 +231,7 @@ fn with_a_bootstrap_build_the_cycle_is_built() {
 }
 
 #[test]
-fn checks_are_left_out_of_a_bootstrap_build_too_and_other_dependencies_are_not() {
+fn bootstrap_build_omits_cyclic_checkdepends_and_keeps_other_dependencies() {
     let index = index([
         package(
             "a",
@@ -263,9 +263,9 @@ fn checks_are_left_out_of_a_bootstrap_build_too_and_other_dependencies_are_not()
 }
 
 #[test]
-fn the_old_packages_do_where_the_library_stays() {
+fn uses_old_packages_when_soname_is_unchanged() {
     for (library, keeps) in [
-        // Rebuilt only.
+        // Only rebuilt.
         (
             &["pkgver = 1.0", "pkgrel = 2", "provides = lib.so"][..],
             false,
@@ -278,7 +278,7 @@ fn the_old_packages_do_where_the_library_stays() {
         assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
         assert!(plan.problems.is_empty(), "{}", brief(&plan));
     }
-    // It may well be another one.
+    // The soname may differ.
     let (index, base) = cycle(&["pkgver = 1.1", "provides = lib.so"], "makedepends");
     let plan = planned(&index, &base, &[], false);
     assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
@@ -291,7 +291,7 @@ fn the_old_packages_do_where_the_library_stays() {
 }
 
 #[test]
-fn a_cycle_of_run_time_dependencies_has_no_bootstrap_build() {
+fn offers_no_bootstrap_build_for_run_time_cycle() {
     let (index, base) = cycle(&["pkgver = 2", "provides = lib.so"], "depends");
     let plan = planned(&index, &base, &[], false);
     assert!(
@@ -302,7 +302,7 @@ fn a_cycle_of_run_time_dependencies_has_no_bootstrap_build() {
 }
 
 #[test]
-fn a_new_version_that_a_first_build_needs_is_not_old() {
+fn first_stage_sees_required_new_version() {
     // The old `a` is in base, but `b` asks for the new one, which is built with `b`.
     let index = index([
         package("a", &["pkgver = 2", "depends = b"]),
@@ -326,7 +326,7 @@ fn a_new_version_that_a_first_build_needs_is_not_old() {
 }
 
 #[test]
-fn what_is_in_no_cycle_cannot_be_bootstrapped() {
+fn rejects_bootstrap_build_outside_a_cycle() {
     let index = index([package("lib", &[]), package("app", &["depends = lib"])]);
     let request = PlanRequest {
         bootstrap: vec!["app".parse().unwrap(), "elsewhere".parse().unwrap()],

@@ -1,4 +1,4 @@
-//! Versions of a plan: what they are, and which constraints they no longer meet.
+//! Versions of a plan, and which constraints they no longer satisfy.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ fn problems(plan: &Plan) -> Vec<String> {
 }
 
 #[test]
-fn rebuilds_get_a_higher_release_and_origins_only_where_base_has_theirs() {
+fn bumps_release_of_rebuilds_and_of_origins_already_in_base() {
     let index = index([
         package("lib", &["pkgver = 2"]),
         package("app", &["depends = lib"]),
@@ -59,7 +59,7 @@ fn rebuilds_get_a_higher_release_and_origins_only_where_base_has_theirs() {
 }
 
 #[test]
-fn what_base_has_newer_is_a_problem() {
+fn reports_newer_version_in_base() {
     let index = index([package("lib", &[]), package("app", &["depends = lib"])]);
     let plan = planned(&index, "lib", &[("lib", "1:1-1"), ("app", "2-1")]);
     let note = "older than base, will not install by -Syu";
@@ -88,7 +88,7 @@ fn what_base_has_newer_is_a_problem() {
 }
 
 #[test]
-fn a_computed_version_is_said_to_be_one() {
+fn marks_computed_versions() {
     let index = index([
         package("lib", &[]),
         package("vcs", &["depends = lib", "source = git+https://h/vcs"]),
@@ -132,7 +132,7 @@ fn with_module(kernel: &str, version: &str, module: &str) -> PackageIndex {
 }
 
 #[test]
-fn a_pin_on_a_release_that_is_raised_is_a_problem() {
+fn reports_pin_on_bumped_release() {
     for (kernel, module) in [
         ("", "depends = kernel=6.1-1"),
         ("", "makedepends = kernel=6.1-1"),
@@ -157,13 +157,13 @@ fn a_pin_on_a_release_that_is_raised_is_a_problem() {
 }
 
 #[test]
-fn constraints_that_the_raised_release_meets_are_no_problem() {
+fn accepts_constraints_satisfied_by_bumped_release() {
     for (kernel, module) in [
         ("", "depends = kernel=6.1"),
         ("", "depends = kernel>=6.1-1"),
         ("", "depends = kernel<6.2"),
         ("", "depends = kernel"),
-        // Never met, which is something else.
+        // Never satisfied, which is a different problem.
         ("", "depends = kernel=5.0-1"),
         ("provides = linux=6", "depends = linux=6"),
     ] {
@@ -171,13 +171,13 @@ fn constraints_that_the_raised_release_meets_are_no_problem() {
         let plan = planned(&index, "lib", &[]);
         assert_eq!(problems(&plan), [""; 0], "{kernel} {module}");
     }
-    // Two PKGBUILDs of one version may follow each other.
+    // Two PKGBUILDs with the same version may follow each other.
     let index = with_module("", "6.1", "depends = kernel=6.1-1");
     assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0]);
 }
 
 #[test]
-fn packages_of_one_pkgbuild_follow_each_other() {
+fn accepts_pins_between_packages_of_one_pkgbuild() {
     let split = [
         "depends = lib",
         "pkgname = pair",
@@ -189,7 +189,7 @@ fn packages_of_one_pkgbuild_follow_each_other() {
 }
 
 #[test]
-fn what_is_outside_of_the_rebuild_counts_with_what_it_needs_at_run_time() {
+fn checks_run_time_dependencies_of_outside_packages() {
     let index = with_module("", "2.2", "depends = kernel=6.1-1");
     let origins = vec![origin(&index, "lib")];
     let mut request = request(origins.clone(), Scope::All);
@@ -203,7 +203,7 @@ fn what_is_outside_of_the_rebuild_counts_with_what_it_needs_at_run_time() {
              the planned 6.1-1.1 does not)"
         ]
     );
-    // Another package meets it.
+    // Another package satisfies it.
     let mut packages: Vec<_> = index.iter().map(Arc::clone).collect();
     packages.push(package("other", &["provides = kernel=6.1-1"]));
     let index = crate::support::index(packages);
@@ -211,7 +211,7 @@ fn what_is_outside_of_the_rebuild_counts_with_what_it_needs_at_run_time() {
 }
 
 #[test]
-fn without_a_bump_releases_stay_and_what_is_older_than_base_is_said() {
+fn keeps_releases_without_bump_and_reports_older_than_base() {
     let index = index([
         package("lib", &["pkgver = 2"]),
         package("app", &["depends = lib"]),
@@ -226,7 +226,7 @@ fn without_a_bump_releases_stay_and_what_is_older_than_base_is_said() {
 }
 
 #[test]
-fn what_is_not_built_for_the_architecture_pins_nothing() {
+fn ignores_pins_of_packages_not_built_for_the_architecture() {
     // A package for another architecture only, and one of a split package.
     for lines in [
         &["arch = aarch64", "depends = kernel=6.1-1"][..],
@@ -247,7 +247,7 @@ fn what_is_not_built_for_the_architecture_pins_nothing() {
         ]);
         assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0], "{lines:?}");
     }
-    // Nor does it offer anything, built or not.
+    // It provides nothing either, built or not.
     for built in ["depends = lib", "depends = other"] {
         let index = index([
             package("lib", &[]),
@@ -279,7 +279,7 @@ fn what_is_not_built_for_the_architecture_pins_nothing() {
 }
 
 #[test]
-fn of_several_causes_the_first_build_is_named() {
+fn names_first_build_of_several_causes() {
     let provider = |name: &str| {
         package(
             name,
@@ -298,7 +298,7 @@ fn of_several_causes_the_first_build_is_named() {
     }
 }
 
-/// `moved` is made by `oldbase 1-3` and by `newbase`.
+/// `oldbase 1-3` and `newbase` both build `moved`.
 fn with_two_makers(new_version: &str) -> PackageIndex {
     let old = [
         "pkgrel = 3",
@@ -319,14 +319,14 @@ fn with_two_makers(new_version: &str) -> PackageIndex {
 }
 
 #[test]
-fn one_package_of_several_makers_is_a_problem_that_names_what_is_listed() {
+fn reports_package_of_several_pkgbases_and_names_the_listed_one() {
     for (new_version, raised, bump) in [
         ("2-1", "2-1.1", true),
         ("2-1", "2-1", false),
-        // Of one version, the first by name gets the higher release.
+        // With equal versions, the first by name gets the higher release.
         ("1-3", "1-3.2", true),
         ("1-3", "1-3.1", false),
-        // The one that is listed is the first by version, not by name.
+        // The listed one is the first by version, not by name.
         ("0-1", "0-1.1", true),
     ] {
         let index = with_two_makers(new_version);
@@ -353,7 +353,7 @@ fn one_package_of_several_makers_is_a_problem_that_names_what_is_listed() {
 }
 
 #[test]
-fn what_others_make_for_another_architecture_is_no_second_maker() {
+fn ignores_pkgbases_that_build_the_package_for_other_architectures() {
     let arm = ["arch = aarch64", "pkgname = lib"];
     let index = index([package("lib", &[]), package("lib-arm", &arm)]);
     assert_eq!(problems(&planned(&index, "lib", &[])), [""; 0]);

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_a_gap_between_two() {
+    fn keeps_minimum_interval_between_pipelines() {
         let mut pace = Pace::new(Duration::from_secs(1));
         let start = Instant::now();
         assert!(pace.take(start));

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_to_do() {
+    fn adds_remedy_to_refusal() {
         let refused = bad_request(r#"{"base":["Missing CI config file"]}"#);
         let Refused::ForGood(message) = refused else {
             panic!("{refused:?}");
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_passes_by_itself_is_waited_for() {
+    fn waits_only_for_temporary_refusals() {
         let quota = "Too many pipelines created in the last minute. Try again later.";
         assert!(matches!(bad_request(quota), Refused::ForNow(_)));
         let expired = error(GitlabErrorKind::InvalidToken("expired".into()));

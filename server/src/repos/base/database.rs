@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_read_with_what_they_need_and_provide() {
+    fn reads_packages_with_dependencies_and_provisions() {
         let long = "n".repeat(150);
         let path = format!("{long}-1-1/desc");
         let database = archive(&[
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_pax_headers_is_read() {
+    fn reads_database_with_pax_headers() {
         let long = "n".repeat(150);
         let record = |key: &str, value: &str| {
             let rest = format!(" {key}={value}\n");
@@ -215,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_limited() {
-        // A frame with one block as it is, and a window of 2^n bytes that the decoder would have to hold
-        // (RFC 8878, section 3.1.1).
+    fn limits_memory() {
+        // A frame with one uncompressed block, and a window of 2^n bytes that the decoder would
+        // have to hold (RFC 8878, section 3.1.1).
         let content = archive(&[("a-1-1/desc", "")]);
         let with_window = |n: u8| {
             let block = (content.len() as u32) << 3 | 1;
@@ -228,7 +228,7 @@ mod tests {
         };
         assert_eq!(read(&with_window(27)).unwrap().len(), 1);
         assert!(read(&with_window(30)).is_err());
-        // A name, and a description, of many megabytes that pack well.
+        // A name, and a description, of many megabytes that compress well.
         let mut builder = tar::Builder::new(Vec::new());
         let name = vec![b'n'; 8 << 20];
         let mut header = tar::Header::new_gnu();

@@ -158,7 +158,7 @@ mod tests {
         render([entry]).unwrap()
     }
 
-    /// A mirror that says in which state its database is.
+    /// A mirror that reports the version of its database.
     struct Mirror {
         content: Mutex<(&'static str, Vec<u8>)>,
         sent: AtomicUsize,
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_is_read_once_for_each_of_its_states() {
+    async fn reads_each_database_version_once() {
         let mirror = Arc::new(Mirror {
             content: Mutex::new(("\"one\"", database("1-1"))),
             sent: AtomicUsize::new(0),
@@ -211,7 +211,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first.packages, &again.packages));
         assert_eq!(again.versions.of("greet")[0].version.as_str(), "1-1");
 
-        // The same under another mark is what it was.
+        // The same content with another tag is unchanged.
         *lock(&mirror.content) = ("\"two\"", database("1-1"));
         let same = snapshot().await;
         assert_eq!(mirror.sent.load(Ordering::Relaxed), 2);

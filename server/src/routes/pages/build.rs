@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tails_begin_and_end_with_lines() {
+    fn cuts_log_tail_at_line_boundaries() {
         assert_eq!(whole_lines(b"ne\ntwo\nth", true, true), (3, &b"two\n"[..]));
         assert_eq!(
             whole_lines(b"one\ntwo", false, false),

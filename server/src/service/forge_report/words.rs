@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_goes_from_pending_to_its_end() {
+    fn moves_commit_status_from_pending_to_final() {
         assert_eq!(state(&detail("running", &counts(0, 0, 3))), "pending");
         assert_eq!(state(&detail("running", &counts(1, 0, 2))), "running");
         assert_eq!(state(&detail("failed", &counts(2, 1, 0))), "failed");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_names_failures_and_lets_no_build_write_markdown() {
+    fn lists_failures_in_note_and_escapes_markdown() {
         let name: NamespaceName = "demo".parse().unwrap();
         let text = note(&name, &detail("failed", &counts(2, 1, 0)), "http://b");
         assert!(text.starts_with("<!-- buildbtw demo -->"), "{text}");

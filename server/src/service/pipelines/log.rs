@@ -131,14 +131,14 @@ fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// As gitlab-runner writes its log by default.
+    /// In the default log format of gitlab-runner.
     fn stamped(lines: &[&str]) -> String {
         let stamp = |line: &&str| format!("2026-08-22T00:44:03.123456Z 00O {line}\n");
         lines.iter().map(stamp).collect()
     }
 
     #[test]
-    fn the_program_that_could_not_be_run_is_named() {
+    fn names_program_that_could_not_be_run() {
         let table = [
             (
                 "\u{1b}[31;1mpermission denied: /a b/x (its folder /a b is not accessible to nobody)\u{1b}[0;m",
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_error_is_not_the_runners_echo_of_it() {
+    fn skips_repetition_of_the_last_error_by_the_runner() {
         let log = stamped(&[
             "==> ERROR: of something else",
             "\u{1b}[1;31mERROR: an earlier one\u{1b}[0m",

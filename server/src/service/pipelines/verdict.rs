@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_did_in_gitlab_is_not_undone() {
+    fn respects_cancellation_in_gitlab() {
         let cancelled = Some(PipelineStatus::Canceled);
         assert!(end(&row(), None, &[]).0);
         assert!(end(&row(), cancelled, &[]).0);
@@ -295,10 +295,10 @@ mod tests {
         assert!(matches!(verdict(&row(), &ours), End::Fault(..)));
     }
 
-    /// GitLab's reason, whether the build is tried again, and as what it failed, for each report of a
-    /// job that came first.
+    /// GitLab's reason, whether the build is retried, and its failure kind, for each report that a
+    /// job sent first.
     #[test]
-    fn gitlabs_reason_decides_whatever_was_reported() {
+    fn prefers_failure_reason_of_gitlab_over_report() {
         use FailureKind::{Cancelled, Infrastructure, Timeout};
         let rows = [
             row(),
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_names_the_limit_that_was_reached() {
+    fn names_exceeded_time_limit() {
         let whole = timeout(&row(), &job("job_execution_timeout", 3_601.5));
         assert!(whole.contains("job timeout of 1 h (3600 s)"), "{whole}");
         let script = timeout(&row(), &job("job_execution_timeout", 754.0));

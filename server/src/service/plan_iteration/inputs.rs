@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_that_packages_follow_from_are_inputs() {
+    fn includes_settings_that_affect_packages() {
         let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
         let base = BaseSnapshot::default();
         let hash = |change: &dyn Fn(&mut MadeWith)| {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn commits_with_the_same_tree_have_the_same_inputs() {
+    fn hashes_commits_with_equal_tree_equally() {
         let head = |commit: &str, tree: Option<&str>| Head {
             commit: commit.repeat(40).parse().unwrap(),
             tree: tree.map(|tree| tree.repeat(40).parse().unwrap()),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn every_input_counts_and_the_order_of_needs_does_not() {
+    fn hashes_every_input_independent_of_the_order_of_needs() {
         let base = BaseSnapshot {
             databases: vec![("core".parse().unwrap(), Ok("digest".into()))],
             ..BaseSnapshot::default()
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bootstrap_build_has_inputs_of_its_own() {
+    fn hashes_bootstrap_build_differently() {
         let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
         let (base, made_with) = (BaseSnapshot::default(), made_with());
         let hash = |without: Option<&[Arc<str>]>| {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_never_reused() {
+    fn computes_no_hash_for_unknown_inputs() {
         let base = BaseSnapshot {
             databases: vec![("core".parse().unwrap(), Err("unreachable".into()))],
             ..BaseSnapshot::default()

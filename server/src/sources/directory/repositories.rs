@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_bare_and_ordinary_repositories_and_nothing_else() {
+    fn finds_only_bare_and_ordinary_repositories() {
         let folder = tempfile::tempdir().unwrap();
         let git = |args: &[&str]| {
             let status = std::process::Command::new("git")

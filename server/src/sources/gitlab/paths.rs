@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arch_linux_maps_names_like_this() {
+    fn maps_names_like_arch_linux() {
         for (pkgbase, path) in [
             ("openimageio", "openimageio"),
             ("gtk2+extra", "gtk2-extra"),

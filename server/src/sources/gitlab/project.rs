@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_shown_below_the_group() {
+    fn shows_paths_relative_to_the_group() {
         assert_eq!(relative("a/b/c", "a/b"), "c");
         assert_eq!(relative("A/b/sub/c", "a/B"), "sub/c");
         assert_eq!(relative("a/bc/d", "a/b"), "a/bc/d");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_must_be_called_like_its_pkgbase() {
+    fn rejects_project_not_named_after_its_pkgbase() {
         let named = |path, pkgbase: &str| misnamed(path, &pkgbase.parse().unwrap());
         assert!(named("gtk4", "gtk4").is_none());
         assert!(named("sub/libsigcplusplus", "libsigc++").is_none());

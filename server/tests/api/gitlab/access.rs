@@ -1,4 +1,4 @@
-//! What is wrong with a token, a group or a setting is said, in words, until it is right.
+//! Problems with a token, a group or a setting are reported until they are fixed.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use tokio_util::sync::CancellationToken;
 use super::{Forge, GROUP, complete, overview};
 use crate::support::{ServerOptions, Srcinfo, TestServer, eventually, start_server};
 
-async fn trouble(server: &TestServer) -> SourcesTrouble {
-    eventually("trouble", async || overview(server).await.trouble).await
+async fn wait_for_outage(server: &TestServer) -> SourcesTrouble {
+    eventually("an outage", async || overview(server).await.trouble).await
 }
 
-/// Starts a server that cannot look at the group, and returns what it says.
+/// Starts a server that cannot read the group, and returns its error.
 async fn says(options: ServerOptions) -> (TestServer, String) {
     let server = TestServer::start_with(options, |_| {}).await;
-    let message = trouble(&server).await.message;
+    let message = wait_for_outage(&server).await.message;
     (server, message)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_without_the_scope_is_told_which_one_is_missing() {
+async fn names_missing_scope_of_gitlab_token() {
     let forge = Forge::new().await;
     let weak = forge.gitlab.create_token(&["read_user"]);
     forge.write("token", &weak);
@@ -38,7 +38,7 @@ async fn a_token_without_the_scope_is_told_which_one_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_token_is_replaced_without_a_restart() {
+async fn reloads_replaced_token_without_restart() {
     let forge = Forge::new().await;
     forge.gitlab.revoke_token(&forge.token).unwrap();
     let (server, message) = says(forge.options()).await;
@@ -52,27 +52,27 @@ async fn a_revoked_token_is_replaced_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_revoked_later_loses_nothing() {
+async fn revoked_gitlab_token_loses_no_sources() {
     let forge = Forge::new().await;
     let mut options = forge.options();
     set(&mut options, "--gitlab-poll-seconds", "1");
     let server = forge.server_with(options).await;
     forge.gitlab.revoke_token(&forge.token).unwrap();
-    trouble(&server).await;
+    wait_for_outage(&server).await;
     assert_eq!(overview(&server).await.usable, 1);
-    // What is pushed meanwhile is found afterwards.
+    // Pushes made meanwhile are found afterwards.
     forge.push(&Srcinfo::new("anchor", "2-1"));
     let new = forge.gitlab.create_token(&["api"]);
     forge.write("token", &new);
     server.source_at("anchor", "2-1").await;
-    eventually("no trouble", async || {
+    eventually("no outage", async || {
         overview(&server).await.trouble.is_none().then_some(())
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_is_not_there_is_named() {
+async fn names_missing_group() {
     let forge = Forge::new().await;
     let (_server, message) = says(forge.options_for("packaging/nothing")).await;
     assert!(
@@ -82,20 +82,20 @@ async fn a_group_that_is_not_there_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_may_not_see_code_says_so_at_every_project() {
+async fn reports_missing_code_permission_on_every_project() {
     let forge = Forge::new().await;
     forge.gitlab.set_code_access(&forge.token, false).unwrap();
     let server = forge.server().await;
     let source = server.source("anchor").await.unwrap();
     assert!(source.problem.unwrap().contains("Reporter"));
-    // With the role it is usable, at the next full look at the latest.
+    // With the role it is usable, at the next full resync at the latest.
     forge.gitlab.set_code_access(&forge.token, true).unwrap();
     super::deliver_push(&forge, &server, "anchor").await;
     server.source_at("anchor", "1-1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
+async fn keeps_sources_when_group_vanishes_briefly() {
     let forge = Forge::new().await;
     for number in 0..30 {
         forge.push(&Srcinfo::new(&format!("p{number}"), "1-1"));
@@ -104,7 +104,7 @@ async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
     options.sweep_seconds = 1;
     let server = forge.server_with(options).await;
     super::poll(&server).await;
-    // As if the token's role had been taken away, and given back when the message was read.
+    // As if the role of the token had been removed, and restored before the message was read.
     let drift = buildbtw_fake_gitlab::Drift::Replace {
         field: "nodes".into(),
         value: serde_json::json!([]),
@@ -114,13 +114,13 @@ async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
         buildbtw_fake_gitlab::Times::Next(1),
         buildbtw_fake_gitlab::Fault::Drift(drift),
     );
-    // The next look, a second later, gets no answer before the message was read.
+    // The next resync, a second later, gets no response before the message was read.
     let away = forge.gitlab.faults().add(
         buildbtw_fake_gitlab::On::Operation("GroupProjects".into()),
         buildbtw_fake_gitlab::Times::After(1),
         buildbtw_fake_gitlab::Fault::status(503),
     );
-    let trouble = trouble(&server).await;
+    let trouble = wait_for_outage(&server).await;
     forge.gitlab.faults().remove(rule);
     forge.gitlab.faults().remove(away);
     assert!(
@@ -129,7 +129,7 @@ async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
         trouble.message
     );
     assert_eq!(overview(&server).await.usable, 31);
-    eventually("a good look", async || {
+    eventually("a successful poll", async || {
         overview(&server).await.trouble.is_none().then_some(())
     })
     .await;
@@ -137,10 +137,10 @@ async fn a_group_that_seems_to_vanish_is_not_forgotten_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gitlab_is_reached_through_a_proxy_if_that_is_said() {
+async fn reaches_gitlab_through_configured_proxy() {
     let forge = Forge::new().await;
     let mut options = forge.options();
-    // There is no such host: whoever answers for it is the proxy, and here GitLab itself.
+    // The host does not exist: only the proxy can respond, which is the stand-in itself.
     set(&mut options, "--gitlab-url", "http://gitlab.invalid");
     options
         .gitlab
@@ -150,7 +150,7 @@ async fn gitlab_is_reached_through_a_proxy_if_that_is_said() {
 }
 
 #[tokio::test]
-async fn settings_that_do_not_belong_together_are_refused_at_the_start() {
+async fn rejects_inconsistent_gitlab_settings_at_start() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     fs_err::write(&token, "glpat-x\n").unwrap();
@@ -232,7 +232,7 @@ async fn settings_that_do_not_belong_together_are_refused_at_the_start() {
     }
 }
 
-/// Why a server with these arguments does not start.
+/// The reason why a server with these arguments does not start.
 async fn refusal(folder: &Path, arguments: &[&str]) -> String {
     let data = folder.join("data").display().to_string();
     let base = [
@@ -249,7 +249,7 @@ async fn refusal(folder: &Path, arguments: &[&str]) -> String {
         .map(|argument| (*argument).to_owned())
         .collect();
     match start_server(&all, CancellationToken::new()).await {
-        Ok(server) => panic!("it started at {}", server.address),
+        Ok(server) => panic!("the server started at {}", server.address),
         Err(error) => format!("{error:#}"),
     }
 }

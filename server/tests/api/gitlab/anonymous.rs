@@ -1,4 +1,4 @@
-//! What people without a token make a server ask GitLab, and what webhooks cost that nobody sent.
+//! Requests to GitLab caused by anonymous clients, and the cost of forged webhooks.
 
 use buildbtw_model::api::ProblemKind;
 use reqwest::{Method, StatusCode};
@@ -12,7 +12,7 @@ use crate::support::{PATIENCE, Srcinfo, TestServer, expect_problem};
 const PLANS: &str = "/api/v1/plans";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_without_a_token_asks_gitlab_for_one_poll_at_most() {
+async fn anonymous_plan_causes_at_most_one_poll() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "2-1"));
@@ -38,7 +38,7 @@ async fn a_plan_without_a_token_asks_gitlab_for_one_poll_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_without_a_token_has_a_limited_size() {
+async fn limits_size_of_anonymous_plan() {
     let forge = Forge::new().await;
     forge.gitlab.import_texts(many("p", 1_001), GROUP).unwrap();
     let server = forge.server().await;
@@ -51,7 +51,7 @@ async fn a_plan_without_a_token_has_a_limited_size() {
     assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
 }
 
-/// Sends the headers of a webhook, but not its body, and returns the status it is answered with.
+/// Sends the headers of a webhook, but not its body, and returns the status of the response.
 async fn answer_to_headers(server: &TestServer, headers: &str) -> String {
     let address = server.url().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -69,7 +69,7 @@ async fn answer_to_headers(server: &TestServer, headers: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn webhooks_are_refused_by_their_headers() {
+async fn rejects_webhooks_by_headers() {
     let server = TestServer::start(|_| {}).await;
     assert_eq!(answer_to_headers(&server, "").await, "404");
     let forge = Forge::new().await;
@@ -93,7 +93,7 @@ async fn webhooks_are_refused_by_their_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_whose_body_does_not_come_is_given_up() {
+async fn times_out_webhook_without_body() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let token = format!("X-Gitlab-Token: {}\r\n", super::SECRET);

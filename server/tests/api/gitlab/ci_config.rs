@@ -44,7 +44,7 @@ impl Forge {
 }
 
 #[tokio::test]
-async fn a_dry_run_changes_nothing_and_a_second_run_has_nothing_to_do() {
+async fn dry_run_changes_nothing_and_apply_is_idempotent() {
     let forge = Forge::with_packages(&["a", "b", "c"]).await;
     forge
         .gitlab
@@ -62,7 +62,7 @@ async fn a_dry_run_changes_nothing_and_a_second_run_has_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn a_project_that_refuses_is_named_and_stops_no_others() {
+async fn names_rejecting_project_and_continues() {
     let forge = Forge::with_packages(&["a", "b", "c"]).await;
     let refusing = forge.project("b");
     forge.gitlab.set_role(refusing, Role::Developer).unwrap();
@@ -75,7 +75,7 @@ async fn a_project_that_refuses_is_named_and_stops_no_others() {
 }
 
 #[tokio::test]
-async fn stopped_half_way_it_goes_on_with_what_is_left() {
+async fn continues_with_remaining_projects_after_interruption() {
     let forge = Forge::with_packages(&["a", "b", "c"]).await;
     let method = |end: String| On::Method {
         method: "PUT".into(),

@@ -1,5 +1,5 @@
-//! GitLab may be slow, full, broken, gone or another version: nothing is lost by it, and it is left
-//! in peace when it asks for that.
+//! GitLab may be slow, overloaded, broken, unreachable or another version: no change is lost, and
+//! the server respects its requests to wait.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ fn on(operation: &str) -> On {
 }
 
 async fn recovered(server: &TestServer) {
-    eventually("no trouble", async || {
+    eventually("no outage", async || {
         overview(server).await.trouble.is_none().then_some(())
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn short_failures_are_not_even_noticed() {
+async fn hides_short_failures() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     for (number, fault) in [
@@ -57,7 +57,7 @@ async fn short_failures_are_not_even_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_an_hour_loses_no_change() {
+async fn loses_no_change_during_hour_long_outage() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let mut options = forge.options();
@@ -65,13 +65,13 @@ async fn an_outage_of_an_hour_loses_no_change() {
     let server = forge.server_with(options).await;
     server.namespace("n", &["libgreet/main"]).await;
     forge.gitlab.faults().set_down(true);
-    let trouble = eventually("trouble", async || overview(&server).await.trouble).await;
+    let trouble = eventually("an outage", async || overview(&server).await.trouble).await;
     assert!(
         trouble.message.contains("cannot be reached") || trouble.message.contains("broke"),
         "{}",
         trouble.message
     );
-    // What is known is still answered, and what needs GitLab says what is wrong.
+    // Known data is still served, and requests that need GitLab report the outage.
     assert_eq!(overview(&server).await.usable, 2);
     let answer = server
         .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
@@ -95,7 +95,7 @@ async fn an_outage_of_an_hour_loses_no_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_that_gitlab_asks_for_is_kept() {
+async fn respects_retry_after_of_gitlab() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     forge.gitlab.clear_requests();
@@ -106,7 +106,8 @@ async fn a_pause_that_gitlab_asks_for_is_kept() {
     );
     let asked = std::time::Instant::now();
     poll(&server).await;
-    // Nothing was sent before the two seconds were over. Something may have been on its way before.
+    // No request was sent before the two seconds were over, except one that may have been under
+    // way.
     let after = eventually("a request after the pause", async || {
         let mut requests = forge.gitlab.requests();
         let refused = requests
@@ -122,13 +123,14 @@ async fn a_pause_that_gitlab_asks_for_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_project_that_gitlab_cannot_read_holds_nothing_up() {
+async fn unreadable_project_does_not_block_others() {
     let forge = Forge::new().await;
     for name in ["good", "bad", "known"] {
         forge.push(&Srcinfo::new(name, "1-1"));
     }
     let server = forge.server().await;
-    // Newest activity first, and of equal ones the newest project: "known", "bad", "good", "anchor".
+    // Most recent activity first, and the newest project of equal ones: "known", "bad", "good",
+    // "anchor".
     let rule = forge.gitlab.faults().add(
         on("GroupProjects"),
         Times::Always,
@@ -137,14 +139,14 @@ async fn one_project_that_gitlab_cannot_read_holds_nothing_up() {
             message: "Gitaly is out of order".to_owned(),
         },
     );
-    // Pushed now: the server also asks by itself.
+    // Pushed now: the server also polls by itself.
     forge.push(&Srcinfo::new("good", "2-1"));
     forge.push(&Srcinfo::new("bad", "2-1"));
     poll(&server).await;
     server.source_at("good", "2-1").await;
     let bad = server.source("bad").await.unwrap();
     assert_eq!(bad.version.unwrap().as_str(), "1-1");
-    // What could not be read stays as it was, and is not broken.
+    // An unreadable project keeps its state, and is not broken.
     assert_eq!(overview(&server).await.broken, 0);
     assert_eq!(overview(&server).await.trouble, None);
     forge.gitlab.faults().remove(rule);
@@ -155,7 +157,7 @@ async fn one_project_that_gitlab_cannot_read_holds_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_about_the_whole_answer_takes_nothing_from_it() {
+async fn treats_error_on_whole_response_as_outage() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     forge.push(&Srcinfo::new("anchor", "2-1"));
@@ -167,7 +169,7 @@ async fn an_error_about_the_whole_answer_takes_nothing_from_it() {
             message: "Timeout on Query.group".to_owned(),
         },
     );
-    poll_in_vain(&server).await;
+    poll_expecting_outage(&server).await;
     let trouble = overview(&server).await.trouble.unwrap();
     assert!(
         trouble.message.contains("Timeout on Query.group"),
@@ -180,22 +182,22 @@ async fn an_error_about_the_whole_answer_takes_nothing_from_it() {
     recovered(&server).await;
 }
 
-/// Polls without expecting that it helps.
-async fn poll_in_vain(server: &TestServer) {
+/// Polls without expecting success.
+async fn poll_expecting_outage(server: &TestServer) {
     let _ = server
         .admin_request(reqwest::Method::POST, "/api/v1/plans")
         .json(&json!({ "changesets": ["anchor/main"], "scope": "origin" }))
         .send()
         .await
         .unwrap();
-    eventually("trouble", async || overview(server).await.trouble).await;
+    eventually("an outage", async || overview(server).await.trouble).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_denied_while_gitlab_does_not_answer() {
+async fn does_not_deny_existence_during_outage() {
     let forge = Forge::new().await;
     let server = forge.server().await;
-    // Longer than a request waits, and shorter than a client of GitLab's does.
+    // Longer than a request waits, and shorter than the timeout of the GitLab client.
     let slow = Fault::Latency(Duration::from_secs(600));
     forge
         .gitlab
@@ -218,7 +220,7 @@ async fn nothing_is_denied_while_gitlab_does_not_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_version_of_gitlab_is_told_from_an_outage() {
+async fn distinguishes_incompatible_gitlab_version_from_outage() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     forge.push(&Srcinfo::new("anchor", "2-1"));
@@ -243,7 +245,7 @@ async fn another_version_of_gitlab_is_told_from_an_outage() {
             to: "wholePath".to_owned(),
         }),
     );
-    poll_in_vain(&server).await;
+    poll_expecting_outage(&server).await;
     let trouble = overview(&server).await.trouble.unwrap();
     assert!(
         trouble.message.contains("fullPath") && trouble.message.contains("update-graphql-schema"),
@@ -256,7 +258,7 @@ async fn another_version_of_gitlab_is_told_from_an_outage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_that_nobody_knows_yet_are_no_error() {
+async fn accepts_unknown_enum_values() {
     let forge = Forge::new().await;
     forge.push_to("anchor", "next", &Srcinfo::new("anchor", "2-1"));
     let project = forge.project("anchor");
@@ -289,7 +291,7 @@ async fn values_that_nobody_knows_yet_are_no_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_get_smaller_when_gitlab_finds_them_too_dear() {
+async fn reduces_page_size_when_query_is_too_complex() {
     let forge = Forge::new().await;
     for number in 0..20 {
         forge.push(&Srcinfo::new(&format!("p{number}"), "1-1"));
@@ -306,7 +308,7 @@ async fn pages_get_smaller_when_gitlab_finds_them_too_dear() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clocks_that_differ_by_hours_hide_nothing() {
+async fn misses_nothing_despite_clock_skew() {
     for hours in [-30, 30] {
         let forge = Forge::new().await;
         forge
@@ -323,7 +325,7 @@ async fn clocks_that_differ_by_hours_hide_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_goes_wrong_all_is_known_in_the_end() {
+async fn converges_under_random_faults() {
     let forge = Forge::new().await;
     for number in 0..40 {
         forge.push(&Srcinfo::new(&format!("p{number}"), "1-1"));
@@ -347,7 +349,7 @@ async fn whatever_goes_wrong_all_is_known_in_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_of_nothing_is_no_invitation() {
+async fn waits_despite_retry_after_zero() {
     let forge = Forge::new().await;
     let mut options = forge.options();
     set(&mut options, "--gitlab-poll-seconds", "1");
@@ -358,14 +360,14 @@ async fn a_pause_of_nothing_is_no_invitation() {
         Fault::RateLimited { retry_after: 0 },
     );
     forge.gitlab.clear_requests();
-    eventually("trouble", async || overview(&server).await.trouble).await;
-    // That took the twenty seconds in which a request is tried again.
+    eventually("an outage", async || overview(&server).await.trouble).await;
+    // That took the twenty seconds in which a request is retried.
     let asked = forge.gitlab.requests().len();
     assert!(asked < 20, "{asked} requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_gitlab_has_held_up_is_made_later() {
+async fn replans_after_outage() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "2-1"));
@@ -387,7 +389,7 @@ async fn a_plan_that_gitlab_has_held_up_is_made_later() {
     forge.push(&Srcinfo::new("app", "2-1").depends(&["libgreet"]));
     super::deliver_push(&forge, &server, "app").await;
     server.source_at("app", "2-1").await;
-    eventually("a plan in vain", async || {
+    eventually("a failed plan", async || {
         (forge.requests_of("ResolveRef").len() > 2).then_some(())
     })
     .await;
@@ -399,7 +401,7 @@ async fn a_plan_that_gitlab_has_held_up_is_made_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_waits_for_a_project_that_cannot_be_read() {
+async fn keeps_webhook_until_project_is_readable() {
     let forge = Forge::new().await;
     let mut server = forge.server().await;
     forge.push(&Srcinfo::new("anchor", "2-1"));
@@ -413,13 +415,13 @@ async fn a_webhook_waits_for_a_project_that_cannot_be_read() {
     );
     forge.gitlab.clear_requests();
     super::deliver_push(&forge, &server, "anchor").await;
-    eventually("questions in vain", async || {
+    eventually("failed requests", async || {
         (forge.requests_of("GroupProjects").len() >= 3).then_some(())
     })
     .await;
     server.crash().await;
     forge.gitlab.faults().remove(rule);
-    // It is still to be worked off.
+    // It is still queued.
     server
         .sql("update webhook_delivery set kind = kind where done_at is null")
         .await;

@@ -1,4 +1,4 @@
-//! A GitLab without webhooks: what somebody asks for is asked for now, and every new tree counts.
+//! A GitLab without webhooks: requests query their projects immediately, and every new tree counts.
 
 use buildbtw_fake_gitlab::{Fault, On, Times};
 use buildbtw_model::api::{FollowDefault, ProblemKind, RetryBuilds};
@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::{Forge, GROUP, many, poll};
 use crate::support::{Srcinfo, TestServer, eventually, new_namespace, parse, refusal};
 
-/// Commits one more file, which leaves `.SRCINFO` as it is.
+/// Commits another file, which leaves `.SRCINFO` unchanged.
 fn push_file(forge: &Forge, project: &str, name: &str, content: &str) -> String {
     let files: [(&str, Option<&[u8]>); 1] = [(name, Some(content.as_bytes()))];
     let project = forge.project(project);
@@ -26,18 +26,18 @@ async fn refused(server: &TestServer, origin: &str) -> buildbtw_model::api::Prob
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_was_made_just_now_can_be_built() {
+async fn builds_project_created_just_now() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));
     assert_eq!(origin_of(&server, "a", "libgreet/main").await, pushed);
-    // Its path is not its name.
+    // Its path differs from its name.
     forge.push_to("libsigcplusplus", "main", &Srcinfo::new("libsigc++", "1-1"));
     origin_of(&server, "b", "libsigc++/main").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_no_poll_shows_is_found_by_its_path() {
+async fn finds_project_by_path_when_polls_omit_it() {
     let forge = Forge::new().await;
     let gitlab = &forge.gitlab;
     gitlab.create_group("elsewhere").unwrap();
@@ -48,7 +48,7 @@ async fn a_project_that_no_poll_shows_is_found_by_its_path() {
         let pushed = gitlab.commit(project, "main", &files, "first").unwrap();
         (name, project, pushed)
     });
-    // A page ends among projects that were active later than those, and before the window.
+    // A page ends among projects that were active later than these, and before the window.
     gitlab.clock().advance(SignedDuration::from_mins(1));
     gitlab.import_texts(many("p", 30), GROUP).unwrap();
     gitlab.clock().advance(SignedDuration::from_hours(30));
@@ -56,7 +56,7 @@ async fn a_project_that_no_poll_shows_is_found_by_its_path() {
     gitlab.set_complexity_limits(70, 70);
     let server = forge.server().await;
     poll(&server).await;
-    // Moving them into the group is no activity.
+    // A move into the group does not count as activity.
     gitlab.create_group(&format!("{GROUP}/sub")).unwrap();
     for ((name, project, pushed), folder) in hidden.into_iter().zip(["sub/", ""]) {
         gitlab
@@ -71,7 +71,7 @@ async fn a_project_that_no_poll_shows_is_found_by_its_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_was_broken_at_the_last_poll_is_read_again() {
+async fn rereads_project_broken_at_last_poll() {
     let forge = Forge::new().await;
     let first = forge
         .gitlab
@@ -101,7 +101,7 @@ async fn a_project_that_was_broken_at_the_last_poll_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_branch_is_built_although_the_default_branch_cannot_be() {
+async fn builds_branch_despite_broken_default_branch() {
     let forge = Forge::new().await;
     let project = forge
         .gitlab
@@ -123,7 +123,7 @@ async fn a_branch_is_built_although_the_default_branch_cannot_be() {
     })
     .await;
 
-    // A merge request of a package that is not there yet.
+    // A merge request of a package that does not exist yet.
     let request = forge
         .gitlab
         .open_merge_request(project, "main", project, "next", "Add it")
@@ -145,7 +145,7 @@ async fn a_branch_is_built_although_the_default_branch_cannot_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_holds_what_was_pushed_to_dependents_just_before() {
+async fn plan_includes_pushes_to_dependents_just_before() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.push(&Srcinfo::new("greet", "1-1").depends(&["libgreet"]));
@@ -156,7 +156,7 @@ async fn a_plan_holds_what_was_pushed_to_dependents_just_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_of_sources_that_could_not_be_read_says_how_old_they_are() {
+async fn plan_reports_age_of_unreadable_sources() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let failure = Fault::status(502);
@@ -170,7 +170,7 @@ async fn a_plan_of_sources_that_could_not_be_read_says_how_old_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_default_branch_is_followed() {
+async fn follows_changed_default_branch() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "2-1"));
@@ -200,11 +200,11 @@ async fn failed(forge: &Forge, server: &TestServer, follow_default: FollowDefaul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_patch_of_a_dependent_lets_a_failed_rebuild_continue() {
+async fn patching_a_dependent_continues_failed_rebuild() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     failed(&forge, &server, FollowDefault::AfterS(0)).await;
-    // An empty commit is nothing new.
+    // An empty commit has the same tree.
     let project = forge.project("libgreet");
     forge.gitlab.commit(project, "main", &[], "empty").unwrap();
     poll(&server).await;
@@ -223,7 +223,7 @@ async fn a_patch_of_a_dependent_lets_a_failed_rebuild_continue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_asks_for_newer_commits() {
+async fn retry_queries_newer_commits() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     failed(&forge, &server, FollowDefault::Never).await;

@@ -1,4 +1,4 @@
-//! Sources in a group of a GitLab, told against a stand-in that keeps to what GitLab does.
+//! Sources in a group of a GitLab, tested against a stand-in that behaves like GitLab.
 
 mod access;
 mod anonymous;
@@ -29,10 +29,10 @@ use crate::support::{ServerOptions, Srcinfo, TestServer, eventually};
 const GROUP: &str = "packaging/packages";
 /// The secret token of webhooks.
 const SECRET: &str = "hook-s3cret";
-/// The signing token of webhooks, and what it is made of.
+/// The signing token of webhooks, and the key it contains.
 const SIGNING: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
-/// A GitLab with the group, and the files that a server needs to know it.
+/// A GitLab with the group, and the files that a server needs to access it.
 pub(crate) struct Forge {
     pub(crate) gitlab: FakeGitlab,
     token: String,
@@ -40,7 +40,7 @@ pub(crate) struct Forge {
 }
 
 impl Forge {
-    /// A GitLab whose group has one package, so that there is always one to plan.
+    /// A GitLab whose group has one package, so that a plan is always possible.
     async fn new() -> Self {
         let this = Self::empty().await;
         this.push(&Srcinfo::new("anchor", "1-1"));
@@ -71,7 +71,7 @@ impl Forge {
         self.folder.path().join(name)
     }
 
-    /// The options of a server that polls only when it is asked to.
+    /// The options of a server that polls only on request.
     fn options(&self) -> ServerOptions {
         self.options_for(GROUP)
     }
@@ -96,7 +96,7 @@ impl Forge {
         }
     }
 
-    /// A server that has looked at the whole group, and is told nothing.
+    /// A server that has finished the initial sync, and receives no webhooks.
     async fn server(&self) -> TestServer {
         self.server_with(self.options()).await
     }
@@ -107,7 +107,7 @@ impl Forge {
         server
     }
 
-    /// Tells a server of everything that happens.
+    /// Sends webhooks of all events to a server.
     fn hook(&self, server: &TestServer, signed: bool) {
         let url = format!("{}/api/v1/webhooks/gitlab", server.url());
         let options = HookOptions {
@@ -118,7 +118,7 @@ impl Forge {
         self.gitlab.add_hook(HookScope::System, options).unwrap();
     }
 
-    /// Pushes a package to the default branch of its project; makes the project if there is none.
+    /// Pushes a package to the default branch of its project; creates the project if necessary.
     fn push(&self, srcinfo: &Srcinfo) -> String {
         self.push_to(&srcinfo.pkgbase, "main", srcinfo)
     }
@@ -152,7 +152,7 @@ impl Forge {
             .collect()
     }
 
-    /// The later pages of projects that were asked for, each once, however often that was.
+    /// The later pages of projects that were requested, each once, however often.
     fn later_pages(&self) -> BTreeSet<String> {
         let after = |request: &RequestRecord| {
             let variables = request.variables.as_ref()?;
@@ -162,7 +162,7 @@ impl Forge {
         asked.iter().filter_map(after).collect()
     }
 
-    /// How many requests asked about certain projects, as webhooks lead to.
+    /// The number of requests for single projects, which webhooks cause.
     fn requests_by_id(&self) -> usize {
         let has_ids = |request: &RequestRecord| {
             let variables = request.variables.as_ref();
@@ -173,24 +173,24 @@ impl Forge {
     }
 }
 
-/// After so long a plan is made of what is known, whether the poll that it asked for is over or not.
+/// After this time a plan uses the known state, whether its poll is finished or not.
 const LONGEST_CATCH_UP: Duration = Duration::from_secs(5);
 
 async fn overview(server: &TestServer) -> SourcesOverview {
     server.public().sources_overview().await.unwrap()
 }
 
-/// Waits for the end of the first look at everything.
+/// Waits for the end of the initial sync.
 async fn complete(server: &TestServer) {
-    eventually("the first look at everything", async || {
+    eventually("the initial sync", async || {
         let now = overview(server).await;
         (now.complete && now.progress.is_none()).then_some(())
     })
     .await;
 }
 
-/// Has a server poll now, and waits for it: a plan is made of what is there. On a busy machine that may
-/// take several polls, so tests must not count them.
+/// Has a server poll now, and waits for it: a plan causes a poll. On a busy machine that may take
+/// several polls, so tests must not count them.
 async fn poll(server: &TestServer) {
     let body = json!({ "changesets": ["anchor/main"], "scope": "origin" });
     eventually("a poll in time", async || {
@@ -214,7 +214,7 @@ fn many(name: &str, count: usize) -> impl Iterator<Item = ImportedText> {
     })
 }
 
-/// Tells a server of a push, as a webhook does.
+/// Sends the webhook of a push to a server.
 async fn deliver_push(forge: &Forge, server: &TestServer, project: &str) {
     let id = forge.project(project).0;
     let body = json!({

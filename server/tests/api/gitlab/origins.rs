@@ -1,4 +1,4 @@
-//! What is to be built is looked up on demand: branches, tags, commits and merge requests.
+//! Origins are resolved on demand: branches, tags, commits and merge requests.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Forge, GROUP, poll};
 use crate::support::{Srcinfo, TestServer};
 
-/// Plans, and returns the version that the origin has there, or the refusal.
+/// Plans, and returns the version of the origin in the plan, or the error.
 async fn plan(server: &TestServer, origin: &str) -> Result<String, Value> {
     let body = json!({ "changesets": [origin], "scope": "origin", "format": "json" });
     let answer = server
@@ -37,7 +37,7 @@ async fn commit_of(server: &TestServer, name: &str, origin: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn branches_tags_and_commits_are_found_without_a_clone() {
+async fn resolves_branches_tags_and_commits_without_clone() {
     let forge = Forge::new().await;
     let first = forge.push(&Srcinfo::new("libgreet", "1-1"));
     let project = forge.project("libgreet");
@@ -73,16 +73,16 @@ async fn branches_tags_and_commits_are_found_without_a_clone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_just_before_is_seen() {
+async fn resolves_push_made_just_before() {
     let forge = Forge::new().await;
     let server = forge.server().await;
-    // Nothing has told the server of it.
+    // The server received no webhook about it.
     let pushed = forge.push(&Srcinfo::new("anchor", "2-1"));
     assert_eq!(commit_of(&server, "n", "anchor/main").await, pushed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_is_found_after_it_was_renamed() {
+async fn finds_renamed_project() {
     let forge = Forge::new().await;
     let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));
     let server = forge.server().await;
@@ -97,7 +97,7 @@ async fn a_project_is_found_after_it_was_renamed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_merge_request_is_named_by_its_address() {
+async fn resolves_merge_request_by_url() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let proposed = forge.push_to("libgreet", "bump", &Srcinfo::new("libgreet", "2-1"));
@@ -106,7 +106,7 @@ async fn a_merge_request_is_named_by_its_address() {
     let own = gitlab
         .open_merge_request(project, "main", project, "bump", "Bump")
         .unwrap();
-    // Somebody's fork.
+    // A fork by another user.
     gitlab.create_group("somebody").unwrap();
     let fork = gitlab.create_project("somebody/libgreet").unwrap();
     let text = Srcinfo::new("libgreet", "3-1").text();
@@ -158,7 +158,7 @@ async fn a_merge_request_is_named_by_its_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_are_told_where_to_fetch() {
+async fn tells_workers_the_fetch_url() {
     for (clone_by, expected) in [("https", "http://"), ("ssh", "ssh://git@")] {
         let forge = Forge::new().await;
         let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));
@@ -181,7 +181,7 @@ async fn workers_are_told_where_to_fetch() {
             "{}",
             source.clone_url
         );
-        // No secret travels with a claim.
+        // A claim contains no secret.
         assert!(!source.clone_url.contains(&forge.token));
     }
 }

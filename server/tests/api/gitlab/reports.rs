@@ -1,4 +1,4 @@
-//! What GitLab is told about rebuilds, where that is wanted.
+//! Reports about rebuilds to GitLab, if enabled.
 
 use buildbtw_fake_gitlab::{Fault, On, Times};
 use buildbtw_model::{FailureKind, IterationStatus};
@@ -64,7 +64,7 @@ async fn server(forge: &Forge, kinds: &str) -> TestServer {
 }
 
 #[tokio::test]
-async fn an_origin_commit_shows_how_its_rebuild_stands() {
+async fn reports_rebuild_state_on_origin_commit() {
     let forge = forge().await;
     let commit = forge.push(&Srcinfo::new("libgreet", "2.0-2"));
     let server = server(&forge, "commit-status").await;
@@ -80,7 +80,7 @@ async fn an_origin_commit_shows_how_its_rebuild_stands() {
         .await;
     let words = forge.status("libgreet", &commit, "failed").await;
     assert_eq!(words, "1 of 2 built, 1 failed");
-    // A retry is a new status: GitLab lets nothing leave its end.
+    // A retry is a new status: GitLab does not reopen a final one.
     let retry = Default::default();
     let admin = server.admin();
     admin
@@ -94,7 +94,7 @@ async fn an_origin_commit_shows_how_its_rebuild_stands() {
 }
 
 #[tokio::test]
-async fn the_commit_of_a_superseded_iteration_is_not_left_running() {
+async fn finishes_commit_status_of_superseded_iteration() {
     let forge = forge().await;
     let first = forge.push(&Srcinfo::new("libgreet", "2.0-2"));
     let server = server(&forge, "commit-status").await;
@@ -107,7 +107,7 @@ async fn the_commit_of_a_superseded_iteration_is_not_left_running() {
 }
 
 #[tokio::test]
-async fn a_status_that_gitlab_has_already_counts_as_told() {
+async fn accepts_commit_status_that_gitlab_already_has() {
     let forge = forge().await;
     let commit = forge.push(&Srcinfo::new("libgreet", "2.0-2"));
     let server = server(&forge, "commit-status").await;
@@ -129,7 +129,7 @@ async fn a_status_that_gitlab_has_already_counts_as_told() {
 }
 
 #[tokio::test]
-async fn a_merge_request_has_one_note_that_is_kept_current() {
+async fn keeps_one_current_note_per_merge_request() {
     let forge = forge().await;
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
     let project = forge.project("libgreet");
@@ -138,7 +138,7 @@ async fn a_merge_request_has_one_note_that_is_kept_current() {
         .open_merge_request(project, "main", project, "next", "Update")
         .unwrap();
     let server = server(&forge, "merge-request-note").await;
-    // The answer to the first note is lost.
+    // The response to the first note is lost.
     let on = On::Method {
         method: "POST".into(),
         end: "/notes".into(),
@@ -171,7 +171,7 @@ async fn a_merge_request_has_one_note_that_is_kept_current() {
 }
 
 #[tokio::test]
-async fn an_old_commit_that_is_gone_hides_no_new_one() {
+async fn reports_on_new_commit_when_old_one_is_gone() {
     let forge = forge().await;
     let old = forge.push(&Srcinfo::new("libgreet", "2.0-2"));
     let server = server(&forge, "commit-status").await;

@@ -1,4 +1,4 @@
-//! What is in the group is in the index, and what changes there is found.
+//! The index contains the projects of the group, and changes there are detected.
 
 use buildbtw_fake_gitlab::{Fault, On, Times};
 use buildbtw_model::api::SourceRepositorySummary;
@@ -18,11 +18,11 @@ fn is_usable(source: &SourceRepositorySummary) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_project_is_in_the_index_or_says_why_not() {
+async fn indexes_every_project_or_reports_why_not() {
     let forge = Forge::new().await;
     let gitlab = &forge.gitlab;
     let greet = forge.push(&Srcinfo::new("libgreet", "1-1"));
-    // Subgroups count; names that GitLab does not allow are written by Arch Linux's rules.
+    // Subgroups count; names that GitLab does not allow are mapped by the rules of Arch Linux.
     gitlab.create_group(&format!("{GROUP}/sub")).unwrap();
     forge.push_to("sub/nested", "main", &Srcinfo::new("nested", "1-1"));
     forge.push_to("libsigcplusplus", "main", &Srcinfo::new("libsigc++", "1-1"));
@@ -38,7 +38,7 @@ async fn every_project_is_in_the_index_or_says_why_not() {
     forge.push_to("other-name", "main", &Srcinfo::new("misnamed", "1-1"));
     forge.push(&Srcinfo::new("dropped", "1-1"));
     gitlab.archive(forge.project("dropped"), true).unwrap();
-    // Two claim one pkgbase.
+    // Two projects claim one pkgbase.
     forge.push_to("sub/libgreet", "main", &Srcinfo::new("libgreet", "2-1"));
 
     let server = forge.server().await;
@@ -67,7 +67,7 @@ async fn every_project_is_in_the_index_or_says_why_not() {
     assert_eq!(claimed, 1, "{one:?}, {other:?}");
     assert!(!greet.is_empty());
 
-    // The one that lost gets it when the other one goes.
+    // The rejected one gets it when the other one disappears.
     let winner = if one.is_empty() {
         "libgreet"
     } else {
@@ -85,10 +85,10 @@ async fn every_project_is_in_the_index_or_says_why_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_poll_is_one_request_and_writes_nothing() {
+async fn idle_poll_sends_one_request_and_writes_nothing() {
     let forge = Forge::new().await;
     forge.gitlab.import_texts(many("p", 250), GROUP).unwrap();
-    // The import was one busy hour; now it is over.
+    // The import took one busy hour, which is over now.
     forge.gitlab.clock().advance(SignedDuration::from_hours(3));
     let server = forge.server().await;
     assert_eq!(forge.later_pages().len(), 2);
@@ -107,18 +107,18 @@ async fn an_idle_poll_is_one_request_and_writes_nothing() {
     assert_eq!(self::written(&server), written);
 }
 
-/// What was written to the database since it was opened: the log that every write goes to first.
+/// The size of the writes since the database was opened: of the write-ahead log.
 fn written(server: &TestServer) -> Vec<u8> {
     let log = fs_err::read(server.data().join("buildbtw.sqlite3-wal")).unwrap();
     assert!(!log.is_empty());
     log
 }
 
-/// So many that a project of an hour ago is on the third page.
+/// Enough that a project of an hour ago is on the third page.
 const OTHERS: usize = 210;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_that_moves_no_timestamp_is_found() {
+async fn detects_push_without_new_timestamp() {
     let forge = Forge::new().await;
     let clock = forge.gitlab.clock();
     clock.advance(SignedDuration::from_hours(3));
@@ -131,19 +131,20 @@ async fn a_push_that_moves_no_timestamp_is_found() {
     clock.advance(SignedDuration::from_mins(40));
     let server = forge.server().await;
     poll(&server).await;
-    // Within an hour of its last push GitLab keeps the project where it was: behind all the others.
+    // Within an hour of its last push GitLab does not move the project: it stays behind all the
+    // others.
     forge.push(&Srcinfo::new("libgreet", "2-1"));
     forge.gitlab.clear_requests();
     poll(&server).await;
     server.source_at("libgreet", "2-1").await;
     assert_eq!(forge.later_pages().len(), 2);
-    // Nor does it help to ask much later, and others move on meanwhile.
+    // A much later poll does not help either, and other projects move on meanwhile.
     forge.push(&Srcinfo::new("libgreet", "3-1"));
     clock.advance(SignedDuration::from_hours(5));
     forge.push(&Srcinfo::new("anchor", "2-1"));
     poll(&server).await;
     server.source_at("libgreet", "3-1").await;
-    // When the hour is over, one page is enough again.
+    // After that hour, one page is enough again.
     clock.advance(SignedDuration::from_hours(2));
     poll(&server).await;
     forge.gitlab.clear_requests();
@@ -153,7 +154,7 @@ async fn a_push_that_moves_no_timestamp_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_poll_finds_beside_its_window_is_followed_too() {
+async fn follows_changes_a_poll_finds_outside_its_window() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.gitlab.clock().advance(SignedDuration::from_hours(9));
@@ -175,7 +176,7 @@ async fn what_a_poll_finds_beside_its_window_is_followed_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_went_while_the_server_was_down_is_missed() {
+async fn detects_project_removed_during_downtime() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("going", "1-1"));
     let mut server = forge.server().await;
@@ -190,7 +191,7 @@ async fn a_project_that_went_while_the_server_was_down_is_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_is_free_when_its_holder_was_renamed() {
+async fn frees_pkgbase_when_its_project_was_renamed() {
     let forge = Forge::new().await;
     let gitlab = &forge.gitlab;
     forge.push(&Srcinfo::new("foo", "1-1"));
@@ -201,7 +202,7 @@ async fn a_claim_is_free_when_its_holder_was_renamed() {
     forge.push_to("sub/foo", "main", &Srcinfo::new("foo", "2-1"));
     let refused = |source: &SourceRepositorySummary| !is_usable(source);
     server.source_that("sub/foo", "refused", refused).await;
-    // Its path goes to a project without commits before anybody hears of the new one.
+    // Its path goes to a project without commits before the server detects the new one.
     let foo = forge.project("foo");
     gitlab.rename(foo, &format!("{GROUP}/bar")).unwrap();
     gitlab.create_project(&format!("{GROUP}/foo")).unwrap();
@@ -216,7 +217,7 @@ async fn a_claim_is_free_when_its_holder_was_renamed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_look_begins_anew_when_its_cursor_is_not_known_any_more() {
+async fn restarts_initial_sync_when_its_cursor_is_unknown() {
     let forge = Forge::new().await;
     forge.gitlab.import_texts(many("p", 250), GROUP).unwrap();
     let rule = forge.gitlab.faults().add(
@@ -225,7 +226,7 @@ async fn the_first_look_begins_anew_when_its_cursor_is_not_known_any_more() {
         Fault::RateLimited { retry_after: 3000 },
     );
     let mut server = TestServer::start_with(forge.options(), |_| {}).await;
-    eventually("trouble", async || overview(&server).await.trouble).await;
+    eventually("an outage", async || overview(&server).await.trouble).await;
     server.crash().await;
     forge.gitlab.faults().remove(rule);
     server
@@ -237,7 +238,7 @@ async fn the_first_look_begins_anew_when_its_cursor_is_not_known_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_whose_event_was_lost_is_found_by_the_full_look() {
+async fn full_resync_detects_push_with_lost_event() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.gitlab.clock().advance(SignedDuration::from_hours(3));
@@ -255,14 +256,14 @@ async fn a_push_whose_event_was_lost_is_found_by_the_full_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn projects_are_followed_when_they_are_renamed_moved_archived_and_deleted() {
+async fn follows_renamed_moved_archived_and_deleted_projects() {
     let forge = Forge::new().await;
     let gitlab = &forge.gitlab;
     gitlab.create_group(&format!("{GROUP}/sub")).unwrap();
     for name in ["moving", "dropping", "going", "leaving"] {
         forge.push(&Srcinfo::new(name, "1-1"));
     }
-    // Two that take each other's place.
+    // Two projects that swap their paths.
     forge.push(&Srcinfo::new("one", "1-1"));
     forge.push(&Srcinfo::new("two", "1-1"));
     let mut options = forge.options();
@@ -306,25 +307,25 @@ async fn projects_are_followed_when_they_are_renamed_moved_archived_and_deleted(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_look_goes_on_where_it_stopped() {
+async fn resumes_interrupted_initial_sync() {
     let forge = Forge::new().await;
     forge.gitlab.import_texts(many("p", 450), GROUP).unwrap();
-    // So long ago that polls do not look at it again.
+    // Long enough ago that polls do not cover it.
     forge.gitlab.clock().advance(SignedDuration::from_hours(3));
-    // It gets two pages, and then GitLab is gone.
+    // It gets two pages, and then GitLab is unreachable.
     let rule = forge.gitlab.faults().add(
         On::Operation("GroupProjects".into()),
         Times::Every(3),
         Fault::RateLimited { retry_after: 3000 },
     );
     let mut server = TestServer::start_with(forge.options(), |_| {}).await;
-    eventually("trouble", async || overview(&server).await.trouble).await;
+    eventually("an outage", async || overview(&server).await.trouble).await;
     let stopped = overview(&server).await;
     assert!(!stopped.complete);
     assert_eq!(stopped.progress.unwrap().seen, 200);
     assert_eq!(stopped.progress.unwrap().total, Some(451));
     assert!(stopped.trouble.unwrap().message.contains("pause"));
-    // Nobody can plan with a part of the packages.
+    // Planning with a part of the packages is rejected.
     let refused = server
         .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
         .json(&serde_json::json!({ "changesets": ["p1/main"] }))

@@ -1,5 +1,5 @@
-//! Webhooks make it instant. They are only hints: whoever forges, repeats, reorders or loses them
-//! changes nothing about what is known in the end.
+//! Webhooks speed up the detection of changes. They are only hints: forged, repeated, reordered or
+//! lost ones do not change the final state.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,7 +38,7 @@ fn push(forge: &Forge, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_is_told_and_plans_a_new_iteration() {
+async fn push_webhook_plans_new_iteration() {
     for signed in [false, true] {
         let forge = Forge::new().await;
         forge.push(&Srcinfo::new("libgreet", "1-1"));
@@ -59,7 +59,7 @@ async fn a_push_is_told_and_plans_a_new_iteration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn branches_tags_and_merge_requests_are_followed() {
+async fn follows_branches_tags_and_merge_requests() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let project = forge.project("libgreet");
@@ -84,13 +84,13 @@ async fn branches_tags_and_merge_requests_are_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn projects_that_come_and_go_are_told_by_pushes() {
+async fn push_webhooks_announce_new_and_removed_projects() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     forge.hook(&server, false);
     forge.push(&Srcinfo::new("fresh", "1-1"));
     server.source_at("fresh", "1-1").await;
-    // It was moved out of the group before the push was told.
+    // It was moved out of the group before the webhook of the push arrived.
     forge.gitlab.create_group("elsewhere").unwrap();
     forge.gitlab.webhooks().hold();
     forge.push(&Srcinfo::new("fresh", "2-1"));
@@ -106,7 +106,7 @@ async fn projects_that_come_and_go_are_told_by_pushes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn duplicates_and_disorder_change_nothing() {
+async fn tolerates_duplicate_and_reordered_webhooks() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let server = forge.server().await;
@@ -121,7 +121,7 @@ async fn duplicates_and_disorder_change_nothing() {
     server.source_at("libgreet", "4-1").await;
     let deliveries = forge.gitlab.webhooks().deliveries();
     assert!(deliveries.len() >= 3, "{deliveries:?}");
-    // One that is sent again is known, and leads to no request.
+    // A repeated one is recognized, and causes no request.
     poll(&server).await;
     forge.gitlab.clear_requests();
     forge.gitlab.webhooks().set_duplicate(false);
@@ -132,7 +132,7 @@ async fn duplicates_and_disorder_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_webhook_is_healed_by_the_poll() {
+async fn poll_recovers_lost_webhook() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let server = forge.server().await;
@@ -150,20 +150,21 @@ async fn a_lost_webhook_is_healed_by_the_poll() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_told_is_not_forgotten_by_a_crash_or_an_outage() {
+async fn keeps_accepted_webhooks_through_crash_and_outage() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
-    // So many that whatever is long past is on no first page.
+    // Enough that old changes are not on the first page.
     forge.gitlab.clock().advance(SignedDuration::from_mins(10));
     forge.gitlab.import_texts(many("p", 110), GROUP).unwrap();
     let mut server = forge.server().await;
-    // GitLab tells, and cannot be asked.
+    // GitLab sends webhooks, but does not respond to requests.
     forge.push(&Srcinfo::new("libgreet", "2-1"));
     forge.gitlab.faults().set_down(true);
     let status = send(&server, Some(SECRET), "k", push(&forge, "libgreet")).await;
     assert_eq!(status, StatusCode::OK);
     server.crash().await;
-    // The push is long past when the server is back, and it thinks that it has seen all since.
+    // The push is long past when the server is back, and the server assumes that it has seen
+    // everything since.
     forge.gitlab.clock().advance(SignedDuration::from_hours(9));
     server
         .sql("update source_progress set watermark = watermark + 9 * 3600 * 1000")
@@ -174,7 +175,7 @@ async fn what_was_told_is_not_forgotten_by_a_crash_or_an_outage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_and_replayed_webhooks_are_refused() {
+async fn rejects_forged_and_replayed_webhooks() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let body = push(&forge, "anchor");
@@ -188,7 +189,7 @@ async fn forged_and_replayed_webhooks_are_refused() {
         let status = send(&server, token, "k", body.clone()).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{token:?}");
     }
-    // A real one, caught and sent again: much later, changed, or under another id.
+    // A real one, intercepted and sent again: much later, modified, or with another id.
     let now = Timestamp::now().as_second();
     let hour = 3600;
     let signature = sign("caught", now, &body);
@@ -211,7 +212,7 @@ async fn forged_and_replayed_webhooks_are_refused() {
     }
 }
 
-/// Signs as Standard Webhooks says, with the key of these tests.
+/// Signs according to Standard Webhooks, with the key of these tests.
 fn sign(id: &str, timestamp: i64, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
     mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
@@ -235,7 +236,7 @@ async fn send_signed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_guesses_is_told_to_slow_down() {
+async fn rate_limits_webhook_secret_guessing() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let mut statuses = Vec::new();
@@ -249,7 +250,7 @@ async fn whoever_guesses_is_told_to_slow_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_concern_the_server_is_answered_kindly() {
+async fn accepts_and_ignores_unrelated_webhooks() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let other = json!({
@@ -285,7 +286,7 @@ async fn what_does_not_concern_the_server_is_answered_kindly() {
 }
 
 #[tokio::test]
-async fn a_server_without_a_secret_accepts_none() {
+async fn rejects_webhooks_without_configured_secret() {
     let server = TestServer::start(|_| {}).await;
     let request = server.request(Method::POST, PATH).body("{}");
     let answer = request.send().await.unwrap();
@@ -299,7 +300,7 @@ async fn a_server_without_a_secret_accepts_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_may_be_as_large_as_gitlab_sends_any() {
+async fn accepts_largest_webhook_of_gitlab() {
     let forge = Forge::new().await;
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     let server = forge.server().await;
@@ -314,7 +315,7 @@ async fn a_webhook_may_be_as_large_as_gitlab_sends_any() {
         body.push_str(&" ".repeat(25_000_000_usize.saturating_sub(body.len())));
         body
     };
-    // Of a project that is none of ours: a system hook tells of all.
+    // Of a foreign project: a system hook reports all projects.
     let answer = send(
         &server,
         Some(SECRET),
@@ -332,7 +333,7 @@ async fn a_webhook_may_be_as_large_as_gitlab_sends_any() {
     )
     .await;
     assert_eq!(answer, StatusCode::OK);
-    // A signature is checked over all of it.
+    // A signature is verified over the whole body.
     let body = large(&format!("{GROUP}/libgreet"), id);
     let now = Timestamp::now().as_second();
     let signature = sign("large-3", now, &body);
@@ -341,7 +342,7 @@ async fn a_webhook_may_be_as_large_as_gitlab_sends_any() {
     let longer = format!("{body} ");
     let answer = send_signed(&server, "large-3", now, &signature, &longer).await;
     assert_eq!(answer, StatusCode::UNAUTHORIZED);
-    // What is forged is refused without being read.
+    // A forged one is rejected without reading its body.
     let refused = large("elsewhere/x", 99_999);
     let client = reqwest::Client::new();
     for token in [None, Some("wrong")] {
@@ -360,7 +361,7 @@ async fn a_webhook_may_be_as_large_as_gitlab_sends_any() {
     }
 }
 
-/// Tried as `notes/cases.md` says: a program posts webhooks of odd shapes and sizes.
+/// Runs the case as `notes/cases.md` describes: a program posts webhooks of odd shapes and sizes.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_20_large_webhook() {
     let script = concat!(
@@ -384,7 +385,7 @@ async fn case_20_large_webhook() {
     for name in ["9 MB pipeline", "11 MB push elsewhere"] {
         assert!(text.contains(&format!("{name} 20")), "{text}");
     }
-    // Lines are `NAME STATUS`, and what the answer said where it was refused.
+    // Lines are `NAME STATUS`, and the response if it was an error.
     for line in text.lines() {
         let status = line.rsplit(' ').next().unwrap_or_default();
         assert!(matches!(status, "200" | "204"), "{text}");

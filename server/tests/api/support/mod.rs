@@ -1,4 +1,4 @@
-//! The actors of the stories: a server, the source repositories it watches, and workers.
+//! The parts that tests interact with: a server, the source repositories it watches, and workers.
 
 mod packages;
 mod problems;
@@ -16,7 +16,7 @@ pub(crate) use server::{ServerOptions, TestServer, new_namespace, start_server};
 pub(crate) use sources::{SourceTree, Srcinfo, git, run};
 pub(crate) use worker::{FakeWorker, Job, failed, reported};
 
-/// Longer than anything here takes on a slow and busy machine. Only tests that fail wait for it.
+/// Longer than any step takes on a slow and busy machine. Only failing tests wait for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Parses text that the test itself wrote.
@@ -29,7 +29,7 @@ where
         .unwrap_or_else(|error| panic!("{text:?} in a test: {error}"))
 }
 
-/// Asks again until there is an answer: for what the server tells nobody about by itself.
+/// Polls until there is a result, for changes that the server does not announce.
 pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {

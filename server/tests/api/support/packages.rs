@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::parse;
 
-/// Makes the packages that a claimed build asks for. Another `payload` gives other bytes under the
-/// same names.
+/// Creates the packages of a claimed build. Another `payload` gives other bytes under the same
+/// names.
 pub(crate) async fn make_packages(
     claimed: &ClaimedBuild,
     payload: usize,
@@ -27,7 +27,7 @@ pub(crate) async fn make_packages(
     build(&request, payload, folder).await
 }
 
-/// Makes one package with properties of the test's choice.
+/// Creates one package with properties chosen by the test.
 pub(crate) async fn make_package(
     name: &str,
     version: &str,
@@ -37,7 +37,7 @@ pub(crate) async fn make_package(
     make_package_of(name, name, version, architecture, folder).await
 }
 
-/// Makes one package of a source package of the test's choice.
+/// Creates one package of a pkgbase chosen by the test.
 pub(crate) async fn make_package_of(
     pkgbase: &str,
     name: &str,
@@ -101,7 +101,7 @@ pub(crate) fn with_files(package: &BuiltPackage, files: &[(&str, Vec<u8>)]) -> B
     }
 }
 
-/// The smallest program or library of 64 bits that says what it links.
+/// The smallest 64-bit program or library that records what it links.
 pub(crate) fn elf(soname: Option<&str>, needed: &[&str]) -> Vec<u8> {
     let mut strings = vec![0];
     let mut entries: Vec<(u64, u64)> = Vec::new();

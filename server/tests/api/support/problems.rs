@@ -1,26 +1,26 @@
-//! What a refusal has to look like.
+//! The form of error responses.
 
 use buildbtw_model::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 use buildbtw_model::client::ClientError;
 use reqwest::{Response, header};
 
-/// The problem a request was refused with.
+/// The problem with which a request was rejected.
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
     match result {
         Err(ClientError::Refused(problem)) => {
             check(&problem);
             problem
         }
-        other => panic!("expected a refusal, got {other:?}"),
+        other => panic!("expected a problem, got {other:?}"),
     }
 }
 
-/// Checks that an answer is a problem of this status and kind, in every detail of its form.
+/// Checks that a response is a problem of this status and kind, in every detail of its form.
 pub(crate) async fn expect_problem(response: Response, status: u16, kind: ProblemKind) -> Problem {
     let headers = response.headers().clone();
     let url = response.url().clone();
     let found = response.status().as_u16();
-    let text = response.text().await.expect("the answer breaks off");
+    let text = response.text().await.expect("the response was interrupted");
     assert_eq!(found, status, "{url}: {text}");
     assert_eq!(
         headers

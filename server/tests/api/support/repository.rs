@@ -1,4 +1,4 @@
-//! Reads repositories as pacman's users do.
+//! Reads repositories in the way pacman's users do.
 
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -30,7 +30,7 @@ impl Repository {
         }
     }
 
-    /// What a build sees of it.
+    /// The view of a build.
     pub(crate) fn seen_by(&self, build: buildbtw_model::BuildId) -> Self {
         Self {
             url: format!("{}/builds/{build}", self.url),
@@ -82,19 +82,19 @@ fn entries(database: &[u8]) -> Vec<(String, String)> {
     entries
 }
 
-/// Pacman with a system of its own, where it does nothing but download.
+/// Pacman with its own system, on which it only downloads.
 pub(crate) struct Pacman {
     folder: PathBuf,
     config: PathBuf,
 }
 
-/// Pacman with a repository configured, or `None`, said aloud, when it cannot run here.
+/// Pacman with a configured repository, or `None` with a message if it cannot run here.
 pub(crate) fn have_pacman(folder: &Path, section: &str) -> Option<Pacman> {
     if Command::new("pacman").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: there is no pacman here, so it cannot be asked");
+        eprintln!("SKIPPED: pacman is not installed");
         return None;
     }
-    // It synchronises databases for root only.
+    // It syncs databases for root only.
     if fs_err::metadata(folder).unwrap().uid() != 0 {
         eprintln!("SKIPPED: pacman runs as root only");
         return None;

@@ -1,4 +1,4 @@
-//! A server of a test's own, which it may stop, crash and start again.
+//! A server for one test, which can stop, crash and restart it.
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -20,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{FakeWorker, PATIENCE, SourceTree, eventually, parse};
 
-/// How a server is started. Everything not said here is the default.
+/// The settings of a server. Unset ones have their default.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerOptions {
     pub(crate) architectures: &'static str,
     pub(crate) lease_seconds: u32,
     pub(crate) sweep_seconds: u32,
-    /// Flags of a GitLab that holds the sources, in place of the folder.
+    /// Flags of a GitLab that holds the sources, instead of the folder.
     pub(crate) gitlab: Vec<String>,
     pub(crate) extra: Vec<String>,
 }
@@ -36,7 +36,7 @@ impl Default for ServerOptions {
         Self {
             architectures: "x86_64",
             lease_seconds: 60,
-            // So long that nothing is found by accident.
+            // So long that no change is found by chance.
             sweep_seconds: 3600,
             gitlab: Vec::new(),
             extra: Vec::new(),
@@ -44,18 +44,18 @@ impl Default for ServerOptions {
     }
 }
 
-/// A server with its data and sources in a folder of its own.
+/// A server with its data and sources in a temporary folder.
 pub(crate) struct TestServer {
     pub(crate) sources: SourceTree,
     folder: TempDir,
     pub(crate) options: ServerOptions,
-    /// Making one is dear, so there is one for all unusual requests.
+    /// Creating a client is expensive, so one is shared by all unusual requests.
     http: reqwest::Client,
     running: Option<Running>,
 }
 
 struct Running {
-    /// The server has threads of its own, so that it can be killed whatever it is doing.
+    /// The server runs in its own threads, so that it can be killed at any moment.
     runtime: tokio::runtime::Runtime,
     serving: tokio::task::JoinHandle<anyhow::Result<()>>,
     shutdown: CancellationToken,
@@ -65,7 +65,7 @@ struct Running {
 }
 
 impl TestServer {
-    /// A server over the repositories that `prepare` makes.
+    /// A server over the repositories that `prepare` creates.
     pub(crate) async fn start(prepare: impl FnOnce(&SourceTree)) -> Self {
         Self::start_with(ServerOptions::default(), prepare).await
     }
@@ -107,9 +107,9 @@ impl TestServer {
         arguments
     }
 
-    /// Starts it again on the same data, at another address.
+    /// Restarts it on the same data, at another address.
     pub(crate) async fn start_again(&mut self) {
-        assert!(self.running.is_none(), "it runs already");
+        assert!(self.running.is_none(), "the server already runs");
         let arguments = self.arguments();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -124,7 +124,7 @@ impl TestServer {
             let _ = sender.send(server.address);
             server.serve().await
         });
-        // Connections wait in the socket's queue until the sources were looked at.
+        // Connections wait in the socket's queue until the sources were read.
         let address = match started.await {
             Ok(address) => format!("http://{address}"),
             Err(_) => panic!("the server does not start: {:?}", serving.await),
@@ -141,19 +141,19 @@ impl TestServer {
 
     /// Stops it as SIGTERM does.
     pub(crate) async fn stop(&mut self) {
-        let running = self.running.take().expect("it does not run");
+        let running = self.running.take().expect("the server does not run");
         running.shutdown.cancel();
         let ended = tokio::time::timeout(PATIENCE, running.serving).await;
         ended
-            .expect("it does not stop")
+            .expect("the server does not stop")
             .unwrap()
-            .expect("stopping failed");
+            .expect("shutdown failed");
         running.runtime.shutdown_background();
     }
 
-    /// Ends it wherever it is, without any goodbye. What `kill -9` does, as far as one process can.
+    /// Ends it at an arbitrary moment without cleanup: like `kill -9`, as far as one process can.
     pub(crate) async fn crash(&mut self) {
-        let running = self.running.take().expect("it does not run");
+        let running = self.running.take().expect("the server does not run");
         tokio::task::spawn_blocking(move || running.runtime.shutdown_timeout(PATIENCE))
             .await
             .unwrap();
@@ -163,7 +163,7 @@ impl TestServer {
         self.folder.path().join("data")
     }
 
-    /// A folder for whatever the test needs besides.
+    /// A folder for other files of the test.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         fs_err::create_dir_all(&path).unwrap();
@@ -171,7 +171,7 @@ impl TestServer {
     }
 
     fn running(&self) -> &Running {
-        self.running.as_ref().expect("it does not run")
+        self.running.as_ref().expect("the server does not run")
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -194,7 +194,7 @@ impl TestServer {
         self.running().admin.get_or_init(make).clone()
     }
 
-    /// Anybody, without a token.
+    /// A client without a token.
     pub(crate) fn public(&self) -> Client {
         let make = || self.client(None);
         self.running().public.get_or_init(make).clone()
@@ -234,7 +234,7 @@ impl TestServer {
         self.request(method, path).bearer_auth(self.admin_token())
     }
 
-    /// Makes a namespace that builds changesets with all their dependents.
+    /// Creates a namespace that builds changesets with all their dependents.
     pub(crate) async fn namespace(&self, name: &str, changesets: &[&str]) -> NamespaceName {
         let request = CreateNamespace {
             name: Some(parse(name)),
@@ -271,7 +271,7 @@ impl TestServer {
         }
     }
 
-    /// Checks where every build of a namespace stands, and that there are no others.
+    /// Checks the status of every build of a namespace, and that there are no others.
     pub(crate) async fn expect_builds(&self, namespace: &str, expected: &[(&str, BuildStatus)]) {
         let builds = self.iteration(namespace).await.builds;
         let mut found: Vec<_> = builds
@@ -291,13 +291,13 @@ impl TestServer {
         assert_eq!(over, status.is_final(), "finished_at of {status}");
     }
 
-    /// What is known about the source repository at a path.
+    /// The summary of the source repository at a path.
     pub(crate) async fn source(&self, path: &str) -> Option<SourceRepositorySummary> {
         let page = self.public().sources(false, None).await.unwrap();
         page.items.into_iter().find(|source| source.path == path)
     }
 
-    /// Waits until a source repository is as described.
+    /// Waits until a source repository satisfies a condition.
     pub(crate) async fn source_that(
         &self,
         path: &str,
@@ -322,7 +322,7 @@ impl TestServer {
         .await
     }
 
-    /// The events of a namespace from the first on.
+    /// The events of a namespace, starting with the first.
     pub(crate) async fn follow(&self, namespace: &str) -> Following {
         self.follow_after(namespace, Some(0)).await
     }
@@ -357,7 +357,7 @@ impl TestServer {
             .await;
     }
 
-    /// Changes the database behind the server's back: for states that only a crash leaves behind.
+    /// Changes the database directly: for states that only a crash leaves.
     pub(crate) async fn sql(&self, statement: &'static str) {
         let mut database = self.database().await;
         let result = sqlx::raw_sql(statement)
@@ -378,7 +378,7 @@ impl Drop for TestServer {
     }
 }
 
-/// Starts a server with these arguments, as its program does.
+/// Starts a server with these arguments, like its program.
 pub(crate) async fn start_server(
     arguments: &[String],
     shutdown: CancellationToken,
@@ -389,13 +389,13 @@ pub(crate) async fn start_server(
     Server::start(&args, shutdown).await
 }
 
-/// A request for a namespace of these changesets, everything else being the default.
+/// A request for a namespace of these changesets, with defaults otherwise.
 pub(crate) fn new_namespace(changesets: &[&str]) -> CreateNamespace {
     let value = serde_json::json!({ "changesets": changesets });
     serde_json::from_value(value).unwrap()
 }
 
-/// Somebody who listens to a namespace.
+/// A listener to the events of a namespace.
 pub(crate) struct Following {
     stream: EventStream,
 }
@@ -403,7 +403,9 @@ pub(crate) struct Following {
 impl Following {
     pub(crate) async fn next(&mut self) -> Event {
         let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
-        let next = next.expect("no event came").expect("the events broke off");
+        let next = next
+            .expect("no event arrived")
+            .expect("the event stream was interrupted");
         next.expect("the server ended the events")
     }
 
@@ -421,7 +423,7 @@ impl Following {
         };
         match tokio::time::timeout(PATIENCE + Duration::from_secs(1), wait).await {
             Ok(event) => event,
-            Err(_) => panic!("{kind} did not happen; what did: {seen:?}"),
+            Err(_) => panic!("no event {kind}; events: {seen:?}"),
         }
     }
 

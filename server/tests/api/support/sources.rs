@@ -1,4 +1,4 @@
-//! Source repositories: real ones, pushed to with git.
+//! Real source repositories, with pushes by git.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -45,7 +45,7 @@ impl Srcinfo {
         architectures.iter().fold(self, add)
     }
 
-    /// Adds a pkgname; the first call replaces the one that is like the pkgbase.
+    /// Adds a pkgname; the first call replaces the default one, which equals the pkgbase.
     pub(crate) fn pkgname(mut self, name: &str) -> Self {
         self.packages.push(name.to_owned());
         self
@@ -92,8 +92,8 @@ impl SourceTree {
         self.folder.join(repository)
     }
 
-    /// Commits an `.SRCINFO` to the default branch of its pkgbase's repository; makes the repository
-    /// if there is none.
+    /// Commits an `.SRCINFO` to the default branch of its pkgbase's repository; creates the
+    /// repository if necessary.
     pub(crate) fn push(&self, srcinfo: &Srcinfo) -> CommitHash {
         self.push_to(&srcinfo.pkgbase, "main", Some(&srcinfo.text()))
     }
@@ -134,7 +134,7 @@ impl SourceTree {
         self.commit_of(repository, branch)
     }
 
-    /// Commits one more file to a branch, which leaves its `.SRCINFO` as it is.
+    /// Commits another file to a branch, which leaves its `.SRCINFO` unchanged.
     pub(crate) fn push_file(&self, repository: &str, name: &str, content: &str) -> CommitHash {
         let file = format!(
             "M 100644 inline {name}\ndata {}\n{content}\n",
@@ -143,7 +143,7 @@ impl SourceTree {
         self.push_on(repository, "main", &file)
     }
 
-    /// Commits what there is already: the same tree under another hash.
+    /// Commits the same tree again, under another hash.
     pub(crate) fn push_nothing(&self, repository: &str) -> CommitHash {
         self.push_on(repository, "main", "")
     }
@@ -158,7 +158,8 @@ impl SourceTree {
     }
 
     fn import(&self, repository: &str, commands: &str) {
-        // One process writes blob, tree, commit and ref: machines with slow cores thank for it.
+        // One process writes blob, tree, commit and ref, because starting processes is expensive on
+        // slow cores.
         let mut git = git(&self.path(repository))
             .args(["fast-import", "--quiet"])
             .stdin(Stdio::piped())
@@ -172,7 +173,7 @@ impl SourceTree {
         assert!(git.wait().unwrap().success(), "git fast-import");
     }
 
-    /// Makes a bare repository without commits.
+    /// Creates a bare repository without commits.
     pub(crate) fn make_empty(&self, repository: &str) {
         let args = [
             "init",
@@ -200,7 +201,7 @@ impl SourceTree {
     }
 }
 
-/// Git in a folder, without the configuration of whoever runs the tests.
+/// Git in a folder, without the configuration of the current user.
 pub(crate) fn git(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command
@@ -216,7 +217,7 @@ pub(crate) fn git(folder: &Path) -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command until it exits.
 pub(crate) fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");

@@ -1,4 +1,4 @@
-//! Workers that build nothing, but report as real ones do.
+//! Workers that build nothing, but report like real ones.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{eventually, make_packages, refusal};
 
-/// How long one claim waits; the server answers at once when there is a build.
+/// How long one claim waits; the server responds immediately if a build is ready.
 const WAIT_S: u32 = 30;
 
 /// A worker with a token of its own.
@@ -36,7 +36,7 @@ impl FakeWorker {
         }
     }
 
-    /// The same worker after the server came back at another address.
+    /// The same worker after the server returned at another address.
     pub(crate) fn finds_server_at(&self, url: &str) -> Self {
         Self {
             client: Client::new(url, Some(self.token.clone())).unwrap(),
@@ -57,7 +57,7 @@ impl FakeWorker {
         serde_json::from_value(request).unwrap()
     }
 
-    /// Claims whatever comes next, or learns that nothing does.
+    /// Claims the next build, or `None` if the claim times out.
     pub(crate) async fn asks(
         &self,
         claim: ClaimId,
@@ -67,12 +67,12 @@ impl FakeWorker {
         Ok(claimed.map(|claimed| self.job(claimed)))
     }
 
-    /// Waits for the next build, whichever it is.
+    /// Waits for the next build, of any pkgbase.
     pub(crate) async fn claims(&self) -> Job {
         let claim = ClaimId::new();
         eventually("a build to claim", async || {
             let job = self.asks(claim, WAIT_S).await;
-            job.expect("the claim was refused")
+            job.expect("the claim was rejected")
         })
         .await
     }
@@ -84,7 +84,7 @@ impl FakeWorker {
         job
     }
 
-    /// Does the next build, which must be of this pkgbase, from its claim to its outcome.
+    /// Performs the next build, which must be of this pkgbase, from its claim to its outcome.
     pub(crate) async fn builds(&self, pkgbase: &str) -> Job {
         let job = self.claims_build_of(pkgbase).await;
         job.succeeds().await;
@@ -115,18 +115,18 @@ impl std::fmt::Debug for Job {
 }
 
 impl Job {
-    /// Where its packages are made.
+    /// The folder in which its packages are created.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    /// Gives a sign of life; the first says that work has begun.
+    /// Sends a heartbeat; the first reports that the build has started.
     pub(crate) async fn heartbeat(&self) -> Result<HeartbeatResponse, ClientError> {
         self.client.heartbeat(self.claimed.attempt).await
     }
 
     pub(crate) async fn starts(&self) {
-        self.heartbeat().await.expect("the heartbeat was refused");
+        self.heartbeat().await.expect("the heartbeat was rejected");
     }
 
     pub(crate) async fn logs(&self, offset: u64, text: &str) -> Result<LogAppended, ClientError> {
@@ -134,7 +134,7 @@ impl Job {
         self.client.append_log(attempt, offset, text.into()).await
     }
 
-    /// Makes its packages.
+    /// Creates its packages.
     pub(crate) async fn makes(&self) -> Vec<BuiltPackage> {
         self.makes_with_payload(0).await
     }
@@ -163,11 +163,13 @@ impl Job {
             .await
     }
 
-    /// Makes and uploads everything that is asked for.
+    /// Creates and uploads all expected packages.
     pub(crate) async fn makes_and_uploads(&self) -> Vec<BuiltPackage> {
         let packages = self.makes().await;
         for package in &packages {
-            self.uploads(package).await.expect("the upload was refused");
+            self.uploads(package)
+                .await
+                .expect("the upload was rejected");
         }
         packages
     }
@@ -178,22 +180,22 @@ impl Job {
             .await
     }
 
-    /// Does all that a build that succeeds does.
+    /// Performs all steps of a successful build.
     pub(crate) async fn succeeds(&self) {
         self.starts().await;
         let packages = self.makes_and_uploads().await;
         let accepted = self.reports(&reported(&packages)).await;
-        accepted.expect("the outcome was refused");
+        accepted.expect("the outcome was rejected");
     }
 
     pub(crate) async fn fails(&self, kind: FailureKind, message: &str) {
         self.starts().await;
         let accepted = self.reports(&failed(kind, message)).await;
-        accepted.expect("the outcome was refused");
+        accepted.expect("the outcome was rejected");
     }
 
-    /// Reports a failure that nobody needs to try again.
-    pub(crate) async fn fails_for_good(&self, kind: FailureKind, message: &str) {
+    /// Reports a failure that is not retried.
+    pub(crate) async fn fails_permanently(&self, kind: FailureKind, message: &str) {
         self.starts().await;
         let outcome = failed(kind, message);
         for _ in 0..2 {
@@ -201,12 +203,12 @@ impl Job {
                 .client
                 .report_final_failure(self.claimed.attempt, &outcome)
                 .await;
-            accepted.expect("the outcome was refused");
+            accepted.expect("the outcome was rejected");
         }
     }
 
-    /// Every kind of report must be refused now: the attempt is over.
-    pub(crate) async fn is_refused_everything(&self) {
+    /// Asserts that every kind of report is rejected: the attempt has ended.
+    pub(crate) async fn expect_reports_rejected(&self) {
         let packages = self.makes().await;
         let ended = |problem: Problem| {
             assert_eq!(problem.kind, ProblemKind::AttemptEnded, "{problem:?}");

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_count_only_what_they_are_for() {
+    fn rules_count_only_matching_requests() {
         let faults = Faults::default();
         faults.add(On::Operation("a".into()), Times::Next(2), Fault::DropInBody);
         let counts = ["b", "a", "a", "a"].map(|name| chosen(&faults, name));
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_faults() {
+    fn draws_equal_faults_for_equal_seed() {
         let run = |seed| {
             let faults = Faults::default();
             faults.random(seed, 300);

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nulls_what_a_path_names() {
+    fn nulls_field_at_path() {
         let mut answer = json!({"data": {"g": {"nodes": [{"r": 1}, {"r": 2}]}}});
         let fault = Fault::NullField {
             path: "g.nodes[1].r".into(),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn drifts_wherever_a_field_occurs() {
+    fn drifts_field_at_every_occurrence() {
         let mut answer = json!({"data": [{"a": 1}, {"b": {"a": "X"}}]});
         let drifts = [
             Drift::Rename {

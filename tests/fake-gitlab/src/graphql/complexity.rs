@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_projects_with_a_file_each_fits() {
+    fn allows_page_of_projects_with_one_file_each() {
         let cost = measure(
             r#"query($path: ID!, $first: Int) { group(fullPath: $path) {
                 projects(sort: ACTIVITY_DESC, first: $first) {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_merge_request_has_no_pages() {
+    fn charges_single_merge_request_without_page_factor() {
         let one = measure(
             r#"{ project(fullPath: "a") { mergeRequests(iids: ["1"]) { nodes { iid } } } }"#,
             &Json::Null,
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_count_where_they_are_spread_and_fields_once() {
+    fn charges_fragments_where_spread_and_fields_once() {
         let cost = measure(
             "{ project(fullPath: \"a\") { ...p id } } fragment p on Project { id name }",
             &Json::Null,

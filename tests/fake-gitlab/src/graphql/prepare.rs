@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn newer_fields_are_skipped() {
+    fn skips_fields_of_newer_versions() {
         let query =
             "{ a @gl_introduced(version: \"18.1.0\") b @gl_introduced(version: \"99.0\") c }";
         let mut document = async_graphql_parser::parse_query(query).unwrap();

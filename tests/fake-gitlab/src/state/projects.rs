@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_push_moves_only_old_timestamps() {
+    fn push_updates_only_old_timestamps() {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let mut project = Project::new(1, "a/b".into(), Storage::Nothing, start);
         let after = |minutes| start + SignedDuration::from_mins(minutes);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_its_groups() {
+    fn derives_path_below_group() {
         let project = Project::new(1, "a/b/c".into(), Storage::Nothing, Timestamp::UNIX_EPOCH);
         assert_eq!(project.below("A"), Some("b/c"));
         assert_eq!(project.below("a/b"), Some("c"));

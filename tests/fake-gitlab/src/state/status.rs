@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back() {
+    fn round_trips_status_names() {
         for status in Status::ALL {
             assert_eq!(status.name().parse(), Ok(status));
         }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_is_made_of_its_parts() {
+    fn derives_pipeline_status_from_jobs() {
         use Status::{Canceled, Canceling, Created, Failed, Pending, Running, Skipped, Success};
         for (parts, whole) in [
             (&[Pending][..], Pending),

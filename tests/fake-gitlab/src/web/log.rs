@@ -51,7 +51,7 @@ mod tests {
     use super::plain;
 
     #[test]
-    fn only_the_text_is_left() {
+    fn strips_log_markup() {
         let log = "\u{1b}[32;1mok\u{1b}[0m\n\
                    section_start:1:a\r\u{1b}[0KTitle\n\
                    2026-08-22T00:44:03.123456Z 00O hello\n\

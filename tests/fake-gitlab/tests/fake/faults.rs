@@ -19,7 +19,7 @@ fn names() -> Value {
 }
 
 #[tokio::test]
-async fn other_answers() {
+async fn answers_with_injected_statuses() {
     let world = world().await;
     let faults = world.gitlab.faults();
     faults.add(
@@ -67,14 +67,14 @@ async fn other_answers() {
 }
 
 #[tokio::test]
-async fn broken_connections() {
+async fn breaks_connections() {
     let world = world().await;
     let faults = world.gitlab.faults();
     let once = |fault| {
         faults.add(On::Any, Times::Next(1), fault);
     };
     once(Fault::DropBeforeAnswer);
-    // A client that sends again by itself would hide it.
+    // A client that retries by itself would hide it.
     assert!(world.post(&names()).await.is_err());
     once(Fault::DropInBody);
     let response = world.post(&names()).await.unwrap();
@@ -99,7 +99,7 @@ async fn broken_connections() {
 }
 
 #[tokio::test]
-async fn a_slow_answer() {
+async fn delays_responses() {
     let world = world().await;
     let wait = Duration::from_millis(80);
     world
@@ -112,7 +112,7 @@ async fn a_slow_answer() {
 }
 
 #[tokio::test]
-async fn answers_in_part_and_answers_of_another_schema() {
+async fn sends_partial_and_drifted_responses() {
     let world = world().await;
     let faults = world.gitlab.faults();
     faults.add(
@@ -170,7 +170,7 @@ async fn answers_in_part_and_answers_of_another_schema() {
 }
 
 #[tokio::test]
-async fn random_faults_follow_their_seed() {
+async fn random_faults_depend_on_seed() {
     let run = async |seed| {
         let world = world().await;
         world.gitlab.faults().random(seed, 400);
@@ -193,12 +193,12 @@ async fn random_faults_follow_their_seed() {
 }
 
 #[tokio::test]
-async fn it_stops_when_it_is_dropped() {
+async fn stops_when_dropped() {
     let World { gitlab, http, .. } = world().await;
     let url = gitlab.url().to_owned();
     assert_eq!(http.get(&url).send().await.unwrap().status(), 200);
     drop(gitlab);
-    // The listener is closed by a task of this runtime, which has to have its turn.
+    // The listener is closed by a task of this runtime, which has to run first.
     let mut tries = 0;
     while http.get(&url).send().await.is_ok() {
         tries += 1;

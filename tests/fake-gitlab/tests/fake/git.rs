@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::World;
 
-/// Runs git and returns what it printed, or what it complained of.
+/// Runs git and returns its output or its error.
 pub(crate) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("git")
         .args([
@@ -35,7 +35,7 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// Runs git where it does not keep the server from answering.
+/// Runs git without blocking the stand-in.
 pub(crate) async fn git_async(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let folder = folder.to_owned();
     let arguments: Vec<String> = arguments.iter().map(|&one| one.to_owned()).collect();
@@ -54,7 +54,7 @@ fn url(gitlab: &FakeGitlab, path: &str, token: &str) -> String {
 }
 
 #[tokio::test]
-async fn clone_push_and_shallow_fetch() {
+async fn serves_clone_push_and_shallow_fetch() {
     let world = World::new().await;
     world.import(1);
     let folder = tempfile::tempdir().unwrap();
@@ -63,7 +63,7 @@ async fn clone_push_and_shallow_fetch() {
         .await
         .unwrap();
     let one = folder.path().join("one");
-    // Larger than what is sent without being chunked.
+    // Larger than the limit up to which git sends a request unchunked.
     let noise: Vec<u8> = (0..200_000_u32)
         .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
         .collect();
@@ -99,7 +99,7 @@ async fn clone_push_and_shallow_fetch() {
 }
 
 #[tokio::test]
-async fn the_first_push_decides_the_default_branch() {
+async fn first_push_sets_default_branch() {
     let world = World::new().await;
     let id = world.gitlab.create_project("a/b").unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -121,7 +121,7 @@ async fn the_first_push_decides_the_default_branch() {
 }
 
 #[tokio::test]
-async fn tokens_decide_what_git_may_do() {
+async fn authorizes_git_by_token() {
     let world = World::new().await;
     world.import(1);
     let id = world.gitlab.project_id("pkgs/p0").unwrap();
@@ -170,7 +170,7 @@ async fn tokens_decide_what_git_may_do() {
 }
 
 #[tokio::test]
-async fn a_repository_is_adopted() {
+async fn adopts_existing_repository() {
     let world = World::new().await;
     let folder = tempfile::tempdir().unwrap();
     git(folder.path(), &["init", "-q", "-b", "devel", "work"]).unwrap();
@@ -192,7 +192,7 @@ async fn a_repository_is_adopted() {
 }
 
 #[tokio::test]
-async fn a_compressed_request_is_understood() {
+async fn accepts_compressed_request() {
     use std::io::Write as _;
     let world = World::new().await;
     world.import(1);

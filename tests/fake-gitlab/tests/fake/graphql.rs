@@ -39,7 +39,7 @@ async fn walk(world: &World, mut between: impl FnMut(usize)) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_walk_sees_every_project_once_unless_one_moves() {
+async fn pagination_returns_every_project_once_unless_one_moves() {
     let world = World::new().await;
     world.import(250);
     let seen = walk(&world, |_| {}).await;
@@ -58,14 +58,14 @@ async fn a_walk_sees_every_project_once_unless_one_moves() {
         }
     })
     .await;
-    // It went to the front while the walk was past that.
+    // It moved to the front while the pagination was past that.
     assert_eq!(seen.len(), 249);
     assert!(!seen.contains(&"pkgs/p0".to_owned()));
     assert_eq!(walk(&world, |_| {}).await[0], "pkgs/p0");
 }
 
 #[tokio::test]
-async fn pages_are_clamped_and_can_be_walked_backwards() {
+async fn clamps_pages_and_paginates_backwards() {
     let world = World::new().await;
     world.import(130);
     let data = world.data(PAGE, json!({ "first": 1_000 })).await;
@@ -103,7 +103,7 @@ async fn pages_are_clamped_and_can_be_walked_backwards() {
 }
 
 #[tokio::test]
-async fn the_timestamps_of_pushes_are_throttled() {
+async fn throttles_push_timestamps() {
     let world = World::new().await;
     world.import(1);
     let project = world.gitlab.project_id("pkgs/p0").unwrap();
@@ -155,7 +155,7 @@ const FILES: &str = "query($path: ID!, $ref: String, $paths: [String!]!) { proje
 } }";
 
 #[tokio::test]
-async fn files_are_read_at_any_kind_of_ref() {
+async fn reads_files_at_any_kind_of_ref() {
     let world = World::new().await;
     world.import(1);
     let project = world.gitlab.project_id("pkgs/p0").unwrap();
@@ -183,7 +183,7 @@ async fn files_are_read_at_any_kind_of_ref() {
         .tag(project, "v1", Some("side"), Some("One"))
         .unwrap();
     assert_eq!(world.gitlab.head(project, None).unwrap().unwrap(), imported);
-    // Now it is on disk, and all is as it was.
+    // Now it is on disk, and everything is as before.
     assert_eq!(read(Value::Null).await, in_memory);
     let number = world
         .gitlab
@@ -212,7 +212,7 @@ async fn files_are_read_at_any_kind_of_ref() {
 }
 
 #[tokio::test]
-async fn imported_ids_are_those_of_git() {
+async fn imports_git_object_ids() {
     let world = World::new().await;
     world.import(1);
     let project = world.gitlab.project_id("pkgs/p0").unwrap();
@@ -236,7 +236,7 @@ async fn imported_ids_are_those_of_git() {
 }
 
 #[tokio::test]
-async fn empty_and_hidden_repositories() {
+async fn answers_for_empty_and_hidden_repositories() {
     let world = World::new().await;
     world.gitlab.create_project("pkgs/empty").unwrap();
     let variables = json!({ "path": "pkgs/empty", "paths": ["a"] });
@@ -253,7 +253,7 @@ async fn empty_and_hidden_repositories() {
 }
 
 #[tokio::test]
-async fn projects_are_filtered_renamed_and_deleted() {
+async fn filters_renames_and_deletes_projects() {
     let world = World::new().await;
     let make = |path| world.gitlab.create_project(path).unwrap();
     let (a, b, c, d) = (make("g/a"), make("g/b"), make("g/sub/c"), make("g/d"));
@@ -302,7 +302,7 @@ async fn projects_are_filtered_renamed_and_deleted() {
 }
 
 #[tokio::test]
-async fn merge_requests_are_told() {
+async fn returns_merge_requests() {
     let world = World::new().await;
     world.import(1);
     let target = world.gitlab.project_id("pkgs/p0").unwrap();
@@ -338,7 +338,7 @@ async fn merge_requests_are_told() {
 }
 
 #[tokio::test]
-async fn a_merge_request_is_merged() {
+async fn merges_merge_request() {
     let world = World::new().await;
     world.import(1);
     let project = world.gitlab.project_id("pkgs/p0").unwrap();
@@ -361,7 +361,7 @@ async fn a_merge_request_is_merged() {
 }
 
 #[tokio::test]
-async fn queries_that_cost_too_much_are_refused() {
+async fn rejects_queries_over_complexity_limit() {
     let world = World::new().await;
     let query = "{ group(fullPath: \"g\") { a: projects { nodes { a: repository { blobs(paths: [\"a\", \"b\"]) { nodes { path name oid mode size rawSize rawBlob } } } repository { tree { blobs { nodes { path mode sha id name } } } } } } \
         c: projects(sort: ACTIVITY_DESC) { nodes { id name path fullPath archived updatedAt createdAt lastActivityAt webUrl description repository { rootRef empty exists tree { blobs { nodes { id name path sha mode type } } } } } } \
@@ -414,7 +414,7 @@ async fn queries_that_cost_too_much_are_refused() {
 }
 
 #[tokio::test]
-async fn what_the_schema_does_not_have_is_refused() {
+async fn rejects_unknown_fields() {
     let world = World::new().await;
     let fields = "a b c d e f g";
     let query = format!("{{ project(fullPath: \"x\") {{ {fields} }} }}");
@@ -460,7 +460,7 @@ async fn what_the_schema_does_not_have_is_refused() {
 }
 
 #[tokio::test]
-async fn tokens_decide_what_is_answered() {
+async fn authorizes_queries_by_token() {
     let world = World::new().await;
     let url = format!("{}/api/graphql", world.gitlab.url());
     let ask = async |token: Option<&str>, query: &str| {
@@ -524,7 +524,7 @@ async fn tokens_decide_what_is_answered() {
 }
 
 #[tokio::test]
-async fn a_batch_is_answered_in_order() {
+async fn answers_batch_in_order() {
     let world = World::new().await;
     let body = json!([
         { "query": "query A { metadata { version } }" },
@@ -546,7 +546,7 @@ async fn a_batch_is_answered_in_order() {
 }
 
 #[tokio::test]
-async fn a_batch_may_not_cost_more_than_one_query() {
+async fn limits_complexity_of_batch_to_one_query() {
     let world = World::new().await;
     world.gitlab.set_complexity_limits(3, 3);
     let one = json!({ "query": "{ metadata { version } }" });

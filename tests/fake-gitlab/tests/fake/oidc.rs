@@ -19,7 +19,7 @@ async fn keys(world: &World) -> JwkSet {
     response.json().await.unwrap()
 }
 
-/// Checks a token as a careful server does, but for its times, which are the stand-in's.
+/// Verifies a token as a careful server does, except for its times, which are the stand-in's.
 async fn check(world: &World, token: &str) -> Result<Value, String> {
     let header = jsonwebtoken::decode_header(token).map_err(|error| error.to_string())?;
     let keys = keys(world).await;
@@ -44,7 +44,7 @@ async fn with_job() -> (World, JobId) {
 }
 
 #[tokio::test]
-async fn the_configuration_leads_to_the_keys() {
+async fn discovery_document_points_to_keys() {
     let world = World::new().await;
     let url = world.gitlab.url();
     let configuration: Value = world
@@ -83,7 +83,7 @@ async fn the_configuration_leads_to_the_keys() {
 }
 
 #[tokio::test]
-async fn a_job_says_what_gitlab_says_of_it() {
+async fn id_token_contains_claims_of_its_job() {
     let (world, job) = with_job().await;
     let token = world.gitlab.job_id_token(job, AUDIENCE).unwrap();
     let claims = check(&world, &token).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_job_says_what_gitlab_says_of_it() {
 }
 
 #[tokio::test]
-async fn a_configuration_of_another_project_is_not_told() {
+async fn omits_config_claims_for_configuration_of_another_project() {
     let (world, _) = with_job().await;
     world.import(1);
     let project = world.gitlab.project_id("pkgs/p0").unwrap();
@@ -145,7 +145,7 @@ async fn a_configuration_of_another_project_is_not_told() {
 }
 
 #[tokio::test]
-async fn tokens_of_forks_name_both_projects() {
+async fn fork_tokens_name_both_projects() {
     let (world, _) = with_job().await;
     let target = world.gitlab.project_id("g/s/a").unwrap();
     let fork = world.project("me/a", ONE_JOB);
@@ -167,7 +167,7 @@ async fn tokens_of_forks_name_both_projects() {
 }
 
 #[tokio::test]
-async fn forged_tokens_are_what_they_are_called() {
+async fn forges_tokens_by_named_defect() {
     let (world, job) = with_job().await;
     let token = || world.gitlab.id_token(job, AUDIENCE).unwrap();
     for (name, forged, error) in [
@@ -218,7 +218,7 @@ async fn forged_tokens_are_what_they_are_called() {
 }
 
 #[tokio::test]
-async fn keys_are_rotated() {
+async fn rotates_keys() {
     let (world, job) = with_job().await;
     let old = world.gitlab.job_id_token(job, AUDIENCE).unwrap();
     world.gitlab.rotate_keys(true);

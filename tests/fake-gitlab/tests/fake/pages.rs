@@ -7,7 +7,7 @@ async fn page(world: &World, path: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_person_can_look() {
+async fn renders_pages_for_people() {
     let world = World::new().await;
     let project = world.project("g/s/a", "'<b>': {script: x}");
     let (pipeline, job) = world.pipeline(project);

@@ -49,7 +49,7 @@ fn base(answer: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn a_pipeline_is_made_of_a_template_of_another_project() {
+async fn creates_pipeline_from_template_of_another_project() {
     let (world, project) = with_template().await;
     let body = json!({ "ref": "main", "inputs": { "attempt": ATTEMPT, "tags": ["a"] } });
     let (status, made) = world.send("POST", "/projects/1/pipeline", &body).await;
@@ -79,7 +79,7 @@ async fn a_pipeline_is_made_of_a_template_of_another_project() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_in_gitlabs_words() {
+async fn answers_pipeline_errors_like_gitlab() {
     let (world, project) = with_template().await;
     let good = json!({ "attempt": ATTEMPT });
     for (body, text) in [
@@ -159,7 +159,7 @@ async fn what_is_wrong_is_said_in_gitlabs_words() {
 }
 
 #[tokio::test]
-async fn who_may_make_pipelines() {
+async fn checks_permission_to_create_pipelines() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let body = json!({ "ref": "main" });
@@ -199,7 +199,7 @@ async fn who_may_make_pipelines() {
 }
 
 #[tokio::test]
-async fn pipelines_are_listed_by_what_they_are() {
+async fn filters_pipelines() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let first = world.pipeline(project).0;
@@ -251,7 +251,7 @@ async fn pipelines_are_listed_by_what_they_are() {
 }
 
 #[tokio::test]
-async fn pipelines_are_cancelled_done_again_and_deleted() {
+async fn cancels_retries_and_deletes_pipelines() {
     let world = World::new().await;
     let project = world.project(
         "g/a",
@@ -318,7 +318,7 @@ async fn pipelines_are_cancelled_done_again_and_deleted() {
 }
 
 #[tokio::test]
-async fn manual_jobs_wait_for_a_person() {
+async fn manual_jobs_wait_for_play() {
     let world = World::new().await;
     let project = world.project("g/a", "a: {script: x, when: manual}\nb: {script: y}\n");
     let (pipeline, _) = world.pipeline(project);
@@ -332,7 +332,7 @@ async fn manual_jobs_wait_for_a_person() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_lost_leaves_a_pipeline() {
+async fn lost_response_leaves_a_pipeline() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let faults = world.gitlab.faults();
@@ -355,7 +355,7 @@ async fn a_reply_that_is_lost_leaves_a_pipeline() {
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "7");
     }
-    // Other requests of the project are not meant.
+    // Other requests of the project are not affected.
     faults.add(On::PipelineCreation, Times::Always, Fault::status(500));
     assert_eq!(world.get("/projects/1/pipelines").await.status(), 200);
     faults.clear();
@@ -363,7 +363,7 @@ async fn a_reply_that_is_lost_leaves_a_pipeline() {
 }
 
 #[tokio::test]
-async fn graphql_tells_of_pipelines_and_makes_them() {
+async fn graphql_lists_and_creates_pipelines() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let create = "mutation($input: PipelineCreateInput!) { pipelineCreate(input: $input) {
@@ -417,10 +417,10 @@ async fn graphql_tells_of_pipelines_and_makes_them() {
 }
 
 #[tokio::test]
-async fn hooks_are_told_of_each_step() {
+async fn sends_webhook_for_each_step() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
-    // Nobody listens; what was sent is what counts.
+    // The receiver does not exist; only the sent requests count.
     let options = HookOptions {
         push_events: false,
         pipeline_events: true,
@@ -473,7 +473,7 @@ async fn hooks_are_told_of_each_step() {
 }
 
 #[tokio::test]
-async fn many_pipelines_cost_little() {
+async fn handles_many_pipelines_cheaply() {
     let world = World::new().await;
     world.import(1_000);
     let template = world.gitlab.create_project("ci/templates").unwrap();
@@ -503,7 +503,7 @@ async fn many_pipelines_cost_little() {
         let status = &found["project"]["pipelines"]["nodes"][0]["status"];
         assert_eq!(*status, "PENDING");
     }
-    // Seconds, not minutes, even in a debug build, whatever else the machine does.
+    // Seconds, not minutes, even in a debug build on a busy machine.
     let took = processor_time() - before;
     assert!(took < 60.0, "{took} s");
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::support::{World, srcinfo};
 
 #[tokio::test]
-async fn projects_commits_branches_and_files() {
+async fn serves_projects_commits_branches_and_files() {
     let world = World::new().await;
     world.import(2);
     let project = world.json("/projects/pkgs%2Fp1").await;
@@ -70,7 +70,7 @@ async fn projects_commits_branches_and_files() {
 }
 
 #[tokio::test]
-async fn a_moved_project_redirects() {
+async fn redirects_moved_project() {
     let world = World::new().await;
     world.import(1);
     let id = world.gitlab.project_id("pkgs/p0").unwrap();
@@ -95,7 +95,7 @@ async fn a_moved_project_redirects() {
 }
 
 #[tokio::test]
-async fn a_token_knows_itself() {
+async fn describes_own_token() {
     let world = World::new().await;
     let token = world.json("/personal_access_tokens/self").await;
     assert_eq!(
@@ -145,7 +145,7 @@ async fn a_token_knows_itself() {
 }
 
 #[tokio::test]
-async fn groups_projects_and_hooks_are_made() {
+async fn creates_groups_projects_and_hooks() {
     let world = World::new().await;
     let admin = world.gitlab.create_admin_token(&["api"]);
     let post = async |token: &str, path: &str, body: Value| {
@@ -209,7 +209,7 @@ async fn groups_projects_and_hooks_are_made() {
 }
 
 #[tokio::test]
-async fn requests_are_limited() {
+async fn rate_limits_requests() {
     let world = World::new().await;
     world.gitlab.set_rate_limit(Some(RateLimit {
         requests: 2,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ONE_JOB, World};
 
-/// What a runner asks with.
+/// The request of a runner.
 struct Runner<'a> {
     world: &'a World,
     token: String,
@@ -95,7 +95,7 @@ build:
 ";
 
 #[tokio::test]
-async fn a_job_is_described_as_runners_expect() {
+async fn describes_job_as_runners_expect() {
     let world = World::new().await;
     let project = world.project("g/s/a", WITH_ALL);
     let (pipeline, id) = world.pipeline(project);
@@ -156,7 +156,7 @@ async fn a_job_is_described_as_runners_expect() {
 }
 
 #[tokio::test]
-async fn a_job_is_pending_until_the_runner_says_that_it_does_it() {
+async fn keeps_job_pending_until_runner_confirms() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let (pipeline, id) = world.pipeline(project);
@@ -165,7 +165,7 @@ async fn a_job_is_pending_until_the_runner_says_that_it_does_it() {
     let status = || world.gitlab.job(id).unwrap().status;
     assert_eq!(status(), Status::Pending);
     assert_eq!(runner.request(None).await.status(), 204);
-    // The runner lost the answer: the job waits again.
+    // The runner lost the response: the job is pending again.
     world
         .gitlab
         .set_acknowledge_within(SignedDuration::from_secs(30));
@@ -193,7 +193,7 @@ async fn a_job_is_pending_until_the_runner_says_that_it_does_it() {
 }
 
 #[tokio::test]
-async fn a_runner_that_has_seen_everything_is_answered_at_once() {
+async fn answers_runner_without_new_state_immediately() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let runner = Runner::new(&world, &[]);
@@ -207,7 +207,7 @@ async fn a_runner_that_has_seen_everything_is_answered_at_once() {
 }
 
 #[tokio::test]
-async fn a_runner_may_be_kept_waiting_for_a_job() {
+async fn long_polls_for_jobs() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     world.gitlab.set_long_poll(Duration::from_secs(600));
@@ -221,7 +221,7 @@ async fn a_runner_may_be_kept_waiting_for_a_job() {
 }
 
 #[tokio::test]
-async fn runners_take_what_they_may() {
+async fn assigns_jobs_by_runner_permissions() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let other = world.project("g/b", ONE_JOB);
@@ -259,7 +259,7 @@ async fn runners_take_what_they_may() {
 }
 
 #[tokio::test]
-async fn a_log_arrives_in_order() {
+async fn appends_log_in_order() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let (_, id) = world.pipeline(project);
@@ -292,7 +292,7 @@ async fn a_log_arrives_in_order() {
 }
 
 #[tokio::test]
-async fn cancelling_waits_for_the_runner() {
+async fn cancellation_waits_for_the_runner() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let (pipeline, id) = world.pipeline(project);
@@ -317,7 +317,7 @@ async fn cancelling_waits_for_the_runner() {
 }
 
 #[tokio::test]
-async fn a_silent_runner_loses_its_job() {
+async fn fails_job_of_silent_runner() {
     let world = World::new().await;
     let project = world.project("g/a", "build: {script: x, timeout: 10 minutes}");
     let runner = Runner::new(&world, &[]);
@@ -345,7 +345,7 @@ async fn a_silent_runner_loses_its_job() {
 }
 
 #[tokio::test]
-async fn files_are_kept_and_given_back() {
+async fn stores_and_returns_artifacts() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let (_, id) = world.pipeline(project);
@@ -391,7 +391,7 @@ async fn files_are_kept_and_given_back() {
 }
 
 #[tokio::test]
-async fn runners_are_known_by_their_tokens() {
+async fn authenticates_runners_by_token() {
     let world = World::new().await;
     let token = world.gitlab.create_runner(&[]);
     assert!(token.starts_with("glrt-"));

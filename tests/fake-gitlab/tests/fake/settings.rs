@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::support::{ONE_JOB, World};
 
 #[tokio::test]
-async fn the_path_of_the_configuration_is_set_by_maintainers() {
+async fn allows_maintainers_to_set_config_path() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let put = async |body: Value| world.send("PUT", "/projects/1", &body).await;
@@ -27,7 +27,7 @@ async fn the_path_of_the_configuration_is_set_by_maintainers() {
 }
 
 #[tokio::test]
-async fn who_may_give_variables_is_set() {
+async fn sets_minimum_role_for_variables() {
     let world = World::new().await;
     world
         .gitlab
@@ -49,7 +49,7 @@ async fn who_may_give_variables_is_set() {
 }
 
 #[tokio::test]
-async fn branches_are_protected() {
+async fn protects_branches() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     world.gitlab.set_branch(project, "other", "main").unwrap();
@@ -73,7 +73,7 @@ async fn branches_are_protected() {
 }
 
 #[tokio::test]
-async fn the_projects_of_a_group_are_paged_in_two_ways() {
+async fn paginates_group_projects_by_offset_and_keyset() {
     let world = World::new().await;
     world.import(5);
     world.gitlab.create_project("pkgs/sub/inner").unwrap();
@@ -113,7 +113,7 @@ async fn the_projects_of_a_group_are_paged_in_two_ways() {
 }
 
 #[tokio::test]
-async fn notes_are_written_and_changed() {
+async fn creates_and_updates_notes() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     world.gitlab.set_branch(project, "other", "main").unwrap();

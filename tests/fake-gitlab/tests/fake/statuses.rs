@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::support::{ONE_JOB, World};
 
 #[tokio::test]
-async fn a_status_makes_a_pipeline_or_joins_one() {
+async fn commit_status_creates_or_joins_pipeline() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let sha = world.gitlab.head(project, None).unwrap().unwrap();
@@ -47,7 +47,7 @@ async fn a_status_makes_a_pipeline_or_joins_one() {
     assert_eq!(shown.as_array().unwrap().len(), 1);
     let all = world.json(&format!("{list}?all=true&name=buildbtw")).await;
     assert_eq!(all.as_array().unwrap().len(), 2);
-    // Another user's is another one.
+    // The status of another user is separate.
     let user = world.gitlab.create_user("other");
     let token = world.gitlab.create_token_for(user, &["api"]);
     say(json!({ "state": "running", "name": "two" })).await;
@@ -59,7 +59,7 @@ async fn a_status_makes_a_pipeline_or_joins_one() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_status_is_said() {
+async fn reports_errors_of_commit_status() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let sha = world.gitlab.head(project, None).unwrap().unwrap();

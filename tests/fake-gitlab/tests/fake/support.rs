@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Shared by the tests.
 
 use buildbtw_fake_gitlab::{FakeGitlab, ImportedText, JobId, Options, PipelineId, ProjectId};
 use reqwest::{Client, Response};
@@ -14,7 +14,7 @@ pub(crate) struct World {
 pub(crate) const START: &str = "2026-01-01T00:00:00Z";
 
 impl World {
-    /// The clock stands still.
+    /// The clock is stopped.
     pub(crate) async fn new() -> Self {
         let gitlab = FakeGitlab::start(Options::default()).await.unwrap();
         gitlab.clock().set(START.parse().unwrap());
@@ -46,7 +46,7 @@ impl World {
             .await
     }
 
-    /// The whole answer to a query.
+    /// The whole response to a query.
     pub(crate) async fn query(&self, query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables });
         let response = self.post(&body).await.unwrap();
@@ -54,7 +54,7 @@ impl World {
         response.json().await.unwrap()
     }
 
-    /// The data of an answer without errors.
+    /// The data of a response without errors.
     pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
         let mut answer = self.query(query, variables).await;
         assert!(answer.get("errors").is_none(), "{answer:#}");
@@ -70,7 +70,7 @@ impl World {
             .unwrap()
     }
 
-    /// Sends something by another method than GET, and returns the status and the JSON of the answer.
+    /// Sends a request with another method than GET, and returns status and JSON of the response.
     pub(crate) async fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         self.send_as(&self.token, method, path, body).await
     }
@@ -106,7 +106,7 @@ impl World {
         id
     }
 
-    /// Makes a pipeline of a project, and returns it with its first job.
+    /// Creates a pipeline of a project, and returns it with its first job.
     pub(crate) fn pipeline(&self, project: ProjectId) -> (PipelineId, JobId) {
         let id = self
             .gitlab
@@ -126,5 +126,5 @@ pub(crate) fn srcinfo(number: usize) -> String {
     format!("pkgbase = p{number}\n\tpkgver = 1\n\npkgname = p{number}\n")
 }
 
-/// One job without anything special.
+/// One job without special settings.
 pub(crate) const ONE_JOB: &str = "build: {script: echo build}\n";

@@ -13,11 +13,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::World;
 
-/// Receives hooks.
+/// Receives webhooks.
 #[derive(Clone, Default)]
 struct Receiver {
     got: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
-    /// What the next ones are answered; 200 when there are no more.
+    /// The statuses of the next responses; 200 when there are no more.
     answers: Arc<Mutex<VecDeque<u16>>>,
 }
 
@@ -78,7 +78,7 @@ async fn world() -> (World, ProjectId, Receiver, String) {
 }
 
 #[tokio::test]
-async fn events_are_told() {
+async fn sends_webhooks_for_events() {
     let (world, project, receiver, url) = world().await;
     let scope = HookScope::Group("pkgs".into());
     let options = HookOptions {
@@ -140,7 +140,7 @@ async fn events_are_told() {
 }
 
 #[tokio::test]
-async fn merge_requests_are_told() {
+async fn sends_webhooks_for_merge_requests() {
     let (world, project, receiver, url) = world().await;
     commit(&world, project, "side");
     world
@@ -188,7 +188,7 @@ async fn merge_requests_are_told() {
 }
 
 #[tokio::test]
-async fn deliveries_are_signed() {
+async fn signs_deliveries() {
     let (world, project, receiver, url) = world().await;
     let key: Vec<u8> = (0..32).collect();
     let options = HookOptions {
@@ -215,7 +215,7 @@ async fn deliveries_are_signed() {
     assert_eq!(header("webhook-signature"), expected);
 }
 
-/// As RFC 2104 says, so that the library is not checked with itself.
+/// Implemented from RFC 2104, so that the library is not verified with itself.
 fn hmac_by_hand(key: &[u8], message: &[u8]) -> Vec<u8> {
     let pad = |with: u8| {
         let mut block = [with; 64];
@@ -236,7 +236,7 @@ fn hmac_by_hand(key: &[u8], message: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn failures_are_tried_again_with_the_same_key() {
+async fn retries_failed_deliveries_with_the_same_key() {
     let (world, project, receiver, url) = world().await;
     world
         .gitlab
@@ -277,7 +277,7 @@ async fn failures_are_tried_again_with_the_same_key() {
 }
 
 #[tokio::test]
-async fn knobs_make_deliveries_go_wrong() {
+async fn fault_settings_disturb_deliveries() {
     let (world, project, receiver, url) = world().await;
     world
         .gitlab
@@ -321,7 +321,7 @@ async fn knobs_make_deliveries_go_wrong() {
 }
 
 #[tokio::test]
-async fn a_push_of_many_refs_tells_nothing() {
+async fn sends_no_webhook_for_push_of_many_refs() {
     let (world, _, receiver, url) = world().await;
     world
         .gitlab

@@ -13,7 +13,7 @@ fn failed(reason: &str, exit_code: Option<i64>) -> Outcome {
 }
 
 #[tokio::test]
-async fn a_script_that_fails_says_with_what() {
+async fn reports_exit_code_of_failed_script() {
     let world = World::new(
         "
 build:
@@ -49,7 +49,7 @@ build:
 }
 
 #[tokio::test]
-async fn an_executor_that_fails_is_a_failure_of_the_system() {
+async fn reports_executor_failure_as_system_failure() {
     for (end, text) in [
         ("exit $SYSTEM_FAILURE_EXIT_CODE", "exit status 2"),
         ("exit 9", "unknown Custom executor executable exit code 9"),
@@ -72,7 +72,7 @@ async fn an_executor_that_fails_is_a_failure_of_the_system() {
 }
 
 #[tokio::test]
-async fn an_executor_that_may_not_be_run_is_named_with_the_folder_in_its_way() {
+async fn names_executor_and_folder_without_permission() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -107,7 +107,7 @@ async fn an_executor_that_may_not_be_run_is_named_with_the_folder_in_its_way() {
 }
 
 #[tokio::test]
-async fn the_file_of_the_exit_code_is_never_emptied() {
+async fn never_truncates_exit_code_file() {
     for (content, outcome) in [
         ("77", failed("script_failure", Some(77))),
         ("seven", failed("runner_system_failure", None)),
@@ -125,7 +125,7 @@ async fn the_file_of_the_exit_code_is_never_emptied() {
 }
 
 #[tokio::test]
-async fn preparing_is_tried_three_times() {
+async fn tries_prepare_three_times() {
     let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
     let executor = "#!/usr/bin/env bash\n\
         [ \"$1\" = prepare ] && echo \"$TMPDIR\" >> \"$WORLD/tries\"\n\
@@ -158,7 +158,7 @@ async fn preparing_is_tried_three_times() {
 }
 
 #[tokio::test]
-async fn preparing_that_fails_for_the_build_is_not_tried_again() {
+async fn does_not_retry_prepare_after_build_failure() {
     let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
     let runner = world.start("#!/usr/bin/env bash\n[ \"$1\" = prepare ] && exit 1\nexit 0\n");
     let (_, job) = world.pipeline();
@@ -168,7 +168,7 @@ async fn preparing_that_fails_for_the_build_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn without_a_folder_for_builds_nothing_is_done() {
+async fn runs_nothing_without_builds_folder() {
     let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
     let runner = FakeRunner::start(RunnerConfig {
         builds_dir: None,
@@ -190,7 +190,7 @@ build:
 ";
 
 #[tokio::test]
-async fn a_cancelled_job_tidies_up() {
+async fn cancelled_job_runs_cleanup() {
     let world = World::new(WAITS).await;
     let runner = world.start(PLAIN);
     let (pipeline, job) = world.pipeline();
@@ -212,7 +212,7 @@ async fn a_cancelled_job_tidies_up() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_gone_is_stopped() {
+async fn stops_job_that_was_deleted() {
     let world = World::new(WAITS).await;
     let runner = world.start(PLAIN);
     let (pipeline, job) = world.pipeline();
@@ -225,7 +225,7 @@ async fn a_job_that_is_gone_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_job_that_takes_too_long_is_stopped() {
+async fn stops_job_that_exceeds_its_time_limit() {
     let world = World::new(
         "build: {script: sleep 1000, timeout: 1 second, variables: {GIT_STRATEGY: none}}",
     )
@@ -242,7 +242,7 @@ async fn a_job_that_takes_too_long_is_stopped() {
 }
 
 #[tokio::test]
-async fn an_executor_that_does_not_listen_is_killed() {
+async fn kills_executor_that_ignores_sigterm() {
     let world = World::new(WAITS).await;
     let executor = PLAIN.replace(
         "    bash \"$2\"\n",
@@ -264,7 +264,7 @@ async fn an_executor_that_does_not_listen_is_killed() {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_told_to_stop_stops_its_jobs() {
+async fn stops_jobs_on_shutdown() {
     let world = World::new(WAITS).await;
     let runner = world.start(PLAIN);
     let (_, job) = world.pipeline();
@@ -278,7 +278,7 @@ async fn a_runner_that_is_told_to_stop_stops_its_jobs() {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_leaves_its_processes() {
+async fn leaves_processes_when_killed() {
     let world = World::new(
         "build: {script: ['echo $$ > $WORLD/pid', echo ready, exec sleep 1000], variables: {GIT_STRATEGY: none}}",
     )

@@ -33,7 +33,7 @@ build:
 ";
 
 #[tokio::test]
-async fn lines_have_timestamps_and_tokens_are_masked_by_their_prefix() {
+async fn adds_timestamps_and_masks_tokens_by_prefix() {
     let world = World::new(PRINTS).await;
     let runner = world.start(PLAIN);
     let (_, job) = world.pipeline();
@@ -66,7 +66,7 @@ async fn lines_have_timestamps_and_tokens_are_masked_by_their_prefix() {
 }
 
 #[tokio::test]
-async fn a_log_is_cut_at_its_limit_and_the_job_goes_on() {
+async fn truncates_log_at_limit_and_continues_job() {
     let world = World::new(TALKS).await;
     fs_err::write(world.path("go"), "").unwrap();
     let runner = FakeRunner::start(RunnerConfig {
@@ -85,7 +85,7 @@ async fn a_log_is_cut_at_its_limit_and_the_job_goes_on() {
 }
 
 #[tokio::test]
-async fn a_debugged_job_shows_its_commands_and_no_secrets() {
+async fn debug_trace_shows_commands_without_secrets() {
     let text = PRINTS.replace("none}", "none, CI_DEBUG_TRACE: 'true'}");
     let world = World::new(&text).await;
     let runner = world.start(PLAIN);
@@ -100,7 +100,7 @@ async fn a_debugged_job_shows_its_commands_and_no_secrets() {
 }
 
 #[tokio::test]
-async fn a_piece_whose_reply_was_lost_is_not_there_twice() {
+async fn does_not_duplicate_chunk_after_lost_response() {
     let world = World::new(TALKS).await;
     let faults = world.gitlab.faults();
     faults.add(on("PATCH", "/trace"), Times::Next(2), Fault::LoseReply);
@@ -122,7 +122,7 @@ async fn a_piece_whose_reply_was_lost_is_not_there_twice() {
 }
 
 #[tokio::test]
-async fn a_log_that_broke_on_the_way_is_sent_again() {
+async fn resends_damaged_log() {
     let world = World::new(TALKS).await;
     let runner = world.start(PLAIN);
     let (_, job) = world.pipeline();
@@ -138,7 +138,7 @@ async fn a_log_that_broke_on_the_way_is_sent_again() {
 }
 
 #[tokio::test]
-async fn an_end_that_gitlab_is_not_ready_for_is_told_again() {
+async fn repeats_final_state_until_gitlab_accepts_it() {
     let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
     world.gitlab.hold_final_updates(2);
     let faults = world.gitlab.faults();
@@ -159,10 +159,10 @@ async fn an_end_that_gitlab_is_not_ready_for_is_told_again() {
 }
 
 #[tokio::test]
-async fn a_job_that_nobody_wants_any_more_is_dropped() {
+async fn drops_job_that_gitlab_no_longer_knows() {
     let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
     let (pipeline, job) = world.pipeline();
-    // Between the job's being given and the runner's saying so.
+    // Between the assignment of the job and the runner's confirmation.
     let faults = world.gitlab.faults();
     let path = format!("/api/v4/jobs/{job}");
     faults.add(On::Path(path), Times::Next(1), Fault::status(404));

@@ -21,7 +21,7 @@ build:
 ";
 
 #[tokio::test]
-async fn a_job_goes_through_its_stages() {
+async fn runs_job_through_its_stages() {
     let world = World::new(WHOLE).await;
     let runner = world.start(PLAIN);
     let (pipeline, job) = world.pipeline();
@@ -90,7 +90,7 @@ esac
 "#;
 
 #[tokio::test]
-async fn the_executor_knows_the_job() {
+async fn passes_job_to_executor() {
     let world =
         World::new("build: {script: 'true', variables: {GIT_STRATEGY: none, A: '$CI_JOB_NAME!'}}")
             .await;
@@ -110,7 +110,7 @@ async fn the_executor_knows_the_job() {
 }
 
 #[tokio::test]
-async fn the_step_of_the_script_may_have_its_new_name() {
+async fn accepts_new_name_of_script_stage() {
     let world = World::new("build: {script: echo hello, variables: {GIT_STRATEGY: none}}").await;
     let runner = FakeRunner::start(RunnerConfig {
         step_script_name: "step_script".to_owned(),
@@ -125,7 +125,7 @@ async fn the_step_of_the_script_may_have_its_new_name() {
 }
 
 #[tokio::test]
-async fn files_that_a_job_left_are_there_in_later_stages() {
+async fn passes_artifacts_to_later_stages() {
     let world = World::new(
         "
 first: {stage: build, script: 'echo 1 > file', variables: {GIT_STRATEGY: none}, artifacts: {paths: [file]}}
@@ -145,7 +145,7 @@ second: {stage: test, script: ['cat file', 'test -f file'], variables: {GIT_STRA
 }
 
 #[tokio::test]
-async fn several_jobs_are_done_at_once() {
+async fn runs_jobs_concurrently() {
     let world = World::new(
         "
 a: {script: ['touch $WORLD/a', 'until [ -e $WORLD/b ]; do sleep 0.01; done'], variables: {GIT_STRATEGY: none}}
@@ -167,7 +167,7 @@ b: {script: ['touch $WORLD/b', 'until [ -e $WORLD/a ]; do sleep 0.01; done'], va
 }
 
 #[tokio::test]
-async fn the_runner_s_own_variables_are_those_of_jobs_that_do_not_set_them() {
+async fn applies_runner_variables_as_job_defaults() {
     let world =
         World::new("build: {script: 'echo \"$A $B $C\"', variables: {GIT_STRATEGY: none, B: job}}")
             .await;
@@ -183,7 +183,7 @@ async fn the_runner_s_own_variables_are_those_of_jobs_that_do_not_set_them() {
 }
 
 #[tokio::test]
-async fn sources_are_fetched_with_the_token_of_the_job() {
+async fn fetches_sources_with_job_token() {
     let world = World::new("build: {script: [cat .gitlab-ci.yml, 'git rev-parse HEAD']}").await;
     let runner = world.start(PLAIN);
     let (_, job) = world.pipeline();

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Shared by the tests.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use buildbtw_fake_runner::{FakeRunner, RunnerConfig, plain_log};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// Runs scripts where they are, and tells how they ended.
+/// Runs scripts in place, and reports how they ended.
 pub(crate) const PLAIN: &str = r#"#!/usr/bin/env bash
 case $1 in
   config) echo '{"driver": {"name": "plain", "version": "1"}, "job_env": {"FROM_CONFIG": "yes"}}' ;;
@@ -68,7 +68,7 @@ impl World {
         FakeRunner::start(self.config(executor)).unwrap()
     }
 
-    /// Makes a pipeline and returns it with its first job.
+    /// Creates a pipeline and returns it with its first job.
     pub(crate) fn pipeline(&self) -> (PipelineId, JobId) {
         let gitlab = &self.gitlab;
         let pipeline = gitlab

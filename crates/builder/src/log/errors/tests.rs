@@ -1,9 +1,9 @@
-//! Logs as packagers see them, and the line that explains each.
+//! Build logs of many tools, and the line that explains each failure.
 
 use super::*;
 use crate::log::cause::{Weight, weigh};
 
-/// The explanation where the helper knows of the function that makepkg says has failed.
+/// The explanation when the helper knows which function failed according to makepkg.
 fn explained(log: &str) -> Vec<String> {
     let function = log
         .rsplit_once("A failure occurred in ")
@@ -429,7 +429,7 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn the_cause_comes_first_whatever_the_tool() {
+fn shows_cause_first_for_every_build_tool() {
     let mut wrong = String::new();
     for (tool, log, expected) in TRANSCRIPTS.iter().chain(tools::TRANSCRIPTS) {
         let log = format!(
@@ -448,7 +448,7 @@ fn the_cause_comes_first_whatever_the_tool() {
 }
 
 #[test]
-fn lines_that_only_hold_the_word_are_no_causes() {
+fn ignores_lines_that_only_mention_an_error() {
     let log = "==> Starting build()...\ngcc -Werror -c error.c\n0 errors, 0 warnings\nno error\n\
                test_error ... ok\nchecking for error... no\nx.c:1:1: warning: unused [-Wunused]\n\
                the last words\n==> ERROR: A failure occurred in build().\n    Aborting...\n";
@@ -468,7 +468,7 @@ fn lines_that_only_hold_the_word_are_no_causes() {
 }
 
 #[test]
-fn the_end_of_an_unknown_log_is_shown() {
+fn shows_end_of_unrecognized_log() {
     let lines = explained(
         "==> Starting build()...\none\ntwo\n\nthree\nfour\nfive\n\n==> ERROR: A failure occurred in build().\n    Aborting...\n",
     );
@@ -485,7 +485,7 @@ fn the_end_of_an_unknown_log_is_shown() {
 }
 
 #[test]
-fn questions_of_pacman_explain_nothing() {
+fn ignores_questions_of_pacman() {
     let lines = explained(
         ":: The following package cannot be upgraded due to unresolvable dependencies:\n      x\n:: Do you want to skip the above package for this upgrade? [y/N] \nerror: failed to prepare transaction (could not satisfy dependencies)\n:: unable to satisfy dependency 'liby.so=1-64' required by x\n",
     );
@@ -500,7 +500,7 @@ fn questions_of_pacman_explain_nothing() {
 }
 
 #[test]
-fn missing_dependencies_are_named() {
+fn names_missing_dependencies() {
     let missing = "==> Missing dependencies:\n  -> lowlib\n  -> other>=2\n";
     let error = "==> ERROR: Could not resolve all dependencies.\n";
     for log in [
@@ -516,7 +516,7 @@ fn missing_dependencies_are_named() {
 }
 
 #[test]
-fn messages_of_passed_go_tests_are_left_out() {
+fn omits_messages_of_passed_go_tests() {
     let log = TRANSCRIPTS.iter().find(|(tool, ..)| *tool == "go test -v");
     let (_, log, _) = log.unwrap();
     assert_eq!(
@@ -538,7 +538,7 @@ fn messages_of_passed_go_tests_are_left_out() {
 }
 
 #[test]
-fn a_long_line_is_cut_in_its_middle() {
+fn shortens_long_lines_in_the_middle() {
     let log = format!("error: the start {} the end\n", "x".repeat(500));
     let line = explained(&log).remove(0);
     assert!(
@@ -552,7 +552,7 @@ fn a_long_line_is_cut_in_its_middle() {
 }
 
 #[test]
-fn a_summary_of_googletest_is_no_reason() {
+fn ignores_summary_lines_of_googletest() {
     let lines = explained(
         "a_test.cc:5: Failure\nExpected: f()\n[  FAILED  ] A.b (0 ms)\n[  PASSED  ] 5 tests.\n\
          [  FAILED  ] 1 test, listed below:\n[  FAILED  ] A.b\n\n 1 FAILED TEST\n",
@@ -568,7 +568,7 @@ fn a_summary_of_googletest_is_no_reason() {
 }
 
 #[test]
-fn lines_that_differ_in_blanks_are_shown_once() {
+fn deduplicates_lines_that_differ_in_whitespace() {
     let lines = explained("2/2 x:bad   FAIL 0.01s\n\nSummary:\n2/2 x:bad FAIL  0.01s\n");
     assert_eq!(lines, ["2/2 x:bad   FAIL 0.01s"]);
 }
@@ -576,7 +576,7 @@ fn lines_that_differ_in_blanks_are_shown_once() {
 const REAL: &str = "x.c:3:5: error: the real cause";
 
 #[test]
-fn output_that_looks_like_makepkgs_hides_no_error() {
+fn shows_errors_despite_output_that_imitates_makepkg() {
     let many: String = (0..300)
         .map(|n| format!("==> Starting f{n}()...\n"))
         .collect();
@@ -609,7 +609,7 @@ fn output_that_looks_like_makepkgs_hides_no_error() {
             !lines.iter().any(|line| line.contains("caught")),
             "{lines:?}"
         );
-        // As after `builtin exit`, which leaves no note of the function.
+        // As after `builtin exit`, which records no function.
         let lines = explained_with(&log, None);
         assert!(lines.iter().any(|line| line == REAL), "{log}\n{lines:?}");
         assert!(lines.len() <= 7, "{lines:?}");
@@ -617,7 +617,7 @@ fn output_that_looks_like_makepkgs_hides_no_error() {
 }
 
 #[test]
-fn the_function_that_failed_explains_itself() {
+fn shows_output_of_the_failed_function() {
     let log = "==> Starting prepare()...\nw.c:1:1: error: caught\n==> Starting package_a()...\n\
                a.c:1:1: error: caught\n==> Starting package_b()...\nb.c:1:1: error: no\nlast words\n";
     assert_eq!(

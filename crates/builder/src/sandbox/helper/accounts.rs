@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replaces_other_users_of_the_build_users_name_and_number() {
+    fn replaces_accounts_that_share_name_or_id_of_the_build_user() {
         let text = "root:x:0:0::/root:/bin/bash\nalarm:x:1000:1000::/home/alarm:/bin/bash\n\
                     builduser:x:1007:1007::/build:/bin/bash";
         let (file, line) = BUILD_USER_LINES[0];
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_build_user_is_the_same_in_every_file() {
+    fn writes_same_build_user_into_every_account_file() {
         for (text, (_, line)) in [PASSWD, GROUP].iter().zip(BUILD_USER_LINES) {
             assert!(text.contains(line), "{line}");
         }

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_built_is_blamed_before_others() {
+    fn names_the_built_package_before_others() {
         let blame = Blame::parse("own zq<2 zq 2-1\n");
         let pkgbase = "x".parse().unwrap();
         let why = blame.explain("no", &pkgbase);

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_expected_is_taken_with_its_digest() {
+    fn collects_expected_packages_with_digests() {
         let folders = folders();
         let built = package(&folders, "a", "1-1", "x86_64");
         package(&folders, "a-debug", "1-1", "x86_64");
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_expected_is_refused() {
+    fn rejects_unexpected_packages() {
         for (name, version, architecture, complaint) in [
             ("b", "1-1", "x86_64", "not in the plan"),
             ("a", "2-1", "x86_64", "has version 2-1, the plan says 1-1"),
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_computed_version_is_noted() {
+    fn records_computed_version() {
         let folders = folders();
         package(&folders, "a", "r7.abc-1", "x86_64");
         let (_, notes) = run(&folders, true).unwrap();
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn links_pipes_and_lies_are_refused() {
+    fn rejects_links_pipes_and_contradicting_metadata() {
         let name = "a-1-1-x86_64.pkg.tar.zst";
         let linked = folders();
         symlink("/etc/passwd", linked.built.join(name)).unwrap();
@@ -383,9 +383,9 @@ mod tests {
         assert!(run(&junk, false).is_err());
     }
 
-    /// What the server would refuse is the package's fault already here.
+    /// Packages that the server would reject are the package's fault already here.
     #[test]
-    fn packages_that_the_server_would_refuse_are_refused() {
+    fn rejects_packages_the_server_would_reject() {
         let text = "pkgname = a\npkgbase = a\npkgver = 1-1\narch = x86_64\n";
         let archive = |members: &[(&str, &str)]| {
             let mut package = PackageWriter::new(1);
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_limited() {
+    fn enforces_size_limit() {
         let mut folders = folders();
         let built = package(&folders, "a", "1-1", "x86_64");
         folders.request.limits.output_bytes = built.size - 1;

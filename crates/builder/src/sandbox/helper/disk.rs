@@ -307,7 +307,7 @@ mod tests {
     use crate::tiny_package::{self, PackageMetadata};
 
     #[test]
-    fn an_image_is_larger_than_what_it_takes() {
+    fn creates_sparse_image() {
         for bytes in [SMALLEST, 64 << 20, 40 << 30, 1 << 40] {
             let size = image_size(bytes);
             assert!(size > bytes + bytes / 15 && size < bytes + bytes / 10 + (4 << 20));
@@ -316,9 +316,9 @@ mod tests {
         assert!(image_size(u64::MAX) > u64::MAX / 2);
     }
 
-    /// Nobody reads an image after a crash, and a journal would write everything twice.
+    /// The image is not read after a crash, and a journal would write everything twice.
     #[test]
-    fn an_image_has_no_journal_and_no_name() {
+    fn creates_image_without_journal_and_label() {
         use std::os::unix::fs::FileExt as _;
         const MAGIC: u64 = 1024 + 0x38;
         const FEATURES: u64 = 1024 + 0x5c;
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_in_memory_is_no_larger_than_the_memory() {
+    fn limits_memory_disk_to_the_memory_limit() {
         let limits = Limits {
             disk_bytes: 40 << 30,
             memory_bytes: 8 << 30,
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_build_is_kept_when_writes_were_lost() {
+    fn discards_build_after_lost_writes() {
         let folder = tempfile::tempdir().unwrap();
         let pkgbuild = folder.path().join("a-1-1.PKGBUILD");
         fs::write(&pkgbuild, "pkgrel=1").unwrap();

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn copies_certificate_authorities_and_no_certificate_of_the_machine() {
+    fn copies_certificate_authorities_without_host_certificates() {
         let folder = tempfile::tempdir().unwrap();
         let from = folder.path().join("certs");
         fs::create_dir(&from).unwrap();

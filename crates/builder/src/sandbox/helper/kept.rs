@@ -53,7 +53,7 @@ mod tests {
     use crate::tiny_package::{self, PackageMetadata};
     use buildbtw_package::Package;
 
-    /// A package, which says that it was made with a PKGBUILD of this text.
+    /// A package that names the digest of a PKGBUILD with this text.
     fn package(folder: &Path, text: Option<&str>) -> Collected {
         let metadata = PackageMetadata {
             name: "a".parse().unwrap(),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_no_link_that_a_build_left() {
+    fn does_not_follow_links_left_by_a_build() {
         let folder = tempfile::tempdir().unwrap();
         let packages = [package(folder.path(), Some("pkgrel=3"))];
         let pkgbuild = folder.path().join("PKGBUILD");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn another_one_than_the_packages_were_made_with_is_not_kept() {
+    fn does_not_keep_pkgbuild_with_another_digest() {
         let folder = tempfile::tempdir().unwrap();
         fs_err::write(folder.path().join("PKGBUILD"), "pkgrel=3").unwrap();
         for other in [Some("pkgrel=4"), None] {

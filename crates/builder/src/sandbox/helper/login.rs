@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_how_far_the_shell_came() {
+    fn reads_progress_of_the_login_shell() {
         assert!(Note::parse("done\n").is_done);
         assert_eq!(Note::parse(""), Note::default());
         let note = Note::parse("/etc/profile.d/b\x1b.sh\n/etc/profile.d/a.sh\n");

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_words_and_values_as_they_are() {
+    fn quotes_words_and_values() {
         let environment = [("PACKAGER", "O'Hara & $(x) <o@x>".to_owned())];
         let command = shell("/startdir", &environment, &["printf", "%s", "a b'c"]);
         assert_eq!(

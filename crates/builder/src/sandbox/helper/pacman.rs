@@ -236,14 +236,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_constraint_is_no_part_of_the_name() {
+    fn strips_constraint_from_package_name() {
         assert_eq!(without_version("glibc>=2.30"), "glibc");
         assert_eq!(without_version("libgreet.so=1-64"), "libgreet.so");
         assert_eq!(without_version("bash"), "bash");
     }
 
     #[test]
-    fn a_value_cannot_start_another_section() {
+    fn rejects_values_with_line_breaks() {
         assert!(single_line("Optional TrustAll").is_ok());
         assert!(single_line("Never\n[options]").is_err());
     }

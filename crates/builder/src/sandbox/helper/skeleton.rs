@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_gets_the_user_and_the_machine_that_every_build_has() {
+    fn writes_uniform_user_and_machine_identity_into_base() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         let etc = root.join("etc");
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_a_base_lead_to_no_file_of_this_machine() {
+    fn does_not_follow_links_of_a_base_out_of_its_root() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
         let etc = root.join("etc");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_the_machine_is_one_that_systemd_takes() {
+    fn writes_machine_id_that_systemd_accepts() {
         let id = MACHINE_ID.trim_end();
         assert_eq!(id.len(), 32);
         assert!(

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_decides_and_not_the_question() {
+    fn reads_refusal_from_message_instead_of_question() {
         for (log, expected) in [
             (
                 ":: The following package cannot be upgraded due to unresolvable dependencies:\n      x\n:: Do you want to skip the above package for this upgrade? [y/N] error: failed to prepare transaction (could not satisfy dependencies)\n:: unable to satisfy dependency 'liby.so=1-64' required by x\n",
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_no_refusal() {
+    fn ignores_temporary_failures() {
         for log in [
             "error: failed retrieving file 'x.pkg.tar.zst' from mirror : The requested URL returned error: 404\nerror: failed to commit transaction (failed to retrieve some files)\n",
             "error: x: signature from \"T\" is invalid\nerror: failed to commit transaction (invalid or corrupted package)\n",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_that_needs_it_is_known() {
+    fn names_package_that_requires_the_dependency() {
         let refusal =
             refusal(":: installing l (2-1) breaks dependency 'l.so=1-64' required by outsider\n");
         let expected = ("l.so=1-64".to_owned(), "outsider".to_owned());
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_that_nobody_has_is_named_with_who_wants_it() {
+    fn names_missing_dependency_and_its_dependent() {
         let mut transaction = Transaction::default();
         transaction.line("error: target not found: nosuch>=2");
         let failure = lacking(&transaction.missing, &"greeter".parse().unwrap());

@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_old_member_of_the_set_is_found() {
+    fn detects_old_member_of_the_rebuild_set() {
         let text = "bash 5.2-1\nlibgreet 1.0-1\n\nns libgreet 2.0-1 [installed: 1.0-1]\nns greeter 1.0-1.1\n";
         assert_eq!(disagreements(text), [("libgreet", "1.0-1", "2.0-1")]);
         let text = "libgreet 2.0-1\n\nns libgreet 2.0-1 [installed]\n";
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_package_outside_of_the_set_is_named_as_it_is_included() {
+    fn names_outside_package_that_pulls_in_the_old_version() {
         let holders = Holders::parse(
             "package greeter greeter libgreet=1\npackage outsider-libs outsider libgreet=1\n",
         );
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_asks_for_the_old_one_is_named() {
+    fn names_member_that_requires_the_old_version() {
         let holders = Holders::parse("package greeter-libs greeter libgreet=1\n");
         let rebuilt = BTreeSet::from(["greeter-libs", "libgreet"]);
         let why = holders.explain("member", &rebuilt).unwrap();
@@ -237,14 +237,15 @@ mod tests {
             why.starts_with("greeter-libs, which was rebuilt, needs `libgreet=1`"),
             "{why}"
         );
-        // One that is held back itself only asks when nothing else does.
+        // A package that is itself held back is named only if no other package holds the old
+        // version.
         let (causes, effects) = holders.split(&BTreeSet::from(["greeter-libs"]));
         assert_eq!(causes, Holders::default());
         assert_eq!(effects.explain("member", &rebuilt), Some(why));
     }
 
     #[test]
-    fn an_own_dependency_is_named_first() {
+    fn names_direct_dependency_first() {
         let holders =
             Holders::parse("own libgreet.so=1-64\npackage outsider outsider libgreet=1\n");
         let why = holders.explain("member", &BTreeSet::new()).unwrap();

@@ -7,7 +7,7 @@ use super::{Forge, Srcinfo, build_that_is, ends_as, packages};
 use crate::support::eventually;
 
 #[tokio::test]
-async fn a_rebuild_runs_as_pipelines_in_the_right_order() {
+async fn runs_rebuild_as_pipelines_in_order() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -35,7 +35,7 @@ async fn a_rebuild_runs_as_pipelines_in_the_right_order() {
 }
 
 #[tokio::test]
-async fn where_a_pipeline_stands_is_shown() {
+async fn shows_state_of_pipelines() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -54,7 +54,7 @@ async fn where_a_pipeline_stands_is_shown() {
 }
 
 #[tokio::test]
-async fn each_architecture_is_built_in_one_place() {
+async fn builds_each_architecture_by_one_kind_of_builder() {
     let both = [Srcinfo::new("libgreet", "2.0-1").arch(&["x86_64", "aarch64"])];
     let forge = Forge::that_builds(&both).await;
     let mut options = forge.building_with(&["--gitlab-architectures=x86_64"]);
@@ -72,7 +72,7 @@ async fn each_architecture_is_built_in_one_place() {
 }
 
 #[tokio::test]
-async fn there_are_never_more_pipelines_than_allowed() {
+async fn limits_number_of_pipelines() {
     let many: Vec<Srcinfo> = (0..5)
         .map(|number| Srcinfo::new(&format!("app{number}"), "1-1").depends(&["libgreet"]))
         .chain([Srcinfo::new("libgreet", "2.0-1")])
@@ -102,7 +102,7 @@ async fn there_are_never_more_pipelines_than_allowed() {
 }
 
 #[tokio::test]
-async fn an_origin_branch_is_built_on_that_branch() {
+async fn runs_origin_branch_pipeline_on_that_branch() {
     let forge = Forge::that_builds(&packages()).await;
     let commit = forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
     let server = forge.server_that_builds().await;
@@ -110,14 +110,14 @@ async fn an_origin_branch_is_built_on_that_branch() {
     let job = forge.job(&server, "libgreet", 1).await;
     let pipeline = forge.gitlab.pipeline(job.pipeline).unwrap();
     assert_eq!((pipeline.git_ref, pipeline.sha), ("next".into(), commit));
-    // The branch is not protected; the template of another project is what makes it safe.
+    // The branch is not protected; the template in another project makes it safe.
     job.succeeds().await;
     forge.job(&server, "greeter", 1).await.succeeds().await;
     ends_as(&server, IterationStatus::Done).await;
 }
 
 #[tokio::test]
-async fn what_is_no_branch_cannot_be_built_and_says_so() {
+async fn reports_origins_that_are_not_branches() {
     let forge = Forge::that_builds(&packages()).await;
     let commit = forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
     let server = forge.server_that_builds().await;
@@ -131,12 +131,12 @@ async fn what_is_no_branch_cannot_be_built_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_pipeline_of_another_commit_than_planned_is_not_built() {
+async fn rejects_pipeline_of_unplanned_commit() {
     let forge = Forge::that_builds(&packages()).await;
     let mut options = forge.building();
     options.extra.push("--gitlab-max-pipelines=1".into());
     let server = forge.server_with(options).await;
-    // Planned with the first commit; nobody tells the server of the second.
+    // Planned with the first commit; no webhook announces the second.
     let rule = forge.make_creation_fail();
     server.namespace("bump", &["libgreet/main"]).await;
     forge.push(&Srcinfo::new("libgreet", "2.0-2"));
@@ -160,7 +160,7 @@ async fn a_pipeline_of_another_commit_than_planned_is_not_built() {
 }
 
 #[tokio::test]
-async fn an_old_gitlab_is_told_by_variables() {
+async fn passes_variables_to_old_gitlab() {
     const TEMPLATE: &str = include_str!("../../../../../ci/buildbtw-variables.yml");
     let forge = Forge::that_builds(&packages()).await;
     forge.change_template(TEMPLATE);

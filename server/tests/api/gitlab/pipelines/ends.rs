@@ -1,4 +1,4 @@
-//! How a job ended is GitLab's to say, whatever its executor reported first.
+//! GitLab decides how a job ended, whatever its executor reported first.
 
 use buildbtw_fake_gitlab::{Fault, On, Status, Times};
 use buildbtw_model::api::{AttemptSummary, ProblemKind};
@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::{Forge, Runner, SECRET, build_that_is, ends_as, packages};
 use crate::support::{Job, ServerOptions, TestServer, eventually, failed, refusal, reported};
 
-/// What an executor reports whose runner stopped it.
+/// The report of an executor that its runner stopped.
 const STOPPED: &str = "the job was stopped; its status in GitLab says why";
 
 async fn running(forge: &Forge) -> (TestServer, Runner<'_>, Job) {
@@ -38,8 +38,9 @@ async fn cancelled(forge: &Forge, job: &Runner<'_>) {
     .await;
 }
 
-/// The one attempt failed for good because of GitLab's limit, and the message says which.
-async fn is_over_by_timeout(forge: &Forge, server: &TestServer, limit: &str) {
+/// Asserts that the only attempt failed permanently because of GitLab's limit, and that the message
+/// names it.
+async fn expect_timeout(forge: &Forge, server: &TestServer, limit: &str) {
     let build = build_that_is(server, "libgreet", BuildStatus::Failed).await;
     let message = build.message.unwrap();
     assert!(message.contains(limit), "{message}");
@@ -51,34 +52,34 @@ async fn is_over_by_timeout(forge: &Forge, server: &TestServer, limit: &str) {
 }
 
 #[tokio::test]
-async fn a_timeout_decides_although_the_executor_reported_a_stop_first() {
+async fn gitlab_timeout_overrides_earlier_stop_report() {
     for kind in [FailureKind::Cancelled, FailureKind::Infrastructure] {
         let forge = Forge::that_builds(&packages()).await;
         let (server, job, work) = running(&forge).await;
         work.fails(kind, STOPPED).await;
-        // Nothing is decided, and nothing dispatched again, before GitLab says why.
+        // The build is neither decided nor dispatched again before GitLab reports the reason.
         let build = server.build("bump", "libgreet").await;
         assert_eq!(build.status, BuildStatus::Building, "{build:?}");
-        // As the template says.
+        // As set in the template.
         forge.gitlab.clock().advance(SignedDuration::from_hours(8));
         job.ends(Status::Failed, Some("job_execution_timeout"));
-        is_over_by_timeout(&forge, &server, "job timeout of 8 h (28800 s)").await;
+        expect_timeout(&forge, &server, "job timeout of 8 h (28800 s)").await;
     }
 }
 
 #[tokio::test]
-async fn a_timeout_that_gitlab_told_first_is_not_undone_by_a_late_report() {
+async fn late_report_does_not_override_gitlab_timeout() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     job.ends(Status::Failed, Some("job_execution_server_timeout"));
     build_that_is(&server, "libgreet", BuildStatus::Failed).await;
     let late = refusal(work.reports(&failed(FailureKind::Cancelled, STOPPED)).await);
     assert_eq!(late.kind, ProblemKind::AttemptEnded, "{late:?}");
-    is_over_by_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT").await;
+    expect_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT").await;
 }
 
 #[tokio::test]
-async fn a_timeout_is_found_without_a_webhook_and_after_a_crash() {
+async fn detects_timeout_without_webhook_and_after_crash() {
     let forge = Forge::that_builds(&packages()).await;
     let mut server = forge.server_with(forge.building()).await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -88,17 +89,17 @@ async fn a_timeout_is_found_without_a_webhook_and_after_a_crash() {
     server.crash().await;
     job.ends(Status::Failed, Some("job_execution_timeout"));
     server.start_again().await;
-    is_over_by_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT is shorter").await;
+    expect_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT is shorter").await;
 }
 
 #[tokio::test]
-async fn the_reason_is_waited_for_while_gitlab_is_away() {
+async fn waits_for_failure_reason_during_outage() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
     let (server, job, work) = running_with(&forge, options).await;
     forge.gitlab.faults().set_down(true);
     work.fails(FailureKind::Cancelled, STOPPED).await;
-    eventually("a refused question", async || {
+    eventually("a rejected request", async || {
         let architecture = server.iteration("bump").await.architectures.remove(0);
         architecture.stalled
     })
@@ -107,11 +108,11 @@ async fn the_reason_is_waited_for_while_gitlab_is_away() {
     let build = server.build("bump", "libgreet").await;
     assert_eq!(build.status, BuildStatus::Building, "{build:?}");
     forge.gitlab.faults().set_down(false);
-    is_over_by_timeout(&forge, &server, "job timeout").await;
+    expect_timeout(&forge, &server, "job timeout").await;
 }
 
 #[tokio::test]
-async fn a_report_may_be_repeated_while_and_after_it_waits_and_nothing_else_is_taken() {
+async fn accepts_only_the_same_report_while_and_after_it_waits() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     let stopped = failed(FailureKind::Cancelled, STOPPED);
@@ -137,7 +138,7 @@ async fn a_report_may_be_repeated_while_and_after_it_waits_and_nothing_else_is_t
 }
 
 #[tokio::test]
-async fn a_stop_whose_reason_is_no_limit_is_tried_again() {
+async fn retries_stop_not_caused_by_a_limit() {
     let reasons = [
         "runner_interrupted",
         "runner_system_failure",
@@ -161,7 +162,7 @@ async fn a_stop_whose_reason_is_no_limit_is_tried_again() {
 }
 
 #[tokio::test]
-async fn what_a_job_says_about_its_host_is_kept() {
+async fn keeps_host_failure_reported_by_a_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.fails(FailureKind::Infrastructure, "no space left on device")
@@ -175,7 +176,7 @@ async fn what_a_job_says_about_its_host_is_kept() {
 }
 
 #[tokio::test]
-async fn a_gitlab_that_takes_a_stopped_job_for_running_is_not_waited_for_forever() {
+async fn bounds_wait_for_job_that_gitlab_shows_as_running() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
     let (server, job, work) = running_with(&forge, options).await;
@@ -187,7 +188,7 @@ async fn a_gitlab_that_takes_a_stopped_job_for_running_is_not_waited_for_forever
 }
 
 #[tokio::test]
-async fn a_build_cancelled_in_gitlab_says_only_that() {
+async fn reports_only_cancellation_for_build_cancelled_in_gitlab() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.fails(
@@ -206,7 +207,7 @@ async fn a_build_cancelled_in_gitlab_says_only_that() {
 }
 
 #[tokio::test]
-async fn the_log_ends_with_why_a_build_was_ended() {
+async fn appends_end_reason_to_log() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.logs(0, "compiling").await.unwrap();
@@ -224,7 +225,7 @@ async fn the_log_ends_with_why_a_build_was_ended() {
 }
 
 #[tokio::test]
-async fn an_expired_lease_is_decided_by_how_the_job_ended() {
+async fn decides_expired_lease_by_job_status() {
     let forge = Forge::that_builds(&packages()).await;
     let mut options = forge.building();
     options.lease_seconds = 1;
@@ -232,13 +233,13 @@ async fn an_expired_lease_is_decided_by_how_the_job_ended() {
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
     job.takes().await.starts().await;
-    // The executor could not report, and no webhook came.
+    // The executor could not report, and no webhook arrived.
     job.ends(Status::Failed, Some("job_execution_timeout"));
-    is_over_by_timeout(&forge, &server, "job timeout").await;
+    expect_timeout(&forge, &server, "job timeout").await;
 }
 
 #[tokio::test]
-async fn a_job_that_never_asks_for_its_build_is_cancelled_and_the_build_dispatched_again() {
+async fn cancels_job_that_never_claims_and_redispatches_build() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-exchange-seconds=60"]);
     let mut server = forge.server_with(options).await;
@@ -279,14 +280,14 @@ async fn a_job_that_never_asks_for_its_build_is_cancelled_and_the_build_dispatch
 }
 
 #[tokio::test]
-async fn a_job_that_waits_for_a_runner_is_not_taken_for_one_that_lost_it() {
+async fn distinguishes_pending_job_from_lost_runner() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-exchange-seconds=1"]);
     let server = forge.server_with(options).await;
     forge.hook(&server, true);
     server.namespace("bump", &["libgreet/main"]).await;
     let pipeline = forge.pipeline("libgreet", 1).await;
-    // Another program's status makes the pipeline run; its job still waits.
+    // A commit status of another program makes the pipeline run; its job is still pending.
     let project = forge.project("libgreet");
     let commit = forge.gitlab.head(project, None).unwrap().unwrap();
     let url = format!(
@@ -297,10 +298,10 @@ async fn a_job_that_waits_for_a_runner_is_not_taken_for_one_that_lost_it() {
     let client = reqwest::Client::new();
     let request = client.post(url).bearer_auth(&forge.token).json(&status);
     assert!(request.send().await.unwrap().status().is_success());
-    // However slow this machine is, by GitLab's clock the job will just have begun.
+    // However slow this machine is, by GitLab's clock the job has just started.
     forge.gitlab.clock().freeze();
     forge.gitlab.clear_requests();
-    eventually("two questions about its job", async || {
+    eventually("two requests for its job", async || {
         let asked = forge.gitlab.requests();
         let path = format!("/pipelines/{}/jobs", pipeline.id);
         let asked = asked.iter().filter(|request| request.path.ends_with(&path));
@@ -313,7 +314,7 @@ async fn a_job_that_waits_for_a_runner_is_not_taken_for_one_that_lost_it() {
 }
 
 #[tokio::test]
-async fn a_job_with_an_attempt_that_never_was_is_told_so() {
+async fn reports_unknown_attempt_to_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (_server, job, _work) = running(&forge).await;
     let made_up = buildbtw_model::AttemptId::new();
@@ -330,7 +331,7 @@ async fn a_job_with_an_attempt_that_never_was_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_question_that_gitlab_refuses_for_one_project_does_not_hold_its_build_forever() {
+async fn bounds_wait_for_project_gitlab_refuses_to_show() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
     let (server, job, work) = running_with(&forge, options).await;
@@ -348,15 +349,15 @@ async fn a_question_that_gitlab_refuses_for_one_project_does_not_hold_its_build_
 }
 
 #[tokio::test]
-async fn a_runner_that_still_runs_after_script_is_waited_for() {
+async fn waits_for_after_script_of_runner() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.fails(FailureKind::Cancelled, STOPPED).await;
-    // So long the end of a job may take that reached RUNNER_SCRIPT_TIMEOUT.
+    // A job that reached RUNNER_SCRIPT_TIMEOUT may take this long to end.
     let earlier = "update pipeline set reported_at = reported_at - 390000";
     server.sql(earlier).await;
     forge.gitlab.clear_requests();
-    eventually("two questions about its job", async || {
+    eventually("two requests for its job", async || {
         let asked = forge.gitlab.requests();
         let path = format!("/pipelines/{}/jobs", job.pipeline);
         let asked = asked.iter().filter(|request| request.path.ends_with(&path));
@@ -366,11 +367,11 @@ async fn a_runner_that_still_runs_after_script_is_waited_for() {
     let build = server.build("bump", "libgreet").await;
     assert_eq!(build.status, BuildStatus::Building, "{build:?}");
     job.ends(Status::Failed, Some("job_execution_timeout"));
-    is_over_by_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT is shorter").await;
+    expect_timeout(&forge, &server, "RUNNER_SCRIPT_TIMEOUT is shorter").await;
 }
 
 #[tokio::test]
-async fn a_fault_of_a_host_is_not_waited_for_as_long_as_a_stop() {
+async fn waits_less_for_host_failure_than_for_stop() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job, work) = running(&forge).await;
     work.fails(FailureKind::Infrastructure, "no space left on device")

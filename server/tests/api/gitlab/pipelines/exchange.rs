@@ -1,4 +1,4 @@
-//! Which jobs get a build for their ID token, and which do not.
+//! Which jobs get a build for their ID token, and which are rejected.
 
 use buildbtw_fake_gitlab::{IdToken, Signer};
 use buildbtw_model::BuildStatus;
@@ -21,7 +21,7 @@ async fn running_with(forge: &Forge, options: ServerOptions) -> (TestServer, Run
     (server, job)
 }
 
-/// Checks that a token is refused for this reason, and that the right one still works afterwards.
+/// Checks that a token is rejected for this reason, and that the valid one still works afterwards.
 async fn is_refused(change: impl FnOnce(&Forge, IdToken) -> IdToken, kind: ProblemKind, why: &str) {
     let forge = Forge::that_builds(&packages()).await;
     let (_server, job) = running(&forge).await;
@@ -36,7 +36,7 @@ async fn is_refused(change: impl FnOnce(&Forge, IdToken) -> IdToken, kind: Probl
 use ProblemKind::{Forbidden, Unauthenticated};
 
 #[tokio::test]
-async fn jobs_of_other_projects_and_pipelines_are_refused() {
+async fn rejects_jobs_of_other_projects_and_pipelines() {
     let other = |forge: &Forge, token: IdToken| token.other_project(forge.project("greeter"));
     is_refused(|f, t| other(f, t).unwrap(), Forbidden, "job of project").await;
     is_refused(
@@ -60,7 +60,7 @@ async fn jobs_of_other_projects_and_pipelines_are_refused() {
 }
 
 #[tokio::test]
-async fn the_merge_request_of_a_fork_is_refused() {
+async fn rejects_merge_request_pipeline_of_fork() {
     let from_fork = |forge: &Forge, token: IdToken| {
         let fork = forge.gitlab.create_project("mallory/libgreet").unwrap();
         token.from_fork(fork).unwrap()
@@ -69,7 +69,7 @@ async fn the_merge_request_of_a_fork_is_refused() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_not_gitlabs_or_not_ours_are_refused() {
+async fn rejects_tokens_of_other_issuers_and_audiences() {
     is_refused(|_, token| token.expired(), Unauthenticated, "expired").await;
     let signed = |signer| move |_: &Forge, token: IdToken| token.signer(signer);
     is_refused(
@@ -96,19 +96,19 @@ async fn tokens_that_are_not_gitlabs_or_not_ours_are_refused() {
 }
 
 #[tokio::test]
-async fn the_token_of_a_login_is_refused() {
+async fn rejects_login_token() {
     let login = |forge: &Forge, token: IdToken| {
         let audience = token.claims()["aud"].as_str().unwrap().to_owned();
         forge.gitlab.login_token(1, &audience).unwrap()
     };
     is_refused(login, Unauthenticated, "not the token of a CI job").await;
-    // The same keys sign both: without those claims a token is none of a job, whoever signed it.
+    // The same keys sign both: without these claims a token does not belong to a job.
     let without = |_: &Forge, token: IdToken| token.without("job_id");
     is_refused(without, Unauthenticated, "not the token of a CI job").await;
 }
 
 #[tokio::test]
-async fn an_id_token_is_good_for_one_exchange_which_may_be_repeated() {
+async fn id_token_allows_one_repeatable_exchange() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = running(&forge).await;
     let token = job.id_token();
@@ -124,7 +124,7 @@ async fn an_id_token_is_good_for_one_exchange_which_may_be_repeated() {
 }
 
 #[tokio::test]
-async fn the_token_of_one_attempt_is_good_for_nothing_else() {
+async fn attempt_token_is_limited_to_its_attempt() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = running(&forge).await;
     job.exchanges(&job.id_token(), SECRET).await.unwrap();
@@ -133,7 +133,7 @@ async fn the_token_of_one_attempt_is_good_for_nothing_else() {
     assert_eq!(refusal(claim).kind, Forbidden);
     let cancelled = worker.client.cancel(&"bump".parse().unwrap()).await;
     assert_eq!(refusal(cancelled).kind, Forbidden);
-    // Nor does it appear among the tokens that people made.
+    // It is not listed among the tokens of users either.
     let tokens = server.admin().tokens().await.unwrap();
     assert!(
         tokens
@@ -143,7 +143,7 @@ async fn the_token_of_one_attempt_is_good_for_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_unprotected_branch_with_a_configuration_of_its_own_is_refused() {
+async fn rejects_unprotected_branch_with_own_configuration() {
     let forge = Forge::that_builds(&packages()).await;
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
     let server = forge.server_that_builds().await;
@@ -159,7 +159,7 @@ async fn an_unprotected_branch_with_a_configuration_of_its_own_is_refused() {
 }
 
 #[tokio::test]
-async fn a_gitlab_that_does_not_tell_where_a_configuration_is_from_needs_protected_refs() {
+async fn requires_protected_refs_without_config_ref_claim() {
     let forge = Forge::that_builds(&packages()).await;
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
     let server = forge.server_that_builds().await;
@@ -173,7 +173,7 @@ async fn a_gitlab_that_does_not_tell_where_a_configuration_is_from_needs_protect
 }
 
 #[tokio::test]
-async fn the_job_of_another_commit_than_planned_is_refused() {
+async fn rejects_job_of_unplanned_commit() {
     is_refused(
         |_, token| token.claim("sha", "0123456789abcdef0123456789abcdef01234567"),
         Forbidden,
@@ -183,7 +183,7 @@ async fn the_job_of_another_commit_than_planned_is_refused() {
 }
 
 #[tokio::test]
-async fn the_token_of_a_removed_attempt_opens_no_later_one() {
+async fn token_of_removed_attempt_does_not_open_later_one() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = running(&forge).await;
     let first = job.takes().await;
@@ -201,7 +201,7 @@ async fn the_token_of_a_removed_attempt_opens_no_later_one() {
 }
 
 #[tokio::test]
-async fn only_protected_refs_if_the_administrator_wants_it_so() {
+async fn accepts_only_protected_refs_when_configured() {
     let forge = Forge::that_builds(&packages()).await;
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
     let options = forge.building_with(&["--gitlab-protected-refs-only"]);
@@ -216,18 +216,18 @@ async fn only_protected_refs_if_the_administrator_wants_it_so() {
 }
 
 #[tokio::test]
-async fn new_keys_of_gitlab_are_found() {
+async fn fetches_new_keys_of_gitlab() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = running(&forge).await;
     job.succeeds().await;
     forge.gitlab.rotate_keys(true);
     let next = forge.job(&server, "greeter", 1).await;
-    // So soon after the last time GitLab's keys are not asked for again; an executor waits for that.
+    // GitLab's keys are not fetched again so soon; an executor retries.
     next.succeeds().await;
 }
 
 #[tokio::test]
-async fn a_weak_token_is_not_taken() {
+async fn rejects_weakly_signed_token() {
     let forge = Forge::that_builds(&packages()).await;
     let (_server, job) = running(&forge).await;
     let problem = refusal(job.exchanges(&job.id_token(), "bbtw_short").await);
@@ -236,7 +236,7 @@ async fn a_weak_token_is_not_taken() {
 }
 
 #[tokio::test]
-async fn whoever_sends_many_tokens_that_are_not_good_has_to_wait() {
+async fn rate_limits_invalid_id_tokens() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = running(&forge).await;
     let token = forge.gitlab.id_token(job.job, &job.url).unwrap();
@@ -261,12 +261,12 @@ async fn whoever_sends_many_tokens_that_are_not_good_has_to_wait() {
             .contains("expired"),
         "{problem:?}"
     );
-    // A good one is never held up.
+    // A valid one is never delayed.
     job.succeeds().await;
 }
 
 #[tokio::test]
-async fn whoever_makes_up_names_of_keys_has_to_wait() {
+async fn rate_limits_unknown_key_ids() {
     // {"alg":"RS256","kid":"none"}, {} and a signature.
     const MADE_UP: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6Im5vbmUifQ.e30.AAAA";
     let forge = Forge::that_builds(&packages()).await;
@@ -282,7 +282,7 @@ async fn whoever_makes_up_names_of_keys_has_to_wait() {
     }
     assert!(!statuses[..20].contains(&429), "{statuses:?}");
     assert_eq!(statuses[20..], [429; 5], "{statuses:?}");
-    // Nor does GitLab hear of them; a token with a known key is never held up.
+    // They cause no requests to GitLab either; a token with a known key is never delayed.
     forge.gitlab.clear_requests();
     job.succeeds().await;
 }

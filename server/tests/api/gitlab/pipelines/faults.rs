@@ -1,4 +1,5 @@
-//! GitLab refuses, is slow, is away, and loses answers; the server is killed at bad moments.
+//! GitLab rejects requests, is slow, is unreachable, and loses responses; the server is killed at
+//! bad moments.
 
 use buildbtw_fake_gitlab::{Fault, On, RuleId, Status, Times, VariablesRole};
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
@@ -7,7 +8,7 @@ use super::{Forge, Srcinfo, build_that_is, ends_as, packages};
 use crate::support::eventually;
 
 impl Forge {
-    /// Lets no pipeline be made, with an answer that says so.
+    /// Rejects the creation of pipelines with this response.
     pub(super) fn make_creation_fail(&self) -> RuleId {
         let unavailable = Fault::status(429);
         self.gitlab
@@ -15,7 +16,7 @@ impl Forge {
             .add(On::PipelineCreation, Times::Always, unavailable)
     }
 
-    /// Another program sets the status of a package's commit, for which GitLab makes a pipeline.
+    /// Another program sets the status of a package's commit, for which GitLab creates a pipeline.
     async fn external_status(&self, pkgbase: &str, name: &str) {
         let project = self.project(pkgbase);
         let commit = self.gitlab.head(project, None).unwrap().unwrap();
@@ -37,7 +38,7 @@ impl Forge {
 }
 
 #[tokio::test]
-async fn a_lost_answer_makes_no_second_pipeline() {
+async fn lost_response_creates_no_second_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     forge.on_creation(1, Fault::LoseReply);
@@ -49,7 +50,7 @@ async fn a_lost_answer_makes_no_second_pipeline() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_arrived_is_made_again() {
+async fn repeats_request_that_never_arrived() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     forge.on_creation(1, Fault::DropBeforeAnswer);
@@ -61,10 +62,10 @@ async fn a_request_that_never_arrived_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_at_a_creation_makes_no_second_pipeline() {
+async fn killed_server_creates_no_second_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let mut server = forge.server_that_builds().await;
-    // Created, and the answer is on its way for long.
+    // Created, but the response is delayed.
     forge.gitlab.faults().add(
         On::PipelineCreation,
         Times::Next(1),
@@ -80,7 +81,7 @@ async fn a_server_that_is_killed_at_a_creation_makes_no_second_pipeline() {
 }
 
 #[tokio::test]
-async fn a_burst_of_429_is_waited_out() {
+async fn waits_out_burst_of_429() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     forge.on_creation(3, Fault::RateLimited { retry_after: 1 });
@@ -89,7 +90,8 @@ async fn a_burst_of_429_is_waited_out() {
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
 }
 
-/// The build of libgreet fails with what GitLab said, and goes on after a retry once that is mended.
+/// The build of libgreet fails with GitLab's reason, and continues after a retry once that is
+/// fixed.
 async fn is_refused(spoil: impl FnOnce(&Forge), mend: impl FnOnce(&Forge), why: &str) {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
@@ -110,7 +112,7 @@ async fn is_refused(spoil: impl FnOnce(&Forge), mend: impl FnOnce(&Forge), why: 
 }
 
 #[tokio::test]
-async fn what_gitlab_refuses_is_told_with_a_remedy() {
+async fn reports_gitlab_refusals_with_remedy() {
     let set = |path: &'static str| {
         move |forge: &Forge| {
             let project = forge.project("libgreet");
@@ -136,7 +138,7 @@ async fn what_gitlab_refuses_is_told_with_a_remedy() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_set_no_variables_is_told() {
+async fn reports_role_without_permission_for_variables() {
     const TEMPLATE: &str = include_str!("../../../../../ci/buildbtw-variables.yml");
     let forge = Forge::that_builds(&packages()).await;
     forge.change_template(TEMPLATE);
@@ -152,7 +154,7 @@ async fn a_role_that_may_set_no_variables_is_told() {
 }
 
 #[tokio::test]
-async fn a_branch_that_is_gone_is_told() {
+async fn reports_missing_branch() {
     let forge = Forge::that_builds(&packages()).await;
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
     let server = forge.server_with(forge.building()).await;
@@ -168,7 +170,7 @@ async fn a_branch_that_is_gone_is_told() {
 }
 
 #[tokio::test]
-async fn faults_of_runners_are_tried_again() {
+async fn retries_runner_failures() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -188,7 +190,7 @@ async fn faults_of_runners_are_tried_again() {
 }
 
 #[tokio::test]
-async fn a_job_that_ran_out_of_time_is_not_tried_again() {
+async fn does_not_retry_timed_out_job() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -202,14 +204,14 @@ async fn a_job_that_ran_out_of_time_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_runner_that_dies_is_found_by_its_lease() {
+async fn detects_dead_runner_by_lease() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
     job.takes().await.starts().await;
     server.expire_leases().await;
-    // Nothing is heard of it again, and GitLab would wait for an hour.
+    // Its runner stays silent, and GitLab would wait for an hour.
     let next = forge.job(&server, "libgreet", 2).await;
     eventually("the end of the first pipeline", async || {
         let now = forge.gitlab.pipeline(job.pipeline).unwrap().status;
@@ -224,7 +226,7 @@ async fn a_runner_that_dies_is_found_by_its_lease() {
 }
 
 #[tokio::test]
-async fn a_pipeline_that_succeeds_without_a_build_is_a_fault_of_the_set_up() {
+async fn reports_pipeline_without_build_as_configuration_failure() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -236,17 +238,17 @@ async fn a_pipeline_that_succeeds_without_a_build_is_a_fault_of_the_set_up() {
 }
 
 #[tokio::test]
-async fn builds_go_on_while_gitlab_is_away() {
+async fn continues_builds_during_outage() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
     let work = job.takes().await;
     forge.gitlab.faults().set_down(true);
-    // The job talks to the server, which needs no GitLab for that.
+    // The job talks to the server, which does not need GitLab for that.
     work.succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
-    let message = eventually("what is wrong", async || {
+    let message = eventually("the failure", async || {
         let architecture = server.iteration("bump").await.architectures.remove(0);
         architecture.stalled
     })
@@ -261,15 +263,15 @@ async fn builds_go_on_while_gitlab_is_away() {
 }
 
 #[tokio::test]
-async fn statuses_of_other_programs_are_not_taken_for_ours() {
+async fn ignores_commit_statuses_of_other_programs() {
     let forge = Forge::that_builds(&packages()).await;
-    // GitLab makes a pipeline for it.
+    // GitLab creates a pipeline for it.
     forge.external_status("greeter", "lint").await;
     assert_eq!(forge.pipelines("greeter").len(), 1);
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    // And puts it into the newest pipeline of the commit if there is one, which then fails.
+    // And adds it to the newest pipeline of the commit if there is one, which then fails.
     forge.external_status("libgreet", "lint").await;
     assert_eq!(forge.pipelines("libgreet").len(), 1);
     job.succeeds().await;

@@ -1,4 +1,4 @@
-//! Builds as pipelines of a GitLab. The tests play the jobs: what an executor sends, they send.
+//! Builds as pipelines of a GitLab. The tests act as the jobs: they send what an executor sends.
 
 mod dispatch;
 mod ends;
@@ -20,7 +20,7 @@ const TEMPLATE: &str = include_str!("../../../../../ci/buildbtw.yml");
 /// Where the template is.
 const CI_PROJECT: &str = "packaging/ci";
 pub(super) const CI_CONFIG: &str = "buildbtw.yml@packaging/ci";
-/// Long enough for a secret.
+/// Meets the minimum length of a secret.
 const SECRET: &str = "bbtw_0123456789abcdef0123456789abcdef0123456789ab";
 
 impl Forge {
@@ -48,7 +48,7 @@ impl Forge {
             .unwrap();
     }
 
-    /// The options of a server that builds there and looks at pipelines only when it is told to.
+    /// The options of a server that builds there and polls pipelines only on request.
     fn building(&self) -> ServerOptions {
         self.building_with(&[])
     }
@@ -71,7 +71,7 @@ impl Forge {
         options
     }
 
-    /// A server that builds here and is told of everything.
+    /// A server that builds here and receives all webhooks.
     async fn server_that_builds(&self) -> TestServer {
         let server = self.server_with(self.building()).await;
         self.hook(&server, true);
@@ -83,7 +83,7 @@ impl Forge {
         self.gitlab.pipelines(self.project(pkgbase))
     }
 
-    /// Waits for the newest of so many pipelines of a package's project.
+    /// Waits until a package's project has this many pipelines, and returns the newest.
     async fn pipeline(&self, pkgbase: &str, count: usize) -> PipelineView {
         eventually("a pipeline", async || {
             let mut all = self.pipelines(pkgbase);
@@ -126,7 +126,7 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// The attempt it was made for.
+    /// The attempt it was created for.
     fn attempt(&self) -> AttemptId {
         let pipeline = self.forge.gitlab.pipeline(self.pipeline).unwrap();
         pipeline.inputs["attempt"]
@@ -152,7 +152,7 @@ impl Runner<'_> {
             worker: "builder-1".parse().unwrap(),
         };
         let client = Client::new(&self.url, None).unwrap();
-        eventually("an answer", async || {
+        eventually("a response", async || {
             match client.exchange_id_token(self.attempt(), &request).await {
                 Err(error) if error.is_transient() => None,
                 answer => Some(answer),
@@ -161,7 +161,7 @@ impl Runner<'_> {
         .await
     }
 
-    /// Takes the build as an executor does.
+    /// Claims the build as an executor does.
     async fn takes(&self) -> Job {
         let secret = format!("{SECRET}{}", self.job.0);
         let answer = self.exchanges(&self.id_token(), &secret).await.unwrap();
@@ -169,7 +169,7 @@ impl Runner<'_> {
         worker.job(answer.build)
     }
 
-    /// Does all that a build that succeeds does.
+    /// Performs all steps of a successful build.
     async fn succeeds(&self) {
         self.takes().await.succeeds().await;
         self.ends(Status::Success, None);
@@ -184,7 +184,7 @@ impl Runner<'_> {
     }
 }
 
-/// libgreet, and greeter that is linked with it.
+/// libgreet, and greeter, which links it.
 fn packages() -> [Srcinfo; 2] {
     [
         Srcinfo::new("libgreet", "2.0-1"),
@@ -192,7 +192,7 @@ fn packages() -> [Srcinfo; 2] {
     ]
 }
 
-/// Waits until a build stands where it is expected.
+/// Waits until a build has this status.
 async fn build_that_is(server: &TestServer, pkgbase: &str, status: BuildStatus) -> BuildSummary {
     eventually("the build's status", async || {
         let build = server.build("bump", pkgbase).await;

@@ -1,4 +1,4 @@
-//! One that fails, is slow, is hidden or cannot be placed holds up no others.
+//! A build that fails, is slow, is hidden or cannot be placed does not block others.
 
 use buildbtw_fake_gitlab::{Fault, On, PipelineId, RuleId, Status, Times};
 use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
@@ -19,12 +19,12 @@ async fn ask_for(server: &TestServer, namespace: &str, origins: &[String]) {
     server.namespace(namespace, &origins).await;
 }
 
-fn mains(numbers: std::ops::Range<usize>) -> Vec<String> {
+fn changesets(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| format!("app{number}/main")).collect()
 }
 
 impl Forge {
-    /// All requests to a path below a project are answered like this.
+    /// Gives this response to all requests for a path below a project.
     fn answer_for(&self, pkgbase: &str, below: &str, status: u16, body: &str) -> RuleId {
         let project = self.project(pkgbase);
         let answer = Fault::Answer {
@@ -36,7 +36,7 @@ impl Forge {
         self.gitlab.faults().add(on, Times::Always, answer)
     }
 
-    /// Somebody cancels the job of a package's first pipeline.
+    /// A user cancels the job of a package's first pipeline.
     fn cancel_job_of(&self, pkgbase: &str) -> PipelineId {
         let pipeline = self.pipelines(pkgbase)[0].id;
         let job = self.job_of(pipeline);
@@ -49,7 +49,7 @@ impl Forge {
 }
 
 #[tokio::test]
-async fn builds_that_cannot_be_pipelines_hold_up_no_others() {
+async fn builds_without_pipeline_do_not_block_others() {
     let all = apps(8);
     let forge = Forge::that_builds(&all).await;
     let mut origins: Vec<String> = all[..7]
@@ -67,9 +67,9 @@ async fn builds_that_cannot_be_pipelines_hold_up_no_others() {
 }
 
 #[tokio::test]
-async fn what_was_cancelled_here_and_resumed_is_tried_again() {
+async fn retries_build_cancelled_here_and_resumed() {
     let forge = Forge::that_builds(&packages()).await;
-    // The executor is faster than the next look at the pipeline.
+    // The executor is faster than the next poll of the pipeline.
     let server = forge.server_with(forge.building()).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
@@ -86,7 +86,7 @@ async fn what_was_cancelled_here_and_resumed_is_tried_again() {
     })
     .await;
     server.admin().resume(&name).await.unwrap();
-    // Only now the executor has noticed.
+    // Only now the executor notices it.
     work.fails(FailureKind::Cancelled, "the GitLab job ended")
         .await;
     forge.gitlab.faults().remove(unseen);
@@ -95,7 +95,7 @@ async fn what_was_cancelled_here_and_resumed_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_commit_status_of_our_own_hides_no_end_of_a_job() {
+async fn detects_job_end_despite_own_commit_status() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&[
         "--gitlab-report=commit-status",
@@ -125,13 +125,13 @@ async fn a_commit_status_of_our_own_hides_no_end_of_a_job() {
 }
 
 #[tokio::test]
-async fn projects_whose_pipelines_cannot_be_made_hold_up_no_others() {
+async fn projects_rejecting_pipelines_do_not_block_others() {
     let forge = Forge::that_builds(&apps(8)).await;
     let server = forge.server_that_builds().await;
     for number in 0..3 {
         forge.answer_for(&format!("app{number}"), "/pipeline", 500, "");
     }
-    ask_for(&server, "bad", &mains(0..3)).await;
+    ask_for(&server, "bad", &changesets(0..3)).await;
     eventually("the first failures", async || {
         let mut asked = forge.gitlab.requests().into_iter();
         asked
@@ -139,7 +139,7 @@ async fn projects_whose_pipelines_cannot_be_made_hold_up_no_others() {
             .then_some(())
     })
     .await;
-    ask_for(&server, "bump", &mains(3..8)).await;
+    ask_for(&server, "bump", &changesets(3..8)).await;
     for number in 3..8 {
         forge
             .job(&server, &format!("app{number}"), 1)
@@ -153,17 +153,17 @@ async fn projects_whose_pipelines_cannot_be_made_hold_up_no_others() {
 }
 
 #[tokio::test]
-async fn pipelines_of_others_hide_none_of_ours() {
+async fn finds_own_pipelines_among_foreign_ones() {
     let forge = Forge::that_builds(&apps(10)).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
-    ask_for(&server, "bump", &mains(0..10)).await;
+    ask_for(&server, "bump", &changesets(0..10)).await;
     for number in 0..10 {
         forge.pipeline(&format!("app{number}"), 1).await;
     }
     let last = (0..10).max_by_key(|number| forge.project(&format!("app{number}")).0);
     let last = format!("app{}", last.unwrap());
-    // Somebody's nightly pipelines, made through the API as well.
+    // Nightly pipelines of another user, also created through the API.
     for number in 0..10 {
         let name = format!("app{number}");
         let inputs = serde_json::Value::Object(forge.pipelines(&name)[0].inputs.clone());
@@ -180,11 +180,11 @@ async fn pipelines_of_others_hide_none_of_ours() {
 }
 
 #[tokio::test]
-async fn a_project_that_cannot_be_asked_about_hides_no_others() {
+async fn unqueryable_project_does_not_hide_others() {
     let forge = Forge::that_builds(&apps(2)).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
-    ask_for(&server, "bump", &mains(0..2)).await;
+    ask_for(&server, "bump", &changesets(0..2)).await;
     forge.pipeline("app0", 1).await;
     forge.pipeline("app1", 1).await;
     forge.answer_for("app0", "/pipelines", 403, r#"{"message":"403 Forbidden"}"#);
@@ -200,7 +200,7 @@ async fn a_project_that_cannot_be_asked_about_hides_no_others() {
 }
 
 #[tokio::test]
-async fn a_cancellation_is_made_up_for_when_the_token_is_good_again() {
+async fn cancels_pipeline_once_token_is_valid_again() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
@@ -218,7 +218,7 @@ async fn a_cancellation_is_made_up_for_when_the_token_is_good_again() {
         .cancel(&"bump".parse().unwrap())
         .await
         .unwrap();
-    eventually("a refused cancellation", async || {
+    eventually("a rejected cancellation", async || {
         let mut asked = forge.gitlab.requests().into_iter();
         asked
             .any(|request| request.path.ends_with("/cancel") && request.status == Some(401))
@@ -235,7 +235,7 @@ async fn a_cancellation_is_made_up_for_when_the_token_is_good_again() {
 }
 
 #[tokio::test]
-async fn a_branch_that_moved_costs_one_pipeline_and_no_other_commit_is_built_in_it() {
+async fn moved_branch_costs_one_pipeline_without_building_another_commit() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_with(forge.building()).await;
     let rule = forge.make_creation_fail();
@@ -258,7 +258,7 @@ async fn a_branch_that_moved_costs_one_pipeline_and_no_other_commit_is_built_in_
 }
 
 #[tokio::test]
-async fn a_project_that_vanishes_after_a_lost_answer_can_be_cancelled() {
+async fn cancels_build_of_project_that_vanished_after_lost_response() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_with(forge.building()).await;
     let faults = forge.gitlab.faults();
@@ -275,7 +275,7 @@ async fn a_project_that_vanishes_after_a_lost_answer_can_be_cancelled() {
 }
 
 #[tokio::test]
-async fn what_gitlab_had_goes_to_workers_when_it_builds_no_more() {
+async fn reassigns_gitlab_builds_to_workers_when_gitlab_is_disabled() {
     let forge = Forge::that_builds(&packages()).await;
     let mut server = forge.server_with(forge.building()).await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -290,7 +290,7 @@ async fn what_gitlab_had_goes_to_workers_when_it_builds_no_more() {
 }
 
 #[tokio::test]
-async fn an_architecture_without_runners_leaves_room_for_others() {
+async fn architecture_without_runners_does_not_block_others() {
     let both = |name: &str| Srcinfo::new(name, "1-1").arch(&["x86_64", "aarch64"]);
     let all: Vec<Srcinfo> = (0..4).map(|number| both(&format!("app{number}"))).collect();
     let forge = Forge::that_builds(&all).await;
@@ -298,7 +298,7 @@ async fn an_architecture_without_runners_leaves_room_for_others() {
     options.architectures = "aarch64,x86_64";
     let server = forge.server_with(options).await;
     forge.hook(&server, true);
-    ask_for(&server, "bump", &mains(0..4)).await;
+    ask_for(&server, "bump", &changesets(0..4)).await;
     for _ in 0..4 {
         let next = eventually("a pipeline for x86_64", async || {
             let mut all = (0..4).flat_map(|number| forge.pipelines(&format!("app{number}")));
@@ -312,7 +312,7 @@ async fn an_architecture_without_runners_leaves_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_group_that_is_out_of_sight_for_a_moment_ends_nothing() {
+async fn temporarily_invisible_group_ends_no_build() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
@@ -330,7 +330,7 @@ async fn a_group_that_is_out_of_sight_for_a_moment_ends_nothing() {
     forge.gitlab.clear_requests();
     let on = On::Operation("PipelineStatuses".into());
     let two = forge.gitlab.faults().add(on, Times::Always, nothing);
-    eventually("two looks", async || {
+    eventually("two polls", async || {
         (forge.requests_of("PipelineStatuses").len() >= 2).then_some(())
     })
     .await;

@@ -1,4 +1,4 @@
-//! What people do in GitLab is followed, and what they do here reaches GitLab.
+//! Actions of users in GitLab are followed, and their actions here reach GitLab.
 
 use buildbtw_fake_gitlab::Status;
 use buildbtw_model::api::{ProblemKind, RetryBuilds};
@@ -23,7 +23,7 @@ async fn status_is(forge: &Forge, job: &Runner<'_>, status: Status) {
 }
 
 #[tokio::test]
-async fn cancelling_a_namespace_cancels_its_pipelines() {
+async fn cancel_of_namespace_cancels_its_pipelines() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -50,7 +50,7 @@ async fn cancelling_a_namespace_cancels_its_pipelines() {
 }
 
 #[tokio::test]
-async fn a_pipeline_that_was_cancelled_by_hand_is_not_made_again() {
+async fn does_not_recreate_manually_cancelled_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.ends(Status::Canceled, None);
@@ -71,26 +71,27 @@ async fn a_pipeline_that_was_cancelled_by_hand_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_cancelled_while_it_builds_ends_its_build() {
+async fn cancelled_job_ends_running_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
     work.starts().await;
     forge.gitlab.cancel_pipeline(job.pipeline).unwrap();
-    // What an executor reports that was told to stop. It may come too late: GitLab tells, too.
+    // The report of an executor that was told to stop. It may come too late: GitLab reports it,
+    // too.
     let stopped = failed(
         FailureKind::Cancelled,
         "the job was stopped; its status in GitLab says why",
     );
     if work.reports(&stopped).await.is_err() {
-        work.is_refused_everything().await;
+        work.expect_reports_rejected().await;
     }
     build_that_is(&server, "libgreet", BuildStatus::Failed).await;
     assert_eq!(forge.pipelines("libgreet").len(), 1);
 }
 
 #[tokio::test]
-async fn a_runner_that_stops_is_no_cancellation() {
+async fn does_not_treat_stopped_runner_as_cancellation() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
@@ -105,7 +106,7 @@ async fn a_runner_that_stops_is_no_cancellation() {
 }
 
 #[tokio::test]
-async fn a_deleted_pipeline_is_not_made_again() {
+async fn does_not_recreate_deleted_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
@@ -118,7 +119,7 @@ async fn a_deleted_pipeline_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_retried_by_hand_is_another_attempt() {
+async fn manual_job_retry_creates_new_attempt() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
@@ -139,18 +140,18 @@ async fn a_job_that_is_retried_by_hand_is_another_attempt() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_started_again_while_its_build_runs_takes_it_over() {
+async fn restarted_job_takes_over_running_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
     work.starts().await;
-    // The runner died, and somebody was faster than the lease and the webhook.
+    // The runner died, and a user was faster than the lease and the webhook.
     forge.gitlab.webhooks().hold();
     job.ends(Status::Failed, Some("runner_system_failure"));
     forge.gitlab.retry_pipeline(job.pipeline).unwrap();
     let again = forge.runs(&server, job.pipeline);
     let second = again.takes().await;
-    work.is_refused_everything().await;
+    work.expect_reports_rejected().await;
     second.succeeds().await;
     let id = server.build("bump", "libgreet").await.id;
     let attempts = server.public().build(id).await.unwrap().attempts;
@@ -159,7 +160,7 @@ async fn a_job_that_is_started_again_while_its_build_runs_takes_it_over() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_retried_after_its_build_was_built_gets_nothing() {
+async fn rejects_job_retry_after_build_was_built() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.succeeds().await;
@@ -172,7 +173,7 @@ async fn a_job_that_is_retried_after_its_build_was_built_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_pipeline_that_somebody_makes_by_hand_gets_no_build() {
+async fn rejects_manually_created_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let (_server, job) = started(&forge).await;
     let project = forge.project("libgreet");
@@ -193,7 +194,7 @@ async fn a_pipeline_that_somebody_makes_by_hand_gets_no_build() {
 }
 
 #[tokio::test]
-async fn the_pipelines_of_a_deleted_namespace_are_cancelled() {
+async fn cancels_pipelines_of_deleted_namespace() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
@@ -208,7 +209,7 @@ async fn the_pipelines_of_a_deleted_namespace_are_cancelled() {
 }
 
 #[tokio::test]
-async fn a_new_iteration_cancels_what_it_does_not_need() {
+async fn new_iteration_cancels_unneeded_pipelines() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     forge.push(&super::Srcinfo::new("libgreet", "3.0-1"));

@@ -1,4 +1,4 @@
-//! Jobs that end without having asked for their build: only their logs in GitLab say why.
+//! Jobs that end without having claimed their build: only their logs in GitLab contain the reason.
 
 use buildbtw_fake_gitlab::{Fault, On, Status, Times};
 use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
@@ -16,14 +16,14 @@ async fn started(forge: &Forge) -> (TestServer, Runner<'_>) {
     (server, job)
 }
 
-/// As gitlab-runner writes its log.
+/// In the log format of gitlab-runner.
 fn stamped(lines: &[&str]) -> String {
     let stamp = |line: &&str| format!("2026-08-22T00:44:03.123456Z 00O {line}\n");
     lines.iter().map(stamp).collect()
 }
 
-/// The one attempt failed for good, and the message says what the log said.
-async fn is_over(forge: &Forge, server: &TestServer, said: &str) {
+/// Asserts that the only attempt failed permanently with the message from the log.
+async fn expect_failed_once(forge: &Forge, server: &TestServer, said: &str) {
     let build = build_that_is(server, "libgreet", BuildStatus::Failed).await;
     let message = build.message.unwrap();
     assert!(message.contains(said), "{message}");
@@ -36,7 +36,7 @@ async fn is_over(forge: &Forge, server: &TestServer, said: &str) {
 }
 
 #[tokio::test]
-async fn an_executor_that_cannot_be_run_fails_the_build_once_and_is_named() {
+async fn fails_build_once_and_names_executor_that_cannot_be_run() {
     let logs = [
         (DENIED, DENIED),
         (
@@ -52,16 +52,16 @@ async fn an_executor_that_cannot_be_run_fails_the_build_once_and_is_named() {
         let forge = Forge::that_builds(&packages()).await;
         let (server, job) = started(&forge).await;
         let line = format!("section_start:1:prepare\r\u{1b}[0K\u{1b}[31;1m{line}\u{1b}[0;m");
-        // Longer than what is kept of it.
+        // Longer than the part that is kept.
         let log = format!("{}{}", "x".repeat(100_000), stamped(&["", &line, "over"]));
         forge.gitlab.print(job.job, &log).unwrap();
         job.ends(Status::Failed, Some("runner_system_failure"));
-        is_over(&forge, &server, said).await;
+        expect_failed_once(&forge, &server, said).await;
     }
 }
 
 #[tokio::test]
-async fn a_job_that_was_refused_fails_the_build_once_with_what_it_was_told() {
+async fn fails_build_once_with_reason_given_to_rejected_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let log = stamped(&[
@@ -72,22 +72,22 @@ async fn a_job_that_was_refused_fails_the_build_once_with_what_it_was_told() {
     forge.gitlab.print(job.job, &log).unwrap();
     job.ends(Status::Failed, Some("script_failure"));
     let said = "it runs on 'other' only the job of the pipeline";
-    is_over(&forge, &server, said).await;
+    expect_failed_once(&forge, &server, said).await;
 }
 
 #[tokio::test]
-async fn a_retry_in_gitlab_of_a_job_that_was_refused_builds() {
+async fn builds_on_gitlab_retry_of_rejected_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.ends(Status::Failed, Some("script_failure"));
-    is_over(&forge, &server, "without having asked for its build").await;
+    expect_failed_once(&forge, &server, "without having asked for its build").await;
     forge.gitlab.retry_job(job.job).unwrap();
     forge.runs(&server, job.pipeline).succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_read_is_no_failure() {
+async fn tolerates_unreadable_job_log() {
     for (reason, pipelines) in [("script_failure", 1), ("runner_system_failure", 2)] {
         let forge = Forge::that_builds(&packages()).await;
         let (server, job) = started(&forge).await;
@@ -103,7 +103,7 @@ async fn a_log_that_cannot_be_read_is_no_failure() {
         forge.gitlab.faults().add(on, Times::Always, forbidden);
         job.ends(Status::Failed, Some(reason));
         if pipelines == 1 {
-            is_over(&forge, &server, "its log in GitLab says why").await;
+            expect_failed_once(&forge, &server, "its log in GitLab says why").await;
         } else {
             forge.job(&server, "libgreet", 2).await.succeeds().await;
             build_that_is(&server, "libgreet", BuildStatus::Built).await;
@@ -112,11 +112,11 @@ async fn a_log_that_cannot_be_read_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_job_that_took_its_build_is_judged_without_its_log() {
+async fn ignores_log_of_job_that_claimed_its_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.takes().await.starts().await;
-    // A package may print what it likes.
+    // A package may print any text.
     forge.gitlab.print(job.job, DENIED).unwrap();
     job.ends(Status::Failed, Some("script_failure"));
     forge.job(&server, "libgreet", 2).await.succeeds().await;
@@ -124,7 +124,7 @@ async fn a_job_that_took_its_build_is_judged_without_its_log() {
 }
 
 #[tokio::test]
-async fn a_pipeline_made_by_hand_does_not_end_the_attempt_that_it_names() {
+async fn manually_created_pipeline_does_not_end_named_attempt() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let project = forge.project("libgreet");
@@ -137,7 +137,7 @@ async fn a_pipeline_made_by_hand_does_not_end_the_attempt_that_it_names() {
     forge.gitlab.print(other.job, DENIED).unwrap();
     forge.gitlab.clear_requests();
     other.ends(Status::Failed, Some("script_failure"));
-    eventually("a look at the project's pipelines", async || {
+    eventually("a poll of the project's pipelines", async || {
         let asked = forge.gitlab.requests();
         let looks = asked
             .iter()

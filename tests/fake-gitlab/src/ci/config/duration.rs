@@ -41,7 +41,7 @@ mod tests {
     use super::seconds;
 
     #[test]
-    fn reads_what_people_write() {
+    fn parses_human_written_durations() {
         for (text, wanted) in [
             ("6 hours", Some(21_600)),
             ("1h 30m", Some(5_400)),

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compares_and_combines() {
+    fn evaluates_comparisons_and_combinations() {
         let known: Known = [("A", "x"), ("E", "")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();

@@ -57,7 +57,7 @@ fn read_with(text: &str, given: &Value, pairs: &[(&str, &str)]) -> Result<Config
 }
 
 #[test]
-fn inputs_are_filled_in() {
+fn substitutes_inputs() {
     let api = [("CI_PIPELINE_SOURCE", "api")];
     let config = read_with(WITH_INPUTS, &json!({ "attempt": ATTEMPT }), &api).unwrap();
     assert_eq!(config.name, Some(format!("buildbtw {ATTEMPT}")));
@@ -76,7 +76,7 @@ fn inputs_are_filled_in() {
 }
 
 #[test]
-fn inputs_are_checked() {
+fn validates_inputs() {
     for (given, error) in [
         (
             json!({}),
@@ -110,7 +110,7 @@ fn inputs_are_checked() {
 }
 
 #[test]
-fn a_workflow_may_refuse() {
+fn workflow_rules_can_reject_pipeline() {
     let given = json!({ "attempt": ATTEMPT });
     let error = read_with(WITH_INPUTS, &given, &[("CI_PIPELINE_SOURCE", "push")]).unwrap_err();
     assert_eq!(error, "Pipeline filtered out by workflow rules.");
@@ -120,7 +120,7 @@ fn a_workflow_may_refuse() {
 }
 
 #[test]
-fn what_is_not_known_is_said() {
+fn reports_unknown_keywords() {
     for (text, error) in [
         (
             "a: {script: x, needs: [b]}",
@@ -155,7 +155,7 @@ fn what_is_not_known_is_said() {
 }
 
 #[test]
-fn rules_choose_when() {
+fn selects_jobs_by_rules() {
     let text = "a: {script: x, rules: [{if: $M, when: manual}, {when: always}]}\nb: {script: [y, [z]], when: manual}";
     let config = read_with(text, &json!({}), &[("M", "1")]).unwrap();
     let whens: Vec<_> = config

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fills_in_what_is_known() {
+    fn expands_known_variables() {
         let known: Known = [("A".to_owned(), "1".to_owned())].into();
         for (text, wanted) in [
             ("x $A y", "x 1 y"),

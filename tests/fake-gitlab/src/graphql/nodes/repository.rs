@@ -275,7 +275,7 @@ mod tests {
     use super::matches;
 
     #[test]
-    fn patterns_have_stars() {
+    fn matches_patterns_with_stars() {
         for (pattern, name, is) in [
             ("*", "main", true),
             ("main", "main", true),

@@ -212,7 +212,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn objects_are_with_the_repository() {
+    fn derives_lfs_endpoint_from_repository_url() {
         for (url, address) in [
             ("https://h/x.git", "https://h/x.git/info/lfs"),
             ("https://h/x", "https://h/x.git/info/lfs"),
@@ -223,7 +223,7 @@ mod tests {
         }
     }
 
-    /// `git` is this script; the result is whether the check passed.
+    /// Runs the check with this script as `git`; returns whether it passed.
     fn passes(git: &str) -> (bool, String) {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("git");
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_that_cannot_be_listed_are_not_taken_for_there() {
+    fn fails_when_lfs_objects_cannot_be_listed() {
         assert!(!passes("exit 128").0);
         assert_eq!(passes("exit 0"), (true, String::new()));
         let missing = "0123456789abcdef";

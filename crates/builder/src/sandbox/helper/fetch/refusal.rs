@@ -124,7 +124,7 @@ mod tests {
     const URL: &str = "https://user:secret@example.org/x.tar.gz";
 
     #[test]
-    fn what_a_server_means_for_good_is_the_packages_fault() {
+    fn blames_package_for_permanent_download_errors() {
         for (code, status, kind) in [
             (22, "400", Package),
             (22, "401", Package),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn git_tells_a_missing_repository_from_a_bad_network() {
+    fn distinguishes_missing_git_repository_from_network_failure() {
         for (line, kind) in [
             (
                 "fatal: repository 'https://example.org/x/' not found",

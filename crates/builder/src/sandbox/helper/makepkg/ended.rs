@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_in_a_function_is_the_packages_fault_whatever_its_code() {
+    fn blames_package_for_exit_in_a_function_with_any_code() {
         for code in 0..=16 {
             let failure = ended(
                 code,
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_at_the_top_level_names_the_line() {
+    fn names_line_of_an_exit_at_the_top_level() {
         let frames = [
             ("source", PKGBUILD),
             ("source_safe", "/usr/share/makepkg/util/util.sh"),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes_of_makepkg_tell_whose_fault_it_is() {
+    fn classifies_failures_by_exit_code_of_makepkg() {
         assert!(Circumstances::default().failure().is_none());
         for (code, function, kind) in [
             (1, "verify_integrity_sums", FailureKind::Package),
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_only_the_pkgbuild_needs_is_the_packages_fault() {
+    fn blames_package_for_missing_program_of_the_pkgbuild() {
         let mut circumstances = ended(15, &[("main", MAKEPKG)]);
         let failure = circumstances.failure().unwrap();
         assert_eq!(failure.kind, FailureKind::Package);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_packaging_step_is_the_packages_fault() {
+    fn blames_package_for_failed_packaging_step() {
         for code in 1..=16 {
             let mut circumstances = ended(code, &[("enter_fakeroot", MAKEPKG), ("main", MAKEPKG)]);
             assert_eq!(
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_cannot_blame_makepkg() {
+    fn does_not_let_a_function_shift_blame_to_makepkg() {
         for log in [
             "==> Starting build()...\n",
             "==> Starting build()...\n==> ERROR: no\n",
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_note_it_is_the_packages_fault() {
+    fn blames_package_without_further_evidence() {
         for code in [1, 2, 8, 15, 138] {
             let circumstances = Circumstances {
                 code,
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pkgbuild_that_cannot_be_read_lacks_no_source_file() {
+    fn does_not_report_missing_source_for_unreadable_pkgbuild() {
         let frames = [
             ("source_safe", "/usr/share/makepkg/util/util.sh"),
             ("source_buildfile", MAKEPKG),

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notes_that_are_links_or_too_large_say_nothing() {
+    fn ignores_result_files_that_are_links_or_too_large() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(FirstRun::read(folder.path()).answer, None);
         let note = folder.path().join("pkgver");

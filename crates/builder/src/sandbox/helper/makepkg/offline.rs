@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_function_and_the_policy() {
+    fn names_function_and_network_policy() {
         let log = "==> Starting prepare()...\n\
                    curl: (6) Could not resolve host: example.org\n\
                    ==> ERROR: A failure occurred in prepare().\n    Aborting...\n";
@@ -168,7 +168,7 @@ mod tests {
             let hint = message.lines().last();
             hint.unwrap().to_owned()
         };
-        // It fits what the build was asked for with.
+        // The hint matches the command that requested the build.
         assert_eq!(
             hint_of(Source::Directory("/src".into())),
             "hint: build with `buildbtw build --network prepare`"
@@ -187,7 +187,7 @@ mod tests {
             message.starts_with("build() may not use the network: none is offered after prepare()"),
             "{message}"
         );
-        // It may have been a test's own server that did not answer.
+        // It may have been the server of a test that did not respond.
         let of_check = log.replace("prepare", "check");
         let message = explained(&of_check, NetworkPolicy::Prepare);
         assert!(
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_of_many_languages_are_understood() {
+    fn recognizes_network_errors_of_many_languages() {
         for line in [
             "error: failed to get `libc` as a dependency\n  [6] Couldn't resolve host name (Could not resolve host: static.crates.io)",
             "go: github.com/a/b@v1: Get \"https://proxy.golang.org/x\": dial tcp: lookup proxy.golang.org: no such host",
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_went_on_for_long_failed_for_another_reason() {
+    fn ignores_network_errors_long_before_the_failure() {
         let start = "==> Starting build()...\nconfigure: Name or service not known\n";
         let end = "==> ERROR: A failure occurred in build().\n";
         for (lines, is_explained) in [(20, true), (500, false)] {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_refused_is_explained_where_there_is_a_network() {
+    fn explains_refused_address_when_network_is_available() {
         for (line, is_explained) in [
             (
                 "curl: (7) Failed to connect to 10.9.9.9 port 80 after 0 ms: Couldn't connect to server",
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_function_that_went_on_explains_nothing() {
+    fn ignores_network_errors_of_earlier_functions() {
         let log = "==> Starting prepare()...\nNetwork is unreachable\n\
                    ==> Starting build()...\nerror: x\n==> ERROR: A failure occurred in build().\n";
         let message = explained(log, NetworkPolicy::Sources);

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_and_the_key_are_named() {
+    fn names_file_and_key() {
         for (results, parts) in [
             (
                 "    x.tar.gz ... FAILED (unknown public key 0123456789ABCDEF)",
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn only_missing_keys_can_be_let_through() {
+    fn accepts_only_missing_keys() {
         let missing = "    x ... FAILED (unknown public key 01)";
         assert!(checked(missing).lacks_only_keys(1));
         let both = format!("{missing}\n    z ... FAILED (bad signature from public key 02)");
@@ -312,9 +312,9 @@ mod tests {
         assert!(!checked("    x ... Passed").lacks_only_keys(1));
     }
 
-    /// What an unpacker writes about bytes that whoever serves them chose, and what git writes.
+    /// Output of an unpacker about bytes chosen by the server of the sources, and output of git.
     #[test]
-    fn a_result_on_a_line_of_its_own_counts() {
+    fn reads_result_on_a_separate_line() {
         let missing = "    z.txt ... FAILED (unknown public key 01)";
         for result in ["FAILED (bad signature from public key 02)", "FAILED"] {
             for unpacker in [
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn files_without_a_key_are_named_with_the_key() {
+    fn names_files_with_their_missing_key() {
         let unread = ["a.asc".to_owned()];
         let failure = checked("    x ... FAILED (unknown public key 01)").failure(1, &unread);
         assert!(
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_are_recognized_as_makepkg_does() {
+    fn recognizes_signatures_like_makepkg() {
         for (entry, signed) in [
             ("https://h/x.tar.gz.sig", true),
             ("https://h/x.tar.gz.asc", true),

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_pkgver_computed_is_known() {
+    fn reads_version_computed_by_pkgver() {
         let log = "==> Starting pkgver()...\nx\n==> Updated version: x-git 1:r2.abc-1\n==> Starting build()...\n";
         let [same, other] = ["1:r2.abc-1", "1:r1.abc-1.1"].map(|text| text.parse().unwrap());
         assert_eq!(after(log).moved_from(&other), Some("1:r2.abc-1"));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_function_is_the_one_that_ended_it() {
+    fn attributes_failure_to_the_last_function() {
         let log = "==> Starting build()...\nx\n==> Entering fakeroot environment...\n\
                    ==> Starting package_x()...\n==> WARNING: y\nz\n";
         assert_eq!(after(log).interrupted(), Some("package_x"));
@@ -107,7 +107,7 @@ mod tests {
         );
         assert!(after("==> Starting build()...\n==> Making package: x\n").has_run());
         assert!(!after("==> Making package: x\n").has_run());
-        // What makepkg also says when a package function ended it with 0.
+        // makepkg prints this also when a package function exits with 0.
         let log = "==> Starting package()...\n==> Finished making: x 1-1\n";
         assert_eq!(after(log).interrupted(), Some("package"));
     }

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_ipv6_has_no_way_out_by_it() {
+    fn finds_no_ipv6_route_on_host_without_ipv6() {
         let routes = r#"[{"dst":"default","gateway":"203.0.113.1","dev":"eth0"},
                          {"type":"unreachable","dst":"default","dev":"lo","metric":4294967295}]"#;
         let machine = machine("[]", routes);

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_of_ipv6_are_left_out_without_it() {
+    fn omits_ipv6_routes_without_ipv6() {
         let routes = routes::routes(&[], &[]);
         let inner = Path::new("/x");
         assert!(!plan(&routes, false, false).outer(inner).contains("::"));
@@ -358,10 +358,10 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_over_is_on_its_way_out() {
+    fn treats_exited_process_as_exiting() {
         assert!(!is_exiting(std::process::id()));
         let mut child = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
-        // Its end of the pipe is closed while it exits.
+        // The child closes its end of the pipe while it exits.
         let mut rest = Vec::new();
         std::io::Read::read_to_end(&mut child.stdout.take().unwrap(), &mut rest).unwrap();
         assert!(is_exiting(child.id()));
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loopback_address_is_given_up_only_where_it_is_opened() {
+    fn routes_loopback_only_when_allowed() {
         let allowed = ["127.0.0.0/8".parse().unwrap()];
         assert!(opens_loopback(&allowed));
         assert!(!opens_loopback(&["192.0.2.0/24".parse().unwrap()]));

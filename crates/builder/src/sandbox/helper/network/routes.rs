@@ -107,12 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn every_network_of_the_list_is_understood() {
+    fn parses_every_network_of_the_list() {
         assert!(REFUSED.iter().all(|text| refused(text).is_some()));
     }
 
     #[test]
-    fn refuses_private_networks_and_reaches_the_public_ones() {
+    fn blocks_private_networks_and_allows_public_ones() {
         let routes = routes(&[], &[]);
         for address in [
             "0.0.0.1",
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_belongs_to_the_machine() {
+    fn blocks_addresses_of_the_machine() {
         let own = networks(&["203.0.113.0/24", "198.51.100.7", "2001:db8:7::/64"]);
         let routes = routes(&own, &[]);
         for address in ["203.0.113.1", "198.51.100.7", "2001:db8:7::9"] {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn reaches_what_is_allowed_and_nothing_around_it() {
+    fn allows_configured_network_without_its_surroundings() {
         let own = networks(&["10.7.0.0/16", "10.7.0.9", "192.168.3.0/24", "127.0.0.1"]);
         let allowed = networks(&["10.7.0.0/16", "192.168.3.4", "127.0.0.0/8"]);
         let routes = routes(&own, &allowed);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_is_opened_does_not_open_the_machine_in_it() {
+    fn blocks_the_machine_inside_an_allowed_network() {
         let own = networks(&["10.7.0.9", "10.7.0.10", "10.7.0.0/16", "fd00::9"]);
         let allowed = networks(&["10.0.0.0/8", "10.7.0.10", "fd00::/8", "64:ff9b::/96"]);
         let routes = routes(&own, &allowed);
