@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn rests_longer_after_each_failure_until_it_recovers() {
+    fn pauses_longer_after_each_failure_until_recovery() {
         let outage = Outage::new("no GitLab", Pauses::growing(2 * SECOND, 5 * SECOND));
         let pauses = [2, 4, 5, 5].map(|seconds| seconds * SECOND);
         assert_eq!(
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_gitlab_alone_for_as_long_as_it_asks() {
+    fn pauses_for_as_long_as_gitlab_asks() {
         let outage = Outage::new("no GitLab", Pauses::growing(2 * SECOND, 60 * SECOND));
         let paused = gitlab(GitlabErrorKind::Paused {
             status: 429,
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_nobody_a_fault_of_the_server_as_one_of_gitlab() {
+    fn hides_local_failures_from_the_outage_of_gitlab() {
         let outage = Outage::new("no GitLab", Pauses::growing(2 * SECOND, 60 * SECOND));
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         assert_eq!(outage.failed(&Failure::from(full)), SECOND);

@@ -44,7 +44,7 @@ fn workspace() -> PathBuf {
 }
 
 #[test]
-fn no_file_imports_one_that_imports_it() {
+fn has_no_circular_imports() {
     let workspace = workspace();
     let mut found = Vec::new();
     for name in CRATES {
@@ -69,7 +69,7 @@ fn no_file_imports_one_that_imports_it() {
 }
 
 #[test]
-fn no_layer_of_the_server_imports_a_higher_one() {
+fn imports_only_lower_layers_in_the_server() {
     let folder = workspace().join("server/src");
     let server = Crate::read(&folder.join("lib.rs"));
     let layer_of = |file: &Path| {
@@ -171,7 +171,7 @@ fn finds_circles_over_re_exports() {
 }
 
 #[test]
-fn takes_a_restricted_visibility_for_no_import() {
+fn ignores_restricted_visibility() {
     let found = circles_of(&[
         ("lib.rs", "mod a;"),
         ("a/mod.rs", "mod inner; pub fn a() { inner::b() }"),
@@ -184,7 +184,7 @@ fn takes_a_restricted_visibility_for_no_import() {
 }
 
 #[test]
-fn lets_tests_import_what_they_want() {
+fn ignores_imports_of_tests() {
     let found = circles_of(&[
         ("lib.rs", "mod a; mod b;"),
         ("a.rs", "pub struct A(crate::b::B);"),
@@ -197,7 +197,7 @@ fn lets_tests_import_what_they_want() {
 }
 
 #[test]
-fn knows_inline_modules_and_names_of_other_crates() {
+fn resolves_inline_modules_and_names_of_other_crates() {
     let found = circles_of(&[
         ("lib.rs", "mod a; mod b;"),
         (

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn sequences_are_told_from_text_wherever_it_is_cut() {
+    fn separates_sequences_from_text_at_any_chunk_boundary() {
         let cases: &[(&[u8], &str)] = &[
             (b"plain\ttext\r\n", "plain\ttext\r\n"),
             (b"\x1b[1;31mred\x1b[m", "<1;31>red<>"),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_sequence_becomes_text() {
+    fn treats_endless_sequence_as_text() {
         let mut reader = Reader::default();
         let mut shown = 0;
         reader.feed(b"\x1b[", |_| {});

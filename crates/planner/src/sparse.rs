@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn edges_are_kept_in_both_directions() {
+    fn keeps_edges_in_both_directions() {
         let graph = SparseGraph::from_edges(4, &[(2, 0), (0, 1), (2, 1), (0, 1)]);
         assert_eq!(graph.outgoing().row(0), [1, 1]);
         assert_eq!(graph.outgoing().row(2), [0, 1]);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_200_000_vertices_does_not_overflow_the_stack() {
+    fn handles_chain_of_200_000_vertices() {
         let edges: Vec<_> = (0..200_000).map(|vertex| (vertex, vertex + 1)).collect();
         let graph = SparseGraph::from_edges(200_001, &edges);
         let found = kosaraju_scc(&graph);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn stamps_are_forgotten_and_grow() {
+    fn clears_and_grows_stamps() {
         let mut stamps = Stamps::new(1);
         assert!(stamps.visit(0) && !stamps.visit(0) && stamps.is_visited(&0));
         assert!(stamps.unvisit(0) && !stamps.is_visited(&0) && stamps.visit(0));
@@ -260,7 +260,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn algorithms_find_the_same_as_on_a_digraph(
+        fn agrees_with_petgraph_digraph(
             edges in prop::collection::vec((0u32..20, 0u32..20), 0..60),
             start in 0u32..20,
         ) {

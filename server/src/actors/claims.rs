@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sends_a_claim_away_when_its_time_is_over() {
+    async fn ends_claim_after_its_wait() {
         let state = TestState::new().await;
         let mut claims = Claims::new(state.clone());
         let mut hasty = enter(&state, ClaimId::new(), Duration::ZERO);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lets_a_repeated_claim_take_the_place_of_the_first() {
+    async fn replaces_claim_when_it_is_repeated() {
         let state = TestState::new().await;
         let mut claims = Claims::new(state.clone());
         let claim = ClaimId::new();
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sends_claims_away_whose_token_is_revoked() {
+    async fn ends_claims_of_revoked_tokens() {
         let state = TestState::new().await;
         let mut claims = Claims::new(state.clone());
         let mut claim = enter(&state, ClaimId::new(), LONG);

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_blocks_a_build_and_what_it_waits_for() {
+    fn finds_blockers_and_direct_dependencies() {
         let rows = rows();
         let edges = EDGES.map(|(build, needed)| (BuildId(build), BuildId(needed)));
         let graph = IterationGraph::new(&rows, &edges);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_holds_up_builds_of_its_own_architecture() {
+    fn marks_blocked_builds_as_stuck_per_architecture() {
         let rows = rows();
         let edges = EDGES.map(|(build, needed)| (BuildId(build), BuildId(needed)));
         let graph = IterationGraph::new(&rows, &edges);

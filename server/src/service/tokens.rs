@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refuses_a_token_as_soon_as_it_is_revoked() {
+    async fn rejects_token_immediately_after_revocation() {
         let state = TestState::new().await;
         let worker = request("worker", TokenScope::Worker);
         let created = create(&state.database, &worker).await.unwrap();

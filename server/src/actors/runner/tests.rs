@@ -155,7 +155,7 @@ impl Running {
 }
 
 #[tokio::test(start_paused = true)]
-async fn takes_a_turn_at_the_start_at_events_and_at_the_time_it_asked_for() {
+async fn runs_turns_at_start_on_events_and_at_requested_times() {
     let running = start::<false, false>();
     running.pass(SECOND).await;
     running.act(Act::After(10 * SECOND)).await;
@@ -177,7 +177,7 @@ async fn takes_a_turn_at_the_start_at_events_and_at_the_time_it_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rests_after_a_failure_and_shows_the_outage_until_a_turn_succeeds() {
+async fn pauses_after_failure_and_shows_outage_until_a_turn_succeeds() {
     let running = start::<true, false>();
     running.act(Act::Fail).await;
     let outage = running.outage.current().unwrap();
@@ -206,7 +206,7 @@ async fn rests_after_a_failure_and_shows_the_outage_until_a_turn_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn takes_events_in_an_outage_if_the_actor_wants_them() {
+async fn accepts_events_during_outage_if_the_actor_wants_them() {
     let running = start::<false, false>();
     running.act(Act::Fail).await;
     running.act(Act::Unproven).await;
@@ -226,7 +226,7 @@ async fn takes_events_in_an_outage_if_the_actor_wants_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn starts_an_actor_that_panicked_again_and_keeps_what_was_sent_to_it() {
+async fn restarts_panicked_actor_and_keeps_its_messages() {
     let running = start::<false, false>();
     running.inbox.send(Act::Panic);
     running.inbox.send(Act::Panic);
@@ -254,7 +254,7 @@ async fn starts_an_actor_that_panicked_again_and_keeps_what_was_sent_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lets_a_turn_end_before_it_stops_unless_the_actor_can_be_interrupted() {
+async fn finishes_turn_before_stopping_unless_interruptible() {
     let running = start::<false, true>();
     running.act(Act::Hang).await;
     assert_eq!(
@@ -269,7 +269,7 @@ async fn lets_a_turn_end_before_it_stops_unless_the_actor_can_be_interrupted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stops_while_it_waits_to_restart() {
+async fn stops_during_pause_before_restart() {
     let running = start::<false, false>();
     running.act(Act::Panic).await;
     assert_eq!(running.end().await, ["0: Start", "0: Event(Panic)"]);

@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn common_ones_are_those_of_both() {
+    fn iterates_over_common_bits() {
         let of = |bits: &[usize]| {
             let mut set = FixedBitSet::with_capacity(200);
             set.extend(bits.iter().copied());
