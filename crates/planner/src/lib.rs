@@ -37,9 +37,9 @@ mod world;
 
 pub use base::{BaseIndex, BasePackage};
 pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
-pub use index::{DependencyKind, Footprint, IndexChange, PackageIndex};
+pub use index::{DependencyKind, IndexChange, PackageIndex};
 pub use plan::{
-    Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, GivenVersions,
+    Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, Footprint, GivenVersions,
     InvalidPatterns, Need, NeedsBootstrap, NoEstimates, Patterns, Plan, PlanRequest, PlannedBuild,
     PlannedVersion, Problem, ProblemKind, TookTooLong, Unlimited, Unresolved, Until,
     computes_version, plan, plan_with_footprint, plan_with_footprint_within, plan_within,

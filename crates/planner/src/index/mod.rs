@@ -15,12 +15,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use buildbtw_model::Pkgbase;
 use rustc_hash::FxHashMap;
 
-pub use change::{Footprint, IndexChange};
+pub(crate) use change::Effect;
+pub use change::IndexChange;
 pub use record::DependencyKind;
 pub(crate) use record::{
     BaseRecord, EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, Provider, Use, User, Users,
     records,
 };
+use table::forget;
 pub(crate) use table::{Fits, Tables, provisions};
 
 pub(crate) use crate::sparse::number;
@@ -172,12 +174,5 @@ impl PackageIndex {
             self.free_nodes.push(node_id);
         }
         Some((record.build, nodes))
-    }
-}
-
-/// Removes the first entry that matches; the order of such lists means nothing.
-pub(crate) fn forget<T>(list: &mut Vec<T>, matches: impl Fn(&T) -> bool) {
-    if let Some(at) = list.iter().position(matches) {
-        list.swap_remove(at);
     }
 }

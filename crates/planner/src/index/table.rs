@@ -4,7 +4,6 @@ use buildbtw_model::Architecture;
 
 use crate::relation::{Comparison, Relation, is_soname};
 
-use super::forget;
 use super::intern::Interner;
 use super::record::{EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, Provider, User, Users};
 
@@ -106,7 +105,7 @@ pub(crate) fn provisions(
     let own = Provider {
         node: id,
         provision: OWN_NAME,
-        architecture: super::EVERY_ARCHITECTURE,
+        architecture: EVERY_ARCHITECTURE,
     };
     let mut list = vec![(node.name, own)];
     list.extend(node.provides.iter().map(|used| {
@@ -151,5 +150,12 @@ impl Numbering for Tables {
 
     fn architectures(&mut self, list: &str) -> u32 {
         self.architecture_lists.intern(list).0
+    }
+}
+
+/// Removes the first entry that matches; the order of such lists means nothing.
+pub(super) fn forget<T>(list: &mut Vec<T>, matches: impl Fn(&T) -> bool) {
+    if let Some(at) = list.iter().position(matches) {
+        list.swap_remove(at);
     }
 }

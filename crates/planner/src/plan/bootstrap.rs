@@ -10,14 +10,16 @@ use std::sync::Arc;
 use buildbtw_model::Pkgbase;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::assemble::Assembly;
+use super::assembly::Assembly;
 use super::budget::Budget;
 use super::clashes::{Clash, Environments};
 use super::cycles::is_left_out;
-use super::finish::Parts;
+use super::left_out::left_out;
 use super::members::Members;
+use super::outcome::{NeedsBootstrap, Plan};
+use super::parts::Parts;
+use super::problem::{Problem, ProblemKind};
 use super::request::PlanRequest;
-use super::{NeedsBootstrap, Plan, Problem, ProblemKind};
 use crate::world::World;
 
 /// How many members of a cycle are tried.
@@ -91,35 +93,6 @@ fn describe<B>(parts: &Parts<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Pla
             message:
                 "it is in no cycle of this plan, so that there is nothing to bootstrap".to_owned(),
         }));
-}
-
-/// The relations of a member that lead into its cycle and that a bootstrap build does without.
-pub(super) fn left_out<B>(
-    parts: &Parts<'_, '_>,
-    assembly: &Assembly<'_, B>,
-    member: u32,
-) -> Vec<u32> {
-    let world = parts.world;
-    let base = parts.members.bases.get(member as usize);
-    let Some(record) = base.and_then(|&base| world.base(base)) else {
-        return Vec::new();
-    };
-    let Some(installs) = assembly.left_out.get(&member) else {
-        return Vec::new();
-    };
-    let packages: FxHashSet<u32> = installs
-        .iter()
-        .map(|&install| assembly.graph.install(install).package)
-        .collect();
-    let leads_in = |relation: u32| {
-        let mut providers = world.installed(relation).iter();
-        providers.any(|package| packages.contains(package))
-    };
-    world
-        .applicable(&record.build)
-        .filter(|used| is_left_out(used.kind) && leads_in(used.relation))
-        .map(|used| used.relation)
-        .collect()
 }
 
 /// Clashes that are told in the same words, each with the first build that has it and the number of builds.

@@ -4,7 +4,7 @@ use buildbtw_model::{Architecture, PackageVersion, Pkgbase};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::budget::Budget;
-use super::{Problem, ProblemKind};
+use super::problem::{Problem, ProblemKind};
 use crate::index::{OWN_NAME, PackageIndex};
 use crate::relation::{Comparison, Relation};
 use crate::srcinfo::{Package, SourcePackage};

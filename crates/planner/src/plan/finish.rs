@@ -4,29 +4,21 @@ use std::sync::Arc;
 
 use buildbtw_model::Pkgbase;
 
-use super::assemble::{Assembly, Draft};
-use super::graph::{Findings, Graph};
+use super::assembly::Assembly;
+use super::drafts::Draft;
+use super::footprint::Footprint;
+use super::graph::Graph;
 use super::members::Members;
+use super::outcome::{Bootstrapped, BrokenEdge, Cycle, Need, Plan, PlannedBuild, Unresolved};
+use super::parts::Parts;
+use super::problem::{Problem, ProblemKind};
 use super::reasons::Reasons;
 use super::request::PlanRequest;
-use super::{
-    Bootstrapped, BrokenEdge, Cycle, Need, Plan, PlannedBuild, Problem, ProblemKind, Unresolved,
-};
-use crate::index::{Footprint, number};
-use crate::srcinfo::SourcePackage;
+use crate::index::number;
 use crate::world::World;
 
 /// The duration of a build when nothing is known about any.
 const DEFAULT_ESTIMATE_S: u64 = 60;
-
-/// What a plan is written from, besides the builds themselves.
-pub(super) struct Parts<'p, 'i> {
-    pub(super) world: &'p World<'i>,
-    pub(super) request: &'p PlanRequest<'p>,
-    pub(super) origins: &'p [Arc<SourcePackage>],
-    pub(super) members: &'p Members,
-    pub(super) findings: &'p Findings,
-}
 
 /// Writes the plan.
 pub(super) fn finish<B>(

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Scope};
 use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
-use super::{Cycle, NeedsBootstrap, Plan, PlannedBuild, PlannedVersion, Problem, Unresolved};
+use super::outcome::{Cycle, NeedsBootstrap, Plan, PlannedBuild, Unresolved};
+use super::planned_version::PlannedVersion;
+use super::problem::Problem;
 
 #[derive(serde::Serialize)]
 struct PlanJson<'a> {

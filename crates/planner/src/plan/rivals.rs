@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::budget::Budget;
 use super::constraints::{BuiltPackage, last_builds};
-use super::{Problem, ProblemKind};
+use super::problem::{Problem, ProblemKind};
 use crate::index::{OWN_NAME, PackageIndex};
 use crate::srcinfo::SourcePackage;
 

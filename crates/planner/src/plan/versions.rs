@@ -3,82 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname, ReleaseRule, version_note};
+use buildbtw_model::{PackageVersion, Pkgbase, Pkgname, ReleaseRule};
 
 use super::budget::{Budget, Unlimited};
 use super::constraints::{BuiltPackage, unmet_constraints};
+use super::outcome::Plan;
+use super::planned_version::{PlannedVersion, computes_version};
 use super::rivals::{GivenVersions, same_packages};
-use super::{Plan, Problem, ProblemKind};
 use crate::index::PackageIndex;
 use crate::srcinfo::SourcePackage;
-
-/// Kinds of sources whose newest state is built unless they are pinned.
-const REPOSITORIES: &[&str] = &["bzr", "fossil", "git", "hg", "svn"];
-/// What pins such a source.
-const PINS: &[&str] = &["commit", "revision", "tag"];
-/// What packages of such sources are called.
-const SUFFIXES: &[&str] = &["-bzr", "-fossil", "-git", "-hg", "-svn"];
-
-/// The version that a build gives its packages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedVersion {
-    /// The version. One that is computed follows from what `.SRCINFO` says now.
-    pub version: PackageVersion,
-    /// Whether `pkgver()` may compute another one when it is built.
-    pub is_computed: bool,
-    /// How it is chosen.
-    pub rule: ReleaseRule,
-}
-
-impl PlannedVersion {
-    /// What people should know about it.
-    #[must_use]
-    pub fn note(&self) -> Option<String> {
-        version_note(self.is_computed, self.rule.newer_in_base(&self.version))
-    }
-
-    /// Why packages of this version would not replace those of the base repositories.
-    #[must_use]
-    pub fn problem(&self, pkgbase: &Pkgbase) -> Option<Problem> {
-        if self.is_computed {
-            return None;
-        }
-        let version = &self.version;
-        let newer = self.rule.newer_in_base(version)?;
-        let message = if self.rule.is_rebuild {
-            format!(
-                "{version} would not install over {newer} of the base repositories: its build fails"
-            )
-        } else {
-            format!("{version} is {}", self.note()?)
-        };
-        Some(Problem {
-            pkgbase: pkgbase.clone(),
-            kind: ProblemKind::OlderThanBase,
-            message,
-        })
-    }
-}
-
-/// Whether the version is likely to be computed by `pkgver()`, of which `.SRCINFO` says nothing: a
-/// source is whatever a repository holds when it is built.
-#[must_use]
-pub fn computes_version(package: &SourcePackage, architecture: &Architecture) -> bool {
-    let name = package.pkgbase().as_str();
-    let is_named_so = SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
-    package.sources(architecture).into_iter().any(|source| {
-        let address = source
-            .split_once("::")
-            .map_or(source, |(_, address)| address);
-        let Some((scheme, rest)) = address.split_once("://") else {
-            return false;
-        };
-        let kind = scheme.split_once('+').map_or(scheme, |(kind, _)| kind);
-        let fragment = rest.split_once('#').map_or("", |(_, fragment)| fragment);
-        let pin = fragment.split_once('=').map_or("", |(kind, _)| kind);
-        REPOSITORIES.contains(&kind) && (is_named_so || !PINS.contains(&pin))
-    })
-}
 
 impl Plan {
     /// Adds the versions that the builds would have in a new namespace, and the problems that come

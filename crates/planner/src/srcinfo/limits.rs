@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::SrcinfoError;
-use super::draft::Field;
-use super::{lines, package};
+use super::error::SrcinfoError;
+use super::field::Field;
+use super::stored::lines;
+use super::text;
 
 /// Lines that are neither empty nor comments.
 const LINES: usize = 100_000;
@@ -25,19 +26,19 @@ fn at_most(found: usize, most: usize, of: &'static str) -> Result<(), SrcinfoErr
 }
 
 /// Refuses a text before it is taken apart.
-pub(super) fn check_text(text: &str) -> Result<(), SrcinfoError> {
+pub(super) fn check_text(srcinfo: &str) -> Result<(), SrcinfoError> {
     let (mut count, mut pkgnames) = (0, 0);
     let mut architectures = BTreeSet::new();
-    for (_, line) in lines::numbered(text) {
+    for (_, line) in text::numbered(srcinfo) {
         count += 1;
         at_most(count, LINES, "lines")?;
-        let Some((key, _)) = lines::split(line) else {
+        let Some((key, _)) = text::split(line) else {
             continue;
         };
         if key == "pkgname" {
             pkgnames += 1;
             at_most(pkgnames, PKGNAMES, "pkgname lines")?;
-        } else if let Some((_, architecture)) = lines::field(key) {
+        } else if let Some((_, architecture)) = text::field(key) {
             architectures.insert(architecture);
             at_most(
                 architectures.len(),
@@ -70,7 +71,7 @@ pub(super) fn check_stored(
     let relations = |section: &str| -> usize {
         [b'a', Field::Depends as u8, Field::Provides as u8]
             .into_iter()
-            .map(|tag| package::lines(section, tag).count())
+            .map(|tag| lines(section, tag).count())
             .sum()
     };
     let found = relations(base).saturating_mul(pkgnames) + relations(packages);

@@ -2,7 +2,9 @@
 
 use buildbtw_model::is_epoch_left_out;
 
-use super::draft::{Draft, Field, Section};
+use super::draft::{Draft, Section};
+use super::field::Field;
+use super::text::{field, numbered, split};
 use crate::relation;
 
 /// Reads whatever can be read.
@@ -89,30 +91,6 @@ pub(super) fn read_sources(text: &str, base: &mut Section) {
                 .push(value.to_owned());
         }
     }
-}
-
-pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines()
-        .enumerate()
-        .map(|(index, line)| (index + 1, line.trim()))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-}
-
-pub(super) fn split(line: &str) -> Option<(&str, &str)> {
-    let (key, value) = line.split_once('=')?;
-    Some((key.trim(), value.trim()))
-}
-
-/// The field and the architecture suffix of a key.
-pub(super) fn field(key: &str) -> Option<(Field, &str)> {
-    Field::ALL.into_iter().find_map(|field| {
-        let suffix = key.strip_prefix(field.key())?;
-        match suffix.strip_prefix('_') {
-            Some(architecture) if !architecture.is_empty() => Some((field, architecture)),
-            _ if suffix.is_empty() => Some((field, "")),
-            _ => None,
-        }
-    })
 }
 
 fn read_entry(draft: &mut Draft, key: &str, value: &str) -> Result<(), String> {

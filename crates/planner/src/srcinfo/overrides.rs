@@ -1,7 +1,7 @@
 //! How a package's fields go together with those of its base.
 
-use super::draft::Field;
-use super::package::{Line, lines};
+use super::field::Field;
+use super::stored::{Line, lines};
 
 /// What a package does with the plain values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,11 @@
 
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
 
-use super::draft::Field;
+use super::error::SrcinfoError;
+use super::field::Field;
+use super::limits;
 use super::overrides::Change;
-use super::{SrcinfoError, limits};
+use super::stored::{Line, lines};
 
 /// What planning needs to know of one source package.
 ///
@@ -46,34 +48,6 @@ pub struct Package<'a> {
     pkgname: &'a Pkgname,
     /// The lines of its section.
     section: &'a str,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) struct Line<'a> {
-    /// Empty for every architecture.
-    pub(crate) architecture: &'a str,
-    pub(crate) value: &'a str,
-}
-
-fn parse_line(line: &str) -> Option<Line<'_>> {
-    let (head, value) = line.split_once(' ')?;
-    let (_, architecture) = head.split_once(':').unwrap_or((head, ""));
-    Some(Line {
-        architecture,
-        value,
-    })
-}
-
-pub(super) fn lines(section: &str, tag: u8) -> impl Iterator<Item = Line<'_>> {
-    let mut start = 0;
-    memchr::memchr_iter(b'\n', section.as_bytes())
-        .chain([section.len()])
-        .filter_map(move |end| {
-            let line = section.get(start..end)?;
-            start = end + 1;
-            (line.as_bytes().first() == Some(&tag)).then_some(line)
-        })
-        .filter_map(parse_line)
 }
 
 /// Where the section of the next package begins.

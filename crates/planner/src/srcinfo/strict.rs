@@ -4,7 +4,8 @@ use alpm_srcinfo::SourceInfoV1;
 use alpm_srcinfo::source_info::v1::package::Override;
 use alpm_types::Architectures;
 
-use super::draft::{Draft, Field, Section};
+use super::draft::{Draft, Section};
+use super::field::Field;
 use super::lines;
 
 /// What alpm-srcinfo makes of a file; nothing if it refuses it.

@@ -1,10 +1,10 @@
 //! One walk through the environment of a build, as pacman would install it.
 
-use super::Clash;
-use super::offers::Answer;
-use super::stock::{Entry, Item, Stock, Want};
+use super::clash::Clash;
+use super::items::{Answer, Entry, Item, Want};
+use super::stock::Stock;
 use super::walk::Walk;
-use crate::plan::assemble::Assembly;
+use crate::plan::assembly::Assembly;
 use crate::plan::members::OUTSIDE;
 use crate::relation::Relation;
 

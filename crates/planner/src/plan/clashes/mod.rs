@@ -12,44 +12,25 @@
 //! Most of what environments hold cannot fail, whatever was built. That is found out once (`stock`), and
 //! only what may fail is looked at for each build.
 
+mod clash;
+mod gather;
+mod items;
 mod look;
 mod offers;
 mod stock;
 mod walk;
 
-use super::assemble::{Assembly, Draft};
-use super::bootstrap::left_out;
+use super::assembly::Assembly;
 use super::budget::Budget;
-use super::finish::Parts;
+use super::drafts::Draft;
+use super::left_out::left_out;
+use super::parts::Parts;
 use crate::base::BaseIndex;
 use crate::index::number;
+pub(super) use clash::Clash;
 use look::{Holder, Look};
 use stock::Stock;
 use walk::Walk;
-
-/// A dependency in the environment of a build that is not satisfied.
-pub(super) struct Clash {
-    /// The member whose build it is.
-    pub(super) member: u32,
-    /// Which of its builds it is.
-    pub(super) build: &'static str,
-    /// The member whose package has the dependency; [`OUTSIDE`](super::members::OUTSIDE) for packages of
-    /// no member.
-    pub(super) holder: u32,
-    /// Who needs what.
-    pub(super) text: String,
-    /// Whether it is known or expected, or merely possible.
-    pub(super) is_certain: bool,
-    /// Whether it comes from an order in which the cycle is built, so that another one may help.
-    pub(super) is_of_order: bool,
-}
-
-impl Clash {
-    /// Whether the cycle cannot be built in this order.
-    pub(super) fn forbids_order(&self) -> bool {
-        self.is_certain && self.is_of_order
-    }
-}
 
 /// The environments of the builds in cycles.
 pub(super) struct Environments<'e, 'i> {

@@ -1,32 +1,11 @@
 //! Who satisfies a relation in the environment of a build, and what is known of the numbers of libraries.
 
-use buildbtw_model::{Architecture, PackageVersion};
+use buildbtw_model::PackageVersion;
 
-use super::stock::{Item, Stock};
+use super::items::{Answer, Item, Offer};
+use super::stock::Stock;
 use crate::base::BasePackage;
 use crate::relation::{Comparison, Relation};
-
-/// Architectures whose libraries have 32 bits.
-const OF_32_BITS: &[&str] = &["arm", "armv6h", "armv7h", "i486", "i686", "pentium4"];
-
-/// Whether a package satisfies a relation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    Yes,
-    /// It may get another number.
-    Perhaps,
-    /// It is expected to get another number.
-    Hardly,
-}
-
-/// A package that satisfies a relation where it is there.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Offer {
-    pub(super) entry: u32,
-    pub(super) answer: Answer,
-    /// Whether it is called so, and does not only provide it.
-    pub(super) is_by_name: bool,
-}
 
 /// In which order packages are taken that satisfy a relation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,11 +17,6 @@ enum Rank {
     /// A library for programs of the other size.
     OtherSize,
     Doubtful,
-}
-
-/// Whether a package of this name is for programs of 32 bits.
-pub(super) fn is_of_32_bits(name: &str, architecture: &Architecture) -> bool {
-    name.starts_with("lib32-") || OF_32_BITS.contains(&architecture.as_str())
 }
 
 /// The end of a number that says for which programs a library is.

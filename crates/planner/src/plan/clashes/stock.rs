@@ -2,57 +2,13 @@
 //! of base, what each of them needs, and who satisfies that.
 
 use buildbtw_model::{PackageVersion, compare_versions};
-use petgraph::visit::{Dfs, Reversed, Visitable};
 use rustc_hash::FxHashMap;
 
-use super::offers::{Answer, Offer, is_of_32_bits};
+use super::items::{Answer, Entry, Item, Offer, Want};
 use crate::base::BaseIndex;
 use crate::index::number;
-use crate::plan::budget::Budget;
-use crate::plan::finish::Parts;
 use crate::plan::members::OUTSIDE;
-use crate::relation::Relation;
-use crate::sparse::{Rows, SparseGraph};
-
-/// A package that can be installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Item {
-    /// A package of a member, by its number.
-    New(u32),
-    /// One of base, by its place.
-    Base(u32),
-}
-
-/// A package that environments may hold, and what it needs.
-pub(super) struct Entry {
-    pub(super) item: Item,
-    /// The member that makes it; [`OUTSIDE`] for one of base.
-    pub(super) member: u32,
-    /// The members whose packages take its place where they are there.
-    pub(super) replaced_by: Vec<u32>,
-    pub(super) wishes: Vec<Wish>,
-    /// Whether it, or something that it may pull in, may not be satisfied.
-    pub(super) is_risky: bool,
-}
-
-/// A dependency of a package.
-pub(super) struct Wish {
-    pub(super) want: u32,
-    /// What it is where the package was built with the old library: the same with the old number. Nothing
-    /// where the number is known to stay.
-    pub(super) before: Vec<u32>,
-}
-
-/// A relation, and who satisfies it.
-pub(super) struct Want {
-    pub(super) text: Box<str>,
-    /// Its number, if an `.SRCINFO` has it.
-    pub(super) relation: Option<u32>,
-    /// In the order in which they are taken.
-    pub(super) offers: Vec<Offer>,
-    /// Whether it is satisfied whatever was built.
-    pub(super) is_safe: bool,
-}
+use crate::plan::parts::Parts;
 
 /// Everything that environments may hold.
 pub(super) struct Stock<'e, 'i> {
@@ -61,27 +17,20 @@ pub(super) struct Stock<'e, 'i> {
     pub(super) entries: Vec<Entry>,
     pub(super) wants: Vec<Want>,
     /// What each build installs.
-    builds: FxHashMap<u32, Vec<u32>>,
+    pub(super) builds: FxHashMap<u32, Vec<u32>>,
     /// Packages of members by their names, and by what they provide.
-    made: FxHashMap<&'e str, Vec<u32>>,
+    pub(super) made: FxHashMap<&'e str, Vec<u32>>,
     pub(super) provided: FxHashMap<&'e str, Vec<u32>>,
+    /// The numbers of what is known already: entries, relations of `.SRCINFO` files and of built packages.
     entry_of: FxHashMap<Item, u32>,
-    listed: FxHashMap<(u32, bool), u32>,
-    literal: FxHashMap<Box<str>, u32>,
+    pub(super) listed: FxHashMap<(u32, bool), u32>,
+    pub(super) literal: FxHashMap<Box<str>, u32>,
 }
 
 impl<'e, 'i> Stock<'e, 'i> {
-    /// What the environments of some members' builds may hold.
-    ///
-    /// # Errors
-    /// When the budget is used up.
-    pub(super) fn new<B: Budget>(
-        parts: &'e Parts<'e, 'i>,
-        base: &'e BaseIndex,
-        members: &[u32],
-        budget: &B,
-    ) -> Result<Self, B::Over> {
-        let mut stock = Self {
+    /// Holds nothing yet.
+    pub(super) fn empty(parts: &'e Parts<'e, 'i>, base: &'e BaseIndex) -> Self {
+        Self {
             parts,
             base,
             entries: Vec::new(),
@@ -92,130 +41,12 @@ impl<'e, 'i> Stock<'e, 'i> {
             entry_of: FxHashMap::default(),
             listed: FxHashMap::default(),
             literal: FxHashMap::default(),
-        };
-        if members.is_empty() {
-            return Ok(stock);
         }
-        stock.note_members();
-        for &member in members {
-            budget.check()?;
-            stock.add_build(member);
-        }
-        let mut at = 0;
-        // What is found on the way comes behind.
-        while at < stock.entries.len() {
-            budget.check()?;
-            let wishes = stock.wishes(stock.entries[at].item);
-            stock.entries[at].wishes = wishes;
-            at += 1;
-        }
-        stock.mark_risky();
-        Ok(stock)
-    }
-
-    fn note_members(&mut self) {
-        let world = self.parts.world;
-        let bases = self.parts.members.bases.iter();
-        for record in bases.filter_map(|&base| world.base(base)) {
-            for package in world.packages_of(record) {
-                let node = world.node(package);
-                let name: &str = world.name_text(node.name);
-                self.made.entry(name).or_default().push(package);
-                for used in world.applicable(&node.provides) {
-                    let name = Relation::split(world.relation_text(used.relation)).name;
-                    let list = self.provided.entry(name).or_default();
-                    if list.last() != Some(&package) {
-                        list.push(package);
-                    }
-                }
-            }
-        }
-    }
-
-    fn add_build(&mut self, member: u32) {
-        let world = self.parts.world;
-        let Some(record) = world.base(self.parts.members.bases[member as usize]) else {
-            return;
-        };
-        let architecture = &self.parts.request.architecture;
-        let is_32 = is_of_32_bits(record.source.pkgbase().as_str(), architecture);
-        let uses = world.applicable(&record.build);
-        let wants = uses.map(|used| self.listed(used.relation, is_32)).collect();
-        self.builds.insert(member, wants);
-    }
-
-    /// What a package needs.
-    fn wishes(&mut self, item: Item) -> Vec<Wish> {
-        let (world, base) = (self.parts.world, self.base);
-        match item {
-            Item::New(package) => {
-                let node = world.node(package);
-                let architecture = &self.parts.request.architecture;
-                let is_32 = is_of_32_bits(world.name_text(node.name), architecture);
-                let uses = world.applicable(&node.depends);
-                uses.map(|used| {
-                    let text = world.relation_text(used.relation);
-                    let before = self.old_numbers(package, text, is_32);
-                    let before = before.iter().map(|text| self.literal(text));
-                    let mut before: Vec<u32> = before.collect();
-                    before.retain(|&want| !self.wants[want as usize].is_safe);
-                    Wish {
-                        want: self.listed(used.relation, is_32),
-                        before,
-                    }
-                })
-                .collect()
-            }
-            Item::Base(at) => {
-                let depends = base.get(at).map(|package| &*package.depends);
-                let depends = depends.unwrap_or_default().iter();
-                depends
-                    .map(|text| Wish {
-                        want: self.literal(text),
-                        before: Vec::new(),
-                    })
-                    .collect()
-            }
-        }
-    }
-
-    /// A relation of an `.SRCINFO`, for packages of 32 bits or of 64.
-    fn listed(&mut self, relation: u32, is_32: bool) -> u32 {
-        if let Some(&known) = self.listed.get(&(relation, is_32)) {
-            return known;
-        }
-        let text = self.parts.world.relation_text(relation);
-        let offers = self.offers(text, false, is_32);
-        let want = self.add_want(text, Some(relation), offers);
-        self.listed.insert((relation, is_32), want);
-        want
-    }
-
-    /// A relation of a package that is built.
-    fn literal(&mut self, text: &str) -> u32 {
-        if let Some(&known) = self.literal.get(text) {
-            return known;
-        }
-        let offers = self.offers(text, true, false);
-        let want = self.add_want(text, None, offers);
-        self.literal.insert(text.into(), want);
-        want
-    }
-
-    fn add_want(&mut self, text: &str, relation: Option<u32>, offers: Vec<Offer>) -> u32 {
-        let is_safe = self.is_safe(&offers);
-        self.wants.push(Want {
-            text: text.into(),
-            relation,
-            offers,
-            is_safe,
-        });
-        number(self.wants.len() - 1)
     }
 
     /// Whether one of these is there whatever was built: a package of base, or what takes its place. What
     /// nobody has is left to others.
-    fn is_safe(&self, offers: &[Offer]) -> bool {
+    pub(super) fn is_safe(&self, offers: &[Offer]) -> bool {
         let sure = || offers.iter().filter(|offer| offer.answer == Answer::Yes);
         let is_sure = |item| sure().any(|offer| self.entries[offer.entry as usize].item == item);
         let mut bases = sure().filter_map(|offer| match self.entries[offer.entry as usize].item {
@@ -273,32 +104,6 @@ impl<'e, 'i> Stock<'e, 'i> {
             order.is_gt() || order.is_eq() && is_first
         });
         others.map(|&other| self.member_of(other)).collect()
-    }
-
-    /// Marks the packages that may not be satisfied, and those that may pull them in.
-    fn mark_risky(&mut self) {
-        let mut needs = Rows::new();
-        let mut unsatisfied = Vec::new();
-        for (at, entry) in (0..).zip(&self.entries) {
-            let wants = entry.wishes.iter().flat_map(|wish| {
-                let before = wish.before.iter();
-                before.chain([&wish.want])
-            });
-            for want in wants.map(|&want| &self.wants[want as usize]) {
-                if !want.is_safe {
-                    unsatisfied.push(at);
-                }
-                for offer in &want.offers {
-                    needs.push(offer.entry);
-                }
-            }
-            needs.end_row();
-        }
-        let graph = SparseGraph::new(needs);
-        let mut search = Dfs::from_parts(unsatisfied, graph.visit_map());
-        while let Some(entry) = search.next(Reversed(&graph)) {
-            self.entries[entry as usize].is_risky = true;
-        }
     }
 
     /// What a build installs.

@@ -6,8 +6,9 @@ use fixedbitset::FixedBitSet;
 use petgraph::visit::Dfs;
 use rustc_hash::FxHashMap;
 
-use super::stock::Entry;
-use crate::plan::assemble::{Assembly, Draft, DraftGraph};
+use super::items::Entry;
+use crate::plan::assembly::Assembly;
+use crate::plan::drafts::{Draft, DraftGraph};
 use crate::plan::members::OUTSIDE;
 use crate::sparse::Stamps;
 

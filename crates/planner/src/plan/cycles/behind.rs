@@ -3,9 +3,10 @@
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use super::sequence::{Sequence, reduce};
-use crate::index::{DependencyKind, number};
-use crate::plan::assemble::Assembly;
+use super::cyclic::{Below, Cyclic};
+use super::sequence::Sequence;
+use crate::index::DependencyKind;
+use crate::plan::assembly::Assembly;
 use crate::plan::budget::Budget;
 use crate::plan::components::Components;
 use crate::plan::members::OUTSIDE;
@@ -16,26 +17,6 @@ pub(super) struct Inside {
     /// For each group of installs: the members of the component that it pulls in.
     members: Vec<FixedBitSet>,
     below: Below,
-}
-
-/// Builds of lower components that installs of this one pull in.
-struct Below {
-    builds: Vec<u32>,
-    /// For each group: those that some path leads to.
-    all: Vec<FixedBitSet>,
-    /// For each group: those that no member of the component needs on its own account.
-    uncovered: Vec<FixedBitSet>,
-}
-
-/// A component that was solved, for the builds above it.
-pub(crate) struct Cyclic {
-    members: Vec<FixedBitSet>,
-    below: Below,
-    sequence: Sequence,
-    /// The first build of the component.
-    first: u32,
-    /// For each group: the answer of [`Cyclic::builds_behind`].
-    answers: Vec<Option<Box<[u32]>>>,
 }
 
 impl Inside {
@@ -118,14 +99,7 @@ impl Inside {
     }
 
     pub(super) fn finish(self, first: u32, sequence: Sequence) -> Cyclic {
-        let answers = vec![None; self.members.len()];
-        Cyclic {
-            members: self.members,
-            below: self.below,
-            sequence,
-            first,
-            answers,
-        }
+        Cyclic::new(self.members, self.below, sequence, first)
     }
 }
 
@@ -182,26 +156,5 @@ fn merge(sets: &mut [FixedBitSet], from: usize, into: usize) {
     // A set has its own elements already.
     if let Ok([from, into]) = sets.get_disjoint_mut([from, into]) {
         into.union_with(from);
-    }
-}
-
-impl Cyclic {
-    /// The builds that a build above waits for when it installs something of a group.
-    pub(crate) fn builds_behind(&mut self, group: usize) -> &[u32] {
-        let Self {
-            members,
-            below,
-            sequence,
-            first,
-            answers,
-        } = self;
-        answers[group].get_or_insert_with(|| {
-            let mut wanted = FixedBitSet::with_capacity(sequence.steps.len());
-            wanted.extend(members[group].ones().map(|build| sequence.last[build]));
-            let inside = reduce(&sequence.ancestors, &mut wanted);
-            let inside = inside.into_iter().map(|step| *first + number(step));
-            let lower = below.uncovered[group].ones().map(|at| below.builds[at]);
-            inside.chain(lower).collect()
-        })
     }
 }

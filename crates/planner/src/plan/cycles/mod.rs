@@ -11,6 +11,7 @@
 //! The needs written down are the transitive reduction of the constraints inside the component.
 
 mod behind;
+mod cyclic;
 mod dense;
 mod feedback;
 mod order;
@@ -20,12 +21,13 @@ mod sequence;
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashSet;
 
-use super::assemble::{Assembly, CycleDraft, Draft, unique};
+use super::assembly::{Assembly, unique};
 use super::budget::Budget;
+use super::drafts::{CycleDraft, Draft};
 use crate::index::{DependencyKind, number};
 
-pub(super) use behind::Cyclic;
 use behind::Inside;
+pub(super) use cyclic::Cyclic;
 use dense::{Dense, HARD, KINDS, no_sets};
 use sequence::Sequence;
 

@@ -1,0 +1,36 @@
+//! What bootstrap builds do without.
+
+use rustc_hash::FxHashSet;
+
+use super::assembly::Assembly;
+use super::cycles::is_left_out;
+use super::parts::Parts;
+
+/// The relations of a member that lead into its cycle and that a bootstrap build does without.
+pub(super) fn left_out<B>(
+    parts: &Parts<'_, '_>,
+    assembly: &Assembly<'_, B>,
+    member: u32,
+) -> Vec<u32> {
+    let world = parts.world;
+    let base = parts.members.bases.get(member as usize);
+    let Some(record) = base.and_then(|&base| world.base(base)) else {
+        return Vec::new();
+    };
+    let Some(installs) = assembly.left_out.get(&member) else {
+        return Vec::new();
+    };
+    let packages: FxHashSet<u32> = installs
+        .iter()
+        .map(|&install| assembly.graph.install(install).package)
+        .collect();
+    let leads_in = |relation: u32| {
+        let mut providers = world.installed(relation).iter();
+        providers.any(|package| packages.contains(package))
+    };
+    world
+        .applicable(&record.build)
+        .filter(|used| is_left_out(used.kind) && leads_in(used.relation))
+        .map(|used| used.relation)
+        .collect()
+}

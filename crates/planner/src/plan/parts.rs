@@ -1,0 +1,18 @@
+//! What was found out before the builds are put in order.
+
+use std::sync::Arc;
+
+use super::graph::Findings;
+use super::members::Members;
+use super::request::PlanRequest;
+use crate::srcinfo::SourcePackage;
+use crate::world::World;
+
+/// What a plan is written from, besides the builds themselves.
+pub(super) struct Parts<'p, 'i> {
+    pub(super) world: &'p World<'i>,
+    pub(super) request: &'p PlanRequest<'p>,
+    pub(super) origins: &'p [Arc<SourcePackage>],
+    pub(super) members: &'p Members,
+    pub(super) findings: &'p Findings,
+}
