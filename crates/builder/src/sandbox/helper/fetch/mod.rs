@@ -155,9 +155,14 @@ impl<'a> Fetch<'a> {
                 }
                 self.fetch_lfs(url, name, revision.as_ref())
             }
-            Entry::Vcs { url, entry, .. } => {
+            Entry::Vcs {
+                url,
+                tool,
+                entry,
+                name,
+            } => {
                 heading(&format!("fetching {}", shown(url)));
-                self.fetch_vcs(url, entry)
+                self.fetch_vcs(*tool, url, entry, name)
             }
         }
     }
