@@ -151,7 +151,14 @@ pub(crate) fn parse(entry: &str) -> Result<Entry, Failure> {
                 },
                 tool,
                 entry: entry.to_owned(),
-                name: given_name.map_or_else(|| repository_name(address), str::to_owned),
+                name: given_name.map_or_else(
+                    || match tool {
+                        // Like makepkg's get_filename.
+                        VcsTool::Fossil => format!("{}.fossil", repository_name(address)),
+                        VcsTool::Bzr | VcsTool::Hg | VcsTool::Svn => repository_name(address),
+                    },
+                    str::to_owned,
+                ),
             },
         },
         SourceKind::NotFetched(_) => {
@@ -261,6 +268,10 @@ mod tests {
         assert_eq!(
             (&*url, &*name, tool),
             ("svn://h/repo/trunk/", "trunk", VcsTool::Svn)
+        );
+        assert_eq!(
+            parse("fossil+https://h/a?x=1#tag=1").unwrap().name(),
+            Some("a.fossil")
         );
         let own = file("own://h/x", "x");
         assert_eq!(parse("own://h/x").unwrap(), own);

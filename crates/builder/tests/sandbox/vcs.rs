@@ -82,7 +82,7 @@ async fn builds_a_fossil_source_offline() {
         "export HOME=$PWD USER=t
          fossil init up.fossil >init.log && mkdir work && cd work && fossil open ../up.fossil >../open.log
          echo one >src.txt && fossil add src.txt && fossil commit -m one --tag first --no-warnings
-         echo two >src.txt && fossil commit -m two --no-warnings",
+         echo second >src.txt && fossil commit -m two --no-warnings",
     );
     let (repository, home) = (world.path("up.fossil"), world.path("."));
     let port = serve(move || {
@@ -91,12 +91,13 @@ async fn builds_a_fossil_source_offline() {
         command.env("HOME", &home).env("USER", "t");
         command
     });
+    // Fossil serves its one repository at any path.
+    let silent = serve(|| Command::new("true"));
     builds_the_first_revision(
         &world,
         "fossilsrc",
         &format!("up::fossil+http://127.0.0.1:{port}/#tag=first"),
-        // Port 1 of loopback refuses connections.
-        "up::fossil+http://127.0.0.1:1/",
+        &format!("up::fossil+http://127.0.0.1:{silent}/"),
     )
     .await;
 }

@@ -139,9 +139,14 @@ impl Fetch<'_> {
                 }
                 self.fetch_lfs(url, name, revision.as_ref())
             }
-            Entry::Vcs { url, entry, .. } => {
+            Entry::Vcs {
+                url,
+                tool,
+                entry,
+                name,
+            } => {
                 heading(&format!("fetching {}", shown(url)));
-                self.fetch_vcs(url, entry)
+                self.fetch_vcs(*tool, url, entry, name)
             }
         }
     }

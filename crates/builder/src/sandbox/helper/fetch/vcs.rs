@@ -4,24 +4,40 @@
 use super::command::{FOLDER, Fetch};
 use super::refusal::Refusal;
 use crate::failure::Failure;
+use crate::fetchers::VcsTool;
 use crate::sandbox::helper::run::exit_code;
 
 /// Writes that PKGBUILD and has its source fetched. makepkg wants the tool's package to be listed.
+/// `fossil open` would ask the remote again when the build unpacks the source offline.
 const SCRIPT: &str = r#"
 cd /tmp || exit
 printf 'pkgname=source\npkgver=1\npkgrel=1\narch=(any)\nsource=(%q)\nsha256sums=(SKIP)\n' "$1" >PKGBUILD
 echo 'makedepends=(bzr breezy brz fossil mercurial subversion)' >>PKGBUILD
-exec makepkg --verifysource --skipinteg --nodeps --nocolor --noconfirm
+makepkg --verifysource --skipinteg --nodeps --nocolor --noconfirm || exit
+if [[ $2 ]]; then fossil settings autosync off --repository "$SRCDEST/$2"; fi
 "#;
 /// What makepkg reads.
 const SETTINGS: &[&str] = &["/etc/makepkg.conf", "/etc/makepkg.conf.d"];
+/// Files of the build's root that name its user: Bazaar fails without.
+const ACCOUNTS: &[&str] = &["/etc/passwd", "/etc/group"];
+/// The user's name. Fossil fails without.
+const USER: &str = "builduser";
 
 impl Fetch<'_> {
-    pub(super) fn fetch_vcs(&self, url: &str, entry: &str) -> Result<(), Failure> {
+    /// `name` is that of the file or folder in `SRCDEST`.
+    pub(super) fn fetch_vcs(
+        &self,
+        tool: VcsTool,
+        url: &str,
+        entry: &str,
+        name: &str,
+    ) -> Result<(), Failure> {
         let mut command = self
             .tool()
             .env("HOME", "/tmp")
             .env("LC_ALL", "C")
+            .env("LOGNAME", USER)
+            .env("USER", USER)
             .env("SRCDEST", FOLDER)
             .env("BUILDDIR", "/tmp");
         for settings in SETTINGS {
@@ -29,10 +45,16 @@ impl Fetch<'_> {
                 command = command.bind(settings.into(), settings, false);
             }
         }
+        for accounts in ACCOUNTS {
+            let file = self.root.path.join(accounts.trim_start_matches('/'));
+            if fs_err::symlink_metadata(&file).is_ok_and(|file| file.is_file()) {
+                command = command.bind(file, accounts, false);
+            }
+        }
         let mut refusal = Refusal::default();
-        let status = command.watch(&["bash", "-c", SCRIPT, "bash", entry], |line| {
-            refusal.line(line);
-        })?;
+        let clone = if tool == VcsTool::Fossil { name } else { "" };
+        let script = ["bash", "-c", SCRIPT, "bash", entry, clone];
+        let status = command.watch(&script, |line| refusal.line(line))?;
         if status.success() {
             return Ok(());
         }
