@@ -1,9 +1,13 @@
-//! Table `attempt`: every try at a build, with its lease.
+//! Table `attempt`: every try at a build. Its lease is in `leases`.
 
-use buildbtw_model::{AttemptId, AttemptStatus, BuildId, ClaimId, FailureKind, WorkerName};
+use std::collections::HashMap;
+
+use buildbtw_model::{
+    Architecture, AttemptId, AttemptStatus, BuildId, ClaimId, FailureKind, Pkgbase, WorkerName,
+};
 use sqlx::SqliteExecutor;
 
-use super::{TokenId, WriteTransaction, json_list, now};
+use super::{IterationId, NamespaceId, TokenId, WriteTransaction, json_list, now, unsigned};
 
 /// An attempt.
 #[derive(Clone, Debug)]
@@ -51,6 +55,13 @@ macro_rules! select_attempt {
     };
 }
 
+mod leases;
+
+pub use leases::{
+    UNLIMITED_LEASE, end_unlimited_leases, expired, next_expiry, renew_all_leases, renew_lease,
+    take_over,
+};
+
 /// The attempt of this id.
 pub async fn by_id(
     executor: impl SqliteExecutor<'_>,
@@ -95,7 +106,7 @@ pub async fn of_build(
 /// The newest attempt of each build of an iteration.
 pub async fn newest_of_iteration(
     executor: impl SqliteExecutor<'_>,
-    iteration: super::IterationId,
+    iteration: IterationId,
 ) -> sqlx::Result<Vec<AttemptRow>> {
     select_attempt!(
         "where build_id in (select id from build where iteration_id = ?) and number =
@@ -104,31 +115,6 @@ pub async fn newest_of_iteration(
     )
     .fetch_all(executor)
     .await
-}
-
-/// Attempts whose lease has run out by a time.
-pub async fn expired(executor: impl SqliteExecutor<'_>, at: i64) -> sqlx::Result<Vec<AttemptRow>> {
-    select_attempt!(
-        "where status in ('queued', 'running') and lease_expires_at <= ?",
-        at
-    )
-    .fetch_all(executor)
-    .await
-}
-
-/// When the next lease runs out after a time.
-pub async fn next_expiry(
-    executor: impl SqliteExecutor<'_>,
-    after: i64,
-) -> sqlx::Result<Option<i64>> {
-    let row = sqlx::query!(
-        r#"select min(lease_expires_at) as "at: i64" from attempt
-           where status in ('queued', 'running') and lease_expires_at > ?"#,
-        after,
-    )
-    .fetch_one(executor)
-    .await?;
-    Ok(row.at)
 }
 
 /// What a new attempt is made of.
@@ -200,43 +186,6 @@ pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<boo
     Ok(result.rows_affected() == 1)
 }
 
-/// Renews the lease of an attempt that is not over, and whose job has not reported its end.
-pub async fn renew_lease(
-    tx: &mut WriteTransaction,
-    id: AttemptId,
-    lease_expires_at: i64,
-) -> sqlx::Result<bool> {
-    let result = sqlx::query!(
-        "update attempt set lease_expires_at = ? where id = ? and status in ('queued', 'running')
-             and not exists (select 1 from pipeline
-                 where attempt_id = attempt.id and reported_at is not null)",
-        lease_expires_at,
-        id,
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(result.rows_affected() == 1)
-}
-
-/// Gives an attempt to the machine that turned out to run it, with a lease from now on.
-pub async fn take_over(
-    tx: &mut WriteTransaction,
-    id: AttemptId,
-    worker: &WorkerName,
-    lease_expires_at: i64,
-) -> sqlx::Result<bool> {
-    let result = sqlx::query!(
-        "update attempt set worker = ?, lease_expires_at = ?
-         where id = ? and status in ('queued', 'running')",
-        worker,
-        lease_expires_at,
-        id,
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(result.rows_affected() == 1)
-}
-
 /// Gives an attempt to another token, which may report on it from now on.
 pub async fn hand_over(
     tx: &mut WriteTransaction,
@@ -247,44 +196,6 @@ pub async fn hand_over(
         .execute(tx.connection())
         .await?;
     Ok(())
-}
-
-/// The lease of an attempt that is a pipeline without a job yet: GitLab says itself when it is over.
-pub const UNLIMITED_LEASE: i64 = i64::MAX / 4;
-
-/// Gives attempts without a limit to their lease one, where nobody follows their pipelines: all of
-/// them, or those whose pipelines were given up.
-pub async fn end_unlimited_leases(
-    tx: &mut WriteTransaction,
-    lease_expires_at: i64,
-    all: bool,
-) -> sqlx::Result<u64> {
-    let result = sqlx::query!(
-        "update attempt set lease_expires_at = ?
-         where status in ('queued', 'running') and lease_expires_at >= ?
-             and (? or id in (select attempt_id from pipeline where over_at is not null))",
-        lease_expires_at,
-        UNLIMITED_LEASE,
-        all,
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(result.rows_affected())
-}
-
-/// Renews all leases, so that workers have time to find the server again after it was down.
-pub async fn renew_all_leases(
-    tx: &mut WriteTransaction,
-    lease_expires_at: i64,
-) -> sqlx::Result<u64> {
-    let result = sqlx::query!(
-        "update attempt set lease_expires_at = max(lease_expires_at, ?)
-         where status in ('queued', 'running')",
-        lease_expires_at,
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(result.rows_affected())
 }
 
 /// Ends an attempt that is not over.
@@ -327,8 +238,8 @@ pub async fn count_infrastructure(tx: &mut WriteTransaction, build: BuildId) -> 
 /// How long builds for an architecture took on average, in seconds, by pkgbase.
 pub async fn durations(
     executor: impl SqliteExecutor<'_>,
-    architecture: &buildbtw_model::Architecture,
-) -> sqlx::Result<std::collections::HashMap<buildbtw_model::Pkgbase, u64>> {
+    architecture: &Architecture,
+) -> sqlx::Result<HashMap<Pkgbase, u64>> {
     let rows = sqlx::query!(
         r#"select build.pkgbase as "pkgbase!: buildbtw_model::Pkgbase",
            cast(avg(attempt.finished_at - attempt.started_at) as integer) as "ms!: i64"
@@ -341,7 +252,7 @@ pub async fn durations(
     .fetch_all(executor)
     .await?;
     // A build that took no time still counts as one second, so that long chains stay long.
-    let seconds = |ms: i64| super::unsigned::<u64>(ms / 1_000).max(1);
+    let seconds = |ms: i64| unsigned::<u64>(ms / 1_000).max(1);
     Ok(rows
         .into_iter()
         .map(|row| (row.pkgbase, seconds(row.ms)))
@@ -351,7 +262,7 @@ pub async fn durations(
 /// Asks the workers on all attempts of a namespace to stop, or not to stop after all.
 pub async fn request_cancel(
     tx: &mut WriteTransaction,
-    namespace: super::NamespaceId,
+    namespace: NamespaceId,
     cancel: bool,
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
@@ -371,7 +282,7 @@ pub async fn request_cancel(
 /// All attempts at the builds of an iteration.
 pub async fn ids_of_iteration(
     executor: impl SqliteExecutor<'_>,
-    iteration: super::IterationId,
+    iteration: IterationId,
 ) -> sqlx::Result<Vec<AttemptId>> {
     let rows = sqlx::query!(
         r#"select id as "id: AttemptId" from attempt
@@ -385,10 +296,7 @@ pub async fn ids_of_iteration(
 
 /// Gives the attempts of an iteration whose packages other iterations use to the newest build that
 /// uses them, so that they outlive the iteration.
-pub async fn bequeath(
-    tx: &mut WriteTransaction,
-    iteration: super::IterationId,
-) -> sqlx::Result<u64> {
+pub async fn bequeath(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update attempt set
              build_id = (select max(heir.id) from build as heir
@@ -410,7 +318,7 @@ pub async fn bequeath(
 /// waits for the packages.
 pub async fn cancel_without_heirs(
     tx: &mut WriteTransaction,
-    iteration: super::IterationId,
+    iteration: IterationId,
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update attempt set cancel_requested = 1
