@@ -12,6 +12,7 @@ mod job_log;
 mod lookups;
 mod pipelines;
 mod queries;
+mod rate_limit;
 mod reports;
 mod rest;
 mod settings;
