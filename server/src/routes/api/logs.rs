@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::routes::conditional::{self, Wanted};
 use crate::routes::extract;
 use crate::routes::streaming::NO_BUFFERING;
-use crate::serve::{Held, Peer};
+use crate::serve::{Peer, hold};
 use crate::state::AppState;
 
 /// How much is read from disk and sent at once.
@@ -50,7 +50,7 @@ pub(crate) async fn read_log(
         let permit = peer
             .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
             .transpose()?;
-        live(state, id, query.offset).map(|body| Held::body(body, permit))
+        live(state, id, query.offset).map(|body| hold(body, permit))
     } else {
         let log = Log {
             attempt: id,
