@@ -22,11 +22,49 @@ use super::adopt_attempt::adopt_attempt;
 use super::tokens::not_valid;
 use super::transitions::Transition;
 
-/// Notes that a worker is there, asks for these architectures and fetches by these protocols.
+/// No claim waits longer: proxies close connections that are silent for a minute.
+const MAX_WAIT: Duration = Duration::from_secs(50);
+/// A worker builds for no more architectures.
+const MAX_ARCHITECTURES: usize = 16;
+
+/// Gets a build for a worker: the one that an earlier try of the same claim got, or the next one, for which
+/// it waits as long as the worker says. `expires_at` is when the worker's token does.
 ///
 /// # Errors
-/// When the database cannot be written.
-pub async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
+/// When the claim is not valid or its attempt is over already, or the token was revoked or has expired
+/// meanwhile.
+pub async fn claim_build(
+    state: &AppState,
+    claimant: &Claimant,
+    request: ClaimRequest,
+    expires_at: Option<i64>,
+) -> Result<Option<ClaimedBuild>, Error> {
+    if request.architectures.is_empty() || request.architectures.len() > MAX_ARCHITECTURES {
+        let title = "a claim names 1 to 16 architectures";
+        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+    }
+    let turn = state.reports.turn().await?;
+    note_worker(state, &request).await?;
+    let repeated = repeated_claim(state, claimant).await?;
+    // A claim may wait for long.
+    drop(turn);
+    if repeated.is_some() {
+        return Ok(repeated);
+    }
+    let wait = Duration::from_secs(request.wait_s.into()).min(MAX_WAIT);
+    // A token that expires while its claim waits gets nothing.
+    let wait = match expires_at {
+        Some(at) => {
+            let left = u64::try_from(at - now()).unwrap_or_default();
+            wait.min(Duration::from_millis(left + 1))
+        }
+        None => wait,
+    };
+    claim(state, claimant, request.architectures, wait).await
+}
+
+/// Notes that a worker is there, asks for these architectures and fetches by these protocols.
+async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
     state.fetched.note(&request.worker, &request.protocols);
     let reader = state.database.read();
     let known = workers::noted(reader, &request.worker, request.jobs).await?;
@@ -49,7 +87,7 @@ pub async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(),
 ///
 /// # Errors
 /// When the attempt is over already, or the claim is somebody else's.
-pub async fn repeated_claim(
+async fn repeated_claim(
     state: &AppState,
     claimant: &Claimant,
 ) -> Result<Option<ClaimedBuild>, Error> {
@@ -93,7 +131,7 @@ pub async fn repeated_claim(
 ///
 /// # Errors
 /// When the token was revoked or has expired meanwhile, or the database cannot be read.
-pub async fn claim(
+async fn claim(
     state: &AppState,
     claimant: &Claimant,
     architectures: Vec<Architecture>,

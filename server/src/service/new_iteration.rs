@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use buildbtw_model::api::{ChangeKind, CreateIteration, IterationChange, ProblemKind};
-use buildbtw_model::{Architecture, CommitHash, Pkgbase};
+use buildbtw_model::{Architecture, CommitHash, NamespaceName, Pkgbase};
 use buildbtw_planner::BuildSnapshot;
 
 use crate::db::builds::{self, BuildRow};
@@ -20,6 +20,7 @@ use super::create_namespace::{check_bootstrap, patterns};
 use super::iteration_graph::IterationGraph;
 use super::iteration_settings::Settings;
 use super::plan_iteration::{self, FilesBefore, PlanInput};
+use super::read::find::find_namespace;
 use super::refusals;
 use super::transitions::Transition;
 
@@ -38,16 +39,17 @@ pub enum Trigger {
 /// How many names a reason lists.
 const SHOWN: usize = 5;
 
-/// Makes a new iteration because somebody asked for it.
+/// Plans a new iteration because a user asked for it.
 ///
 /// # Errors
-/// See `new_iteration_after`; when others plan the namespace at the same time.
+/// See `new_iteration_after`; when there is no such namespace, or others plan it at the same time.
 pub async fn request_iteration(
     state: &AppState,
-    namespace: &NamespaceRow,
+    name: &NamespaceName,
     request: &CreateIteration,
     caller: Caller,
 ) -> Result<(), Error> {
+    let namespace = &find_namespace(&state.database, name).await?;
     check_bootstrap(&request.bootstrap)?;
     check_bootstrap(&request.no_bootstrap)?;
     let trigger = Trigger::Requested {
@@ -130,24 +132,10 @@ async fn make(
     }
     let reason = reason(trigger, &moved, &changes);
     let mut transition = Transition::begin(&state.database).await?;
-    let current = namespaces::by_id(&mut *transition.tx.connection(), namespace.id).await?;
-    if current.is_none_or(|current| current.held_at.is_some()) {
+    let is_current = check_current(&mut transition, namespace, old, trigger).await;
+    if !matches!(is_current, Ok(true)) {
         transition.undo().await?;
-        return match trigger {
-            Trigger::SourcesChanged => Ok(None),
-            Trigger::Requested { .. } => Err(Refusal::new(
-                ProblemKind::Conflict,
-                format!("'{}' is cancelled", namespace.name),
-            )
-            .hint("`resume` it; that plans it again if its sources changed")
-            .into()),
-        };
-    }
-    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
-    if newest.map(|newest| newest.id) != Some(old.id) {
-        // Somebody else was faster; that iteration saw at least what this one has seen.
-        transition.undo().await?;
-        return Ok(None);
+        return is_current.map(|_| None);
     }
     let tx = &mut transition.tx;
     namespaces::change(tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
@@ -169,6 +157,30 @@ async fn make(
         "planned a new iteration"
     );
     Ok(Some(number))
+}
+
+/// Whether an iteration may still be followed by a new one: others may have been faster since it was read.
+async fn check_current(
+    transition: &mut Transition,
+    namespace: &NamespaceRow,
+    old: &IterationRow,
+    trigger: Trigger,
+) -> Result<bool, Error> {
+    let current = namespaces::by_id(&mut *transition.tx.connection(), namespace.id).await?;
+    if current.is_none_or(|current| current.held_at.is_some()) {
+        return match trigger {
+            Trigger::SourcesChanged => Ok(false),
+            Trigger::Requested { .. } => Err(Refusal::new(
+                ProblemKind::Conflict,
+                format!("'{}' is cancelled", namespace.name),
+            )
+            .hint("`resume` it; that plans it again if its sources changed")
+            .into()),
+        };
+    }
+    // A newer iteration saw at least what this one has seen.
+    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
+    Ok(newest.map(|newest| newest.id) == Some(old.id))
 }
 
 /// Refuses a plan that lacks a member only because its repository cannot be used just now: the rebuild would
