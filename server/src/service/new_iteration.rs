@@ -130,7 +130,7 @@ async fn make(
     }
     let reason = reason(trigger, &moved, &changes);
     let mut transition = Transition::begin(&state.database).await?;
-    let current = namespaces::by_id(&mut *transition.tx.connection(), namespace.id).await?;
+    let current = namespaces::by_id(transition.connection(), namespace.id).await?;
     if current.is_none_or(|current| current.held_at.is_some()) {
         transition.undo().await?;
         return match trigger {
@@ -143,18 +143,17 @@ async fn make(
             .into()),
         };
     }
-    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
+    let newest = iterations::newest(transition.connection(), namespace.id).await?;
     if newest.map(|newest| newest.id) != Some(old.id) {
         // Somebody else was faster; that iteration saw at least what this one has seen.
         transition.undo().await?;
         return Ok(None);
     }
-    let tx = &mut transition.tx;
+    let tx = transition.tx();
     namespaces::change(tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
     let (iteration, number) = iterations::insert(tx, namespace.id, &reason).await?;
-    let Transition { tx, effects } = &mut transition;
-    plan_iteration::store(tx, effects, iteration, &input.origins, planned).await?;
-    iterations::insert_changes(tx, iteration, &changes).await?;
+    plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
+    iterations::insert_changes(transition.tx(), iteration, &changes).await?;
     transition.superseded(old, number).await?;
     transition.planned(namespace.id, iteration, &reason).await?;
     let effects = transition.commit().await?;
