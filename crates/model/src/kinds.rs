@@ -166,6 +166,50 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// Why a source repository cannot be used.
+    SourceProblemKind, "kind of source problem" {
+        /// GitLab has archived the project.
+        Archived = "archived",
+        /// Another repository holds the same pkgbase.
+        Claimed = "claimed",
+        /// The project moved, and where to is not known yet.
+        Moved = "moved",
+        /// The repository is not named after its pkgbase.
+        Misnamed = "misnamed",
+        /// There are no commits in it.
+        Empty = "empty",
+        /// The default branch does not exist.
+        NoDefaultBranch = "no-default-branch",
+        /// There is no `.SRCINFO` in it.
+        NoSrcinfo = "no-srcinfo",
+        /// Its `.SRCINFO` is not one, or breaks a limit.
+        InvalidSrcinfo = "invalid-srcinfo",
+        /// It cannot be read.
+        Unreadable = "unreadable",
+        _ => /// A kind this version of the program does not know.
+        Other,
+    }
+}
+
+impl SourceProblemKind {
+    /// Whether the repository must not be built from, whatever its refs hold.
+    #[must_use]
+    pub fn forbids_builds(self) -> bool {
+        match self {
+            Self::Archived | Self::Claimed => true,
+            Self::Moved
+            | Self::Misnamed
+            | Self::Empty
+            | Self::NoDefaultBranch
+            | Self::NoSrcinfo
+            | Self::InvalidSrcinfo
+            | Self::Unreadable
+            | Self::Other => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ pub use ids::{
     CommitHash, GitRef, InvalidName, NamespaceName, PackageFileName, PackageVersion, Packager,
     Pkgbase, Pkgname, RepositoryName, Sha256Digest, TreeHash, WorkerName,
 };
-pub use kinds::{EventKind, NoteKind};
+pub use kinds::{EventKind, NoteKind, SourceProblemKind};
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};
 pub use source_entry::{SourceKind, source_file_name, source_kind, source_protocol, source_url};
