@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, args: &Show) -> Result<u8> {
     print_architectures(output, &iteration)?;
     print_changes(output, &iteration)?;
     for note in &iteration.notes {
-        output.line(format_args!("{}: {}", clean(&note.kind), clean(&note.text)))?;
+        output.line(format_args!("{}: {}", note.kind, clean(&note.text)))?;
     }
     if !iteration.notes.is_empty() {
         output.line("")?;

@@ -10,6 +10,7 @@ mod changeset;
 #[cfg(feature = "client")]
 pub mod client;
 mod ids;
+mod kinds;
 mod merge_request;
 mod release;
 mod source_entry;
@@ -22,6 +23,7 @@ pub use ids::{
     CommitHash, GitRef, InvalidName, NamespaceName, PackageFileName, PackageVersion, Packager,
     Pkgbase, Pkgname, RepositoryName, Sha256Digest, TreeHash, WorkerName,
 };
+pub use kinds::{EventKind, NoteKind, SourceProblemKind};
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};
 pub use source_entry::{SourceKind, source_file_name, source_kind, source_protocol, source_url};

@@ -1,11 +1,6 @@
 //! The states of the design's state machines, with their questions as exhaustive matches: a new
 //! variant breaks the build wherever it matters.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::ids::macros::sqlx_text;
-
 /// Text that names no variant of a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{value}' is not a {kind}; expected one of: {expected}")]
@@ -18,11 +13,15 @@ pub struct UnknownState {
     pub expected: &'static str,
 }
 
-/// Makes an enum whose variants have one fixed text each, used in JSON, SQL and on the terminal.
+/// Makes an enum whose variants have one fixed text each, used in JSON, SQL and on the terminal. `_ => Unknown,` as
+/// its end is what JSON of a newer program is read as; SQL and the terminal hold none of that.
 macro_rules! text_enum {
     (
         $(#[$doc:meta])* $name:ident, $kind:literal
-        { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }
+        {
+            $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+
+            $(_ => $(#[$odoc:meta])* $other:ident,)?
+        }
     ) => {
         $(#[$doc])*
         #[derive(
@@ -31,6 +30,7 @@ macro_rules! text_enum {
         )]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+
+            $($(#[$odoc])* #[serde(rename = "unknown", other)] $other,)?
         }
 
         impl $name {
@@ -40,23 +40,26 @@ macro_rules! text_enum {
             /// The text of the variant.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
+                match self {
+                    $(Self::$variant => $text,)+
+                    $(Self::$other => "unknown",)?
+                }
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownState;
+        impl std::str::FromStr for $name {
+            type Err = $crate::states::UnknownState;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err(UnknownState {
+                    _ => Err($crate::states::UnknownState {
                         kind: $kind,
                         value: text.chars().take(60).collect(),
                         expected: concat!($($text, " "),+).trim_ascii_end(),
@@ -65,9 +68,10 @@ macro_rules! text_enum {
             }
         }
 
-        sqlx_text!($name);
+        $crate::ids::macros::sqlx_text!($name);
     };
 }
+pub(crate) use text_enum;
 
 text_enum! {
     /// Where a build stands.

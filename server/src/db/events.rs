@@ -1,6 +1,6 @@
 //! Table `event`: every transition, written in the transaction that makes it.
 
-use buildbtw_model::{Architecture, AttemptId, BuildId, Pkgbase};
+use buildbtw_model::{Architecture, AttemptId, BuildId, EventKind, Pkgbase};
 use sqlx::SqliteExecutor;
 
 use super::{IterationId, NamespaceId, WriteTransaction, json_list, now};
@@ -16,8 +16,8 @@ pub struct NewEvent<'a> {
     pub build: Option<BuildId>,
     /// The attempt it is about.
     pub attempt: Option<AttemptId>,
-    /// What happened, for example `build.built`.
-    pub kind: &'a str,
+    /// What happened.
+    pub kind: EventKind,
     /// More, for people.
     pub message: Option<&'a str>,
 }
@@ -28,7 +28,7 @@ pub struct EventRow {
     /// Its number.
     pub id: i64,
     /// What happened.
-    pub kind: String,
+    pub kind: EventKind,
     /// The number of the iteration.
     pub iteration: Option<i64>,
     /// The build.
@@ -138,7 +138,7 @@ pub async fn after(
 ) -> sqlx::Result<Vec<EventRow>> {
     sqlx::query_as!(
         EventRow,
-        r#"select event.id, event.kind, iteration.number as "iteration?",
+        r#"select event.id, event.kind as "kind: EventKind", iteration.number as "iteration?",
            event.build_id as "build: BuildId", build.pkgbase as "pkgbase?: Pkgbase",
            build.architecture as "architecture?: Architecture", event.attempt_id as "attempt: AttemptId",
            event.message, event.at
@@ -158,11 +158,11 @@ pub async fn after(
 pub async fn last_of_planning(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
-) -> sqlx::Result<Option<(String, Option<String>)>> {
+) -> sqlx::Result<Option<(EventKind, Option<String>)>> {
     let row = sqlx::query!(
-        "select kind, message from event where namespace_id = ?
-             and kind in ('iteration.planned', 'iteration.refused', 'iteration.current')
-         order by id desc limit 1",
+        r#"select kind as "kind: EventKind", message from event where namespace_id = ?
+               and kind in ('iteration.planned', 'iteration.refused', 'iteration.current')
+           order by id desc limit 1"#,
         namespace,
     )
     .fetch_optional(executor)

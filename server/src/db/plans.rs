@@ -1,7 +1,7 @@
 //! Stores a plan: tables `build`, `build_edge`, `build_output` and `plan_note`.
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, PackageVersion, Pkgbase,
+    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NoteKind, PackageVersion, Pkgbase,
     Sha256Digest, TreeHash,
     api::{ExpectedPackage, PlanNote},
 };
@@ -164,7 +164,8 @@ pub async fn notes(
 ) -> sqlx::Result<Vec<PlanNote>> {
     sqlx::query_as!(
         PlanNote,
-        r#"select kind as "kind!", text as "text!" from plan_note where iteration_id = ? group by kind, text
+        r#"select kind as "kind!: NoteKind", text as "text!" from plan_note where iteration_id = ?
+           group by kind, text
            order by min(position)"#,
         iteration,
     )

@@ -1,6 +1,6 @@
 //! Table `source_repository`: what each repository of the source was found to hold.
 
-use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest, TreeHash};
+use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest, SourceProblemKind, TreeHash};
 use futures_util::stream::BoxStream;
 use sqlx::SqliteExecutor;
 
@@ -24,7 +24,7 @@ pub struct SourceRepositoryRow {
     /// Its `.SRCINFO`.
     pub srcinfo_sha256: Option<Sha256Digest>,
     /// Why it cannot be used.
-    pub problem: Option<String>,
+    pub problem: Option<SourceProblem>,
     /// When this was found.
     pub changed_at: i64,
     /// GitLab's number of the project.
@@ -35,17 +35,75 @@ pub struct SourceRepositoryRow {
     pub ssh_url: Option<String>,
 }
 
+/// Why a repository cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceProblem {
+    /// What to decide by.
+    pub kind: SourceProblemKind,
+    /// The details, for people.
+    pub message: String,
+}
+
+impl SourceProblem {
+    /// A problem of a kind.
+    pub fn new(kind: SourceProblemKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
+/// The columns of a repository.
+struct Stored {
+    path: String,
+    pkgbase: Option<Pkgbase>,
+    branch: Option<String>,
+    commit: Option<CommitHash>,
+    tree: Option<TreeHash>,
+    commit_time: Option<i64>,
+    srcinfo_sha256: Option<Sha256Digest>,
+    problem_kind: Option<SourceProblemKind>,
+    problem: Option<String>,
+    changed_at: i64,
+    project_id: Option<i64>,
+    http_url: Option<String>,
+    ssh_url: Option<String>,
+}
+
+impl From<Stored> for SourceRepositoryRow {
+    fn from(row: Stored) -> Self {
+        let kind = row.problem_kind.unwrap_or(SourceProblemKind::Unreadable);
+        Self {
+            path: row.path,
+            pkgbase: row.pkgbase,
+            branch: row.branch,
+            commit: row.commit,
+            tree: row.tree,
+            commit_time: row.commit_time,
+            srcinfo_sha256: row.srcinfo_sha256,
+            problem: row.problem.map(|message| SourceProblem { kind, message }),
+            changed_at: row.changed_at,
+            project_id: row.project_id,
+            http_url: row.http_url,
+            ssh_url: row.ssh_url,
+        }
+    }
+}
+
 macro_rules! select_repository {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
-            SourceRepositoryRow,
+            Stored,
             r#"select path, pkgbase as "pkgbase: Pkgbase", branch, commit_hash as "commit: CommitHash",
                tree_hash as "tree: TreeHash", commit_time,
-               srcinfo_sha256 as "srcinfo_sha256: Sha256Digest", problem, changed_at,
+               srcinfo_sha256 as "srcinfo_sha256: Sha256Digest",
+               problem_kind as "problem_kind: SourceProblemKind", problem, changed_at,
                project_id, http_url, ssh_url
                from source_repository "# + $tail
             $(, $argument)*
         )
+        .map(SourceRepositoryRow::from)
     };
 }
 
@@ -248,14 +306,17 @@ pub async fn put(
 ) -> sqlx::Result<()> {
     let changed_at = now();
     let path = before.map(|before| &before.path);
+    let problem = row.problem.as_ref();
+    let problem = problem.map(|problem| (problem.kind, problem.message.as_str()));
+    let (problem_kind, problem) = problem.unzip();
     sqlx::query!("delete from source_repository where path = ?", path)
         .execute(tx.connection())
         .await?;
     sqlx::query!(
         "insert into source_repository
-             (path, pkgbase, branch, commit_hash, tree_hash, commit_time, srcinfo_sha256, problem,
-              changed_at, project_id, http_url, ssh_url)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             (path, pkgbase, branch, commit_hash, tree_hash, commit_time, srcinfo_sha256,
+              problem_kind, problem, changed_at, project_id, http_url, ssh_url)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         row.path,
         row.pkgbase,
         row.branch,
@@ -263,7 +324,8 @@ pub async fn put(
         row.tree,
         row.commit_time,
         row.srcinfo_sha256,
-        row.problem,
+        problem_kind,
+        problem,
         changed_at,
         row.project_id,
         row.http_url,

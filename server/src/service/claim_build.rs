@@ -168,10 +168,10 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
     let mut transition = Transition::begin(&state.database).await?;
     let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
-    let repeated = attempts::claims_taken(&mut transition.tx, &claims).await?;
+    let repeated = attempts::claims_taken(transition.tx(), &claims).await?;
     // A claim may have waited since before its token was revoked.
     let used: Vec<TokenId> = pairs.iter().map(|(claimant, _)| claimant.token).collect();
-    let invalid = tokens::invalid(&mut transition.tx, &used).await?;
+    let invalid = tokens::invalid(transition.tx(), &used).await?;
     let is_refused = |claimant: &Claimant| invalid.contains(&claimant.token);
     let refused: Vec<ClaimId> = pairs
         .iter()

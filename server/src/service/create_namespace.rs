@@ -50,10 +50,10 @@ pub async fn create_namespace(
     let mut transition = Transition::begin(&state.database).await?;
     let name = match &request.name {
         Some(name) => name.clone(),
-        None => free_name(&state.base, &mut transition.tx, &changesets[0].pkgbase).await?,
+        None => free_name(&state.base, transition.tx(), &changesets[0].pkgbase).await?,
     };
     let new = new_namespace(&name, &input, &changesets, request);
-    let namespace = match namespaces::insert(&mut transition.tx, &new).await {
+    let namespace = match namespaces::insert(transition.tx(), &new).await {
         // Another request took it while this was planned.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
             transition.undo().await?;
@@ -62,9 +62,8 @@ pub async fn create_namespace(
         result => result?,
     };
     let reason = "created";
-    let (iteration, _) = iterations::insert(&mut transition.tx, namespace, reason).await?;
-    let Transition { tx, effects } = &mut transition;
-    plan_iteration::store(tx, effects, iteration, &input.origins, planned).await?;
+    let (iteration, _) = iterations::insert(transition.tx(), namespace, reason).await?;
+    plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
     transition.planned(namespace, iteration, reason).await?;
     let effects = transition.commit().await?;
     state

@@ -216,7 +216,7 @@ async fn take(
 ) -> Result<AttemptId, Error> {
     let hash = hash(&request.token);
     let mut transition = Transition::begin(&state.database).await?;
-    let answer = match id_tokens::taken(&mut transition.tx, &claims.jti, &hash).await? {
+    let answer = match id_tokens::taken(transition.tx(), &claims.jti, &hash).await? {
         // Asked again.
         Some(attempt) => Ok(attempt),
         None => match assign(state, &mut transition, named, request, claims, &hash).await {
@@ -253,7 +253,7 @@ async fn assign(
     hash: &[u8],
 ) -> Result<Taken, Error> {
     let job = i64::try_from(claims.job_id).unwrap_or(i64::MAX);
-    let tx = &mut transition.tx;
+    let tx = transition.tx();
     if tokens::by_hash(&mut *tx.connection(), hash)
         .await?
         .is_some()
@@ -283,7 +283,7 @@ async fn assign(
         .exp
         .saturating_mul(1_000)
         .saturating_add(REMEMBERED_MS);
-    let tx = &mut transition.tx;
+    let tx = transition.tx();
     if !id_tokens::take(tx, &claims.jti, attempt, hash, expires_at).await? {
         return Err(used_already());
     }
@@ -296,7 +296,7 @@ async fn assign(
     let lease = now() + ms(state.config.lease);
     attempts::take_over(tx, attempt, &request.worker, lease).await?;
     pipelines::set_job(tx, attempt, job, claims.lifetime_s()).await?;
-    transition.effects.leases = true;
+    transition.change_leases();
     Ok(Taken {
         attempt,
         instead_of: (is_replaced && newest.attempt != attempt).then_some(newest.attempt),
@@ -323,23 +323,23 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
             .hint("`buildbtw show` says where it stands"),
         )
     };
-    let connection = &mut *transition.tx.connection();
+    let connection = transition.connection();
     let build = builds::by_id(connection, newest.build).await?;
     let build = build.ok_or_else(|| refuse("it is not there any more"))?;
-    let iteration = iterations::by_id(&mut *transition.tx.connection(), build.iteration_id).await?;
+    let iteration = iterations::by_id(transition.connection(), build.iteration_id).await?;
     if let Some(number) = iteration.superseded_by {
         return Err(refuse(&format!(
             "iteration {number} took its iteration's place"
         )));
     }
-    let namespace = namespaces::by_id(&mut *transition.tx.connection(), build.namespace_id).await?;
+    let namespace = namespaces::by_id(transition.connection(), build.namespace_id).await?;
     if namespace.is_some_and(|namespace| namespace.held_at.is_some()) {
         return Err(refuse(
             "its namespace is cancelled; `buildbtw resume` lets it go on",
         ));
     }
     if !newest.attempt_status.is_final() {
-        let current = attempts::by_id(&mut *transition.tx.connection(), newest.attempt).await?;
+        let current = attempts::by_id(transition.connection(), newest.attempt).await?;
         if current.is_some() {
             transition.replaced(&build, newest.attempt).await?;
         }
@@ -360,7 +360,7 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
     if transition.dispatched([new], now()).await?.is_empty() {
         return Err(refuse(where_it_stands(&build)));
     }
-    pipelines::inherit(&mut transition.tx, attempt, newest.attempt).await?;
+    pipelines::inherit(transition.tx(), attempt, newest.attempt).await?;
     Ok(attempt)
 }
 

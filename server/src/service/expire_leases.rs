@@ -48,11 +48,11 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
         return Ok(false);
     }
     // A heartbeat may have come between.
-    let current = attempts::by_id(&mut *transition.tx.connection(), attempt).await?;
+    let current = attempts::by_id(transition.connection(), attempt).await?;
     let Some(current) = current.filter(|row| row.lease_expires_at <= state.clock.now()) else {
         return Ok(false);
     };
-    let build = builds::by_id(&mut *transition.tx.connection(), current.build).await?;
+    let build = builds::by_id(transition.connection(), current.build).await?;
     let message = format!("worker {} was not heard of again", current.worker);
     let Some(build) = build else {
         return Ok(false);

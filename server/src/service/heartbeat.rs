@@ -23,13 +23,13 @@ pub async fn heartbeat(
     let attempt = active_attempt(&state.database, token, id).await?;
     let lease_ms = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
     let mut transition = Transition::begin(&state.database).await?;
-    if !attempts::renew_lease(&mut transition.tx, id, now() + lease_ms).await? {
+    if !attempts::renew_lease(transition.tx(), id, now() + lease_ms).await? {
         transition.undo().await?;
         return Err(ended(id));
     }
-    workers::seen_again(&mut transition.tx, &attempt.worker).await?;
-    if attempts::start(&mut transition.tx, id).await?
-        && let Some(build) = builds::by_id(&mut *transition.tx.connection(), attempt.build).await?
+    workers::seen_again(transition.tx(), &attempt.worker).await?;
+    if attempts::start(transition.tx(), id).await?
+        && let Some(build) = builds::by_id(transition.connection(), attempt.build).await?
     {
         transition.started(&build, id).await?;
     }

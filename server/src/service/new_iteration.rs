@@ -137,12 +137,11 @@ async fn make(
         transition.undo().await?;
         return is_current.map(|_| None);
     }
-    let tx = &mut transition.tx;
+    let tx = transition.tx();
     namespaces::change(tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
     let (iteration, number) = iterations::insert(tx, namespace.id, &reason).await?;
-    let Transition { tx, effects } = &mut transition;
-    plan_iteration::store(tx, effects, iteration, &input.origins, planned).await?;
-    iterations::insert_changes(tx, iteration, &changes).await?;
+    plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
+    iterations::insert_changes(transition.tx(), iteration, &changes).await?;
     transition.superseded(old, number).await?;
     transition.planned(namespace.id, iteration, &reason).await?;
     let effects = transition.commit().await?;
@@ -166,7 +165,7 @@ async fn check_current(
     old: &IterationRow,
     trigger: Trigger,
 ) -> Result<bool, Error> {
-    let current = namespaces::by_id(&mut *transition.tx.connection(), namespace.id).await?;
+    let current = namespaces::by_id(transition.connection(), namespace.id).await?;
     if current.is_none_or(|current| current.held_at.is_some()) {
         return match trigger {
             Trigger::SourcesChanged => Ok(false),
@@ -179,7 +178,7 @@ async fn check_current(
         };
     }
     // A newer iteration saw at least what this one has seen.
-    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
+    let newest = iterations::newest(transition.connection(), namespace.id).await?;
     Ok(newest.map(|newest| newest.id) == Some(old.id))
 }
 

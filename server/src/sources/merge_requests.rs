@@ -9,7 +9,7 @@ use crate::error::{Error, Refusal};
 use super::catch_up::{Freshness, Wanted};
 use super::handle::Sources;
 use super::kind::ReadError;
-use super::{refusals, store};
+use super::{refusals, srcinfo};
 
 impl Sources {
     /// The changeset of a merge request: its branch, or its head where that comes from a fork.
@@ -80,7 +80,7 @@ impl Sources {
             Err(ReadError::Gitlab(error)) => return Err(refusals::unavailable(&error)),
             Err(_) => return Err(refusals::broken(row)),
         };
-        let found = store::parse(&tree, None).ok();
+        let found = srcinfo::parse(&tree, None).ok();
         let pkgbase = found.map(|package| package.pkgbase().clone());
         pkgbase
             .filter(|pkgbase| self.may_be_of(row, pkgbase))

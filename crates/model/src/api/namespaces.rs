@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::builds::BuildSummary;
 use crate::{
     Architecture, BuildId, Changeset, CommitHash, IterationStatus, NamespaceName, NetworkPolicy,
-    OriginSpec, Pkgbase, Scope,
+    NoteKind, OriginSpec, Pkgbase, Scope,
 };
 
 /// Asks for a new namespace.
@@ -363,8 +363,8 @@ pub struct RepositorySnippet {
 /// Something the planner found: an unresolved name, a broken cycle, a constraint no longer met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanNote {
-    /// `problem`, `cycle` or `unresolved`.
-    pub kind: String,
+    /// What it is about.
+    pub kind: NoteKind,
     /// One line for people.
     pub text: String,
 }

@@ -59,7 +59,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
     // Builds that are not ready any more have no attempt that their token would go with.
     let is_given = |id: &AttemptId| given.iter().any(|(attempt, _)| attempt.id == *id);
     for (_, token) in made.iter().filter(|(id, _)| !is_given(id)) {
-        tokens::delete(&mut transition.tx, *token).await?;
+        tokens::delete(transition.tx(), *token).await?;
     }
     let mut wanted = Vec::with_capacity(given.len());
     for (attempt, build) in &given {
@@ -81,7 +81,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             None => {}
         }
     }
-    pipelines::insert(&mut transition.tx, &wanted).await?;
+    pipelines::insert(transition.tx(), &wanted).await?;
     let effects = transition.commit().await?;
     state.announce(effects);
     Ok(given.len())
@@ -101,14 +101,7 @@ pub(crate) async fn dead_token(
     let hash: [u8; 32] = rand::random();
     let name = format!("attempt {attempt}");
     let expired = Some(now());
-    tokens::insert(
-        &mut transition.tx,
-        &name,
-        TokenScope::Attempt,
-        &hash,
-        expired,
-    )
-    .await
+    tokens::insert(transition.tx(), &name, TokenScope::Attempt, &hash, expired).await
 }
 
 /// The project and the branch or tag that a build's pipeline runs on, or why there is none.

@@ -26,10 +26,10 @@ struct Subject {
 impl Subject {
     /// Reads again what others may have changed; `None` when the attempt is over.
     async fn read(transition: &mut Transition, row: &PipelineRow) -> sqlx::Result<Option<Self>> {
-        let connection = &mut *transition.tx.connection();
+        let connection = transition.connection();
         let attempt = attempts::by_id(connection, row.attempt).await?;
-        let build = builds::by_id(&mut *transition.tx.connection(), row.build).await?;
-        let row = pipelines::of_attempt(&mut *transition.tx.connection(), row.attempt).await?;
+        let build = builds::by_id(transition.connection(), row.build).await?;
+        let row = pipelines::of_attempt(transition.connection(), row.attempt).await?;
         let (Some(row), Some(attempt), Some(build)) = (row, attempt, build) else {
             return Ok(None);
         };
@@ -100,7 +100,7 @@ pub async fn never_exchanged(
     );
     // When it comes after all it is told that it is too late; a retry of it in GitLab is another job.
     let id = i64::try_from(job.id).unwrap_or(i64::MAX);
-    pipelines::set_job(&mut transition.tx, row.attempt, id, None).await?;
+    pipelines::set_job(transition.tx(), row.attempt, id, None).await?;
     let has_ended = transition
         .lost(&subject.build, &subject.attempt, &message)
         .await?;
@@ -115,7 +115,7 @@ async fn finish(
     why: &str,
 ) -> Result<(), Error> {
     // GitLab is to cancel the pipeline.
-    transition.effects.stop = true;
+    transition.stop_attempts();
     let conclusion = state.logs.conclude(row.attempt).await;
     let effects = transition.commit().await?;
     state.announce(effects);

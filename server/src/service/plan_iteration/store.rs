@@ -5,23 +5,22 @@ use std::collections::{BTreeMap, HashMap};
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{Architecture, BuildId, Pkgbase};
 
-use crate::changes::Effects;
 use crate::db::plans::{self, NewBuild};
 use crate::db::releases::{self, BuildRelease};
 use crate::db::{IterationId, WriteTransaction, builds, iterations};
 use crate::error::Error;
+use crate::service::transitions::Transition;
 use crate::sources::ResolvedChangeset;
 
 use super::draft::Draft;
 use super::planned::PlannedIteration;
 
-/// Stores a planned iteration: its commits, builds and edges. Reused builds are told to `effects`.
+/// Stores a planned iteration: its commits, builds and edges. Reused builds are published once it is committed.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn store(
-    tx: &mut WriteTransaction,
-    effects: &mut Effects,
+pub(in crate::service) async fn store(
+    transition: &mut Transition,
     iteration: IterationId,
     origins: &[ResolvedChangeset],
     planned: PlannedIteration,
@@ -34,7 +33,9 @@ pub async fn store(
             tree: origin.head.tree.clone(),
         })
         .collect();
+    let tx = transition.tx();
     iterations::insert_origins(tx, iteration, &fixed).await?;
+    let mut reused = Vec::new();
     let mut shared: HashMap<Pkgbase, BTreeMap<u32, BuildId>> = HashMap::new();
     for (number, part) in planned.architectures.into_iter().enumerate() {
         for (repository, digest) in &part.base.databases {
@@ -80,12 +81,13 @@ pub async fn store(
                 plans::insert_edge(tx, id, source, "shared").await?;
             }
             if build.reused.is_some() {
-                effects.publish.push(id);
+                reused.push(id);
             }
             ids.push(id);
         }
     }
     plans::insert_notes(tx, iteration, &planned.notes).await?;
+    transition.publish(reused);
     Ok(())
 }
 

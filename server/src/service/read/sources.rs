@@ -60,7 +60,8 @@ pub async fn list_sources(
             pkgbase: row.pkgbase,
             branch: row.branch,
             commit: row.commit,
-            problem: row.problem,
+            problem_kind: row.problem.as_ref().map(|problem| problem.kind),
+            problem: row.problem.map(|problem| problem.message),
             changed_at: timestamp(row.changed_at),
         });
     }

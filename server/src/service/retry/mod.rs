@@ -157,7 +157,7 @@ async fn try_again(
 ) -> Result<Option<Vec<BuildRow>>, Error> {
     let name = &namespace.name;
     let mut transition = Transition::begin(&state.database).await?;
-    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
+    let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     if newest.id != before.id {
         transition.undo().await?;
@@ -225,7 +225,7 @@ async fn nothing_to_retry(
     newest: &IterationRow,
     pkgbase: &Pkgbase,
 ) -> Result<Refusal, Error> {
-    let all = builds::of_iteration(&mut *transition.tx.connection(), newest.id).await?;
+    let all = builds::of_iteration(transition.connection(), newest.id).await?;
     let own: Vec<String> = all
         .iter()
         .filter(|build| build.pkgbase == *pkgbase)

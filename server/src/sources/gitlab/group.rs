@@ -8,7 +8,7 @@ use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::db::source_repositories::SourceRepositoryRow;
+use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
 use crate::error::{Error, Refusal};
 use crate::sources::kind::{FoundMergeRequest, Place, ReadError, SourceKind, TreeAtCommit};
 use crate::sources::refusals;
@@ -65,7 +65,7 @@ impl SourceKind for GitlabGroup {
         )
     }
 
-    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<String> {
+    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
         project::misnamed(path, pkgbase)
     }
 
