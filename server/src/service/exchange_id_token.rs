@@ -130,33 +130,7 @@ fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTok
 
 /// Whether the job is one of the pipeline that was made for the attempt.
 fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
-    let refuse = |reason: String| {
-        Error::from(
-            Refusal::new(
-                ProblemKind::Forbidden,
-                format!("this job may not build that: {reason}"),
-            )
-            .hint("only the job of the pipeline that buildbtw created for a build may report it"),
-        )
-    };
-    let is = |number: u64, wanted: i64| i64::try_from(number) == Ok(wanted);
-    // In the merge request of a fork these two differ, and whoever opened it wrote what runs.
-    let job_project = claims.job_project_id.unwrap_or(claims.project_id);
-    if job_project != claims.project_id {
-        return Err(refuse("it runs for the merge request of a fork".to_owned()));
-    }
-    if !is(job_project, row.project_id) {
-        return Err(refuse(format!("it is a job of project {job_project}")));
-    }
-    if claims.pipeline_source.as_deref() != Some("api") {
-        let source = claims
-            .pipeline_source
-            .as_deref()
-            .unwrap_or("nobody knows what");
-        return Err(refuse(format!(
-            "its pipeline was made by {source}, not by the API"
-        )));
-    }
+    check_origin(row, claims)?;
     let Some(pipeline) = row.pipeline_id else {
         // The answer to its creation was lost, or is on its way.
         on_gitlab.wake();
@@ -168,28 +142,62 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
         .into());
     };
     if !is(claims.pipeline_id, pipeline) {
-        return Err(refuse(format!(
-            "it is a job of pipeline {}",
-            claims.pipeline_id
-        )));
+        let id = claims.pipeline_id;
+        return Err(not_allowed(format!("it is a job of pipeline {id}")));
     }
     if claims.git_ref != row.git_ref {
-        return Err(refuse(format!("it runs on '{}'", claims.git_ref)));
+        return Err(not_allowed(format!("it runs on '{}'", claims.git_ref)));
     }
     // The branch moved before the pipeline was made, and it could not be cancelled.
-    if let Some(sha) = claims
-        .sha
-        .as_deref()
-        .filter(|sha| *sha != row.commit.as_str())
-    {
-        return Err(refuse(format!("it runs on commit {sha}")));
+    let sha = claims.sha.as_deref();
+    if let Some(sha) = sha.filter(|sha| *sha != row.commit.as_str()) {
+        return Err(not_allowed(format!("it runs on commit {sha}")));
     }
+    check_protection(on_gitlab, claims)
+}
+
+fn not_allowed(reason: String) -> Error {
+    Refusal::new(
+        ProblemKind::Forbidden,
+        format!("this job may not build that: {reason}"),
+    )
+    .hint("only the job of the pipeline that buildbtw created for a build may report it")
+    .into()
+}
+
+fn is(number: u64, wanted: i64) -> bool {
+    i64::try_from(number) == Ok(wanted)
+}
+
+/// Whether the job is one of the attempt's project, in a pipeline that the API created.
+fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
+    // In the merge request of a fork these two differ, and whoever opened it wrote what runs.
+    let job_project = claims.job_project_id.unwrap_or(claims.project_id);
+    if job_project != claims.project_id {
+        let reason = "it runs for the merge request of a fork";
+        return Err(not_allowed(reason.to_owned()));
+    }
+    if !is(job_project, row.project_id) {
+        let reason = format!("it is a job of project {job_project}");
+        return Err(not_allowed(reason));
+    }
+    match claims.pipeline_source.as_deref() {
+        Some("api") => Ok(()),
+        source => {
+            let source = source.unwrap_or("nobody knows what");
+            Err(not_allowed(format!(
+                "its pipeline was made by {source}, not by the API"
+            )))
+        }
+    }
+}
+
+/// Whether only those may change what the job runs who are trusted with it.
+fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Error> {
     let is_protected = claims.ref_protected.as_deref() == Some("true");
     if on_gitlab.settings.protected_refs_only && !is_protected {
-        return Err(refuse(format!(
-            "'{}' is not a protected ref",
-            claims.git_ref
-        )));
+        let reason = format!("'{}' is not a protected ref", claims.git_ref);
+        return Err(not_allowed(reason));
     }
     let changeable = match &claims.ci_config_ref_uri {
         _ if is_protected => None,
@@ -197,14 +205,14 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
         Some(Some(config)) => Some(format!("comes from {config}")),
         None => Some("comes from somewhere this GitLab does not tell".to_owned()),
     };
-    if let Some(config) = changeable {
-        return Err(refuse(format!(
-            "its CI configuration {config}, where everybody who may push to '{}' may be able to change \
-             it. Set ci_config_path to the template of another project, or protect the branch",
-            claims.git_ref
-        )));
-    }
-    Ok(())
+    let Some(config) = changeable else {
+        return Ok(());
+    };
+    Err(not_allowed(format!(
+        "its CI configuration {config}, where everybody who may push to '{}' may be able to change \
+         it. Set ci_config_path to the template of another project, or protect the branch",
+        claims.git_ref
+    )))
 }
 
 /// Gives the attempt to the job, or a new attempt if the one it was made for is over.

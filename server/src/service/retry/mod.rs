@@ -40,24 +40,11 @@ pub async fn retry(
     request: &RetryBuilds,
 ) -> Result<RetriedBuilds, Error> {
     let namespace = find_namespace(&state.database, name).await?;
-    if namespace.held_at.is_some() {
-        return Err(
-            Refusal::new(ProblemKind::Conflict, format!("'{name}' is cancelled"))
-                .hint("`resume` it first")
-                .into(),
-        );
-    }
+    check_held(&namespace)?;
     // What is newer is newer than this one: the follower may plan another while the sources are read.
     let before = newest(&state.database, &namespace).await?;
     let all = builds::of_iteration(state.database.read(), before.id).await?;
-    for pkgbase in &request.pkgbases {
-        if !all.iter().any(|build| build.pkgbase == *pkgbase) {
-            return Err(Error::not_found(format!(
-                "build of '{pkgbase}' in iteration {} of '{name}'",
-                before.number
-            )));
-        }
-    }
+    check_pkgbases(&request.pkgbases, &before, &all)?;
     catch_up(state, &namespace, failed(&all)).await?;
     let newer = newer::commits(state, &before, &all).await?;
     let unusable = newer::unusable(state, &before, &all).await?;
@@ -97,6 +84,32 @@ pub async fn retry(
             is_new: false,
             notes,
         }),
+    }
+}
+
+fn check_held(namespace: &NamespaceRow) -> Result<(), Error> {
+    if namespace.held_at.is_none() {
+        return Ok(());
+    }
+    let title = format!("'{}' is cancelled", namespace.name);
+    Err(Refusal::new(ProblemKind::Conflict, title)
+        .hint("`resume` it first")
+        .into())
+}
+
+/// Refuses packages that an iteration does not build.
+fn check_pkgbases(
+    pkgbases: &[Pkgbase],
+    iteration: &IterationRow,
+    all: &[BuildRow],
+) -> Result<(), Error> {
+    let is_built = |pkgbase: &&Pkgbase| all.iter().any(|build| build.pkgbase == **pkgbase);
+    match pkgbases.iter().find(|pkgbase| !is_built(pkgbase)) {
+        None => Ok(()),
+        Some(pkgbase) => Err(Error::not_found(format!(
+            "build of '{pkgbase}' in iteration {} of '{}'",
+            iteration.number, iteration.namespace
+        ))),
     }
 }
 
