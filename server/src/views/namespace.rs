@@ -117,11 +117,7 @@ impl NamespacePage {
             badge.label, progress.done, progress.total
         );
         let number = detail.summary.number;
-        let mut iterations: Vec<Iteration> = namespace
-            .iterations
-            .iter()
-            .map(|summary| iteration(links, &name, summary, number, now))
-            .collect();
+        let mut iterations = iterations(links, namespace, number, now);
         let older_iterations = iterations.split_off(iterations.len().min(ITERATIONS));
         let only_failed = Filter::default().with_status(Some(StatusGroup::Failed));
         Self {
@@ -205,6 +201,18 @@ fn failure(
         took: took(build, now),
         build: build.clone(),
     }
+}
+
+fn iterations(
+    links: &Links,
+    namespace: &NamespaceDetail,
+    current: u32,
+    now: Timestamp,
+) -> Vec<Iteration> {
+    let name = &namespace.summary.name;
+    let iterations = namespace.iterations.iter();
+    let iterations = iterations.map(|summary| iteration(links, name, summary, current, now));
+    iterations.collect()
 }
 
 fn iteration(
