@@ -135,7 +135,9 @@ fn has_no_long_functions() {
                 MOST_LINES_OF_FUNCTION
             };
             let Function { name, lines, .. } = function;
-            let known = LONG_FUNCTIONS.iter().find(|known| **known == (place, &*name));
+            let known = LONG_FUNCTIONS
+                .iter()
+                .find(|known| **known == (place, &*name));
             let is_allowed = known.is_some_and(|known| lines > most && allowed.remove(known));
             if lines > most && !is_allowed {
                 long.push(format!("{place}: {name} has {lines} lines, at most {most}"));
