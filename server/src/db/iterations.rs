@@ -1,9 +1,9 @@
 //! Tables `iteration`, `iteration_origin` and `iteration_base`.
 
 use buildbtw_model::{
-    Architecture, BuildStatus, Changeset, CommitHash, GitRef, IterationStatus, NamespaceName,
-    Pkgbase, RepositoryName, TreeHash,
-    api::{BuildCounts, ChangeKind, IterationChange},
+    Architecture, BuildStatus, ChangeKind, Changeset, CommitHash, GitRef, IterationStatus,
+    NamespaceName, Pkgbase, RepositoryName, TreeHash,
+    api::{BuildCounts, IterationChange},
 };
 use sqlx::SqliteExecutor;
 
@@ -186,12 +186,6 @@ pub async fn insert_changes(
     changes: &[IterationChange],
 ) -> sqlx::Result<()> {
     for (position, change) in (0_i64..).zip(changes) {
-        let kind = match change.kind {
-            ChangeKind::Added => "added",
-            ChangeKind::Removed => "removed",
-            ChangeKind::Changed => "changed",
-            ChangeKind::Rewired => "rewired",
-        };
         sqlx::query!(
             "insert into iteration_change (iteration_id, position, architecture, pkgbase, stage, kind,
                  from_commit, to_commit)
@@ -201,7 +195,7 @@ pub async fn insert_changes(
             change.architecture,
             change.pkgbase,
             change.stage,
-            kind,
+            change.kind,
             change.from,
             change.to,
         )
@@ -218,7 +212,7 @@ pub async fn changes(
 ) -> sqlx::Result<Vec<IterationChange>> {
     let rows = sqlx::query!(
         r#"select architecture as "architecture: Architecture", pkgbase as "pkgbase: Pkgbase", stage,
-           kind, from_commit as "from: CommitHash", to_commit as "to: CommitHash"
+           kind as "kind: ChangeKind", from_commit as "from: CommitHash", to_commit as "to: CommitHash"
            from iteration_change where iteration_id = ? order by position"#,
         id,
     )
@@ -230,12 +224,7 @@ pub async fn changes(
             architecture: row.architecture,
             pkgbase: row.pkgbase,
             stage: unsigned(row.stage),
-            kind: match row.kind.as_str() {
-                "added" => ChangeKind::Added,
-                "removed" => ChangeKind::Removed,
-                "changed" => ChangeKind::Changed,
-                _ => ChangeKind::Rewired,
-            },
+            kind: row.kind,
             from: row.from,
             to: row.to,
         })

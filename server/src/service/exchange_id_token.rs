@@ -139,13 +139,12 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
             .hint("only the job of the pipeline that buildbtw created for a build may report it"),
         )
     };
-    let is = |number: u64, wanted: i64| i64::try_from(number) == Ok(wanted);
     // In the merge request of a fork these two differ, and whoever opened it wrote what runs.
     let job_project = claims.job_project_id.unwrap_or(claims.project_id);
     if job_project != claims.project_id {
         return Err(refuse("it runs for the merge request of a fork".to_owned()));
     }
-    if !is(job_project, row.project_id) {
+    if job_project != row.project_id {
         return Err(refuse(format!("it is a job of project {job_project}")));
     }
     if claims.pipeline_source.as_deref() != Some("api") {
@@ -167,7 +166,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
         .retry_after(ASK_AGAIN)
         .into());
     };
-    if !is(claims.pipeline_id, pipeline) {
+    if claims.pipeline_id != pipeline {
         return Err(refuse(format!(
             "it is a job of pipeline {}",
             claims.pipeline_id
@@ -227,7 +226,7 @@ async fn take(
                     state.logs.close(replaced).await?;
                     remove_uploads(&state.repos, replaced).await;
                 }
-                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id, worker.name = %request.worker, "a job took its build");
+                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id.0, worker.name = %request.worker, "a job took its build");
                 return Ok(taken.attempt);
             }
             Err(error) => Err(error),
@@ -252,7 +251,7 @@ async fn assign(
     claims: &JobClaims,
     hash: &[u8],
 ) -> Result<Taken, Error> {
-    let job = i64::try_from(claims.job_id).unwrap_or(i64::MAX);
+    let job = claims.job_id;
     let tx = transition.tx();
     if tokens::by_hash(&mut *tx.connection(), hash)
         .await?
@@ -355,7 +354,7 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
         build: build.id,
         claim: ClaimId::new(),
         worker: &worker,
-        token: token.0,
+        token,
     };
     if transition.dispatched([new], now()).await?.is_empty() {
         return Err(refuse(where_it_stands(&build)));

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use buildbtw_model::api::{ChangeKind, CreateIteration, IterationChange, ProblemKind};
-use buildbtw_model::{Architecture, CommitHash, Pkgbase};
+use buildbtw_model::api::{CreateIteration, IterationChange, ProblemKind};
+use buildbtw_model::{Architecture, ChangeKind, CommitHash, Pkgbase};
 use buildbtw_planner::BuildSnapshot;
 
 use crate::db::builds::{self, BuildRow};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{Architecture, BuildId, Pkgbase};
 
-use crate::db::plans::{self, NewBuild};
+use crate::db::plans::{self, EdgeKind, NewBuild};
 use crate::db::releases::{self, BuildRelease};
 use crate::db::{IterationId, WriteTransaction, builds, iterations};
 use crate::error::Error;
@@ -75,10 +75,10 @@ pub(in crate::service) async fn store(
                 stages.insert(draft.stage, id);
             }
             for (needs, kind) in &draft.needs {
-                plans::insert_edge(tx, id, ids[*needs], kind).await?;
+                plans::insert_edge(tx, id, ids[*needs], *kind).await?;
             }
             if let Some(source) = build.shared_build {
-                plans::insert_edge(tx, id, source, "shared").await?;
+                plans::insert_edge(tx, id, source, EdgeKind::Shared).await?;
             }
             if build.reused.is_some() {
                 reused.push(id);
