@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use buildbtw_model::TokenScope;
+use buildbtw_model::{TokenId, TokenScope};
 use clap::{Args, Subcommand};
 
 use crate::output::time::parse_seconds;
@@ -25,7 +25,7 @@ pub enum Token {
     /// Revoke a token
     Revoke {
         /// Number of the token in the list
-        id: i64,
+        id: TokenId,
         /// Revoke it even if it is the last valid admin token
         ///
         /// The server creates a new admin token at its next start.

@@ -167,6 +167,22 @@ text_enum! {
 }
 
 text_enum! {
+    /// What became of a build since the iteration before.
+    ChangeKind, "kind of change" {
+        /// It is new.
+        Added = "added",
+        /// It is gone.
+        Removed = "removed",
+        /// Its commit changed.
+        Changed = "changed",
+        /// It waits for other builds than before.
+        Rewired = "rewired",
+        _ => /// A kind this version of the program does not know.
+        Other,
+    }
+}
+
+text_enum! {
     /// Why a source repository cannot be used.
     SourceProblemKind, "kind of source problem" {
         /// GitLab has archived the project.

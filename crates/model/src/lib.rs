@@ -20,15 +20,16 @@ mod version;
 pub use changeset::{Changeset, ChangesetError};
 pub use ids::{
     Architecture, AttemptId, BuildId, BuildTool, BuildToolName, BuildToolVersion, ClaimId,
-    CommitHash, GitRef, InvalidName, NamespaceName, PackageFileName, PackageVersion, Packager,
-    Pkgbase, Pkgname, RepositoryName, Sha256Digest, TreeHash, WorkerName,
+    CommitHash, GitRef, InvalidName, JobId, MergeRequestIid, NamespaceName, NoteId,
+    PackageFileName, PackageVersion, Packager, PipelineId, Pkgbase, Pkgname, ProjectId,
+    RepositoryName, Sha256Digest, TokenId, TreeHash, WorkerName,
 };
-pub use kinds::{EventKind, NoteKind, SourceProblemKind};
+pub use kinds::{ChangeKind, EventKind, NoteKind, SourceProblemKind};
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};
 pub use source_entry::{SourceKind, source_file_name, source_kind, source_protocol, source_url};
 pub use states::{
-    AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy, Scope,
-    TokenScope, UnknownState,
+    AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy,
+    PipelineStatus, Scope, TokenScope, UnknownState,
 };
 pub use version::{compare_versions, is_epoch_left_out};

@@ -13,8 +13,8 @@ pub struct UnknownState {
     pub expected: &'static str,
 }
 
-/// Makes an enum whose variants have one fixed text each, used in JSON, SQL and on the terminal. `_ => Unknown,` as
-/// its end is what JSON of a newer program is read as; SQL and the terminal hold none of that.
+/// Makes an enum whose variants have one fixed text each, used in JSON, SQL and on the terminal. `_ => Other,` as
+/// its end is what JSON with another text is read as: that of a newer program, or of GitLab.
 macro_rules! text_enum {
     (
         $(#[$doc:meta])* $name:ident, $kind:literal
@@ -59,6 +59,7 @@ macro_rules! text_enum {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($text => Ok(Self::$variant),)+
+                    $("unknown" => Ok(Self::$other),)?
                     _ => Err($crate::states::UnknownState {
                         kind: $kind,
                         value: text.chars().take(60).collect(),
@@ -285,6 +286,69 @@ impl NetworkPolicy {
     }
 }
 
+text_enum! {
+    /// Where a pipeline or a job of GitLab stands: GitLab's own words, and what the server says of pipelines that
+    /// GitLab does not have.
+    PipelineStatus, "pipeline status" {
+        /// The server has not asked for it yet.
+        ToBeCreated = "to be created",
+        /// The server has asked for it, and GitLab has not confirmed it.
+        NotConfirmed = "not confirmed",
+        /// It was created, and nothing of it has begun.
+        Created = "created",
+        /// It waits for a resource that another job holds.
+        WaitingForResource = "waiting_for_resource",
+        /// Its environment is being prepared.
+        Preparing = "preparing",
+        /// It waits for another service.
+        WaitingForCallback = "waiting_for_callback",
+        /// It waits for a runner.
+        Pending = "pending",
+        /// It runs.
+        Running = "running",
+        /// It succeeded.
+        Success = "success",
+        /// It failed.
+        Failed = "failed",
+        /// It is being cancelled.
+        Canceling = "canceling",
+        /// It was cancelled.
+        Canceled = "canceled",
+        /// It did not run.
+        Skipped = "skipped",
+        /// It waits for a person.
+        Manual = "manual",
+        /// It waits for a time.
+        Scheduled = "scheduled",
+        /// GitLab does not have it any more.
+        Deleted = "deleted",
+        _ => /// A word this version of the program does not know.
+        Unknown,
+    }
+}
+
+impl PipelineStatus {
+    /// Whether no job of it runs or will run, unless somebody starts one again.
+    #[must_use]
+    pub fn is_completed(self) -> bool {
+        match self {
+            Self::Success | Self::Failed | Self::Canceled | Self::Skipped | Self::Deleted => true,
+            Self::ToBeCreated
+            | Self::NotConfirmed
+            | Self::Created
+            | Self::WaitingForResource
+            | Self::Preparing
+            | Self::WaitingForCallback
+            | Self::Pending
+            | Self::Running
+            | Self::Canceling
+            | Self::Manual
+            | Self::Scheduled
+            | Self::Unknown => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +364,11 @@ mod tests {
         for policy in NetworkPolicy::ALL {
             assert_eq!(policy.as_str().parse(), Ok(*policy));
         }
+        for status in PipelineStatus::ALL {
+            assert_eq!(status.as_str().parse(), Ok(*status));
+        }
+        let unknown = PipelineStatus::Unknown;
+        assert_eq!(unknown.as_str().parse(), Ok(unknown));
         let error = "everything".parse::<Scope>().unwrap_err().to_string();
         assert!(error.contains("transitive"), "{error}");
     }

@@ -32,6 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use buildbtw_model::TokenId;
 use jiff::Timestamp;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -272,9 +273,7 @@ row_id! {
     /// The row of a namespace.
     NamespaceId,
     /// The row of an iteration.
-    IterationId,
-    /// The row of a token.
-    TokenId
+    IterationId
 }
 
 #[cfg(test)]

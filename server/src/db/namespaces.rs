@@ -134,8 +134,8 @@ pub async fn insert(
         .await?;
     }
     for (kind, patterns) in [
-        ("include", namespace.include),
-        ("exclude", namespace.exclude),
+        (PatternKind::Include, namespace.include),
+        (PatternKind::Exclude, namespace.exclude),
     ] {
         for pattern in patterns {
             sqlx::query!(
@@ -211,23 +211,31 @@ pub async fn bootstrap(
     Ok(rows.into_iter().map(|row| row.pkgbase).collect())
 }
 
+/// What a pattern of a namespace is for.
+#[derive(Clone, Copy, Debug, sqlx::Type)]
+#[sqlx(rename_all = "snake_case")]
+enum PatternKind {
+    Include,
+    Exclude,
+}
+
 /// The include and exclude patterns of a namespace.
 pub async fn patterns(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
 ) -> sqlx::Result<(Vec<String>, Vec<String>)> {
     let rows = sqlx::query!(
-        "select kind, pattern from namespace_pattern where namespace_id = ? order by pattern",
+        r#"select kind as "kind: PatternKind", pattern from namespace_pattern
+           where namespace_id = ? order by pattern"#,
         namespace,
     )
     .fetch_all(executor)
     .await?;
     let (mut include, mut exclude) = (Vec::new(), Vec::new());
     for row in rows {
-        if row.kind == "include" {
-            &mut include
-        } else {
-            &mut exclude
+        match row.kind {
+            PatternKind::Include => &mut include,
+            PatternKind::Exclude => &mut exclude,
         }
         .push(row.pattern);
     }

@@ -1,6 +1,6 @@
 //! Table `source_repository`: what each repository of the source was found to hold.
 
-use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest, SourceProblemKind, TreeHash};
+use buildbtw_model::{CommitHash, Pkgbase, ProjectId, Sha256Digest, SourceProblemKind, TreeHash};
 use futures_util::stream::BoxStream;
 use sqlx::SqliteExecutor;
 
@@ -28,7 +28,7 @@ pub struct SourceRepositoryRow {
     /// When this was found.
     pub changed_at: i64,
     /// GitLab's number of the project.
-    pub project_id: Option<i64>,
+    pub project_id: Option<ProjectId>,
     /// Where to fetch it over HTTP, if its path does not say.
     pub http_url: Option<String>,
     /// Where to fetch it over SSH.
@@ -66,7 +66,7 @@ struct Stored {
     problem_kind: Option<SourceProblemKind>,
     problem: Option<String>,
     changed_at: i64,
-    project_id: Option<i64>,
+    project_id: Option<ProjectId>,
     http_url: Option<String>,
     ssh_url: Option<String>,
 }
@@ -99,7 +99,7 @@ macro_rules! select_repository {
                tree_hash as "tree: TreeHash", commit_time,
                srcinfo_sha256 as "srcinfo_sha256: Sha256Digest",
                problem_kind as "problem_kind: SourceProblemKind", problem, changed_at,
-               project_id, http_url, ssh_url
+               project_id as "project_id: ProjectId", http_url, ssh_url
                from source_repository "# + $tail
             $(, $argument)*
         )
@@ -234,7 +234,7 @@ pub async fn at_paths(
 /// The repository of a project.
 pub async fn of_project(
     executor: impl SqliteExecutor<'_>,
-    project: i64,
+    project: ProjectId,
 ) -> sqlx::Result<Option<SourceRepositoryRow>> {
     select_repository!("where project_id = ?", project)
         .fetch_optional(executor)
@@ -244,7 +244,7 @@ pub async fn of_project(
 /// The repositories of some projects.
 pub async fn of_projects(
     executor: impl SqliteExecutor<'_>,
-    projects: &[i64],
+    projects: &[ProjectId],
 ) -> sqlx::Result<Vec<SourceRepositoryRow>> {
     let projects = json_list(projects);
     select_repository!(
@@ -277,9 +277,9 @@ pub async fn count_projects(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i
 }
 
 /// The projects of all repositories.
-pub async fn project_ids(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<i64>> {
+pub async fn project_ids(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<ProjectId>> {
     sqlx::query_scalar!(
-        r#"select project_id as "id!" from source_repository where project_id is not null"#
+        r#"select project_id as "id!: ProjectId" from source_repository where project_id is not null"#
     )
     .fetch_all(executor)
     .await

@@ -157,8 +157,7 @@ pub async fn any_valid(
 /// Those of some tokens that are revoked or expired.
 pub async fn invalid(tx: &mut WriteTransaction, tokens: &[TokenId]) -> sqlx::Result<Vec<TokenId>> {
     let at = now();
-    let ids: Vec<i64> = tokens.iter().map(|token| token.0).collect();
-    let ids = json_list(&ids);
+    let ids = json_list(tokens);
     let rows = sqlx::query!(
         r#"select id as "id: TokenId" from token
            where id in (select value from json_each(?))

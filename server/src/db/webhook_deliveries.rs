@@ -1,6 +1,8 @@
 //! Table `webhook_delivery`: what GitLab told us, until all it leads to has happened, and a while
 //! longer to know a repetition.
 
+use buildbtw_gitlab::webhook::WebhookKind;
+use buildbtw_model::ProjectId;
 use sqlx::SqliteExecutor;
 
 use super::{WriteTransaction, json_list, now};
@@ -11,9 +13,9 @@ pub struct DeliveryRow {
     /// The sender's id of it; a repetition has the same.
     pub id: String,
     /// What it is about.
-    pub kind: String,
+    pub kind: WebhookKind,
     /// The project.
-    pub project_id: i64,
+    pub project_id: ProjectId,
     /// The pipeline, job or merge request.
     pub object_id: Option<i64>,
 }
@@ -39,8 +41,8 @@ pub async fn insert(tx: &mut WriteTransaction, row: &DeliveryRow) -> sqlx::Resul
 pub async fn open(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result<Vec<DeliveryRow>> {
     sqlx::query_as!(
         DeliveryRow,
-        "select id, kind, project_id, object_id from webhook_delivery where done_at is null
-         order by received_at, id limit ?",
+        r#"select id, kind as "kind: WebhookKind", project_id as "project_id: ProjectId", object_id
+           from webhook_delivery where done_at is null order by received_at, id limit ?"#,
         limit
     )
     .fetch_all(executor)

@@ -186,7 +186,7 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
         build: *build,
         claim: claimant.claim,
         worker: &claimant.worker,
-        token: claimant.token.0,
+        token: claimant.token,
     });
     let dispatched = transition.dispatched(attempts, now() + lease).await?;
     let effects = transition.commit().await?;

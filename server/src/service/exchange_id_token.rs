@@ -141,7 +141,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
         .retry_after(ASK_AGAIN)
         .into());
     };
-    if !is(claims.pipeline_id, pipeline) {
+    if claims.pipeline_id != pipeline {
         let id = claims.pipeline_id;
         return Err(not_allowed(format!("it is a job of pipeline {id}")));
     }
@@ -165,10 +165,6 @@ fn not_allowed(reason: String) -> Error {
     .into()
 }
 
-fn is(number: u64, wanted: i64) -> bool {
-    i64::try_from(number) == Ok(wanted)
-}
-
 /// Whether the job is one of the attempt's project, in a pipeline that the API created.
 fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
     // In the merge request of a fork these two differ, and whoever opened it wrote what runs.
@@ -177,7 +173,7 @@ fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
         let reason = "it runs for the merge request of a fork";
         return Err(not_allowed(reason.to_owned()));
     }
-    if !is(job_project, row.project_id) {
+    if job_project != row.project_id {
         let reason = format!("it is a job of project {job_project}");
         return Err(not_allowed(reason));
     }
@@ -235,7 +231,7 @@ async fn take(
                     state.logs.close(replaced).await?;
                     remove_uploads(&state.repos, replaced).await;
                 }
-                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id, worker.name = %request.worker, "a job took its build");
+                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id.0, worker.name = %request.worker, "a job took its build");
                 return Ok(taken.attempt);
             }
             Err(error) => Err(error),
@@ -260,7 +256,7 @@ async fn assign(
     claims: &JobClaims,
     hash: &[u8],
 ) -> Result<Taken, Error> {
-    let job = i64::try_from(claims.job_id).unwrap_or(i64::MAX);
+    let job = claims.job_id;
     let tx = transition.tx();
     if tokens::by_hash(&mut *tx.connection(), hash)
         .await?
@@ -363,7 +359,7 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
         build: build.id,
         claim: ClaimId::new(),
         worker: &worker,
-        token: token.0,
+        token,
     };
     if transition.dispatched([new], now()).await?.is_empty() {
         return Err(refuse(where_it_stands(&build)));

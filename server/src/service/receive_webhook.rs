@@ -34,7 +34,7 @@ pub async fn receive_webhook(
     }
     let row = DeliveryRow {
         id,
-        kind: webhook.kind.as_str().to_owned(),
+        kind: webhook.kind,
         project_id: webhook.project_id,
         object_id: webhook.object_id,
     };
@@ -43,8 +43,8 @@ pub async fn receive_webhook(
     tx.commit().await?;
     if is_new {
         tracing::debug!(
-            webhook.kind = row.kind,
-            gitlab.project = row.project_id,
+            webhook.kind = row.kind.as_str(),
+            gitlab.project = row.project_id.0,
             "a webhook came"
         );
         if let Some(pipelines) = state

@@ -1,7 +1,9 @@
 //! What the two kinds of sources have in common.
 
 use buildbtw_gitlab::GitlabError;
-use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase, SourceProblemKind, TreeHash};
+use buildbtw_model::{
+    CommitHash, GitRef, MergeRequestUrl, Pkgbase, ProjectId, SourceProblemKind, TreeHash,
+};
 use futures_util::future::BoxFuture;
 
 use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
@@ -52,7 +54,7 @@ pub(super) trait SourceKind: Send + Sync {
 #[derive(Clone, Debug)]
 pub(super) struct FoundMergeRequest {
     /// The project that it goes to.
-    pub(super) project: i64,
+    pub(super) project: ProjectId,
     /// The path of that project, as the request's address has it.
     pub(super) path: String,
     /// GitLab's word for its state, if it is not open any more.

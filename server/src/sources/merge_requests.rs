@@ -1,7 +1,7 @@
 //! Changesets that are named by a merge request.
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase};
+use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase, ProjectId};
 
 use crate::db::source_repositories::{self, SourceRepositoryRow};
 use crate::error::{Error, Refusal};
@@ -58,7 +58,7 @@ impl Sources {
     /// What is known of a project; one that is not known or not usable is read again.
     async fn row_of_project(
         &self,
-        project: i64,
+        project: ProjectId,
     ) -> Result<(Option<SourceRepositoryRow>, Freshness), Error> {
         let known = source_repositories::of_project(self.database.read(), project).await?;
         if known.as_ref().is_some_and(|row| row.problem.is_none()) {

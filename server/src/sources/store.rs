@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use buildbtw_model::{Pkgbase, SourceProblemKind};
+use buildbtw_model::{Pkgbase, ProjectId, SourceProblemKind};
 use buildbtw_planner::{SourcePackage, parse_srcinfo};
 
 use crate::db::source_repositories::{self, SourceProblem, SourceRepositoryRow};
@@ -90,7 +90,7 @@ impl<F: Fn(&str, &Pkgbase) -> Option<SourceProblem>> Misnamed for F {}
 
 /// The projects whose paths were taken by others: nobody knows where they are now.
 #[derive(Debug, Default)]
-pub(super) struct Displaced(pub(super) Vec<i64>);
+pub(super) struct Displaced(pub(super) Vec<ProjectId>);
 
 /// A row as it was and as it is now.
 struct Update {
@@ -322,7 +322,10 @@ async fn displace(
     };
     let moved = SourceRepositoryRow {
         // No path of a project can begin like this.
-        path: format!("~{}", before.project_id.unwrap_or_default()),
+        path: match before.project_id {
+            Some(id) => format!("~{id}"),
+            None => format!("~{}", before.path),
+        },
         pkgbase: None,
         srcinfo_sha256: None,
         commit: None,

@@ -4,8 +4,7 @@
 mod outline;
 mod sender;
 
-use std::str::FromStr;
-
+use buildbtw_model::ProjectId;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
@@ -77,6 +76,7 @@ impl Incoming {
 
 /// What a webhook is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(rename_all = "snake_case"))]
 pub enum WebhookKind {
     /// Branches moved.
     Push,
@@ -93,7 +93,7 @@ pub enum WebhookKind {
 }
 
 impl WebhookKind {
-    /// The word for it in the database.
+    /// The word for it in the database and in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -119,31 +119,13 @@ impl WebhookKind {
     }
 }
 
-impl FromStr for WebhookKind {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        [
-            Self::Push,
-            Self::TagPush,
-            Self::MergeRequest,
-            Self::Project,
-            Self::Pipeline,
-            Self::Job,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
-        .ok_or(())
-    }
-}
-
 /// A webhook that says it is about something of interest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// What it is about.
     pub kind: WebhookKind,
     /// The project.
-    pub project_id: i64,
+    pub project_id: ProjectId,
     /// Its full path, if it is told.
     pub path: Option<String>,
     /// The pipeline, job or merge request.
@@ -199,7 +181,7 @@ struct Names {
 
 #[derive(Deserialize)]
 struct Envelope {
-    project_id: Option<i64>,
+    project_id: Option<ProjectId>,
     path_with_namespace: Option<String>,
     build_id: Option<i64>,
     project: Option<ProjectPart>,
@@ -208,7 +190,7 @@ struct Envelope {
 
 #[derive(Default, Deserialize)]
 struct ProjectPart {
-    id: Option<i64>,
+    id: Option<ProjectId>,
     path_with_namespace: Option<String>,
 }
 
@@ -238,7 +220,7 @@ mod tests {
             push,
             Some(Webhook {
                 kind: WebhookKind::Push,
-                project_id: 3,
+                project_id: ProjectId(3),
                 path: Some("g/p".into()),
                 object_id: None
             })

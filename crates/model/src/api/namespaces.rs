@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::builds::BuildSummary;
 use crate::{
-    Architecture, BuildId, Changeset, CommitHash, IterationStatus, NamespaceName, NetworkPolicy,
-    NoteKind, OriginSpec, Pkgbase, Scope,
+    Architecture, BuildId, ChangeKind, Changeset, CommitHash, IterationStatus, NamespaceName,
+    NetworkPolicy, NoteKind, OriginSpec, Pkgbase, Scope,
 };
 
 /// Asks for a new namespace.
@@ -274,20 +274,6 @@ pub struct IterationSummary {
     /// The bytes of its packages.
     #[serde(default)]
     pub size: u64,
-}
-
-/// What became of a build since the iteration before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChangeKind {
-    /// It is new.
-    Added,
-    /// It is gone.
-    Removed,
-    /// Its commit changed.
-    Changed,
-    /// It waits for other builds than before.
-    Rewired,
 }
 
 /// A difference from the iteration before.

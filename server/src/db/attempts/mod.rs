@@ -129,7 +129,7 @@ pub struct NewAttempt<'a> {
     /// The worker.
     pub worker: &'a WorkerName,
     /// The token of the worker.
-    pub token: i64,
+    pub token: TokenId,
 }
 
 /// Stores new attempts, each under the next number of its build.

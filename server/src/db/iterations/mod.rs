@@ -2,9 +2,9 @@
 
 mod inputs;
 
-use buildbtw_model::api::{BuildCounts, ChangeKind, IterationChange};
+use buildbtw_model::api::{BuildCounts, IterationChange};
 use buildbtw_model::{
-    Architecture, BuildStatus, CommitHash, IterationStatus, NamespaceName, Pkgbase,
+    Architecture, BuildStatus, ChangeKind, CommitHash, IterationStatus, NamespaceName, Pkgbase,
 };
 use sqlx::SqliteExecutor;
 
@@ -189,12 +189,6 @@ pub async fn insert_changes(
     changes: &[IterationChange],
 ) -> sqlx::Result<()> {
     for (position, change) in (0_i64..).zip(changes) {
-        let kind = match change.kind {
-            ChangeKind::Added => "added",
-            ChangeKind::Removed => "removed",
-            ChangeKind::Changed => "changed",
-            ChangeKind::Rewired => "rewired",
-        };
         sqlx::query!(
             "insert into iteration_change (iteration_id, position, architecture, pkgbase, stage, kind,
                  from_commit, to_commit)
@@ -204,7 +198,7 @@ pub async fn insert_changes(
             change.architecture,
             change.pkgbase,
             change.stage,
-            kind,
+            change.kind,
             change.from,
             change.to,
         )
@@ -221,7 +215,7 @@ pub async fn changes(
 ) -> sqlx::Result<Vec<IterationChange>> {
     let rows = sqlx::query!(
         r#"select architecture as "architecture: Architecture", pkgbase as "pkgbase: Pkgbase", stage,
-           kind, from_commit as "from: CommitHash", to_commit as "to: CommitHash"
+           kind as "kind: ChangeKind", from_commit as "from: CommitHash", to_commit as "to: CommitHash"
            from iteration_change where iteration_id = ? order by position"#,
         id,
     )
@@ -233,12 +227,7 @@ pub async fn changes(
             architecture: row.architecture,
             pkgbase: row.pkgbase,
             stage: unsigned(row.stage),
-            kind: match row.kind.as_str() {
-                "added" => ChangeKind::Added,
-                "removed" => ChangeKind::Removed,
-                "changed" => ChangeKind::Changed,
-                _ => ChangeKind::Rewired,
-            },
+            kind: row.kind,
             from: row.from,
             to: row.to,
         })

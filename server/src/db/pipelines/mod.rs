@@ -1,7 +1,10 @@
 //! Table `pipeline`: attempts that run as pipelines of a GitLab, from the wish to have one to the last
 //! thing heard of it.
 
-use buildbtw_model::{Architecture, AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind};
+use buildbtw_model::{
+    Architecture, AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind, JobId, PipelineId,
+    PipelineStatus, ProjectId,
+};
 use sqlx::SqliteExecutor;
 
 use crate::db::{WriteTransaction, json_list, now};
@@ -14,7 +17,7 @@ pub struct PipelineRow {
     /// The build it is a try at.
     pub build: BuildId,
     /// GitLab's number of the project.
-    pub project_id: i64,
+    pub project_id: ProjectId,
     /// The branch or tag it runs on.
     pub git_ref: String,
     /// The commit that has to be the head there.
@@ -22,13 +25,13 @@ pub struct PipelineRow {
     /// When GitLab was last asked to create it.
     pub asked_at: Option<i64>,
     /// GitLab's number of it.
-    pub pipeline_id: Option<i64>,
+    pub pipeline_id: Option<PipelineId>,
     /// Its page.
     pub url: Option<String>,
-    /// GitLab's word for where it stands.
-    pub status: Option<String>,
+    /// Where it stands.
+    pub status: Option<PipelineStatus>,
     /// The job that exchanged its ID token.
-    pub job_id: Option<i64>,
+    pub job_id: Option<JobId>,
     /// When GitLab was asked to cancel it.
     pub cancel_sent_at: Option<i64>,
     /// Since when nothing more is to be heard of it.
@@ -70,8 +73,9 @@ macro_rules! select_pipeline {
         sqlx::query_as!(
             PipelineRow,
             r#"select attempt_id as "attempt: AttemptId", attempt.build_id as "build: BuildId",
-               project_id, git_ref, commit_hash as "commit: CommitHash", asked_at, pipeline_id, url,
-               pipeline.status, job_id, cancel_sent_at, over_at, reported_at,
+               project_id as "project_id: ProjectId", git_ref, commit_hash as "commit: CommitHash", asked_at,
+               pipeline_id as "pipeline_id: PipelineId", url,
+               pipeline.status as "status: PipelineStatus", job_id as "job_id: JobId", cancel_sent_at, over_at, reported_at,
                reported_kind as "reported_kind: FailureKind", reported_message, job_timeout_s,
                running_since,
                attempt.status as "attempt_status: AttemptStatus",
@@ -113,8 +117,8 @@ pub async fn of_attempts(
 /// The newest attempt that ran as a pipeline: a job that was retried in GitLab makes a new one.
 pub async fn newest_of(
     executor: impl SqliteExecutor<'_>,
-    project_id: i64,
-    pipeline_id: i64,
+    project_id: ProjectId,
+    pipeline_id: PipelineId,
 ) -> sqlx::Result<Option<PipelineRow>> {
     select_pipeline!(
         "where project_id = ? and pipeline_id = ? order by attempt.number desc limit 1",
@@ -137,7 +141,7 @@ pub async fn wanted(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pipel
 /// Those that are known to GitLab and of which more is to be heard; of some projects, or of all.
 pub async fn followed(
     executor: impl SqliteExecutor<'_>,
-    projects: Option<&[i64]>,
+    projects: Option<&[ProjectId]>,
 ) -> sqlx::Result<Vec<PipelineRow>> {
     let projects = projects.map(json_list);
     select_pipeline!(
@@ -205,7 +209,7 @@ pub struct NewPipeline {
     /// The address of the GitLab.
     pub gitlab: String,
     /// GitLab's number of the project.
-    pub project_id: i64,
+    pub project_id: ProjectId,
     /// The branch or tag to run on.
     pub git_ref: String,
     /// The commit that has to be the head there.
@@ -268,11 +272,11 @@ pub async fn set_asked(
 #[derive(Clone, Debug)]
 pub struct Known {
     /// GitLab's number of it.
-    pub pipeline_id: i64,
+    pub pipeline_id: PipelineId,
     /// Its page.
     pub url: Option<String>,
-    /// GitLab's word for where it stands.
-    pub status: String,
+    /// Where it stands.
+    pub status: PipelineStatus,
 }
 
 /// Notes which pipeline it is. False when that was known.
@@ -301,7 +305,7 @@ pub async fn set_known(
 pub async fn set_status(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
-    status: &str,
+    status: PipelineStatus,
 ) -> sqlx::Result<()> {
     let at = now();
     sqlx::query!(
@@ -358,7 +362,7 @@ pub async fn set_reported(
 pub async fn set_job(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
-    job_id: i64,
+    job_id: JobId,
     timeout_s: Option<i64>,
 ) -> sqlx::Result<()> {
     sqlx::query!(

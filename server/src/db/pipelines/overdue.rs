@@ -1,6 +1,9 @@
 //! Pipelines of which GitLab has to be asked, whatever the ticks are.
 
-use buildbtw_model::{AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind};
+use buildbtw_model::{
+    AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind, JobId, PipelineId, PipelineStatus,
+    ProjectId,
+};
 use sqlx::SqliteExecutor;
 
 use crate::db::now;

@@ -1,12 +1,14 @@
 //! Cancels pipelines that are of no use any more.
 
+use buildbtw_gitlab::PipelineId;
+
 use crate::db::{now as now_ms, orphan_pipelines, pipelines};
 use crate::outage::Failure;
 use crate::service::pipelines::pipeline_name;
 
 use super::create::about;
 use super::poll::Poll;
-use super::sort::{key, project_id};
+use super::sort::key;
 
 /// How many are cancelled in a row before others have their turn.
 const CANCELS: usize = 50;
@@ -20,10 +22,10 @@ impl Poll {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
         let limit = i64::try_from(CANCELS).unwrap_or(i64::MAX);
         for orphan in orphan_pipelines::oldest(state.database.read(), limit).await? {
-            let project = project_id(orphan.project_id);
+            let project = orphan.project_id;
             let about = format!("project {project}");
-            let found: Vec<u64> = match orphan.pipeline_id {
-                Some(id) => u64::try_from(id).into_iter().collect(),
+            let found: Vec<PipelineId> = match orphan.pipeline_id {
+                Some(id) => vec![id],
                 None => {
                     let name = pipeline_name(orphan.attempt);
                     let found = gitlab.pipelines_named(project, &about, &name).await;
@@ -61,7 +63,9 @@ impl Poll {
             self.on_gitlab.news.wake();
         }
         for row in rows.iter().take(CANCELS) {
-            let (project, number) = key(row);
+            let Some((project, number)) = key(row) else {
+                continue;
+            };
             let about = about(&state.database, row).await?;
             match gitlab.cancel_pipeline(project, &about, number).await {
                 Ok(()) => {}

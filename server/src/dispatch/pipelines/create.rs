@@ -34,7 +34,7 @@ pub(crate) async fn step(
     on_gitlab: &Pipelines,
     row: PipelineRow,
 ) -> Result<Step, Error> {
-    let project = ProjectId(u64::try_from(row.project_id).unwrap_or_default());
+    let project = row.project_id;
     let about = about(&state.database, &row).await?;
     if let Some(asked_at) = row.asked_at {
         let name = pipeline_name(row.attempt);
@@ -131,10 +131,9 @@ async fn settle(
 ) -> Result<Step, Error> {
     let created = created(state, row, found).await?;
     if created == Created::Unwanted {
-        let project = ProjectId(u64::try_from(row.project_id).unwrap_or_default());
         let cancelled = on_gitlab
             .gitlab
-            .cancel_pipeline(project, &row.git_ref, found.id)
+            .cancel_pipeline(row.project_id, &row.git_ref, found.id)
             .await;
         if let Err(error) = cancelled {
             // Its jobs are refused anyway.

@@ -43,7 +43,7 @@ impl Poll {
     /// Asks about overdue pipelines; at once about those of `projects`. Returns whether one ended.
     pub(super) async fn ask_about_overdue(
         &mut self,
-        projects: Option<&[i64]>,
+        projects: Option<&[ProjectId]>,
     ) -> Result<bool, Failure> {
         let reader = self.state.database.read();
         let running_since = now_ms() - milliseconds(self.on_gitlab.settings.exchange);
@@ -103,7 +103,9 @@ impl Poll {
     /// Asks about one pipeline by itself, and ends what has ended or is overdue. Returns whether it has.
     async fn ask(&self, row: &PipelineRow) -> Result<bool, Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
-        let (project, number) = key(row);
+        let Some((project, number)) = key(row) else {
+            return Ok(false);
+        };
         let about = about(&state.database, row).await?;
         let found = gitlab.pipeline(project, &about, number).await?;
         let Some(found) = found else {
@@ -148,7 +150,7 @@ impl Poll {
         let unread = |error: &_| {
             tracing::warn!(
                 error = ToString::to_string(error),
-                gitlab.job = job.id,
+                gitlab.job = job.id.0,
                 "cannot read a job's log"
             );
         };

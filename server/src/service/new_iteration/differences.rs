@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use buildbtw_model::api::{ChangeKind, IterationChange};
-use buildbtw_model::{Architecture, CommitHash, Pkgbase};
+use buildbtw_model::api::IterationChange;
+use buildbtw_model::{Architecture, ChangeKind, CommitHash, Pkgbase};
 use buildbtw_planner::BuildSnapshot;
 
 use crate::db::builds::{self, BuildRow};

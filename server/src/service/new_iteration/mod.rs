@@ -6,8 +6,8 @@ mod trigger;
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::api::{ChangeKind, CreateIteration, IterationChange, ProblemKind};
-use buildbtw_model::{NamespaceName, Pkgbase};
+use buildbtw_model::api::{CreateIteration, IterationChange, ProblemKind};
+use buildbtw_model::{ChangeKind, NamespaceName, Pkgbase};
 
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;

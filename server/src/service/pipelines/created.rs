@@ -31,9 +31,9 @@ pub async fn created(
 ) -> Result<Created, Error> {
     let mut transition = Transition::begin(&state.database).await?;
     let known = Known {
-        pipeline_id: i64::try_from(found.id).unwrap_or(i64::MAX),
+        pipeline_id: found.id,
         url: found.web_url.clone(),
-        status: found.status.as_str().to_owned(),
+        status: found.status,
     };
     pipelines::set_known(transition.tx(), row.attempt, &known).await?;
     // Others may have been faster than GitLab.
@@ -57,8 +57,8 @@ pub async fn created(
     state.announce(effects);
     tracing::info!(
         attempt.id = %row.attempt,
-        gitlab.project = row.project_id,
-        gitlab.pipeline = found.id,
+        gitlab.project = row.project_id.0,
+        gitlab.pipeline = found.id.0,
         "pipeline created"
     );
     Ok(created)

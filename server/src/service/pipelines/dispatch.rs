@@ -2,7 +2,7 @@
 //! is stored now survives whatever happens next.
 
 use buildbtw_model::{
-    AttemptId, BuildId, ClaimId, CommitHash, FailureKind, GitRef, TokenScope, WorkerName,
+    AttemptId, BuildId, ClaimId, CommitHash, FailureKind, GitRef, ProjectId, TokenScope, WorkerName,
 };
 
 use crate::db::attempts::{NewAttempt, UNLIMITED_LEASE};
@@ -19,7 +19,7 @@ const NO_WORKER_YET: &str = "gitlab";
 
 /// Where a build's pipeline runs.
 struct Place {
-    project_id: i64,
+    project_id: ProjectId,
     git_ref: String,
 }
 
@@ -52,7 +52,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             build: build.id,
             claim: ClaimId::new(),
             worker: &worker,
-            token: token.0,
+            token,
         });
     }
     let given = transition.dispatched(attempts, UNLIMITED_LEASE).await?;

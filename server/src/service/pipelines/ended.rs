@@ -51,8 +51,8 @@ pub async fn ended(
         why = Some(end.message().to_owned());
         conclude(&mut transition, &build, &attempt, end).await?;
     }
-    let word = status.map_or("deleted", PipelineStatus::as_str);
-    pipelines::set_status(transition.tx(), row.attempt, word).await?;
+    let status = status.unwrap_or(PipelineStatus::Deleted);
+    pipelines::set_status(transition.tx(), row.attempt, status).await?;
     pipelines::set_over(transition.tx(), row.attempt).await?;
     let Some(why) = why else {
         let effects = transition.commit().await?;

@@ -99,8 +99,7 @@ pub async fn never_exchanged(
         name(job)
     );
     // When it comes after all it is told that it is too late; a retry of it in GitLab is another job.
-    let id = i64::try_from(job.id).unwrap_or(i64::MAX);
-    pipelines::set_job(transition.tx(), row.attempt, id, None).await?;
+    pipelines::set_job(transition.tx(), row.attempt, job.id, None).await?;
     let has_ended = transition
         .lost(&subject.build, &subject.attempt, &message)
         .await?;
@@ -121,6 +120,6 @@ async fn finish(
     state.announce(effects);
     conclusion.write(why).await?;
     remove_uploads(&state.repos, row.attempt).await;
-    tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id, "gave up on a job that GitLab takes for running");
+    tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id.0, "gave up on a job that GitLab takes for running");
     Ok(())
 }

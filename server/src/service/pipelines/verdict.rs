@@ -43,7 +43,7 @@ pub(super) struct Facts<'a> {
 /// The job that exchanged its ID token for the attempt.
 pub fn own_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let id = row.job_id?;
-    jobs.iter().find(|job| i64::try_from(job.id) == Ok(id))
+    jobs.iter().find(|job| job.id == id)
 }
 
 /// The job whose end is the pipeline's.
@@ -216,20 +216,20 @@ fn span(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use buildbtw_model::{AttemptId, AttemptStatus, BuildId};
+    use buildbtw_model::{AttemptId, AttemptStatus, BuildId, JobId, PipelineId, ProjectId};
 
     fn row() -> PipelineRow {
         PipelineRow {
             attempt: AttemptId::new(),
             build: BuildId(1),
-            project_id: 1,
+            project_id: ProjectId(1),
             git_ref: "main".into(),
             commit: "0".repeat(40).parse().unwrap(),
             asked_at: Some(1),
-            pipeline_id: Some(2),
+            pipeline_id: Some(PipelineId(2)),
             url: None,
             status: None,
-            job_id: Some(7),
+            job_id: Some(JobId(7)),
             cancel_sent_at: None,
             over_at: None,
             reported_at: None,
@@ -254,7 +254,7 @@ mod tests {
 
     fn job(reason: &str, duration: f64) -> Job {
         Job {
-            id: 7,
+            id: JobId(7),
             name: "build".into(),
             status: PipelineStatus::Failed,
             failure_reason: Some(reason.into()),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{Architecture, BuildId, Pkgbase};
 
-use crate::db::plans::{self, NewBuild};
+use crate::db::plans::{self, EdgeKind, NewBuild};
 use crate::db::releases::{self, BuildRelease};
 use crate::db::{IterationId, WriteTransaction, builds, iterations};
 use crate::error::Error;
@@ -111,10 +111,10 @@ async fn store_build(
     };
     releases::insert(tx, &release).await?;
     for (needs, kind) in &draft.needs {
-        plans::insert_edge(tx, id, ids[*needs], kind).await?;
+        plans::insert_edge(tx, id, ids[*needs], *kind).await?;
     }
     if let Some(source) = build.shared_build {
-        plans::insert_edge(tx, id, source, "shared").await?;
+        plans::insert_edge(tx, id, source, EdgeKind::Shared).await?;
     }
     Ok(id)
 }

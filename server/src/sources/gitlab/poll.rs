@@ -14,7 +14,7 @@ use crate::db::{namespaces, source_progress, source_repositories};
 use crate::outage::Failure;
 use crate::sources::{SourceEvent, Sources};
 
-use super::group::{GitlabGroup, MERGE_REQUESTS, millis, row_id};
+use super::group::{GitlabGroup, MERGE_REQUESTS, millis};
 use super::project;
 
 /// GitLab may be an hour late with a project's last activity; the rest is for clocks.
@@ -193,7 +193,6 @@ impl GitlabGroup {
             for id in &missing {
                 window.again.remove(id);
             }
-            let missing: Vec<i64> = missing.into_iter().map(row_id).collect();
             let gone = source_repositories::of_projects(sources.database.read(), &missing).await?;
             if gone.len() > FEW && shown.is_empty() && !window.has_shrunk {
                 window.has_shrunk = true;
@@ -215,14 +214,14 @@ impl GitlabGroup {
         projects: Vec<Project>,
     ) -> Result<Vec<ProjectId>, Failure> {
         window.note_unreadable(&projects);
-        let ids: Vec<i64> = projects.iter().map(|project| row_id(project.id)).collect();
+        let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
         let known = source_repositories::of_projects(sources.database.read(), &ids).await?;
         let group = self.path().to_owned();
         // Parsing a page of texts takes a while.
         let looked = tokio::task::spawn_blocking(move || {
             let looked = projects.into_iter().filter_map(|project| {
                 let id = project.id;
-                let known = known.iter().find(|row| row.project_id == Some(row_id(id)));
+                let known = known.iter().find(|row| row.project_id == Some(id));
                 Some((id, project::look(project, &group, known)?))
             });
             looked.collect::<Vec<_>>()
@@ -230,10 +229,8 @@ impl GitlabGroup {
         .await?;
         let (changed, found): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
         let displaced = sources.store(found, Vec::new()).await?;
-        for id in displaced.0 {
-            window.again.extend(u64::try_from(id).ok().map(ProjectId));
-            window.ask_soon = true;
-        }
+        window.ask_soon |= !displaced.0.is_empty();
+        window.again.extend(displaced.0);
         Ok(changed)
     }
 
@@ -243,8 +240,7 @@ impl GitlabGroup {
         sources: &Sources,
         ids: &[ProjectId],
     ) -> Result<(), Failure> {
-        let ids: Vec<i64> = ids.iter().map(|id| row_id(*id)).collect();
-        let rows = source_repositories::of_projects(sources.database.read(), &ids).await?;
+        let rows = source_repositories::of_projects(sources.database.read(), ids).await?;
         let pkgbases = sources.pkgbases_of(&rows).await?;
         if !pkgbases.is_empty() {
             sources.tell(SourceEvent::Touched(pkgbases));

@@ -18,7 +18,7 @@ pub(super) fn look(
     known: Option<&SourceRepositoryRow>,
 ) -> Option<Found> {
     let mut found = Found::at(relative(&project.full_path, group));
-    found.row.project_id = i64::try_from(project.id.0).ok();
+    found.row.project_id = Some(project.id);
     found.row.http_url = project.http_url;
     found.row.ssh_url = project.ssh_url;
     match project.contents {

@@ -209,7 +209,6 @@ impl GitlabGroup {
         let count = known.len();
         let missing: Vec<ProjectId> = known
             .into_iter()
-            .filter_map(|id| u64::try_from(id).ok().map(ProjectId))
             .filter(|id| !walk.seen.contains(id))
             .collect();
         let is_most = missing.len() > FEW && missing.len() * 2 > count;
