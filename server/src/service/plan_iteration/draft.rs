@@ -107,14 +107,11 @@ impl Drafter<'_> {
             let origin = origins.get(&build.pkgbase).copied();
             let (package, head) = self.find(&build.pkgbase, origin)?;
             let is_origin = origin.is_some();
-            let needs: Vec<_> = build
-                .needs
-                .iter()
-                .map(|need| {
-                    let kind = need.kind.map_or(EdgeKind::Stage, EdgeKind::Dependency);
-                    (need.build, kind)
-                })
-                .collect();
+            let needs = build.needs.iter().map(|need| {
+                let kind = need.kind.map_or(EdgeKind::Stage, EdgeKind::Dependency);
+                (need.build, kind)
+            });
+            let needs: Vec<_> = needs.collect();
             let needed = needs
                 .iter()
                 .map(|(place, _)| drafts[*place].input_hash.as_ref());
