@@ -210,6 +210,29 @@ fn imports_only_lower_layers_in_the_server() {
     assert!(upward.is_empty(), "{}", upward.join("\n"));
 }
 
+#[test]
+fn reads_tables_in_services_only() {
+    let folder = workspace().join("server/src");
+    let server = Crate::read(&folder.join("lib.rs"));
+    let tables = folder.join("db");
+    let is_table = |file: &Path| file.starts_with(&tables) && file != tables.join("mod.rs");
+    let is_above = |file: &Path| {
+        let above = ["routes", "views"].map(|name| folder.join(name));
+        above.iter().any(|above| file.starts_with(above))
+    };
+    let mut found = Vec::new();
+    for (path, module) in &server.modules {
+        if is_above(&module.file) {
+            for (to, by) in imports(&server, path, module) {
+                if is_table(to) {
+                    found.push(format!("{:?} imports {by}", module.file));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 /// The circles of a crate with these files, as chains of file names.
 fn circles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
     let folder = tempfile::tempdir().unwrap();

@@ -27,11 +27,24 @@ const MAX_CHANGESETS: usize = 20;
 /// How many builds. A namespace may have as many by default.
 const MAX_BUILDS: usize = 1_000;
 
-/// Plans a rebuild and renders it in the asked form.
+/// Plans a rebuild and renders it in the asked form. Without the token of a client it is a plan of limited size.
 ///
 /// # Errors
-/// When a changeset cannot be resolved, or the architecture is not one this server builds for.
+/// When a changeset cannot be resolved, or the architecture is not one this server builds for; without a
+/// token, when more is asked for than is planned without one, or too often.
 pub async fn preview_plan(
+    state: &AppState,
+    client: Option<Caller>,
+    peer: Option<IpAddr>,
+    preview: &PlanPreview,
+) -> Result<String, Error> {
+    match client {
+        Some(client) => preview_for_client(state, client, preview).await,
+        None => preview_for_anybody(state, preview, peer).await,
+    }
+}
+
+async fn preview_for_client(
     state: &AppState,
     caller: Caller,
     preview: &PlanPreview,
@@ -58,10 +71,7 @@ pub async fn preview_plan(
 
 /// The same without a token: few default branches, as the index has them, and a plan of limited size.
 /// The sources are polled at most once for all who ask at the same time.
-///
-/// # Errors
-/// See [`preview_plan`]; when more is asked for than that, or too often.
-pub async fn preview_for_anybody(
+async fn preview_for_anybody(
     state: &AppState,
     preview: &PlanPreview,
     peer: Option<IpAddr>,

@@ -94,16 +94,10 @@ pub(crate) async fn preview_plan(
         PlanFormat::Json => "application/json",
         PlanFormat::Text | PlanFormat::Dot => "text/plain; charset=utf-8",
     };
-    let identity = identity.filter(|Extension(identity)| identity.is_client());
-    let text = match identity {
-        Some(Extension(identity)) => {
-            preview_plan::preview_plan(&state, identity.caller(), &preview).await?
-        }
-        None => {
-            let peer = peer.map(|Extension(Peer(peer))| peer.ip());
-            preview_plan::preview_for_anybody(&state, &preview, peer).await?
-        }
-    };
+    let client = identity.filter(|Extension(identity)| identity.is_client());
+    let client = client.map(|Extension(identity)| identity.caller());
+    let peer = peer.map(|Extension(Peer(peer))| peer.ip());
+    let text = preview_plan::preview_plan(&state, client, peer, &preview).await?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }
 
