@@ -3,7 +3,9 @@
 use buildbtw_model::{AttemptId, AttemptStatus, BuildId, ClaimId, FailureKind, WorkerName};
 use sqlx::SqliteExecutor;
 
-use super::{TokenId, WriteTransaction, json_list, now};
+use crate::time::Millis;
+
+use super::{TokenId, WriteTransaction, json_list};
 
 /// An attempt.
 #[derive(Clone, Debug)]
@@ -25,15 +27,15 @@ pub struct AttemptRow {
     /// What happened.
     pub message: Option<String>,
     /// When it is given up unless the lease is renewed.
-    pub lease_expires_at: i64,
+    pub lease_expires_at: Millis,
     /// Whether the worker shall stop it.
     pub cancel_requested: bool,
     /// When it was handed out.
-    pub created_at: i64,
+    pub created_at: Millis,
     /// When work on it began.
-    pub started_at: Option<i64>,
+    pub started_at: Option<Millis>,
     /// When it ended.
-    pub finished_at: Option<i64>,
+    pub finished_at: Option<Millis>,
 }
 
 macro_rules! select_attempt {
@@ -43,8 +45,9 @@ macro_rules! select_attempt {
             r#"select id as "id: AttemptId", build_id as "build: BuildId", number,
                worker as "worker: WorkerName", token_id as "token: TokenId",
                status as "status: AttemptStatus", failure as "failure: FailureKind", message,
-               lease_expires_at, cancel_requested as "cancel_requested: bool", created_at,
-               started_at, finished_at
+               lease_expires_at as "lease_expires_at: Millis",
+               cancel_requested as "cancel_requested: bool", created_at as "created_at: Millis",
+               started_at as "started_at: Millis", finished_at as "finished_at: Millis"
                from attempt "# + $tail
             $(, $argument)*
         )
@@ -107,7 +110,10 @@ pub async fn newest_of_iteration(
 }
 
 /// Attempts whose lease has run out by a time.
-pub async fn expired(executor: impl SqliteExecutor<'_>, at: i64) -> sqlx::Result<Vec<AttemptRow>> {
+pub async fn expired(
+    executor: impl SqliteExecutor<'_>,
+    at: Millis,
+) -> sqlx::Result<Vec<AttemptRow>> {
     select_attempt!(
         "where status in ('queued', 'running') and lease_expires_at <= ?",
         at
@@ -119,10 +125,10 @@ pub async fn expired(executor: impl SqliteExecutor<'_>, at: i64) -> sqlx::Result
 /// When the next lease runs out after a time.
 pub async fn next_expiry(
     executor: impl SqliteExecutor<'_>,
-    after: i64,
-) -> sqlx::Result<Option<i64>> {
+    after: Millis,
+) -> sqlx::Result<Option<Millis>> {
     let row = sqlx::query!(
-        r#"select min(lease_expires_at) as "at: i64" from attempt
+        r#"select min(lease_expires_at) as "at: Millis" from attempt
            where status in ('queued', 'running') and lease_expires_at > ?"#,
         after,
     )
@@ -150,9 +156,9 @@ pub struct NewAttempt<'a> {
 pub async fn insert(
     tx: &mut WriteTransaction,
     attempts: &[NewAttempt<'_>],
-    lease_expires_at: i64,
+    lease_expires_at: Millis,
 ) -> sqlx::Result<()> {
-    let created_at = now();
+    let created_at = Millis::now();
     let attempts = json_list(attempts);
     sqlx::query!(
         "insert into attempt (id, build_id, number, claim, worker, token_id, status,
@@ -189,7 +195,7 @@ pub async fn claims_taken(
 
 /// `queued -> running`. False when it was running already, or is over.
 pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     let result = sqlx::query!(
         "update attempt set status = 'running', started_at = ? where id = ? and status = 'queued'",
         at,
@@ -204,7 +210,7 @@ pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<boo
 pub async fn renew_lease(
     tx: &mut WriteTransaction,
     id: AttemptId,
-    lease_expires_at: i64,
+    lease_expires_at: Millis,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update attempt set lease_expires_at = ? where id = ? and status in ('queued', 'running')
@@ -223,7 +229,7 @@ pub async fn take_over(
     tx: &mut WriteTransaction,
     id: AttemptId,
     worker: &WorkerName,
-    lease_expires_at: i64,
+    lease_expires_at: Millis,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update attempt set worker = ?, lease_expires_at = ?
@@ -250,13 +256,13 @@ pub async fn hand_over(
 }
 
 /// The lease of an attempt that is a pipeline without a job yet: GitLab says itself when it is over.
-pub const UNLIMITED_LEASE: i64 = i64::MAX / 4;
+pub const UNLIMITED_LEASE: Millis = Millis(i64::MAX / 4);
 
 /// Gives attempts without a limit to their lease one, where nobody follows their pipelines: all of
 /// them, or those whose pipelines were given up.
 pub async fn end_unlimited_leases(
     tx: &mut WriteTransaction,
-    lease_expires_at: i64,
+    lease_expires_at: Millis,
     all: bool,
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
@@ -275,7 +281,7 @@ pub async fn end_unlimited_leases(
 /// Renews all leases, so that workers have time to find the server again after it was down.
 pub async fn renew_all_leases(
     tx: &mut WriteTransaction,
-    lease_expires_at: i64,
+    lease_expires_at: Millis,
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update attempt set lease_expires_at = max(lease_expires_at, ?)
@@ -295,7 +301,7 @@ pub async fn finish(
     failure: Option<FailureKind>,
     message: Option<&str>,
 ) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     let result = sqlx::query!(
         "update attempt set status = ?, failure = ?, message = ?, finished_at = ?
          where id = ? and status in ('queued', 'running')",

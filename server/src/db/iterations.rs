@@ -7,7 +7,9 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, NamespaceId, WriteTransaction, now, unsigned};
+use crate::time::Millis;
+
+use super::{IterationId, NamespaceId, WriteTransaction, unsigned};
 
 /// An iteration.
 #[derive(Clone, Debug)]
@@ -27,9 +29,9 @@ pub struct IterationRow {
     /// The number of the iteration that took its place.
     pub superseded_by: Option<i64>,
     /// When it was planned.
-    pub created_at: i64,
+    pub created_at: Millis,
     /// When its last build ended.
-    pub finished_at: Option<i64>,
+    pub finished_at: Option<Millis>,
 }
 
 macro_rules! select_iteration {
@@ -39,7 +41,7 @@ macro_rules! select_iteration {
             r#"select iteration.id as "id!: IterationId", namespace_id as "namespace_id!: NamespaceId",
                namespace.name as "namespace!: NamespaceName", number as "number!",
                status as "status!: IterationStatus", reason as "reason!", superseded_by,
-               iteration.created_at as "created_at!", finished_at
+               iteration.created_at as "created_at!: Millis", finished_at as "finished_at: Millis"
                from iteration join namespace on namespace.id = iteration.namespace_id "# + $tail
             $(, $argument)*
         )
@@ -109,7 +111,7 @@ pub async fn insert(
     namespace: NamespaceId,
     reason: &str,
 ) -> sqlx::Result<(IterationId, i64)> {
-    let created_at = now();
+    let created_at = Millis::now();
     let row = sqlx::query!(
         r#"insert into iteration (namespace_id, number, status, reason, created_at)
            values (?1, (select coalesce(max(number), 0) + 1 from iteration where namespace_id = ?1),
@@ -130,7 +132,7 @@ pub async fn finish(
     id: IterationId,
     status: IterationStatus,
 ) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     let result = sqlx::query!(
         "update iteration set status = ?, finished_at = ? where id = ? and status = 'running'",
         status,
@@ -164,7 +166,7 @@ pub async fn delete(tx: &mut WriteTransaction, id: IterationId) -> sqlx::Result<
 
 /// Notes that a later iteration took the place of this one, and ends it.
 pub async fn supersede(tx: &mut WriteTransaction, id: IterationId, by: i64) -> sqlx::Result<()> {
-    let at = now();
+    let at = Millis::now();
     sqlx::query!(
         "update iteration set superseded_by = ?,
              finished_at = case when status = 'running' then ? else finished_at end,

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::pages::{html_response, links};
 use super::repository::find_iteration;
-use crate::db::{iterations, namespaces, timestamp};
+use crate::db::{iterations, namespaces};
 use crate::error::Error;
 use crate::repos::RepositoryKey;
 use crate::routes::{extract, public};
@@ -74,7 +74,7 @@ async fn list_namespaces(State(state): State<AppState>) -> Listing {
     let mut rows = namespaces::all(state.database.read()).await?;
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let entries = rows.into_iter().map(|row| {
-        let created = timestamp(row.created_at);
+        let created = row.created_at.into();
         Entry::folder(row.name.to_string(), Some(created))
     });
     show(&state, &[], entries.collect())
@@ -86,8 +86,7 @@ async fn list_iterations(
 ) -> Listing {
     let namespace = find::find_namespace(&state.database, &name).await?;
     let rows = iterations::of_namespace(state.database.read(), namespace.id).await?;
-    let changed =
-        |row: &iterations::IterationRow| timestamp(row.finished_at.unwrap_or(row.created_at));
+    let changed = |row: &iterations::IterationRow| row.finished_at.unwrap_or(row.created_at).into();
     let is_done =
         |row: &&iterations::IterationRow| row.status == buildbtw_model::IterationStatus::Done;
     // The newest comes first.

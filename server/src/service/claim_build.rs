@@ -10,8 +10,7 @@ use crate::address::BaseUrl;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::{
-    Database, TokenId, attempts, builds, namespaces, now, releases, srcinfos, tokens, unsigned,
-    workers,
+    Database, TokenId, attempts, builds, namespaces, releases, srcinfos, tokens, unsigned, workers,
 };
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
@@ -127,8 +126,7 @@ pub struct Assigned {
 /// # Errors
 /// When the database cannot be written; nothing was assigned then.
 pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Assigned, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
     let repeated = attempts::claims_taken(transition.tx(), &claims).await?;
     // A claim may have waited since before its token was revoked.
@@ -150,7 +148,9 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
         worker: &claimant.worker,
         token: claimant.token,
     });
-    let dispatched = transition.dispatched(attempts, now() + lease).await?;
+    let dispatched = transition
+        .dispatched(attempts, state.clock.now() + state.config.lease)
+        .await?;
     let effects = transition.commit().await?;
     state.announce(effects);
     let assigned = dispatched.into_iter().map(|(attempt, build)| {

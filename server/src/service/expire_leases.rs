@@ -7,6 +7,7 @@ use buildbtw_model::AttemptId;
 use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
 use crate::state::AppState;
+use crate::time::Millis;
 
 use super::report_outcome::remove_uploads;
 use super::transitions::Transition;
@@ -16,7 +17,7 @@ use super::transitions::Transition;
 ///
 /// # Errors
 /// When the database cannot be used.
-pub async fn expire_leases(state: &AppState, at: i64) -> Result<(), Error> {
+pub async fn expire_leases(state: &AppState, at: Millis) -> Result<(), Error> {
     let mut expired = attempts::expired(state.database.read(), at).await?;
     if let Some(on_gitlab) = &state.pipelines
         && !expired.is_empty()
@@ -40,7 +41,7 @@ pub async fn expire_leases(state: &AppState, at: i64) -> Result<(), Error> {
 /// When the database cannot be used.
 pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error> {
     let asked = Instant::now();
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     if asked.elapsed() > state.config.lease / 3 {
         // Heartbeats had to wait as long behind some large write.
         drop(transition);
@@ -79,9 +80,9 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
 /// # Errors
 /// When the database cannot be written.
 pub async fn renew_leases(state: &AppState) -> Result<u64, Error> {
-    let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
+    let lease = state.clock.now() + state.config.lease;
     let mut tx = state.database.write().await?;
-    let renewed = attempts::renew_all_leases(&mut tx, state.clock.now() + lease).await?;
+    let renewed = attempts::renew_all_leases(&mut tx, lease).await?;
     tx.commit().await?;
     Ok(renewed)
 }

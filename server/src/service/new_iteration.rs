@@ -129,7 +129,7 @@ async fn make(
         return Ok(None);
     }
     let reason = reason(trigger, &moved, &changes);
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let current = namespaces::by_id(transition.connection(), namespace.id).await?;
     if current.is_none_or(|current| current.held_at.is_some()) {
         transition.undo().await?;

@@ -11,6 +11,8 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
+use crate::time::Millis;
+
 use super::{IterationId, NamespaceId, json_list};
 
 pub use changes::{
@@ -74,7 +76,7 @@ pub struct BuildRow {
     /// What is wrong, or what it waits for.
     pub message: Option<String>,
     /// When it ended.
-    pub finished_at: Option<i64>,
+    pub finished_at: Option<Millis>,
 }
 
 macro_rules! select_build {
@@ -95,7 +97,7 @@ macro_rules! select_build {
                build.estimate_s as "estimate_s!", build.status as "status!: BuildStatus",
                build.shared_build_id as "shared_build_id: BuildId",
                build.packages_attempt_id as "packages_attempt_id: AttemptId", build.message,
-               build.finished_at
+               build.finished_at as "finished_at: Millis"
                from build join iteration on iteration.id = build.iteration_id
                join namespace on namespace.id = iteration.namespace_id "# + $tail
             $(, $argument)*

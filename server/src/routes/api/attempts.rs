@@ -17,7 +17,6 @@ use serde::Deserialize;
 
 use crate::address::BaseUrl;
 use crate::auth::Identity;
-use crate::db::now;
 use crate::error::Error;
 use crate::routes::{bodies, extract};
 use crate::serve::Peer;
@@ -67,8 +66,8 @@ pub(crate) async fn claim_build(
             // A token that expires while its claim waits gets nothing.
             let wait = match token.expires_at {
                 Some(at) => {
-                    let left = u64::try_from(at - now()).unwrap_or_default();
-                    wait.min(Duration::from_millis(left + 1))
+                    let left = at.since(state.clock.now());
+                    wait.min(left + Duration::from_millis(1))
                 }
                 None => wait,
             };

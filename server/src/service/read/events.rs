@@ -3,7 +3,7 @@
 use buildbtw_model::api::Event;
 
 use crate::db::events::{self, EventRow};
-use crate::db::{Database, NamespaceId, timestamp, unsigned};
+use crate::db::{Database, NamespaceId, unsigned};
 use crate::error::Error;
 
 /// The number of the last event of a namespace.
@@ -38,6 +38,6 @@ fn event(row: EventRow) -> Event {
         architecture: row.architecture,
         attempt: row.attempt,
         message: row.message,
-        at: timestamp(row.at),
+        at: row.at.into(),
     }
 }

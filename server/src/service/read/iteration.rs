@@ -15,8 +15,7 @@ use crate::db::builds::BuildRow;
 use crate::db::iterations::IterationRow;
 use crate::db::reuse::ReusedRow;
 use crate::db::{
-    Database, attempts, builds, iterations, now, packages, plans, reuse, timestamp, unsigned,
-    workers,
+    Database, attempts, builds, iterations, packages, plans, reuse, unsigned, workers,
 };
 use crate::error::Error;
 use crate::service::eta;
@@ -48,8 +47,8 @@ pub(super) async fn iteration_summary(
         reason: row.reason.clone(),
         counts,
         superseded_by: row.superseded_by.map(unsigned),
-        created_at: timestamp(row.created_at),
-        finished_at: row.finished_at.map(timestamp),
+        created_at: row.created_at.into(),
+        finished_at: row.finished_at.map(Into::into),
         eta: None,
         size: unsigned(packages::size_of_iteration(database.read(), row.id).await?),
     };
@@ -125,7 +124,8 @@ impl<'a> Builds<'a> {
         let newest = newest.into_iter().map(|attempt| (attempt.build, attempt));
         let newest = newest.collect();
         let edges = builds::edges(reader, iteration.id).await?;
-        let mut workers = workers::jobs_since(reader, now() - workers::WORKER_SILENCE_MS).await?;
+        let mut workers =
+            workers::jobs_since(reader, state.clock.now() - workers::WORKER_SILENCE).await?;
         show::runners(&state.config, &rows, &mut workers);
         Ok(Self {
             iteration,
@@ -152,7 +152,7 @@ impl<'a> Builds<'a> {
         let started = self
             .newest
             .iter()
-            .filter_map(|(build, attempt)| Some((*build, timestamp(attempt.started_at?))));
+            .filter_map(|(build, attempt)| Some((*build, attempt.started_at?.into())));
         let (rows, now) = (&self.rows, Timestamp::now());
         eta::estimate(rows, graph, &started.collect(), &self.workers, now)
     }

@@ -5,7 +5,7 @@ use buildbtw_model::api::{NamespaceDetail, NamespaceSummary, Page, ProblemKind};
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{iterations, namespaces, packages, timestamp, unsigned};
+use crate::db::{iterations, namespaces, packages, unsigned};
 use crate::error::Error;
 use crate::service::refusals;
 use crate::state::AppState;
@@ -59,7 +59,7 @@ async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<Namesp
         scope: row.scope,
         network: state.config.network.effective(row.network),
         held: row.held_at.is_some(),
-        created_at: timestamp(row.created_at),
+        created_at: row.created_at.into(),
         iteration: iteration_summary(&state.database, &newest).await?.0,
     })
 }

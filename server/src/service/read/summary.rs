@@ -6,7 +6,7 @@ use buildbtw_model::{BuildStatus, Pkgbase};
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::reuse::ReusedRow;
-use crate::db::{timestamp, unsigned};
+use crate::db::unsigned;
 
 pub(super) fn build_summary(
     row: &BuildRow,
@@ -47,8 +47,10 @@ pub(super) fn build_summary(
         waits_for: Vec::new(),
         attempt: newest.map(|attempt| attempt.id),
         reused_from: None,
-        started_at: newest.and_then(|attempt| attempt.started_at).map(timestamp),
-        finished_at: row.finished_at.map(timestamp),
+        started_at: newest
+            .and_then(|attempt| attempt.started_at)
+            .map(Into::into),
+        finished_at: row.finished_at.map(Into::into),
         estimate_s: unsigned(row.estimate_s),
         eta: None,
     }
@@ -83,8 +85,8 @@ pub(super) fn attempt_summary(
         failure: row.failure,
         message: row.message,
         worker: Some(row.worker),
-        created_at: timestamp(row.created_at),
-        started_at: row.started_at.map(timestamp),
-        finished_at: row.finished_at.map(timestamp),
+        created_at: row.created_at.into(),
+        started_at: row.started_at.map(Into::into),
+        finished_at: row.finished_at.map(Into::into),
     }
 }
