@@ -15,7 +15,7 @@ pub struct AttemptRow {
     /// The build it is a try at.
     pub build: BuildId,
     /// 1, 2, 3 … within the build.
-    pub number: i64,
+    pub number: u32,
     /// Who works on it.
     pub worker: WorkerName,
     /// The token it was claimed with; no other may report on it.
@@ -42,7 +42,7 @@ macro_rules! select_attempt {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             AttemptRow,
-            r#"select id as "id: AttemptId", build_id as "build: BuildId", number,
+            r#"select id as "id: AttemptId", build_id as "build: BuildId", number as "number: u32",
                worker as "worker: WorkerName", token_id as "token: TokenId",
                status as "status: AttemptStatus", failure as "failure: FailureKind", message,
                lease_expires_at as "lease_expires_at: Millis",
@@ -346,8 +346,9 @@ pub async fn durations(
     )
     .fetch_all(executor)
     .await?;
-    // A build that took no time still counts as one second, so that long chains stay long.
-    let seconds = |ms: i64| super::unsigned::<u64>(ms / 1_000).max(1);
+    // A build that took no time, or less by a clock that was set back, still counts as one second, so that long
+    // chains stay long.
+    let seconds = |ms: i64| u64::try_from(ms / 1_000).map_or(1, |seconds| seconds.max(1));
     Ok(rows
         .into_iter()
         .map(|row| (row.pkgbase, seconds(row.ms)))

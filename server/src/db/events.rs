@@ -32,7 +32,7 @@ pub struct EventRow {
     /// What happened.
     pub kind: EventKind,
     /// The number of the iteration.
-    pub iteration: Option<i64>,
+    pub iteration: Option<u32>,
     /// The build.
     pub build: Option<BuildId>,
     /// The build's pkgbase.
@@ -140,7 +140,7 @@ pub async fn after(
 ) -> sqlx::Result<Vec<EventRow>> {
     sqlx::query_as!(
         EventRow,
-        r#"select event.id, event.kind as "kind: EventKind", iteration.number as "iteration?",
+        r#"select event.id, event.kind as "kind: EventKind", iteration.number as "iteration?: u32",
            event.build_id as "build: BuildId", build.pkgbase as "pkgbase?: Pkgbase",
            build.architecture as "architecture?: Architecture", event.attempt_id as "attempt: AttemptId",
            event.message, event.at as "at: Millis"

@@ -233,12 +233,6 @@ fn json_list<T: serde::Serialize>(items: &[T]) -> String {
     serde_json::to_string(items).unwrap_or_default()
 }
 
-/// A count or number that is never negative.
-#[must_use]
-pub fn unsigned<T: TryFrom<i64> + Default>(value: i64) -> T {
-    T::try_from(value).unwrap_or_default()
-}
-
 /// Row numbers with a type of their own.
 macro_rules! row_id {
     ($($(#[$doc:meta])* $name:ident),+) => {$(

@@ -17,7 +17,7 @@ pub struct NamespaceRow {
     /// How far its rebuilds spread.
     pub scope: Scope,
     /// Plans with more builds are refused.
-    pub max_builds: i64,
+    pub max_builds: u32,
     /// Whether rebuilt packages get a higher release.
     pub bump: bool,
     /// What its builds reach of the network, if the server allows it.
@@ -25,7 +25,7 @@ pub struct NamespaceRow {
     /// Whether new versions of libraries are expected to keep their sonames.
     pub same_sonames: bool,
     /// How long changes of default branches are gathered, in seconds; never followed if absent.
-    pub follow_default_s: Option<i64>,
+    pub follow_default_s: Option<u32>,
     /// Since when nothing of it is handed out.
     pub held_at: Option<Millis>,
     /// When it was made.
@@ -64,7 +64,7 @@ macro_rules! select_namespace {
         sqlx::query_as!(
             NamespaceRow,
             r#"select id as "id: NamespaceId", name as "name: NamespaceName", scope as "scope: Scope",
-               max_builds, bump as "bump: bool", network as "network: NetworkPolicy", same_sonames as "same_sonames: bool", follow_default_s, held_at as "held_at: Millis", created_at as "created_at: Millis" from namespace "# + $tail
+               max_builds as "max_builds: u32", bump as "bump: bool", network as "network: NetworkPolicy", same_sonames as "same_sonames: bool", follow_default_s as "follow_default_s: u32", held_at as "held_at: Millis", created_at as "created_at: Millis" from namespace "# + $tail
             $(, $argument)*
         )
     };

@@ -203,10 +203,10 @@ pub async fn broken_like(
 }
 
 /// How many repositories can be used, and how many cannot.
-pub async fn counts(executor: impl SqliteExecutor<'_>) -> sqlx::Result<(i64, i64)> {
+pub async fn counts(executor: impl SqliteExecutor<'_>) -> sqlx::Result<(u64, u64)> {
     let row = sqlx::query!(
-        r#"select count(*) filter (where problem is null) as "usable!",
-           count(*) filter (where problem is not null) as "broken!" from source_repository"#,
+        r#"select count(*) filter (where problem is null) as "usable!: u64",
+           count(*) filter (where problem is not null) as "broken!: u64" from source_repository"#,
     )
     .fetch_one(executor)
     .await?;

@@ -8,7 +8,7 @@ use sqlx::SqliteExecutor;
 
 use crate::time::Millis;
 
-use super::{WriteTransaction, unsigned};
+use super::WriteTransaction;
 
 /// A worker that was not heard of for longer is not counted on. Workers ask at least twice a minute.
 pub const WORKER_SILENCE: Duration = Duration::from_secs(120);
@@ -77,7 +77,7 @@ pub async fn jobs_since(
     since: Millis,
 ) -> sqlx::Result<HashMap<Architecture, usize>> {
     let rows = sqlx::query!(
-        r#"select architecture as "architecture!: Architecture", sum(jobs) as "jobs!: i64" from worker
+        r#"select architecture as "architecture!: Architecture", sum(jobs) as "jobs!: u32" from worker
            where last_seen_at >= ? group by architecture"#,
         since,
     )
@@ -85,7 +85,12 @@ pub async fn jobs_since(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.architecture, unsigned(row.jobs)))
+        .map(|row| {
+            (
+                row.architecture,
+                usize::try_from(row.jobs).unwrap_or(usize::MAX),
+            )
+        })
         .collect())
 }
 

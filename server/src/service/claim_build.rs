@@ -10,7 +10,7 @@ use crate::address::BaseUrl;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::{
-    Database, TokenId, attempts, builds, namespaces, releases, srcinfos, tokens, unsigned, workers,
+    Database, TokenId, attempts, builds, namespaces, releases, srcinfos, tokens, workers,
 };
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
@@ -207,10 +207,10 @@ pub async fn describe(
         attempt,
         build: build.id,
         namespace: build.namespace.clone(),
-        iteration: unsigned(build.iteration),
+        iteration: build.iteration,
         pkgbase: build.pkgbase.clone(),
         architecture: build.architecture.clone(),
-        stage: unsigned(build.stage),
+        stage: build.stage,
         source: SourceLocation {
             clone_url: build.clone_url.clone(),
             commit: build.commit.clone(),

@@ -10,7 +10,7 @@ use buildbtw_planner::BuildSnapshot;
 use crate::db::builds::{self, BuildRow};
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{Database, iterations, namespaces, packages, retired_packages, unsigned};
+use crate::db::{Database, iterations, namespaces, packages, retired_packages};
 use crate::error::{Error, Refusal};
 use crate::planning::queue::Caller;
 use crate::sources::{self, Freshness, ResolvedChangeset, Sources};
@@ -97,7 +97,7 @@ pub(crate) async fn new_iteration_after(
     old: &IterationRow,
     trigger: Trigger,
     caller: Caller,
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<u32>, Error> {
     make(state, namespace, old, trigger, &Settings::default(), caller).await
 }
 
@@ -108,7 +108,7 @@ async fn make(
     trigger: Trigger,
     settings: &Settings<'_>,
     caller: Caller,
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<u32>, Error> {
     let freshness = match trigger {
         Trigger::Requested { .. } => catch_up(state, namespace, Vec::new()).await?,
         Trigger::SourcesChanged => Freshness::Current,
@@ -234,7 +234,7 @@ async fn plan_input(
         exclude: patterns("exclude", &exclude).await?,
         bootstrap: settings.bootstrapped(bootstrapped)?,
         same_sonames: settings.same_sonames.unwrap_or(namespace.same_sonames),
-        max_builds: unsigned(namespace.max_builds),
+        max_builds: namespace.max_builds,
         bump: namespace.bump,
         network: state.config.network.effective(namespace.network),
         produced,
@@ -258,7 +258,7 @@ async fn old_snapshots(
     let needs = |row: &BuildRow| {
         let needed = graph.needs(row.id);
         let needed = needed.filter(|needed| needed.architecture == row.architecture);
-        let keys = needed.map(|needed| (needed.pkgbase.clone(), unsigned(needed.stage)));
+        let keys = needed.map(|needed| (needed.pkgbase.clone(), needed.stage));
         keys.collect()
     };
     let mut snapshots: BTreeMap<Architecture, Vec<BuildSnapshot>> = BTreeMap::new();
@@ -268,7 +268,7 @@ async fn old_snapshots(
             .or_default()
             .push(BuildSnapshot {
                 pkgbase: row.pkgbase.clone(),
-                stage: unsigned(row.stage),
+                stage: row.stage,
                 revision: row.commit.to_string(),
                 needs: needs(row),
             });

@@ -68,7 +68,7 @@ impl Reporter {
         let Some(iteration) = iterations::newest(state.database.read(), id).await? else {
             return Ok(None);
         };
-        let number = u32::try_from(iteration.number).ok();
+        let number = Some(iteration.number);
         let server = state.config.base_url();
         let detail = show_iteration(state, &server, &namespace.name, number).await?;
         // What cannot be told holds up nothing else.

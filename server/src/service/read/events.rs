@@ -3,7 +3,7 @@
 use buildbtw_model::api::Event;
 
 use crate::db::events::{self, EventRow};
-use crate::db::{Database, NamespaceId, unsigned};
+use crate::db::{Database, NamespaceId};
 use crate::error::Error;
 
 /// The number of the last event of a namespace.
@@ -32,7 +32,7 @@ fn event(row: EventRow) -> Event {
     Event {
         id: row.id,
         kind: row.kind,
-        iteration: row.iteration.map(unsigned),
+        iteration: row.iteration,
         build: row.build,
         pkgbase: row.pkgbase,
         architecture: row.architecture,

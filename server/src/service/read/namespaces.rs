@@ -5,7 +5,7 @@ use buildbtw_model::api::{NamespaceDetail, NamespaceSummary, Page, ProblemKind};
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{iterations, namespaces, packages, unsigned};
+use crate::db::{iterations, namespaces, packages};
 use crate::error::Error;
 use crate::service::refusals;
 use crate::state::AppState;
@@ -80,7 +80,7 @@ pub async fn show_namespace(
     }
     Ok(NamespaceDetail {
         web_url: format!("{server}/namespaces/{}", row.name),
-        size: unsigned(packages::size_of_namespace(state.database.read(), row.id).await?),
+        size: packages::size_of_namespace(state.database.read(), row.id).await?,
         refused: refusals::reason(&state.database, row.id).await?,
         summary: namespace_summary(state, row).await?,
         iterations: all,

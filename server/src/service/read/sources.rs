@@ -6,7 +6,7 @@ use buildbtw_model::api::{
     Page, SourceRepositorySummary, SourcesOverview, SourcesProgress, SourcesTrouble,
 };
 
-use crate::db::{source_repositories, srcinfos, unsigned};
+use crate::db::{source_repositories, srcinfos};
 use crate::error::Error;
 use crate::service::source_problems::Fetched;
 use crate::state::AppState;
@@ -77,8 +77,8 @@ pub async fn sources_overview(state: &AppState) -> Result<SourcesOverview, Error
     let status = state.sources.status();
     Ok(SourcesOverview {
         origin: state.sources.title(),
-        usable: unsigned(usable),
-        broken: unsigned(broken),
+        usable,
+        broken,
         complete: status.complete,
         last_scan_at: status.last_scan,
         last_poll_at: status.last_poll,
