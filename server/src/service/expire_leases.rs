@@ -80,8 +80,8 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
 /// # Errors
 /// When the database cannot be written.
 pub async fn renew_leases(state: &AppState) -> Result<u64, Error> {
-    let lease = state.clock.now() + state.config.lease;
     let mut tx = state.database.write().await?;
+    let lease = state.clock.now() + state.config.lease;
     let renewed = attempts::renew_all_leases(&mut tx, lease).await?;
     tx.commit().await?;
     Ok(renewed)

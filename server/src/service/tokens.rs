@@ -56,7 +56,7 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
     let id = tokens::insert(&mut tx, name, request.scope, &hash(&token), expires_at).await?;
     let row = tokens::by_id(&mut *tx.connection(), id).await?;
     tx.commit().await?;
-    let row = row.ok_or_else(|| anyhow::anyhow!("token {} vanished", id))?;
+    let row = row.ok_or_else(|| anyhow::anyhow!("token {id} vanished"))?;
     tracing::info!(token.id = id.0, token.name = name, token.scope = %request.scope, "made a token");
     Ok(CreatedToken {
         summary: summary(row),

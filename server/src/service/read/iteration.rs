@@ -150,7 +150,7 @@ impl<'a> Builds<'a> {
         let started = self
             .newest
             .iter()
-            .filter_map(|(build, attempt)| Some((*build, attempt.started_at?.into())));
+            .filter_map(|(build, attempt)| Some((*build, Timestamp::from(attempt.started_at?))));
         let (rows, now) = (&self.rows, Timestamp::now());
         eta::estimate(rows, graph, &started.collect(), &self.workers, now)
     }
