@@ -69,11 +69,10 @@ pub struct Job {
 }
 
 impl Job {
-    /// For how many milliseconds it has run, or ran.
+    /// For how long it has run, or ran.
     #[must_use]
-    pub fn elapsed_ms(&self) -> Option<i64> {
-        let duration = Duration::try_from_secs_f64(self.duration?).ok()?;
-        i64::try_from(duration.as_millis()).ok()
+    pub fn elapsed(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.duration?).ok()
     }
 }
 

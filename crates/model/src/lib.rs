@@ -12,6 +12,7 @@ pub mod client;
 mod ids;
 mod kinds;
 mod merge_request;
+mod permission_denied;
 mod release;
 mod source_entry;
 mod states;
@@ -26,6 +27,7 @@ pub use ids::{
 };
 pub use kinds::{ChangeKind, EventKind, NoteKind, SourceProblemKind};
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
+pub use permission_denied::PermissionDenied;
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};
 pub use source_entry::{SourceKind, source_file_name, source_kind, source_protocol, source_url};
 pub use states::{

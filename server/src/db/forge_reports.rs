@@ -4,7 +4,9 @@ use buildbtw_gitlab::CommitState;
 use buildbtw_model::{CommitHash, MergeRequestIid, NoteId, ProjectId};
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, NamespaceId, WriteTransaction, now};
+use crate::time::Millis;
+
+use super::{IterationId, NamespaceId, WriteTransaction};
 
 /// The state that was reported last for a commit.
 pub async fn commit_state(
@@ -84,7 +86,7 @@ pub struct NoteRow {
     /// Digest of its text.
     pub digest: Vec<u8>,
     /// When it was written last.
-    pub sent_at: i64,
+    pub sent_at: Millis,
 }
 
 /// The note of a namespace on a merge request.
@@ -96,7 +98,7 @@ pub async fn note(
 ) -> sqlx::Result<Option<NoteRow>> {
     sqlx::query_as!(
         NoteRow,
-        r#"select note_id as "note_id: NoteId", digest, sent_at from merge_request_report
+        r#"select note_id as "note_id: NoteId", digest, sent_at as "sent_at: Millis" from merge_request_report
            where namespace_id = ? and project_id = ? and iid = ?"#,
         namespace,
         project_id,
@@ -115,7 +117,7 @@ pub async fn put_note(
     note_id: NoteId,
     digest: &[u8],
 ) -> sqlx::Result<()> {
-    let sent_at = now();
+    let sent_at = Millis::now();
     sqlx::query!(
         "insert into merge_request_report (namespace_id, project_id, iid, note_id, digest, sent_at)
          values (?, ?, ?, ?, ?, ?)

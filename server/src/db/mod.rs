@@ -33,7 +33,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use buildbtw_model::TokenId;
-use jiff::Timestamp;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlitePool};
@@ -232,31 +231,6 @@ async fn damage(pool: &SqlitePool) -> Option<String> {
 fn json_list<T: serde::Serialize>(items: &[T]) -> String {
     // Numbers and texts always serialise.
     serde_json::to_string(items).unwrap_or_default()
-}
-
-/// Now, as the database keeps times.
-#[must_use]
-pub fn now() -> i64 {
-    Timestamp::now().as_millisecond()
-}
-
-/// A duration as the database keeps times.
-#[must_use]
-pub fn milliseconds(duration: std::time::Duration) -> i64 {
-    // Far from the end of the range, so that times can be added.
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
-}
-
-/// A time of the database.
-#[must_use]
-pub fn timestamp(milliseconds: i64) -> Timestamp {
-    Timestamp::from_millisecond(milliseconds).unwrap_or_default()
-}
-
-/// A count or number that is never negative.
-#[must_use]
-pub fn unsigned<T: TryFrom<i64> + Default>(value: i64) -> T {
-    T::try_from(value).unwrap_or_default()
 }
 
 /// Row numbers with a type of their own.

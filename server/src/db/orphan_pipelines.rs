@@ -3,6 +3,8 @@
 use buildbtw_model::{AttemptId, PipelineId, ProjectId};
 use sqlx::SqliteExecutor;
 
+use crate::time::Millis;
+
 use super::WriteTransaction;
 
 /// A pipeline whose attempt was removed.
@@ -15,7 +17,7 @@ pub struct OrphanRow {
     /// GitLab's number of it, if that was known.
     pub pipeline_id: Option<PipelineId>,
     /// When GitLab was last asked to create it.
-    pub asked_at: i64,
+    pub asked_at: Millis,
 }
 
 /// Up to `limit` pipelines whose attempts were removed, and that may still run.
@@ -23,7 +25,7 @@ pub async fn oldest(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Resu
     sqlx::query_as!(
         OrphanRow,
         r#"select attempt_id as "attempt: AttemptId", project_id as "project_id: ProjectId",
-           pipeline_id as "pipeline_id: PipelineId", asked_at
+           pipeline_id as "pipeline_id: PipelineId", asked_at as "asked_at: Millis"
            from orphan_pipeline order by asked_at limit ?"#,
         limit,
     )

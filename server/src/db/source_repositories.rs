@@ -4,7 +4,9 @@ use buildbtw_model::{CommitHash, Pkgbase, ProjectId, Sha256Digest, SourceProblem
 use futures_util::stream::BoxStream;
 use sqlx::SqliteExecutor;
 
-use super::{WriteTransaction, json_list, now};
+use crate::time::Millis;
+
+use super::{WriteTransaction, json_list};
 
 /// A repository as it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub struct SourceRepositoryRow {
     /// Why it cannot be used.
     pub problem: Option<SourceProblem>,
     /// When this was found.
-    pub changed_at: i64,
+    pub changed_at: Millis,
     /// GitLab's number of the project.
     pub project_id: Option<ProjectId>,
     /// Where to fetch it over HTTP, if its path does not say.
@@ -65,7 +67,7 @@ struct Stored {
     srcinfo_sha256: Option<Sha256Digest>,
     problem_kind: Option<SourceProblemKind>,
     problem: Option<String>,
-    changed_at: i64,
+    changed_at: Millis,
     project_id: Option<ProjectId>,
     http_url: Option<String>,
     ssh_url: Option<String>,
@@ -98,7 +100,8 @@ macro_rules! select_repository {
             r#"select path, pkgbase as "pkgbase: Pkgbase", branch, commit_hash as "commit: CommitHash",
                tree_hash as "tree: TreeHash", commit_time,
                srcinfo_sha256 as "srcinfo_sha256: Sha256Digest",
-               problem_kind as "problem_kind: SourceProblemKind", problem, changed_at,
+               problem_kind as "problem_kind: SourceProblemKind", problem,
+               changed_at as "changed_at: Millis",
                project_id as "project_id: ProjectId", http_url, ssh_url
                from source_repository "# + $tail
             $(, $argument)*
@@ -200,10 +203,10 @@ pub async fn broken_like(
 }
 
 /// How many repositories can be used, and how many cannot.
-pub async fn counts(executor: impl SqliteExecutor<'_>) -> sqlx::Result<(i64, i64)> {
+pub async fn counts(executor: impl SqliteExecutor<'_>) -> sqlx::Result<(u64, u64)> {
     let row = sqlx::query!(
-        r#"select count(*) filter (where problem is null) as "usable!",
-           count(*) filter (where problem is not null) as "broken!" from source_repository"#,
+        r#"select count(*) filter (where problem is null) as "usable!: u64",
+           count(*) filter (where problem is not null) as "broken!: u64" from source_repository"#,
     )
     .fetch_one(executor)
     .await?;
@@ -304,7 +307,7 @@ pub async fn put(
     before: Option<&SourceRepositoryRow>,
     row: &SourceRepositoryRow,
 ) -> sqlx::Result<()> {
-    let changed_at = now();
+    let changed_at = Millis::now();
     let path = before.map(|before| &before.path);
     let problem = row.problem.as_ref();
     let problem = problem.map(|problem| (problem.kind, problem.message.as_str()));

@@ -10,13 +10,13 @@ use crate::address::BaseUrl;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::{
-    Database, TokenId, attempts, builds, namespaces, now, releases, srcinfos, tokens, unsigned,
-    workers,
+    Database, TokenId, attempts, builds, namespaces, releases, srcinfos, tokens, workers,
 };
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
 use crate::state::AppState;
 use crate::state::claim_queue::{Assignment, Claimant};
+use crate::time::Millis;
 
 use super::adopt_attempt::adopt_attempt;
 use super::tokens::not_valid;
@@ -37,7 +37,7 @@ pub async fn claim_build(
     state: &AppState,
     claimant: &Claimant,
     request: ClaimRequest,
-    expires_at: Option<i64>,
+    expires_at: Option<Millis>,
 ) -> Result<Option<ClaimedBuild>, Error> {
     if request.architectures.is_empty() || request.architectures.len() > MAX_ARCHITECTURES {
         let title = "a claim names 1 to 16 architectures";
@@ -55,8 +55,8 @@ pub async fn claim_build(
     // A token that expires while its claim waits gets nothing.
     let wait = match expires_at {
         Some(at) => {
-            let left = u64::try_from(at - now()).unwrap_or_default();
-            wait.min(Duration::from_millis(left + 1))
+            let left = at.since(state.clock.now());
+            wait.min(left + Duration::from_millis(1))
         }
         None => wait,
     };
@@ -165,8 +165,7 @@ pub struct Assigned {
 /// # Errors
 /// When the database cannot be written; nothing was assigned then.
 pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Assigned, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
     let repeated = attempts::claims_taken(transition.tx(), &claims).await?;
     // A claim may have waited since before its token was revoked.
@@ -188,7 +187,9 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
         worker: &claimant.worker,
         token: claimant.token,
     });
-    let dispatched = transition.dispatched(attempts, now() + lease).await?;
+    let dispatched = transition
+        .dispatched(attempts, state.clock.now() + state.config.lease)
+        .await?;
     let effects = transition.commit().await?;
     state.announce(effects);
     let assigned = dispatched.into_iter().map(|(attempt, build)| {
@@ -245,10 +246,10 @@ pub async fn describe(
         attempt,
         build: build.id,
         namespace: build.namespace.clone(),
-        iteration: unsigned(build.iteration),
+        iteration: build.iteration,
         pkgbase: build.pkgbase.clone(),
         architecture: build.architecture.clone(),
-        stage: unsigned(build.stage),
+        stage: build.stage,
         source: SourceLocation {
             clone_url: build.clone_url.clone(),
             commit: build.commit.clone(),

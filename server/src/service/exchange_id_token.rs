@@ -9,14 +9,13 @@ use std::time::Duration;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
-use crate::db::{
-    TokenId, attempts, builds, id_tokens, iterations, namespaces, now, pipelines, tokens,
-};
+use crate::db::{attempts, builds, id_tokens, iterations, namespaces, pipelines, tokens};
 use crate::error::{Error, Refusal};
 use crate::state::AppState;
 use crate::state::claim_queue::Assignment;
 use crate::state::failed_logins::FailedLogins;
 use crate::state::pipelines::Pipelines;
+use crate::time::Millis;
 
 use super::claim_build::describe;
 use super::heartbeat::ended;
@@ -31,9 +30,9 @@ const LONGEST_TOKEN: usize = 200;
 /// How soon to ask again when it is not known yet which pipeline is the attempt's.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// How much longer than a build its token lives: the time to bring the result.
-const TOKEN_GRACE_MS: i64 = 2 * 3600 * 1_000;
+const TOKEN_GRACE: Duration = Duration::from_secs(2 * 3600);
 /// How long after its end an exchanged ID token is remembered: clocks differ.
-const REMEMBERED_MS: i64 = 3600 * 1_000;
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Exchanges an ID token. The same exchange may be repeated; another one with the same ID token is
 /// refused.
@@ -219,7 +218,7 @@ async fn take(
     claims: &JobClaims,
 ) -> Result<AttemptId, Error> {
     let hash = hash(&request.token);
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let answer = match id_tokens::taken(transition.tx(), &claims.jti, &hash).await? {
         // Asked again.
         Some(attempt) => Ok(attempt),
@@ -283,21 +282,16 @@ async fn assign(
     } else {
         try_anew(transition, &newest).await?
     };
-    let expires_at = claims
-        .exp
-        .saturating_mul(1_000)
-        .saturating_add(REMEMBERED_MS);
+    let expires_at = Millis(claims.exp.saturating_mul(1_000)) + REMEMBERED;
     let tx = transition.tx();
     if !id_tokens::take(tx, &claims.jti, attempt, hash, expires_at).await? {
         return Err(used_already());
     }
-    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4);
-    let token = attempts::by_id(&mut *tx.connection(), attempt)
-        .await?
-        .map_or(TokenId(0), |row| row.token);
-    let valid_until = now() + ms(state.config.build_timeout) + TOKEN_GRACE_MS;
+    let row = attempts::by_id(tx.connection(), attempt).await?;
+    let token = row.ok_or_else(|| ended(attempt))?.token;
+    let valid_until = state.clock.now() + state.config.build_timeout + TOKEN_GRACE;
     tokens::arm(tx, token, hash, valid_until).await?;
-    let lease = now() + ms(state.config.lease);
+    let lease = state.clock.now() + state.config.lease;
     attempts::take_over(tx, attempt, &request.worker, lease).await?;
     pipelines::set_job(tx, attempt, job, claims.lifetime_s()).await?;
     transition.change_leases();
@@ -361,7 +355,11 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
         worker: &worker,
         token,
     };
-    if transition.dispatched([new], now()).await?.is_empty() {
+    if transition
+        .dispatched([new], Millis::now())
+        .await?
+        .is_empty()
+    {
         return Err(refuse(where_it_stands(&build)));
     }
     pipelines::inherit(transition.tx(), attempt, newest.attempt).await?;

@@ -60,7 +60,7 @@ async fn failed(
     kind: FailureKind,
     message: &str,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let Some(attempt) = current(&mut transition, id).await? else {
         transition.undo().await?;
         return Err(ended(id));
@@ -129,7 +129,7 @@ async fn succeeded(
             checked?;
             check_expected(&state.database, build, &uploaded).await?;
             let version = common_version(&uploaded)?;
-            let mut transition = Transition::begin(&state.database).await?;
+            let mut transition = Transition::begin(&state.database, &state.clock).await?;
             if let Some(file_name) = in_use(&mut transition, build, &uploaded).await? {
                 transition.undo().await?;
                 let title = format!("another {file_name} is in the repository already");

@@ -9,6 +9,7 @@ use buildbtw_planner::{SourcePackage, parse_srcinfo};
 use crate::db::source_repositories::{self, SourceProblem, SourceRepositoryRow};
 use crate::db::{WriteTransaction, srcinfos};
 use crate::error::Error;
+use crate::time::Millis;
 
 use super::catalog::{Catalog, Head};
 use super::kind::{Place, TreeAtCommit};
@@ -33,7 +34,7 @@ impl Found {
             commit_time: None,
             srcinfo_sha256: None,
             problem: None,
-            changed_at: 0,
+            changed_at: Millis(0),
             project_id: None,
             http_url: None,
             ssh_url: None,

@@ -1,13 +1,17 @@
 //! Leases of attempts: until when a worker may be silent.
 
-use buildbtw_model::{AttemptId, AttemptStatus, BuildId, ClaimId, FailureKind, WorkerName};
+use buildbtw_model::{AttemptId, AttemptStatus, BuildId, FailureKind, WorkerName};
 use sqlx::SqliteExecutor;
 
 use super::AttemptRow;
 use crate::db::{TokenId, WriteTransaction};
+use crate::time::Millis;
 
 /// Attempts whose lease has run out by a time.
-pub async fn expired(executor: impl SqliteExecutor<'_>, at: i64) -> sqlx::Result<Vec<AttemptRow>> {
+pub async fn expired(
+    executor: impl SqliteExecutor<'_>,
+    at: Millis,
+) -> sqlx::Result<Vec<AttemptRow>> {
     select_attempt!(
         "where status in ('queued', 'running') and lease_expires_at <= ?",
         at
@@ -19,10 +23,10 @@ pub async fn expired(executor: impl SqliteExecutor<'_>, at: i64) -> sqlx::Result
 /// When the next lease runs out after a time.
 pub async fn next_expiry(
     executor: impl SqliteExecutor<'_>,
-    after: i64,
-) -> sqlx::Result<Option<i64>> {
+    after: Millis,
+) -> sqlx::Result<Option<Millis>> {
     let row = sqlx::query!(
-        r#"select min(lease_expires_at) as "at: i64" from attempt
+        r#"select min(lease_expires_at) as "at: Millis" from attempt
            where status in ('queued', 'running') and lease_expires_at > ?"#,
         after,
     )
@@ -35,7 +39,7 @@ pub async fn next_expiry(
 pub async fn renew_lease(
     tx: &mut WriteTransaction,
     id: AttemptId,
-    lease_expires_at: i64,
+    lease_expires_at: Millis,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update attempt set lease_expires_at = ? where id = ? and status in ('queued', 'running')
@@ -54,7 +58,7 @@ pub async fn take_over(
     tx: &mut WriteTransaction,
     id: AttemptId,
     worker: &WorkerName,
-    lease_expires_at: i64,
+    lease_expires_at: Millis,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update attempt set worker = ?, lease_expires_at = ?
@@ -69,13 +73,13 @@ pub async fn take_over(
 }
 
 /// The lease of an attempt that is a pipeline without a job yet: GitLab says itself when it is over.
-pub const UNLIMITED_LEASE: i64 = i64::MAX / 4;
+pub const UNLIMITED_LEASE: Millis = Millis(i64::MAX / 4);
 
 /// Gives attempts without a limit to their lease one, where nobody follows their pipelines: all of
 /// them, or those whose pipelines were given up.
 pub async fn end_unlimited_leases(
     tx: &mut WriteTransaction,
-    lease_expires_at: i64,
+    lease_expires_at: Millis,
     all: bool,
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
@@ -94,7 +98,7 @@ pub async fn end_unlimited_leases(
 /// Renews all leases, so that workers have time to find the server again after it was down.
 pub async fn renew_all_leases(
     tx: &mut WriteTransaction,
-    lease_expires_at: i64,
+    lease_expires_at: Millis,
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update attempt set lease_expires_at = max(lease_expires_at, ?)

@@ -7,7 +7,9 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, NamespaceId, TokenId, WriteTransaction, json_list, now, unsigned};
+use crate::time::Millis;
+
+use super::{IterationId, NamespaceId, TokenId, WriteTransaction, json_list};
 
 /// An attempt.
 #[derive(Clone, Debug)]
@@ -17,7 +19,7 @@ pub struct AttemptRow {
     /// The build it is a try at.
     pub build: BuildId,
     /// 1, 2, 3 … within the build.
-    pub number: i64,
+    pub number: u32,
     /// Who works on it.
     pub worker: WorkerName,
     /// The token it was claimed with; no other may report on it.
@@ -29,26 +31,27 @@ pub struct AttemptRow {
     /// What happened.
     pub message: Option<String>,
     /// When it is given up unless the lease is renewed.
-    pub lease_expires_at: i64,
+    pub lease_expires_at: Millis,
     /// Whether the worker shall stop it.
     pub cancel_requested: bool,
     /// When it was handed out.
-    pub created_at: i64,
+    pub created_at: Millis,
     /// When work on it began.
-    pub started_at: Option<i64>,
+    pub started_at: Option<Millis>,
     /// When it ended.
-    pub finished_at: Option<i64>,
+    pub finished_at: Option<Millis>,
 }
 
 macro_rules! select_attempt {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             AttemptRow,
-            r#"select id as "id: AttemptId", build_id as "build: BuildId", number,
+            r#"select id as "id: AttemptId", build_id as "build: BuildId", number as "number: u32",
                worker as "worker: WorkerName", token_id as "token: TokenId",
                status as "status: AttemptStatus", failure as "failure: FailureKind", message,
-               lease_expires_at, cancel_requested as "cancel_requested: bool", created_at,
-               started_at, finished_at
+               lease_expires_at as "lease_expires_at: Millis",
+               cancel_requested as "cancel_requested: bool", created_at as "created_at: Millis",
+               started_at as "started_at: Millis", finished_at as "finished_at: Millis"
                from attempt "# + $tail
             $(, $argument)*
         )
@@ -136,9 +139,9 @@ pub struct NewAttempt<'a> {
 pub async fn insert(
     tx: &mut WriteTransaction,
     attempts: &[NewAttempt<'_>],
-    lease_expires_at: i64,
+    lease_expires_at: Millis,
 ) -> sqlx::Result<()> {
-    let created_at = now();
+    let created_at = Millis::now();
     let attempts = json_list(attempts);
     sqlx::query!(
         "insert into attempt (id, build_id, number, claim, worker, token_id, status,
@@ -175,7 +178,7 @@ pub async fn claims_taken(
 
 /// `queued -> running`. False when it was running already, or is over.
 pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     let result = sqlx::query!(
         "update attempt set status = 'running', started_at = ? where id = ? and status = 'queued'",
         at,
@@ -206,7 +209,7 @@ pub async fn finish(
     failure: Option<FailureKind>,
     message: Option<&str>,
 ) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     let result = sqlx::query!(
         "update attempt set status = ?, failure = ?, message = ?, finished_at = ?
          where id = ? and status in ('queued', 'running')",
@@ -251,8 +254,9 @@ pub async fn durations(
     )
     .fetch_all(executor)
     .await?;
-    // A build that took no time still counts as one second, so that long chains stay long.
-    let seconds = |ms: i64| unsigned::<u64>(ms / 1_000).max(1);
+    // A build that took no time, or less by a clock that was set back, still counts as one second, so that long
+    // chains stay long.
+    let seconds = |ms: i64| u64::try_from(ms / 1_000).map_or(1, |seconds| seconds.max(1));
     Ok(rows
         .into_iter()
         .map(|row| (row.pkgbase, seconds(row.ms)))

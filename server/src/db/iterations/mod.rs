@@ -8,7 +8,9 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, NamespaceId, WriteTransaction, now, unsigned};
+use crate::time::Millis;
+
+use super::{IterationId, NamespaceId, WriteTransaction};
 
 pub use inputs::{FixedOrigin, base_digests, fixed_origins, insert_base, insert_origins, origins};
 
@@ -22,17 +24,17 @@ pub struct IterationRow {
     /// That namespace's name.
     pub namespace: NamespaceName,
     /// 1, 2, 3 …
-    pub number: i64,
+    pub number: u32,
     /// Where it stands.
     pub status: IterationStatus,
     /// Why it was made.
     pub reason: String,
     /// The number of the iteration that took its place.
-    pub superseded_by: Option<i64>,
+    pub superseded_by: Option<u32>,
     /// When it was planned.
-    pub created_at: i64,
+    pub created_at: Millis,
     /// When its last build ended.
-    pub finished_at: Option<i64>,
+    pub finished_at: Option<Millis>,
 }
 
 macro_rules! select_iteration {
@@ -40,9 +42,9 @@ macro_rules! select_iteration {
         sqlx::query_as!(
             IterationRow,
             r#"select iteration.id as "id!: IterationId", namespace_id as "namespace_id!: NamespaceId",
-               namespace.name as "namespace!: NamespaceName", number as "number!",
-               status as "status!: IterationStatus", reason as "reason!", superseded_by,
-               iteration.created_at as "created_at!", finished_at
+               namespace.name as "namespace!: NamespaceName", number as "number!: u32",
+               status as "status!: IterationStatus", reason as "reason!", superseded_by as "superseded_by: u32",
+               iteration.created_at as "created_at!: Millis", finished_at as "finished_at: Millis"
                from iteration join namespace on namespace.id = iteration.namespace_id "# + $tail
             $(, $argument)*
         )
@@ -73,7 +75,7 @@ pub async fn of_namespace(
 pub async fn by_number(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
-    number: i64,
+    number: u32,
 ) -> sqlx::Result<Option<IterationRow>> {
     select_iteration!("where namespace_id = ? and number = ?", namespace, number)
         .fetch_optional(executor)
@@ -111,13 +113,13 @@ pub async fn insert(
     tx: &mut WriteTransaction,
     namespace: NamespaceId,
     reason: &str,
-) -> sqlx::Result<(IterationId, i64)> {
-    let created_at = now();
+) -> sqlx::Result<(IterationId, u32)> {
+    let created_at = Millis::now();
     let row = sqlx::query!(
         r#"insert into iteration (namespace_id, number, status, reason, created_at)
            values (?1, (select coalesce(max(number), 0) + 1 from iteration where namespace_id = ?1),
                    'running', ?2, ?3)
-           returning id as "id!: IterationId", number as "number!""#,
+           returning id as "id!: IterationId", number as "number!: u32""#,
         namespace,
         reason,
         created_at,
@@ -133,7 +135,7 @@ pub async fn finish(
     id: IterationId,
     status: IterationStatus,
 ) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     let result = sqlx::query!(
         "update iteration set status = ?, finished_at = ? where id = ? and status = 'running'",
         status,
@@ -166,8 +168,8 @@ pub async fn delete(tx: &mut WriteTransaction, id: IterationId) -> sqlx::Result<
 }
 
 /// Notes that a later iteration took the place of this one, and ends it.
-pub async fn supersede(tx: &mut WriteTransaction, id: IterationId, by: i64) -> sqlx::Result<()> {
-    let at = now();
+pub async fn supersede(tx: &mut WriteTransaction, id: IterationId, by: u32) -> sqlx::Result<()> {
+    let at = Millis::now();
     sqlx::query!(
         "update iteration set superseded_by = ?,
              finished_at = case when status = 'running' then ? else finished_at end,
@@ -214,7 +216,8 @@ pub async fn changes(
     id: IterationId,
 ) -> sqlx::Result<Vec<IterationChange>> {
     let rows = sqlx::query!(
-        r#"select architecture as "architecture: Architecture", pkgbase as "pkgbase: Pkgbase", stage,
+        r#"select architecture as "architecture: Architecture", pkgbase as "pkgbase: Pkgbase",
+           stage as "stage: u32",
            kind as "kind: ChangeKind", from_commit as "from: CommitHash", to_commit as "to: CommitHash"
            from iteration_change where iteration_id = ? order by position"#,
         id,
@@ -226,7 +229,7 @@ pub async fn changes(
         .map(|row| IterationChange {
             architecture: row.architecture,
             pkgbase: row.pkgbase,
-            stage: unsigned(row.stage),
+            stage: row.stage,
             kind: row.kind,
             from: row.from,
             to: row.to,
@@ -244,7 +247,7 @@ pub async fn counts(
         r#"select architecture as "architecture!: Architecture",
            case when status = 'blocked' and packages_attempt_id is not null then 'reused'
                else status end as "status!: BuildStatus",
-           count(*) as "count!", min(id) as "first!: i64"
+           count(*) as "count!: u64", min(id) as "first!: i64"
            from build where iteration_id = ? group by 1, 2 order by 4"#,
         id,
     )
@@ -262,7 +265,7 @@ pub async fn counts(
                 counts.len() - 1
             }
         };
-        let count: u64 = unsigned(row.count);
+        let count = row.count;
         let entry = &mut counts[index].1;
         match row.status {
             BuildStatus::Blocked => entry.blocked += count,

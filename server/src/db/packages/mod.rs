@@ -28,7 +28,7 @@ pub struct PackageRow {
     /// Its architecture, `any` included.
     pub architecture: Architecture,
     /// Its size in bytes.
-    pub size: i64,
+    pub size: u64,
     /// Its digest.
     pub sha256: Sha256Digest,
 }
@@ -58,7 +58,7 @@ macro_rules! select_package {
             $head + r#" select package.attempt_id as "attempt!: AttemptId",
                package.file_name as "file_name!: PackageFileName",
                package.pkgname as "pkgname!: Pkgname", package.version as "version!: PackageVersion",
-               package.architecture as "architecture!: Architecture", package.size as "size!",
+               package.architecture as "architecture!: Architecture", package.size as "size!: u64",
                package.sha256 as "sha256!: Sha256Digest" from package "# + $tail
             $(, $argument)*
         )
@@ -116,7 +116,7 @@ pub struct Produced {
     /// Its version.
     pub version: PackageVersion,
     /// The stage of the build.
-    pub stage: i64,
+    pub stage: u32,
 }
 
 /// Remembers the versions of the packages of an iteration that is about to be removed.
@@ -138,9 +138,9 @@ pub async fn remember(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx
 pub async fn size_of_iteration(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
-) -> sqlx::Result<i64> {
+) -> sqlx::Result<u64> {
     let row = sqlx::query!(
-        r#"select coalesce(sum(package.size), 0) as "size!: i64" from build
+        r#"select coalesce(sum(package.size), 0) as "size!: u64" from build
            cross join package on package.attempt_id = build.packages_attempt_id
            where build.iteration_id = ? and build.status in ('built', 'reused')"#,
         iteration,
@@ -154,9 +154,9 @@ pub async fn size_of_iteration(
 pub async fn size_of_namespace(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
-) -> sqlx::Result<i64> {
+) -> sqlx::Result<u64> {
     let row = sqlx::query!(
-        r#"select coalesce(sum(size), 0) as "size!: i64" from package where attempt_id in (
+        r#"select coalesce(sum(size), 0) as "size!: u64" from package where attempt_id in (
                select packages_attempt_id from build
                join iteration on iteration.id = build.iteration_id
                where iteration.namespace_id = ? and build.status in ('built', 'reused')
@@ -176,7 +176,7 @@ pub async fn produced_in_namespace(
     sqlx::query_as!(
         Produced,
         r#"select package.pkgname as "pkgname!: Pkgname",
-           package.version as "version!: PackageVersion", build.stage as "stage!"
+           package.version as "version!: PackageVersion", build.stage as "stage!: u32"
            from package join build on build.packages_attempt_id = package.attempt_id
            join iteration on iteration.id = build.iteration_id where iteration.namespace_id = ?1
            union select pkgname, version, stage from past_package where namespace_id = ?1"#,
@@ -192,6 +192,8 @@ pub async fn put(
     package: &PackageRow,
     contents: &Contents,
 ) -> sqlx::Result<()> {
+    // No file system has larger files.
+    let size = i64::try_from(package.size).unwrap_or(i64::MAX);
     sqlx::query!(
         "insert into package (attempt_id, file_name, pkgname, version, architecture, size, sha256,
              desc_entry, files_entry, sonames)
@@ -204,7 +206,7 @@ pub async fn put(
         package.pkgname,
         package.version,
         package.architecture,
-        package.size,
+        size,
         package.sha256,
         contents.entries.desc,
         contents.entries.files,

@@ -15,7 +15,7 @@ pub struct Candidate {
     /// The source package that made it.
     pub pkgbase: Pkgbase,
     /// The stage of the build it is of.
-    pub stage: i64,
+    pub stage: u32,
     /// The attempt it belongs to.
     pub attempt: AttemptId,
     /// Its file name.
@@ -32,7 +32,7 @@ macro_rules! select_candidate {
     ($head:literal, $tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             Candidate,
-            $head + r#" select build.pkgbase as "pkgbase!: Pkgbase", build.stage as "stage!",
+            $head + r#" select build.pkgbase as "pkgbase!: Pkgbase", build.stage as "stage!: u32",
                package.attempt_id as "attempt!: AttemptId",
                package.file_name as "file_name!: PackageFileName",
                package.pkgname as "pkgname!: Pkgname", package.version as "version!: PackageVersion",
@@ -87,7 +87,7 @@ pub struct Listing {
     /// The source package that made it.
     pub pkgbase: Pkgbase,
     /// The stage of the build it is of.
-    pub stage: i64,
+    pub stage: u32,
     /// Its name.
     pub pkgname: Pkgname,
     /// Its version.
@@ -104,7 +104,7 @@ pub async fn listings(
 ) -> sqlx::Result<Vec<Listing>> {
     sqlx::query_as!(
         Listing,
-        r#"select build.pkgbase as "pkgbase!: Pkgbase", build.stage,
+        r#"select build.pkgbase as "pkgbase!: Pkgbase", build.stage as "stage: u32",
            package.pkgname as "pkgname: Pkgname", package.version as "version: PackageVersion", package.desc_entry
            from package join build on build.packages_attempt_id = package.attempt_id
            where build.iteration_id = ? and build.architecture = ?
@@ -181,13 +181,13 @@ pub struct Published {
     /// The namespace.
     pub namespace: NamespaceName,
     /// The number of the iteration.
-    pub iteration: i64,
+    pub iteration: u32,
     /// The architecture of the repository.
     pub architecture: Architecture,
     /// Its file name.
     pub file_name: PackageFileName,
     /// Its size in bytes.
-    pub size: i64,
+    pub size: u64,
     /// Its digest.
     pub sha256: Sha256Digest,
 }
@@ -198,8 +198,8 @@ pub async fn published(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pu
         Published,
         r#"select build.id as "build: BuildId", package.attempt_id as "attempt: AttemptId",
            namespace.name as "namespace: buildbtw_model::NamespaceName",
-           iteration.number as iteration, build.architecture as "architecture: Architecture",
-           package.file_name as "file_name: PackageFileName", package.size,
+           iteration.number as "iteration: u32", build.architecture as "architecture: Architecture",
+           package.file_name as "file_name: PackageFileName", package.size as "size: u64",
            package.sha256 as "sha256: Sha256Digest"
            from package join build on build.packages_attempt_id = package.attempt_id
            join iteration on iteration.id = build.iteration_id

@@ -1,8 +1,10 @@
 //! Cancels pipelines that are of no use any more.
 
+use std::time::Duration;
+
 use buildbtw_gitlab::PipelineId;
 
-use crate::db::{now as now_ms, orphan_pipelines, pipelines};
+use crate::db::{orphan_pipelines, pipelines};
 use crate::outage::Failure;
 use crate::service::pipelines::pipeline_name;
 
@@ -13,7 +15,7 @@ use super::sort::key;
 /// How many are cancelled in a row before others have their turn.
 const CANCELS: usize = 50;
 /// How soon a cancellation is sent again that had no effect.
-const CANCEL_AGAIN_MS: i64 = 5 * 60_000;
+const CANCEL_AGAIN: Duration = Duration::from_secs(5 * 60);
 
 impl Poll {
     /// Cancels what is left of removed namespaces. One that GitLab never confirmed is looked for until it
@@ -37,9 +39,8 @@ impl Poll {
                     }
                 }
             };
-            let settled = self.on_gitlab.settings.settle.as_millis();
-            let settled = orphan.asked_at + i64::try_from(settled).unwrap_or(i64::MAX / 2);
-            if found.is_empty() && now_ms() < settled {
+            let settled = orphan.asked_at + self.on_gitlab.settings.settle;
+            if found.is_empty() && state.clock.now() < settled {
                 continue;
             }
             for id in found {
@@ -58,7 +59,8 @@ impl Poll {
 
     pub(super) async fn cancel_unwanted(&self) -> Result<(), Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
-        let rows = pipelines::unwanted(state.database.read(), now_ms() - CANCEL_AGAIN_MS).await?;
+        let sent_before = state.clock.now() - CANCEL_AGAIN;
+        let rows = pipelines::unwanted(state.database.read(), sent_before).await?;
         if rows.len() > CANCELS {
             self.on_gitlab.news.wake();
         }

@@ -7,8 +7,8 @@ use buildbtw_gitlab::ProjectId;
 use buildbtw_model::AttemptId;
 use tokio::time::Instant;
 
+use crate::db::Database;
 use crate::db::pipelines::{self, PipelineRow};
-use crate::db::{Database, milliseconds, now as now_ms};
 use crate::error::Error;
 use crate::outage::Failure;
 use crate::service::pipelines::ended;
@@ -94,7 +94,7 @@ impl Poll {
                 .await?;
             asked = Asked::Gitlab;
             let quiet = self.on_gitlab.settings.tick.saturating_mul(QUIET_TICKS);
-            let quiet_since = now_ms() - milliseconds(quiet);
+            let quiet_since = self.state.clock.now() - quiet;
             let sorted = sort(batch, &known, quiet_since);
             note(&self.state.database, &sorted.moved).await?;
             for (row, status) in &sorted.over {

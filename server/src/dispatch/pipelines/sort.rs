@@ -6,6 +6,7 @@ use buildbtw_gitlab::{PipelineId, PipelineStatus, ProjectId};
 use buildbtw_model::AttemptStatus;
 
 use crate::db::pipelines::PipelineRow;
+use crate::time::Millis;
 
 /// GitLab shows no more projects, and no more pipelines of each, at once.
 pub(super) const LARGEST_PAGE: usize = 100;
@@ -53,7 +54,7 @@ pub(super) struct Sorted {
 pub(super) fn sort(
     batch: Batch,
     known: &HashMap<(ProjectId, PipelineId), PipelineStatus>,
-    quiet_since: i64,
+    quiet_since: Millis,
 ) -> Sorted {
     let mut sorted = Sorted::default();
     for row in batch.into_values().flatten() {

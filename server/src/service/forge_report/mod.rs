@@ -18,8 +18,7 @@ use tokio::time::Instant;
 use crate::config::ReportKind;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{
-    Database, IterationId, NamespaceId, forge_reports, iterations, namespaces, now,
-    source_repositories,
+    Database, IterationId, NamespaceId, forge_reports, iterations, namespaces, source_repositories,
 };
 use crate::error::Error;
 use crate::outage::Failure;
@@ -28,7 +27,7 @@ use crate::state::AppState;
 use super::read::iteration::show_iteration;
 
 /// A note is not changed more often than this while builds go on.
-const NOTE_GAP_MS: i64 = 60_000;
+const NOTE_GAP: Duration = Duration::from_secs(60);
 /// How long what is known about a branch's merge requests is believed.
 const MERGE_REQUESTS_LAST: Duration = Duration::from_secs(60);
 /// Merge requests from forks have no branch here; their heads are named like this.
@@ -69,7 +68,7 @@ impl Reporter {
         let Some(iteration) = iterations::newest(state.database.read(), id).await? else {
             return Ok(None);
         };
-        let number = u32::try_from(iteration.number).ok();
+        let number = Some(iteration.number);
         let server = state.config.base_url();
         let detail = show_iteration(state, &server, &namespace.name, number).await?;
         // What cannot be told holds up nothing else.
@@ -208,9 +207,9 @@ impl Reporter {
                     if told.digest == digest.as_slice() {
                         continue;
                     }
-                    let wait = told.sent_at + NOTE_GAP_MS - now();
-                    if wait > 0 && !detail.summary.status.is_final() {
-                        later = Some(Duration::from_millis(wait.unsigned_abs()));
+                    let wait = (told.sent_at + NOTE_GAP).since(state.clock.now());
+                    if !wait.is_zero() && !detail.summary.status.is_final() {
+                        later = Some(wait);
                         continue;
                     }
                 }

@@ -8,7 +8,7 @@ use buildbtw_planner::BuildSnapshot;
 
 use crate::db::builds::{self, BuildRow};
 use crate::db::iterations::IterationRow;
-use crate::db::{Database, iterations, unsigned};
+use crate::db::{Database, iterations};
 use crate::error::Error;
 use crate::service::iteration_graph::IterationGraph;
 use crate::service::plan_iteration::FilesBefore;
@@ -34,7 +34,7 @@ pub(super) async fn old_snapshots(
     let needs = |row: &BuildRow| {
         let needed = graph.needs(row.id);
         let needed = needed.filter(|needed| needed.architecture == row.architecture);
-        let keys = needed.map(|needed| (needed.pkgbase.clone(), unsigned(needed.stage)));
+        let keys = needed.map(|needed| (needed.pkgbase.clone(), needed.stage));
         keys.collect()
     };
     let mut snapshots: BTreeMap<Architecture, Vec<BuildSnapshot>> = BTreeMap::new();
@@ -44,7 +44,7 @@ pub(super) async fn old_snapshots(
             .or_default()
             .push(BuildSnapshot {
                 pkgbase: row.pkgbase.clone(),
-                stage: unsigned(row.stage),
+                stage: row.stage,
                 revision: row.commit.to_string(),
                 needs: needs(row),
             });

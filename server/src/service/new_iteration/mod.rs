@@ -11,7 +11,7 @@ use buildbtw_model::{ChangeKind, NamespaceName, Pkgbase};
 
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{Database, iterations, namespaces, packages, retired_packages, unsigned};
+use crate::db::{Database, iterations, namespaces, packages, retired_packages};
 use crate::error::{Error, Refusal};
 use crate::planning::queue::Caller;
 use crate::sources::{self, Freshness, Sources};
@@ -88,7 +88,7 @@ pub(crate) async fn new_iteration_after(
     old: &IterationRow,
     trigger: Trigger,
     caller: Caller,
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<u32>, Error> {
     make(state, namespace, old, trigger, &Settings::default(), caller).await
 }
 
@@ -99,7 +99,7 @@ async fn make(
     trigger: Trigger,
     settings: &Settings<'_>,
     caller: Caller,
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<u32>, Error> {
     let freshness = match trigger {
         Trigger::Requested { .. } => catch_up(state, namespace, Vec::new()).await?,
         Trigger::SourcesChanged => Freshness::Current,
@@ -120,7 +120,7 @@ async fn make(
         return Ok(None);
     }
     let reason = reason(trigger, &moved, &changes);
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let is_current = check_current(&mut transition, namespace, old, trigger).await;
     if !matches!(is_current, Ok(true)) {
         transition.undo().await?;
@@ -235,7 +235,7 @@ async fn plan_input(
         exclude: patterns("exclude", &exclude).await?,
         bootstrap: settings.bootstrapped(bootstrapped)?,
         same_sonames: settings.same_sonames.unwrap_or(namespace.same_sonames),
-        max_builds: unsigned(namespace.max_builds),
+        max_builds: namespace.max_builds,
         bump: namespace.bump,
         network: state.config.network.effective(namespace.network),
         produced,

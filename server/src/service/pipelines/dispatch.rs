@@ -8,12 +8,11 @@ use buildbtw_model::{
 use crate::db::attempts::{NewAttempt, UNLIMITED_LEASE};
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::NewPipeline;
-use crate::db::{
-    Database, TokenId, builds, iterations, now, pipelines, source_repositories, tokens,
-};
+use crate::db::{Database, TokenId, builds, iterations, pipelines, source_repositories, tokens};
 use crate::error::Error;
 use crate::service::transitions::Transition;
 use crate::state::AppState;
+use crate::time::Millis;
 
 const NO_WORKER_YET: &str = "gitlab";
 
@@ -41,7 +40,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
     let gitlab = gitlab.map(|on_gitlab| on_gitlab.gitlab.settings().url.to_string());
     let gitlab = gitlab.unwrap_or_default();
     let worker = no_worker_yet()?;
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let mut attempts = Vec::with_capacity(rows.len());
     let mut made = Vec::with_capacity(rows.len());
     for (build, id, _) in &places {
@@ -100,7 +99,7 @@ pub(crate) async fn dead_token(
 ) -> sqlx::Result<TokenId> {
     let hash: [u8; 32] = rand::random();
     let name = format!("attempt {attempt}");
-    let expired = Some(now());
+    let expired = Some(Millis::now());
     tokens::insert(transition.tx(), &name, TokenScope::Attempt, &hash, expired).await
 }
 

@@ -1,13 +1,15 @@
 //! Jobs that GitLab takes for running although nothing more is to be expected of them: their attempts end,
 //! and their pipelines are cancelled.
 
+use std::time::Duration;
+
 use buildbtw_gitlab::Job;
 use buildbtw_model::{AttemptStatus, FailureKind};
 
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
-use crate::db::{attempts, builds, milliseconds, pipelines};
+use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
 use crate::service::report_outcome::remove_uploads;
 use crate::service::transitions::Transition;
@@ -52,16 +54,18 @@ pub async fn unanswered(
     row: &PipelineRow,
     job: Option<&Job>,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let Some(subject) = Subject::read(&mut transition, row).await? else {
         return Ok(false);
     };
     let Some(reported) = subject.row.reported_message.clone() else {
         return Ok(false);
     };
-    let limit = subject.row.job_timeout_s.map(|seconds| seconds * 1_000);
+    let limit = subject.row.job_timeout_s;
+    let limit = limit.and_then(|seconds| u64::try_from(seconds).ok());
+    let limit = limit.map(Duration::from_secs);
     let used_up = |job: &&Job| {
-        let elapsed = job.elapsed_ms();
+        let elapsed = job.elapsed();
         limit.is_some_and(|limit| elapsed.is_some_and(|elapsed| elapsed >= limit))
     };
     let end = match job.filter(used_up) {
@@ -84,7 +88,7 @@ pub async fn never_exchanged(
     row: &PipelineRow,
     job: &Job,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let Some(subject) = Subject::read(&mut transition, row).await? else {
         return Ok(false);
     };
@@ -92,7 +96,7 @@ pub async fn never_exchanged(
         return Ok(false);
     }
     let allowed = state.config.pipelines.as_ref();
-    let allowed = allowed.map_or(0, |settings| milliseconds(settings.exchange) / 1_000);
+    let allowed = allowed.map_or(0, |settings| settings.exchange.as_secs());
     let message = format!(
         "{} has run for more than {allowed} s without asking for its build: its runner was killed, or \
          cannot reach this server",

@@ -174,7 +174,8 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
 /// of template, project and runner counts; a limit for the script alone is not told.
 pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
     let about = name(job);
-    let ran = job.elapsed_ms().map(|ms| ms / 1_000);
+    let ran = job.elapsed();
+    let ran = ran.and_then(|ran| i64::try_from(ran.as_secs()).ok());
     match (row.job_timeout_s, ran) {
         (Some(limit), Some(ran)) if ran + slack(limit) < limit => format!(
             "{about} was stopped by its runner after {}, before GitLab's job timeout of {}: \
@@ -218,6 +219,8 @@ mod tests {
     use super::*;
     use buildbtw_model::{AttemptId, AttemptStatus, BuildId, JobId, PipelineId, ProjectId};
 
+    use crate::time::Millis;
+
     fn row() -> PipelineRow {
         PipelineRow {
             attempt: AttemptId::new(),
@@ -225,7 +228,7 @@ mod tests {
             project_id: ProjectId(1),
             git_ref: "main".into(),
             commit: "0".repeat(40).parse().unwrap(),
-            asked_at: Some(1),
+            asked_at: Some(Millis(1)),
             pipeline_id: Some(PipelineId(2)),
             url: None,
             status: None,
@@ -239,13 +242,13 @@ mod tests {
             running_since: None,
             attempt_status: AttemptStatus::Running,
             cancel_requested: false,
-            lease_expires_at: 0,
+            lease_expires_at: Millis(0),
         }
     }
 
     fn reported(kind: FailureKind, message: &str) -> PipelineRow {
         PipelineRow {
-            reported_at: Some(1),
+            reported_at: Some(Millis(1)),
             reported_kind: Some(kind),
             reported_message: Some(message.into()),
             ..row()

@@ -4,8 +4,8 @@ use buildbtw_model::NamespaceName;
 use buildbtw_model::api::Event;
 use tokio::sync::watch;
 
+use crate::db::NamespaceId;
 use crate::db::events::{self, EventRow};
-use crate::db::{NamespaceId, timestamp, unsigned};
 use crate::error::Error;
 use crate::state::AppState;
 
@@ -81,12 +81,12 @@ fn event(row: EventRow) -> Event {
     Event {
         id: row.id,
         kind: row.kind,
-        iteration: row.iteration.map(unsigned),
+        iteration: row.iteration,
         build: row.build,
         pkgbase: row.pkgbase,
         architecture: row.architecture,
         attempt: row.attempt,
         message: row.message,
-        at: timestamp(row.at),
+        at: row.at.into(),
     }
 }

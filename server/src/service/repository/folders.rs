@@ -7,7 +7,7 @@ use buildbtw_model::{Architecture, IterationStatus, NamespaceName, PackageFileNa
 use jiff::Timestamp;
 
 use crate::db::iterations::{self, IterationRow};
-use crate::db::{Database, namespaces, timestamp};
+use crate::db::{Database, namespaces};
 use crate::error::Error;
 use crate::repos::RepositoryKey;
 use crate::service::read::find::find_namespace;
@@ -67,7 +67,7 @@ pub async fn list_namespaces(database: &Database) -> Result<Vec<Entry>, Error> {
     let mut rows = namespaces::all(database.read()).await?;
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let entries = rows.into_iter().map(|row| {
-        let created = timestamp(row.created_at);
+        let created = row.created_at.into();
         Entry::folder(row.name.to_string(), Some(created))
     });
     Ok(entries.collect())
@@ -83,7 +83,7 @@ pub async fn list_iterations(
 ) -> Result<Vec<Entry>, Error> {
     let namespace = find_namespace(database, name).await?;
     let rows = iterations::of_namespace(database.read(), namespace.id).await?;
-    let changed = |row: &IterationRow| timestamp(row.finished_at.unwrap_or(row.created_at));
+    let changed = |row: &IterationRow| row.finished_at.unwrap_or(row.created_at).into();
     let is_done = |row: &&IterationRow| row.status == IterationStatus::Done;
     // The newest comes first.
     let newest = rows.first();

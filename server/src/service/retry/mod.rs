@@ -12,7 +12,6 @@ use crate::db::builds::{self, BuildRow};
 use crate::db::iterations::{self, IterationRow};
 use crate::db::namespaces::NamespaceRow;
 use crate::db::source_repositories::SourceRepositoryRow;
-use crate::db::unsigned;
 use crate::error::{Error, Refusal};
 use crate::sources;
 use crate::state::AppState;
@@ -78,7 +77,7 @@ pub async fn retry(
     match try_again(state, &before, &namespace, request, &newer.commits, &notes).await? {
         None => planned(state, &namespace, request, newer.commits).await,
         Some(retried) => Ok(RetriedBuilds {
-            iteration: unsigned(before.number),
+            iteration: before.number,
             builds: retried.into_iter().map(retried_build).collect(),
             newer: newer.commits,
             is_new: false,
@@ -147,7 +146,7 @@ async fn planned(
         build.packages_attempt_id.is_none() && (asked.is_empty() || asked.contains(&build.pkgbase))
     };
     Ok(RetriedBuilds {
-        iteration: unsigned(newest.number),
+        iteration: newest.number,
         builds: builds
             .into_iter()
             .filter(is_wanted)
@@ -169,7 +168,7 @@ async fn try_again(
     notes: &[String],
 ) -> Result<Option<Vec<BuildRow>>, Error> {
     let name = &namespace.name;
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     if newest.id != before.id {
@@ -229,7 +228,7 @@ fn retried_build(build: BuildRow) -> RetriedBuild {
         id: build.id,
         pkgbase: build.pkgbase,
         architecture: build.architecture,
-        stage: unsigned(build.stage),
+        stage: build.stage,
     }
 }
 

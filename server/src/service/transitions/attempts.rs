@@ -1,20 +1,22 @@
 //! The transitions of attempts, and what they mean for their builds.
 
+use std::time::Duration;
+
 use buildbtw_model::{
     AttemptId, AttemptStatus, BuildStatus, EventKind, FailureKind, PackageVersion,
 };
 
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::{self, BuildRow};
-use crate::db::{attempts, iterations, linked_packages, namespaces, now};
+use crate::db::{attempts, iterations, linked_packages, namespaces};
 
 use super::Transition;
 
 /// How often a build is tried again after failures that are no fault of the package.
 const MAX_INFRASTRUCTURE_FAILURES: i64 = 5;
-/// The pause after the first such failure, in milliseconds; each further one doubles it.
-const FIRST_PAUSE_MS: i64 = 2_000;
-const MAX_PAUSE_MS: i64 = 10 * 60 * 1_000;
+/// The pause after the first such failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 impl Transition {
     /// The outcome of an attempt was accepted; its packages are about to be published.
@@ -145,7 +147,7 @@ impl Transition {
                 .give_up(build, attempt, BuildStatus::Failed, &message)
                 .await;
         }
-        let not_before = now() + pause_ms(failures);
+        let not_before = self.clock.now() + pause(failures);
         if builds::requeue(&mut self.tx, build.id, Some(not_before), message).await? {
             self.record(
                 build,
@@ -181,12 +183,12 @@ impl Transition {
 
 /// The pause before the next try after this many infrastructure failures. A single lost worker
 /// costs nothing but the lease.
-fn pause_ms(failures: i64) -> i64 {
+fn pause(failures: i64) -> Duration {
     match u32::try_from(failures) {
-        Ok(0 | 1) | Err(_) => 0,
-        Ok(failures) => FIRST_PAUSE_MS
-            .saturating_mul(1_i64 << (failures - 2).min(20))
-            .min(MAX_PAUSE_MS),
+        Ok(0 | 1) | Err(_) => Duration::ZERO,
+        Ok(failures) => FIRST_PAUSE
+            .saturating_mul(1 << (failures - 2).min(20))
+            .min(MAX_PAUSE),
     }
 }
 
@@ -196,7 +198,8 @@ mod tests {
 
     #[test]
     fn doubles_backoff_up_to_a_maximum() {
-        assert_eq!([0, 1, 2, 3, 4].map(pause_ms), [0, 0, 2_000, 4_000, 8_000]);
-        assert_eq!(pause_ms(100), MAX_PAUSE_MS);
+        let pauses = [0, 0, 2, 4, 8].map(Duration::from_secs);
+        assert_eq!([0, 1, 2, 3, 4].map(pause), pauses);
+        assert_eq!(pause(100), MAX_PAUSE);
     }
 }

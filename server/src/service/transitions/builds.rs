@@ -9,6 +9,7 @@ use crate::db::builds::{self, BuildRow};
 use crate::db::events::BuildEvent;
 use crate::db::iterations::IterationRow;
 use crate::db::{attempts, iterations};
+use crate::time::Millis;
 
 use super::Transition;
 
@@ -18,7 +19,7 @@ impl Transition {
     pub(crate) async fn dispatched<'a>(
         &mut self,
         pairs: impl IntoIterator<Item = NewAttempt<'a>>,
-        lease_expires_at: i64,
+        lease_expires_at: Millis,
     ) -> sqlx::Result<Vec<(NewAttempt<'a>, BuildRow)>> {
         let mut attempts: Vec<_> = pairs.into_iter().collect();
         let wanted: Vec<_> = attempts.iter().map(|attempt| attempt.build).collect();

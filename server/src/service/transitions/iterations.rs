@@ -27,7 +27,7 @@ impl Transition {
 
     /// An iteration takes the place of another, which dispatches nothing more. Attempts go on if a
     /// build of the new iteration waits for them, and are cancelled otherwise.
-    pub(crate) async fn superseded(&mut self, old: &IterationRow, by: i64) -> sqlx::Result<()> {
+    pub(crate) async fn superseded(&mut self, old: &IterationRow, by: u32) -> sqlx::Result<()> {
         iterations::supersede(&mut self.tx, old.id, by).await?;
         builds::cancel_unstarted(
             &mut self.tx,

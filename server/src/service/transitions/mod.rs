@@ -14,18 +14,21 @@ use crate::changes::Effects;
 use crate::db::builds::BuildRow;
 use crate::db::events::{self, BuildEvent, NewEvent};
 use crate::db::{Database, IterationId, NamespaceId, WriteTransaction};
+use crate::time::Clock;
 
 /// A transaction with the effects it will have.
 pub(crate) struct Transition {
     tx: WriteTransaction,
     effects: Effects,
+    clock: Clock,
 }
 
 impl Transition {
-    pub(crate) async fn begin(database: &Database) -> sqlx::Result<Self> {
+    pub(crate) async fn begin(database: &Database, clock: &Clock) -> sqlx::Result<Self> {
         Ok(Self {
             tx: database.write().await?,
             effects: Effects::default(),
+            clock: clock.clone(),
         })
     }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use buildbtw_gitlab::ProjectId;
 
-use crate::db::{milliseconds, now, webhook_deliveries};
+use crate::db::webhook_deliveries;
 use crate::outage::Failure;
 use crate::sources::Sources;
+use crate::time::Millis;
 
 use super::group::GitlabGroup;
 use super::poll::{Asked, Window};
@@ -46,7 +47,7 @@ impl GitlabGroup {
                 .into_iter()
                 .partition(|row| unread.contains(&row.project_id));
             let done: Vec<String> = done.into_iter().map(|row| row.id).collect();
-            let before = now() - milliseconds(REMEMBERED);
+            let before = Millis::now() - REMEMBERED;
             let mut tx = sources.database.write().await?;
             webhook_deliveries::done(&mut tx, &done).await?;
             webhook_deliveries::forget_before(&mut tx, before).await?;

@@ -184,8 +184,3 @@ impl GitlabGroup {
         })
     }
 }
-
-/// Milliseconds of GitLab's clock, as the database keeps times.
-pub(super) fn millis(time: jiff::Timestamp) -> i64 {
-    time.as_millisecond()
-}

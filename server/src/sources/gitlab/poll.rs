@@ -14,7 +14,7 @@ use crate::db::{namespaces, source_progress, source_repositories};
 use crate::outage::Failure;
 use crate::sources::{SourceEvent, Sources};
 
-use super::group::{GitlabGroup, MERGE_REQUESTS, millis};
+use super::group::{GitlabGroup, MERGE_REQUESTS};
 use super::project;
 
 /// GitLab may be an hour late with a project's last activity; the rest is for clocks.
@@ -103,7 +103,7 @@ impl GitlabGroup {
             && let Some(mark) = window.watermark
         {
             let mut tx = sources.database.write().await?;
-            source_progress::reached(&mut tx, millis(mark)).await?;
+            source_progress::reached(&mut tx, mark.into()).await?;
             tx.commit().await?;
         }
         if seen.changed > 0 {
