@@ -142,20 +142,20 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
     };
     if claims.pipeline_id != pipeline {
         let id = claims.pipeline_id;
-        return Err(not_allowed(format!("it is a job of pipeline {id}")));
+        return Err(not_allowed(&format!("it is a job of pipeline {id}")));
     }
     if claims.git_ref != row.git_ref {
-        return Err(not_allowed(format!("it runs on '{}'", claims.git_ref)));
+        return Err(not_allowed(&format!("it runs on '{}'", claims.git_ref)));
     }
     // The branch moved before the pipeline was made, and it could not be cancelled.
     let sha = claims.sha.as_deref();
     if let Some(sha) = sha.filter(|sha| *sha != row.commit.as_str()) {
-        return Err(not_allowed(format!("it runs on commit {sha}")));
+        return Err(not_allowed(&format!("it runs on commit {sha}")));
     }
     check_protection(on_gitlab, claims)
 }
 
-fn not_allowed(reason: String) -> Error {
+fn not_allowed(reason: &str) -> Error {
     Refusal::new(
         ProblemKind::Forbidden,
         format!("this job may not build that: {reason}"),
@@ -170,17 +170,17 @@ fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
     let job_project = claims.job_project_id.unwrap_or(claims.project_id);
     if job_project != claims.project_id {
         let reason = "it runs for the merge request of a fork";
-        return Err(not_allowed(reason.to_owned()));
+        return Err(not_allowed(reason));
     }
     if job_project != row.project_id {
         let reason = format!("it is a job of project {job_project}");
-        return Err(not_allowed(reason));
+        return Err(not_allowed(&reason));
     }
     match claims.pipeline_source.as_deref() {
         Some("api") => Ok(()),
         source => {
             let source = source.unwrap_or("nobody knows what");
-            Err(not_allowed(format!(
+            Err(not_allowed(&format!(
                 "its pipeline was made by {source}, not by the API"
             )))
         }
@@ -192,7 +192,7 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
     let is_protected = claims.ref_protected.as_deref() == Some("true");
     if on_gitlab.settings.protected_refs_only && !is_protected {
         let reason = format!("'{}' is not a protected ref", claims.git_ref);
-        return Err(not_allowed(reason));
+        return Err(not_allowed(&reason));
     }
     let changeable = match &claims.ci_config_ref_uri {
         _ if is_protected => None,
@@ -203,7 +203,7 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
     let Some(config) = changeable else {
         return Ok(());
     };
-    Err(not_allowed(format!(
+    Err(not_allowed(&format!(
         "its CI configuration {config}, where everybody who may push to '{}' may be able to change \
          it. Set ci_config_path to the template of another project, or protect the branch",
         claims.git_ref

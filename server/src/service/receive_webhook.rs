@@ -24,12 +24,12 @@ pub enum Received {
 pub async fn receive_webhook(
     state: &AppState,
     id: String,
-    webhook: Webhook,
+    webhook: &Webhook,
 ) -> Result<Received, Error> {
     let Some(config) = &state.config.webhook else {
         return Ok(Received::Ignored);
     };
-    if !concerns(&state.database, &config.group, &webhook).await? {
+    if !concerns(&state.database, &config.group, webhook).await? {
         return Ok(Received::Ignored);
     }
     let row = DeliveryRow {

@@ -28,7 +28,7 @@ pub(crate) async fn receive_from_gitlab(
     GitlabWebhook { id, webhook }: GitlabWebhook,
 ) -> Result<StatusCode, Error> {
     let received = match webhook {
-        Some(webhook) => receive_webhook(&state, id, webhook).await?,
+        Some(webhook) => receive_webhook(&state, id, &webhook).await?,
         None => Received::Ignored,
     };
     Ok(match received {
