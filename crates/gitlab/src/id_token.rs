@@ -331,7 +331,7 @@ where
         Number(T),
         Text(String),
     }
-    match Option::<Either>::deserialize(deserializer)? {
+    match Option::<Either<T>>::deserialize(deserializer)? {
         None => Ok(None),
         Some(Either::Number(number)) => Ok(Some(number)),
         Some(Either::Text(text)) => text.parse().map(Some).map_err(serde::de::Error::custom),
