@@ -50,7 +50,7 @@ pub async fn unexchanged(
 }
 
 /// Since when the pipeline has run that has run longest without a job that exchanged its ID token.
-pub async fn first_unexchanged(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<i64>> {
+pub async fn first_unexchanged(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<Millis>> {
     sqlx::query_scalar!(
         r#"select min(running_since) as "at: Millis" from pipeline
            join attempt on attempt.id = attempt_id

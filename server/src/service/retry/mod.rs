@@ -107,7 +107,8 @@ fn failed(all: &[BuildRow]) -> Vec<Pkgbase> {
 }
 
 fn note_of(row: &SourceRepositoryRow) -> String {
-    let problem = row.problem.as_deref().unwrap_or_default();
+    let problem = row.problem.as_ref();
+    let problem = problem.map_or("", |problem| &problem.message);
     format!(
         "{}: {problem}; its newest commit is not built",
         sources::is_unusable(row)
