@@ -19,6 +19,7 @@ use buildbtw_server::db::source_repositories::{self, SourceRepositoryRow};
 use buildbtw_server::db::srcinfos::{self, SrcinfoRow};
 use buildbtw_server::db::{Database, WriteTransaction};
 use buildbtw_server::sources::{self, PARSER, SourceConfig};
+use buildbtw_server::time::Millis;
 use sha2::{Digest as _, Sha256};
 
 #[path = "../../crates/planner/tests/it/generate.rs"]
@@ -109,7 +110,7 @@ async fn store(tx: &mut WriteTransaction, at: usize, text: &str, package: &Sourc
         commit_time: Some(1_700_000_000),
         srcinfo_sha256: Some(sha256),
         problem: None,
-        changed_at: 1_700_000_000,
+        changed_at: Millis(1_700_000_000),
         project_id: None,
         http_url: None,
         ssh_url: None,

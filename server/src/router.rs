@@ -23,7 +23,7 @@ use crate::auth;
 use crate::error::{Error, problem_response};
 use crate::routes::streaming::NO_BUFFERING;
 use crate::routes::{api, listing, pages, public, repository};
-use crate::serve::{Held, Peer};
+use crate::serve::{Peer, hold};
 use crate::state::AppState;
 use buildbtw_model::api::{Problem, ProblemKind};
 
@@ -234,7 +234,7 @@ async fn count_files(
     };
     let permit = state.admission.file(peer.ip())?;
     let response = next.run(request).await;
-    Ok(response.map(|body| Held::body(body, permit)))
+    Ok(response.map(|body| hold(body, permit)))
 }
 
 /// Whether an answer is text that is there as a whole. Packages are compressed already, and what is

@@ -1,9 +1,9 @@
 //! Serves connections: who gets one, how long one may take to say what it wants, and how they end
 //! when the server stops.
 
-mod held;
 mod progress;
 mod refusals;
+mod wrapped;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -25,9 +25,9 @@ use tower::ServiceExt as _;
 
 use crate::admission::{Admission, Permit};
 
-pub(crate) use held::Held;
 use progress::Progress;
 use refusals::Refusals;
+pub(crate) use wrapped::{Around, Piece, hold, wrap};
 
 /// How long a connection may take to send a request's headers, the time between two requests
 /// included.

@@ -1,32 +1,111 @@
-//! The wall clock. What happens by it in the background gets it from the state, so that a test can set it.
+//! The wall clock, and times as the database keeps them. What happens by the clock in the background gets it from the
+//! state, so that a test can set it.
 
+use std::ops::{Add, Sub};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Tells the time, in milliseconds, as the database keeps times. Cheap to clone.
+use jiff::Timestamp;
+
+/// A time as the database keeps it: milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    /// Returns the time of the machine's clock.
+    #[must_use]
+    pub fn now() -> Self {
+        Timestamp::now().into()
+    }
+
+    /// Returns how long this is after another time, and nothing when it is before.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let elapsed = self.0.saturating_sub(earlier.0);
+        u64::try_from(elapsed).map_or(Duration::ZERO, Duration::from_millis)
+    }
+}
+
+impl Add<Duration> for Millis {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(milliseconds(duration)))
+    }
+}
+
+impl Sub<Duration> for Millis {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(milliseconds(duration)))
+    }
+}
+
+impl From<Timestamp> for Millis {
+    fn from(time: Timestamp) -> Self {
+        Self(time.as_millisecond())
+    }
+}
+
+impl From<Millis> for Timestamp {
+    fn from(time: Millis) -> Self {
+        let nearest = if time.0 < 0 { Self::MIN } else { Self::MAX };
+        Self::from_millisecond(time.0).unwrap_or(nearest)
+    }
+}
+
+/// Far from the end of the range where a duration has no number.
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+/// Tells the time. Cheap to clone.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
+pub struct Clock(Arc<dyn Fn() -> Millis + Send + Sync>);
 
 impl Default for Clock {
     fn default() -> Self {
-        Self(Arc::new(crate::db::now))
+        Self(Arc::new(Millis::now))
     }
 }
 
 impl std::fmt::Debug for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Clock({})", self.now())
+        write!(f, "Clock({:?})", self.now())
     }
 }
 
 impl Clock {
     /// A clock that tells what a function says.
-    pub fn from_fn(now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+    pub fn from_fn(now: impl Fn() -> Millis + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
     /// Now.
     #[must_use]
-    pub fn now(&self) -> i64 {
+    pub fn now(&self) -> Millis {
         (self.0)()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_no_time_before_a_later_one() {
+        let (early, late) = (Millis(1_000), Millis(3_500));
+        assert_eq!(late.since(early), Duration::from_millis(2_500));
+        assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!(early + late.since(early), late);
+    }
+
+    #[test]
+    fn stays_in_range() {
+        assert_eq!(Millis(1) + Duration::MAX, Millis(1 + i64::MAX / 4));
+        assert_eq!(Timestamp::from(Millis(i64::MAX)), Timestamp::MAX);
+        assert_eq!(Timestamp::from(Millis(0)), Timestamp::UNIX_EPOCH);
     }
 }

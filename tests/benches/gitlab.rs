@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use buildbtw_fake_gitlab::{ImportedText, project_path};
+use buildbtw_model::EventKind;
 use buildbtw_model::client::EventStream;
 use buildbtw_tests::forge::GROUP;
 use buildbtw_tests::{Forge, Server};
@@ -157,5 +158,5 @@ fn push(size: usize) {
 
 /// Waits until an iteration was planned.
 async fn planned(events: &mut EventStream) {
-    while events.next().await.unwrap().unwrap().kind != "iteration.planned" {}
+    while events.next().await.unwrap().unwrap().kind != EventKind::IterationPlanned {}
 }

@@ -18,7 +18,7 @@ pub(crate) async fn wait_until_done(
             .await
             .unwrap()
             .expect("the stream continues while the server runs");
-        if event.iteration == Some(number) && event.kind.starts_with("iteration.") {
+        if event.iteration == Some(number) && event.kind.is_of_iteration() {
             let iteration = client.iteration(name, Some(number)).await.unwrap();
             if iteration.summary.status.is_final() {
                 assert_eq!(
@@ -235,7 +235,7 @@ fn does_not_restart_running_build_of_superseded_iteration() {
         let mut building = 0;
         while building < 2 {
             let event = events.next().await.unwrap().unwrap();
-            building += usize::from(event.kind == "build.building");
+            building += usize::from(event.kind.build_status() == Some(BuildStatus::Building));
         }
         sources.commit(&Package {
             pkgbase: "other",

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use buildbtw_model::api::Outcome;
 use buildbtw_model::client::Client;
-use buildbtw_model::{AttemptId, AttemptStatus, BuildStatus, IterationStatus, NamespaceName};
+use buildbtw_model::{
+    AttemptId, AttemptStatus, BuildStatus, EventKind, IterationStatus, NamespaceName,
+};
 use buildbtw_tests::crew::{Packages, claim, create, done, persist, report};
 use buildbtw_tests::{Server, Sources, pacman_upgrades_some};
 use tokio::sync::Barrier;
@@ -78,8 +80,8 @@ fn keeps_all_concurrent_and_repeated_reports() {
         let mut events = client.events(&name, Some(0)).await.unwrap();
         let mut built = 0;
         while let Some(event) = events.next().await.unwrap() {
-            built += usize::from(event.kind == "build.built");
-            if event.kind == "iteration.done" {
+            built += usize::from(event.kind.build_status() == Some(BuildStatus::Built));
+            if event.kind == EventKind::Iteration(IterationStatus::Done) {
                 break;
             }
         }

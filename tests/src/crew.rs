@@ -12,7 +12,7 @@ use buildbtw_model::api::{
     ClaimRequest, ClaimedBuild, CreateNamespace, FollowDefault, Outcome, ReportedPackage,
 };
 use buildbtw_model::client::{Backoff, Client, ClientError, retry};
-use buildbtw_model::{ClaimId, Pkgbase, Scope};
+use buildbtw_model::{ClaimId, EventKind, IterationStatus, Pkgbase, Scope};
 use tokio_util::sync::CancellationToken;
 
 pub async fn create(client: &Client, changeset: &str, name: &str) {
@@ -39,7 +39,7 @@ pub async fn done(client: &Client, name: &str) {
         .await
         .unwrap();
     while let Some(event) = events.next().await.unwrap() {
-        if event.kind == "iteration.done" {
+        if event.kind == EventKind::Iteration(IterationStatus::Done) {
             return;
         }
     }

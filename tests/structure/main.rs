@@ -1,5 +1,6 @@
 //! The structure of the crates, read from their source: no file imports another one that imports it, directly or
-//! over others. Then each file can be read, tested and moved with what is below it.
+//! over others. Then each file can be read, tested and moved with what is below it. Files and functions are short
+//! enough to be read at once.
 
 #![allow(
     clippy::panic,
@@ -9,11 +10,14 @@
 
 mod circles;
 mod paths;
+mod sizes;
 mod source;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use circles::{circles, imports};
+use sizes::{Function, functions};
 use source::Crate;
 
 /// The crates that have no circles, as folders of the workspace.
@@ -40,6 +44,20 @@ const LAYERS: [&[&str]; 6] = [
     &["dispatch"],
     &["actors", "auth"],
     &["routes", "views"],
+];
+
+/// The longest file, its unit tests included: long ones have a file of their own.
+const MOST_LINES_OF_FILE: usize = 400;
+const MOST_LINES_OF_FUNCTION: usize = 60;
+/// A handler extracts, calls one service and converts.
+const MOST_LINES_OF_HANDLER: usize = 40;
+/// Where the handlers are.
+const HANDLERS: &str = "server/src/routes";
+
+/// Functions that may be longer: flat tables and matches, which nobody reads at once.
+const LONG_FUNCTIONS: [(&str, &str); 1] = [
+    // The table of all routes of the API.
+    ("server/src/router.rs", "api_router"),
 ];
 
 fn workspace() -> PathBuf {
@@ -72,6 +90,104 @@ fn has_no_circular_imports() {
     );
 }
 
+/// The files that are not for tests only, by their places in the workspace.
+fn production_files() -> BTreeMap<PathBuf, String> {
+    let workspace = workspace();
+    let roots = CRATES.iter().flat_map(|name| {
+        let folder = workspace.join(name).join("src");
+        ["lib.rs", "main.rs"].map(|root| folder.join(root))
+    });
+    let crates = roots
+        .filter(|root| root.exists())
+        .map(|root| Crate::read(&root));
+    let modules = crates.flat_map(|source| source.modules.into_values());
+    let files: BTreeSet<PathBuf> = modules.map(|module| module.file).collect();
+    let texts = files.into_iter().map(|file| {
+        let text = fs_err::read_to_string(&file).unwrap();
+        (file.strip_prefix(&workspace).unwrap().to_owned(), text)
+    });
+    texts.collect()
+}
+
+#[test]
+fn has_no_long_files() {
+    let files = production_files();
+    assert!(files.len() > 300, "only {} files were found", files.len());
+    let long = files.iter().filter_map(|(file, text)| {
+        let lines = text.lines().count();
+        (lines > MOST_LINES_OF_FILE).then(|| format!("{} has {lines} lines", file.display()))
+    });
+    let long: Vec<String> = long.collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn has_no_long_functions() {
+    let mut long = Vec::new();
+    let mut allowed: BTreeSet<(&str, &str)> = LONG_FUNCTIONS.into();
+    for (file, text) in production_files() {
+        let place = file.to_str().unwrap();
+        for function in functions(&text).unwrap() {
+            let is_handler = function.is_async && file.starts_with(HANDLERS);
+            let most = if is_handler {
+                MOST_LINES_OF_HANDLER
+            } else {
+                MOST_LINES_OF_FUNCTION
+            };
+            let Function { name, lines, .. } = function;
+            let known = LONG_FUNCTIONS
+                .iter()
+                .find(|known| **known == (place, &*name));
+            let is_allowed = known.is_some_and(|known| lines > most && allowed.remove(known));
+            if lines > most && !is_allowed {
+                long.push(format!("{place}: {name} has {lines} lines, at most {most}"));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+    assert!(allowed.is_empty(), "short by now: {allowed:?}");
+}
+
+#[test]
+fn counts_lines_from_signature_to_last_brace() {
+    let text = "
+        /// A comment.
+        #[inline]
+        pub async fn one(
+            number: u8,
+        ) -> u8 {
+            fn inner() {}
+            number
+        }
+        impl Two {
+            fn two(&self) {}
+            #[cfg(test)]
+            fn for_tests() {}
+        }
+        trait Three {
+            fn declared();
+            fn three() {
+            }
+        }
+        #[cfg(test)]
+        mod tests {
+            fn four() {}
+        }
+    ";
+    let found = functions(text).unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|function| (function.name.as_str(), function.lines, function.is_async))
+        .collect();
+    let expected = [
+        ("one", 6, true),
+        ("inner", 1, false),
+        ("two", 1, false),
+        ("three", 2, false),
+    ];
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn imports_only_lower_layers_in_the_server() {
     let folder = workspace().join("server/src");
@@ -92,6 +208,29 @@ fn imports_only_lower_layers_in_the_server() {
         }
     }
     assert!(upward.is_empty(), "{}", upward.join("\n"));
+}
+
+#[test]
+fn reads_tables_in_services_only() {
+    let folder = workspace().join("server/src");
+    let server = Crate::read(&folder.join("lib.rs"));
+    let tables = folder.join("db");
+    let is_table = |file: &Path| file.starts_with(&tables) && file != tables.join("mod.rs");
+    let is_above = |file: &Path| {
+        let above = ["routes", "views"].map(|name| folder.join(name));
+        above.iter().any(|above| file.starts_with(above))
+    };
+    let mut found = Vec::new();
+    for (path, module) in &server.modules {
+        if is_above(&module.file) {
+            for (to, by) in imports(&server, path, module) {
+                if is_table(to) {
+                    found.push(format!("{:?} imports {by}", module.file));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 /// The circles of a crate with these files, as chains of file names.

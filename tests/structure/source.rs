@@ -232,7 +232,7 @@ fn add_imports(imports: &mut Vec<Import>, prefix: Vec<String>, tree: &UseTree, i
 }
 
 /// Whether something is compiled for tests only.
-fn is_for_tests(attributes: &[Attribute]) -> bool {
+pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let name = attribute.path().segments.last();
         let name = name.map(|segment| segment.ident.to_string());
@@ -247,7 +247,8 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-fn attributes(item: &Item) -> &[Attribute] {
+/// The attributes of an item.
+pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,
         Item::Enum(item) => &item.attrs,

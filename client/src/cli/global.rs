@@ -7,7 +7,9 @@ use crate::output::ColorChoice;
 /// Settings of every command.
 #[derive(Args, Debug)]
 pub struct Global {
-    /// The server's address [default: the one of the last login, else http://127.0.0.1:8080].
+    /// URL of the server
+    ///
+    /// [default: the server of the last login, else http://127.0.0.1:8080]
     #[arg(
         long,
         global = true,
@@ -16,7 +18,7 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub server: Option<String>,
-    /// The token to use, instead of the one of the last login.
+    /// Token to use instead of the one of the last login
     #[arg(
         long,
         global = true,
@@ -25,10 +27,10 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub token: Option<String>,
-    /// Print JSON, as the server sends it.
+    /// Print JSON, as the server sends it
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
-    /// When to use colours.
+    /// When to use colours
     #[arg(
         long,
         global = true,

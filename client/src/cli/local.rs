@@ -12,29 +12,33 @@ use clap::Args;
 /// Prints completions.
 #[derive(Args, Debug)]
 pub struct Completions {
-    /// The shell.
+    /// Shell to print completions for
     pub shell: clap_complete::Shell,
 }
 
 /// Builds a package locally.
 #[derive(Args, Debug)]
 pub struct Build {
-    /// The folder with PKGBUILD and .SRCINFO.
+    /// Folder with PKGBUILD and .SRCINFO
     #[arg(default_value = ".")]
     pub dir: PathBuf,
-    /// Where the packages go.
+    /// Folder for the packages
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
-    /// A pacman repository to install dependencies from; the first one that has a package wins.
+    /// Pacman repository to install dependencies from
+    ///
+    /// Repeatable. The first repository that has a package wins.
     #[arg(long = "repository", value_name = "NAME=URL")]
     pub repositories: Vec<RepositoryArgument>,
-    /// What to build for [default: this machine's architecture].
+    /// Architecture to build for
+    ///
+    /// [default: this machine's architecture]
     #[arg(long, value_name = "ARCH")]
     pub architecture: Option<Architecture>,
-    /// The release to write into the PKGBUILD.
+    /// Release to write into the PKGBUILD
     #[arg(long, value_name = "R")]
     pub pkgrel: Option<String>,
-    /// `PACKAGER` of the packages, as in makepkg.conf.
+    /// `PACKAGER` of the packages, as in makepkg.conf
     #[arg(
         long,
         value_name = "NAME <MAIL>",
@@ -42,22 +46,31 @@ pub struct Build {
         default_value_t = Packager::default()
     )]
     pub packager: Packager,
-    /// `BUILDTOOL` of the packages [default: buildbtw].
+    /// `BUILDTOOL` of the packages
+    ///
+    /// [default: buildbtw]
     #[arg(long, value_name = "NAME", requires = "buildtoolver")]
     pub buildtool: Option<BuildToolName>,
-    /// `BUILDTOOLVER` of the packages [default: the version of buildbtw].
+    /// `BUILDTOOLVER` of the packages
+    ///
+    /// [default: this program's version]
     #[arg(long, value_name = "VERSION")]
     pub buildtoolver: Option<BuildToolVersion>,
-    /// The date of the packages and their files, in seconds since 1970 [default: now].
+    /// Date of the packages and their files, in seconds since 1970
     ///
-    /// With the `builddate` of a package's .BUILDINFO and the PKGBUILD that was kept of its build, the
-    /// package comes out again, byte for byte.
+    /// With the `builddate` of a package's .BUILDINFO and the kept PKGBUILD of its build, the same
+    /// package is built again, byte for byte. [default: now]
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     pub source_date_epoch: Option<u64>,
-    /// Network policy: none, sources or prepare (prepare() and pkgver() have a network, too).
+    /// Network policy: none, sources or prepare
+    ///
+    /// With `prepare`, prepare() and pkgver() have a network too.
     #[arg(long, value_name = "POLICY", default_value_t)]
     pub network: NetworkPolicy,
-    /// A network that sources are fetched from although it is this machine's or private; repeatable.
+    /// Network from which sources may be fetched in addition
+    ///
+    /// By default this machine's and private networks are refused. Repeatable, or separated by
+    /// commas.
     #[arg(
         long = "allow-source-network",
         value_name = "CIDR",
@@ -65,7 +78,9 @@ pub struct Build {
         value_delimiter = ','
     )]
     pub allow_source_networks: Vec<SourceNetwork>,
-    /// What happens when a source is signed with a key that is not in keys/pgp: fail or warn.
+    /// Action when the key of a signed source is not in keys/pgp
+    ///
+    /// `fail`: the build fails. `warn`: the log has a warning.
     #[arg(long, value_name = "ACTION", default_value_t)]
     pub missing_keys: MissingKeys,
 }
@@ -73,19 +88,25 @@ pub struct Build {
 /// Runs a command in a root.
 #[derive(Args, Debug)]
 pub struct Sandbox {
-    /// The folder that keeps the root; made when it is not there.
+    /// Folder that keeps the root
+    ///
+    /// It is created if it does not exist.
     #[arg(long)]
     pub dir: PathBuf,
-    /// Let the command use this machine's network.
+    /// Let the command use this machine's network
     #[arg(long)]
     pub network: bool,
-    /// A pacman repository for the root's pacman.conf; the first one that has a package wins.
+    /// Pacman repository for the root's pacman.conf
+    ///
+    /// Repeatable. The first repository that has a package wins.
     #[arg(long = "repository", value_name = "NAME=URL")]
     pub repositories: Vec<RepositoryArgument>,
-    /// Show a folder or file of this machine inside, read-only unless `:rw` follows.
+    /// Folder or file of this machine to mount
+    ///
+    /// Read-only unless `:rw` follows. Repeatable.
     #[arg(long = "bind", value_name = "SRC:DST[:rw]")]
     pub binds: Vec<BindArgument>,
-    /// The command and its arguments.
+    /// Command and its arguments
     #[arg(last = true, required = true)]
     pub command: Vec<String>,
 }

@@ -16,7 +16,7 @@ pub use planning::{New, NewIteration, Plan, PlanForm, Spread};
 pub use server::{Login, Sources, Token, TokenCreate};
 pub use usage::report_usage;
 
-/// Rebuilds packages and everything that depends on them.
+/// Rebuild packages and everything that depends on them
 ///
 /// Exit codes: 0 when all went well; commands that wait for a rebuild exit with 1 when it failed and
 /// with 2 when it was cancelled; 3 for every error.
@@ -26,50 +26,50 @@ pub struct Cli {
     /// Settings of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the client can do.
+/// Subcommands of the client.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Rebuild something and everything that depends on it.
+    /// Rebuild packages and everything that depends on them
     New(New),
-    /// List the namespaces.
+    /// List the namespaces
     List,
-    /// Show a namespace and its builds.
+    /// Show a namespace and its builds
     Show(Show),
-    /// Show what a rebuild would be, without starting it.
+    /// Show the plan of a rebuild without starting it
     Plan(Plan),
-    /// Explain why something is rebuilt.
+    /// Explain why a package is rebuilt
     Why(Why),
-    /// Plan a namespace again; what is as before is carried over.
+    /// Plan a namespace again, reusing unchanged builds
     NewIteration(NewIteration),
-    /// Try failed builds again, and build what waited for them.
+    /// Retry failed builds and requeue the builds that waited for them
     Retry(Retry),
-    /// Stop what runs of a namespace and hold the rest.
+    /// Stop the running builds of a namespace and hold the rest
     Cancel(Namespace),
-    /// Let a cancelled namespace go on.
+    /// Continue a cancelled namespace
     Resume(Namespace),
-    /// Remove a namespace with its repositories and logs.
+    /// Remove a namespace with its repositories and logs
     Delete(Delete),
-    /// Follow a rebuild to its end.
+    /// Follow a rebuild to its end
     Watch(Watch),
-    /// Print the log of a build.
+    /// Print the log of a build
     Logs(Logs),
-    /// List the source repositories and what is wrong with them.
+    /// List the source repositories and their problems
     Sources(Sources),
-    /// Make, list and revoke tokens; needs a token of scope admin.
+    /// Create, list and revoke tokens (needs an admin token)
     #[command(subcommand)]
     Token(Token),
-    /// Keep a server's address and a token for later commands.
+    /// Save the URL of a server and a token for later commands
     Login(Login),
-    /// Print completions for a shell.
+    /// Print completions for a shell
     Completions(Completions),
-    /// Build one package on this machine, as a worker would.
+    /// Build one package on this machine as a worker would
     Build(Build),
-    /// Run a command in a root that is kept in a folder.
+    /// Run a command in a root kept in a folder
     Sandbox(Sandbox),
 }
 

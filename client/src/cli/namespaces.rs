@@ -6,9 +6,11 @@ use clap::Args;
 /// Shows a namespace.
 #[derive(Args, Debug)]
 pub struct Show {
-    /// The namespace.
+    /// Name of the namespace
     pub namespace: NamespaceName,
-    /// The iteration [default: the newest].
+    /// Number of the iteration
+    ///
+    /// [default: the newest]
     #[arg(long, value_name = "N")]
     pub iteration: Option<u32>,
 }
@@ -16,68 +18,76 @@ pub struct Show {
 /// Follows a namespace.
 #[derive(Args, Debug)]
 pub struct Watch {
-    /// The namespace.
+    /// Name of the namespace
     pub namespace: NamespaceName,
 }
 
-/// Explains why something is rebuilt.
+/// Explains why a package is rebuilt.
 #[derive(Args, Debug)]
 pub struct Why {
-    /// The namespace.
+    /// Name of the namespace
     pub namespace: NamespaceName,
-    /// The source package.
+    /// Source package
     pub pkgbase: Pkgbase,
 }
 
 /// Prints a log.
 #[derive(Args, Debug)]
 pub struct Logs {
-    /// The namespace.
+    /// Name of the namespace
     pub namespace: NamespaceName,
-    /// The source package.
+    /// Source package
     pub pkgbase: Pkgbase,
-    /// The architecture; needed when it is built for several.
+    /// Architecture, if the package is built for several
     #[arg(long, value_name = "ARCH")]
     pub architecture: Option<Architecture>,
-    /// The stage [default: the last that was tried].
+    /// Stage of the build
+    ///
+    /// [default: the last one with an attempt]
     #[arg(long, value_name = "N")]
     pub stage: Option<u32>,
-    /// The attempt [default: the newest].
+    /// Id of the attempt
+    ///
+    /// [default: the newest]
     #[arg(long, value_name = "ID")]
     pub attempt: Option<AttemptId>,
-    /// Go on until the attempt ends, and wait for it to begin.
+    /// Wait for the attempt to begin, and follow the log to its end
     #[arg(long)]
     pub follow: bool,
 }
 
-/// Tries failed builds again.
+/// Retries failed builds.
 #[derive(Args, Debug)]
 pub struct Retry {
-    /// The namespace.
+    /// Name of the namespace
     pub namespace: NamespaceName,
-    /// The source packages to try again [default: all that failed].
-    pub pkgbases: Vec<Pkgbase>,
-    /// Build newer commits where there are some.
+    /// Source packages to retry
     ///
-    /// Plans a new iteration when an origin or a failed package has a newer commit; what is unchanged is
-    /// reused. Without newer commits, tries the failed builds again.
+    /// [default: all that failed]
+    pub pkgbases: Vec<Pkgbase>,
+    /// Build newer commits if there are any
+    ///
+    /// Plans a new iteration if an origin or a failed package has a newer commit; unchanged builds
+    /// are reused. Without newer commits, retries the failed builds.
     #[arg(long)]
     pub latest: bool,
 }
 
-/// Does something to a namespace as a whole.
+/// Acts on a whole namespace.
 #[derive(Args, Debug)]
 pub struct Namespace {
-    /// The namespace.
+    /// Name of the namespace
     pub namespace: NamespaceName,
 }
 
 /// Removes a namespace.
 #[derive(Args, Debug)]
 pub struct Delete {
-    /// The namespace.
+    /// Name of the namespace
     pub namespace: NamespaceName,
-    /// Do not ask first. Nothing is asked either where there is no terminal.
+    /// Do not ask for confirmation
+    ///
+    /// Without a terminal, the command never asks.
     #[arg(long, short)]
     pub yes: bool,
 }

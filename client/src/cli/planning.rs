@@ -8,32 +8,39 @@ use clap::{Args, ValueEnum};
 
 use crate::output::time::parse_seconds;
 
-/// Makes a namespace.
+/// Creates a namespace.
 #[derive(Args, Debug)]
 pub struct New {
-    /// What to build: a source repository and a branch, tag or commit of it, or the address of a merge
-    /// request.
+    /// Packages to rebuild
+    ///
+    /// A source repository with a branch, tag or commit of it, or the URL of a merge request.
     #[arg(required = true, value_name = "PKGBASE/REF|URL")]
     pub changesets: Vec<OriginSpec>,
-    /// The namespace's name [default: the first pkgbase and a number].
+    /// Name of the namespace
+    ///
+    /// [default: the first pkgbase and a number]
     #[arg(long)]
     pub name: Option<NamespaceName>,
     /// How far the rebuild spreads.
     #[command(flatten)]
     pub spread: Spread,
-    /// Refuse to rebuild more than this many packages.
+    /// Refuse plans with more builds than this
     #[arg(long, value_name = "N")]
     pub max_builds: Option<u32>,
-    /// Leave releases as they are: rebuilt packages get no higher pkgrel.
+    /// Do not bump releases: rebuilt packages keep their pkgrel
     #[arg(long)]
     pub no_bump: bool,
-    /// Network policy of its builds: none, sources or prepare.
+    /// Network policy of the builds: none, sources or prepare
     ///
-    /// With prepare, prepare() and pkgver() have a network, which packages need that download with cargo,
-    /// go, npm or pip. The server may allow less [default: the server's, usually sources]
+    /// With `prepare`, prepare() and pkgver() have a network, for packages that download with
+    /// cargo, go, npm or pip. The server may allow less. [default: the server's policy, usually
+    /// sources]
     #[arg(long, value_name = "POLICY")]
     pub network: Option<NetworkPolicy>,
-    /// How long to gather changes of default branches before a new iteration is made (10m, 1h), or never.
+    /// Time to gather changes of default branches
+    ///
+    /// A new iteration is planned that long after the first change, for example 10m or 1h; `never`
+    /// ignores them.
     #[arg(
         long,
         value_name = "TIME",
@@ -41,7 +48,9 @@ pub struct New {
         value_parser = follow_default
     )]
     pub follow_default: FollowDefault,
-    /// Wait for the end. With --json: prints an event per line, then the iteration.
+    /// Wait for the end
+    ///
+    /// With --json, prints one event per line and then the iteration.
     #[arg(long)]
     pub follow: bool,
 }
@@ -49,26 +58,33 @@ pub struct New {
 /// How far a rebuild spreads.
 #[derive(Args, Debug)]
 pub struct Spread {
-    /// How far the rebuild spreads: origin, direct, soname, transitive or all.
+    /// How far the rebuild spreads
+    ///
+    /// One of origin, direct, soname, transitive or all.
     #[arg(long, default_value_t = Scope::Transitive)]
     pub scope: Scope,
-    /// Rebuild what matches too, although the scope does not reach it (shell pattern of pkgbases).
+    /// Rebuild matching packages outside of the scope too
+    ///
+    /// A shell pattern of pkgbases. Repeatable.
     #[arg(long, value_name = "PATTERN")]
     pub include: Vec<String>,
-    /// Leave alone what matches; nothing spreads through it (shell pattern of pkgbases).
+    /// Do not rebuild matching packages
+    ///
+    /// The rebuild does not spread through them. A shell pattern of pkgbases. Repeatable.
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
-    /// Build a member of a cycle first without the cycle.
+    /// Build a package of a cycle first without the cycle
     ///
-    /// Its PKGBUILD must do without the makedepends and checkdepends that lead back to it when
-    /// BUILDBTW_BOOTSTRAP is 1. It is built again when everything it needs is there. A plan asks for this when
-    /// the old packages of a cycle cannot be installed beside new libraries.
+    /// Its PKGBUILD must leave out the makedepends and checkdepends that lead back to it when
+    /// BUILDBTW_BOOTSTRAP is 1. It is built again once all of its dependencies are built. A plan
+    /// asks for this option when the old packages of a cycle cannot be installed beside new
+    /// libraries. Repeatable.
     #[arg(long, value_name = "PKGBASE")]
     pub bootstrap: Vec<Pkgbase>,
-    /// Expect that new versions keep their sonames.
+    /// Expect that new versions keep their sonames
     ///
-    /// A plan expects another soname from a library whose first version number changed, and asks for --bootstrap
-    /// where that breaks the old packages of a cycle.
+    /// A plan expects a new soname from a library whose first version number changed, and asks for
+    /// --bootstrap where that breaks the old packages of a cycle.
     #[arg(long)]
     pub same_sonames: bool,
 }
@@ -80,59 +96,71 @@ fn follow_default(text: &str) -> Result<FollowDefault, String> {
     parse_seconds(text).map(FollowDefault::AfterS)
 }
 
-/// Shows what a rebuild would be.
+/// Shows the plan of a rebuild.
 #[derive(Args, Debug)]
 pub struct Plan {
-    /// What would be built: PKGBASE/REF of the server's sources, or PKGBASE with --srcinfo.
+    /// Packages to rebuild
+    ///
+    /// PKGBASE/REF of the server's sources, or PKGBASE with --srcinfo.
     #[arg(required = true, value_name = "PKGBASE[/REF]")]
     pub origins: Vec<String>,
-    /// Plan offline, on a folder of `<pkgbase>/.SRCINFO` files.
+    /// Plan offline, from a folder of `<pkgbase>/.SRCINFO` files
     #[arg(long, value_name = "DIR")]
     pub srcinfo: Option<PathBuf>,
     /// How far the rebuild spreads.
     #[command(flatten)]
     pub spread: Spread,
-    /// Leave releases as they are.
+    /// Do not bump releases: rebuilt packages keep their pkgrel
     ///
-    /// Shows the plan of a namespace that is made with `new --no-bump`.
+    /// Shows the plan of a namespace created with `new --no-bump`.
     #[arg(long)]
     pub no_bump: bool,
-    /// The architecture [default: the server's first one; with --srcinfo this machine's].
+    /// Architecture to plan for
+    ///
+    /// [default: the server's first; with --srcinfo, this machine's]
     #[arg(long, value_name = "ARCH")]
     pub arch: Option<Architecture>,
-    /// The form of the answer [default: text, or json with --json].
+    /// Output format
+    ///
+    /// [default: text, or json with --json]
     #[arg(long, value_enum, value_name = "FORM")]
     pub format: Option<PlanForm>,
 }
 
-/// The forms a plan is shown in.
+/// Output formats of a plan.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum PlanForm {
-    /// For people.
+    /// Text for people
     Text,
-    /// For programs.
+    /// JSON for programs
     Json,
-    /// For Graphviz.
+    /// A graph for Graphviz
     Dot,
 }
 
-/// Makes a new iteration.
+/// Plans a new iteration.
 #[derive(Args, Debug)]
 pub struct NewIteration {
-    /// The namespace.
+    /// Name of the namespace
     pub namespace: NamespaceName,
-    /// Plan with what the base repositories hold now, instead of what they held at first.
+    /// Plan against the current base repositories
+    ///
+    /// By default the base repositories of the first plan are used.
     #[arg(long)]
     pub refresh_base: bool,
-    /// Build a member of a cycle first without the cycle, from now on; see `new --help`.
+    /// Build a package of a cycle first without the cycle, from now on
+    ///
+    /// See `new --help`. Repeatable.
     #[arg(long, value_name = "PKGBASE")]
     pub bootstrap: Vec<Pkgbase>,
-    /// Take back a --bootstrap of this namespace.
+    /// Undo a --bootstrap of this namespace
+    ///
+    /// Repeatable.
     #[arg(long, value_name = "PKGBASE")]
     pub no_bootstrap: Vec<Pkgbase>,
-    /// Expect that new versions keep their sonames, from now on.
+    /// Expect that new versions keep their sonames, from now on
     ///
-    /// See `new --help`. `--same-sonames=false` takes it back; without the option it stays as it is.
+    /// See `new --help`. `--same-sonames=false` undoes it; without the option the setting is kept.
     #[arg(
         long,
         value_name = "BOOL",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use buildbtw_model::TokenScope;
+use buildbtw_model::{TokenId, TokenScope};
 use clap::{Args, Subcommand};
 
 use crate::output::time::parse_seconds;
@@ -10,42 +10,45 @@ use crate::output::time::parse_seconds;
 /// Lists sources.
 #[derive(Args, Debug)]
 pub struct Sources {
-    /// Only those that cannot be used.
+    /// List only repositories that cannot be used
     #[arg(long)]
     pub broken: bool,
 }
 
-/// What can be done with tokens.
+/// Subcommands of `token`.
 #[derive(Debug, Subcommand)]
 pub enum Token {
-    /// Make a token and print it, this once.
+    /// Create a token and print it once
     Create(TokenCreate),
-    /// List all tokens.
+    /// List all tokens
     List,
-    /// Revoke a token, at once.
+    /// Revoke a token
     Revoke {
-        /// Its number in the list.
-        id: i64,
-        /// Revoke it even if it is the last valid admin token. The server creates another one at its next
-        /// start.
+        /// Number of the token in the list
+        id: TokenId,
+        /// Revoke it even if it is the last valid admin token
+        ///
+        /// The server creates a new admin token at its next start.
         #[arg(long)]
         force: bool,
     },
 }
 
-/// Makes a token.
+/// Creates a token.
 #[derive(Args, Debug)]
 pub struct TokenCreate {
-    /// What it allows: client, worker or admin.
+    /// Scope of the token: client, worker or admin
     #[arg(long)]
     pub scope: TokenScope,
-    /// What it is for, for people.
+    /// Label of the token
     #[arg(long)]
     pub name: String,
-    /// When it expires, for example 12h, 30d or 8w [default: never].
+    /// Time until the token expires, for example 12h, 30d or 8w
+    ///
+    /// [default: never]
     #[arg(long, value_name = "DURATION", value_parser = parse_seconds)]
     pub expires: Option<u32>,
-    /// Write it to a file that only you can read, instead of printing it.
+    /// Write the token to a file that only you can read
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -53,7 +56,9 @@ pub struct TokenCreate {
 /// Logs in.
 #[derive(Args, Debug)]
 pub struct Login {
-    /// Read the token from a file [default: asks for it, or reads standard input].
+    /// File with the token
+    ///
+    /// [default: asks for it, or reads standard input]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildbtw_model::api::{BuildSummary, Event, ReusedFrom};
 use buildbtw_model::client::{Backoff, ClientError, EventStream};
-use buildbtw_model::{AttemptId, BuildId, BuildStatus, Pkgbase};
+use buildbtw_model::{AttemptId, BuildId, BuildStatus, EventKind, Pkgbase};
 
 use crate::cli::Logs;
 use crate::context::Context;
@@ -148,7 +148,7 @@ async fn wait_for_attempt(
         if let (true, Some(attempt)) = (of_build(&event), event.attempt) {
             return Ok(attempt);
         }
-        if of_build(&event) && event.kind == "build.cancelled" {
+        if of_build(&event) && event.kind == EventKind::Build(BuildStatus::Cancelled) {
             return Err(Error::new("the build was cancelled"));
         }
     }

@@ -1,5 +1,6 @@
 //! `buildbtw new`: from a changeset to a rebuild.
 
+use buildbtw_model::NoteKind;
 use buildbtw_model::api::{BuildCounts, CreateNamespace, IterationDetail};
 
 use crate::cli::New;
@@ -53,7 +54,7 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
 /// What the planner found: above all what it had to leave out, and what is known to go wrong.
 pub(super) fn print_notes(output: Output, iteration: &IterationDetail) {
     for note in &iteration.notes {
-        let word = if note.kind == "problem" {
+        let word = if note.kind == NoteKind::Problem {
             "problem"
         } else {
             "note"

@@ -1,7 +1,7 @@
 //! `buildbtw show`: one namespace, its newest or another iteration, and its builds.
 
-use buildbtw_model::api::{BuildSummary, ChangeKind, IterationDetail, NamespaceDetail};
-use buildbtw_model::{BuildStatus, Pkgbase};
+use buildbtw_model::api::{BuildSummary, IterationDetail, NamespaceDetail};
+use buildbtw_model::{BuildStatus, ChangeKind, Pkgbase};
 use serde::Serialize;
 
 use crate::cli::Show;
@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, args: &Show) -> Result<u8> {
     print_architectures(output, &iteration)?;
     print_changes(output, &iteration)?;
     for note in &iteration.notes {
-        output.line(format_args!("{}: {}", clean(&note.kind), clean(&note.text)))?;
+        output.line(format_args!("{}: {}", note.kind, clean(&note.text)))?;
     }
     if !iteration.notes.is_empty() {
         output.line("")?;
@@ -132,6 +132,7 @@ fn print_changes(output: Output, iteration: &IterationDetail) -> Result<()> {
             ChangeKind::Removed => "removed",
             ChangeKind::Changed => "changed",
             ChangeKind::Rewired => "waits for others",
+            ChangeKind::Other => "changed otherwise",
         };
         let commits = match (&change.from, &change.to, change.kind) {
             (Some(from), Some(to), ChangeKind::Changed) => {

@@ -1,5 +1,6 @@
 //! `buildbtw token`: who may write what.
 
+use buildbtw_model::TokenId;
 use buildbtw_model::api::{CreateToken, TokenSummary};
 use jiff::Timestamp;
 
@@ -88,7 +89,7 @@ async fn list(context: &Context) -> Result<u8> {
     Ok(0)
 }
 
-async fn revoke(context: &Context, id: i64, force: bool) -> Result<u8> {
+async fn revoke(context: &Context, id: TokenId, force: bool) -> Result<u8> {
     let revoked = if force {
         context.client.force_revoke_token(id).await
     } else {

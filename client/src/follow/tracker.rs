@@ -76,8 +76,7 @@ impl Tracker {
 
     /// Takes over an event, unless a snapshot already told as much.
     pub(crate) fn apply(&mut self, event: &Event) {
-        let status = event.kind.strip_prefix("build.").map(str::parse);
-        let (Some(Ok(status)), Some(id)) = (status, event.build) else {
+        let (Some(status), Some(id)) = (event.kind.build_status(), event.build) else {
             return;
         };
         let is_old = self

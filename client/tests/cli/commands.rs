@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use buildbtw_model::BuildStatus;
 use buildbtw_model::api::PlanNote;
+use buildbtw_model::{BuildStatus, NoteKind};
 
 use super::fake::{Fake, TOKEN};
 use super::program::run;
@@ -269,7 +269,7 @@ async fn new_lists_packages_left_out_of_the_plan() {
     let text = "1 source repository cannot be used and was left out: broken";
     fake.change(|inner| {
         inner.iteration.notes = vec![PlanNote {
-            kind: "problem".into(),
+            kind: NoteKind::Problem,
             text: text.into(),
         }];
     });

@@ -13,7 +13,7 @@ use buildbtw_model::api::{
     CreatedToken, Event, IterationDetail, NamespaceDetail, NamespaceSummary, Page, Problem,
     ProblemKind, RetriedBuilds, RetryBuilds, TokenIdentity, TokenSummary,
 };
-use buildbtw_model::{AttemptId, BuildId, BuildStatus, IterationStatus, TokenScope};
+use buildbtw_model::{AttemptId, BuildId, BuildStatus, IterationStatus, TokenId, TokenScope};
 use futures_util::stream;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -429,7 +429,7 @@ async fn create_token(
     authenticated(&headers)?;
     Ok(Json(CreatedToken {
         summary: TokenSummary {
-            id: 7,
+            id: TokenId(7),
             name: request.name,
             scope: request.scope,
             created_at: Timestamp::UNIX_EPOCH,

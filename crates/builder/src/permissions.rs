@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use buildbtw_model::PermissionDenied;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Uid, User};
 use std::os::unix::process::CommandExt as _;
@@ -40,7 +41,7 @@ pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<String> {
         }
         None => format!("{name} may not execute it"),
     };
-    Some(format!("permission denied: {} ({reason})", path.display()))
+    Some(PermissionDenied::new(path, reason).to_string())
 }
 
 /// The same for a file that this process's user may not read. The kernel has said so already.
@@ -54,7 +55,7 @@ pub fn reading_denied(path: &Path) -> String {
         ),
         None => format!("{name} may not read it"),
     };
-    format!("permission denied: {} ({reason})", path.display())
+    PermissionDenied::new(path, reason).to_string()
 }
 
 fn is_missing(path: &Path) -> bool {

@@ -1,13 +1,17 @@
-//! Reads answers that are no success: what went wrong, and how long GitLab wants to be left alone.
+//! Reads answers: their bodies, and of failed requests what went wrong and how long GitLab wants to be left alone.
 
 use std::time::Duration;
 
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::error::GitlabErrorKind;
 
+/// A page of a hundred projects has a few hundred KiB; GitLab cuts a file at about 10 MB.
+const MAX_ANSWER: usize = 64 << 20;
 /// Longer pauses are not believed.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
 /// Nor longer ones of a GitLab that is down.
@@ -49,6 +53,39 @@ pub(crate) fn failure(
             }
         }
         status => GitlabErrorKind::Status { status, message },
+    }
+}
+
+/// Reads a body that is not too large.
+pub(crate) async fn read(response: reqwest::Response) -> Result<bytes::Bytes, GitlabErrorKind> {
+    let mut body = BytesMut::new();
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(connection_error)?;
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(GitlabErrorKind::TooLarge(MAX_ANSWER));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// What kept a request from being sent, or its answer from being read.
+pub(crate) fn connection_error(error: reqwest::Error) -> GitlabErrorKind {
+    let connected = !error.is_connect();
+    if error.is_timeout() && connected {
+        return GitlabErrorKind::Timeout;
+    }
+    // The outermost one names the address, which is known, and the innermost one the cause.
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if connected {
+        GitlabErrorKind::Interrupted(cause.to_string())
+    } else {
+        GitlabErrorKind::Unreachable(cause.to_string())
     }
 }
 

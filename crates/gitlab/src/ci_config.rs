@@ -1,10 +1,10 @@
 //! Where projects have their CI configuration.
 
+use buildbtw_model::ProjectId;
 use reqwest::Method;
 
 use crate::error::GitlabError;
 use crate::http::{Http, Patience, Subject};
-use crate::types::ProjectId;
 
 /// Where a project has its CI configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-use buildbtw_model::CommitHash;
+use buildbtw_model::{CommitHash, MergeRequestIid, NoteId, PipelineId, PipelineStatus, ProjectId};
 
 use crate::ci_config::{self, CiConfigPage};
 use crate::error::{GitlabError, GitlabErrorKind};
 use crate::http::Http;
 use crate::lookups::{self, RefNames};
-use crate::pipelines::{self, Job, NewPipeline, Pipeline, PipelineStatus};
+use crate::pipelines::{self, Job, NewPipeline, Pipeline};
 use crate::queries::{self, Selection};
 use crate::reports::{self, CommitStatus};
 use crate::settings::GitlabSettings;
-use crate::types::{MergeRequest, ProjectId, ProjectPage, TreeAt};
+use crate::types::{MergeRequest, ProjectPage, TreeAt};
 use crate::{graphql, rest};
 
 /// GitLab gives no more at once.
@@ -242,7 +242,7 @@ impl Gitlab {
         &self,
         project: ProjectId,
         about: &str,
-        id: u64,
+        id: PipelineId,
     ) -> Result<Option<Pipeline>, GitlabError> {
         pipelines::one(&self.http, project, about, id).await
     }
@@ -255,7 +255,7 @@ impl Gitlab {
         &self,
         project: ProjectId,
         about: &str,
-        pipeline: u64,
+        pipeline: PipelineId,
     ) -> Result<Vec<Job>, GitlabError> {
         pipelines::jobs(&self.http, project, about, pipeline).await
     }
@@ -268,7 +268,7 @@ impl Gitlab {
         &self,
         project: ProjectId,
         about: &str,
-        id: u64,
+        id: PipelineId,
     ) -> Result<(), GitlabError> {
         pipelines::cancel(&self.http, project, about, id).await
     }
@@ -282,7 +282,7 @@ impl Gitlab {
         &self,
         projects: &[ProjectId],
         each: usize,
-    ) -> Result<HashMap<(ProjectId, u64), PipelineStatus>, GitlabError> {
+    ) -> Result<HashMap<(ProjectId, PipelineId), PipelineStatus>, GitlabError> {
         queries::pipeline_statuses(&self.http, projects, each).await
     }
 
@@ -330,7 +330,7 @@ impl Gitlab {
         project: ProjectId,
         about: &str,
         branch: &str,
-    ) -> Result<Vec<u64>, GitlabError> {
+    ) -> Result<Vec<MergeRequestIid>, GitlabError> {
         reports::merge_requests_of(&self.http, project, about, branch).await
     }
 
@@ -342,9 +342,9 @@ impl Gitlab {
         &self,
         project: ProjectId,
         about: &str,
-        iid: u64,
+        iid: MergeRequestIid,
         marker: &str,
-    ) -> Result<Option<u64>, GitlabError> {
+    ) -> Result<Option<NoteId>, GitlabError> {
         reports::find_note(&self.http, project, about, iid, marker).await
     }
 
@@ -357,10 +357,10 @@ impl Gitlab {
         &self,
         project: ProjectId,
         about: &str,
-        iid: u64,
-        old: Option<u64>,
+        iid: MergeRequestIid,
+        old: Option<NoteId>,
         text: &str,
-    ) -> Result<Option<u64>, GitlabError> {
+    ) -> Result<Option<NoteId>, GitlabError> {
         reports::write_note(&self.http, project, about, iid, old, text).await
     }
 
@@ -371,7 +371,7 @@ impl Gitlab {
     pub async fn merge_request(
         &self,
         project_path: &str,
-        iid: u64,
+        iid: MergeRequestIid,
     ) -> Result<MergeRequest, GitlabError> {
         lookups::merge_request(&self.http, project_path, iid).await
     }

@@ -1,28 +1,25 @@
-//! Sends requests to GitLab: one client, tries again what may succeed later, and keeps the pauses
-//! that GitLab asks for.
+//! Sends requests to GitLab: one client, which retries what may succeed later and keeps to GitLab's rate
+//! limit.
 
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use bytes::BytesMut;
-use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use reqwest::header::{DATE, HeaderMap};
-use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use reqwest::header::DATE;
+use reqwest::{Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::answer::{failure, http_date, rate_limit_reset, text};
+use crate::answer::{connection_error, failure, http_date, read, text};
 use crate::error::{GitlabError, GitlabErrorKind};
+use crate::rate_limit::RateLimit;
 use crate::settings::{GitlabSettings, Secret};
 
 /// A query may take 30 s on GitLab's side; the answer may be large.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A page of a hundred projects has a few hundred KiB; GitLab cuts a file at about 10 MB.
-const MAX_ANSWER: usize = 64 << 20;
 /// How many requests run at the same time.
 const CONCURRENCY: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -76,6 +73,17 @@ pub(crate) struct Subject<'a> {
     pub(crate) about: &'a str,
 }
 
+impl Subject<'_> {
+    fn error(self, request_id: Option<String>, kind: GitlabErrorKind) -> GitlabError {
+        GitlabError {
+            request: self.request,
+            about: self.about.to_owned(),
+            request_id,
+            kind,
+        }
+    }
+}
+
 /// An answer of status 200.
 pub(crate) struct Answer {
     pub(crate) body: bytes::Bytes,
@@ -87,11 +95,9 @@ pub(crate) struct Answer {
 impl Answer {
     /// The body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self, subject: Subject<'_>) -> Result<T, GitlabError> {
-        serde_json::from_slice(&self.body).map_err(|error| GitlabError {
-            request: subject.request,
-            about: subject.about.to_owned(),
-            request_id: self.request_id.clone(),
-            kind: GitlabErrorKind::Unexpected(error.to_string()),
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let kind = GitlabErrorKind::Unexpected(error.to_string());
+            subject.error(self.request_id.clone(), kind)
         })
     }
 }
@@ -102,8 +108,7 @@ pub(crate) struct Http {
     settings: GitlabSettings,
     token: RwLock<Secret>,
     running: Semaphore,
-    /// Nothing is sent before.
-    not_before: Mutex<Option<Instant>>,
+    rate_limit: RateLimit,
 }
 
 impl Http {
@@ -139,7 +144,7 @@ impl Http {
             settings,
             token: RwLock::new(token),
             running: Semaphore::new(CONCURRENCY),
-            not_before: Mutex::new(None),
+            rate_limit: RateLimit::default(),
         })
     }
 
@@ -236,7 +241,8 @@ impl Http {
             .without_max_times()
             .build();
         loop {
-            self.keep_pause(subject, deadline).await?;
+            let allowed = self.rate_limit.wait(deadline).await;
+            allowed.map_err(|kind| subject.error(None, kind))?;
             let token = self.token();
             let request = request().timeout(patience.of_try(deadline));
             let error = match self.try_once(subject, request, &token).await {
@@ -257,7 +263,7 @@ impl Http {
             let own = pauses.next().unwrap_or(LONGEST_PAUSE);
             let pause = match error.kind.pause() {
                 Some(asked) => {
-                    self.hold_until(Instant::now() + asked);
+                    self.rate_limit.pause(asked);
                     asked.max(own)
                 }
                 None => own,
@@ -283,25 +289,19 @@ impl Http {
     ) -> Result<Answer, GitlabError> {
         // Never closed.
         let _running = self.running.acquire().await.ok();
-        let fail = |request_id: Option<String>, kind| GitlabError {
-            request: subject.request,
-            about: subject.about.to_owned(),
-            request_id,
-            kind,
-        };
         let response = request
             .bearer_auth(token.reveal())
             .send()
             .await
-            .map_err(|error| fail(None, connection_error(error)))?;
+            .map_err(|error| subject.error(None, connection_error(error)))?;
         let status = response.status();
         let headers = response.headers().clone();
         let request_id = text(&headers, "x-request-id").map(str::to_owned);
         let date = text(&headers, DATE.as_str()).and_then(http_date);
-        self.mind_rate_limit(&headers, date);
+        self.rate_limit.note(&headers, date);
         let body = read(response)
             .await
-            .map_err(|kind| fail(request_id.clone(), kind))?;
+            .map_err(|kind| subject.error(request_id.clone(), kind))?;
         if status.is_success() {
             return Ok(Answer {
                 body,
@@ -310,7 +310,7 @@ impl Http {
             });
         }
         let kind = failure(status, &headers, date, &body);
-        Err(fail(request_id, kind))
+        Err(subject.error(request_id, kind))
     }
 
     fn token(&self) -> Secret {
@@ -331,77 +331,5 @@ impl Http {
         *token = new;
         tracing::info!("GitLab refused the token; using the new one of the file");
         true
-    }
-
-    fn hold_until(&self, at: Instant) {
-        let mut not_before = self
-            .not_before
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *not_before = Some(not_before.map_or(at, |known| known.max(at)));
-    }
-
-    /// When nothing is left of what GitLab allows, waits before GitLab has to say so.
-    fn mind_rate_limit(&self, headers: &HeaderMap, date: Option<Timestamp>) {
-        if text(headers, "ratelimit-remaining") == Some("0")
-            && let Some(pause) = rate_limit_reset(headers, date)
-        {
-            self.hold_until(Instant::now() + pause);
-        }
-    }
-
-    async fn keep_pause(&self, subject: Subject<'_>, deadline: Instant) -> Result<(), GitlabError> {
-        let until = *self
-            .not_before
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match until {
-            Some(until) if until >= deadline => Err(GitlabError {
-                request: subject.request,
-                about: subject.about.to_owned(),
-                request_id: None,
-                kind: GitlabErrorKind::Paused {
-                    status: StatusCode::TOO_MANY_REQUESTS.as_u16(),
-                    pause: Some(until.saturating_duration_since(Instant::now())),
-                },
-            }),
-            Some(until) => {
-                tokio::time::sleep_until(until).await;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// Reads a body that is not too large.
-async fn read(response: reqwest::Response) -> Result<bytes::Bytes, GitlabErrorKind> {
-    let mut body = BytesMut::new();
-    let mut stream = response.bytes_stream();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(connection_error)?;
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(GitlabErrorKind::TooLarge(MAX_ANSWER));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
-fn connection_error(error: reqwest::Error) -> GitlabErrorKind {
-    let connected = !error.is_connect();
-    if error.is_timeout() && connected {
-        return GitlabErrorKind::Timeout;
-    }
-    // The outermost one names the address, which is known, and the innermost one the cause.
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    if connected {
-        GitlabErrorKind::Interrupted(cause.to_string())
-    } else {
-        GitlabErrorKind::Unreachable(cause.to_string())
     }
 }

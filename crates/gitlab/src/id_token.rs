@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use buildbtw_model::{JobId, PipelineId, ProjectId};
 use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Deserializer};
@@ -63,19 +65,19 @@ pub struct JobClaims {
     pub iat: Option<i64>,
     /// The job.
     #[serde(deserialize_with = "number")]
-    pub job_id: u64,
+    pub job_id: JobId,
     /// Its pipeline.
     #[serde(deserialize_with = "number")]
-    pub pipeline_id: u64,
+    pub pipeline_id: PipelineId,
     /// What made the pipeline.
     #[serde(default)]
     pub pipeline_source: Option<String>,
     /// The project whose source it is: for the merge request of a fork, the fork.
     #[serde(deserialize_with = "number")]
-    pub project_id: u64,
+    pub project_id: ProjectId,
     /// The project that runs the job, where GitLab tells it apart.
     #[serde(default, deserialize_with = "optional_number")]
-    pub job_project_id: Option<u64>,
+    pub job_project_id: Option<ProjectId>,
     /// The branch or tag.
     #[serde(rename = "ref")]
     pub git_ref: String,
@@ -310,18 +312,26 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 }
 
 /// Numbers of GitLab's things are texts in its tokens.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+fn number<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + FromStr<Err: fmt::Display>,
+{
     optional_number(deserializer)?.ok_or_else(|| serde::de::Error::custom("a number is missing"))
 }
 
-fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+fn optional_number<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + FromStr<Err: fmt::Display>,
+{
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Either {
-        Number(u64),
+    enum Either<T> {
+        Number(T),
         Text(String),
     }
-    match Option::<Either>::deserialize(deserializer)? {
+    match Option::<Either<T>>::deserialize(deserializer)? {
         None => Ok(None),
         Some(Either::Number(number)) => Ok(Some(number)),
         Some(Either::Text(text)) => text.parse().map(Some).map_err(serde::de::Error::custom),

@@ -1,9 +1,10 @@
 //! The logs of jobs.
 
+use buildbtw_model::{JobId, ProjectId};
+
 use crate::client::Gitlab;
 use crate::error::GitlabError;
 use crate::http::{Patience, Subject};
-use crate::types::ProjectId;
 
 /// No more of a log is kept: why a job failed is at its end.
 const KEPT: usize = 64 << 10;
@@ -17,7 +18,7 @@ impl Gitlab {
         &self,
         project: ProjectId,
         about: &str,
-        job: u64,
+        job: JobId,
     ) -> Result<String, GitlabError> {
         let subject = Subject {
             request: "the log of a job",

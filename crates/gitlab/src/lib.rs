@@ -12,6 +12,7 @@ mod job_log;
 mod lookups;
 mod pipelines;
 mod queries;
+mod rate_limit;
 mod reports;
 mod rest;
 mod settings;
@@ -19,15 +20,14 @@ mod tree;
 mod types;
 pub mod webhook;
 
+pub use buildbtw_model::{JobId, MergeRequestIid, NoteId, PipelineId, PipelineStatus, ProjectId};
 pub use ci_config::{CiConfig, CiConfigPage};
 pub use client::Gitlab;
 pub use error::{GitlabError, GitlabErrorKind};
 pub use id_token::{IdTokenError, IdTokens, JobClaims};
 pub use lookups::RefNames;
-pub use pipelines::{Job, NewPipeline, Parameters, Pipeline, PipelineStatus};
+pub use pipelines::{Job, NewPipeline, Parameters, Pipeline};
 pub use queries::Selection;
-pub use reports::CommitStatus;
+pub use reports::{CommitState, CommitStatus};
 pub use settings::{CloneBy, GitlabArgs, GitlabSettings, Secret, SigningKey, WebhookSecrets};
-pub use types::{
-    Blob, Contents, MergeRequest, MergeRequestState, Project, ProjectId, ProjectPage, TreeAt,
-};
+pub use types::{Blob, Contents, MergeRequest, MergeRequestState, Project, ProjectPage, TreeAt};

@@ -1,6 +1,6 @@
 //! What is asked about single projects, because somebody waits for it.
 
-use buildbtw_model::CommitHash;
+use buildbtw_model::{CommitHash, MergeRequestIid, ProjectId};
 use graphql_client::GraphQLQuery;
 
 use crate::error::GitlabError;
@@ -8,7 +8,7 @@ use crate::graphql::query;
 use crate::http::{Http, Patience, Subject};
 use crate::queries::{SHOWN_FILES, SHOWN_FOLDERS, Time, missing, queries, seconds, text, tree_of};
 use crate::tree::{Entry, FOLDER, tree_hash};
-use crate::types::{MergeRequest, MergeRequestState, ProjectId, TreeAt};
+use crate::types::{MergeRequest, MergeRequestState, TreeAt};
 
 queries! {
     BranchNames: "../../graphql/queries/branch_names.graphql",
@@ -178,7 +178,7 @@ pub(crate) async fn find_projects(http: &Http, name: &str) -> Result<Vec<Project
 pub(crate) async fn merge_request(
     http: &Http,
     project_path: &str,
-    iid: u64,
+    iid: MergeRequestIid,
 ) -> Result<MergeRequest, GitlabError> {
     use merge_request_source::MergeRequestState as State;
     let subject = Subject {

@@ -1,16 +1,14 @@
 //! Pipelines and their jobs: GraphQL for where many of them stand, REST for everything else.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
-use buildbtw_model::CommitHash;
+use buildbtw_model::{CommitHash, JobId, PipelineId, PipelineStatus, ProjectId};
 use reqwest::Method;
 use serde::Deserialize;
 
 use crate::error::{GitlabError, GitlabErrorKind};
 use crate::http::{Http, Patience, Subject};
-use crate::types::ProjectId;
 
 /// What a pipeline is created with.
 #[derive(Clone, Debug)]
@@ -40,7 +38,7 @@ pub enum Parameters {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Pipeline {
     /// GitLab's number of it.
-    pub id: u64,
+    pub id: PipelineId,
     /// The head it runs on.
     pub sha: CommitHash,
     /// Where it stands.
@@ -53,71 +51,11 @@ pub struct Pipeline {
     pub yaml_errors: Option<String>,
 }
 
-/// Where a pipeline or a job stands (facts of GitLab's `has_status`); unknown words are kept apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "GitLab's own words")]
-pub enum PipelineStatus {
-    Created,
-    WaitingForResource,
-    Preparing,
-    WaitingForCallback,
-    Pending,
-    Running,
-    Success,
-    Failed,
-    Canceling,
-    Canceled,
-    Skipped,
-    Manual,
-    Scheduled,
-    #[serde(other)]
-    Unknown,
-}
-
-impl PipelineStatus {
-    /// GitLab's word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::WaitingForResource => "waiting_for_resource",
-            Self::Preparing => "preparing",
-            Self::WaitingForCallback => "waiting_for_callback",
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Success => "success",
-            Self::Failed => "failed",
-            Self::Canceling => "canceling",
-            Self::Canceled => "canceled",
-            Self::Skipped => "skipped",
-            Self::Manual => "manual",
-            Self::Scheduled => "scheduled",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// Whether no job of it runs or will run, unless somebody starts one again.
-    #[must_use]
-    pub fn is_completed(self) -> bool {
-        matches!(
-            self,
-            Self::Success | Self::Failed | Self::Canceled | Self::Skipped
-        )
-    }
-}
-
-impl fmt::Display for PipelineStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// A job of a pipeline.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Job {
     /// GitLab's number of it.
-    pub id: u64,
+    pub id: JobId,
     /// Its name in the template.
     pub name: String,
     /// Where it stands.
@@ -131,11 +69,10 @@ pub struct Job {
 }
 
 impl Job {
-    /// For how many milliseconds it has run, or ran.
+    /// For how long it has run, or ran.
     #[must_use]
-    pub fn elapsed_ms(&self) -> Option<i64> {
-        let duration = Duration::try_from_secs_f64(self.duration?).ok()?;
-        i64::try_from(duration.as_millis()).ok()
+    pub fn elapsed(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.duration?).ok()
     }
 }
 
@@ -218,7 +155,7 @@ pub(crate) async fn one(
     http: &Http,
     project: ProjectId,
     about: &str,
-    id: u64,
+    id: PipelineId,
 ) -> Result<Option<Pipeline>, GitlabError> {
     let subject = Subject {
         request: "a pipeline",
@@ -241,7 +178,7 @@ pub(crate) async fn jobs(
     http: &Http,
     project: ProjectId,
     about: &str,
-    id: u64,
+    id: PipelineId,
 ) -> Result<Vec<Job>, GitlabError> {
     let subject = Subject {
         request: "the jobs",
@@ -260,7 +197,7 @@ pub(crate) async fn cancel(
     http: &Http,
     project: ProjectId,
     about: &str,
-    id: u64,
+    id: PipelineId,
 ) -> Result<(), GitlabError> {
     let subject = Subject {
         request: "the end of a pipeline",

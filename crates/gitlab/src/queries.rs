@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use graphql_client::GraphQLQuery;
 use jiff::Timestamp;
 
+use buildbtw_model::{PipelineId, PipelineStatus, ProjectId};
+
 use crate::ci_config::{CiConfig, CiConfigPage};
 use crate::error::{GitlabError, GitlabErrorKind};
 use crate::graphql::{query, query_list};
 use crate::http::{Http, Patience, Subject};
-use crate::pipelines::PipelineStatus;
 use crate::tree::{Entry, FOLDER, tree_hash};
-use crate::types::{Blob, Contents, Project, ProjectId, ProjectPage, TreeAt};
+use crate::types::{Blob, Contents, Project, ProjectPage, TreeAt};
 
 /// GitLab's timestamps as text: one odd one must not spoil a page.
 pub(crate) type Time = String;
@@ -237,7 +238,7 @@ pub(crate) async fn pipeline_statuses(
     http: &Http,
     projects: &[ProjectId],
     each: usize,
-) -> Result<HashMap<(ProjectId, u64), PipelineStatus>, GitlabError> {
+) -> Result<HashMap<(ProjectId, PipelineId), PipelineStatus>, GitlabError> {
     let group = &http.settings().group;
     let subject = Subject {
         request: "PipelineStatuses",
@@ -263,7 +264,7 @@ pub(crate) async fn pipeline_statuses(
         };
         let pipelines = project.pipelines.and_then(|pipelines| pipelines.nodes);
         for pipeline in pipelines.into_iter().flatten().flatten() {
-            if let Some(number) = number_of(&pipeline.id) {
+            if let Some(number) = PipelineId::from_gid(&pipeline.id) {
                 statuses.insert((id, number), status(&pipeline.status));
             }
         }
@@ -303,11 +304,6 @@ pub(crate) async fn ci_config_paths(
         projects: projects.collect(),
         next: info.end_cursor.filter(|_| info.has_next_page),
     })
-}
-
-/// The number at the end of GitLab's name for a thing.
-fn number_of(gid: &str) -> Option<u64> {
-    gid.rsplit('/').next()?.parse().ok()
 }
 
 fn status(word: &pipeline_statuses::PipelineStatusEnum) -> PipelineStatus {

@@ -1,23 +1,39 @@
 //! What GitLab is told about rebuilds: commit statuses, and notes on merge requests.
 
-use buildbtw_model::CommitHash;
+use buildbtw_model::{CommitHash, MergeRequestIid, NoteId, ProjectId};
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{GitlabError, GitlabErrorKind};
 use crate::http::{Http, Patience, Subject};
-use crate::types::ProjectId;
 
 /// GitLab cuts nothing: longer texts are an error.
 const MAX_TEXT: usize = 255;
 /// Merge requests of one branch, and pages of notes that are searched for an own one.
 const PAGE: &str = "100";
 
+/// What an outside program says of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(rename_all = "snake_case"))]
+pub enum CommitState {
+    /// Work on it will begin.
+    Pending,
+    /// It is being worked on.
+    Running,
+    /// It is good.
+    Success,
+    /// It is not.
+    Failed,
+    /// Nobody works on it any more.
+    Canceled,
+}
+
 /// The state of a commit, as an outside program sees it.
 #[derive(Clone, Debug)]
 pub struct CommitStatus<'a> {
-    /// `pending`, `running`, `success`, `failed` or `canceled`.
-    pub state: &'a str,
+    /// The state.
+    pub state: CommitState,
     /// The branch or tag, if it is one.
     pub git_ref: Option<&'a str>,
     /// What tells this status from those of other programs.
@@ -73,10 +89,10 @@ pub(crate) async fn merge_requests_of(
     project: ProjectId,
     about: &str,
     branch: &str,
-) -> Result<Vec<u64>, GitlabError> {
+) -> Result<Vec<MergeRequestIid>, GitlabError> {
     #[derive(Deserialize)]
     struct Row {
-        iid: u64,
+        iid: MergeRequestIid,
     }
     let subject = Subject {
         request: "the merge requests",
@@ -97,7 +113,7 @@ pub(crate) async fn merge_requests_of(
 
 #[derive(Deserialize)]
 struct Note {
-    id: u64,
+    id: NoteId,
     #[serde(default)]
     body: String,
 }
@@ -107,9 +123,9 @@ pub(crate) async fn find_note(
     http: &Http,
     project: ProjectId,
     about: &str,
-    iid: u64,
+    iid: MergeRequestIid,
     marker: &str,
-) -> Result<Option<u64>, GitlabError> {
+) -> Result<Option<NoteId>, GitlabError> {
     let subject = Subject {
         request: "the notes of a merge request",
         about,
@@ -131,10 +147,10 @@ pub(crate) async fn write_note(
     http: &Http,
     project: ProjectId,
     about: &str,
-    iid: u64,
-    old: Option<u64>,
+    iid: MergeRequestIid,
+    old: Option<NoteId>,
     text: &str,
-) -> Result<Option<u64>, GitlabError> {
+) -> Result<Option<NoteId>, GitlabError> {
     let subject = Subject {
         request: "a note on a merge request",
         about,

@@ -201,6 +201,35 @@ impl GitlabArgs {
     /// # Errors
     /// When some are missing or wrong, in words.
     pub fn settings(&self) -> anyhow::Result<Option<GitlabSettings>> {
+        let (Some(url), Some(group), Some(token_file)) = (
+            &self.gitlab_url,
+            &self.gitlab_group,
+            &self.gitlab_token_file,
+        ) else {
+            return self.check_unused().map(|()| None);
+        };
+        let signing_token = self.gitlab_webhook_signing_token_file.as_deref();
+        let token = self.gitlab_webhook_secret_file.as_deref();
+        Ok(Some(GitlabSettings {
+            url: base_url(url)?,
+            group: group_path(group)?,
+            token_file: token_file.clone(),
+            proxy: self.gitlab_proxy.clone().map(Secret),
+            ca: self.gitlab_ca.clone(),
+            poll: self
+                .gitlab_poll_seconds
+                .map_or(POLL, |seconds| Duration::from_secs(seconds.into())),
+            clone_by: self.gitlab_clone.unwrap_or_default(),
+            webhook: WebhookSecrets {
+                signing_key: signing_token.map(signing_key).transpose()?,
+                token: token.map(Secret::read).transpose()?,
+            },
+            writes: false,
+        }))
+    }
+
+    /// Refuses settings of a GitLab that is not named completely.
+    fn check_unused(&self) -> anyhow::Result<()> {
         let needed = [
             ("--gitlab-url", self.gitlab_url.is_some()),
             ("--gitlab-group", self.gitlab_group.is_some()),
@@ -220,55 +249,30 @@ impl GitlabArgs {
                 self.gitlab_webhook_signing_token_file.is_some(),
             ),
         ];
-        let (Some(url), Some(group), Some(token_file)) = (
-            &self.gitlab_url,
-            &self.gitlab_group,
-            &self.gitlab_token_file,
-        ) else {
-            let given = needed.iter().chain(&optional).find(|(_, given)| *given);
-            let Some((given, _)) = given else {
-                return Ok(None);
-            };
-            let missing: Vec<_> = needed
-                .iter()
-                .filter(|(_, given)| !given)
-                .map(|(name, _)| *name)
-                .collect();
-            anyhow::bail!(
-                "{given} is given, but {} is not: a GitLab needs all of --gitlab-url, \
-                 --gitlab-group and --gitlab-token-file, or none",
-                missing.join(" and ")
-            );
+        let given = needed.iter().chain(&optional).find(|(_, given)| *given);
+        let Some((given, _)) = given else {
+            return Ok(());
         };
-        let signing_token = self.gitlab_webhook_signing_token_file.as_deref();
-        let signing_key = signing_token
-            .map(|path| {
-                SigningKey::decode(&Secret::read(path)?).map_err(|reason| {
-                    anyhow::anyhow!(
-                        "--gitlab-webhook-signing-token-file: {} holds no signing token: {reason}",
-                        path.display()
-                    )
-                })
-            })
-            .transpose()?;
-        let token = self.gitlab_webhook_secret_file.as_deref();
-        Ok(Some(GitlabSettings {
-            url: base_url(url)?,
-            group: group_path(group)?,
-            token_file: token_file.clone(),
-            proxy: self.gitlab_proxy.clone().map(Secret),
-            ca: self.gitlab_ca.clone(),
-            poll: self
-                .gitlab_poll_seconds
-                .map_or(POLL, |seconds| Duration::from_secs(seconds.into())),
-            clone_by: self.gitlab_clone.unwrap_or_default(),
-            webhook: WebhookSecrets {
-                token: token.map(Secret::read).transpose()?,
-                signing_key,
-            },
-            writes: false,
-        }))
+        let missing: Vec<_> = needed
+            .iter()
+            .filter(|(_, given)| !given)
+            .map(|(name, _)| *name)
+            .collect();
+        anyhow::bail!(
+            "{given} is given, but {} is not: a GitLab needs all of --gitlab-url, \
+             --gitlab-group and --gitlab-token-file, or none",
+            missing.join(" and ")
+        );
     }
+}
+
+fn signing_key(path: &Path) -> anyhow::Result<SigningKey> {
+    SigningKey::decode(&Secret::read(path)?).map_err(|reason| {
+        anyhow::anyhow!(
+            "--gitlab-webhook-signing-token-file: {} holds no signing token: {reason}",
+            path.display()
+        )
+    })
 }
 
 fn base_url(text: &str) -> anyhow::Result<Url> {

@@ -1,33 +1,7 @@
 //! What GitLab tells, in our own words.
 
-use std::fmt;
-
-use buildbtw_model::{CommitHash, TreeHash};
+use buildbtw_model::{CommitHash, ProjectId, TreeHash};
 use jiff::Timestamp;
-
-/// The number of a project; it outlives renames and moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProjectId(pub u64);
-
-impl ProjectId {
-    /// Reads `gid://gitlab/Project/<n>`. Class names in it may change; the number stays.
-    #[must_use]
-    pub fn from_gid(gid: &str) -> Option<Self> {
-        gid.rsplit('/').next()?.parse().ok().map(Self)
-    }
-
-    /// The form that GraphQL wants.
-    #[must_use]
-    pub fn gid(self) -> String {
-        format!("gid://gitlab/Project/{}", self.0)
-    }
-}
-
-impl fmt::Display for ProjectId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// A project of the group.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,9 @@ mod changeset;
 #[cfg(feature = "client")]
 pub mod client;
 mod ids;
+mod kinds;
 mod merge_request;
+mod permission_denied;
 mod release;
 mod source_entry;
 mod states;
@@ -19,14 +21,17 @@ mod version;
 pub use changeset::{Changeset, ChangesetError};
 pub use ids::{
     Architecture, AttemptId, BuildId, BuildTool, BuildToolName, BuildToolVersion, ClaimId,
-    CommitHash, GitRef, InvalidName, NamespaceName, PackageFileName, PackageVersion, Packager,
-    Pkgbase, Pkgname, RepositoryName, Sha256Digest, TreeHash, WorkerName,
+    CommitHash, GitRef, InvalidName, JobId, MergeRequestIid, NamespaceName, NoteId,
+    PackageFileName, PackageVersion, Packager, PipelineId, Pkgbase, Pkgname, ProjectId,
+    RepositoryName, Sha256Digest, TokenId, TreeHash, WorkerName,
 };
+pub use kinds::{ChangeKind, EventKind, NoteKind, SourceProblemKind};
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
+pub use permission_denied::PermissionDenied;
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};
 pub use source_entry::{SourceKind, source_file_name, source_kind, source_protocol, source_url};
 pub use states::{
-    AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy, Scope,
-    TokenScope, UnknownState,
+    AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy,
+    PipelineStatus, Scope, TokenScope, UnknownState,
 };
 pub use version::{compare_versions, is_epoch_left_out};

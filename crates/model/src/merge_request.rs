@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::MergeRequestIid;
 use crate::changeset::{Changeset, ChangesetError};
 
 /// `https://gitlab.example.org/group/project/-/merge_requests/5`. What follows the number in the
@@ -13,7 +14,7 @@ pub struct MergeRequestUrl {
     /// a path of its own has that path here only after [`Self::below`].
     origin: String,
     path: String,
-    number: u64,
+    number: MergeRequestIid,
 }
 
 /// Why an address is not one of a merge request.
@@ -27,7 +28,7 @@ pub struct MergeRequestUrlError(String);
 impl MergeRequestUrl {
     /// The project's path and the merge request's number, if it is one of the GitLab at this address.
     #[must_use]
-    pub fn below(&self, gitlab: &str) -> Option<(&str, u64)> {
+    pub fn below(&self, gitlab: &str) -> Option<(&str, MergeRequestIid)> {
         let (scheme, rest) = gitlab.trim_end_matches('/').split_once("://")?;
         let (host, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         if origin(scheme, host) != self.origin {
@@ -174,16 +175,16 @@ mod tests {
         ] {
             let url: MergeRequestUrl = text.parse().unwrap();
             let found = url.below("https://gitlab.example.org/");
-            assert_eq!(found, Some(("packaging/packages/gtk4", 12)), "{text}");
+            assert_eq!(found, Some(("packaging/packages/gtk4", MergeRequestIid(12))), "{text}");
             assert_eq!(url.below("https://gitlab.com"), None);
         }
         let below: MergeRequestUrl = "http://host:8080/Git/lab/g/p/-/merge_requests/1"
             .parse()
             .unwrap();
-        assert_eq!(below.below("http://host:8080/Git/lab"), Some(("g/p", 1)));
+        assert_eq!(below.below("http://host:8080/Git/lab"), Some(("g/p", MergeRequestIid(1))));
         assert_eq!(below.below("http://host/Git/lab"), None);
         let port: MergeRequestUrl = "https://host:443/g/p/-/merge_requests/1".parse().unwrap();
-        assert_eq!(port.below("https://Host"), Some(("g/p", 1)));
+        assert_eq!(port.below("https://Host"), Some(("g/p", MergeRequestIid(1))));
     }
 
     #[test]

@@ -1,11 +1,6 @@
 //! The states of the design's state machines, with their questions as exhaustive matches: a new
 //! variant breaks the build wherever it matters.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::ids::macros::sqlx_text;
-
 /// Text that names no variant of a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{value}' is not a {kind}; expected one of: {expected}")]
@@ -18,11 +13,15 @@ pub struct UnknownState {
     pub expected: &'static str,
 }
 
-/// Makes an enum whose variants have one fixed text each, used in JSON, SQL and on the terminal.
+/// Makes an enum whose variants have one fixed text each, used in JSON, SQL and on the terminal. `_ => Other,` as
+/// its end is what JSON with another text is read as: that of a newer program, or of GitLab.
 macro_rules! text_enum {
     (
         $(#[$doc:meta])* $name:ident, $kind:literal
-        { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }
+        {
+            $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+
+            $(_ => $(#[$odoc:meta])* $other:ident,)?
+        }
     ) => {
         $(#[$doc])*
         #[derive(
@@ -31,6 +30,7 @@ macro_rules! text_enum {
         )]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+
+            $($(#[$odoc])* #[serde(rename = "unknown", other)] $other,)?
         }
 
         impl $name {
@@ -40,23 +40,27 @@ macro_rules! text_enum {
             /// The text of the variant.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
+                match self {
+                    $(Self::$variant => $text,)+
+                    $(Self::$other => "unknown",)?
+                }
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownState;
+        impl std::str::FromStr for $name {
+            type Err = $crate::states::UnknownState;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err(UnknownState {
+                    $("unknown" => Ok(Self::$other),)?
+                    _ => Err($crate::states::UnknownState {
                         kind: $kind,
                         value: text.chars().take(60).collect(),
                         expected: concat!($($text, " "),+).trim_ascii_end(),
@@ -65,9 +69,10 @@ macro_rules! text_enum {
             }
         }
 
-        sqlx_text!($name);
+        $crate::ids::macros::sqlx_text!($name);
     };
 }
+pub(crate) use text_enum;
 
 text_enum! {
     /// Where a build stands.
@@ -281,6 +286,69 @@ impl NetworkPolicy {
     }
 }
 
+text_enum! {
+    /// Where a pipeline or a job of GitLab stands: GitLab's own words, and what the server says of pipelines that
+    /// GitLab does not have.
+    PipelineStatus, "pipeline status" {
+        /// The server has not asked for it yet.
+        ToBeCreated = "to be created",
+        /// The server has asked for it, and GitLab has not confirmed it.
+        NotConfirmed = "not confirmed",
+        /// It was created, and nothing of it has begun.
+        Created = "created",
+        /// It waits for a resource that another job holds.
+        WaitingForResource = "waiting_for_resource",
+        /// Its environment is being prepared.
+        Preparing = "preparing",
+        /// It waits for another service.
+        WaitingForCallback = "waiting_for_callback",
+        /// It waits for a runner.
+        Pending = "pending",
+        /// It runs.
+        Running = "running",
+        /// It succeeded.
+        Success = "success",
+        /// It failed.
+        Failed = "failed",
+        /// It is being cancelled.
+        Canceling = "canceling",
+        /// It was cancelled.
+        Canceled = "canceled",
+        /// It did not run.
+        Skipped = "skipped",
+        /// It waits for a person.
+        Manual = "manual",
+        /// It waits for a time.
+        Scheduled = "scheduled",
+        /// GitLab does not have it any more.
+        Deleted = "deleted",
+        _ => /// A word this version of the program does not know.
+        Unknown,
+    }
+}
+
+impl PipelineStatus {
+    /// Whether no job of it runs or will run, unless somebody starts one again.
+    #[must_use]
+    pub fn is_completed(self) -> bool {
+        match self {
+            Self::Success | Self::Failed | Self::Canceled | Self::Skipped | Self::Deleted => true,
+            Self::ToBeCreated
+            | Self::NotConfirmed
+            | Self::Created
+            | Self::WaitingForResource
+            | Self::Preparing
+            | Self::WaitingForCallback
+            | Self::Pending
+            | Self::Running
+            | Self::Canceling
+            | Self::Manual
+            | Self::Scheduled
+            | Self::Unknown => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,6 +364,11 @@ mod tests {
         for policy in NetworkPolicy::ALL {
             assert_eq!(policy.as_str().parse(), Ok(*policy));
         }
+        for status in PipelineStatus::ALL {
+            assert_eq!(status.as_str().parse(), Ok(*status));
+        }
+        let unknown = PipelineStatus::Unknown;
+        assert_eq!(unknown.as_str().parse(), Ok(unknown));
         let error = "everything".parse::<Scope>().unwrap_err().to_string();
         assert!(error.contains("transitive"), "{error}");
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use buildbtw_model::PermissionDenied;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::{Host, is_root};
@@ -180,11 +181,9 @@ impl Privileged {
         };
         let complaints = self.complaints.join().unwrap_or_default();
         if self.by_sudo && sudo_cannot_execute(&complaints) {
-            let program = host.config.program.display();
-            return Failure::Final(format!(
-                "permission denied: {program} (root may not execute it)\nsudo said: {}",
-                complaints.trim()
-            ));
+            let program = &host.config.program;
+            let denied = PermissionDenied::new(program, "root may not execute it");
+            return Failure::Final(format!("{denied}\nsudo said: {}", complaints.trim()));
         }
         if self.by_sudo && complaints.contains("sudo:") {
             let user = nix::unistd::geteuid();

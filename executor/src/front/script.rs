@@ -6,7 +6,7 @@ use std::io::{self, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 
 use buildbtw_builder::{Confinement, permission_denied};
@@ -94,16 +94,27 @@ pub(crate) fn run(
     }
     let mut report = String::new();
     status.read_to_string(&mut report)?;
+    let code = exit_code(&report);
     let excess = disk.end();
     let exceeded = end(confinement)?;
     if let Some(excess) = excess {
-        let code = exit_code(&report).filter(|code| *code != 0);
+        let code = code.filter(|code| *code != 0);
         return Err(Failure::Build {
             message: over(limit, excess),
             exit_code: code.unwrap_or(KILLED),
         });
     }
-    match (exit_code(&report), exceeded) {
+    outcome(host, code, exceeded, ended)
+}
+
+/// What came of a script that kept to the disk limit. It has no exit code when it never started or was killed.
+fn outcome(
+    host: &Host,
+    code: Option<i32>,
+    exceeded: Option<String>,
+    ended: ExitStatus,
+) -> Result<(), Failure> {
+    match (code, exceeded) {
         (None, None) => {
             check_permissions(host)?;
             Err(Failure::system(format!(

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
 use crate::db::builds::{self, Candidate};
-use crate::db::workers::{self, WORKER_SILENCE_MS};
+use crate::db::workers::{self, WORKER_SILENCE};
 use crate::dispatch::choose::choose;
 use crate::dispatch::pair::{Pairs, pair};
 use crate::error::Error;
@@ -17,6 +17,7 @@ use crate::outage::{Failure, Outage, Pauses};
 use crate::service::claim_build::{self, Assigned};
 use crate::state::AppState;
 use crate::state::claim_queue::{Claimant, Message, Waiter};
+use crate::time::Millis;
 
 /// How long to wait before the database is asked again after it failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -162,7 +163,7 @@ async fn serve(
     architectures.dedup();
     // Each architecture has one place where it is built.
     architectures.retain(|architecture| !state.is_built_on_gitlab(architecture));
-    let mut held_back: Option<i64> = None;
+    let mut held_back: Option<Millis> = None;
     // One time for both questions: a pause that ends between them would be in neither answer.
     let at = state.clock.now();
     for architecture in architectures {
@@ -193,8 +194,7 @@ async fn serve(
     }
     let pause_end = builds::next_pause_end(state.database.read(), at).await?;
     let next = pause_end.into_iter().chain(held_back).min();
-    let milliseconds = |at: i64| u64::try_from(at - state.clock.now()).unwrap_or_default() + 1;
-    Ok(next.map(|at| Duration::from_millis(milliseconds(at))))
+    Ok(next.map(|at| at.since(state.clock.now()) + Duration::from_millis(1)))
 }
 
 /// Returns when a build that is held back for another worker goes to any.
@@ -203,9 +203,9 @@ async fn assign(
     waiters: &mut Vec<Waiter>,
     architecture: &Architecture,
     chosen: &[Candidate],
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<Millis>, Error> {
     let alive = if chosen.iter().any(|build| build.failed_on.is_some()) {
-        let since = state.clock.now() - WORKER_SILENCE_MS;
+        let since = state.clock.now() - WORKER_SILENCE;
         workers::alive(state.database.read(), architecture, since).await?
     } else {
         Vec::new()

@@ -10,11 +10,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
-use crate::db::{now, source_progress};
+use crate::db::source_progress;
 use crate::outage::{Backoff, Failure};
 use crate::sources::catch_up::Waiting;
 use crate::sources::gitlab::{Asked, GitlabGroup, PAUSES, Step, Walk, Window};
 use crate::sources::{SourceEvent, Sources};
+use crate::time::Millis;
 
 /// How often the group is polled at most because a request waits for it.
 const BETWEEN_CATCH_UPS: Duration = Duration::from_millis(500);
@@ -152,9 +153,8 @@ impl Rest {
 }
 
 /// How long the next resync is away, counted from the end of the last one.
-fn until_resync(finished_at: Option<i64>, sweep: Duration) -> Duration {
-    let ago = finished_at.map_or(0, |at| now().saturating_sub(at));
-    let ago = Duration::from_millis(u64::try_from(ago).unwrap_or_default());
+fn until_resync(finished_at: Option<Millis>, sweep: Duration) -> Duration {
+    let ago = finished_at.map_or(Duration::ZERO, |at| Millis::now().since(at));
     sweep.saturating_sub(ago).max(PAUSES.first)
 }
 
@@ -168,7 +168,7 @@ impl Watch {
         let next_resync = Instant::now() + until_resync(progress.finished_at, group.sweep());
         let is_first = progress.finished_at.is_none();
         Ok(Self {
-            window: Window::from(mark.and_then(|at| Timestamp::from_millisecond(at).ok())),
+            window: Window::from(mark.map(Timestamp::from)),
             walk: is_first.then(|| Walk::first(progress)),
             is_checked: false,
             has_told_all: false,

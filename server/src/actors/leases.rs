@@ -53,9 +53,7 @@ impl Actor for Leases {
         expire_leases(&self.state, at).await?;
         let next = attempts::next_expiry(self.state.database.read(), at).await?;
         self.was_down = false;
-        let left = next.map(|next| next - self.state.clock.now());
-        let left =
-            left.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or_default() + 1));
+        let left = next.map(|next| next.since(self.state.clock.now()) + Duration::from_millis(1));
         Ok(Next::after(
             left.map_or(CHECK_AGAIN, |left| left.min(CHECK_AGAIN)),
         ))

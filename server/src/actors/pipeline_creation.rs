@@ -190,8 +190,8 @@ impl PipelineCreation {
         }
         let next = builds::next_pause_end(reader, at).await?;
         let next = next.map(|next| {
-            let pause = u64::try_from(next - self.state.clock.now()).unwrap_or_default() + 1;
-            Instant::now() + Duration::from_millis(pause)
+            let pause = next.since(self.state.clock.now());
+            Instant::now() + pause + Duration::from_millis(1)
         });
         Ok((0, next))
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use buildbtw_gitlab::ProjectId;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
@@ -44,7 +45,7 @@ impl Actor for PipelineFollowing {
 
     async fn turn(&mut self, cause: Cause<()>) -> Result<Next, Failure> {
         let is_tick = cause != Cause::Event(()) && self.next_tick <= Instant::now();
-        let news: Vec<i64> = self.poll.on_gitlab.news.take().into_iter().collect();
+        let news: Vec<ProjectId> = self.poll.on_gitlab.news.take().into_iter().collect();
         let of = if is_tick { None } else { Some(news.as_slice()) };
         let polled = self.poll.poll(of).await;
         let urgent = self.poll.next_urgent().await;

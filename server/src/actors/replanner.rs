@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{NamespaceId, iterations, namespaces, unsigned};
+use crate::db::{NamespaceId, iterations, namespaces};
 use crate::error::Error;
 use crate::outage::{Failure, Outage, Pauses};
 use crate::planning::queue::Caller;
@@ -88,7 +88,7 @@ async fn gather(state: &AppState, changes: Option<&[IndexChange]>) -> Result<(),
             continue;
         };
         if changes.is_none_or(|changes| state.replans.is_affected(namespace.id, changes)) {
-            let at = Instant::now() + Duration::from_secs(unsigned(seconds));
+            let at = Instant::now() + Duration::from_secs(seconds.into());
             state.replans.unblock(namespace.id);
             state.replans.add(namespace.id, at);
         }
@@ -102,7 +102,7 @@ async fn gather_for(state: &AppState, namespace: NamespaceId) -> Result<(), Erro
     if let Some(namespace) = found.filter(|namespace| namespace.held_at.is_none())
         && let Some(seconds) = namespace.follow_default_s
     {
-        let at = Instant::now() + Duration::from_secs(unsigned(seconds));
+        let at = Instant::now() + Duration::from_secs(seconds.into());
         state.replans.add(namespace.id, at);
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! Table `event`: every transition, written in the transaction that makes it.
 
-use buildbtw_model::{Architecture, AttemptId, BuildId, Pkgbase};
+use buildbtw_model::{Architecture, AttemptId, BuildId, EventKind, Pkgbase};
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, NamespaceId, WriteTransaction, json_list, now};
+use crate::time::Millis;
+
+use super::{IterationId, NamespaceId, WriteTransaction, json_list};
 
 /// A transition to record.
 #[derive(Clone, Debug)]
@@ -16,8 +18,8 @@ pub struct NewEvent<'a> {
     pub build: Option<BuildId>,
     /// The attempt it is about.
     pub attempt: Option<AttemptId>,
-    /// What happened, for example `build.built`.
-    pub kind: &'a str,
+    /// What happened.
+    pub kind: EventKind,
     /// More, for people.
     pub message: Option<&'a str>,
 }
@@ -28,9 +30,9 @@ pub struct EventRow {
     /// Its number.
     pub id: i64,
     /// What happened.
-    pub kind: String,
+    pub kind: EventKind,
     /// The number of the iteration.
-    pub iteration: Option<i64>,
+    pub iteration: Option<u32>,
     /// The build.
     pub build: Option<BuildId>,
     /// The build's pkgbase.
@@ -42,12 +44,12 @@ pub struct EventRow {
     /// More, for people.
     pub message: Option<String>,
     /// When.
-    pub at: i64,
+    pub at: Millis,
 }
 
 /// Records a transition.
 pub async fn insert(tx: &mut WriteTransaction, event: &NewEvent<'_>) -> sqlx::Result<()> {
-    let at = now();
+    let at = Millis::now();
     sqlx::query!(
         "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, at)
          values (?, ?, ?, ?, ?, ?, ?)",
@@ -70,7 +72,7 @@ pub async fn insert_for_builds(
     builds: &[BuildId],
     kind: BuildEvent,
 ) -> sqlx::Result<()> {
-    let at = now();
+    let at = Millis::now();
     let builds = json_list(builds);
     match kind {
         BuildEvent::Completed => {
@@ -138,10 +140,10 @@ pub async fn after(
 ) -> sqlx::Result<Vec<EventRow>> {
     sqlx::query_as!(
         EventRow,
-        r#"select event.id, event.kind, iteration.number as "iteration?",
+        r#"select event.id, event.kind as "kind: EventKind", iteration.number as "iteration?: u32",
            event.build_id as "build: BuildId", build.pkgbase as "pkgbase?: Pkgbase",
            build.architecture as "architecture?: Architecture", event.attempt_id as "attempt: AttemptId",
-           event.message, event.at
+           event.message, event.at as "at: Millis"
            from event
            left join iteration on iteration.id = event.iteration_id
            left join build on build.id = event.build_id
@@ -158,11 +160,11 @@ pub async fn after(
 pub async fn last_of_planning(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
-) -> sqlx::Result<Option<(String, Option<String>)>> {
+) -> sqlx::Result<Option<(EventKind, Option<String>)>> {
     let row = sqlx::query!(
-        "select kind, message from event where namespace_id = ?
-             and kind in ('iteration.planned', 'iteration.refused', 'iteration.current')
-         order by id desc limit 1",
+        r#"select kind as "kind: EventKind", message from event where namespace_id = ?
+               and kind in ('iteration.planned', 'iteration.refused', 'iteration.current')
+           order by id desc limit 1"#,
         namespace,
     )
     .fetch_optional(executor)

@@ -1,20 +1,23 @@
 //! Tables `commit_report` and `merge_request_report`: what GitLab was told last.
 
-use buildbtw_model::CommitHash;
+use buildbtw_gitlab::CommitState;
+use buildbtw_model::{CommitHash, MergeRequestIid, NoteId, ProjectId};
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, NamespaceId, WriteTransaction, now};
+use crate::time::Millis;
+
+use super::{IterationId, NamespaceId, WriteTransaction};
 
 /// The state that was reported last for a commit.
 pub async fn commit_state(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
-    project_id: i64,
+    project_id: ProjectId,
     commit: &CommitHash,
-) -> sqlx::Result<Option<String>> {
+) -> sqlx::Result<Option<CommitState>> {
     sqlx::query_scalar!(
-        "select state from commit_report
-         where iteration_id = ? and project_id = ? and commit_hash = ?",
+        r#"select state as "state: CommitState" from commit_report
+           where iteration_id = ? and project_id = ? and commit_hash = ?"#,
         iteration,
         project_id,
         commit,
@@ -27,9 +30,9 @@ pub async fn commit_state(
 pub async fn put_commit_state(
     tx: &mut WriteTransaction,
     iteration: IterationId,
-    project_id: i64,
+    project_id: ProjectId,
     commit: &CommitHash,
-    state: &str,
+    state: CommitState,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into commit_report (iteration_id, project_id, commit_hash, state)
@@ -52,7 +55,7 @@ pub struct OpenCommit {
     /// The iteration.
     pub iteration: IterationId,
     /// GitLab's number of the project.
-    pub project_id: i64,
+    pub project_id: ProjectId,
     /// The commit.
     pub commit: CommitHash,
 }
@@ -64,8 +67,8 @@ pub async fn left_open(
 ) -> sqlx::Result<Vec<OpenCommit>> {
     sqlx::query_as!(
         OpenCommit,
-        r#"select iteration_id as "iteration: IterationId", project_id,
-           commit_hash as "commit: CommitHash"
+        r#"select iteration_id as "iteration: IterationId",
+           project_id as "project_id: ProjectId", commit_hash as "commit: CommitHash"
            from commit_report join iteration on iteration.id = iteration_id
            where iteration.namespace_id = ? and iteration.superseded_by is not null
                and state in ('pending', 'running')"#,
@@ -79,24 +82,24 @@ pub async fn left_open(
 #[derive(Clone, Debug)]
 pub struct NoteRow {
     /// GitLab's number of it.
-    pub note_id: i64,
+    pub note_id: NoteId,
     /// Digest of its text.
     pub digest: Vec<u8>,
     /// When it was written last.
-    pub sent_at: i64,
+    pub sent_at: Millis,
 }
 
 /// The note of a namespace on a merge request.
 pub async fn note(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
-    project_id: i64,
-    iid: i64,
+    project_id: ProjectId,
+    iid: MergeRequestIid,
 ) -> sqlx::Result<Option<NoteRow>> {
     sqlx::query_as!(
         NoteRow,
-        "select note_id, digest, sent_at from merge_request_report
-         where namespace_id = ? and project_id = ? and iid = ?",
+        r#"select note_id as "note_id: NoteId", digest, sent_at as "sent_at: Millis" from merge_request_report
+           where namespace_id = ? and project_id = ? and iid = ?"#,
         namespace,
         project_id,
         iid,
@@ -109,12 +112,12 @@ pub async fn note(
 pub async fn put_note(
     tx: &mut WriteTransaction,
     namespace: NamespaceId,
-    project_id: i64,
-    iid: i64,
-    note_id: i64,
+    project_id: ProjectId,
+    iid: MergeRequestIid,
+    note_id: NoteId,
     digest: &[u8],
 ) -> sqlx::Result<()> {
-    let sent_at = now();
+    let sent_at = Millis::now();
     sqlx::query!(
         "insert into merge_request_report (namespace_id, project_id, iid, note_id, digest, sent_at)
          values (?, ?, ?, ?, ?, ?)

@@ -2,7 +2,9 @@
 
 use buildbtw_model::AttemptId;
 
-use super::{WriteTransaction, now};
+use crate::time::Millis;
+
+use super::WriteTransaction;
 
 /// Notes that a token is exchanged, or that the same exchange is made again. False when it was
 /// exchanged before, for something else.
@@ -11,9 +13,9 @@ pub async fn take(
     jti: &str,
     attempt: AttemptId,
     token_hash: &[u8],
-    expires_at: i64,
+    expires_at: Millis,
 ) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     sqlx::query!("delete from id_token_use where expires_at < ?", at)
         .execute(tx.connection())
         .await?;

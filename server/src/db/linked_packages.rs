@@ -4,7 +4,9 @@
 use buildbtw_model::{Architecture, AttemptId, PackageVersion, Pkgname};
 use sqlx::SqliteExecutor;
 
-use super::{WriteTransaction, now};
+use crate::time::Millis;
+
+use super::WriteTransaction;
 
 /// Versions of one package that are kept.
 const KEPT: i64 = 8;
@@ -22,7 +24,7 @@ pub struct LinkedPackage {
 
 /// Remembers the packages of an attempt that was accepted, in place of the oldest versions.
 pub async fn remember(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
-    let accepted_at = now();
+    let accepted_at = Millis::now();
     sqlx::query!(
         "insert into linked_package (architecture, pkgname, version, accepted_at, sonames)
          select build.architecture, package.pkgname, package.version, ?, package.sonames

@@ -32,7 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+pub use buildbtw_model::TokenId;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlitePool};
@@ -233,31 +233,6 @@ fn json_list<T: serde::Serialize>(items: &[T]) -> String {
     serde_json::to_string(items).unwrap_or_default()
 }
 
-/// Now, as the database keeps times.
-#[must_use]
-pub fn now() -> i64 {
-    Timestamp::now().as_millisecond()
-}
-
-/// A duration as the database keeps times.
-#[must_use]
-pub fn milliseconds(duration: std::time::Duration) -> i64 {
-    // Far from the end of the range, so that times can be added.
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
-}
-
-/// A time of the database.
-#[must_use]
-pub fn timestamp(milliseconds: i64) -> Timestamp {
-    Timestamp::from_millisecond(milliseconds).unwrap_or_default()
-}
-
-/// A count or number that is never negative.
-#[must_use]
-pub fn unsigned<T: TryFrom<i64> + Default>(value: i64) -> T {
-    T::try_from(value).unwrap_or_default()
-}
-
 /// Row numbers with a type of their own.
 macro_rules! row_id {
     ($($(#[$doc:meta])* $name:ident),+) => {$(
@@ -272,9 +247,7 @@ row_id! {
     /// The row of a namespace.
     NamespaceId,
     /// The row of an iteration.
-    IterationId,
-    /// The row of a token.
-    TokenId
+    IterationId
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use buildbtw_model::{Changeset, GitRef, NamespaceName, NetworkPolicy, Pkgbase, Scope};
 use sqlx::SqliteExecutor;
 
-use super::{NamespaceId, WriteTransaction, now};
+use crate::time::Millis;
+
+use super::{NamespaceId, WriteTransaction};
 
 /// A namespace.
 #[derive(Clone, Debug)]
@@ -15,7 +17,7 @@ pub struct NamespaceRow {
     /// How far its rebuilds spread.
     pub scope: Scope,
     /// Plans with more builds are refused.
-    pub max_builds: i64,
+    pub max_builds: u32,
     /// Whether rebuilt packages get a higher release.
     pub bump: bool,
     /// What its builds reach of the network, if the server allows it.
@@ -23,11 +25,11 @@ pub struct NamespaceRow {
     /// Whether new versions of libraries are expected to keep their sonames.
     pub same_sonames: bool,
     /// How long changes of default branches are gathered, in seconds; never followed if absent.
-    pub follow_default_s: Option<i64>,
+    pub follow_default_s: Option<u32>,
     /// Since when nothing of it is handed out.
-    pub held_at: Option<i64>,
+    pub held_at: Option<Millis>,
     /// When it was made.
-    pub created_at: i64,
+    pub created_at: Millis,
 }
 
 /// What a new namespace is made of.
@@ -62,7 +64,7 @@ macro_rules! select_namespace {
         sqlx::query_as!(
             NamespaceRow,
             r#"select id as "id: NamespaceId", name as "name: NamespaceName", scope as "scope: Scope",
-               max_builds, bump as "bump: bool", network as "network: NetworkPolicy", same_sonames as "same_sonames: bool", follow_default_s, held_at, created_at from namespace "# + $tail
+               max_builds as "max_builds: u32", bump as "bump: bool", network as "network: NetworkPolicy", same_sonames as "same_sonames: bool", follow_default_s as "follow_default_s: u32", held_at as "held_at: Millis", created_at as "created_at: Millis" from namespace "# + $tail
             $(, $argument)*
         )
     };
@@ -104,7 +106,7 @@ pub async fn insert(
     tx: &mut WriteTransaction,
     namespace: &NewNamespace<'_>,
 ) -> sqlx::Result<NamespaceId> {
-    let created_at = now();
+    let created_at = Millis::now();
     let row = sqlx::query!(
         r#"insert into namespace (name, scope, max_builds, bump, network, same_sonames, follow_default_s,
                created_at)
@@ -134,8 +136,8 @@ pub async fn insert(
         .await?;
     }
     for (kind, patterns) in [
-        ("include", namespace.include),
-        ("exclude", namespace.exclude),
+        (PatternKind::Include, namespace.include),
+        (PatternKind::Exclude, namespace.exclude),
     ] {
         for pattern in patterns {
             sqlx::query!(
@@ -211,23 +213,31 @@ pub async fn bootstrap(
     Ok(rows.into_iter().map(|row| row.pkgbase).collect())
 }
 
+/// What a pattern of a namespace is for.
+#[derive(Clone, Copy, Debug, sqlx::Type)]
+#[sqlx(rename_all = "snake_case")]
+enum PatternKind {
+    Include,
+    Exclude,
+}
+
 /// The include and exclude patterns of a namespace.
 pub async fn patterns(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
 ) -> sqlx::Result<(Vec<String>, Vec<String>)> {
     let rows = sqlx::query!(
-        "select kind, pattern from namespace_pattern where namespace_id = ? order by pattern",
+        r#"select kind as "kind: PatternKind", pattern from namespace_pattern
+           where namespace_id = ? order by pattern"#,
         namespace,
     )
     .fetch_all(executor)
     .await?;
     let (mut include, mut exclude) = (Vec::new(), Vec::new());
     for row in rows {
-        if row.kind == "include" {
-            &mut include
-        } else {
-            &mut exclude
+        match row.kind {
+            PatternKind::Include => &mut include,
+            PatternKind::Exclude => &mut exclude,
         }
         .push(row.pattern);
     }
@@ -298,7 +308,7 @@ pub async fn hold(
     namespace: NamespaceId,
     held: bool,
 ) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     let result = sqlx::query!(
         "update namespace set held_at = case when ?1 then ?2 end
          where id = ?3 and (held_at is not null) <> ?1",

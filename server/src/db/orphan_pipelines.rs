@@ -1,7 +1,9 @@
 //! Table `orphan_pipeline`: pipelines whose attempts were removed, until GitLab was told to cancel them.
 
-use buildbtw_model::AttemptId;
+use buildbtw_model::{AttemptId, PipelineId, ProjectId};
 use sqlx::SqliteExecutor;
+
+use crate::time::Millis;
 
 use super::WriteTransaction;
 
@@ -11,18 +13,19 @@ pub struct OrphanRow {
     /// The attempt that it was.
     pub attempt: AttemptId,
     /// GitLab's number of the project.
-    pub project_id: i64,
+    pub project_id: ProjectId,
     /// GitLab's number of it, if that was known.
-    pub pipeline_id: Option<i64>,
+    pub pipeline_id: Option<PipelineId>,
     /// When GitLab was last asked to create it.
-    pub asked_at: i64,
+    pub asked_at: Millis,
 }
 
 /// Up to `limit` pipelines whose attempts were removed, and that may still run.
 pub async fn oldest(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result<Vec<OrphanRow>> {
     sqlx::query_as!(
         OrphanRow,
-        r#"select attempt_id as "attempt: AttemptId", project_id, pipeline_id, asked_at
+        r#"select attempt_id as "attempt: AttemptId", project_id as "project_id: ProjectId",
+           pipeline_id as "pipeline_id: PipelineId", asked_at as "asked_at: Millis"
            from orphan_pipeline order by asked_at limit ?"#,
         limit,
     )

@@ -1,10 +1,11 @@
 //! Stores a plan: tables `build`, `build_edge`, `build_output` and `plan_note`.
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, PackageVersion, Pkgbase,
+    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NoteKind, PackageVersion, Pkgbase,
     Sha256Digest, TreeHash,
     api::{ExpectedPackage, PlanNote},
 };
+use buildbtw_planner::DependencyKind;
 use sqlx::SqliteExecutor;
 
 use super::{IterationId, WriteTransaction};
@@ -117,13 +118,35 @@ pub async fn insert_build(
     Ok(row.id)
 }
 
+/// Why a build needs another one.
+#[derive(Clone, Copy, Debug)]
+pub enum EdgeKind {
+    /// Its package depends on one of the other one's.
+    Dependency(DependencyKind),
+    /// It is the earlier stage of the same package.
+    Stage,
+    /// It takes the packages that the other one builds.
+    Shared,
+}
+
+impl EdgeKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Dependency(kind) => kind.as_str(),
+            Self::Stage => "stage",
+            Self::Shared => "shared",
+        }
+    }
+}
+
 /// Stores that a build needs another one.
 pub async fn insert_edge(
     tx: &mut WriteTransaction,
     build: BuildId,
     needs: BuildId,
-    kind: &str,
+    kind: EdgeKind,
 ) -> sqlx::Result<()> {
+    let kind = kind.as_str();
     sqlx::query!(
         "insert into build_edge (build_id, needs_id, kind) values (?, ?, ?)",
         build,
@@ -164,7 +187,8 @@ pub async fn notes(
 ) -> sqlx::Result<Vec<PlanNote>> {
     sqlx::query_as!(
         PlanNote,
-        r#"select kind as "kind!", text as "text!" from plan_note where iteration_id = ? group by kind, text
+        r#"select kind as "kind!: NoteKind", text as "text!" from plan_note where iteration_id = ?
+           group by kind, text
            order by min(position)"#,
         iteration,
     )

@@ -36,7 +36,7 @@ pub async fn of_name(
     sqlx::query_as!(
         Produced,
         r#"select distinct pkgname as "pkgname!: Pkgname", version as "version!: PackageVersion",
-           stage as "stage!" from retired_package where namespace = ?"#,
+           stage as "stage!: u32" from retired_package where namespace = ?"#,
         namespace,
     )
     .fetch_all(executor)

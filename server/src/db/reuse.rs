@@ -13,19 +13,19 @@ pub struct ReusedRow {
     /// The attempt that made the packages.
     pub attempt: AttemptId,
     /// Its number at the build that it was made for.
-    pub number: i64,
+    pub number: u32,
     /// The namespace it was made in, if that is known.
     pub namespace: Option<NamespaceName>,
     /// Whether that namespace is gone.
     pub namespace_deleted: bool,
     /// The number of the iteration, if that is known.
-    pub iteration: Option<i64>,
+    pub iteration: Option<u32>,
     /// The build it was made for, unless its iteration is gone.
     pub maker: Option<BuildId>,
     /// What that was built for.
     pub architecture: Architecture,
     /// The stage of that build.
-    pub stage: i64,
+    pub stage: u32,
 }
 
 macro_rules! select_reused {
@@ -33,7 +33,7 @@ macro_rules! select_reused {
         sqlx::query_as!(
             ReusedRow,
             r#"select build.id as "build!: BuildId", attempt.id as "attempt!: AttemptId",
-               coalesce(origin.number, attempt.number) as "number!: i64",
+               coalesce(origin.number, attempt.number) as "number!: u32",
                iif(origin.attempt_id is null, namespace.name, origin.namespace)
                    as "namespace: NamespaceName",
                origin.attempt_id is not null and not exists (
@@ -41,10 +41,10 @@ macro_rules! select_reused {
                        and kept.created_at = origin.namespace_created_at
                ) as "namespace_deleted!: bool",
                iif(origin.attempt_id is null, iteration.number, origin.iteration)
-                   as "iteration: i64",
+                   as "iteration: u32",
                iif(origin.attempt_id is null, maker.id, null) as "maker: BuildId",
                coalesce(origin.architecture, maker.architecture) as "architecture!: Architecture",
-               coalesce(origin.stage, maker.stage) as "stage!: i64"
+               coalesce(origin.stage, maker.stage) as "stage!: u32"
                from build join attempt on attempt.id = build.packages_attempt_id
                join build as maker on maker.id = attempt.build_id
                join iteration on iteration.id = maker.iteration_id

@@ -2,7 +2,9 @@
 
 use sqlx::SqliteExecutor;
 
-use super::{WriteTransaction, now};
+use crate::time::Millis;
+
+use super::WriteTransaction;
 
 /// How far the repositories were read.
 #[derive(Clone, Debug, Default)]
@@ -14,18 +16,20 @@ pub struct ProgressRow {
     /// Of how many.
     pub total: Option<i64>,
     /// When it began, by the clock of the origin.
-    pub began_at: Option<i64>,
+    pub began_at: Option<Millis>,
     /// When it ended.
-    pub finished_at: Option<i64>,
+    pub finished_at: Option<Millis>,
     /// All changes up to here have been seen, by the clock of the origin.
-    pub watermark: Option<i64>,
+    pub watermark: Option<Millis>,
 }
 
 /// How far it has come.
 pub async fn get(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<ProgressRow>> {
     sqlx::query_as!(
         ProgressRow,
-        "select cursor, seen, total, began_at, finished_at, watermark from source_progress"
+        r#"select cursor, seen, total, began_at as "began_at: Millis",
+           finished_at as "finished_at: Millis", watermark as "watermark: Millis"
+           from source_progress"#
     )
     .fetch_optional(executor)
     .await
@@ -56,7 +60,7 @@ pub async fn progressed(
     cursor: Option<&str>,
     seen: i64,
     total: Option<i64>,
-    began_at: Option<i64>,
+    began_at: Option<Millis>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update source_progress set cursor = ?, seen = ?, total = ?, began_at = ?",
@@ -71,8 +75,8 @@ pub async fn progressed(
 }
 
 /// Notes the end of a full look. All changes up to `watermark` have been seen.
-pub async fn finished(tx: &mut WriteTransaction, watermark: Option<i64>) -> sqlx::Result<()> {
-    let now = now();
+pub async fn finished(tx: &mut WriteTransaction, watermark: Option<Millis>) -> sqlx::Result<()> {
+    let now = Millis::now();
     sqlx::query!(
         "update source_progress set cursor = null, finished_at = ?, watermark = ?",
         now,
@@ -84,7 +88,7 @@ pub async fn finished(tx: &mut WriteTransaction, watermark: Option<i64>) -> sqlx
 }
 
 /// Notes that all changes up to `watermark` have been seen.
-pub async fn reached(tx: &mut WriteTransaction, watermark: i64) -> sqlx::Result<()> {
+pub async fn reached(tx: &mut WriteTransaction, watermark: Millis) -> sqlx::Result<()> {
     sqlx::query!("update source_progress set watermark = ?", watermark)
         .execute(tx.connection())
         .await?;

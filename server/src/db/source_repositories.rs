@@ -1,10 +1,12 @@
 //! Table `source_repository`: what each repository of the source was found to hold.
 
-use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest, TreeHash};
+use buildbtw_model::{CommitHash, Pkgbase, ProjectId, Sha256Digest, SourceProblemKind, TreeHash};
 use futures_util::stream::BoxStream;
 use sqlx::SqliteExecutor;
 
-use super::{WriteTransaction, json_list, now};
+use crate::time::Millis;
+
+use super::{WriteTransaction, json_list};
 
 /// A repository as it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,28 +26,87 @@ pub struct SourceRepositoryRow {
     /// Its `.SRCINFO`.
     pub srcinfo_sha256: Option<Sha256Digest>,
     /// Why it cannot be used.
-    pub problem: Option<String>,
+    pub problem: Option<SourceProblem>,
     /// When this was found.
-    pub changed_at: i64,
+    pub changed_at: Millis,
     /// GitLab's number of the project.
-    pub project_id: Option<i64>,
+    pub project_id: Option<ProjectId>,
     /// Where to fetch it over HTTP, if its path does not say.
     pub http_url: Option<String>,
     /// Where to fetch it over SSH.
     pub ssh_url: Option<String>,
 }
 
+/// Why a repository cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceProblem {
+    /// What to decide by.
+    pub kind: SourceProblemKind,
+    /// The details, for people.
+    pub message: String,
+}
+
+impl SourceProblem {
+    /// A problem of a kind.
+    pub fn new(kind: SourceProblemKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
+/// The columns of a repository.
+struct Stored {
+    path: String,
+    pkgbase: Option<Pkgbase>,
+    branch: Option<String>,
+    commit: Option<CommitHash>,
+    tree: Option<TreeHash>,
+    commit_time: Option<i64>,
+    srcinfo_sha256: Option<Sha256Digest>,
+    problem_kind: Option<SourceProblemKind>,
+    problem: Option<String>,
+    changed_at: Millis,
+    project_id: Option<ProjectId>,
+    http_url: Option<String>,
+    ssh_url: Option<String>,
+}
+
+impl From<Stored> for SourceRepositoryRow {
+    fn from(row: Stored) -> Self {
+        let kind = row.problem_kind.unwrap_or(SourceProblemKind::Unreadable);
+        Self {
+            path: row.path,
+            pkgbase: row.pkgbase,
+            branch: row.branch,
+            commit: row.commit,
+            tree: row.tree,
+            commit_time: row.commit_time,
+            srcinfo_sha256: row.srcinfo_sha256,
+            problem: row.problem.map(|message| SourceProblem { kind, message }),
+            changed_at: row.changed_at,
+            project_id: row.project_id,
+            http_url: row.http_url,
+            ssh_url: row.ssh_url,
+        }
+    }
+}
+
 macro_rules! select_repository {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
-            SourceRepositoryRow,
+            Stored,
             r#"select path, pkgbase as "pkgbase: Pkgbase", branch, commit_hash as "commit: CommitHash",
                tree_hash as "tree: TreeHash", commit_time,
-               srcinfo_sha256 as "srcinfo_sha256: Sha256Digest", problem, changed_at,
-               project_id, http_url, ssh_url
+               srcinfo_sha256 as "srcinfo_sha256: Sha256Digest",
+               problem_kind as "problem_kind: SourceProblemKind", problem,
+               changed_at as "changed_at: Millis",
+               project_id as "project_id: ProjectId", http_url, ssh_url
                from source_repository "# + $tail
             $(, $argument)*
         )
+        .map(SourceRepositoryRow::from)
     };
 }
 
@@ -142,10 +203,10 @@ pub async fn broken_like(
 }
 
 /// How many repositories can be used, and how many cannot.
-pub async fn counts(executor: impl SqliteExecutor<'_>) -> sqlx::Result<(i64, i64)> {
+pub async fn counts(executor: impl SqliteExecutor<'_>) -> sqlx::Result<(u64, u64)> {
     let row = sqlx::query!(
-        r#"select count(*) filter (where problem is null) as "usable!",
-           count(*) filter (where problem is not null) as "broken!" from source_repository"#,
+        r#"select count(*) filter (where problem is null) as "usable!: u64",
+           count(*) filter (where problem is not null) as "broken!: u64" from source_repository"#,
     )
     .fetch_one(executor)
     .await?;
@@ -176,7 +237,7 @@ pub async fn at_paths(
 /// The repository of a project.
 pub async fn of_project(
     executor: impl SqliteExecutor<'_>,
-    project: i64,
+    project: ProjectId,
 ) -> sqlx::Result<Option<SourceRepositoryRow>> {
     select_repository!("where project_id = ?", project)
         .fetch_optional(executor)
@@ -186,7 +247,7 @@ pub async fn of_project(
 /// The repositories of some projects.
 pub async fn of_projects(
     executor: impl SqliteExecutor<'_>,
-    projects: &[i64],
+    projects: &[ProjectId],
 ) -> sqlx::Result<Vec<SourceRepositoryRow>> {
     let projects = json_list(projects);
     select_repository!(
@@ -219,9 +280,9 @@ pub async fn count_projects(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i
 }
 
 /// The projects of all repositories.
-pub async fn project_ids(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<i64>> {
+pub async fn project_ids(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<ProjectId>> {
     sqlx::query_scalar!(
-        r#"select project_id as "id!" from source_repository where project_id is not null"#
+        r#"select project_id as "id!: ProjectId" from source_repository where project_id is not null"#
     )
     .fetch_all(executor)
     .await
@@ -246,16 +307,19 @@ pub async fn put(
     before: Option<&SourceRepositoryRow>,
     row: &SourceRepositoryRow,
 ) -> sqlx::Result<()> {
-    let changed_at = now();
+    let changed_at = Millis::now();
     let path = before.map(|before| &before.path);
+    let problem = row.problem.as_ref();
+    let problem = problem.map(|problem| (problem.kind, problem.message.as_str()));
+    let (problem_kind, problem) = problem.unzip();
     sqlx::query!("delete from source_repository where path = ?", path)
         .execute(tx.connection())
         .await?;
     sqlx::query!(
         "insert into source_repository
-             (path, pkgbase, branch, commit_hash, tree_hash, commit_time, srcinfo_sha256, problem,
-              changed_at, project_id, http_url, ssh_url)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             (path, pkgbase, branch, commit_hash, tree_hash, commit_time, srcinfo_sha256,
+              problem_kind, problem, changed_at, project_id, http_url, ssh_url)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         row.path,
         row.pkgbase,
         row.branch,
@@ -263,7 +327,8 @@ pub async fn put(
         row.tree,
         row.commit_time,
         row.srcinfo_sha256,
-        row.problem,
+        problem_kind,
+        problem,
         changed_at,
         row.project_id,
         row.http_url,

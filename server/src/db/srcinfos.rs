@@ -3,7 +3,9 @@
 use buildbtw_model::Sha256Digest;
 use sqlx::SqliteExecutor;
 
-use super::{WriteTransaction, now};
+use crate::time::Millis;
+
+use super::WriteTransaction;
 
 /// A stored `.SRCINFO`.
 pub struct SrcinfoRow {
@@ -72,7 +74,7 @@ pub async fn note_unused(tx: &mut WriteTransaction, limit: i64) -> sqlx::Result<
     )
     .execute(tx.connection())
     .await?;
-    let now = now();
+    let now = Millis::now();
     // Looked for without reading the texts, which lie before `unused_since`.
     let noted = sqlx::query!(
         "update srcinfo set unused_since = ? where id in (
@@ -94,7 +96,7 @@ pub async fn note_unused(tx: &mut WriteTransaction, limit: i64) -> sqlx::Result<
 /// were. Call [`note_unused`] before, in the same transaction.
 pub async fn delete_unused(
     tx: &mut WriteTransaction,
-    before: i64,
+    before: Millis,
     limit: i64,
 ) -> sqlx::Result<u64> {
     let deleted = sqlx::query!(

@@ -3,7 +3,9 @@
 use buildbtw_model::TokenScope;
 use sqlx::SqliteExecutor;
 
-use super::{TokenId, WriteTransaction, json_list, now};
+use crate::time::Millis;
+
+use super::{TokenId, WriteTransaction, json_list};
 
 /// What is known about a token.
 #[derive(Clone, Debug)]
@@ -15,18 +17,21 @@ pub struct TokenRow {
     /// What it allows.
     pub scope: TokenScope,
     /// When it was made.
-    pub created_at: i64,
+    pub created_at: Millis,
     /// When it expires.
-    pub expires_at: Option<i64>,
+    pub expires_at: Option<Millis>,
     /// When it was revoked.
-    pub revoked_at: Option<i64>,
+    pub revoked_at: Option<Millis>,
 }
 
 impl TokenRow {
     /// Whether it is neither revoked nor expired.
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| expires_at > now())
+        self.revoked_at.is_none()
+            && self
+                .expires_at
+                .is_none_or(|expires_at| expires_at > Millis::now())
     }
 }
 
@@ -34,8 +39,8 @@ macro_rules! select_token {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             TokenRow,
-            r#"select id as "id: TokenId", name, scope as "scope: TokenScope", created_at, expires_at,
-               revoked_at from token "# + $tail
+            r#"select id as "id: TokenId", name, scope as "scope: TokenScope", created_at as "created_at: Millis",
+               expires_at as "expires_at: Millis", revoked_at as "revoked_at: Millis" from token "# + $tail
             $(, $argument)*
         )
     };
@@ -74,9 +79,9 @@ pub async fn insert(
     name: &str,
     scope: TokenScope,
     hash: &[u8],
-    expires_at: Option<i64>,
+    expires_at: Option<Millis>,
 ) -> sqlx::Result<TokenId> {
-    let created_at = now();
+    let created_at = Millis::now();
     let row = sqlx::query!(
         r#"insert into token (name, scope, hash, created_at, expires_at) values (?, ?, ?, ?, ?)
            returning id as "id: TokenId""#,
@@ -96,7 +101,7 @@ pub async fn arm(
     tx: &mut WriteTransaction,
     id: TokenId,
     hash: &[u8],
-    expires_at: i64,
+    expires_at: Millis,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update token set hash = ?, expires_at = ? where id = ? and scope = 'attempt'",
@@ -119,7 +124,7 @@ pub async fn delete(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> 
 
 /// Revokes a token; a token that is revoked already keeps its time.
 pub async fn revoke(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> {
-    let revoked_at = now();
+    let revoked_at = Millis::now();
     sqlx::query!(
         "update token set revoked_at = ? where id = ? and revoked_at is null",
         revoked_at,
@@ -137,7 +142,7 @@ pub async fn any_valid(
     scope: TokenScope,
     instead_of: Option<&TokenRow>,
 ) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     let other_than = instead_of.map(|row| row.id);
     let valid_until = instead_of.and_then(|row| row.expires_at);
     let row = sqlx::query!(
@@ -156,9 +161,8 @@ pub async fn any_valid(
 
 /// Those of some tokens that are revoked or expired.
 pub async fn invalid(tx: &mut WriteTransaction, tokens: &[TokenId]) -> sqlx::Result<Vec<TokenId>> {
-    let at = now();
-    let ids: Vec<i64> = tokens.iter().map(|token| token.0).collect();
-    let ids = json_list(&ids);
+    let at = Millis::now();
+    let ids = json_list(tokens);
     let rows = sqlx::query!(
         r#"select id as "id: TokenId" from token
            where id in (select value from json_each(?))

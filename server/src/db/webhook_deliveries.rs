@@ -1,9 +1,13 @@
 //! Table `webhook_delivery`: what GitLab told us, until all it leads to has happened, and a while
 //! longer to know a repetition.
 
+use buildbtw_gitlab::webhook::WebhookKind;
+use buildbtw_model::ProjectId;
 use sqlx::SqliteExecutor;
 
-use super::{WriteTransaction, json_list, now};
+use crate::time::Millis;
+
+use super::{WriteTransaction, json_list};
 
 /// A webhook.
 #[derive(Clone, Debug)]
@@ -11,16 +15,16 @@ pub struct DeliveryRow {
     /// The sender's id of it; a repetition has the same.
     pub id: String,
     /// What it is about.
-    pub kind: String,
+    pub kind: WebhookKind,
     /// The project.
-    pub project_id: i64,
+    pub project_id: ProjectId,
     /// The pipeline, job or merge request.
     pub object_id: Option<i64>,
 }
 
 /// Stores a webhook. Returns whether it is new.
 pub async fn insert(tx: &mut WriteTransaction, row: &DeliveryRow) -> sqlx::Result<bool> {
-    let received_at = now();
+    let received_at = Millis::now();
     let done = sqlx::query!(
         "insert into webhook_delivery (id, kind, project_id, object_id, received_at)
          values (?, ?, ?, ?, ?) on conflict (id) do nothing",
@@ -39,8 +43,8 @@ pub async fn insert(tx: &mut WriteTransaction, row: &DeliveryRow) -> sqlx::Resul
 pub async fn open(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result<Vec<DeliveryRow>> {
     sqlx::query_as!(
         DeliveryRow,
-        "select id, kind, project_id, object_id from webhook_delivery where done_at is null
-         order by received_at, id limit ?",
+        r#"select id, kind as "kind: WebhookKind", project_id as "project_id: ProjectId", object_id
+           from webhook_delivery where done_at is null order by received_at, id limit ?"#,
         limit
     )
     .fetch_all(executor)
@@ -49,7 +53,7 @@ pub async fn open(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result
 
 /// Notes that these have been worked off.
 pub async fn done(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()> {
-    let now = now();
+    let now = Millis::now();
     let ids = json_list(ids);
     sqlx::query!(
         "update webhook_delivery set done_at = ? where id in (select value from json_each(?))",
@@ -62,7 +66,7 @@ pub async fn done(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()>
 }
 
 /// Forgets what was worked off before a time.
-pub async fn forget_before(tx: &mut WriteTransaction, time: i64) -> sqlx::Result<u64> {
+pub async fn forget_before(tx: &mut WriteTransaction, time: Millis) -> sqlx::Result<u64> {
     let done = sqlx::query!("delete from webhook_delivery where done_at < ?", time)
         .execute(tx.connection())
         .await?;

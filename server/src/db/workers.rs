@@ -1,18 +1,21 @@
 //! Table `worker`: who was heard of when, to tell an architecture without workers from a busy one.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use buildbtw_model::{Architecture, WorkerName};
 use sqlx::SqliteExecutor;
 
-use super::{WriteTransaction, now, unsigned};
+use crate::time::Millis;
+
+use super::WriteTransaction;
 
 /// A worker that was not heard of for longer is not counted on. Workers ask at least twice a minute.
-pub const WORKER_SILENCE_MS: i64 = 120_000;
+pub const WORKER_SILENCE: Duration = Duration::from_secs(120);
 
 /// How precisely it is kept when a worker was heard of: writing it for every claim would cost more
 /// than the claim.
-const PRECISION_MS: i64 = 20_000;
+const PRECISION: Duration = Duration::from_secs(20);
 
 /// The architectures for which it was noted a moment ago that this worker is there.
 pub async fn noted(
@@ -20,7 +23,7 @@ pub async fn noted(
     name: &WorkerName,
     jobs: u32,
 ) -> sqlx::Result<Vec<Architecture>> {
-    let since = now() - PRECISION_MS;
+    let since = Millis::now() - PRECISION;
     let rows = sqlx::query!(
         r#"select architecture as "architecture!: Architecture" from worker
            where name = ? and jobs = ? and last_seen_at >= ?"#,
@@ -40,7 +43,7 @@ pub async fn seen(
     architecture: &Architecture,
     jobs: u32,
 ) -> sqlx::Result<()> {
-    let at = now();
+    let at = Millis::now();
     sqlx::query!(
         "insert into worker (name, architecture, jobs, last_seen_at) values (?, ?, ?, ?)
          on conflict (name, architecture) do update set jobs = excluded.jobs,
@@ -57,7 +60,7 @@ pub async fn seen(
 
 /// Notes that a worker is still there.
 pub async fn seen_again(tx: &mut WriteTransaction, name: &WorkerName) -> sqlx::Result<()> {
-    let at = now();
+    let at = Millis::now();
     sqlx::query!(
         "update worker set last_seen_at = ? where name = ?",
         at,
@@ -71,10 +74,10 @@ pub async fn seen_again(tx: &mut WriteTransaction, name: &WorkerName) -> sqlx::R
 /// How many builds the workers that were heard of since a time can work on at once, by architecture.
 pub async fn jobs_since(
     executor: impl SqliteExecutor<'_>,
-    since: i64,
+    since: Millis,
 ) -> sqlx::Result<HashMap<Architecture, usize>> {
     let rows = sqlx::query!(
-        r#"select architecture as "architecture!: Architecture", sum(jobs) as "jobs!: i64" from worker
+        r#"select architecture as "architecture!: Architecture", sum(jobs) as "jobs!: u32" from worker
            where last_seen_at >= ? group by architecture"#,
         since,
     )
@@ -82,7 +85,12 @@ pub async fn jobs_since(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.architecture, unsigned(row.jobs)))
+        .map(|row| {
+            (
+                row.architecture,
+                usize::try_from(row.jobs).unwrap_or(usize::MAX),
+            )
+        })
         .collect())
 }
 
@@ -90,7 +98,7 @@ pub async fn jobs_since(
 pub async fn alive(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
-    since: i64,
+    since: Millis,
 ) -> sqlx::Result<Vec<WorkerName>> {
     let rows = sqlx::query!(
         r#"select name as "name!: WorkerName" from worker

@@ -1,19 +1,22 @@
 //! Which waiting worker gets which build: any of them, but one on which a build has just failed
 //! through no fault of the package is the last to get it again.
 
+use std::time::Duration;
+
 use buildbtw_model::{BuildId, WorkerName};
 
 use crate::db::builds::Candidate;
+use crate::time::Millis;
 
 /// How long a build waits for another worker than the one it failed on, as long as one is there.
-const OTHERS_FIRST_MS: i64 = 30_000;
+const OTHERS_FIRST: Duration = Duration::from_secs(30);
 
 /// Pairs of a place among the waiting and a build, and when a build that is held back for another
 /// worker goes to any.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pairs {
     pub(crate) pairs: Vec<(usize, BuildId)>,
-    pub(crate) again_at: Option<i64>,
+    pub(crate) again_at: Option<Millis>,
 }
 
 /// Gives each build to a worker. `waiting` are the names of those who wait, `alive` of all that may
@@ -22,7 +25,7 @@ pub(crate) fn pair(
     builds: &[Candidate],
     waiting: &[&WorkerName],
     alive: &[WorkerName],
-    now: i64,
+    now: Millis,
 ) -> Pairs {
     let mut free: Vec<usize> = (0..waiting.len()).collect();
     let mut result = Pairs::default();
@@ -33,7 +36,7 @@ pub(crate) fn pair(
             Some(place) => place,
             None if free.is_empty() => break,
             None => {
-                let any_at = build.not_before.unwrap_or_default() + OTHERS_FIRST_MS;
+                let any_at = build.not_before.unwrap_or(Millis(0)) + OTHERS_FIRST;
                 if any_at > now && alive.iter().any(|worker| !failed_on(worker)) {
                     result.again_at = result.again_at.into_iter().chain([any_at]).min();
                     continue;
@@ -58,7 +61,7 @@ mod tests {
             priority_s: 1,
             namespace_load: 0,
             failed_on: failed_on.map(|name| name.parse().unwrap()),
-            not_before: failed_on.map(|_| 1_000),
+            not_before: failed_on.map(|_| Millis(1_000)),
         }
     }
 
@@ -72,7 +75,7 @@ mod tests {
             builds,
             &waiting.iter().collect::<Vec<_>>(),
             &names(alive),
-            now,
+            Millis(now),
         )
     }
 
@@ -94,7 +97,7 @@ mod tests {
         let builds = [build(7, Some("a"))];
         let found = paired(&builds, &["a"], &["a", "b"], 2_000);
         assert_eq!(found.pairs, []);
-        assert_eq!(found.again_at, Some(31_000));
+        assert_eq!(found.again_at, Some(Millis(31_000)));
         let found = paired(&builds, &["a"], &["a", "b"], 31_000);
         assert_eq!(found.pairs, [(0, BuildId(7))]);
         // There is no other worker.

@@ -106,7 +106,7 @@ impl Checker {
             let what = match fs_err::metadata(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => "is not there".to_owned(),
                 Err(error) => return Err(error.into()),
-                Ok(metadata) if i64::try_from(metadata.len()).ok() != Some(package.size) => {
+                Ok(metadata) if metadata.len() != package.size => {
                     format!("has {} bytes instead of {}", metadata.len(), package.size)
                 }
                 Ok(_) if self.options.digests && digest(&path)? != package.sha256 => {

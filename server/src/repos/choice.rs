@@ -11,7 +11,7 @@ pub trait Made {
     /// The source package that made it.
     fn pkgbase(&self) -> &Pkgbase;
     /// The stage of its build.
-    fn stage(&self) -> i64;
+    fn stage(&self) -> u32;
     /// Its version.
     fn version(&self) -> &PackageVersion;
 }
@@ -23,7 +23,7 @@ macro_rules! made {
                 &self.pkgbase
             }
 
-            fn stage(&self) -> i64 {
+            fn stage(&self) -> u32 {
                 self.stage
             }
 

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    fn package(stage: i64, name: &str, version: &str) -> Listing {
+    fn package(stage: u32, name: &str, version: &str) -> Listing {
         Listing {
             pkgbase: "base".parse().unwrap(),
             stage,

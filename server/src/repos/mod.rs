@@ -42,7 +42,7 @@ pub struct RepositoryKey {
     /// The namespace.
     pub namespace: NamespaceName,
     /// The number of the iteration.
-    pub iteration: i64,
+    pub iteration: u32,
     /// The architecture, never `any`.
     pub architecture: Architecture,
 }
@@ -77,7 +77,7 @@ impl Repos {
 
     /// The folder of a namespace, or of one of its iterations.
     #[must_use]
-    pub fn folder_of(&self, namespace: &NamespaceName, iteration: Option<i64>) -> PathBuf {
+    pub fn folder_of(&self, namespace: &NamespaceName, iteration: Option<u32>) -> PathBuf {
         let folder = self.repos.join(namespace.as_str());
         match iteration {
             Some(number) => folder.join(number.to_string()),
@@ -199,11 +199,11 @@ impl Repos {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn iterations(&self, namespace: &NamespaceName) -> io::Result<Vec<i64>> {
+    pub fn iterations(&self, namespace: &NamespaceName) -> io::Result<Vec<u32>> {
         let mut numbers = Vec::new();
         for entry in fs_err::read_dir(self.folder_of(namespace, None))? {
             let name = entry?.file_name();
-            numbers.extend(name.to_str().and_then(|name| name.parse::<i64>().ok()));
+            numbers.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
         }
         Ok(numbers)
     }

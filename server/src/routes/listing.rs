@@ -1,7 +1,5 @@
 //! `/repo/…/`: what lies in the folders of repositories, for people.
 
-use std::path::Path;
-
 use askama::Template as _;
 use axum::Router;
 use axum::extract::{OriginalUri, RawPathParams, State};
@@ -9,18 +7,14 @@ use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use buildbtw_model::{Architecture, NamespaceName, PackageFileName};
-use jiff::Timestamp;
+use buildbtw_model::{Architecture, NamespaceName};
 
 use super::pages::{html_response, links};
-use super::repository::find_iteration;
-use crate::db::{iterations, namespaces, timestamp};
 use crate::error::Error;
-use crate::repos::RepositoryKey;
 use crate::routes::{extract, public};
-use crate::service::read::find;
+use crate::service::repository::folders::{self, Entry};
 use crate::state::AppState;
-use crate::views::listing::{Entry, ListingPage};
+use crate::views::listing::ListingPage;
 
 /// The routes of all folders.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
@@ -43,18 +37,11 @@ async fn add_slash(
     OriginalUri(uri): OriginalUri,
     parameters: RawPathParams,
 ) -> Result<Response, Error> {
-    if let Some((_, name)) = parameters.iter().find(|(key, _)| *key == "name") {
-        let name = name.parse::<NamespaceName>().ok();
-        let found = match &name {
-            Some(name) => namespaces::by_name(state.database.read(), name).await?,
-            None => None,
-        };
-        if found.is_none() {
-            return Err(Error::not_found(format!(
-                "page or resource at {}",
-                uri.path()
-            )));
-        }
+    if let Some((_, name)) = parameters.iter().find(|(key, _)| *key == "name")
+        && !folders::has_namespace(&state.database, name).await?
+    {
+        let what = format!("page or resource at {}", uri.path());
+        return Err(Error::not_found(what));
     }
     let location = format!("{}{}/", state.config.prefix, uri.path());
     let location = [(header::LOCATION, location)];
@@ -71,37 +58,15 @@ fn show(state: &AppState, folders: &[&str], entries: Vec<Entry>) -> Listing {
 }
 
 async fn list_namespaces(State(state): State<AppState>) -> Listing {
-    let mut rows = namespaces::all(state.database.read()).await?;
-    rows.sort_by(|a, b| a.name.cmp(&b.name));
-    let entries = rows.into_iter().map(|row| {
-        let created = timestamp(row.created_at);
-        Entry::folder(row.name.to_string(), Some(created))
-    });
-    show(&state, &[], entries.collect())
+    let entries = folders::list_namespaces(&state.database).await?;
+    show(&state, &[], entries)
 }
 
 async fn list_iterations(
     State(state): State<AppState>,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Listing {
-    let namespace = find::find_namespace(&state.database, &name).await?;
-    let rows = iterations::of_namespace(state.database.read(), namespace.id).await?;
-    let changed =
-        |row: &iterations::IterationRow| timestamp(row.finished_at.unwrap_or(row.created_at));
-    let is_done =
-        |row: &&iterations::IterationRow| row.status == buildbtw_model::IterationStatus::Done;
-    // The newest comes first.
-    let newest = rows.first();
-    let done = rows.iter().find(is_done);
-    let named = [("current", newest), ("latest", done)];
-    let named = named
-        .into_iter()
-        .filter_map(|(name, row)| Some(Entry::folder(name.to_owned(), Some(changed(row?)))));
-    let numbered = rows
-        .iter()
-        .rev()
-        .map(|row| Entry::folder(row.number.to_string(), Some(changed(row))));
-    let entries = named.chain(numbered).collect();
+    let entries = folders::list_iterations(&state.database, &name).await?;
     show(&state, &[name.as_str()], entries)
 }
 
@@ -109,13 +74,7 @@ async fn list_architectures(
     State(state): State<AppState>,
     extract::Path((name, number)): extract::Path<(NamespaceName, String)>,
 ) -> Listing {
-    let iteration = find_iteration(&state, &name, &number).await?;
-    let counts = iterations::counts(state.database.read(), iteration.id).await?;
-    let mut entries: Vec<Entry> = counts
-        .into_iter()
-        .map(|(architecture, _)| Entry::folder(architecture.to_string(), None))
-        .collect();
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    let entries = folders::list_architectures(&state.database, &name, &number).await?;
     show(&state, &[name.as_str(), &number], entries)
 }
 
@@ -127,61 +86,7 @@ async fn list_files(
         Architecture,
     )>,
 ) -> Listing {
-    let iteration = find_iteration(&state, &name, &number).await?;
-    let counts = iterations::counts(state.database.read(), iteration.id).await?;
-    if !counts.iter().any(|(known, _)| *known == architecture) {
-        let what = format!("repository for {architecture} in iteration {number} of '{name}'");
-        return Err(Error::not_found(what));
-    }
-    let key = RepositoryKey {
-        namespace: name.clone(),
-        iteration: iteration.number,
-        architecture: architecture.clone(),
-    };
-    let folder = state.repos.folder(&key);
-    let databases = [".db", ".files"].map(|end| format!("{name}{end}"));
-    let entries = tokio::task::spawn_blocking(move || files(&folder, databases)).await??;
-    show(
-        &state,
-        &[name.as_str(), &number, architecture.as_str()],
-        entries,
-    )
-}
-
-/// The databases, which are served even before there are any, and the packages of a repository.
-fn files(folder: &Path, databases: [String; 2]) -> std::io::Result<Vec<Entry>> {
-    let mut packages = Vec::new();
-    let mut found = Vec::new();
-    match fs_err::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        listed => {
-            for entry in listed? {
-                let entry = entry?;
-                let Ok(name) = entry.file_name().into_string() else {
-                    continue;
-                };
-                let is_database = databases.contains(&name);
-                if !is_database && name.parse::<PackageFileName>().is_err() {
-                    continue;
-                }
-                let metadata = entry.metadata()?;
-                let modified = Timestamp::try_from(metadata.modified()?).ok();
-                let file = Entry::file(name, Some(metadata.len()), modified);
-                if is_database {
-                    found.push(file);
-                } else {
-                    packages.push(file);
-                }
-            }
-        }
-    }
-    for name in databases {
-        if !found.iter().any(|file| file.name == name) {
-            found.push(Entry::file(name, None, None));
-        }
-    }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    packages.sort_by(|a, b| a.name.cmp(&b.name));
-    found.append(&mut packages);
-    Ok(found)
+    let entries = folders::list_files(&state, &name, &number, &architecture).await?;
+    let folders = [name.as_str(), &number, architecture.as_str()];
+    show(&state, &folders, entries)
 }

@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::{Body as _, Frame};
+
+use super::wrapped::{Around, Piece, wrap};
 
 /// The most of an answer that is given away at a time. What is given away waits in memory that nobody counts;
 /// the rest is held by whom it belongs to.
@@ -41,13 +43,13 @@ impl Progress {
         // It may never be asked for: with HTTP/2 a client says how much it is ready to take.
         waiting.since.insert(number, Instant::now());
         drop(waiting);
-        Body::new(Watched {
-            body,
+        let watched = Watched {
             rest: Bytes::new(),
             number,
             progress: self.clone(),
             _held: held,
-        })
+        };
+        wrap(body, watched)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -56,7 +58,6 @@ impl Progress {
 }
 
 struct Watched<T> {
-    body: Body,
     /// What the body gave and the client has not asked for.
     rest: Bytes,
     number: u64,
@@ -64,13 +65,11 @@ struct Watched<T> {
     _held: T,
 }
 
-impl<T: Unpin> Watched<T> {
-    fn poll_piece(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+impl<T> Watched<T> {
+    /// Passes the body on in small pieces.
+    fn split(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<Piece> {
         if self.rest.is_empty() {
-            let polled = Pin::new(&mut self.body).poll_frame(context);
+            let polled = body.poll_frame(context);
             let Poll::Ready(Some(Ok(frame))) = polled else {
                 return polled;
             };
@@ -84,15 +83,9 @@ impl<T: Unpin> Watched<T> {
     }
 }
 
-impl<T: Unpin> HttpBody for Watched<T> {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = self.poll_piece(context);
+impl<T: Send + Unpin + 'static> Around for Watched<T> {
+    fn poll_piece(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<Piece> {
+        let polled = self.split(body, context);
         let mut waiting = self.progress.lock();
         // The last piece waits for the client, too: a body that is sent is dropped.
         if polled.is_ready() {
@@ -104,18 +97,8 @@ impl<T: Unpin> HttpBody for Watched<T> {
         polled
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let mut hint = self.body.size_hint();
-        let rest = self.rest.len() as u64;
-        if let Some(upper) = hint.upper() {
-            hint.set_upper(upper.saturating_add(rest));
-        }
-        hint.set_lower(hint.lower().saturating_add(rest));
-        hint
+    fn kept_back(&self) -> u64 {
+        self.rest.len() as u64
     }
 }
 

@@ -10,23 +10,61 @@ use crate::address::BaseUrl;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::{
-    Database, TokenId, attempts, builds, namespaces, now, releases, srcinfos, tokens, unsigned,
-    workers,
+    Database, TokenId, attempts, builds, namespaces, releases, srcinfos, tokens, workers,
 };
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
 use crate::state::AppState;
 use crate::state::claim_queue::{Assignment, Claimant};
+use crate::time::Millis;
 
 use super::adopt_attempt::adopt_attempt;
 use super::tokens::not_valid;
 use super::transitions::Transition;
 
-/// Notes that a worker is there, asks for these architectures and fetches by these protocols.
+/// No claim waits longer: proxies close connections that are silent for a minute.
+const MAX_WAIT: Duration = Duration::from_secs(50);
+/// A worker builds for no more architectures.
+const MAX_ARCHITECTURES: usize = 16;
+
+/// Gets a build for a worker: the one that an earlier try of the same claim got, or the next one, for which
+/// it waits as long as the worker says. `expires_at` is when the worker's token does.
 ///
 /// # Errors
-/// When the database cannot be written.
-pub async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
+/// When the claim is not valid or its attempt is over already, or the token was revoked or has expired
+/// meanwhile.
+pub async fn claim_build(
+    state: &AppState,
+    claimant: &Claimant,
+    request: ClaimRequest,
+    expires_at: Option<Millis>,
+) -> Result<Option<ClaimedBuild>, Error> {
+    if request.architectures.is_empty() || request.architectures.len() > MAX_ARCHITECTURES {
+        let title = "a claim names 1 to 16 architectures";
+        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+    }
+    let turn = state.reports.turn().await?;
+    note_worker(state, &request).await?;
+    let repeated = repeated_claim(state, claimant).await?;
+    // A claim may wait for long.
+    drop(turn);
+    if repeated.is_some() {
+        return Ok(repeated);
+    }
+    let wait = Duration::from_secs(request.wait_s.into()).min(MAX_WAIT);
+    // A token that expires while its claim waits gets nothing.
+    let wait = match expires_at {
+        Some(at) => {
+            let left = at.since(state.clock.now());
+            wait.min(left + Duration::from_millis(1))
+        }
+        None => wait,
+    };
+    claim(state, claimant, request.architectures, wait).await
+}
+
+/// Notes that a worker is there, asks for these architectures and fetches by these protocols.
+async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
     state.fetched.note(&request.worker, &request.protocols);
     let reader = state.database.read();
     let known = workers::noted(reader, &request.worker, request.jobs).await?;
@@ -49,7 +87,7 @@ pub async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(),
 ///
 /// # Errors
 /// When the attempt is over already, or the claim is somebody else's.
-pub async fn repeated_claim(
+async fn repeated_claim(
     state: &AppState,
     claimant: &Claimant,
 ) -> Result<Option<ClaimedBuild>, Error> {
@@ -93,7 +131,7 @@ pub async fn repeated_claim(
 ///
 /// # Errors
 /// When the token was revoked or has expired meanwhile, or the database cannot be read.
-pub async fn claim(
+async fn claim(
     state: &AppState,
     claimant: &Claimant,
     architectures: Vec<Architecture>,
@@ -127,13 +165,12 @@ pub struct Assigned {
 /// # Errors
 /// When the database cannot be written; nothing was assigned then.
 pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Assigned, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
-    let repeated = attempts::claims_taken(&mut transition.tx, &claims).await?;
+    let repeated = attempts::claims_taken(transition.tx(), &claims).await?;
     // A claim may have waited since before its token was revoked.
     let used: Vec<TokenId> = pairs.iter().map(|(claimant, _)| claimant.token).collect();
-    let invalid = tokens::invalid(&mut transition.tx, &used).await?;
+    let invalid = tokens::invalid(transition.tx(), &used).await?;
     let is_refused = |claimant: &Claimant| invalid.contains(&claimant.token);
     let refused: Vec<ClaimId> = pairs
         .iter()
@@ -148,9 +185,11 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
         build: *build,
         claim: claimant.claim,
         worker: &claimant.worker,
-        token: claimant.token.0,
+        token: claimant.token,
     });
-    let dispatched = transition.dispatched(attempts, now() + lease).await?;
+    let dispatched = transition
+        .dispatched(attempts, state.clock.now() + state.config.lease)
+        .await?;
     let effects = transition.commit().await?;
     state.announce(effects);
     let assigned = dispatched.into_iter().map(|(attempt, build)| {
@@ -207,10 +246,10 @@ pub async fn describe(
         attempt,
         build: build.id,
         namespace: build.namespace.clone(),
-        iteration: unsigned(build.iteration),
+        iteration: build.iteration,
         pkgbase: build.pkgbase.clone(),
         architecture: build.architecture.clone(),
-        stage: unsigned(build.stage),
+        stage: build.stage,
         source: SourceLocation {
             clone_url: build.clone_url.clone(),
             commit: build.commit.clone(),

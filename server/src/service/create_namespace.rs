@@ -11,7 +11,7 @@ use crate::db::{WriteTransaction, iterations, retired_packages};
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
 use crate::repos::base::SnapshotDigests;
-use crate::sources::Sources;
+use crate::sources::{Freshness, Sources};
 use crate::state::AppState;
 
 use super::plan_iteration::{self, PlanInput};
@@ -32,7 +32,7 @@ const MAX_BOOTSTRAP: usize = 100;
 pub async fn create_namespace(
     state: &AppState,
     caller: Caller,
-    request: CreateNamespace,
+    request: &CreateNamespace,
 ) -> Result<NamespaceName, Error> {
     let changesets = changesets(&state.sources, &request.changesets).await?;
     let exclude = patterns("exclude", &request.exclude).await?;
@@ -42,59 +42,19 @@ pub async fn create_namespace(
         check_name(state, name).await?;
     }
     let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
-    let mut origins = Vec::with_capacity(changesets.len());
-    for changeset in &changesets {
-        origins.push(state.sources.resolve(changeset, &freshness).await?);
-    }
-    let network = state.config.network.of_new(request.network)?;
-    let max_builds = request.max_builds.unwrap_or(DEFAULT_MAX_BUILDS);
-    let produced = match &request.name {
-        Some(name) => retired_packages::of_name(state.database.read(), name).await?,
-        None => Vec::new(),
-    };
-    let input = PlanInput {
-        namespace: None,
-        name: request.name.clone(),
-        origins,
-        scope: request.scope,
-        include: patterns("include", &request.include).await?,
-        exclude,
-        bootstrap: request.bootstrap.clone(),
-        same_sonames: request.same_sonames,
-        max_builds,
-        bump: !request.no_bump,
-        network,
-        produced,
-        snapshot: SnapshotDigests::default(),
-        refresh_base: true,
-    };
+    let input = plan_input(state, &changesets, exclude, request, &freshness).await?;
     let mut planned = plan_iteration::plan(state, caller, &input).await?;
     let unusable = state.sources.note_of_unusable(&changesets).await?;
     planned.note_sources(&freshness, unusable, &input.origins);
     let (footprints, seen) = (planned.footprints(), planned.seen());
-    let mut transition = Transition::begin(&state.database).await?;
-    let name = match request.name {
-        Some(name) => name,
-        None => free_name(&state.base, &mut transition.tx, &changesets[0].pkgbase).await?,
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let name = match &request.name {
+        Some(name) => name.clone(),
+        None => free_name(&state.base, transition.tx(), &changesets[0].pkgbase).await?,
     };
-    let new = NewNamespace {
-        name: &name,
-        scope: request.scope,
-        max_builds,
-        bump: !request.no_bump,
-        network,
-        same_sonames: request.same_sonames,
-        bootstrap: &request.bootstrap,
-        follow_default_s: match request.follow_default {
-            FollowDefault::Never => None,
-            FollowDefault::AfterS(seconds) => Some(seconds),
-        },
-        origins: &changesets,
-        include: &request.include,
-        exclude: &request.exclude,
-    };
-    let namespace = match namespaces::insert(&mut transition.tx, &new).await {
-        // Somebody took it while this was planned.
+    let new = new_namespace(&name, &input, &changesets, request);
+    let namespace = match namespaces::insert(transition.tx(), &new).await {
+        // Another request took it while this was planned.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
             transition.undo().await?;
             return Err(name_taken(&name));
@@ -102,9 +62,8 @@ pub async fn create_namespace(
         result => result?,
     };
     let reason = "created";
-    let (iteration, _) = iterations::insert(&mut transition.tx, namespace, reason).await?;
-    let Transition { tx, effects } = &mut transition;
-    plan_iteration::store(tx, effects, iteration, &input.origins, planned).await?;
+    let (iteration, _) = iterations::insert(transition.tx(), namespace, reason).await?;
+    plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
     transition.planned(namespace, iteration, reason).await?;
     let effects = transition.commit().await?;
     state
@@ -113,6 +72,64 @@ pub async fn create_namespace(
     state.announce(effects);
     tracing::info!(namespace.name = name.as_str(), "made a namespace");
     Ok(name)
+}
+
+async fn plan_input(
+    state: &AppState,
+    changesets: &[Changeset],
+    exclude: Patterns,
+    request: &CreateNamespace,
+    freshness: &Freshness,
+) -> Result<PlanInput, Error> {
+    let mut origins = Vec::with_capacity(changesets.len());
+    for changeset in changesets {
+        origins.push(state.sources.resolve(changeset, freshness).await?);
+    }
+    let network = state.config.network.of_new(request.network)?;
+    let produced = match &request.name {
+        Some(name) => retired_packages::of_name(state.database.read(), name).await?,
+        None => Vec::new(),
+    };
+    Ok(PlanInput {
+        namespace: None,
+        name: request.name.clone(),
+        origins,
+        scope: request.scope,
+        include: patterns("include", &request.include).await?,
+        exclude,
+        bootstrap: request.bootstrap.clone(),
+        same_sonames: request.same_sonames,
+        max_builds: request.max_builds.unwrap_or(DEFAULT_MAX_BUILDS),
+        bump: !request.no_bump,
+        network,
+        produced,
+        snapshot: SnapshotDigests::default(),
+        refresh_base: true,
+    })
+}
+
+fn new_namespace<'a>(
+    name: &'a NamespaceName,
+    input: &PlanInput,
+    changesets: &'a [Changeset],
+    request: &'a CreateNamespace,
+) -> NewNamespace<'a> {
+    NewNamespace {
+        name,
+        scope: input.scope,
+        max_builds: input.max_builds,
+        bump: input.bump,
+        network: input.network,
+        same_sonames: input.same_sonames,
+        bootstrap: &request.bootstrap,
+        follow_default_s: match request.follow_default {
+            FollowDefault::Never => None,
+            FollowDefault::AfterS(seconds) => Some(seconds),
+        },
+        origins: changesets,
+        include: &request.include,
+        exclude: &request.exclude,
+    }
 }
 
 /// The packages of some changesets.

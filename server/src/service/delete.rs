@@ -95,7 +95,7 @@ pub(super) async fn remove_files(
 /// When the database or the disk refuses.
 pub(super) async fn remove_orphans(state: &AppState) -> Result<(), Error> {
     let reader = state.database.read();
-    let mut known: BTreeMap<NamespaceName, BTreeSet<i64>> = BTreeMap::new();
+    let mut known: BTreeMap<NamespaceName, BTreeSet<u32>> = BTreeMap::new();
     for namespace in namespaces::all(reader).await? {
         let kept = iterations::of_namespace(reader, namespace.id).await?;
         let numbers = kept.iter().map(|iteration| iteration.number).collect();

@@ -37,9 +37,7 @@ pub(super) fn estimate(
             ids.push(row.id);
             builds.push(SimulatedBuild {
                 // A build that takes longer than expected may end at any moment.
-                duration_s: u64::try_from(row.estimate_s)
-                    .unwrap_or(0)
-                    .saturating_sub(elapsed),
+                duration_s: u64::from(row.estimate_s).saturating_sub(elapsed),
                 needs: graph
                     .needs(row.id)
                     .filter_map(|needed| places.get(&needed.id))

@@ -9,14 +9,13 @@ use std::time::Duration;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
-use crate::db::{
-    TokenId, attempts, builds, id_tokens, iterations, namespaces, now, pipelines, tokens,
-};
+use crate::db::{attempts, builds, id_tokens, iterations, namespaces, pipelines, tokens};
 use crate::error::{Error, Refusal};
 use crate::state::AppState;
 use crate::state::claim_queue::Assignment;
 use crate::state::failed_logins::FailedLogins;
 use crate::state::pipelines::Pipelines;
+use crate::time::Millis;
 
 use super::claim_build::describe;
 use super::heartbeat::ended;
@@ -31,9 +30,9 @@ const LONGEST_TOKEN: usize = 200;
 /// How soon to ask again when it is not known yet which pipeline is the attempt's.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// How much longer than a build its token lives: the time to bring the result.
-const TOKEN_GRACE_MS: i64 = 2 * 3600 * 1_000;
+const TOKEN_GRACE: Duration = Duration::from_secs(2 * 3600);
 /// How long after its end an exchanged ID token is remembered: clocks differ.
-const REMEMBERED_MS: i64 = 3600 * 1_000;
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Exchanges an ID token. The same exchange may be repeated; another one with the same ID token is
 /// refused.
@@ -130,33 +129,7 @@ fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTok
 
 /// Whether the job is one of the pipeline that was made for the attempt.
 fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
-    let refuse = |reason: String| {
-        Error::from(
-            Refusal::new(
-                ProblemKind::Forbidden,
-                format!("this job may not build that: {reason}"),
-            )
-            .hint("only the job of the pipeline that buildbtw created for a build may report it"),
-        )
-    };
-    let is = |number: u64, wanted: i64| i64::try_from(number) == Ok(wanted);
-    // In the merge request of a fork these two differ, and whoever opened it wrote what runs.
-    let job_project = claims.job_project_id.unwrap_or(claims.project_id);
-    if job_project != claims.project_id {
-        return Err(refuse("it runs for the merge request of a fork".to_owned()));
-    }
-    if !is(job_project, row.project_id) {
-        return Err(refuse(format!("it is a job of project {job_project}")));
-    }
-    if claims.pipeline_source.as_deref() != Some("api") {
-        let source = claims
-            .pipeline_source
-            .as_deref()
-            .unwrap_or("nobody knows what");
-        return Err(refuse(format!(
-            "its pipeline was made by {source}, not by the API"
-        )));
-    }
+    check_origin(row, claims)?;
     let Some(pipeline) = row.pipeline_id else {
         // The answer to its creation was lost, or is on its way.
         on_gitlab.wake();
@@ -167,29 +140,59 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
         .retry_after(ASK_AGAIN)
         .into());
     };
-    if !is(claims.pipeline_id, pipeline) {
-        return Err(refuse(format!(
-            "it is a job of pipeline {}",
-            claims.pipeline_id
-        )));
+    if claims.pipeline_id != pipeline {
+        let id = claims.pipeline_id;
+        return Err(not_allowed(&format!("it is a job of pipeline {id}")));
     }
     if claims.git_ref != row.git_ref {
-        return Err(refuse(format!("it runs on '{}'", claims.git_ref)));
+        return Err(not_allowed(&format!("it runs on '{}'", claims.git_ref)));
     }
     // The branch moved before the pipeline was made, and it could not be cancelled.
-    if let Some(sha) = claims
-        .sha
-        .as_deref()
-        .filter(|sha| *sha != row.commit.as_str())
-    {
-        return Err(refuse(format!("it runs on commit {sha}")));
+    let sha = claims.sha.as_deref();
+    if let Some(sha) = sha.filter(|sha| *sha != row.commit.as_str()) {
+        return Err(not_allowed(&format!("it runs on commit {sha}")));
     }
+    check_protection(on_gitlab, claims)
+}
+
+fn not_allowed(reason: &str) -> Error {
+    Refusal::new(
+        ProblemKind::Forbidden,
+        format!("this job may not build that: {reason}"),
+    )
+    .hint("only the job of the pipeline that buildbtw created for a build may report it")
+    .into()
+}
+
+/// Whether the job is one of the attempt's project, in a pipeline that the API created.
+fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
+    // In the merge request of a fork these two differ, and whoever opened it wrote what runs.
+    let job_project = claims.job_project_id.unwrap_or(claims.project_id);
+    if job_project != claims.project_id {
+        let reason = "it runs for the merge request of a fork";
+        return Err(not_allowed(reason));
+    }
+    if job_project != row.project_id {
+        let reason = format!("it is a job of project {job_project}");
+        return Err(not_allowed(&reason));
+    }
+    match claims.pipeline_source.as_deref() {
+        Some("api") => Ok(()),
+        source => {
+            let source = source.unwrap_or("nobody knows what");
+            Err(not_allowed(&format!(
+                "its pipeline was made by {source}, not by the API"
+            )))
+        }
+    }
+}
+
+/// Whether only those may change what the job runs who are trusted with it.
+fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Error> {
     let is_protected = claims.ref_protected.as_deref() == Some("true");
     if on_gitlab.settings.protected_refs_only && !is_protected {
-        return Err(refuse(format!(
-            "'{}' is not a protected ref",
-            claims.git_ref
-        )));
+        let reason = format!("'{}' is not a protected ref", claims.git_ref);
+        return Err(not_allowed(&reason));
     }
     let changeable = match &claims.ci_config_ref_uri {
         _ if is_protected => None,
@@ -197,14 +200,14 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
         Some(Some(config)) => Some(format!("comes from {config}")),
         None => Some("comes from somewhere this GitLab does not tell".to_owned()),
     };
-    if let Some(config) = changeable {
-        return Err(refuse(format!(
-            "its CI configuration {config}, where everybody who may push to '{}' may be able to change \
-             it. Set ci_config_path to the template of another project, or protect the branch",
-            claims.git_ref
-        )));
-    }
-    Ok(())
+    let Some(config) = changeable else {
+        return Ok(());
+    };
+    Err(not_allowed(&format!(
+        "its CI configuration {config}, where everybody who may push to '{}' may be able to change \
+         it. Set ci_config_path to the template of another project, or protect the branch",
+        claims.git_ref
+    )))
 }
 
 /// Gives the attempt to the job, or a new attempt if the one it was made for is over.
@@ -215,8 +218,8 @@ async fn take(
     claims: &JobClaims,
 ) -> Result<AttemptId, Error> {
     let hash = hash(&request.token);
-    let mut transition = Transition::begin(&state.database).await?;
-    let answer = match id_tokens::taken(&mut transition.tx, &claims.jti, &hash).await? {
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let answer = match id_tokens::taken(transition.tx(), &claims.jti, &hash).await? {
         // Asked again.
         Some(attempt) => Ok(attempt),
         None => match assign(state, &mut transition, named, request, claims, &hash).await {
@@ -227,7 +230,7 @@ async fn take(
                     state.logs.close(replaced).await?;
                     remove_uploads(&state.repos, replaced).await;
                 }
-                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id, worker.name = %request.worker, "a job took its build");
+                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id.0, worker.name = %request.worker, "a job took its build");
                 return Ok(taken.attempt);
             }
             Err(error) => Err(error),
@@ -252,8 +255,8 @@ async fn assign(
     claims: &JobClaims,
     hash: &[u8],
 ) -> Result<Taken, Error> {
-    let job = i64::try_from(claims.job_id).unwrap_or(i64::MAX);
-    let tx = &mut transition.tx;
+    let job = claims.job_id;
+    let tx = transition.tx();
     if tokens::by_hash(&mut *tx.connection(), hash)
         .await?
         .is_some()
@@ -279,24 +282,19 @@ async fn assign(
     } else {
         try_anew(transition, &newest).await?
     };
-    let expires_at = claims
-        .exp
-        .saturating_mul(1_000)
-        .saturating_add(REMEMBERED_MS);
-    let tx = &mut transition.tx;
+    let expires_at = Millis(claims.exp.saturating_mul(1_000)) + REMEMBERED;
+    let tx = transition.tx();
     if !id_tokens::take(tx, &claims.jti, attempt, hash, expires_at).await? {
         return Err(used_already());
     }
-    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4);
-    let token = attempts::by_id(&mut *tx.connection(), attempt)
-        .await?
-        .map_or(TokenId(0), |row| row.token);
-    let valid_until = now() + ms(state.config.build_timeout) + TOKEN_GRACE_MS;
+    let row = attempts::by_id(tx.connection(), attempt).await?;
+    let token = row.ok_or_else(|| ended(attempt))?.token;
+    let valid_until = state.clock.now() + state.config.build_timeout + TOKEN_GRACE;
     tokens::arm(tx, token, hash, valid_until).await?;
-    let lease = now() + ms(state.config.lease);
+    let lease = state.clock.now() + state.config.lease;
     attempts::take_over(tx, attempt, &request.worker, lease).await?;
     pipelines::set_job(tx, attempt, job, claims.lifetime_s()).await?;
-    transition.effects.leases = true;
+    transition.change_leases();
     Ok(Taken {
         attempt,
         instead_of: (is_replaced && newest.attempt != attempt).then_some(newest.attempt),
@@ -323,23 +321,23 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
             .hint("`buildbtw show` says where it stands"),
         )
     };
-    let connection = &mut *transition.tx.connection();
+    let connection = transition.connection();
     let build = builds::by_id(connection, newest.build).await?;
     let build = build.ok_or_else(|| refuse("it is not there any more"))?;
-    let iteration = iterations::by_id(&mut *transition.tx.connection(), build.iteration_id).await?;
+    let iteration = iterations::by_id(transition.connection(), build.iteration_id).await?;
     if let Some(number) = iteration.superseded_by {
         return Err(refuse(&format!(
             "iteration {number} took its iteration's place"
         )));
     }
-    let namespace = namespaces::by_id(&mut *transition.tx.connection(), build.namespace_id).await?;
+    let namespace = namespaces::by_id(transition.connection(), build.namespace_id).await?;
     if namespace.is_some_and(|namespace| namespace.held_at.is_some()) {
         return Err(refuse(
             "its namespace is cancelled; `buildbtw resume` lets it go on",
         ));
     }
     if !newest.attempt_status.is_final() {
-        let current = attempts::by_id(&mut *transition.tx.connection(), newest.attempt).await?;
+        let current = attempts::by_id(transition.connection(), newest.attempt).await?;
         if current.is_some() {
             transition.replaced(&build, newest.attempt).await?;
         }
@@ -355,12 +353,16 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
         build: build.id,
         claim: ClaimId::new(),
         worker: &worker,
-        token: token.0,
+        token,
     };
-    if transition.dispatched([new], now()).await?.is_empty() {
+    if transition
+        .dispatched([new], Millis::now())
+        .await?
+        .is_empty()
+    {
         return Err(refuse(where_it_stands(&build)));
     }
-    pipelines::inherit(&mut transition.tx, attempt, newest.attempt).await?;
+    pipelines::inherit(transition.tx(), attempt, newest.attempt).await?;
     Ok(attempt)
 }
 

@@ -7,6 +7,7 @@ use buildbtw_model::AttemptId;
 use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
 use crate::state::AppState;
+use crate::time::Millis;
 
 use super::report_outcome::remove_uploads;
 use super::transitions::Transition;
@@ -16,7 +17,7 @@ use super::transitions::Transition;
 ///
 /// # Errors
 /// When the database cannot be used.
-pub async fn expire_leases(state: &AppState, at: i64) -> Result<(), Error> {
+pub async fn expire_leases(state: &AppState, at: Millis) -> Result<(), Error> {
     let mut expired = attempts::expired(state.database.read(), at).await?;
     if let Some(on_gitlab) = &state.pipelines
         && !expired.is_empty()
@@ -40,7 +41,7 @@ pub async fn expire_leases(state: &AppState, at: i64) -> Result<(), Error> {
 /// When the database cannot be used.
 pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error> {
     let asked = Instant::now();
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     if asked.elapsed() > state.config.lease / 3 {
         // Heartbeats had to wait as long behind some large write.
         drop(transition);
@@ -48,11 +49,11 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
         return Ok(false);
     }
     // A heartbeat may have come between.
-    let current = attempts::by_id(&mut *transition.tx.connection(), attempt).await?;
+    let current = attempts::by_id(transition.connection(), attempt).await?;
     let Some(current) = current.filter(|row| row.lease_expires_at <= state.clock.now()) else {
         return Ok(false);
     };
-    let build = builds::by_id(&mut *transition.tx.connection(), current.build).await?;
+    let build = builds::by_id(transition.connection(), current.build).await?;
     let message = format!("worker {} was not heard of again", current.worker);
     let Some(build) = build else {
         return Ok(false);
@@ -79,9 +80,91 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
 /// # Errors
 /// When the database cannot be written.
 pub async fn renew_leases(state: &AppState) -> Result<u64, Error> {
-    let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
     let mut tx = state.database.write().await?;
-    let renewed = attempts::renew_all_leases(&mut tx, state.clock.now() + lease).await?;
+    let lease = state.clock.now() + state.config.lease;
+    let renewed = attempts::renew_all_leases(&mut tx, lease).await?;
     tx.commit().await?;
     Ok(renewed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
+
+    use buildbtw_model::{AttemptStatus, BuildId, BuildStatus};
+
+    use super::*;
+    use crate::db::builds::next_pause_end;
+    use crate::testing::TestState;
+    use crate::time::Clock;
+
+    const ATTEMPTS: [&str; 2] = [
+        "01990000-0000-7000-8000-000000000001",
+        "01990000-0000-7000-8000-000000000002",
+    ];
+
+    /// Stores a build with an attempt that runs until a time, in milliseconds.
+    async fn store_attempt(state: &AppState, number: usize, lease: i64) -> AttemptId {
+        let attempt = ATTEMPTS[number - 1];
+        let digest = "0".repeat(64);
+        let commit = "0".repeat(40);
+        let rows = format!(
+            "insert or ignore into srcinfo (id, sha256, parser, parsed, text)
+                 values (1, '{digest}', 1, '{{}}', '');
+             insert or ignore into token values (1, 't', 'worker', x'00', 1, null, null);
+             insert or ignore into namespace (id, name, scope, max_builds, bump, created_at)
+                 values (1, 'n', 'transitive', 10, 1, 1);
+             insert or ignore into iteration values (1, 1, 1, 'running', 'r', null, 1, null);
+             insert or ignore into build (id, iteration_id, architecture, pkgbase, stage, level, position,
+                 commit_hash, commit_time, clone_url, srcinfo_sha256, version, reason, estimate_s,
+                 priority_s, status, missing)
+                 values (1, 1, 'x86_64', 'a', 1, 0, 0, '{commit}', 1, 'u', '{digest}', '1-1', 'a', 1, 1,
+                     'building', 0);
+             update build set status = 'building', not_before = null;
+             insert into attempt (id, build_id, number, claim, worker, token_id, status,
+                 lease_expires_at, created_at)
+                 values ('{attempt}', 1, {number}, '{attempt}', 'w', 1, 'running', {lease}, 1);"
+        );
+        let mut tx = state.database.write().await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(rows))
+            .execute(tx.connection())
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        attempt.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn requeues_build_by_the_clock_of_the_state() {
+        let now = Arc::new(AtomicI64::new(1_000));
+        let told = Arc::clone(&now);
+        let clock = Clock::from_fn(move || Millis(told.load(Ordering::Relaxed)));
+        let state = TestState::with(|parts| parts.clock = clock).await;
+        let build = async || {
+            let row = builds::by_id(state.database.read(), BuildId(1)).await;
+            row.unwrap().unwrap().status
+        };
+        let attempt = store_attempt(&state, 1, 2_000).await;
+        expire_leases(&state, state.clock.now()).await.unwrap();
+        assert_eq!(build().await, BuildStatus::Building);
+
+        now.store(2_000, Ordering::Relaxed);
+        expire_leases(&state, state.clock.now()).await.unwrap();
+        assert_eq!(build().await, BuildStatus::Ready);
+        let lost = attempts::by_id(state.database.read(), attempt).await;
+        assert_eq!(lost.unwrap().unwrap().status, AttemptStatus::Lost);
+
+        // After a second loss the build waits before its next try.
+        store_attempt(&state, 2, 2_500).await;
+        now.store(3_000, Ordering::Relaxed);
+        expire_leases(&state, state.clock.now()).await.unwrap();
+        assert_eq!(build().await, BuildStatus::Ready);
+        let again_at = next_pause_end(state.database.read(), state.clock.now()).await;
+        assert_eq!(
+            again_at.unwrap(),
+            Some(state.clock.now() + Duration::from_secs(2))
+        );
+    }
 }

@@ -4,7 +4,7 @@ use buildbtw_model::AttemptId;
 use buildbtw_model::api::{HeartbeatResponse, ProblemKind};
 
 use crate::db::attempts::AttemptRow;
-use crate::db::{Database, TokenId, attempts, builds, now, workers};
+use crate::db::{Database, TokenId, attempts, builds, workers};
 use crate::error::{Error, Refusal};
 use crate::state::AppState;
 
@@ -21,15 +21,15 @@ pub async fn heartbeat(
 ) -> Result<HeartbeatResponse, Error> {
     let _turn = state.reports.turn().await?;
     let attempt = active_attempt(&state.database, token, id).await?;
-    let lease_ms = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 2);
-    let mut transition = Transition::begin(&state.database).await?;
-    if !attempts::renew_lease(&mut transition.tx, id, now() + lease_ms).await? {
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let lease = state.clock.now() + state.config.lease;
+    if !attempts::renew_lease(transition.tx(), id, lease).await? {
         transition.undo().await?;
         return Err(ended(id));
     }
-    workers::seen_again(&mut transition.tx, &attempt.worker).await?;
-    if attempts::start(&mut transition.tx, id).await?
-        && let Some(build) = builds::by_id(&mut *transition.tx.connection(), attempt.build).await?
+    workers::seen_again(transition.tx(), &attempt.worker).await?;
+    if attempts::start(transition.tx(), id).await?
+        && let Some(build) = builds::by_id(transition.connection(), attempt.build).await?
     {
         transition.started(&build, id).await?;
     }

@@ -19,8 +19,8 @@ use crate::planning::queue::Caller;
 /// When there is no such namespace, or nothing of it is left to cancel.
 pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
     let namespace = find_namespace(&state.database, name).await?;
-    let mut transition = Transition::begin(&state.database).await?;
-    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
         let title = format!(
@@ -30,7 +30,7 @@ pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error>
         transition.undo().await?;
         return Err(Error::refused(ProblemKind::Conflict, title));
     }
-    if namespaces::hold(&mut transition.tx, namespace.id, true).await? {
+    if namespaces::hold(transition.tx(), namespace.id, true).await? {
         transition.held(&newest).await?;
     }
     let effects = transition.commit().await?;
@@ -46,10 +46,10 @@ pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> R
     let namespace = find_namespace(&state.database, name).await?;
     // What was pushed meanwhile is planned below; an index that lags behind would plan the old commits.
     catch_up(state, &namespace, Vec::new()).await?;
-    let mut transition = Transition::begin(&state.database).await?;
-    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
-    let was_held = namespaces::hold(&mut transition.tx, namespace.id, false).await?;
+    let was_held = namespaces::hold(transition.tx(), namespace.id, false).await?;
     if !was_held && newest.status != IterationStatus::Cancelled {
         transition.undo().await?;
         return Err(Refusal::new(

@@ -27,6 +27,7 @@ pub mod recover;
 pub mod refusals;
 pub mod report_final_failure;
 pub mod report_outcome;
+pub mod repository;
 pub mod retention;
 pub mod retry;
 mod source_problems;

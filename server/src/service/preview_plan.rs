@@ -1,35 +1,50 @@
 //! A dry run: what a rebuild would be. Nothing is stored.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
-use buildbtw_model::{Architecture, Changeset, OriginSpec, Pkgbase, Pkgname};
+use buildbtw_model::{Architecture, Changeset, OriginSpec, Pkgbase, Pkgname, Scope};
 use buildbtw_planner::{
     Budget, Patterns, Plan, PlanRequest, Problem, SourcePackage, plan_within, render,
 };
 
 use crate::db::attempts;
 use crate::error::{Error, Refusal};
-use crate::repos::base::NOT_CHECKED;
+use crate::planning::known_sonames::Lookup;
+use crate::planning::queue::{Caller, PlanBudget, PlanError};
+use crate::repos::base::{BaseSnapshot, NOT_CHECKED};
+use crate::sources::CatalogSnapshot;
 use crate::state::AppState;
 
 use super::create_namespace::{changesets, check_bootstrap, check_excluded, patterns, pkgbases};
 use super::in_base::Makers;
 use super::source_problems::Fetched;
-use crate::planning::queue::{Caller, PlanBudget, PlanError};
 
 /// How many changesets a plan may have without a token.
 const MAX_CHANGESETS: usize = 20;
 /// How many builds. A namespace may have as many by default.
 const MAX_BUILDS: usize = 1_000;
 
-/// Plans a rebuild and renders it in the asked form.
+/// Plans a rebuild and renders it in the asked form. Without the token of a client it is a plan of limited size.
 ///
 /// # Errors
-/// When a changeset cannot be resolved, or the architecture is not one this server builds for.
+/// When a changeset cannot be resolved, or the architecture is not one this server builds for; without a
+/// token, when more is asked for than is planned without one, or too often.
 pub async fn preview_plan(
+    state: &AppState,
+    client: Option<Caller>,
+    peer: Option<IpAddr>,
+    preview: &PlanPreview,
+) -> Result<String, Error> {
+    match client {
+        Some(client) => preview_for_client(state, client, preview).await,
+        None => preview_for_anybody(state, preview, peer).await,
+    }
+}
+
+async fn preview_for_client(
     state: &AppState,
     caller: Caller,
     preview: &PlanPreview,
@@ -56,10 +71,7 @@ pub async fn preview_plan(
 
 /// The same without a token: few default branches, as the index has them, and a plan of limited size.
 /// The sources are polled at most once for all who ask at the same time.
-///
-/// # Errors
-/// See [`preview_plan`]; when more is asked for than that, or too often.
-pub async fn preview_for_anybody(
+async fn preview_for_anybody(
     state: &AppState,
     preview: &PlanPreview,
     peer: Option<IpAddr>,
@@ -142,6 +154,7 @@ struct Looked<'a> {
 }
 
 /// What is rebuilt in any case, and never.
+#[derive(Default)]
 struct Spread {
     include: Patterns,
     exclude: Patterns,
@@ -162,20 +175,43 @@ async fn render_plan(
     preview: &PlanPreview,
     looked: Looked<'_>,
 ) -> Result<String, Error> {
-    let Looked {
-        caller,
-        changesets,
-        origins,
-        patterns: Spread { include, exclude },
-        freshness,
-        max_builds,
-    } = looked;
     let architecture = architecture(state, preview)?;
-    let unusable = state.sources.note_of_unusable(changesets).await?;
+    let unusable = state.sources.note_of_unusable(looked.changesets).await?;
+    let caller = looked.caller;
     let base = match caller {
         Caller::Token(_) => Arc::new(state.base.snapshot(&architecture).await),
         Caller::Address(_) | Caller::Server => state.base.recent(&architecture).await,
     };
+    let note = note(looked.freshness, unusable, &base);
+    let format = preview.format;
+    let mut inputs = Inputs {
+        durations: attempts::durations(state.database.read(), &architecture).await?,
+        sonames: state.sonames.of(&state.database, &architecture),
+        architecture,
+        scope: preview.scope,
+        origins: looked.origins,
+        spread: looked.patterns,
+        bootstrap: preview.bootstrap.clone(),
+        same_sonames: preview.same_sonames,
+        bump: !preview.no_bump,
+        max_builds: looked.max_builds,
+        catalog: state.sources.catalog_snapshot(),
+        base,
+        fetched: Fetched::now(state, state.config.network.default),
+    };
+    let make = move |budget: &PlanBudget| {
+        let plan = inputs.plan(budget)?;
+        rendered(&plan, format, note).map_err(PlanError::Other)
+    };
+    state.planning.plan(caller, make).await
+}
+
+/// What to know about the sources and base repositories of a plan.
+fn note(
+    freshness: Option<String>,
+    unusable: Option<String>,
+    base: &BaseSnapshot,
+) -> Option<String> {
     let unread = base.databases.iter().filter_map(|(repository, digest)| {
         let problem = digest.as_ref().err()?;
         Some(format!("base repository {repository}: {problem}"))
@@ -186,43 +222,70 @@ async fn render_plan(
         .chain(unread)
         .chain(base.is_incomplete().then(|| NOT_CHECKED.to_owned()))
         .collect();
-    let note = Some(notes.join("; ")).filter(|note| !note.is_empty());
-    let durations = attempts::durations(state.database.read(), &architecture).await?;
-    let known_sonames = state.sonames.of(&state.database, &architecture);
-    let (scope, format) = (preview.scope, preview.format);
-    let (bootstrap, same_sonames) = (preview.bootstrap.clone(), preview.same_sonames);
-    let bump = !preview.no_bump;
-    let snapshot = state.sources.catalog_snapshot();
-    let fetched = Fetched::now(state, state.config.network.default);
-    let make = move |budget: &PlanBudget| {
-        let estimates = |pkgbase: &Pkgbase| durations.get(pkgbase).copied();
-        let sonames = known_sonames.get(&base, budget)?;
-        let mut request = PlanRequest::new(architecture, origins.clone(), scope);
-        request.include = include;
-        request.exclude = exclude;
-        request.estimates = &estimates;
-        request.bootstrap = bootstrap;
-        request.keeps_sonames = same_sonames;
-        request.sonames = Some(&sonames);
-        request.base = base.is_complete.then_some(&*base.packages);
-        let index = snapshot.catalog().index();
+    Some(notes.join("; ")).filter(|note| !note.is_empty())
+}
+
+/// What a plan is made of. Planning has a thread of its own.
+struct Inputs {
+    architecture: Architecture,
+    scope: Scope,
+    origins: Vec<Arc<SourcePackage>>,
+    spread: Spread,
+    bootstrap: Vec<Pkgbase>,
+    same_sonames: bool,
+    bump: bool,
+    max_builds: usize,
+    catalog: CatalogSnapshot,
+    base: Arc<BaseSnapshot>,
+    durations: HashMap<Pkgbase, u64>,
+    sonames: Lookup,
+    fetched: Fetched,
+}
+
+impl Inputs {
+    fn plan(&mut self, budget: &PlanBudget) -> Result<Plan, PlanError> {
         let budget = AtMost {
-            builds: max_builds,
+            builds: self.max_builds,
             budget,
         };
-        let mut plan = plan_within(index, &request, &budget)?;
+        let mut plan = self.plan_builds(&budget)?;
         budget.check_members(plan.builds.len())?;
-        let makers = Makers::new(index, origins.iter().map(|origin| &**origin));
+        let index = self.catalog.catalog().index();
+        let makers = Makers::new(index, self.origins.iter().map(|origin| &**origin));
         let in_base = |pkgbase: &Pkgbase, name: &Pkgname| {
             let package = makers.get(pkgbase);
             package.map_or_else(Vec::new, |package| {
-                makers.in_base(package, name, &base.versions)
+                makers.in_base(package, name, &self.base.versions)
             })
         };
-        plan.expect_versions_within(index, &origins, &in_base, bump, &budget)?;
+        plan.expect_versions_within(index, &self.origins, &in_base, self.bump, &budget)?;
+        self.add_problems(&makers, &mut plan);
+        Ok(plan)
+    }
+
+    fn plan_builds(&mut self, budget: &AtMost<'_>) -> Result<Plan, PlanError> {
+        let spread = std::mem::take(&mut self.spread);
+        let bootstrap = std::mem::take(&mut self.bootstrap);
+        let estimates = |pkgbase: &Pkgbase| self.durations.get(pkgbase).copied();
+        let sonames = self.sonames.get(&self.base, budget.budget)?;
+        let (architecture, origins) = (self.architecture.clone(), self.origins.clone());
+        let mut request = PlanRequest::new(architecture, origins, self.scope);
+        request.include = spread.include;
+        request.exclude = spread.exclude;
+        request.estimates = &estimates;
+        request.bootstrap = bootstrap;
+        request.keeps_sonames = self.same_sonames;
+        request.sonames = Some(&sonames);
+        request.base = self.base.is_complete.then_some(&*self.base.packages);
+        plan_within(self.catalog.catalog().index(), &request, budget)
+    }
+
+    /// Adds what else may make the builds of a plan fail.
+    fn add_problems(&self, makers: &Makers<'_>, plan: &mut Plan) {
         let packages = plan.builds.iter();
         let packages = packages.filter_map(|build| makers.get(&build.pkgbase));
-        let mut problems: Vec<Problem> = fetched
+        let mut problems: Vec<Problem> = self
+            .fetched
             .problems(packages.clone(), &plan.architecture)
             .into_iter()
             .collect();
@@ -232,16 +295,14 @@ async fn render_plan(
                 package,
                 &version.version,
                 &plan.architecture,
-                &base.versions,
+                &self.base.versions,
                 |pkgbase| members.contains(pkgbase),
             ));
         }
         plan.problems.extend(problems);
         plan.problems.sort();
         plan.problems.dedup();
-        rendered(&plan, format, note).map_err(PlanError::Other)
-    };
-    state.planning.plan(caller, make).await
+    }
 }
 
 /// A budget of builds, too.

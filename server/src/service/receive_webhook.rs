@@ -1,13 +1,11 @@
 //! Takes in a webhook: stores it and answers; what it leads to happens afterwards.
 
-use buildbtw_gitlab::webhook::{self, Outline, Webhook};
-use buildbtw_model::api::ProblemKind;
+use buildbtw_gitlab::webhook::Webhook;
 
-use crate::config::WebhookConfig;
 use crate::db::Database;
 use crate::db::source_repositories;
 use crate::db::webhook_deliveries::{self, DeliveryRow};
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 use crate::state::AppState;
 
 /// What became of a webhook.
@@ -22,28 +20,21 @@ pub enum Received {
 /// Stores a webhook whose sender was checked. `id` is the sender's; a repetition has the same.
 ///
 /// # Errors
-/// When it cannot be read, or the database not be written: then the sender should send it again.
+/// When the database cannot be written: then the sender should send it again.
 pub async fn receive_webhook(
     state: &AppState,
-    config: &WebhookConfig,
     id: String,
-    outline: Outline,
+    webhook: &Webhook,
 ) -> Result<Received, Error> {
-    let parsed = webhook::parse(outline).map_err(|error| {
-        Refusal::new(
-            ProblemKind::InvalidRequest,
-            format!("the webhook cannot be read: {error}"),
-        )
-    })?;
-    let Some(webhook) = parsed else {
+    let Some(config) = &state.config.webhook else {
         return Ok(Received::Ignored);
     };
-    if !concerns(&state.database, config, &webhook).await? {
+    if !concerns(&state.database, &config.group, webhook).await? {
         return Ok(Received::Ignored);
     }
     let row = DeliveryRow {
         id,
-        kind: webhook.kind.as_str().to_owned(),
+        kind: webhook.kind,
         project_id: webhook.project_id,
         object_id: webhook.object_id,
     };
@@ -52,8 +43,8 @@ pub async fn receive_webhook(
     tx.commit().await?;
     if is_new {
         tracing::debug!(
-            webhook.kind = row.kind,
-            gitlab.project = row.project_id,
+            webhook.kind = row.kind.as_str(),
+            gitlab.project = row.project_id.0,
             "a webhook came"
         );
         if let Some(pipelines) = state
@@ -70,18 +61,14 @@ pub async fn receive_webhook(
 }
 
 /// Whether it is about a project of the group. A hook may be one of the whole GitLab.
-async fn concerns(
-    database: &Database,
-    config: &WebhookConfig,
-    webhook: &Webhook,
-) -> Result<bool, Error> {
+async fn concerns(database: &Database, group: &str, webhook: &Webhook) -> Result<bool, Error> {
     let Some(path) = &webhook.path else {
         return Ok(true);
     };
     let below = path
-        .get(..config.group.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(&config.group))
-        && path.as_bytes().get(config.group.len()) == Some(&b'/');
+        .get(..group.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(group))
+        && path.as_bytes().get(group.len()) == Some(&b'/');
     if below {
         return Ok(true);
     }

@@ -3,7 +3,7 @@
 use buildbtw_model::{AttemptId, AttemptStatus};
 use sqlx::SqlitePool;
 
-use crate::db::{attempts, builds, now, pipelines};
+use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
 use crate::state::AppState;
 
@@ -39,9 +39,9 @@ async fn release_unfollowed(state: &AppState) -> Result<(), Error> {
     if let Some(on_gitlab) = &state.pipelines {
         pipelines::abandon_others(&mut tx, on_gitlab.gitlab.settings().url.as_str()).await?;
     }
-    let lease = i64::try_from(state.config.lease.as_millis()).unwrap_or(i64::MAX / 4);
+    let lease = state.clock.now() + state.config.lease;
     let all = state.pipelines.is_none();
-    let released = attempts::end_unlimited_leases(&mut tx, now() + lease, all).await?;
+    let released = attempts::end_unlimited_leases(&mut tx, lease, all).await?;
     tx.commit().await?;
     if released > 0 {
         tracing::warn!(

@@ -1,15 +1,13 @@
 //! Namespaces that could not be planned again when their sources changed: who looks at one reads why.
 
+use buildbtw_model::EventKind;
+
 use crate::changes::Effects;
 use crate::db::events::{self, NewEvent};
 use crate::db::{Database, IterationId, NamespaceId, WriteTransaction, iterations};
 use crate::error::Error;
 use crate::state::AppState;
 
-/// No new iteration could be planned.
-const REFUSED: &str = "iteration.refused";
-/// The newest iteration is what would be planned.
-const CURRENT: &str = "iteration.current";
 /// Longer reasons are cut.
 const MAX_REASON: usize = 4_000;
 
@@ -19,7 +17,7 @@ const MAX_REASON: usize = 4_000;
 /// When the database cannot be read.
 pub async fn reason(database: &Database, namespace: NamespaceId) -> sqlx::Result<Option<String>> {
     let last = events::last_of_planning(database.read(), namespace).await?;
-    Ok(last.and_then(|(kind, message)| message.filter(|_| kind == REFUSED)))
+    Ok(last.and_then(|(kind, message)| message.filter(|_| kind == EventKind::IterationRefused)))
 }
 
 /// Records why no iteration could be planned after this one; once, however often the same is tried, and not if
@@ -38,13 +36,20 @@ pub(crate) async fn record(
     let newest = iterations::newest(&mut *tx.connection(), namespace).await?;
     let last = events::last_of_planning(&mut *tx.connection(), namespace).await?;
     let is_known = last.is_some_and(|(kind, message)| {
-        kind == REFUSED && message.as_deref() == Some(reason.as_str())
+        kind == EventKind::IterationRefused && message.as_deref() == Some(reason.as_str())
     });
     if is_known || newest.is_none_or(|newest| newest.id != iteration) {
         tx.undo().await?;
         return Ok(());
     }
-    put(state, tx, namespace, REFUSED, Some(&reason)).await
+    put(
+        state,
+        tx,
+        namespace,
+        EventKind::IterationRefused,
+        Some(&reason),
+    )
+    .await
 }
 
 /// Records that the newest iteration is what would be planned, if the last try was refused.
@@ -53,14 +58,14 @@ pub(super) async fn clear(state: &AppState, namespace: NamespaceId) -> Result<()
         return Ok(());
     }
     let tx = state.database.write().await?;
-    put(state, tx, namespace, CURRENT, None).await
+    put(state, tx, namespace, EventKind::IterationCurrent, None).await
 }
 
 async fn put(
     state: &AppState,
     mut tx: WriteTransaction,
     namespace: NamespaceId,
-    kind: &str,
+    kind: EventKind,
     message: Option<&str>,
 ) -> Result<(), Error> {
     let event = NewEvent {

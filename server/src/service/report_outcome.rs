@@ -60,7 +60,7 @@ async fn failed(
     kind: FailureKind,
     message: &str,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let Some(attempt) = current(&mut transition, id).await? else {
         transition.undo().await?;
         return Err(ended(id));
@@ -88,7 +88,7 @@ async fn failed(
 
 /// The attempt as others have left it by now.
 async fn current(transition: &mut Transition, id: AttemptId) -> sqlx::Result<Option<AttemptRow>> {
-    attempts::by_id(&mut *transition.tx.connection(), id).await
+    attempts::by_id(transition.connection(), id).await
 }
 
 /// A message as it is stored: not too long, and without characters that steer terminals.
@@ -129,7 +129,7 @@ async fn succeeded(
             checked?;
             check_expected(&state.database, build, &uploaded).await?;
             let version = common_version(&uploaded)?;
-            let mut transition = Transition::begin(&state.database).await?;
+            let mut transition = Transition::begin(&state.database, &state.clock).await?;
             if let Some(file_name) = in_use(&mut transition, build, &uploaded).await? {
                 transition.undo().await?;
                 let title = format!("another {file_name} is in the repository already");
@@ -215,7 +215,7 @@ async fn in_use(
         file_name, sha256, ..
     } in uploaded
     {
-        let connection = transition.tx.connection();
+        let connection = transition.connection();
         let served =
             packages::digest_in_repository(&mut *connection, iteration, architecture, file_name);
         if served.await?.is_some_and(|served| served != *sha256) {

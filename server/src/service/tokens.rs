@@ -1,6 +1,7 @@
 //! Tokens: random, stored as digests, shown once.
 
 use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,9 +11,10 @@ use jiff::Timestamp;
 use sha2::Digest as _;
 
 use crate::db::tokens::{self, TokenRow};
-use crate::db::{Database, TokenId, now, timestamp};
+use crate::db::{Database, TokenId};
 use crate::error::{Error, Refusal};
 use crate::state::AppState;
+use crate::time::Millis;
 
 /// The file in the data folder that the first admin token is written to.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
@@ -49,12 +51,12 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
     let token = random_token();
     let expires_at = request
         .expires_in_s
-        .map(|seconds| now() + i64::from(seconds) * 1_000);
+        .map(|seconds| Millis::now() + Duration::from_secs(seconds.into()));
     let mut tx = database.write().await?;
     let id = tokens::insert(&mut tx, name, request.scope, &hash(&token), expires_at).await?;
     let row = tokens::by_id(&mut *tx.connection(), id).await?;
     tx.commit().await?;
-    let row = row.ok_or_else(|| anyhow::anyhow!("token {} vanished", id.0))?;
+    let row = row.ok_or_else(|| anyhow::anyhow!("token {id} vanished"))?;
     tracing::info!(token.id = id.0, token.name = name, token.scope = %request.scope, "made a token");
     Ok(CreatedToken {
         summary: summary(row),
@@ -79,11 +81,10 @@ pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
 ///
 /// # Errors
 /// When there is none of this number, or nobody could administer the server without it.
-pub async fn revoke(state: &AppState, id: i64, force: bool) -> Result<TokenSummary, Error> {
-    let number = TokenId(id);
+pub async fn revoke(state: &AppState, number: TokenId, force: bool) -> Result<TokenSummary, Error> {
     let mut tx = state.database.write().await?;
     let row = tokens::by_id(&mut *tx.connection(), number).await?;
-    let row = row.ok_or_else(|| Error::not_found(format!("token {id}")))?;
+    let row = row.ok_or_else(|| Error::not_found(format!("token {number}")))?;
     if !force && row.is_valid() && row.scope == TokenScope::Admin {
         let scope = TokenScope::Admin;
         if !tokens::any_valid(&mut *tx.connection(), scope, Some(&row)).await? {
@@ -100,18 +101,22 @@ pub async fn revoke(state: &AppState, id: i64, force: bool) -> Result<TokenSumma
     tx.commit().await?;
     state.known_tokens.forget();
     state.claims.revoked(number);
-    let row = row.ok_or_else(|| Error::not_found(format!("token {id}")))?;
-    tracing::info!(token.id = id, token.name = row.name, "revoked a token");
+    let row = row.ok_or_else(|| Error::not_found(format!("token {number}")))?;
+    tracing::info!(
+        token.id = number.0,
+        token.name = row.name,
+        "revoked a token"
+    );
     Ok(summary(row))
 }
 
 /// The refusal to revoke an admin token that no other one outlasts.
 fn last_admin_token(row: &TokenRow, is_only: bool) -> Error {
-    let mut title = format!("token {} is the last valid admin token", row.id.0);
+    let mut title = format!("token {} is the last valid admin token", row.id);
     let mut detail = "without it nobody can create or revoke tokens";
     if !is_only {
         match row.expires_at {
-            Some(at) => title.push_str(&format!(" that is valid until {}", timestamp(at))),
+            Some(at) => title.push_str(&format!(" that is valid until {}", Timestamp::from(at))),
             None => title.push_str(" that does not expire"),
         }
         detail = "the others expire earlier, and then nobody can create or revoke tokens";
@@ -210,14 +215,13 @@ fn write_secret(path: &Path, token: &str) -> std::io::Result<()> {
 }
 
 fn summary(row: TokenRow) -> TokenSummary {
-    let time = |milliseconds: Option<i64>| -> Option<Timestamp> { milliseconds.map(timestamp) };
     TokenSummary {
-        id: row.id.0,
+        id: row.id,
         name: row.name,
         scope: row.scope,
-        created_at: timestamp(row.created_at),
-        expires_at: time(row.expires_at),
-        revoked_at: time(row.revoked_at),
+        created_at: row.created_at.into(),
+        expires_at: row.expires_at.map(Into::into),
+        revoked_at: row.revoked_at.map(Into::into),
     }
 }
 

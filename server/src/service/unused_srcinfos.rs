@@ -1,11 +1,14 @@
 //! Deletes `.SRCINFO` texts that nothing refers to: of refs that were looked up but not planned, and
 //! of commits that no repository is at and no build was planned with.
 
-use crate::db::{Database, now, srcinfos};
+use std::time::Duration;
+
+use crate::db::{Database, srcinfos};
 use crate::error::Error;
+use crate::time::Millis;
 
 /// How long a text is kept that nothing refers to: it may be planned with at this moment.
-const KEPT_MS: i64 = 2 * 3600 * 1_000;
+const KEPT: Duration = Duration::from_secs(2 * 3600);
 /// How many are changed in one transaction, so that others get their turn.
 const BATCH: u32 = 200;
 
@@ -17,7 +20,7 @@ pub async fn delete_unused(database: &Database) -> Result<(), Error> {
     loop {
         let mut tx = database.write().await?;
         let noted = srcinfos::note_unused(&mut tx, BATCH.into()).await?;
-        let before = now() - KEPT_MS;
+        let before = Millis::now() - KEPT;
         let deleted = srcinfos::delete_unused(&mut tx, before, BATCH.into()).await?;
         tx.commit().await?;
         if deleted > 0 {

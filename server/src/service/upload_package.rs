@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::db::packages::{self, Contents, Entries, PackageRow};
-use crate::db::{Database, TokenId, attempts, builds, tokens, unsigned};
+use crate::db::{Database, TokenId, attempts, builds, tokens};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageError, PackageMetadata, explain};
 use crate::repos::{Turn, sync_folder};
@@ -55,7 +55,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     if let Some(stored) = stored.filter(|stored| stored.sha256 == upload.sha256)
         && fs_err::tokio::try_exists(&path).await?
     {
-        return Ok(answer(upload, unsigned(stored.size)));
+        return Ok(answer(upload, stored.size));
     }
     // The sender may be slow.
     drop(turn);
@@ -262,7 +262,7 @@ async fn read_metadata(
             pkgname: file_name.pkgname(),
             version: file_name.version(),
             architecture: file_name.architecture(),
-            size: i64::try_from(size).unwrap_or(i64::MAX),
+            size,
             file_name,
             sha256,
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use buildbtw_model::Pkgbase;
+use buildbtw_model::{Pkgbase, ProjectId};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
@@ -15,7 +15,7 @@ pub(crate) enum Wanted {
     /// The one of a pkgbase, wherever it is.
     Pkgbase(Pkgbase),
     /// The one of a project of GitLab's.
-    Project(i64),
+    Project(ProjectId),
 }
 
 /// How new the index is.

@@ -1,10 +1,12 @@
 //! What the two kinds of sources have in common.
 
 use buildbtw_gitlab::GitlabError;
-use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase, TreeHash};
+use buildbtw_model::{
+    CommitHash, GitRef, MergeRequestUrl, Pkgbase, ProjectId, SourceProblemKind, TreeHash,
+};
 use futures_util::future::BoxFuture;
 
-use crate::db::source_repositories::SourceRepositoryRow;
+use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
 use crate::error::Error;
 
 /// A place that holds source repositories: a folder, or a group of a GitLab.
@@ -19,7 +21,7 @@ pub(super) trait SourceKind: Send + Sync {
     fn clone_url(&self, place: Place<'_>) -> String;
 
     /// What is wrong with the name of a repository of a pkgbase at this path, if anything is.
-    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<String>;
+    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem>;
 
     /// What a repository of a pkgbase has to be called.
     fn expected_name(&self, pkgbase: &Pkgbase) -> String;
@@ -52,7 +54,7 @@ pub(super) trait SourceKind: Send + Sync {
 #[derive(Clone, Debug)]
 pub(super) struct FoundMergeRequest {
     /// The project that it goes to.
-    pub(super) project: i64,
+    pub(super) project: ProjectId,
     /// The path of that project, as the request's address has it.
     pub(super) path: String,
     /// GitLab's word for its state, if it is not open any more.
@@ -99,11 +101,23 @@ pub(super) struct TreeAtCommit {
     pub(super) tree: Option<TreeHash>,
     pub(super) commit_time: i64,
     /// The text of `.SRCINFO`, or why there is none.
-    pub(super) srcinfo: Result<String, String>,
+    pub(super) srcinfo: Result<String, SourceProblem>,
 }
 
 /// A larger `.SRCINFO` is not one: the largest real ones have about 100 KiB.
 pub(super) const MAX_SRCINFO: usize = 4 << 20;
 
-/// What is wrong with a repository without one.
-pub(super) const NO_SRCINFO: &str = "there is no .SRCINFO in it";
+/// What is wrong with a tree without one.
+pub(super) fn no_srcinfo() -> SourceProblem {
+    SourceProblem::new(SourceProblemKind::NoSrcinfo, "there is no .SRCINFO in it")
+}
+
+/// What is wrong with a `.SRCINFO`.
+pub(super) fn invalid_srcinfo(message: impl Into<String>) -> SourceProblem {
+    SourceProblem::new(SourceProblemKind::InvalidSrcinfo, message)
+}
+
+/// What is wrong with one that is too large.
+pub(super) fn large_srcinfo() -> SourceProblem {
+    invalid_srcinfo(format!(".SRCINFO is larger than {} MiB", MAX_SRCINFO >> 20))
+}

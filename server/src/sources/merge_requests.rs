@@ -1,7 +1,7 @@
 //! Changesets that are named by a merge request.
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase};
+use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase, ProjectId};
 
 use crate::db::source_repositories::{self, SourceRepositoryRow};
 use crate::error::{Error, Refusal};
@@ -9,7 +9,7 @@ use crate::error::{Error, Refusal};
 use super::catch_up::{Freshness, Wanted};
 use super::handle::Sources;
 use super::kind::ReadError;
-use super::{refusals, store};
+use super::{refusals, srcinfo};
 
 impl Sources {
     /// The changeset of a merge request: its branch, or its head where that comes from a fork.
@@ -58,7 +58,7 @@ impl Sources {
     /// What is known of a project; one that is not known or not usable is read again.
     async fn row_of_project(
         &self,
-        project: i64,
+        project: ProjectId,
     ) -> Result<(Option<SourceRepositoryRow>, Freshness), Error> {
         let known = source_repositories::of_project(self.database.read(), project).await?;
         if known.as_ref().is_some_and(|row| row.problem.is_none()) {
@@ -80,7 +80,7 @@ impl Sources {
             Err(ReadError::Gitlab(error)) => return Err(refusals::unavailable(&error)),
             Err(_) => return Err(refusals::broken(row)),
         };
-        let found = store::parse(&tree, None).ok();
+        let found = srcinfo::parse(&tree, None).ok();
         let pkgbase = found.map(|package| package.pkgbase().clone());
         pkgbase
             .filter(|pkgbase| self.may_be_of(row, pkgbase))

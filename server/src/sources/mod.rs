@@ -11,6 +11,7 @@ mod kind;
 mod merge_requests;
 mod refusals;
 mod resolve;
+mod srcinfo;
 mod status;
 mod store;
 mod unusable;

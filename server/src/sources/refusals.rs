@@ -146,7 +146,7 @@ impl Sources {
         let refusal = Refusal::new(ProblemKind::UnknownRef, title)
             .hint(format!("is it pushed?{default}{listed}"));
         match &row.problem {
-            Some(problem) => refusal.detail(problem).into(),
+            Some(problem) => refusal.detail(&problem.message).into(),
             None => refusal.into(),
         }
     }
@@ -165,8 +165,9 @@ pub(super) fn stale(what: &str, reason: &str) -> Error {
 #[must_use]
 pub fn broken(row: &SourceRepositoryRow) -> Error {
     let title = is_unusable(row);
+    let problem = row.problem.as_ref();
     Refusal::new(ProblemKind::BrokenSource, title)
-        .detail(row.problem.clone().unwrap_or_default())
+        .detail(problem.map_or("", |problem| &problem.message))
         .hint("`buildbtw sources --broken` lists all of them")
         .into()
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 
 use super::catalog::Head;
 use super::kind::{Place, ReadError, TreeAtCommit};
-use super::{Freshness, Sources, refusals, store};
+use super::{Freshness, Sources, refusals, srcinfo, store};
 
 /// A changeset whose ref was looked up.
 #[derive(Clone, Debug)]
@@ -73,9 +73,9 @@ impl Sources {
             return Ok(indexed.package);
         }
         match self.kind.read_ref(&row, &changeset.git_ref).await {
-            Ok(found) => store::parse(&found, Some(&changeset.pkgbase))
+            Ok(found) => srcinfo::parse(&found, Some(&changeset.pkgbase))
                 .map(Arc::new)
-                .map_err(|reason| refusals::unusable_ref(changeset, &row, &reason)),
+                .map_err(|problem| refusals::unusable_ref(changeset, &row, &problem.message)),
             Err(error) => Err(self.explain(changeset, &row, error).await),
         }
     }
@@ -163,9 +163,9 @@ impl Sources {
         row: &SourceRepositoryRow,
         found: TreeAtCommit,
     ) -> Result<ResolvedChangeset, Error> {
-        let package = store::parse(&found, Some(&changeset.pkgbase))
-            .map_err(|reason| refusals::unusable_ref(changeset, row, &reason))?;
-        let sha256 = store::store_srcinfo(&self.database, &found.srcinfo, &package).await?;
+        let package = srcinfo::parse(&found, Some(&changeset.pkgbase))
+            .map_err(|problem| refusals::unusable_ref(changeset, row, &problem.message))?;
+        let sha256 = srcinfo::store(&self.database, &found.srcinfo, &package).await?;
         Ok(ResolvedChangeset {
             changeset: changeset.clone(),
             head: Head {

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use buildbtw_model::{Pkgbase, Sha256Digest};
+use buildbtw_model::{Pkgbase, ProjectId, SourceProblemKind};
 use buildbtw_planner::{SourcePackage, parse_srcinfo};
 
-use crate::db::source_repositories::{self, SourceRepositoryRow};
-use crate::db::srcinfos::{self, SrcinfoRow};
-use crate::db::{Database, WriteTransaction};
+use crate::db::source_repositories::{self, SourceProblem, SourceRepositoryRow};
+use crate::db::{WriteTransaction, srcinfos};
 use crate::error::Error;
+use crate::time::Millis;
 
-use super::catalog::{Catalog, Head, PARSER};
+use super::catalog::{Catalog, Head};
 use super::kind::{Place, TreeAtCommit};
-use super::{SourceEvent, Sources};
+use super::{SourceEvent, Sources, srcinfo};
 
 /// What a look at a repository found.
 pub(super) struct Found {
@@ -34,7 +34,7 @@ impl Found {
             commit_time: None,
             srcinfo_sha256: None,
             problem: None,
-            changed_at: 0,
+            changed_at: Millis(0),
             project_id: None,
             http_url: None,
             ssh_url: None,
@@ -46,10 +46,10 @@ impl Found {
     pub(super) fn enter(&mut self, tree: TreeAtCommit, misnamed: impl Misnamed) {
         self.row.commit_time = Some(tree.commit_time);
         self.row.tree.clone_from(&tree.tree);
-        match (parse(&tree, None), tree.srcinfo) {
+        match (srcinfo::parse(&tree, None), tree.srcinfo) {
             (Ok(parsed), Ok(text)) => {
                 self.row.pkgbase = Some(parsed.pkgbase().clone());
-                self.row.srcinfo_sha256 = Some(digest(&text));
+                self.row.srcinfo_sha256 = Some(srcinfo::digest(&text));
                 self.row.problem = misnamed(&self.row.path, parsed.pkgbase());
                 self.package = Some((text, parsed));
             }
@@ -57,13 +57,15 @@ impl Found {
         }
     }
 
+    /// Enters why the repository cannot be used.
+    pub(super) fn is_broken(&mut self, kind: SourceProblemKind, message: impl Into<String>) {
+        self.row.problem = Some(SourceProblem::new(kind, message));
+    }
+
     /// Whether this is what is known already. A repository that only lost a claim is.
     pub(super) fn is(&self, known: &SourceRepositoryRow) -> bool {
-        let lost = known
-            .problem
-            .as_deref()
-            .is_some_and(|p| p.contains(CLAIMED));
-        let lost_claim = self.row.problem.is_none() && lost;
+        let lost = |problem: &SourceProblem| problem.kind == SourceProblemKind::Claimed;
+        let lost_claim = self.row.problem.is_none() && known.problem.as_ref().is_some_and(lost);
         let problem = if lost_claim {
             known.problem.clone()
         } else {
@@ -77,25 +79,19 @@ impl Found {
     }
 }
 
-/// What the problem of a repository says whose pkgbase is another one's.
-const CLAIMED: &str = "is claimed by the repository";
-
-/// What the problem of a project says that GitLab has archived.
-pub(super) const ARCHIVED: &str = "the project is archived";
-
 /// Whether a repository must not be built from, whatever its refs hold.
 pub(super) fn is_closed(row: &SourceRepositoryRow) -> bool {
-    let problem = row.problem.as_deref();
-    problem.is_some_and(|problem| problem == ARCHIVED || problem.contains(CLAIMED))
+    let problem = row.problem.as_ref();
+    problem.is_some_and(|problem| problem.kind.forbids_builds())
 }
 
 /// See [`super::kind::SourceKind::misnamed`].
-pub(super) trait Misnamed: Fn(&str, &Pkgbase) -> Option<String> {}
-impl<F: Fn(&str, &Pkgbase) -> Option<String>> Misnamed for F {}
+pub(super) trait Misnamed: Fn(&str, &Pkgbase) -> Option<SourceProblem> {}
+impl<F: Fn(&str, &Pkgbase) -> Option<SourceProblem>> Misnamed for F {}
 
 /// The projects whose paths were taken by others: nobody knows where they are now.
 #[derive(Debug, Default)]
-pub(super) struct Displaced(pub(super) Vec<i64>);
+pub(super) struct Displaced(pub(super) Vec<ProjectId>);
 
 /// A row as it was and as it is now.
 struct Update {
@@ -142,18 +138,14 @@ impl Sources {
             }
             released.extend(before.as_ref().and_then(claim));
             if let (Some((text, package)), Some(sha256)) = (&package, &row.srcinfo_sha256) {
-                put_srcinfo(&mut tx, sha256, text, package).await?;
+                srcinfo::put(&mut tx, sha256, text, package).await?;
                 let claimed =
                     source_repositories::usable(&mut *tx.connection(), package.pkgbase()).await?;
                 // A repository with another name than its package says so, and claims nothing.
                 if let Some(other) = claimed.filter(|other| !is_same(other, &row))
                     && row.problem.is_none()
                 {
-                    row.problem = Some(format!(
-                        "pkgbase '{}' {CLAIMED} '{}' already",
-                        package.pkgbase(),
-                        other.path
-                    ));
+                    row.problem = Some(claimed_by(package.pkgbase(), &other.path));
                 }
             }
             if let Some(problem) = &row.problem
@@ -161,7 +153,8 @@ impl Sources {
             {
                 tracing::warn!(
                     source.path = row.path,
-                    problem,
+                    problem = problem.message,
+                    problem.kind = %problem.kind,
                     "source repository cannot be used"
                 );
             }
@@ -285,6 +278,14 @@ impl Sources {
     }
 }
 
+/// The problem of a repository whose pkgbase is another one's.
+fn claimed_by(pkgbase: &Pkgbase, path: &str) -> SourceProblem {
+    SourceProblem::new(
+        SourceProblemKind::Claimed,
+        format!("pkgbase '{pkgbase}' is claimed by the repository '{path}' already"),
+    )
+}
+
 /// The pkgbase that a repository claims.
 fn claim(row: &SourceRepositoryRow) -> Option<Pkgbase> {
     row.pkgbase.clone().filter(|_| row.problem.is_none())
@@ -322,12 +323,18 @@ async fn displace(
     };
     let moved = SourceRepositoryRow {
         // No path of a project can begin like this.
-        path: format!("~{}", before.project_id.unwrap_or_default()),
+        path: match before.project_id {
+            Some(id) => format!("~{id}"),
+            None => format!("~{}", before.path),
+        },
         pkgbase: None,
         srcinfo_sha256: None,
         commit: None,
         tree: None,
-        problem: Some(format!("it was at '{}' and has moved", before.path)),
+        problem: Some(SourceProblem::new(
+            SourceProblemKind::Moved,
+            format!("it was at '{}' and has moved", before.path),
+        )),
         ..before.clone()
     };
     source_repositories::put(tx, Some(&before), &moved).await?;
@@ -336,62 +343,4 @@ async fn displace(
         row: moved,
         package: None,
     }))
-}
-
-/// Parses the `.SRCINFO` of a tree. `expected` is the pkgbase it must be of, where that is known.
-pub(super) fn parse(
-    tree: &TreeAtCommit,
-    expected: Option<&Pkgbase>,
-) -> Result<SourcePackage, String> {
-    let text = tree.srcinfo.as_ref().map_err(Clone::clone)?;
-    let package = parse_srcinfo(text).map_err(|error| format!(".SRCINFO: {error}"))?;
-    match expected {
-        Some(expected) if expected != package.pkgbase() => Err(format!(
-            ".SRCINFO is of pkgbase '{}', not of '{expected}'",
-            package.pkgbase()
-        )),
-        _ => Ok(package),
-    }
-}
-
-/// The digest of a text.
-fn digest(text: &str) -> Sha256Digest {
-    use sha2::Digest as _;
-    Sha256Digest::from_bytes(&sha2::Sha256::digest(text.as_bytes()).into())
-}
-
-async fn put_srcinfo(
-    tx: &mut WriteTransaction,
-    sha256: &Sha256Digest,
-    text: &str,
-    package: &SourcePackage,
-) -> Result<(), Error> {
-    let row = SrcinfoRow {
-        sha256: sha256.clone(),
-        text: text.to_owned(),
-        parsed: package.as_stored().to_owned(),
-        parser: PARSER,
-    };
-    srcinfos::put(tx, &row).await?;
-    Ok(())
-}
-
-/// Stores the `.SRCINFO` of an origin changeset.
-pub(super) async fn store_srcinfo(
-    database: &Database,
-    text: &Result<String, String>,
-    package: &SourcePackage,
-) -> Result<Sha256Digest, Error> {
-    let text = text
-        .as_ref()
-        .map_err(|reason| anyhow::anyhow!("{reason}"))?;
-    let sha256 = digest(text);
-    // Known already, most often: then nothing is written, unless it could be swept before it is used.
-    if srcinfos::is_kept(database.read(), &sha256).await? {
-        return Ok(sha256);
-    }
-    let mut tx = database.write().await?;
-    put_srcinfo(&mut tx, &sha256, text, package).await?;
-    tx.commit().await?;
-    Ok(sha256)
 }

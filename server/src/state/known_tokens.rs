@@ -53,6 +53,7 @@ impl KnownTokens {
 mod tests {
     use super::*;
     use crate::db::TokenId;
+    use crate::time::Millis;
 
     #[test]
     fn does_not_cache_token_revoked_during_lookup() {
@@ -61,7 +62,7 @@ mod tests {
             id: TokenId(1),
             name: "a".into(),
             scope: buildbtw_model::TokenScope::Worker,
-            created_at: 0,
+            created_at: Millis(0),
             expires_at: None,
             revoked_at: None,
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildbtw_gitlab::{Gitlab, IdTokens};
+use buildbtw_gitlab::{Gitlab, IdTokens, ProjectId};
 
 use crate::config::pipelines::PipelineSettings;
 use crate::outage::{Outage, Pauses};
@@ -31,7 +31,7 @@ pub struct Parts {
     /// There may be pipelines to create.
     pub(crate) ready: Waker,
     /// There may be pipelines to poll or to cancel; the projects are those with news of theirs.
-    pub(crate) news: Pending<i64>,
+    pub(crate) news: Pending<ProjectId>,
 }
 
 impl std::ops::Deref for Pipelines {
@@ -76,7 +76,7 @@ impl Pipelines {
     }
 
     /// Says that GitLab told something about the pipelines of a project.
-    pub fn has_news(&self, project: i64) {
+    pub fn has_news(&self, project: ProjectId) {
         self.news.add([project]);
     }
 }

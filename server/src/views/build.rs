@@ -144,28 +144,12 @@ impl BuildPage {
         now: Timestamp,
         links: &Links,
     ) -> askama::Result<Self> {
+        let packages = packages(links, &detail);
         let build = detail.summary;
         let badge = Badge::from(build.status);
         let namespace_path = links.namespace(&detail.namespace);
         let iteration_path = links.iteration(&detail.namespace, detail.iteration);
         let link = |pkgbase: &Pkgbase| find(links, pkgbase, &build, &detail.needs, &iteration_path);
-        let mut packages = Vec::new();
-        for package in &detail.packages {
-            // Without a host: the browser knows best how it reached the server.
-            let number = detail.iteration.to_string();
-            let folder = [
-                detail.namespace.as_str(),
-                &number,
-                build.architecture.as_str(),
-            ];
-            let file_name = package.file_name.to_string();
-            packages.push(Package {
-                href: links.repository_file(&folder, &file_name),
-                size: size(package.size),
-                sha256: package.sha256.to_string(),
-                file_name,
-            });
-        }
         let shown = log.as_ref().map(|(attempt, _)| attempt.id);
         let steps = build.blocked_by.iter().map(|pkgbase| Step {
             pkgbase: pkgbase.clone(),
@@ -208,6 +192,23 @@ impl BuildPage {
             build,
         })
     }
+}
+
+fn packages(links: &Links, detail: &BuildDetail) -> Vec<Package> {
+    // Without a host: the browser knows best how it reached the server.
+    let number = detail.iteration.to_string();
+    let architecture = detail.summary.architecture.as_str();
+    let folder = [detail.namespace.as_str(), &number, architecture];
+    let packages = detail.packages.iter().map(|package| {
+        let file_name = package.file_name.to_string();
+        Package {
+            href: links.repository_file(&folder, &file_name),
+            size: size(package.size),
+            sha256: package.sha256.to_string(),
+            file_name,
+        }
+    });
+    packages.collect()
 }
 
 /// The page of a build of the same iteration: its own when it is near, else the search for it.

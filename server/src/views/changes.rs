@@ -1,7 +1,7 @@
 //! What an iteration does differently from the one before, in words.
 
-use buildbtw_model::CommitHash;
-use buildbtw_model::api::{ChangeKind, IterationChange};
+use buildbtw_model::api::IterationChange;
+use buildbtw_model::{ChangeKind, CommitHash};
 
 /// More changes than this are folded.
 const UNFOLDED: usize = 8;
@@ -50,5 +50,6 @@ fn label(kind: ChangeKind) -> &'static str {
         ChangeKind::Removed => "gone",
         ChangeKind::Changed => "new commit",
         ChangeKind::Rewired => "other dependencies",
+        ChangeKind::Other => "changed",
     }
 }

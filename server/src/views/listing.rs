@@ -1,39 +1,11 @@
 //! A folder of repositories.
 
 use askama::Template;
-use jiff::Timestamp;
 
 use super::layout::{Layout, Section};
 use super::links::Links;
 use super::size::size;
-
-/// Something in a folder.
-pub(crate) struct Entry {
-    pub(crate) name: String,
-    is_folder: bool,
-    size: Option<u64>,
-    modified: Option<Timestamp>,
-}
-
-impl Entry {
-    pub(crate) fn folder(name: String, modified: Option<Timestamp>) -> Self {
-        Self {
-            name,
-            is_folder: true,
-            size: None,
-            modified,
-        }
-    }
-
-    pub(crate) fn file(name: String, size: Option<u64>, modified: Option<Timestamp>) -> Self {
-        Self {
-            name,
-            is_folder: false,
-            size,
-            modified,
-        }
-    }
-}
+use crate::service::repository::folders::Entry;
 
 /// See the module.
 #[derive(Template)]

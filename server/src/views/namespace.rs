@@ -117,11 +117,7 @@ impl NamespacePage {
             badge.label, progress.done, progress.total
         );
         let number = detail.summary.number;
-        let mut iterations: Vec<Iteration> = namespace
-            .iterations
-            .iter()
-            .map(|summary| iteration(links, &name, summary, number, now))
-            .collect();
+        let mut iterations = iterations(links, namespace, number, now);
         let older_iterations = iterations.split_off(iterations.len().min(ITERATIONS));
         let only_failed = Filter::default().with_status(Some(StatusGroup::Failed));
         Self {
@@ -134,24 +130,13 @@ impl NamespacePage {
             planned: When::new(detail.summary.created_at, now),
             finished: detail.summary.finished_at.map(|at| When::new(at, now)),
             eta: detail.summary.eta.map(|at| Expected::new(at, now)),
-            took: match detail.summary.finished_at {
-                Some(end) => Elapsed::between(detail.summary.created_at, end),
-                None => Elapsed::since(detail.summary.created_at, now),
-            },
-            stalled: detail
-                .architectures
-                .iter()
-                .filter_map(|known| known.stalled.clone())
-                .collect(),
+            took: duration(&detail.summary, now),
+            stalled: stalled(detail),
             all_failures: only_failed.href(&path),
             changes: Changes::new(&detail.changes),
             notes: notes::group(&detail.notes),
             snippets: snippets(detail),
-            served: detail
-                .architectures
-                .first()
-                .map(|known| known.repository.note.replace('`', ""))
-                .unwrap_or_default(),
+            served: served(detail),
             several_architectures: detail.architectures.len() > 1,
             reason: detail.summary.reason.clone(),
             origins: detail.origins.clone(),
@@ -168,6 +153,27 @@ impl NamespacePage {
             table,
         }
     }
+}
+
+fn duration(iteration: &IterationSummary, now: Timestamp) -> Elapsed {
+    match iteration.finished_at {
+        Some(end) => Elapsed::between(iteration.created_at, end),
+        None => Elapsed::since(iteration.created_at, now),
+    }
+}
+
+/// Why nothing is built for some architectures.
+fn stalled(detail: &IterationDetail) -> Vec<String> {
+    let architectures = detail.architectures.iter();
+    let stalled = architectures.filter_map(|known| known.stalled.clone());
+    stalled.collect()
+}
+
+/// What the repositories serve; it is the same for all architectures.
+fn served(detail: &IterationDetail) -> String {
+    let first = detail.architectures.first();
+    let note = first.map(|known| known.repository.note.replace('`', ""));
+    note.unwrap_or_default()
 }
 
 fn of_status(detail: &IterationDetail, status: BuildStatus) -> impl Iterator<Item = &BuildSummary> {
@@ -195,6 +201,18 @@ fn failure(
         took: took(build, now),
         build: build.clone(),
     }
+}
+
+fn iterations(
+    links: &Links,
+    namespace: &NamespaceDetail,
+    current: u32,
+    now: Timestamp,
+) -> Vec<Iteration> {
+    let name = &namespace.summary.name;
+    let iterations = namespace.iterations.iter();
+    let iterations = iterations.map(|summary| iteration(links, name, summary, current, now));
+    iterations.collect()
 }
 
 fn iteration(

@@ -1,5 +1,6 @@
 //! What the planner found, grouped by what it means for people.
 
+use buildbtw_model::NoteKind;
 use buildbtw_model::api::PlanNote;
 
 /// More notes of a kind than this are folded.
@@ -21,26 +22,30 @@ pub(crate) struct NoteGroup {
 
 /// Groups notes, the most urgent kind first.
 pub(crate) fn group(notes: &[PlanNote]) -> Vec<NoteGroup> {
-    const KINDS: [(&str, &str, &str); 3] = [
-        ("problem", "Problems", "These probably need a change."),
+    const KINDS: [(NoteKind, &str, &str); 3] = [
         (
-            "cycle",
+            NoteKind::Problem,
+            "Problems",
+            "These probably need a change.",
+        ),
+        (
+            NoteKind::Cycle,
             "Dependency cycles",
             "Builds that need each other; where the circle was cut, packages are built twice.",
         ),
         (
-            "unresolved",
+            NoteKind::Unresolved,
             "Unresolved names",
             "No source repository provides these; builds take them from the base repositories.",
         ),
     ];
-    let known = |kind: &str| KINDS.iter().any(|(name, ..)| *name == kind);
+    let known = |kind: NoteKind| KINDS.iter().any(|(name, ..)| *name == kind);
     let mut groups = Vec::new();
     for (kind, title, meaning) in KINDS {
         let texts = notes.iter().filter(|note| note.kind == kind);
-        groups.extend(make(kind, title, meaning, texts));
+        groups.extend(make(kind.as_str(), title, meaning, texts));
     }
-    let others = notes.iter().filter(|note| !known(&note.kind));
+    let others = notes.iter().filter(|note| !known(note.kind));
     groups.extend(make("other", "Notes", "", others));
     groups
 }

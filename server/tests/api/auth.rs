@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use buildbtw_model::TokenScope;
 use buildbtw_model::api::{CreateToken, ProblemKind};
+use buildbtw_model::{TokenId, TokenScope};
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
 
@@ -347,7 +347,7 @@ async fn lists_tokens_without_secret_and_revokes_them_immediately() {
     // Repeating it is not an error, and does not change the time of revocation.
     let again = admin.revoke_token(made.summary.id).await.unwrap();
     assert_eq!(again.revoked_at, revoked.revoked_at);
-    let problem = refusal(admin.revoke_token(999).await);
+    let problem = refusal(admin.revoke_token(TokenId(999)).await);
     assert_eq!((problem.status, problem.kind), (404, ProblemKind::NotFound));
 }
 

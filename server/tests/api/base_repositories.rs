@@ -2,7 +2,7 @@
 //! that moved from one pkgbase to another.
 
 use buildbtw_model::api::{CreateIteration, CreateNamespace, PlanFormat, PlanPreview, ProblemKind};
-use buildbtw_model::{PackageVersion, Scope};
+use buildbtw_model::{NoteKind, PackageVersion, Scope};
 use buildbtw_server::repos::database::{Entry, render};
 use tempfile::TempDir;
 
@@ -101,7 +101,9 @@ async fn plan(server: &TestServer, preview: PlanPreview) -> String {
 
 async fn problems(server: &TestServer, namespace: &str) -> Vec<String> {
     let notes = server.iteration(namespace).await.notes;
-    let problems = notes.into_iter().filter(|note| note.kind == "problem");
+    let problems = notes
+        .into_iter()
+        .filter(|note| note.kind == NoteKind::Problem);
     problems.map(|note| note.text).collect()
 }
 

@@ -217,7 +217,7 @@ async fn resumes_event_stream_after_crash() {
     while kinds.last().is_none_or(|kind| kind != "build.built") {
         let event = events.next().await;
         assert!(event.id > last.id);
-        kinds.push(event.kind);
+        kinds.push(event.kind.to_string());
     }
     let expected = ["build.building", "attempt.succeeded", "build.built"];
     assert_eq!(kinds, expected);

@@ -1,6 +1,7 @@
 //! The event stream of a namespace.
 
 use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{BuildStatus, EventKind, IterationStatus};
 use reqwest::{Method, header};
 
 use crate::support::{Srcinfo, TestServer, expect_problem};
@@ -33,7 +34,7 @@ async fn records_events_of_a_rebuild_in_order() {
             .map(|pkgbase| pkgbase.to_string())
             .unwrap_or_default();
         story.push(format!("{} {about}", event.kind).trim().to_owned());
-        if event.kind == "iteration.done" {
+        if event.kind == EventKind::Iteration(IterationStatus::Done) {
             break;
         }
     }
@@ -61,7 +62,7 @@ async fn streams_only_new_events_without_last_event_id() {
     let mut events = server.follow_after("bump", None).await;
     let job = server.worker("w").await.claims().await;
     let first = events.next().await;
-    assert_eq!(first.kind, "build.dispatched");
+    assert_eq!(first.kind, EventKind::Build(BuildStatus::Dispatched));
     assert_eq!(first.attempt, Some(job.claimed.attempt));
     assert_eq!(first.build, Some(job.claimed.build));
     assert_eq!(first.message.as_deref(), Some("w"));

@@ -4,7 +4,7 @@
 use buildbtw_model::api::{
     CreateIteration, FollowDefault, IterationDetail, ProblemKind, RetryBuilds,
 };
-use buildbtw_model::{BuildStatus, CommitHash, FailureKind, IterationStatus};
+use buildbtw_model::{BuildStatus, CommitHash, FailureKind, IterationStatus, NoteKind};
 
 use crate::support::{
     FakeWorker, SourceTree, Srcinfo, TestServer, eventually, git, new_namespace, parse, refusal,
@@ -161,7 +161,10 @@ async fn follows_dependents_after_origin_branch_was_merged_and_deleted() {
     server.sources.push_file("greet", "fix.patch", "better");
     let second = iteration_of_number(&server, 2).await;
     assert_eq!(second.origins[0].commit, origin);
-    let note = second.notes.iter().find(|note| note.kind == "sources");
+    let note = second
+        .notes
+        .iter()
+        .find(|note| note.kind == NoteKind::Sources);
     let text = &note.unwrap_or_else(|| panic!("{:?}", second.notes)).text;
     assert!(
         text.contains("libgreet/next does not exist any more"),

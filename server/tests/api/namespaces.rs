@@ -1,7 +1,7 @@
 //! Namespaces: their names, their builds, and all rejected requests.
 
 use buildbtw_model::api::{CreateIteration, CreateNamespace, Problem, ProblemKind};
-use buildbtw_model::{BuildStatus, IterationStatus, Scope};
+use buildbtw_model::{BuildStatus, IterationStatus, NoteKind, Scope};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -526,7 +526,7 @@ async fn notes_unreadable_base_repository_and_continues() {
     let noted = iteration
         .notes
         .iter()
-        .any(|note| note.kind == "problem" && note.text.contains("base repository core"));
+        .any(|note| note.kind == NoteKind::Problem && note.text.contains("base repository core"));
     assert!(noted, "{:?}", iteration.notes);
 }
 

@@ -102,7 +102,7 @@ async fn plan_names_sources_forbidden_by_policy() {
     let notes: Vec<_> = iteration
         .notes
         .iter()
-        .map(|note| (&*note.kind, &*note.text))
+        .map(|note| (note.kind.as_str(), &*note.text))
         .collect();
     assert!(notes.contains(&("problem", text)), "{notes:?}");
 }

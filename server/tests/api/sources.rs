@@ -1,5 +1,6 @@
 //! The package index follows the source repositories, and reports their problems.
 
+use buildbtw_model::SourceProblemKind;
 use buildbtw_model::api::ProblemKind;
 
 use crate::support::{Srcinfo, TestServer, git, new_namespace, refusal, run};
@@ -289,6 +290,7 @@ async fn rejects_second_repository_of_a_pkgbase_until_the_first_is_gone() {
         problem.contains("claimed by the repository 'libgreet'"),
         "{problem}"
     );
+    assert_eq!(second.problem_kind, Some(SourceProblemKind::Claimed));
 
     server.sources.remove("libgreet");
     server.source_at("libgreet.git", "9-1").await;

@@ -2,7 +2,7 @@
 //! constraints they no longer satisfy.
 
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
-use buildbtw_model::{BuildStatus, PackageVersion, Scope};
+use buildbtw_model::{BuildStatus, NoteKind, PackageVersion, Scope};
 use buildbtw_server::repos::database::{Entry, render};
 use reqwest::Method;
 
@@ -79,7 +79,9 @@ async fn page(server: &TestServer, path: &str) -> String {
 
 async fn problems(server: &TestServer, namespace: &str) -> Vec<String> {
     let notes = server.iteration(namespace).await.notes;
-    let problems = notes.into_iter().filter(|note| note.kind == "problem");
+    let problems = notes
+        .into_iter()
+        .filter(|note| note.kind == NoteKind::Problem);
     problems.map(|note| note.text).collect()
 }
 

@@ -4,15 +4,79 @@
 mod outline;
 mod sender;
 
-use std::str::FromStr;
-
+use buildbtw_model::ProjectId;
+use jiff::Timestamp;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
-pub use outline::{NotJson, Outline};
-pub use sender::{Forged, Sender};
+use crate::settings::WebhookSecrets;
+
+use outline::Outline;
+use sender::Sender;
+
+pub use outline::NotJson;
+pub use sender::Forged;
+
+/// A webhook on its way: its sender is verified, and what it is about is read, while its body passes by.
+#[derive(Debug)]
+pub struct Incoming {
+    sender: Sender,
+    outline: Outline,
+}
+
+/// A webhook that comes from GitLab.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The sender's id of it: repetitions have the same.
+    pub id: String,
+    /// What it is about; `None` when it is nothing of interest, or does not name its project as GitLab does.
+    /// GitLab stops sending webhooks that are refused, so only what is not JSON is an error.
+    pub webhook: Result<Option<Webhook>, NotJson>,
+}
+
+impl Incoming {
+    /// Checks the headers of a webhook, before its body is read.
+    ///
+    /// # Errors
+    /// When it does not come from GitLab, or not now, whatever its body is.
+    pub fn begin(
+        secrets: &WebhookSecrets,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Self, Forged> {
+        Ok(Self {
+            sender: Sender::of(secrets, headers, now)?,
+            outline: Outline::default(),
+        })
+    }
+
+    /// Whether the sender is known before the body is read: it has the secret token.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.sender.is_known()
+    }
+
+    /// Takes in the next piece of the body.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.sender.update(piece);
+        self.outline.update(piece);
+    }
+
+    /// Checks what covers the whole body, and tells what the webhook is about.
+    ///
+    /// # Errors
+    /// When the body is not the one that was signed.
+    pub fn finish(self) -> Result<Delivery, Forged> {
+        Ok(Delivery {
+            id: self.sender.finish()?,
+            webhook: parse(self.outline),
+        })
+    }
+}
 
 /// What a webhook is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(rename_all = "snake_case"))]
 pub enum WebhookKind {
     /// Branches moved.
     Push,
@@ -29,7 +93,7 @@ pub enum WebhookKind {
 }
 
 impl WebhookKind {
-    /// The word for it in the database.
+    /// The word for it in the database and in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -55,43 +119,20 @@ impl WebhookKind {
     }
 }
 
-impl FromStr for WebhookKind {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        [
-            Self::Push,
-            Self::TagPush,
-            Self::MergeRequest,
-            Self::Project,
-            Self::Pipeline,
-            Self::Job,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
-        .ok_or(())
-    }
-}
-
 /// A webhook that says it is about something of interest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// What it is about.
     pub kind: WebhookKind,
     /// The project.
-    pub project_id: i64,
+    pub project_id: ProjectId,
     /// Its full path, if it is told.
     pub path: Option<String>,
     /// The pipeline, job or merge request.
     pub object_id: Option<i64>,
 }
 
-/// Reads what a webhook is about; `None` when it is nothing of interest, or does not name its project as
-/// GitLab does. GitLab stops sending webhooks that are refused, so only what is not JSON is.
-///
-/// # Errors
-/// When it is not JSON.
-pub fn parse(outline: Outline) -> Result<Option<Webhook>, NotJson> {
+fn parse(outline: Outline) -> Result<Option<Webhook>, NotJson> {
     Ok(outline.finish()?.as_ref().and_then(about))
 }
 
@@ -140,7 +181,7 @@ struct Names {
 
 #[derive(Deserialize)]
 struct Envelope {
-    project_id: Option<i64>,
+    project_id: Option<ProjectId>,
     path_with_namespace: Option<String>,
     build_id: Option<i64>,
     project: Option<ProjectPart>,
@@ -149,7 +190,7 @@ struct Envelope {
 
 #[derive(Default, Deserialize)]
 struct ProjectPart {
-    id: Option<i64>,
+    id: Option<ProjectId>,
     path_with_namespace: Option<String>,
 }
 
@@ -179,7 +220,7 @@ mod tests {
             push,
             Some(Webhook {
                 kind: WebhookKind::Push,
-                project_id: 3,
+                project_id: ProjectId(3),
                 path: Some("g/p".into()),
                 object_id: None
             })

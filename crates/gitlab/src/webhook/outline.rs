@@ -26,7 +26,7 @@ pub struct NotJson;
 
 /// What is known of a document that is being read. Takes no more memory the longer that is.
 #[derive(Debug)]
-pub struct Outline {
+pub(super) struct Outline {
     state: State,
     /// Whether each open container is an object.
     open: Vec<bool>,
@@ -74,7 +74,7 @@ impl Default for Outline {
 
 impl Outline {
     /// Takes in the next piece.
-    pub fn update(&mut self, piece: &[u8]) {
+    pub(super) fn update(&mut self, piece: &[u8]) {
         let mut rest = piece;
         loop {
             rest = self.after_plain_text(rest);
@@ -107,7 +107,7 @@ impl Outline {
     ///
     /// # Errors
     /// When it is not JSON.
-    pub fn finish(mut self) -> Result<Option<Value>, NotJson> {
+    pub(super) fn finish(mut self) -> Result<Option<Value>, NotJson> {
         if self.state == State::Word {
             self.state = self.end_value()?;
         }

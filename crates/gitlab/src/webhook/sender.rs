@@ -36,7 +36,7 @@ pub enum Forged {
 
 /// The sender of a webhook whose headers were right.
 #[derive(Debug)]
-pub struct Sender {
+pub(super) struct Sender {
     id: String,
     is_known: bool,
     signature: Option<Signature>,
@@ -56,7 +56,7 @@ impl Sender {
     ///
     /// # Errors
     /// When it does not come from GitLab, or not now, whatever its body is.
-    pub fn of(
+    pub(super) fn of(
         secrets: &WebhookSecrets,
         headers: &HeaderMap,
         now: Timestamp,
@@ -103,13 +103,12 @@ impl Sender {
     }
 
     /// Whether the sender is known before the body is read: it has the secret token.
-    #[must_use]
-    pub fn is_known(&self) -> bool {
+    pub(super) fn is_known(&self) -> bool {
         self.is_known
     }
 
     /// Takes in the next piece of the body.
-    pub fn update(&mut self, piece: &[u8]) {
+    pub(super) fn update(&mut self, piece: &[u8]) {
         if let Some(signature) = &mut self.signature {
             signature.mac.update(piece);
         }
@@ -120,7 +119,7 @@ impl Sender {
     ///
     /// # Errors
     /// When the body is not the one that was signed.
-    pub fn finish(self) -> Result<String, Forged> {
+    pub(super) fn finish(self) -> Result<String, Forged> {
         match self.signature {
             Some(signature) if !signature.is_right() => Err(Forged::WrongSignature),
             _ => Ok(self.id),

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Architecture, AttemptId, AttemptStatus, BuildId, BuildTool, ClaimId, CommitHash, FailureKind,
-    MissingKeys, NamespaceName, NetworkPolicy, PackageFileName, PackageVersion, Packager, Pkgbase,
-    Pkgname, ReleaseRule, RepositoryName, Sha256Digest, WorkerName,
+    MissingKeys, NamespaceName, NetworkPolicy, PackageFileName, PackageVersion, Packager,
+    PipelineId, PipelineStatus, Pkgbase, Pkgname, ReleaseRule, RepositoryName, Sha256Digest,
+    WorkerName,
 };
 
 /// Asks for a build to work on. Answered with a [`ClaimedBuild`], or with 204 when none came up in
@@ -253,9 +254,9 @@ pub struct AttemptSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PipelineSummary {
     /// GitLab's number of it, once it is there.
-    pub id: Option<u64>,
-    /// Where it stands, in GitLab's word.
-    pub status: String,
+    pub id: Option<PipelineId>,
+    /// Where it stands.
+    pub status: PipelineStatus,
     /// Its page.
     pub url: Option<String>,
 }

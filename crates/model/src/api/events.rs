@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Architecture, AttemptId, BuildId, Pkgbase};
+use crate::{Architecture, AttemptId, BuildId, EventKind, Pkgbase};
 
 /// One recorded change. Its number is the `Last-Event-ID` to go on from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -11,7 +11,7 @@ pub struct Event {
     /// Its number; later events have higher ones.
     pub id: i64,
     /// What changed: `iteration.planned`, `iteration.done`, `build.ready`, `build.built` …
-    pub kind: String,
+    pub kind: EventKind,
     /// The iteration, when it is about one.
     pub iteration: Option<u32>,
     /// The build, when it is about one.

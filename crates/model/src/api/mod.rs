@@ -17,7 +17,7 @@ pub use attempts::{
 pub use builds::{BuildDetail, BuildSummary, PackageSummary, ReusedFrom};
 pub use events::Event;
 pub use namespaces::{
-    ArchitectureSummary, BuildCounts, ChangeKind, CreateIteration, CreateNamespace, FollowDefault,
+    ArchitectureSummary, BuildCounts, CreateIteration, CreateNamespace, FollowDefault,
     IterationChange, IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary,
     NewerCommit, OriginSummary, PlanFormat, PlanNote, PlanPreview, RepositorySnippet, RetriedBuild,
     RetriedBuilds, RetryBuilds,

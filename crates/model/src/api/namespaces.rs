@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::builds::BuildSummary;
 use crate::{
-    Architecture, BuildId, Changeset, CommitHash, IterationStatus, NamespaceName, NetworkPolicy,
-    OriginSpec, Pkgbase, Scope,
+    Architecture, BuildId, ChangeKind, Changeset, CommitHash, IterationStatus, NamespaceName,
+    NetworkPolicy, NoteKind, OriginSpec, Pkgbase, Scope,
 };
 
 /// Asks for a new namespace.
@@ -276,20 +276,6 @@ pub struct IterationSummary {
     pub size: u64,
 }
 
-/// What became of a build since the iteration before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChangeKind {
-    /// It is new.
-    Added,
-    /// It is gone.
-    Removed,
-    /// Its commit changed.
-    Changed,
-    /// It waits for other builds than before.
-    Rewired,
-}
-
 /// A difference from the iteration before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IterationChange {
@@ -363,8 +349,8 @@ pub struct RepositorySnippet {
 /// Something the planner found: an unresolved name, a broken cycle, a constraint no longer met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanNote {
-    /// `problem`, `cycle` or `unresolved`.
-    pub kind: String,
+    /// What it is about.
+    pub kind: NoteKind,
     /// One line for people.
     pub text: String,
 }

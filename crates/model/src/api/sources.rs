@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CommitHash, PackageVersion, Pkgbase};
+use crate::{CommitHash, PackageVersion, Pkgbase, SourceProblemKind};
 
 /// One source repository.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct SourceRepositorySummary {
     pub branch: Option<String>,
     /// The head of the default branch.
     pub commit: Option<CommitHash>,
+    /// Why it cannot be used, for programs to branch on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem_kind: Option<SourceProblemKind>,
     /// Why it cannot be used.
     pub problem: Option<String>,
     /// Lines of its `.SRCINFO` that were left out of planning, with the reason of each.

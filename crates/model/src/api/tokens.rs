@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::TokenScope;
+use crate::{TokenId, TokenScope};
 
 /// Asks for a new token (admin only).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct CreatedToken {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TokenSummary {
     /// Its number, for `token revoke`.
-    pub id: i64,
+    pub id: TokenId,
     /// What it is for.
     pub name: String,
     /// What it allows.

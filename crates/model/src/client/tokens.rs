@@ -4,6 +4,7 @@ use reqwest::Method;
 
 use super::Client;
 use super::error::ClientError;
+use crate::TokenId;
 use crate::api::{
     CreateToken, CreatedToken, Page, SourceRepositorySummary, SourcesOverview, TokenIdentity,
     TokenSummary,
@@ -39,7 +40,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server cannot be reached or refuses: it keeps the last valid admin token.
-    pub async fn revoke_token(&self, id: i64) -> Result<TokenSummary, ClientError> {
+    pub async fn revoke_token(&self, id: TokenId) -> Result<TokenSummary, ClientError> {
         self.json(self.request(Method::DELETE, &["tokens", &id.to_string()]))
             .await
     }
@@ -48,7 +49,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
-    pub async fn force_revoke_token(&self, id: i64) -> Result<TokenSummary, ClientError> {
+    pub async fn force_revoke_token(&self, id: TokenId) -> Result<TokenSummary, ClientError> {
         let request = self.request(Method::DELETE, &["tokens", &id.to_string()]);
         self.json(request.query(&[("force", true)])).await
     }

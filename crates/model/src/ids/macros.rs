@@ -69,6 +69,37 @@ macro_rules! text_id {
 }
 pub(crate) use text_id;
 
+/// Makes an identifier out of a number that the database or GitLab assigned.
+macro_rules! number_id {
+    ($($(#[$doc:meta])* $name:ident, $kind:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+            serde::Serialize, serde::Deserialize,
+        )]
+        #[serde(transparent)]
+        #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
+        pub struct $name(pub i64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::ids::invalid::InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self).map_err(|_| {
+                    $crate::ids::invalid::InvalidName::new($kind, text, "expected a number")
+                })
+            }
+        }
+    )+};
+}
+pub(crate) use number_id;
+
 /// Maps a type with `Display` and `FromStr` to a TEXT column; reading checks the text again.
 macro_rules! sqlx_text {
     ($name:ident) => {

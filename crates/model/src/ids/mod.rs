@@ -3,6 +3,7 @@
 
 mod alpm;
 mod git;
+mod gitlab;
 mod invalid;
 pub(crate) mod macros;
 mod names;
@@ -11,7 +12,8 @@ mod provenance;
 
 pub use alpm::{Architecture, PackageFileName, PackageVersion, Pkgbase, Pkgname};
 pub use git::{CommitHash, GitRef, TreeHash};
+pub use gitlab::{JobId, MergeRequestIid, NoteId, PipelineId, ProjectId};
 pub use invalid::InvalidName;
 pub use names::{NamespaceName, RepositoryName, Sha256Digest, WorkerName};
-pub use numbers::{AttemptId, BuildId, ClaimId};
+pub use numbers::{AttemptId, BuildId, ClaimId, TokenId};
 pub use provenance::{BuildTool, BuildToolName, BuildToolVersion, Packager};

@@ -4,30 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::invalid::InvalidName;
-use super::macros::sqlx_text;
+use super::macros::{number_id, sqlx_text};
 
-/// The number of a build; unique within a server.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
-#[serde(transparent)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
-pub struct BuildId(pub i64);
-
-impl fmt::Display for BuildId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for BuildId {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse()
-            .map(Self)
-            .map_err(|_| InvalidName::new("build number", text, "expected a number"))
-    }
+number_id! {
+    /// The number of a build; unique within a server.
+    BuildId, "build number";
+    /// The number of a token; unique within a server.
+    TokenId, "token number";
 }
 
 /// A UUID (version 7, so that later ones sort later) with a kind of its own.

@@ -41,23 +41,7 @@ pub(super) fn finish<B>(
         .map(|record| record.source.pkgbase().clone())
         .collect();
     let name = |member: u32| names[member as usize].clone();
-    let mut cycles: Vec<Cycle> = assembly
-        .cycles
-        .iter()
-        .map(|cycle| Cycle {
-            members: cycle.members.iter().copied().map(name).collect(),
-            broken: cycle
-                .broken
-                .iter()
-                .map(|&(from, to, kind)| BrokenEdge {
-                    from: name(from),
-                    to: name(to),
-                    kind,
-                })
-                .collect(),
-        })
-        .collect();
-    cycles.sort_by(|a, b| a.members.cmp(&b.members));
+    let cycles = cycles(assembly, name);
     let mut relaxed: Vec<(Pkgbase, Pkgbase)> = assembly
         .relaxed
         .iter()
@@ -83,6 +67,24 @@ pub(super) fn finish<B>(
         steps: reasons.steps,
         libraries: reasons.libraries,
     }
+}
+
+/// By the names of their members.
+fn cycles<B>(assembly: &Assembly<'_, B>, name: impl Copy + Fn(u32) -> Pkgbase) -> Vec<Cycle> {
+    let cycles = assembly.cycles.iter().map(|cycle| {
+        let broken = cycle.broken.iter().map(|&(from, to, kind)| BrokenEdge {
+            from: name(from),
+            to: name(to),
+            kind,
+        });
+        Cycle {
+            members: cycle.members.iter().copied().map(name).collect(),
+            broken: broken.collect(),
+        }
+    });
+    let mut cycles: Vec<Cycle> = cycles.collect();
+    cycles.sort_by(|a, b| a.members.cmp(&b.members));
+    cycles
 }
 
 /// By package, then by name and kind. What base has is resolved.
@@ -135,13 +137,9 @@ fn estimates(request: &PlanRequest<'_>, names: &[Pkgbase]) -> Vec<u64> {
         .collect()
 }
 
-fn builds(
-    drafts: &[Draft],
-    reasons: &Reasons,
-    names: &[Pkgbase],
-    estimates: &[u64],
-) -> Vec<PlannedBuild> {
-    // Longest paths in a graph without cycles, by one pass each: drafts are in topological order.
+/// The level of each draft, and its priority: the expected time from its begin to the end of all that needs it.
+/// Longest paths in a graph without cycles, by one pass each: drafts are in topological order.
+fn levels_and_priorities(drafts: &[Draft], estimates: &[u64]) -> (Vec<u32>, Vec<u64>) {
     let mut levels = vec![0u32; drafts.len()];
     let mut priorities = vec![0u64; drafts.len()];
     for (at, draft) in drafts.iter().enumerate() {
@@ -159,6 +157,16 @@ fn builds(
             *priority = own.max(*priority);
         }
     }
+    (levels, priorities)
+}
+
+fn builds(
+    drafts: &[Draft],
+    reasons: &Reasons,
+    names: &[Pkgbase],
+    estimates: &[u64],
+) -> Vec<PlannedBuild> {
+    let (levels, priorities) = levels_and_priorities(drafts, estimates);
     let mut order: Vec<u32> = (0..number(drafts.len())).collect();
     order.sort_unstable_by_key(|&at| {
         let draft = &drafts[at as usize];

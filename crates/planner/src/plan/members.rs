@@ -42,6 +42,44 @@ fn moves(scope: Scope) -> Moves {
     }
 }
 
+/// The packages of the origins, of their new and old versions.
+fn seeds(world: &World<'_>, origins: &[u32]) -> Vec<u32> {
+    let mut seeds = Vec::new();
+    for &origin in origins {
+        let versions = [world.base(origin), world.old_version(origin)];
+        for base in versions.into_iter().flatten() {
+            seeds.extend(world.packages_of(base));
+        }
+    }
+    seeds
+}
+
+/// The bases that are members in any case.
+fn included(world: &World<'_>, request: &PlanRequest<'_>) -> Vec<u32> {
+    if request.include.is_empty() {
+        return Vec::new();
+    }
+    let matches = |source: &SourcePackage| {
+        let pkgbase = source.pkgbase();
+        request.include.matches(pkgbase) && !request.exclude.matches(pkgbase)
+    };
+    let all = world.bases();
+    all.filter(|(_, record)| matches(&record.source))
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// Whether a search reached all packages of these bases.
+fn has_every_package(world: &World<'_>, reach: &Reach, bases: &[u32]) -> bool {
+    bases.iter().all(|&base| {
+        world.base(base).is_none_or(|record| {
+            world
+                .packages_of(record)
+                .all(|package| reach.distance[package as usize] != FAR)
+        })
+    })
+}
+
 /// Finds the members of the set.
 ///
 /// # Errors
@@ -56,13 +94,7 @@ pub(super) fn find<B: Budget>(
         .iter()
         .filter_map(|origin| world.origin_base(origin))
         .collect();
-    let mut seeds: Vec<u32> = Vec::new();
-    for &origin in &origin_bases {
-        let versions = [world.base(origin), world.old_version(origin)];
-        for base in versions.into_iter().flatten() {
-            seeds.extend(world.packages_of(base));
-        }
-    }
+    let seeds = seeds(world, &origin_bases);
     let mut verdicts: Vec<Option<bool>> = vec![None; world.base_count()];
     let mut enter = |world: &World<'_>, base: u32| {
         request.exclude.is_empty()
@@ -84,18 +116,7 @@ pub(super) fn find<B: Budget>(
         let record = world.base(base).filter(|_| !world.is_outside(base));
         record.is_some_and(|record| world.packages_of(record).next().is_some())
     };
-    let included: Vec<u32> = if request.include.is_empty() {
-        Vec::new()
-    } else {
-        let matches = |source: &SourcePackage| {
-            let pkgbase = source.pkgbase();
-            request.include.matches(pkgbase) && !request.exclude.matches(pkgbase)
-        };
-        let all = world.bases();
-        all.filter(|(_, record)| matches(&record.source))
-            .map(|(id, _)| id)
-            .collect()
-    };
+    let included = included(world, request);
     let some_included = !included.is_empty();
     for base in reached.chain(included) {
         if !is_member[base as usize] && buildable(base) {
@@ -108,14 +129,7 @@ pub(super) fn find<B: Budget>(
     for (member, &base) in (0..).zip(&bases) {
         member_of[base as usize] = member;
     }
-    let every_package_reached = bases.iter().all(|&base| {
-        world.base(base).is_none_or(|record| {
-            world
-                .packages_of(record)
-                .all(|package| reach.distance[package as usize] != FAR)
-        })
-    });
-    let complete = every_package_reached
+    let complete = has_every_package(world, &reach, &bases)
         && !some_included
         && request.exclude.is_empty()
         && matches!(request.scope, Scope::Transitive | Scope::All);

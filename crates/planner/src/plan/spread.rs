@@ -94,16 +94,13 @@ pub(super) fn spread<B: Budget>(
                     &mut next,
                 );
             }
-            if let Some(sonames) = sonames {
-                let users = linked_by(world, package, sonames);
-                for user in users {
-                    let base = world.node(user).base;
-                    if reach.distance[user as usize] > distance + 1
-                        && enter(world, base)
-                        && reach.closer(user, distance + 1, 0)
-                    {
-                        next.push(user);
-                    }
+            for user in linked_by(world, package, sonames) {
+                let base = world.node(user).base;
+                if reach.distance[user as usize] > distance + 1
+                    && enter(world, base)
+                    && reach.closer(user, distance + 1, 0)
+                {
+                    next.push(user);
                 }
             }
         }
@@ -137,7 +134,10 @@ fn relations_met_by(
 }
 
 /// The packages of other bases that link a library of this one, whatever their `PKGBUILD` says.
-fn linked_by(world: &World<'_>, package: u32, sonames: &Sonames) -> Vec<u32> {
+fn linked_by(world: &World<'_>, package: u32, sonames: Option<&Sonames>) -> Vec<u32> {
+    let Some(sonames) = sonames else {
+        return Vec::new();
+    };
     let base = world.base_of(package);
     let name = world.name_text(world.node(package).name);
     sonames

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::plan::{Plan, PlannedVersion};
+use crate::plan::{Plan, PlannedBuild, PlannedVersion};
 
 /// Writes out a plan, one build per line, level by level.
 #[must_use]
@@ -37,32 +37,7 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
             level = Some(build.level);
             writeln!(out, "\nlevel {}", build.level)?;
         }
-        write!(out, "  {}", build.pkgbase)?;
-        if build.stage > 1 {
-            write!(out, " (stage {})", build.stage)?;
-        }
-        if let Some(bootstrap) = &build.bootstrap {
-            write!(out, " (bootstrap build")?;
-            if !bootstrap.without.is_empty() {
-                write!(out, " without {}", bootstrap.without.join(", "))?;
-            }
-            write!(out, ")")?;
-        }
-        let version = plan.versions().get(at);
-        if let Some(version) = version {
-            write!(out, " {}", version.version)?;
-        }
-        if let Some(library) = plan.links(build) {
-            write!(out, " (links {library})")?;
-        }
-        let needs = plan.need_labels(build);
-        if !needs.is_empty() {
-            write!(out, "  after {}", needs.join(", "))?;
-        }
-        if let Some(note) = version.and_then(PlannedVersion::note) {
-            write!(out, "  ({note})")?;
-        }
-        writeln!(out)?;
+        write_build(plan, build, plan.versions().get(at), out)?;
     }
     write_cycles(plan, out)?;
     write_bootstrap(plan, out)?;
@@ -79,6 +54,39 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+fn write_build(
+    plan: &Plan,
+    build: &PlannedBuild,
+    version: Option<&PlannedVersion>,
+    out: &mut String,
+) -> fmt::Result {
+    write!(out, "  {}", build.pkgbase)?;
+    if build.stage > 1 {
+        write!(out, " (stage {})", build.stage)?;
+    }
+    if let Some(bootstrap) = &build.bootstrap {
+        write!(out, " (bootstrap build")?;
+        if !bootstrap.without.is_empty() {
+            write!(out, " without {}", bootstrap.without.join(", "))?;
+        }
+        write!(out, ")")?;
+    }
+    if let Some(version) = version {
+        write!(out, " {}", version.version)?;
+    }
+    if let Some(library) = plan.links(build) {
+        write!(out, " (links {library})")?;
+    }
+    let needs = plan.need_labels(build);
+    if !needs.is_empty() {
+        write!(out, "  after {}", needs.join(", "))?;
+    }
+    if let Some(note) = version.and_then(PlannedVersion::note) {
+        write!(out, "  ({note})")?;
+    }
+    writeln!(out)
 }
 
 fn write_cycles(plan: &Plan, out: &mut String) -> fmt::Result {

@@ -3,7 +3,8 @@
 
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, PackageVersion, Pkgbase};
 
-use crate::db::{IterationId, WriteTransaction, json_list, now};
+use crate::db::{IterationId, WriteTransaction, json_list};
+use crate::time::Millis;
 
 /// Cancels every build of an iteration that nobody has begun and that has no packages.
 pub async fn cancel_unstarted(
@@ -11,7 +12,7 @@ pub async fn cancel_unstarted(
     iteration: IterationId,
     message: &str,
 ) -> sqlx::Result<u64> {
-    let at = now();
+    let at = Millis::now();
     let result = sqlx::query!(
         "update build set status = 'cancelled', message = ?, finished_at = ?
          where iteration_id = ? and status in ('blocked', 'ready') and packages_attempt_id is null",
@@ -93,7 +94,7 @@ pub async fn end_without_packages(
     status: BuildStatus,
     message: &str,
 ) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     let result = sqlx::query!(
         "update build set status = ?, message = ?, finished_at = ?
          where id = ? and status in ('dispatched', 'building')",
@@ -129,7 +130,7 @@ pub async fn accept_packages(
 /// `-> built`, or `-> reused` for packages of another build, once the repository lists them. Returns
 /// those for which it was so.
 pub async fn complete(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
-    let at = now();
+    let at = Millis::now();
     let ids = json_list(ids);
     let rows = sqlx::query!(
         r#"update build set message = null, finished_at = ?,

@@ -11,6 +11,8 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
+use crate::time::Millis;
+
 use super::{IterationId, NamespaceId, json_list};
 
 pub use changes::{
@@ -32,15 +34,15 @@ pub struct BuildRow {
     /// The iteration it belongs to.
     pub iteration_id: IterationId,
     /// That iteration's number.
-    pub iteration: i64,
+    pub iteration: u32,
     /// What it is built for.
     pub architecture: Architecture,
     /// The source package.
     pub pkgbase: Pkgbase,
     /// 1, or 2 for the second build of a member of a cycle.
-    pub stage: i64,
+    pub stage: u32,
     /// The longest path from a build that needs nothing.
-    pub level: i64,
+    pub level: u32,
     /// The commit that is built.
     pub commit: CommitHash,
     /// Its tree, where that is known.
@@ -64,7 +66,7 @@ pub struct BuildRow {
     /// The dependencies it is built without, a line each.
     pub without: String,
     /// How long it is expected to take, in seconds.
-    pub estimate_s: i64,
+    pub estimate_s: u32,
     /// Where it stands.
     pub status: BuildStatus,
     /// The build of another architecture it takes its packages from.
@@ -74,7 +76,7 @@ pub struct BuildRow {
     /// What is wrong, or what it waits for.
     pub message: Option<String>,
     /// When it ended.
-    pub finished_at: Option<i64>,
+    pub finished_at: Option<Millis>,
 }
 
 macro_rules! select_build {
@@ -83,19 +85,19 @@ macro_rules! select_build {
             BuildRow,
             r#"select build.id as "id!: BuildId", iteration.namespace_id as "namespace_id!: NamespaceId",
                namespace.name as "namespace!: NamespaceName",
-               build.iteration_id as "iteration_id!: IterationId", iteration.number as "iteration!",
+               build.iteration_id as "iteration_id!: IterationId", iteration.number as "iteration!: u32",
                build.architecture as "architecture!: Architecture", build.pkgbase as "pkgbase!: Pkgbase",
-               build.stage as "stage!", build.level as "level!",
+               build.stage as "stage!: u32", build.level as "level!: u32",
                build.commit_hash as "commit!: CommitHash",
                build.tree_hash as "tree: TreeHash", build.commit_time as "commit_time!",
                build.clone_url as "clone_url!",
                build.srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest",
                build.version as "version!: PackageVersion", build.pkgrel, build.reason as "reason!",
                build.library, build.bootstrap as "bootstrap!: bool", build.without as "without!",
-               build.estimate_s as "estimate_s!", build.status as "status!: BuildStatus",
+               build.estimate_s as "estimate_s!: u32", build.status as "status!: BuildStatus",
                build.shared_build_id as "shared_build_id: BuildId",
                build.packages_attempt_id as "packages_attempt_id: AttemptId", build.message,
-               build.finished_at
+               build.finished_at as "finished_at: Millis"
                from build join iteration on iteration.id = build.iteration_id
                join namespace on namespace.id = iteration.namespace_id "# + $tail
             $(, $argument)*

@@ -4,6 +4,7 @@ use buildbtw_model::{Architecture, BuildId, WorkerName};
 use sqlx::SqliteExecutor;
 
 use crate::db::{NamespaceId, WriteTransaction, json_list};
+use crate::time::Millis;
 
 /// A build that can be handed out, and what is needed to choose between several.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ pub struct Candidate {
     /// The worker on which the last try ended through no fault of the package.
     pub failed_on: Option<WorkerName>,
     /// Since when it may be tried again after that.
-    pub not_before: Option<i64>,
+    pub not_before: Option<Millis>,
 }
 
 /// Ready builds of an architecture at a time: the most urgent `limit` of each iteration.
@@ -27,7 +28,7 @@ pub async fn candidates(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
     limit: i64,
-    at: i64,
+    at: Millis,
 ) -> sqlx::Result<Vec<Candidate>> {
     sqlx::query_as!(
         Candidate,
@@ -38,7 +39,8 @@ pub async fn candidates(
            )
            select build.id as "id!: BuildId", iteration.namespace_id as "namespace!: NamespaceId",
                build.priority_s as "priority_s!: i64",
-               coalesce(load.running, 0) as "namespace_load!: i64", build.not_before,
+               coalesce(load.running, 0) as "namespace_load!: i64",
+               build.not_before as "not_before: Millis",
                case when build.not_before is not null then (
                    select worker from attempt where attempt.build_id = build.id
                    order by number desc limit 1
@@ -64,10 +66,10 @@ pub async fn candidates(
 /// The earliest time after `at` at which a paused build can be handed out.
 pub async fn next_pause_end(
     executor: impl SqliteExecutor<'_>,
-    at: i64,
-) -> sqlx::Result<Option<i64>> {
+    at: Millis,
+) -> sqlx::Result<Option<Millis>> {
     let row = sqlx::query!(
-        r#"select min(not_before) as "at: i64" from build
+        r#"select min(not_before) as "at: Millis" from build
            where status = 'ready' and not_before is not null and not_before > ?"#,
         at,
     )
@@ -105,7 +107,7 @@ pub async fn start(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool>
 pub async fn requeue(
     tx: &mut WriteTransaction,
     id: BuildId,
-    not_before: Option<i64>,
+    not_before: Option<Millis>,
     message: &str,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(

@@ -1,10 +1,14 @@
 //! Table `pipeline`: attempts that run as pipelines of a GitLab, from the wish to have one to the last
 //! thing heard of it.
 
-use buildbtw_model::{Architecture, AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind};
+use buildbtw_model::{
+    Architecture, AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind, JobId, PipelineId,
+    PipelineStatus, ProjectId,
+};
 use sqlx::SqliteExecutor;
 
-use crate::db::{WriteTransaction, json_list, now};
+use crate::db::{WriteTransaction, json_list};
+use crate::time::Millis;
 
 /// A pipeline, with what its attempt says about it.
 #[derive(Clone, Debug)]
@@ -14,27 +18,27 @@ pub struct PipelineRow {
     /// The build it is a try at.
     pub build: BuildId,
     /// GitLab's number of the project.
-    pub project_id: i64,
+    pub project_id: ProjectId,
     /// The branch or tag it runs on.
     pub git_ref: String,
     /// The commit that has to be the head there.
     pub commit: CommitHash,
     /// When GitLab was last asked to create it.
-    pub asked_at: Option<i64>,
+    pub asked_at: Option<Millis>,
     /// GitLab's number of it.
-    pub pipeline_id: Option<i64>,
+    pub pipeline_id: Option<PipelineId>,
     /// Its page.
     pub url: Option<String>,
-    /// GitLab's word for where it stands.
-    pub status: Option<String>,
+    /// Where it stands.
+    pub status: Option<PipelineStatus>,
     /// The job that exchanged its ID token.
-    pub job_id: Option<i64>,
+    pub job_id: Option<JobId>,
     /// When GitLab was asked to cancel it.
-    pub cancel_sent_at: Option<i64>,
+    pub cancel_sent_at: Option<Millis>,
     /// Since when nothing more is to be heard of it.
-    pub over_at: Option<i64>,
+    pub over_at: Option<Millis>,
     /// When its job reported a failure that is decided when GitLab says how the job ended.
-    pub reported_at: Option<i64>,
+    pub reported_at: Option<Millis>,
     /// The kind of that failure.
     pub reported_kind: Option<FailureKind>,
     /// What was said about it.
@@ -42,13 +46,13 @@ pub struct PipelineRow {
     /// How long GitLab lets the job run, in seconds.
     pub job_timeout_s: Option<i64>,
     /// Since when GitLab has said that it runs, while its job has not exchanged its ID token.
-    pub running_since: Option<i64>,
+    pub running_since: Option<Millis>,
     /// Where the attempt stands.
     pub attempt_status: AttemptStatus,
     /// Whether the attempt shall stop.
     pub cancel_requested: bool,
     /// When the attempt's lease runs out.
-    pub lease_expires_at: i64,
+    pub lease_expires_at: Millis,
 }
 
 impl PipelineRow {
@@ -70,20 +74,27 @@ macro_rules! select_pipeline {
         sqlx::query_as!(
             PipelineRow,
             r#"select attempt_id as "attempt: AttemptId", attempt.build_id as "build: BuildId",
-               project_id, git_ref, commit_hash as "commit: CommitHash", asked_at, pipeline_id, url,
-               pipeline.status, job_id, cancel_sent_at, over_at, reported_at,
+               project_id as "project_id: ProjectId", git_ref, commit_hash as "commit: CommitHash",
+               asked_at as "asked_at: Millis",
+               pipeline_id as "pipeline_id: PipelineId", url,
+               pipeline.status as "status: PipelineStatus", job_id as "job_id: JobId",
+               cancel_sent_at as "cancel_sent_at: Millis", over_at as "over_at: Millis",
+               reported_at as "reported_at: Millis",
                reported_kind as "reported_kind: FailureKind", reported_message, job_timeout_s,
-               running_since,
+               running_since as "running_since: Millis",
                attempt.status as "attempt_status: AttemptStatus",
-               attempt.cancel_requested as "cancel_requested: bool", attempt.lease_expires_at
+               attempt.cancel_requested as "cancel_requested: bool",
+               attempt.lease_expires_at as "lease_expires_at: Millis"
                from pipeline join attempt on attempt.id = pipeline.attempt_id "# + $tail
             $(, $argument)*
         )
     };
 }
 
+mod create;
 mod overdue;
 
+pub use create::{NewPipeline, inherit, insert};
 pub use overdue::{expired, first_unexchanged, held, unexchanged};
 
 /// The pipeline of an attempt.
@@ -113,8 +124,8 @@ pub async fn of_attempts(
 /// The newest attempt that ran as a pipeline: a job that was retried in GitLab makes a new one.
 pub async fn newest_of(
     executor: impl SqliteExecutor<'_>,
-    project_id: i64,
-    pipeline_id: i64,
+    project_id: ProjectId,
+    pipeline_id: PipelineId,
 ) -> sqlx::Result<Option<PipelineRow>> {
     select_pipeline!(
         "where project_id = ? and pipeline_id = ? order by attempt.number desc limit 1",
@@ -137,7 +148,7 @@ pub async fn wanted(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pipel
 /// Those that are known to GitLab and of which more is to be heard; of some projects, or of all.
 pub async fn followed(
     executor: impl SqliteExecutor<'_>,
-    projects: Option<&[i64]>,
+    projects: Option<&[ProjectId]>,
 ) -> sqlx::Result<Vec<PipelineRow>> {
     let projects = projects.map(json_list);
     select_pipeline!(
@@ -155,7 +166,7 @@ pub async fn followed(
 /// that has reported its end. One that goes on although GitLab said yes is told again.
 pub async fn unwanted(
     executor: impl SqliteExecutor<'_>,
-    sent_before: i64,
+    sent_before: Millis,
 ) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
         "where over_at is null and pipeline_id is not null
@@ -170,7 +181,7 @@ pub async fn unwanted(
 
 /// Gives up the pipelines of other GitLabs than this one. Returns how many there were.
 pub async fn abandon_others(tx: &mut WriteTransaction, gitlab: &str) -> sqlx::Result<u64> {
-    let at = now();
+    let at = Millis::now();
     let result = sqlx::query!(
         "update pipeline set over_at = ? where over_at is null and gitlab <> ?",
         at,
@@ -197,62 +208,12 @@ pub async fn count_active(
     .await
 }
 
-/// What a new pipeline is to be.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct NewPipeline {
-    /// The attempt that it is.
-    pub attempt: AttemptId,
-    /// The address of the GitLab.
-    pub gitlab: String,
-    /// GitLab's number of the project.
-    pub project_id: i64,
-    /// The branch or tag to run on.
-    pub git_ref: String,
-    /// The commit that has to be the head there.
-    pub commit: CommitHash,
-}
-
-/// Stores the wish to have some pipelines.
-pub async fn insert(tx: &mut WriteTransaction, new: &[NewPipeline]) -> sqlx::Result<()> {
-    let new = json_list(new);
-    sqlx::query!(
-        "insert into pipeline (attempt_id, gitlab, project_id, git_ref, commit_hash)
-         select value ->> 'attempt', value ->> 'gitlab', value ->> 'project_id',
-             value ->> 'git_ref', value ->> 'commit'
-         from json_each(?)",
-        new,
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
-}
-
-/// Another attempt goes on with the pipeline of an earlier one.
-pub async fn inherit(
-    tx: &mut WriteTransaction,
-    attempt: AttemptId,
-    earlier: AttemptId,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "insert into pipeline
-             (attempt_id, gitlab, project_id, git_ref, commit_hash, asked_at, pipeline_id, url,
-             status)
-         select ?, gitlab, project_id, git_ref, commit_hash, asked_at, pipeline_id, url, 'running'
-         from pipeline where attempt_id = ?",
-        attempt,
-        earlier,
-    )
-    .execute(tx.connection())
-    .await?;
-    set_over(tx, earlier).await
-}
-
 /// Notes when GitLab is asked for it, or that what was asked had no effect. False when it is not there
 /// any more.
 pub async fn set_asked(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
-    at: Option<i64>,
+    at: Option<Millis>,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "update pipeline set asked_at = ? where attempt_id = ? and pipeline_id is null",
@@ -268,11 +229,11 @@ pub async fn set_asked(
 #[derive(Clone, Debug)]
 pub struct Known {
     /// GitLab's number of it.
-    pub pipeline_id: i64,
+    pub pipeline_id: PipelineId,
     /// Its page.
     pub url: Option<String>,
-    /// GitLab's word for where it stands.
-    pub status: String,
+    /// Where it stands.
+    pub status: PipelineStatus,
 }
 
 /// Notes which pipeline it is. False when that was known.
@@ -281,7 +242,7 @@ pub async fn set_known(
     attempt: AttemptId,
     known: &Known,
 ) -> sqlx::Result<bool> {
-    let at = now();
+    let at = Millis::now();
     let done = sqlx::query!(
         "update pipeline set pipeline_id = ?1, url = ?2, status = ?3,
              running_since = case ?3 when 'running' then ?4 end
@@ -301,9 +262,9 @@ pub async fn set_known(
 pub async fn set_status(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
-    status: &str,
+    status: PipelineStatus,
 ) -> sqlx::Result<()> {
-    let at = now();
+    let at = Millis::now();
     sqlx::query!(
         "update pipeline set status = ?1,
              running_since = case ?1 when 'running' then coalesce(running_since, ?2) end
@@ -321,7 +282,7 @@ pub async fn set_status(
 pub async fn set_running_since(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
-    at: i64,
+    at: Millis,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update pipeline set running_since = ? where attempt_id = ?",
@@ -340,7 +301,7 @@ pub async fn set_reported(
     kind: FailureKind,
     message: &str,
 ) -> sqlx::Result<()> {
-    let at = now();
+    let at = Millis::now();
     sqlx::query!(
         "update pipeline set reported_at = ?, reported_kind = ?, reported_message = ?
          where attempt_id = ? and reported_at is null",
@@ -358,7 +319,7 @@ pub async fn set_reported(
 pub async fn set_job(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
-    job_id: i64,
+    job_id: JobId,
     timeout_s: Option<i64>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
@@ -374,7 +335,7 @@ pub async fn set_job(
 
 /// Notes that GitLab was asked to cancel it.
 pub async fn set_cancel_sent(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
-    let at = now();
+    let at = Millis::now();
     sqlx::query!(
         "update pipeline set cancel_sent_at = ? where attempt_id = ?",
         at,
@@ -387,7 +348,7 @@ pub async fn set_cancel_sent(tx: &mut WriteTransaction, attempt: AttemptId) -> s
 
 /// Nothing more is to be heard of it.
 pub async fn set_over(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
-    let at = now();
+    let at = Millis::now();
     sqlx::query!(
         "update pipeline set over_at = coalesce(over_at, ?) where attempt_id = ?",
         at,

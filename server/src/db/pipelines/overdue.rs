@@ -1,15 +1,18 @@
 //! Pipelines of which GitLab has to be asked, whatever the ticks are.
 
-use buildbtw_model::{AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind};
+use buildbtw_model::{
+    AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind, JobId, PipelineId, PipelineStatus,
+    ProjectId,
+};
 use sqlx::SqliteExecutor;
 
-use crate::db::now;
+use crate::time::Millis;
 
 use super::PipelineRow;
 
 /// Those whose attempts' leases have run out: GitLab says whether their jobs still run.
 pub async fn expired(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
-    let at = now();
+    let at = Millis::now();
     select_pipeline!(
         "where over_at is null and pipeline_id is not null
              and attempt.status in ('queued', 'running') and attempt.lease_expires_at <= ?
@@ -34,7 +37,7 @@ pub async fn held(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pipelin
 /// Those that have run since before a time without a job that exchanged its ID token.
 pub async fn unexchanged(
     executor: impl SqliteExecutor<'_>,
-    running_since: i64,
+    running_since: Millis,
 ) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
         "where over_at is null and running_since <= ? and job_id is null
@@ -47,9 +50,9 @@ pub async fn unexchanged(
 }
 
 /// Since when the pipeline has run that has run longest without a job that exchanged its ID token.
-pub async fn first_unexchanged(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<i64>> {
+pub async fn first_unexchanged(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<Millis>> {
     sqlx::query_scalar!(
-        r#"select min(running_since) as "at: i64" from pipeline
+        r#"select min(running_since) as "at: Millis" from pipeline
            join attempt on attempt.id = attempt_id
            where over_at is null and job_id is null and attempt.status = 'queued'"#
     )

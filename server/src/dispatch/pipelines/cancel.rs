@@ -1,17 +1,21 @@
 //! Cancels pipelines that are of no use any more.
 
-use crate::db::{now as now_ms, orphan_pipelines, pipelines};
+use std::time::Duration;
+
+use buildbtw_gitlab::PipelineId;
+
+use crate::db::{orphan_pipelines, pipelines};
 use crate::outage::Failure;
 use crate::service::pipelines::pipeline_name;
 
 use super::create::about;
 use super::poll::Poll;
-use super::sort::{key, project_id};
+use super::sort::key;
 
 /// How many are cancelled in a row before others have their turn.
 const CANCELS: usize = 50;
 /// How soon a cancellation is sent again that had no effect.
-const CANCEL_AGAIN_MS: i64 = 5 * 60_000;
+const CANCEL_AGAIN: Duration = Duration::from_secs(5 * 60);
 
 impl Poll {
     /// Cancels what is left of removed namespaces. One that GitLab never confirmed is looked for until it
@@ -20,10 +24,10 @@ impl Poll {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
         let limit = i64::try_from(CANCELS).unwrap_or(i64::MAX);
         for orphan in orphan_pipelines::oldest(state.database.read(), limit).await? {
-            let project = project_id(orphan.project_id);
+            let project = orphan.project_id;
             let about = format!("project {project}");
-            let found: Vec<u64> = match orphan.pipeline_id {
-                Some(id) => u64::try_from(id).into_iter().collect(),
+            let found: Vec<PipelineId> = match orphan.pipeline_id {
+                Some(id) => vec![id],
                 None => {
                     let name = pipeline_name(orphan.attempt);
                     let found = gitlab.pipelines_named(project, &about, &name).await;
@@ -35,9 +39,8 @@ impl Poll {
                     }
                 }
             };
-            let settled = self.on_gitlab.settings.settle.as_millis();
-            let settled = orphan.asked_at + i64::try_from(settled).unwrap_or(i64::MAX / 2);
-            if found.is_empty() && now_ms() < settled {
+            let settled = orphan.asked_at + self.on_gitlab.settings.settle;
+            if found.is_empty() && state.clock.now() < settled {
                 continue;
             }
             for id in found {
@@ -56,12 +59,15 @@ impl Poll {
 
     pub(super) async fn cancel_unwanted(&self) -> Result<(), Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
-        let rows = pipelines::unwanted(state.database.read(), now_ms() - CANCEL_AGAIN_MS).await?;
+        let sent_before = state.clock.now() - CANCEL_AGAIN;
+        let rows = pipelines::unwanted(state.database.read(), sent_before).await?;
         if rows.len() > CANCELS {
             self.on_gitlab.news.wake();
         }
         for row in rows.iter().take(CANCELS) {
-            let (project, number) = key(row);
+            let Some((project, number)) = key(row) else {
+                continue;
+            };
             let about = about(&state.database, row).await?;
             match gitlab.cancel_pipeline(project, &about, number).await {
                 Ok(()) => {}

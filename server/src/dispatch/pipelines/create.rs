@@ -7,11 +7,12 @@ use buildbtw_model::AttemptId;
 
 use crate::config::pipelines::ParameterKind;
 use crate::db::pipelines::PipelineRow;
-use crate::db::{Database, builds, now, pipelines, source_repositories};
+use crate::db::{Database, builds, pipelines, source_repositories};
 use crate::error::Error;
 use crate::service::pipelines::{Created, created, pipeline_name, refused, withdrawn};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
+use crate::time::Millis;
 
 use super::refused::Refused;
 
@@ -34,7 +35,7 @@ pub(crate) async fn step(
     on_gitlab: &Pipelines,
     row: PipelineRow,
 ) -> Result<Step, Error> {
-    let project = ProjectId(u64::try_from(row.project_id).unwrap_or_default());
+    let project = row.project_id;
     let about = about(&state.database, &row).await?;
     if let Some(asked_at) = row.asked_at {
         let name = pipeline_name(row.attempt);
@@ -59,9 +60,7 @@ pub(crate) async fn step(
             Err(error) if is_out_of_sight(&error) => {}
             Err(error) => return Ok(Step::Failed(error)),
         }
-        let settle_ms =
-            i64::try_from(on_gitlab.settings.settle.as_millis()).unwrap_or(i64::MAX / 2);
-        if now() < asked_at.saturating_add(settle_ms) {
+        if state.clock.now() < asked_at + on_gitlab.settings.settle {
             return Ok(Step::Later(ASK_AGAIN.min(on_gitlab.settings.settle)));
         }
     }
@@ -83,7 +82,7 @@ async fn ask(
         return Ok(Step::Settled);
     };
     // Durable before GitLab hears of it: whoever reads this after a crash looks before asking again.
-    if !note_asked(&state.database, row.attempt, Some(now())).await? {
+    if !note_asked(&state.database, row.attempt, Some(state.clock.now())).await? {
         // Its namespace was deleted meanwhile.
         return Ok(Step::Settled);
     }
@@ -131,10 +130,9 @@ async fn settle(
 ) -> Result<Step, Error> {
     let created = created(state, row, found).await?;
     if created == Created::Unwanted {
-        let project = ProjectId(u64::try_from(row.project_id).unwrap_or_default());
         let cancelled = on_gitlab
             .gitlab
-            .cancel_pipeline(project, &row.git_ref, found.id)
+            .cancel_pipeline(row.project_id, &row.git_ref, found.id)
             .await;
         if let Err(error) = cancelled {
             // Its jobs are refused anyway.
@@ -150,7 +148,7 @@ async fn settle(
 async fn note_asked(
     database: &Database,
     attempt: AttemptId,
-    at: Option<i64>,
+    at: Option<Millis>,
 ) -> Result<bool, Error> {
     let mut tx = database.write().await?;
     let is_there = pipelines::set_asked(&mut tx, attempt, at).await?;

@@ -8,7 +8,6 @@ use buildbtw_model::AttemptStatus;
 use tokio::time::Instant;
 
 use crate::db::pipelines::{self, PipelineRow};
-use crate::db::{milliseconds, now as now_ms};
 use crate::error::Error;
 use crate::outage::Failure;
 use crate::service::expire_leases::expire;
@@ -34,8 +33,8 @@ impl Poll {
         }
         let first = pipelines::first_unexchanged(reader).await?;
         Ok(first.map(|since| {
-            let left = since + milliseconds(self.on_gitlab.settings.exchange) - now_ms();
-            let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());
+            let end = since + self.on_gitlab.settings.exchange;
+            let left = end.since(self.state.clock.now());
             Instant::now() + left.max(URGENT_AGAIN.min(self.on_gitlab.settings.exchange))
         }))
     }
@@ -43,10 +42,10 @@ impl Poll {
     /// Asks about overdue pipelines; at once about those of `projects`. Returns whether one ended.
     pub(super) async fn ask_about_overdue(
         &mut self,
-        projects: Option<&[i64]>,
+        projects: Option<&[ProjectId]>,
     ) -> Result<bool, Failure> {
         let reader = self.state.database.read();
-        let running_since = now_ms() - milliseconds(self.on_gitlab.settings.exchange);
+        let running_since = self.state.clock.now() - self.on_gitlab.settings.exchange;
         let mut rows = pipelines::held(reader).await?;
         rows.extend(pipelines::expired(reader).await?);
         rows.extend(pipelines::unexchanged(reader, running_since).await?);
@@ -90,7 +89,7 @@ impl Poll {
             None => Duration::ZERO,
         };
         let overdue = row.reported_at.unwrap_or(row.lease_expires_at);
-        if now_ms() < overdue.saturating_add(milliseconds(patience)) {
+        if state.clock.now() < overdue + patience {
             return Ok(false);
         }
         Ok(if row.is_held() {
@@ -103,7 +102,9 @@ impl Poll {
     /// Asks about one pipeline by itself, and ends what has ended or is overdue. Returns whether it has.
     async fn ask(&self, row: &PipelineRow) -> Result<bool, Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
-        let (project, number) = key(row);
+        let Some((project, number)) = key(row) else {
+            return Ok(false);
+        };
         let about = about(&state.database, row).await?;
         let found = gitlab.pipeline(project, &about, number).await?;
         let Some(found) = found else {
@@ -148,7 +149,7 @@ impl Poll {
         let unread = |error: &_| {
             tracing::warn!(
                 error = ToString::to_string(error),
-                gitlab.job = job.id,
+                gitlab.job = job.id.0,
                 "cannot read a job's log"
             );
         };
@@ -159,35 +160,34 @@ impl Poll {
     async fn end_overdue(&self, row: &PipelineRow, jobs: &[Job]) -> Result<bool, Failure> {
         let state = &self.state;
         if let Some(at) = row.reported_at {
-            let patience = milliseconds(self.on_gitlab.settings.patience_for(row.reported_kind));
-            return Ok(now_ms() >= at.saturating_add(patience)
+            let patience = self.on_gitlab.settings.patience_for(row.reported_kind);
+            return Ok(state.clock.now() >= at + patience
                 && unanswered(state, row, own_job(row, jobs)).await?);
         }
-        if row.lease_expires_at <= now_ms() {
+        if row.lease_expires_at <= state.clock.now() {
             return Ok(expire(state, row.attempt).await?);
         }
         if row.attempt_status != AttemptStatus::Queued || row.job_id.is_some() {
             return Ok(false);
         }
-        let allowed = milliseconds(self.on_gitlab.settings.exchange);
+        let allowed = self.on_gitlab.settings.exchange;
+        let now = state.clock.now();
         let running = jobs
             .iter()
             .find(|job| job.status == PipelineStatus::Running);
         // GitLab's own clock counts: that of this machine may differ.
         let elapsed = match running {
-            Some(job) => job
-                .elapsed_ms()
-                .or(row.running_since.map(|at| now_ms() - at)),
-            None => Some(0),
+            Some(job) => job.elapsed().or(row.running_since.map(|at| now.since(at))),
+            None => Some(Duration::ZERO),
         };
         let elapsed = elapsed.unwrap_or_default();
         if let Some(job) = running.filter(|_| elapsed >= allowed) {
             return Ok(never_exchanged(state, row, job).await?);
         }
-        if row.running_since.is_some_and(|at| now_ms() - at >= allowed) {
+        if row.running_since.is_some_and(|at| now.since(at) >= allowed) {
             // The pipeline has run longer than its job, because of statuses of other programs.
             let mut tx = state.database.write().await?;
-            pipelines::set_running_since(&mut tx, row.attempt, now_ms() - elapsed).await?;
+            pipelines::set_running_since(&mut tx, row.attempt, now - elapsed).await?;
             tx.commit().await?;
         }
         Ok(false)

@@ -7,15 +7,15 @@ use buildbtw_gitlab::ProjectId;
 use buildbtw_model::AttemptId;
 use tokio::time::Instant;
 
+use crate::db::Database;
 use crate::db::pipelines::{self, PipelineRow};
-use crate::db::{Database, milliseconds, now as now_ms};
 use crate::error::Error;
 use crate::outage::Failure;
 use crate::service::pipelines::ended;
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
-use super::sort::{LARGEST_PAGE, Moved, batches, project_id, sort};
+use super::sort::{LARGEST_PAGE, Moved, batches, sort};
 
 /// Pipelines of others that may be newer than ours.
 const MARGIN: usize = 2;
@@ -55,12 +55,12 @@ impl Poll {
     }
 
     /// Polls all pipelines, or those of some projects.
-    pub(crate) async fn poll(&mut self, projects: Option<&[i64]>) -> Result<Asked, Failure> {
+    pub(crate) async fn poll(&mut self, projects: Option<&[ProjectId]>) -> Result<Asked, Failure> {
         self.cancel_unwanted().await?;
         self.cancel_orphans().await?;
         let mut one_ended = self.ask_about_overdue(projects).await?;
         let mut asked = Asked::Nobody;
-        if !projects.is_some_and(<[i64]>::is_empty) {
+        if !projects.is_some_and(<[ProjectId]>::is_empty) {
             let (polled, also_ended) = self.poll_projects(projects).await?;
             asked = polled;
             one_ended |= also_ended;
@@ -73,7 +73,10 @@ impl Poll {
     }
 
     /// Also returns whether a pipeline ended.
-    async fn poll_projects(&mut self, projects: Option<&[i64]>) -> Result<(Asked, bool), Failure> {
+    async fn poll_projects(
+        &mut self,
+        projects: Option<&[ProjectId]>,
+    ) -> Result<(Asked, bool), Failure> {
         let (mut asked, mut one_ended) = (Asked::Nobody, false);
         let rows = pipelines::followed(self.state.database.read(), projects).await?;
         if projects.is_none() {
@@ -82,7 +85,7 @@ impl Poll {
         }
         let (mut failed, mut silent) = (Vec::new(), Vec::new());
         for batch in batches(rows) {
-            let ids: Vec<ProjectId> = batch.keys().map(|project| project_id(*project)).collect();
+            let ids: Vec<ProjectId> = batch.keys().copied().collect();
             let each = batch.values().map(Vec::len).max().unwrap_or(1) + MARGIN;
             let known = self
                 .on_gitlab
@@ -91,7 +94,7 @@ impl Poll {
                 .await?;
             asked = Asked::Gitlab;
             let quiet = self.on_gitlab.settings.tick.saturating_mul(QUIET_TICKS);
-            let quiet_since = now_ms() - milliseconds(quiet);
+            let quiet_since = self.state.clock.now() - quiet;
             let sorted = sort(batch, &known, quiet_since);
             note(&self.state.database, &sorted.moved).await?;
             for (row, status) in &sorted.over {
@@ -145,7 +148,7 @@ pub(super) async fn note(database: &Database, moved: &[Moved]) -> Result<(), Err
     }
     let mut tx = database.write().await?;
     for (row, status) in moved {
-        pipelines::set_status(&mut tx, row.attempt, status.as_str()).await?;
+        pipelines::set_status(&mut tx, row.attempt, *status).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -2,22 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use buildbtw_gitlab::{PipelineStatus, ProjectId};
+use buildbtw_gitlab::{PipelineId, PipelineStatus, ProjectId};
 use buildbtw_model::AttemptStatus;
 
 use crate::db::pipelines::PipelineRow;
+use crate::time::Millis;
 
 /// GitLab shows no more projects, and no more pipelines of each, at once.
 pub(super) const LARGEST_PAGE: usize = 100;
-pub(super) type Batch = BTreeMap<i64, Vec<PipelineRow>>;
+pub(super) type Batch = BTreeMap<ProjectId, Vec<PipelineRow>>;
 
-pub(super) fn project_id(number: i64) -> ProjectId {
-    ProjectId(u64::try_from(number).unwrap_or_default())
-}
-
-pub(super) fn key(row: &PipelineRow) -> (ProjectId, u64) {
-    let number = row.pipeline_id.and_then(|id| u64::try_from(id).ok());
-    (project_id(row.project_id), number.unwrap_or_default())
+/// What GitLab calls a pipeline that it has.
+pub(super) fn key(row: &PipelineRow) -> Option<(ProjectId, PipelineId)> {
+    Some((row.project_id, row.pipeline_id?))
 }
 
 /// Pipelines by project, in as many parts as there have to be queries.
@@ -56,12 +53,12 @@ pub(super) struct Sorted {
 
 pub(super) fn sort(
     batch: Batch,
-    known: &HashMap<(ProjectId, u64), PipelineStatus>,
-    quiet_since: i64,
+    known: &HashMap<(ProjectId, PipelineId), PipelineStatus>,
+    quiet_since: Millis,
 ) -> Sorted {
     let mut sorted = Sorted::default();
     for row in batch.into_values().flatten() {
-        let Some(status) = known.get(&key(&row)).copied() else {
+        let Some(status) = key(&row).and_then(|key| known.get(&key)).copied() else {
             sorted.silent.push(row);
             continue;
         };
@@ -74,7 +71,7 @@ pub(super) fn sort(
             sorted.silent.push(row);
         } else if status.is_completed() {
             sorted.over.push((row, status));
-        } else if row.status.as_deref() != Some(status.as_str()) {
+        } else if row.status != Some(status) {
             sorted.moved.push((row, status));
         }
     }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use buildbtw_model::api::{
     AdoptAttempt, ClaimRequest, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse, LogAppended,
-    Outcome, OutcomeAccepted, ProblemKind, UploadedPackage,
+    Outcome, OutcomeAccepted, UploadedPackage,
 };
 use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
 use futures_util::StreamExt as _;
@@ -17,7 +17,6 @@ use serde::Deserialize;
 
 use crate::address::BaseUrl;
 use crate::auth::Identity;
-use crate::db::now;
 use crate::error::Error;
 use crate::routes::{bodies, extract};
 use crate::serve::Peer;
@@ -30,8 +29,6 @@ use crate::service::{
 use crate::state::AppState;
 use crate::state::claim_queue::Claimant;
 
-/// No claim waits longer: proxies close connections that are silent for a minute.
-const MAX_WAIT: Duration = Duration::from_secs(50);
 /// How long to go on reading an upload that was refused.
 const MAX_DRAIN: Duration = Duration::from_secs(30);
 
@@ -45,36 +42,13 @@ pub(crate) async fn claim_build(
     let _permit = peer
         .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
         .transpose()?;
-    if request.architectures.is_empty() || request.architectures.len() > 16 {
-        let title = "a claim names 1 to 16 architectures";
-        return Err(Error::refused(ProblemKind::InvalidRequest, title));
-    }
     let claimant = Claimant {
         claim: request.claim,
         worker: request.worker.clone(),
         token: token.id,
         server,
     };
-    let turn = state.reports.turn().await?;
-    claim_build::note_worker(&state, &request).await?;
-    let repeated = claim_build::repeated_claim(&state, &claimant).await?;
-    // A claim may wait for long.
-    drop(turn);
-    let build = match repeated {
-        Some(build) => Some(build),
-        None => {
-            let wait = Duration::from_secs(request.wait_s.into()).min(MAX_WAIT);
-            // A token that expires while its claim waits gets nothing.
-            let wait = match token.expires_at {
-                Some(at) => {
-                    let left = u64::try_from(at - now()).unwrap_or_default();
-                    wait.min(Duration::from_millis(left + 1))
-                }
-                None => wait,
-            };
-            claim_build::claim(&state, &claimant, request.architectures, wait).await?
-        }
-    };
+    let build = claim_build::claim_build(&state, &claimant, request, token.expires_at).await?;
     Ok(match build {
         Some(build) => Json(build).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),

@@ -10,19 +10,16 @@ use axum::response::sse::{Event as SseEvent, KeepAlive};
 use axum::response::{IntoResponse, Sse};
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
-use tokio::sync::watch;
+use futures_util::Stream;
 
 use crate::admission::Permit;
-use crate::db::NamespaceId;
 use crate::error::Error;
 use crate::routes::extract;
 use crate::routes::streaming::NO_BUFFERING;
 use crate::serve::Peer;
-use crate::service::read::{events, find};
+use crate::service::read::events::EventFollower;
 use crate::state::AppState;
 
-/// How many events are read at once.
-const BATCH: i64 = 500;
 /// Shows clients and proxies that the connection is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
@@ -35,75 +32,39 @@ pub(crate) async fn stream_events(
     let permit = peer
         .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
         .transpose()?;
-    let namespace = find::find_namespace(&state.database, &name).await?.id;
-    let changes = state.changes.subscribe(namespace);
-    let last = match headers.get("last-event-id") {
-        None => events::last_event(&state.database, namespace).await?,
-        Some(value) => {
-            let number = value.to_str().ok().and_then(|text| text.parse().ok());
-            number.ok_or_else(|| {
-                Error::refused(ProblemKind::InvalidRequest, "Last-Event-ID is not a number")
-            })?
-        }
-    };
-    let follower = Follower {
-        state,
-        namespace,
-        last,
-        changes,
-        pending: Vec::new(),
-        _permit: permit,
-    };
-    let stream = futures_util::stream::unfold(follower, |mut follower| async move {
-        let event = follower.next().await?;
-        Some((Ok::<_, Infallible>(event), follower))
-    });
-    let stream = Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    let after = last_event_id(&headers)?;
+    let follower = EventFollower::begin(state, &name, after).await?;
+    let stream = Sse::new(stream(follower, permit));
+    let stream = stream.keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     Ok(([(NO_BUFFERING, "no")], stream))
 }
 
-struct Follower {
-    state: AppState,
-    namespace: NamespaceId,
-    last: i64,
-    changes: watch::Receiver<u64>,
-    /// Events read but not sent, the next one last.
-    pending: Vec<buildbtw_model::api::Event>,
-    _permit: Option<Permit>,
+/// The last event that a client has seen, if it says so.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Error> {
+    let Some(value) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    let number = number.ok_or_else(|| {
+        Error::refused(ProblemKind::InvalidRequest, "Last-Event-ID is not a number")
+    })?;
+    Ok(Some(number))
 }
 
-impl Follower {
-    async fn next(&mut self) -> Option<SseEvent> {
+fn stream(
+    follower: EventFollower,
+    permit: Option<Permit>,
+) -> impl Stream<Item = Result<SseEvent, Infallible>> {
+    futures_util::stream::unfold((follower, permit), |(mut follower, permit)| async move {
         loop {
-            if let Some(event) = self.pending.pop() {
-                self.last = event.id;
-                let id = event.id.to_string();
-                match SseEvent::default().id(id).json_data(&event) {
-                    Ok(event) => return Some(event),
-                    Err(error) => {
-                        tracing::error!(error = error.to_string(), "cannot send an event");
-                        continue;
-                    }
-                }
-            }
-            self.changes.mark_unchanged();
-            match events::events_after(&self.state.database, self.namespace, self.last, BATCH).await
+            let event = follower.next().await?;
+            match SseEvent::default()
+                .id(event.id.to_string())
+                .json_data(&event)
             {
-                Ok(events) if events.is_empty() => {}
-                Ok(mut events) => {
-                    events.reverse();
-                    self.pending = events;
-                    continue;
-                }
-                Err(error) => {
-                    tracing::error!(error = error.to_string(), "cannot read events");
-                    return None;
-                }
-            }
-            tokio::select! {
-                changed = self.changes.changed() => changed.ok()?,
-                () = self.state.shutdown.cancelled() => return None,
+                Ok(event) => return Some((Ok::<_, Infallible>(event), (follower, permit))),
+                Err(error) => tracing::error!(error = error.to_string(), "cannot send an event"),
             }
         }
-    }
+    })
 }

@@ -1,29 +1,21 @@
 //! `/attempts/{id}/log` and `/attempts/{id}/pkgbuild`: a log as it is, with ranges, or as it grows, and
 //! what was built.
 
-use std::time::Duration;
-
 use axum::Extension;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_model::AttemptId;
-use futures_util::Stream;
 use serde::Deserialize;
 
-use crate::db::attempts;
 use crate::error::Error;
 use crate::routes::conditional::{self, Wanted};
 use crate::routes::extract;
 use crate::routes::streaming::NO_BUFFERING;
-use crate::serve::{Held, Peer};
+use crate::serve::{Peer, hold};
+use crate::service::read::logs;
 use crate::state::AppState;
-
-/// How much is read from disk and sent at once.
-const PIECE: u64 = 256 * 1024;
-/// How often a follower looks at the attempt although its log does not grow.
-const LOOK_AGAIN: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
 pub(crate) struct LogQuery {
@@ -42,15 +34,12 @@ pub(crate) async fn read_log(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     // In this order: nothing is written to the log of an attempt that is over.
-    let attempt = attempts::by_id(state.database.read(), id)
-        .await?
-        .ok_or_else(|| Error::not_found(format!("attempt {id}")))?;
-    let is_final = attempt.status.is_final();
+    let is_final = logs::is_final(&state.database, id).await?;
     let mut response = if query.follow && !is_final {
         let permit = peer
             .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
             .transpose()?;
-        live(state, id, query.offset).map(|body| Held::body(body, permit))
+        live(state, id, query.offset).map(|body| hold(body, permit))
     } else {
         let log = Log {
             attempt: id,
@@ -82,18 +71,13 @@ pub(crate) async fn read_pkgbuild(
 
 /// A log that grows, for as long as it does.
 fn live(state: AppState, attempt: AttemptId, offset: u64) -> Response {
-    let follower = Follower {
-        state,
-        attempt,
-        offset,
-        end: None,
-    };
     let headers = [
         (header::CACHE_CONTROL, "no-store"),
         // Every line counts as soon as it is there: neither a proxy nor compression may wait for more.
         (NO_BUFFERING, "no"),
     ];
-    (headers, Body::from_stream(stream(follower))).into_response()
+    let body = Body::from_stream(logs::follow(state, attempt, offset));
+    (headers, body).into_response()
 }
 
 /// A log as it is now, from an offset on.
@@ -106,19 +90,23 @@ struct Log {
 }
 
 impl Log {
+    /// One that grows is another one with the next line.
+    fn tag(&self) -> Result<Option<HeaderValue>, Error> {
+        if !self.is_final {
+            return Ok(None);
+        }
+        let tag = format!("\"{}-{}-{}\"", self.attempt, self.start, self.length);
+        let tag = HeaderValue::from_str(&tag).map_err(anyhow::Error::from)?;
+        Ok(Some(tag))
+    }
+
     fn answer(
         &self,
         state: AppState,
         method: &Method,
         request: &HeaderMap,
     ) -> Result<Response, Error> {
-        // One that grows is another one with the next line.
-        let tag = self
-            .is_final
-            .then(|| format!("\"{}-{}-{}\"", self.attempt, self.start, self.length))
-            .map(|tag| HeaderValue::from_str(&tag))
-            .transpose()
-            .map_err(anyhow::Error::from)?;
+        let tag = self.tag()?;
         let mut headers = HeaderMap::new();
         let caching = if self.is_final {
             "no-cache"
@@ -151,83 +139,7 @@ impl Log {
             }
         };
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
-        let follower = Follower {
-            state,
-            attempt: self.attempt,
-            offset: self.start + from,
-            end: Some(self.start + to),
-        };
-        Ok((status, headers, Body::from_stream(stream(follower))).into_response())
+        let part = logs::part(state, self.attempt, self.start + from, self.start + to);
+        Ok((status, headers, Body::from_stream(part)).into_response())
     }
-}
-
-struct Follower {
-    state: AppState,
-    attempt: AttemptId,
-    offset: u64,
-    /// Where to end; with the attempt if nothing is said.
-    end: Option<u64>,
-}
-
-impl Follower {
-    /// The next piece of the log; `None` at its end.
-    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        match self.end {
-            Some(end) => self.up_to(end).await,
-            None => self.follow().await,
-        }
-    }
-
-    async fn up_to(&mut self, end: u64) -> Result<Option<Bytes>, Error> {
-        let left = end.saturating_sub(self.offset);
-        if left == 0 {
-            return Ok(None);
-        }
-        let piece = self.read(left.min(PIECE)).await?;
-        if piece.is_none() {
-            // The client was told the length: it has to see that this is less.
-            return Err(anyhow::anyhow!("the log of attempt {} is gone", self.attempt).into());
-        }
-        Ok(piece)
-    }
-
-    async fn follow(&mut self) -> Result<Option<Bytes>, Error> {
-        let mut growth = self.state.logs.subscribe(self.attempt);
-        loop {
-            // In this order: an attempt that is over writes nothing any more.
-            let over = self.is_over().await?;
-            if over {
-                // The server may be adding why.
-                self.state.logs.settled(self.attempt).await;
-            }
-            let piece = self.read(PIECE).await?;
-            if piece.is_some() || over {
-                return Ok(piece);
-            }
-            tokio::select! {
-                _ = growth.changed() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
-                () = self.state.shutdown.cancelled() => return Ok(None),
-            }
-        }
-    }
-
-    async fn read(&mut self, limit: u64) -> Result<Option<Bytes>, Error> {
-        let logs = &self.state.logs;
-        let piece = logs.read(self.attempt, self.offset, limit).await?;
-        self.offset += piece.len() as u64;
-        Ok((!piece.is_empty()).then(|| piece.into()))
-    }
-
-    async fn is_over(&self) -> Result<bool, Error> {
-        let attempt = attempts::by_id(self.state.database.read(), self.attempt).await?;
-        Ok(attempt.is_none_or(|attempt| attempt.status.is_final()))
-    }
-}
-
-fn stream(follower: Follower) -> impl Stream<Item = Result<Bytes, Error>> {
-    futures_util::stream::try_unfold(follower, |mut follower| async move {
-        let piece = follower.next().await?;
-        Ok(piece.map(|piece| (piece, follower)))
-    })
 }

@@ -19,7 +19,7 @@ use crate::serve::Peer;
 use crate::service::create_namespace;
 use crate::service::new_iteration::request_iteration;
 use crate::service::preview_plan;
-use crate::service::read::{find, iteration, namespaces};
+use crate::service::read::{iteration, namespaces};
 use crate::state::AppState;
 
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ pub(crate) async fn create_namespace(
     server: BaseUrl,
     extract::Json(request): extract::Json<CreateNamespace>,
 ) -> Result<(StatusCode, Json<NamespaceDetail>), Error> {
-    let name = create_namespace::create_namespace(&state, identity.caller(), request).await?;
+    let name = create_namespace::create_namespace(&state, identity.caller(), &request).await?;
     Ok((
         StatusCode::CREATED,
         Json(namespaces::show_namespace(&state, &server, &name).await?),
@@ -77,8 +77,7 @@ pub(crate) async fn create_iteration(
     extract::Path(name): extract::Path<NamespaceName>,
     extract::Json(request): extract::Json<CreateIteration>,
 ) -> Result<(StatusCode, Json<IterationDetail>), Error> {
-    let namespace = find::find_namespace(&state.database, &name).await?;
-    request_iteration(&state, &namespace, &request, identity.caller()).await?;
+    request_iteration(&state, &name, &request, identity.caller()).await?;
     Ok((
         StatusCode::CREATED,
         Json(iteration::show_iteration(&state, &server, &name, None).await?),
@@ -95,16 +94,10 @@ pub(crate) async fn preview_plan(
         PlanFormat::Json => "application/json",
         PlanFormat::Text | PlanFormat::Dot => "text/plain; charset=utf-8",
     };
-    let identity = identity.filter(|Extension(identity)| identity.is_client());
-    let text = match identity {
-        Some(Extension(identity)) => {
-            preview_plan::preview_plan(&state, identity.caller(), &preview).await?
-        }
-        None => {
-            let peer = peer.map(|Extension(Peer(peer))| peer.ip());
-            preview_plan::preview_for_anybody(&state, &preview, peer).await?
-        }
-    };
+    let client = identity.filter(|Extension(identity)| identity.is_client());
+    let client = client.map(|Extension(identity)| identity.caller());
+    let peer = peer.map(|Extension(Peer(peer))| peer.ip());
+    let text = preview_plan::preview_plan(&state, client, peer, &preview).await?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }
 

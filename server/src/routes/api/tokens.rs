@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use buildbtw_model::TokenId;
 use buildbtw_model::api::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};
 
 use serde::Deserialize;
@@ -37,7 +38,7 @@ pub(crate) struct RevokeQuery {
 
 pub(crate) async fn revoke_token(
     State(state): State<AppState>,
-    extract::Path(id): extract::Path<i64>,
+    extract::Path(id): extract::Path<TokenId>,
     extract::Query(query): extract::Query<RevokeQuery>,
 ) -> Result<Json<TokenSummary>, Error> {
     Ok(Json(tokens::revoke(&state, id, query.force).await?))

@@ -1,9 +1,8 @@
 //! `/webhooks/gitlab`.
 
-use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
-use buildbtw_gitlab::webhook::{Forged, Outline, Sender};
+use buildbtw_gitlab::webhook::{Forged, Incoming, Webhook};
 use buildbtw_model::api::ProblemKind;
 use jiff::Timestamp;
 
@@ -26,43 +25,65 @@ const READING: usize = 128 * 1024;
 /// webhooks that are refused.
 pub(crate) async fn receive_from_gitlab(
     State(state): State<AppState>,
-    peer: Option<Extension<Peer>>,
-    request: Request,
+    GitlabWebhook { id, webhook }: GitlabWebhook,
 ) -> Result<StatusCode, Error> {
-    let Some(config) = &state.config.webhook else {
-        return Err(Refusal::new(
-            ProblemKind::NotFound,
-            "this server accepts no webhooks",
-        )
-        .hint("--gitlab-webhook-secret-file or --gitlab-webhook-signing-token-file turns them on")
-        .into());
+    let received = match webhook {
+        Some(webhook) => receive_webhook(&state, id, &webhook).await?,
+        None => Received::Ignored,
     };
-    let peer = peer.map(|Extension(peer)| peer);
-    let refuse = |forged: Forged| {
-        tracing::warn!(reason = %forged, "refused a webhook");
-        auth::refuse_webhook(&state, peer, forged)
-    };
-    // What cannot be right is refused before its body, which may be large, is read.
-    let sender = Sender::of(&config.secrets, request.headers(), Timestamp::now());
-    let mut sender = sender.map_err(refuse)?;
-    let unknown = peer.filter(|_| !sender.is_known());
-    let mut share = unknown.map(|Peer(peer)| {
-        bodies::Share::flat(&state.admission, BodyOf::Webhook, peer.ip(), READING)
-    });
-    let mut outline = Outline::default();
-    let body = request.into_body();
-    bodies::read(body, MAX_WEBHOOK, share.as_mut(), |piece| {
-        sender.update(piece);
-        outline.update(piece);
-    })
-    .await?;
-    let id = sender.finish().map_err(refuse)?;
-    if let Some(peer) = peer {
-        state.admission.authenticated(peer.0.ip());
-    }
-    let received = receive_webhook(&state, config, id, outline).await?;
     Ok(match received {
         Received::Stored => StatusCode::OK,
         Received::Ignored => StatusCode::NO_CONTENT,
     })
+}
+
+/// A webhook that comes from GitLab.
+pub(crate) struct GitlabWebhook {
+    /// The sender's id of it.
+    id: String,
+    /// What it is about, if that is of interest.
+    webhook: Option<Webhook>,
+}
+
+impl FromRequest<AppState> for GitlabWebhook {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
+        let config = state.config.webhook.as_ref().ok_or_else(not_accepted)?;
+        let peer = request.extensions().get::<Peer>().copied();
+        let refuse = |forged: Forged| {
+            tracing::warn!(reason = %forged, "refused a webhook");
+            auth::refuse_webhook(state, peer, forged)
+        };
+        // What cannot be right is refused before its body, which may be large, is read.
+        let incoming = Incoming::begin(&config.secrets, request.headers(), Timestamp::now());
+        let mut incoming = incoming.map_err(refuse)?;
+        let unknown = peer.filter(|_| !incoming.is_known());
+        let mut share = unknown.map(|Peer(peer)| {
+            bodies::Share::flat(&state.admission, BodyOf::Webhook, peer.ip(), READING)
+        });
+        let body = request.into_body();
+        bodies::read(body, MAX_WEBHOOK, share.as_mut(), |piece| {
+            incoming.update(piece);
+        })
+        .await?;
+        let delivery = incoming.finish().map_err(refuse)?;
+        if let Some(Peer(peer)) = peer {
+            state.admission.authenticated(peer.ip());
+        }
+        let webhook = delivery.webhook.map_err(|error| {
+            let title = format!("the webhook cannot be read: {error}");
+            Refusal::new(ProblemKind::InvalidRequest, title)
+        })?;
+        Ok(Self {
+            id: delivery.id,
+            webhook,
+        })
+    }
+}
+
+fn not_accepted() -> Error {
+    Refusal::new(ProblemKind::NotFound, "this server accepts no webhooks")
+        .hint("--gitlab-webhook-secret-file or --gitlab-webhook-signing-token-file turns them on")
+        .into()
 }

@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use buildbtw_gitlab::{CommitStatus, Gitlab, GitlabError, GitlabErrorKind, ProjectId};
+use buildbtw_gitlab::{
+    CommitState, CommitStatus, Gitlab, GitlabError, GitlabErrorKind, MergeRequestIid, NoteId,
+    ProjectId,
+};
 use buildbtw_model::api::{IterationDetail, OriginSummary};
 use sha2::Digest as _;
 use tokio::time::Instant;
@@ -15,8 +18,7 @@ use tokio::time::Instant;
 use crate::config::ReportKind;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{
-    Database, IterationId, NamespaceId, forge_reports, iterations, namespaces, now,
-    source_repositories,
+    Database, IterationId, NamespaceId, forge_reports, iterations, namespaces, source_repositories,
 };
 use crate::error::Error;
 use crate::outage::Failure;
@@ -25,14 +27,14 @@ use crate::state::AppState;
 use super::read::iteration::show_iteration;
 
 /// A note is not changed more often than this while builds go on.
-const NOTE_GAP_MS: i64 = 60_000;
+const NOTE_GAP: Duration = Duration::from_secs(60);
 /// How long what is known about a branch's merge requests is believed.
 const MERGE_REQUESTS_LAST: Duration = Duration::from_secs(60);
 /// Merge requests from forks have no branch here; their heads are named like this.
 const MERGE_REQUESTS: &str = "merge-requests/";
 
 /// The open merge requests of a project's branch, and since when they are known.
-type MergeRequests = HashMap<(ProjectId, String), (Instant, Vec<u64>)>;
+type MergeRequests = HashMap<(ProjectId, String), (Instant, Vec<MergeRequestIid>)>;
 
 /// Where reports go, and which are wanted. Cheap to clone.
 #[derive(Clone)]
@@ -66,7 +68,7 @@ impl Reporter {
         let Some(iteration) = iterations::newest(state.database.read(), id).await? else {
             return Ok(None);
         };
-        let number = u32::try_from(iteration.number).ok();
+        let number = Some(iteration.number);
         let server = state.config.base_url();
         let detail = show_iteration(state, &server, &namespace.name, number).await?;
         // What cannot be told holds up nothing else.
@@ -100,10 +102,10 @@ impl Reporter {
             let Some((project, path)) = project(&state.database, origin).await? else {
                 continue;
             };
-            let row = i64::try_from(project.0).unwrap_or(i64::MAX);
             let reader = state.database.read();
-            let told = forge_reports::commit_state(reader, iteration, row, &origin.commit).await?;
-            if told.as_deref() == Some(word) {
+            let told =
+                forge_reports::commit_state(reader, iteration, project, &origin.commit).await?;
+            if told == Some(word) {
                 continue;
             }
             let git_ref = origin.changeset.git_ref.as_str();
@@ -126,7 +128,8 @@ impl Reporter {
                 continue;
             }
             let mut tx = state.database.write().await?;
-            forge_reports::put_commit_state(&mut tx, iteration, row, &origin.commit, word).await?;
+            forge_reports::put_commit_state(&mut tx, iteration, project, &origin.commit, word)
+                .await?;
             tx.commit().await?;
         }
         told_all
@@ -148,10 +151,10 @@ impl Reporter {
                     .any(|(_, commit)| *commit == open.commit),
                 None => false,
             };
-            let project = ProjectId(u64::try_from(open.project_id).unwrap_or_default());
+            let project = open.project_id;
             if !is_built_on {
                 let status = CommitStatus {
-                    state: "canceled",
+                    state: CommitState::Canceled,
                     git_ref: None,
                     name: &format!("buildbtw/{}", namespace.name),
                     target_url: &format!("{}/namespaces/{}", state.config.url, namespace.name),
@@ -173,7 +176,7 @@ impl Reporter {
                 iteration,
                 open.project_id,
                 commit,
-                "canceled",
+                CommitState::Canceled,
             )
             .await?;
             tx.commit().await?;
@@ -198,26 +201,27 @@ impl Reporter {
                 .merge_requests(&state.database, project, &path, origin)
                 .await?
             {
-                let (row, number) = (to_row(project.0), to_row(iid));
                 let reader = state.database.read();
-                let told = forge_reports::note(reader, namespace.id, row, number).await?;
+                let told = forge_reports::note(reader, namespace.id, project, iid).await?;
                 if let Some(told) = &told {
                     if told.digest == digest.as_slice() {
                         continue;
                     }
-                    let wait = told.sent_at + NOTE_GAP_MS - now();
-                    if wait > 0 && !detail.summary.status.is_final() {
-                        later = Some(Duration::from_millis(wait.unsigned_abs()));
+                    let wait = (told.sent_at + NOTE_GAP).since(state.clock.now());
+                    if !wait.is_zero() && !detail.summary.status.is_final() {
+                        later = Some(wait);
                         continue;
                     }
                 }
-                let old = told.and_then(|told| u64::try_from(told.note_id).ok());
+                let old = told.map(|told| told.note_id);
                 let note = self
                     .write_note(project, &path, iid, old, &namespace.name, &text)
                     .await?;
+                let Some(note) = note else {
+                    continue;
+                };
                 let mut tx = state.database.write().await?;
-                let note = to_row(note);
-                forge_reports::put_note(&mut tx, namespace.id, row, number, note, &digest).await?;
+                forge_reports::put_note(&mut tx, namespace.id, project, iid, note, &digest).await?;
                 tx.commit().await?;
             }
         }
@@ -228,11 +232,11 @@ impl Reporter {
         &self,
         project: ProjectId,
         path: &str,
-        iid: u64,
-        known: Option<u64>,
+        iid: MergeRequestIid,
+        known: Option<NoteId>,
         namespace: &buildbtw_model::NamespaceName,
         text: &str,
-    ) -> Result<u64, GitlabError> {
+    ) -> Result<Option<NoteId>, GitlabError> {
         let old = match known {
             Some(known) => Some(known),
             // One whose creation was not answered is there nevertheless.
@@ -246,14 +250,10 @@ impl Reporter {
             .write_note(project, path, iid, old, text)
             .await?
         {
-            return Ok(note);
+            return Ok(Some(note));
         }
         // Somebody deleted it.
-        let new = self
-            .gitlab
-            .write_note(project, path, iid, None, text)
-            .await?;
-        Ok(new.unwrap_or_default())
+        self.gitlab.write_note(project, path, iid, None, text).await
     }
 
     /// The merge requests that want to bring an origin in.
@@ -263,7 +263,7 @@ impl Reporter {
         project: ProjectId,
         path: &str,
         origin: &OriginSummary,
-    ) -> Result<Vec<u64>, Failure> {
+    ) -> Result<Vec<MergeRequestIid>, Failure> {
         let git_ref = origin.changeset.git_ref.as_str();
         if let Some(rest) = git_ref.strip_prefix(MERGE_REQUESTS) {
             let number = rest
@@ -319,10 +319,6 @@ pub(crate) fn is_worth_another_try(error: &GitlabError) -> bool {
         || matches!(error.kind, GitlabErrorKind::Status { status: 409, .. })
 }
 
-fn to_row(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 /// The project of an origin, and its path.
 async fn project(
     database: &Database,
@@ -330,8 +326,5 @@ async fn project(
 ) -> Result<Option<(ProjectId, String)>, Error> {
     let reader = database.read();
     let row = source_repositories::usable(reader, &origin.changeset.pkgbase).await?;
-    Ok(row.and_then(|row| {
-        let id = u64::try_from(row.project_id?).ok()?;
-        Some((ProjectId(id), row.path))
-    }))
+    Ok(row.and_then(|row| Some((row.project_id?, row.path))))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use buildbtw_gitlab::CommitState;
 use buildbtw_model::api::{BuildCounts, BuildSummary, IterationDetail};
 use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
 
@@ -11,14 +12,14 @@ const MOST_FAILURES: usize = 20;
 const ERROR_LINES: usize = 3;
 const LINE: usize = 200;
 
-/// GitLab's word for where an iteration stands.
-pub(super) fn state(detail: &IterationDetail) -> &'static str {
+/// What GitLab is told of the commits of an iteration.
+pub(super) fn state(detail: &IterationDetail) -> CommitState {
     match detail.summary.status {
-        IterationStatus::Running if has_begun(&counts(detail)) => "running",
-        IterationStatus::Running => "pending",
-        IterationStatus::Done => "success",
-        IterationStatus::Failed => "failed",
-        IterationStatus::Cancelled => "canceled",
+        IterationStatus::Running if has_begun(&counts(detail)) => CommitState::Running,
+        IterationStatus::Running => CommitState::Pending,
+        IterationStatus::Done => CommitState::Success,
+        IterationStatus::Failed => CommitState::Failed,
+        IterationStatus::Cancelled => CommitState::Canceled,
     }
 }
 
@@ -180,9 +181,10 @@ mod tests {
 
     #[test]
     fn moves_commit_status_from_pending_to_final() {
-        assert_eq!(state(&detail("running", &counts(0, 0, 3))), "pending");
-        assert_eq!(state(&detail("running", &counts(1, 0, 2))), "running");
-        assert_eq!(state(&detail("failed", &counts(2, 1, 0))), "failed");
+        let state_of = |status: &str, counts| state(&detail(status, &counts));
+        assert_eq!(state_of("running", counts(0, 0, 3)), CommitState::Pending);
+        assert_eq!(state_of("running", counts(1, 0, 2)), CommitState::Running);
+        assert_eq!(state_of("failed", counts(2, 1, 0)), CommitState::Failed);
         let failed = detail("failed", &counts(2, 1, 0));
         assert_eq!(description(&failed), "2 of 3 built, 1 failed");
     }

@@ -29,22 +29,22 @@ pub async fn created(
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Created, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let known = Known {
-        pipeline_id: i64::try_from(found.id).unwrap_or(i64::MAX),
+        pipeline_id: found.id,
         url: found.web_url.clone(),
-        status: found.status.as_str().to_owned(),
+        status: found.status,
     };
-    pipelines::set_known(&mut transition.tx, row.attempt, &known).await?;
+    pipelines::set_known(transition.tx(), row.attempt, &known).await?;
     // Others may have been faster than GitLab.
-    let now = pipelines::of_attempt(&mut *transition.tx.connection(), row.attempt).await?;
+    let now = pipelines::of_attempt(transition.connection(), row.attempt).await?;
     let mut created = match now {
         Some(now) if !now.is_unwanted() && !now.attempt_status.is_final() => Created::Wanted,
         _ => Created::Unwanted,
     };
     if created == Created::Wanted && found.sha != row.commit {
         created = Created::Unwanted;
-        if let Some(build) = builds::by_id(&mut *transition.tx.connection(), row.build).await? {
+        if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
             // A green pipeline of a commit that was not built would tell people a lie.
             let message = moved(&row.git_ref, &row.commit, &found.sha);
             let kind = FailureKind::Infrastructure;
@@ -57,8 +57,8 @@ pub async fn created(
     state.announce(effects);
     tracing::info!(
         attempt.id = %row.attempt,
-        gitlab.project = row.project_id,
-        gitlab.pipeline = found.id,
+        gitlab.project = row.project_id.0,
+        gitlab.pipeline = found.id.0,
         "pipeline created"
     );
     Ok(created)
@@ -69,14 +69,14 @@ pub async fn created(
 /// # Errors
 /// When the database cannot be written.
 pub async fn refused(state: &AppState, row: &PipelineRow, message: &str) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    if let Some(build) = builds::by_id(&mut *transition.tx.connection(), row.build).await? {
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
         let kind = FailureKind::Infrastructure;
         transition
             .failed_for_good(&build, row.attempt, kind, message)
             .await?;
     }
-    pipelines::set_over(&mut transition.tx, row.attempt).await?;
+    pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;
     state.announce(effects);
     state.logs.close(row.attempt).await?;

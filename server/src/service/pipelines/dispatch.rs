@@ -2,24 +2,23 @@
 //! is stored now survives whatever happens next.
 
 use buildbtw_model::{
-    AttemptId, BuildId, ClaimId, CommitHash, FailureKind, GitRef, TokenScope, WorkerName,
+    AttemptId, BuildId, ClaimId, CommitHash, FailureKind, GitRef, ProjectId, TokenScope, WorkerName,
 };
 
 use crate::db::attempts::{NewAttempt, UNLIMITED_LEASE};
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::NewPipeline;
-use crate::db::{
-    Database, TokenId, builds, iterations, now, pipelines, source_repositories, tokens,
-};
+use crate::db::{Database, TokenId, builds, iterations, pipelines, source_repositories, tokens};
 use crate::error::Error;
 use crate::service::transitions::Transition;
 use crate::state::AppState;
+use crate::time::Millis;
 
 const NO_WORKER_YET: &str = "gitlab";
 
 /// Where a build's pipeline runs.
 struct Place {
-    project_id: i64,
+    project_id: ProjectId,
     git_ref: String,
 }
 
@@ -41,7 +40,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
     let gitlab = gitlab.map(|on_gitlab| on_gitlab.gitlab.settings().url.to_string());
     let gitlab = gitlab.unwrap_or_default();
     let worker = no_worker_yet()?;
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let mut attempts = Vec::with_capacity(rows.len());
     let mut made = Vec::with_capacity(rows.len());
     for (build, id, _) in &places {
@@ -52,14 +51,14 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             build: build.id,
             claim: ClaimId::new(),
             worker: &worker,
-            token: token.0,
+            token,
         });
     }
     let given = transition.dispatched(attempts, UNLIMITED_LEASE).await?;
     // Builds that are not ready any more have no attempt that their token would go with.
     let is_given = |id: &AttemptId| given.iter().any(|(attempt, _)| attempt.id == *id);
     for (_, token) in made.iter().filter(|(id, _)| !is_given(id)) {
-        tokens::delete(&mut transition.tx, *token).await?;
+        tokens::delete(transition.tx(), *token).await?;
     }
     let mut wanted = Vec::with_capacity(given.len());
     for (attempt, build) in &given {
@@ -81,7 +80,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             None => {}
         }
     }
-    pipelines::insert(&mut transition.tx, &wanted).await?;
+    pipelines::insert(transition.tx(), &wanted).await?;
     let effects = transition.commit().await?;
     state.announce(effects);
     Ok(given.len())
@@ -100,15 +99,8 @@ pub(crate) async fn dead_token(
 ) -> sqlx::Result<TokenId> {
     let hash: [u8; 32] = rand::random();
     let name = format!("attempt {attempt}");
-    let expired = Some(now());
-    tokens::insert(
-        &mut transition.tx,
-        &name,
-        TokenScope::Attempt,
-        &hash,
-        expired,
-    )
-    .await
+    let expired = Some(Millis::now());
+    tokens::insert(transition.tx(), &name, TokenScope::Attempt, &hash, expired).await
 }
 
 /// The project and the branch or tag that a build's pipeline runs on, or why there is none.

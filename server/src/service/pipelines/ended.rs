@@ -28,12 +28,12 @@ pub async fn ended(
     errors: Option<&str>,
     log: Option<&str>,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    let connection = &mut *transition.tx.connection();
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let connection = transition.connection();
     let attempt = attempts::by_id(connection, row.attempt).await?;
-    let build = builds::by_id(&mut *transition.tx.connection(), row.build).await?;
+    let build = builds::by_id(transition.connection(), row.build).await?;
     // While GitLab was asked its job may have reported.
-    let row = pipelines::of_attempt(&mut *transition.tx.connection(), row.attempt).await?;
+    let row = pipelines::of_attempt(transition.connection(), row.attempt).await?;
     let (Some(attempt), Some(build), Some(row)) = (attempt, build, row) else {
         return Ok(());
     };
@@ -51,9 +51,9 @@ pub async fn ended(
         why = Some(end.message().to_owned());
         conclude(&mut transition, &build, &attempt, end).await?;
     }
-    let word = status.map_or("deleted", PipelineStatus::as_str);
-    pipelines::set_status(&mut transition.tx, row.attempt, word).await?;
-    pipelines::set_over(&mut transition.tx, row.attempt).await?;
+    let status = status.unwrap_or(PipelineStatus::Deleted);
+    pipelines::set_status(transition.tx(), row.attempt, status).await?;
+    pipelines::set_over(transition.tx(), row.attempt).await?;
     let Some(why) = why else {
         let effects = transition.commit().await?;
         state.announce(effects);
@@ -89,16 +89,16 @@ pub(super) async fn conclude(
 /// # Errors
 /// When the database cannot be written.
 pub async fn withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    let connection = &mut *transition.tx.connection();
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let connection = transition.connection();
     let attempt = attempts::by_id(connection, row.attempt).await?;
-    let build = builds::by_id(&mut *transition.tx.connection(), row.build).await?;
+    let build = builds::by_id(transition.connection(), row.build).await?;
     if let (Some(attempt), Some(build)) = (attempt, build) {
         let message = "cancelled before GitLab had a pipeline for it";
         let kind = FailureKind::Cancelled;
         transition.failed(&build, &attempt, kind, message).await?;
     }
-    pipelines::set_over(&mut transition.tx, row.attempt).await?;
+    pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;
     state.announce(effects);
     state.logs.close(row.attempt).await?;

@@ -34,7 +34,7 @@ pub(in crate::service) async fn hold(
     if state.pipelines.is_none() {
         return Ok(Hold::No);
     }
-    let row = pipelines::of_attempt(&mut *transition.tx.connection(), attempt.id).await?;
+    let row = pipelines::of_attempt(transition.connection(), attempt.id).await?;
     let Some(row) = row else {
         return Ok(Hold::No);
     };
@@ -58,10 +58,10 @@ pub(in crate::service) async fn hold(
         return Ok(Hold::No);
     }
     // From here on its lease says nothing: the executor has no more reason to renew it.
-    attempts::renew_lease(&mut transition.tx, attempt.id, UNLIMITED_LEASE).await?;
-    pipelines::set_reported(&mut transition.tx, attempt.id, kind, message).await?;
+    attempts::renew_lease(transition.tx(), attempt.id, UNLIMITED_LEASE).await?;
+    pipelines::set_reported(transition.tx(), attempt.id, kind, message).await?;
     // Has GitLab asked, once this is committed.
-    transition.effects.stop = true;
+    transition.stop_attempts();
     Ok(Hold::Yes)
 }
 
@@ -70,6 +70,6 @@ pub(in crate::service) async fn has_reported(
     transition: &mut Transition,
     attempt: &AttemptRow,
 ) -> sqlx::Result<bool> {
-    let row = pipelines::of_attempt(&mut *transition.tx.connection(), attempt.id).await?;
+    let row = pipelines::of_attempt(transition.connection(), attempt.id).await?;
     Ok(row.is_some_and(|row| row.reported_at.is_some()))
 }

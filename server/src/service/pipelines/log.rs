@@ -1,7 +1,7 @@
 //! What a job's log in GitLab says about its end. It is read for jobs only that have not asked for their
 //! build: no package's code has written into it.
 
-use buildbtw_model::ansi;
+use buildbtw_model::{PermissionDenied, ansi};
 
 /// Longer texts are cut.
 const LONGEST: usize = 600;
@@ -44,13 +44,9 @@ pub(super) fn last_error(log: &str) -> Option<String> {
     last.map(|error| shorten(&error))
 }
 
-/// `permission denied: PATH (REASON)`, as buildbtw's executor says it.
+/// What buildbtw's executor says about a permission that is missing.
 fn denied_because(line: &str) -> Option<String> {
-    let at = line.find("permission denied: /")?;
-    let said = line.get(at..)?;
-    let end = said.rfind(')')?;
-    let said = said.get(..=end)?;
-    said.contains(" (").then(|| said.to_owned())
+    PermissionDenied::find(line).map(|denied| denied.to_string())
 }
 
 /// What gitlab-runner says about a program that it could not run: `fork/exec PATH: REASON`, or

@@ -1,13 +1,15 @@
 //! Jobs that GitLab takes for running although nothing more is to be expected of them: their attempts end,
 //! and their pipelines are cancelled.
 
+use std::time::Duration;
+
 use buildbtw_gitlab::Job;
 use buildbtw_model::{AttemptStatus, FailureKind};
 
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
-use crate::db::{attempts, builds, milliseconds, pipelines};
+use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
 use crate::service::report_outcome::remove_uploads;
 use crate::service::transitions::Transition;
@@ -26,10 +28,10 @@ struct Subject {
 impl Subject {
     /// Reads again what others may have changed; `None` when the attempt is over.
     async fn read(transition: &mut Transition, row: &PipelineRow) -> sqlx::Result<Option<Self>> {
-        let connection = &mut *transition.tx.connection();
+        let connection = transition.connection();
         let attempt = attempts::by_id(connection, row.attempt).await?;
-        let build = builds::by_id(&mut *transition.tx.connection(), row.build).await?;
-        let row = pipelines::of_attempt(&mut *transition.tx.connection(), row.attempt).await?;
+        let build = builds::by_id(transition.connection(), row.build).await?;
+        let row = pipelines::of_attempt(transition.connection(), row.attempt).await?;
         let (Some(row), Some(attempt), Some(build)) = (row, attempt, build) else {
             return Ok(None);
         };
@@ -52,16 +54,18 @@ pub async fn unanswered(
     row: &PipelineRow,
     job: Option<&Job>,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let Some(subject) = Subject::read(&mut transition, row).await? else {
         return Ok(false);
     };
     let Some(reported) = subject.row.reported_message.clone() else {
         return Ok(false);
     };
-    let limit = subject.row.job_timeout_s.map(|seconds| seconds * 1_000);
+    let limit = subject.row.job_timeout_s;
+    let limit = limit.and_then(|seconds| u64::try_from(seconds).ok());
+    let limit = limit.map(Duration::from_secs);
     let used_up = |job: &&Job| {
-        let elapsed = job.elapsed_ms();
+        let elapsed = job.elapsed();
         limit.is_some_and(|limit| elapsed.is_some_and(|elapsed| elapsed >= limit))
     };
     let end = match job.filter(used_up) {
@@ -84,7 +88,7 @@ pub async fn never_exchanged(
     row: &PipelineRow,
     job: &Job,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let Some(subject) = Subject::read(&mut transition, row).await? else {
         return Ok(false);
     };
@@ -92,15 +96,14 @@ pub async fn never_exchanged(
         return Ok(false);
     }
     let allowed = state.config.pipelines.as_ref();
-    let allowed = allowed.map_or(0, |settings| milliseconds(settings.exchange) / 1_000);
+    let allowed = allowed.map_or(0, |settings| settings.exchange.as_secs());
     let message = format!(
         "{} has run for more than {allowed} s without asking for its build: its runner was killed, or \
          cannot reach this server",
         name(job)
     );
     // When it comes after all it is told that it is too late; a retry of it in GitLab is another job.
-    let id = i64::try_from(job.id).unwrap_or(i64::MAX);
-    pipelines::set_job(&mut transition.tx, row.attempt, id, None).await?;
+    pipelines::set_job(transition.tx(), row.attempt, job.id, None).await?;
     let has_ended = transition
         .lost(&subject.build, &subject.attempt, &message)
         .await?;
@@ -115,12 +118,12 @@ async fn finish(
     why: &str,
 ) -> Result<(), Error> {
     // GitLab is to cancel the pipeline.
-    transition.effects.stop = true;
+    transition.stop_attempts();
     let conclusion = state.logs.conclude(row.attempt).await;
     let effects = transition.commit().await?;
     state.announce(effects);
     conclusion.write(why).await?;
     remove_uploads(&state.repos, row.attempt).await;
-    tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id, "gave up on a job that GitLab takes for running");
+    tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id.0, "gave up on a job that GitLab takes for running");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use buildbtw_model::api::{BuildSummary, PipelineSummary};
-use buildbtw_model::{Architecture, AttemptId, BuildStatus};
+use buildbtw_model::{Architecture, AttemptId, BuildStatus, PipelineStatus};
 
 use crate::config::Config;
 use crate::db::Database;
@@ -25,14 +25,13 @@ pub(in crate::service) async fn of_attempts(
 }
 
 fn summary(row: &PipelineRow) -> PipelineSummary {
-    let id = row.pipeline_id.and_then(|id| u64::try_from(id).ok());
-    let status = match (&row.status, row.asked_at) {
-        (Some(status), _) => status.clone(),
-        (None, Some(_)) => "not confirmed".to_owned(),
-        (None, None) => "to be created".to_owned(),
+    let status = match (row.status, row.asked_at) {
+        (Some(status), _) => status,
+        (None, Some(_)) => PipelineStatus::NotConfirmed,
+        (None, None) => PipelineStatus::ToBeCreated,
     };
     PipelineSummary {
-        id,
+        id: row.pipeline_id,
         status,
         url: row.url.clone(),
     }

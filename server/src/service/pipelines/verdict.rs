@@ -43,7 +43,7 @@ pub(super) struct Facts<'a> {
 /// The job that exchanged its ID token for the attempt.
 pub fn own_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let id = row.job_id?;
-    jobs.iter().find(|job| i64::try_from(job.id) == Ok(id))
+    jobs.iter().find(|job| job.id == id)
 }
 
 /// The job whose end is the pipeline's.
@@ -174,7 +174,8 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
 /// of template, project and runner counts; a limit for the script alone is not told.
 pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
     let about = name(job);
-    let ran = job.elapsed_ms().map(|ms| ms / 1_000);
+    let ran = job.elapsed();
+    let ran = ran.and_then(|ran| i64::try_from(ran.as_secs()).ok());
     match (row.job_timeout_s, ran) {
         (Some(limit), Some(ran)) if ran + slack(limit) < limit => format!(
             "{about} was stopped by its runner after {}, before GitLab's job timeout of {}: \
@@ -216,20 +217,22 @@ fn span(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use buildbtw_model::{AttemptId, AttemptStatus, BuildId};
+    use buildbtw_model::{AttemptId, AttemptStatus, BuildId, JobId, PipelineId, ProjectId};
+
+    use crate::time::Millis;
 
     fn row() -> PipelineRow {
         PipelineRow {
             attempt: AttemptId::new(),
             build: BuildId(1),
-            project_id: 1,
+            project_id: ProjectId(1),
             git_ref: "main".into(),
             commit: "0".repeat(40).parse().unwrap(),
-            asked_at: Some(1),
-            pipeline_id: Some(2),
+            asked_at: Some(Millis(1)),
+            pipeline_id: Some(PipelineId(2)),
             url: None,
             status: None,
-            job_id: Some(7),
+            job_id: Some(JobId(7)),
             cancel_sent_at: None,
             over_at: None,
             reported_at: None,
@@ -239,13 +242,13 @@ mod tests {
             running_since: None,
             attempt_status: AttemptStatus::Running,
             cancel_requested: false,
-            lease_expires_at: 0,
+            lease_expires_at: Millis(0),
         }
     }
 
     fn reported(kind: FailureKind, message: &str) -> PipelineRow {
         PipelineRow {
-            reported_at: Some(1),
+            reported_at: Some(Millis(1)),
             reported_kind: Some(kind),
             reported_message: Some(message.into()),
             ..row()
@@ -254,7 +257,7 @@ mod tests {
 
     fn job(reason: &str, duration: f64) -> Job {
         Job {
-            id: 7,
+            id: JobId(7),
             name: "build".into(),
             status: PipelineStatus::Failed,
             failure_reason: Some(reason.into()),

@@ -11,6 +11,7 @@ use buildbtw_planner::{
     TookTooLong, computes_version, plan_with_footprint_within,
 };
 
+use crate::db::plans::EdgeKind;
 use crate::error::Error;
 use crate::repos::base::BaseSnapshot;
 use crate::sources::{Catalog, Head, ResolvedChangeset};
@@ -35,7 +36,7 @@ pub(super) struct Draft {
     /// The dependencies that a bootstrap build does without.
     pub(super) without: Option<Vec<Arc<str>>>,
     /// The places of the builds it needs, with the kind of each edge.
-    pub(super) needs: Vec<(usize, &'static str)>,
+    pub(super) needs: Vec<(usize, EdgeKind)>,
     /// See [`input_hash`].
     pub(super) input_hash: Option<Sha256Digest>,
     /// Finished packages with the same inputs, the best first.
@@ -106,11 +107,11 @@ impl Drafter<'_> {
             let origin = origins.get(&build.pkgbase).copied();
             let (package, head) = self.find(&build.pkgbase, origin)?;
             let is_origin = origin.is_some();
-            let needs: Vec<_> = build
-                .needs
-                .iter()
-                .map(|need| (need.build, need.kind.map_or("stage", |kind| kind.as_str())))
-                .collect();
+            let needs = build.needs.iter().map(|need| {
+                let kind = need.kind.map_or(EdgeKind::Stage, EdgeKind::Dependency);
+                (need.build, kind)
+            });
+            let needs: Vec<_> = needs.collect();
             let needed = needs
                 .iter()
                 .map(|(place, _)| drafts[*place].input_hash.as_ref());

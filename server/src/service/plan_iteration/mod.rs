@@ -28,7 +28,7 @@ use super::source_problems::Fetched;
 pub(crate) use plan_input::FilesBefore;
 pub use plan_input::PlanInput;
 pub use planned::{PlannedArchitecture, PlannedIteration};
-pub use store::store;
+pub(in crate::service) use store::store;
 
 use draft::Drafter;
 use inputs::MadeWith;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use buildbtw_model::api::PlanNote;
-use buildbtw_model::{Pkgbase, RepositoryName};
+use buildbtw_model::{NoteKind, Pkgbase, RepositoryName};
 use buildbtw_planner::{Plan, Problem};
 
 use crate::repos::base::{BaseSnapshot, NOT_CHECKED};
@@ -34,17 +34,14 @@ impl Notes {
     pub(super) fn with_problems(self, problems: &[Problem]) -> impl Iterator<Item = PlanNote> {
         let problems = problems.iter().map(|problem| {
             let text = format!("{}: {}", problem.pkgbase, problem.message);
-            note("problem", text)
+            note(NoteKind::Problem, text)
         });
         self.base.into_iter().chain(problems).chain(self.rest)
     }
 }
 
-fn note(kind: &str, text: String) -> PlanNote {
-    PlanNote {
-        kind: kind.to_owned(),
-        text,
-    }
+fn note(kind: NoteKind, text: String) -> PlanNote {
+    PlanNote { kind, text }
 }
 
 fn about_base(base: &BaseSnapshot, moved: &[RepositoryName]) -> Vec<PlanNote> {
@@ -52,15 +49,15 @@ fn about_base(base: &BaseSnapshot, moved: &[RepositoryName]) -> Vec<PlanNote> {
     for (repository, digest) in &base.databases {
         if let Err(problem) = digest {
             let text = format!("base repository {repository}: {problem}");
-            notes.push(note("problem", text));
+            notes.push(note(NoteKind::Problem, text));
         }
     }
     if base.is_incomplete() {
-        notes.push(note("problem", NOT_CHECKED.to_owned()));
+        notes.push(note(NoteKind::Problem, NOT_CHECKED.to_owned()));
     }
     for repository in moved {
         notes.push(note(
-            "base",
+            NoteKind::Base,
             format!(
                 "base repository {repository} has changed since this namespace was first planned; \
                  builds install what it holds now, `new-iteration --refresh-base` plans with it"
@@ -98,7 +95,7 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
                 cycle.broken.len() - SHOWN
             );
         }
-        rest.push(note("cycle", text));
+        rest.push(note(NoteKind::Cycle, text));
     }
     // What the base repositories hold is found when a build installs it.
     let mut unresolved: BTreeMap<&str, Vec<&Pkgbase>> = BTreeMap::new();
@@ -112,7 +109,7 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
     }
     for (name, wanted_by) in unresolved {
         rest.push(note(
-            "unresolved",
+            NoteKind::Unresolved,
             format!("{name}, wanted by {}", some(&wanted_by)),
         ));
     }

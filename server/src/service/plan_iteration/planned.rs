@@ -1,7 +1,7 @@
 //! What planning an iteration led to.
 
-use buildbtw_model::Architecture;
 use buildbtw_model::api::PlanNote;
+use buildbtw_model::{Architecture, NoteKind};
 use buildbtw_planner::{Footprint, Problem};
 
 use crate::repos::base::BaseSnapshot;
@@ -86,7 +86,7 @@ impl PlannedIteration {
         for part in &self.architectures {
             for text in &texts {
                 let note = PlanNote {
-                    kind: "sources".to_owned(),
+                    kind: NoteKind::Sources,
                     text: text.clone(),
                 };
                 self.notes.push((part.architecture.clone(), note));

@@ -5,23 +5,22 @@ use std::collections::{BTreeMap, HashMap};
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{Architecture, BuildId, Pkgbase};
 
-use crate::changes::Effects;
-use crate::db::plans::{self, NewBuild};
+use crate::db::plans::{self, EdgeKind, NewBuild};
 use crate::db::releases::{self, BuildRelease};
 use crate::db::{IterationId, WriteTransaction, builds, iterations};
 use crate::error::Error;
+use crate::service::transitions::Transition;
 use crate::sources::ResolvedChangeset;
 
 use super::draft::Draft;
-use super::planned::PlannedIteration;
+use super::planned::{PlannedArchitecture, PlannedIteration};
 
-/// Stores a planned iteration: its commits, builds and edges. Reused builds are told to `effects`.
+/// Stores a planned iteration: its commits, builds and edges. Reused builds are published once it is committed.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn store(
-    tx: &mut WriteTransaction,
-    effects: &mut Effects,
+pub(in crate::service) async fn store(
+    transition: &mut Transition,
     iteration: IterationId,
     origins: &[ResolvedChangeset],
     planned: PlannedIteration,
@@ -34,59 +33,90 @@ pub async fn store(
             tree: origin.head.tree.clone(),
         })
         .collect();
+    let tx = transition.tx();
     iterations::insert_origins(tx, iteration, &fixed).await?;
-    let mut shared: HashMap<Pkgbase, BTreeMap<u32, BuildId>> = HashMap::new();
-    for (number, part) in planned.architectures.into_iter().enumerate() {
+    let mut reused = Vec::new();
+    let mut shared = Shared::new();
+    for (number, part) in planned.architectures.iter().enumerate() {
         for (repository, digest) in &part.base.databases {
             let digest = digest.as_deref().map_err(String::as_str);
             iterations::insert_base(tx, iteration, &part.architecture, repository, digest).await?;
         }
-        let mut ids: Vec<BuildId> = Vec::with_capacity(part.drafts.len());
-        let mut last_stages: HashMap<&Pkgbase, u32> = HashMap::new();
-        for draft in &part.drafts {
-            let last = last_stages.entry(draft.package.pkgbase()).or_default();
-            *last = draft.stage.max(*last);
-        }
-        for (position, draft) in (0_u32..).zip(&part.drafts) {
-            let mut build = new_build(&part.architecture, position, draft);
-            let is_any = draft.package.is_any();
-            if let Some((awaited, _)) = draft.awaited {
-                await_or_reuse(tx, &mut build, awaited).await?;
-            } else if number > 0 && is_any && build.reused.is_none() {
-                // The first architecture builds packages of architecture `any` for all.
-                let is_last = last_stages.get(&build.pkgbase) == Some(&build.stage);
-                build.shared_build = shared
-                    .get(&build.pkgbase)
-                    .and_then(|stages| same_stage(stages, build.stage, is_last));
-            }
-            build.missing += u32::from(build.shared_build.is_some());
-            let id = plans::insert_build(tx, iteration, &build).await?;
-            let rule = &draft.version.rule;
-            let release = BuildRelease {
-                build: id,
-                is_rebuild: rule.is_rebuild,
-                is_computed: draft.version.is_computed,
-                base: rule.base.clone(),
-            };
-            releases::insert(tx, &release).await?;
-            if number == 0 && is_any {
-                let stages = shared.entry(draft.package.pkgbase().clone()).or_default();
-                stages.insert(draft.stage, id);
-            }
-            for (needs, kind) in &draft.needs {
-                plans::insert_edge(tx, id, ids[*needs], kind).await?;
-            }
-            if let Some(source) = build.shared_build {
-                plans::insert_edge(tx, id, source, "shared").await?;
-            }
-            if build.reused.is_some() {
-                effects.publish.push(id);
-            }
-            ids.push(id);
-        }
+        reused.extend(store_builds(tx, iteration, part, number == 0, &mut shared).await?);
     }
     plans::insert_notes(tx, iteration, &planned.notes).await?;
+    transition.publish(reused);
     Ok(())
+}
+
+/// The first architecture's builds of packages of architecture `any`, by package and stage.
+type Shared = HashMap<Pkgbase, BTreeMap<u32, BuildId>>;
+
+/// Stores the builds of an architecture, and returns those that are reused. The first architecture builds
+/// packages of architecture `any` for all.
+async fn store_builds(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+    part: &PlannedArchitecture,
+    is_first: bool,
+    shared: &mut Shared,
+) -> Result<Vec<BuildId>, Error> {
+    let mut reused = Vec::new();
+    let mut ids: Vec<BuildId> = Vec::with_capacity(part.drafts.len());
+    let mut last_stages: HashMap<&Pkgbase, u32> = HashMap::new();
+    for draft in &part.drafts {
+        let last = last_stages.entry(draft.package.pkgbase()).or_default();
+        *last = draft.stage.max(*last);
+    }
+    for (position, draft) in (0_u32..).zip(&part.drafts) {
+        let mut build = new_build(&part.architecture, position, draft);
+        let is_any = draft.package.is_any();
+        if let Some((awaited, _)) = draft.awaited {
+            await_or_reuse(tx, &mut build, awaited).await?;
+        } else if !is_first && is_any && build.reused.is_none() {
+            let is_last = last_stages.get(&build.pkgbase) == Some(&build.stage);
+            build.shared_build = shared
+                .get(&build.pkgbase)
+                .and_then(|stages| same_stage(stages, build.stage, is_last));
+        }
+        build.missing += u32::from(build.shared_build.is_some());
+        let id = store_build(tx, iteration, &build, draft, &ids).await?;
+        if is_first && is_any {
+            let stages = shared.entry(draft.package.pkgbase().clone()).or_default();
+            stages.insert(draft.stage, id);
+        }
+        if build.reused.is_some() {
+            reused.push(id);
+        }
+        ids.push(id);
+    }
+    Ok(reused)
+}
+
+/// Stores a build with its release and edges. `ids` are the builds before it, in the order of the drafts.
+async fn store_build(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+    build: &NewBuild,
+    draft: &Draft,
+    ids: &[BuildId],
+) -> Result<BuildId, Error> {
+    let id = plans::insert_build(tx, iteration, build).await?;
+    let rule = &draft.version.rule;
+    let release = BuildRelease {
+        build: id,
+        is_rebuild: rule.is_rebuild,
+        is_computed: draft.version.is_computed,
+        base: rule.base.clone(),
+    };
+    releases::insert(tx, &release).await?;
+    for (needs, kind) in &draft.needs {
+        plans::insert_edge(tx, id, ids[*needs], *kind).await?;
+    }
+    if let Some(source) = build.shared_build {
+        plans::insert_edge(tx, id, source, EdgeKind::Shared).await?;
+    }
+    Ok(id)
 }
 
 /// Which of the first architecture's builds another architecture takes the packages of. Cycles differ

@@ -32,7 +32,7 @@ pub(super) fn fix(
     index: &PackageIndex,
     budget: &PlanBudget,
 ) -> Result<(), TookTooLong> {
-    let mut produced: HashMap<&Pkgname, Vec<(i64, &PackageVersion)>> = HashMap::new();
+    let mut produced: HashMap<&Pkgname, Vec<(u32, &PackageVersion)>> = HashMap::new();
     for package in &input.produced {
         produced
             .entry(&package.pkgname)
@@ -99,7 +99,7 @@ type Stages = HashMap<Pkgbase, BTreeMap<u32, PackageVersion>>;
 struct Fixer<'a> {
     makers: Makers<'a>,
     base: &'a Bases,
-    produced: &'a HashMap<&'a Pkgname, Vec<(i64, &'a PackageVersion)>>,
+    produced: &'a HashMap<&'a Pkgname, Vec<(u32, &'a PackageVersion)>>,
     /// The versions of the first architecture, for the ones after it.
     first: Option<&'a Stages>,
     bump: bool,
@@ -224,7 +224,7 @@ struct Known<'a> {
     /// What its first build has.
     earlier_stage: Option<PackageVersion>,
     /// What earlier iterations of the namespace had, with the stages.
-    had: Vec<(i64, &'a PackageVersion)>,
+    had: Vec<(u32, &'a PackageVersion)>,
     /// What other source packages of this plan give packages of the same names.
     of_others: Vec<PackageVersion>,
 }
@@ -236,7 +236,7 @@ fn choose(
     known: &mut Known<'_>,
     shared: Option<PackageVersion>,
 ) -> PackageVersion {
-    let stage = i64::from(draft.stage);
+    let stage = draft.stage;
     if let Some((_, version)) = &draft.awaited {
         if known.installs_over(stage, version, true) {
             return version.clone();
@@ -253,7 +253,7 @@ fn choose(
 
 impl Known<'_> {
     /// Whether packages of other builds can be taken.
-    fn fits(&self, stage: i64, found: &Reusable) -> bool {
+    fn fits(&self, stage: u32, found: &Reusable) -> bool {
         let version = &found.version;
         if !self.installs_over(stage, version, found.is_own) {
             return false;
@@ -272,7 +272,7 @@ impl Known<'_> {
     }
 
     /// Whether a version is above all that the namespace had, or is the newest of those.
-    fn installs_over(&self, stage: i64, version: &PackageVersion, is_own: bool) -> bool {
+    fn installs_over(&self, stage: u32, version: &PackageVersion, is_own: bool) -> bool {
         let had = self.had.iter().filter(|(other, _)| *other <= stage);
         let above_had = had
             .into_iter()

@@ -8,7 +8,7 @@ use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::packages::PackageRow;
 use crate::db::reuse::ReusedRow;
-use crate::db::{Database, attempts, builds, packages, reuse, unsigned};
+use crate::db::{Database, attempts, builds, packages, reuse};
 use crate::error::Error;
 use crate::service::iteration_graph::IterationGraph;
 use crate::service::pipelines::show;
@@ -50,7 +50,7 @@ pub async fn show_build(
     Ok(BuildDetail {
         summary: own,
         namespace: row.namespace.clone(),
-        iteration: unsigned(row.iteration),
+        iteration: row.iteration,
         needs: graph.needs(id).map(|row| summary(row, None)).collect(),
         needed_by: graph.needed_by(id).map(|row| summary(row, None)).collect(),
         attempts: attempt_summaries(database, attempts).await?,
@@ -113,7 +113,7 @@ fn package_summaries(
     let summaries = packages.into_iter().map(|package| PackageSummary {
         url: format!("{folder}/{}", package.file_name),
         file_name: package.file_name,
-        size: unsigned(package.size),
+        size: package.size,
         sha256: package.sha256,
     });
     summaries.collect()

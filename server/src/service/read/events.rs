@@ -1,43 +1,92 @@
-//! What happened in a namespace.
+//! What happened in a namespace, as it happens.
 
+use buildbtw_model::NamespaceName;
 use buildbtw_model::api::Event;
+use tokio::sync::watch;
 
+use crate::db::NamespaceId;
 use crate::db::events::{self, EventRow};
-use crate::db::{Database, NamespaceId, timestamp, unsigned};
 use crate::error::Error;
+use crate::state::AppState;
 
-/// The number of the last event of a namespace.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn last_event(database: &Database, namespace: NamespaceId) -> Result<i64, Error> {
-    Ok(events::last(database.read(), namespace).await?)
+use super::find::find_namespace;
+
+/// How many events are read at once.
+const BATCH: i64 = 500;
+
+/// Follows the events of a namespace.
+pub struct EventFollower {
+    state: AppState,
+    namespace: NamespaceId,
+    last: i64,
+    changes: watch::Receiver<u64>,
+    /// Events read but not returned, the next one last.
+    pending: Vec<Event>,
 }
 
-/// Up to `limit` events of a namespace after a number.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn events_after(
-    database: &Database,
-    namespace: NamespaceId,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<Event>, Error> {
-    let rows = events::after(database.read(), namespace, after, limit).await?;
-    Ok(rows.into_iter().map(event).collect())
+impl EventFollower {
+    /// Follows a namespace from the event after this number on; without one, from now on.
+    ///
+    /// # Errors
+    /// When there is no such namespace.
+    pub async fn begin(
+        state: AppState,
+        name: &NamespaceName,
+        after: Option<i64>,
+    ) -> Result<Self, Error> {
+        let namespace = find_namespace(&state.database, name).await?.id;
+        let changes = state.changes.subscribe(namespace);
+        let last = match after {
+            Some(number) => number,
+            None => events::last(state.database.read(), namespace).await?,
+        };
+        Ok(Self {
+            state,
+            namespace,
+            last,
+            changes,
+            pending: Vec::new(),
+        })
+    }
+
+    /// Waits for the next event; `None` when the server stops or the database cannot be read.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.pending.pop() {
+                self.last = event.id;
+                return Some(event);
+            }
+            self.changes.mark_unchanged();
+            let reader = self.state.database.read();
+            match events::after(reader, self.namespace, self.last, BATCH).await {
+                Ok(rows) if rows.is_empty() => {}
+                Ok(rows) => {
+                    self.pending = rows.into_iter().rev().map(event).collect();
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!(error = error.to_string(), "cannot read events");
+                    return None;
+                }
+            }
+            tokio::select! {
+                changed = self.changes.changed() => changed.ok()?,
+                () = self.state.shutdown.cancelled() => return None,
+            }
+        }
+    }
 }
 
 fn event(row: EventRow) -> Event {
     Event {
         id: row.id,
         kind: row.kind,
-        iteration: row.iteration.map(unsigned),
+        iteration: row.iteration,
         build: row.build,
         pkgbase: row.pkgbase,
         architecture: row.architecture,
         attempt: row.attempt,
         message: row.message,
-        at: timestamp(row.at),
+        at: row.at.into(),
     }
 }

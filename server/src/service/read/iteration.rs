@@ -14,10 +14,7 @@ use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::iterations::IterationRow;
 use crate::db::reuse::ReusedRow;
-use crate::db::{
-    Database, attempts, builds, iterations, now, packages, plans, reuse, timestamp, unsigned,
-    workers,
-};
+use crate::db::{Database, attempts, builds, iterations, packages, plans, reuse, workers};
 use crate::error::Error;
 use crate::service::eta;
 use crate::service::iteration_graph::IterationGraph;
@@ -43,15 +40,15 @@ pub(super) async fn iteration_summary(
         counts.cancelled += part.cancelled;
     }
     let summary = IterationSummary {
-        number: unsigned(row.number),
+        number: row.number,
         status: row.status,
         reason: row.reason.clone(),
         counts,
-        superseded_by: row.superseded_by.map(unsigned),
-        created_at: timestamp(row.created_at),
-        finished_at: row.finished_at.map(timestamp),
+        superseded_by: row.superseded_by,
+        created_at: row.created_at.into(),
+        finished_at: row.finished_at.map(Into::into),
         eta: None,
-        size: unsigned(packages::size_of_iteration(database.read(), row.id).await?),
+        size: packages::size_of_iteration(database.read(), row.id).await?,
     };
     Ok((summary, per_architecture))
 }
@@ -69,7 +66,7 @@ pub async fn show_iteration(
     let namespace = find_namespace(&state.database, name).await?;
     let reader = state.database.read();
     let row = match number {
-        Some(number) => iterations::by_number(reader, namespace.id, number.into()).await?,
+        Some(number) => iterations::by_number(reader, namespace.id, number).await?,
         None => iterations::newest(reader, namespace.id).await?,
     };
     let row = row.ok_or_else(|| {
@@ -125,7 +122,8 @@ impl<'a> Builds<'a> {
         let newest = newest.into_iter().map(|attempt| (attempt.build, attempt));
         let newest = newest.collect();
         let edges = builds::edges(reader, iteration.id).await?;
-        let mut workers = workers::jobs_since(reader, now() - workers::WORKER_SILENCE_MS).await?;
+        let mut workers =
+            workers::jobs_since(reader, state.clock.now() - workers::WORKER_SILENCE).await?;
         show::runners(&state.config, &rows, &mut workers);
         Ok(Self {
             iteration,
@@ -152,7 +150,7 @@ impl<'a> Builds<'a> {
         let started = self
             .newest
             .iter()
-            .filter_map(|(build, attempt)| Some((*build, timestamp(attempt.started_at?))));
+            .filter_map(|(build, attempt)| Some((*build, Timestamp::from(attempt.started_at?))));
         let (rows, now) = (&self.rows, Timestamp::now());
         eta::estimate(rows, graph, &started.collect(), &self.workers, now)
     }

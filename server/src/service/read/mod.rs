@@ -4,6 +4,7 @@ pub mod build;
 pub mod events;
 pub mod find;
 pub mod iteration;
+pub mod logs;
 pub mod namespaces;
 pub mod sources;
 mod summary;

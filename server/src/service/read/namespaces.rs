@@ -5,7 +5,7 @@ use buildbtw_model::api::{NamespaceDetail, NamespaceSummary, Page, ProblemKind};
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{iterations, namespaces, packages, timestamp, unsigned};
+use crate::db::{iterations, namespaces, packages};
 use crate::error::Error;
 use crate::service::refusals;
 use crate::state::AppState;
@@ -59,7 +59,7 @@ async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<Namesp
         scope: row.scope,
         network: state.config.network.effective(row.network),
         held: row.held_at.is_some(),
-        created_at: timestamp(row.created_at),
+        created_at: row.created_at.into(),
         iteration: iteration_summary(&state.database, &newest).await?.0,
     })
 }
@@ -80,7 +80,7 @@ pub async fn show_namespace(
     }
     Ok(NamespaceDetail {
         web_url: format!("{server}/namespaces/{}", row.name),
-        size: unsigned(packages::size_of_namespace(state.database.read(), row.id).await?),
+        size: packages::size_of_namespace(state.database.read(), row.id).await?,
         refused: refusals::reason(&state.database, row.id).await?,
         summary: namespace_summary(state, row).await?,
         iterations: all,

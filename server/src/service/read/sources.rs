@@ -6,7 +6,7 @@ use buildbtw_model::api::{
     Page, SourceRepositorySummary, SourcesOverview, SourcesProgress, SourcesTrouble,
 };
 
-use crate::db::{source_repositories, srcinfos, timestamp, unsigned};
+use crate::db::{source_repositories, srcinfos};
 use crate::error::Error;
 use crate::service::source_problems::Fetched;
 use crate::state::AppState;
@@ -60,8 +60,9 @@ pub async fn list_sources(
             pkgbase: row.pkgbase,
             branch: row.branch,
             commit: row.commit,
-            problem: row.problem,
-            changed_at: timestamp(row.changed_at),
+            problem_kind: row.problem.as_ref().map(|problem| problem.kind),
+            problem: row.problem.map(|problem| problem.message),
+            changed_at: row.changed_at.into(),
         });
     }
     Ok(Page { items, next })
@@ -76,8 +77,8 @@ pub async fn sources_overview(state: &AppState) -> Result<SourcesOverview, Error
     let status = state.sources.status();
     Ok(SourcesOverview {
         origin: state.sources.title(),
-        usable: unsigned(usable),
-        broken: unsigned(broken),
+        usable,
+        broken,
         complete: status.complete,
         last_scan_at: status.last_scan,
         last_poll_at: status.last_poll,

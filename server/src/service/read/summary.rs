@@ -6,7 +6,6 @@ use buildbtw_model::{BuildStatus, Pkgbase};
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::reuse::ReusedRow;
-use crate::db::{timestamp, unsigned};
 
 pub(super) fn build_summary(
     row: &BuildRow,
@@ -26,8 +25,8 @@ pub(super) fn build_summary(
         id: row.id,
         pkgbase: row.pkgbase.clone(),
         architecture: row.architecture.clone(),
-        stage: unsigned(row.stage),
-        level: unsigned(row.level),
+        stage: row.stage,
+        level: row.level,
         status: row.status,
         commit: row.commit.clone(),
         version: row.version.clone(),
@@ -47,9 +46,11 @@ pub(super) fn build_summary(
         waits_for: Vec::new(),
         attempt: newest.map(|attempt| attempt.id),
         reused_from: None,
-        started_at: newest.and_then(|attempt| attempt.started_at).map(timestamp),
-        finished_at: row.finished_at.map(timestamp),
-        estimate_s: unsigned(row.estimate_s),
+        started_at: newest
+            .and_then(|attempt| attempt.started_at)
+            .map(Into::into),
+        finished_at: row.finished_at.map(Into::into),
+        estimate_s: row.estimate_s.into(),
         eta: None,
     }
 }
@@ -60,13 +61,13 @@ pub(super) fn lead_to_origin(summary: &mut BuildSummary, row: &ReusedRow) {
     summary.started_at = None;
     summary.reused_from = Some(ReusedFrom {
         attempt: row.attempt,
-        number: unsigned(row.number),
+        number: row.number,
         namespace: row.namespace.clone(),
         namespace_deleted: row.namespace_deleted,
-        iteration: row.iteration.map(unsigned),
+        iteration: row.iteration,
         build: row.maker,
         architecture: row.architecture.clone(),
-        stage: unsigned(row.stage),
+        stage: row.stage,
         made_by: None,
     });
 }
@@ -78,13 +79,13 @@ pub(super) fn attempt_summary(
     AttemptSummary {
         id: row.id,
         pipeline,
-        number: unsigned(row.number),
+        number: row.number,
         status: row.status,
         failure: row.failure,
         message: row.message,
         worker: Some(row.worker),
-        created_at: timestamp(row.created_at),
-        started_at: row.started_at.map(timestamp),
-        finished_at: row.finished_at.map(timestamp),
+        created_at: row.created_at.into(),
+        started_at: row.started_at.map(Into::into),
+        finished_at: row.finished_at.map(Into::into),
     }
 }

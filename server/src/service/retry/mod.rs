@@ -12,7 +12,6 @@ use crate::db::builds::{self, BuildRow};
 use crate::db::iterations::{self, IterationRow};
 use crate::db::namespaces::NamespaceRow;
 use crate::db::source_repositories::SourceRepositoryRow;
-use crate::db::unsigned;
 use crate::error::{Error, Refusal};
 use crate::sources;
 use crate::state::AppState;
@@ -40,24 +39,11 @@ pub async fn retry(
     request: &RetryBuilds,
 ) -> Result<RetriedBuilds, Error> {
     let namespace = find_namespace(&state.database, name).await?;
-    if namespace.held_at.is_some() {
-        return Err(
-            Refusal::new(ProblemKind::Conflict, format!("'{name}' is cancelled"))
-                .hint("`resume` it first")
-                .into(),
-        );
-    }
+    check_held(&namespace)?;
     // What is newer is newer than this one: the follower may plan another while the sources are read.
     let before = newest(&state.database, &namespace).await?;
     let all = builds::of_iteration(state.database.read(), before.id).await?;
-    for pkgbase in &request.pkgbases {
-        if !all.iter().any(|build| build.pkgbase == *pkgbase) {
-            return Err(Error::not_found(format!(
-                "build of '{pkgbase}' in iteration {} of '{name}'",
-                before.number
-            )));
-        }
-    }
+    check_pkgbases(&request.pkgbases, &before, &all)?;
     catch_up(state, &namespace, failed(&all)).await?;
     let newer = newer::commits(state, &before, &all).await?;
     let unusable = newer::unusable(state, &before, &all).await?;
@@ -91,12 +77,38 @@ pub async fn retry(
     match try_again(state, &before, &namespace, request, &newer.commits, &notes).await? {
         None => planned(state, &namespace, request, newer.commits).await,
         Some(retried) => Ok(RetriedBuilds {
-            iteration: unsigned(before.number),
+            iteration: before.number,
             builds: retried.into_iter().map(retried_build).collect(),
             newer: newer.commits,
             is_new: false,
             notes,
         }),
+    }
+}
+
+fn check_held(namespace: &NamespaceRow) -> Result<(), Error> {
+    if namespace.held_at.is_none() {
+        return Ok(());
+    }
+    let title = format!("'{}' is cancelled", namespace.name);
+    Err(Refusal::new(ProblemKind::Conflict, title)
+        .hint("`resume` it first")
+        .into())
+}
+
+/// Refuses packages that an iteration does not build.
+fn check_pkgbases(
+    pkgbases: &[Pkgbase],
+    iteration: &IterationRow,
+    all: &[BuildRow],
+) -> Result<(), Error> {
+    let is_built = |pkgbase: &&Pkgbase| all.iter().any(|build| build.pkgbase == **pkgbase);
+    match pkgbases.iter().find(|pkgbase| !is_built(pkgbase)) {
+        None => Ok(()),
+        Some(pkgbase) => Err(Error::not_found(format!(
+            "build of '{pkgbase}' in iteration {} of '{}'",
+            iteration.number, iteration.namespace
+        ))),
     }
 }
 
@@ -108,7 +120,8 @@ fn failed(all: &[BuildRow]) -> Vec<Pkgbase> {
 }
 
 fn note_of(row: &SourceRepositoryRow) -> String {
-    let problem = row.problem.as_deref().unwrap_or_default();
+    let problem = row.problem.as_ref();
+    let problem = problem.map_or("", |problem| &problem.message);
     format!(
         "{}: {problem}; its newest commit is not built",
         sources::is_unusable(row)
@@ -134,7 +147,7 @@ async fn planned(
         build.packages_attempt_id.is_none() && (asked.is_empty() || asked.contains(&build.pkgbase))
     };
     Ok(RetriedBuilds {
-        iteration: unsigned(newest.number),
+        iteration: newest.number,
         builds: builds
             .into_iter()
             .filter(is_wanted)
@@ -156,8 +169,8 @@ async fn try_again(
     notes: &[String],
 ) -> Result<Option<Vec<BuildRow>>, Error> {
     let name = &namespace.name;
-    let mut transition = Transition::begin(&state.database).await?;
-    let newest = iterations::newest(&mut *transition.tx.connection(), namespace.id).await?;
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     if newest.id != before.id {
         transition.undo().await?;
@@ -216,7 +229,7 @@ fn retried_build(build: BuildRow) -> RetriedBuild {
         id: build.id,
         pkgbase: build.pkgbase,
         architecture: build.architecture,
-        stage: unsigned(build.stage),
+        stage: build.stage,
     }
 }
 
@@ -225,7 +238,7 @@ async fn nothing_to_retry(
     newest: &IterationRow,
     pkgbase: &Pkgbase,
 ) -> Result<Refusal, Error> {
-    let all = builds::of_iteration(&mut *transition.tx.connection(), newest.id).await?;
+    let all = builds::of_iteration(transition.connection(), newest.id).await?;
     let own: Vec<String> = all
         .iter()
         .filter(|build| build.pkgbase == *pkgbase)

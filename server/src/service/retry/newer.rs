@@ -27,61 +27,80 @@ pub(super) async fn commits(
     iteration: &IterationRow,
     all: &[BuildRow],
 ) -> Result<Newer, Error> {
-    let mut newer = BTreeMap::new();
-    let mut add = |pkgbase: &Pkgbase, from: &CommitHash, to: CommitHash| {
-        let (pkgbase, from) = (pkgbase.clone(), from.clone());
-        newer.insert(pkgbase.clone(), NewerCommit { pkgbase, from, to });
-    };
-    let has_failed = |pkgbase: &Pkgbase| {
-        let mut builds = all.iter();
-        builds.any(|build| build.pkgbase == *pkgbase && build.status == BuildStatus::Failed)
-    };
-    let (mut is_followed, mut lost) = (false, BTreeSet::new());
+    let mut found = Found::default();
     let origins = iterations::fixed_origins(state.database.read(), iteration.id).await?;
-    for origin in &origins {
-        let pkgbase = &origin.changeset.pkgbase;
-        // A ref that is gone, or a forge that is away, must not keep anybody from trying again.
-        match state.sources.newer_commit(origin).await {
-            Ok(Some(to)) => {
-                is_followed = true;
-                add(pkgbase, &origin.commit, to);
+    found.add_origins(state, &origins, all).await;
+    found.add_members(state, &origins, all).await;
+    Ok(Newer {
+        commits: found.commits.into_values().collect(),
+        is_followed: found.is_followed,
+        lost: found.lost,
+    })
+}
+
+/// See [`Newer`].
+#[derive(Default)]
+struct Found {
+    commits: BTreeMap<Pkgbase, NewerCommit>,
+    is_followed: bool,
+    lost: BTreeSet<Pkgbase>,
+}
+
+impl Found {
+    fn add(&mut self, pkgbase: &Pkgbase, from: &CommitHash, to: CommitHash) {
+        let (pkgbase, from) = (pkgbase.clone(), from.clone());
+        let newer = NewerCommit { pkgbase, from, to };
+        self.commits.insert(newer.pkgbase.clone(), newer);
+    }
+
+    async fn add_origins(&mut self, state: &AppState, origins: &[FixedOrigin], all: &[BuildRow]) {
+        let has_failed = |pkgbase: &Pkgbase| {
+            let mut builds = all.iter();
+            builds.any(|build| build.pkgbase == *pkgbase && build.status == BuildStatus::Failed)
+        };
+        for origin in origins {
+            let pkgbase = &origin.changeset.pkgbase;
+            // A ref that is gone, or a forge that is away, must not keep anybody from trying again.
+            match state.sources.newer_commit(origin).await {
+                Ok(Some(to)) => {
+                    self.is_followed = true;
+                    self.add(pkgbase, &origin.commit, to);
+                }
+                Ok(None) if has_failed(pkgbase) => {
+                    if let Ok(to) = state.sources.commit_now(&origin.changeset).await
+                        && to != origin.commit
+                        && state.sources.is_lost(pkgbase, &origin.commit).await
+                    {
+                        self.add(pkgbase, &origin.commit, to);
+                        self.lost.insert(pkgbase.clone());
+                    }
+                }
+                Ok(None) | Err(_) => {}
             }
-            Ok(None) if has_failed(pkgbase) => {
-                if let Ok(to) = state.sources.commit_now(&origin.changeset).await
-                    && to != origin.commit
-                    && state.sources.is_lost(pkgbase, &origin.commit).await
-                {
-                    add(pkgbase, &origin.commit, to);
-                    lost.insert(pkgbase.clone());
+        }
+    }
+
+    async fn add_members(&mut self, state: &AppState, origins: &[FixedOrigin], all: &[BuildRow]) {
+        let mut amended = Vec::new();
+        state.sources.with_catalog(|catalog| {
+            for build in all.iter().filter(|build| !is_origin(origins, build)) {
+                let Some(head) = catalog.head(&build.pkgbase) else {
+                    continue;
+                };
+                if !head.has_files_of(&build.commit, build.tree.as_ref()) {
+                    self.add(&build.pkgbase, &build.commit, head.commit.clone());
+                } else if build.status == BuildStatus::Failed && head.commit != build.commit {
+                    amended.push((build, head.commit.clone()));
                 }
             }
-            Ok(None) | Err(_) => {}
-        }
-    }
-    let mut amended = Vec::new();
-    state.sources.with_catalog(|catalog| {
-        for build in all.iter().filter(|build| !is_origin(&origins, build)) {
-            let Some(head) = catalog.head(&build.pkgbase) else {
-                continue;
-            };
-            if !head.has_files_of(&build.commit, build.tree.as_ref()) {
-                add(&build.pkgbase, &build.commit, head.commit.clone());
-            } else if build.status == BuildStatus::Failed && head.commit != build.commit {
-                amended.push((build, head.commit.clone()));
+        });
+        for (build, to) in amended {
+            if state.sources.is_lost(&build.pkgbase, &build.commit).await {
+                self.add(&build.pkgbase, &build.commit, to);
+                self.lost.insert(build.pkgbase.clone());
             }
         }
-    });
-    for (build, to) in amended {
-        if state.sources.is_lost(&build.pkgbase, &build.commit).await {
-            add(&build.pkgbase, &build.commit, to);
-            lost.insert(build.pkgbase.clone());
-        }
     }
-    Ok(Newer {
-        commits: newer.into_values().collect(),
-        is_followed,
-        lost,
-    })
 }
 
 fn is_origin(origins: &[FixedOrigin], build: &BuildRow) -> bool {

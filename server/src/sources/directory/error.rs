@@ -1,5 +1,9 @@
 //! Why a git repository could not be read.
 
+use buildbtw_model::SourceProblemKind;
+
+use crate::db::source_repositories::SourceProblem;
+
 /// How many branches a message lists.
 const SHOWN: usize = 5;
 
@@ -25,6 +29,19 @@ pub(super) enum GitError {
     UnknownRef,
     #[error("{0}")]
     Broken(String),
+}
+
+impl From<&GitError> for SourceProblem {
+    fn from(error: &GitError) -> Self {
+        let kind = match error {
+            GitError::Empty => SourceProblemKind::Empty,
+            GitError::Unborn { .. } => SourceProblemKind::NoDefaultBranch,
+            GitError::NotARepository(_) | GitError::UnknownRef | GitError::Broken(_) => {
+                SourceProblemKind::Unreadable
+            }
+        };
+        Self::new(kind, error.to_string())
+    }
 }
 
 /// Names in quotes, the first few of them.

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase};
+use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase, SourceProblemKind};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::db::source_repositories::SourceRepositoryRow;
+use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
 use crate::error::{Error, Refusal};
 use crate::sources::kind::{FoundMergeRequest, Place, ReadError, SourceKind, TreeAtCommit};
 
@@ -53,10 +53,13 @@ impl SourceKind for Directory {
 
     /// A repository is named after its pkgbase. One that is not would be found under a name nobody
     /// expects, or take the place of another one.
-    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<String> {
+    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
         let name = path.strip_suffix(".git").unwrap_or(path);
         (name != pkgbase.as_str()).then(|| {
-            format!(".SRCINFO says pkgbase '{pkgbase}', but the repository is called '{name}'")
+            SourceProblem::new(
+                SourceProblemKind::Misnamed,
+                format!(".SRCINFO says pkgbase '{pkgbase}', but the repository is called '{name}'"),
+            )
         })
     }
 

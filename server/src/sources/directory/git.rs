@@ -4,7 +4,7 @@ use std::path::Path;
 
 use buildbtw_model::{CommitHash, GitRef};
 
-use crate::sources::kind::{MAX_SRCINFO, NO_SRCINFO, TreeAtCommit};
+use crate::sources::kind::{MAX_SRCINFO, TreeAtCommit, invalid_srcinfo, large_srcinfo, no_srcinfo};
 
 use super::error::unreadable;
 use super::objects::{self, peel};
@@ -190,16 +190,18 @@ fn read_tree(
     let entry = entry.map_err(unreadable(&what))?;
     let what = of_commit(".SRCINFO of commit");
     let srcinfo = match entry {
-        None => Err(NO_SRCINFO.to_owned()),
-        Some(entry) if !entry.mode().is_blob() => Err(".SRCINFO is not a regular file".to_owned()),
+        None => Err(no_srcinfo()),
+        Some(entry) if !entry.mode().is_blob() => {
+            Err(invalid_srcinfo(".SRCINFO is not a regular file"))
+        }
         Some(entry) => {
             let header = repository.find_header(entry.object_id());
             let header = header.map_err(unreadable(&what))?;
             if header.size() > MAX_SRCINFO as u64 {
-                Err(format!(".SRCINFO is larger than {} MiB", MAX_SRCINFO >> 20))
+                Err(large_srcinfo())
             } else {
                 let blob = objects::read_blob(repository, entry.object_id(), &what)?;
-                String::from_utf8(blob).map_err(|_| ".SRCINFO is not UTF-8".to_owned())
+                String::from_utf8(blob).map_err(|_| invalid_srcinfo(".SRCINFO is not UTF-8"))
             }
         }
     };

@@ -131,7 +131,7 @@ impl Directory {
         let mut found = Found::at(path);
         match git::default_branch(full_path) {
             Err(error) => {
-                found.row.problem = Some(error.to_string());
+                found.row.problem = Some((&error).into());
                 if let git::GitError::Unborn { branch, .. } = error {
                     found.row.branch = Some(branch);
                 }
@@ -151,7 +151,7 @@ impl Directory {
                 found.row.branch = Some(default.branch);
                 found.row.commit = Some(default.commit.clone());
                 match git::read_commit(full_path, &default.commit) {
-                    Err(error) => found.row.problem = Some(error.to_string()),
+                    Err(error) => found.row.problem = Some((&error).into()),
                     Ok(tree) => found.enter(tree, |path, pkgbase| self.misnamed(path, pkgbase)),
                 }
             }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use buildbtw_gitlab::ProjectId;
-use buildbtw_gitlab::webhook::WebhookKind;
 
-use crate::db::{now, webhook_deliveries};
+use crate::db::webhook_deliveries;
 use crate::outage::Failure;
 use crate::sources::Sources;
+use crate::time::Millis;
 
-use super::group::{GitlabGroup, row_id};
+use super::group::GitlabGroup;
 use super::poll::{Asked, Window};
 
 /// How many are processed together.
@@ -33,9 +33,8 @@ impl GitlabGroup {
             }
             let moved: BTreeSet<ProjectId> = open
                 .iter()
-                .filter(|row| row.kind.parse().is_ok_and(WebhookKind::moves_sources))
-                .filter_map(|row| u64::try_from(row.project_id).ok())
-                .map(ProjectId)
+                .filter(|row| row.kind.moves_sources())
+                .map(|row| row.project_id)
                 .collect();
             let moved: Vec<ProjectId> = moved.into_iter().collect();
             let mut unread = BTreeSet::new();
@@ -44,12 +43,11 @@ impl GitlabGroup {
                 self.tell_touched(sources, &moved).await?;
                 asked = Asked::Gitlab;
             }
-            let unread: BTreeSet<i64> = unread.into_iter().map(row_id).collect();
             let (open, done): (Vec<_>, Vec<_>) = open
                 .into_iter()
                 .partition(|row| unread.contains(&row.project_id));
             let done: Vec<String> = done.into_iter().map(|row| row.id).collect();
-            let before = now() - i64::try_from(REMEMBERED.as_millis()).unwrap_or_default();
+            let before = Millis::now() - REMEMBERED;
             let mut tx = sources.database.write().await?;
             webhook_deliveries::done(&mut tx, &done).await?;
             webhook_deliveries::forget_before(&mut tx, before).await?;

@@ -8,7 +8,7 @@ use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::db::source_repositories::SourceRepositoryRow;
+use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
 use crate::error::{Error, Refusal};
 use crate::sources::kind::{FoundMergeRequest, Place, ReadError, SourceKind, TreeAtCommit};
 use crate::sources::refusals;
@@ -65,7 +65,7 @@ impl SourceKind for GitlabGroup {
         )
     }
 
-    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<String> {
+    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
         project::misnamed(path, pkgbase)
     }
 
@@ -124,8 +124,8 @@ impl SourceKind for GitlabGroup {
 }
 
 pub(super) fn project_of(repository: &SourceRepositoryRow) -> Result<ProjectId, ReadError> {
-    let id = repository.project_id.and_then(|id| u64::try_from(id).ok());
-    id.map(ProjectId)
+    repository
+        .project_id
         .ok_or_else(|| ReadError::Broken("it has no project number".to_owned()))
 }
 
@@ -170,7 +170,7 @@ impl GitlabGroup {
             Err(error) => return Err(refusals::unavailable(&error)),
         };
         Ok(FoundMergeRequest {
-            project: row_id(found.project),
+            project: found.project,
             path: path.to_owned(),
             over: match found.state {
                 MergeRequestState::Over(state) => Some(state),
@@ -183,14 +183,4 @@ impl GitlabGroup {
             },
         })
     }
-}
-
-/// Milliseconds of GitLab's clock, as the database keeps times.
-pub(super) fn millis(time: jiff::Timestamp) -> i64 {
-    time.as_millisecond()
-}
-
-/// A project's number as the database keeps it.
-pub(super) fn row_id(id: ProjectId) -> i64 {
-    i64::try_from(id.0).unwrap_or(i64::MAX)
 }

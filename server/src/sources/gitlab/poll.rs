@@ -14,7 +14,7 @@ use crate::db::{namespaces, source_progress, source_repositories};
 use crate::outage::Failure;
 use crate::sources::{SourceEvent, Sources};
 
-use super::group::{GitlabGroup, MERGE_REQUESTS, millis, row_id};
+use super::group::{GitlabGroup, MERGE_REQUESTS};
 use super::project;
 
 /// GitLab may be an hour late with a project's last activity; the rest is for clocks.
@@ -54,6 +54,19 @@ pub(crate) struct Polled {
     pub(crate) is_suspicious: bool,
 }
 
+/// What the pages of a poll have shown.
+#[derive(Default)]
+struct Seen {
+    /// Every change up to here.
+    reached: Option<Timestamp>,
+    /// GitLab's number of projects.
+    count: Option<i64>,
+    /// Projects whose refs may have moved.
+    touched: Vec<ProjectId>,
+    /// How many projects were new or had changed.
+    changed: usize,
+}
+
 /// What asking about some projects has shown.
 #[derive(Debug, Default)]
 pub(super) struct Answered {
@@ -70,68 +83,73 @@ impl GitlabGroup {
         sources: &Sources,
         window: &mut Window,
     ) -> Result<Polled, Failure> {
-        let limit = window.watermark.map(|mark| mark - OVERLAP);
-        let is_in_window = |project: &Project| match (project.last_activity, limit) {
-            (Some(active), Some(limit)) => active >= limit,
-            _ => true,
-        };
-        let mut cursor = None;
-        let mut reached: Option<Timestamp> = None;
-        let mut count = None;
-        let mut touched = Vec::new();
-        let mut changed = 0;
-        loop {
-            let page = self.gitlab.projects(&Selection::After(cursor)).await?;
-            if reached.is_none() {
-                let newest = page.projects.iter().filter_map(|p| p.last_activity).max();
-                reached = page.date.or(newest);
-                count = page.count.and_then(|count| i64::try_from(count).ok());
-            }
-            let is_past = !page.projects.iter().all(is_in_window);
-            let active = page.projects.iter().filter(|project| is_in_window(project));
-            touched.extend(active.map(|project| project.id));
-            // Also what lies before the window: the answer is here already.
-            let entered = self.enter(sources, window, page.projects).await?;
-            changed += entered.len();
-            touched.extend(entered);
-            cursor = page.next;
-            if is_past || cursor.is_none() {
-                break;
-            }
-            // In a busy hour there are many pages, and webhooks need not wait for all of them.
-            self.process_webhooks(sources, window).await?;
-        }
+        let mut seen = self.read_pages(sources, window).await?;
         window.polls = window.polls.wrapping_add(1);
         let is_turn = window.ask_soon || window.polls.is_multiple_of(AGAIN_EVERY);
         if !window.again.is_empty() && is_turn {
             window.ask_soon = false;
             let ids: Vec<_> = window.again.iter().copied().collect();
             let answered = self.ask_about(sources, window, &ids).await?;
-            changed += answered.changed.len();
-            touched.extend(answered.changed);
+            seen.changed += answered.changed.len();
+            seen.touched.extend(answered.changed);
         }
-        self.tell_touched(sources, &touched).await?;
+        self.tell_touched(sources, &seen.touched).await?;
         self.tell_forks(sources).await?;
-        window.watermark = reached.or(window.watermark);
+        window.watermark = seen.reached.or(window.watermark);
         // Nothing is written while nothing happens: an older mark only makes the next start's first
         // window longer. Nor while something could not be read that a newer mark would leave behind.
-        if changed > 0
+        if seen.changed > 0
             && window.again.is_empty()
             && let Some(mark) = window.watermark
         {
             let mut tx = sources.database.write().await?;
-            source_progress::reached(&mut tx, millis(mark)).await?;
+            source_progress::reached(&mut tx, mark.into()).await?;
             tx.commit().await?;
         }
-        if changed > 0 {
-            tracing::info!(sources.changed = changed, "source repositories changed");
+        if seen.changed > 0 {
+            tracing::info!(
+                sources.changed = seen.changed,
+                "source repositories changed"
+            );
         }
         sources.status.polled();
         // Those that vanished show in nothing but the number.
-        let difference = self.difference(sources, count).await?;
+        let difference = self.difference(sources, seen.count).await?;
         Ok(Polled {
             is_suspicious: difference.is_some_and(|found| found != window.difference),
         })
+    }
+
+    /// Reads the pages of projects that were active in the window, and stores what is new.
+    async fn read_pages(&self, sources: &Sources, window: &mut Window) -> Result<Seen, Failure> {
+        let limit = window.watermark.map(|mark| mark - OVERLAP);
+        let is_in_window = |project: &Project| match (project.last_activity, limit) {
+            (Some(active), Some(limit)) => active >= limit,
+            _ => true,
+        };
+        let mut cursor = None;
+        let mut seen = Seen::default();
+        loop {
+            let page = self.gitlab.projects(&Selection::After(cursor)).await?;
+            if seen.reached.is_none() {
+                let newest = page.projects.iter().filter_map(|p| p.last_activity).max();
+                seen.reached = page.date.or(newest);
+                seen.count = page.count.and_then(|count| i64::try_from(count).ok());
+            }
+            let is_past = !page.projects.iter().all(is_in_window);
+            let active = page.projects.iter().filter(|project| is_in_window(project));
+            seen.touched.extend(active.map(|project| project.id));
+            // Also what lies before the window: the answer is here already.
+            let entered = self.enter(sources, window, page.projects).await?;
+            seen.changed += entered.len();
+            seen.touched.extend(entered);
+            cursor = page.next;
+            if is_past || cursor.is_none() {
+                return Ok(seen);
+            }
+            // In a busy hour there are many pages, and webhooks need not wait for all of them.
+            self.process_webhooks(sources, window).await?;
+        }
     }
 
     /// By how much GitLab's number of projects differs from ours.
@@ -175,7 +193,6 @@ impl GitlabGroup {
             for id in &missing {
                 window.again.remove(id);
             }
-            let missing: Vec<i64> = missing.into_iter().map(row_id).collect();
             let gone = source_repositories::of_projects(sources.database.read(), &missing).await?;
             if gone.len() > FEW && shown.is_empty() && !window.has_shrunk {
                 window.has_shrunk = true;
@@ -197,14 +214,14 @@ impl GitlabGroup {
         projects: Vec<Project>,
     ) -> Result<Vec<ProjectId>, Failure> {
         window.note_unreadable(&projects);
-        let ids: Vec<i64> = projects.iter().map(|project| row_id(project.id)).collect();
+        let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
         let known = source_repositories::of_projects(sources.database.read(), &ids).await?;
         let group = self.path().to_owned();
         // Parsing a page of texts takes a while.
         let looked = tokio::task::spawn_blocking(move || {
             let looked = projects.into_iter().filter_map(|project| {
                 let id = project.id;
-                let known = known.iter().find(|row| row.project_id == Some(row_id(id)));
+                let known = known.iter().find(|row| row.project_id == Some(id));
                 Some((id, project::look(project, &group, known)?))
             });
             looked.collect::<Vec<_>>()
@@ -212,10 +229,8 @@ impl GitlabGroup {
         .await?;
         let (changed, found): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
         let displaced = sources.store(found, Vec::new()).await?;
-        for id in displaced.0 {
-            window.again.extend(u64::try_from(id).ok().map(ProjectId));
-            window.ask_soon = true;
-        }
+        window.ask_soon |= !displaced.0.is_empty();
+        window.again.extend(displaced.0);
         Ok(changed)
     }
 
@@ -225,8 +240,7 @@ impl GitlabGroup {
         sources: &Sources,
         ids: &[ProjectId],
     ) -> Result<(), Failure> {
-        let ids: Vec<i64> = ids.iter().map(|id| row_id(*id)).collect();
-        let rows = source_repositories::of_projects(sources.database.read(), &ids).await?;
+        let rows = source_repositories::of_projects(sources.database.read(), ids).await?;
         let pkgbases = sources.pkgbases_of(&rows).await?;
         if !pkgbases.is_empty() {
             sources.tell(SourceEvent::Touched(pkgbases));

@@ -1,11 +1,11 @@
 //! What a project of the group means to us.
 
 use buildbtw_gitlab::{Blob, Contents, Project, TreeAt};
-use buildbtw_model::Pkgbase;
+use buildbtw_model::{Pkgbase, SourceProblemKind};
 
-use crate::db::source_repositories::SourceRepositoryRow;
-use crate::sources::kind::{MAX_SRCINFO, NO_SRCINFO, TreeAtCommit};
-use crate::sources::store::{ARCHIVED, Found};
+use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
+use crate::sources::kind::{MAX_SRCINFO, TreeAtCommit, invalid_srcinfo, large_srcinfo, no_srcinfo};
+use crate::sources::store::Found;
 
 use super::paths::project_path;
 
@@ -18,27 +18,32 @@ pub(super) fn look(
     known: Option<&SourceRepositoryRow>,
 ) -> Option<Found> {
     let mut found = Found::at(relative(&project.full_path, group));
-    found.row.project_id = i64::try_from(project.id.0).ok();
+    found.row.project_id = Some(project.id);
     found.row.http_url = project.http_url;
     found.row.ssh_url = project.ssh_url;
     match project.contents {
-        _ if project.archived => found.row.problem = Some(ARCHIVED.to_owned()),
-        Contents::Hidden => {
-            found.row.problem = Some(
-                "the token may not read its code (it needs the role Reporter or higher)".to_owned(),
-            );
+        _ if project.archived => {
+            found.is_broken(SourceProblemKind::Archived, "the project is archived");
         }
-        Contents::Empty => found.row.problem = Some("the project has no commits".to_owned()),
+        Contents::Hidden => found.is_broken(
+            SourceProblemKind::Unreadable,
+            "the token may not read its code (it needs the role Reporter or higher)",
+        ),
+        Contents::Empty => {
+            found.is_broken(SourceProblemKind::Empty, "the project has no commits");
+        }
         Contents::Headless { branch } => {
-            found.row.problem = Some(format!(
+            let problem = format!(
                 "the default branch '{branch}' does not exist; choose another one in the project's \
                  settings (Repository, Branch defaults)"
-            ));
+            );
+            found.is_broken(SourceProblemKind::NoDefaultBranch, problem);
             found.row.branch = Some(branch);
         }
         Contents::Unknown(_) if known.is_some_and(|known| known.problem.is_none()) => return None,
         Contents::Unknown(reason) => {
-            found.row.problem = Some(format!("GitLab could not read it: {reason}"));
+            let problem = format!("GitLab could not read it: {reason}");
+            found.is_broken(SourceProblemKind::Unreadable, problem);
         }
         Contents::Head { branch, tree } => {
             found.row.branch = Some(branch);
@@ -66,11 +71,9 @@ pub(super) fn tree_at_commit(tree: TreeAt) -> TreeAtCommit {
         tree: tree.tree,
         commit_time: tree.commit_time,
         srcinfo: match tree.srcinfo {
-            Blob::Missing => Err(NO_SRCINFO.to_owned()),
-            Blob::Binary => Err(".SRCINFO is not UTF-8".to_owned()),
-            Blob::Text(text) if text.len() > MAX_SRCINFO => {
-                Err(format!(".SRCINFO is larger than {} MiB", MAX_SRCINFO >> 20))
-            }
+            Blob::Missing => Err(no_srcinfo()),
+            Blob::Binary => Err(invalid_srcinfo(".SRCINFO is not UTF-8")),
+            Blob::Text(text) if text.len() > MAX_SRCINFO => Err(large_srcinfo()),
             Blob::Text(text) => Ok(text),
         },
     }
@@ -78,7 +81,7 @@ pub(super) fn tree_at_commit(tree: TreeAt) -> TreeAtCommit {
 
 /// A project is called after its pkgbase, by Arch Linux's rules. One that is not would be found under
 /// a name nobody expects, or take the place of another one.
-pub(super) fn misnamed(path: &str, pkgbase: &Pkgbase) -> Option<String> {
+pub(super) fn misnamed(path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let expected = project_path(pkgbase);
     // GitLab's paths differ in more than case.
@@ -88,7 +91,12 @@ pub(super) fn misnamed(path: &str, pkgbase: &Pkgbase) -> Option<String> {
         } else {
             format!(" and not '{expected}'")
         };
-        format!(".SRCINFO says pkgbase '{pkgbase}', but the project is called '{name}'{called}")
+        SourceProblem::new(
+            SourceProblemKind::Misnamed,
+            format!(
+                ".SRCINFO says pkgbase '{pkgbase}', but the project is called '{name}'{called}"
+            ),
+        )
     })
 }
 
@@ -110,7 +118,7 @@ mod tests {
         assert!(named("gtk4", "gtk4").is_none());
         assert!(named("sub/libsigcplusplus", "libsigc++").is_none());
         assert!(named("sdl2", "SDL2").is_none());
-        let message = named("libsigc", "libsigc++").unwrap();
+        let message = named("libsigc", "libsigc++").unwrap().message;
         assert!(message.contains("'libsigcplusplus'"), "{message}");
     }
 }

@@ -12,7 +12,7 @@ use crate::outage::Failure;
 use crate::sources::status::Progress;
 use crate::sources::{SourceEvent, Sources};
 
-use super::group::{GitlabGroup, millis};
+use super::group::GitlabGroup;
 use super::poll::{FEW, Window};
 
 /// How often the log tells how far a walk is, in pages.
@@ -54,9 +54,7 @@ impl Walk {
         Self {
             seen_before: u64::try_from(progress.seen).unwrap_or_default(),
             total: progress.total.and_then(|total| u64::try_from(total).ok()),
-            began: progress
-                .began_at
-                .and_then(|at| Timestamp::from_millisecond(at).ok()),
+            began: progress.began_at.map(Timestamp::from),
             cursor: progress.cursor,
             is_first: true,
             ..Self::again()
@@ -153,7 +151,7 @@ impl GitlabGroup {
             walk.cursor.as_deref(),
             signed(walk.seen()),
             walk.total.map(signed),
-            walk.began.map(millis),
+            walk.began.map(Into::into),
         )
         .await?;
         tx.commit().await?;
@@ -177,7 +175,7 @@ impl GitlabGroup {
             self.forget_vanished(sources, walk, window).await?;
         }
         let mut tx = sources.database.write().await?;
-        source_progress::finished(&mut tx, walk.began.map(millis)).await?;
+        source_progress::finished(&mut tx, walk.began.map(Into::into)).await?;
         tx.commit().await?;
         sources.grant_all().await?;
         window.watermark = walk.began.or(window.watermark);
@@ -209,7 +207,6 @@ impl GitlabGroup {
         let count = known.len();
         let missing: Vec<ProjectId> = known
             .into_iter()
-            .filter_map(|id| u64::try_from(id).ok().map(ProjectId))
             .filter(|id| !walk.seen.contains(id))
             .collect();
         let is_most = missing.len() > FEW && missing.len() * 2 > count;

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_gitlab::ProjectId;
-
 use crate::db::source_repositories;
 use crate::outage::Failure;
 use crate::sources::Sources;
@@ -28,7 +26,7 @@ impl GitlabGroup {
         let mut searched = 0;
         for wanted in wanted {
             match wanted {
-                Wanted::Project(id) => ids.extend(u64::try_from(*id).ok().map(ProjectId)),
+                Wanted::Project(id) => ids.extend([*id]),
                 Wanted::Pkgbase(pkgbase) => {
                     let reader = sources.database.read();
                     let usable = source_repositories::usable(reader, pkgbase).await?;

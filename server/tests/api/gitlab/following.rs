@@ -2,7 +2,7 @@
 
 use buildbtw_fake_gitlab::{Fault, On, Times};
 use buildbtw_model::api::{FollowDefault, ProblemKind, RetryBuilds};
-use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
+use buildbtw_model::{BuildStatus, FailureKind, IterationStatus, NoteKind};
 use jiff::SignedDuration;
 
 use super::{Forge, GROUP, many, poll};
@@ -164,7 +164,10 @@ async fn plan_reports_age_of_unreadable_sources() {
     forge.gitlab.faults().add(operation, Times::Always, failure);
     server.namespace("n", &["anchor/main"]).await;
     let iteration = server.iteration("n").await;
-    let note = iteration.notes.iter().find(|note| note.kind == "sources");
+    let note = iteration
+        .notes
+        .iter()
+        .find(|note| note.kind == NoteKind::Sources);
     let text = &note.unwrap_or_else(|| panic!("{:?}", iteration.notes)).text;
     assert!(text.contains("as they were at 20"), "{text}");
 }

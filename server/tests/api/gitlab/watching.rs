@@ -1,6 +1,7 @@
 //! The index contains the projects of the group, and changes there are detected.
 
 use buildbtw_fake_gitlab::{Fault, On, Times};
+use buildbtw_model::SourceProblemKind;
 use buildbtw_model::api::SourceRepositorySummary;
 use jiff::SignedDuration;
 
@@ -285,7 +286,7 @@ async fn follows_renamed_moved_archived_and_deleted_projects() {
     server.source_that("sub/moving", "usable", is_usable).await;
     server
         .source_that("dropping", "archived", |source| {
-            source.problem.as_deref() == Some("the project is archived")
+            source.problem_kind == Some(SourceProblemKind::Archived)
         })
         .await;
     for path in ["two", "one"] {

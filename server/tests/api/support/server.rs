@@ -8,7 +8,7 @@ use buildbtw_model::api::{
     BuildSummary, CreateNamespace, CreateToken, Event, IterationDetail, SourceRepositorySummary,
 };
 use buildbtw_model::client::{Client, EventStream};
-use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName, TokenScope};
+use buildbtw_model::{BuildStatus, EventKind, IterationStatus, NamespaceName, TokenScope};
 use buildbtw_server::cli::{Cli, Command};
 use buildbtw_server::run::{DATABASE_FILE, Server};
 use clap::Parser as _;
@@ -411,11 +411,13 @@ impl Following {
 
     /// Waits for an event of a kind.
     pub(crate) async fn until(&mut self, kind: &str) -> Event {
+        let wanted = EventKind::from(kind);
+        assert!(!matches!(wanted, EventKind::Unknown(_)), "{kind}");
         let mut seen = Vec::new();
         let wait = async {
             loop {
                 let event = self.next().await;
-                if event.kind == kind {
+                if event.kind == wanted {
                     return event;
                 }
                 seen.push(event.kind);

@@ -57,20 +57,14 @@ pub(super) fn add<B: Budget>(
             .map(|&(need, kind)| (first + number(need), kind))
             .collect();
         let outer = if step.stage == 1 {
-            let relaxed = dense.before[DependencyKind::Package as usize][step.build]
-                .ones()
-                .any(|need| sequence.first[need] > sequence.first[step.build]);
+            let relaxed = is_relaxed(&dense, &sequence, step.build);
             let is_premature = premature.contains(step.build);
             let is_premature = |kind| match kind {
                 DependencyKind::Package => relaxed || is_premature,
                 _ => is_premature,
             };
-            inside.outer_needs(
-                assembly,
-                member,
-                |install| !without.contains(&install),
-                is_premature,
-            )
+            let leads_in = |install| !without.contains(&install);
+            inside.outer_needs(assembly, member, leads_in, is_premature)
         } else if !without.is_empty() {
             // The first one was built without some of these.
             inside.outer_needs(assembly, member, |_| true, |_| false)
@@ -99,6 +93,13 @@ pub(super) fn add<B: Budget>(
     let cyclic = inside.finish(first, sequence);
     assembly.cyclic.insert(component, cyclic);
     Ok(())
+}
+
+/// Whether a build comes before a package that it installs.
+fn is_relaxed(dense: &Dense, sequence: &Sequence, build: usize) -> bool {
+    dense.before[DependencyKind::Package as usize][build]
+        .ones()
+        .any(|need| sequence.first[need] > sequence.first[build])
 }
 
 /// Puts the builds of a component in order, and says which of them are premature.

@@ -1,0 +1,287 @@
+//! Kinds of what is recorded and shown: programs decide by them, and never by the sentence that comes with one.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::macros::sqlx_text;
+use crate::states::text_enum;
+use crate::{BuildStatus, FailureKind, IterationStatus};
+
+/// What an event says that happened, with the data of its kind. Its text is `build.built`, `iteration.planned`,
+/// `attempt.failed.package` and the like, in JSON and SQL.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum EventKind {
+    /// A build has this status now.
+    Build(BuildStatus),
+    /// The outcome of an attempt was accepted.
+    AttemptSucceeded,
+    /// An attempt failed, in this way.
+    AttemptFailed(FailureKind),
+    /// The server lost contact with an attempt.
+    AttemptLost,
+    /// An iteration ended with this status.
+    Iteration(IterationStatus),
+    /// An iteration was planned.
+    IterationPlanned,
+    /// Another iteration took the place of this one.
+    IterationSuperseded,
+    /// No new iteration could be planned.
+    IterationRefused,
+    /// The newest iteration is what would be planned.
+    IterationCurrent,
+    /// A namespace was cancelled.
+    NamespaceCancelled,
+    /// A namespace was resumed.
+    NamespaceResumed,
+    /// A kind this version of the program does not know, as it came.
+    Unknown(Arc<str>),
+}
+
+/// What the texts about attempts that failed begin with; the kind of the failure follows.
+const FAILED: &str = "attempt.failed.";
+/// The same of builds and their status.
+const BUILD: &str = "build.";
+/// The same of iterations; a status or what happened follows.
+const ITERATION: &str = "iteration.";
+
+/// The kinds without data, and their texts.
+static PLAIN: [(EventKind, &str); 8] = [
+    (EventKind::AttemptSucceeded, "attempt.succeeded"),
+    (EventKind::AttemptLost, "attempt.lost"),
+    (EventKind::IterationPlanned, "iteration.planned"),
+    (EventKind::IterationSuperseded, "iteration.superseded"),
+    (EventKind::IterationRefused, "iteration.refused"),
+    (EventKind::IterationCurrent, "iteration.current"),
+    (EventKind::NamespaceCancelled, "namespace.cancelled"),
+    (EventKind::NamespaceResumed, "namespace.resumed"),
+];
+
+impl EventKind {
+    /// The status that a build has now.
+    #[must_use]
+    pub fn build_status(&self) -> Option<BuildStatus> {
+        match self {
+            Self::Build(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether it is about an iteration as a whole, as also events of a newer server may be.
+    #[must_use]
+    pub fn is_of_iteration(&self) -> bool {
+        match self {
+            Self::Iteration(_)
+            | Self::IterationPlanned
+            | Self::IterationSuperseded
+            | Self::IterationRefused
+            | Self::IterationCurrent => true,
+            Self::Unknown(text) => text.starts_with(ITERATION),
+            Self::Build(_)
+            | Self::AttemptSucceeded
+            | Self::AttemptFailed(_)
+            | Self::AttemptLost
+            | Self::NamespaceCancelled
+            | Self::NamespaceResumed => false,
+        }
+    }
+
+    fn known(text: &str) -> Option<Self> {
+        if let Some((kind, _)) = PLAIN.iter().find(|(_, plain)| *plain == text) {
+            return Some(kind.clone());
+        }
+        if let Some(kind) = text.strip_prefix(FAILED) {
+            return kind.parse().map(Self::AttemptFailed).ok();
+        }
+        if let Some(status) = text.strip_prefix(BUILD) {
+            return status.parse().map(Self::Build).ok();
+        }
+        let status = text.strip_prefix(ITERATION)?;
+        status.parse().map(Self::Iteration).ok()
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Build(status) => write!(f, "{BUILD}{status}"),
+            Self::AttemptFailed(kind) => write!(f, "{FAILED}{kind}"),
+            Self::Iteration(status) => write!(f, "{ITERATION}{status}"),
+            Self::Unknown(text) => f.write_str(text),
+            plain => {
+                let text = PLAIN.iter().find(|(kind, _)| kind == plain);
+                f.write_str(text.map_or("unknown", |(_, text)| text))
+            }
+        }
+    }
+}
+
+impl From<&str> for EventKind {
+    fn from(text: &str) -> Self {
+        Self::known(text).unwrap_or_else(|| Self::Unknown(text.into()))
+    }
+}
+
+impl FromStr for EventKind {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text.into())
+    }
+}
+
+impl From<String> for EventKind {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<EventKind> for String {
+    fn from(kind: EventKind) -> Self {
+        kind.to_string()
+    }
+}
+
+sqlx_text!(EventKind);
+
+text_enum! {
+    /// What a note about a plan is about.
+    NoteKind, "kind of note" {
+        /// Something that probably needs a change.
+        Problem = "problem",
+        /// Builds that need each other.
+        Cycle = "cycle",
+        /// A name that no source repository provides.
+        Unresolved = "unresolved",
+        /// A base repository that is no longer as it was planned with.
+        Base = "base",
+        /// The sources that were planned with.
+        Sources = "sources",
+        _ => /// A kind this version of the program does not know.
+        Other,
+    }
+}
+
+text_enum! {
+    /// What became of a build since the iteration before.
+    ChangeKind, "kind of change" {
+        /// It is new.
+        Added = "added",
+        /// It is gone.
+        Removed = "removed",
+        /// Its commit changed.
+        Changed = "changed",
+        /// It waits for other builds than before.
+        Rewired = "rewired",
+        _ => /// A kind this version of the program does not know.
+        Other,
+    }
+}
+
+text_enum! {
+    /// Why a source repository cannot be used.
+    SourceProblemKind, "kind of source problem" {
+        /// GitLab has archived the project.
+        Archived = "archived",
+        /// Another repository holds the same pkgbase.
+        Claimed = "claimed",
+        /// The project moved, and where to is not known yet.
+        Moved = "moved",
+        /// The repository is not named after its pkgbase.
+        Misnamed = "misnamed",
+        /// There are no commits in it.
+        Empty = "empty",
+        /// The default branch does not exist.
+        NoDefaultBranch = "no-default-branch",
+        /// There is no `.SRCINFO` in it.
+        NoSrcinfo = "no-srcinfo",
+        /// Its `.SRCINFO` is not one, or breaks a limit.
+        InvalidSrcinfo = "invalid-srcinfo",
+        /// It cannot be read.
+        Unreadable = "unreadable",
+        _ => /// A kind this version of the program does not know.
+        Other,
+    }
+}
+
+impl SourceProblemKind {
+    /// Whether the repository must not be built from, whatever its refs hold.
+    #[must_use]
+    pub fn forbids_builds(self) -> bool {
+        match self {
+            Self::Archived | Self::Claimed => true,
+            Self::Moved
+            | Self::Misnamed
+            | Self::Empty
+            | Self::NoDefaultBranch
+            | Self::NoSrcinfo
+            | Self::InvalidSrcinfo
+            | Self::Unreadable
+            | Self::Other => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_every_event_kind() {
+        let plain = PLAIN.iter().map(|(kind, _)| kind.clone());
+        let builds = BuildStatus::ALL.iter().copied().map(EventKind::Build);
+        let failures = FailureKind::ALL
+            .iter()
+            .copied()
+            .map(EventKind::AttemptFailed);
+        let iterations = IterationStatus::ALL
+            .iter()
+            .copied()
+            .map(EventKind::Iteration);
+        for kind in plain.chain(builds).chain(failures).chain(iterations) {
+            assert_eq!(EventKind::from(kind.to_string()), kind);
+        }
+        let texts = [
+            (EventKind::Build(BuildStatus::Built), "build.built"),
+            (
+                EventKind::AttemptFailed(FailureKind::Timeout),
+                "attempt.failed.timeout",
+            ),
+            (
+                EventKind::Iteration(IterationStatus::Done),
+                "iteration.done",
+            ),
+            (EventKind::IterationPlanned, "iteration.planned"),
+        ];
+        for (kind, text) in texts {
+            assert_eq!(kind.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn keeps_unknown_event_kinds() {
+        for text in [
+            "build.frozen",
+            "iteration.waiting",
+            "attempt.failed.",
+            "gate",
+        ] {
+            let json = format!("\"{text}\"");
+            let kind: EventKind = serde_json::from_str(&json).unwrap();
+            assert_eq!(kind, EventKind::Unknown(text.into()));
+            assert_eq!(serde_json::to_string(&kind).unwrap(), json);
+            assert_eq!(kind.is_of_iteration(), text.starts_with("iteration."));
+        }
+    }
+
+    #[test]
+    fn reads_unknown_note_kinds_of_a_newer_server() {
+        let kind: NoteKind = serde_json::from_str("\"weather\"").unwrap();
+        assert_eq!(kind, NoteKind::Other);
+        assert!("weather".parse::<NoteKind>().is_err());
+    }
+}

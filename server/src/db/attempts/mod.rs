@@ -1,0 +1,340 @@
+//! Table `attempt`: every try at a build. Its lease is in `leases`.
+
+use std::collections::HashMap;
+
+use buildbtw_model::{
+    Architecture, AttemptId, AttemptStatus, BuildId, ClaimId, FailureKind, Pkgbase, WorkerName,
+};
+use sqlx::SqliteExecutor;
+
+use crate::time::Millis;
+
+use super::{IterationId, NamespaceId, TokenId, WriteTransaction, json_list};
+
+/// An attempt.
+#[derive(Clone, Debug)]
+pub struct AttemptRow {
+    /// Its id.
+    pub id: AttemptId,
+    /// The build it is a try at.
+    pub build: BuildId,
+    /// 1, 2, 3 … within the build.
+    pub number: u32,
+    /// Who works on it.
+    pub worker: WorkerName,
+    /// The token it was claimed with; no other may report on it.
+    pub token: TokenId,
+    /// Where it stands.
+    pub status: AttemptStatus,
+    /// How it failed.
+    pub failure: Option<FailureKind>,
+    /// What happened.
+    pub message: Option<String>,
+    /// When it is given up unless the lease is renewed.
+    pub lease_expires_at: Millis,
+    /// Whether the worker shall stop it.
+    pub cancel_requested: bool,
+    /// When it was handed out.
+    pub created_at: Millis,
+    /// When work on it began.
+    pub started_at: Option<Millis>,
+    /// When it ended.
+    pub finished_at: Option<Millis>,
+}
+
+macro_rules! select_attempt {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            AttemptRow,
+            r#"select id as "id: AttemptId", build_id as "build: BuildId", number as "number: u32",
+               worker as "worker: WorkerName", token_id as "token: TokenId",
+               status as "status: AttemptStatus", failure as "failure: FailureKind", message,
+               lease_expires_at as "lease_expires_at: Millis",
+               cancel_requested as "cancel_requested: bool", created_at as "created_at: Millis",
+               started_at as "started_at: Millis", finished_at as "finished_at: Millis"
+               from attempt "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+mod leases;
+
+pub use leases::{
+    UNLIMITED_LEASE, end_unlimited_leases, expired, next_expiry, renew_all_leases, renew_lease,
+    take_over,
+};
+
+/// The attempt of this id.
+pub async fn by_id(
+    executor: impl SqliteExecutor<'_>,
+    id: AttemptId,
+) -> sqlx::Result<Option<AttemptRow>> {
+    select_attempt!("where id = ?", id)
+        .fetch_optional(executor)
+        .await
+}
+
+/// The attempts of these ids, in no particular order.
+pub async fn by_ids(
+    executor: impl SqliteExecutor<'_>,
+    ids: &[AttemptId],
+) -> sqlx::Result<Vec<AttemptRow>> {
+    let ids = json_list(ids);
+    select_attempt!("where id in (select value from json_each(?))", ids)
+        .fetch_all(executor)
+        .await
+}
+
+/// The attempt that a claim got.
+pub async fn by_claim(
+    executor: impl SqliteExecutor<'_>,
+    claim: ClaimId,
+) -> sqlx::Result<Option<AttemptRow>> {
+    select_attempt!("where claim = ?", claim)
+        .fetch_optional(executor)
+        .await
+}
+
+/// All attempts at a build, the newest first.
+pub async fn of_build(
+    executor: impl SqliteExecutor<'_>,
+    build: BuildId,
+) -> sqlx::Result<Vec<AttemptRow>> {
+    select_attempt!("where build_id = ? order by number desc", build)
+        .fetch_all(executor)
+        .await
+}
+
+/// The newest attempt of each build of an iteration.
+pub async fn newest_of_iteration(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<Vec<AttemptRow>> {
+    select_attempt!(
+        "where build_id in (select id from build where iteration_id = ?) and number =
+             (select max(number) from attempt as other where other.build_id = attempt.build_id)",
+        iteration
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// What a new attempt is made of.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct NewAttempt<'a> {
+    /// Its id.
+    pub id: AttemptId,
+    /// The build it is a try at.
+    pub build: BuildId,
+    /// The worker's claim.
+    pub claim: ClaimId,
+    /// The worker.
+    pub worker: &'a WorkerName,
+    /// The token of the worker.
+    pub token: TokenId,
+}
+
+/// Stores new attempts, each under the next number of its build.
+pub async fn insert(
+    tx: &mut WriteTransaction,
+    attempts: &[NewAttempt<'_>],
+    lease_expires_at: Millis,
+) -> sqlx::Result<()> {
+    let created_at = Millis::now();
+    let attempts = json_list(attempts);
+    sqlx::query!(
+        "insert into attempt (id, build_id, number, claim, worker, token_id, status,
+             lease_expires_at, created_at)
+         select value ->> 'id', value ->> 'build',
+             (select coalesce(max(number), 0) + 1 from attempt as other
+                 where other.build_id = value ->> 'build'),
+             value ->> 'claim', value ->> 'worker', value ->> 'token', 'queued', ?, ?
+         from json_each(?)",
+        lease_expires_at,
+        created_at,
+        attempts,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Those of some claims that have an attempt already.
+pub async fn claims_taken(
+    tx: &mut WriteTransaction,
+    claims: &[ClaimId],
+) -> sqlx::Result<Vec<ClaimId>> {
+    let claims = json_list(claims);
+    let rows = sqlx::query!(
+        r#"select claim as "claim: ClaimId" from attempt
+           where claim in (select value from json_each(?))"#,
+        claims,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| row.claim).collect())
+}
+
+/// `queued -> running`. False when it was running already, or is over.
+pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<bool> {
+    let at = Millis::now();
+    let result = sqlx::query!(
+        "update attempt set status = 'running', started_at = ? where id = ? and status = 'queued'",
+        at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Gives an attempt to another token, which may report on it from now on.
+pub async fn hand_over(
+    tx: &mut WriteTransaction,
+    id: AttemptId,
+    token: TokenId,
+) -> sqlx::Result<()> {
+    sqlx::query!("update attempt set token_id = ? where id = ?", token, id)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Ends an attempt that is not over.
+pub async fn finish(
+    tx: &mut WriteTransaction,
+    id: AttemptId,
+    status: AttemptStatus,
+    failure: Option<FailureKind>,
+    message: Option<&str>,
+) -> sqlx::Result<bool> {
+    let at = Millis::now();
+    let result = sqlx::query!(
+        "update attempt set status = ?, failure = ?, message = ?, finished_at = ?
+         where id = ? and status in ('queued', 'running')",
+        status,
+        failure,
+        message,
+        at,
+        id,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// How many attempts at a build ended through no fault of the package, since somebody last asked
+/// for new ones.
+pub async fn count_infrastructure(tx: &mut WriteTransaction, build: BuildId) -> sqlx::Result<i64> {
+    let row = sqlx::query!(
+        r#"select count(*) as "count!" from attempt join build on build.id = attempt.build_id
+           where build_id = ? and attempt.number > build.tried_before
+               and (attempt.status = 'lost' or failure in ('infrastructure', 'cancelled'))"#,
+        build,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(row.count)
+}
+
+/// How long builds for an architecture took on average, in seconds, by pkgbase.
+pub async fn durations(
+    executor: impl SqliteExecutor<'_>,
+    architecture: &Architecture,
+) -> sqlx::Result<HashMap<Pkgbase, u64>> {
+    let rows = sqlx::query!(
+        r#"select build.pkgbase as "pkgbase!: buildbtw_model::Pkgbase",
+           cast(avg(attempt.finished_at - attempt.started_at) as integer) as "ms!: i64"
+           from attempt join build on build.id = attempt.build_id
+           where attempt.status = 'succeeded' and attempt.started_at is not null
+               and attempt.finished_at is not null and build.architecture = ?
+           group by build.pkgbase"#,
+        architecture,
+    )
+    .fetch_all(executor)
+    .await?;
+    // A build that took no time, or less by a clock that was set back, still counts as one second, so that long
+    // chains stay long.
+    let seconds = |ms: i64| u64::try_from(ms / 1_000).map_or(1, |seconds| seconds.max(1));
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.pkgbase, seconds(row.ms)))
+        .collect())
+}
+
+/// Asks the workers on all attempts of a namespace to stop, or not to stop after all.
+pub async fn request_cancel(
+    tx: &mut WriteTransaction,
+    namespace: NamespaceId,
+    cancel: bool,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "update attempt set cancel_requested = ?
+         where status in ('queued', 'running') and build_id in (
+             select build.id from build join iteration on iteration.id = build.iteration_id
+             where iteration.namespace_id = ?
+         )",
+        cancel,
+        namespace,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// All attempts at the builds of an iteration.
+pub async fn ids_of_iteration(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<Vec<AttemptId>> {
+    let rows = sqlx::query!(
+        r#"select id as "id: AttemptId" from attempt
+           where build_id in (select id from build where iteration_id = ?)"#,
+        iteration,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Gives the attempts of an iteration whose packages other iterations use to the newest build that
+/// uses them, so that they outlive the iteration.
+pub async fn bequeath(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "update attempt set
+             build_id = (select max(heir.id) from build as heir
+                 where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1),
+             number = 1 + (select coalesce(max(other.number), 0) from attempt as other
+                 where other.build_id = (select max(heir.id) from build as heir
+                     where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1))
+         where build_id in (select id from build where iteration_id = ?1)
+             and exists (select 1 from build as heir
+                 where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1)",
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Asks the workers on an iteration's attempts to stop, except where a build of a later iteration
+/// waits for the packages.
+pub async fn cancel_without_heirs(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        "update attempt set cancel_requested = 1
+         where status in ('queued', 'running')
+             and build_id in (select id from build where iteration_id = ?1)
+             and not exists (
+                 select 1 from build as heir
+                 where heir.shared_build_id = attempt.build_id and heir.iteration_id <> ?1
+             )",
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected())
+}

@@ -1,0 +1,218 @@
+//! Table `package`: the files that attempts uploaded, with their repository database entries.
+
+mod repository;
+
+use buildbtw_model::{
+    Architecture, AttemptId, PackageFileName, PackageVersion, Pkgname, Sha256Digest,
+};
+use sqlx::SqliteExecutor;
+
+use super::{IterationId, NamespaceId, WriteTransaction};
+
+pub use repository::{
+    Candidate, Listing, Published, digest_in_repository, listings, of_ancestors, of_attempts,
+    of_repository, published,
+};
+
+/// An uploaded package.
+#[derive(Clone, Debug)]
+pub struct PackageRow {
+    /// The attempt it belongs to.
+    pub attempt: AttemptId,
+    /// Its file name.
+    pub file_name: PackageFileName,
+    /// Its name.
+    pub pkgname: Pkgname,
+    /// Its version.
+    pub version: PackageVersion,
+    /// Its architecture, `any` included.
+    pub architecture: Architecture,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+/// What the databases of repositories say about a package.
+#[derive(Clone, Debug)]
+pub struct Entries {
+    /// Its `desc`.
+    pub desc: String,
+    /// Its `files`. Lists of files may be large: they are read one at a time, where they are needed.
+    pub files: String,
+}
+
+/// What is stored with an uploaded package, besides its row.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// Its entries in repository databases.
+    pub entries: Entries,
+    /// The shared libraries that it has and links, a line each.
+    pub sonames: String,
+}
+
+macro_rules! select_package {
+    ($head:literal, $tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            PackageRow,
+            $head + r#" select package.attempt_id as "attempt!: AttemptId",
+               package.file_name as "file_name!: PackageFileName",
+               package.pkgname as "pkgname!: Pkgname", package.version as "version!: PackageVersion",
+               package.architecture as "architecture!: Architecture", package.size as "size!: u64",
+               package.sha256 as "sha256!: Sha256Digest" from package "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// The packages of an attempt, by file name.
+pub async fn of_attempt(
+    executor: impl SqliteExecutor<'_>,
+    attempt: AttemptId,
+) -> sqlx::Result<Vec<PackageRow>> {
+    select_package!("", "where attempt_id = ? order by file_name", attempt)
+        .fetch_all(executor)
+        .await
+}
+
+/// The database entries of a package; none when it was removed meanwhile.
+pub async fn entries(
+    executor: impl SqliteExecutor<'_>,
+    attempt: AttemptId,
+    file_name: &PackageFileName,
+) -> sqlx::Result<Option<Entries>> {
+    sqlx::query_as!(
+        Entries,
+        "select desc_entry as desc, files_entry as files from package
+         where attempt_id = ? and file_name = ?",
+        attempt,
+        file_name,
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// One package of an attempt.
+pub async fn of_attempt_by_name(
+    executor: impl SqliteExecutor<'_>,
+    attempt: AttemptId,
+    file_name: &PackageFileName,
+) -> sqlx::Result<Option<PackageRow>> {
+    select_package!(
+        "",
+        "where attempt_id = ? and file_name = ?",
+        attempt,
+        file_name
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// A package that an iteration of a namespace had.
+#[derive(Clone, Debug)]
+pub struct Produced {
+    /// Its name.
+    pub pkgname: Pkgname,
+    /// Its version.
+    pub version: PackageVersion,
+    /// The stage of the build.
+    pub stage: u32,
+}
+
+/// Remembers the versions of the packages of an iteration that is about to be removed.
+pub async fn remember(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert or ignore into past_package (namespace_id, pkgname, version, stage)
+         select iteration.namespace_id, package.pkgname, package.version, build.stage
+         from build join iteration on iteration.id = build.iteration_id
+         join package on package.attempt_id = build.packages_attempt_id
+         where build.iteration_id = ?",
+        iteration,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// The bytes of the packages of an iteration.
+pub async fn size_of_iteration(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+) -> sqlx::Result<u64> {
+    let row = sqlx::query!(
+        r#"select coalesce(sum(package.size), 0) as "size!: u64" from build
+           cross join package on package.attempt_id = build.packages_attempt_id
+           where build.iteration_id = ? and build.status in ('built', 'reused')"#,
+        iteration,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.size)
+}
+
+/// The bytes of the packages of a namespace on the disk; iterations share files.
+pub async fn size_of_namespace(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<u64> {
+    let row = sqlx::query!(
+        r#"select coalesce(sum(size), 0) as "size!: u64" from package where attempt_id in (
+               select packages_attempt_id from build
+               join iteration on iteration.id = build.iteration_id
+               where iteration.namespace_id = ? and build.status in ('built', 'reused')
+           )"#,
+        namespace,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(row.size)
+}
+
+/// All packages that iterations of a namespace had so far.
+pub async fn produced_in_namespace(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<Vec<Produced>> {
+    sqlx::query_as!(
+        Produced,
+        r#"select package.pkgname as "pkgname!: Pkgname",
+           package.version as "version!: PackageVersion", build.stage as "stage!: u32"
+           from package join build on build.packages_attempt_id = package.attempt_id
+           join iteration on iteration.id = build.iteration_id where iteration.namespace_id = ?1
+           union select pkgname, version, stage from past_package where namespace_id = ?1"#,
+        namespace,
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Stores an uploaded package; the same one again changes nothing.
+pub async fn put(
+    tx: &mut WriteTransaction,
+    package: &PackageRow,
+    contents: &Contents,
+) -> sqlx::Result<()> {
+    // No file system has larger files.
+    let size = i64::try_from(package.size).unwrap_or(i64::MAX);
+    sqlx::query!(
+        "insert into package (attempt_id, file_name, pkgname, version, architecture, size, sha256,
+             desc_entry, files_entry, sonames)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         on conflict (attempt_id, file_name) do update set size = excluded.size,
+             sha256 = excluded.sha256, desc_entry = excluded.desc_entry,
+             files_entry = excluded.files_entry, sonames = excluded.sonames",
+        package.attempt,
+        package.file_name,
+        package.pkgname,
+        package.version,
+        package.architecture,
+        size,
+        package.sha256,
+        contents.entries.desc,
+        contents.entries.files,
+        contents.sonames,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

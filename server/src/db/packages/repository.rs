@@ -1,0 +1,212 @@
+//! What the repositories of iterations hold.
+
+use buildbtw_model::{
+    Architecture, AttemptId, BuildId, NamespaceName, PackageFileName, PackageVersion, Pkgbase,
+    Pkgname, Sha256Digest,
+};
+use sqlx::SqliteExecutor;
+
+use crate::db::{IterationId, json_list};
+
+/// A package that may be listed in a repository. Another stage of its build, or another source package,
+/// may have made one of the same name.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The source package that made it.
+    pub pkgbase: Pkgbase,
+    /// The stage of the build it is of.
+    pub stage: u32,
+    /// The attempt it belongs to.
+    pub attempt: AttemptId,
+    /// Its file name.
+    pub file_name: PackageFileName,
+    /// Its name.
+    pub pkgname: Pkgname,
+    /// Its version.
+    pub version: PackageVersion,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+macro_rules! select_candidate {
+    ($head:literal, $tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Candidate,
+            $head + r#" select build.pkgbase as "pkgbase!: Pkgbase", build.stage as "stage!: u32",
+               package.attempt_id as "attempt!: AttemptId",
+               package.file_name as "file_name!: PackageFileName",
+               package.pkgname as "pkgname!: Pkgname", package.version as "version!: PackageVersion",
+               package.sha256 as "sha256!: Sha256Digest"
+               from package join build on build.packages_attempt_id = package.attempt_id "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// What the repository of an iteration and architecture holds or is about to hold, in a fixed order.
+pub async fn of_repository(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+    architecture: &Architecture,
+) -> sqlx::Result<Vec<Candidate>> {
+    select_candidate!(
+        "",
+        "where build.iteration_id = ? and build.architecture = ?
+         order by build.stage, package.pkgname, package.file_name",
+        iteration,
+        architecture
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// What a build sees of its iteration's repository: the packages of all builds it needs, directly
+/// or not, in a fixed order.
+pub async fn of_ancestors(
+    executor: impl SqliteExecutor<'_>,
+    build: BuildId,
+) -> sqlx::Result<Vec<Candidate>> {
+    select_candidate!(
+        "with recursive ancestor (id) as (
+             select needs_id from build_edge where build_id = ?
+             union
+             select build_edge.needs_id from build_edge join ancestor on ancestor.id = build_id
+             where build_edge.kind <> 'shared'
+         )",
+        "join ancestor on ancestor.id = build.id
+         order by build.stage, package.pkgname, package.file_name",
+        build
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// What a repository database says about a package, without its files.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The source package that made it.
+    pub pkgbase: Pkgbase,
+    /// The stage of the build it is of.
+    pub stage: u32,
+    /// Its name.
+    pub pkgname: Pkgname,
+    /// Its version.
+    pub version: PackageVersion,
+    /// Its `desc` entry.
+    pub desc_entry: String,
+}
+
+/// What the repository of an iteration and architecture holds, as its database lists it.
+pub async fn listings(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+    architecture: &Architecture,
+) -> sqlx::Result<Vec<Listing>> {
+    sqlx::query_as!(
+        Listing,
+        r#"select build.pkgbase as "pkgbase!: Pkgbase", build.stage as "stage: u32",
+           package.pkgname as "pkgname: Pkgname", package.version as "version: PackageVersion", package.desc_entry
+           from package join build on build.packages_attempt_id = package.attempt_id
+           where build.iteration_id = ? and build.architecture = ?
+               and build.status in ('built', 'reused')"#,
+        iteration,
+        architecture,
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The packages of attempts, without their files, as a repository lists them: attempt, file name and
+/// the rest. The stage is the build's that made them.
+pub async fn of_attempts(
+    executor: impl SqliteExecutor<'_>,
+    attempts: &[AttemptId],
+) -> sqlx::Result<Vec<(AttemptId, PackageFileName, Listing)>> {
+    let attempts = json_list(attempts);
+    let rows = sqlx::query!(
+        r#"select package.attempt_id as "attempt: AttemptId",
+           package.file_name as "file_name: PackageFileName", build.pkgbase as "pkgbase!: Pkgbase",
+           package.pkgname as "pkgname: Pkgname", package.version as "version: PackageVersion",
+           package.desc_entry
+           from package join attempt on attempt.id = package.attempt_id
+           join build on build.id = attempt.build_id
+           where package.attempt_id in (select value from json_each(?))"#,
+        attempts,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let listing = Listing {
+                pkgbase: row.pkgbase,
+                stage: 1,
+                pkgname: row.pkgname,
+                version: row.version,
+                desc_entry: row.desc_entry,
+            };
+            (row.attempt, row.file_name, listing)
+        })
+        .collect())
+}
+
+/// The digest under which the repository of an iteration and architecture serves a file name.
+pub async fn digest_in_repository(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+    architecture: &Architecture,
+    file_name: &PackageFileName,
+) -> sqlx::Result<Option<Sha256Digest>> {
+    let row = sqlx::query!(
+        // A cross join keeps this order: file names are rare, builds of an iteration many.
+        r#"select package.sha256 as "sha256: Sha256Digest" from package
+           cross join build on build.packages_attempt_id = package.attempt_id
+           where package.file_name = ? and build.iteration_id = ? and build.architecture = ?"#,
+        file_name,
+        iteration,
+        architecture,
+    )
+    .fetch_optional(executor)
+    .await?;
+    Ok(row.map(|row| row.sha256))
+}
+
+/// A package that a repository has to hold.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The build it is of.
+    pub build: BuildId,
+    /// The attempt that made it.
+    pub attempt: AttemptId,
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// The number of the iteration.
+    pub iteration: u32,
+    /// The architecture of the repository.
+    pub architecture: Architecture,
+    /// Its file name.
+    pub file_name: PackageFileName,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+/// All packages of all repositories, ordered by repository.
+pub async fn published(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Published>> {
+    sqlx::query_as!(
+        Published,
+        r#"select build.id as "build: BuildId", package.attempt_id as "attempt: AttemptId",
+           namespace.name as "namespace: buildbtw_model::NamespaceName",
+           iteration.number as "iteration: u32", build.architecture as "architecture: Architecture",
+           package.file_name as "file_name: PackageFileName", package.size as "size: u64",
+           package.sha256 as "sha256: Sha256Digest"
+           from package join build on build.packages_attempt_id = package.attempt_id
+           join iteration on iteration.id = build.iteration_id
+           join namespace on namespace.id = iteration.namespace_id
+           where build.status in ('built', 'reused')
+           order by namespace.name, iteration.number, build.architecture, package.file_name"#
+    )
+    .fetch_all(executor)
+    .await
+}

@@ -1,0 +1,57 @@
+//! Stores pipelines that GitLab is to be asked for.
+
+use buildbtw_model::{AttemptId, CommitHash, ProjectId};
+
+use crate::db::{WriteTransaction, json_list};
+
+use super::set_over;
+
+/// What a new pipeline is to be.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct NewPipeline {
+    /// The attempt that it is.
+    pub attempt: AttemptId,
+    /// The address of the GitLab.
+    pub gitlab: String,
+    /// GitLab's number of the project.
+    pub project_id: ProjectId,
+    /// The branch or tag to run on.
+    pub git_ref: String,
+    /// The commit that has to be the head there.
+    pub commit: CommitHash,
+}
+
+/// Stores the wish to have some pipelines.
+pub async fn insert(tx: &mut WriteTransaction, new: &[NewPipeline]) -> sqlx::Result<()> {
+    let new = json_list(new);
+    sqlx::query!(
+        "insert into pipeline (attempt_id, gitlab, project_id, git_ref, commit_hash)
+         select value ->> 'attempt', value ->> 'gitlab', value ->> 'project_id',
+             value ->> 'git_ref', value ->> 'commit'
+         from json_each(?)",
+        new,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Another attempt goes on with the pipeline of an earlier one.
+pub async fn inherit(
+    tx: &mut WriteTransaction,
+    attempt: AttemptId,
+    earlier: AttemptId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into pipeline
+             (attempt_id, gitlab, project_id, git_ref, commit_hash, asked_at, pipeline_id, url,
+             status)
+         select ?, gitlab, project_id, git_ref, commit_hash, asked_at, pipeline_id, url, 'running'
+         from pipeline where attempt_id = ?",
+        attempt,
+        earlier,
+    )
+    .execute(tx.connection())
+    .await?;
+    set_over(tx, earlier).await
+}

@@ -1,0 +1,165 @@
+//! How a new iteration differs from the one before.
+
+use std::collections::BTreeMap;
+
+use buildbtw_model::api::IterationChange;
+use buildbtw_model::{Architecture, ChangeKind, CommitHash, Pkgbase};
+use buildbtw_planner::BuildSnapshot;
+
+use crate::db::builds::{self, BuildRow};
+use crate::db::iterations::IterationRow;
+use crate::db::{Database, iterations};
+use crate::error::Error;
+use crate::service::iteration_graph::IterationGraph;
+use crate::service::plan_iteration::FilesBefore;
+use crate::sources::ResolvedChangeset;
+
+use super::trigger::Trigger;
+
+/// How many names a reason lists.
+const SHOWN: usize = 5;
+
+/// The builds of an iteration, by architecture.
+pub(super) type Snapshots = Vec<(Architecture, Vec<BuildSnapshot>)>;
+
+/// The builds of an iteration, and the commits and trees that they are built from.
+pub(super) async fn old_snapshots(
+    database: &Database,
+    old: &IterationRow,
+) -> Result<(Snapshots, FilesBefore), Error> {
+    let reader = database.read();
+    let rows = builds::of_iteration(reader, old.id).await?;
+    let edges = builds::edges(reader, old.id).await?;
+    let graph = IterationGraph::new(&rows, &edges);
+    let needs = |row: &BuildRow| {
+        let needed = graph.needs(row.id);
+        let needed = needed.filter(|needed| needed.architecture == row.architecture);
+        let keys = needed.map(|needed| (needed.pkgbase.clone(), needed.stage));
+        keys.collect()
+    };
+    let mut snapshots: BTreeMap<Architecture, Vec<BuildSnapshot>> = BTreeMap::new();
+    for row in &rows {
+        snapshots
+            .entry(row.architecture.clone())
+            .or_default()
+            .push(BuildSnapshot {
+                pkgbase: row.pkgbase.clone(),
+                stage: row.stage,
+                revision: row.commit.to_string(),
+                needs: needs(row),
+            });
+    }
+    let files = rows
+        .into_iter()
+        .map(|row| (row.pkgbase, (row.commit, row.tree)));
+    let files = files.collect();
+    Ok((snapshots.into_iter().collect(), files))
+}
+
+/// What became of every build since the iteration before.
+pub(super) fn changes(old: &Snapshots, new: &Snapshots) -> Vec<IterationChange> {
+    let mut changes = Vec::new();
+    for (architecture, new) in new {
+        let before = old.iter().find(|(other, _)| other == architecture);
+        let before = before
+            .map(|(_, builds)| builds.as_slice())
+            .unwrap_or_default();
+        let diff = buildbtw_planner::diff(before, new);
+        let commit = |builds: &[BuildSnapshot], key: &(Pkgbase, u32)| {
+            let build = builds
+                .iter()
+                .find(|build| build.pkgbase == key.0 && build.stage == key.1)?;
+            build.revision.parse::<CommitHash>().ok()
+        };
+        let mut push = |key: &(Pkgbase, u32), kind| {
+            changes.push(IterationChange {
+                architecture: architecture.clone(),
+                pkgbase: key.0.clone(),
+                stage: key.1,
+                kind,
+                from: commit(before, key),
+                to: commit(new, key),
+            });
+        };
+        let changed = diff
+            .changed
+            .iter()
+            .map(|changed| (changed.pkgbase.clone(), changed.stage));
+        changed.for_each(|key| push(&key, ChangeKind::Changed));
+        diff.added
+            .iter()
+            .for_each(|key| push(key, ChangeKind::Added));
+        diff.removed
+            .iter()
+            .for_each(|key| push(key, ChangeKind::Removed));
+        diff.rewired
+            .iter()
+            .for_each(|key| push(key, ChangeKind::Rewired));
+    }
+    changes
+}
+
+/// The origins whose refs name other files than before.
+pub(super) async fn moved_origins(
+    database: &Database,
+    old: &IterationRow,
+    now: &[ResolvedChangeset],
+) -> Result<Vec<String>, Error> {
+    let before = iterations::fixed_origins(database.read(), old.id).await?;
+    let moved = now.iter().filter(|origin| {
+        !before.iter().any(|before| {
+            before.changeset == origin.changeset
+                && origin
+                    .head
+                    .has_files_of(&before.commit, before.tree.as_ref())
+        })
+    });
+    Ok(moved
+        .map(|origin| {
+            format!(
+                "{} moved to {}",
+                origin.changeset,
+                origin.head.commit.short()
+            )
+        })
+        .collect())
+}
+
+/// Why an iteration is planned, for people.
+pub(super) fn reason(trigger: Trigger, moved: &[String], changes: &[IterationChange]) -> String {
+    let mut reasons: Vec<String> = moved.to_vec();
+    if let Trigger::Requested { refresh_base } = trigger {
+        let base = if refresh_base {
+            ", with the base repositories as they are now"
+        } else {
+            ""
+        };
+        reasons.push(format!("requested{base}"));
+    }
+    let mut changed: Vec<_> = changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Changed)
+        .map(|change| change.pkgbase.as_str())
+        .filter(|pkgbase| {
+            !moved
+                .iter()
+                .any(|text| text.starts_with(&format!("{pkgbase}/")))
+        })
+        .collect();
+    changed.sort_unstable();
+    changed.dedup();
+    if !changed.is_empty() {
+        let more = changed.len().saturating_sub(SHOWN);
+        changed.truncate(SHOWN);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        reasons.push(format!("new commits of {}{more}", changed.join(", ")));
+    }
+    if reasons.is_empty() {
+        reasons.push("the dependencies between packages changed".into());
+    }
+    reasons.join("; ")
+}

@@ -1,0 +1,247 @@
+//! Plans a namespace again: because its origins or packages of its graph changed, or because
+//! somebody asked for it. What is as before is carried over, only the rest is built.
+
+mod differences;
+mod trigger;
+
+use std::collections::BTreeSet;
+
+use buildbtw_model::api::{CreateIteration, IterationChange, ProblemKind};
+use buildbtw_model::{ChangeKind, NamespaceName, Pkgbase};
+
+use crate::db::iterations::IterationRow;
+use crate::db::namespaces::NamespaceRow;
+use crate::db::{Database, iterations, namespaces, packages, retired_packages};
+use crate::error::{Error, Refusal};
+use crate::planning::queue::Caller;
+use crate::sources::{self, Freshness, Sources};
+use crate::state::AppState;
+
+use super::create_namespace::{check_bootstrap, patterns};
+use super::iteration_settings::Settings;
+use super::plan_iteration::{self, PlanInput};
+use super::read::find::find_namespace;
+use super::refusals;
+use super::transitions::Transition;
+
+pub use trigger::Trigger;
+
+use differences::{changes, moved_origins, old_snapshots, reason};
+
+/// Plans a new iteration because a user asked for it.
+///
+/// # Errors
+/// See `new_iteration_after`; when there is no such namespace, or others plan it at the same time.
+pub async fn request_iteration(
+    state: &AppState,
+    name: &NamespaceName,
+    request: &CreateIteration,
+    caller: Caller,
+) -> Result<(), Error> {
+    let namespace = &find_namespace(&state.database, name).await?;
+    check_bootstrap(&request.bootstrap)?;
+    check_bootstrap(&request.no_bootstrap)?;
+    let trigger = Trigger::Requested {
+        refresh_base: request.refresh_base,
+    };
+    let wanted = Settings {
+        bootstrap: &request.bootstrap,
+        no_bootstrap: &request.no_bootstrap,
+        same_sonames: request.same_sonames,
+    };
+    for _ in 0..TRIES {
+        let old = newest(&state.database, namespace).await?;
+        let made = make(state, namespace, &old, trigger, &wanted, caller).await?;
+        // An iteration that somebody else has made meanwhile knows nothing of the settings.
+        if made.is_some() || wanted.is_none() {
+            return Ok(());
+        }
+    }
+    Err(Refusal::new(
+        ProblemKind::Conflict,
+        format!(
+            "'{}' was planned again by others at the same time",
+            namespace.name
+        ),
+    )
+    .hint("try again")
+    .into())
+}
+
+/// How often a plan with other settings is made when others plan the same namespace.
+const TRIES: usize = 3;
+
+async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
+    let newest = iterations::newest(database.read(), namespace.id).await?;
+    Ok(newest.ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", namespace.name))?)
+}
+
+/// Makes a new iteration and returns its number; `None` when nothing changed and nobody asked, or the newest
+/// iteration is not this one any more.
+///
+/// # Errors
+/// When an origin cannot be resolved any more, the repository of a member or a base repository cannot be used, or
+/// the plan is too large.
+pub(crate) async fn new_iteration_after(
+    state: &AppState,
+    namespace: &NamespaceRow,
+    old: &IterationRow,
+    trigger: Trigger,
+    caller: Caller,
+) -> Result<Option<u32>, Error> {
+    make(state, namespace, old, trigger, &Settings::default(), caller).await
+}
+
+async fn make(
+    state: &AppState,
+    namespace: &NamespaceRow,
+    old: &IterationRow,
+    trigger: Trigger,
+    settings: &Settings<'_>,
+    caller: Caller,
+) -> Result<Option<u32>, Error> {
+    let freshness = match trigger {
+        Trigger::Requested { .. } => catch_up(state, namespace, Vec::new()).await?,
+        Trigger::SourcesChanged => Freshness::Current,
+    };
+    let input = plan_input(state, namespace, old, trigger, settings).await?;
+    let mut planned = plan_iteration::plan(state, caller, &input).await?;
+    planned.note_sources(&freshness, None, &input.origins);
+    let (before, files) = old_snapshots(&state.database, old).await?;
+    let changes = changes(&before, &planned.snapshots(&files));
+    keep_members(&state.sources, &input, &changes).await?;
+    let (footprints, seen) = (planned.footprints(), planned.seen());
+    let moved = moved_origins(&state.database, old, &input.origins).await?;
+    if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
+        state
+            .replans
+            .planned(namespace.id, footprints, &state.sources, seen);
+        refusals::clear(state, namespace.id).await?;
+        return Ok(None);
+    }
+    let reason = reason(trigger, &moved, &changes);
+    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let is_current = check_current(&mut transition, namespace, old, trigger).await;
+    if !matches!(is_current, Ok(true)) {
+        transition.undo().await?;
+        return is_current.map(|_| None);
+    }
+    let tx = transition.tx();
+    namespaces::change(tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
+    let (iteration, number) = iterations::insert(tx, namespace.id, &reason).await?;
+    plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
+    iterations::insert_changes(transition.tx(), iteration, &changes).await?;
+    transition.superseded(old, number).await?;
+    transition.planned(namespace.id, iteration, &reason).await?;
+    let effects = transition.commit().await?;
+    state
+        .replans
+        .planned(namespace.id, footprints, &state.sources, seen);
+    state.announce(effects);
+    tracing::info!(
+        namespace.name = namespace.name.as_str(),
+        iteration.number = number,
+        reason,
+        "planned a new iteration"
+    );
+    Ok(Some(number))
+}
+
+/// Whether an iteration may still be followed by a new one: others may have been faster since it was read.
+async fn check_current(
+    transition: &mut Transition,
+    namespace: &NamespaceRow,
+    old: &IterationRow,
+    trigger: Trigger,
+) -> Result<bool, Error> {
+    let current = namespaces::by_id(transition.connection(), namespace.id).await?;
+    if current.is_none_or(|current| current.held_at.is_some()) {
+        return match trigger {
+            Trigger::SourcesChanged => Ok(false),
+            Trigger::Requested { .. } => Err(Refusal::new(
+                ProblemKind::Conflict,
+                format!("'{}' is cancelled", namespace.name),
+            )
+            .hint("`resume` it; that plans it again if its sources changed")
+            .into()),
+        };
+    }
+    // A newer iteration saw at least what this one has seen.
+    let newest = iterations::newest(transition.connection(), namespace.id).await?;
+    Ok(newest.map(|newest| newest.id) == Some(old.id))
+}
+
+/// Refuses a plan that lacks a member only because its repository cannot be used just now: the rebuild would
+/// end without it. The fix of the repository leads to a plan again.
+async fn keep_members(
+    sources: &Sources,
+    input: &PlanInput,
+    changes: &[IterationChange],
+) -> Result<(), Error> {
+    let is_origin = |pkgbase: &Pkgbase| {
+        let mut origins = input.origins.iter();
+        origins.any(|origin| origin.changeset.pkgbase == *pkgbase)
+    };
+    let removed: BTreeSet<_> = changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Removed && !is_origin(&change.pkgbase))
+        .map(|change| &change.pkgbase)
+        .collect();
+    match sources.unusable_of(removed).await?.first() {
+        Some(row) => Err(sources::broken(row)),
+        None => Ok(()),
+    }
+}
+
+/// Waits until the index holds what was pushed to the sources before somebody asked for a plan. The
+/// repositories of the origins, and of some `others`, are read in any case.
+pub(super) async fn catch_up(
+    state: &AppState,
+    namespace: &NamespaceRow,
+    others: Vec<Pkgbase>,
+) -> Result<Freshness, Error> {
+    let origins = namespaces::origins(state.database.read(), namespace.id).await?;
+    let origins = origins.into_iter().map(|origin| origin.pkgbase);
+    let pkgbases: Vec<_> = origins.chain(others).collect();
+    Ok(state.sources.catch_up(&pkgbases).await)
+}
+
+async fn plan_input(
+    state: &AppState,
+    namespace: &NamespaceRow,
+    old: &IterationRow,
+    trigger: Trigger,
+    settings: &Settings<'_>,
+) -> Result<PlanInput, Error> {
+    let reader = state.database.read();
+    let before = iterations::origins(reader, old.id).await?;
+    let mut origins = Vec::new();
+    for changeset in namespaces::origins(reader, namespace.id).await? {
+        let known = before.iter().find(|(known, _)| *known == changeset);
+        let known = known.map(|(_, commit)| commit);
+        origins.push(state.sources.resolve_again(&changeset, known).await?);
+    }
+    let snapshot = iterations::base_digests(reader, old.id).await?.into_iter();
+    let bootstrapped = namespaces::bootstrap(reader, namespace.id).await?;
+    let (include, exclude) = namespaces::patterns(reader, namespace.id).await?;
+    let mut produced = packages::produced_in_namespace(reader, namespace.id).await?;
+    produced.extend(retired_packages::of_name(reader, &namespace.name).await?);
+    Ok(PlanInput {
+        namespace: Some(namespace.id),
+        name: Some(namespace.name.clone()),
+        origins,
+        scope: namespace.scope,
+        include: patterns("include", &include).await?,
+        exclude: patterns("exclude", &exclude).await?,
+        bootstrap: settings.bootstrapped(bootstrapped)?,
+        same_sonames: settings.same_sonames.unwrap_or(namespace.same_sonames),
+        max_builds: namespace.max_builds,
+        bump: namespace.bump,
+        network: state.config.network.effective(namespace.network),
+        produced,
+        snapshot: snapshot
+            .map(|(architecture, repository, digest)| ((architecture, repository), digest))
+            .collect(),
+        refresh_base: trigger == Trigger::Requested { refresh_base: true },
+    })
+}

@@ -1,0 +1,126 @@
+//! The log of an attempt: as it is, or as it grows.
+
+use std::time::Duration;
+
+use buildbtw_model::AttemptId;
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::db::{Database, attempts};
+use crate::error::Error;
+use crate::state::AppState;
+
+/// How much is read from disk and sent at once.
+const PIECE: u64 = 256 * 1024;
+/// How often a follower looks at the attempt although its log does not grow.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
+
+/// Whether an attempt is over, so that nothing more is written to its log.
+///
+/// # Errors
+/// When there is no such attempt.
+pub async fn is_final(database: &Database, attempt: AttemptId) -> Result<bool, Error> {
+    let row = attempts::by_id(database.read(), attempt).await?;
+    let row = row.ok_or_else(|| Error::not_found(format!("attempt {attempt}")))?;
+    Ok(row.status.is_final())
+}
+
+/// The part of a log between two offsets, piece by piece.
+pub fn part(
+    state: AppState,
+    attempt: AttemptId,
+    from: u64,
+    to: u64,
+) -> impl Stream<Item = Result<Bytes, Error>> {
+    stream(Follower {
+        state,
+        attempt,
+        offset: from,
+        end: Some(to),
+    })
+}
+
+/// A log from an offset on as it grows, until the attempt is over or the server stops.
+pub fn follow(
+    state: AppState,
+    attempt: AttemptId,
+    offset: u64,
+) -> impl Stream<Item = Result<Bytes, Error>> {
+    stream(Follower {
+        state,
+        attempt,
+        offset,
+        end: None,
+    })
+}
+
+fn stream(follower: Follower) -> impl Stream<Item = Result<Bytes, Error>> {
+    futures_util::stream::try_unfold(follower, |mut follower| async move {
+        let piece = follower.next().await?;
+        Ok(piece.map(|piece| (piece, follower)))
+    })
+}
+
+struct Follower {
+    state: AppState,
+    attempt: AttemptId,
+    offset: u64,
+    /// Where to end; with the attempt if nothing is said.
+    end: Option<u64>,
+}
+
+impl Follower {
+    /// The next piece of the log; `None` at its end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        match self.end {
+            Some(end) => self.up_to(end).await,
+            None => self.follow().await,
+        }
+    }
+
+    async fn up_to(&mut self, end: u64) -> Result<Option<Bytes>, Error> {
+        let left = end.saturating_sub(self.offset);
+        if left == 0 {
+            return Ok(None);
+        }
+        let piece = self.read(left.min(PIECE)).await?;
+        if piece.is_none() {
+            // The client was told the length: it has to see that this is less.
+            return Err(anyhow::anyhow!("the log of attempt {} is gone", self.attempt).into());
+        }
+        Ok(piece)
+    }
+
+    async fn follow(&mut self) -> Result<Option<Bytes>, Error> {
+        let mut growth = self.state.logs.subscribe(self.attempt);
+        loop {
+            // In this order: an attempt that is over writes nothing any more.
+            let over = self.is_over().await?;
+            if over {
+                // The server may be adding why.
+                self.state.logs.settled(self.attempt).await;
+            }
+            let piece = self.read(PIECE).await?;
+            if piece.is_some() || over {
+                return Ok(piece);
+            }
+            tokio::select! {
+                _ = growth.changed() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = self.state.shutdown.cancelled() => return Ok(None),
+            }
+        }
+    }
+
+    async fn read(&mut self, limit: u64) -> Result<Option<Bytes>, Error> {
+        let logs = &self.state.logs;
+        let piece = logs.read(self.attempt, self.offset, limit).await?;
+        self.offset += piece.len() as u64;
+        Ok((!piece.is_empty()).then(|| piece.into()))
+    }
+
+    async fn is_over(&self) -> Result<bool, Error> {
+        let attempt = attempts::by_id(self.state.database.read(), self.attempt).await?;
+        Ok(attempt.is_none_or(|attempt| attempt.status.is_final()))
+    }
+}

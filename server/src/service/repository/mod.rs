@@ -1,0 +1,145 @@
+//! The files that the repositories of a namespace serve. The newest iteration is `current`, the newest complete
+//! one `latest`.
+
+pub mod build_view;
+pub mod folders;
+
+use std::path::PathBuf;
+
+use buildbtw_model::{Architecture, NamespaceName, PackageFileName, Sha256Digest};
+
+use crate::db::iterations::{self, IterationRow};
+use crate::db::{Database, retired_packages};
+use crate::error::Error;
+use crate::repos::RepositoryKey;
+use crate::state::AppState;
+
+use super::publish::file_lists;
+use super::read::find::find_namespace;
+
+/// A file of a repository.
+pub enum RepositoryFile {
+    /// A database, which changes with every package. It is not there until something is built.
+    Database(PathBuf),
+    /// A package.
+    Package(PackageFile),
+}
+
+/// A package of a repository.
+pub struct PackageFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Whether its address may lead to other bytes later. Plans give a name to other bytes only where the
+    /// PKGBUILD itself decides about the version.
+    pub may_change: bool,
+}
+
+/// Finds a file of a repository.
+///
+/// # Errors
+/// When there is none.
+pub async fn find_file(
+    state: &AppState,
+    name: NamespaceName,
+    iteration: &str,
+    architecture: Architecture,
+    file: &str,
+) -> Result<RepositoryFile, Error> {
+    let place = Place::find(&state.database, &name, iteration).await?;
+    let key = RepositoryKey {
+        namespace: name,
+        iteration: place.iteration.number,
+        architecture,
+    };
+    let Some(kind) = DatabaseKind::parse(file, &key.namespace) else {
+        let package = find_package(state, &key, &place, file).await?;
+        return Ok(RepositoryFile::Package(package));
+    };
+    if kind == DatabaseKind::WithFiles {
+        file_lists::update(state, &key, place.iteration.id).await?;
+    }
+    if !state.config.architectures.contains(&key.architecture) {
+        let what = format!("repository for {}", key.architecture);
+        return Err(Error::not_found(what));
+    }
+    let path = state.repos.folder(&key).join(file);
+    Ok(RepositoryFile::Database(path))
+}
+
+async fn find_package(
+    state: &AppState,
+    key: &RepositoryKey,
+    place: &Place,
+    file: &str,
+) -> Result<PackageFile, Error> {
+    let not_found = || Error::not_found(format!("file '{file}' in this repository"));
+    let name: PackageFileName = file.parse().map_err(|_| not_found())?;
+    let path = state.repos.folder(key).join(name.as_str());
+    let reader = state.database.read();
+    let (iteration, architecture) = (place.iteration.id, &key.architecture);
+    let served = retired_packages::served(reader, iteration, architecture, &name).await?;
+    let served = served.ok_or_else(not_found)?;
+    if !fs_err::tokio::try_exists(&path).await? {
+        return Err(not_found());
+    }
+    Ok(PackageFile {
+        path,
+        sha256: served.sha256,
+        may_change: place.is_alias || served.is_successor,
+    })
+}
+
+/// An iteration, and whether its address will lead to another one later.
+struct Place {
+    iteration: IterationRow,
+    is_alias: bool,
+}
+
+impl Place {
+    async fn find(database: &Database, name: &NamespaceName, text: &str) -> Result<Self, Error> {
+        Ok(Self {
+            iteration: find_iteration(database, name, text).await?,
+            is_alias: matches!(text, "current" | "latest"),
+        })
+    }
+}
+
+async fn find_iteration(
+    database: &Database,
+    name: &NamespaceName,
+    text: &str,
+) -> Result<IterationRow, Error> {
+    let namespace = find_namespace(database, name).await?.id;
+    let reader = database.read();
+    let found = match text {
+        "current" => iterations::newest(reader, namespace).await?,
+        "latest" => iterations::newest_done(reader, namespace).await?,
+        number => match number.parse() {
+            Ok(number) => iterations::by_number(reader, namespace, number).await?,
+            Err(_) => None,
+        },
+    };
+    found.ok_or_else(|| match text {
+        "latest" => Error::not_found(format!("complete iteration of namespace '{name}' yet")),
+        text => Error::not_found(format!("iteration '{text}' of namespace '{name}'")),
+    })
+}
+
+/// Which database a file name asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DatabaseKind {
+    Plain,
+    WithFiles,
+}
+
+impl DatabaseKind {
+    fn parse(file: &str, namespace: &NamespaceName) -> Option<Self> {
+        match file.strip_prefix(namespace.as_str())? {
+            ".db" => Some(Self::Plain),
+            ".files" => Some(Self::WithFiles),
+            _ => None,
+        }
+    }
+}

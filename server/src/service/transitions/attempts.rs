@@ -1,0 +1,205 @@
+//! The transitions of attempts, and what they mean for their builds.
+
+use std::time::Duration;
+
+use buildbtw_model::{
+    AttemptId, AttemptStatus, BuildStatus, EventKind, FailureKind, PackageVersion,
+};
+
+use crate::db::attempts::AttemptRow;
+use crate::db::builds::{self, BuildRow};
+use crate::db::{attempts, iterations, linked_packages, namespaces};
+
+use super::Transition;
+
+/// How often a build is tried again after failures that are no fault of the package.
+const MAX_INFRASTRUCTURE_FAILURES: i64 = 5;
+/// The pause after the first such failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_PAUSE: Duration = Duration::from_secs(10 * 60);
+
+impl Transition {
+    /// The outcome of an attempt was accepted; its packages are about to be published.
+    pub(crate) async fn accepted(
+        &mut self,
+        build: &BuildRow,
+        attempt: AttemptId,
+        version: &PackageVersion,
+    ) -> sqlx::Result<bool> {
+        let finished =
+            attempts::finish(&mut self.tx, attempt, AttemptStatus::Succeeded, None, None).await?;
+        if !finished || !builds::accept_packages(&mut self.tx, build.id, attempt, version).await? {
+            return Ok(false);
+        }
+        linked_packages::remember(&mut self.tx, attempt).await?;
+        self.record(build, Some(attempt), EventKind::AttemptSucceeded, None)
+            .await?;
+        Ok(true)
+    }
+
+    /// An attempt ended without packages. Failures that are no fault of the package are tried again.
+    pub(crate) async fn failed(
+        &mut self,
+        build: &BuildRow,
+        attempt: &AttemptRow,
+        kind: FailureKind,
+        message: &str,
+    ) -> sqlx::Result<bool> {
+        let status = AttemptStatus::Failed;
+        if !attempts::finish(&mut self.tx, attempt.id, status, Some(kind), Some(message)).await? {
+            return Ok(false);
+        }
+        let event = EventKind::AttemptFailed(kind);
+        self.record(build, Some(attempt.id), event, Some(message))
+            .await?;
+        match kind {
+            // A build whose cancellation was lifted before the worker noticed is tried again, too.
+            FailureKind::Infrastructure | FailureKind::Cancelled => {
+                self.try_again(build, attempt.id, message).await?;
+            }
+            FailureKind::Package | FailureKind::Timeout => {
+                self.give_up(build, attempt.id, BuildStatus::Failed, message)
+                    .await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// An attempt ended without packages, and trying again would not help: somebody has to do
+    /// something first.
+    pub(crate) async fn failed_for_good(
+        &mut self,
+        build: &BuildRow,
+        attempt: AttemptId,
+        kind: FailureKind,
+        message: &str,
+    ) -> sqlx::Result<bool> {
+        let status = AttemptStatus::Failed;
+        if !attempts::finish(&mut self.tx, attempt, status, Some(kind), Some(message)).await? {
+            return Ok(false);
+        }
+        let event = EventKind::AttemptFailed(kind);
+        self.record(build, Some(attempt), event, Some(message))
+            .await?;
+        self.give_up(build, attempt, BuildStatus::Failed, message)
+            .await?;
+        Ok(true)
+    }
+
+    /// Another job of the same pipeline takes the place of the one that works on an attempt.
+    pub(crate) async fn replaced(
+        &mut self,
+        build: &BuildRow,
+        attempt: AttemptId,
+    ) -> sqlx::Result<bool> {
+        let message = "the job was started again in GitLab";
+        let status = AttemptStatus::Lost;
+        if !attempts::finish(&mut self.tx, attempt, status, None, Some(message)).await? {
+            return Ok(false);
+        }
+        self.record(build, Some(attempt), EventKind::AttemptLost, Some(message))
+            .await?;
+        self.try_again(build, attempt, message).await?;
+        Ok(true)
+    }
+
+    /// The worker of an attempt was not heard of in time.
+    pub(crate) async fn lost(
+        &mut self,
+        build: &BuildRow,
+        attempt: &AttemptRow,
+        message: &str,
+    ) -> sqlx::Result<bool> {
+        let status = AttemptStatus::Lost;
+        if !attempts::finish(&mut self.tx, attempt.id, status, None, Some(message)).await? {
+            return Ok(false);
+        }
+        self.record(
+            build,
+            Some(attempt.id),
+            EventKind::AttemptLost,
+            Some(message),
+        )
+        .await?;
+        self.effects.stop = true;
+        self.try_again(build, attempt.id, message).await?;
+        Ok(true)
+    }
+
+    async fn try_again(
+        &mut self,
+        build: &BuildRow,
+        attempt: AttemptId,
+        message: &str,
+    ) -> sqlx::Result<()> {
+        let iteration = iterations::by_id(self.connection(), build.iteration_id).await?;
+        let namespace = namespaces::by_id(self.connection(), build.namespace_id).await?;
+        let is_held = namespace.is_some_and(|namespace| namespace.held_at.is_some());
+        if iteration.status.is_final() || is_held {
+            return self
+                .give_up(build, attempt, BuildStatus::Cancelled, message)
+                .await;
+        }
+        let failures = attempts::count_infrastructure(&mut self.tx, build.id).await?;
+        if failures > MAX_INFRASTRUCTURE_FAILURES {
+            let message = format!("given up after {failures} tries: {message}");
+            return self
+                .give_up(build, attempt, BuildStatus::Failed, &message)
+                .await;
+        }
+        let not_before = self.clock.now() + pause(failures);
+        if builds::requeue(&mut self.tx, build.id, Some(not_before), message).await? {
+            self.record(
+                build,
+                Some(attempt),
+                EventKind::Build(BuildStatus::Ready),
+                Some(message),
+            )
+            .await?;
+            self.effects.ready = true;
+        }
+        Ok(())
+    }
+
+    async fn give_up(
+        &mut self,
+        build: &BuildRow,
+        attempt: AttemptId,
+        status: BuildStatus,
+        message: &str,
+    ) -> sqlx::Result<()> {
+        if builds::end_without_packages(&mut self.tx, build.id, status, message).await? {
+            let kind = EventKind::Build(status);
+            self.record(build, Some(attempt), kind, Some(message))
+                .await?;
+            // A later iteration that waited for these packages makes them itself.
+            let ready = builds::release_heirs(&mut self.tx, build.id, build.iteration_id).await?;
+            self.effects.ready |= ready > 0;
+            self.settle(build.namespace_id, build.iteration_id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The pause before the next try after this many infrastructure failures. A single lost worker
+/// costs nothing but the lease.
+fn pause(failures: i64) -> Duration {
+    match u32::try_from(failures) {
+        Ok(0 | 1) | Err(_) => Duration::ZERO,
+        Ok(failures) => FIRST_PAUSE
+            .saturating_mul(1 << (failures - 2).min(20))
+            .min(MAX_PAUSE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_backoff_up_to_a_maximum() {
+        let pauses = [0, 0, 2, 4, 8].map(Duration::from_secs);
+        assert_eq!([0, 1, 2, 3, 4].map(pause), pauses);
+        assert_eq!(pause(100), MAX_PAUSE);
+    }
+}

@@ -1,0 +1,161 @@
+//! The transitions of builds.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use buildbtw_model::{AttemptId, BuildId, BuildStatus, EventKind, Pkgbase};
+
+use crate::db::attempts::NewAttempt;
+use crate::db::builds::{self, BuildRow};
+use crate::db::events::BuildEvent;
+use crate::db::iterations::IterationRow;
+use crate::db::{attempts, iterations};
+use crate::time::Millis;
+
+use super::Transition;
+
+impl Transition {
+    /// `ready -> dispatched`: gives builds to workers that wait, each to the one it is paired with.
+    /// Returns the attempts made; a build that is not ready any more is left out.
+    pub(crate) async fn dispatched<'a>(
+        &mut self,
+        pairs: impl IntoIterator<Item = NewAttempt<'a>>,
+        lease_expires_at: Millis,
+    ) -> sqlx::Result<Vec<(NewAttempt<'a>, BuildRow)>> {
+        let mut attempts: Vec<_> = pairs.into_iter().collect();
+        let wanted: Vec<_> = attempts.iter().map(|attempt| attempt.build).collect();
+        let ready: HashSet<_> = builds::dispatch(&mut self.tx, &wanted)
+            .await?
+            .into_iter()
+            .collect();
+        attempts.retain(|attempt| ready.contains(&attempt.build));
+        if attempts.is_empty() {
+            return Ok(Vec::new());
+        }
+        attempts::insert(&mut self.tx, &attempts, lease_expires_at).await?;
+        let given: Vec<_> = attempts.iter().map(|attempt| attempt.build).collect();
+        let mut rows: HashMap<_, _> = self.builds(&given).await?;
+        self.record_builds(rows.values(), &given, BuildEvent::Dispatched)
+            .await?;
+        self.effects.leases = true;
+        Ok(attempts
+            .into_iter()
+            .filter_map(|attempt| {
+                let row = rows.remove(&attempt.build)?;
+                Some((attempt, row))
+            })
+            .collect())
+    }
+
+    /// `dispatched -> building`, with the first sign of life of the worker.
+    pub(crate) async fn started(
+        &mut self,
+        build: &BuildRow,
+        attempt: AttemptId,
+    ) -> sqlx::Result<()> {
+        if builds::start(&mut self.tx, build.id).await? {
+            self.record(
+                build,
+                Some(attempt),
+                EventKind::Build(BuildStatus::Building),
+                None,
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// `-> built` or `reused`: the repository of these builds lists their packages, so dependents may
+    /// go on.
+    pub(crate) async fn published(&mut self, group: &[BuildRow]) -> sqlx::Result<()> {
+        let ids: Vec<_> = group.iter().map(|build| build.id).collect();
+        let completed = builds::complete(&mut self.tx, &ids).await?;
+        if completed.is_empty() {
+            return Ok(());
+        }
+        self.record_builds(group, &completed, BuildEvent::Completed)
+            .await?;
+        let unblocked = builds::unblock_dependents(&mut self.tx, &completed).await?;
+        let (shared, ready): (Vec<_>, Vec<_>) = unblocked
+            .into_iter()
+            .partition(|build| build.shared_build_id.is_some());
+        if !ready.is_empty() {
+            let ready: Vec<_> = ready.into_iter().map(|build| build.id).collect();
+            let rows = self.builds(&ready).await?;
+            self.record_builds(rows.values(), &ready, BuildEvent::Ready)
+                .await?;
+            self.effects.ready = true;
+        }
+        for build in shared {
+            self.share(build.id).await?;
+        }
+        let iterations: BTreeMap<_, _> = group
+            .iter()
+            .map(|build| (build.iteration_id, build.namespace_id))
+            .collect();
+        for (iteration, namespace) in iterations {
+            self.settle(namespace, iteration).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a build of another architecture the packages that were built once for all.
+    pub(super) async fn share(&mut self, id: BuildId) -> sqlx::Result<()> {
+        let Some(build) = builds::by_id(self.connection(), id).await? else {
+            return Ok(());
+        };
+        let Some(shared) = build.shared_build_id else {
+            return Ok(());
+        };
+        let Some(source) = builds::by_id(self.connection(), shared).await? else {
+            return Ok(());
+        };
+        if let Some(attempt) = source.packages_attempt_id
+            && builds::accept_packages(&mut self.tx, id, attempt, &source.version).await?
+        {
+            self.effects.publish.push(id);
+        }
+        Ok(())
+    }
+
+    /// Failed builds get new attempts. Returns them.
+    pub(crate) async fn retried(
+        &mut self,
+        newest: &IterationRow,
+        pkgbase: Option<&Pkgbase>,
+    ) -> sqlx::Result<Vec<BuildRow>> {
+        let mut retried = Vec::new();
+        for id in builds::retry(&mut self.tx, newest.id, pkgbase).await? {
+            if let Some(build) = builds::by_id(self.connection(), id).await? {
+                self.record(
+                    &build,
+                    None,
+                    EventKind::Build(BuildStatus::Ready),
+                    Some("to be tried again"),
+                )
+                .await?;
+                retried.push(build);
+            }
+        }
+        if !retried.is_empty() {
+            iterations::reopen(&mut self.tx, newest.id).await?;
+            self.effects.ready = true;
+        }
+        Ok(retried)
+    }
+
+    /// A build that ended without packages is to be tried once more, right now.
+    pub(crate) async fn retried_in_gitlab(&mut self, build: &BuildRow) -> sqlx::Result<bool> {
+        if !builds::retry_one(&mut self.tx, build.id).await? {
+            return Ok(false);
+        }
+        self.record(
+            build,
+            None,
+            EventKind::Build(BuildStatus::Ready),
+            Some("retried in GitLab"),
+        )
+        .await?;
+        iterations::reopen(&mut self.tx, build.iteration_id).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,110 @@
+//! The transitions of namespaces and iterations.
+
+use buildbtw_model::{EventKind, IterationStatus};
+
+use crate::db::iterations::IterationRow;
+use crate::db::{IterationId, NamespaceId, attempts, builds, iterations};
+
+use super::Transition;
+
+impl Transition {
+    /// An iteration was planned.
+    pub(crate) async fn planned(
+        &mut self,
+        namespace: NamespaceId,
+        iteration: IterationId,
+        reason: &str,
+    ) -> sqlx::Result<()> {
+        self.effects.ready = true;
+        self.record_iteration(
+            namespace,
+            iteration,
+            EventKind::IterationPlanned,
+            Some(reason),
+        )
+        .await
+    }
+
+    /// An iteration takes the place of another, which dispatches nothing more. Attempts go on if a
+    /// build of the new iteration waits for them, and are cancelled otherwise.
+    pub(crate) async fn superseded(&mut self, old: &IterationRow, by: u32) -> sqlx::Result<()> {
+        iterations::supersede(&mut self.tx, old.id, by).await?;
+        builds::cancel_unstarted(
+            &mut self.tx,
+            old.id,
+            &format!("superseded by iteration {by}"),
+        )
+        .await?;
+        attempts::cancel_without_heirs(&mut self.tx, old.id).await?;
+        self.effects.stop = true;
+        self.effects.ended.push(old.id);
+        self.record_iteration(
+            old.namespace_id,
+            old.id,
+            EventKind::IterationSuperseded,
+            None,
+        )
+        .await
+    }
+
+    /// A namespace is held: its running attempts are to stop, everything else waits to be resumed.
+    pub(crate) async fn held(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
+        attempts::request_cancel(&mut self.tx, newest.namespace_id, true).await?;
+        self.effects.stop = true;
+        builds::cancel_unstarted(&mut self.tx, newest.id, "cancelled").await?;
+        self.record_iteration(
+            newest.namespace_id,
+            newest.id,
+            EventKind::NamespaceCancelled,
+            None,
+        )
+        .await?;
+        self.settle(newest.namespace_id, newest.id).await
+    }
+
+    /// A namespace is held no more: what was cancelled goes on.
+    pub(crate) async fn resumed(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
+        attempts::request_cancel(&mut self.tx, newest.namespace_id, false).await?;
+        self.record_iteration(
+            newest.namespace_id,
+            newest.id,
+            EventKind::NamespaceResumed,
+            None,
+        )
+        .await?;
+        iterations::reopen(&mut self.tx, newest.id).await?;
+        for build in builds::resume(&mut self.tx, newest.id).await? {
+            if build.shared_build_id.is_some() {
+                self.share(build.id).await?;
+            }
+        }
+        self.effects.ready = true;
+        self.settle(newest.namespace_id, newest.id).await
+    }
+
+    /// Ends the iteration when nothing in it can move any more.
+    pub(super) async fn settle(
+        &mut self,
+        namespace: NamespaceId,
+        iteration: IterationId,
+    ) -> sqlx::Result<()> {
+        if builds::is_moving(&mut self.tx, iteration).await? {
+            return Ok(());
+        }
+        let unfinished = builds::unfinished(&mut self.tx, iteration).await?;
+        let status = if unfinished.all == 0 {
+            IterationStatus::Done
+        } else if unfinished.failed > 0 {
+            IterationStatus::Failed
+        } else {
+            IterationStatus::Cancelled
+        };
+        if iterations::finish(&mut self.tx, iteration, status).await? {
+            self.effects.ended.push(iteration);
+            let kind = EventKind::Iteration(status);
+            self.record_iteration(namespace, iteration, kind, None)
+                .await?;
+        }
+        Ok(())
+    }
+}

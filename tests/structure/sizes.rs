@@ -1,0 +1,67 @@
+//! How long functions are.
+
+use syn::visit::{self, Visit};
+use syn::{Block, ImplItemFn, Item, ItemFn, Signature, TraitItemFn};
+
+use crate::source::{attributes, is_for_tests};
+
+/// A function that is not compiled for tests only.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    /// From its name to its last brace.
+    pub(crate) lines: usize,
+    pub(crate) is_async: bool,
+}
+
+/// The functions and methods of a file, those inside others included.
+pub(crate) fn functions(text: &str) -> syn::Result<Vec<Function>> {
+    let file = syn::parse_file(text)?;
+    let mut reader = Reader::default();
+    reader.visit_file(&file);
+    Ok(reader.functions)
+}
+
+#[derive(Default)]
+struct Reader {
+    functions: Vec<Function>,
+}
+
+impl Reader {
+    fn add(&mut self, signature: &Signature, block: &Block) {
+        let first = signature.fn_token.span.start().line;
+        let last = block.brace_token.span.close().end().line;
+        self.functions.push(Function {
+            name: signature.ident.to_string(),
+            lines: last + 1 - first,
+            is_async: signature.asyncness.is_some(),
+        });
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader {
+    fn visit_item(&mut self, item: &'ast Item) {
+        if !is_for_tests(attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_fn(&mut self, function: &'ast ItemFn) {
+        self.add(&function.sig, &function.block);
+        visit::visit_item_fn(self, function);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
+        if !is_for_tests(&function.attrs) {
+            self.add(&function.sig, &function.block);
+            visit::visit_impl_item_fn(self, function);
+        }
+    }
+
+    fn visit_trait_item_fn(&mut self, function: &'ast TraitItemFn) {
+        if let Some(block) = &function.default {
+            self.add(&function.sig, block);
+        }
+        visit::visit_trait_item_fn(self, function);
+    }
+}
