@@ -175,16 +175,26 @@ mod tests {
         ] {
             let url: MergeRequestUrl = text.parse().unwrap();
             let found = url.below("https://gitlab.example.org/");
-            assert_eq!(found, Some(("packaging/packages/gtk4", MergeRequestIid(12))), "{text}");
+            assert_eq!(
+                found,
+                Some(("packaging/packages/gtk4", MergeRequestIid(12))),
+                "{text}"
+            );
             assert_eq!(url.below("https://gitlab.com"), None);
         }
         let below: MergeRequestUrl = "http://host:8080/Git/lab/g/p/-/merge_requests/1"
             .parse()
             .unwrap();
-        assert_eq!(below.below("http://host:8080/Git/lab"), Some(("g/p", MergeRequestIid(1))));
+        assert_eq!(
+            below.below("http://host:8080/Git/lab"),
+            Some(("g/p", MergeRequestIid(1)))
+        );
         assert_eq!(below.below("http://host/Git/lab"), None);
         let port: MergeRequestUrl = "https://host:443/g/p/-/merge_requests/1".parse().unwrap();
-        assert_eq!(port.below("https://Host"), Some(("g/p", MergeRequestIid(1))));
+        assert_eq!(
+            port.below("https://Host"),
+            Some(("g/p", MergeRequestIid(1)))
+        );
     }
 
     #[test]
