@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(DiskWatch::start(folders, None, 2 << 20, || {}).end(), None);
     }
 
-    /// What lies in folders that nobody may look into is seen at the file system only, which others use, too.
+    /// Files in folders that the front cannot read count only as used space of the file system, which others use too.
     #[test]
     fn the_file_system_counts_where_the_folders_do_not_tell() {
         const LIMIT: u64 = 1 << 20;

@@ -27,7 +27,7 @@ async fn request_of(stream: &mut BufReader<TcpStream>) -> String {
     }
 }
 
-/// Takes nobody's credentials. Returns what `look` finds while git waits for the answer to a request that
+/// Refuses all credentials. Returns what `look` finds while git waits for the answer to a request that
 /// has some.
 async fn refuse<T>(listener: &TcpListener, look: impl Fn() -> T) -> T {
     loop {
@@ -69,8 +69,7 @@ fn mounts_at(process: &Path, name: &str) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// Files below a folder, as a process sees it, that hold the password. What is mounted below is looked at
-/// as well.
+/// Files below a folder, as a process sees it, that hold the password. Includes what is mounted below.
 fn with_password(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(folder).unwrap() {

@@ -314,7 +314,7 @@ mod tests {
         assert!(image_size(u64::MAX) > u64::MAX / 2);
     }
 
-    /// Nobody reads an image after a crash, and a journal would write everything twice.
+    /// An image is not read after a crash, and a journal would write everything twice.
     #[test]
     fn an_image_has_no_journal_and_no_name() {
         use std::os::unix::fs::FileExt as _;
