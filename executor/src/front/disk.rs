@@ -334,20 +334,24 @@ mod tests {
         buildbtw_builder::remove_folder(&folder).unwrap();
     }
 
+    /// Others write to the file system meanwhile, and it may be nearly full: this one stays as it is.
+    fn watch(folder: &Path, limit: u64, exceeded: impl FnOnce() + Send + 'static) -> DiskWatch {
+        let space = || Some(Space { free: 50, all: 100 });
+        let limit = Limit::new(vec![folder.to_owned()], limit, space);
+        DiskWatch::start_with(limit, exceeded)
+    }
+
     #[test]
     fn the_limit_is_noticed_while_a_script_runs_and_after_it() {
         let folder = tempfile::tempdir().unwrap();
-        let folders = vec![folder.path().to_owned()];
         let (tell, told) = mpsc::channel();
-        let watch = DiskWatch::start(folders.clone(), None, 1 << 20, move || {
-            tell.send(()).unwrap();
-        });
+        let running = watch(folder.path(), 1 << 20, move || tell.send(()).unwrap());
         fs_err::write(folder.path().join("file"), vec![1; 1 << 20]).unwrap();
         told.recv().unwrap();
-        assert_eq!(watch.end(), Some(Excess::Folders));
-        let again = DiskWatch::start(folders.clone(), None, 1 << 20, || {});
+        assert_eq!(running.end(), Some(Excess::Folders));
+        let again = watch(folder.path(), 1 << 20, || {});
         assert_eq!(again.end(), Some(Excess::Folders));
-        assert_eq!(DiskWatch::start(folders, None, 2 << 20, || {}).end(), None);
+        assert_eq!(watch(folder.path(), 2 << 20, || {}).end(), None);
     }
 
     /// Files in folders that the front cannot read count only as used space of the file system, which others use too.
