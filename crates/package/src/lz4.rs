@@ -7,8 +7,8 @@ use lz4_flex::frame::FrameDecoder;
 /// How a frame begins. Older frames, and those without content, are written by no tool that makes packages.
 pub(crate) const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 
-/// More frames without content in a row than any tool writes. Going through them, nobody is asked whether to
-/// stop.
+/// More frames without content in a row than any tool writes. The reader skips them without a check of its
+/// deadline.
 pub(crate) const MAX_EMPTY: usize = 1_000;
 
 /// Reads all frames of a file.

@@ -59,7 +59,7 @@ pub(super) fn processes_with(
             children.entry(parent).or_default().push(pid);
         }
     }
-    // Whoever loses its parent gets the first process of its environment.
+    // A process that loses its parent is adopted by the first process of its environment.
     let mut found = environments_with(folder, &owners(script_user))?;
     let mut at = 0;
     while let Some(pid) = found.get(at) {

@@ -44,20 +44,24 @@ fn measures_folders_of_any_depth() {
     buildbtw_builder::remove_folder(&folder).unwrap();
 }
 
+/// Starts a watch with a file system that stays as it is: a real one may be nearly full, and others write to it.
+fn watch(folder: &Path, limit: u64, exceeded: impl FnOnce() + Send + 'static) -> DiskWatch {
+    let space = || Some(Space { free: 50, all: 100 });
+    let limit = Limit::new(vec![folder.to_owned()], limit, space);
+    DiskWatch::start_with(limit, exceeded)
+}
+
 #[test]
 fn detects_limit_during_and_after_a_script() {
     let folder = tempfile::tempdir().unwrap();
-    let folders = vec![folder.path().to_owned()];
     let (tell, told) = mpsc::channel();
-    let watch = DiskWatch::start(folders.clone(), None, 1 << 20, move || {
-        tell.send(()).unwrap();
-    });
+    let running = watch(folder.path(), 1 << 20, move || tell.send(()).unwrap());
     fs_err::write(folder.path().join("file"), vec![1; 1 << 20]).unwrap();
     told.recv().unwrap();
-    assert_eq!(watch.end(), Some(Excess::Folders));
-    let again = DiskWatch::start(folders.clone(), None, 1 << 20, || {});
+    assert_eq!(running.end(), Some(Excess::Folders));
+    let again = watch(folder.path(), 1 << 20, || {});
     assert_eq!(again.end(), Some(Excess::Folders));
-    assert_eq!(DiskWatch::start(folders, None, 2 << 20, || {}).end(), None);
+    assert_eq!(watch(folder.path(), 2 << 20, || {}).end(), None);
 }
 
 /// Content of unreadable folders is only counted by the file system, which others use as well.
