@@ -16,17 +16,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("bsdtar", "libarchive-tools, used by makepkg"),
     ("git", "checks out source repositories"),
     ("curl", "fetches sources"),
-    (
-        "pasta",
-        "passt, the network that sources are fetched through",
-    ),
-    ("ip", "iproute2, sets that network up"),
+    ("pasta", "passt, provides the network for fetching sources"),
+    ("ip", "iproute2, configures that network"),
     ("setpriv", "util-linux, starts makepkg without privileges"),
 ];
 
 /// What this machine lacks for building in a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this machine cannot build in a sandbox:{}\n`./bootstrap` installs what is missing", list(.missing))]
+#[error("this machine cannot build in a sandbox, because it lacks:{}\nhint: run `./bootstrap`", list(.missing))]
 pub struct MissingRequirements {
     /// One line for each thing.
     pub missing: Vec<String>,
@@ -45,8 +42,8 @@ pub fn check_host(config: &SandboxConfig) -> Result<(), MissingRequirements> {
     let mut missing = Vec::new();
     if !nix::unistd::geteuid().is_root() {
         missing.push(
-            "it must run as root, which it needs to mount the build's root and to map its users \
-             (packages are built as a user that is nobody on this machine)"
+            "root privileges, to mount the build's root and to map its users (packages are built \
+             as an unprivileged user)"
                 .to_owned(),
         );
     }
@@ -85,14 +82,14 @@ fn missing_base(config: &SandboxConfig) -> Option<String> {
     match &config.base_root {
         Some(base) if base.join("usr/bin/pacman").exists() => None,
         Some(base) => Some(format!(
-            "a base system in {} (make one with `pacstrap {} base-devel`)",
+            "a base system in {} (create it with `pacstrap {} base-devel`)",
             base.display(),
             base.display()
         )),
         None if find_program("dpkg-query").is_some() => None,
         None => Some(
-            "a base system to build on: only on Debian can it be this machine's own \
-             (make one with `pacstrap FOLDER base-devel` and name it in the configuration)"
+            "a base system: only Debian machines can use their own (create one with \
+             `pacstrap FOLDER base-devel` and set it in the configuration)"
                 .to_owned(),
         ),
     }

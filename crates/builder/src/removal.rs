@@ -30,7 +30,7 @@ pub fn remove_folder(folder: &Path) -> io::Result<()> {
     let mounts = fs_err::read_to_string("/proc/self/mountinfo")?;
     if let Some(mounted) = mounted_below(&mounts, &folder) {
         return Err(io::Error::other(format!(
-            "{mounted} is mounted; {} is not deleted",
+            "{} is not removed, because {mounted} is mounted",
             folder.display()
         )));
     }

@@ -132,7 +132,7 @@ const ARM: Table = Table {
 pub(crate) fn missing() -> Option<String> {
     let machine = std::env::consts::ARCH;
     tables(machine).is_none().then(|| {
-        format!("a filter of system calls for {machine} (there is one for x86_64 and aarch64)")
+        format!("a system call filter for {machine} (there is one for x86_64 and aarch64)")
     })
 }
 

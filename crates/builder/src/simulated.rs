@@ -107,7 +107,7 @@ impl Simulator {
         let outcome = self.make_packages(request, output_dir).await;
         if let BuildOutcome::Succeeded { packages, .. } = &outcome {
             for package in packages {
-                log.write(format!("{HEADING}made {}\n", package.file_name).as_bytes());
+                log.write(format!("{HEADING}built {}\n", package.file_name).as_bytes());
             }
         }
         outcome

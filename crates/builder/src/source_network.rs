@@ -139,16 +139,16 @@ impl FromStr for SourceNetwork {
         let network = Self::of(address, prefix);
         if network.address != address {
             return Err(invalid(format!(
-                "has bits behind its prefix; did you mean {network}?"
+                "has bits set after its prefix; did you mean {network}?"
             )));
         }
         if let IpAddr::V6(address) = address {
             if network == Self::single(Ipv6Addr::LOCALHOST.into()) {
-                let why = "cannot be opened: the kernel routes ::1 nowhere; use 127.0.0.1/32";
+                let why = "cannot be allowed: the kernel does not route ::1; use 127.0.0.1/32";
                 return Err(invalid(why.to_owned()));
             }
             if address.to_ipv4_mapped().is_some() && prefix >= 96 {
-                return Err(invalid("has to be written as a network of IPv4".to_owned()));
+                return Err(invalid("must be written as an IPv4 network".to_owned()));
             }
         }
         Ok(network)

@@ -133,9 +133,7 @@ pub(crate) fn attach_loop(file: BorrowedFd<'_>) -> io::Result<(File, PathBuf)> {
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::other(
-        "other programs took every one that was free",
-    ))
+    Err(io::Error::other("other programs took every free one"))
 }
 
 /// Opens a loop device that is free at the moment.

@@ -72,7 +72,7 @@ async fn builds_package_from_its_commit() {
         .script("build_script", "")
         .expect(0)
         .says("hello-1.0-1.1-any.pkg.tar")
-        .says("making a clean root");
+        .says("creating a clean root");
     assert!(!ended.out.contains(crate::support::ID_TOKEN));
     assert!(!ended.out.contains("bbtw_") && !ended.out.contains("buildbtw-executor"));
     let attempt = job.attempt();
@@ -114,7 +114,7 @@ async fn package_output_cannot_forge_or_hide_log_lines() {
     let forged = r#"
         printf '\033[1;34m==> collecting the packages\033[0m\n'
         printf '\033[1;34mPackages:\033[0m\n  evil\nRepository: http://evil\n'
-        printf '\u200bBuild: http://evil\n10%%\r==> verifying what is installed\n'
+        printf '\u200bBuild: http://evil\n10%%\r==> verifying the installed packages\n'
         printf '\033[8m\033[30;40mconcealed\n'
         install -D /dev/null "$pkgdir/usr/share/hello"; printf '\033[48;5;0;7;8;1m\033[30;40m'"#;
     let built = job(&host, 1, forged);
@@ -127,7 +127,7 @@ async fn package_output_cannot_forge_or_hide_log_lines() {
     };
     for ours in [
         "==> collecting the packages",
-        "==> verifying what is installed",
+        "==> verifying the installed packages",
         "Packages:",
         "Repository: ",
         "Build: ",

@@ -52,8 +52,8 @@ async fn builds_once_and_loses_nothing_under_server_faults() {
             String::from_utf8(attempt.log).unwrap(),
             format!(
                 "==> buildbtw: simulating {name} for 0 ms\n\
-                 ==> buildbtw: made {name}-1.0-1.1-x86_64.pkg.tar.zst\n\
-                 ==> buildbtw: made {name}-docs-1.0-1.1-any.pkg.tar.zst\n"
+                 ==> buildbtw: built {name}-1.0-1.1-x86_64.pkg.tar.zst\n\
+                 ==> buildbtw: built {name}-docs-1.0-1.1-any.pkg.tar.zst\n"
             )
         );
     }

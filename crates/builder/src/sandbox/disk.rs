@@ -16,7 +16,7 @@ const EXFAT_MAGIC: FsType = FsType(0x2011_bab0);
 
 /// Says what builds need memory for that should be disk, or why images cannot be made though they are asked for.
 pub(crate) fn complaint(config: &SandboxConfig) -> Option<String> {
-    let in_memory = "the files of builds are kept in memory (tmpfs) and count towards its limit";
+    let in_memory = "build files are kept in memory (tmpfs) and count towards the memory limit";
     match config.scratch_disk {
         ScratchDisk::Memory => None,
         ScratchDisk::Auto => {
@@ -25,7 +25,7 @@ pub(crate) fn complaint(config: &SandboxConfig) -> Option<String> {
         }
         ScratchDisk::Image => match statfs_type(&config.scratch_root) {
             Some(TMPFS_MAGIC) => Some(format!(
-                "the images of scratch disks are themselves in memory: {}",
+                "the scratch disk images are themselves in memory: {}",
                 is_memory(&config.scratch_root)
             )),
             _ => None,
@@ -56,14 +56,14 @@ pub(crate) fn unusable(folder: &Path) -> Option<String> {
 fn no_program() -> Option<String> {
     find_program(MKFS)
         .is_none()
-        .then(|| format!("there is no {MKFS} (package e2fsprogs)"))
+        .then(|| format!("`{MKFS}` is not installed (package e2fsprogs)"))
 }
 
 /// A file of the limit's size would be written out in full.
 fn no_sparse_files(folder: &Path) -> Option<String> {
     match statfs_type(folder) {
         Some(MSDOS_SUPER_MAGIC | EXFAT_MAGIC) => Some(format!(
-            "the file system of {} has no sparse files",
+            "the file system of {} does not support sparse files",
             folder.display()
         )),
         _ => None,
@@ -86,7 +86,7 @@ fn no_loop_device() -> Option<String> {
 
 /// What the error of a loop device means.
 pub(crate) fn no_loop(error: &io::Error) -> String {
-    format!("no loop device can be had: {error}")
+    format!("no loop device is available: {error}")
 }
 
 #[cfg(test)]

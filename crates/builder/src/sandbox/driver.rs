@@ -49,7 +49,7 @@ pub(crate) async fn run(
     match Running::start(helper, job).await {
         Ok(running) => running.finish(job, bounds, log, cancel).await,
         Err(error) => Report::Failed(Failure::infrastructure(format!(
-            "the sandbox's helper could not be started: {error}"
+            "could not start the sandbox helper: {error}"
         ))),
     }
 }
@@ -113,7 +113,7 @@ impl Running {
         let mut report = report.unwrap_or_else(|| {
             let how = ended.map_or_else(|e| e.to_string(), |status| status.to_string());
             Report::Failed(
-                Failure::infrastructure(format!("the sandbox ended without a result ({how})"))
+                Failure::infrastructure(format!("the sandbox helper left no result ({how})"))
                     .see_log(),
             )
         });
@@ -162,7 +162,7 @@ impl Running {
                 }
                 () = tokio::time::sleep_until(quiet) => {
                     let limit = bounds.silence.as_secs();
-                    let text = format!("the build wrote nothing for {limit} s, its limit of silence");
+                    let text = format!("the build wrote nothing for {limit} s, its silence limit");
                     return Some(Failure::new(FailureKind::Timeout, text));
                 }
                 read = self.output.read(&mut buffer) => match read {
@@ -172,7 +172,7 @@ impl Running {
                     }
                     Ok(count) => count,
                     Err(error) => return Some(Failure::infrastructure(format!(
-                        "the log could not be read: {error}"
+                        "could not read the build log: {error}"
                     ))),
                 },
             };
@@ -196,7 +196,7 @@ impl Running {
         if tokio::time::timeout(GRACE, rest).await.is_err() {
             // Its death takes all the others with it.
             if let Err(error) = self.child.start_kill() {
-                tracing::warn!(%error, "the sandbox's supervisor could not be killed");
+                tracing::warn!(%error, "could not kill the sandbox supervisor");
             }
         }
     }

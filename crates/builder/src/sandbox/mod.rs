@@ -76,7 +76,8 @@ impl Sandbox {
             },
             Ok(Report::Failed(failure)) => BuildOutcome::failed(failure.kind, failure.message),
             Ok(Report::Exited(code)) => {
-                let failure = Failure::infrastructure(format!("the helper reported exit {code}"));
+                let message = format!("the sandbox helper reported exit code {code}, not a build");
+                let failure = Failure::infrastructure(message);
                 BuildOutcome::failed(failure.kind, failure.message)
             }
             Err(error) => {
@@ -132,7 +133,7 @@ impl Sandbox {
         }
         if let Err(error) = scratch.remove().await {
             // The build's result stands; `reap` tries again.
-            tracing::warn!(%error, attempt.id = %name, "scratch folder not removed");
+            tracing::warn!(%error, attempt.id = %name, "could not remove the scratch folder");
         }
         Ok(report)
     }
@@ -161,7 +162,7 @@ impl Sandbox {
             match tokio::net::lookup_host((host, 0)).await {
                 Ok(addresses) => access.refused.extend(addresses.map(|address| address.ip())),
                 Err(error) => {
-                    tracing::warn!(%error, server.host = host, "the server's addresses are not known");
+                    tracing::warn!(%error, server.host = host, "could not resolve the server's name");
                     access.unknown = Some(host.to_owned());
                 }
             }
@@ -208,9 +209,9 @@ fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
                     .memory_files
                     .filter(|files| *files > limits.memory_bytes / 2);
                 let files = match files {
-                    Some(files) if exceeded.memory => format!(
-                        ", of which {files} bytes are files, which lie in memory (`--scratch-disk`)"
-                    ),
+                    Some(files) if exceeded.memory => {
+                        format!(", {files} bytes of it by files in memory (`--scratch-disk`)")
+                    }
                     _ => String::new(),
                 };
                 failure.message = format!("{what}{files}; {}", failure.message);
@@ -225,8 +226,8 @@ fn name_possibly_exceeded(failure: &mut Failure, limits: &Limits) {
     if failure.kind == buildbtw_model::FailureKind::Package && failure.see_log {
         let (memory, processes) = (limits.memory_bytes, limits.processes);
         failure.message = format!(
-            "{}\n(for want of a cgroup each process may have {memory} bytes of memory, and all \
-             together may be {processes})",
+            "{}\n(without a cgroup, each process may use {memory} bytes of memory, and there may be \
+             {processes} processes)",
             failure.message
         );
     }

@@ -45,7 +45,7 @@ pub async fn run_in_root(
             message: failure.message,
         }),
         Report::Built { .. } => Err(RootError {
-            message: "the helper reported a build".to_owned(),
+            message: "the sandbox helper reported a build, not an exit code".to_owned(),
         }),
     }
 }
@@ -57,7 +57,7 @@ async fn run(
     cancel: &CancellationToken,
 ) -> io::Result<Report> {
     if command.command.is_empty() {
-        return Err(io::Error::other("no command to run was given"));
+        return Err(io::Error::other("no command was given"));
     }
     // Two overlays over the same folders would destroy each other's work.
     fs_err::create_dir_all(&command.dir)?;

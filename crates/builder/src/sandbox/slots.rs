@@ -53,7 +53,7 @@ impl Slot {
             }
         }
         Err(io::Error::other(format!(
-            "no free range of user ids above {uid_base}"
+            "there is no free range of user ids above {uid_base}"
         )))
     }
 
@@ -107,7 +107,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(failed(format!(
-                "the folder for locks of id ranges cannot be made: {error}"
+                "cannot create the folder for locks of id ranges: {error}"
             )));
         }
         _ => {}
@@ -115,7 +115,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
     let metadata = folder.symlink_metadata()?;
     if !metadata.is_dir() || metadata.uid() != 0 || metadata.mode() & 0o077 != 0 {
         return Err(failed(
-            "locks of id ranges need a folder that belongs to root and is closed to others (mode 0700)".into(),
+            "the folder for locks of id ranges must belong to root and have mode 0700".into(),
         ));
     }
     Ok(())

@@ -40,14 +40,15 @@ impl GitAccess {
             let mode = fs_err::metadata(path)?.permissions().mode();
             if is_secret && mode & 0o077 != 0 {
                 return Err(io::Error::other(format!(
-                    "{} can be read by others; chmod 600 it",
+                    "{} is readable by other users\nhint: run `chmod 600 {}`",
+                    path.display(),
                     path.display()
                 )));
             }
         }
         if self.ssh_key.is_some() && self.ssh_known_hosts.is_none() {
             return Err(io::Error::other(
-                "an SSH key needs the file of known hosts, too: without, anybody could answer",
+                "an SSH key also needs a file of known hosts, by which ssh verifies the server",
             ));
         }
         Ok(())
@@ -74,7 +75,7 @@ impl Granted {
             fs_err::create_dir_all(&folder)?;
             let own = folder.join("git-credentials");
             let secrets = fs_err::read(path).context("reading the credentials of git")?;
-            write_secret(&own, &secrets).context("keeping the credentials of git")?;
+            write_secret(&own, &secrets).context("copying the credentials of git")?;
             let helper = format!("store --file={}", shell_quoted(&own));
             config.push_str("[credential]\n\thelper = ");
             config.push_str(&config_quoted(&helper));

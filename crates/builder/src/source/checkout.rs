@@ -68,7 +68,7 @@ pub(crate) fn checkout(
     };
     let format = format!("--object-format={format}");
     run(git(scratch).args(["init", "--quiet", "--bare", &format]))
-        .context("making a git repository")?;
+        .context("creating a git repository")?;
     let fetch = [
         "fetch",
         "--quiet",
@@ -83,8 +83,8 @@ pub(crate) fn checkout(
     let fetched = watch(&mut command).context("fetching the commit")?;
     if fetched.is_lost {
         return Err(Failure::package(format!(
-            "commit {commit} does not exist any more in {}\nhint: `buildbtw retry NAMESPACE --latest` builds \
-             the newest one",
+            "commit {commit} no longer exists in {}\nhint: build the newest one with \
+             `buildbtw retry NAMESPACE --latest`",
             shown(url)
         )));
     }

@@ -67,8 +67,8 @@ impl Entry {
                 Ok(Self::Local)
             }
             Self::OnMachine { entry, name } => Err(Failure::package(format!(
-                "source {entry:?} is a file of the machine that builds, and the source repository has no \
-                 {name}"
+                "source {entry:?} is a file of the build machine, and the source repository has no \
+                 `{name}`"
             ))),
             _ => Ok(self),
         }
@@ -123,7 +123,7 @@ impl std::fmt::Display for Revision {
 pub(crate) fn parse(entry: &str) -> Result<Entry, Failure> {
     let refuse = |why: &str| Failure::package(format!("source {entry:?} {why}"));
     if entry.chars().any(|c| c.is_control()) {
-        return Err(refuse("holds control characters"));
+        return Err(refuse("contains control characters"));
     }
     let (given_name, address) = match entry.split_once("::") {
         Some((name, address)) => (Some(name), address),
@@ -162,7 +162,7 @@ pub(crate) fn parse(entry: &str) -> Result<Entry, Failure> {
             },
         },
         SourceKind::NotFetched(_) => {
-            return Err(refuse("uses a protocol that is not fetched here"));
+            return Err(refuse("uses an unsupported protocol"));
         }
     };
     if let Some(name) = result.name() {
@@ -309,7 +309,7 @@ mod tests {
         for entry in ["file:///etc/passwd", "file:///etc/shadow", "file://folder"] {
             let message = found(entry).unwrap_err().message;
             assert!(
-                message.contains("is a file of the machine that builds"),
+                message.contains("is a file of the build machine"),
                 "{message}"
             );
         }

@@ -37,7 +37,9 @@ impl Pkgbuild {
             )?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() > LARGEST_PKGBUILD {
-            return Err(Failure::package("the PKGBUILD is not a file of sane size"));
+            return Err(Failure::package(format!(
+                "the PKGBUILD is not a regular file of at most {LARGEST_PKGBUILD} bytes"
+            )));
         }
         let mut text = Vec::new();
         (&file)

@@ -207,7 +207,7 @@ async fn classifies_failures_by_kind() {
     };
     let (kind, message, log) = world.fails(&request).await;
     assert_eq!(kind, FailureKind::Package, "{message}\n{log}");
-    assert!(message.contains("does not exist any more in"), "{message}");
+    assert!(message.contains("no longer exists in"), "{message}");
     assert!(message.contains("retry NAMESPACE --latest"), "{message}");
     assert!(log.contains("not our ref"), "{log}");
 

@@ -208,5 +208,5 @@ async fn skips_lfs_objects_for_package_without_git_lfs() {
     let (packages, log) = world.built(&request).await;
     let text = file_in(&packages[0].path, "usr/share/pointers");
     assert!(text.starts_with("version https://git-lfs"), "{text}");
-    assert!(log.contains("git-lfs is no makedepend"), "{log}");
+    assert!(log.contains("git-lfs is not in makedepends"), "{log}");
 }

@@ -95,7 +95,7 @@ async fn limits_each_process_without_cgroups() {
     let (kind, message, log) = world.fails(&request).await;
     assert_eq!(kind, FailureKind::Package, "{message} {log}");
     assert!(
-        message.contains("each process may have 536870912 bytes"),
+        message.contains("each process may use 536870912 bytes"),
         "{message} {log}"
     );
     assert!(!log.contains("1073741824"), "{log}");
@@ -107,7 +107,7 @@ async fn limits_each_process_without_cgroups() {
     let (kind, message, log) = world.fails(&request).await;
     assert!(!log.contains("all of them"), "{log}");
     assert!(
-        message.contains("together may be 60") || kind == FailureKind::Timeout,
+        message.contains("there may be 60 processes") || kind == FailureKind::Timeout,
         "{message} {log}"
     );
 }

@@ -153,7 +153,7 @@ async fn names_hanging_profile_file_in_bounded_time() {
         request.limits.log_bytes = u64::MAX;
         let (kind, message, log) = world.fails(&request).await;
         assert_eq!(kind, FailureKind::Package, "{message}");
-        let start = format!("/etc/profile.d/endless.sh of {name} did not end within 1 s");
+        let start = format!("/etc/profile.d/endless.sh of {name} did not finish within 1 s");
         assert!(message.starts_with(&start), "{message}");
         assert!(message.contains("hint: "), "{message}");
         assert!(!log.contains("BUILT"), "{log}");
@@ -180,7 +180,7 @@ async fn names_profile_file_that_reads_leftovers_of_prepare() {
     let mut request = needing(&world, &[("own", files)], "echo BUILT").await;
     for (left, part) in [
         ("exit 5", "ended the login shell with exit code 5"),
-        ("while :; do :; done", "did not end within 1 s"),
+        ("while :; do :; done", "did not finish within 1 s"),
     ] {
         let functions = format!("echo BUILT\n}}\nprepare() {{\necho '{left}' >~/.ownrc");
         request.source = world.source("user", &[("PKGBUILD", &script_package("user", &functions))]);

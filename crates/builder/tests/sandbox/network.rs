@@ -62,7 +62,7 @@ async fn blocks_the_machine_and_its_networks() {
         assert!(!log.contains("secret"), "{log}");
         assert_eq!(kind, FailureKind::Package, "{source}: {message}");
         assert!(
-            message.contains("which sources are not fetched from"),
+            message.contains("from which sources may not be fetched"),
             "{message}"
         );
         assert!(message.contains("--allow-source-network"), "{message}");

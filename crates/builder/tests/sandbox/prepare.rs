@@ -180,7 +180,7 @@ async fn explains_why_prepare_reaches_nothing() {
     let (kind, message, _) = world.fails(&request).await;
     assert_eq!(kind, FailureKind::Package, "{message}");
     assert!(
-        message.contains("prepare() reaches neither the machine that builds nor its neighbours")
+        message.contains("prepare() reaches neither the build machine nor its neighbours")
             && message.contains("--allow-source-network"),
         "{message}"
     );

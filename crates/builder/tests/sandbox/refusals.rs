@@ -45,10 +45,10 @@ async fn names_rebuilt_package_that_requires_the_old_version() {
         &world,
         &building(&world, "user", &["m"]),
         &[
-            "m, which was rebuilt, needs `zlib0=1`",
+            "m was rebuilt but still depends on `zlib0=1`, which only the old version satisfies",
             "hint: change its depends",
         ],
-        &["nothing installed asks"],
+        &["no installed package requires"],
     )
     .await;
 }
@@ -72,8 +72,8 @@ async fn reports_unrequested_old_version_as_infrastructure_failure() {
     assert_eq!(kind, Infrastructure, "{message}\n{log}");
     assert!(
         message.contains(
-            "plain 1-1 was installed although the namespace has plain 2-1; nothing installed asks for \
-             the old one"
+            "plain 1-1 was installed although the namespace has plain 2-1; no installed package \
+             requires the old version"
         ),
         "{message}\n{log}"
     );
@@ -90,10 +90,10 @@ async fn names_direct_dependency_before_the_one_pacman_names() {
         &world,
         &building(&world, "own2", &["zq<2", "newer"]),
         &[
-            "own2 itself depends on `zq<2`, which zq 2-1 of the rebuild does not meet",
+            "own2 itself depends on `zq<2`, which the rebuilt zq 2-1 does not satisfy",
             "required by newer",
         ],
-        &["was rebuilt and still needs"],
+        &["was rebuilt but still depends on"],
     )
     .await;
     refuses(
@@ -101,7 +101,7 @@ async fn names_direct_dependency_before_the_one_pacman_names() {
         &building(&world, "viam", &["zq", "old"]),
         &[
             "'zq<2' required by old",
-            "old was rebuilt and still needs `zq<2`",
+            "old was rebuilt but still depends on `zq<2`\nhint: change its depends",
         ],
         &["viam itself"],
     )
@@ -113,7 +113,8 @@ async fn names_direct_dependency_before_the_one_pacman_names() {
         &world,
         &building(&world, "deep", &["middle", "newer"]),
         &[
-            "outsider, which needs `zq<2`, is outside of the rebuild: widen the scope or include outsider",
+            "outsider, which depends on `zq<2`, is not part of the rebuild\n\
+             hint: widen the scope or include outsider",
         ],
         &["deep itself"],
     )

@@ -319,7 +319,7 @@ async fn names_pkgver_function_with_changing_result() {
     let (kind, message, log) = world.fails(&request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(
-        message.starts_with("pkgver() gave 2.1 first and 2.2 when it ran again"),
+        message.starts_with("pkgver() printed 2.1 first and 2.2 when it ran again"),
         "{message}\n{log}"
     );
     assert!(!log.contains("the build runs"), "{log}");

@@ -32,7 +32,7 @@ use crate::sys::Identity;
 
 /// Builds one package.
 pub(super) fn build(job: &Job, task: &BuildTask) -> Result<Report, Failure> {
-    heading("making a clean root");
+    heading("creating a clean root");
     let disk = Disk::of_build(task)?;
     let result = Root::temporary(job, &disk).and_then(|root| steps(&root, task));
     disk.conclude(result)
@@ -135,7 +135,7 @@ impl Secrets {
         let kind = Some("tmpfs");
         let options = Some("size=4m,nr_inodes=64,mode=0700");
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mount(kind, folder, kind, flags, options).context("mounting memory for secrets")?;
+        mount(kind, folder, kind, flags, options).context("mounting a tmpfs for secrets")?;
         Ok(Self(folder.to_owned()))
     }
 }
@@ -187,7 +187,8 @@ pub(super) fn run(job: &Job, command: &RootCommand) -> Result<i32, Failure> {
     sandboxed = repositories.bind_into(sandboxed).env("HOME", "/root");
     for (number, bind) in command.binds.iter().enumerate() {
         let target = bind.target.to_str().ok_or_else(|| {
-            Failure::infrastructure(format!("{} is not UTF-8", bind.target.display()))
+            let target = bind.target.display();
+            Failure::infrastructure(format!("the bind target `{target}` is not UTF-8"))
         })?;
         let outside = root.expose(&bind.source, &format!("bind-{number}"), bind.writable)?;
         sandboxed = sandboxed.bind(outside, target, bind.writable);

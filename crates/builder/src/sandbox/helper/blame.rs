@@ -130,7 +130,7 @@ impl Blame {
     pub(super) fn explain(&self, said: &str, pkgbase: &Pkgbase) -> String {
         if let Some((own, rebuilt)) = &self.own {
             return format!(
-                "{pkgbase} itself depends on `{own}`, which {rebuilt} of the rebuild does not meet \
+                "{pkgbase} itself depends on `{own}`, which the rebuilt {rebuilt} does not satisfy \
                  ({said})\nhint: change the dependency in the PKGBUILD and in .SRCINFO"
             );
         }
@@ -145,13 +145,13 @@ impl Blame {
         } = other;
         if *is_member {
             format!(
-                "{said}; {name} was rebuilt and still needs `{dependency}`: change its depends in the \
-                 PKGBUILD of {pkgbase}"
+                "{said}; {name} was rebuilt but still depends on `{dependency}`\nhint: change its depends in \
+                 the PKGBUILD of {pkgbase}"
             )
         } else {
             format!(
-                "{said}; {name}, which needs `{dependency}`, is outside of the rebuild: widen the scope or \
-                 include {pkgbase}"
+                "{said}; {name}, which depends on `{dependency}`, is not part of the rebuild\nhint: widen the \
+                 scope or include {pkgbase}"
             )
         }
     }
@@ -167,11 +167,12 @@ mod tests {
         let pkgbase = "x".parse().unwrap();
         let why = blame.explain("no", &pkgbase);
         assert!(
-            why.starts_with("x itself depends on `zq<2`, which zq 2-1"),
+            why.starts_with("x itself depends on `zq<2`, which the rebuilt zq 2-1"),
             "{why}"
         );
         let why = Blame::parse("outside o-libs o zq<2\n").explain("no", &pkgbase);
-        assert!(why.starts_with("no; o-libs, which needs `zq<2`"), "{why}");
+        let expected = "no; o-libs, which depends on `zq<2`, is not part of the rebuild\n";
+        assert!(why.starts_with(expected), "{why}");
         assert!(why.ends_with("include o"), "{why}");
         assert_eq!(Blame::parse("").explain("no", &pkgbase), "no");
     }

@@ -148,8 +148,7 @@ impl<'a> Sandboxed<'a> {
         stderr: Option<Stdio>,
     ) -> Result<Child, Failure> {
         let root = self.view.root();
-        let filter =
-            seccomp::descriptor(root.memory).context("making the filter of system calls")?;
+        let filter = seccomp::descriptor(root.memory).context("creating the system call filter")?;
         let mut bwrap = Command::new("bwrap");
         bwrap
             .env_clear()

@@ -59,14 +59,14 @@ fn copy_all(
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     // The build may have done anything to the folder.
     let mut dir = Dir::open(folder, flags, Mode::empty())
-        .map_err(|error| Failure::package(format!("the folder for packages is lost: {error}")))?;
+        .map_err(|error| Failure::package(format!("cannot open the package folder: {error}")))?;
     let limit = request.limits.output_bytes;
     let mut left = limit;
     let mut packages = Vec::new();
     for name in names(&mut dir)? {
         let file_name: PackageFileName = name
             .parse()
-            .map_err(|error| Failure::package(format!("the build left something else: {error}")))?;
+            .map_err(|error| Failure::package(format!("the build left another file: {error}")))?;
         let source = open(&dir, &file_name)?;
         copied.push(output.join(file_name.as_str()));
         let package = copy(source, &file_name, output, left, limit)?;
@@ -87,7 +87,7 @@ fn names(dir: &mut Dir) -> Result<Vec<String>, Failure> {
         }
         if names.len() == MOST_PACKAGES {
             return Err(Failure::package(format!(
-                "the build left more than {MOST_PACKAGES} files as packages"
+                "the build left more than {MOST_PACKAGES} package files"
             )));
         }
         names.push(name);
@@ -168,7 +168,7 @@ fn check_expectations(
     version: Option<&PackageVersion>,
 ) -> Result<Vec<String>, Failure> {
     if packages.is_empty() {
-        return Err(Failure::package("the build left no package"));
+        return Err(Failure::package("the build produced no package"));
     }
     let mut notes = Vec::new();
     let mut missing: Vec<_> = request.packages.iter().collect();
@@ -188,7 +188,7 @@ fn check_expectations(
                 }
             } else if !is_debug_package(&name, request) {
                 return Err(Failure::package(format!(
-                    "the build made {name}, which is not in the plan"
+                    "the build produced {name}, which is not in the plan"
                 )));
             }
         }
@@ -208,7 +208,7 @@ fn check_expectations(
     }
     match missing.first() {
         Some(package) => Err(Failure::package(format!(
-            "the build did not make {}",
+            "the build did not produce {}",
             package.name
         ))),
         None => Ok(notes),
@@ -228,7 +228,7 @@ fn other_version(
     };
     let why = match found.without_pkgrel() == version.without_pkgrel() {
         true => {
-            "; the PKGBUILD changes pkgrel while it is built\nhint: set pkgrel in one place, and not \
+            "; the PKGBUILD changes pkgrel during the build\nhint: set pkgrel in one place, and not \
                  in a function"
         }
         false => "",

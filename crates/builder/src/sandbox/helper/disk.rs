@@ -79,13 +79,13 @@ impl Disk {
     pub(super) fn of_build(task: &BuildTask) -> Result<Self, Failure> {
         let limits = &task.request.limits;
         let why = match task.scratch_disk {
-            ScratchDisk::Memory => "the builder is set to it".to_owned(),
+            ScratchDisk::Memory => "the builder is configured so".to_owned(),
             kind @ (ScratchDisk::Auto | ScratchDisk::Image) => {
                 match Self::in_image(kind, &task.scratch_folder, limits.disk_bytes) {
                     Err(NoImage::Unusable(why)) if kind == ScratchDisk::Auto => why,
                     Err(NoImage::Unusable(why)) => {
                         return Err(Failure::infrastructure(format!(
-                            "the image for the scratch disk cannot be made: {why}"
+                            "the scratch disk image cannot be created: {why}"
                         )));
                     }
                     Err(NoImage::Failed(failure)) => return Err(failure),
@@ -95,7 +95,7 @@ impl Disk {
         };
         let bytes = bytes_in_memory(limits);
         heading(&format!(
-            "keeping the files of the build in memory (tmpfs, at most {bytes} bytes): {why}"
+            "keeping the files of the build in memory (tmpfs, up to {bytes} bytes): {why}"
         ));
         Self::in_memory(bytes)
     }
@@ -168,7 +168,7 @@ impl Disk {
             if error == Errno::ENOSPC || is_full {
                 format!("the disk of the worker is full: {folder} has no space left for the build")
             } else {
-                format!("the scratch disk below {folder} could not be written to: {error}")
+                format!("writing to the scratch disk below {folder} failed: {error}")
             },
         ))
     }
@@ -264,7 +264,7 @@ fn create(folder: &Path, size: u64) -> Result<File, NoImage> {
     };
     file.set_len(size).map_err(|error| {
         Failure::infrastructure(format!(
-            "{} takes no file of {size} bytes for the scratch disk: {error}",
+            "cannot create a file of {size} bytes in {} for the scratch disk: {error}",
             folder.display()
         ))
     })?;
@@ -281,7 +281,7 @@ fn format(file: &File, folder: &Path) -> Result<(), NoImage> {
         .output();
     let output = match made {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(NoImage::Unusable(format!("there is no {MKFS}")));
+            return Err(NoImage::Unusable(format!("`{MKFS}` is not installed")));
         }
         made => made.context("starting mkfs.ext4")?,
     };
@@ -294,7 +294,7 @@ fn format(file: &File, folder: &Path) -> Result<(), NoImage> {
         format!("the disk of the worker is full: {folder} has no space left for the build")
     } else {
         format!(
-            "{MKFS} could not make the scratch disk below {folder} ({}): {}",
+            "{MKFS} could not format the scratch disk below {folder} ({}): {}",
             output.status,
             String::from_utf8_lossy(&output.stderr).trim()
         )

@@ -26,7 +26,7 @@ pub(super) fn keep(
     let text = match read_regular(&tree.join("PKGBUILD"), LARGEST_PKGBUILD) {
         Ok(text) => text,
         Err(error) => {
-            notes.push(format!("the PKGBUILD is not kept: {error}"));
+            notes.push(format!("the PKGBUILD was not kept: {error}"));
             return Ok(None);
         }
     };
@@ -36,7 +36,7 @@ pub(super) fn keep(
         if read.pkgbuild_sha256.as_ref() != Some(&digest) {
             let name = &package.file_name;
             notes.push(format!(
-                "the PKGBUILD is not kept: .BUILDINFO of {name} has the digest of another one"
+                "the PKGBUILD was not kept: .BUILDINFO of {name} has the digest of another one"
             ));
             return Ok(None);
         }

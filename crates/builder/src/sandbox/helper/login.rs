@@ -48,7 +48,7 @@ pub(super) fn check(
     let ended = match status {
         Some(_) if note.is_done => return Ok(()),
         Some(status) => format!("ended the login shell with exit code {}", exit_code(status)),
-        None => format!("did not end within {} s", limit.as_secs()),
+        None => format!("did not finish within {} s", limit.as_secs()),
     };
     let Some(file) = &note.file else {
         return Err(Failure::infrastructure("the login shell could not be started").see_log());
@@ -57,12 +57,12 @@ pub(super) fn check(
     if let Some(other) = note.sets_errexit.filter(|other| other != file) {
         let other = named(root, &other)?;
         message.push_str(&format!(
-            "; {other} has `set -e`, which ends it at any failure"
+            "; {other} has `set -e`, which ends the shell at any failure"
         ));
     }
     Err(Failure::package(format!(
-        "{message}\nhint: makepkg is started from a login shell, which reads the file; correct it in \
-         its package"
+        "{message}\nhint: makepkg is started from a login shell, which reads this file; fix it in its \
+         package"
     )))
 }
 

@@ -76,7 +76,7 @@ fn supervise() -> Result<(), Failure> {
 
     let _held = match job.task {
         Task::Build(_) => {
-            Some(slots::hold(job.first_uid).context("keeping the range of user ids")?)
+            Some(slots::hold(job.first_uid).context("locking the range of user ids")?)
         }
         Task::Run(_) => None,
     };
@@ -144,7 +144,7 @@ fn die_with(parent: &io::PipeReader) -> Result<(), Failure> {
     // The parent may have died before the line above.
     let mut watched = [PollFd::new(parent.as_fd(), PollFlags::POLLIN)];
     if poll(&mut watched, PollTimeout::ZERO)? > 0 {
-        return Err(Failure::infrastructure("the supervisor is gone"));
+        return Err(Failure::infrastructure("the supervisor has exited"));
     }
     Ok(())
 }

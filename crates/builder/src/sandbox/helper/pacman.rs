@@ -90,7 +90,7 @@ impl Repositories {
 fn single_line(value: &str) -> Result<&str, Failure> {
     if value.chars().any(char::is_control) {
         return Err(Failure::infrastructure(format!(
-            "{value:?} cannot be written to pacman.conf"
+            "{value:?} cannot be written to pacman.conf: it contains control characters"
         )));
     }
     Ok(value)
@@ -127,7 +127,8 @@ pub(super) fn install(
         .iter()
         .find(|name| name.starts_with('-') || name.chars().any(|c| c.is_control() || c == ' '))
     {
-        return Err(Failure::package(format!("{bad:?} is not a dependency")));
+        let message = format!("{bad:?} is not a valid dependency");
+        return Err(Failure::package(message));
     }
     heading("reading the package databases");
     let missing = missing(root, repositories, dependencies)?;
@@ -135,7 +136,7 @@ pub(super) fn install(
     targets.extend(missing.iter().map(String::as_str));
 
     heading(&format!(
-        "downloading dependencies ({} asked for)",
+        "downloading dependencies ({} requested)",
         missing.len()
     ));
     let download = [
@@ -148,7 +149,7 @@ pub(super) fn install(
     let command = Sandboxed::new(View::Writable(root), Identity::Root).network(true);
     let command = repositories.bind_into(command);
     let arguments = [&download[..], &targets].concat();
-    transact(root, &command, &arguments, request, "get")?;
+    transact(root, &command, &arguments, request, "download")?;
     heading("installing dependencies, without network");
     write_file(root, OFFLINE_CONFIG, &repositories.offline_config)?;
     let install = [

@@ -106,9 +106,7 @@ pub(super) fn write_found(
     let mut pkgbuild = Pkgbuild::open(tree)?;
     let said = said_with(asked, &mut pkgbuild, answer)?;
     let own = said.version().map_err(|error| {
-        Failure::package(format!(
-            "no package can have the version of pkgver(): {error}"
-        ))
+        Failure::package(format!("pkgver() printed an invalid version: {error}"))
     })?;
     let version = match (&request.release, &request.pkgrel) {
         (Some(rule), _) => {
@@ -123,7 +121,7 @@ pub(super) fn write_found(
         (None, Some(release)) => with_release(&own, release)?,
         (None, None) => own.clone(),
     };
-    heading(&format!("pkgver() gave {own}, the packages get {version}"));
+    heading(&format!("pkgver() computed {own}; building {version}"));
     if let Some(rule) = &request.release
         && rule.is_rebuild
         && let Some(newer) = rule.newer_in_base(&version)
@@ -147,7 +145,7 @@ fn said_with(
     answer: Option<&str>,
 ) -> Result<Srcinfo, Failure> {
     let unreadable = || {
-        Failure::package("the PKGBUILD cannot be read any more after prepare() and pkgver() ran")
+        Failure::package("the PKGBUILD can no longer be read after prepare() and pkgver() ran")
             .see_log()
     };
     let said = asked.said_again()?.ok_or_else(unreadable)?;
@@ -161,7 +159,7 @@ fn said_with(
     match said.single("pkgver") {
         found if found == answer => Ok(said),
         found => Err(Failure::package(format!(
-            "pkgver() gave {answer}, and the PKGBUILD still says {found}\nhint: write `pkgver=` at the \
+            "pkgver() printed {answer}, but the PKGBUILD still says {found}\nhint: write `pkgver=` at the \
              start of a line"
         ))),
     }
@@ -227,7 +225,7 @@ impl Written {
     pub(super) fn explain(&self, mut failure: Failure, request: &BuildRequest) -> Failure {
         if let Some(source) = self.renamed.sources.first() {
             failure.message.push_str(&format!(
-                "\nhint: a source is named after the release, which was raised: `{}` is used as `{}`; \
+                "\nhint: a source is named after the release, which was bumped: `{}` is used as `{}`; \
                  name it after pkgver only, or {}",
                 source.before,
                 source.entry,
@@ -250,7 +248,7 @@ fn write(asked: &Asked<'_>, pkgbuild: &mut Pkgbuild, release: &str) -> Result<Wr
     heading(&format!("setting pkgrel={release}"));
     let valid = !release.is_empty() && release.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if !valid {
-        let message = format!("{release:?} is not a release");
+        let message = format!("{release:?} is not a valid pkgrel");
         return Err(Failure::infrastructure(message));
     }
     let before = asked.said()?;

@@ -58,7 +58,7 @@ impl Root {
         if !fs::exists(&marker)? {
             if fs::read_dir(dir)?.next().is_some() {
                 return Err(Failure::infrastructure(format!(
-                    "{} is neither empty nor a root that was made before",
+                    "{} is neither empty nor a root that this program created",
                     dir.display()
                 )));
             }
@@ -68,7 +68,7 @@ impl Root {
         }
         if fs::read_to_string(&marker)? != owner {
             return Err(Failure::infrastructure(format!(
-                "{} was made for another range of user ids",
+                "{} was created for another range of user ids",
                 dir.display()
             )));
         }

@@ -110,7 +110,7 @@ impl Sandboxed<'_> {
             child.kill().context("stopping the sandbox")?;
             child.wait().context("waiting for the sandbox")?;
             return Err(Failure::package(format!(
-                "the PKGBUILD writes more than {most} bytes while it is read"
+                "the PKGBUILD prints more than {most} bytes when it is read"
             )));
         }
         let status = child.wait().context("waiting for the sandbox")?;

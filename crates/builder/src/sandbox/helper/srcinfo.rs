@@ -174,7 +174,7 @@ impl<'a> Asked<'a> {
         }
         if !last && (self.names_missing_path(pkgbuild) || self.depends_on_environment()?) {
             heading(
-                "the PKGBUILD runs programs that may come with its dependencies: compared again",
+                "the PKGBUILD runs programs that its dependencies may provide: compared again later",
             );
             return Ok(Agreement::Undecided);
         }
@@ -225,15 +225,15 @@ fn stale(found: &[Difference]) -> Failure {
     for difference in found {
         heading(&difference.to_string());
     }
-    let repair = "run `makepkg --printsrcinfo > .SRCINFO` and commit it";
-    heading(&format!("to repair it, {repair}"));
+    let fix = "run `makepkg --printsrcinfo > .SRCINFO` and commit it";
+    heading(&format!("to fix it, {fix}"));
     let shown: Vec<String> = found.iter().take(SHOWN).map(ToString::to_string).collect();
     let more = match found.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!("; and {more} more, see the log"),
     };
     Failure::package(format!(
-        ".SRCINFO is stale: {}{more}\nhint: {repair}",
+        ".SRCINFO is stale: {}{more}\nhint: {fix}",
         shown.join("; ")
     ))
 }

@@ -36,7 +36,7 @@ pub(super) fn create(first_uid: u32) -> Result<File, Failure> {
     let opened = opened?;
     if ended != WaitStatus::Exited(child, 0) {
         return Err(Failure::infrastructure(format!(
-            "user namespaces could not be forbidden inside the sandbox ({MAXIMUM})"
+            "could not disable user namespaces inside the sandbox ({MAXIMUM})"
         )));
     }
     Ok(opened)
@@ -59,7 +59,7 @@ pub(super) fn network(user: &File) -> Result<File, Failure> {
     drop((say_ready, done));
     let opened = ready
         .read_exact(&mut [0])
-        .context("making a network namespace")
+        .context("creating a network namespace")
         .and_then(|()| Ok(fs_err::File::open(format!("/proc/{child}/ns/net"))?));
     drop(say_done);
     waitpid(child, None)?;
@@ -69,7 +69,7 @@ pub(super) fn network(user: &File) -> Result<File, Failure> {
 fn open(ready: &mut io::PipeReader, child: Pid, first_uid: u32) -> Result<File, Failure> {
     ready
         .read_exact(&mut [0])
-        .context("making a user namespace (are they allowed on this machine?)")?;
+        .context("creating a user namespace (are they allowed on this machine?)")?;
     let map = format!("0 {first_uid} {RANGE}\n");
     fs_err::write(format!("/proc/{child}/uid_map"), &map)?;
     fs_err::write(format!("/proc/{child}/gid_map"), &map)?;

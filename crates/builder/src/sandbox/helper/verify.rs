@@ -23,11 +23,12 @@ pub(super) fn installed(
     namespace: &RepositoryName,
     request: &BuildRequest,
 ) -> Result<(), Failure> {
-    heading("verifying what is installed");
+    heading("verifying the installed packages");
     let script = "pacman -Q && echo && pacman -Sl -- \"$1\"";
     let output = query(root).output(&["bash", "-c", script, "bash", namespace.as_str()])?;
     if !output.status.success() {
-        return Err(Failure::infrastructure("pacman could not tell what is installed").see_log());
+        let message = "pacman could not list the installed packages";
+        return Err(Failure::infrastructure(message).see_log());
     }
     let text = text(output)?;
     let wrong = disagreements(&text);
@@ -48,7 +49,8 @@ pub(super) fn installed(
             .explain(request.pkgbase.as_str(), &rebuilt)
             .map(because);
         unexplained = unexplained.or(Some(failure.unwrap_or_else(|| {
-            Failure::infrastructure(format!("{what}; nothing installed asks for the old one"))
+            let message = format!("{what}; no installed package requires the old version");
+            Failure::infrastructure(message)
         })));
     }
     unexplained.map_or(Ok(()), Err)
@@ -166,8 +168,8 @@ impl Holders {
             let own: Vec<String> = self.own.iter().map(|own| format!("`{own}`")).collect();
             let own = own.join(" and ");
             return Some(format!(
-                "{pkgbase} itself depends on {own}, which only the old one meets\nhint: change the \
-                 dependency in the PKGBUILD and in .SRCINFO"
+                "{pkgbase} itself depends on {own}, which only the old version satisfies\nhint: change \
+                 the dependency in the PKGBUILD and in .SRCINFO"
             ));
         }
         let is_member = |holder: &&Holder| rebuilt.contains(holder.name.as_str());
@@ -179,9 +181,13 @@ impl Holders {
         let names: Vec<&str> = outside.iter().map(|holder| &*holder.name).collect();
         let bases: BTreeSet<&str> = outside.iter().map(|holder| &*holder.pkgbase).collect();
         let bases: Vec<&str> = bases.into_iter().collect();
-        let need = if names.len() == 1 { "needs" } else { "need" };
+        let requires = if names.len() == 1 {
+            "is not part of the rebuild and requires"
+        } else {
+            "are not part of the rebuild and require"
+        };
         Some(format!(
-            "{}, outside of the rebuild, {need} the old one; widen the scope or include {}",
+            "{} {requires} the old version\nhint: widen the scope or include {}",
             names.join(", "),
             bases.join(", ")
         ))
@@ -196,8 +202,8 @@ impl Holder {
             dependency,
         } = self;
         format!(
-            "{name}, which was rebuilt, needs `{dependency}`, which only the old one meets\nhint: change \
-             its depends in the PKGBUILD of {pkgbase}"
+            "{name} was rebuilt but still depends on `{dependency}`, which only the old version \
+             satisfies\nhint: change its depends in the PKGBUILD of {pkgbase}"
         )
     }
 }
@@ -222,8 +228,8 @@ mod tests {
         let text = "libgreet 1.0-1\n\nns libgreet 2.0-1 [installed: 1.0-1]\nns greeter 1.0-1.1\n";
         assert_eq!(
             holders.explain("member", &rebuilt(text)).unwrap(),
-            "outsider-libs, outside of the rebuild, needs the old one; widen the scope or include \
-             outsider"
+            "outsider-libs is not part of the rebuild and requires the old version\n\
+             hint: widen the scope or include outsider"
         );
         assert_eq!(Holders::default().explain("member", &rebuilt(text)), None);
     }
@@ -234,7 +240,7 @@ mod tests {
         let rebuilt = BTreeSet::from(["greeter-libs", "libgreet"]);
         let why = holders.explain("member", &rebuilt).unwrap();
         assert!(
-            why.starts_with("greeter-libs, which was rebuilt, needs `libgreet=1`"),
+            why.starts_with("greeter-libs was rebuilt but still depends on `libgreet=1`"),
             "{why}"
         );
         // A package that is itself held back is named only if no other package holds the old

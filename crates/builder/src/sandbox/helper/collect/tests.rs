@@ -92,7 +92,8 @@ fn rejects_unexpected_packages() {
         assert!(fs_err::read_dir(&folders.output).unwrap().next().is_none());
     }
     let empty = folders();
-    assert_eq!(run(&empty, false).unwrap_err(), "the build left no package");
+    let message = run(&empty, false).unwrap_err();
+    assert_eq!(message, "the build produced no package");
 }
 
 #[test]

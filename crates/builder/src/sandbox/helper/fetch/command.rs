@@ -65,9 +65,9 @@ impl<'a> Fetch<'a> {
             false => format!(", redirected to {}", shown(last)),
         };
         Ok(Some(Failure::package(format!(
-            "the source {} could not be fetched: {address} belongs to {network}, which sources are not \
-             fetched from{redirected}\n\
-             hint: `--allow-source-network {address}` of the worker, or of `buildbtw build`, opens it",
+            "the source {} could not be fetched: {address} belongs to {network}, from which sources may not \
+             be fetched{redirected}\n\
+             hint: allow it with `--allow-source-network {address}` of the worker or of `buildbtw build`",
             shown(url)
         ))))
     }

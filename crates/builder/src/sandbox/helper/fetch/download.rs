@@ -96,7 +96,7 @@ impl Fetch<'_> {
         match is_there {
             true => Ok(()),
             false => Err(Failure::infrastructure(format!(
-                "the source {} was fetched, but `{output}` is not there",
+                "the source {} was fetched, but `{output}` does not exist",
                 shown(url)
             ))
             .see_log()),

@@ -38,7 +38,7 @@ impl Fetch<'_> {
         }
         if !self.has_lfs {
             heading(&format!(
-                "{} has objects of git-lfs, which are not fetched: git-lfs is no makedepend",
+                "the LFS objects of {} are not fetched: git-lfs is not in makedepends",
                 shown(url)
             ));
             return Ok(());
@@ -86,10 +86,10 @@ impl Fetch<'_> {
             "origin",
             revision,
         ];
-        let mut lie = None;
+        let mut mismatch = None;
         let status = self.git().watch(&arguments, |line| {
-            if lie.is_none() && is_about_content(line) {
-                lie = Some(line.trim().to_owned());
+            if mismatch.is_none() && is_about_content(line) {
+                mismatch = Some(line.trim().to_owned());
             }
         })?;
         if status.success() {
@@ -99,8 +99,8 @@ impl Fetch<'_> {
             "the LFS objects of the source {} could not be fetched",
             shown(url)
         );
-        Err(match lie {
-            Some(lie) => Failure::package(format!("{what}: the server sent other content: {lie}")),
+        Err(match mismatch {
+            Some(line) => Failure::package(format!("{what}: the server sent other data: {line}")),
             None => {
                 let code = exit_code(status);
                 Failure::infrastructure(format!("{what} (git-lfs: exit {code})")).see_log()
@@ -148,7 +148,7 @@ impl Fetch<'_> {
             }
             if !address.is_empty() {
                 return Err(Failure::package(format!(
-                    "the source {} keeps its LFS objects at `{}`, which is not an address of HTTP",
+                    "the source {} keeps its LFS objects at `{}`, which is not an HTTP address",
                     shown(url),
                     shown(address)
                 )));
@@ -166,8 +166,8 @@ impl Fetch<'_> {
         match (output.status.success(), text.lines().next()) {
             (true, None) => Ok(()),
             (_, Some(oid)) => Err(Failure::package(format!(
-                "the LFS objects of the source {} could not be fetched: object {oid} is missing or has \
-                 other content",
+                "the LFS objects of the source {} could not be fetched: object {oid} is missing or \
+                 damaged",
                 shown(url)
             ))),
             (false, None) => Err(Failure::infrastructure(format!(

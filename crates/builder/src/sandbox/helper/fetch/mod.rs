@@ -45,8 +45,8 @@ pub(super) fn fetch(
     };
     if !request.network.fetches_sources() {
         return Err(Failure::package(format!(
-            "the source {} may not be fetched: network policy `{}`\n\
-             hint: {}, or put it into the repository",
+            "the source {} may not be fetched under network policy `{}`\n\
+             hint: {}, or put the source into the repository",
             shown(first),
             request.network,
             request.hint_of_policy(NetworkPolicy::Sources)
@@ -87,14 +87,14 @@ fn check_tools(entry: &Entry, agents: &[Agent]) -> Result<(), Failure> {
             let agent = Agent::of(agents, protocol);
             if agent.is_none() && !download::is_built_in(protocol) {
                 return Err(Failure::package(format!(
-                    "the source {} uses the protocol `{protocol}`, which this machine does not fetch\n\
-                     hint: the worker's operator can name a program for it in DLAGENTS of makepkg.conf",
+                    "the source {} uses the protocol `{protocol}`, which this machine does not support\n\
+                     hint: ask the worker's operator to add a program for it to DLAGENTS in makepkg.conf",
                     shown(url)
                 )));
             }
             match agent.filter(|agent| !agent.is_installed()) {
                 Some(agent) => Err(Failure::infrastructure(format!(
-                    "the source {} cannot be fetched: {}, which DLAGENTS names for `{protocol}`, is not \
+                    "the source {} cannot be fetched: `{}`, which DLAGENTS names for `{protocol}`, is not \
                      installed on this machine",
                     shown(url),
                     agent.program()

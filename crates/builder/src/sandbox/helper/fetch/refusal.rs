@@ -22,8 +22,8 @@ pub(super) fn of_curl(code: i32, status: &str, url: &str, last: &str) -> Failure
         1 => Some("its protocol is not allowed"),
         3 => Some("its address is malformed"),
         9 | 67 => Some("the server refuses access"),
-        47 => Some("it redirects in circles"),
-        63 => Some("it is larger than the build may be"),
+        47 => Some("it redirects too often"),
+        63 => Some("it is larger than the disk limit"),
         78 => Some("the server has no such file"),
         _ => None,
     };

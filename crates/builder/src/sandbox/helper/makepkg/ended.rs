@@ -132,7 +132,7 @@ impl Circumstances {
             By::Function(function) => return Some(ended_by(function, self.ended.code)),
             By::TopLevel(line) => {
                 return Some(Failure::package(format!(
-                    "the PKGBUILD ended with exit code {code} in line {line}, outside of a function"
+                    "the PKGBUILD ended with exit code {code} in line {line}, outside any function"
                 )));
             }
             _ => {}
@@ -175,43 +175,41 @@ impl Circumstances {
         let machine =
             |text: &str| Failure::infrastructure(format!("makepkg: {text} (exit {code})"));
         if self.is_about_settings() {
-            return machine("its configuration is wrong");
+            return machine("its configuration is invalid");
         }
         if passed("check_checksums") {
-            return package("a source does not have the checksum that the PKGBUILD names");
+            return package("the checksum of a source does not match the PKGBUILD");
         }
         if passed("download_local") || passed("missing_source_file") {
             return package("a source file is missing");
         }
         if passed("download_sources") {
-            return package(
-                "a source is needed that was not fetched, as .SRCINFO does not list it",
-            );
+            return package("a source was not fetched, because .SRCINFO does not list it");
         }
         if passed("extract_sources") {
             return package("a source could not be unpacked");
         }
         match code {
             2 if passed("check_software") => package("a source has an unknown protocol"),
-            2 => machine("its configuration is wrong"),
+            2 => machine("its configuration is invalid"),
             3 => machine("it was called with an invalid option"),
-            5 => package("no viable package was made"),
+            5 => package("no viable package was created"),
             6 => package("a source file is missing"),
             7 => package("the package folder is missing"),
-            8 if passed("resolve_deps") => machine("pacman could not tell what is installed"),
+            8 if passed("resolve_deps") => machine("pacman could not list the installed packages"),
             8 if self.is_bootstrap => package(
-                "the PKGBUILD needs packages that a bootstrap build is made without; it has to leave them out \
-                 of makedepends and checkdepends when BUILDBTW_BOOTSTRAP is 1",
+                "the PKGBUILD needs packages that a bootstrap build does not have; it must omit them from \
+                 makedepends and checkdepends when BUILDBTW_BOOTSTRAP is 1",
             ),
             8 => package("the PKGBUILD needs packages that are not installed"),
             10 => machine("it was run as root"),
-            11 => machine("it may not write to the build folder"),
-            12 => package("it refuses the PKGBUILD"),
-            13 => package("the package was there before it was built"),
-            15 if self.lacks_git => package("git is needed for a source and is no makedepend"),
+            11 => machine("it cannot write to the build folder"),
+            12 => package("it rejects the PKGBUILD"),
+            13 => package("the package already exists"),
+            15 if self.lacks_git => package("a source needs git, which is not in makedepends"),
             15 if self.lacks_own_program => machine("programs that makepkg needs are missing"),
             15 => package(
-                "a program is missing that the PKGBUILD or its options need; add it to makedepends",
+                "a program that the PKGBUILD or its options need is missing; add it to makedepends",
             ),
             _ => package("the build failed"),
         }
@@ -223,10 +221,10 @@ impl Circumstances {
 fn of_packaging(code: i32) -> &'static str {
     match code {
         4 => "a function in the PKGBUILD failed",
-        5 => "no viable package was made",
+        5 => "no viable package was created",
         6 => "a file for the package is missing",
         7 => "the package folder is missing",
-        12 => "it refuses the PKGBUILD",
+        12 => "it rejects the PKGBUILD",
         _ => "the packaging failed",
     }
 }
@@ -322,7 +320,7 @@ mod tests {
         assert_eq!(failure.kind, FailureKind::Package);
         assert_eq!(
             failure.message,
-            "makepkg: a program is missing that the PKGBUILD or its options need; add it to \
+            "makepkg: a program that the PKGBUILD or its options need is missing; add it to \
              makedepends (exit 15)"
         );
         circumstances.lacks_own_program = true;
@@ -330,7 +328,7 @@ mod tests {
         assert_eq!(failure.kind, FailureKind::Infrastructure);
         circumstances.lacks_git = true;
         let failure = circumstances.failure().unwrap();
-        assert!(failure.message.contains("no makedepend"), "{failure}");
+        assert!(failure.message.contains("needs git"), "{failure}");
     }
 
     #[test]

@@ -95,7 +95,7 @@ buildbtw_guard_pkgver() {
     answer=$(set -e; buildbtw_pkgver)
     status=$?
     if (( status != 0 )) || [[ -z $answer ]]; then
-      echo 'pkgver() gives no answer now; the one that it gave before counts' >&2
+      echo 'pkgver() failed or printed nothing this time; the version of its first run is used' >&2
       answer=$(</run/buildbtw/first/pkgver)
     fi
     printf '%s\n' "$answer"

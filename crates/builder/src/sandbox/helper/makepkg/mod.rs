@@ -148,8 +148,8 @@ impl Run {
         if self == Self::Build && failure.kind == FailureKind::Infrastructure {
             failure.kind = FailureKind::Package;
             failure.message.push_str(
-                "; before prepare() ran, it was possible\nhint: prepare() may have left something that \
-                 keeps makepkg from starting again",
+                "; this worked before prepare() ran\nhint: prepare() may have left something that keeps \
+                 makepkg from starting again",
             );
         }
         failure
@@ -288,7 +288,7 @@ impl<'a> Makepkg<'a> {
         };
         if circumstances.is_unreadable() {
             let why = why_unreadable(&self.command())?
-                .unwrap_or_else(|| "the last command of its top level failed".to_owned());
+                .unwrap_or_else(|| "the last command at its top level failed".to_owned());
             let message = format!("the PKGBUILD could not be read: {why}");
             return Err(Failure::package(message).see_log());
         }
@@ -317,9 +317,9 @@ impl<'a> Makepkg<'a> {
 /// Why the second run was stopped.
 fn moved(version: &PackageVersion, other: &str) -> Failure {
     Failure::package(format!(
-        "pkgver() gave {} first and {} when it ran again before build(), so that makepkg took back the \
-         release of {version}\nhint: let pkgver() depend on the sources only, not on time, network or \
-         what it changes itself",
+        "pkgver() printed {} first and {} when it ran again before build(), so makepkg discarded the \
+         release of {version}\nhint: make pkgver() depend only on the sources, not on the time, the network \
+         or its own changes",
         version.without_pkgrel(),
         other.rsplit_once('-').map_or(other, |(version, _)| version),
     ))

@@ -95,8 +95,8 @@ impl Offline {
     pub(super) fn explain_refusal(&self, mut failure: Failure) -> Failure {
         if let Some(function) = self.failed().filter(|_| self.is_refusal) {
             failure.message.push_str(&format!(
-                "\nhint: {function}() reaches neither the machine that builds nor its neighbours and \
-                 private networks; `--allow-source-network` of the worker, or of `buildbtw build`, opens one"
+                "\nhint: {function}() reaches neither the build machine nor its neighbours and private \
+                 networks; allow one with `--allow-source-network` of the worker or of `buildbtw build`"
             ));
         }
         failure
@@ -111,12 +111,12 @@ impl Offline {
         let before = failure.message;
         failure.message = match function {
             "pkgver" if policy.prepares_online() => format!(
-                "{before}\npkgver() had a network when it ran first, and has none when it runs again before \
-                 build()\nhint: let pkgver() keep its answer in a file"
+                "{before}\npkgver() has a network in its first run, but not when it runs again before \
+                 build()\nhint: let pkgver() keep its result in a file"
             ),
             // Tests may want connections to fail, and may fail for any other reason.
             "check" => format!(
-                "{before}\ncheck() may not use the network: none is offered after prepare(), whatever the \
+                "{before}\ncheck() may not use the network: none is offered after prepare() under any \
                  policy (`{policy}`)\n\
                  hint: if it needs one, let prepare() download what it needs, with network policy `prepare`"
             ),
@@ -125,8 +125,8 @@ impl Offline {
                 request.hint_of_policy(NetworkPolicy::Prepare)
             ),
             _ => format!(
-                "{function}() may not use the network: none is offered after prepare(), whatever the \
-                 policy (`{policy}`); {before}\n\
+                "{function}() may not use the network: none is offered after prepare() under any policy \
+                 (`{policy}`); {before}\n\
                  hint: let prepare() download what {function}() needs, with network policy `prepare`"
             ),
         };

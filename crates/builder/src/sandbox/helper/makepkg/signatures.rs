@@ -131,7 +131,7 @@ impl Checked {
 fn no_gpg() -> Failure {
     Failure::infrastructure(
         "the signatures of the sources could not be checked: gpg is not installed\n\
-         hint: install gnupg",
+         hint: install the package gnupg",
     )
 }
 
@@ -149,16 +149,16 @@ fn explained(why: &str, unread: &[String]) -> String {
             .collect();
         let unread = match names.is_empty() {
             true => String::new(),
-            false => format!(", where no key can be read from {}", names.join(", ")),
+            false => format!(", and no key can be read from {}", names.join(", ")),
         };
         return format!(
             "the key {key} is not in keys/pgp{unread}\n\
-             hint: add it (`gpg --export --armor {key} > keys/pgp/FINGERPRINT.asc`); an operator can let \
-             builds go on without keys (`--missing-keys warn`)"
+             hint: add it with `gpg --export --armor {key} > keys/pgp/FINGERPRINT.asc`; an operator can \
+             allow missing keys with `--missing-keys warn`"
         );
     }
     if let Some(key) = why.strip_prefix("invalid public key ") {
-        return format!("validpgpkeys does not list the key {key} that it was made with");
+        return format!("validpgpkeys does not list the key {key}, which created it");
     }
     match why {
         "" => "it is not a signature of this file".to_owned(),
@@ -245,7 +245,7 @@ impl Makepkg<'_> {
             0 => {}
             NO_GPG => return Err(no_gpg()),
             _ => {
-                let failure = Failure::infrastructure("the keys of the sources could not be read");
+                let failure = Failure::infrastructure("could not import the keys of keys/pgp");
                 return Err(failure.see_log());
             }
         }
@@ -343,7 +343,7 @@ mod tests {
         assert!(
             failure
                 .message
-                .contains("the key 01 is not in keys/pgp, where no key can be read from a.asc\n"),
+                .contains("the key 01 is not in keys/pgp, and no key can be read from a.asc\n"),
             "{failure}"
         );
     }

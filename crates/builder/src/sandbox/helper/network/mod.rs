@@ -51,8 +51,8 @@ impl Network {
     pub(super) fn start(root: &Root, access: &SourceAccess) -> Result<Self, Failure> {
         if let Some(host) = &access.unknown {
             return Err(Failure::infrastructure(format!(
-                "the network for sources could not be created: the addresses of {host}, which sources are not \
-                 fetched from, are not known, as its name could not be resolved"
+                "the network for sources could not be created: `{host}`, from which sources may not be \
+                 fetched, could not be resolved"
             )));
         }
         let machine = Machine::read()?;
@@ -290,7 +290,7 @@ fn pin(namespace: &File, path: &Path) -> Result<PathBuf, Failure> {
     let source = format!("/proc/self/fd/{}", namespace.as_raw_fd());
     let none = None::<&str>;
     mount(Some(source.as_str()), path, none, MsFlags::MS_BIND, none)
-        .context("keeping a network namespace")?;
+        .context("pinning a network namespace")?;
     Ok(path.to_owned())
 }
 
