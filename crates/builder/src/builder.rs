@@ -69,7 +69,7 @@ impl Builder {
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         match &self.kind {
-            Kind::Sandboxed(sandbox) => disk::complaint(sandbox.config()),
+            Kind::Sandboxed(sandbox) => disk::warning(sandbox.config()),
             Kind::Simulated(_) => None,
         }
     }

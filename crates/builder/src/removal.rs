@@ -17,7 +17,7 @@ use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 /// How many entries of a folder are read at a time; there may be millions.
-const AT_ONCE: usize = 4_096;
+const BATCH: usize = 4_096;
 
 /// Removes a folder and everything in it, unless a file system is mounted there or below: what is
 /// mounted belongs to somebody else.
@@ -92,7 +92,7 @@ fn move_up(folder: &OwnedFd, name: &CStr, top: &OwnedFd, moved: &mut u64) -> nix
             Err(Errno::EEXIST) => {}
             // Its `..` changes, which needs the permission to write to it (rename(2), EACCES).
             Err(Errno::EACCES) => {
-                open_up(folder, name)?;
+                make_accessible(folder, name)?;
                 return renameat2(folder, name, top, new.as_str(), flags);
             }
             result => return result,
@@ -132,7 +132,7 @@ fn entries(folder: &OwnedFd) -> nix::Result<Vec<Entry>> {
             name: name.to_owned(),
             is_folder,
         });
-        if entries.len() == AT_ONCE {
+        if entries.len() == BATCH {
             break;
         }
     }
@@ -144,7 +144,7 @@ fn open<P: ?Sized + nix::NixPath>(parent: impl AsFd, name: &P) -> nix::Result<Ow
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let folder = match openat(&parent, name, flags, Mode::empty()) {
         Err(Errno::EACCES) => {
-            open_up(&parent, name)?;
+            make_accessible(&parent, name)?;
             openat(&parent, name, flags, Mode::empty())?
         }
         result => result?,
@@ -158,7 +158,7 @@ fn open<P: ?Sized + nix::NixPath>(parent: impl AsFd, name: &P) -> nix::Result<Ow
 }
 
 /// Lets the owner of a folder look into it and change it. Follows no link.
-fn open_up<P: ?Sized + nix::NixPath>(parent: impl AsFd, name: &P) -> nix::Result<()> {
+fn make_accessible<P: ?Sized + nix::NixPath>(parent: impl AsFd, name: &P) -> nix::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let folder = openat(parent, name, flags, Mode::empty())?;
     // A descriptor of this kind has no other way to change a mode.
@@ -212,7 +212,7 @@ mod tests {
             deepest = open(&deepest, "d").unwrap();
         }
         drop(deepest);
-        for file in 0..AT_ONCE + 1 {
+        for file in 0..BATCH + 1 {
             fs_err::write(folder.join(file.to_string()), "").unwrap();
         }
         remove_folder(&folder).unwrap();

@@ -86,7 +86,7 @@ impl BuildRequest {
 
     /// How to ask for it again with another network policy: a folder is built by hand, a commit for a
     /// namespace.
-    pub(crate) fn hint_of_policy(&self, policy: NetworkPolicy) -> String {
+    pub(crate) fn policy_hint(&self, policy: NetworkPolicy) -> String {
         match self.source {
             Source::Directory(_) => format!("build with `buildbtw build --network {policy}`"),
             Source::Git { .. } => format!("plan with `buildbtw new --network {policy}`"),
@@ -94,7 +94,7 @@ impl BuildRequest {
     }
 
     /// How to ask for it again with the release that its PKGBUILD has.
-    pub(crate) fn hint_of_release(&self) -> &'static str {
+    pub(crate) fn release_hint(&self) -> &'static str {
         match self.source {
             Source::Directory(_) => "build without --pkgrel",
             Source::Git { .. } => "plan with --no-bump",

@@ -43,7 +43,7 @@ const NO_SUCH_CALL: u32 = 0x0005_0000 | libc::ENOSYS.cast_unsigned();
 const TOO_LARGE: u32 = 0x0005_0000 | libc::EINVAL.cast_unsigned();
 
 /// The largest segment of shared memory that nothing counts. An IPC namespace has up to 4,096 of them.
-const LARGEST_SEGMENT: u32 = 1 << 16;
+const MAX_SEGMENT: u32 = 1 << 16;
 /// The call of ipc(2) that is shmget(2); the upper half of the number is a version.
 const IPC_SHMGET: u32 = 23;
 const IPC_CALL: u32 = 0xffff;
@@ -204,7 +204,7 @@ fn of_uncounted_memory(table: &Table) -> Vec<Instruction> {
         load(SECOND_ARGUMENT + UPPER_HALF),
         jump(JUMP_IF_EQUAL, 0, 0, 2),
         load(SECOND_ARGUMENT),
-        jump(JUMP_IF_AT_LEAST, LARGEST_SEGMENT + 1, 0, 1),
+        jump(JUMP_IF_AT_LEAST, MAX_SEGMENT + 1, 0, 1),
         end(TOO_LARGE),
         end(ALLOW),
     ]);
@@ -215,7 +215,7 @@ fn of_uncounted_memory(table: &Table) -> Vec<Instruction> {
             jump(KEEP_BITS, IPC_CALL, 0, 0),
             jump(JUMP_IF_EQUAL, IPC_SHMGET, 0, 3),
             load(THIRD_ARGUMENT),
-            jump(JUMP_IF_AT_LEAST, LARGEST_SEGMENT + 1, 0, 1),
+            jump(JUMP_IF_AT_LEAST, MAX_SEGMENT + 1, 0, 1),
             end(TOO_LARGE),
             end(ALLOW),
         ]);

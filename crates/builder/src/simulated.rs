@@ -150,13 +150,13 @@ impl Simulator {
             .collect();
         let folder: PathBuf = output_dir.to_owned();
         let payload = self.config.payload_bytes;
-        let made = tokio::task::spawn_blocking(move || {
+        let written = tokio::task::spawn_blocking(move || {
             packages
                 .iter()
                 .map(|metadata| tiny_package::write(metadata, payload, &folder))
                 .collect::<std::io::Result<Vec<BuiltPackage>>>()
         });
-        match made.await {
+        match written.await {
             Ok(Ok(packages)) => BuildOutcome::Succeeded {
                 packages,
                 notes: Vec::new(),

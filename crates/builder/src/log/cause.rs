@@ -2,11 +2,11 @@
 //! of them words the reason.
 
 use super::consequence::is_consequence;
-use super::tool::is_tool;
-use super::words::{
+use super::text::{
     SYSTEM_ERRORS, after_location, after_program, ends_any, has_any, is_command, is_exception,
     is_java_exception, is_ruby_exception, starts_any,
 };
+use super::tool::is_tool;
 
 /// How much a line explains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! Chains of causes, which programs in Rust write below an error.
 
 use super::cause::{Weight, weigh};
-use super::words::{LONGEST, cut};
+use super::text::{MAX_CHARS, shorten};
 
 /// So long a reason is not made longer by the lines below it.
-const ENOUGH: usize = 100;
+const LONG_ENOUGH: usize = 100;
 
 /// The chain of causes below an `error: …` of Rust, of which the last is the reason.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ impl CausedBy {
         } else if weigh(text).0 == Weight::Cause {
             self.reason = text.to_owned();
             self.is_known = true;
-        } else if self.reason.len() < ENOUGH {
-            self.reason = cut(format!("{} {text}", self.reason).trim(), LONGEST);
+        } else if self.reason.len() < LONG_ENOUGH {
+            self.reason = shorten(format!("{} {text}", self.reason).trim(), MAX_CHARS);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Lines that say that something failed, which said why itself.
 
-use super::words::{has_any, starts_any};
+use super::text::{has_any, starts_any};
 
 /// How such lines start.
 const STARTS: &[&str] = &[

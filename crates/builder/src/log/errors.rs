@@ -1,12 +1,12 @@
 //! Picks the lines of a log that explain why the last step failed.
 
-use super::found::Found;
+use super::evidence::Evidence;
 use super::lines::Lines;
 
 /// Parts of makepkg that are told apart: what follows belongs to the last of them.
-const MOST_PARTS: usize = 100;
+const MAX_PARTS: usize = 100;
 /// Errors of earlier parts that are shown where it is not known which part failed.
-const MOST_EARLIER: usize = 2;
+const MAX_EARLIER: usize = 2;
 
 /// What makepkg writes when it starts a function.
 const FUNCTION: &str = "==> Starting ";
@@ -74,7 +74,7 @@ impl ErrorLines {
 struct Part {
     /// The part, by the beginning of the line that starts it; a function, by its name.
     name: String,
-    found: Found,
+    evidence: Evidence,
 }
 
 /// What the parts of makepkg have said.
@@ -89,13 +89,13 @@ impl Parts {
     /// Reads a line. makepkg starts no part twice: a line that says so is the package's, and means nothing.
     fn line(&mut self, line: &str) {
         let Some(name) = part(line) else {
-            return self.last.found.line(line);
+            return self.last.evidence.line(line);
         };
         let is_known = self.before.iter().any(|part| part.name == name) || self.last.name == name;
-        if !is_known && self.before.len() < MOST_PARTS {
-            let found = Found::default();
+        if !is_known && self.before.len() < MAX_PARTS {
+            let evidence = Evidence::default();
             let name = name.to_owned();
-            let last = std::mem::replace(&mut self.last, Part { name, found });
+            let last = std::mem::replace(&mut self.last, Part { name, evidence });
             self.before.push(last);
         }
     }
@@ -108,19 +108,19 @@ impl Parts {
             .position(|part| function.is_some_and(|function| part.name == function));
         let is_certain = start.is_some();
         let failed = all.split_off(start.unwrap_or(all.len() - 1));
-        let mut last = Found::default();
+        let mut last = Evidence::default();
         for part in failed {
-            last.append(part.found);
+            last.append(part.evidence);
         }
-        let mut before: Vec<Found> = all.into_iter().map(|part| part.found).collect();
+        let mut before: Vec<Evidence> = all.into_iter().map(|part| part.evidence).collect();
         // It may have failed without a word: then this is the nearest to a reason.
         if !last.has_reason()
             && last.is_silent()
-            && let Some(earlier) = before.iter().rposition(Found::has_reason)
+            && let Some(earlier) = before.iter().rposition(Evidence::has_reason)
         {
-            last = before.remove(earlier).blamed_for(last);
+            last = before.remove(earlier).with_verdict_of(last);
         }
-        let earlier = before.iter().flat_map(Found::errors).take(MOST_EARLIER);
+        let earlier = before.iter().flat_map(Evidence::errors).take(MAX_EARLIER);
         let earlier: Vec<String> = if is_certain {
             Vec::new()
         } else {

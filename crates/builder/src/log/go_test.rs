@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 
 /// Messages of tests that have not ended.
-const MOST: usize = 64;
+const MAX_MESSAGES: usize = 64;
 /// Messages of one test.
-const MOST_OF_ONE: usize = 2;
+const MAX_PER_TEST: usize = 2;
 
 /// What a line is for the tests.
-pub(super) enum Heard {
+pub(super) enum GoLine {
     /// Nothing.
-    Nothing,
+    Other,
     /// A message, or a test that did not fail.
-    Quiet,
+    Handled,
     /// A test failed; its messages.
     Failed(Vec<String>),
 }
@@ -30,23 +30,23 @@ pub(super) struct GoTests {
 
 impl GoTests {
     /// Reads the next line.
-    pub(super) fn line(&mut self, line: &str) -> Heard {
+    pub(super) fn line(&mut self, line: &str) -> GoLine {
         let text = line.trim();
         if is_message(line) {
             if let Some(test) = &self.current {
                 let of_one = self.messages.iter().filter(|(other, _)| other == test);
-                if of_one.count() < MOST_OF_ONE {
-                    if self.messages.len() == MOST {
+                if of_one.count() < MAX_PER_TEST {
+                    if self.messages.len() == MAX_MESSAGES {
                         self.messages.pop_front();
                     }
                     self.messages.push_back((test.clone(), text.to_owned()));
                 }
-                return Heard::Quiet;
+                return GoLine::Handled;
             }
             return if self.passed {
-                Heard::Quiet
+                GoLine::Handled
             } else {
-                Heard::Nothing
+                GoLine::Other
             };
         }
         self.passed = false;
@@ -57,13 +57,13 @@ impl GoTests {
             if let Some(name) = name {
                 self.current = Some(name.trim().to_owned());
             }
-            return Heard::Nothing;
+            return GoLine::Other;
         }
         let ended = text
             .strip_prefix("--- ")
             .and_then(|rest| rest.split_once(": "));
         let Some((how @ ("PASS" | "SKIP" | "FAIL"), rest)) = ended else {
-            return Heard::Nothing;
+            return GoLine::Other;
         };
         let name = rest.split(' ').next().unwrap_or(rest);
         let (own, others) = std::mem::take(&mut self.messages)
@@ -72,10 +72,10 @@ impl GoTests {
         self.messages = others;
         self.current = None;
         if how == "FAIL" {
-            return Heard::Failed(own.into_iter().map(|(_, message)| message).collect());
+            return GoLine::Failed(own.into_iter().map(|(_, message)| message).collect());
         }
         self.passed = true;
-        Heard::Quiet
+        GoLine::Handled
     }
 }
 

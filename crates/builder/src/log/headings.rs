@@ -11,7 +11,7 @@ pub const HEADING: &str = "==> buildbtw: ";
 /// Begins a mark; rare in logs.
 const START: u8 = 0x02;
 /// More of a heading is cut.
-const LONGEST: usize = 1_000;
+const MAX_HEADING: usize = 1_000;
 
 /// What the headings of one job are marked with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,9 +65,9 @@ pub(crate) struct Headings {
 enum State {
     Output,
     /// May be [`HEADING`] in output.
-    Alike(Vec<u8>),
+    MaybeHeading(Vec<u8>),
     /// May be a mark.
-    Marked(Vec<u8>),
+    MaybeMark(Vec<u8>),
     Heading(Vec<u8>),
 }
 
@@ -98,7 +98,7 @@ impl Headings {
     pub(crate) fn finish(&mut self, mut each: impl FnMut(Piece<'_>)) {
         match std::mem::replace(&mut self.state, State::Output) {
             State::Output => {}
-            State::Alike(held) | State::Marked(held) => each(Piece::Output(&held)),
+            State::MaybeHeading(held) | State::MaybeMark(held) => each(Piece::Output(&held)),
             State::Heading(text) => Self::heading(&text, &mut each),
         }
     }
@@ -119,11 +119,11 @@ impl Headings {
                 (self.at_start, self.is_ended) = (true, true);
             }
             State::Heading(text) => {
-                if text.len() < LONGEST {
+                if text.len() < MAX_HEADING {
                     text.push(byte);
                 }
             }
-            State::Marked(held) => {
+            State::MaybeMark(held) => {
                 held.push(byte);
                 if *held == self.mark {
                     self.state = State::Heading(Vec::new());
@@ -133,7 +133,7 @@ impl Headings {
                     self.release(&held, output, each);
                 }
             }
-            State::Alike(held) => {
+            State::MaybeHeading(held) => {
                 held.push(byte);
                 if held == HEADING.as_bytes() {
                     output.push(b' ');
@@ -146,9 +146,9 @@ impl Headings {
                     self.release(&held, output, each);
                 }
             }
-            State::Output if byte == START => self.state = State::Marked(vec![byte]),
+            State::Output if byte == START => self.state = State::MaybeMark(vec![byte]),
             State::Output if self.at_start && HEADING.as_bytes().first() == Some(&byte) => {
-                self.state = State::Alike(vec![byte]);
+                self.state = State::MaybeHeading(vec![byte]);
             }
             State::Output => {
                 output.push(byte);

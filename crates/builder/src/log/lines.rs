@@ -1,6 +1,6 @@
 //! The lines of a log.
 
-use super::words;
+use super::text;
 
 /// Cuts a stream of bytes into lines of bounded length.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub(crate) struct Lines {
 
 impl Lines {
     /// Bytes of a line that are kept.
-    const KEPT: usize = 1000;
+    const MAX_BYTES: usize = 1000;
 
     /// Calls `each` for every line that ends within the next bytes.
     pub(crate) fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(&str)) {
@@ -24,7 +24,7 @@ impl Lines {
             if !text.is_empty() && std::mem::take(&mut self.returned) {
                 self.line.clear();
             }
-            let room = Self::KEPT.saturating_sub(self.line.len());
+            let room = Self::MAX_BYTES.saturating_sub(self.line.len());
             self.line
                 .extend_from_slice(text.get(..room.min(text.len())).unwrap_or_default());
             match end {
@@ -46,7 +46,7 @@ impl Lines {
     }
 
     fn end(&mut self, each: &mut impl FnMut(&str)) {
-        each(&words::plain(&self.line));
+        each(&text::plain(&self.line));
         self.line.clear();
     }
 }
@@ -84,6 +84,6 @@ mod tests {
         for _ in 0..100 {
             lines.feed(&[b'x'; 10_000], |_| {});
         }
-        assert!(lines.line.len() <= Lines::KEPT);
+        assert!(lines.line.len() <= Lines::MAX_BYTES);
     }
 }

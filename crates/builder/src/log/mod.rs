@@ -4,13 +4,13 @@ mod cause;
 mod caused_by;
 mod consequence;
 mod errors;
-mod found;
+mod evidence;
 mod go_test;
 mod headings;
 mod lines;
 mod sink;
+mod text;
 mod tool;
-mod words;
 
 pub(crate) use errors::ErrorLines;
 pub use headings::HEADING;

@@ -1,6 +1,6 @@
 //! What tools other than compilers, linkers and test runners say about the reason of a failure.
 
-use super::words::{SYSTEM_ERRORS, ends_any, has_any, is_command, is_elixir_exception, starts_any};
+use super::text::{SYSTEM_ERRORS, ends_any, has_any, is_command, is_elixir_exception, starts_any};
 
 /// What processes say, or shells say of them, when they are killed.
 const CRASHES: &[&str] = &[

@@ -132,7 +132,7 @@ fn create_v2(mount: &Path, name: &str, own: &str, limits: &Limits) -> Option<Cgr
     let parent = parents_v2(mount, own)?
         .into_iter()
         .filter(|parent| parent.starts_with(mount))
-        .find(|parent| offers(parent))?;
+        .find(|parent| can_limit_children(parent))?;
     let folder = parent.join(name);
     fs::create_dir(&folder).ok()?;
     let set = |file: &str, value: u64| fs::write(folder.join(file), value.to_string());
@@ -151,7 +151,7 @@ fn create_v2(mount: &Path, name: &str, own: &str, limits: &Limits) -> Option<Cgr
 }
 
 /// Whether children of the group can be limited, after asking for it.
-fn offers(group: &Path) -> bool {
+fn can_limit_children(group: &Path) -> bool {
     let control = group.join("cgroup.subtree_control");
     let has_both = || {
         fs::read_to_string(&control).is_ok_and(|text| {
@@ -184,15 +184,15 @@ fn create_v1(name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
     let values = [limits.memory_bytes, limits.processes];
     for ((controller, file), value) in CONTROLLERS.into_iter().zip(values) {
         let parents = parents_v1(&Path::new(MOUNT).join(controller), controller, own);
-        let made = parents.into_iter().flatten().find_map(|parent| {
+        let created = parents.into_iter().flatten().find_map(|parent| {
             let folder = parent.join(name);
             fs::create_dir(&folder).ok()?;
             Some(folder)
         });
-        let limited = made
+        let limited = created
             .as_ref()
             .is_some_and(|folder| fs::write(folder.join(file), value.to_string()).is_ok());
-        cgroup.folders.extend(made);
+        cgroup.folders.extend(created);
         if !limited {
             // Empty, so this removes all of it.
             let _ = cgroup.try_remove();

@@ -15,7 +15,7 @@ pub(crate) const MKFS: &str = "mkfs.ext4";
 const EXFAT_MAGIC: FsType = FsType(0x2011_bab0);
 
 /// Says what builds need memory for that should be disk, or why images cannot be made though they are asked for.
-pub(crate) fn complaint(config: &SandboxConfig) -> Option<String> {
+pub(crate) fn warning(config: &SandboxConfig) -> Option<String> {
     let in_memory = "build files are kept in memory (tmpfs) and count towards the memory limit";
     match config.scratch_disk {
         ScratchDisk::Memory => None,
@@ -81,11 +81,13 @@ fn statfs_type(folder: &Path) -> Option<FsType> {
 }
 
 fn no_loop_device() -> Option<String> {
-    sys::free_loop().err().map(|error| no_loop(&error))
+    sys::free_loop()
+        .err()
+        .map(|error| describe_loop_error(&error))
 }
 
 /// What the error of a loop device means.
-pub(crate) fn no_loop(error: &io::Error) -> String {
+pub(crate) fn describe_loop_error(error: &io::Error) -> String {
     format!("no loop device is available: {error}")
 }
 
@@ -101,13 +103,13 @@ mod tests {
             return;
         }
         let mut config = SandboxConfig::new(folder);
-        let complaint = complaint(&config).unwrap();
-        assert!(complaint.contains("in memory"), "{complaint}");
+        let warning = warning(&config).unwrap();
+        assert!(warning.contains("in memory"), "{warning}");
         config.scratch_disk = ScratchDisk::Image;
-        let complaint = super::complaint(&config).unwrap();
-        assert!(complaint.contains("/dev/shm"), "{complaint}");
+        let warning = super::warning(&config).unwrap();
+        assert!(warning.contains("/dev/shm"), "{warning}");
         config.scratch_disk = ScratchDisk::Memory;
-        assert_eq!(super::complaint(&config), None);
+        assert_eq!(super::warning(&config), None);
         assert_eq!(missing(&config), None);
     }
 }

@@ -142,7 +142,7 @@ impl Running {
         cancel: &CancellationToken,
     ) -> Option<Failure> {
         let deadline = after(bounds.time);
-        let mut quiet = after(bounds.silence);
+        let mut silence_deadline = after(bounds.silence);
         let mut log = Bounded {
             log,
             left: bounds.log_bytes,
@@ -160,7 +160,7 @@ impl Running {
                     let text = format!("the build took longer than its limit of {limit} s");
                     return Some(Failure::new(FailureKind::Timeout, text));
                 }
-                () = tokio::time::sleep_until(quiet) => {
+                () = tokio::time::sleep_until(silence_deadline) => {
                     let limit = bounds.silence.as_secs();
                     let text = format!("the build wrote nothing for {limit} s, its silence limit");
                     return Some(Failure::new(FailureKind::Timeout, text));
@@ -176,7 +176,7 @@ impl Running {
                     ))),
                 },
             };
-            quiet = after(bounds.silence);
+            silence_deadline = after(bounds.silence);
             let bytes = buffer.get(..count).unwrap_or_default();
             headings.feed(bytes, |piece| log.pass(piece, errors));
             if log.is_full {

@@ -13,18 +13,18 @@ const READERS: &[&str] = &[".", "eval", "source"];
 
 /// How a release is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Placement {
     /// In place of the values that are assigned.
-    Assigned,
+    InPlace,
     /// At the end, where it counts whatever the text does before.
     Appended,
 }
 
-impl Way {
+impl Placement {
     /// The text with another release; `None` where this way has no place for it.
     pub(crate) fn write(self, text: &[u8], release: &str) -> Option<Vec<u8>> {
         match self {
-            Self::Assigned => assigned(text, release),
+            Self::InPlace => assigned(text, release),
             Self::Appended => Some(appended(text, &format!("pkgrel={release}"))),
         }
     }
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     fn written(text: &str) -> Option<String> {
-        let text = Way::Assigned.write(text.as_bytes(), "1.1")?;
+        let text = Placement::InPlace.write(text.as_bytes(), "1.1")?;
         Some(String::from_utf8(text).unwrap())
     }
 
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn appends_release_on_a_new_line() {
-        let text = Way::Appended.write(b"pkgrel=1", "2").unwrap();
+        let text = Placement::Appended.write(b"pkgrel=1", "2").unwrap();
         assert_eq!(text, b"pkgrel=1\npkgrel=2\n");
     }
 

@@ -9,7 +9,7 @@ use super::srcinfo::Srcinfo;
 
 /// A dependency that the raised release does not meet.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
+pub(crate) struct BrokenPin {
     /// The package that has it.
     pub(crate) package: String,
     /// The dependency, as pacman writes it.
@@ -19,20 +19,20 @@ pub(crate) struct Broken {
 }
 
 /// The first dependency on a sibling that packages of version `before` meet, and those of version
-/// `after` do not. `said` is what the `PKGBUILD` says after the release was raised.
-pub(crate) fn broken(
-    said: &Srcinfo,
+/// `after` do not. `srcinfo` is what the `PKGBUILD` says after the release was raised.
+pub(crate) fn find_broken(
+    srcinfo: &Srcinfo,
     architecture: &str,
     before: &PackageVersion,
     after: &PackageVersion,
-) -> Option<Broken> {
-    let names: Vec<&str> = said.packages().collect();
+) -> Option<BrokenPin> {
+    let names: Vec<&str> = srcinfo.packages().collect();
     let provisions: Vec<String> = names
         .iter()
-        .flat_map(|name| said.of_package(name, "provides", architecture))
+        .flat_map(|name| srcinfo.of_package(name, "provides", architecture))
         .collect();
     for package in &names {
-        for dependency in said.of_package(package, "depends", architecture) {
+        for dependency in srcinfo.of_package(package, "depends", architecture) {
             let pin = Pin::parse(&dependency);
             let Some(sibling) = names.iter().find(|name| **name == pin.name) else {
                 continue;
@@ -42,7 +42,7 @@ pub(crate) fn broken(
                     .iter()
                     .any(|provision| pin.is_provided_by(provision));
             if pin.is_met_by(before.as_str()) && !is_met {
-                return Some(Broken {
+                return Some(BrokenPin {
                     package: (*package).to_owned(),
                     sibling: (*sibling).to_owned(),
                     dependency,
@@ -104,7 +104,7 @@ mod tests {
              \tdepends = {depends}\n\npkgname = pair-docs\n\tprovides = {provides}\n"
         );
         let version = |text: &str| text.parse().unwrap();
-        broken(
+        find_broken(
             &Srcinfo::parse(&text),
             "any",
             &version("1.0-1"),

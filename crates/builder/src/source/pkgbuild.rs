@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 use crate::failure::{Context as _, Failure};
 
 /// No PKGBUILD is anywhere near this.
-pub(crate) const LARGEST_PKGBUILD: u64 = 4 << 20;
+pub(crate) const MAX_PKGBUILD_BYTES: u64 = 4 << 20;
 
 /// The `PKGBUILD` of a tree, opened as what it must be: a file of the tree itself.
 pub(crate) struct Pkgbuild {
@@ -36,14 +36,14 @@ impl Pkgbuild {
                 },
             )?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() || metadata.len() > LARGEST_PKGBUILD {
+        if !metadata.is_file() || metadata.len() > MAX_PKGBUILD_BYTES {
             return Err(Failure::package(format!(
-                "the PKGBUILD is not a regular file of at most {LARGEST_PKGBUILD} bytes"
+                "the PKGBUILD is not a regular file of at most {MAX_PKGBUILD_BYTES} bytes"
             )));
         }
         let mut text = Vec::new();
         (&file)
-            .take(LARGEST_PKGBUILD)
+            .take(MAX_PKGBUILD_BYTES)
             .read_to_end(&mut text)
             .context("reading the PKGBUILD")?;
         Ok(Self { file, text })

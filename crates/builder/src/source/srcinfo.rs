@@ -72,7 +72,7 @@ impl Srcinfo {
             let Some((key, value)) = line.split_once('=') else {
                 continue;
             };
-            let (key, value) = (key.trim(), words(value));
+            let (key, value) = (key.trim(), normalized(value));
             match (key, &mut section) {
                 (_, _) if line.starts_with('#') => continue,
                 ("pkgbase", _) => section = Some(None),
@@ -143,7 +143,7 @@ impl Srcinfo {
 }
 
 /// A value with single blanks, as makepkg writes it.
-fn words(value: &str) -> String {
+fn normalized(value: &str) -> String {
     value.split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 

@@ -16,10 +16,10 @@ use super::headings::heading;
 use super::makepkg::Makepkg;
 use super::network::Network;
 use super::pacman::{self, Repositories};
-use super::release::{self, Written};
+use super::release::{self, AppliedRelease};
 use super::root::Root;
 use super::run::exit_code;
-use super::srcinfo::{Agreement, Asked};
+use super::srcinfo::{Agreement, PkgbuildQuery};
 use super::{collect, fetch, kept, makepkg, verify};
 use crate::failure::{Context as _, Failure};
 use crate::request::{BuildRequest, Source};
@@ -34,40 +34,40 @@ use crate::sys::Identity;
 pub(super) fn build(job: &Job, task: &BuildTask) -> Result<Report, Failure> {
     heading("creating a clean root");
     let disk = Disk::of_build(task)?;
-    let result = Root::temporary(job, &disk).and_then(|root| steps(&root, task));
+    let result = Root::temporary(job, &disk).and_then(|root| run_steps(&root, task));
     disk.conclude(result)
 }
 
-fn steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
+fn run_steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
     let build = makepkg::make_folders(root, "build")?;
     let tree = build.join("tree");
-    take_tree(root, planned, &tree)?;
+    place_tree(root, planned, &tree)?;
     let mut pkgbuild = Pkgbuild::open(&tree)?;
     chown_tree(&tree, root.first_uid + BUILD_USER)?;
-    let asked = Asked::new(root, planned, &tree)?;
-    let agreement = asked.compare(&pkgbuild, false)?;
-    let mut written = Written::default();
+    let query = PkgbuildQuery::new(root, planned, &tree)?;
+    let agreement = query.compare(&pkgbuild, false)?;
+    let mut applied = AppliedRelease::default();
     // Sources and dependencies may be named after the release that is written.
     let mut task = planned.clone();
     if agreement == Agreement::Yes {
-        written = release::write_planned(&asked, &mut pkgbuild, &task.request, false)?;
-        written.apply_to(&mut task.request);
+        applied = release::write_planned(&query, &mut pkgbuild, &task.request, false)?;
+        applied.apply_to(&mut task.request);
     }
     let request = &task.request;
 
     let sources = build.join("sources");
     let network = fetch::fetch(root, &task, &tree, &sources)?;
-    written.copy_files(root, &tree, &sources)?;
+    applied.copy_files(root, &tree, &sources)?;
     install_dependencies(root, request)?;
     let makepkg = Makepkg::new(root, &build, &task)?;
     makepkg.check_login()?;
     if agreement == Agreement::Undecided {
-        asked.compare(&pkgbuild, true)?;
-        written = release::write_planned(&asked, &mut pkgbuild, request, true)?;
+        query.compare(&pkgbuild, true)?;
+        applied = release::write_planned(&query, &mut pkgbuild, request, true)?;
     }
     makepkg.check_signatures()?;
-    let version = run_makepkg(&makepkg, &asked, &pkgbuild, &tree, request, network)
-        .map_err(|failure| written.explain(failure, request))?;
+    let version = run_makepkg(&makepkg, &query, &pkgbuild, &tree, request, network)
+        .map_err(|failure| applied.explain(failure, request))?;
     heading("collecting the packages");
     let packages = build.join("packages");
     let (packages, mut notes) =
@@ -107,7 +107,7 @@ fn install_dependencies(root: &Root, request: &BuildRequest) -> Result<(), Failu
 }
 
 /// Puts the tree with the PKGBUILD in its place.
-fn take_tree(root: &Root, task: &BuildTask, tree: &Path) -> Result<(), Failure> {
+fn place_tree(root: &Root, task: &BuildTask, tree: &Path) -> Result<(), Failure> {
     match &task.request.source {
         Source::Git { url, commit } => {
             heading(&format!("checking out {} at {commit}", shown(url)));
@@ -151,26 +151,26 @@ impl Drop for Secrets {
 /// `prepare()` and `pkgver()` have it, and nothing after them.
 fn run_makepkg(
     makepkg: &Makepkg<'_>,
-    asked: &Asked<'_>,
+    query: &PkgbuildQuery<'_>,
     pkgbuild: &Pkgbuild,
     tree: &Path,
     request: &BuildRequest,
     network: Option<Network>,
 ) -> Result<Option<PackageVersion>, Failure> {
-    let waits = release::waits_for_pkgver(asked, pkgbuild, request)?;
+    let waits = release::waits_for_pkgver(query, pkgbuild, request)?;
     if !waits && network.is_none() {
-        let version = release::planned(asked, pkgbuild, request)?;
+        let version = release::planned(query, pkgbuild, request)?;
         makepkg.whole()?;
         return Ok(version);
     }
     let first = makepkg.prepare(network.as_ref())?;
     drop(network);
     if waits {
-        let version = release::write_found(asked, tree, request, first.answer.as_deref())?;
+        let version = release::write_computed(query, tree, request, first.pkgver.as_deref())?;
         makepkg.build(Some(&version), &first)?;
         return Ok(Some(version));
     }
-    let version = release::planned(asked, pkgbuild, request)?;
+    let version = release::planned(query, pkgbuild, request)?;
     makepkg.build(None, &first)?;
     Ok(version)
 }

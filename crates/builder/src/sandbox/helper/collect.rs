@@ -17,7 +17,7 @@ use crate::outcome::BuiltPackage;
 use crate::request::BuildRequest;
 
 /// More files than any PKGBUILD makes packages.
-const MOST_PACKAGES: usize = 1000;
+const MAX_PACKAGES: usize = 1000;
 
 /// A package, and what was read of it.
 pub(super) type Collected = (BuiltPackage, Package);
@@ -85,9 +85,9 @@ fn names(dir: &mut Dir) -> Result<Vec<String>, Failure> {
         if name == "." || name == ".." {
             continue;
         }
-        if names.len() == MOST_PACKAGES {
+        if names.len() == MAX_PACKAGES {
             return Err(Failure::package(format!(
-                "the build left more than {MOST_PACKAGES} package files"
+                "the build left more than {MAX_PACKAGES} package files"
             )));
         }
         names.push(name);

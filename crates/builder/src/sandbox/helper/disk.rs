@@ -19,20 +19,20 @@ use super::headings::heading;
 use crate::failure::{Context as _, Failure};
 use crate::request::Limits;
 use crate::sandbox::config::ScratchDisk;
-use crate::sandbox::disk::{MKFS, no_loop, unusable};
+use crate::sandbox::disk::{MKFS, describe_loop_error, unusable};
 use crate::sandbox::job::{BuildTask, Report};
 use crate::sys;
 
 /// Where a sandbox is put together, in the helper's own mount namespace: everybody may pass through
 /// the folders above, unlike those above a scratch folder.
 const MOUNT_POINT: &str = "/run/buildbtw-sandbox";
-const SMALLEST: u64 = 1 << 20;
+const MIN_BYTES: u64 = 1 << 20;
 /// Bytes of a disk in memory for each file it can hold.
 const BYTES_PER_FILE: u64 = 8192;
-const FEWEST_FILES: u64 = 65_536;
+const MIN_FILES: u64 = 65_536;
 const BLOCK: u64 = 4096;
 /// A disk with less left than this, or than a 64th, is full.
-const LITTLE: u64 = 64 << 20;
+const LOW_SPACE: u64 = 64 << 20;
 /// No journal and no barriers, because the files are of no use after a crash; no background thread that would write zeros
 /// into a sparse file. A disk that lost metadata takes no more.
 const IMAGE_OPTIONS: &str = "nobarrier,noinit_itable,errors=remount-ro";
@@ -104,8 +104,8 @@ impl Disk {
     pub(super) fn in_memory(bytes: u64) -> Result<Self, Failure> {
         let top = mount_point()?;
         // Zero would mean no limit at all.
-        let bytes = bytes.max(SMALLEST);
-        let files = (bytes / BYTES_PER_FILE).max(FEWEST_FILES);
+        let bytes = bytes.max(MIN_BYTES);
+        let files = (bytes / BYTES_PER_FILE).max(MIN_FILES);
         let options = format!("size={bytes},nr_inodes={files},mode=0755");
         let (kind, options) = (Some("tmpfs"), Some(options.as_str()));
         mount(Some("buildbtw"), &top, kind, FLAGS, options).context("mounting the scratch disk")?;
@@ -122,10 +122,10 @@ impl Disk {
         {
             return Err(NoImage::Unusable(why));
         }
-        let file = create(folder, image_size(bytes.max(SMALLEST)))?;
+        let file = create(folder, image_size(bytes.max(MIN_BYTES)))?;
         format(&file, folder)?;
-        let (device, path) =
-            sys::attach_loop(file.as_fd()).map_err(|error| NoImage::Unusable(no_loop(&error)))?;
+        let (device, path) = sys::attach_loop(file.as_fd())
+            .map_err(|error| NoImage::Unusable(describe_loop_error(&error)))?;
         let top = mount_point()?;
         match mount(Some(&path), &top, Some("ext4"), FLAGS, Some(IMAGE_OPTIONS)) {
             Err(error @ (Errno::ENODEV | Errno::EPERM | Errno::EACCES)) => {
@@ -153,7 +153,7 @@ impl Disk {
         let Some(lost) = self.lost_writes() else {
             return result.map_err(|failure| self.explain(failure));
         };
-        Err(replaced(result, lost))
+        Err(discard_build(result, lost))
     }
 
     /// Whether this machine could not store what was written to the image. The processes of a build do not notice.
@@ -161,7 +161,7 @@ impl Disk {
         let image = self.image.as_ref()?;
         let error = syncfs(&image.top).err()?;
         let folder = image.folder.display();
-        let is_full = fstatvfs(&image.file).is_ok_and(|disk| has_little(&disk));
+        let is_full = fstatvfs(&image.file).is_ok_and(|disk| is_nearly_full(&disk));
         // Nothing on it is of use any more, and the report needs space where the image is.
         let _ = image.file.set_len(0);
         Some(Failure::infrastructure(
@@ -178,7 +178,7 @@ impl Disk {
         let Ok(disk) = statvfs(&self.top) else {
             return failure;
         };
-        if has_little(&disk) || disk.files_available() * 64 < disk.files() {
+        if is_nearly_full(&disk) || disk.files_available() * 64 < disk.files() {
             failure.exceeds_disk(self.bytes);
         } else {
             let stored = self.image.as_ref().map_or(0, Image::stored);
@@ -192,7 +192,7 @@ impl Disk {
 }
 
 /// What a build ends with when writes were lost. What it put into the output folder was read from there.
-fn replaced(result: Result<Report, Failure>, lost: Failure) -> Failure {
+fn discard_build(result: Result<Report, Failure>, lost: Failure) -> Failure {
     match result {
         Ok(report) => {
             if let Report::Built {
@@ -219,10 +219,10 @@ impl Image {
     }
 }
 
-fn has_little(disk: &Statvfs) -> bool {
+fn is_nearly_full(disk: &Statvfs) -> bool {
     let left = disk.blocks_available().saturating_mul(disk.fragment_size());
     let whole = disk.blocks().saturating_mul(disk.fragment_size());
-    left < LITTLE.min(whole / 64).max(1)
+    left < LOW_SPACE.min(whole / 64).max(1)
 }
 
 /// Files in memory count towards the memory limit. A disk that leaves nothing of it to processes would never
@@ -289,7 +289,7 @@ fn format(file: &File, folder: &Path) -> Result<(), NoImage> {
         return Ok(());
     }
     let folder = folder.display();
-    let is_full = fstatvfs(file).is_ok_and(|disk| has_little(&disk));
+    let is_full = fstatvfs(file).is_ok_and(|disk| is_nearly_full(&disk));
     Err(NoImage::Failed(Failure::infrastructure(if is_full {
         format!("the disk of the worker is full: {folder} has no space left for the build")
     } else {
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn creates_sparse_image() {
-        for bytes in [SMALLEST, 64 << 20, 40 << 30, 1 << 40] {
+        for bytes in [MIN_BYTES, 64 << 20, 40 << 30, 1 << 40] {
             let size = image_size(bytes);
             assert!(size > bytes + bytes / 15 && size < bytes + bytes / 10 + (4 << 20));
             assert_eq!(size % BLOCK, 0);
@@ -375,12 +375,12 @@ mod tests {
         let names = || fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(names(), 2);
         let lost = || Failure::infrastructure("the disk is full");
-        let failure = replaced(Ok(report), lost());
+        let failure = discard_build(Ok(report), lost());
         assert_eq!(failure.message, "the disk is full");
         assert_eq!(names(), 0);
 
         let failed = Failure::package("a function failed").see_log();
-        let failure = replaced(Err(failed), lost());
+        let failure = discard_build(Err(failed), lost());
         assert_eq!(failure.kind, buildbtw_model::FailureKind::Infrastructure);
         assert_eq!(failure.message, "the disk is full; a function failed");
         assert!(failure.see_log);

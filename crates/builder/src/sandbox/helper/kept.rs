@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::collect::Collected;
 use crate::failure::{Context as _, Failure};
-use crate::source::pkgbuild::LARGEST_PKGBUILD;
+use crate::source::pkgbuild::MAX_PKGBUILD_BYTES;
 use crate::source::read_regular;
 
 /// Copies it to the output folder. `None`, with a note, when the build left something else in its place
@@ -23,7 +23,7 @@ pub(super) fn keep(
     let Some((package, _)) = packages.first() else {
         return Ok(None);
     };
-    let text = match read_regular(&tree.join("PKGBUILD"), LARGEST_PKGBUILD) {
+    let text = match read_regular(&tree.join("PKGBUILD"), MAX_PKGBUILD_BYTES) {
         Ok(text) => text,
         Err(error) => {
             notes.push(format!("the PKGBUILD was not kept: {error}"));

@@ -18,12 +18,12 @@ use crate::sys::Identity;
 const READING: &str = include_str!("login.bash");
 /// Where it notes that, below the folder for notes.
 const NOTE: &str = "login";
-const LARGEST_NOTE: u64 = 1 << 14;
-const LARGEST_PROFILE: u64 = 1 << 16;
+const MAX_NOTE_BYTES: u64 = 1 << 14;
+const MAX_PROFILE_BYTES: u64 = 1 << 16;
 /// How long reading may take: a part of the time that a build may be silent, within these.
 const SHARE_OF_SILENCE: u32 = 10;
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
+const MIN_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// Checks that what a login shell reads ends, and lets the shell go on. `command` is one that would be
 /// started from it, and `notes` what it sees as the folder for notes.
@@ -37,15 +37,15 @@ pub(super) fn check(
         return Ok(());
     }
     heading("reading /etc/profile and /etc/profile.d");
-    let limit = (silence / SHARE_OF_SILENCE).clamp(SHORTEST, LONGEST);
+    let limit = (silence / SHARE_OF_SILENCE).clamp(MIN_WAIT, MAX_WAIT);
     let mut command = command.login(false);
     for (name, value) in ENVIRONMENT {
         command = command.env(name, *value);
     }
     let status = command.run_until(&["bash", "-c", READING, "-bash"], Instant::now() + limit)?;
-    let note = read_regular(&notes.join(NOTE), LARGEST_NOTE).unwrap_or_default();
+    let note = read_regular(&notes.join(NOTE), MAX_NOTE_BYTES).unwrap_or_default();
     let note = Note::parse(&String::from_utf8_lossy(&note));
-    let ended = match status {
+    let problem = match status {
         Some(_) if note.is_done => return Ok(()),
         Some(status) => format!("ended the login shell with exit code {}", exit_code(status)),
         None => format!("did not finish within {} s", limit.as_secs()),
@@ -53,9 +53,9 @@ pub(super) fn check(
     let Some(file) = &note.file else {
         return Err(Failure::infrastructure("the login shell could not be started").see_log());
     };
-    let mut message = format!("{} {ended}", named(root, file)?);
+    let mut message = format!("{} {problem}", with_package(root, file)?);
     if let Some(other) = note.sets_errexit.filter(|other| other != file) {
-        let other = named(root, &other)?;
+        let other = with_package(root, &other)?;
         message.push_str(&format!(
             "; {other} has `set -e`, which ends the shell at any failure"
         ));
@@ -80,12 +80,12 @@ fn is_plain(root: &Root) -> bool {
         })
     };
     let has_profiles = fs_err::read_dir(profiles).map_or(true, |mut all| all.any(is_profile));
-    let own = read_regular(&etc.join("profile"), LARGEST_PROFILE);
+    let own = read_regular(&etc.join("profile"), MAX_PROFILE_BYTES);
     !has_profiles && own.is_ok_and(|text| text == PROFILE.as_bytes())
 }
 
 /// A file with the package that it comes from.
-fn named(root: &Root, file: &str) -> Result<String, Failure> {
+fn with_package(root: &Root, file: &str) -> Result<String, Failure> {
     let output = Sandboxed::new(View::ReadOnly(root), Identity::Root)
         .output(&["pacman", "-Qqo", "--", file])?;
     let owner = String::from_utf8_lossy(&output.stdout);

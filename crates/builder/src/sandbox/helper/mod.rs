@@ -90,7 +90,7 @@ fn supervise() -> Result<(), Failure> {
     let (parent_alive, parent_held) = io::pipe()?;
     let Some(child) = sys::fork()? else {
         drop(parent_held);
-        let result = die_with(&parent_alive).and_then(|()| work(&job));
+        let result = die_with_parent(&parent_alive).and_then(|()| run_job(&job));
         drop(held);
         std::process::exit(exit_code(result));
     };
@@ -139,7 +139,7 @@ fn wait(child: Pid, alive: &io::PipeReader) -> Result<(), Failure> {
     }
 }
 
-fn die_with(parent: &io::PipeReader) -> Result<(), Failure> {
+fn die_with_parent(parent: &io::PipeReader) -> Result<(), Failure> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     // The parent may have died before the line above.
     let mut watched = [PollFd::new(parent.as_fd(), PollFlags::POLLIN)];
@@ -150,7 +150,7 @@ fn die_with(parent: &io::PipeReader) -> Result<(), Failure> {
 }
 
 /// The child: does the job and leaves the report.
-fn work(job: &Job) -> Result<(), Failure> {
+fn run_job(job: &Job) -> Result<(), Failure> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).context("mounting /proc")?;
     for procs in &job.cgroup_procs {
@@ -159,7 +159,7 @@ fn work(job: &Job) -> Result<(), Failure> {
     set_rlimits(job)?;
     let result = match &job.task {
         Task::Build(task) => {
-            log_in(job);
+            set_login_uid(job);
             attempt::build(job, task)
         }
         Task::Run(command) => attempt::run(job, command).map(Report::Exited),
@@ -182,7 +182,7 @@ fn set_rlimits(job: &Job) -> Result<(), Failure> {
 
 /// Says whom the processes of a build belong to, which getlogin(3) asks for. Kernels without audit
 /// have no such thing, and those that let it be set only once keep what they have.
-fn log_in(job: &Job) {
+fn set_login_uid(job: &Job) {
     let id = job.first_uid + BUILD_USER;
     let _ = fs_err::OpenOptions::new()
         .write(true)

@@ -12,10 +12,10 @@ use super::accounts::BUILD_USER;
 use super::headings::heading;
 use super::login_shell::quoted;
 use super::root::Root;
-use super::srcinfo::Asked;
+use super::srcinfo::PkgbuildQuery;
 use crate::failure::{Context as _, Failure};
 use crate::request::BuildRequest;
-use crate::source::assignments::{Way, appended, is_plain};
+use crate::source::assignments::{Placement, appended, is_plain};
 use crate::source::open_in_tree;
 use crate::source::pins;
 use crate::source::pkgbuild::Pkgbuild;
@@ -27,7 +27,7 @@ const DEPENDENCIES: &[&str] = &["depends", "makedepends", "checkdepends"];
 
 /// What follows from a release that was written.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct AppliedRelease {
     /// Sources that are named after the release.
     pub(super) renamed: Renamed,
     /// Dependencies that name it, before and after.
@@ -37,17 +37,17 @@ pub(super) struct Written {
 /// Writes the planned release, before anything is downloaded where that is possible, and says what
 /// else changes by it.
 pub(super) fn write_planned(
-    asked: &Asked<'_>,
+    query: &PkgbuildQuery<'_>,
     pkgbuild: &mut Pkgbuild,
     request: &BuildRequest,
     is_fetched: bool,
-) -> Result<Written, Failure> {
+) -> Result<AppliedRelease, Failure> {
     let planned = request.version.as_ref();
-    if asked.has_pkgver_function(pkgbuild)? {
+    if query.has_pkgver_function(pkgbuild)? {
         if let Some(release) = &request.pkgrel {
-            try_out(asked, pkgbuild, release)?;
+            dry_run(query, pkgbuild, release)?;
         }
-        return Ok(Written::default());
+        return Ok(AppliedRelease::default());
     }
     if let (Some(version), Some(rule)) = (planned, &request.release)
         && rule.is_rebuild
@@ -56,39 +56,41 @@ pub(super) fn write_planned(
         return Err(not_installable(version, newer));
     }
     let Some(release) = &request.pkgrel else {
-        return Ok(Written::default());
+        return Ok(AppliedRelease::default());
     };
-    let written = write(asked, pkgbuild, release)?;
+    let applied = write(query, pkgbuild, release)?;
     // By then, everything is installed and fetched under its old name.
     match is_fetched {
-        true => written.without_consequences(request, release),
-        false => Ok(written),
+        true => applied.reject_consequences(request, release),
+        false => Ok(applied),
     }
 }
 
 /// Whether the release can be written only when `pkgver()` has computed the version.
 pub(super) fn waits_for_pkgver(
-    asked: &Asked<'_>,
+    query: &PkgbuildQuery<'_>,
     pkgbuild: &Pkgbuild,
     request: &BuildRequest,
 ) -> Result<bool, Failure> {
     let is_asked_for = request.release.is_some() || request.pkgrel.is_some();
-    Ok(is_asked_for && asked.has_pkgver_function(pkgbuild)?)
+    Ok(is_asked_for && query.has_pkgver_function(pkgbuild)?)
 }
 
 /// The version that the packages must have, where `pkgver()` does not compute it.
 pub(super) fn planned(
-    asked: &Asked<'_>,
+    query: &PkgbuildQuery<'_>,
     pkgbuild: &Pkgbuild,
     request: &BuildRequest,
 ) -> Result<Option<PackageVersion>, Failure> {
-    if asked.has_pkgver_function(pkgbuild)? {
+    if query.has_pkgver_function(pkgbuild)? {
         return Ok(None);
     }
     match (&request.version, &request.pkgrel) {
         (Some(version), _) => Ok(Some(version.clone())),
         (None, Some(release)) => {
-            let own = asked.said()?.and_then(|said| said.version().ok());
+            let own = query
+                .current_srcinfo()?
+                .and_then(|srcinfo| srcinfo.version().ok());
             own.map(|own| with_release(&own, release)).transpose()
         }
         (None, None) => Ok(None),
@@ -97,15 +99,15 @@ pub(super) fn planned(
 
 /// Writes the release for the version that the first run of makepkg has found. Returns the version of
 /// the packages.
-pub(super) fn write_found(
-    asked: &Asked<'_>,
+pub(super) fn write_computed(
+    query: &PkgbuildQuery<'_>,
     tree: &Path,
     request: &BuildRequest,
-    answer: Option<&str>,
+    pkgver: Option<&str>,
 ) -> Result<PackageVersion, Failure> {
     let mut pkgbuild = Pkgbuild::open(tree)?;
-    let said = said_with(asked, &mut pkgbuild, answer)?;
-    let own = said.version().map_err(|error| {
+    let srcinfo = srcinfo_with_pkgver(query, &mut pkgbuild, pkgver)?;
+    let own = srcinfo.version().map_err(|error| {
         Failure::package(format!("pkgver() printed an invalid version: {error}"))
     })?;
     let version = match (&request.release, &request.pkgrel) {
@@ -133,39 +135,39 @@ pub(super) fn write_found(
     }
     // Sources were unpacked under their old names.
     let release = version.pkgrel();
-    write(asked, &mut pkgbuild, release)?.without_consequences(request, release)?;
+    write(query, &mut pkgbuild, release)?.reject_consequences(request, release)?;
     Ok(version)
 }
 
-/// What the PKGBUILD says with the answer of `pkgver()`, which makepkg writes only where `pkgver=` starts
+/// What the PKGBUILD says with the result of `pkgver()`, which makepkg writes only where `pkgver=` starts
 /// a line.
-fn said_with(
-    asked: &Asked<'_>,
+fn srcinfo_with_pkgver(
+    query: &PkgbuildQuery<'_>,
     pkgbuild: &mut Pkgbuild,
-    answer: Option<&str>,
+    pkgver: Option<&str>,
 ) -> Result<Srcinfo, Failure> {
     let unreadable = || {
         Failure::package("the PKGBUILD can no longer be read after prepare() and pkgver() ran")
             .see_log()
     };
-    let said = asked.said_again()?.ok_or_else(unreadable)?;
-    let Some(answer) = answer.filter(|answer| *answer != said.single("pkgver")) else {
-        return Ok(said);
+    let srcinfo = query.fresh_srcinfo()?.ok_or_else(unreadable)?;
+    let Some(pkgver) = pkgver.filter(|pkgver| *pkgver != srcinfo.single("pkgver")) else {
+        return Ok(srcinfo);
     };
-    let line = format!("pkgver={}", quoted(answer));
+    let line = format!("pkgver={}", quoted(pkgver));
     let text = appended(pkgbuild.text(), &line);
     pkgbuild.write(text)?;
-    let said = asked.said_again()?.ok_or_else(unreadable)?;
-    match said.single("pkgver") {
-        found if found == answer => Ok(said),
+    let srcinfo = query.fresh_srcinfo()?.ok_or_else(unreadable)?;
+    match srcinfo.single("pkgver") {
+        found if found == pkgver => Ok(srcinfo),
         found => Err(Failure::package(format!(
-            "pkgver() printed {answer}, but the PKGBUILD still says {found}\nhint: write `pkgver=` at the \
+            "pkgver() printed {pkgver}, but the PKGBUILD still says {found}\nhint: write `pkgver=` at the \
              start of a line"
         ))),
     }
 }
 
-impl Written {
+impl AppliedRelease {
     /// What is fetched and installed after it.
     pub(super) fn apply_to(&self, request: &mut BuildRequest) {
         for source in &mut request.sources {
@@ -181,7 +183,7 @@ impl Written {
     }
 
     /// Fails where it is too late for what follows from the release.
-    fn without_consequences(self, request: &BuildRequest, release: &str) -> Result<Self, Failure> {
+    fn reject_consequences(self, request: &BuildRequest, release: &str) -> Result<Self, Failure> {
         if let Some(source) = self.renamed.sources.first() {
             return Err(named_after(request, release, &source.before, &source.entry));
         }
@@ -190,7 +192,7 @@ impl Written {
             Some((before, after)) => Err(Failure::package(format!(
                 "the release cannot be bumped to {release}: the dependency `{before}` is installed before \
                  the release is written, and would become `{after}`\nhint: do not name the release in depends, or {}",
-                request.hint_of_release()
+                request.release_hint()
             ))),
         }
     }
@@ -229,7 +231,7 @@ impl Written {
                  name it after pkgver only, or {}",
                 source.before,
                 source.entry,
-                request.hint_of_release()
+                request.release_hint()
             ));
         }
         failure
@@ -238,41 +240,49 @@ impl Written {
 
 /// Writes a release and takes it back: whether that is possible is known before anything is
 /// downloaded.
-fn try_out(asked: &Asked<'_>, pkgbuild: &mut Pkgbuild, release: &str) -> Result<(), Failure> {
+fn dry_run(
+    query: &PkgbuildQuery<'_>,
+    pkgbuild: &mut Pkgbuild,
+    release: &str,
+) -> Result<(), Failure> {
     let text = pkgbuild.text().to_vec();
-    write(asked, pkgbuild, release)?.without_consequences(asked.request(), release)?;
+    write(query, pkgbuild, release)?.reject_consequences(query.request(), release)?;
     pkgbuild.write(text)
 }
 
-fn write(asked: &Asked<'_>, pkgbuild: &mut Pkgbuild, release: &str) -> Result<Written, Failure> {
+fn write(
+    query: &PkgbuildQuery<'_>,
+    pkgbuild: &mut Pkgbuild,
+    release: &str,
+) -> Result<AppliedRelease, Failure> {
     heading(&format!("setting pkgrel={release}"));
     let valid = !release.is_empty() && release.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if !valid {
         let message = format!("{release:?} is not a valid pkgrel");
         return Err(Failure::infrastructure(message));
     }
-    let before = asked.said()?;
+    let before = query.current_srcinfo()?;
     let text = pkgbuild.text().to_vec();
     if let Some(before) = &before
         && is_plain(&text, &before.single("pkgrel"))
-        && let Some(text) = Way::Assigned.write(&text, release)
+        && let Some(text) = Placement::InPlace.write(&text, release)
     {
         pkgbuild.write(text)?;
-        check_pins(asked, before, before, release)?;
-        return Ok(Written::default());
+        check_pins(query, before, before, release)?;
+        return Ok(AppliedRelease::default());
     }
     let mut seen = None;
-    for way in [Way::Assigned, Way::Appended] {
-        let Some(text) = way.write(&text, release) else {
+    for placement in [Placement::InPlace, Placement::Appended] {
+        let Some(text) = placement.write(&text, release) else {
             continue;
         };
         pkgbuild.write(text)?;
-        match (&before, asked.said_again()?) {
+        match (&before, query.fresh_srcinfo()?) {
             // It cannot be read before its dependencies are installed, and could not be before.
-            (None, None) => return Ok(Written::default()),
+            (None, None) => return Ok(AppliedRelease::default()),
             (_, Some(after)) if after.single("pkgrel") == release => {
                 let before = before.as_ref().unwrap_or(&after);
-                return consequences(asked, pkgbuild, before, &after, release);
+                return consequences(query, pkgbuild, before, &after, release);
             }
             (_, after) => seen = seen.or(after.map(|after| after.single("pkgrel"))),
         }
@@ -286,36 +296,36 @@ fn write(asked: &Asked<'_>, pkgbuild: &mut Pkgbuild, release: &str) -> Result<Wr
     Err(Failure::package(format!(
         "the release cannot be bumped to {release}: {why}\nhint: write `pkgrel=N` on a line of its own, \
          or {}",
-        asked.request().hint_of_release()
+        query.request().release_hint()
     )))
 }
 
 /// What else the PKGBUILD says with another release.
 fn consequences(
-    asked: &Asked<'_>,
+    query: &PkgbuildQuery<'_>,
     pkgbuild: &mut Pkgbuild,
     before: &Srcinfo,
     after: &Srcinfo,
     release: &str,
-) -> Result<Written, Failure> {
-    check_pins(asked, before, after, release)?;
-    let architecture = asked.architecture();
+) -> Result<AppliedRelease, Failure> {
+    check_pins(query, before, after, release)?;
+    let architecture = query.architecture();
     let renamed = Renamed::find(before, after, architecture)
-        .map_err(|(old, new)| named_after(asked.request(), release, &old, &new))?;
+        .map_err(|(old, new)| named_after(query.request(), release, &old, &new))?;
     if let Some(source) = renamed.sources.first() {
         let text = pkgbuild.text().to_vec();
         pkgbuild.write(appended(&text, &renamed.lines.join("\n")))?;
-        let said = asked.said_again()?;
-        let agrees = said.is_some_and(|said| {
+        let srcinfo = query.fresh_srcinfo()?;
+        let agrees = srcinfo.is_some_and(|srcinfo| {
             let fields = ["source".to_owned(), format!("source_{architecture}")];
-            let mut entries = fields.iter().flat_map(|field| said.listed(field));
+            let mut entries = fields.iter().flat_map(|field| srcinfo.listed(field));
             renamed
                 .sources
                 .iter()
                 .all(|source| entries.any(|entry| *entry == source.entry))
         });
         if !agrees {
-            let request = asked.request();
+            let request = query.request();
             return Err(named_after(request, release, &source.before, &source.entry));
         }
         for source in &renamed.sources {
@@ -334,7 +344,7 @@ fn consequences(
             [pairs(field), pairs(&special)].concat()
         })
         .collect();
-    Ok(Written {
+    Ok(AppliedRelease {
         renamed,
         dependencies,
     })
@@ -342,7 +352,7 @@ fn consequences(
 
 /// Fails when a package pins a sibling to the release that was replaced.
 fn check_pins(
-    asked: &Asked<'_>,
+    query: &PkgbuildQuery<'_>,
     before: &Srcinfo,
     after: &Srcinfo,
     release: &str,
@@ -352,16 +362,16 @@ fn check_pins(
         return Ok(());
     };
     let new = with_release(&old, release)?;
-    match pins::broken(after, asked.architecture(), &old, &new) {
+    match pins::find_broken(after, query.architecture(), &old, &new) {
         None => Ok(()),
-        Some(pins::Broken {
+        Some(pins::BrokenPin {
             package,
             dependency,
             sibling,
         }) => Err(Failure::package(format!(
             "the release cannot be bumped to {release}: {package} depends on `{dependency}`, and \
              {sibling} becomes {new}\nhint: write `{sibling}=$pkgver-$pkgrel` in the PKGBUILD, or {}",
-            asked.request().hint_of_release()
+            query.request().release_hint()
         ))),
     }
 }
@@ -376,7 +386,7 @@ fn named_after(request: &BuildRequest, release: &str, old: &str, new: &str) -> F
     Failure::package(format!(
         "the release cannot be bumped to {release}: a source is named after it (`{old}` would become \
          `{new}`)\nhint: name the source after pkgver only, or {}",
-        request.hint_of_release()
+        request.release_hint()
     ))
 }
 

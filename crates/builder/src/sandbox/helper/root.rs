@@ -96,7 +96,7 @@ impl Root {
             lchown(&folder, Some(self.first_uid), Some(self.first_uid))?;
         }
         if let Base::Host { provides } = &job.base {
-            skeleton::make(&self.path)?;
+            skeleton::create(&self.path)?;
             host_base::register(&self.path.join("var/lib/pacman/local"), provides)?;
             chown_tree(&self.path, self.first_uid)?;
         }

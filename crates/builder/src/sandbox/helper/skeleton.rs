@@ -119,7 +119,7 @@ pub(super) fn replaceable() -> Vec<String> {
 }
 
 /// Fills a new root; `/usr` stays empty, the overlay goes there.
-pub(super) fn make(root: &Path) -> Result<(), Failure> {
+pub(super) fn create(root: &Path) -> Result<(), Failure> {
     for (folder, mode) in FOLDERS {
         make_dir(&root.join(folder), *mode)?;
     }

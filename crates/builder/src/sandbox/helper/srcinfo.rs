@@ -21,7 +21,7 @@ use crate::source::read_regular;
 use crate::source::srcinfo::{Difference, Srcinfo, differences};
 
 /// The largest `.SRCINFO` of a distribution has some 100 kB.
-const LARGEST: u64 = 4 << 20;
+const MAX_SRCINFO_BYTES: u64 = 4 << 20;
 /// Differences that a message names; the log has them all.
 const SHOWN: usize = 4;
 /// Writes what the PKGBUILD says, and then whether it has a `pkgver()`, which may stand in a file that
@@ -52,7 +52,7 @@ pub(super) enum Agreement {
 }
 
 /// A PKGBUILD that is asked what it says.
-pub(super) struct Asked<'a> {
+pub(super) struct PkgbuildQuery<'a> {
     root: &'a Root,
     task: &'a BuildTask,
     /// The folder that has those that it sees.
@@ -62,10 +62,10 @@ pub(super) struct Asked<'a> {
     /// Whether it has a `pkgver()`, once bash said so.
     has_pkgver_function: Cell<Option<bool>>,
     /// What it said last for the architecture of the build.
-    said: RefCell<Option<Srcinfo>>,
+    last: RefCell<Option<Srcinfo>>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> PkgbuildQuery<'a> {
     /// Makes the folders.
     pub(super) fn new(
         root: &'a Root,
@@ -82,7 +82,7 @@ impl<'a> Asked<'a> {
             tmp,
             tree,
             has_pkgver_function: Cell::new(None),
-            said: RefCell::default(),
+            last: RefCell::default(),
         })
     }
 
@@ -102,11 +102,11 @@ impl<'a> Asked<'a> {
     }
 
     /// What the PKGBUILD says; `None` when makepkg cannot read it.
-    fn printed(&self, architecture: &str) -> Result<Option<Srcinfo>, Failure> {
+    fn print(&self, architecture: &str) -> Result<Option<Srcinfo>, Failure> {
         let arguments = ["bash", "-c", PRINT, "bash", HAS_PKGVER, BEGIN];
         let (status, text) = self
             .command(architecture)
-            .output_within(&arguments, LARGEST)?;
+            .output_within(&arguments, MAX_SRCINFO_BYTES)?;
         let text = String::from_utf8_lossy(&text);
         let text = text.split_once(BEGIN).map_or(&*text, |(_, text)| text);
         let (text, answer) = text.rsplit_once(HAS_PKGVER).unwrap_or((text, ""));
@@ -119,34 +119,34 @@ impl<'a> Asked<'a> {
         // A PKGBUILD that ends by `exit 0` says nothing.
         let printed = printed.filter(|info| !info.is_empty());
         if architecture == self.architecture() {
-            self.said.replace(printed.clone());
+            self.last.replace(printed.clone());
         }
         Ok(printed)
     }
 
     /// What the PKGBUILD says, asked unless that is known; `None` when makepkg cannot read it.
-    pub(super) fn said(&self) -> Result<Option<Srcinfo>, Failure> {
-        let known = self.said.borrow().clone();
+    pub(super) fn current_srcinfo(&self) -> Result<Option<Srcinfo>, Failure> {
+        let known = self.last.borrow().clone();
         match known {
-            Some(said) => Ok(Some(said)),
-            None => self.printed(self.architecture()),
+            Some(srcinfo) => Ok(Some(srcinfo)),
+            None => self.print(self.architecture()),
         }
     }
 
     /// What the PKGBUILD says after it was changed.
-    pub(super) fn said_again(&self) -> Result<Option<Srcinfo>, Failure> {
-        self.printed(self.architecture())
+    pub(super) fn fresh_srcinfo(&self) -> Result<Option<Srcinfo>, Failure> {
+        self.print(self.architecture())
     }
 
     /// Compares. With `last`, nothing more will be installed.
     pub(super) fn compare(&self, pkgbuild: &Pkgbuild, last: bool) -> Result<Agreement, Failure> {
-        let Ok(committed) = read_regular(&self.tree.join(".SRCINFO"), LARGEST) else {
+        let Ok(committed) = read_regular(&self.tree.join(".SRCINFO"), MAX_SRCINFO_BYTES) else {
             // Nothing was planned with it.
             return Ok(Agreement::Yes);
         };
         heading("comparing .SRCINFO with the PKGBUILD");
         let committed = Srcinfo::parse(&String::from_utf8_lossy(&committed));
-        let Some(printed) = self.printed(self.architecture())? else {
+        let Some(printed) = self.print(self.architecture())? else {
             if let Some(why) = self.syntax_error()? {
                 let message = format!("the PKGBUILD could not be read: {why}");
                 return Err(Failure::package(message));
@@ -167,7 +167,7 @@ impl<'a> Asked<'a> {
         }
         for other in self.other_architectures(&printed) {
             let agrees = |info: &Srcinfo| compared(info).is_empty();
-            if self.printed(&other)?.as_ref().is_some_and(agrees) {
+            if self.print(&other)?.as_ref().is_some_and(agrees) {
                 heading(&format!(".SRCINFO was written on {other}"));
                 return Ok(Agreement::Yes);
             }
@@ -184,7 +184,7 @@ impl<'a> Asked<'a> {
     /// Whether the version is computed while the package is built.
     pub(super) fn has_pkgver_function(&self, pkgbuild: &Pkgbuild) -> Result<bool, Failure> {
         if self.has_pkgver_function.get().is_none() {
-            self.printed(self.architecture())?;
+            self.print(self.architecture())?;
         }
         let answer = self.has_pkgver_function.get();
         Ok(answer.unwrap_or_else(|| pkgbuild.has_pkgver_function()))
@@ -215,7 +215,7 @@ impl<'a> Asked<'a> {
     fn depends_on_environment(&self) -> Result<bool, Failure> {
         let arguments = ["bash", "-c", ENVIRONMENT];
         self.command(self.architecture())
-            .output_within(&arguments, LARGEST)?;
+            .output_within(&arguments, MAX_SRCINFO_BYTES)?;
         let mark = makepkg::notes(&self.build).join("depends-on-environment");
         Ok(fs_err::symlink_metadata(mark).is_ok())
     }

@@ -66,7 +66,7 @@ impl Transaction {
         request: &BuildRequest,
     ) -> Result<Option<Failure>, Failure> {
         if !self.missing.is_empty() {
-            return Ok(Some(lacking(&self.missing, &request.pkgbase)));
+            return Ok(Some(missing_targets(&self.missing, &request.pkgbase)));
         }
         let Some(refusal) = &self.refusal else {
             return Ok(None);
@@ -87,7 +87,7 @@ impl Transaction {
     }
 }
 
-fn lacking(missing: &[String], pkgbase: &Pkgbase) -> Failure {
+fn missing_targets(missing: &[String], pkgbase: &Pkgbase) -> Failure {
     let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
     Failure::package(format!(
         "no repository has {}, on which {pkgbase} depends\nhint: correct depends, makedepends or \
@@ -181,7 +181,7 @@ mod tests {
     fn names_missing_dependency_and_its_dependent() {
         let mut transaction = Transaction::default();
         transaction.line("error: target not found: nosuch>=2");
-        let failure = lacking(&transaction.missing, &"greeter".parse().unwrap());
+        let failure = missing_targets(&transaction.missing, &"greeter".parse().unwrap());
         assert!(
             failure
                 .message

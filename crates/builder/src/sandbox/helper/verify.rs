@@ -15,7 +15,7 @@ use crate::request::BuildRequest;
 use crate::sys::Identity;
 
 /// Of how many wrong packages it is found out who holds them.
-const MOST_EXPLAINED: usize = 10;
+const MAX_EXPLAINED: usize = 10;
 
 /// Checks that every installed package that the namespace's repository has, has its version.
 pub(super) fn installed(
@@ -35,7 +35,7 @@ pub(super) fn installed(
     let rebuilt = rebuilt(&text);
     let old: BTreeSet<&str> = wrong.iter().map(|(name, _, _)| *name).collect();
     let mut unexplained = None;
-    for &(name, installed, planned) in wrong.iter().take(MOST_EXPLAINED) {
+    for &(name, installed, planned) in wrong.iter().take(MAX_EXPLAINED) {
         let what =
             format!("{name} {installed} was installed although the namespace has {name} {planned}");
         let holders = Holders::find(root, name, installed, &request.dependencies)?;

@@ -50,13 +50,13 @@ impl<'a> Fetch<'a> {
                 words.filter_map(|word| word.parse().ok()).collect()
             }
         };
-        let refusing: Option<Vec<_>> = addresses
+        let refused: Option<Vec<_>> = addresses
             .iter()
-            .map(|address| self.network.refusing(*address))
+            .map(|address| self.network.refused_network(*address))
             .collect();
         let (Some(address), Some(network)) = (
             addresses.first(),
-            refusing.as_ref().and_then(|networks| networks.first()),
+            refused.as_ref().and_then(|networks| networks.first()),
         ) else {
             return Ok(None);
         };

@@ -49,7 +49,7 @@ pub(super) fn fetch(
              hint: {}, or put the source into the repository",
             shown(first),
             request.network,
-            request.hint_of_policy(NetworkPolicy::Sources)
+            request.policy_hint(NetworkPolicy::Sources)
         )));
     }
     let agents = Agent::all();

@@ -12,15 +12,15 @@ use crate::source::read_regular;
 /// Where the hook finds it.
 pub(super) const PATH: &str = "/run/buildbtw/first";
 /// A version has some dozen characters.
-const LARGEST_ANSWER: u64 = 1 << 12;
+const MAX_PKGVER_BYTES: u64 = 1 << 12;
 /// What `prepare()` sets are a few variables; more is left out.
-const LARGEST_VARIABLES: u64 = 1 << 20;
+const MAX_VARIABLES_BYTES: u64 = 1 << 20;
 
 /// What a first run leaves.
 #[derive(Debug, Default)]
 pub(in crate::sandbox::helper) struct FirstRun {
     /// What `pkgver()` answered.
-    pub(in crate::sandbox::helper) answer: Option<String>,
+    pub(in crate::sandbox::helper) pkgver: Option<String>,
     /// Statements that set variables.
     variables: Vec<u8>,
 }
@@ -32,10 +32,10 @@ impl FirstRun {
             let text = read_regular(&notes.join(name), most).unwrap_or_default();
             Some(text).filter(|text| !text.is_empty() && (text.len() as u64) < most)
         };
-        let answer = read("pkgver", LARGEST_ANSWER);
+        let pkgver = read("pkgver", MAX_PKGVER_BYTES);
         Self {
-            answer: answer.map(|answer| String::from_utf8_lossy(&answer).into_owned()),
-            variables: read("variables", LARGEST_VARIABLES).unwrap_or_default(),
+            pkgver: pkgver.map(|pkgver| String::from_utf8_lossy(&pkgver).into_owned()),
+            variables: read("variables", MAX_VARIABLES_BYTES).unwrap_or_default(),
         }
     }
 
@@ -43,8 +43,8 @@ impl FirstRun {
     pub(super) fn write(&self, root: &Root) -> Result<PathBuf, Failure> {
         let folder = root.scratch.join("first-run");
         make_dir(&folder, 0o755)?;
-        if let Some(answer) = &self.answer {
-            fs_err::write(folder.join("pkgver"), answer)?;
+        if let Some(pkgver) = &self.pkgver {
+            fs_err::write(folder.join("pkgver"), pkgver)?;
         }
         if !self.variables.is_empty() {
             fs_err::write(folder.join("variables"), &self.variables)?;
@@ -60,15 +60,15 @@ mod tests {
     #[test]
     fn ignores_result_files_that_are_links_or_too_large() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(FirstRun::read(folder.path()).answer, None);
+        assert_eq!(FirstRun::read(folder.path()).pkgver, None);
         let note = folder.path().join("pkgver");
         std::os::unix::fs::symlink("/etc/passwd", &note).unwrap();
-        assert_eq!(FirstRun::read(folder.path()).answer, None);
+        assert_eq!(FirstRun::read(folder.path()).pkgver, None);
         fs_err::remove_file(&note).unwrap();
         fs_err::write(&note, "r2").unwrap();
         fs_err::write(folder.path().join("variables"), "x".repeat(2 << 20)).unwrap();
         let first = FirstRun::read(folder.path());
-        assert_eq!(first.answer.as_deref(), Some("r2"));
+        assert_eq!(first.pkgver.as_deref(), Some("r2"));
         assert!(first.variables.is_empty());
     }
 }

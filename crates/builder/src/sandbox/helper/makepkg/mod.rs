@@ -1,7 +1,7 @@
 //! The build itself: makepkg in one run or, where something has to happen between `prepare()` and
 //! `build()`, in two.
 
-mod ended;
+mod exit;
 mod first_run;
 mod offline;
 mod settings;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use buildbtw_model::{FailureKind, PackageVersion};
 
-use self::ended::{Circumstances, Ended};
+use self::exit::{Circumstances, ExitRecord};
 use self::first_run::FirstRun;
 use self::offline::Offline;
 use self::stage::Stage;
@@ -45,7 +45,7 @@ const OWN_PROGRAMS: &[&str] = &[
     "zstd",
 ];
 /// What the hook writes is a few lines.
-const LARGEST_NOTE: u64 = 1 << 16;
+const MAX_NOTE_BYTES: u64 = 1 << 16;
 /// The folders of a build: their names below its own folder, and where makechrootpkg has them. The last
 /// one is for our own notes about it.
 const FOLDERS: [(&str, &str); 6] = [
@@ -144,7 +144,7 @@ impl Run {
 
     /// The failure, for which the machine cannot be to blame in the second run: it could do in the first
     /// one all that it was asked for.
-    fn judged(self, mut failure: Failure) -> Failure {
+    fn reclassified(self, mut failure: Failure) -> Failure {
         if self == Self::Build && failure.kind == FailureKind::Infrastructure {
             failure.kind = FailureKind::Package;
             failure.message.push_str(
@@ -271,16 +271,16 @@ impl<'a> Makepkg<'a> {
         let status = command.watch_while(&arguments, |line| {
             stage.line(line);
             offline.line(line);
-            version.is_none_or(|version| stage.moved_from(version).is_none())
+            version.is_none_or(|version| stage.changed_version(version).is_none())
         })?;
         if let Some(version) = version
-            && let Some(other) = stage.moved_from(version)
+            && let Some(other) = stage.changed_version(version)
         {
-            return Err(moved(version, other).see_log());
+            return Err(version_changed(version, other).see_log());
         }
         if !status.success() && fs_err::symlink_metadata(notes.join("started")).is_err() {
             let failure = Failure::infrastructure("the sandbox could not start makepkg").see_log();
-            return Err(run.judged(failure));
+            return Err(run.reclassified(failure));
         }
         let circumstances = self.circumstances(&notes, exit_code(status), stage);
         let Some(failure) = circumstances.failure() else {
@@ -296,16 +296,16 @@ impl<'a> Makepkg<'a> {
             true => offline.explain_refusal(failure),
             false => offline.explain(failure, &self.task.request),
         };
-        Err(run.judged(failure).see_log())
+        Err(run.reclassified(failure).see_log())
     }
 
     /// What is known about a run that has ended.
     fn circumstances(&self, notes: &Path, code: i32, stage: Stage) -> Circumstances {
         let Self { root, task, .. } = *self;
-        let note = read_regular(&notes.join("ended"), LARGEST_NOTE).unwrap_or_default();
+        let note = read_regular(&notes.join("ended"), MAX_NOTE_BYTES).unwrap_or_default();
         Circumstances {
             code,
-            ended: Ended::parse(&String::from_utf8_lossy(&note)),
+            exit: ExitRecord::parse(&String::from_utf8_lossy(&note)),
             lacks_git: lacks_git(root, task),
             lacks_own_program: lacks_own_program(root, &stage),
             is_bootstrap: task.request.bootstrap,
@@ -315,7 +315,7 @@ impl<'a> Makepkg<'a> {
 }
 
 /// Why the second run was stopped.
-fn moved(version: &PackageVersion, other: &str) -> Failure {
+fn version_changed(version: &PackageVersion, other: &str) -> Failure {
     Failure::package(format!(
         "pkgver() printed {} first and {} when it ran again before build(), so makepkg discarded the \
          release of {version}\nhint: make pkgver() depend only on the sources, not on the time, the network \
@@ -328,7 +328,7 @@ fn moved(version: &PackageVersion, other: &str) -> Failure {
 /// What bash says about the syntax of the PKGBUILD: `line 7: syntax error …`.
 pub(super) fn why_unreadable(command: &Sandboxed<'_>) -> Result<Option<String>, Failure> {
     let script = "bash -n PKGBUILD 2>&1";
-    let (_, text) = command.output_within(&["bash", "-c", script], LARGEST_NOTE)?;
+    let (_, text) = command.output_within(&["bash", "-c", script], MAX_NOTE_BYTES)?;
     let text = String::from_utf8_lossy(&text);
     let mut lines = text.lines();
     Ok(lines

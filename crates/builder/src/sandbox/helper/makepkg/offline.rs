@@ -45,7 +45,7 @@ const REFUSALS: &[&str] = &[
 ];
 /// How many lines a function may write after it complained: one that goes on for longer fails for another
 /// reason.
-const LATEST: u32 = 100;
+const MAX_LINES_SINCE: u32 = 100;
 
 /// What was seen of a run of makepkg.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ impl Offline {
     /// The function that failed and complained shortly before.
     fn failed(&self) -> Option<&str> {
         let complained = self.complained.as_deref();
-        complained.filter(|_| self.complained == self.function && self.since <= LATEST)
+        complained.filter(|_| self.complained == self.function && self.since <= MAX_LINES_SINCE)
     }
 
     /// Adds to the failure of a run with a network what that does not reach.
@@ -122,7 +122,7 @@ impl Offline {
             ),
             "prepare" | "pkgver" => format!(
                 "{function}() may not use the network: policy `{policy}`; {before}\nhint: {}",
-                request.hint_of_policy(NetworkPolicy::Prepare)
+                request.policy_hint(NetworkPolicy::Prepare)
             ),
             _ => format!(
                 "{function}() may not use the network: none is offered after prepare() under any policy \

@@ -46,17 +46,17 @@ struct Unverified {
 
 /// Reads what makepkg writes while it checks signatures.
 #[derive(Debug, Default)]
-struct Checked {
+struct SignatureResults {
     is_checking: bool,
     lacks_gpg: bool,
     /// What the result that comes next is about. Programs that unpack sources write in between, also what
     /// ends the line.
-    begun: Option<String>,
+    pending: Option<String>,
     passed: usize,
     unverified: Vec<Unverified>,
 }
 
-impl Checked {
+impl SignatureResults {
     fn line(&mut self, line: &str) {
         if let Some(message) = line.strip_prefix("==> ") {
             self.is_checking = message.starts_with("Verifying source file signatures");
@@ -70,12 +70,12 @@ impl Checked {
         // The blank at the end of a line may be lost.
         let padded = format!("{} ", line.trim_start());
         if let Some((file, rest)) = padded.split_once(" ... ") {
-            self.begun = Some(file.trim_end_matches(" git repo").to_owned());
+            self.pending = Some(file.trim_end_matches(" git repo").to_owned());
             result = rest.trim();
         }
         if result.starts_with("Passed") {
             self.passed += 1;
-            self.begun = None;
+            self.pending = None;
             return;
         }
         let why = match result.split_once('(') {
@@ -85,7 +85,7 @@ impl Checked {
             None => String::new(),
         };
         self.unverified.push(Unverified {
-            file: self.begun.take().unwrap_or_default(),
+            file: self.pending.take().unwrap_or_default(),
             why,
         });
     }
@@ -175,8 +175,8 @@ fn is_signed(entry: &str) -> bool {
     // makepkg looks at this for repositories of git only.
     let is_git = source_protocol(entry).is_some_and(|protocol| protocol.starts_with("git"));
     let query = entry.split_once('?').map(|(_, query)| query);
-    let is_to_be = query.is_some_and(|query| query.split('#').next() == Some("signed"));
-    is_signature || is_git && is_to_be
+    let must_be_signed = query.is_some_and(|query| query.split('#').next() == Some("signed"));
+    is_signature || is_git && must_be_signed
 }
 
 impl Makepkg<'_> {
@@ -192,7 +192,7 @@ impl Makepkg<'_> {
         let keys = self.root.scratch_dir("keys", BUILD_USER, 0o700)?;
         let unread = self.import_keys(&keys)?;
         let unpacked = self.root.scratch_dir("signatures", BUILD_USER, 0o700)?;
-        let mut checked = Checked::default();
+        let mut checked = SignatureResults::default();
         let options = [
             "makepkg",
             "--verifysource",
@@ -259,8 +259,8 @@ mod tests {
     use super::*;
     use buildbtw_model::FailureKind;
 
-    fn checked(results: &str) -> Checked {
-        let mut checked = Checked::default();
+    fn checked(results: &str) -> SignatureResults {
+        let mut checked = SignatureResults::default();
         let log = format!(
             "==> Retrieving sources...\n  -> Found x ... FAILED\n\
              ==> Verifying source file signatures with gpg...\n{results}\n\

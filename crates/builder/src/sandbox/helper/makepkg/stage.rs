@@ -19,7 +19,7 @@ pub(super) struct Stage {
 }
 
 /// More programs than makepkg looks for.
-const MOST_MISSING: usize = 20;
+const MAX_MISSING: usize = 20;
 
 impl Stage {
     /// Reads the next line of the log.
@@ -32,7 +32,7 @@ impl Stage {
             let named = error.strip_prefix("Cannot find the ");
             let program = named.and_then(|rest| rest.split_once(" binary"));
             if let Some((program, _)) = program
-                && self.missing.len() < MOST_MISSING
+                && self.missing.len() < MAX_MISSING
             {
                 self.missing.push(program.to_owned());
             }
@@ -63,7 +63,7 @@ impl Stage {
     }
 
     /// The version that makepkg wrote into the PKGBUILD, if it is another one than this.
-    pub(super) fn moved_from(&self, version: &PackageVersion) -> Option<&str> {
+    pub(super) fn changed_version(&self, version: &PackageVersion) -> Option<&str> {
         let updated = self.updated.as_deref();
         updated.filter(|updated| *updated != version.as_str())
     }
@@ -88,10 +88,10 @@ mod tests {
     fn reads_version_computed_by_pkgver() {
         let log = "==> Starting pkgver()...\nx\n==> Updated version: x-git 1:r2.abc-1\n==> Starting build()...\n";
         let [same, other] = ["1:r2.abc-1", "1:r1.abc-1.1"].map(|text| text.parse().unwrap());
-        assert_eq!(after(log).moved_from(&other), Some("1:r2.abc-1"));
-        assert_eq!(after(log).moved_from(&same), None);
+        assert_eq!(after(log).changed_version(&other), Some("1:r2.abc-1"));
+        assert_eq!(after(log).changed_version(&same), None);
         let log = "==> Starting build()...\n==> Updated version: x 2-1\n";
-        assert_eq!(after(log).moved_from(&other), None);
+        assert_eq!(after(log).changed_version(&other), None);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use self::addresses::{
     DOWN, GATEWAY, GATEWAY_MAC, INNER, INNER_ADDRESS, IPV4_LINK, IPV6_LINK, OUTER_DOWN, UP,
 };
 use self::machine::Machine;
-use self::routes::{Route, Way};
+use self::routes::{Action, Route};
 use super::files::make_dir;
 use super::headings::heading;
 use super::root::Root;
@@ -105,10 +105,10 @@ impl Network {
     }
 
     /// The network for which an address is not reached.
-    pub(super) fn refusing(&self, address: IpAddr) -> Option<SourceNetwork> {
+    pub(super) fn refused_network(&self, address: IpAddr) -> Option<SourceNetwork> {
         match routes::lookup(&self.routes, address)? {
-            (network, Way::Refused) => Some(network),
-            (_, Way::Out) => None,
+            (network, Action::Refuse) => Some(network),
+            (_, Action::Forward) => None,
         }
     }
 
@@ -222,16 +222,16 @@ impl Plan<'_> {
             ]);
         }
         lines.push(format!("link set {DOWN} mtu 65520 up"));
-        for (network, way) in self.routes {
+        for (network, action) in self.routes {
             let [ipv4, ipv6] = GATEWAY;
             let gateway = match network.is_ipv6() {
                 true if !self.ipv6 => continue,
                 true => ipv6,
                 false => ipv4,
             };
-            lines.push(match way {
-                Way::Refused => format!("route replace unreachable {network}"),
-                Way::Out => format!("route replace {network} via {gateway} dev {UP}"),
+            lines.push(match action {
+                Action::Refuse => format!("route replace unreachable {network}"),
+                Action::Forward => format!("route replace {network} via {gateway} dev {UP}"),
             });
         }
         batch(&lines)

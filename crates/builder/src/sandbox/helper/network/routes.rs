@@ -32,22 +32,22 @@ const REFUSED: &[&str] = &[
 
 /// What happens to packets for a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Action {
     /// To the gateway.
-    Out,
+    Forward,
     /// Nowhere, which the sender hears at once.
-    Refused,
+    Refuse,
 }
 
 /// A route.
-pub(super) type Route = (SourceNetwork, Way);
+pub(super) type Route = (SourceNetwork, Action);
 
 /// The routes beside a default route. `own` are addresses and networks of this machine and of the
 /// server. What is allowed is open although it is refused otherwise; but a single address of the
 /// machine or the server is opened only by itself: who opens a network means the other hosts in it. The
 /// loopback interface is the exception, because nothing else is in its network.
 pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Route> {
-    let always = REFUSED.iter().filter_map(|text| refused(text));
+    let always = REFUSED.iter().filter_map(|text| parse_refused(text));
     let mut refused: Vec<SourceNetwork> = always.chain(own.iter().copied()).collect();
     let forms: Vec<SourceNetwork> = refused
         .iter()
@@ -67,11 +67,13 @@ pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Ro
     refused.retain(|network| {
         guarded.contains(network) || !allowed.iter().any(|allowed| allowed.contains(*network))
     });
-    let refused = refused.into_iter().map(|network| (network, Way::Refused));
+    let refused = refused.into_iter().map(|network| (network, Action::Refuse));
     let mut allowed = allowed.to_vec();
     allowed.sort_unstable();
     allowed.dedup();
-    let allowed = allowed.into_iter().map(|network| (network, Way::Out));
+    let allowed = allowed
+        .into_iter()
+        .map(|network| (network, Action::Forward));
     refused.chain(allowed).collect()
 }
 
@@ -86,7 +88,7 @@ pub(super) fn lookup(routes: &[Route], address: IpAddr) -> Option<Route> {
 }
 
 /// A network of the list above. The mapped form of IPv4 cannot be written by operators.
-fn refused(text: &str) -> Option<SourceNetwork> {
+fn parse_refused(text: &str) -> Option<SourceNetwork> {
     let (address, prefix) = text.split_once('/')?;
     Some(SourceNetwork::of(
         address.parse().ok()?,
@@ -102,13 +104,13 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn way(routes: &[Route], address: &str) -> Way {
-        lookup(routes, address.parse().unwrap()).map_or(Way::Out, |(_, way)| way)
+    fn action(routes: &[Route], address: &str) -> Action {
+        lookup(routes, address.parse().unwrap()).map_or(Action::Forward, |(_, action)| action)
     }
 
     #[test]
     fn parses_every_network_of_the_list() {
-        assert!(REFUSED.iter().all(|text| refused(text).is_some()));
+        assert!(REFUSED.iter().all(|text| parse_refused(text).is_some()));
     }
 
     #[test]
@@ -142,7 +144,7 @@ mod tests {
             "fec0::1",
             "ff02::1",
         ] {
-            assert_eq!(way(&routes, address), Way::Refused, "{address}");
+            assert_eq!(action(&routes, address), Action::Refuse, "{address}");
         }
         for address in [
             "8.8.8.8",
@@ -159,7 +161,7 @@ mod tests {
             "2606:4700::1111",
             "64:ff9b::8.8.8.8",
         ] {
-            assert_eq!(way(&routes, address), Way::Out, "{address}");
+            assert_eq!(action(&routes, address), Action::Forward, "{address}");
         }
     }
 
@@ -168,10 +170,10 @@ mod tests {
         let own = networks(&["203.0.113.0/24", "198.51.100.7", "2001:db8:7::/64"]);
         let routes = routes(&own, &[]);
         for address in ["203.0.113.1", "198.51.100.7", "2001:db8:7::9"] {
-            assert_eq!(way(&routes, address), Way::Refused, "{address}");
+            assert_eq!(action(&routes, address), Action::Refuse, "{address}");
         }
         for address in ["203.0.114.1", "198.51.100.8", "2001:db8:8::9"] {
-            assert_eq!(way(&routes, address), Way::Out, "{address}");
+            assert_eq!(action(&routes, address), Action::Forward, "{address}");
         }
     }
 
@@ -181,10 +183,10 @@ mod tests {
         let allowed = networks(&["10.7.0.0/16", "192.168.3.4", "127.0.0.0/8"]);
         let routes = routes(&own, &allowed);
         for address in ["10.7.1.1", "192.168.3.4", "127.0.0.1"] {
-            assert_eq!(way(&routes, address), Way::Out, "{address}");
+            assert_eq!(action(&routes, address), Action::Forward, "{address}");
         }
         for address in ["10.8.0.1", "192.168.3.5", "::1"] {
-            assert_eq!(way(&routes, address), Way::Refused, "{address}");
+            assert_eq!(action(&routes, address), Action::Refuse, "{address}");
         }
     }
 
@@ -194,10 +196,10 @@ mod tests {
         let allowed = networks(&["10.0.0.0/8", "10.7.0.10", "fd00::/8", "64:ff9b::/96"]);
         let routes = routes(&own, &allowed);
         for address in ["10.7.0.9", "fd00::9", "64:ff9b::10.7.0.9"] {
-            assert_eq!(way(&routes, address), Way::Refused, "{address}");
+            assert_eq!(action(&routes, address), Action::Refuse, "{address}");
         }
         for address in ["10.7.0.8", "10.7.0.10", "10.8.0.1", "fd00::8"] {
-            assert_eq!(way(&routes, address), Way::Out, "{address}");
+            assert_eq!(action(&routes, address), Action::Forward, "{address}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use buildbtw_model::ansi::{Reader, Token};
 
 /// Characters of a line in a message.
-pub(super) const LONGEST: usize = 300;
+pub(super) const MAX_CHARS: usize = 300;
 
 /// Texts that end what the C library says about a failed call.
 pub(super) const SYSTEM_ERRORS: &[&str] = &[
@@ -202,7 +202,7 @@ pub(super) fn is_command(line: &str) -> bool {
 
 /// Cuts a text to what a message has room for: out of the middle, since some errors begin with what matters
 /// and others end with it.
-pub(super) fn cut(text: &str, most: usize) -> String {
+pub(super) fn shorten(text: &str, most: usize) -> String {
     let length = text.chars().count();
     if length <= most {
         return text.to_owned();

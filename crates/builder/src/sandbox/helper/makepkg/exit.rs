@@ -19,14 +19,14 @@ struct Frame {
 
 /// What the hook wrote down; empty where makepkg did not end by `exit`.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct ExitRecord {
     code: i32,
     frames: Vec<Frame>,
 }
 
 /// Where the `exit` that ended makepkg stands.
 #[derive(Debug, PartialEq, Eq)]
-enum By<'a> {
+enum ExitSite<'a> {
     /// In a function of the PKGBUILD.
     Function(&'a str),
     /// In makepkg, because a command in such a function failed.
@@ -39,7 +39,7 @@ enum By<'a> {
     Unknown,
 }
 
-impl Ended {
+impl ExitRecord {
     /// Reads what the hook wrote. The PKGBUILD can write there too, and can only blame itself for
     /// what that leads to: the server bounds how often a build is tried, whatever the reason.
     pub(super) fn parse(text: &str) -> Self {
@@ -72,20 +72,20 @@ impl Ended {
         pair.first().map(|frame| &*frame.function)
     }
 
-    fn by(&self) -> By<'_> {
+    fn site(&self) -> ExitSite<'_> {
         if self.frames.is_empty() {
-            return By::Unknown;
+            return ExitSite::Unknown;
         }
         if self.passed("error_function") {
-            return By::FailedFunction;
+            return ExitSite::FailedFunction;
         }
         if let Some(function) = self.function() {
-            return By::Function(function);
+            return ExitSite::Function(function);
         }
         let mut frames = self.frames.iter();
         match frames.find(|frame| frame.file.ends_with("/PKGBUILD")) {
-            Some(frame) => By::TopLevel(&frame.line),
-            None => By::Makepkg,
+            Some(frame) => ExitSite::TopLevel(&frame.line),
+            None => ExitSite::Makepkg,
         }
     }
 }
@@ -94,7 +94,7 @@ impl Ended {
 #[derive(Debug, Default)]
 pub(super) struct Circumstances {
     pub(super) code: i32,
-    pub(super) ended: Ended,
+    pub(super) exit: ExitRecord,
     pub(super) stage: Stage,
     /// Sources come from git, and git is not installed.
     pub(super) lacks_git: bool,
@@ -108,19 +108,19 @@ impl Circumstances {
     /// Whether makepkg could not even read the PKGBUILD.
     pub(super) fn is_unreadable(&self) -> bool {
         self.code != 0
-            && self.ended.by() == By::Makepkg
-            && self.ended.passed("source_safe")
+            && self.exit.site() == ExitSite::Makepkg
+            && self.exit.passed("source_safe")
             && !self.is_about_settings()
     }
 
     fn is_about_settings(&self) -> bool {
-        self.ended.passed("load_makepkg_config") || self.ended.passed("source_makepkg_config")
+        self.exit.passed("load_makepkg_config") || self.exit.passed("source_makepkg_config")
     }
 
     /// The failure; `None` for success.
     pub(super) fn failure(&self) -> Option<Failure> {
         let failure = self.verdict()?;
-        Some(failure.in_function(self.ended.function()))
+        Some(failure.in_function(self.exit.function()))
     }
 
     fn verdict(&self) -> Option<Failure> {
@@ -128,9 +128,9 @@ impl Circumstances {
         let ended_by = |function: &str, code: i32| {
             Failure::package(format!("{function}() ended with exit code {code}"))
         };
-        match self.ended.by() {
-            By::Function(function) => return Some(ended_by(function, self.ended.code)),
-            By::TopLevel(line) => {
+        match self.exit.site() {
+            ExitSite::Function(function) => return Some(ended_by(function, self.exit.code)),
+            ExitSite::TopLevel(line) => {
                 return Some(Failure::package(format!(
                     "the PKGBUILD ended with exit code {code} in line {line}, outside any function"
                 )));
@@ -139,12 +139,12 @@ impl Circumstances {
         }
         // `builtin exit` and `set -u` leave no note, and neither does the last step. A function can write
         // a note that blames makepkg.
-        let is_silent = match self.ended.by() {
-            By::Unknown => code < FIRST_SIGNAL,
-            by => by == By::Makepkg,
+        let is_silent = match self.exit.site() {
+            ExitSite::Unknown => code < FIRST_SIGNAL,
+            site => site == ExitSite::Makepkg,
         };
         if let Some(function) = self.stage.interrupted()
-            && (code == 0 || is_silent || self.ended.passed("enter_fakeroot"))
+            && (code == 0 || is_silent || self.exit.passed("enter_fakeroot"))
         {
             return Some(ended_by(function, code));
         }
@@ -152,11 +152,11 @@ impl Circumstances {
         Some(match code {
             0 => return None,
             137 => package("it was killed"),
-            _ if self.ended.by() == By::FailedFunction => {
+            _ if self.exit.site() == ExitSite::FailedFunction => {
                 package("a function in the PKGBUILD failed")
             }
-            _ if self.ended.by() == By::Unknown => package("the build failed"),
-            _ if self.ended.passed("enter_fakeroot") => package(of_packaging(code)),
+            _ if self.exit.site() == ExitSite::Unknown => package("the build failed"),
+            _ if self.exit.passed("enter_fakeroot") => package(of_packaging(code)),
             _ => match self.failure_of_makepkg() {
                 // Neither the note nor the log can be trusted any more, except that this was reached.
                 failure if self.stage.has_run() && failure.kind == FailureKind::Infrastructure => {
@@ -170,7 +170,7 @@ impl Circumstances {
     /// What the exit codes of makepkg(8) mean when they are its own.
     fn failure_of_makepkg(&self) -> Failure {
         let code = self.code;
-        let passed = |function: &str| self.ended.passed(function);
+        let passed = |function: &str| self.exit.passed(function);
         let package = |text: &str| Failure::package(format!("makepkg: {text} (exit {code})"));
         let machine =
             |text: &str| Failure::infrastructure(format!("makepkg: {text} (exit {code})"));
@@ -236,20 +236,20 @@ mod tests {
     const MAKEPKG: &str = "/usr/bin/makepkg";
     const PKGBUILD: &str = "/startdir/PKGBUILD";
 
-    fn ended(code: i32, frames: &[(&str, &str)]) -> Circumstances {
+    fn exited(code: i32, frames: &[(&str, &str)]) -> Circumstances {
         let frames: String = frames
             .iter()
             .map(|(function, file)| format!("{function}\t{file}\t7\n"))
             .collect();
         Circumstances {
             code,
-            ended: Ended::parse(&format!("{code}\n{frames}")),
+            exit: ExitRecord::parse(&format!("{code}\n{frames}")),
             ..Circumstances::default()
         }
     }
 
     fn of_makepkg(code: i32, function: &str) -> Failure {
-        ended(code, &[(function, MAKEPKG), ("main", MAKEPKG)])
+        exited(code, &[(function, MAKEPKG), ("main", MAKEPKG)])
             .failure()
             .unwrap()
     }
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn blames_package_for_exit_in_a_function_with_any_code() {
         for code in 0..=16 {
-            let failure = ended(
+            let failure = exited(
                 code,
                 &[
                     ("helper", "/startdir/common.sh"),
@@ -283,7 +283,7 @@ mod tests {
             ("source_safe", "/usr/share/makepkg/util/util.sh"),
             ("main", MAKEPKG),
         ];
-        let failure = ended(15, &frames).failure().unwrap();
+        let failure = exited(15, &frames).failure().unwrap();
         assert_eq!(failure.kind, FailureKind::Package);
         assert!(
             failure.message.contains("exit code 15 in line 7"),
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn blames_package_for_missing_program_of_the_pkgbuild() {
-        let mut circumstances = ended(15, &[("main", MAKEPKG)]);
+        let mut circumstances = exited(15, &[("main", MAKEPKG)]);
         let failure = circumstances.failure().unwrap();
         assert_eq!(failure.kind, FailureKind::Package);
         assert_eq!(
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn blames_package_for_failed_packaging_step() {
         for code in 1..=16 {
-            let mut circumstances = ended(code, &[("enter_fakeroot", MAKEPKG), ("main", MAKEPKG)]);
+            let mut circumstances = exited(code, &[("enter_fakeroot", MAKEPKG), ("main", MAKEPKG)]);
             assert_eq!(
                 circumstances.failure().unwrap().kind,
                 FailureKind::Package,
@@ -356,7 +356,7 @@ mod tests {
             "==> Starting build()...\n==> Making package: x\n",
         ] {
             for code in 0..=16 {
-                let mut forged = ended(code, &[("main", MAKEPKG)]);
+                let mut forged = exited(code, &[("main", MAKEPKG)]);
                 log.lines().for_each(|line| forged.stage.line(line));
                 let kind = forged.failure().map(|failure| failure.kind);
                 assert_ne!(kind, Some(FailureKind::Infrastructure), "{code} {log}");
@@ -382,6 +382,6 @@ mod tests {
             ("source_buildfile", MAKEPKG),
             ("main", MAKEPKG),
         ];
-        assert!(ended(6, &frames).is_unreadable());
+        assert!(exited(6, &frames).is_unreadable());
     }
 }

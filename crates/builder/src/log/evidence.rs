@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use super::cause::{Continued, Weight, weigh};
 use super::caused_by::CausedBy;
-use super::go_test::{GoTests, Heard};
-use super::words::{LONGEST, cut, is_exception, is_stack, same_words};
+use super::go_test::{GoLine, GoTests};
+use super::text::{MAX_CHARS, is_exception, is_stack, same_words, shorten};
 
 /// Lines that are kept for the failure's message.
-const KEPT_LINES: usize = 4;
+const MAX_KEPT: usize = 4;
 /// Lines that are joined to one.
-const MOST_JOINED: usize = 8;
+const MAX_JOINED: usize = 8;
 
 /// A line that may explain the failure.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ struct Kept {
 
 /// The lines of one part that may explain its failure.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Evidence {
     causes: Vec<Kept>,
     /// The exception of the last traceback.
     exception: Option<Kept>,
@@ -50,7 +50,7 @@ struct Joining {
     left: usize,
 }
 
-impl Found {
+impl Evidence {
     /// Reads the next line.
     pub(super) fn line(&mut self, line: &str) {
         if self.join(line) || line.trim().is_empty() {
@@ -61,12 +61,12 @@ impl Found {
             return;
         }
         match self.go_tests.line(line) {
-            Heard::Nothing => {}
-            Heard::Quiet => return self.remember(line),
-            Heard::Failed(messages) => {
+            GoLine::Other => {}
+            GoLine::Handled => return self.remember(line),
+            GoLine::Failed(messages) => {
                 for text in messages {
                     self.number += 1;
-                    let text = cut(&text, LONGEST);
+                    let text = shorten(&text, MAX_CHARS);
                     let number = self.number;
                     keep_first(&mut self.causes, Kept { text, number });
                 }
@@ -79,7 +79,7 @@ impl Found {
         }
         self.number += 1;
         let kept = Kept {
-            text: cut(&self.with_place(line.trim()), LONGEST),
+            text: shorten(&self.with_place(line.trim()), MAX_CHARS),
             number: self.number,
         };
         match weight {
@@ -90,7 +90,7 @@ impl Found {
         }
         self.joining = (continued != Continued::No).then_some(Joining {
             how: continued,
-            left: MOST_JOINED,
+            left: MAX_JOINED,
         });
         self.remember(line);
     }
@@ -99,19 +99,19 @@ impl Found {
         let is_own = line.starts_with("==> ") || line.trim() == "Aborting...";
         let is_question = line.contains("[Y/n]") || line.contains("[y/N]");
         if !is_own && !is_question {
-            if self.tail.len() == KEPT_LINES {
+            if self.tail.len() == MAX_KEPT {
                 self.tail.pop_front();
             }
-            self.tail.push_back(cut(line.trim(), LONGEST));
+            self.tail.push_back(shorten(line.trim(), MAX_CHARS));
         }
     }
 
     fn consequence(&mut self, line: &str) {
         let text = line.trim();
         if text.starts_with("==> ERROR: ") {
-            self.verdict = Some(cut(text, LONGEST));
+            self.verdict = Some(shorten(text, MAX_CHARS));
         } else if self.consequence.is_none() && !text.starts_with("Aborting") {
-            self.consequence = Some(cut(text, LONGEST));
+            self.consequence = Some(shorten(text, MAX_CHARS));
             self.remember(line);
         }
     }
@@ -151,7 +151,7 @@ impl Found {
             .filter(|kept| kept.number == self.number)
         {
             let text = text.strip_prefix("-> ").unwrap_or(text);
-            kept.text = cut(&format!("{} {text}", kept.text), LONGEST);
+            kept.text = shorten(&format!("{} {text}", kept.text), MAX_CHARS);
         }
         if is_over {
             self.joining = None;
@@ -198,7 +198,7 @@ impl Found {
         if let Some(kept) = self.complaints.back_mut()
             && !chain.reason.is_empty()
         {
-            kept.text = cut(&format!("{}: {}", chain.error, chain.reason), LONGEST);
+            kept.text = shorten(&format!("{}: {}", chain.error, chain.reason), MAX_CHARS);
         }
         true
     }
@@ -229,7 +229,7 @@ impl Found {
         let is_explained = self.exception.is_some() || !self.causes.is_empty();
         if !(is_consequence && is_explained) {
             self.exception = Some(Kept {
-                text: cut(&self.with_place(text), LONGEST),
+                text: shorten(&self.with_place(text), MAX_CHARS),
                 number: self.number,
             });
         }
@@ -253,7 +253,7 @@ impl Found {
     }
 
     /// Takes the blame for the failure of a later part, which said nothing but that it failed.
-    pub(super) fn blamed_for(mut self, last: Self) -> Self {
+    pub(super) fn with_verdict_of(mut self, last: Self) -> Self {
         self.verdict = last.verdict;
         self
     }
@@ -310,7 +310,7 @@ impl Found {
         let mut lines: Vec<String> = Vec::new();
         let is_explained = !order.is_empty();
         for kept in order.into_iter().map(|kept| &kept.text) {
-            if lines.len() < KEPT_LINES && !lines.iter().any(|line| same_words(line, kept)) {
+            if lines.len() < MAX_KEPT && !lines.iter().any(|line| same_words(line, kept)) {
                 lines.push(kept.clone());
             }
         }
@@ -339,7 +339,7 @@ fn python_place(line: &str) -> Option<String> {
         .strip_prefix("File \"")?
         .split_once("\", line ")?;
     let number = rest.split(',').next().unwrap_or(rest).trim();
-    Some(cut(&format!("{file}:{number}"), LONGEST))
+    Some(shorten(&format!("{file}:{number}"), MAX_CHARS))
 }
 
 /// Whether a tool says last of all which of its steps failed, after the reason.
@@ -351,7 +351,7 @@ fn is_summary(text: &str) -> bool {
 
 /// The first ones count, since the others may follow from them.
 fn keep_first(list: &mut Vec<Kept>, kept: Kept) {
-    if list.len() < KEPT_LINES
+    if list.len() < MAX_KEPT
         && list
             .iter()
             .all(|other| !same_words(&other.text, &kept.text))
@@ -362,7 +362,7 @@ fn keep_first(list: &mut Vec<Kept>, kept: Kept) {
 
 /// The first few, and the last.
 fn keep_last(list: &mut VecDeque<Kept>, kept: Kept) {
-    if list.len() == KEPT_LINES {
+    if list.len() == MAX_KEPT {
         list.pop_back();
     }
     list.push_back(kept);
@@ -374,14 +374,14 @@ mod tests {
 
     #[test]
     fn bounds_memory() {
-        let mut found = Found::default();
+        let mut evidence = Evidence::default();
         for number in 0..10_000 {
-            found.line(&format!("x.c:{number}:1: error: boom"));
-            found.line(&format!("error: {number}"));
-            found.line(&format!("{number} failed"));
+            evidence.line(&format!("x.c:{number}:1: error: boom"));
+            evidence.line(&format!("error: {number}"));
+            evidence.line(&format!("{number} failed"));
         }
-        assert!(found.causes.len() <= KEPT_LINES && found.complaints.len() <= KEPT_LINES);
-        assert!(found.hints.len() <= KEPT_LINES && found.tail.len() <= KEPT_LINES);
-        assert_eq!(found.explain(Vec::new())[0], "x.c:0:1: error: boom");
+        assert!(evidence.causes.len() <= MAX_KEPT && evidence.complaints.len() <= MAX_KEPT);
+        assert!(evidence.hints.len() <= MAX_KEPT && evidence.tail.len() <= MAX_KEPT);
+        assert_eq!(evidence.explain(Vec::new())[0], "x.c:0:1: error: boom");
     }
 }
