@@ -1,5 +1,5 @@
-//! The one entrance to building: the programs choose a kind by configuration and then no longer
-//! care which one it is.
+//! The entry point of the crate: a program chooses the kind of builder by configuration, and uses every kind
+//! in the same way.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::request::BuildRequest;
 use crate::sandbox::{Sandbox, SandboxConfig, disk};
 use crate::simulated::{SimulatedConfig, Simulator};
 
-/// Builds packages. Cheap to share behind an `Arc`; any number of builds may run at once.
+/// Builds packages. Can be shared behind an `Arc`; any number of builds may run at once.
 #[derive(Debug)]
 pub struct Builder {
     kind: Kind,
@@ -26,7 +26,7 @@ enum Kind {
 }
 
 impl Builder {
-    /// Builds for real, in a bubblewrap sandbox.
+    /// Creates a builder that runs real builds in a bubblewrap sandbox.
     #[must_use]
     pub fn sandboxed(config: SandboxConfig) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Builder {
         }
     }
 
-    /// Makes tiny packages that pacman can install, in a given time. Needs no privileges.
+    /// Creates a builder that writes tiny, installable packages after a given time. Needs no privileges.
     #[must_use]
     pub fn simulated(config: SimulatedConfig) -> Self {
         Self {
@@ -42,11 +42,11 @@ impl Builder {
         }
     }
 
-    /// Whether this machine can do it.
+    /// Checks that this machine can run builds.
     ///
     /// # Errors
     ///
-    /// Says everything that is missing and how to get it.
+    /// Lists everything that is missing and how to install it.
     pub fn requirements(&self) -> Result<(), MissingRequirements> {
         match &self.kind {
             Kind::Sandboxed(sandbox) => check_host(sandbox.config()),
@@ -54,18 +54,18 @@ impl Builder {
         }
     }
 
-    /// The protocols that it fetches sources by, besides those that every builder does (http, https, ftp and
-    /// git).
+    /// Returns the protocols by which this builder fetches sources, besides those that every builder supports
+    /// (http, https, ftp and git).
     #[must_use]
     pub fn source_protocols(&self) -> Vec<String> {
         match &self.kind {
             Kind::Sandboxed(_) => fetchers::installed_protocols(),
-            // It fetches nothing, whatever there is to fetch.
+            // It fetches no sources, so no protocol is unsupported.
             Kind::Simulated(_) => fetchers::known_protocols(),
         }
     }
 
-    /// What people who run this machine should know before the first build: files of builds that take memory.
+    /// Returns what an operator should know before the first build, for example that build files take memory.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         match &self.kind {
@@ -74,8 +74,8 @@ impl Builder {
         }
     }
 
-    /// Builds one package into `output_dir`, which must exist. When `cancel` fires, every process
-    /// of the build is killed before this returns.
+    /// Builds one package into `output_dir`, which must exist. When `cancel` fires, every process of the
+    /// build is killed before this returns.
     pub async fn build(
         &self,
         request: &BuildRequest,

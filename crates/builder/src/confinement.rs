@@ -1,5 +1,5 @@
-//! Confines foreign code that runs outside of a build, such as the scripts of GitLab jobs: the same
-//! limits, the same filter of system calls, and no descriptor or key of the process that starts it.
+//! Confines foreign code that runs outside a build, such as the scripts of GitLab jobs: the same limits and
+//! system call filter as in a build, and no descriptors or keys of the parent process.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -15,9 +15,9 @@ use crate::sandbox::scratch::Scratch;
 use crate::seccomp::{self, Memory};
 use crate::sys::{self, Bounds};
 
-/// Closes all descriptors but the three standard ones, and replaces the session keyring, so that a
-/// program that handles foreign code holds nothing of its parent's. Must be the first call in `main`:
-/// it also closes what the program itself opened before.
+/// Closes all descriptors except the three standard ones and replaces the session keyring, so that a program
+/// that handles foreign code holds nothing of its parent. Must be the first call in `main`, because it also
+/// closes what the program itself has opened.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub fn drop_inherited() -> io::Result<()> {
     sys::new_session_keyring()
 }
 
-/// Lets all signals through, and gives each its default effect, whatever this process inherited. Must be
+/// Unblocks all signals and resets their effects to the defaults, whatever this process inherited. Must be
 /// called before a handler is set or a thread is started.
 ///
 /// # Errors
@@ -37,8 +37,8 @@ pub fn reset_signals() -> io::Result<()> {
     sys::reset_signals()
 }
 
-/// Gives this process and those that it starts the scheduling of a service, whatever it inherited. Must be called
-/// before a thread is started.
+/// Resets the scheduling of this process and of those that it starts to that of a service, whatever it
+/// inherited. Must be called before a thread is started.
 ///
 /// # Errors
 ///
@@ -47,8 +47,8 @@ pub fn reset_scheduling() -> io::Result<()> {
     sys::reset_scheduling()
 }
 
-/// The bounds of one bubblewrap command: a cgroup, or else rlimits; the disk limit for each file; a new session
-/// keyring; only the descriptors passed to it; the filter of system calls.
+/// The bounds of one bubblewrap command: a cgroup or rlimits, the disk limit for each file, a new session
+/// keyring, only the descriptors passed to it, and the system call filter.
 #[derive(Debug)]
 pub struct Confinement {
     limits: Limits,
@@ -57,7 +57,7 @@ pub struct Confinement {
 }
 
 impl Confinement {
-    /// Limits each process by rlimits.
+    /// Creates bounds that limit each process by rlimits.
     #[must_use]
     pub fn without_cgroup(limits: Limits, user: Option<RunAs>) -> Self {
         Self {
@@ -67,12 +67,12 @@ impl Confinement {
         }
     }
 
-    /// Creates a cgroup where the machine allows it, and records it below `root`, where
-    /// [`crate::reap`] finds it if this process is killed.
+    /// Creates a cgroup where the machine allows it, and records it below `root`, where [`crate::reap`] finds
+    /// it if this process is killed.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be written to.
+    /// When the folder is not writable.
     pub fn with_cgroup(limits: Limits, user: Option<RunAs>, root: &Path) -> io::Result<Self> {
         let scratch = Scratch::create(root, &AttemptId::new().to_string(), Some(&limits))?;
         Ok(Self {
@@ -81,8 +81,8 @@ impl Confinement {
         })
     }
 
-    /// Makes a bubblewrap command start within the bounds, with the descriptors `inherited`. Adds an
-    /// option to it, so it must be called before `--` is added.
+    /// Makes a bubblewrap command start within the bounds, with the descriptors `inherited`. Adds an option
+    /// to the command, so it must be called before `--` is added.
     ///
     /// # Errors
     ///
@@ -114,7 +114,7 @@ impl Confinement {
         Ok(())
     }
 
-    /// Describes the limit of the cgroup that was hit. Rlimits leave no trace.
+    /// Describes the limit of the cgroup that was exceeded. Rlimits leave no trace.
     #[must_use]
     pub fn exceeded(&self) -> Option<String> {
         let cgroup = self.scratch.as_ref()?.cgroup()?;
@@ -125,7 +125,7 @@ impl Confinement {
     ///
     /// # Errors
     ///
-    /// When it cannot be removed; [`crate::reap`] tries again.
+    /// When the cgroup cannot be removed; [`crate::reap`] tries again.
     pub async fn remove(self) -> io::Result<()> {
         match self.scratch {
             Some(scratch) => scratch.remove().await,

@@ -3,22 +3,22 @@
 use buildbtw_model::FailureKind;
 use serde::{Deserialize, Serialize};
 
-/// Why a step failed.
+/// The reason why a step failed.
 #[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     pub(crate) message: String,
-    /// Whether the log's first error lines tell more.
+    /// Whether to append the first error lines of the log to the message.
     pub(crate) see_log: bool,
     /// The function of the PKGBUILD that failed.
     #[serde(default)]
     pub(crate) function: Option<String>,
-    /// The size of the scratch disk, if at least half of it was in use at some time: it may have been full
-    /// before a tool that failed cleaned up after itself.
+    /// The size of the scratch disk, if it was ever at least half full: it may have been full before a failed
+    /// tool removed its files.
     #[serde(default)]
     pub(crate) busy_disk: Option<u64>,
-    /// The bytes of the files of a scratch disk in memory.
+    /// The bytes that files on a scratch disk in memory occupy.
     #[serde(default)]
     pub(crate) memory_files: Option<u64>,
 }
@@ -43,7 +43,7 @@ impl Failure {
         }
     }
 
-    /// Names the limit that made the build fail.
+    /// Blames the disk limit for the failure.
     pub(crate) fn exceeds_disk(&mut self, limit: u64) {
         self.kind = FailureKind::Package;
         self.message = format!(
@@ -53,13 +53,13 @@ impl Failure {
         self.busy_disk = None;
     }
 
-    /// Names the function of the PKGBUILD that failed.
+    /// Records the function of the PKGBUILD that failed.
     pub(crate) fn in_function(mut self, function: Option<&str>) -> Self {
         self.function = function.map(str::to_owned);
         self
     }
 
-    /// Adds the log's first error lines to the message.
+    /// Requests the first error lines of the log in the message.
     pub(crate) fn see_log(mut self) -> Self {
         self.see_log = true;
         self
@@ -78,7 +78,7 @@ impl From<nix::Error> for Failure {
     }
 }
 
-/// Says what was being done when an error came up.
+/// Prefixes an error with the operation that failed.
 pub(crate) trait Context<T> {
     fn context(self, doing: &str) -> Result<T, Failure>;
 }

@@ -1,12 +1,12 @@
-//! What this machine fetches sources with, besides git: programs of makepkg.conf, and version control
-//! systems.
+//! The programs with which this machine fetches sources, besides git: those of makepkg.conf, and other
+//! version control systems.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::programs::{SEARCH_PATH, find_program};
 
-/// Prints DLAGENTS as makepkg has it after reading its settings.
+/// Prints DLAGENTS as makepkg sees it after it has read its settings.
 const PRINT_AGENTS: &str = r#"
 shopt -s nullglob
 for file in /etc/makepkg.conf /etc/makepkg.conf.d/*.conf; do
@@ -15,8 +15,8 @@ done
 printf '%s\n' "${DLAGENTS[@]}"
 "#;
 
-/// A version control system that makepkg fetches sources with; git is not among them, as it is always
-/// there.
+/// A version control system with which makepkg fetches sources. git is not listed, because it is always
+/// installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VcsTool {
     Bzr,
@@ -28,14 +28,14 @@ pub(crate) enum VcsTool {
 impl VcsTool {
     pub(crate) const ALL: [Self; 4] = [Self::Bzr, Self::Fossil, Self::Hg, Self::Svn];
 
-    /// The one of a protocol.
+    /// Returns the tool for a protocol.
     pub(crate) fn of(protocol: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|tool| tool.program() == protocol)
     }
 
-    /// The program, which is also the protocol.
+    /// Returns the name of the program, which is also the protocol.
     pub(crate) fn program(self) -> &'static str {
         match self {
             Self::Bzr => "bzr",
@@ -45,7 +45,7 @@ impl VcsTool {
         }
     }
 
-    /// The package that it is in.
+    /// Returns the package that contains the program.
     pub(crate) fn package(self) -> &'static str {
         match self {
             Self::Bzr => "brz (breezy)",
@@ -68,7 +68,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Those of this machine's makepkg.conf, which its operator writes.
+    /// Returns the agents of this machine's makepkg.conf, which its operator controls.
     pub(crate) fn all() -> Vec<Self> {
         let output = Command::new("bash")
             .args(["--norc", "--noprofile", "-c", PRINT_AGENTS])
@@ -83,7 +83,7 @@ impl Agent {
         text.lines().filter_map(Self::parse).collect()
     }
 
-    /// The first one for a protocol, as in makepkg.
+    /// Returns the first agent for a protocol, as makepkg does.
     pub(crate) fn of<'a>(agents: &'a [Self], protocol: &str) -> Option<&'a Self> {
         agents.iter().find(|agent| agent.protocol == protocol)
     }
@@ -117,10 +117,10 @@ impl Agent {
         self.program().rsplit('/').next() == Some("curl")
     }
 
-    /// The command that fetches an address, and the file that it writes: `part`, or what the address
-    /// ends with for a command that cannot be told.
+    /// Returns the command that fetches a URL, and the file that it writes: `part`, or the last component of
+    /// the URL if the command does not accept a file name.
     pub(crate) fn command(&self, url: &str, part: &str) -> (Vec<String>, String) {
-        // makepkg passes the address without it to this one only.
+        // makepkg omits the scheme only for scp.
         let url = match url.split_once("://") {
             Some(("scp", address)) => address,
             _ => url,
@@ -140,8 +140,8 @@ impl Agent {
     }
 }
 
-/// The protocols that this machine fetches sources by, besides those that every one does (http, https, ftp
-/// and git).
+/// Returns the protocols by which this machine fetches sources, besides those that every machine supports
+/// (http, https, ftp and git).
 pub(crate) fn installed_protocols() -> Vec<String> {
     let tools = VcsTool::ALL
         .into_iter()
@@ -158,7 +158,7 @@ pub(crate) fn installed_protocols() -> Vec<String> {
         .collect()
 }
 
-/// The protocols that makepkg knows, besides those.
+/// Returns all protocols that makepkg knows, besides those that every machine supports.
 pub(crate) fn known_protocols() -> Vec<String> {
     let tools = VcsTool::ALL.into_iter().map(VcsTool::program);
     tools.chain(["rsync", "scp"]).map(str::to_owned).collect()

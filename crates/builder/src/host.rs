@@ -1,4 +1,5 @@
-//! Whether this machine can run the sandbox, said before the first build rather than by it.
+//! Checks whether this machine can run the sandbox, so that an operator learns it before the first build
+//! fails.
 
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use crate::sandbox::config::SandboxConfig;
 use crate::sandbox::disk;
 use crate::seccomp;
 
-/// Programs a build needs, and what for.
+/// The programs that a build needs, and what for.
 const PROGRAMS: &[(&str, &str)] = &[
     ("bwrap", "bubblewrap, the sandbox"),
     ("pacman", "installs dependencies"),
@@ -21,11 +22,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("setpriv", "util-linux, starts makepkg without privileges"),
 ];
 
-/// What this machine lacks for building in a sandbox.
+/// The requirements of the sandbox that this machine does not meet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this machine cannot build in a sandbox, because it lacks:{}\nhint: run `./bootstrap`", list(.missing))]
 pub struct MissingRequirements {
-    /// One line for each thing.
+    /// One line per requirement.
     pub missing: Vec<String>,
 }
 
@@ -37,7 +38,7 @@ fn list(missing: &[String]) -> String {
 ///
 /// # Errors
 ///
-/// Says everything that is missing, not only the first.
+/// Lists everything that is missing, not only the first requirement.
 pub fn check_host(config: &SandboxConfig) -> Result<(), MissingRequirements> {
     let mut missing = Vec::new();
     if !nix::unistd::geteuid().is_root() {

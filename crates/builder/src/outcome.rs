@@ -1,34 +1,34 @@
-//! How a build ended.
+//! The outcome of a build.
 
 use std::path::PathBuf;
 
 use buildbtw_model::{FailureKind, PackageFileName, Sha256Digest};
 use serde::{Deserialize, Serialize};
 
-/// How a build ended.
+/// The outcome of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BuildOutcome {
-    /// It produced what was expected.
+    /// The build produced the expected packages.
     Succeeded {
         /// The packages, in the output folder.
         packages: Vec<BuiltPackage>,
-        /// What people should know, for example a version that `pkgver()` changed.
+        /// Remarks for people, for example that `pkgver()` changed the version.
         notes: Vec<String>,
-        /// The PKGBUILD that they were built with, in the output folder. `.BUILDINFO` has its digest.
+        /// The PKGBUILD from which they were built, in the output folder. `.BUILDINFO` has its digest.
         pkgbuild: Option<PathBuf>,
     },
-    /// It did not.
+    /// The build failed.
     Failed {
         /// Whose fault it is.
         kind: FailureKind,
-        /// What happened, for people.
+        /// A description for people.
         message: String,
     },
 }
 
 impl BuildOutcome {
-    /// A failure.
+    /// Creates a failure.
     pub fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
         Self::Failed {
             kind,
@@ -36,7 +36,7 @@ impl BuildOutcome {
         }
     }
 
-    /// Whether packages came out.
+    /// Returns whether the build succeeded.
     #[must_use]
     pub fn is_success(&self) -> bool {
         match self {
@@ -51,7 +51,7 @@ impl BuildOutcome {
 pub struct BuiltPackage {
     /// The file, in the output folder.
     pub path: PathBuf,
-    /// Its name; name, version and architecture were checked against the package's own metadata.
+    /// Its name. Name, version and architecture were checked against the package's own metadata.
     pub file_name: PackageFileName,
     /// The digest of the file.
     pub sha256: Sha256Digest,

@@ -1,5 +1,5 @@
-//! Why a user may not run a program: the kernel says no more than "permission denied", and never which of
-//! the folders on the way it is about.
+//! Explains why a user cannot run a program: the kernel only reports "permission denied", and does not say
+//! which folder on the path denies access.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Uid, User};
 use std::os::unix::process::CommandExt as _;
 
-/// Asks the kernel, with all its rules, for another user.
+/// Checks access with the kernel's own rules, as another user.
 const TEST: &str = "/usr/bin/test";
 
-/// An unprivileged user that programs are started as.
+/// An unprivileged user as whom programs are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunAs {
     /// The user.
@@ -22,9 +22,9 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-/// Says why a user (`None`: that of this process) may not run a program or enter a folder, as
-/// `permission denied: PATH (…)` with the first folder on the way that stops it. Returns `None` where
-/// permissions are not what is wrong.
+/// Explains why a user (`None`: the user of this process) may not run a program or enter a folder, as
+/// `permission denied: PATH (…)` with the first folder on the path that denies access. Returns `None` if
+/// permissions are not the cause.
 #[must_use]
 pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<String> {
     if is_missing(path) || may_execute(path, user) {
@@ -44,7 +44,7 @@ pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<String> {
     Some(PermissionDenied::new(path, reason).to_string())
 }
 
-/// The same for a file that this process's user may not read. The kernel has said so already.
+/// Explains in the same way why the user of this process may not read a file, after the kernel has denied it.
 #[must_use]
 pub fn reading_denied(path: &Path) -> String {
     let name = name_of(None);
@@ -77,11 +77,11 @@ fn may_execute(path: &Path, user: Option<RunAs>) -> bool {
     if let Some(RunAs { uid, gid }) = user {
         command.uid(uid).gid(gid);
     }
-    // Where it cannot be found out, nothing is said against it.
+    // If this cannot be checked, permissions are not blamed.
     command.status().map_or(true, |status| status.success())
 }
 
-/// The outermost folder that the user cannot enter, on the way to the path and to what it links to.
+/// Returns the outermost folder that the user cannot enter, on the path or on the path of its link target.
 fn first_closed_folder(path: &Path, user: Option<RunAs>) -> Option<PathBuf> {
     let target = path.canonicalize().ok();
     [Some(path), target.as_deref()]
@@ -149,7 +149,7 @@ mod tests {
             said,
             format!("permission denied: {} ({expected})", program.display())
         );
-        // The target of a link is checked, too.
+        // The target of a link is checked as well.
         let link = folder.path().join("link");
         symlink(&program, &link).unwrap();
         let said = permission_denied(&link, NOBODY).unwrap();

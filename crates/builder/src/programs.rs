@@ -1,8 +1,8 @@
-//! Programs of this machine.
+//! Finds programs of this machine.
 
 use std::path::{Path, PathBuf};
 
-/// Where a program is, looking where the sandbox looks.
+/// Returns the path of a program in [`SEARCH_PATH`].
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     SEARCH_PATH
         .split(':')
@@ -10,5 +10,5 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// `PATH` of everything the sandbox starts; never the caller's.
+/// `PATH` of everything that the sandbox starts; never the caller's.
 pub(crate) const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

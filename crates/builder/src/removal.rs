@@ -1,8 +1,8 @@
-//! Deleting folders without deleting what is mounted in them, however deep they are.
+//! Removes folders of any depth without deleting what is mounted in them.
 //!
-//! What a build leaves behind is hostile: folders nested deeper than a process may hold descriptors or a
-//! path may be long. So nothing is walked down. The folders inside of a folder are moved up to the top until
-//! there are none left, which needs two descriptors at a time.
+//! What a build leaves behind may be hostile: folders nested deeper than a process may hold descriptors or
+//! than a path may be long. So the removal does not descend. It moves the inner folders of a folder up to the
+//! top until none are left, which needs two descriptors at a time.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -16,15 +16,16 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-/// How many entries of a folder are read at a time; there may be millions.
+/// How many entries of a folder are read at a time; it may have millions.
 const BATCH: usize = 4_096;
 
-/// Removes a folder and everything in it, unless a file system is mounted there or below: what is
-/// mounted belongs to somebody else.
+/// Removes a folder and everything in it, unless a file system is mounted there or below: a mounted file
+/// system belongs to another program.
 ///
 /// # Errors
 ///
-/// When something is mounted, or cannot be removed, for example because somebody still writes to it.
+/// When something is mounted, or cannot be removed, for example because another process still writes to the
+/// folder.
 pub fn remove_folder(folder: &Path) -> io::Result<()> {
     let folder = fs_err::canonicalize(folder)?;
     let mounts = fs_err::read_to_string("/proc/self/mountinfo")?;
@@ -43,7 +44,7 @@ pub fn remove_folder(folder: &Path) -> io::Result<()> {
     fs_err::remove_dir(&folder)
 }
 
-/// Removes everything in a folder.
+/// Removes the contents of a folder.
 fn empty(folder: &Path) -> nix::Result<()> {
     let top = open(AT_FDCWD, folder)?;
     let mut moved = 0;
@@ -82,7 +83,7 @@ fn lift(folder: &OwnedFd, top: &OwnedFd, moved: &mut u64) -> nix::Result<()> {
     }
 }
 
-/// Moves a folder to the top, under a name that nothing has there.
+/// Moves a folder to the top, under an unused name.
 fn move_up(folder: &OwnedFd, name: &CStr, top: &OwnedFd, moved: &mut u64) -> nix::Result<()> {
     loop {
         *moved += 1;
@@ -90,7 +91,7 @@ fn move_up(folder: &OwnedFd, name: &CStr, top: &OwnedFd, moved: &mut u64) -> nix
         let flags = RenameFlags::RENAME_NOREPLACE;
         match renameat2(folder, name, top, new.as_str(), flags) {
             Err(Errno::EEXIST) => {}
-            // Its `..` changes, which needs the permission to write to it (rename(2), EACCES).
+            // The move changes its `..`, which requires write permission on the folder (rename(2), EACCES).
             Err(Errno::EACCES) => {
                 make_accessible(folder, name)?;
                 return renameat2(folder, name, top, new.as_str(), flags);
@@ -105,7 +106,7 @@ struct Entry {
     is_folder: bool,
 }
 
-/// Some of the entries of a folder; none when it is empty.
+/// Returns up to [`BATCH`] entries of a folder; none if it is empty.
 fn entries(folder: &OwnedFd) -> nix::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in Dir::openat(
@@ -139,7 +140,7 @@ fn entries(folder: &OwnedFd) -> nix::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Opens a folder to look into it and remove from it, also if its owner may not. Follows no link.
+/// Opens a folder for reading and removal, even if its owner lacks the permission. Does not follow links.
 fn open<P: ?Sized + nix::NixPath>(parent: impl AsFd, name: &P) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let folder = match openat(&parent, name, flags, Mode::empty()) {
@@ -157,17 +158,17 @@ fn open<P: ?Sized + nix::NixPath>(parent: impl AsFd, name: &P) -> nix::Result<Ow
     Ok(folder)
 }
 
-/// Lets the owner of a folder look into it and change it. Follows no link.
+/// Grants the owner of a folder all permissions on it. Does not follow links.
 fn make_accessible<P: ?Sized + nix::NixPath>(parent: impl AsFd, name: &P) -> nix::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let folder = openat(parent, name, flags, Mode::empty())?;
-    // A descriptor of this kind has no other way to change a mode.
+    // The mode of a file opened with O_PATH can only be changed by this path.
     let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
     fs_err::set_permissions(path, PermissionsExt::from_mode(0o700))
         .map_err(|error| error.raw_os_error().map_or(Errno::EACCES, Errno::from_raw))
 }
 
-/// The first mount point at or below a folder.
+/// Returns the first mount point at or below a folder.
 fn mounted_below<'a>(mountinfo: &'a str, folder: &Path) -> Option<&'a str> {
     mountinfo
         .lines()
@@ -175,7 +176,7 @@ fn mounted_below<'a>(mountinfo: &'a str, folder: &Path) -> Option<&'a str> {
         .find(|point| Path::new(&unescape(point)).starts_with(folder))
 }
 
-/// Blanks and the like are octal there.
+/// Decodes the octal escapes of blanks and similar characters.
 fn unescape(text: &str) -> String {
     text.replace("\\040", " ")
         .replace("\\011", "\t")

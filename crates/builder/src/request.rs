@@ -1,5 +1,5 @@
-//! What a builder is asked to do. Everything a build depends on is in here, so that a request can
-//! be handed to another process and run there.
+//! A build request. It contains everything that a build depends on, so that it can be passed to another
+//! process.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// One attempt at a build.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuildRequest {
-    /// Names the attempt; also names its scratch folder and its cgroup.
+    /// The id of the attempt; also the name of its scratch folder and cgroup.
     pub attempt: AttemptId,
     /// What is built.
     pub pkgbase: Pkgbase,
@@ -24,26 +24,28 @@ pub struct BuildRequest {
     pub source: Source,
     /// The release bump: the value to write into the `PKGBUILD` before it is built.
     pub pkgrel: Option<String>,
-    /// The version the packages must have; a `PKGBUILD` with a `pkgver()` function may deviate.
+    /// The version that the packages must have; a `PKGBUILD` with a `pkgver()` function may deviate.
     pub version: Option<PackageVersion>,
-    /// Decides the release once `pkgver()` has computed the version, and whether a rebuild would
-    /// install over what is there. Without it, the release is [`BuildRequest::pkgrel`] in any case.
+    /// Decides the release after `pkgver()` has computed the version, and whether a rebuild would install
+    /// over the packages of the base repositories. Without a rule, the release is always
+    /// [`BuildRequest::pkgrel`].
     pub release: Option<ReleaseRule>,
-    /// The packages that must come out. Empty: whatever comes out is accepted.
+    /// The expected packages. Empty: any packages are accepted.
     pub packages: Vec<ExpectedPackage>,
-    /// What makepkg needs installed (depends, makedepends and checkdepends), as pacman writes it.
+    /// The packages that makepkg needs installed (depends, makedepends and checkdepends), in pacman's syntax.
     pub dependencies: Vec<String>,
     /// The source entries of the `.SRCINFO`, fetched before makepkg is started.
     pub sources: Vec<String>,
-    /// Where dependencies are installed from; the first one wins, so the namespace's comes first.
+    /// The repositories from which dependencies are installed. The first one takes precedence, so the
+    /// namespace repository comes first.
     pub repositories: Vec<Repository>,
-    /// The repository of the namespace: what is installed must agree with it.
+    /// The namespace repository, with whose versions the installed packages must agree.
     pub namespace_repository: Option<RepositoryName>,
-    /// What the build may use.
+    /// The limits of the build.
     pub limits: Limits,
-    /// What the build reaches of the network.
+    /// The network access of the build.
     pub network: NetworkPolicy,
-    /// What happens when a source is signed with a key that is not in its `keys/pgp`.
+    /// How a source is treated that is signed with a key which is not in `keys/pgp`.
     pub missing_keys: MissingKeys,
     /// `SOURCE_DATE_EPOCH` of the build, for reproducible packages.
     pub source_date_epoch: Option<u64>,
@@ -51,14 +53,14 @@ pub struct BuildRequest {
     pub packager: Packager,
     /// `BUILDTOOL` and `BUILDTOOLVER` of the packages.
     pub build_tool: BuildTool,
-    /// Whether it is built without what the package needs of its own cycle: `BUILDBTW_BOOTSTRAP=1`
-    /// tells the `PKGBUILD`.
+    /// Whether this is a bootstrap build, without the dependencies that lead back into the package's cycle.
+    /// `BUILDBTW_BOOTSTRAP=1` informs the `PKGBUILD`.
     #[serde(default)]
     pub bootstrap: bool,
 }
 
 impl BuildRequest {
-    /// A request with nothing but the necessary; everything else can be set afterwards.
+    /// Creates a request with the mandatory fields; all others can be set afterwards.
     #[must_use]
     pub fn new(pkgbase: Pkgbase, architecture: Architecture, source: Source) -> Self {
         Self {
@@ -84,8 +86,8 @@ impl BuildRequest {
         }
     }
 
-    /// How to ask for it again with another network policy: a folder is built by hand, a commit for a
-    /// namespace.
+    /// Returns how to repeat the request with another network policy: a folder is built by hand, a commit for
+    /// a namespace.
     pub(crate) fn policy_hint(&self, policy: NetworkPolicy) -> String {
         match self.source {
             Source::Directory(_) => format!("build with `buildbtw build --network {policy}`"),
@@ -93,7 +95,7 @@ impl BuildRequest {
         }
     }
 
-    /// How to ask for it again with the release that its PKGBUILD has.
+    /// Returns how to repeat the request with the release of the PKGBUILD.
     pub(crate) fn release_hint(&self) -> &'static str {
         match self.source {
             Source::Directory(_) => "build without --pkgrel",
@@ -102,38 +104,38 @@ impl BuildRequest {
     }
 }
 
-/// Where the tree with the `PKGBUILD` comes from.
+/// The origin of the tree with the `PKGBUILD`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A commit of a git repository.
     Git {
-        /// Anything `git fetch` understands: https, ssh, file, a path.
+        /// Any address that `git fetch` accepts: https, ssh, file, a path.
         url: String,
-        /// The commit; it need not be the tip of a branch.
+        /// The commit; it does not have to be the tip of a branch.
         commit: CommitHash,
     },
     /// A folder, copied as it is.
     Directory(PathBuf),
 }
 
-/// What a build may use. Exceeding one is a failure that names the figure.
+/// The limits of a build. Exceeding one fails the build with a message that names the limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// From start to end, downloads included.
+    /// The duration of the build, including downloads.
     pub time: Duration,
-    /// Without a byte of output.
+    /// The time without any output.
     pub silence: Duration,
-    /// Of all processes together; files on a scratch disk in memory count as well, and it is no larger than seven eighths
-    /// of this.
+    /// The memory of all processes together. Files on a scratch disk in memory count as well; such a disk
+    /// takes at most seven eighths of this.
     pub memory_bytes: u64,
-    /// Processes and threads at the same time.
+    /// The number of processes and threads at the same time.
     pub processes: u64,
-    /// Everything written: the installed dependencies, sources, the build and its packages.
+    /// The bytes of everything written: installed dependencies, sources, build files and packages.
     pub disk_bytes: u64,
-    /// Of the log.
+    /// The size of the log.
     pub log_bytes: u64,
-    /// Of all packages together.
+    /// The size of all packages together.
     pub output_bytes: u64,
 }
 

@@ -1,11 +1,11 @@
-//! The seccomp filter of everything that runs foreign code. It refuses system calls that builds do not
-//! need and that exploits of the kernel start from, and the ways into a user namespace.
+//! The seccomp filter of everything that runs foreign code. It refuses system calls that builds do not need
+//! and that kernel exploits start from, and all ways into a new user namespace.
 //!
-//! The filter has a table for each architecture of the machine: with only one it would have to kill
-//! the 32-bit programs that multilib packages build and run.
+//! The filter has a table for each architecture of the machine: with only one, it would have to kill the
+//! 32-bit programs that multilib packages build and run.
 //!
-//! Where no cgroup counts memory, it also refuses what is in no process's address space, which is all that
-//! rlimits count: files without a name, and large segments of System V shared memory.
+//! Without a cgroup, only rlimits limit memory, and they count address space only. The filter then also
+//! refuses memory outside any address space: nameless files, and large segments of System V shared memory.
 
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
@@ -26,8 +26,8 @@ const JUMP_IF_ANY_BIT: u16 = 0x45;
 const KEEP_BITS: u16 = 0x54;
 const RETURN: u16 = 0x06;
 
-// Offsets in `struct seccomp_data`. Of an argument, this is the lower half (both machines are
-// little-endian), which holds all flags of clone(2) and unshare(2).
+// Offsets in `struct seccomp_data`. For an argument, this is the lower half (both machines are
+// little-endian), which contains all flags of clone(2) and unshare(2).
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;
@@ -39,51 +39,50 @@ const ALLOW: u32 = 0x7fff_0000;
 const KILL: u32 = 0x8000_0000;
 const NOT_PERMITTED: u32 = 0x0005_0000 | libc::EPERM.cast_unsigned();
 const NO_SUCH_CALL: u32 = 0x0005_0000 | libc::ENOSYS.cast_unsigned();
-/// What shmget(2) says about a segment larger than the system's limit.
+/// The error of shmget(2) for a segment above the system's limit.
 const TOO_LARGE: u32 = 0x0005_0000 | libc::EINVAL.cast_unsigned();
 
-/// The largest segment of shared memory that nothing counts. An IPC namespace has up to 4,096 of them.
+/// The largest uncounted segment of shared memory. An IPC namespace has up to 4,096 segments.
 const MAX_SEGMENT: u32 = 1 << 16;
-/// The call of ipc(2) that is shmget(2); the upper half of the number is a version.
+/// The call number in ipc(2) for shmget(2); the upper half of the argument is a version.
 const IPC_SHMGET: u32 = 23;
 const IPC_CALL: u32 = 0xffff;
 
 const NEW_USER_NAMESPACE: u32 = libc::CLONE_NEWUSER.cast_unsigned();
-/// The bit of x32 calls, which have the architecture of x86-64. Above it there are no other calls.
+/// The bit of x32 calls, which share the architecture of x86-64. All calls above it are x32 calls.
 const X32: u32 = 0x4000_0000;
 
-/// What counts the memory of the processes behind a filter.
+/// The mechanism that limits the memory of the processes behind a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Memory {
-    /// A cgroup, all of it; or nothing, for commands without a limit.
+    /// A cgroup, which counts all memory; or no limit at all.
     Cgroup,
-    /// Rlimits, the address space of each process.
+    /// Rlimits, which count the address space of each process.
     Rlimits,
 }
 
-/// The numbers of system calls on one architecture.
+/// The system call numbers of one architecture.
 struct Table {
     /// `AUDIT_ARCH_…`
     architecture: u32,
     has_x32: bool,
-    /// Always refused.
+    /// Calls that are always refused.
     refused: &'static [u32],
-    /// Refused with a flag for a new user namespace in the first argument.
+    /// Calls that are refused if the first argument has the flag for a new user namespace.
     with_flags: [u32; 2],
-    /// Takes its flags from memory, which a filter cannot read. With ENOSYS, programs fall back to
-    /// clone(2).
+    /// Takes its flags from memory, which a filter cannot read. With ENOSYS, programs fall back to clone(2).
     clone3: u32,
     /// memfd_create(2) and memfd_secret(2). With ENOSYS, programs fall back to files.
     nameless_files: [u32; 2],
     shmget: u32,
-    /// ipc(2), which is all calls of System V at once.
+    /// ipc(2), which multiplexes all System V calls.
     ipc: Option<u32>,
 }
 
-/// In this order: `add_key request_key keyctl bpf io_uring_setup io_uring_enter io_uring_register
-/// userfaultfd perf_event_open kexec_load setns`, and `kexec_file_load` where it exists. setns(2) is
-/// refused as a whole: its second argument may be 0, which means any kind of namespace, and no step
-/// has the capabilities to enter another kind.
+/// In this order: `add_key request_key keyctl bpf io_uring_setup io_uring_enter io_uring_register userfaultfd
+/// perf_event_open kexec_load setns`, and `kexec_file_load` where it exists. setns(2) is always refused: its
+/// second argument may be 0, which means any kind of namespace, and no step has the capabilities to enter
+/// another kind.
 const X86_64: Table = Table {
     architecture: 0xc000_003e,
     has_x32: true,
@@ -128,7 +127,7 @@ const ARM: Table = Table {
     ipc: None,
 };
 
-/// Describes what is missing on an architecture without a filter.
+/// Describes the missing filter of an unsupported architecture.
 pub(crate) fn missing() -> Option<String> {
     let machine = std::env::consts::ARCH;
     tables(machine).is_none().then(|| {
@@ -141,7 +140,7 @@ pub(crate) fn descriptor(memory: Memory) -> io::Result<OwnedFd> {
     let tables = tables(std::env::consts::ARCH)
         .ok_or_else(|| io::Error::other(missing().unwrap_or_default()))?;
     let (reader, mut writer) = io::pipe()?;
-    // Fits into the buffer of a pipe, so this does not block.
+    // The filter fits into the buffer of a pipe, so this does not block.
     writer.write_all(&bytes(&program(tables, memory)))?;
     Ok(reader.into())
 }

@@ -1,4 +1,4 @@
-//! A builder that makes real but tiny packages in a given time: for tests, demos and load tests.
+//! A builder that writes real but tiny packages after a given time, for tests, demos and load tests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -14,27 +14,27 @@ use crate::outcome::{BuildOutcome, BuiltPackage};
 use crate::request::BuildRequest;
 use crate::tiny_package::{self, PackageMetadata};
 
-/// How the simulated builder behaves.
+/// The behaviour of the simulated builder.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatedConfig {
     /// How long a build takes.
     pub duration: SimulatedDuration,
-    /// How long the builds of these take, instead.
+    /// Exceptions: how long the builds of these packages take.
     pub duration_of: BTreeMap<Pkgbase, Duration>,
-    /// Builds that fail.
+    /// The builds that fail.
     pub failures: BTreeMap<Pkgbase, SimulatedFailure>,
-    /// What packages depend on and provide.
+    /// The relations of packages to other packages.
     pub relations: BTreeMap<Pkgname, SimulatedRelations>,
-    /// Bytes of incompressible content in each package.
+    /// The number of bytes of incompressible content in each package.
     pub payload_bytes: usize,
 }
 
-/// How long simulated builds take.
+/// The duration of simulated builds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SimulatedDuration {
-    /// Always the same.
+    /// All builds take the same time.
     Fixed(Duration),
-    /// Spread evenly; the same pkgbase always takes the same time.
+    /// Durations are spread evenly; the same pkgbase always takes the same time.
     Range {
         /// The shortest.
         min: Duration,
@@ -52,15 +52,15 @@ impl Default for SimulatedDuration {
 /// A failure to simulate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimulatedFailure {
-    /// Whose fault.
+    /// Whose fault it is.
     pub kind: FailureKind,
-    /// What it says.
+    /// The message of the failure.
     pub message: String,
-    /// How often it happens before builds succeed; `None`: always.
+    /// How often the build fails before it succeeds; `None`: always.
     pub times: Option<u32>,
 }
 
-/// What a simulated package says about other packages.
+/// The relations of a simulated package to other packages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SimulatedRelations {
     /// `depend` lines.
@@ -201,7 +201,7 @@ async fn wait(
         return Some(cancelled());
     }
     let limit = request.limits.time;
-    // A timer costs a millisecond even when it asks for nothing.
+    // Even a timer of zero takes a millisecond.
     if duration.is_zero() {
         return None;
     }
@@ -245,7 +245,7 @@ fn version_of(request: &BuildRequest) -> Result<PackageVersion, String> {
         .map_err(|error: buildbtw_model::InvalidName| error.to_string())
 }
 
-/// A hash that is the same in every process, unlike the standard library's.
+/// Hashes a text to the same value in every process, unlike the hasher of the standard library.
 fn fnv(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

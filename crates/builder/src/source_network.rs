@@ -1,4 +1,4 @@
-//! An IP network in CIDR notation: what sources may be fetched from, or may not.
+//! An IP network in CIDR notation, from which sources may or may not be fetched.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A network of IPv4 or IPv6 addresses, as `192.0.2.0/24` or `2001:db8::/32`. A single address is a
-/// network of one.
+/// A network of IPv4 or IPv6 addresses, as `192.0.2.0/24` or `2001:db8::/32`. A single address is a network
+/// with one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct SourceNetwork {
@@ -15,7 +15,7 @@ pub struct SourceNetwork {
     prefix: u8,
 }
 
-/// Text that is not a network, or one that cannot be opened.
+/// A text that is not a network, or names one that cannot be allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` {why}")]
 pub struct InvalidNetwork {
@@ -24,7 +24,7 @@ pub struct InvalidNetwork {
 }
 
 impl SourceNetwork {
-    /// The network with this prefix that holds the address.
+    /// Returns the network with this prefix that contains the address.
     pub(crate) fn of(address: IpAddr, prefix: u8) -> Self {
         let prefix = prefix.min(bits_of(address));
         Self {
@@ -33,40 +33,40 @@ impl SourceNetwork {
         }
     }
 
-    /// The network of one address.
+    /// Returns the network that consists of one address.
     pub(crate) fn single(address: IpAddr) -> Self {
         Self::of(address, bits_of(address))
     }
 
-    /// The length of its prefix in bits.
+    /// Returns the length of the prefix in bits.
     pub(crate) fn prefix(self) -> u8 {
         self.prefix
     }
 
-    /// Whether it is one address.
+    /// Returns whether the network consists of one address.
     pub(crate) fn is_single(self) -> bool {
         self.prefix == bits_of(self.address)
     }
 
-    /// Whether it is one of IPv6.
+    /// Returns whether this is an IPv6 network.
     pub(crate) fn is_ipv6(self) -> bool {
         self.address.is_ipv6()
     }
 
-    /// Whether every address of the other is one of its own.
+    /// Returns whether every address of the other network belongs to this one.
     pub(crate) fn contains(self, other: Self) -> bool {
         self.is_ipv6() == other.is_ipv6()
             && self.prefix <= other.prefix
             && masked(other.address, self.prefix) == self.address
     }
 
-    /// Whether some address belongs to both.
+    /// Returns whether some address belongs to both.
     pub(crate) fn overlaps(self, other: Self) -> bool {
         self.contains(other) || other.contains(self)
     }
 
-    /// Networks of IPv6 that stand for this one of IPv4: mapped addresses, and those that translators
-    /// (RFC 6052) and tunnels (RFC 3056) turn into IPv4.
+    /// Returns the IPv6 networks that stand for this IPv4 network: mapped addresses, and those that
+    /// translators (RFC 6052) and tunnels (RFC 3056) convert to IPv4.
     pub(crate) fn forms_in_ipv6(self) -> Vec<Self> {
         let IpAddr::V4(address) = self.address else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! The system calls that have no safe wrapper, and nothing else: the only unsafe code of the crate.
+//! The system calls that have no safe wrapper, and the only unsafe code of the crate.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
@@ -20,10 +20,9 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, setgroups, setresgid, setresuid};
 
 use crate::permissions::RunAs;
 
-/// Forks; `None` in the child, which must end by `std::process::exit`.
+/// Forks; returns `None` in the child, which must end by `std::process::exit`.
 ///
-/// Only for the helper, which has one thread: after a fork, the locks that other threads held
-/// would stay locked.
+/// Only for the helper, which has one thread: after a fork, locks that other threads held would stay locked.
 pub(crate) fn fork() -> io::Result<Option<Pid>> {
     // SAFETY: the helper is single-threaded (it forks before it starts any thread and starts none
     // afterwards), so the child may use everything the parent may.
@@ -33,9 +32,9 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Lets all signals through, and gives each its default effect, but SIGPIPE, which stays ignored: whoever
-/// started this process may have blocked or ignored some, SIGCHLD for example, without which no end of a child
-/// is seen. Before any handler is set.
+/// Unblocks all signals and resets their effects to the defaults, except SIGPIPE, which stays ignored. The
+/// parent may have blocked or ignored some, for example SIGCHLD, without which the exit of a child goes
+/// unnoticed. Must be called before a handler is set.
 pub(crate) fn reset_signals() -> io::Result<()> {
     for signal in Signal::iterator() {
         if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP | Signal::SIGPIPE) {
@@ -47,12 +46,12 @@ pub(crate) fn reset_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives this process the scheduling of a service, whatever it inherited: the ordinary policy, niceness 0 and the
-/// default priority of input and output. Before any other thread is started.
+/// Resets the scheduling of this process to that of a service, whatever it inherited: the ordinary policy,
+/// niceness 0 and the default I/O priority. Must be called before another thread is started.
 pub(crate) fn reset_scheduling() -> io::Result<()> {
     const IOPRIO_WHO_PROCESS: libc::c_long = 1;
     const IOPRIO_DEFAULT: libc::c_long = 0;
-    // SAFETY: all fields of the structure may be 0, and 0 is the priority that the ordinary policy wants.
+    // SAFETY: all fields of the structure may be 0, and the ordinary policy requires priority 0.
     let parameters: libc::sched_param = unsafe { std::mem::zeroed() };
     // SAFETY: `parameters` lives through the call, and 0 means this thread.
     let policy = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
@@ -65,8 +64,8 @@ pub(crate) fn reset_scheduling() -> io::Result<()> {
     check(ioprio).map(drop)
 }
 
-/// Mounts a read-only clone of the tree at `source` onto `target`, with its owners mapped into the
-/// user namespace, so that files of root belong to the namespace's root.
+/// Mounts a read-only clone of the tree at `source` onto `target`, with its owners mapped into the user
+/// namespace, so that root's files belong to the namespace's root.
 pub(crate) fn mount_idmapped(
     source: &Path,
     target: &Path,
@@ -117,8 +116,8 @@ pub(crate) fn mount_idmapped(
     Ok(())
 }
 
-/// Makes a loop device of a file. The kernel frees the device as soon as it is neither open nor mounted,
-/// however that comes about.
+/// Attaches a file to a loop device. The kernel frees the device as soon as it is neither open nor mounted,
+/// even if this process is killed.
 pub(crate) fn attach_loop(file: BorrowedFd<'_>) -> io::Result<(File, PathBuf)> {
     let config = LoopConfig::of(file)?;
     for _ in 0..LOOP_TRIES {
@@ -128,7 +127,7 @@ pub(crate) fn attach_loop(file: BorrowedFd<'_>) -> io::Result<(File, PathBuf)> {
             unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) };
         match check(configured.into()) {
             Ok(_) => return Ok((device, path)),
-            // Another program was faster.
+            // Another program took the device first.
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
             Err(error) => return Err(error),
         }
@@ -136,7 +135,7 @@ pub(crate) fn attach_loop(file: BorrowedFd<'_>) -> io::Result<(File, PathBuf)> {
     Err(io::Error::other("other programs took every free one"))
 }
 
-/// Opens a loop device that is free at the moment.
+/// Opens a currently free loop device.
 pub(crate) fn free_loop() -> io::Result<(File, PathBuf)> {
     let control = open_device(Path::new("/dev/loop-control"))?;
     // SAFETY: the request takes no argument and returns a number.
@@ -146,7 +145,7 @@ pub(crate) fn free_loop() -> io::Result<(File, PathBuf)> {
     Ok((open_loop(&path, number)?, path))
 }
 
-/// How often a device that was free is lost to another program.
+/// How many times to retry when another program takes the free device first.
 const LOOP_TRIES: usize = 64;
 const LOOP_MAJOR: u64 = 7;
 // linux/loop.h
@@ -159,7 +158,7 @@ const LO_FLAGS_AUTOCLEAR: u32 = 4;
 struct LoopConfig {
     fd: u32,
     block_size: u32,
-    /// Device, inode, device of devices, offset, largest size.
+    /// Device, inode, device number, offset, size limit.
     numbers: [u64; 5],
     number: u32,
     encryption: [u32; 2],
@@ -189,7 +188,7 @@ impl LoopConfig {
     }
 }
 
-/// Opens a loop device. In a container `/dev` often lacks those that came after its start.
+/// Opens a loop device. In a container, `/dev` often lacks devices that were created after its start.
 fn open_loop(path: &Path, number: libc::c_long) -> io::Result<File> {
     match open_device(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -210,12 +209,12 @@ fn open_device(path: &Path) -> io::Result<File> {
     Ok(device.into_parts().0)
 }
 
-/// Who a command is, in a user namespace.
+/// The user of a command in a user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
     /// Root of the namespace, with a few of its capabilities.
     Root,
-    /// The unprivileged user that builds: no capability and no way to get one.
+    /// The build user, without any capability or a way to gain one.
     User(u32),
 }
 
@@ -227,21 +226,21 @@ pub(crate) struct Mount {
     pub(crate) options: CString,
 }
 
-/// What a step of the sandbox is given.
+/// The namespaces, mounts and descriptors of one sandbox step.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The user namespace, whose root it becomes.
+    /// The user namespace in which the step becomes root.
     pub(crate) namespace: OwnedFd,
-    /// The network namespace it joins, if not this process's own.
+    /// The network namespace to join; `None`: the one of this process.
     pub(crate) network: Option<OwnedFd>,
-    /// Mounted for this step alone, in a mount namespace that goes with it.
+    /// File systems to mount for this step alone, in its own mount namespace.
     pub(crate) mounts: Vec<Mount>,
-    /// The only descriptors that it inherits besides the three standard ones.
+    /// The only descriptors that the step inherits besides the three standard ones.
     pub(crate) inherited: Vec<OwnedFd>,
 }
 
-/// Makes the command start as root of the user namespace, without the keys and the other descriptors
-/// of this process.
+/// Makes the command start as root of the user namespace, without the keys and other descriptors of this
+/// process.
 pub(crate) fn enter(command: &mut Command, entry: Entry) {
     // SAFETY: the closure only makes system calls, allocates nothing and takes no lock; the
     // descriptors it uses are owned by it.
@@ -251,7 +250,7 @@ pub(crate) fn enter(command: &mut Command, entry: Entry) {
             unshare(CloneFlags::CLONE_NEWNS)?;
             for volatile in &entry.mounts {
                 let kind = Some(volatile.kind.as_c_str());
-                // Devices are refused where bubblewrap binds it, terminals excepted.
+                // bubblewrap refuses devices where it binds the mount, except terminals.
                 mount(
                     kind,
                     volatile.target.as_c_str(),
@@ -270,18 +269,18 @@ pub(crate) fn enter(command: &mut Command, entry: Entry) {
     }
 }
 
-/// The bounds of a command outside of a sandbox.
+/// The bounds of a command outside a sandbox.
 #[derive(Debug)]
 pub(crate) struct Bounds {
-    /// The files by which it joins its cgroup.
+    /// The files through which the command joins its cgroup.
     pub(crate) procs: Vec<File>,
-    /// Bytes of memory for each process, and the number of processes, without a cgroup.
+    /// The bytes of memory per process, and the number of processes, where there is no cgroup.
     pub(crate) rlimits: Option<(u64, u64)>,
-    /// Bytes of each file.
+    /// The maximum bytes of each file.
     pub(crate) file_bytes: u64,
-    /// The user it runs as, when that is not this process's own.
+    /// The user of the command; `None`: the user of this process.
     pub(crate) user: Option<RunAs>,
-    /// The only descriptors that it inherits besides the three standard ones.
+    /// The only descriptors that the command inherits besides the three standard ones.
     pub(crate) inherited: Vec<OwnedFd>,
 }
 
@@ -309,8 +308,8 @@ pub(crate) fn confine(command: &mut Command, bounds: Bounds) {
     }
 }
 
-/// Lowers both limits of a resource to a value; a hard limit that is lower already stays, as raising it
-/// takes CAP_SYS_RESOURCE.
+/// Lowers both limits of a resource to a value. A lower hard limit stays, because raising it requires
+/// CAP_SYS_RESOURCE.
 pub(crate) fn lower_limit(resource: Resource, value: u64) -> io::Result<()> {
     let (_, hard) = getrlimit(resource)?;
     let value = value.min(hard);
@@ -334,10 +333,10 @@ fn become_user(user: RunAs) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces the session keyring, which children inherit even when they change their user.
+/// Replaces the session keyring, which children inherit even if they change their user.
 pub(crate) fn new_session_keyring() -> io::Result<()> {
     const JOIN_SESSION_KEYRING: libc::c_long = 1;
-    // SAFETY: the name of the keyring is null, which makes an anonymous one; no memory is touched.
+    // SAFETY: the name of the keyring is null, which creates an anonymous one; no memory is touched.
     let result = unsafe {
         libc::syscall(
             libc::SYS_keyctl,
@@ -346,20 +345,20 @@ pub(crate) fn new_session_keyring() -> io::Result<()> {
         )
     };
     match check(result) {
-        // The kernel has no keys, or a filter around this program refuses them to its children as well.
+        // The kernel has no keys, or a filter around this program also denies them to its children.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => Ok(()),
         result => result.map(drop),
     }
 }
 
-/// Closes all descriptors but the three standard ones. Must run before anything opens one.
+/// Closes all descriptors except the three standard ones. Must run before any is opened.
 pub(crate) fn close_inherited() -> io::Result<()> {
     close_range(0)
 }
 
-/// Makes the next execve(2) close all descriptors but the three standard ones and these.
+/// Makes the next execve(2) close all descriptors except the three standard ones and `kept`.
 fn inherit_only(kept: &[OwnedFd]) -> io::Result<()> {
-    // Marked rather than closed: the standard library reports a failed execve(2) through one.
+    // Marked, not closed: the standard library reports a failed execve(2) through one of them.
     close_range(libc::CLOSE_RANGE_CLOEXEC)?;
     for descriptor in kept {
         fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;

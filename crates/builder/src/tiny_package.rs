@@ -1,4 +1,5 @@
-//! Writes the smallest package that pacman installs: metadata and one file, no process started.
+//! Writes the smallest package that pacman can install, with metadata and one file, without starting a
+//! process.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -12,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::outcome::BuiltPackage;
 
-/// What a tiny package says about itself.
+/// The metadata of a tiny package.
 #[derive(Clone, Debug)]
 pub(crate) struct PackageMetadata {
     pub(crate) name: Pkgname,
@@ -91,7 +92,7 @@ fn build_info(metadata: &PackageMetadata) -> String {
     )
 }
 
-/// The file's content: a line for people, then bytes that no compression makes smaller.
+/// Returns the content of the file: a readable line, followed by incompressible bytes.
 fn payload(metadata: &PackageMetadata, bytes: usize) -> Vec<u8> {
     let mut content = format!("{} {}\n", metadata.name, metadata.version).into_bytes();
     let mut seed = Sha256::digest(&content);

@@ -1,4 +1,4 @@
-//! The sandbox's helper as a program of its own, for tests and tools whose own `main` cannot be one.
+//! The sandbox helper as a separate program, for tests and tools whose own `main` cannot act as the helper.
 
 fn main() {
     buildbtw_builder::run_helper_if_asked();

@@ -1,5 +1,5 @@
-//! What a single line of a log says about the failure: the tools that packagers meet, and how each
-//! of them words the reason.
+//! Classifies single lines of a log by how well they explain a failure. Knows the messages of the tools that
+//! packagers use.
 
 use super::consequence::is_consequence;
 use super::text::{
@@ -13,36 +13,36 @@ use super::tool::is_tool;
 pub(super) enum Weight {
     /// Says what is wrong.
     Cause,
-    /// Says what is wrong, and is also written where nothing is wrong: the last one counts.
+    /// Says what is wrong, but also appears in successful builds: the last one counts.
     Complaint,
     /// May say what is wrong.
     Hint,
     /// Only says that something failed before.
     Consequence,
-    /// Says nothing about it.
+    /// Does not explain the failure.
     Nothing,
 }
 
-/// What belongs to the line and follows it.
+/// The following lines that belong to a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Continued {
-    /// Nothing.
+    /// None.
     No,
     /// The next line that is not empty.
     Line,
-    /// The place, in a line that starts with `-->`.
+    /// The location, in a line that starts with `-->`.
     Place,
-    /// All lines that are indented.
+    /// All indented lines.
     Indented,
-    /// The next line if it is a message of a Go test.
+    /// The next line, if it is a message of a Go test.
     GoMessage,
-    /// All lines until an empty one.
+    /// All lines up to an empty one.
     Paragraph,
-    /// All lines until one of GoogleTest itself, which start with a bracket.
+    /// All lines up to one of GoogleTest itself, which start with a bracket.
     GoogleTest,
 }
 
-/// Lines of Sphinx and bundlers, below which the reason stands.
+/// Lines of Sphinx and bundlers that introduce the cause.
 const ANNOUNCEMENTS: &[&str] = &[
     "Extension error:",
     "Theme error:",
@@ -53,7 +53,7 @@ const ANNOUNCEMENTS: &[&str] = &[
     "error during build:",
 ];
 
-/// Weighs a line.
+/// Classifies a line.
 pub(super) fn weigh(line: &str) -> (Weight, Continued) {
     let text = line.trim_start();
     if text.is_empty() || is_harmless(text) {
@@ -77,7 +77,7 @@ pub(super) fn weigh(line: &str) -> (Weight, Continued) {
     (weight, Continued::No)
 }
 
-/// Lines that hold the words and mean nothing.
+/// Returns whether a line contains the keywords but reports no failure.
 fn is_harmless(text: &str) -> bool {
     let is_question = text.starts_with("::") && has_any(text, &["[Y/n]", "[y/N]"]);
     let is_warning = starts_any(text, &["warning:", "Warning:", "WARNING:", "==> WARNING:"]);
@@ -108,7 +108,7 @@ fn is_harmless(text: &str) -> bool {
         || (text.starts_with("not ok ") && has_any(text, &["# TODO", "# SKIP", "# skip"]))
 }
 
-/// Causes whose message goes on in the next lines.
+/// Recognizes causes whose message continues in the next lines.
 fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
     if starts_any(
         text,
@@ -134,7 +134,7 @@ fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
     if is_announced || is_heading || text.starts_with("ERROR in ./") {
         return Some(Continued::Line);
     }
-    // Gradle puts the reason in lines that begin with `>`, cabal below a number.
+    // Gradle starts the lines of the cause with `>`, cabal puts it below a number.
     if text.starts_with("* What went wrong:") || is_of_cabal(text) {
         return Some(Continued::Paragraph);
     }
@@ -153,7 +153,7 @@ fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
     if starts_any(text, &["error[", "error: "]) && !line.starts_with(' ') {
         return text.starts_with("error[").then_some(Continued::Place);
     }
-    // GHC puts nothing but a code on the line with the place.
+    // GHC puts only a code on the line with the location.
     let (_, rest) = after_location(text)?;
     if rest == "Failure" {
         return Some(Continued::GoogleTest);
@@ -172,7 +172,7 @@ fn is_cause(line: &str, text: &str) -> bool {
     is_compiler(text) || is_linker(text) || is_test(line, text) || is_tool(line, text)
 }
 
-/// Compilers and interpreters, with the place in a file.
+/// Returns whether a line is an error of a compiler or interpreter, with a location in a file.
 fn is_compiler(text: &str) -> bool {
     if is_command(text) {
         return false;
@@ -218,12 +218,12 @@ fn is_compiler(text: &str) -> bool {
         || has_any(text, &[": Can't locate ", ": internal compiler error"])
 }
 
-/// Whether a tool says something about a line of a file that it only names in errors.
+/// Returns whether a tool that prints locations only in errors reports one in this file.
 fn is_about_source(file: &str, rest: &str) -> bool {
     const KINDS: &[&str] = &[
         ".go", ".erl", ".tex", ".texi", ".texinfo", ".po", ".lua", ".adb", ".ads", ".proto",
     ];
-    // A call on a stack, or no error.
+    // A call on a stack, or not an error.
     let is_other = starts_any(rest, &["in ", "Warning", "warning", "note", "info"]);
     ends_any(file, KINDS) && !rest.is_empty() && !is_other
 }
@@ -265,7 +265,7 @@ fn is_test(line: &str, text: &str) -> bool {
         || text.contains("ERROR: AddressSanitizer")
 }
 
-/// Lines of tools that also complain where a script goes on.
+/// Returns whether a line is an error of a tool that may also print it when a script continues.
 fn is_complaint(text: &str) -> bool {
     if is_command(text) {
         return false;
@@ -323,7 +323,7 @@ fn is_complaint(text: &str) -> bool {
     after_program(text).is_some_and(|(program, rest)| is_complaint_of(program, rest))
 }
 
-/// What a program complains about, after its name.
+/// Returns whether the message after a program's name is a complaint.
 fn is_complaint_of(program: &str, rest: &str) -> bool {
     let is_go = program == "go" && !starts_any(rest, &["downloading ", "finding "]);
     is_go

@@ -1,22 +1,22 @@
-//! Chains of causes, which programs in Rust write below an error.
+//! Follows the chains of causes that Rust programs print below an error.
 
 use super::cause::{Weight, weigh};
 use super::text::{MAX_CHARS, shorten};
 
-/// So long a reason is not made longer by the lines below it.
+/// A reason of this length is not extended by the lines below it.
 const LONG_ENOUGH: usize = 100;
 
-/// The chain of causes below an `error: …` of Rust, of which the last is the reason.
+/// The chain of causes below an `error: …` of a Rust program, of which the last is the reason.
 #[derive(Debug)]
 pub(super) struct CausedBy {
     pub(super) error: String,
     pub(super) reason: String,
-    /// A line of a build script says why; nothing else does so better.
+    /// Whether a line of a build script gives the reason, which no later line improves.
     pub(super) is_known: bool,
 }
 
 impl CausedBy {
-    /// Takes in the next line of the reason.
+    /// Processes the next line of the chain.
     pub(super) fn line(&mut self, text: &str) {
         let numbered = text
             .split_once(": ")
@@ -28,7 +28,8 @@ impl CausedBy {
         if let Some((_, reason)) = numbered {
             self.reason = reason.to_owned();
         } else if matches!(text, "--- stdout" | "--- stderr") || is_panic {
-            // What a build script says comes below its exit code, and what it panics with below the place.
+            // The output of a build script comes below its exit code, and the message of a panic below its
+            // location.
             self.reason.clear();
         } else if weigh(text).0 == Weight::Cause {
             self.reason = text.to_owned();

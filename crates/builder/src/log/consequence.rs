@@ -1,8 +1,8 @@
-//! Lines that say that something failed, which said why itself.
+//! Recognizes lines that only report the failure of something that has reported its own error.
 
 use super::text::{has_any, starts_any};
 
-/// How such lines start.
+/// The beginnings of such lines.
 const STARTS: &[&str] = &[
     "==> ERROR: A failure occurred in",
     "==> ERROR: An unknown error has occurred",
@@ -76,7 +76,7 @@ const STARTS: &[&str] = &[
     "FAILURES!",
 ];
 
-/// What such lines hold.
+/// Parts of such lines.
 const PARTS: &[&str] = &[
     "error: ld returned ",
     ": failed to set dynamic section sizes",
@@ -88,7 +88,7 @@ const PARTS: &[&str] = &[
     "msgfmt: found ",
 ];
 
-/// What npm adds to its reason.
+/// Lines that npm adds to its error.
 const NPM: &[&str] = &[
     "code ",
     "errno ",
@@ -100,7 +100,7 @@ const NPM: &[&str] = &[
     "network 'proxy'",
 ];
 
-/// Whether a line of npm does not say the reason.
+/// Returns whether a line of npm does not contain the reason.
 fn is_npm_noise(text: &str) -> bool {
     let starts = ["npm ERR!", "npm error"];
     let rest = starts.iter().find_map(|start| text.strip_prefix(start));
@@ -108,7 +108,7 @@ fn is_npm_noise(text: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest == "network" || starts_any(rest, NPM))
 }
 
-/// Whether a line only says that something before it failed.
+/// Returns whether a line only says that something before it failed.
 pub(super) fn is_consequence(text: &str) -> bool {
     let is_recipe = (text.contains(": *** [") || text.contains(": [")) && text.contains("] Error ");
     is_recipe

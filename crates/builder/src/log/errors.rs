@@ -3,15 +3,16 @@
 use super::evidence::Evidence;
 use super::lines::Lines;
 
-/// Parts of makepkg that are told apart: what follows belongs to the last of them.
+/// The maximum number of makepkg's parts to distinguish; further output belongs to the last of them.
 const MAX_PARTS: usize = 100;
-/// Errors of earlier parts that are shown where it is not known which part failed.
+/// How many errors of earlier parts are shown when the failed part is unknown.
 const MAX_EARLIER: usize = 2;
 
-/// What makepkg writes when it starts a function.
+/// The line by which makepkg announces a function.
 const FUNCTION: &str = "==> Starting ";
-/// What makepkg writes when it starts another part: what came before did not stop it. The check of build time
-/// dependencies is not among them: makepkg makes it before it stops for missing runtime dependencies.
+/// The lines by which makepkg announces other parts, which means that earlier output did not stop it. The
+/// check of build-time dependencies is omitted: makepkg performs it before it stops for missing runtime
+/// dependencies.
 const PARTS: &[&str] = &[
     "==> Making package: ",
     "==> Checking runtime dependencies",
@@ -24,28 +25,29 @@ const PARTS: &[&str] = &[
     "==> Creating package ",
 ];
 
-/// What the C library calls ENOSPC.
+/// The C library's message for ENOSPC.
 const FULL_DISK: &str = "No space left on device";
 
-/// Picks the lines that explain a failure out of the current step's output.
+/// Picks the lines that explain a failure from the output of the current step.
 ///
-/// A package can write what makepkg writes when it starts the next part. So nothing is thrown away, and which
-/// parts belong to the function that failed is decided in the end, by what the helper knows about that function.
+/// A package can print what makepkg prints when it starts the next part. So nothing is discarded, and only at
+/// the end is it decided which parts belong to the failed function, from what the helper knows about that
+/// function.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorLines {
     lines: Lines,
     parts: Parts,
-    /// A tool said that a disk is full.
+    /// Whether a tool reported a full disk.
     full_disk: bool,
 }
 
 impl ErrorLines {
-    /// The builder's next step begins: what came before did not stop it.
+    /// Starts the builder's next step: earlier output did not stop the build.
     pub(crate) fn next_step(&mut self) {
         *self = Self::default();
     }
 
-    /// Reads the next bytes of the log.
+    /// Processes the next bytes of the log.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         let (parts, is_full) = (&mut self.parts, &mut self.full_disk);
         self.lines.feed(bytes, |line| {
@@ -54,14 +56,14 @@ impl ErrorLines {
         });
     }
 
-    /// Whether a tool of the current step said that a disk is full. Not every such disk is the scratch disk.
+    /// Returns whether a tool of the current step reported a full disk, which need not be the scratch disk.
     pub(crate) fn saw_full_disk(&self) -> bool {
         self.full_disk
     }
 
-    /// The lines found since the last heading: the cause first, its consequence last. With the function that
-    /// failed, those from its beginning on; else those of the last part of makepkg that said anything, and the
-    /// first errors of the parts before it.
+    /// Returns the lines found since the last heading: the cause first, its consequence last. If the failed
+    /// function is known, these are the lines since its start; otherwise those of the last part of makepkg
+    /// with any output, and the first errors of the parts before it.
     pub(crate) fn finish(mut self, function: Option<&str>) -> Vec<String> {
         let parts = &mut self.parts;
         self.lines.finish(|line| parts.line(line));
@@ -69,24 +71,25 @@ impl ErrorLines {
     }
 }
 
-/// What was said since makepkg started one part.
+/// The output since makepkg announced one part.
 #[derive(Debug, Default)]
 struct Part {
-    /// The part, by the beginning of the line that starts it; a function, by its name.
+    /// The beginning of the line that announces the part; for a function, its name.
     name: String,
     evidence: Evidence,
 }
 
-/// What the parts of makepkg have said.
+/// The output of all parts of makepkg.
 #[derive(Debug, Default)]
 struct Parts {
-    /// The last one, which is the current one.
+    /// The current part.
     last: Part,
     before: Vec<Part>,
 }
 
 impl Parts {
-    /// Reads a line. makepkg starts no part twice: a line that says so is the package's, and means nothing.
+    /// Processes a line. makepkg starts no part twice: a line that announces one again comes from the package
+    /// and is ignored.
     fn line(&mut self, line: &str) {
         let Some(name) = part(line) else {
             return self.last.evidence.line(line);
@@ -113,7 +116,7 @@ impl Parts {
             last.append(part.evidence);
         }
         let mut before: Vec<Evidence> = all.into_iter().map(|part| part.evidence).collect();
-        // It may have failed without a word: then this is the nearest to a reason.
+        // It may have failed without any message: then this is the most likely reason.
         if !last.has_reason()
             && last.is_silent()
             && let Some(earlier) = before.iter().rposition(Evidence::has_reason)
@@ -130,7 +133,7 @@ impl Parts {
     }
 }
 
-/// The part that makepkg starts with this line.
+/// Returns the part that makepkg announces by this line.
 fn part(line: &str) -> Option<&str> {
     let function = line
         .strip_prefix(FUNCTION)

@@ -1,4 +1,4 @@
-//! What one part of a build has said that may explain why it failed.
+//! Collects the lines of one part of a build that may explain why it failed.
 
 use std::collections::VecDeque;
 
@@ -7,16 +7,16 @@ use super::caused_by::CausedBy;
 use super::go_test::{GoLine, GoTests};
 use super::text::{MAX_CHARS, is_exception, is_stack, same_words, shorten};
 
-/// Lines that are kept for the failure's message.
+/// How many lines of each kind are kept for the message.
 const MAX_KEPT: usize = 4;
-/// Lines that are joined to one.
+/// How many lines are joined into one.
 const MAX_JOINED: usize = 8;
 
 /// A line that may explain the failure.
 #[derive(Clone, Debug)]
 struct Kept {
     text: String,
-    /// The number of its last line among those that are not consequences.
+    /// The number of its last line, not counting consequences.
     number: u64,
 }
 
@@ -28,11 +28,11 @@ pub(super) struct Evidence {
     exception: Option<Kept>,
     complaints: VecDeque<Kept>,
     hints: Vec<Kept>,
-    /// The last lines that say nothing known.
+    /// The last lines of any kind.
     tail: VecDeque<String>,
-    /// The first line that only says that something failed.
+    /// The first line that only reports a failure.
     consequence: Option<String>,
-    /// The last that makepkg says about a function that failed: a package can write the same before.
+    /// The last line of makepkg about a failed function: a package can print the same before.
     verdict: Option<String>,
     joining: Option<Joining>,
     in_traceback: bool,
@@ -40,7 +40,7 @@ pub(super) struct Evidence {
     python_place: Option<String>,
     caused_by: Option<CausedBy>,
     go_tests: GoTests,
-    /// Lines so far that are not consequences.
+    /// The number of lines so far, not counting consequences.
     number: u64,
 }
 
@@ -51,7 +51,7 @@ struct Joining {
 }
 
 impl Evidence {
-    /// Reads the next line.
+    /// Processes the next line.
     pub(super) fn line(&mut self, line: &str) {
         if self.join(line) || line.trim().is_empty() {
             return;
@@ -116,7 +116,7 @@ impl Evidence {
         }
     }
 
-    /// Adds a line to the one that it belongs to.
+    /// Appends a continuation to the line that it belongs to.
     fn join(&mut self, line: &str) -> bool {
         let Some(joining) = &mut self.joining else {
             return false;
@@ -144,7 +144,7 @@ impl Evidence {
                 joining.how,
                 Continued::Indented | Continued::Paragraph | Continued::GoogleTest
             );
-        // A fifth cause is not kept, and neither is what belongs to it.
+        // A cause beyond the limit is not kept, and neither are its continuations.
         if let Some(kept) = self
             .causes
             .last_mut()
@@ -159,7 +159,7 @@ impl Evidence {
         true
     }
 
-    /// A syntax error of Python with its place, which it writes in a line before.
+    /// Prefixes a syntax error of Python with its location, which Python prints on an earlier line.
     fn with_place(&self, text: &str) -> String {
         let is_syntax = ["SyntaxError: ", "IndentationError: ", "TabError: "]
             .iter()
@@ -170,7 +170,7 @@ impl Evidence {
         }
     }
 
-    /// Follows a chain of causes, and adds the last one to the error above it.
+    /// Follows a chain of causes, and appends the last one to the error above it.
     fn caused_by(&mut self, line: &str) -> bool {
         let text = line.trim();
         let number = self.number;
@@ -219,7 +219,7 @@ impl Evidence {
         self.number += 1;
         self.remember(line);
         let text = line.trim();
-        // The stack is indented below the heading, which may be indented itself by a test runner.
+        // The stack is indented below the heading, which a test runner may indent as well.
         let is_stack = line.starts_with(' ') && !is_exception(text);
         if is_stack {
             return true;
@@ -236,29 +236,29 @@ impl Evidence {
         true
     }
 
-    /// Whether something was said that can be the reason of a failure.
+    /// Returns whether any line can be the reason of a failure.
     pub(super) fn has_reason(&self) -> bool {
         !self.causes.is_empty() || self.exception.is_some() || !self.complaints.is_empty()
     }
 
-    /// Whether nothing was said at all but that something failed.
+    /// Returns whether the part printed only that something failed.
     pub(super) fn is_silent(&self) -> bool {
         self.tail.is_empty() && self.hints.is_empty()
     }
 
-    /// The lines that are errors whatever follows, the first ones first.
+    /// Returns the lines that are errors in any context, in order.
     pub(super) fn errors(&self) -> impl Iterator<Item = String> {
         let errors = self.causes.iter().chain(&self.exception);
         errors.map(|kept| kept.text.clone())
     }
 
-    /// Takes the blame for the failure of a later part, which said nothing but that it failed.
+    /// Takes over the verdict of a later part that failed without a message.
     pub(super) fn with_verdict_of(mut self, last: Self) -> Self {
         self.verdict = last.verdict;
         self
     }
 
-    /// Adds what was said later.
+    /// Appends the lines of a later part.
     pub(super) fn append(&mut self, mut later: Self) {
         let before = self.number;
         self.number += later.number;
@@ -284,10 +284,10 @@ impl Evidence {
         self.consequence = self.consequence.take().or(later.consequence);
     }
 
-    /// The lines that explain the failure, the cause first, and then errors of before.
+    /// Returns the lines that explain the failure, the cause first, followed by `earlier` errors.
     pub(super) fn explain(self, earlier: Vec<String>) -> Vec<String> {
         let mut order: Vec<&Kept> = Vec::new();
-        // A function ends with the command that fails, so that a complaint at the end is the cause.
+        // A function ends with the command that fails, so a complaint at the end is the cause.
         let last = self
             .complaints
             .back()
@@ -342,14 +342,14 @@ fn python_place(line: &str) -> Option<String> {
     Some(shorten(&format!("{file}:{number}"), MAX_CHARS))
 }
 
-/// Whether a tool says last of all which of its steps failed, after the reason.
+/// Returns whether a tool prints the line last, after the reason, to name the step that failed.
 fn is_summary(text: &str) -> bool {
     ["==> ERROR: ", "[ERROR] ", "npm ERR! ", "npm error "]
         .iter()
         .any(|start| text.starts_with(start))
 }
 
-/// The first ones count, since the others may follow from them.
+/// Keeps the first lines, because later ones may follow from them.
 fn keep_first(list: &mut Vec<Kept>, kept: Kept) {
     if list.len() < MAX_KEPT
         && list
@@ -360,7 +360,7 @@ fn keep_first(list: &mut Vec<Kept>, kept: Kept) {
     }
 }
 
-/// The first few, and the last.
+/// Keeps the first lines and the last one.
 fn keep_last(list: &mut VecDeque<Kept>, kept: Kept) {
     if list.len() == MAX_KEPT {
         list.pop_back();

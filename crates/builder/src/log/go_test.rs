@@ -1,35 +1,36 @@
-//! What `go test -v` writes: the messages of each test as it runs, and only then how it ended.
+//! Reads the output of `go test -v`, which prints the messages of each test while it runs, and its result
+//! only afterwards.
 
 use std::collections::VecDeque;
 
-/// Messages of tests that have not ended.
+/// How many messages of unfinished tests are kept.
 const MAX_MESSAGES: usize = 64;
-/// Messages of one test.
+/// How many messages of one test are kept.
 const MAX_PER_TEST: usize = 2;
 
-/// What a line is for the tests.
+/// The meaning of a line for the tests.
 pub(super) enum GoLine {
-    /// Nothing.
+    /// The line is not about a test.
     Other,
-    /// A message, or a test that did not fail.
+    /// A message of a test, or the result of a test that did not fail.
     Handled,
-    /// A test failed; its messages.
+    /// The result of a failed test, with the messages of that test.
     Failed(Vec<String>),
 }
 
-/// The tests that are under way.
+/// The running tests.
 #[derive(Debug, Default)]
 pub(super) struct GoTests {
-    /// The one that writes.
+    /// The test that currently prints.
     current: Option<String>,
-    /// Messages, each with its test.
+    /// The messages, each with its test.
     messages: VecDeque<(String, String)>,
-    /// The last test did not fail, and its messages may follow.
+    /// Whether the last test did not fail, in which case its messages may follow.
     passed: bool,
 }
 
 impl GoTests {
-    /// Reads the next line.
+    /// Processes the next line.
     pub(super) fn line(&mut self, line: &str) -> GoLine {
         let text = line.trim();
         if is_message(line) {
@@ -79,7 +80,7 @@ impl GoTests {
     }
 }
 
-/// Whether a line is what a test logs: `    x_test.go:9: text`.
+/// Returns whether a line is logged by a test: `    x_test.go:9: text`.
 fn is_message(line: &str) -> bool {
     let place = line.trim_start().split_once(".go:").map(|(_, rest)| rest);
     line.starts_with(' ')

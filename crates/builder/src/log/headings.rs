@@ -1,27 +1,28 @@
-//! Tells the builder's own headings from the output of packages, which may look like them.
+//! Distinguishes the builder's own headings from the output of packages, which may imitate them.
 //!
-//! The helper in the sandbox writes both into one pipe. It marks its headings with a random word that only it
-//! and the program that started it know. Output that looks like a heading is indented.
+//! The helper in the sandbox writes both into one pipe. It marks its headings with a random word that only
+//! the helper and its parent know. Output that imitates a heading is indented.
 
 use serde::{Deserialize, Serialize};
 
-/// Starts the headings that the builder writes between the output of the tools.
+/// The beginning of the headings that the builder writes between the output of tools.
 pub const HEADING: &str = "==> buildbtw: ";
 
-/// Begins a mark; rare in logs.
+/// The first byte of a mark; rare in logs.
 const START: u8 = 0x02;
-/// More of a heading is cut.
+/// Longer headings are truncated.
 const MAX_HEADING: usize = 1_000;
 
-/// What the headings of one job are marked with.
+/// The mark of the headings of one job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark(String);
 
 impl Mark {
-    /// Makes a new random mark.
+    /// Creates a random mark.
     ///
     /// # Errors
-    /// When the machine has no random numbers.
+    ///
+    /// When the machine has no source of random numbers.
     pub(crate) fn random() -> std::io::Result<Self> {
         use std::io::Read as _;
         let mut bytes = [0; 16];
@@ -30,11 +31,11 @@ impl Mark {
         Ok(Self(digits.collect()))
     }
 
-    /// A heading with its mark, in one piece for the pipe.
+    /// Returns a heading with its mark, to be written into the pipe at once.
     pub(crate) fn line(&self, heading: &str) -> Vec<u8> {
         let mut line = vec![START];
         line.extend(self.0.as_bytes());
-        // Some of it is a package's, such as the address of a source.
+        // Parts of it come from a package, for example the URL of a source.
         line.extend(heading.replace(char::is_control, " ").as_bytes());
         line.push(b'\n');
         line
@@ -46,11 +47,12 @@ impl Mark {
 pub(crate) enum Piece<'a> {
     /// Output of tools and packages; not always whole lines.
     Output(&'a [u8]),
-    /// A heading of the builder's own, with what it begins with and its line's end.
+    /// A heading of the builder, with its prefix and line feed.
     Heading(&'a str),
 }
 
-/// Takes the log apart. Bytes are held back only while they may be the beginning of a heading.
+/// Splits the log into output and headings. Holds bytes back only while they may be the beginning of a
+/// heading.
 #[derive(Debug)]
 pub(crate) struct Headings {
     mark: Vec<u8>,
@@ -64,7 +66,7 @@ pub(crate) struct Headings {
 #[derive(Debug)]
 enum State {
     Output,
-    /// May be [`HEADING`] in output.
+    /// May be an imitation of [`HEADING`].
     MaybeHeading(Vec<u8>),
     /// May be a mark.
     MaybeMark(Vec<u8>),
@@ -83,7 +85,7 @@ impl Headings {
         }
     }
 
-    /// Calls `each` with what the next bytes are.
+    /// Calls `each` with the pieces of the next bytes.
     pub(crate) fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Piece<'_>)) {
         let mut output = Vec::with_capacity(bytes.len() + 1);
         for &byte in bytes {
@@ -94,7 +96,7 @@ impl Headings {
         }
     }
 
-    /// What was held back is output when nothing follows.
+    /// Ends the log: bytes that were held back are output.
     pub(crate) fn finish(&mut self, mut each: impl FnMut(Piece<'_>)) {
         match std::mem::replace(&mut self.state, State::Output) {
             State::Output => {}
@@ -158,7 +160,7 @@ impl Headings {
         }
     }
 
-    /// Puts bytes out that turned out to be no heading; the last may begin another.
+    /// Emits held-back bytes that are not a heading; the last one may begin another.
     fn release(&mut self, held: &[u8], output: &mut Vec<u8>, each: &mut impl FnMut(Piece<'_>)) {
         let Some((&last, before)) = held.split_last() else {
             return;

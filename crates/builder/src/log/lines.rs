@@ -1,17 +1,17 @@
-//! The lines of a log.
+//! Splits a log into lines.
 
 use super::text;
 
-/// Cuts a stream of bytes into lines of bounded length.
+/// Splits a stream of bytes into lines of bounded length.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     line: Vec<u8>,
-    /// The last byte was a carriage return: what follows on the same line overwrites it.
+    /// Whether the last byte was a carriage return: following bytes overwrite the line.
     returned: bool,
 }
 
 impl Lines {
-    /// Bytes of a line that are kept.
+    /// The number of bytes that are kept of a line.
     const MAX_BYTES: usize = 1000;
 
     /// Calls `each` for every line that ends within the next bytes.
@@ -38,7 +38,7 @@ impl Lines {
         }
     }
 
-    /// Calls `each` for a last line without an end.
+    /// Calls `each` for a last line without a line feed.
     pub(crate) fn finish(&mut self, mut each: impl FnMut(&str)) {
         if !self.line.is_empty() {
             self.end(&mut each);

@@ -1,4 +1,4 @@
-//! Where the log of a build goes, and what is learned from it on the way.
+//! The log of a build: where it is written, and which of its lines explain a failure.
 
 mod cause;
 mod caused_by;

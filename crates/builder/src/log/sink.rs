@@ -1,12 +1,12 @@
-//! Where the log of a build goes.
+//! The destination of a build log.
 
 /// Receives the log of a build.
 ///
-/// `write` is called in order, from one task at a time, with any number of bytes (not always whole
-/// lines). It must keep everything and must not block for long: append to a file or a buffer. The
-/// builder bounds the total by the request's `log_bytes`.
+/// `write` is called in order, from one task at a time, with any number of bytes (not always whole lines). It
+/// must keep everything and must not block for long: it should append to a file or a buffer. The builder
+/// limits the total by the request's `log_bytes`.
 pub trait LogSink: Send + Sync {
-    /// Takes the next bytes.
+    /// Appends the next bytes.
     fn write(&self, bytes: &[u8]);
 }
 

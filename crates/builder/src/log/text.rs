@@ -1,11 +1,11 @@
-//! Small questions about the text of a line.
+//! Predicates and helpers for the text of a line.
 
 use buildbtw_model::ansi::{Reader, Token};
 
-/// Characters of a line in a message.
+/// The maximum number of characters of a line in a message.
 pub(super) const MAX_CHARS: usize = 300;
 
-/// Texts that end what the C library says about a failed call.
+/// The C library's messages for failed calls.
 pub(super) const SYSTEM_ERRORS: &[&str] = &[
     "No such file or directory",
     "Permission denied",
@@ -29,7 +29,7 @@ pub(super) const SYSTEM_ERRORS: &[&str] = &[
     "File name too long",
 ];
 
-/// A line without escape sequences and control characters; tabs become blanks.
+/// Returns a line without escape sequences and control characters; tabs become spaces.
 pub(super) fn plain(line: &[u8]) -> String {
     let mut text = String::with_capacity(line.len());
     let mut keep = |token: Token<'_>| match token {
@@ -44,22 +44,22 @@ pub(super) fn plain(line: &[u8]) -> String {
     text
 }
 
-/// Whether any of the texts occurs.
+/// Returns whether any of the texts occurs.
 pub(super) fn has_any(line: &str, texts: &[&str]) -> bool {
     texts.iter().any(|text| line.contains(text))
 }
 
-/// Whether the line starts with any of the texts.
+/// Returns whether the line starts with any of the texts.
 pub(super) fn starts_any(line: &str, texts: &[&str]) -> bool {
     texts.iter().any(|text| line.starts_with(text))
 }
 
-/// Whether the line ends with any of the texts.
+/// Returns whether the line ends with any of the texts.
 pub(super) fn ends_any(line: &str, texts: &[&str]) -> bool {
     texts.iter().any(|text| line.ends_with(text))
 }
 
-/// What follows `program: ` or `path/to/program: `, when the line starts like that.
+/// Splits `program: rest` or `path/to/program: rest` into the program's name and the rest.
 pub(super) fn after_program(line: &str) -> Option<(&str, &str)> {
     let (program, rest) = line.split_once(": ")?;
     let is_word = |c: char| c.is_ascii_alphanumeric() || "_./+-[]".contains(c);
@@ -86,14 +86,14 @@ pub(super) fn after_location(line: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// What follows a number, or a range of numbers.
+/// Returns the text after a number or a range of numbers.
 fn after_number(text: &str) -> Option<&str> {
     // Vala and bison: `3.5-3.9`.
     let rest = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '.');
     (rest.len() < text.len() && text.starts_with(|c: char| c.is_ascii_digit())).then_some(rest)
 }
 
-/// Whether the text starts with the name of an exception and a colon: `pkg.FooError: …`.
+/// Returns whether the text starts with the name of an exception and a colon: `pkg.FooError: …`.
 pub(super) fn is_exception(line: &str) -> bool {
     let Some((name, _)) = line.split_once(':') else {
         return false;
@@ -110,7 +110,7 @@ pub(super) fn is_exception(line: &str) -> bool {
         )
 }
 
-/// Whether the text ends with an exception of Ruby: `x.rb:3:in `f': no table (Pkg::TableError)`.
+/// Returns whether the text ends with a Ruby exception: `x.rb:3:in `f': no table (Pkg::TableError)`.
 pub(super) fn is_ruby_exception(line: &str) -> bool {
     let name = line
         .strip_suffix(')')
@@ -122,7 +122,7 @@ pub(super) fn is_ruby_exception(line: &str) -> bool {
         })
 }
 
-/// Whether the text is an exception that Java did not catch, or the cause of one.
+/// Returns whether the text is an uncaught Java exception or its cause.
 pub(super) fn is_java_exception(line: &str) -> bool {
     let thread = line
         .strip_prefix("Exception in thread \"")
@@ -136,7 +136,7 @@ pub(super) fn is_java_exception(line: &str) -> bool {
     })
 }
 
-/// Whether the text is an exception of Elixir: `** (CompileError) x.ex:3: …`.
+/// Returns whether the text is an Elixir exception: `** (CompileError) x.ex:3: …`.
 pub(super) fn is_elixir_exception(line: &str) -> bool {
     let name = line
         .strip_prefix("** (")
@@ -146,7 +146,7 @@ pub(super) fn is_elixir_exception(line: &str) -> bool {
     })
 }
 
-/// Whether the text is a call on the stack of an exception (Java, Node, Ruby).
+/// Returns whether the text is a frame of an exception's stack (Java, Node, Ruby).
 pub(super) fn is_stack(text: &str) -> bool {
     let is_more = |rest: &str| {
         rest.split_once(' ').is_some_and(|(number, rest)| {
@@ -158,12 +158,12 @@ pub(super) fn is_stack(text: &str) -> bool {
         || text.strip_prefix("... ").is_some_and(is_more)
 }
 
-/// Whether two lines differ in blanks only.
+/// Returns whether two lines differ only in whitespace.
 pub(super) fn same_words(one: &str, other: &str) -> bool {
     one.split_whitespace().eq(other.split_whitespace())
 }
 
-/// Whether a line is a command that was echoed, not something that a program said.
+/// Returns whether a line is an echoed command rather than output of a program.
 pub(super) fn is_command(line: &str) -> bool {
     const COMMANDS: &[&str] = &[
         "gcc",
@@ -200,8 +200,8 @@ pub(super) fn is_command(line: &str) -> bool {
     COMMANDS.contains(&first) || COMMANDS.contains(&name) || name.ends_with("-gcc")
 }
 
-/// Cuts a text to what a message has room for: out of the middle, since some errors begin with what matters
-/// and others end with it.
+/// Shortens a text for a message by removing its middle, because some errors are informative at the beginning
+/// and others at the end.
 pub(super) fn shorten(text: &str, most: usize) -> String {
     let length = text.chars().count();
     if length <= most {

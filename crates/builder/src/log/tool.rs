@@ -1,8 +1,8 @@
-//! What tools other than compilers, linkers and test runners say about the reason of a failure.
+//! Recognizes error messages of tools other than compilers, linkers and test runners.
 
 use super::text::{SYSTEM_ERRORS, ends_any, has_any, is_command, is_elixir_exception, starts_any};
 
-/// What processes say, or shells say of them, when they are killed.
+/// Messages about crashed processes, by themselves or by shells.
 const CRASHES: &[&str] = &[
     "Segmentation fault",
     "Segmentation fault (core dumped)",
@@ -15,7 +15,7 @@ const CRASHES: &[&str] = &[
     "Floating point exception (core dumped)",
 ];
 
-/// Everything else that names itself.
+/// Returns whether a line is an error of any other tool that identifies itself.
 pub(super) fn is_tool(line: &str, text: &str) -> bool {
     let is_failed_source =
         line.starts_with("    ") && ends_any(text, &[" ... FAILED", " ... NOT FOUND"]);

@@ -1,5 +1,5 @@
-//! Limits of memory and processes for a whole build: cgroup v2 where it has the controllers, else
-//! v1, else limits for each process.
+//! Limits memory and processes of a whole build: by cgroup v2 where it has the controllers, otherwise by v1,
+//! otherwise per process.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::request::Limits;
 
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// The cgroup of one attempt; several folders with v1.
+/// The cgroup of one attempt; with v1 it has several folders.
 #[derive(Debug, Default)]
 pub(crate) struct Cgroup {
     folders: Vec<PathBuf>,
 }
 
-/// Limits that were hit.
+/// The limits that were exceeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exceeded {
     pub(crate) memory: bool,
@@ -27,7 +27,7 @@ pub(crate) struct Exceeded {
 }
 
 impl Exceeded {
-    /// The limit that was hit, for people.
+    /// Describes the exceeded limit for people.
     pub(crate) fn describe(self, limits: &Limits) -> Option<String> {
         if self.memory {
             let bytes = limits.memory_bytes;
@@ -40,13 +40,13 @@ impl Exceeded {
 }
 
 impl Cgroup {
-    /// Makes the cgroup; `None` where this machine lets us make none.
+    /// Creates the cgroup; returns `None` where this machine does not allow creating one.
     pub(crate) fn create(name: &str, limits: &Limits) -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         create_v2(Path::new(MOUNT), name, &own, limits).or_else(|| create_v1(name, &own, limits))
     }
 
-    /// Where [`Self::create`] makes folders, if at all: to be remembered before it does.
+    /// Returns the folders that [`Self::create`] may create, to be recorded before it does.
     pub(crate) fn candidates(name: &str) -> Vec<PathBuf> {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mount = Path::new(MOUNT);
@@ -58,12 +58,12 @@ impl Cgroup {
         v2.chain(v1).map(|parent| parent.join(name)).collect()
     }
 
-    /// The cgroup with these folders, made earlier.
+    /// Returns the cgroup with these folders, which were created earlier.
     pub(crate) fn from_folders(folders: Vec<PathBuf>) -> Self {
         Self { folders }
     }
 
-    /// The files that a process joins by.
+    /// Returns the files through which a process joins the cgroup.
     pub(crate) fn procs(&self) -> Vec<PathBuf> {
         self.folders
             .iter()
@@ -71,7 +71,7 @@ impl Cgroup {
             .collect()
     }
 
-    /// Which limits were hit so far.
+    /// Returns the limits that were exceeded so far.
     pub(crate) fn exceeded(&self) -> Exceeded {
         let count = |file: &str, key: &str| {
             self.folders.iter().any(|folder| {
@@ -87,9 +87,9 @@ impl Cgroup {
         }
     }
 
-    /// Kills what is left in it and removes it.
+    /// Kills the remaining processes and removes the cgroup.
     pub(crate) async fn remove(&self) -> io::Result<()> {
-        // Processes that were killed leave a moment later, and nothing tells when in v1.
+        // Killed processes leave a moment later, and v1 has no notification for it.
         const TRIES: u32 = 200;
         for try_number in 0..TRIES {
             match self.try_remove() {
@@ -109,7 +109,7 @@ impl Cgroup {
             if fs::write(folder.join("cgroup.kill"), "1").is_err() {
                 for line in fs::read_to_string(folder.join("cgroup.procs"))?.lines() {
                     if let Ok(pid) = line.parse() {
-                        // It may be gone already.
+                        // The process may have exited already.
                         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
                     }
                 }
@@ -120,7 +120,8 @@ impl Cgroup {
     }
 }
 
-/// Where a group may be made. One with processes cannot limit children; then it is made next to ours.
+/// Returns the folders in which a group may be created. A group with processes cannot limit children; the new
+/// one is then created next to ours.
 fn parents_v2(mount: &Path, own: &str) -> Option<[PathBuf; 2]> {
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let own = mount.join(own);
@@ -139,7 +140,7 @@ fn create_v2(mount: &Path, name: &str, own: &str, limits: &Limits) -> Option<Cgr
     let limited =
         set("memory.max", limits.memory_bytes).is_ok() && set("pids.max", limits.processes).is_ok();
     if !limited {
-        // Empty, so this removes all of it.
+        // The group is empty, so this removes it completely.
         let _ = fs::remove_dir(&folder);
         return None;
     }
@@ -150,7 +151,7 @@ fn create_v2(mount: &Path, name: &str, own: &str, limits: &Limits) -> Option<Cgr
     })
 }
 
-/// Whether children of the group can be limited, after asking for it.
+/// Enables the controllers for children of the group, and returns whether they are enabled.
 fn can_limit_children(group: &Path) -> bool {
     let control = group.join("cgroup.subtree_control");
     let has_both = || {
@@ -163,10 +164,11 @@ fn can_limit_children(group: &Path) -> bool {
     has_both() || (fs::write(&control, "+memory +pids").is_ok() && has_both())
 }
 
-/// The controllers of version 1 that are used, each with the file of its limit.
+/// The v1 controllers in use, each with the file of its limit.
 const CONTROLLERS: [(&str, &str); 2] = [("memory", "memory.limit_in_bytes"), ("pids", "pids.max")];
 
-/// Where a group of a controller may be made. In a container the path may be one of the world outside.
+/// Returns the folders in which a group of a controller may be created. In a container, the path may refer to
+/// the host.
 fn parents_v1(mount: &Path, controller: &str, own: &str) -> Option<[PathBuf; 2]> {
     let own = own.lines().find_map(|line| {
         let (_, rest) = line.split_once(':')?;
@@ -194,7 +196,7 @@ fn create_v1(name: &str, own: &str, limits: &Limits) -> Option<Cgroup> {
             .is_some_and(|folder| fs::write(folder.join(file), value.to_string()).is_ok());
         cgroup.folders.extend(created);
         if !limited {
-            // Empty, so this removes all of it.
+            // The groups are empty, so this removes them completely.
             let _ = cgroup.try_remove();
             return None;
         }

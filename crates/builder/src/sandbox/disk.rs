@@ -1,4 +1,4 @@
-//! Whether this machine can make the image that the files of a build lie in.
+//! Checks whether this machine can create the image for the files of a build.
 
 use std::io;
 use std::path::Path;
@@ -9,12 +9,12 @@ use super::config::{SandboxConfig, ScratchDisk};
 use crate::programs::find_program;
 use crate::sys;
 
-/// Makes the file system of an image.
+/// The program that formats an image.
 pub(crate) const MKFS: &str = "mkfs.ext4";
 /// linux/magic.h
 const EXFAT_MAGIC: FsType = FsType(0x2011_bab0);
 
-/// Says what builds need memory for that should be disk, or why images cannot be made though they are asked for.
+/// Returns a warning if build files take memory although they should be on disk.
 pub(crate) fn warning(config: &SandboxConfig) -> Option<String> {
     let in_memory = "build files are kept in memory (tmpfs) and count towards the memory limit";
     match config.scratch_disk {
@@ -33,7 +33,7 @@ pub(crate) fn warning(config: &SandboxConfig) -> Option<String> {
     }
 }
 
-/// Why no image can be made, for a machine that must make them.
+/// Returns why images cannot be created, if this machine is configured to create them.
 pub(crate) fn missing(config: &SandboxConfig) -> Option<String> {
     match config.scratch_disk {
         ScratchDisk::Image => no_program()
@@ -43,7 +43,7 @@ pub(crate) fn missing(config: &SandboxConfig) -> Option<String> {
     }
 }
 
-/// Why an image in this folder cannot be made, or would be of no use. Loop devices are not tried.
+/// Returns why an image in this folder cannot be created, or would be useless. Does not test loop devices.
 pub(crate) fn unusable(folder: &Path) -> Option<String> {
     no_program()
         .or_else(|| no_sparse_files(folder))
@@ -59,7 +59,7 @@ fn no_program() -> Option<String> {
         .then(|| format!("`{MKFS}` is not installed (package e2fsprogs)"))
 }
 
-/// A file of the limit's size would be written out in full.
+/// Without sparse files, a file of the limit's size would be written in full.
 fn no_sparse_files(folder: &Path) -> Option<String> {
     match statfs_type(folder) {
         Some(MSDOS_SUPER_MAGIC | EXFAT_MAGIC) => Some(format!(
@@ -74,7 +74,7 @@ fn is_memory(folder: &Path) -> String {
     format!("{} is in memory", folder.display())
 }
 
-/// The file system of the folder, which may be yet to be made.
+/// Returns the file system of a folder that may not exist yet.
 fn statfs_type(folder: &Path) -> Option<FsType> {
     let there = folder.ancestors().find(|folder| folder.exists())?;
     statfs(there).ok().map(|found| found.filesystem_type())
@@ -86,7 +86,7 @@ fn no_loop_device() -> Option<String> {
         .map(|error| describe_loop_error(&error))
 }
 
-/// What the error of a loop device means.
+/// Describes the error of a loop device.
 pub(crate) fn describe_loop_error(error: &io::Error) -> String {
     format!("no loop device is available: {error}")
 }

@@ -1,4 +1,4 @@
-//! Runs the helper, passes its log on and stops it when a limit of time or of the log is exceeded.
+//! Runs the helper, forwards its log, and stops it when it exceeds a limit of time or log size.
 
 use std::io;
 use std::path::Path;
@@ -18,10 +18,10 @@ use crate::failure::Failure;
 use crate::log::{ErrorLines, Headings, LogSink, Piece};
 use crate::programs::SEARCH_PATH;
 
-/// How long a supervisor may take to kill its processes, before it is killed itself.
+/// How long a supervisor may take to kill its processes before it is killed itself.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// When a helper is stopped.
+/// The limits at which a helper is stopped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) time: Duration,
@@ -30,7 +30,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// For commands that people watch.
+    /// For interactive commands.
     pub(crate) const NONE: Self = Self {
         time: Duration::MAX,
         silence: Duration::MAX,
@@ -38,7 +38,7 @@ impl Bounds {
     };
 }
 
-/// Runs a job to its end. When this returns, none of its processes is left.
+/// Runs a job to its end. When this returns, none of its processes are left.
 pub(crate) async fn run(
     helper: &Path,
     job: &Job,
@@ -74,7 +74,7 @@ impl Running {
             // Ctrl-C on a terminal is for this program, which then stops the helper.
             .process_group(0);
         let mut child = command.spawn()?;
-        // It holds the pipe's write ends, which would keep the log from ending.
+        // The command holds the write ends of the pipe, which would keep the log from ending.
         drop(command);
         let output = pipe::Receiver::from_owned_fd(reader.into())?;
         let mut text = serde_json::to_vec(job).map_err(io::Error::other)?;
@@ -98,7 +98,7 @@ impl Running {
         let stopped = self
             .follow(bounds, log, &mut headings, &mut errors, cancel)
             .await;
-        // Closing its standard input tells the supervisor to kill everything.
+        // The supervisor kills all processes when its standard input is closed.
         drop(self.child.stdin.take());
         if stopped.is_some() {
             self.drain().await;
@@ -132,7 +132,7 @@ impl Running {
         report
     }
 
-    /// Passes the log on until its end. Says why when the helper has to be stopped before.
+    /// Forwards the log until its end. Returns the reason if the helper has to be stopped earlier.
     async fn follow(
         &mut self,
         bounds: Bounds,
@@ -187,14 +187,14 @@ impl Running {
         }
     }
 
-    /// Reads the rest, so that nobody blocks on writing it, until every process is gone.
+    /// Discards the rest of the log until all processes have exited, so that none blocks on writing.
     async fn drain(&mut self) {
         let mut buffer = vec![0; 1 << 16];
         let rest = async {
             while matches!(self.output.read(&mut buffer).await, Ok(count) if count > 0) {}
         };
         if tokio::time::timeout(GRACE, rest).await.is_err() {
-            // Its death takes all the others with it.
+            // The death of the supervisor kills all other processes.
             if let Err(error) = self.child.start_kill() {
                 tracing::warn!(%error, "could not kill the sandbox supervisor");
             }
@@ -202,17 +202,17 @@ impl Running {
     }
 }
 
-/// A log that may grow to a limit.
+/// A log with a size limit.
 struct Bounded<'a> {
     log: &'a dyn LogSink,
-    /// How many more bytes it may get.
+    /// How many more bytes may be written.
     left: u64,
-    /// Whether there was more than it may get.
+    /// Whether the limit was exceeded.
     is_full: bool,
 }
 
 impl Bounded<'_> {
-    /// Passes a piece of the log on.
+    /// Forwards a piece of the log.
     fn pass(&mut self, piece: Piece<'_>, errors: &mut ErrorLines) {
         match piece {
             Piece::Output(bytes) => {
@@ -235,7 +235,7 @@ impl Bounded<'_> {
     }
 }
 
-/// A point in time; far away when the duration is too long to be added.
+/// Returns the point in time after a duration; far in the future if the duration is too long to be added.
 fn after(duration: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     Instant::now() + duration.min(YEAR)

@@ -1,15 +1,15 @@
-//! What a Debian machine holds, in pacman's words.
+//! Translates the packages of a Debian machine to names of Arch.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::programs::SEARCH_PATH;
 
-/// Names that are always there: groups and meta packages, and the shell.
+/// Names that are always provided: groups, meta packages and the shell.
 const ALWAYS: &[&str] = &["base", "base-devel", "sh"];
 
-/// Arch's name for what a Debian package holds. One name may have several packages; the first that
-/// is installed counts.
+/// Arch's name for the contents of a Debian package. A name may have several packages; the first installed
+/// one counts.
 const NAMES: &[(&str, &str)] = &[
     ("autoconf", "autoconf"),
     ("automake", "automake"),
@@ -81,14 +81,14 @@ const NAMES: &[(&str, &str)] = &[
     ("zstd", "zstd"),
 ];
 
-/// The certificate authorities, which a root gets from this file. A package that is installed without
-/// its triggers has none.
+/// The certificate authorities, which a root gets from this file. It is missing when the package was
+/// installed without its triggers.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Packages of Node.js from elsewhere than Debian hold npm themselves.
+/// Node.js packages from other sources than Debian contain npm.
 const NPM: &str = "/usr/bin/npm";
 
-/// What this machine provides, `name=version` each. Costs some milliseconds.
+/// Returns what this machine provides, as `name=version`. Takes some milliseconds.
 pub(crate) fn provides() -> Vec<String> {
     let mut packages: Vec<&str> = NAMES.iter().map(|(_, package)| *package).collect();
     packages.dedup();
@@ -98,7 +98,7 @@ pub(crate) fn provides() -> Vec<String> {
         .args(["-W", "-f", "${db:Status-Status} ${Package} ${Version}\\n"])
         .args(packages)
         .output();
-    // It complains about those that are not installed, and lists the others.
+    // dpkg-query reports missing packages as an error, but lists the others.
     let text = output.map(|output| output.stdout).unwrap_or_default();
     let mut provides = translate(&String::from_utf8_lossy(&text));
     if !Path::new(CERTIFICATES).is_file() {
@@ -130,7 +130,8 @@ fn translate(list: &str) -> Vec<String> {
     provides
 }
 
-/// The upstream part of a Debian version: no epoch, no revision, nothing pacman does not know.
+/// Returns the upstream part of a Debian version, without epoch, revision and characters that pacman does not
+/// allow.
 fn upstream(version: &str) -> Option<&str> {
     let version = version.split_once(':').map_or(version, |(_, rest)| rest);
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';

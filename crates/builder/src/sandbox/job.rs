@@ -1,4 +1,4 @@
-//! What the parent tells the helper process, and what comes back.
+//! The messages between the parent and the helper process.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,25 +15,25 @@ use crate::seccomp::Memory;
 use crate::source::access::GitAccess;
 use crate::source_network::SourceNetwork;
 
-/// Everything the helper needs; it reads no configuration of its own.
+/// The complete input of the helper, which reads no other configuration.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) task: Task,
     pub(crate) base: Base,
     /// The first of the 65,536 host ids that the sandbox is mapped to.
     pub(crate) first_uid: u32,
-    /// Files to write the helper's process id into.
+    /// The files through which the helper joins its cgroup.
     pub(crate) cgroup_procs: Vec<PathBuf>,
-    /// Limits to set by setrlimit(2), where there is no cgroup.
+    /// The limits to set by setrlimit(2), if there is no cgroup.
     pub(crate) rlimits: Option<Limits>,
-    /// Where the report goes.
+    /// The file for the report.
     pub(crate) report: PathBuf,
-    /// What tells the helper's headings from output.
+    /// The mark that distinguishes the helper's headings from output.
     pub(crate) mark: Mark,
 }
 
 impl Job {
-    /// What counts the memory of the job.
+    /// Returns the mechanism that limits the job's memory.
     pub(crate) fn memory(&self) -> Memory {
         match self.rlimits {
             Some(_) => Memory::Rlimits,
@@ -55,36 +55,36 @@ pub(crate) struct BuildTask {
     pub(crate) output_dir: PathBuf,
     pub(crate) jobs: usize,
     pub(crate) access: SourceAccess,
-    /// `PKGEXT` in place of that in makepkg.conf.
+    /// `PKGEXT`, which overrides that of makepkg.conf.
     pub(crate) package_extension: Option<String>,
-    /// Where the files of the build lie.
+    /// The location of the build's files.
     pub(crate) scratch_disk: ScratchDisk,
-    /// A folder of this machine for the image of that disk.
+    /// A folder of this machine for the scratch disk image.
     pub(crate) scratch_folder: PathBuf,
 }
 
-/// What sources may be fetched from, besides what is always refused.
+/// The networks from which sources may be fetched, in addition to the fixed rules.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SourceAccess {
     pub(crate) allowed: Vec<SourceNetwork>,
     /// The server's addresses.
     pub(crate) refused: Vec<IpAddr>,
-    /// A name of the server that could not be resolved: what it stands for cannot be refused.
+    /// A host name of the server that could not be resolved, so that its addresses cannot be refused.
     pub(crate) unknown: Option<String>,
 }
 
 /// The system below the sandbox.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Base {
-    /// This machine's `/usr`, and what it provides, as pacman writes it.
+    /// This machine's `/usr`, and what it provides in pacman's syntax.
     Host { provides: Vec<String> },
     /// A pacstrapped folder.
     Root(PathBuf),
 }
 
 impl Base {
-    /// The kind of packages to make, where the base does not say: Debian's makepkg.conf is of another distribution than
-    /// the packages, and nobody chose what is in it.
+    /// Returns the package format to use if the base does not determine it: Debian's makepkg.conf belongs to
+    /// another distribution than the packages.
     pub(crate) fn package_extension(&self) -> Option<String> {
         match self {
             Self::Host { .. } => Some(".pkg.tar.zst".to_owned()),

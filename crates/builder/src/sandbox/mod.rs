@@ -1,5 +1,5 @@
-//! Building for real: a helper process per attempt makes a clean root out of the base system,
-//! installs the dependencies and runs makepkg in it.
+//! Real builds: a helper process per attempt creates a clean root from the base system, installs the
+//! dependencies and runs makepkg.
 
 mod base;
 mod cgroup;
@@ -132,7 +132,7 @@ impl Sandbox {
             }
         }
         if let Err(error) = scratch.remove().await {
-            // The build's result stands; `reap` tries again.
+            // The result of the build is valid; `reap` removes the folder later.
             tracing::warn!(%error, attempt.id = %name, "could not remove the scratch folder");
         }
         Ok(report)
@@ -144,8 +144,8 @@ impl Sandbox {
         })
     }
 
-    /// What sources of the request may not be fetched from: the server, by the names that this program and
-    /// pacman know it by.
+    /// Determines from where sources may not be fetched: the server, under the names by which this program
+    /// and pacman know it.
     async fn access(&self, request: &BuildRequest) -> SourceAccess {
         let mut access = SourceAccess {
             allowed: self.config.allow_source_networks.clone(),
@@ -179,7 +179,7 @@ impl Sandbox {
     }
 }
 
-/// Where the repository of the namespace is served from over a network.
+/// Returns the URLs from which the namespace repository is served over a network.
 fn servers_of_namespace(request: &BuildRequest) -> impl Iterator<Item = &String> {
     let repositories = request.repositories.iter();
     repositories
@@ -188,7 +188,7 @@ fn servers_of_namespace(request: &BuildRequest) -> impl Iterator<Item = &String>
         .filter(|server| server.starts_with("http"))
 }
 
-/// The helper runs in another folder.
+/// Makes a source folder absolute, because the helper runs in another folder.
 fn with_absolute_source(request: &BuildRequest) -> io::Result<BuildRequest> {
     let mut request = request.clone();
     if let crate::request::Source::Directory(folder) = &mut request.source {
@@ -197,7 +197,7 @@ fn with_absolute_source(request: &BuildRequest) -> io::Result<BuildRequest> {
     Ok(request)
 }
 
-/// A process that is killed for a limit looks like any other failure to the tools.
+/// Blames an exceeded limit for the failure, which tools report like any other.
 fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
     use buildbtw_model::FailureKind;
     match failure.kind {
@@ -220,9 +220,9 @@ fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
     }
 }
 
-/// Limits of single processes leave no trace when they are hit.
+/// Mentions the limits per process, which leave no trace when they are exceeded.
 fn name_possibly_exceeded(failure: &mut Failure, limits: &Limits) {
-    // Only what ran leaves something in the log; other failures of the package have other reasons.
+    // Only failures of commands in the root can be caused by these limits.
     if failure.kind == buildbtw_model::FailureKind::Package && failure.see_log {
         let (memory, processes) = (limits.memory_bytes, limits.processes);
         failure.message = format!(

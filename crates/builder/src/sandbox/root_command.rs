@@ -1,4 +1,4 @@
-//! Commands in a root that stays: a system to install packages into, to upgrade and to try.
+//! Commands in a persistent root: a system in which packages are installed, upgraded and tried.
 
 use std::path::PathBuf;
 
@@ -6,18 +6,18 @@ use buildbtw_model::Architecture;
 use buildbtw_model::api::Repository;
 use serde::{Deserialize, Serialize};
 
-/// A command to run as root of a root that is kept in a folder.
+/// A command to run as root in a root that is kept in a folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RootCommand {
-    /// The folder that keeps the root; made when it is not there.
+    /// The folder of the root; created if it does not exist.
     pub dir: PathBuf,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Whether it shares this machine's network.
+    /// Whether the command shares this machine's network.
     pub network: bool,
-    /// Folders or files of this machine that it sees.
+    /// Folders or files of this machine that are visible to the command.
     pub binds: Vec<Bind>,
-    /// Written to `/etc/pacman.conf` before the command starts; empty: left as it is.
+    /// The repositories for `/etc/pacman.conf`; empty: the file is left unchanged.
     pub repositories: Vec<Repository>,
     /// The architecture of `/etc/pacman.conf`.
     pub architecture: Architecture,
@@ -30,6 +30,6 @@ pub struct Bind {
     pub source: PathBuf,
     /// Its absolute path inside.
     pub target: PathBuf,
-    /// Whether it can be changed from inside.
+    /// Whether it is writable from inside.
     pub writable: bool,
 }

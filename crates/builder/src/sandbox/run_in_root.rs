@@ -1,4 +1,4 @@
-//! Runs commands in a root that stays.
+//! Runs commands in a persistent root.
 
 use std::fs::File;
 use std::io;
@@ -15,19 +15,19 @@ use super::root_command::RootCommand;
 use super::scratch::Scratch;
 use crate::log::{LogSink, Mark};
 
-/// Why a command in a root could not be run.
+/// The error of a command in a root.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct RootError {
-    /// What happened, for people.
+    /// A description for people.
     pub message: String,
 }
 
-/// Runs a command in a root that stays, and returns its exit code (128 + signal when killed).
+/// Runs a command in a persistent root, and returns its exit code (128 + signal when killed).
 ///
 /// # Errors
 ///
-/// When the root could not be made or `cancel` fired.
+/// When the root cannot be created or `cancel` fires.
 pub async fn run_in_root(
     config: &SandboxConfig,
     command: &RootCommand,
@@ -59,7 +59,7 @@ async fn run(
     if command.command.is_empty() {
         return Err(io::Error::other("no command was given"));
     }
-    // Two overlays over the same folders would destroy each other's work.
+    // Two overlays over the same folders would corrupt each other.
     fs_err::create_dir_all(&command.dir)?;
     let lock = lock_file(&command.dir)?;
     let scratch = Scratch::create(&config.scratch_root, &AttemptId::new().to_string(), None)?;

@@ -1,6 +1,6 @@
-//! The folder of one attempt on this machine: what has to be found again when its program was
-//! killed. The sandbox itself lives in the helper's mount namespace, on a disk whose image has no name, and
-//! needs no clearing up.
+//! The folder of one attempt on this machine: the state that must be found again when its program is killed.
+//! The sandbox itself is in the helper's mount namespace, on a disk whose image has no name, and needs no
+//! cleanup.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ const LOCK: &str = "lock";
 const CGROUP: &str = "cgroup";
 const REPORT: &str = "report.json";
 
-/// The scratch folder of one attempt, locked while this value lives.
+/// The scratch folder of one attempt, locked during the lifetime of this value.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     folder: PathBuf,
@@ -25,7 +25,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes the folder, and the cgroup that it keeps track of.
+    /// Creates the folder and the cgroup that it records.
     pub(crate) fn create(root: &Path, name: &str, limits: Option<&Limits>) -> io::Result<Self> {
         let mut scratch = Self::begin(root, name, limits.is_some())?;
         let cgroup = |limits| Cgroup::create(&cgroup_name(name), limits);
@@ -33,7 +33,8 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Makes the folder, which says where a cgroup may be: its maker may be killed while it makes that.
+    /// Creates the folder, and records the possible folders of the cgroup: the process may be killed while it
+    /// creates the cgroup.
     fn begin(root: &Path, name: &str, has_cgroup: bool) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         let folder = root.join(name);
@@ -79,9 +80,8 @@ fn cgroup_name(name: &str) -> String {
     format!("buildbtw-{name}")
 }
 
-/// Removes what builds left below `scratch_root` when their program was killed: folders and cgroups.
-/// Attempts that are still running, in any process, are left alone. Returns how many attempts were
-/// cleaned up after.
+/// Removes the folders and cgroups that builds left below `scratch_root` when their program was killed.
+/// Attempts that are still running in any process are skipped. Returns the number of removed attempts.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ pub async fn reap(scratch_root: &Path) -> io::Result<usize> {
     };
     for entry in entries {
         let folder = entry?.path();
-        // Only what looks like ours.
+        // Skips folders that no builder created.
         let Ok(lock) = fs::File::open(folder.join(LOCK)) else {
             continue;
         };

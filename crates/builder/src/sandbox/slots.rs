@@ -1,4 +1,4 @@
-//! Ranges of user ids, one for each sandbox at a time on the whole machine.
+//! Ranges of user ids. Each running sandbox of the whole machine has its own.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -7,18 +7,18 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-/// How many ids a sandbox has: 0 to 65535.
+/// The number of ids of a sandbox: 0 to 65535.
 pub(crate) const RANGE: u32 = 65_536;
-/// Sandboxes at the same time on one machine.
+/// The maximum number of concurrent sandboxes on one machine.
 const SLOTS: u32 = 1024;
-/// Where the locks of all programs that build on this machine lie. Only root may look into it: a user who could
-/// open a lock could hold it, and stop all builds.
+/// The folder for the locks of all programs that build on this machine. Only root may open it: a user who
+/// could open a lock could hold it, and stop all builds.
 const LOCKS: &str = "/run/buildbtw-id-ranges";
 
-/// A range of ids that nobody else on this machine uses while this value lives.
+/// A range of ids that no other program on this machine uses during the lifetime of this value.
 ///
-/// The kernel frees the lock of a file when its owner dies. The first range is never handed out; it belongs to
-/// roots that stay.
+/// The kernel releases the lock of a file when its owner dies. The first range is never assigned; it belongs
+/// to persistent roots.
 #[derive(Debug)]
 pub(crate) struct Slot {
     _lock: RangeLock,
@@ -29,7 +29,8 @@ impl Slot {
     /// Takes the first free range above `uid_base`.
     ///
     /// # Errors
-    /// When there is none, or this process is not root.
+    ///
+    /// When there is no free range, or this process is not root.
     pub(crate) fn take(uid_base: u32) -> io::Result<Self> {
         let folder = Path::new(LOCKS);
         make_private(folder)?;
@@ -44,7 +45,7 @@ impl Slot {
             let Some(lock) = lock(folder, first_uid, "")? else {
                 continue;
             };
-            // Processes of a build whose program was killed may not be gone yet.
+            // Processes of a build whose program was killed may still exist.
             if lock_in_use(folder, first_uid)?.is_some() {
                 return Ok(Self {
                     _lock: lock,
@@ -62,20 +63,20 @@ impl Slot {
     }
 }
 
-/// The lock of a range. Dropping it unlocks the file: closing is not enough while a child process holds a copy of the
-/// descriptor between fork and exec.
+/// The lock of a range. Dropping it unlocks the file: closing it is not enough while a child process holds a
+/// copy of the descriptor between fork and exec.
 #[derive(Debug)]
 pub(crate) struct RangeLock(File);
 
 impl Drop for RangeLock {
     fn drop(&mut self) {
-        // On an error the descriptor is closed all the same.
+        // On an error, closing the descriptor releases the lock.
         let _ = self.0.unlock();
     }
 }
 
-/// Says that processes with ids of a range are there, for as long as the value lives. Taken by whoever
-/// starts them and outlives them, as the program that has the range may be killed.
+/// Marks a range as in use by processes during the lifetime of the value. Called by the process that starts
+/// and outlives them, because the program that owns the range may be killed.
 pub(crate) fn hold(first_uid: u32) -> io::Result<RangeLock> {
     lock_in_use(Path::new(LOCKS), first_uid)?
         .ok_or_else(|| io::Error::other(format!("the user ids from {first_uid} on are in use")))
@@ -85,7 +86,7 @@ fn lock_in_use(folder: &Path, first_uid: u32) -> io::Result<Option<RangeLock>> {
     lock(folder, first_uid, ".in-use")
 }
 
-/// Takes a lock of a range; `None` when somebody has it.
+/// Takes a lock of a range; returns `None` if another process holds it.
 fn lock(folder: &Path, first_uid: u32, suffix: &str) -> io::Result<Option<RangeLock>> {
     let file = File::options()
         .create(true)
@@ -101,7 +102,7 @@ fn lock(folder: &Path, first_uid: u32, suffix: &str) -> io::Result<Option<RangeL
     }
 }
 
-/// Makes a folder that only root may look into, or checks that it is one.
+/// Creates a folder that only root may open, or checks that it is one.
 fn make_private(folder: &Path) -> io::Result<()> {
     let failed = |text: String| io::Error::other(format!("{}: {text}", folder.display()));
     match std::fs::DirBuilder::new().mode(0o700).create(folder) {

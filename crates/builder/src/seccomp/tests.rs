@@ -1,6 +1,6 @@
 use super::*;
 
-/// The kernel's verdict on a system call under a filter program.
+/// Returns the kernel's verdict on a system call under a filter program.
 fn run(program: &[Instruction], architecture: u32, number: u32, argument: u32) -> u32 {
     run_with(program, architecture, number, [argument.into(), 0, 0])
 }

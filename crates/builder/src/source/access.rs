@@ -1,5 +1,5 @@
-//! How git proves who it is to the hosts of sources: by files of the machine's operator, which no
-//! command line and no sandbox ever shows.
+//! The credentials of git for the hosts of sources: files of the machine's operator, which appear on no
+//! command line and in no sandbox.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,25 +10,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Context as _, Failure};
 
-/// What git may use to fetch sources; nothing by default.
+/// The credentials with which git may fetch sources; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitAccess {
-    /// Names and passwords by host, a line `https://name:password@host` each, as
-    /// git-credential-store(1) keeps them.
+    /// Names and passwords by host, one line `https://name:password@host` each, in the format of
+    /// git-credential-store(1).
     pub credentials: Option<PathBuf>,
-    /// The private key for addresses of SSH.
+    /// The private key for SSH addresses.
     pub ssh_key: Option<PathBuf>,
-    /// The keys of SSH hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"); no others are talked to.
+    /// The keys of SSH hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"); git connects to no others.
     pub ssh_known_hosts: Option<PathBuf>,
-    /// PEM file of the certificate authorities of HTTPS hosts, in place of the machine's.
+    /// A PEM file with the certificate authorities of HTTPS hosts, which replaces the machine's.
     pub ca: Option<PathBuf>,
 }
 
 impl GitAccess {
-    /// Checks that the files are there and that secrets are nobody else's to read.
+    /// Checks that the files exist and that other users cannot read the secrets.
     ///
     /// # Errors
-    /// Naming the file and what is wrong with it.
+    ///
+    /// Names the file and what is wrong with it.
     pub fn check(&self) -> io::Result<()> {
         for (path, is_secret) in [
             (&self.credentials, true),
@@ -55,11 +56,11 @@ impl GitAccess {
     }
 }
 
-/// The folder for secrets below a scratch folder.
+/// The folder for secrets, below a scratch folder.
 pub(crate) const SECRETS: &str = "secrets";
 
-/// What a git command may use, for as long as this lives. Secrets lie in a copy: git removes what
-/// was refused from the file it got.
+/// The credentials of a git command, during the lifetime of this value. Secrets are copied, because git
+/// removes rejected ones from its file.
 pub(super) struct Granted {
     config: String,
     ssh_command: Option<String>,
@@ -96,12 +97,12 @@ impl Granted {
         })
     }
 
-    /// Lines for git's configuration file.
+    /// Returns the lines for git's configuration file.
     pub(super) fn config(&self) -> &str {
         &self.config
     }
 
-    /// Lets a command use it.
+    /// Lets a command use the credentials.
     pub(super) fn apply(&self, command: &mut Command) {
         if let Some(ssh) = &self.ssh_command {
             command.env("GIT_SSH_COMMAND", ssh);
@@ -111,16 +112,16 @@ impl Granted {
 
 impl Drop for Granted {
     fn drop(&mut self) {
-        // The scratch folder goes, too; but not before package code has run.
+        // The scratch folder is removed as well, but only after package code has run.
         if let Some(copy) = &self.copy {
             let _ = fs_err::remove_file(copy);
         }
     }
 }
 
-/// ssh(1) that talks to known hosts only and asks nobody anything.
+/// Returns an ssh(1) command that connects to known hosts only and never prompts.
 fn ssh_command(hosts: &Path, key: Option<&Path>) -> String {
-    // In ssh_config(5) a percent sign begins a token, and quotes hold spaces together.
+    // In ssh_config(5), a percent sign starts a token, and quotes keep spaces together.
     let hosts = hosts.to_string_lossy().replace('%', "%%");
     let hosts = format!("UserKnownHostsFile=\"{hosts}\"");
     let key = key.map_or_else(String::new, |key| {
@@ -145,12 +146,12 @@ fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-/// A path as one word for sh.
+/// Quotes a path as one word for sh.
 fn shell_quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 
-/// A value of git's configuration (git-config(1), "Syntax").
+/// Quotes a value for git's configuration (git-config(1), "Syntax").
 fn config_quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', r"\\").replace('"', "\\\""))
 }

@@ -1,27 +1,27 @@
-//! Writes another release into the text of a `PKGBUILD`, as far as that can be done without running
-//! it. Whether bash then sees the release is asked afterwards; here it only has to be likely.
+//! Writes another release into the text of a `PKGBUILD`, as far as this is possible without running it.
+//! Whether bash then sees the release is checked afterwards; here it only has to be likely.
 
 use std::ops::Range;
 
 const NAME: &[u8] = b"pkgrel";
-/// What may stand before an assignment in a command.
+/// Words that may precede an assignment in a command.
 const BEFORE: &[&str] = &[
     "declare", "do", "else", "export", "local", "readonly", "then", "typeset",
 ];
-/// What reads other files or runs text as code.
+/// Commands that read other files or run text as code.
 const READERS: &[&str] = &[".", "eval", "source"];
 
-/// How a release is written.
+/// Where the release is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {
-    /// In place of the values that are assigned.
+    /// In place of the assigned values.
     InPlace,
-    /// At the end, where it counts whatever the text does before.
+    /// At the end, where it overrides the text before.
     Appended,
 }
 
 impl Placement {
-    /// The text with another release; `None` where this way has no place for it.
+    /// Returns the text with another release; `None` if this placement is not possible.
     pub(crate) fn write(self, text: &[u8], release: &str) -> Option<Vec<u8>> {
         match self {
             Self::InPlace => assigned(text, release),
@@ -30,7 +30,7 @@ impl Placement {
     }
 }
 
-/// The text with one more line.
+/// Appends a line to a text.
 pub(crate) fn appended(text: &[u8], line: &str) -> Vec<u8> {
     let mut result = text.to_vec();
     if !result.is_empty() && !result.ends_with(b"\n") {
@@ -57,7 +57,7 @@ fn assigned(text: &[u8], release: &str) -> Option<Vec<u8>> {
     Some(result)
 }
 
-/// Whether the release is this plain number on a line of its own, and nothing else can depend on it
+/// Returns whether the release is this plain number on a line of its own, and nothing else can depend on it
 /// or change it.
 pub(crate) fn is_plain(text: &[u8], release: &str) -> bool {
     let mentions = lines(text)
@@ -74,7 +74,7 @@ pub(crate) fn is_plain(text: &[u8], release: &str) -> bool {
         && !lines(text).any(|line| reads_elsewhere(text.get(line).unwrap_or_default()))
 }
 
-/// The lines that are no comments.
+/// Returns the lines that are not comments.
 fn lines(text: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut start = 0;
     text.split_inclusive(|&byte| byte == b'\n')
@@ -95,7 +95,7 @@ fn count(line: &[u8]) -> usize {
         .count()
 }
 
-/// Whether a command of the line reads another file, or runs text.
+/// Returns whether a command of the line reads another file or runs text as code.
 fn reads_elsewhere(line: &[u8]) -> bool {
     let line = String::from_utf8_lossy(line);
     line.split([';', '&', '|', '(', '{', '`']).any(|command| {
@@ -106,7 +106,7 @@ fn reads_elsewhere(line: &[u8]) -> bool {
     })
 }
 
-/// Where the values are that are assigned to the release.
+/// Returns the ranges of the values that are assigned to the release.
 fn values(text: &[u8]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for line in lines(text) {
@@ -130,17 +130,17 @@ fn values(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// A command of a line, as far as it was read. Each byte is looked at once: lines can be long.
+/// The parsing state of a command. Each byte is processed once, because lines can be long.
 #[derive(Default)]
 struct Command {
-    /// The word that was begun.
+    /// The current word.
     word: Vec<u8>,
-    /// Whether some word before is none that an assignment can follow.
+    /// Whether an earlier word excludes an assignment.
     is_other: bool,
 }
 
 impl Command {
-    /// Whether a word that starts here is an assignment of the command.
+    /// Returns whether a word that starts here can be an assignment.
     fn takes_assignment(&self) -> bool {
         self.word.is_empty() && !self.is_other
     }
@@ -169,7 +169,7 @@ fn may_stand_before(word: &str) -> bool {
         || word.split_once('=').is_some_and(|(name, _)| is_name(name))
 }
 
-/// Where the word of bash that starts here ends.
+/// Returns the end of the bash word that starts here.
 fn word_end(text: &[u8], start: usize) -> usize {
     let mut at = start;
     while let Some(&byte) = text.get(at) {
@@ -191,7 +191,7 @@ fn word_end(text: &[u8], start: usize) -> usize {
     text.len()
 }
 
-/// Behind the next `end` that is not escaped.
+/// Returns the position after the next unescaped `end`.
 fn after(text: &[u8], start: usize, end: u8) -> usize {
     let mut at = start;
     while let Some(&byte) = text.get(at) {
@@ -204,7 +204,7 @@ fn after(text: &[u8], start: usize, end: u8) -> usize {
     text.len()
 }
 
-/// Behind the closing bracket of the opening one that stands here.
+/// Returns the position after the bracket that closes the one at `start`.
 fn after_nested(text: &[u8], start: usize, open: u8, close: u8) -> usize {
     let (mut at, mut depth) = (start, 0_usize);
     while let Some(&byte) = text.get(at) {

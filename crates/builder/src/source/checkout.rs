@@ -1,4 +1,5 @@
-//! The tree of one commit, without the history and without anything a repository could configure.
+//! Checks out the tree of one commit, without its history and without anything that a repository could
+//! configure.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -11,9 +12,9 @@ use crate::failure::{Context as _, Failure};
 use crate::log::Lines;
 use crate::programs::SEARCH_PATH;
 
-/// Settings that replace the machine's: no credentials, no hooks, no helper programs, and
-/// repositories may belong to anyone. They are a file because git passes options of its command
-/// line on to no other repository.
+/// Settings that replace the machine's: no credentials, hooks or helper programs, and any owner of a
+/// repository is accepted. They are in a file because git does not pass command line options on to other
+/// repositories.
 const CONFIG: &str = "\
 [safe]
 \tdirectory = *
@@ -30,7 +31,7 @@ const CONFIG: &str = "\
 \tlowSpeedTime = 60
 ";
 
-/// A git command of ours, free of the caller's environment.
+/// Returns a git command that is independent of the caller's environment.
 fn git(scratch: &Path) -> Command {
     let mut command = Command::new("git");
     command
@@ -49,8 +50,8 @@ fn git(scratch: &Path) -> Command {
     command
 }
 
-/// Puts the commit's files into `tree`, an empty folder. The repository itself stays in `scratch`:
-/// its configuration holds the address, which may hold a password.
+/// Puts the commit's files into `tree`, an empty folder. The repository itself stays in `scratch`: its
+/// configuration contains the URL, which may contain a password.
 pub(crate) fn checkout(
     url: &str,
     commit: &CommitHash,
@@ -104,14 +105,14 @@ pub(crate) fn checkout(
     run(git(scratch).env("GIT_WORK_TREE", tree).args(checkout)).context("checking out the commit")
 }
 
-/// How fetching ended.
+/// The result of a fetch.
 struct Fetched {
     is_success: bool,
-    /// The repository has no such commit: asking again changes nothing.
+    /// Whether the repository has no such commit, so that a retry is useless.
     is_lost: bool,
 }
 
-/// Runs git, shows what it complains about, and reads that.
+/// Runs git, forwards its error output and examines it.
 fn watch(command: &mut Command) -> io::Result<Fetched> {
     let mut child = command.stderr(Stdio::piped()).spawn()?;
     let (mut lines, mut is_lost) = (Lines::default(), false);
@@ -138,7 +139,7 @@ fn watch(command: &mut Command) -> io::Result<Fetched> {
     })
 }
 
-/// What git says about a commit that a repository does not have.
+/// Returns whether a line reports that a repository does not have the commit.
 fn says_lost(line: &str) -> bool {
     (line.starts_with("fatal: ") || line.starts_with("error: "))
         && (line.contains("not our ref ") || line.contains("couldn't find remote ref "))
@@ -153,7 +154,7 @@ fn run(command: &mut Command) -> Result<(), Failure> {
     }
 }
 
-/// An address without the name and password it may hold.
+/// Removes the name and password from a URL.
 pub(crate) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();

@@ -1,4 +1,4 @@
-//! A source entry of a `.SRCINFO`, read as makepkg reads it.
+//! Parses a source entry of a `.SRCINFO` as makepkg does.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use super::open_in_tree;
 use crate::failure::Failure;
 use crate::fetchers::VcsTool;
 
-/// Where a source comes from.
+/// The origin of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// In the tree.
     Local,
-    /// A file of the machine, which is refused unless the tree has one of its name.
+    /// A file of this machine, which is refused unless the tree has a file of the same name.
     OnMachine {
         /// The whole entry.
         entry: String,
@@ -41,7 +41,7 @@ pub(crate) enum Entry {
     },
 }
 
-/// What a source wants of a git repository.
+/// The revision of a git repository that a source requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Revision {
     Branch(String),
@@ -50,7 +50,7 @@ pub(crate) enum Revision {
 }
 
 impl Entry {
-    /// Where it is fetched from; `None` for a file of the tree.
+    /// Returns the URL to fetch; `None` for a file of the tree.
     pub(crate) fn url(&self) -> Option<&str> {
         match self {
             Self::Local | Self::OnMachine { .. } => None,
@@ -58,7 +58,7 @@ impl Entry {
         }
     }
 
-    /// The entry when a tree is there, in which makepkg looks for files before it fetches them.
+    /// Resolves the entry against a tree, in which makepkg looks for files before it fetches them.
     pub(crate) fn in_tree(self, tree: &Path) -> Result<Self, Failure> {
         match &self {
             Self::File { name, .. } | Self::OnMachine { name, .. }
@@ -74,7 +74,7 @@ impl Entry {
         }
     }
 
-    /// What it is called in the folder for sources.
+    /// Returns the name in the folder for sources.
     fn name(&self) -> Option<&str> {
         match self {
             Self::Local => None,
@@ -94,16 +94,16 @@ impl Revision {
             "branch" => Some(Self::Branch(value)),
             "tag" => Some(Self::Tag(value)),
             "commit" => Some(Self::Commit(value)),
-            // makepkg refuses it by name.
+            // makepkg rejects it with a message.
             _ => None,
         }
     }
 
-    /// Its name in a mirror.
+    /// Returns its name in a mirror.
     pub(crate) fn reference(&self) -> String {
         match self {
             Self::Branch(name) => format!("refs/heads/{name}"),
-            // makepkg checks out whatever has the name.
+            // makepkg checks out any object of this name.
             Self::Tag(name) | Self::Commit(name) => name.clone(),
         }
     }
@@ -119,7 +119,7 @@ impl std::fmt::Display for Revision {
     }
 }
 
-/// Reads an entry, `[name::]url` or a path in the tree.
+/// Parses an entry: `[name::]url` or a path in the tree.
 pub(crate) fn parse(entry: &str) -> Result<Entry, Failure> {
     let refuse = |why: &str| Failure::package(format!("source {entry:?} {why}"));
     if entry.chars().any(|c| c.is_control()) {
@@ -188,7 +188,7 @@ fn git(address: &str, given_name: Option<&str>) -> Entry {
     }
 }
 
-/// The last part of the address of a repository.
+/// Returns the last component of a repository's URL.
 fn repository_name(address: &str) -> String {
     let url = before(before(address, '#'), '?');
     let name = last_part(url.strip_suffix('/').unwrap_or(url));

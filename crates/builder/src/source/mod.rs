@@ -1,5 +1,4 @@
-//! The tree with the PKGBUILD and the sources it lists. All of it is written by strangers; none of
-//! it is executed here.
+//! The tree with the PKGBUILD and its sources. All of it is untrusted; none of it is executed here.
 
 pub(crate) mod access;
 pub(crate) mod assignments;
@@ -18,7 +17,7 @@ use std::path::Path;
 use nix::fcntl::{self, OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::Mode;
 
-/// The host of a URL, without name, password and port.
+/// Returns the host of a URL, without name, password and port.
 pub(crate) fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
@@ -31,15 +30,15 @@ pub(crate) fn host_of(url: &str) -> &str {
     }
 }
 
-/// Reads a file that strangers may have made: only a regular one, without following a symlink, and
-/// not more than `most` bytes of it.
+/// Reads at most `most` bytes of an untrusted file. Accepts only regular files, and does not follow a
+/// symlink.
 pub(crate) fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Opens a file that strangers may have made: only a regular one, without following a symlink.
+/// Opens an untrusted file. Accepts only regular files, and does not follow a symlink.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let no_follow = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let mut options = std::fs::OpenOptions::new();
@@ -53,7 +52,7 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a regular file of a tree that strangers made, also by a symlink that stays in the tree.
+/// Opens a regular file of an untrusted tree, also through a symlink that stays in the tree.
 pub(crate) fn open_in_tree(tree: &Path, name: &str) -> io::Result<File> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let folder = fcntl::open(tree, flags, Mode::empty())?;

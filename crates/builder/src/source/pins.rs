@@ -1,5 +1,5 @@
-//! Dependencies of a package on its own siblings. Those that name a release have to follow when it
-//! is raised, or what is built cannot be installed.
+//! Dependencies between packages of the same PKGBUILD. Those that name a release must follow when it is
+//! bumped, or the new packages cannot be installed.
 
 use std::cmp::Ordering;
 
@@ -7,19 +7,19 @@ use buildbtw_model::{PackageVersion, compare_versions};
 
 use super::srcinfo::Srcinfo;
 
-/// A dependency that the raised release does not meet.
+/// A dependency that the bumped release does not satisfy.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BrokenPin {
-    /// The package that has it.
+    /// The dependent package.
     pub(crate) package: String,
-    /// The dependency, as pacman writes it.
+    /// The dependency, in pacman's syntax.
     pub(crate) dependency: String,
-    /// The sibling.
+    /// The sibling that it names.
     pub(crate) sibling: String,
 }
 
-/// The first dependency on a sibling that packages of version `before` meet, and those of version
-/// `after` do not. `srcinfo` is what the `PKGBUILD` says after the release was raised.
+/// Returns the first dependency on a sibling that version `before` satisfies and version `after` does not.
+/// `srcinfo` is the output of the `PKGBUILD` after the release was bumped.
 pub(crate) fn find_broken(
     srcinfo: &Srcinfo,
     architecture: &str,
@@ -53,10 +53,10 @@ pub(crate) fn find_broken(
     None
 }
 
-/// `name`, or `name` with a condition on the version.
+/// A dependency: `name`, optionally with a version constraint.
 struct Pin<'a> {
     name: &'a str,
-    /// `<`, `<=`, `=`, `>=`, `>` or nothing.
+    /// `<`, `<=`, `=`, `>=`, `>` or empty.
     sign: &'a str,
     version: &'a str,
 }

@@ -9,20 +9,20 @@ use nix::fcntl::OFlag;
 
 use crate::failure::{Context as _, Failure};
 
-/// No PKGBUILD is anywhere near this.
+/// Much larger than any real PKGBUILD.
 pub(crate) const MAX_PKGBUILD_BYTES: u64 = 4 << 20;
 
-/// The `PKGBUILD` of a tree, opened as what it must be: a file of the tree itself.
+/// The `PKGBUILD` of a tree, opened as a file of the tree itself.
 pub(crate) struct Pkgbuild {
     file: File,
     text: Vec<u8>,
 }
 
 impl Pkgbuild {
-    /// Opens it. A symlink is refused, since it may lead to any file of this machine.
+    /// Opens the file. Rejects a symlink, which may lead to any file of this machine.
     pub(crate) fn open(tree: &Path) -> Result<Self, Failure> {
         let no_follow = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-        // The standard library's error keeps the number that tells what was found instead.
+        // The standard library's error keeps the number, which tells what was found instead.
         let mut options = std::fs::OpenOptions::new();
         options.read(true).write(true).custom_flags(no_follow);
         let opened = options.open(tree.join("PKGBUILD"));
@@ -49,8 +49,8 @@ impl Pkgbuild {
         Ok(Self { file, text })
     }
 
-    /// Whether its text defines `pkgver()`, for when bash cannot be asked: files that it sources are
-    /// not read.
+    /// Returns whether the text defines `pkgver()`, for when bash cannot be asked. Sourced files are not
+    /// read.
     pub(crate) fn has_pkgver_function(&self) -> bool {
         let text = String::from_utf8_lossy(&self.text);
         text.lines().map(str::trim).any(|line| {
@@ -63,8 +63,8 @@ impl Pkgbuild {
         })
     }
 
-    /// Absolute paths of programs and files of the system that its top level may ask for: those
-    /// named outside of comments and of the functions that makepkg runs.
+    /// Returns the absolute paths of system files that the top level may access: those outside of comments
+    /// and of the functions that makepkg runs.
     pub(crate) fn system_paths(&self) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.text);
         let mut paths = Vec::new();
@@ -84,12 +84,12 @@ impl Pkgbuild {
         paths
     }
 
-    /// Its text.
+    /// Returns the text.
     pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Replaces its text.
+    /// Replaces the text.
     pub(crate) fn write(&mut self, text: Vec<u8>) -> Result<(), Failure> {
         self.text = text;
         self.file.seek(SeekFrom::Start(0))?;
@@ -100,7 +100,7 @@ impl Pkgbuild {
     }
 }
 
-/// Whether makepkg runs the function that a line starts.
+/// Returns whether a line starts a function that makepkg runs.
 fn is_start_of_function(line: &str) -> bool {
     let line = line.trim_start();
     let keyword = line.strip_prefix("function ").map(str::trim_start);
@@ -114,7 +114,7 @@ fn is_start_of_function(line: &str) -> bool {
 
 fn system_paths_of(line: &str) -> impl Iterator<Item = String> + '_ {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_./+-".contains(c);
-    // `$pkgdir/usr`, `"$pkgdir"/usr` and `${pkgdir}/usr` are not paths of the system.
+    // `$pkgdir/usr`, `"$pkgdir"/usr` and `${pkgdir}/usr` are not system paths.
     let follows_text = move |before: &str| {
         let before = before.strip_suffix(['"', '\'']).unwrap_or(before);
         before.ends_with(|c: char| is_part(c) || c == '}' || c == '"' || c == '\'')

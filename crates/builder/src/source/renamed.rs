@@ -1,32 +1,32 @@
-//! Sources that are named after the release. Where it is raised they keep their addresses and get the
-//! names that the `PKGBUILD` expects afterwards.
+//! Sources that are named after the release. When it is bumped, they keep their URLs and get the names that
+//! the `PKGBUILD` then expects.
 
 use super::entry::{Entry, parse};
 use super::srcinfo::Srcinfo;
 
-/// A list of sources before and after the release was raised.
+/// The differences between two lists of sources, before and after a release bump.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Renamed {
-    /// Each source that changes, in the order of the lists.
+    /// The changed sources, in the order of the lists.
     pub(crate) sources: Vec<RenamedSource>,
-    /// Lines for the end of the `PKGBUILD`, which give all sources.
+    /// Lines to append to the `PKGBUILD`, which set all sources.
     pub(crate) lines: Vec<String>,
 }
 
-/// A source under another name.
+/// A source with another name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RenamedSource {
-    /// As the `PKGBUILD` has it before.
+    /// The entry in the `PKGBUILD` before the bump.
     pub(crate) before: String,
-    /// The same place, with the name that belongs to the new release.
+    /// The same URL with the name for the new release.
     pub(crate) entry: String,
-    /// For a file of the tree, its old and its new name.
+    /// The old and the new name of a file in the tree.
     pub(crate) in_tree: Option<(String, String)>,
 }
 
 impl Renamed {
-    /// Compares what a `PKGBUILD` says before and after; the error is a source whose old address
-    /// cannot be kept, and what it would become.
+    /// Compares the output of a `PKGBUILD` before and after the bump. The error is the entry of a source
+    /// whose URL cannot be kept, before and after.
     pub(crate) fn find(
         before: &Srcinfo,
         after: &Srcinfo,
@@ -63,7 +63,7 @@ impl Renamed {
         Ok(renamed)
     }
 
-    /// The entry by which a source is found now.
+    /// Returns the current entry of a source.
     pub(crate) fn entry_of<'a>(&'a self, source: &'a str) -> &'a str {
         let mut sources = self.sources.iter();
         sources
@@ -98,7 +98,7 @@ impl RenamedSource {
     }
 }
 
-/// A word of bash.
+/// Quotes a word for bash.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

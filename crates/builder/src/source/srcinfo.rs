@@ -1,18 +1,18 @@
-//! Whether a `.SRCINFO` says what its PKGBUILD says. The plan is made from the one and makepkg reads
-//! the other: where they differ, the wrong things are installed, fetched and expected.
+//! Compares a `.SRCINFO` with its PKGBUILD. The plan is based on the former, and makepkg reads the latter:
+//! where they differ, the wrong packages and sources are installed, fetched and expected.
 //!
-//! Only what a plan or a build takes from the file is compared, as it applies to one architecture,
-//! and as sets: tools that write the file differ in order, blanks, comments and empty lines.
+//! Only the fields that a plan or a build uses are compared, for one architecture and as sets: tools that
+//! write the file differ in order, whitespace, comments and empty lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use buildbtw_model::{InvalidName, PackageVersion, is_epoch_left_out};
 
-/// Fields of the whole PKGBUILD whose values are listed.
+/// Fields of the whole PKGBUILD that are lists.
 const BASE_LISTS: &[&str] = &["depends", "makedepends", "checkdepends", "source"];
-/// Fields that a package of a PKGBUILD can replace.
+/// Fields that a package of a PKGBUILD can override.
 const PACKAGE_LISTS: &[&str] = &["depends", "provides", "conflicts", "replaces"];
-/// Fields whose values name other packages.
+/// Fields that name other packages.
 const RELATIONS: &[&str] = &[
     "makedepends",
     "checkdepends",
@@ -25,7 +25,7 @@ const RELATIONS: &[&str] = &[
 /// The fields of one section.
 type Section = BTreeMap<String, Vec<String>>;
 
-/// A `.SRCINFO`, as far as it is compared.
+/// A parsed `.SRCINFO`, with the fields that are compared.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Srcinfo {
     base: Section,
@@ -35,11 +35,11 @@ pub(crate) struct Srcinfo {
 /// A field with different values.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// The field, and the package where there are several.
+    /// The field, and the package if there are several.
     pub(crate) field: String,
-    /// What only the `.SRCINFO` says.
+    /// The values that only the `.SRCINFO` has.
     pub(crate) srcinfo: String,
-    /// What only the PKGBUILD says.
+    /// The values that only the PKGBUILD has.
     pub(crate) pkgbuild: String,
 }
 
@@ -59,13 +59,14 @@ impl std::fmt::Display for Difference {
 }
 
 impl Srcinfo {
-    /// Reads the text. What comes before the first section was written by the PKGBUILD itself.
+    /// Parses a text. Ignores what comes before the first section, which is output of the PKGBUILD's top
+    /// level.
     pub(crate) fn parse(text: &str) -> Self {
         let mut info = Self::default();
         let mut section = None;
         for line in text.lines() {
             let mut line = line.trim();
-            // The top level may have written text without a line feed.
+            // The top level may have printed text without a line feed.
             if section.is_none() && !line.starts_with('#') {
                 line = line.find("pkgbase = ").map_or(line, |at| &line[at..]);
             }
@@ -89,7 +90,7 @@ impl Srcinfo {
                 Some(Some(package)) => info.packages.entry(package.clone()).or_default(),
             };
             let values = fields.entry(key.to_owned()).or_default();
-            // An empty value is how a package says that it has none of what the base has.
+            // By an empty value, a package overrides the values of the base with none.
             if !value.is_empty() {
                 values.push(value);
             }
@@ -97,27 +98,27 @@ impl Srcinfo {
         info
     }
 
-    /// Whether it names no package.
+    /// Returns whether the text names no package.
     pub(crate) fn is_empty(&self) -> bool {
         self.packages.is_empty()
     }
 
-    /// The architectures of the whole PKGBUILD.
+    /// Returns the architectures of the whole PKGBUILD.
     pub(crate) fn architectures(&self) -> Vec<String> {
         self.base.get("arch").cloned().unwrap_or_default()
     }
 
-    /// The names of the packages.
+    /// Returns the names of the packages.
     pub(crate) fn packages(&self) -> impl Iterator<Item = &str> {
         self.packages.keys().map(String::as_str)
     }
 
-    /// The values of a field of the whole PKGBUILD, in their order.
+    /// Returns the values of a field of the whole PKGBUILD, in order.
     pub(crate) fn listed(&self, field: &str) -> &[String] {
         self.base.get(field).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The values of a field of a package.
+    /// Returns the values of a field of a package.
     pub(crate) fn of_package(
         &self,
         package: &str,
@@ -127,7 +128,7 @@ impl Srcinfo {
         list(&self.base, self.packages.get(package), field, architecture)
     }
 
-    /// `[epoch:]pkgver-pkgrel`.
+    /// Returns `[epoch:]pkgver-pkgrel`.
     pub(crate) fn version(&self) -> Result<PackageVersion, InvalidName> {
         let epoch = match self.single("epoch") {
             epoch if is_epoch_left_out(&epoch) => String::new(),
@@ -142,13 +143,13 @@ impl Srcinfo {
     }
 }
 
-/// A value with single blanks, as makepkg writes it.
+/// Collapses whitespace, as makepkg does.
 fn normalized(value: &str) -> String {
     value.split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
-/// The values of a field for an architecture: those for all architectures and those for this one. A
-/// package that replaces the former replaces both, as makepkg adds the latter before it runs the
+/// Returns the values of a field for an architecture: the general ones and those for the architecture. A
+/// package that overrides the former overrides both, because makepkg adds the latter before it runs the
 /// package's function.
 fn list(
     base: &Section,
@@ -158,8 +159,8 @@ fn list(
 ) -> BTreeSet<String> {
     let own = |field: &str| package.and_then(|package| package.get(field));
     let special = format!("{field}_{architecture}");
-    // Also with the very values of the base, as some tools repeat them for each package: a plan is made
-    // without those for this architecture then.
+    // This also holds if it repeats the values of the base, as some tools do for each package: a plan then
+    // lacks the values for this architecture.
     let is_replaced = own(field).is_some();
     let inherited = (!is_replaced).then(|| base.get(&special)).flatten();
     let all = own(field).or_else(|| base.get(field));
@@ -167,8 +168,8 @@ fn list(
     all.into_iter().chain(special).flatten().cloned().collect()
 }
 
-/// What differs between a `.SRCINFO` and what `makepkg --printsrcinfo` writes, for an architecture.
-/// A version that `pkgver()` computes may differ, and so may what is made of it.
+/// Compares a `.SRCINFO` with the output of `makepkg --printsrcinfo` for an architecture. If `pkgver()`
+/// computes the version, it and values derived from it may differ.
 pub(crate) fn differences(
     srcinfo: &Srcinfo,
     pkgbuild: &Srcinfo,
@@ -208,7 +209,7 @@ pub(crate) fn differences(
     comparison.found
 }
 
-/// Whether a package is for all architectures; which others a PKGBUILD supports matters elsewhere.
+/// Returns `any` if a package is for all architectures; other architectures are not compared.
 fn kind(info: &Srcinfo, package: &Section) -> BTreeSet<String> {
     let all = list(&info.base, Some(package), "arch", "");
     match all.contains("any") {
@@ -237,7 +238,7 @@ impl Comparison {
             return;
         }
         let [srcinfo, pkgbuild] = [srcinfo, pkgbuild].map(|info| match info.single(field) {
-            // No epoch is epoch 0.
+            // A missing epoch is epoch 0.
             value if field == "epoch" && is_epoch_left_out(&value) => String::new(),
             value => value,
         });
@@ -263,7 +264,7 @@ impl Comparison {
             srcinfo: only(srcinfo, pkgbuild),
             pkgbuild: only(pkgbuild, srcinfo),
         };
-        // A single package has the same as its base.
+        // A single package has the same values as its base.
         if !self.found.contains(&difference) {
             self.found.push(difference);
         }
@@ -291,7 +292,7 @@ impl Comparison {
     }
 }
 
-/// A value without the version of its own PKGBUILD.
+/// Removes the version of the PKGBUILD itself from a value.
 fn without_version(field: &str, value: &str, version: &str) -> String {
     if RELATIONS.contains(&field) {
         let end = value.find(['<', '>', '=']).unwrap_or(value.len());

@@ -111,7 +111,7 @@ async fn becomes_true(holds: impl Fn() -> bool) -> bool {
     tokio::time::timeout(patience, wait).await.is_ok()
 }
 
-/// The other processes that have a file of this name open.
+/// Returns the other processes that have a file of this name open.
 fn processes_with_open(name: &str) -> Vec<String> {
     let own = std::process::id().to_string();
     let processes = fs_err::read_dir("/proc").unwrap().flatten();

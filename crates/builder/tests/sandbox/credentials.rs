@@ -15,7 +15,7 @@ const PASSWORD: &str = "a-password-of-this-test";
 /// How long git may take to send a request.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The headers of a request.
+/// Returns the headers of a request.
 async fn request_of(stream: &mut BufReader<TcpStream>) -> String {
     let mut text = String::new();
     loop {
@@ -45,7 +45,7 @@ async fn refuse<T>(listener: &TcpListener, look: impl Fn() -> T) -> T {
     }
 }
 
-/// The `/proc` folder of the process that is connected to this address.
+/// Returns the `/proc` folder of the process that is connected to this address.
 fn client_of(url: &str) -> PathBuf {
     let processes = fs_err::read_dir("/proc").unwrap().flatten();
     let found = processes.map(|entry| entry.path()).find(|process| {
@@ -56,7 +56,7 @@ fn client_of(url: &str) -> PathBuf {
     found.unwrap()
 }
 
-/// The mount points of a sandbox whose last component is this, with the types of the mounted file
+/// Returns the mount points of a sandbox whose last component is this, with the types of the mounted file
 /// systems.
 fn mounts_at(process: &Path, name: &str) -> Vec<(PathBuf, String)> {
     let mounts = fs_err::read_to_string(process.join("mountinfo")).unwrap();

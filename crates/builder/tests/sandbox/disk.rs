@@ -28,7 +28,7 @@ fn world_with_images() -> Option<World> {
     Some(world)
 }
 
-/// The backing files of loop devices, as far as they are below the folder.
+/// Returns the backing files of loop devices, as far as they are below the folder.
 fn images_below(folder: &Path) -> Vec<PathBuf> {
     let devices = fs_err::read_dir("/sys/block").unwrap().flatten();
     devices
@@ -260,7 +260,7 @@ async fn removes_image_of_a_killed_build() {
     world.assert_no_leftovers(&request);
 }
 
-/// The processes in the attempt's cgroups.
+/// Returns the processes in the attempt's cgroups.
 fn helpers_of(attempt: &str) -> Vec<nix::unistd::Pid> {
     let processes = fs_err::read_dir("/proc").unwrap().flatten();
     processes

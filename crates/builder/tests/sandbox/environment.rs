@@ -148,7 +148,7 @@ async fn exposes_processors_without_host_devices() {
     }
 }
 
-/// The hardware addresses of this machine's network cards, except loopback.
+/// Returns the hardware addresses of this machine's network cards, except loopback.
 fn addresses() -> Vec<String> {
     let cards = fs_err::read_dir("/sys/class/net").unwrap();
     let addresses = cards.map(|card| {

@@ -6,7 +6,7 @@ use buildbtw_model::FailureKind::{Infrastructure, Package};
 
 use crate::support::{World, answering, script_package, serve};
 
-/// A PKGBUILD of an empty package, with additional lines.
+/// Returns a PKGBUILD of an empty package, with additional lines.
 fn tiny(name: &str, lines: &str) -> String {
     format!(
         "pkgname={name}\npkgver=1.0\npkgrel=1\narch=(any)\n{lines}\n\
@@ -14,7 +14,7 @@ fn tiny(name: &str, lines: &str) -> String {
     )
 }
 
-/// What `makepkg --printsrcinfo` writes for [`tiny`], with additional lines.
+/// Returns what `makepkg --printsrcinfo` writes for [`tiny`], with additional lines.
 fn tiny_srcinfo(name: &str, lines: &str) -> String {
     format!(
         "pkgbase = {name}\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n{lines}\n\npkgname = {name}\n"

@@ -74,7 +74,7 @@ async fn confines_hooks_of_dependencies() {
     assert!(!std::path::Path::new("/usr/share/hooked-result").exists());
 }
 
-/// A handmade package, with metadata and content that makepkg would reject.
+/// Returns a handmade package, with metadata and content that makepkg would reject.
 fn forged(file: &str, pkginfo: &str, members: &str) -> String {
     format!(
         "mkdir -p \"$srcdir/forge\"; cd \"$srcdir/forge\"; {members}

@@ -103,7 +103,7 @@ async fn answer(
 /// The server address in the input, which does not exist.
 const UPSTREAM: &str = "https://git.example.invalid/demo/lfsdemo.git";
 
-/// A file of the input of case 23, with the address of an existing server.
+/// Returns a file of the input of case 23, with the address of an existing server.
 fn input(name: &str, upstream: &str) -> String {
     let folder = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -114,7 +114,7 @@ fn input(name: &str, upstream: &str) -> String {
     text.replace(UPSTREAM, upstream)
 }
 
-/// A repository with one file in git-lfs, and its package: `prepare()` pulls from upstream.
+/// Returns a repository with one file in git-lfs, and its package: `prepare()` pulls from upstream.
 async fn world(server: Server, lfsconfig: &str) -> Option<(World, BuildRequest)> {
     if !std::path::Path::new("/usr/bin/git-lfs").exists() {
         eprintln!("SKIPPED: git-lfs is not installed");

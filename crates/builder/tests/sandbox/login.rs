@@ -7,7 +7,7 @@ use buildbtw_model::{FailureKind, NetworkPolicy};
 
 use crate::support::{World, script_package};
 
-/// A package with files of `/etc`, each with a text.
+/// Returns a package with files of `/etc`, each with a text.
 fn etc_package(name: &str, files: &[(&str, &str)]) -> String {
     let mut package = String::new();
     for (file, text) in files {
@@ -18,7 +18,7 @@ fn etc_package(name: &str, files: &[(&str, &str)]) -> String {
     format!("pkgname={name}\npkgver=1\npkgrel=1\narch=(any)\npackage() {{\n{package}}}\n")
 }
 
-/// A request for a package that depends on others with files in `/etc`.
+/// Returns a request for a package that depends on others with files in `/etc`.
 async fn needing(world: &World, needed: &[(&str, &[(&str, &str)])], script: &str) -> BuildRequest {
     let mut all = Vec::new();
     for (name, files) in needed {

@@ -10,7 +10,7 @@ use crate::surroundings::{
 
 const PORT: u16 = 8000;
 
-/// A package that installs its only source.
+/// Returns a package that installs its only source.
 fn of_source(name: &str, source: &str) -> String {
     format!(
         "pkgname={name}\npkgver=1\npkgrel=1\narch=(x86_64)\nsource=('x.txt::{source}')\n\

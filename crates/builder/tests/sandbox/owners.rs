@@ -90,7 +90,7 @@ async fn unpacks_archives_with_all_kinds_of_owners() {
     assert!(log.contains("gnu gnu/opt/app/named 999:999"), "{log}");
 }
 
-/// The content of a package, as listed by tar.
+/// Returns the content of a package, as listed by tar.
 fn listed(package: &Path) -> String {
     let output = Command::new("tar")
         .args(["--zstd", "--numeric-owner", "-tvf"])

@@ -82,7 +82,7 @@ package() {
 }
 "#;
 
-/// What repo-add writes about the files of a package.
+/// Returns what repo-add writes about the files of a package.
 fn listed_by_repo_add(world: &World, package: &Path) -> String {
     world.sh(&format!(
         "LC_ALL=C.UTF-8 repo-add --quiet listed.db.tar.gz '{}' >&2

@@ -7,7 +7,7 @@ use buildbtw_model::ReleaseRule;
 
 use crate::support::{World, file_in, serve};
 
-/// A PKGBUILD whose release is set by `lines`.
+/// Returns a PKGBUILD whose release is set by `lines`.
 fn released(name: &str, lines: &str) -> String {
     format!(
         "pkgname={name}\npkgver=1.0\narch=(any)\n{lines}\n\

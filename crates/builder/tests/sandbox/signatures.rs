@@ -31,7 +31,7 @@ impl Signer {
             .sh(&format!("export GNUPGHOME=$PWD/keyring\n{script}"))
     }
 
-    /// A package whose source `src.txt` has a signature; the script `signature` creates it.
+    /// Returns a package whose source `src.txt` has a signature; the script `signature` creates it.
     fn request(&self, signature: &str, valid: &str, keys: bool) -> BuildRequest {
         self.sh(&format!(
             "cd repository && echo content >src.txt && rm -f src.txt.sig && {signature}"

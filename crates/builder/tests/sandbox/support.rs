@@ -124,7 +124,7 @@ impl World {
         Source::Directory(folder)
     }
 
-    /// A request for a package named like its pkgbase, from a PKGBUILD.
+    /// Returns a request for a package named like its pkgbase, from a PKGBUILD.
     pub(crate) fn request(&self, name: &str, pkgbuild: &str) -> BuildRequest {
         self.request_with(name, &[("PKGBUILD", pkgbuild)])
     }
@@ -143,7 +143,7 @@ impl World {
         request
     }
 
-    /// A repository in a folder.
+    /// Returns a repository in a folder.
     pub(crate) fn repository(&self, name: &str) -> Repository {
         Repository {
             name: name.parse().unwrap(),
@@ -270,7 +270,7 @@ pub(crate) fn chmod(path: &Path, mode: u32) {
     fs_err::set_permissions(path, mode).unwrap();
 }
 
-/// Whether a process with this text in its command line is alive.
+/// Returns whether a process with this text in its command line is alive.
 pub(crate) fn is_running(marker: &str) -> bool {
     fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
         let cmdline = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -278,7 +278,7 @@ pub(crate) fn is_running(marker: &str) -> bool {
     })
 }
 
-/// The id, on this machine, of the user of the process with this name.
+/// Returns the id, on this machine, of the user of the process with this name.
 pub(crate) fn uid_of(marker: &str) -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     let process = fs_err::read_dir("/proc").unwrap().flatten().find(|entry| {
@@ -295,7 +295,7 @@ pub(crate) fn expected(name: &str, architecture: &str) -> ExpectedPackage {
     }
 }
 
-/// The text of one file in a package.
+/// Returns the text of one file in a package.
 pub(crate) fn file_in(package: &Path, name: &str) -> String {
     let output = Command::new("bsdtar")
         .arg("-xOf")
@@ -307,7 +307,7 @@ pub(crate) fn file_in(package: &Path, name: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A PKGBUILD of one package without sources whose build() is `script`.
+/// Returns a PKGBUILD of one package without sources whose build() is `script`.
 pub(crate) fn script_package(name: &str, script: &str) -> String {
     format!(
         "pkgname={name}\npkgver=1.0\npkgrel=1\narch=(x86_64)\n\
@@ -316,7 +316,7 @@ pub(crate) fn script_package(name: &str, script: &str) -> String {
     )
 }
 
-/// A script that bash runs as install scriptlet; its output is written to a file.
+/// Returns a script that bash runs as install scriptlet; its output is written to a file.
 pub(crate) fn scriptlet(script: &str) -> String {
     format!("post_install() {{\nbash >/usr/share/of-scriptlet 2>&1 <<'END'\n{script}\nEND\n}}\n")
 }

@@ -114,13 +114,13 @@ impl Surroundings {
     }
 }
 
-/// An HTTP response with a body.
+/// Returns an HTTP response with a body.
 pub(crate) fn page(body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
 
-/// A redirect.
+/// Returns a redirect.
 pub(crate) fn redirect(to: &str) -> String {
     format!(
         "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

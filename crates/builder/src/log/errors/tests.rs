@@ -3,7 +3,7 @@
 use super::*;
 use crate::log::cause::{Weight, weigh};
 
-/// The explanation when the helper knows which function failed according to makepkg.
+/// Returns the explanation when the helper knows which function failed according to makepkg.
 fn explained(log: &str) -> Vec<String> {
     let function = log
         .rsplit_once("A failure occurred in ")

@@ -1,7 +1,7 @@
-//! Users and groups of a root on this machine's `/usr`. Packages store owners as numbers, so those of
-//! Arch's `filesystem` package and its usual systemd-sysusers(8) run count.
+//! Users and groups of a root on this machine's `/usr`. Packages store owners as numbers, so the numbers are
+//! those of Arch's `filesystem` package after a run of systemd-sysusers(8).
 
-/// The id of the user that builds, inside the sandbox.
+/// The id of the build user inside the sandbox.
 pub(super) const BUILD_USER: u32 = 1000;
 
 /// `/etc/passwd`.
@@ -57,7 +57,7 @@ builduser:x:1000:
 nobody:x:65534:
 ";
 
-/// The user that builds, for bases that do not know it: file and line.
+/// The account of the build user for bases that lack it: file and line.
 pub(super) const BUILD_USER_LINES: [(&str, &str); 3] = [
     (
         "passwd",
@@ -67,8 +67,8 @@ pub(super) const BUILD_USER_LINES: [(&str, &str); 3] = [
     ("shadow", "builduser:!!:::::::\n"),
 ];
 
-/// A file of accounts in which the user that builds is the only one with its name and its number, as in
-/// makechrootpkg.
+/// Returns an account file in which the build user is the only account with its name and id, as makechrootpkg
+/// does.
 pub(super) fn with_build_user(text: &str, file: &str, line: &str) -> String {
     let is_other = |other: &&str| {
         let mut fields = other.split(':');
@@ -84,7 +84,7 @@ pub(super) fn with_build_user(text: &str, file: &str, line: &str) -> String {
     others
 }
 
-/// `/etc/login.defs`: what Arch's `shadow` sets and programs ask for.
+/// `/etc/login.defs`: the settings of Arch's `shadow` that programs read.
 pub(super) const LOGIN_DEFS: &str = "\
 MAIL_DIR /var/spool/mail
 ENV_SUPATH PATH=/usr/local/sbin:/usr/local/bin:/usr/bin

@@ -1,7 +1,8 @@
-//! The order of things: what this machine does with its network comes before any package's code runs;
-//! `prepare()` and `pkgver()` can have one of their own afterwards. Nothing of this machine is written to
-//! by path after package code ran, but the PKGBUILD of the tree, where no link is followed. Only the top
-//! level of the PKGBUILD is read before, in folders of its own that no later step sees.
+//! The steps of one attempt. Everything that uses this machine's network happens before code of any package
+//! runs; only `prepare()` and `pkgver()` may have a restricted network afterwards. After package code has
+//! run, no file of this machine is written by path except the PKGBUILD of the tree, where links are not
+//! followed. Before that, only the top level of the PKGBUILD is evaluated, in separate folders that no later
+//! step sees.
 
 use std::path::{Path, PathBuf};
 
@@ -93,7 +94,7 @@ fn run_steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
     })
 }
 
-/// Installs what the build needs, and checks that it is what the plan says.
+/// Installs the dependencies, and checks that they agree with the plan.
 fn install_dependencies(root: &Root, request: &BuildRequest) -> Result<(), Failure> {
     let repositories = Repositories::expose(root, &request.repositories, &request.architecture)?;
     pacman::write_config(root, &repositories)?;
@@ -106,7 +107,7 @@ fn install_dependencies(root: &Root, request: &BuildRequest) -> Result<(), Failu
     Ok(())
 }
 
-/// Puts the tree with the PKGBUILD in its place.
+/// Puts the tree with the PKGBUILD into place.
 fn place_tree(root: &Root, task: &BuildTask, tree: &Path) -> Result<(), Failure> {
     match &task.request.source {
         Source::Git { url, commit } => {
@@ -125,8 +126,8 @@ fn place_tree(root: &Root, task: &BuildTask, tree: &Path) -> Result<(), Failure>
     }
 }
 
-/// Memory for secrets, which never lie on a disk: the blocks of a file that is removed keep what was in
-/// it. It is there as long as this value.
+/// A tmpfs for secrets, which must not be stored on a disk: the blocks of a removed file keep their contents.
+/// Unmounted when this value is dropped.
 struct Secrets(PathBuf);
 
 impl Secrets {
@@ -142,13 +143,13 @@ impl Secrets {
 
 impl Drop for Secrets {
     fn drop(&mut self) {
-        // The mount namespace goes, too.
+        // On an error, the file system disappears with the mount namespace.
         let _ = umount2(&self.0, MntFlags::MNT_DETACH);
     }
 }
 
-/// Builds the packages, and returns the version that they must have, if that is known. With a network,
-/// `prepare()` and `pkgver()` have it, and nothing after them.
+/// Builds the packages, and returns the version that they must have, if it is known. If there is a network,
+/// only `prepare()` and `pkgver()` have access to it.
 fn run_makepkg(
     makepkg: &Makepkg<'_>,
     query: &PkgbuildQuery<'_>,
@@ -175,7 +176,7 @@ fn run_makepkg(
     Ok(version)
 }
 
-/// Runs a command in a root that is kept, and returns its exit code.
+/// Runs a command in a persistent root, and returns its exit code.
 pub(super) fn run(job: &Job, command: &RootCommand) -> Result<i32, Failure> {
     let root = Root::kept(job, &command.dir)?;
     let repositories = Repositories::expose(&root, &command.repositories, &command.architecture)?;

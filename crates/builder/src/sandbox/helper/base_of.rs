@@ -1,7 +1,7 @@
-//! Asks pacman which source package a package comes from.
+//! Asks pacman for the source package of a package.
 
-/// A function of bash that writes the pkgbase of a package in the repositories, or its own name
-/// where that is not known.
+/// A bash function that prints the pkgbase of a package in the repositories, or its own name if the pkgbase
+/// is unknown.
 pub(super) const BASE_OF: &str = r#"
 base_of() {
   local found base

@@ -1,5 +1,5 @@
-//! Who has to change for a dependency to be met that pacman refuses: it names the package that it could not
-//! satisfy, which may not be the one that asks for the old version.
+//! Finds the package that has to change when pacman cannot satisfy a dependency: pacman names the package
+//! with the unsatisfied dependency, which may not be the one that requires the old version.
 
 use buildbtw_model::{Pkgbase, RepositoryName};
 
@@ -9,16 +9,16 @@ use super::root::Root;
 use crate::failure::Failure;
 use crate::sys::Identity;
 
-/// Who asks for an old version of a rebuilt package.
+/// The packages that require an old version of a rebuilt package.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Blame {
-    /// A dependency of what is built, and the rebuilt package that does not meet it.
+    /// A direct dependency of the build, and the rebuilt package that does not satisfy it.
     own: Option<(String, String)>,
-    /// A package that would be installed.
+    /// A package to be installed.
     other: Option<Other>,
 }
 
-/// A package with a dependency that the rebuild does not meet.
+/// A package with a dependency that the rebuild does not satisfy.
 #[derive(Debug, PartialEq, Eq)]
 struct Other {
     is_member: bool,
@@ -27,9 +27,9 @@ struct Other {
     dependency: String,
 }
 
-/// Writes `own DEPENDENCY NAME VERSION`, or `member NAME PKGBASE DEPENDENCY` or the same with `outside`. Its
-/// arguments are the namespace, the refused dependency, the package that has it, and what the build depends
-/// on.
+/// Prints `own DEPENDENCY NAME VERSION`, or `member NAME PKGBASE DEPENDENCY`, or the same with `outside`. The
+/// arguments are the namespace, the refused dependency, the package that has it, and the dependencies of the
+/// build.
 const FIND: &str = r#"
 namespace=$1 dependency=$2 package=$3
 shift 3
@@ -83,7 +83,7 @@ done
 "#;
 
 impl Blame {
-    /// Asks pacman what of the repositories meets each dependency.
+    /// Asks pacman which package of the repositories satisfies each dependency.
     pub(super) fn find(
         root: &Root,
         namespace: &RepositoryName,
@@ -126,7 +126,7 @@ impl Blame {
         blame
     }
 
-    /// What pacman said, with who has to change.
+    /// Adds to pacman's message which package has to change.
     pub(super) fn explain(&self, said: &str, pkgbase: &Pkgbase) -> String {
         if let Some((own, rebuilt)) = &self.own {
             return format!(

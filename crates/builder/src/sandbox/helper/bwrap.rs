@@ -1,4 +1,4 @@
-//! The command line of bubblewrap. Everything that touches a package runs through here.
+//! Builds the command lines of bubblewrap, in which everything runs that touches a package.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -14,7 +14,7 @@ use crate::programs::SEARCH_PATH;
 use crate::seccomp;
 use crate::sys::{self, Entry, Identity};
 
-/// What pacman and its scriptlets need as root of a sandbox, and no more.
+/// The capabilities that pacman and its scriptlets need as root of a sandbox.
 const CAPABILITIES: &[&str] = &[
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -27,12 +27,12 @@ const CAPABILITIES: &[&str] = &[
     "CAP_SYS_CHROOT",
 ];
 
-/// Drops from root of the sandbox to the build's user. A dependency can replace this file of the root
-/// by its own, which gains it nothing: its scriptlets ran with more capabilities than these.
+/// Switches from root of the sandbox to the build user. A dependency can replace this file of the root, but
+/// gains nothing by it: its scriptlets ran with more capabilities than these.
 const SETPRIV: &str = "/usr/bin/setpriv";
 const CAPABILITIES_OF_SETPRIV: &[&str] = &["CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"];
 
-/// Where a command finds its resolvers.
+/// The file from which a command reads its resolvers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Other files of this machine that name resolution and TLS need.
 const NETWORK_FILES: &[&str] = &[
@@ -43,14 +43,14 @@ const NETWORK_FILES: &[&str] = &[
     "/etc/pki",
 ];
 
-/// What the command sees as `/`.
+/// The file system that the command sees as `/`.
 #[derive(Clone, Copy)]
 pub(super) enum View<'a> {
     /// The root, writable.
     Writable(&'a Root),
-    /// The root, read-only except for what is bound.
+    /// The root, read-only except for the binds.
     ReadOnly(&'a Root),
-    /// Nothing but this machine's `/usr`, for tools of ours that need no root.
+    /// Only this machine's `/usr`, for our own tools that need no root.
     HostTools(&'a Root),
 }
 
@@ -62,13 +62,13 @@ impl<'a> View<'a> {
     }
 }
 
-/// What a command reaches.
+/// The network access of a command.
 #[derive(Clone, Copy)]
 enum Reach<'a> {
     Nothing,
-    /// What this machine reaches.
+    /// The network of this machine.
     Machine,
-    /// What sources may be fetched from.
+    /// The network for sources.
     Sources(&'a Network),
 }
 
@@ -96,13 +96,13 @@ impl<'a> Sandboxed<'a> {
         }
     }
 
-    /// Starts the command from a login shell of the user that builds.
+    /// Starts the command from a login shell of the build user.
     pub(super) fn login(mut self, login: bool) -> Self {
         self.login = login;
         self
     }
 
-    /// Shares this machine's network.
+    /// Shares this machine's network with the command.
     pub(super) fn network(mut self, network: bool) -> Self {
         self.reach = match network {
             true => Reach::Machine,
@@ -111,13 +111,13 @@ impl<'a> Sandboxed<'a> {
         self
     }
 
-    /// Lets it reach what sources may be fetched from.
+    /// Gives the command access to the network for sources.
     pub(super) fn through(mut self, network: &'a Network) -> Self {
         self.reach = Reach::Sources(network);
         self
     }
 
-    /// Whether it reaches anything.
+    /// Returns whether the command has any network access.
     pub(super) fn has_network(&self) -> bool {
         match self.reach {
             Reach::Nothing => false,
@@ -191,7 +191,7 @@ impl<'a> Sandboxed<'a> {
         bwrap.spawn().context("starting bwrap")
     }
 
-    /// What the command finds in its environment whatever it is.
+    /// Returns the environment variables that every command has.
     fn basic_environment(&self) -> &'static [(&'static str, &'static str)] {
         const OF_TOOLS: &[(&str, &str)] =
             &[("PATH", SEARCH_PATH), ("LANG", "C.UTF-8"), ("TERM", "dumb")];
@@ -244,7 +244,7 @@ impl<'a> Sandboxed<'a> {
                 bwrap.arg("--ro-bind").arg(resolv_conf).arg(RESOLV_CONF);
             }
         }
-        // A root that cannot be written has its own, and nowhere to put these.
+        // A read-only root has its own files, and no place to mount these.
         if matches!(self.view, View::ReadOnly(_)) {
             return;
         }
@@ -286,7 +286,7 @@ impl<'a> Sandboxed<'a> {
     }
 }
 
-/// Creates the folders above a path. bubblewrap creates missing ones with mode 0700.
+/// Creates the parent folders of a path. bubblewrap would create them with mode 0700.
 fn make_folders(bwrap: &mut Command, path: &str) {
     for (end, _) in path.match_indices('/').skip(1) {
         let folder = path.get(..end).unwrap_or_default();
@@ -294,7 +294,7 @@ fn make_folders(bwrap: &mut Command, path: &str) {
     }
 }
 
-/// The start of a command line that runs the rest as this user, without capabilities.
+/// Returns the beginning of a command line that runs the rest as this user, without capabilities.
 fn become_user(id: u32) -> [String; 9] {
     [
         SETPRIV,

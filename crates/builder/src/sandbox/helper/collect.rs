@@ -1,5 +1,5 @@
-//! Takes the packages out of the build folder. The build is over and its processes are gone, but
-//! every name and every byte in the folder is what hostile code made of it.
+//! Collects the packages from the build folder. The build is over and its processes are gone, but hostile
+//! code may have written every name and every byte in the folder.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -16,23 +16,22 @@ use crate::failure::{Context as _, Failure};
 use crate::outcome::BuiltPackage;
 use crate::request::BuildRequest;
 
-/// More files than any PKGBUILD makes packages.
+/// More files than any PKGBUILD creates packages.
 const MAX_PACKAGES: usize = 1000;
 
-/// A package, and what was read of it.
+/// A package, with its parsed contents.
 pub(super) type Collected = (BuiltPackage, Package);
 
-/// Removes from the output folder what a build that fails after all put there.
+/// Removes the files that a failed build has put into the output folder.
 pub(super) fn discard<'a>(files: impl IntoIterator<Item = &'a Path>) {
     for file in files {
-        // The failure is reported; a file that stays does no harm.
+        // The failure is reported already, and a remaining file is harmless.
         let _ = fs_err::remove_file(file);
     }
 }
 
-/// Copies the packages to the output folder and checks them. They must have `version`, unless only
-/// `pkgver()` knew which. Returns them with notes for people;
-/// after a failure, nothing is left in the output folder.
+/// Copies the packages to the output folder and checks them. They must have `version`, unless only `pkgver()`
+/// knew it. Returns them with remarks for people. After a failure, the output folder has none of these files.
 pub(super) fn collect(
     folder: &Path,
     output: &Path,
@@ -57,7 +56,7 @@ fn copy_all(
     copied: &mut Vec<PathBuf>,
 ) -> Result<Vec<Collected>, Failure> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    // The build may have done anything to the folder.
+    // The build may have removed or replaced the folder.
     let mut dir = Dir::open(folder, flags, Mode::empty())
         .map_err(|error| Failure::package(format!("cannot open the package folder: {error}")))?;
     let limit = request.limits.output_bytes;
@@ -98,7 +97,7 @@ fn names(dir: &mut Dir) -> Result<Vec<String>, Failure> {
 
 fn open(dir: &Dir, name: &PackageFileName) -> Result<File, Failure> {
     let refuse = || Failure::package(format!("{name} is not a regular file"));
-    // A pipe would block without O_NONBLOCK, a device could do anything: look before reading.
+    // Without O_NONBLOCK, opening a pipe would block; the type is checked before anything is read.
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = match openat(dir, name.as_str(), flags, Mode::empty()) {
         Ok(file) => File::from(file),
@@ -150,7 +149,8 @@ fn copy(
     })
 }
 
-/// Reads a package as the server will. Whoever stops the build kills this process.
+/// Reads a package as the server does. Cancelling the build kills this process, so reading need not be
+/// cancellable.
 fn check(package: &BuiltPackage, request: &BuildRequest) -> Result<Package, Failure> {
     match Package::read(&package.path, &package.file_name, &request.pkgbase, &|| {
         false
@@ -161,7 +161,7 @@ fn check(package: &BuiltPackage, request: &BuildRequest) -> Result<Package, Fail
     }
 }
 
-/// Compares names, architectures and versions with what the plan expects.
+/// Compares names, architectures and versions with the plan.
 fn check_expectations(
     packages: &[Collected],
     request: &BuildRequest,
@@ -215,7 +215,7 @@ fn check_expectations(
     }
 }
 
-/// Why a package that has another version than the one it was built for is refused.
+/// Explains why a package with an unexpected version is refused.
 fn other_version(
     name: &Pkgname,
     found: &PackageVersion,
@@ -236,7 +236,7 @@ fn other_version(
     Failure::package(format!("{name} has version {found}, {who} {version}{why}"))
 }
 
-/// Whether it holds the debug symbols of a package of the build.
+/// Returns whether the package contains the debug symbols of a package of the build.
 fn is_debug_package(name: &Pkgname, request: &BuildRequest) -> bool {
     name.as_str().strip_suffix("-debug").is_some_and(|parent| {
         parent == request.pkgbase.as_str()

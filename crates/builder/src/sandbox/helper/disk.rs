@@ -1,5 +1,6 @@
-//! The scratch disk of one attempt. Everything that a build writes lies on it, and its size is the disk limit: a sparse
-//! image on this machine's disk, so that large builds take no memory for their files, or tmpfs where that cannot be.
+//! The scratch disk of one attempt. It contains everything that a build writes, and its size is the disk
+//! limit. It is a sparse image on this machine's disk, so that files of large builds take no memory, or else
+//! a tmpfs.
 
 use std::fs::File;
 use std::io;
@@ -23,41 +24,41 @@ use crate::sandbox::disk::{MKFS, describe_loop_error, unusable};
 use crate::sandbox::job::{BuildTask, Report};
 use crate::sys;
 
-/// Where a sandbox is put together, in the helper's own mount namespace: everybody may pass through
-/// the folders above, unlike those above a scratch folder.
+/// Where the sandbox is assembled, in the helper's own mount namespace: every user may enter the folders
+/// above, unlike those above a scratch folder.
 const MOUNT_POINT: &str = "/run/buildbtw-sandbox";
 const MIN_BYTES: u64 = 1 << 20;
-/// Bytes of a disk in memory for each file it can hold.
+/// Bytes of a disk in memory for each file that it can contain.
 const BYTES_PER_FILE: u64 = 8192;
 const MIN_FILES: u64 = 65_536;
 const BLOCK: u64 = 4096;
-/// A disk with less left than this, or than a 64th, is full.
+/// A disk with less free space than this, or less than a 64th, counts as full.
 const LOW_SPACE: u64 = 64 << 20;
-/// No journal and no barriers, because the files are of no use after a crash; no background thread that would write zeros
-/// into a sparse file. A disk that lost metadata takes no more.
+/// No journal and no barriers, because the files are useless after a crash; no background thread that writes
+/// zeros into a sparse file. After an error in the metadata, the disk becomes read-only.
 const IMAGE_OPTIONS: &str = "nobarrier,noinit_itable,errors=remount-ro";
 const FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
 
 /// A mounted scratch disk.
 pub(super) struct Disk {
-    /// Where it is mounted.
+    /// The mount point.
     pub(super) top: PathBuf,
     bytes: u64,
     image: Option<Image>,
 }
 
-/// The image of a disk. It has no name any more, so that it goes with its mount.
+/// The image of a disk. The file is already unlinked, so it disappears with its mount.
 struct Image {
     file: File,
-    /// Open since nothing was written yet: the kernel tells it of every write that was lost (syncfs(2)).
+    /// Opened before the first write, so that the kernel reports every lost write to it (syncfs(2)).
     top: File,
-    /// Where the file is.
+    /// The folder that contained the file.
     folder: PathBuf,
 }
 
-/// Why there is no image.
+/// The reason why there is no image.
 enum NoImage {
-    /// This machine cannot make one.
+    /// This machine cannot create one.
     Unusable(String),
     Failed(Failure),
 }
@@ -75,7 +76,7 @@ impl From<io::Error> for NoImage {
 }
 
 impl Disk {
-    /// Mounts the disk of a build.
+    /// Mounts the scratch disk of a build.
     pub(super) fn of_build(task: &BuildTask) -> Result<Self, Failure> {
         let limits = &task.request.limits;
         let why = match task.scratch_disk {
@@ -100,10 +101,10 @@ impl Disk {
         Self::in_memory(bytes)
     }
 
-    /// Mounts a disk in memory.
+    /// Mounts a scratch disk in memory.
     pub(super) fn in_memory(bytes: u64) -> Result<Self, Failure> {
         let top = mount_point()?;
-        // Zero would mean no limit at all.
+        // Zero would mean no limit.
         let bytes = bytes.max(MIN_BYTES);
         let files = (bytes / BYTES_PER_FILE).max(MIN_FILES);
         let options = format!("size={bytes},nr_inodes={files},mode=0755");
@@ -134,7 +135,7 @@ impl Disk {
             }
             mounted => mounted.context("mounting the scratch disk")?,
         }
-        // From here on the mount keeps it.
+        // From here on the mount keeps the device.
         drop(device);
         let image = Image {
             file,
@@ -148,7 +149,7 @@ impl Disk {
         })
     }
 
-    /// Gives the result of a build another look, now that the disk shows whether it kept everything and whether it is full.
+    /// Corrects the result of a build after checking whether the disk lost writes or is full.
     pub(super) fn conclude(&self, result: Result<Report, Failure>) -> Result<Report, Failure> {
         let Some(lost) = self.lost_writes() else {
             return result.map_err(|failure| self.explain(failure));
@@ -156,13 +157,14 @@ impl Disk {
         Err(discard_build(result, lost))
     }
 
-    /// Whether this machine could not store what was written to the image. The processes of a build do not notice.
+    /// Returns a failure if this machine could not store what was written to the image, which the processes
+    /// of the build do not notice.
     fn lost_writes(&self) -> Option<Failure> {
         let image = self.image.as_ref()?;
         let error = syncfs(&image.top).err()?;
         let folder = image.folder.display();
         let is_full = fstatvfs(&image.file).is_ok_and(|disk| is_nearly_full(&disk));
-        // Nothing on it is of use any more, and the report needs space where the image is.
+        // The contents are useless now, and the report needs space on the same disk.
         let _ = image.file.set_len(0);
         Some(Failure::infrastructure(
             if error == Errno::ENOSPC || is_full {
@@ -173,7 +175,7 @@ impl Disk {
         ))
     }
 
-    /// A full disk looks like any other failure to the tools.
+    /// Blames a full disk for the failure, which tools report like any other.
     fn explain(&self, mut failure: Failure) -> Failure {
         let Ok(disk) = statvfs(&self.top) else {
             return failure;
@@ -191,7 +193,8 @@ impl Disk {
     }
 }
 
-/// What a build ends with when writes were lost. What it put into the output folder was read from there.
+/// Removes the files of a build whose writes were lost from the output folder, because they were read from
+/// the damaged disk. Returns the failure of the build.
 fn discard_build(result: Result<Report, Failure>, lost: Failure) -> Failure {
     match result {
         Ok(report) => {
@@ -213,7 +216,7 @@ fn discard_build(result: Result<Report, Failure>, lost: Failure) -> Failure {
 }
 
 impl Image {
-    /// The bytes of the file that ever held something.
+    /// Returns how many bytes of the file are allocated.
     fn stored(&self) -> u64 {
         self.file.metadata().map_or(0, |file| file.blocks() * 512)
     }
@@ -225,8 +228,8 @@ fn is_nearly_full(disk: &Statvfs) -> bool {
     left < LOW_SPACE.min(whole / 64).max(1)
 }
 
-/// Files in memory count towards the memory limit. A disk that leaves nothing of it to processes would never
-/// be full: something would be killed before.
+/// Returns the size of a scratch disk in memory. Its files count towards the memory limit: if it left no
+/// memory for processes, one of them would be killed before the disk is full.
 fn bytes_in_memory(limits: &Limits) -> u64 {
     let memory = limits.memory_bytes;
     limits.disk_bytes.min(memory - memory / 8)
@@ -237,14 +240,14 @@ fn mount_point() -> io::Result<PathBuf> {
     Ok(PathBuf::from(MOUNT_POINT))
 }
 
-/// The size of an image that takes this many bytes. A 16th of an image are inodes, one for each block, so that blocks are
-/// always used up first; some MiB are what ext4 holds back.
+/// Returns the size of an image that can store this many bytes. A 16th of an image are inodes, one for each
+/// block, so that blocks are always exhausted first; ext4 reserves some MiB.
 fn image_size(bytes: u64) -> u64 {
     let size = bytes.saturating_add(bytes / 14).saturating_add(2 << 20);
     size / BLOCK * BLOCK
 }
 
-/// Makes the file, without a name: whoever is killed leaves nothing.
+/// Creates the file and unlinks it at once, so that nothing is left if this process is killed.
 fn create(folder: &Path, size: u64) -> Result<File, NoImage> {
     let path = folder.join("disk");
     let file = fs::OpenOptions::new()
@@ -255,7 +258,7 @@ fn create(folder: &Path, size: u64) -> Result<File, NoImage> {
     fs::remove_file(&path)?;
     let file = file.into_parts().0;
     let disk = fstatvfs(&file).map_err(io::Error::from)?;
-    // No more could be written to it, and the file system of the folder may not know larger files.
+    // More could not be written to it, and the file system of the folder may not support larger files.
     let whole = disk.blocks().saturating_mul(disk.fragment_size());
     let size = if whole == 0 {
         size

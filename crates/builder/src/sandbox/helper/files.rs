@@ -1,4 +1,5 @@
-//! Files in a tree that nobody else changes at the moment, but that may hold symlinks to anywhere.
+//! Operations on a tree that no other process changes at the moment, but that may contain symlinks to
+//! anywhere.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, lchown, symlink};
@@ -6,7 +7,7 @@ use std::path::Path;
 
 use fs_err as fs;
 
-/// Gives a tree to a user, without following symlinks.
+/// Changes the owner of a tree, without following symlinks.
 pub(super) fn chown_tree(path: &Path, id: u32) -> io::Result<()> {
     lchown(path, Some(id), Some(id))?;
     if fs::symlink_metadata(path)?.is_dir() {
@@ -17,7 +18,7 @@ pub(super) fn chown_tree(path: &Path, id: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies a tree: folders, files and symlinks as they are; devices, sockets and pipes are an error.
+/// Copies a tree: folders, files and symlinks are preserved; devices, sockets and pipes are an error.
 pub(super) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(from)?;
     let kind = metadata.file_type();
@@ -41,7 +42,7 @@ pub(super) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to).map(drop)
 }
 
-/// Copies a tree when it is there.
+/// Copies a tree if it exists.
 pub(super) fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
     match fs::symlink_metadata(from) {
         Ok(_) => copy_tree(from, to),
@@ -50,13 +51,13 @@ pub(super) fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The certificate authorities of a machine, in one file.
+/// The file with all certificate authorities of a machine.
 const CERTIFICATES: &str = "ca-certificates.crt";
-/// The same for Java, whose packages on Debian link to it.
+/// The same for Java, to which Java packages of Debian link.
 const JAVA: &str = "java/cacerts";
 
-/// Copies a machine's certificate authorities to where Debian and Arch have them: the file with all of
-/// them, and links to those of packages. Other files there are about the machine itself.
+/// Copies a machine's certificate authorities to the paths of Debian and Arch: the file with all of them, and
+/// the links to those of packages. Other files in the folder belong to the machine itself.
 pub(super) fn copy_certificates(from: &Path, etc: &Path) -> io::Result<()> {
     for folder in ["ssl", "ssl/certs"] {
         make_dir(&etc.join(folder), 0o755)?;
@@ -86,7 +87,7 @@ pub(super) fn copy_certificates(from: &Path, etc: &Path) -> io::Result<()> {
     symlink("certs/ca-certificates.crt", etc.join("ssl/cert.pem"))
 }
 
-/// Makes a folder with exactly this mode; one that is there is kept.
+/// Creates a folder with exactly this mode; keeps an existing one.
 pub(super) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     match fs::create_dir(path) {
         Ok(()) => {}

@@ -1,5 +1,5 @@
-//! The package that stands for what this machine's `/usr` holds, registered in a root's database as
-//! if pacman had installed it, so that dependencies on compilers and shells are met.
+//! The package that represents this machine's `/usr`. It is registered in a root's database as if pacman had
+//! installed it, so that dependencies on compilers and shells are satisfied.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use fs_err as fs;
 
 use super::files::make_dir;
 
-/// The version of the layout of pacman's local database.
+/// The version of the format of pacman's local database.
 const DATABASE_VERSION: &str = "9\n";
 
 /// Registers the package in the root's local database.

@@ -1,5 +1,5 @@
-//! Keeps the PKGBUILD that a build ran with: with its release, and the version that `pkgver()` wrote
-//! into it. `.BUILDINFO` of the packages holds its digest, and whoever builds them again needs it.
+//! Keeps the PKGBUILD of a build, with its release and the version that `pkgver()` wrote into it.
+//! `.BUILDINFO` of the packages has its digest, and rebuilding them requires it.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use crate::failure::{Context as _, Failure};
 use crate::source::pkgbuild::MAX_PKGBUILD_BYTES;
 use crate::source::read_regular;
 
-/// Copies it to the output folder. `None`, with a note, when the build left something else in its place
-/// than what the packages were made with.
+/// Copies the PKGBUILD to the output folder. Returns `None` and adds a note if the build replaced it by
+/// another one than that of the packages.
 pub(super) fn keep(
     tree: &Path,
     output: &Path,
@@ -53,7 +53,7 @@ mod tests {
     use crate::tiny_package::{self, PackageMetadata};
     use buildbtw_package::Package;
 
-    /// A package that names the digest of a PKGBUILD with this text.
+    /// A package whose `.BUILDINFO` has the digest of a PKGBUILD with this text.
     fn package(folder: &Path, text: Option<&str>) -> Collected {
         let metadata = PackageMetadata {
             name: "a".parse().unwrap(),

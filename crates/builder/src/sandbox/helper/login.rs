@@ -1,5 +1,5 @@
-//! Whether the login shell of the user that builds starts: what packages put into `/etc/profile.d` can keep
-//! makepkg from starting.
+//! Checks whether the login shell of the build user starts: files that packages put into `/etc/profile.d` can
+//! keep makepkg from starting.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,19 +14,19 @@ use crate::failure::Failure;
 use crate::source::read_regular;
 use crate::sys::Identity;
 
-/// Reads what a login shell reads, and notes how far it came.
+/// Sources the files of a login shell, and records the progress.
 const READING: &str = include_str!("login.bash");
-/// Where it notes that, below the folder for notes.
+/// The file with the progress, in the folder for notes.
 const NOTE: &str = "login";
 const MAX_NOTE_BYTES: u64 = 1 << 14;
 const MAX_PROFILE_BYTES: u64 = 1 << 16;
-/// How long reading may take: a part of the time that a build may be silent, within these.
+/// The time limit for reading: a share of the silence limit, within these bounds.
 const SHARE_OF_SILENCE: u32 = 10;
 const MIN_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// Checks that what a login shell reads ends, and lets the shell go on. `command` is one that would be
-/// started from it, and `notes` what it sees as the folder for notes.
+/// Checks that the files of a login shell end, and do not exit the shell. `command` is a command to be
+/// started from it, and `notes` the folder that it sees as the folder for notes.
 pub(super) fn check(
     root: &Root,
     command: Sandboxed<'_>,
@@ -66,7 +66,7 @@ pub(super) fn check(
     )))
 }
 
-/// Whether there is nothing to read but what is written for every root.
+/// Returns whether there are only the files that are written for every root.
 fn is_plain(root: &Root) -> bool {
     let etc = root.path.join("etc");
     let is_dir = |path: &Path| fs_err::symlink_metadata(path).is_ok_and(|found| found.is_dir());
@@ -84,7 +84,7 @@ fn is_plain(root: &Root) -> bool {
     !has_profiles && own.is_ok_and(|text| text == PROFILE.as_bytes())
 }
 
-/// A file with the package that it comes from.
+/// Returns a file name with the package that owns the file.
 fn with_package(root: &Root, file: &str) -> Result<String, Failure> {
     let output = Sandboxed::new(View::ReadOnly(root), Identity::Root)
         .output(&["pacman", "-Qqo", "--", file])?;
@@ -95,7 +95,7 @@ fn with_package(root: &Root, file: &str) -> Result<String, Failure> {
     })
 }
 
-/// What reading left behind. Files of packages can write there too, and can only blame each other.
+/// The progress of reading. Files of packages can write it too, but can only blame each other.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Note {
     is_done: bool,

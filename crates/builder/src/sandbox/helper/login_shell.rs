@@ -1,9 +1,10 @@
-//! The login shell of the user that builds. makechrootpkg starts makepkg from one
-//! (`sudo -iu builduser`), so what packages put into `/etc/profile.d` counts.
+//! The login shell of the build user. makechrootpkg starts makepkg from one (`sudo -iu builduser`), so files
+//! that packages put into `/etc/profile.d` take effect.
 
-/// The home folder of the user that builds.
+/// The home folder of the build user.
 pub(super) const HOME: &str = "/build";
-/// What its login shell starts with, as sudo and systemd-nspawn have it. What it reads may change that.
+/// The initial environment of its login shell, as with sudo and systemd-nspawn. The files that it reads may
+/// change it.
 pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     ("HOME", HOME),
     ("LANG", "C.UTF-8"),
@@ -15,13 +16,13 @@ pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     ("USER", "builduser"),
 ];
 
-/// What a login shell reads of the root. It is not one: files of the user would be those that an
-/// earlier run left in the home folder, which is empty when makechrootpkg starts its only run.
+/// Reads what a login shell reads from the root. It is not a login shell, because that would also read files
+/// which an earlier run left in the home folder; with makechrootpkg, that folder is empty.
 const READ_PROFILE: &str = "if [[ -r /etc/profile ]]; then source /etc/profile; fi";
 
-/// The command line of a login shell that starts a command in a folder. Variables with a value here
-/// have it whatever the shell reads; a `set --` there must not change the command either, so that
-/// everything is part of the script.
+/// Returns the command line of a login shell that starts a command in a folder. Variables in `environment`
+/// override what the shell reads. The command is part of the script, so that a `set --` in those files cannot
+/// change it.
 pub(super) fn shell(folder: &str, environment: &[(&str, String)], command: &[&str]) -> [String; 5] {
     let mut script = format!("{READ_PROFILE}\ncd {}", quoted(folder));
     for (name, value) in environment {
@@ -35,7 +36,7 @@ pub(super) fn shell(folder: &str, environment: &[(&str, String)], command: &[&st
     ["bash", "--norc", "-c", &script, "-bash"].map(str::to_owned)
 }
 
-/// A word that a shell takes as it is.
+/// Quotes a word for a shell.
 pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -1,6 +1,6 @@
-//! The helper process of one attempt. A supervisor starts a child as the first process of new pid
-//! and mount namespaces and waits; the child does the work. Whatever ends the parent program, the
-//! supervisor or the child, the kernel then kills every process and drops every mount.
+//! The helper process of one attempt. A supervisor starts a child as the first process of new pid and mount
+//! namespaces and waits; the child does the work. If the parent program, the supervisor or the child dies,
+//! the kernel kills every process and drops every mount.
 
 mod accounts;
 mod attempt;
@@ -49,14 +49,14 @@ use crate::confinement::drop_inherited;
 use crate::failure::{Context as _, Failure};
 use crate::sys;
 
-/// How many files a process may have open, at first and at most, as systemd-nspawn has it.
+/// The soft and hard limit of open files per process, as with systemd-nspawn.
 const OPEN_FILES: (u64, u64) = (1024, 524_288);
 
-/// The argument that makes a program the helper.
+/// The argument that turns a program into the helper.
 pub(crate) const HELPER_ARGUMENT: &str = "buildbtw-sandbox-helper";
 
-/// Turns this process into the helper of one attempt when it was started as such, and then never
-/// returns. Every program that builds calls this first in `main`, before any thread exists.
+/// Turns this process into the helper of one attempt if it was started as such, and then never returns. Every
+/// program that builds calls this first in `main`, before any thread exists.
 pub fn run_helper_if_asked() {
     if std::env::args_os()
         .nth(1)
@@ -80,12 +80,12 @@ fn supervise() -> Result<(), Failure> {
         }
         Task::Run(_) => None,
     };
-    // The users in the root read what is made here, whatever the program that builds keeps to itself.
+    // Users of the root must be able to read what is created here, whatever umask this process inherited.
     umask(Mode::from_bits_truncate(0o022));
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID).context("unsharing")?;
-    // Nothing that is mounted from here on is seen outside, and it all goes with the last process.
+    // Later mounts are invisible outside, and disappear with the last process.
     remount_private()?;
-    // The child holds the write end for as long as it lives.
+    // The child holds the write end as long as it lives.
     let (alive, held) = io::pipe()?;
     let (parent_alive, parent_held) = io::pipe()?;
     let Some(child) = sys::fork()? else {
@@ -113,7 +113,7 @@ fn remount_private() -> Result<(), Failure> {
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("making mounts private")
 }
 
-/// Waits for the child, and kills it when whoever started the supervisor is gone.
+/// Waits for the child, and kills it when the supervisor's parent is gone.
 fn wait(child: Pid, alive: &io::PipeReader) -> Result<(), Failure> {
     let stdin = io::stdin();
     loop {
@@ -128,8 +128,8 @@ fn wait(child: Pid, alive: &io::PipeReader) -> Result<(), Failure> {
         }
         let happened = |watched: &PollFd| watched.any().unwrap_or(true);
         if happened(&watched[0]) {
-            // The parent closed the pipe or died. Killing the first process of a pid namespace
-            // kills all of it, and waiting for it waits for all of it.
+            // The parent closed the pipe or died. Killing the first process of a pid namespace kills all
+            // processes in it, and waiting for it waits for all of them.
             kill(child, Signal::SIGKILL)?;
         }
         if happened(&watched[0]) || happened(&watched[1]) {
@@ -149,7 +149,7 @@ fn die_with_parent(parent: &io::PipeReader) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The child: does the job and leaves the report.
+/// Runs the job in the child process and writes the report.
 fn run_job(job: &Job) -> Result<(), Failure> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).context("mounting /proc")?;
@@ -180,8 +180,8 @@ fn set_rlimits(job: &Job) -> Result<(), Failure> {
     sys::lower_limit(Resource::RLIMIT_CORE, 0).context("disabling core dumps")
 }
 
-/// Says whom the processes of a build belong to, which getlogin(3) asks for. Kernels without audit
-/// have no such thing, and those that let it be set only once keep what they have.
+/// Sets the login uid of the build's processes, which getlogin(3) returns. Fails without effect on kernels
+/// without audit, and where it can be set only once.
 fn set_login_uid(job: &Job) {
     let id = job.first_uid + BUILD_USER;
     let _ = fs_err::OpenOptions::new()

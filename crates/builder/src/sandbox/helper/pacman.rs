@@ -1,5 +1,4 @@
-//! Dependencies, installed by pacman itself: downloads with the network, everything that runs
-//! package code without it.
+//! Installs dependencies by pacman: downloads with the network, and runs package code without it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -18,22 +17,22 @@ use crate::failure::Failure;
 use crate::request::BuildRequest;
 use crate::sys::Identity;
 
-/// Where repositories that are folders of this machine are seen inside.
+/// The folder inside the sandbox for repositories that are folders of this machine.
 const FOLDERS: &str = "/run/repositories";
 
-/// Repositories as the sandbox sees them.
+/// The repositories, as seen from the sandbox.
 pub(super) struct Repositories {
     /// The text of pacman.conf(5).
     pub(super) config: String,
-    /// The same for the step without network. Signatures were checked with the download; pacman
-    /// would look for them on the servers again when a repository has none.
+    /// The same for the step without network. Signatures were checked with the download; pacman would look
+    /// for missing ones on the servers again.
     offline_config: String,
-    /// Folders to bind: outside, inside.
+    /// The folders to bind: outside, inside.
     pub(super) folders: Vec<(PathBuf, String)>,
 }
 
 impl Repositories {
-    /// Writes the configuration, and makes repositories that are folders visible.
+    /// Creates the configuration, and makes local repositories visible to the sandbox.
     pub(super) fn expose(
         root: &Root,
         repositories: &[Repository],
@@ -86,7 +85,7 @@ impl Repositories {
     }
 }
 
-/// A value of a configuration file must not start another line.
+/// Rejects a configuration value that would start another line.
 fn single_line(value: &str) -> Result<&str, Failure> {
     if value.chars().any(char::is_control) {
         return Err(Failure::infrastructure(format!(
@@ -104,7 +103,7 @@ pub(super) fn write_config(root: &Root, repositories: &Repositories) -> Result<(
     write_file(root, CONFIG, &repositories.config)
 }
 
-/// Replaces a file of the root from inside: a link there may lead anywhere.
+/// Replaces a file of the root from inside, because a link there may lead anywhere.
 fn write_file(root: &Root, path: &str, text: &str) -> Result<(), Failure> {
     let script = "rm -f -- \"$1\" && printf %s \"$2\" >\"$1\"";
     let status = Sandboxed::new(View::Writable(root), Identity::Root)
@@ -116,7 +115,7 @@ fn write_file(root: &Root, path: &str, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Installs what a build needs and is not there yet; the newest of the base system, too.
+/// Installs the missing dependencies of a build, and upgrades the base system.
 pub(super) fn install(
     root: &Root,
     repositories: &Repositories,
@@ -162,17 +161,16 @@ pub(super) fn install(
         "--noprogressbar",
     ];
     let command = Sandboxed::new(View::Writable(root), Identity::Root);
-    // The folders are still named by the configuration, and pacman takes packages from them
-    // directly.
+    // The configuration still refers to the folders, from which pacman reads packages directly.
     let command = repositories.bind_into(command);
-    // What is written for every root belongs to no package.
+    // Files that are written into every root belong to no package.
     let replaceable = skeleton::replaceable().join(",");
     let overwrite = ["--overwrite", &*replaceable];
     let arguments = [&install[..], &overwrite, &targets].concat();
     transact(root, &command, &arguments, request, "install")
 }
 
-/// Runs pacman, and tells what it refuses from what it could not do.
+/// Runs pacman, and distinguishes refusals from temporary failures.
 fn transact(
     root: &Root,
     command: &Sandboxed<'_>,
@@ -191,8 +189,8 @@ fn transact(
     }))
 }
 
-/// Syncs the databases, then tells which dependencies have to be installed: those that nothing
-/// meets, and those that a repository has by name even though the base meets them.
+/// Syncs the databases, and returns the dependencies to install: those that no installed package satisfies,
+/// and those that a repository has by name even if the base satisfies them.
 fn missing(
     root: &Root,
     repositories: &Repositories,
@@ -224,7 +222,7 @@ fn missing(
         .collect())
 }
 
-/// The name in `name>=1.0`.
+/// Returns the name in `name>=1.0`.
 fn without_version(dependency: &str) -> &str {
     dependency
         .split(['<', '>', '='])

@@ -1,6 +1,6 @@
-//! The release of what is built. It is written before anything is downloaded, or, where `pkgver()`
-//! computes the version, between the two runs of makepkg. Whether bash sees what was written, and
-//! what else depends on it, `makepkg --printsrcinfo` tells.
+//! Writes the release of the build: before anything is downloaded or, if `pkgver()` computes the version,
+//! between the two runs of makepkg. `makepkg --printsrcinfo` then tells whether bash sees the release, and
+//! what else depends on it.
 
 use std::io;
 use std::os::unix::fs::lchown;
@@ -22,20 +22,19 @@ use crate::source::pkgbuild::Pkgbuild;
 use crate::source::renamed::Renamed;
 use crate::source::srcinfo::Srcinfo;
 
-/// Lists of dependencies that makepkg wants installed.
+/// The dependency lists that makepkg wants installed.
 const DEPENDENCIES: &[&str] = &["depends", "makedepends", "checkdepends"];
 
-/// What follows from a release that was written.
+/// The consequences of a release that was written.
 #[derive(Debug, Default)]
 pub(super) struct AppliedRelease {
     /// Sources that are named after the release.
     pub(super) renamed: Renamed,
-    /// Dependencies that name it, before and after.
+    /// Dependencies that name the release, before and after.
     dependencies: Vec<(String, String)>,
 }
 
-/// Writes the planned release, before anything is downloaded where that is possible, and says what
-/// else changes by it.
+/// Writes the planned release, if possible before anything is downloaded, and returns the consequences.
 pub(super) fn write_planned(
     query: &PkgbuildQuery<'_>,
     pkgbuild: &mut Pkgbuild,
@@ -66,7 +65,7 @@ pub(super) fn write_planned(
     }
 }
 
-/// Whether the release can be written only when `pkgver()` has computed the version.
+/// Returns whether the release can only be written after `pkgver()` has computed the version.
 pub(super) fn waits_for_pkgver(
     query: &PkgbuildQuery<'_>,
     pkgbuild: &Pkgbuild,
@@ -76,7 +75,7 @@ pub(super) fn waits_for_pkgver(
     Ok(is_asked_for && query.has_pkgver_function(pkgbuild)?)
 }
 
-/// The version that the packages must have, where `pkgver()` does not compute it.
+/// Returns the version that the packages must have, where `pkgver()` does not compute it.
 pub(super) fn planned(
     query: &PkgbuildQuery<'_>,
     pkgbuild: &Pkgbuild,
@@ -97,8 +96,8 @@ pub(super) fn planned(
     }
 }
 
-/// Writes the release for the version that the first run of makepkg has found. Returns the version of
-/// the packages.
+/// Writes the release for the version that the first run of makepkg has computed. Returns the version of the
+/// packages.
 pub(super) fn write_computed(
     query: &PkgbuildQuery<'_>,
     tree: &Path,
@@ -113,7 +112,8 @@ pub(super) fn write_computed(
     let version = match (&request.release, &request.pkgrel) {
         (Some(rule), _) => {
             let version = rule.version(&own);
-            // What was planned is above all that counted then, and expected where pkgver() changed nothing.
+            // The planned version is above all that counted then, and is expected if pkgver() changed
+            // nothing.
             let planned = request.version.as_ref().filter(|planned| {
                 planned.without_pkgrel() == own.without_pkgrel()
                     && planned.compare(&version).is_gt()
@@ -139,8 +139,8 @@ pub(super) fn write_computed(
     Ok(version)
 }
 
-/// What the PKGBUILD says with the result of `pkgver()`, which makepkg writes only where `pkgver=` starts
-/// a line.
+/// Returns the `.SRCINFO` with the result of `pkgver()`, which makepkg writes only if `pkgver=` starts a
+/// line.
 fn srcinfo_with_pkgver(
     query: &PkgbuildQuery<'_>,
     pkgbuild: &mut Pkgbuild,
@@ -168,7 +168,7 @@ fn srcinfo_with_pkgver(
 }
 
 impl AppliedRelease {
-    /// What is fetched and installed after it.
+    /// Updates the sources and dependencies of a request.
     pub(super) fn apply_to(&self, request: &mut BuildRequest) {
         for source in &mut request.sources {
             *source = self.renamed.entry_of(source).to_owned();
@@ -182,7 +182,7 @@ impl AppliedRelease {
         }
     }
 
-    /// Fails where it is too late for what follows from the release.
+    /// Fails if the release has consequences, because it is too late for them.
     fn reject_consequences(self, request: &BuildRequest, release: &str) -> Result<Self, Failure> {
         if let Some(source) = self.renamed.sources.first() {
             return Err(named_after(request, release, &source.before, &source.entry));
@@ -197,7 +197,7 @@ impl AppliedRelease {
         }
     }
 
-    /// Copies files of the tree to where makepkg finds them under their new names.
+    /// Copies files of the tree to where makepkg expects them under their new names.
     pub(super) fn copy_files(
         &self,
         root: &Root,
@@ -210,7 +210,7 @@ impl AppliedRelease {
             .iter()
             .filter_map(|source| source.in_tree.as_ref());
         for (old, new) in names {
-            // One that is missing is missed by makepkg.
+            // makepkg reports a missing file.
             let Ok(mut file) = open_in_tree(tree, old) else {
                 continue;
             };
@@ -223,7 +223,7 @@ impl AppliedRelease {
         Ok(())
     }
 
-    /// Adds to a failure what the build had to do without.
+    /// Adds a hint about renamed sources to a failure.
     pub(super) fn explain(&self, mut failure: Failure, request: &BuildRequest) -> Failure {
         if let Some(source) = self.renamed.sources.first() {
             failure.message.push_str(&format!(
@@ -238,8 +238,7 @@ impl AppliedRelease {
     }
 }
 
-/// Writes a release and takes it back: whether that is possible is known before anything is
-/// downloaded.
+/// Writes a release and reverts it, to find out before any download whether it is possible.
 fn dry_run(
     query: &PkgbuildQuery<'_>,
     pkgbuild: &mut Pkgbuild,
@@ -278,7 +277,7 @@ fn write(
         };
         pkgbuild.write(text)?;
         match (&before, query.fresh_srcinfo()?) {
-            // It cannot be read before its dependencies are installed, and could not be before.
+            // The PKGBUILD cannot be read before its dependencies are installed, with or without this change.
             (None, None) => return Ok(AppliedRelease::default()),
             (_, Some(after)) if after.single("pkgrel") == release => {
                 let before = before.as_ref().unwrap_or(&after);
@@ -300,7 +299,7 @@ fn write(
     )))
 }
 
-/// What else the PKGBUILD says with another release.
+/// Determines what else changes in the PKGBUILD's output with another release.
 fn consequences(
     query: &PkgbuildQuery<'_>,
     pkgbuild: &mut Pkgbuild,
@@ -350,14 +349,14 @@ fn consequences(
     })
 }
 
-/// Fails when a package pins a sibling to the release that was replaced.
+/// Fails if a package pins a sibling to the replaced release.
 fn check_pins(
     query: &PkgbuildQuery<'_>,
     before: &Srcinfo,
     after: &Srcinfo,
     release: &str,
 ) -> Result<(), Failure> {
-    // What has no version that packages can have fails elsewhere.
+    // An invalid version is reported elsewhere.
     let Ok(old) = before.version() else {
         return Ok(());
     };

@@ -1,5 +1,5 @@
-//! Makes the root of a sandbox: a scratch disk, the base system mounted read-only with its owners
-//! mapped, and an overlay that takes what is written.
+//! Creates the root of a sandbox: a scratch disk, the base system mounted read-only with mapped owners, and
+//! an overlay for everything that is written.
 
 use std::fs::File;
 use std::os::unix::fs::lchown;
@@ -17,35 +17,35 @@ use crate::sandbox::job::{Base, Job};
 use crate::seccomp::Memory;
 use crate::sys;
 
-/// Bytes of what is needed beside a root that is kept.
+/// The size of the scratch disk beside a persistent root.
 const KEPT_SCRATCH: u64 = 64 << 20;
-/// Marks a folder that holds a complete root.
+/// Marks a folder that contains a complete root.
 const MARKER: &str = "buildbtw-root";
 
-/// A root to run commands in.
+/// A root in which commands run.
 pub(super) struct Root {
     /// The root itself, which package code may have filled with symlinks.
     pub(super) path: PathBuf,
-    /// A folder next to it that no package code sees unless it is bound.
+    /// A folder next to it that is invisible to package code unless it is bound.
     pub(super) scratch: PathBuf,
-    /// The user namespace of everything that runs in it.
+    /// The user namespace of all commands in the root.
     pub(super) namespace: File,
-    /// What each step gets anew.
+    /// The file systems that each step gets anew.
     pub(super) volatile: Volatile,
     pub(super) first_uid: u32,
-    /// What counts the memory of what runs in it.
+    /// The mechanism that limits the memory of commands in the root.
     pub(super) memory: Memory,
 }
 
 impl Root {
-    /// A root that is gone with the disk.
+    /// Creates a root that disappears with the disk.
     pub(super) fn temporary(job: &Job, disk: &Disk) -> Result<Self, Failure> {
         let root = Self::new(job, &disk.top, &disk.top)?;
         root.fill(job, &disk.top)?;
         Ok(root)
     }
 
-    /// A root that is kept in a folder.
+    /// Creates or opens a persistent root in a folder.
     pub(super) fn kept(job: &Job, dir: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(dir)?;
         let top = Disk::in_memory(KEPT_SCRATCH)?.top;
@@ -134,8 +134,8 @@ impl Root {
         .context("mounting the overlay")
     }
 
-    /// Makes a folder of this machine visible below the scratch folder, for binding it into the
-    /// root: its own path may lead through folders that the sandbox's user may not pass.
+    /// Makes a folder of this machine visible below the scratch folder, to be bound into the root: its own
+    /// path may contain folders that the sandbox's user cannot enter.
     pub(super) fn expose(
         &self,
         source: &Path,
@@ -152,7 +152,7 @@ impl Root {
         Ok(target)
     }
 
-    /// Makes a folder below the scratch folder, owned by an id of the sandbox.
+    /// Creates a folder below the scratch folder, owned by an id of the sandbox.
     pub(super) fn scratch_dir(&self, name: &str, id: u32, mode: u32) -> Result<PathBuf, Failure> {
         let path = self.scratch.join(name);
         make_dir(&path, mode)?;

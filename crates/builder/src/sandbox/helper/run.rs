@@ -1,4 +1,4 @@
-//! Runs commands inside a root: where their output goes, how long they may take, and what their end means.
+//! Runs commands in a root: forwards their output, enforces deadlines and interprets their exit.
 
 use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -31,7 +31,7 @@ impl Sandboxed<'_> {
         })
     }
 
-    /// Like [`Sandboxed::watch`], and ends the command when `each` is false.
+    /// Like [`Sandboxed::watch`], but kills the command when `each` returns false.
     pub(super) fn watch_while(
         &self,
         command: &[&str],
@@ -58,7 +58,7 @@ impl Sandboxed<'_> {
         child.wait().context("waiting for the sandbox")
     }
 
-    /// Runs a command that has until a deadline; its output goes to the log. `None` when it was killed.
+    /// Runs a command until a deadline; its output goes to the log. Returns `None` if it was killed.
     pub(super) fn run_until(
         &self,
         command: &[&str],
@@ -86,7 +86,7 @@ impl Sandboxed<'_> {
         }
     }
 
-    /// Starts a command whose output is read here.
+    /// Starts a command with its output connected to a pipe.
     fn piped(&self, command: &[&str]) -> Result<(Child, PipeReader), Failure> {
         let (reader, writer) = io::pipe()?;
         let errors = writer.try_clone()?;
@@ -94,8 +94,8 @@ impl Sandboxed<'_> {
         Ok((child, reader))
     }
 
-    /// Runs a command of the package's code and returns what it writes to standard output, which
-    /// may not be more than `most` bytes.
+    /// Runs a command of the package's code and returns its standard output, which must be shorter than
+    /// `most` bytes.
     pub(super) fn output_within(
         &self,
         command: &[&str],
@@ -117,7 +117,7 @@ impl Sandboxed<'_> {
         Ok((status, text))
     }
 
-    /// Runs a command and returns what it writes to standard output.
+    /// Runs a command and returns its standard output.
     pub(super) fn output(&self, command: &[&str]) -> Result<Output, Failure> {
         self.spawn(command, Stdio::piped(), None)?
             .wait_with_output()
@@ -125,7 +125,7 @@ impl Sandboxed<'_> {
     }
 }
 
-/// Passes a piece of a command's output on to the log, and returns it; nothing at its end.
+/// Forwards a piece of a command's output to the log, and returns it; empty at the end.
 fn pass<'a>(reader: &mut PipeReader, buffer: &'a mut [u8]) -> Result<&'a [u8], Failure> {
     let count = loop {
         match reader.read(buffer) {
@@ -135,12 +135,12 @@ fn pass<'a>(reader: &mut PipeReader, buffer: &'a mut [u8]) -> Result<&'a [u8], F
     };
     let bytes = buffer.get(..count).unwrap_or_default();
     let mut out = io::stdout().lock();
-    // Without a reader the supervisor is about to end this.
+    // Without a reader, the supervisor is about to kill this process.
     let _ = out.write_all(bytes).and_then(|()| out.flush());
     Ok(bytes)
 }
 
-/// What a command's end means as an exit code, as shells have it.
+/// Returns the exit code of a command as shells report it.
 pub(super) fn exit_code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt as _;
     status
@@ -149,7 +149,7 @@ pub(super) fn exit_code(status: ExitStatus) -> i32 {
         .unwrap_or(255)
 }
 
-/// The text of a command's output, or an error that says which command.
+/// Returns the output of a command as text.
 pub(super) fn text(output: Output) -> Result<String, Failure> {
     String::from_utf8(output.stdout)
         .map_err(io::Error::other)

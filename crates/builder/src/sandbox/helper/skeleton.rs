@@ -1,4 +1,4 @@
-//! What a root on this machine's `/usr` needs besides: links, `/etc` and empty folders.
+//! Creates the parts of a root on this machine's `/usr` besides `/usr`: links, `/etc` and empty folders.
 
 use std::io::{self, Read as _};
 use std::os::unix::fs::{lchown, symlink};
@@ -11,7 +11,7 @@ use super::files::{copy_certificates, copy_if_there, make_dir};
 use crate::failure::Failure;
 use crate::source::open_in_tree;
 
-/// Folders of every root, and their modes.
+/// The folders of every root, and their modes.
 const FOLDERS: &[(&str, u32)] = &[
     ("boot", 0o755),
     ("dev", 0o755),
@@ -42,7 +42,7 @@ const FOLDERS: &[(&str, u32)] = &[
     ("var/tmp", 0o1777),
 ];
 
-/// Folders of a build, named as makechrootpkg names them. The build's own are mounted there.
+/// The mount points for the folders of a build, named as by makechrootpkg.
 pub(super) const BUILD_FOLDERS: [&str; 6] = [
     "build",
     "logdest",
@@ -52,7 +52,7 @@ pub(super) const BUILD_FOLDERS: [&str; 6] = [
     "startdir",
 ];
 
-/// Configuration of this machine that its programs need and that tells nothing about it.
+/// Configuration of this machine that its programs need and that does not identify it.
 const FROM_HOST: &[&str] = &[
     "alternatives",
     "fonts",
@@ -67,18 +67,17 @@ const FROM_HOST: &[&str] = &[
     "ssl/openssl.cnf",
 ];
 
-/// The name of the machine that a build runs on.
+/// The host name in builds.
 pub(super) const HOST_NAME: &str = "buildbtw";
 const HOSTS: &str = "127.0.0.1 localhost buildbtw\n::1 localhost buildbtw\n";
-/// The same for every build: packages are reproducible, and this machine's own id is nobody's
-/// business.
+/// The same in every build, so that packages are reproducible and this machine's id stays private.
 const MACHINE_ID: &str = "baa08d8fc3fc41f3ab0bb136906bf4cc\n";
-/// As makechrootpkg has it: git refuses trees of other owners otherwise.
+/// As with makechrootpkg: otherwise git refuses trees of other owners.
 const GITCONFIG: &str = "[safe]\n\tdirectory = *\n";
-/// What a login shell reads first.
+/// The first file that a login shell reads.
 pub(super) const PROFILE: &str = include_str!("profile.sh");
 
-/// Files of `/etc` that are written here, with their text.
+/// Files that are written to `/etc`, with their contents.
 const FILES: &[(&str, &str)] = &[
     ("gitconfig", GITCONFIG),
     ("group", accounts::GROUP),
@@ -95,7 +94,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("passwd", accounts::PASSWD),
     ("profile", PROFILE),
-    // Something to mount the resolvers on, for steps with a network.
+    // A mount point for the resolvers, in steps with a network.
     ("resolv.conf", ""),
     ("shells", "/bin/sh\n/bin/bash\n/usr/bin/sh\n/usr/bin/bash\n"),
 ];
@@ -107,7 +106,8 @@ const LINKS: &[(&str, &str)] = &[
     ("os-release", "../usr/lib/os-release"),
 ];
 
-/// What pacman may replace in `/etc` although no package owns it: it is all from here.
+/// Returns the paths in `/etc` that pacman may replace although no package owns them, because they were
+/// written here.
 pub(super) fn replaceable() -> Vec<String> {
     let files = FILES.iter().map(|(name, _)| *name);
     let links = LINKS.iter().map(|(name, _)| *name);
@@ -118,7 +118,7 @@ pub(super) fn replaceable() -> Vec<String> {
         .collect()
 }
 
-/// Fills a new root; `/usr` stays empty, the overlay goes there.
+/// Fills a new root. `/usr` stays empty, because the overlay is mounted there.
 pub(super) fn create(root: &Path) -> Result<(), Failure> {
     for (folder, mode) in FOLDERS {
         make_dir(&root.join(folder), *mode)?;
@@ -127,7 +127,7 @@ pub(super) fn create(root: &Path) -> Result<(), Failure> {
         make_dir(&root.join(folder), 0o755)?;
     }
     for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
-        // On a merged /usr these are links; pacman's packages rely on that.
+        // With a merged /usr, these are links, on which pacman's packages rely.
         if let Ok(target) = fs::read_link(Path::new("/").join(name)) {
             symlink(target, root.join(name))?;
         }
@@ -146,10 +146,10 @@ pub(super) fn create(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What PKGBUILDs call Python. Debian has it only with a package that few machines have.
+/// The name of Python in PKGBUILDs. On Debian, it requires a package that few machines have.
 const PYTHON: &str = "usr/bin/python";
 
-/// Gives the machine's Python the name that it has on Arch, once `/usr` is mounted.
+/// Gives the machine's Python the same name as on Arch, once `/usr` is mounted.
 pub(super) fn link_python(root: &Path, first_uid: u32) -> Result<(), Failure> {
     let link = root.join(PYTHON);
     if fs::symlink_metadata(&link).is_ok() || !fs::exists(root.join("usr/bin/python3"))? {
@@ -159,9 +159,9 @@ pub(super) fn link_python(root: &Path, first_uid: u32) -> Result<(), Failure> {
     Ok(lchown(&link, Some(first_uid), Some(first_uid))?)
 }
 
-/// Adds to a pacstrapped base what a build needs: its folders, its user, and the name and id of the
-/// machine. No package's code has run yet. Links of the base are replaced and not followed: an absolute one
-/// would lead to a file of this machine.
+/// Completes a pacstrapped base: the folders and the user of a build, and the name and id of the machine. No
+/// package code has run yet. Links of the base are replaced and not followed, because an absolute one would
+/// lead to a file of this machine.
 pub(super) fn complete(root: &Path, first_uid: u32) -> Result<(), Failure> {
     let own = |path: &Path| lchown(path, Some(first_uid), Some(first_uid));
     let build = BUILD_FOLDERS.iter().map(|name| (*name, 0o755));
@@ -183,7 +183,7 @@ pub(super) fn complete(root: &Path, first_uid: u32) -> Result<(), Failure> {
         fs::write(&path, text)?;
         Ok(own(&path)?)
     };
-    // Also behind a link, as far as that stays in the base.
+    // Follows links that stay in the base.
     let read = |name: &str| -> io::Result<String> {
         let mut text = String::new();
         open_in_tree(root, &format!("etc/{name}"))?.read_to_string(&mut text)?;
@@ -192,7 +192,7 @@ pub(super) fn complete(root: &Path, first_uid: u32) -> Result<(), Failure> {
     for (file, line) in accounts::BUILD_USER_LINES {
         match read(file) {
             Ok(text) => replace(file, &accounts::with_build_user(&text, file, line))?,
-            // Nobody misses passwords.
+            // Builds do not need passwords.
             Err(_) if file == "shadow" => {}
             Err(_) => replace(file, line)?,
         }
@@ -204,13 +204,13 @@ pub(super) fn complete(root: &Path, first_uid: u32) -> Result<(), Failure> {
     if read("gitconfig").is_err() {
         replace("gitconfig", GITCONFIG)?;
     }
-    // Steps with a network have their resolvers mounted there, which a link would lead astray.
+    // Steps with a network mount their resolvers there, and a link would lead elsewhere.
     let resolv_conf = etc.join("resolv.conf");
     if !fs::symlink_metadata(&resolv_conf).is_ok_and(|metadata| metadata.is_file()) {
         let _ = fs::remove_file(&resolv_conf);
         replace("resolv.conf", "")?;
     }
-    // It may be a copy of a machine's own.
+    // The base may be a copy of another machine.
     replace("machine-id", MACHINE_ID)
 }
 

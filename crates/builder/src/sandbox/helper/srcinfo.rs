@@ -1,8 +1,8 @@
-//! Compares the `.SRCINFO`, from which the plan was made, with the PKGBUILD, before anything is
-//! downloaded for it.
+//! Compares the `.SRCINFO`, on which the plan is based, with the PKGBUILD, before anything is downloaded for
+//! it.
 //!
-//! The PKGBUILD is code. It runs as the unprivileged user, without network, in folders of its own. Of what
-//! it leaves there, nothing is read but whether it depends on its environment.
+//! The PKGBUILD is code. It runs as the unprivileged user, without network, in separate folders. Of the files
+//! that it leaves there, only the note whether it depends on its environment is read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -22,10 +22,10 @@ use crate::source::srcinfo::{Difference, Srcinfo, differences};
 
 /// The largest `.SRCINFO` of a distribution has some 100 kB.
 const MAX_SRCINFO_BYTES: u64 = 4 << 20;
-/// Differences that a message names; the log has them all.
+/// The number of differences in a message; the log has all of them.
 const SHOWN: usize = 4;
-/// Writes what the PKGBUILD says, and then whether it has a `pkgver()`, which may stand in a file that
-/// it sources.
+/// Prints the `.SRCINFO` of the PKGBUILD, and whether it has a `pkgver()`, which may be defined in a file
+/// that it sources.
 const PRINT: &str = "\
     printf '\\n%s\\n' \"$2\"
     makepkg --printsrcinfo --nocolor || exit
@@ -34,39 +34,39 @@ const PRINT: &str = "\
         declare -F pkgver >/dev/null && answer=yes || answer=no
         printf \"\\n%s%s\\n\" \"$1\" \"$answer\" >&3' bash \"$1\"
     true";
-/// Starts what is read: a login shell may write something before.
+/// Marks the beginning of the output: a login shell may print something before.
 const BEGIN: &str = "buildbtw: the .SRCINFO:";
-/// Starts the line with that answer.
+/// The beginning of the line that says whether there is a `pkgver()`.
 const HAS_PKGVER: &str = "buildbtw: has pkgver(): ";
-/// Architectures on which `.SRCINFO` files are written.
+/// Architectures on which `.SRCINFO` files are usually written.
 const ARCHITECTURES: &[&str] = &["x86_64", "aarch64"];
-/// Notes what the top level of a PKGBUILD depends on.
+/// Records whether the top level of a PKGBUILD depends on its environment.
 const ENVIRONMENT: &str = include_str!("environment.bash");
 
-/// Whether the two agree.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Agreement {
     Yes,
-    /// The PKGBUILD may say something else when its dependencies are installed.
+    /// The output of the PKGBUILD may change when its dependencies are installed.
     Undecided,
 }
 
-/// A PKGBUILD that is asked what it says.
+/// Evaluates a PKGBUILD.
 pub(super) struct PkgbuildQuery<'a> {
     root: &'a Root,
     task: &'a BuildTask,
-    /// The folder that has those that it sees.
+    /// The folder that contains the folders visible to it.
     build: PathBuf,
     tmp: PathBuf,
     tree: &'a Path,
-    /// Whether it has a `pkgver()`, once bash said so.
+    /// Whether it has a `pkgver()`, once bash has answered.
     has_pkgver_function: Cell<Option<bool>>,
-    /// What it said last for the architecture of the build.
+    /// The last output for the architecture of the build.
     last: RefCell<Option<Srcinfo>>,
 }
 
 impl<'a> PkgbuildQuery<'a> {
-    /// Makes the folders.
+    /// Creates the folders.
     pub(super) fn new(
         root: &'a Root,
         task: &'a BuildTask,
@@ -92,7 +92,7 @@ impl<'a> PkgbuildQuery<'a> {
             .env("CARCH", architecture)
     }
 
-    /// What is to be built.
+    /// Returns the build request.
     pub(super) fn request(&self) -> &'a BuildRequest {
         &self.task.request
     }
@@ -101,7 +101,7 @@ impl<'a> PkgbuildQuery<'a> {
         self.task.request.architecture.as_str()
     }
 
-    /// What the PKGBUILD says; `None` when makepkg cannot read it.
+    /// Evaluates the PKGBUILD; returns `None` if makepkg cannot read it.
     fn print(&self, architecture: &str) -> Result<Option<Srcinfo>, Failure> {
         let arguments = ["bash", "-c", PRINT, "bash", HAS_PKGVER, BEGIN];
         let (status, text) = self
@@ -116,7 +116,7 @@ impl<'a> PkgbuildQuery<'a> {
             _ => {}
         }
         let printed = status.success().then(|| Srcinfo::parse(text));
-        // A PKGBUILD that ends by `exit 0` says nothing.
+        // A PKGBUILD that ends with `exit 0` prints nothing.
         let printed = printed.filter(|info| !info.is_empty());
         if architecture == self.architecture() {
             self.last.replace(printed.clone());
@@ -124,7 +124,8 @@ impl<'a> PkgbuildQuery<'a> {
         Ok(printed)
     }
 
-    /// What the PKGBUILD says, asked unless that is known; `None` when makepkg cannot read it.
+    /// Returns the `.SRCINFO` of the PKGBUILD, evaluated if it is not known yet; `None` if makepkg cannot
+    /// read it.
     pub(super) fn current_srcinfo(&self) -> Result<Option<Srcinfo>, Failure> {
         let known = self.last.borrow().clone();
         match known {
@@ -133,12 +134,12 @@ impl<'a> PkgbuildQuery<'a> {
         }
     }
 
-    /// What the PKGBUILD says after it was changed.
+    /// Evaluates the PKGBUILD again after it was changed.
     pub(super) fn fresh_srcinfo(&self) -> Result<Option<Srcinfo>, Failure> {
         self.print(self.architecture())
     }
 
-    /// Compares. With `last`, nothing more will be installed.
+    /// Compares the two files. With `last`, no more packages will be installed.
     pub(super) fn compare(&self, pkgbuild: &Pkgbuild, last: bool) -> Result<Agreement, Failure> {
         let Ok(committed) = read_regular(&self.tree.join(".SRCINFO"), MAX_SRCINFO_BYTES) else {
             // Nothing was planned with it.
@@ -151,7 +152,7 @@ impl<'a> PkgbuildQuery<'a> {
                 let message = format!("the PKGBUILD could not be read: {why}");
                 return Err(Failure::package(message));
             }
-            // With everything installed, makepkg itself says what it refuses.
+            // With everything installed, makepkg itself reports what it rejects.
             return Ok(if last {
                 Agreement::Yes
             } else {
@@ -181,7 +182,7 @@ impl<'a> PkgbuildQuery<'a> {
         Err(stale(&found))
     }
 
-    /// Whether the version is computed while the package is built.
+    /// Returns whether the version is computed during the build.
     pub(super) fn has_pkgver_function(&self, pkgbuild: &Pkgbuild) -> Result<bool, Failure> {
         if self.has_pkgver_function.get().is_none() {
             self.print(self.architecture())?;
@@ -190,8 +191,8 @@ impl<'a> PkgbuildQuery<'a> {
         Ok(answer.unwrap_or_else(|| pkgbuild.has_pkgver_function()))
     }
 
-    /// Those on which the `.SRCINFO` may have been written, as it can only say what the PKGBUILD says
-    /// on one of them.
+    /// Returns the other architectures on which the `.SRCINFO` may have been written, because it can describe
+    /// the PKGBUILD only on one of them.
     fn other_architectures(&self, printed: &Srcinfo) -> BTreeSet<String> {
         let mut others: BTreeSet<String> = printed.architectures().into_iter().collect();
         others.extend(ARCHITECTURES.iter().copied().map(str::to_owned));
@@ -199,8 +200,8 @@ impl<'a> PkgbuildQuery<'a> {
         others
     }
 
-    /// Whether the PKGBUILD names a file that may come with its dependencies: it may only test for
-    /// it, so that nothing fails.
+    /// Returns whether the PKGBUILD mentions a missing file that its dependencies may provide: if it only
+    /// tests for the file, nothing fails.
     fn names_missing_path(&self, pkgbuild: &Pkgbuild) -> bool {
         pkgbuild.system_paths().iter().any(|path| {
             let path = self.root.path.join(path.trim_start_matches('/'));

@@ -1,5 +1,5 @@
-//! Why pacman refuses to install something. What the repositories hold decides that, and asking
-//! again changes nothing: it is the fault of the package, or of the plan that leaves something out.
+//! Explains why pacman refuses a transaction. The repositories determine this, so a retry would not help: it
+//! is the fault of the package, or of the plan that leaves something out.
 
 use buildbtw_model::Pkgbase;
 
@@ -8,7 +8,7 @@ use super::root::Root;
 use crate::failure::Failure;
 use crate::request::BuildRequest;
 
-/// What pacman says while it prepares a transaction.
+/// Pacman's messages while it prepares a transaction.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     /// Targets that no repository has.
@@ -16,17 +16,17 @@ pub(super) struct Transaction {
     refusal: Option<Refusal>,
 }
 
-/// A reason, with the packages that it is about.
+/// A reason, with the packages that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Refusal {
     text: String,
-    /// The dependency and the package that has it.
+    /// The dependency, and the package that has it.
     dependency: Option<(String, String)>,
-    /// Whether the lines before it say what is wrong.
+    /// Whether the lines before it give the reason.
     see_log: bool,
 }
 
-/// What pacman says when it refuses for good.
+/// Messages by which pacman refuses a transaction permanently.
 const REFUSALS: &[&str] = &[
     " breaks dependency '",
     " exists in both '",
@@ -34,12 +34,12 @@ const REFUSALS: &[&str] = &[
     " does not have a valid architecture",
     HOOK_FAILED,
 ];
-/// Only a hook with `AbortOnFail` ends a transaction, and it runs again with each.
+/// Only a hook with `AbortOnFail` ends a transaction, and it runs again with each one.
 const HOOK_FAILED: &str = "(failed to run transaction hooks)";
 
 impl Transaction {
-    /// Reads the next line of pacman's output. Its questions end the transaction as well, and
-    /// explain nothing.
+    /// Processes the next line of pacman's output. Its questions also end the transaction, but explain
+    /// nothing.
     pub(super) fn line(&mut self, line: &str) {
         let text = after_question(line).trim();
         if let Some(target) = text.strip_prefix("error: target not found: ") {
@@ -59,7 +59,7 @@ impl Transaction {
         }
     }
 
-    /// The failure, if pacman said why and will say so again.
+    /// Returns the failure, if pacman gave a permanent reason.
     pub(super) fn failure(
         &self,
         root: &Root,
@@ -96,7 +96,7 @@ fn missing_targets(missing: &[String], pkgbase: &Pkgbase) -> Failure {
     ))
 }
 
-/// What follows a question, which ends without a line feed when nobody is asked.
+/// Returns the text after a question, which has no line feed when pacman does not wait for an answer.
 fn after_question(line: &str) -> &str {
     ["[Y/n]", "[y/N]"]
         .iter()
@@ -104,7 +104,7 @@ fn after_question(line: &str) -> &str {
         .map_or(line, |(_, rest)| rest)
 }
 
-/// `'D' required by P`.
+/// Parses `'D' required by P`.
 fn dependency_in(text: &str) -> Option<(String, String)> {
     let (before, package) = text.split_once("' required by ")?;
     let (_, dependency) = before.rsplit_once('\'')?;

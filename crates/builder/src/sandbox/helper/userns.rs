@@ -1,4 +1,4 @@
-//! The user namespace of a sandbox: a range of ids that belong to nobody on this machine.
+//! The namespaces of a sandbox: its user namespace has a range of ids that no user of this machine has.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -11,11 +11,11 @@ use crate::failure::{Context as _, Failure};
 use crate::sandbox::slots::RANGE;
 use crate::sys;
 
-/// How many user namespaces may be made below the one of the process that writes it.
+/// The number of user namespaces that may be created below that of the writing process.
 const MAXIMUM: &str = "/proc/sys/user/max_user_namespaces";
 
-/// Makes a user namespace whose id 0 is `first_uid` outside, and in which no other can be made. It
-/// lives as long as the file.
+/// Creates a user namespace that maps id 0 to `first_uid`, and in which no further one can be created. It
+/// exists as long as the file is open.
 pub(super) fn create(first_uid: u32) -> Result<File, Failure> {
     let (mut ready, mut say_ready) = io::pipe()?;
     let (mut done, say_done) = io::pipe()?;
@@ -23,9 +23,9 @@ pub(super) fn create(first_uid: u32) -> Result<File, Failure> {
         drop((ready, say_done));
         let ok = unshare(CloneFlags::CLONE_NEWUSER).is_ok() && say_ready.write_all(b"1").is_ok();
         drop(say_ready);
-        // Stays until its namespace was opened: end of file.
+        // Waits until its namespace was opened: end of file.
         let _ = done.read(&mut [0]);
-        // Nothing else that is in the namespace may do this: it takes CAP_SYS_RESOURCE.
+        // Other processes in the namespace cannot revert this, which requires CAP_SYS_RESOURCE.
         let ok = ok && fs_err::write(MAXIMUM, "0").is_ok();
         std::process::exit(i32::from(!ok));
     };
@@ -42,7 +42,7 @@ pub(super) fn create(first_uid: u32) -> Result<File, Failure> {
     Ok(opened)
 }
 
-/// Makes a network namespace that belongs to the user namespace. It lives as long as the file.
+/// Creates a network namespace that belongs to the user namespace. It exists as long as the file is open.
 pub(super) fn network(user: &File) -> Result<File, Failure> {
     let (mut ready, mut say_ready) = io::pipe()?;
     let (mut done, say_done) = io::pipe()?;
@@ -52,7 +52,7 @@ pub(super) fn network(user: &File) -> Result<File, Failure> {
             && unshare(CloneFlags::CLONE_NEWNET).is_ok()
             && say_ready.write_all(b"1").is_ok();
         drop(say_ready);
-        // Stays until its namespace was opened: end of file.
+        // Waits until its namespace was opened: end of file.
         let _ = done.read(&mut [0]);
         std::process::exit(i32::from(!ok));
     };

@@ -1,5 +1,5 @@
-//! Whether what pacman installed is what the plan wants. pacman is content when any version meets a
-//! dependency; a rebuild must have the rebuilt one.
+//! Checks that the installed packages agree with the plan. pacman accepts any version that satisfies a
+//! dependency, but a rebuild must use the rebuilt one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ use crate::failure::Failure;
 use crate::request::BuildRequest;
 use crate::sys::Identity;
 
-/// Of how many wrong packages it is found out who holds them.
+/// The number of wrong packages to explain.
 const MAX_EXPLAINED: usize = 10;
 
-/// Checks that every installed package that the namespace's repository has, has its version.
+/// Checks that every installed package of the namespace repository has the version of that repository.
 pub(super) fn installed(
     root: &Root,
     namespace: &RepositoryName,
@@ -39,7 +39,7 @@ pub(super) fn installed(
         let what =
             format!("{name} {installed} was installed although the namespace has {name} {planned}");
         let holders = Holders::find(root, name, installed, &request.dependencies)?;
-        // Who asks for the old one asks for it again.
+        // A package that requires the old version will require it again, so a retry would not help.
         let because = |why: String| Failure::package(format!("{what}: {why}"));
         let (causes, effects) = holders.split(&old);
         if let Some(why) = causes.explain(request.pkgbase.as_str(), &rebuilt) {
@@ -60,7 +60,7 @@ fn query(root: &Root) -> Sandboxed<'_> {
     Sandboxed::new(View::ReadOnly(root), Identity::Root).env("LC_ALL", "C")
 }
 
-/// Name, installed version and version in the repository, for all that differ.
+/// Returns name, installed version and version in the repository of all packages for which they differ.
 fn disagreements(text: &str) -> Vec<(&str, &str, &str)> {
     let (installed, repository) = text.split_once("\n\n").unwrap_or((text, ""));
     let installed: BTreeMap<&str, &str> = installed
@@ -78,22 +78,22 @@ fn disagreements(text: &str) -> Vec<(&str, &str, &str)> {
         .collect()
 }
 
-/// The packages that the namespace's repository has.
+/// Returns the packages of the namespace repository.
 fn rebuilt(text: &str) -> BTreeSet<&str> {
     let (_, repository) = text.split_once("\n\n").unwrap_or_default();
     let names = repository.lines().map(|line| line.split(' ').nth(1));
     names.flatten().collect()
 }
 
-/// Who asks for an old package with a dependency that the rebuilt one does not meet.
+/// The dependencies that only the old version of a package satisfies.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Holders {
-    /// Dependencies of what is built.
+    /// Direct dependencies of the build.
     own: Vec<String>,
     packages: Vec<Holder>,
 }
 
-/// An installed package that asks for an old one.
+/// An installed package that requires an old version.
 #[derive(Debug, PartialEq, Eq)]
 struct Holder {
     name: String,
@@ -102,7 +102,7 @@ struct Holder {
 }
 
 impl Holders {
-    /// Asks pacman, for each dependency, which package of the repositories meets it.
+    /// Asks pacman for each dependency which package of the repositories satisfies it.
     fn find(root: &Root, name: &str, old: &str, own: &[String]) -> Result<Self, Failure> {
         let script = format!(
             "{BASE_OF}
@@ -146,7 +146,7 @@ impl Holders {
         holders
     }
 
-    /// Those that explain something, and those that are held back themselves.
+    /// Splits the holders into those that explain something and those that are held back themselves.
     fn split(self, old: &BTreeSet<&str>) -> (Self, Self) {
         let is_held = |holder: &Holder| old.contains(holder.name.as_str());
         let (held, packages) = self.packages.into_iter().partition(is_held);
@@ -161,8 +161,8 @@ impl Holders {
         (causes, effects)
     }
 
-    /// Why the old one is installed: by the package itself, by one that is no member of the rebuild, or by
-    /// one that was rebuilt and still asks for it.
+    /// Explains why the old version is installed: because of the package itself, a package outside the
+    /// rebuild, or a rebuilt one that still requires it.
     fn explain(&self, pkgbase: &str, rebuilt: &BTreeSet<&str>) -> Option<String> {
         if !self.own.is_empty() {
             let own: Vec<String> = self.own.iter().map(|own| format!("`{own}`")).collect();

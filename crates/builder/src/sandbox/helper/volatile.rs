@@ -1,6 +1,6 @@
-//! What each step sees of the machine: `/dev`, `/proc` and `/sys`, and `/dev/shm`, `/run` and `/tmp`.
-//! Those that bubblewrap makes itself have no size, or no limit of inodes: without a cgroup they could
-//! fill the machine's memory.
+//! The file systems that each step gets anew: `/dev`, `/proc`, `/sys`, `/dev/shm`, `/run` and `/tmp`. Those
+//! of bubblewrap have no limit of size or of inodes: without a cgroup, they could exhaust the machine's
+//! memory.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -18,9 +18,9 @@ const SIZES: [(&str, u64, u64, u32); 4] = [
     ("run", 64 << 20, 16_384, 0o755),
     ("tmp", 256 << 20, 16_384, 0o1777),
 ];
-/// The group of terminals.
+/// The group that owns terminals.
 const TTY: u32 = 5;
-/// What bubblewrap's own `--dev` has.
+/// The devices of bubblewrap's own `--dev`.
 const DEVICES: &[&str] = &["full", "null", "random", "tty", "urandom", "zero"];
 const LINKS: &[(&str, &str)] = &[
     ("/proc/self/fd", "/dev/fd"),
@@ -31,8 +31,8 @@ const LINKS: &[(&str, &str)] = &[
     ("pts/ptmx", "/dev/ptmx"),
 ];
 
-/// The folders of `/sys`, in order. Where nothing is mounted they stay empty: what lies there tells
-/// of network cards, disks and firmware.
+/// The folders of `/sys`, in order. They stay empty unless something is mounted: their contents would reveal
+/// network cards, disks and firmware.
 const SYS: &[&str] = &[
     "sys",
     "sys/block",
@@ -41,12 +41,12 @@ const SYS: &[&str] = &[
     "sys/devices",
     "sys/devices/system",
 ];
-/// What is seen of this machine's own `/sys`: how many processors there are, and of what kind.
+/// The visible parts of this machine's own `/sys`: the number and kind of processors.
 const SYS_OF_MACHINE: &[&str] = &["cpu", "node"];
-/// Files of `/proc` that list the machine's disks, seen empty.
+/// Files of `/proc` that list the machine's disks; they appear empty.
 const PROC_OF_DISKS: &[&str] = &["/proc/diskstats", "/proc/partitions"];
 
-/// The mounts, made in a folder that the step does not see and bound from there.
+/// The mounts, created in a folder that is invisible to the step and bound from there.
 pub(super) struct Volatile {
     folder: PathBuf,
     mounts: Vec<Mount>,
@@ -76,7 +76,7 @@ impl Volatile {
         Ok(Self { folder, mounts })
     }
 
-    /// What to mount before the step starts.
+    /// Returns the file systems to mount before the step starts.
     pub(super) fn mounts(&self) -> Vec<Mount> {
         self.mounts.clone()
     }
@@ -110,7 +110,7 @@ impl Volatile {
         }
     }
 
-    /// Makes `/tmp` visible, where the root has none.
+    /// Makes `/tmp` visible, if the root has none.
     pub(super) fn add_tmp(&self, bwrap: &mut Command) {
         self.bind(bwrap, "--bind", "tmp", "/tmp");
     }

@@ -1,4 +1,4 @@
-//! How commands that fetch sources are started, and whether the network refused a host.
+//! Starts the commands that fetch sources, and detects addresses that the network refuses.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::source::checkout::shown;
 use crate::source::host_of;
 use crate::sys::Identity;
 
-/// Where the folder for sources is seen.
+/// The path of the folder for sources inside the sandbox.
 pub(super) const FOLDER: &str = "/sources";
 
 /// Fetches sources into a folder.
@@ -22,14 +22,14 @@ pub(super) struct Fetch<'a> {
     pub(super) network: &'a Network,
     pub(super) folder: &'a Path,
     pub(super) agents: &'a [Agent],
-    /// Bytes of one file.
+    /// The size limit of one file in bytes.
     pub(super) largest: u64,
-    /// Whether the build can use objects of git-lfs.
+    /// Whether the build has git-lfs.
     pub(super) has_lfs: bool,
 }
 
 impl<'a> Fetch<'a> {
-    /// A command that sees the folder for sources, and reaches what they may be fetched from.
+    /// Returns a command that can write to the folder for sources and has access to the network for sources.
     pub(super) fn tool(&self) -> Sandboxed<'a> {
         Sandboxed::new(View::HostTools(self.root), Identity::User(BUILD_USER))
             .through(self.network)
@@ -37,8 +37,8 @@ impl<'a> Fetch<'a> {
             .folder(FOLDER)
     }
 
-    /// The failure when a host could not be connected to because the network refuses all its addresses.
-    /// `last` is where redirects ended.
+    /// Returns a failure if a host was unreachable because the network refuses all its addresses. `last` is
+    /// the target of the last redirect.
     pub(super) fn refused(&self, url: &str, last: &str) -> Result<Option<Failure>, Failure> {
         let host = host_of(if last.is_empty() { url } else { last });
         let addresses: Vec<IpAddr> = match host.parse() {

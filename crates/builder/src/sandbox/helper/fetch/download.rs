@@ -1,5 +1,5 @@
-//! Files: by the programs that DLAGENTS of this machine's makepkg.conf names. Most are curl, whose answers
-//! tell what failed.
+//! Downloads files with the programs of DLAGENTS in this machine's makepkg.conf. Most are curl, whose output
+//! tells what failed.
 
 use super::command::Fetch;
 use super::refusal;
@@ -8,7 +8,7 @@ use crate::fetchers::Agent;
 use crate::sandbox::helper::run::exit_code;
 use crate::source::checkout::shown;
 
-/// Protocols that need no DLAGENTS, with the arguments that makepkg.conf gives curl.
+/// Protocols that do not need DLAGENTS, with the arguments that makepkg.conf passes to curl.
 const BUILT_IN: &[(&str, &[&str])] = &[
     (
         "ftp",
@@ -17,7 +17,7 @@ const BUILT_IN: &[(&str, &[&str])] = &[
     ("http", WEB),
     ("https", WEB),
 ];
-/// Some hosts redirect to themselves until a cookie comes back, which is kept in memory.
+/// Some hosts redirect to themselves until the client sends a cookie back, which is kept in memory.
 const WEB: &[&str] = &[
     "--globoff",
     "--cookie",
@@ -27,8 +27,8 @@ const WEB: &[&str] = &[
     "--retry",
     "3",
 ];
-/// What is added to the arguments of any curl: bounds, and an answer that can be read. The last of
-/// several options of one kind counts.
+/// Arguments that are added to those of any curl: limits, and machine-readable output. The last of several
+/// options of the same kind takes effect.
 const ALWAYS: &[&str] = &[
     "--silent",
     "--show-error",
@@ -45,17 +45,17 @@ const ALWAYS: &[&str] = &[
     "--write-out",
     "%{http_code} %{url_effective}",
 ];
-/// What is reached by it, besides the protocol that an operator's makepkg.conf names it for.
+/// The protocols that curl may use, besides the one for which makepkg.conf names it.
 const PROTOCOLS: &str = "=http,https,ftp";
-/// curl's exit code.
+/// An exit code of curl.
 const COULD_NOT_CONNECT: i32 = 7;
 
-/// Whether a protocol is fetched without a program of DLAGENTS.
+/// Returns whether a protocol is supported without a program of DLAGENTS.
 pub(super) fn is_built_in(protocol: &str) -> bool {
     BUILT_IN.iter().any(|(known, _)| *known == protocol)
 }
 
-/// The command for a protocol that DLAGENTS does not name.
+/// Returns the command for a protocol that DLAGENTS does not name.
 fn built_in(protocol: &str, url: &str, part: &str) -> Vec<String> {
     let known = BUILT_IN.iter().find(|(known, _)| *known == protocol);
     let options = known.map_or(WEB, |(_, options)| options);
@@ -72,7 +72,7 @@ impl Fetch<'_> {
             None => (built_in(protocol, url, &part), part.clone()),
         };
         if agent.is_none_or(Agent::is_curl) {
-            // Only as the first one it keeps settings of this machine's users out.
+            // It must be the first option; it disables the settings of this machine's users.
             command.insert(1, "--disable".to_owned());
             let protocols = match is_built_in(protocol) {
                 true => PROTOCOLS.to_owned(),
@@ -120,7 +120,7 @@ impl Fetch<'_> {
         Err(refusal::of_curl(code, status, url, last))
     }
 
-    /// Runs a program that says nothing about whose fault a failure is.
+    /// Runs a program whose failures do not say whose fault they are.
     fn run_agent(&self, command: &[String], url: &str) -> Result<(), Failure> {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let status = self.tool().run(&words)?;

@@ -1,4 +1,4 @@
-//! Git repositories: a bare mirror each, which makepkg clones.
+//! Fetches git repositories: a bare mirror of each, which makepkg clones.
 
 use super::command::Fetch;
 use super::refusal::Refusal;
@@ -9,7 +9,8 @@ use crate::source::checkout::shown;
 use crate::source::entry::Revision;
 
 impl<'a> Fetch<'a> {
-    /// git with no settings but these, and no protocols that run programs or read this machine's files.
+    /// Returns a git command with no other settings, and without protocols that run programs or read files of
+    /// this machine.
     pub(super) fn git(&self) -> Sandboxed<'a> {
         self.tool()
             .env("HOME", "/tmp")
@@ -39,7 +40,7 @@ impl<'a> Fetch<'a> {
         if status.success() {
             return Ok(());
         }
-        // Only with HTTP it says which host it could not connect to.
+        // git reports the unreachable host only for HTTP.
         let host = refusal.unreachable_host().unwrap_or_default();
         match self.refused(url, host)? {
             Some(failure) => Err(failure),
@@ -47,8 +48,8 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Whether the mirror has what the source asks for. makepkg would find out, after all dependencies
-    /// were installed.
+    /// Checks that the mirror has the requested revision. makepkg would report a missing one only after the
+    /// installation of all dependencies.
     pub(super) fn check_revision(
         &self,
         url: &str,

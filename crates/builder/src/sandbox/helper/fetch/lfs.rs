@@ -1,4 +1,5 @@
-//! Objects of git-lfs. A mirror holds pointers to them only, and the build could not fetch them.
+//! Fetches the objects of git-lfs. A mirror contains only pointers to them, and the build cannot fetch them
+//! itself.
 
 use super::command::Fetch;
 use crate::failure::Failure;
@@ -8,9 +9,9 @@ use crate::sandbox::helper::run::exit_code;
 use crate::source::checkout::shown;
 use crate::source::entry::Revision;
 
-/// Settings of a repository that say where the objects to fetch are, the one that counts first.
+/// The settings of a repository that contain the address of the objects, in order of precedence.
 const ADDRESSES: [&str; 2] = ["lfs.url", "remote.origin.lfsurl"];
-/// Writes the objects of a revision that are not there, or are something else. Fails when they cannot be
+/// Prints the objects of a revision that are missing or differ from their pointer. Fails if they cannot be
 /// listed.
 const CHECK: &str = r#"
 set -euo pipefail
@@ -24,8 +25,8 @@ done <<<"$objects"
 "#;
 
 impl Fetch<'_> {
-    /// Fetches the objects of the commit that the source asks for into the mirror, where git-lfs finds them
-    /// from a clone that borrows from it.
+    /// Fetches the objects of the requested commit into the mirror, where git-lfs finds them from a clone
+    /// that borrows from it.
     pub(super) fn fetch_lfs(
         &self,
         url: &str,
@@ -62,7 +63,7 @@ impl Fetch<'_> {
         revision: &str,
         address: &str,
     ) -> Result<(), Failure> {
-        // In a bare repository git-lfs reads the settings of another commit.
+        // In a bare repository, git-lfs reads the settings of another commit.
         let address = format!("lfs.url={address}");
         heading(&format!("fetching the LFS objects of {}", shown(url)));
         let arguments = [
@@ -108,7 +109,7 @@ impl Fetch<'_> {
         })
     }
 
-    /// Whether some .gitattributes of the commit gives files to git-lfs.
+    /// Returns whether a .gitattributes file of the commit assigns files to git-lfs.
     fn uses_lfs(&self, name: &str, revision: &str) -> Result<bool, Failure> {
         let arguments = [
             "git",
@@ -125,8 +126,8 @@ impl Fetch<'_> {
         Ok(self.git().output(&arguments)?.status.success())
     }
 
-    /// Where the objects of a commit are: where its own settings say, or with the repository. Refuses what
-    /// is not on a web server.
+    /// Returns the address of a commit's objects: that of its own settings, or the default of the repository.
+    /// Rejects addresses other than HTTP.
     fn address(&self, url: &str, name: &str, revision: &str) -> Result<String, Failure> {
         let blob = format!("{revision}:.lfsconfig");
         for setting in ADDRESSES {
@@ -157,7 +158,7 @@ impl Fetch<'_> {
         Ok(usual_address(url))
     }
 
-    /// Whether every object is there and is what its pointer says.
+    /// Checks that every object exists and matches its pointer.
     fn check_objects(&self, url: &str, name: &str, revision: &str) -> Result<(), Failure> {
         let output = self
             .git()
@@ -179,7 +180,7 @@ impl Fetch<'_> {
     }
 }
 
-/// Whether git-lfs says that an object is not what its pointer says.
+/// Returns whether git-lfs reports that an object does not match its pointer.
 fn is_about_content(line: &str) -> bool {
     let line = line.to_lowercase();
     [
@@ -192,7 +193,7 @@ fn is_about_content(line: &str) -> bool {
     .any(|words| line.contains(words))
 }
 
-/// Where the objects of a repository are when it does not say it.
+/// Returns the default address of a repository's objects.
 fn usual_address(url: &str) -> String {
     let url = url.trim_end_matches('/');
     let url = match url.strip_prefix("git://") {

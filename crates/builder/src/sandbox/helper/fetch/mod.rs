@@ -1,5 +1,5 @@
-//! Fetches the sources before the build: by tools of this machine, as the unprivileged user, in a view
-//! without any package's code, through a network that does not reach this machine and its neighbours.
+//! Fetches the sources before the build: with tools of this machine, as the unprivileged user, in a view
+//! without package code, through a network that reaches neither this machine nor its neighbours.
 
 mod command;
 mod download;
@@ -22,8 +22,8 @@ use crate::sandbox::job::BuildTask;
 use crate::source::checkout::shown;
 use crate::source::entry::{Entry, parse};
 
-/// Fetches what is not in `tree` into `folder`, as far as the policy allows. Returns the network that it
-/// went through when `prepare()` needs it as well.
+/// Fetches the sources that are not in `tree` into `folder`, as far as the policy allows. Returns the network
+/// if `prepare()` needs it as well.
 pub(super) fn fetch(
     root: &Root,
     task: &BuildTask,
@@ -53,7 +53,7 @@ pub(super) fn fetch(
         )));
     }
     let agents = Agent::all();
-    // Before anything is fetched: a large source is fetched in vain when another one cannot be.
+    // Checked before any download, which is useless if another source cannot be fetched.
     for entry in &entries {
         check_tools(entry, &agents)?;
     }
@@ -74,12 +74,12 @@ pub(super) fn fetch(
     Ok(Some(network).filter(|_| request.network.prepares_online()))
 }
 
-/// Whether a dependency is the program that gets objects of git-lfs into a working copy.
+/// Returns whether a dependency is git-lfs, which unpacks the objects into a working copy.
 fn is_git_lfs(dependency: &str) -> bool {
     dependency.split(['<', '>', '=']).next() == Some("git-lfs")
 }
 
-/// Fails when this machine lacks what an entry is fetched with.
+/// Fails if this machine lacks the program for an entry.
 fn check_tools(entry: &Entry, agents: &[Agent]) -> Result<(), Failure> {
     match entry {
         Entry::Local | Entry::OnMachine { .. } | Entry::Git { .. } => Ok(()),

@@ -1,10 +1,10 @@
-//! Why a source could not be fetched: what asking again would not change is the fault of the package
-//! that lists it; all else passes, or is the fault of the machine or its network.
+//! Explains why a source could not be fetched. Failures that a retry would not fix are the fault of the
+//! package; all others are temporary, or the fault of the machine or its network.
 
 use crate::failure::Failure;
 use crate::source::checkout::shown;
 
-/// What curl's exit code and the server's status mean.
+/// Returns the failure for curl's exit code and the server's status.
 pub(super) fn of_curl(code: i32, status: &str, url: &str, last: &str) -> Failure {
     let what = format!("the source {} could not be fetched", shown(url));
     let redirected = match last {
@@ -13,7 +13,7 @@ pub(super) fn of_curl(code: i32, status: &str, url: &str, last: &str) -> Failure
         last => format!(", redirected to {}", shown(last)),
     };
     let status: u16 = status.parse().unwrap_or_default();
-    // curl reports a refusal by HTTP as 22, and of FTP's as a code of its own.
+    // curl reports a refusal by HTTP as 22, and one by FTP with a specific code.
     if code == 22 && is_lasting(status) {
         let meaning = meaning(status);
         return Failure::package(format!("{what}: HTTP status {status}{meaning}{redirected}"));
@@ -38,8 +38,8 @@ pub(super) fn of_curl(code: i32, status: &str, url: &str, last: &str) -> Failure
     }
 }
 
-/// Whether a server means a status for good (RFC 9110): not when it asks for patience, and not when
-/// the way to it is what fails.
+/// Returns whether a status is permanent (RFC 9110). Excludes those that ask the client to wait, and those
+/// about the connection.
 fn is_lasting(status: u16) -> bool {
     (400..500).contains(&status) && !matches!(status, 407 | 408 | 421 | 425 | 429)
 }
@@ -55,7 +55,7 @@ fn meaning(status: u16) -> &'static str {
     }
 }
 
-/// What git says about a repository that it does not get.
+/// git's messages about a repository that it could not fetch.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     lasting: Option<String>,
@@ -63,7 +63,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Reads the next line that git writes.
+    /// Processes the next line that git prints.
     pub(super) fn line(&mut self, line: &str) {
         let text = line.trim();
         let connecting = text.split_once(": Failed to connect to ");
@@ -95,21 +95,21 @@ impl Refusal {
         }
     }
 
-    /// The host that could not be connected to, which is another one after a redirect.
+    /// Returns the host that could not be reached, which differs from the URL's after a redirect.
     pub(super) fn unreachable_host(&self) -> Option<&str> {
         self.host.as_deref()
     }
 
-    /// The failure, when git ended with a code.
+    /// Returns the failure for an exit code of git.
     pub(super) fn of_git(self, code: i32, url: &str) -> Failure {
         self.of_tool("git", code, url)
     }
 
-    /// The failure, when a tool ended with a code.
+    /// Returns the failure for an exit code of a tool.
     pub(super) fn of_tool(self, tool: &str, code: i32, url: &str) -> Failure {
         let what = format!("the source {} could not be fetched", shown(url));
         match self.lasting {
-            // The line may hold the address as it was given.
+            // The line may contain the URL with its password.
             Some(line) => Failure::package(format!("{what}: {}", line.replace(url, &shown(url)))),
             None => Failure::infrastructure(format!("{what} ({tool}: exit {code})")).see_log(),
         }

@@ -1,5 +1,5 @@
-//! Repositories of other version control systems, fetched by makepkg itself: from a PKGBUILD that lists
-//! nothing but the source.
+//! Fetches repositories of other version control systems with makepkg itself, from a PKGBUILD that only lists
+//! the source.
 
 use super::command::{FOLDER, Fetch};
 use super::refusal::Refusal;
@@ -7,8 +7,8 @@ use crate::failure::Failure;
 use crate::fetchers::VcsTool;
 use crate::sandbox::helper::run::exit_code;
 
-/// Writes that PKGBUILD and has its source fetched. makepkg wants the tool's package to be listed.
-/// `fossil open` would ask the remote again when the build unpacks the source offline.
+/// Writes that PKGBUILD and fetches its source. makepkg requires the package of the tool to be listed.
+/// Without the setting, `fossil open` would contact the remote when the build unpacks the source offline.
 const SCRIPT: &str = r#"
 cd /tmp || exit
 printf 'pkgname=source\npkgver=1\npkgrel=1\narch=(any)\nsource=(%q)\nsha256sums=(SKIP)\n' "$1" >PKGBUILD
@@ -16,15 +16,15 @@ echo 'makedepends=(bzr breezy brz fossil mercurial subversion)' >>PKGBUILD
 makepkg --verifysource --skipinteg --nodeps --nocolor --noconfirm || exit
 if [[ $2 ]]; then fossil settings autosync off --repository "$SRCDEST/$2"; fi
 "#;
-/// What makepkg reads.
+/// The files that makepkg reads.
 const SETTINGS: &[&str] = &["/etc/makepkg.conf", "/etc/makepkg.conf.d"];
-/// Files of the build's root that name its user: Bazaar fails without.
+/// Account files of the build's root, without which Bazaar fails.
 const ACCOUNTS: &[&str] = &["/etc/passwd", "/etc/group"];
-/// The user's name. Fossil fails without.
+/// The name of the user, without which Fossil fails.
 const USER: &str = "builduser";
 
 impl Fetch<'_> {
-    /// `name` is that of the file or folder in `SRCDEST`.
+    /// Fetches a repository. `name` is the file or folder in `SRCDEST`.
     pub(super) fn fetch_vcs(
         &self,
         tool: VcsTool,
@@ -58,7 +58,7 @@ impl Fetch<'_> {
         if status.success() {
             return Ok(());
         }
-        // These tools do not say which host they could not connect to.
+        // These tools do not report the unreachable host.
         if let Some(failure) = self.refused(url, "")? {
             return Err(failure);
         }

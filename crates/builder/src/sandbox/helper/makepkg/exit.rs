@@ -1,5 +1,5 @@
-//! Who ended makepkg, and whose fault that is. makepkg(8) has exit codes of its own, and a function
-//! of a PKGBUILD that ends with one of them ends makepkg with it.
+//! Determines why makepkg exited, and whose fault that is. makepkg(8) has its own exit codes, but a function
+//! of a PKGBUILD can exit makepkg with the same ones.
 
 use buildbtw_model::FailureKind;
 
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// Codes from here on stand for signals.
 const FIRST_SIGNAL: i32 = 128;
 
-/// One call that was under way, innermost first.
+/// A function call on the stack, innermost first.
 #[derive(Debug)]
 struct Frame {
     function: String,
@@ -17,31 +17,31 @@ struct Frame {
     line: String,
 }
 
-/// What the hook wrote down; empty where makepkg did not end by `exit`.
+/// The record of the hook; empty if makepkg did not end by `exit`.
 #[derive(Debug, Default)]
 pub(super) struct ExitRecord {
     code: i32,
     frames: Vec<Frame>,
 }
 
-/// Where the `exit` that ended makepkg stands.
+/// The location of the `exit` that ended makepkg.
 #[derive(Debug, PartialEq, Eq)]
 enum ExitSite<'a> {
     /// In a function of the PKGBUILD.
     Function(&'a str),
     /// In makepkg, because a command in such a function failed.
     FailedFunction,
-    /// In the PKGBUILD, outside of a function; the line.
+    /// In the PKGBUILD, outside any function; the line.
     TopLevel(&'a str),
-    /// In makepkg, which says what is wrong.
+    /// In makepkg, which reports the reason.
     Makepkg,
-    /// It was killed, or ended in another way.
+    /// Unknown: makepkg was killed, or ended in another way.
     Unknown,
 }
 
 impl ExitRecord {
-    /// Reads what the hook wrote. The PKGBUILD can write there too, and can only blame itself for
-    /// what that leads to: the server bounds how often a build is tried, whatever the reason.
+    /// Parses the record of the hook. The PKGBUILD can write it too, but only to its own disadvantage: the
+    /// server limits the number of attempts, whatever the reason.
     pub(super) fn parse(text: &str) -> Self {
         let mut lines = text.lines();
         let Some(code) = lines.next().and_then(|line| line.parse().ok()) else {
@@ -65,7 +65,7 @@ impl ExitRecord {
         self.frames.iter().any(|frame| frame.function == function)
     }
 
-    /// The function of the PKGBUILD that was under way.
+    /// Returns the function of the PKGBUILD that was running.
     fn function(&self) -> Option<&str> {
         let caller = |pair: &&[Frame]| pair[1].function == "run_function";
         let pair = self.frames.windows(2).find(caller)?;
@@ -90,22 +90,22 @@ impl ExitRecord {
     }
 }
 
-/// All that is known about the end of makepkg.
+/// Everything that is known about the exit of makepkg.
 #[derive(Debug, Default)]
 pub(super) struct Circumstances {
     pub(super) code: i32,
     pub(super) exit: ExitRecord,
     pub(super) stage: Stage,
-    /// Sources come from git, and git is not installed.
+    /// Whether a source needs git, and git is not installed.
     pub(super) lacks_git: bool,
-    /// makepkg did not find a program that it needs for every package, and the root has none.
+    /// Whether makepkg did not find a program that it needs for every package, and the root lacks it.
     pub(super) lacks_own_program: bool,
-    /// It was to be built without what the package needs of its own cycle.
+    /// Whether this is a bootstrap build.
     pub(super) is_bootstrap: bool,
 }
 
 impl Circumstances {
-    /// Whether makepkg could not even read the PKGBUILD.
+    /// Returns whether makepkg could not read the PKGBUILD.
     pub(super) fn is_unreadable(&self) -> bool {
         self.code != 0
             && self.exit.site() == ExitSite::Makepkg
@@ -117,7 +117,7 @@ impl Circumstances {
         self.exit.passed("load_makepkg_config") || self.exit.passed("source_makepkg_config")
     }
 
-    /// The failure; `None` for success.
+    /// Returns the failure, or `None` after a success.
     pub(super) fn failure(&self) -> Option<Failure> {
         let failure = self.verdict()?;
         Some(failure.in_function(self.exit.function()))
@@ -137,8 +137,8 @@ impl Circumstances {
             }
             _ => {}
         }
-        // `builtin exit` and `set -u` leave no note, and neither does the last step. A function can write
-        // a note that blames makepkg.
+        // `builtin exit` and `set -u` leave no record, and neither does the last step. A function can write a
+        // record that blames makepkg.
         let is_silent = match self.exit.site() {
             ExitSite::Unknown => code < FIRST_SIGNAL,
             site => site == ExitSite::Makepkg,
@@ -158,7 +158,7 @@ impl Circumstances {
             _ if self.exit.site() == ExitSite::Unknown => package("the build failed"),
             _ if self.exit.passed("enter_fakeroot") => package(of_packaging(code)),
             _ => match self.failure_of_makepkg() {
-                // Neither the note nor the log can be trusted any more, except that this was reached.
+                // After package code has run, neither the record nor the log is trustworthy.
                 failure if self.stage.has_run() && failure.kind == FailureKind::Infrastructure => {
                     package("the build failed")
                 }
@@ -167,7 +167,7 @@ impl Circumstances {
         })
     }
 
-    /// What the exit codes of makepkg(8) mean when they are its own.
+    /// Interprets an exit code of makepkg(8) that is its own.
     fn failure_of_makepkg(&self) -> Failure {
         let code = self.code;
         let passed = |function: &str| self.exit.passed(function);
@@ -216,8 +216,7 @@ impl Circumstances {
     }
 }
 
-/// What the codes mean in the last step, where only package functions and checks of what they made
-/// run.
+/// Interprets an exit code of the last step, which only runs package functions and checks their result.
 fn of_packaging(code: i32) -> &'static str {
     match code {
         4 => "a function in the PKGBUILD failed",

@@ -1,6 +1,6 @@
-//! What the first of two runs of makepkg leaves for the second one, beside files: makepkg usually runs all
-//! functions of a PKGBUILD in one shell. The package's code can write it down as well, and what it writes
-//! is run as that code again.
+//! The state that the first of two runs of makepkg passes to the second one, besides files: makepkg usually
+//! runs all functions of a PKGBUILD in one shell. The package's code can write this state as well, and then
+//! only runs its own code again.
 
 use std::path::{Path, PathBuf};
 
@@ -9,24 +9,24 @@ use crate::failure::Failure;
 use crate::sandbox::helper::files::make_dir;
 use crate::source::read_regular;
 
-/// Where the hook finds it.
+/// The path at which the hook finds it.
 pub(super) const PATH: &str = "/run/buildbtw/first";
-/// A version has some dozen characters.
+/// A version has a few dozen characters.
 const MAX_PKGVER_BYTES: u64 = 1 << 12;
-/// What `prepare()` sets are a few variables; more is left out.
+/// `prepare()` sets a few variables; larger output is ignored.
 const MAX_VARIABLES_BYTES: u64 = 1 << 20;
 
-/// What a first run leaves.
+/// The state after a first run.
 #[derive(Debug, Default)]
 pub(in crate::sandbox::helper) struct FirstRun {
-    /// What `pkgver()` answered.
+    /// The output of `pkgver()`.
     pub(in crate::sandbox::helper) pkgver: Option<String>,
     /// Statements that set variables.
     variables: Vec<u8>,
 }
 
 impl FirstRun {
-    /// Reads the notes about it.
+    /// Reads the state from the notes of the first run.
     pub(super) fn read(notes: &Path) -> Self {
         let read = |name: &str, most: u64| {
             let text = read_regular(&notes.join(name), most).unwrap_or_default();
@@ -39,7 +39,7 @@ impl FirstRun {
         }
     }
 
-    /// Writes it into a folder, for the second run.
+    /// Writes the state into a folder, for the second run.
     pub(super) fn write(&self, root: &Root) -> Result<PathBuf, Failure> {
         let folder = root.scratch.join("first-run");
         make_dir(&folder, 0o755)?;

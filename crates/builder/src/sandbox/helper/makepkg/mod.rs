@@ -1,5 +1,4 @@
-//! The build itself: makepkg in one run or, where something has to happen between `prepare()` and
-//! `build()`, in two.
+//! Runs makepkg: once or, if something has to happen between `prepare()` and `build()`, twice.
 
 mod exit;
 mod first_run;
@@ -28,13 +27,13 @@ use crate::sandbox::job::BuildTask;
 use crate::source::read_regular;
 use crate::sys::Identity;
 
-/// Notes how makepkg ends; see there.
+/// Records how makepkg exits; see the comments there.
 const HOOK: &str = include_str!("hook.bash");
-/// Where makepkg's shell finds it.
+/// The path at which makepkg's shell finds it.
 const HOOK_PATH: &str = "/run/buildbtw/hook.bash";
-/// The folder in which the hook writes down what it notes.
+/// The folder for the records of the hook.
 const NOTES_PATH: &str = "/run/buildbtw/notes";
-/// Programs that makepkg needs whatever the package: a root without them is the machine's fault.
+/// Programs that makepkg needs for every package: a root without them is the machine's fault.
 const OWN_PROGRAMS: &[&str] = &[
     "bsdtar",
     "fakeroot",
@@ -44,10 +43,10 @@ const OWN_PROGRAMS: &[&str] = &[
     "strip",
     "zstd",
 ];
-/// What the hook writes is a few lines.
+/// The hook records a few lines.
 const MAX_NOTE_BYTES: u64 = 1 << 16;
-/// The folders of a build: their names below its own folder, and where makechrootpkg has them. The last
-/// one is for our own notes about it.
+/// The folders of a build: their names below its own folder, and their paths in makechrootpkg. The last one
+/// is for our own notes.
 const FOLDERS: [(&str, &str); 6] = [
     ("work", "/build"),
     ("packages", "/pkgdest"),
@@ -57,8 +56,8 @@ const FOLDERS: [(&str, &str); 6] = [
     ("notes", NOTES_PATH),
 ];
 
-/// Makes the folders of a build below the scratch folder. The one with the PKGBUILD, `tree`, is the
-/// caller's to make.
+/// Creates the folders of a build below the scratch folder. The caller creates the one with the PKGBUILD,
+/// `tree`.
 pub(super) fn make_folders(root: &Root, name: &str) -> Result<PathBuf, Failure> {
     let build = root.scratch_dir(name, BUILD_USER, 0o755)?;
     for (folder, _) in FOLDERS {
@@ -67,13 +66,13 @@ pub(super) fn make_folders(root: &Root, name: &str) -> Result<PathBuf, Failure> 
     Ok(build)
 }
 
-/// The folder for notes about a build.
+/// Returns the folder for notes about a build.
 pub(super) fn notes(build: &Path) -> PathBuf {
     build.join("notes")
 }
 
-/// A command as the unprivileged user, with the settings that makepkg reads, and without network until
-/// it is given one. `build` has the folders of [`make_folders`], and `tmp` becomes `/tmp`.
+/// Returns a command that runs as the unprivileged user, with the settings for makepkg and without network.
+/// `build` contains the folders of [`make_folders`], and `tmp` becomes `/tmp`.
 pub(super) fn command<'a>(
     root: &'a Root,
     build: &Path,
@@ -94,7 +93,7 @@ pub(super) fn command<'a>(
         .env("LOGDEST", "/logdest")
         .env("CARCH", request.architecture.as_str())
         .env("PACKAGER", request.packager.as_str())
-        // An id that the namespace does not map gives EINVAL, and fakeroot forgives EPERM only.
+        // An unmapped id results in EINVAL, but fakeroot only tolerates EPERM.
         .env("FAKEROOTDONTTRYCHOWN", "1");
     for (name, value) in settings::variables(task) {
         command = command.env(name, value);
@@ -111,10 +110,10 @@ pub(super) fn command<'a>(
     }
 }
 
-/// makepkg on one package, as the unprivileged user; only the first of two runs can have a network.
+/// Runs makepkg for one package, as the unprivileged user. Only the first of two runs can have a network.
 pub(super) struct Makepkg<'a> {
     root: &'a Root,
-    /// The folder that has those of [`make_folders`].
+    /// The folder that contains those of [`make_folders`].
     build: &'a Path,
     task: &'a BuildTask,
     hook: PathBuf,
@@ -122,14 +121,14 @@ pub(super) struct Makepkg<'a> {
     temporary: PathBuf,
 }
 
-/// What one run of makepkg does.
+/// The part of the build that one run of makepkg performs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Run {
     /// Everything.
     Whole,
     /// Up to `prepare()` and `pkgver()`.
     Prepare,
-    /// What comes after them.
+    /// The steps after them.
     Build,
 }
 
@@ -142,8 +141,8 @@ impl Run {
         }
     }
 
-    /// The failure, for which the machine cannot be to blame in the second run: it could do in the first
-    /// one all that it was asked for.
+    /// Changes an infrastructure failure of the second run to a package failure: in the first run, the
+    /// machine was able to do the same.
     fn reclassified(self, mut failure: Failure) -> Failure {
         if self == Self::Build && failure.kind == FailureKind::Infrastructure {
             failure.kind = FailureKind::Package;
@@ -155,7 +154,8 @@ impl Run {
         failure
     }
 
-    /// The folder for what is noted about it. Each run has its own: the package's code can write there.
+    /// Returns the folder for the notes about the run. Each run has its own, because the package's code can
+    /// write to it.
     fn notes(self) -> &'static str {
         match self {
             Self::Whole => "notes-whole",
@@ -166,7 +166,7 @@ impl Run {
 }
 
 impl<'a> Makepkg<'a> {
-    /// Writes what every run needs.
+    /// Writes the files that every run needs.
     pub(super) fn new(
         root: &'a Root,
         build: &'a Path,
@@ -186,7 +186,7 @@ impl<'a> Makepkg<'a> {
         })
     }
 
-    /// Checks that makepkg can be started from a login shell, now that everything is installed.
+    /// Checks that makepkg can be started from a login shell, after all packages are installed.
     pub(super) fn check_login(&self) -> Result<(), Failure> {
         let silence = self.task.request.limits.silence;
         login::check(self.root, self.command(), &notes(self.build), silence)
@@ -198,11 +198,11 @@ impl<'a> Makepkg<'a> {
         self.run(Run::Whole, self.command(), None).map(drop)
     }
 
-    /// The first of two runs: unpacks the sources, runs `prepare()` and `pkgver()`, with a network if
-    /// there is one.
+    /// Performs the first of two runs: unpacks the sources and runs `prepare()` and `pkgver()`, with a
+    /// network if there is one.
     pub(super) fn prepare(&self, network: Option<&Network>) -> Result<FirstRun, Failure> {
         heading(&format!("preparing {}", self.task.request.pkgbase));
-        // Borrowed for as long as both are there.
+        // The annotation shortens the lifetime to that of both borrows.
         let command: Sandboxed<'_> = self.command();
         let notes = match network {
             None => self.run(Run::Prepare, command, None)?,
@@ -215,14 +215,14 @@ impl<'a> Makepkg<'a> {
         Ok(FirstRun::read(&notes))
     }
 
-    /// The second run: `pkgver()` again, `build()`, `check()` and the packages, with what the first
-    /// run left. makepkg takes the release back when `pkgver()` does not give the version again.
+    /// Performs the second run: `pkgver()` again, `build()`, `check()` and the packages, with the state of
+    /// the first run. makepkg resets the release if `pkgver()` prints another version.
     pub(super) fn build(
         &self,
         version: Option<&PackageVersion>,
         first: &FirstRun,
     ) -> Result<(), Failure> {
-        // What the first run left in the home folder may be read by files of dependencies.
+        // Files of dependencies may read what the first run left in the home folder.
         self.check_login()?;
         heading(&format!("building {}", self.task.request.pkgbase));
         let folder = first.write(self.root)?;
@@ -232,7 +232,7 @@ impl<'a> Makepkg<'a> {
 
     fn command(&self) -> Sandboxed<'a> {
         let command = command(self.root, self.build, self.temporary.clone(), self.task);
-        // Only here: what the PKGBUILD is asked about its `.SRCINFO` is asked as whoever wrote that did.
+        // Only here: the `.SRCINFO` was written without the variable, so it is also compared without it.
         match self.task.request.bootstrap {
             true => command.env("BUILDBTW_BOOTSTRAP", "1"),
             false => command,
@@ -252,10 +252,10 @@ impl<'a> Makepkg<'a> {
             .bind(self.hook.clone(), HOOK_PATH, false)
             .bind(self.settings.clone(), settings::PATH, false)
             .bind(notes.clone(), NOTES_PATH, true);
-        // Tells a failure of makepkg from one to start it.
+        // Distinguishes a failure of makepkg from a failure to start it.
         let script = format!(": >{NOTES_PATH}/started && BASH_ENV={HOOK_PATH} exec makepkg \"$@\"");
-        // Signatures were checked before, with the keys of the repository, and of what was fetched then:
-        // sources stay as they are also where there is a network.
+        // Signatures were checked before, with the keys of the repository and on the fetched sources. Sources
+        // are not updated, even if there is a network.
         let options = [
             "--noconfirm",
             "--nocolor",
@@ -299,7 +299,7 @@ impl<'a> Makepkg<'a> {
         Err(run.reclassified(failure).see_log())
     }
 
-    /// What is known about a run that has ended.
+    /// Collects what is known about a finished run.
     fn circumstances(&self, notes: &Path, code: i32, stage: Stage) -> Circumstances {
         let Self { root, task, .. } = *self;
         let note = read_regular(&notes.join("ended"), MAX_NOTE_BYTES).unwrap_or_default();
@@ -314,7 +314,7 @@ impl<'a> Makepkg<'a> {
     }
 }
 
-/// Why the second run was stopped.
+/// Explains why the second run was stopped.
 fn version_changed(version: &PackageVersion, other: &str) -> Failure {
     Failure::package(format!(
         "pkgver() printed {} first and {} when it ran again before build(), so makepkg discarded the \
@@ -325,7 +325,7 @@ fn version_changed(version: &PackageVersion, other: &str) -> Failure {
     ))
 }
 
-/// What bash says about the syntax of the PKGBUILD: `line 7: syntax error …`.
+/// Returns bash's message about the syntax of the PKGBUILD: `line 7: syntax error …`.
 pub(super) fn why_unreadable(command: &Sandboxed<'_>) -> Result<Option<String>, Failure> {
     let script = "bash -n PKGBUILD 2>&1";
     let (_, text) = command.output_within(&["bash", "-c", script], MAX_NOTE_BYTES)?;
@@ -336,7 +336,7 @@ pub(super) fn why_unreadable(command: &Sandboxed<'_>) -> Result<Option<String>, 
         .map(str::to_owned))
 }
 
-/// Whether there are sources from git, and no git that could unpack them.
+/// Returns whether there are git sources, but no git to unpack them.
 fn lacks_git(root: &Root, task: &BuildTask) -> bool {
     let is_git = |source: &String| {
         let address = source.split_once("::").map_or(&**source, |(_, rest)| rest);
@@ -346,8 +346,8 @@ fn lacks_git(root: &Root, task: &BuildTask) -> bool {
         && fs_err::symlink_metadata(root.path.join("usr/bin/git")).is_err()
 }
 
-/// Whether makepkg missed one of its own programs that the root does not have. A PKGBUILD that changes
-/// PATH hides those that are there.
+/// Returns whether makepkg did not find one of its own programs because the root lacks it. A PKGBUILD that
+/// changes PATH hides existing ones.
 fn lacks_own_program(root: &Root, stage: &Stage) -> bool {
     let is_absent = |program: &String| {
         OWN_PROGRAMS.contains(&&**program)

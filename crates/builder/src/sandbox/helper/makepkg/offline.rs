@@ -1,12 +1,12 @@
-//! Whether a function failed because it wanted a network that it does not have. Judged by what programs
-//! write, so it explains a failure and never changes whose fault that is.
+//! Detects that a function failed because it tried to use the network. This is judged by the output of
+//! programs, so it adds an explanation and never changes the failure kind.
 
 use buildbtw_model::NetworkPolicy;
 
 use crate::failure::Failure;
 use crate::request::BuildRequest;
 
-/// What programs write, in lower case, when names are not resolved or nothing is reached.
+/// What programs print, in lower case, if they cannot resolve names or reach hosts.
 const SIGNS: &[&str] = &[
     "could not resolve host",
     "couldn't resolve host",
@@ -34,7 +34,7 @@ const SIGNS: &[&str] = &[
     "spurious network error",
 ];
 
-/// Those of them that a network gives for an address that it refuses.
+/// Those of them that also occur when the network refuses an address.
 const REFUSALS: &[&str] = &[
     "no route to host",
     "network is unreachable",
@@ -43,25 +43,25 @@ const REFUSALS: &[&str] = &[
     "couldn't connect to server",
     "could not connect to server",
 ];
-/// How many lines a function may write after it complained: one that goes on for longer fails for another
-/// reason.
+/// How many lines a function may print after a network error: if it continues for longer, it fails for
+/// another reason.
 const MAX_LINES_SINCE: u32 = 100;
 
-/// What was seen of a run of makepkg.
+/// The network errors of a run of makepkg.
 #[derive(Debug, Default)]
 pub(super) struct Offline {
     /// The function that was started last.
     function: Option<String>,
-    /// The function that complained last.
+    /// The function that printed the last network error.
     complained: Option<String>,
-    /// Whether it complained of an address.
+    /// Whether the error may be due to a refused address.
     is_refusal: bool,
-    /// Lines that it wrote since.
+    /// The number of lines since the error.
     since: u32,
 }
 
 impl Offline {
-    /// Reads the next line of the log.
+    /// Processes the next line of the log.
     pub(super) fn line(&mut self, line: &str) {
         if let Some(message) = line.strip_prefix("==> ") {
             let started = message
@@ -85,13 +85,13 @@ impl Offline {
         }
     }
 
-    /// The function that failed and complained shortly before.
+    /// Returns the function that failed shortly after a network error.
     fn failed(&self) -> Option<&str> {
         let complained = self.complained.as_deref();
         complained.filter(|_| self.complained == self.function && self.since <= MAX_LINES_SINCE)
     }
 
-    /// Adds to the failure of a run with a network what that does not reach.
+    /// Adds a hint about refused addresses to the failure of a run with a network.
     pub(super) fn explain_refusal(&self, mut failure: Failure) -> Failure {
         if let Some(function) = self.failed().filter(|_| self.is_refusal) {
             failure.message.push_str(&format!(
@@ -102,7 +102,7 @@ impl Offline {
         failure
     }
 
-    /// Adds to the failure of a run without network what the policy has to do with it.
+    /// Adds the network policy to the failure of a run without network.
     pub(super) fn explain(&self, mut failure: Failure, request: &BuildRequest) -> Failure {
         let Some(function) = self.failed() else {
             return failure;
@@ -114,7 +114,7 @@ impl Offline {
                 "{before}\npkgver() has a network in its first run, but not when it runs again before \
                  build()\nhint: let pkgver() keep its result in a file"
             ),
-            // Tests may want connections to fail, and may fail for any other reason.
+            // Tests may expect connections to fail, and may fail for any other reason.
             "check" => format!(
                 "{before}\ncheck() may not use the network: none is offered after prepare() under any \
                  policy (`{policy}`)\n\

@@ -1,12 +1,12 @@
-//! Settings of makepkg: those of the root, and then what a build is given whatever they say. makepkg
-//! lets the environment win over its settings for some variables only.
+//! The settings of makepkg: those of the root, followed by the fixed settings of a build. makepkg lets the
+//! environment override its settings only for some variables.
 
 use super::super::login_shell::quoted;
 use crate::sandbox::job::BuildTask;
 
-/// Where makepkg finds them.
+/// The path of the file inside the sandbox.
 pub(super) const PATH: &str = "/run/buildbtw/makepkg.conf";
-/// Reads those of the root as makepkg does. Settings of the user are left out: makepkg looks for them
+/// Reads the settings of the root as makepkg does. Settings of the user are omitted: makepkg looks for them
 /// only beside `/etc/makepkg.conf`, and only the build itself could have put them into its home folder.
 const OF_ROOT: &str = r#"source /etc/makepkg.conf || return
 if [[ $(declare -f source_makepkg_config) == *'.d"'* ]]; then
@@ -17,7 +17,7 @@ if [[ $(declare -f source_makepkg_config) == *'.d"'* ]]; then
 fi
 "#;
 
-/// The variables that a build is given, besides those that makepkg itself takes from the environment.
+/// Returns the variables of a build, besides those that makepkg itself takes from the environment.
 pub(super) fn variables(task: &BuildTask) -> [(&'static str, String); 4] {
     let tool = &task.request.build_tool;
     [
@@ -28,7 +28,7 @@ pub(super) fn variables(task: &BuildTask) -> [(&'static str, String); 4] {
     ]
 }
 
-/// The text of the file.
+/// Returns the contents of the file.
 pub(super) fn text(task: &BuildTask) -> String {
     let own = variables(task).map(|(name, value)| format!("{name}={}\n", quoted(&value)));
     format!("{OF_ROOT}{}", own.concat())

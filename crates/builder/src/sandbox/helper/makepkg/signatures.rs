@@ -1,5 +1,5 @@
-//! Signatures of sources, checked by makepkg with the keys that the repository keeps in `keys/pgp`. A run
-//! of its own: the others skip what was checked here.
+//! Checks the signatures of sources by makepkg, with the keys in the repository's `keys/pgp`. This is a
+//! separate run; the others skip the check.
 
 use std::path::Path;
 
@@ -13,13 +13,13 @@ use crate::sandbox::helper::headings::heading;
 use crate::sandbox::helper::run::exit_code;
 use crate::sys::Identity;
 
-/// Where the keyring is seen.
+/// The path of the keyring inside the sandbox.
 const KEYS_PATH: &str = "/run/buildbtw/keys";
-/// Where the tree is seen while keys are imported.
+/// The path of the tree while keys are imported.
 const TREE_PATH: &str = "/run/buildbtw/tree";
-/// Where makepkg unpacks, which it does not.
+/// The build folder of this run, which unpacks nothing.
 const BUILD_PATH: &str = "/run/buildbtw/signatures";
-/// Imports what can be imported, and writes the names of the other files.
+/// Imports all readable keys, and prints the names of the other files.
 const IMPORT: &str = r#"
 command -v gpg >/dev/null || exit 3
 shopt -s nullglob
@@ -29,28 +29,28 @@ for file in "$1"/keys/pgp/*.asc; do
 done
 exit 0
 "#;
-/// What that ends with when this machine has no gpg.
+/// The exit code of the script on a machine without gpg.
 const NO_GPG: i32 = 3;
 /// How many names a message lists.
 const NAMES_SHOWN: usize = 4;
-/// What makepkg says of a key that it does not have, before the key.
+/// makepkg's message about an unknown key, followed by the key.
 const UNKNOWN: &str = "unknown public key ";
 
 /// A signature that was not verified.
 #[derive(Debug, PartialEq, Eq)]
 struct Unverified {
     file: String,
-    /// In makepkg's words; empty where it has none.
+    /// makepkg's reason; empty if it gives none.
     why: String,
 }
 
-/// Reads what makepkg writes while it checks signatures.
+/// The results of makepkg's signature check, parsed from its output.
 #[derive(Debug, Default)]
 struct SignatureResults {
     is_checking: bool,
     lacks_gpg: bool,
-    /// What the result that comes next is about. Programs that unpack sources write in between, also what
-    /// ends the line.
+    /// The file whose result comes next. Programs that unpack sources may print in between, including line
+    /// feeds.
     pending: Option<String>,
     passed: usize,
     unverified: Vec<Unverified>,
@@ -67,7 +67,7 @@ impl SignatureResults {
             return;
         }
         let mut result = line.trim();
-        // The blank at the end of a line may be lost.
+        // The space at the end of a line may be missing.
         let padded = format!("{} ", line.trim_start());
         if let Some((file, rest)) = padded.split_once(" ... ") {
             self.pending = Some(file.trim_end_matches(" git repo").to_owned());
@@ -90,8 +90,8 @@ impl SignatureResults {
         });
     }
 
-    /// Whether each of this many signatures has a result, and nothing is wrong with any but that its key
-    /// is missing.
+    /// Returns whether there is a result for each of `signed` signatures, and missing keys are the only
+    /// problem.
     fn lacks_only_keys(&self, signed: usize) -> bool {
         let is_unknown = |unverified: &Unverified| unverified.why.starts_with(UNKNOWN);
         !self.unverified.is_empty()
@@ -99,17 +99,18 @@ impl SignatureResults {
             && self.is_complete(signed)
     }
 
-    /// Whether as many results were read as there are signatures.
+    /// Returns whether there are as many results as signatures.
     fn is_complete(&self, signed: usize) -> bool {
         self.passed + self.unverified.len() == signed
     }
 
-    /// The failure, when makepkg ended with a code. `unread` are files in keys/pgp without a key.
+    /// Returns the failure for an exit code of makepkg. `unread` are files in keys/pgp without a readable
+    /// key.
     fn failure(&self, code: i32, unread: &[String]) -> Failure {
         if self.lacks_gpg {
             return no_gpg();
         }
-        // What is wrong with a signature tells more than a key that is missing.
+        // A bad signature is more important than a missing key.
         let worst = self
             .unverified
             .iter()
@@ -135,7 +136,7 @@ fn no_gpg() -> Failure {
     )
 }
 
-/// A file name, which strangers chose.
+/// Removes control characters from a file name, which is untrusted.
 fn printable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).collect()
 }
@@ -166,13 +167,13 @@ fn explained(why: &str, unread: &[String]) -> String {
     }
 }
 
-/// Whether an entry of `source` is a signature, or is a commit or tag that has to be signed.
+/// Returns whether an entry of `source` is a signature, or a commit or tag that must be signed.
 fn is_signed(entry: &str) -> bool {
     let name = entry.split_once("::").map_or(entry, |(name, _)| name);
     let is_signature = [".sig", ".sign", ".asc"]
         .iter()
         .any(|ending| name.ends_with(ending));
-    // makepkg looks at this for repositories of git only.
+    // makepkg supports this only for git repositories.
     let is_git = source_protocol(entry).is_some_and(|protocol| protocol.starts_with("git"));
     let query = entry.split_once('?').map(|(_, query)| query);
     let must_be_signed = query.is_some_and(|query| query.split('#').next() == Some("signed"));
@@ -207,7 +208,7 @@ impl Makepkg<'_> {
             .bind(keys, KEYS_PATH, true)
             .env("GNUPGHOME", KEYS_PATH)
             .env("LC_ALL", "C")
-            // Nothing of it stays for the build.
+            // This run leaves no files for the build.
             .bind(unpacked, BUILD_PATH, true)
             .env("BUILDDIR", BUILD_PATH)
             .watch(&options, |line| checked.line(line))?;
@@ -233,7 +234,7 @@ impl Makepkg<'_> {
         Err(failure)
     }
 
-    /// Imports the keys of the repository, and returns the names of the files that hold none.
+    /// Imports the keys of the repository, and returns the names of the files without a readable key.
     fn import_keys(&self, keys: &Path) -> Result<Vec<String>, Failure> {
         let importing = Sandboxed::new(View::HostTools(self.root), Identity::User(BUILD_USER))
             .bind(keys.to_owned(), KEYS_PATH, true)

@@ -1,20 +1,20 @@
-//! How far makepkg came, by what it writes. A PKGBUILD can write the same, and deceives only those
-//! who read about it: nothing that is seen here makes a failure one of the machine.
+//! Tracks the progress of makepkg by its output. A PKGBUILD can imitate that, which only misleads the reader:
+//! nothing here turns a failure into one of the machine.
 
 use buildbtw_model::PackageVersion;
 
-/// The last part that makepkg said it started.
+/// The last part that makepkg announced.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
-    /// The function that was started and has not ended.
+    /// The function that is running.
     function: Option<String>,
-    /// A function was started at any time.
+    /// Whether any function was started.
     has_run: bool,
-    /// makepkg itself complained since.
+    /// Whether makepkg reported an error since.
     has_error: bool,
     /// Programs that makepkg did not find.
     missing: Vec<String>,
-    /// The version that makepkg wrote into the PKGBUILD, since `pkgver()` computed another one.
+    /// The version that makepkg wrote into the PKGBUILD because `pkgver()` computed another one.
     updated: Option<String>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Stage {
 const MAX_MISSING: usize = 20;
 
 impl Stage {
-    /// Reads the next line of the log.
+    /// Processes the next line of the log.
     pub(super) fn line(&mut self, line: &str) {
         let Some(message) = line.strip_prefix("==> ") else {
             return;
@@ -38,7 +38,7 @@ impl Stage {
             }
         } else if !message.starts_with("WARNING: ") && !message.starts_with("Finished making") {
             self.has_error = false;
-            // A function can write the same; one that is not over deceives nobody else.
+            // A function can print the same, but only pkgver() itself is misjudged by it.
             if let Some(updated) = message.strip_prefix("Updated version: ")
                 && self.function.as_deref() == Some("pkgver")
             {
@@ -52,23 +52,23 @@ impl Stage {
         }
     }
 
-    /// Whether a function of the PKGBUILD was started: makepkg checks its own needs before that.
+    /// Returns whether a function of the PKGBUILD was started: makepkg checks its own requirements before.
     pub(super) fn has_run(&self) -> bool {
         self.has_run
     }
 
-    /// The programs that makepkg did not find.
+    /// Returns the programs that makepkg did not find.
     pub(super) fn missing(&self) -> &[String] {
         &self.missing
     }
 
-    /// The version that makepkg wrote into the PKGBUILD, if it is another one than this.
+    /// Returns the version that makepkg wrote into the PKGBUILD, if it differs from `version`.
     pub(super) fn changed_version(&self, version: &PackageVersion) -> Option<&str> {
         let updated = self.updated.as_deref();
         updated.filter(|updated| *updated != version.as_str())
     }
 
-    /// The function that ended makepkg without a word of makepkg.
+    /// Returns the function that ended makepkg without a message of makepkg.
     pub(super) fn interrupted(&self) -> Option<&str> {
         self.function.as_deref().filter(|_| !self.has_error)
     }

@@ -1,4 +1,4 @@
-//! What belongs to this machine: its addresses and the networks that it reaches without a router.
+//! Reads the addresses of this machine, and the networks that it reaches without a router.
 
 use std::process::{Command, Stdio};
 
@@ -8,18 +8,18 @@ use crate::failure::{Context as _, Failure};
 use crate::programs::SEARCH_PATH;
 use crate::source_network::SourceNetwork;
 
-/// A wider route without a router leads out, such as one into a tunnel, and is not a network of this
-/// machine.
+/// The shortest prefixes of this machine's networks. A wider route without a router leads elsewhere, for
+/// example into a tunnel.
 const WIDEST: [u8; 2] = [8, 16];
 
-/// This machine's place in its networks.
+/// The network configuration of this machine.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Machine {
     /// Its addresses and on-link networks.
     pub(super) own: Vec<SourceNetwork>,
-    /// The interface of its default route of IPv6.
+    /// The interface of its default IPv6 route.
     pub(super) ipv6: Option<String>,
-    /// An interface with an address of IPv6 that is not a loopback one.
+    /// An interface with an IPv6 address, other than loopback.
     pub(super) ipv6_interface: Option<String>,
 }
 
@@ -55,7 +55,7 @@ fn unicast() -> String {
 }
 
 impl Machine {
-    /// Asks the kernel.
+    /// Reads the configuration from the kernel.
     pub(super) fn read() -> Result<Self, Failure> {
         let interfaces = ip(&["-j", "address", "show"])?;
         let mut routes: Vec<RouteEntry> = ip(&["-4", "-j", "route", "show", "table", "all"])?;
@@ -109,7 +109,7 @@ impl Machine {
     }
 }
 
-/// A network as `ip` writes it, or a single address.
+/// Parses a network in the format of `ip`, or a single address.
 fn parsed(text: &str) -> Option<SourceNetwork> {
     let (address, prefix) = text.split_once('/').unwrap_or((text, "128"));
     Some(SourceNetwork::of(
@@ -133,7 +133,7 @@ fn ip<T: serde::de::DeserializeOwned>(arguments: &[&str]) -> Result<Vec<T>, Fail
         )
         .see_log());
     }
-    // A kernel without IPv6 has nothing to list.
+    // A kernel without IPv6 lists nothing.
     if output.stdout.trim_ascii().is_empty() {
         return Ok(Vec::new());
     }

@@ -1,10 +1,10 @@
-//! The network that sources are fetched through, and that `prepare()` has where the policy lets it.
+//! The network through which sources are fetched, and which `prepare()` may use if the policy allows it.
 //!
-//! Commands run in an inner network namespace. Its only link leads to an outer one, whose routes decide
-//! what is reached; pasta, attached to that, opens the connections on this machine. The inner namespace
-//! could not refuse anything by itself: a socket that is bound to an interface (SO_BINDTODEVICE, which takes
-//! no privilege, or IP_PKTINFO) takes what no route leads to for a neighbour, and pasta answers for every
-//! neighbour. Forwarded packets have no such way around the routes.
+//! Commands run in an inner network namespace. Its only link leads to an outer namespace, whose routes decide
+//! which addresses are reachable; pasta, attached to that, opens the connections on this machine. The inner
+//! namespace cannot enforce this itself: a socket that is bound to an interface (SO_BINDTODEVICE, which needs
+//! no privilege, or IP_PKTINFO) treats an address without a route as a neighbour, and pasta responds for
+//! every neighbour. Forwarded packets cannot bypass the routes in this way.
 
 mod addresses;
 mod machine;
@@ -37,8 +37,8 @@ use crate::sandbox::job::SourceAccess;
 use crate::source_network::SourceNetwork;
 use crate::sys::{self, Entry};
 
-/// A network namespace that reaches what sources may be fetched from. It ends with this value, and with
-/// the helper.
+/// A network namespace that reaches only permitted addresses. It is removed with this value, and with the
+/// helper.
 pub(super) struct Network {
     inner: File,
     resolv_conf: PathBuf,
@@ -74,7 +74,7 @@ impl Network {
         let resolv_conf = folder.join("resolv.conf");
         fs_err::write(&resolv_conf, resolver(ipv6.is_some()))?;
         let pasta = pasta::start(root, &outer_path, ipv6.as_deref())?;
-        // From here on it ends with this value.
+        // From here on pasta is stopped with this value.
         let network = Self {
             inner,
             resolv_conf,
@@ -99,12 +99,12 @@ impl Network {
         Ok(network)
     }
 
-    /// The namespace to run commands in.
+    /// Returns the namespace in which commands run.
     pub(super) fn namespace(&self) -> &File {
         &self.inner
     }
 
-    /// The network for which an address is not reached.
+    /// Returns the network because of which an address is refused.
     pub(super) fn refused_network(&self, address: IpAddr) -> Option<SourceNetwork> {
         match routes::lookup(&self.routes, address)? {
             (network, Action::Refuse) => Some(network),
@@ -112,10 +112,10 @@ impl Network {
         }
     }
 
-    /// A failure of what had this network, whose fault that was not if it has ended.
+    /// Turns a failure of a command with this network into an infrastructure failure if pasta has exited.
     pub(super) fn explain(&self, failure: Failure) -> Failure {
         let mut pasta = self.pasta.borrow_mut();
-        // Its interface is gone some time before it is.
+        // pasta's interface disappears some time before the process.
         let ended = match is_exiting(pasta.id()) {
             true => pasta.wait().map(Some),
             false => pasta.try_wait(),
@@ -129,12 +129,12 @@ impl Network {
                 ),
                 ..failure
             },
-            // It is there, or nothing is known.
+            // pasta is running, or its state is unknown.
             _ => failure,
         }
     }
 
-    /// The resolv.conf(5) for those commands.
+    /// Returns the resolv.conf(5) for these commands.
     pub(super) fn resolv_conf(&self) -> &Path {
         &self.resolv_conf
     }
@@ -142,14 +142,14 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // pasta may have exited already.
         let pasta = self.pasta.get_mut();
         let _ = pasta.kill();
         let _ = pasta.wait();
     }
 }
 
-/// Whether a process of this one's is on its way out (proc(5), `flags` of `stat`).
+/// Returns whether a child process is exiting (proc(5), `flags` of `stat`).
 fn is_exiting(process: u32) -> bool {
     const PF_EXITING: u64 = 4;
     let text = fs_err::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
@@ -164,16 +164,16 @@ fn opens_loopback(allowed: &[SourceNetwork]) -> bool {
     allowed.iter().any(|network| loopback.overlaps(*network))
 }
 
-/// What both namespaces are configured with.
+/// The configuration of both namespaces.
 struct Plan<'a> {
     routes: &'a [Route],
     ipv6: bool,
-    /// Whether 127.0.0.1 is this machine's. The namespaces then have no such address of their own.
+    /// Whether 127.0.0.1 is this machine's. The namespaces then lack an own loopback address.
     opens_loopback: bool,
 }
 
 impl Plan<'_> {
-    /// Settings of the outer kernel side that become 1.
+    /// Returns the kernel settings to enable in the outer namespace.
     fn outer_settings(&self) -> Vec<String> {
         let mut settings = vec!["ipv4/ip_forward".to_owned()];
         if self.ipv6 {
@@ -195,10 +195,10 @@ impl Plan<'_> {
         }
     }
 
-    /// The commands of ip(8) in the outer namespace, in which pasta has configured its own link.
+    /// Returns the ip(8) commands for the outer namespace, after pasta has configured its own link.
     fn outer(&self, inner: &Path) -> String {
         let mut lines = vec![
-            // Nothing in here is for the namespace itself.
+            // The namespace itself receives no packets.
             "address flush dev lo".to_owned(),
             format!(
                 "link add {DOWN} type veth peer name {INNER} netns {}",
@@ -213,8 +213,8 @@ impl Plan<'_> {
                 format!("route add {}/128 dev {UP}", GATEWAY[1]),
                 format!("route del 2001:2::/64 dev {UP}"),
                 format!("route add unreachable {IPV6_LINK}"),
-                // The namespace cannot ask for it while its own link-local address is new, and pasta resets a
-                // connection whose first packet comes twice.
+                // The namespace cannot resolve this address while its own link-local address is new, and
+                // pasta resets a connection whose first packet arrives twice.
                 format!(
                     "neighbor replace {} lladdr {GATEWAY_MAC} nud permanent dev {UP}",
                     GATEWAY[1]
@@ -237,7 +237,7 @@ impl Plan<'_> {
         batch(&lines)
     }
 
-    /// The same for the inner namespace.
+    /// Returns the ip(8) commands for the inner namespace.
     fn inner(&self) -> String {
         let mut lines = vec!["link set lo up".to_owned()];
         if self.opens_loopback {
@@ -265,7 +265,7 @@ fn batch(lines: &[String]) -> String {
         .fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// The resolv.conf(5): pasta passes questions on to the first resolver of this machine.
+/// Returns the resolv.conf(5). pasta forwards queries to the first resolver of this machine.
 fn resolver(ipv6: bool) -> String {
     let text = fs_err::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let servers: Vec<&str> = text
@@ -280,7 +280,7 @@ fn resolver(ipv6: bool) -> String {
         true => ipv6_gateway,
         false => ipv4_gateway,
     };
-    // Only UDP is passed on: answers must not need TCP.
+    // Only UDP is forwarded, so responses must not require TCP.
     format!("nameserver {gateway}\noptions edns0\n")
 }
 
@@ -294,7 +294,7 @@ fn pin(namespace: &File, path: &Path) -> Result<PathBuf, Failure> {
     Ok(path.to_owned())
 }
 
-/// Turns settings on and runs commands of ip(8), as root of the sandbox's user namespace.
+/// Enables settings and runs ip(8) commands, as root of the sandbox's user namespace.
 fn configure(
     root: &Root,
     namespace: &File,

@@ -1,5 +1,5 @@
-//! Starts pasta(1), which needs no privilege on this machine: it opens ordinary sockets for what it
-//! reads from an interface of the namespace.
+//! Starts pasta(1), which needs no privileges on this machine: it opens ordinary sockets for the packets that
+//! it reads from an interface of the namespace.
 
 use std::io::{self, BufRead as _, BufReader};
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -14,8 +14,8 @@ use crate::programs::{SEARCH_PATH, find_program};
 use crate::sandbox::helper::root::Root;
 use crate::sys::{self, Entry};
 
-/// What it is by default would let the namespace reach this machine: ports are forwarded to and from its
-/// loopback interface, the gateway is mapped to it, and its addresses and routes are copied.
+/// Options against pasta's defaults, which would let the namespace reach this machine: ports are forwarded to
+/// and from its loopback interface, the gateway is mapped to it, and its addresses and routes are copied.
 const CLOSED: &[&str] = &[
     "--config-net",
     "--foreground",
@@ -33,8 +33,8 @@ const CLOSED: &[&str] = &[
     "--netmask=255.255.255.252",
 ];
 
-/// Starts it in the sandbox's user namespace, attached to the network namespace at the path, and returns
-/// when its interface is there. `ipv6` names an interface of this machine that has addresses of IPv6.
+/// Starts pasta in the sandbox's user namespace, attached to the network namespace at the path, and returns
+/// once its interface exists. `ipv6` is an interface of this machine that has IPv6 addresses.
 pub(super) fn start(root: &Root, namespace: &Path, ipv6: Option<&str>) -> Result<Child, Failure> {
     if find_program("pasta").is_none() {
         return Err(Failure::infrastructure(
@@ -59,7 +59,7 @@ pub(super) fn start(root: &Root, namespace: &Path, ipv6: Option<&str>) -> Result
             add_family(&mut command, ipv6_address, ipv6_gateway);
             command.arg(format!("--interface={interface}"));
         }
-        // Everything that it would copy from there is given.
+        // Everything that pasta would copy from an interface is specified.
         None => {
             command.args(["--ipv4-only", "--interface=lo"]);
         }
@@ -78,7 +78,7 @@ pub(super) fn start(root: &Root, namespace: &Path, ipv6: Option<&str>) -> Result
     };
     sys::enter(&mut command, entry);
     let mut child = command.spawn().context("starting pasta")?;
-    // It holds the pipe's write end.
+    // The command holds the pipe's write end.
     drop(command);
     let mut line = String::new();
     BufReader::new(reader).read_line(&mut line)?;

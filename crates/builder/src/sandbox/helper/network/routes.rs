@@ -1,12 +1,12 @@
-//! Which addresses a restricted network reaches. Pure: from what is refused and allowed to routes,
-//! of which the kernel takes the one with the longest prefix.
+//! Computes the routes of a restricted network from the refused and allowed networks. The kernel uses the
+//! route with the longest prefix.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::source_network::SourceNetwork;
 
-/// Networks that nothing is fetched from: this machine, private networks, link-local addresses with
-/// their metadata services, multicast and what is reserved.
+/// Networks from which sources may not be fetched: this machine, private networks, link-local addresses with
+/// their metadata services, multicast and reserved addresses.
 const REFUSED: &[&str] = &[
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -17,35 +17,35 @@ const REFUSED: &[&str] = &[
     "192.168.0.0/16",
     "224.0.0.0/4",
     "240.0.0.0/4",
-    // With `::`, `::1` and the forms of IPv4 that nobody uses any more (RFC 4291, 2.5.5.1).
+    // Includes `::`, `::1` and the obsolete IPv4-compatible addresses (RFC 4291, 2.5.5.1).
     "::/96",
-    // Mapped addresses never travel as such.
+    // Mapped addresses never occur in packets.
     "::ffff:0:0/96",
     // Local translators to IPv4 (RFC 8215).
     "64:ff9b:1::/48",
     "fc00::/7",
     "fe80::/10",
-    // Site-local addresses, as they were before fc00::/7.
+    // Site-local addresses, the predecessors of fc00::/7.
     "fec0::/10",
     "ff00::/8",
 ];
 
-/// What happens to packets for a network.
+/// The treatment of packets for a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// To the gateway.
+    /// Forwarded to the gateway.
     Forward,
-    /// Nowhere, which the sender hears at once.
+    /// Refused, which the sender learns at once.
     Refuse,
 }
 
 /// A route.
 pub(super) type Route = (SourceNetwork, Action);
 
-/// The routes beside a default route. `own` are addresses and networks of this machine and of the
-/// server. What is allowed is open although it is refused otherwise; but a single address of the
-/// machine or the server is opened only by itself: who opens a network means the other hosts in it. The
-/// loopback interface is the exception, because nothing else is in its network.
+/// Returns the routes besides the default route. `own` are the addresses and networks of this machine and of
+/// the server. `allowed` overrides the refused networks, except that a single address of the machine or the
+/// server must be allowed explicitly: allowing a network means the other hosts in it. The loopback interface
+/// is an exception, because its network has no other hosts.
 pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Route> {
     let always = REFUSED.iter().filter_map(|text| parse_refused(text));
     let mut refused: Vec<SourceNetwork> = always.chain(own.iter().copied()).collect();
@@ -77,7 +77,7 @@ pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Ro
     refused.chain(allowed).collect()
 }
 
-/// The route that the kernel takes for an address, unless it takes the default route.
+/// Returns the route that the kernel uses for an address; `None` for the default route.
 pub(super) fn lookup(routes: &[Route], address: IpAddr) -> Option<Route> {
     let address = SourceNetwork::single(address);
     routes
@@ -87,7 +87,7 @@ pub(super) fn lookup(routes: &[Route], address: IpAddr) -> Option<Route> {
         .copied()
 }
 
-/// A network of the list above. The mapped form of IPv4 cannot be written by operators.
+/// Parses a network of [`REFUSED`]. Operators cannot specify the mapped form of IPv4.
 fn parse_refused(text: &str) -> Option<SourceNetwork> {
     let (address, prefix) = text.split_once('/')?;
     Some(SourceNetwork::of(
