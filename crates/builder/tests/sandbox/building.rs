@@ -147,7 +147,11 @@ async fn upgrades_a_system_with_rebuilt_packages() {
         "{text}"
     );
     let mine = fs_err::metadata(world.path("system/root/mine")).unwrap();
-    assert_eq!(mine.uid(), world.config.uid_base, "its root is nobody here");
+    assert_eq!(
+        mine.uid(),
+        world.config.uid_base,
+        "its root is an unprivileged user here"
+    );
     assert!(!world.path("out/x").exists());
 }
 

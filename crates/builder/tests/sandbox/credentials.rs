@@ -35,9 +35,9 @@ async fn refuse<T>(listener: &TcpListener, look: impl Fn() -> T) -> T {
         let mut stream = BufReader::new(stream);
         let request = request_of(&mut stream).await;
         let found = request.contains("authorization: basic ").then(&look);
-        let answer = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"test\"\r\n\
+        let response = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"test\"\r\n\
                        Content-Length: 0\r\nConnection: close\r\n\r\n";
-        stream.write_all(answer).await.unwrap();
+        stream.write_all(response).await.unwrap();
         stream.shutdown().await.unwrap();
         if let Some(found) = found {
             return found;

@@ -41,7 +41,7 @@ async fn provides_hostname_services_and_terminals() {
   [[ -d /dev/shm && -d /dev/pts && -e /dev/fd/0 && -c /dev/full && -c /dev/ptmx ]] && echo DEV-OK
   [[ -L /dev/stdin && -c /dev/null && -c /dev/zero && -c /dev/urandom ]] && echo DEV-TOO
   echo x 2>/dev/null >/dev/full || echo FULL-OK
-  # There is no terminal that a build could talk to somebody by.
+  # A build has no terminal for interaction.
   { : >/dev/tty; } 2>/dev/null || echo NO-TTY
   [[ $(date +%Z) == UTC && $(readlink /etc/localtime) == */UTC ]] && echo TIME-OK
   grep -qxE '[0-9a-f]{32}' /etc/machine-id && echo MACHINE-ID-OK

@@ -4,7 +4,7 @@
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::FailureKind::{Infrastructure, Package};
 
-use crate::support::{World, answering, script_package, serve};
+use crate::support::{World, script_package, serve, serve_status};
 
 /// Returns a PKGBUILD of an empty package, with additional lines.
 fn tiny(name: &str, lines: &str) -> String {
@@ -205,7 +205,7 @@ async fn blames_package_for_refused_downloads_only() {
         ("410 Gone", Package),
         ("401 Unauthorized", Package),
     ] {
-        let port = answering(status).await;
+        let port = serve_status(status).await;
         let url = format!("http://127.0.0.1:{port}/x-1.0.tar.gz");
         let mut request = world.request("fetches", &tiny("fetches", ""));
         request.sources = vec![url.clone()];
@@ -364,7 +364,7 @@ async fn explains_impossible_transaction_without_the_question() {
 #[tokio::test]
 async fn reports_unreachable_mirror_as_infrastructure_failure() {
     let Some(world) = World::new() else { return };
-    let port = answering("503 Service Unavailable").await;
+    let port = serve_status("503 Service Unavailable").await;
     let mut request = world.request("plain", &tiny("plain", ""));
     request.repositories = vec![world.repository("base")];
     request.repositories[0].servers = vec![format!("http://127.0.0.1:{port}/repository")];

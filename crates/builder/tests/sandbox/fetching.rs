@@ -105,7 +105,7 @@ async fn ftp_session(stream: TcpStream, body: &str) -> std::io::Result<()> {
     let mut line = String::new();
     while stream.read_line(&mut line).await? > 0 {
         let command = line.split_whitespace().next().unwrap_or_default();
-        let answer = match command.to_ascii_uppercase().as_str() {
+        let reply = match command.to_ascii_uppercase().as_str() {
             "USER" => "331 and the password".to_owned(),
             "PASS" => "230 come in".to_owned(),
             "PWD" => "257 \"/\"".to_owned(),
@@ -122,7 +122,7 @@ async fn ftp_session(stream: TcpStream, body: &str) -> std::io::Result<()> {
             "QUIT" => "221 bye".to_owned(),
             _ => "502 what?".to_owned(),
         };
-        stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
+        stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
         line.clear();
     }
     Ok(())

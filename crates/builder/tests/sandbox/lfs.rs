@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{World, file_in};
 
-/// What the server answers for an object.
+/// The response of the server for an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Server {
     Honest,
@@ -30,13 +30,13 @@ async fn serve(folder: PathBuf, server: Server) -> u16 {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             // Clients may disconnect at any time.
-            let _ = answer(stream, &folder, server, port).await;
+            let _ = respond(stream, &folder, server, port).await;
         }
     });
     port
 }
 
-async fn answer(
+async fn respond(
     stream: TcpStream,
     folder: &std::path::Path,
     server: Server,
@@ -57,8 +57,8 @@ async fn answer(
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
     let path = path.split('?').next().unwrap_or_default();
     let (status, kind, body) = if path.ends_with("/objects/batch") {
-        let asked: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let objects: Vec<_> = asked["objects"]
+        let batch: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let objects: Vec<_> = batch["objects"]
             .as_array()
             .unwrap()
             .iter()
@@ -72,11 +72,11 @@ async fn answer(
                 "actions": { "download": { "href": href } } })
             })
             .collect();
-        let answer = serde_json::json!({ "transfer": "basic", "objects": objects });
+        let body = serde_json::json!({ "transfer": "basic", "objects": objects });
         (
             "200 OK",
             "application/vnd.git-lfs+json",
-            answer.to_string().into_bytes(),
+            body.to_string().into_bytes(),
         )
     } else if path.starts_with("/object/") {
         let content = match server {

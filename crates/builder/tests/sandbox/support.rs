@@ -328,13 +328,13 @@ pub(crate) async fn serve(folder: PathBuf) -> u16 {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             // Clients may disconnect at any time.
-            let _ = answer(stream, &folder).await;
+            let _ = respond(stream, &folder).await;
         }
     });
     port
 }
 
-async fn answer(stream: tokio::net::TcpStream, folder: &Path) -> std::io::Result<()> {
+async fn respond(stream: tokio::net::TcpStream, folder: &Path) -> std::io::Result<()> {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
     let mut stream = BufReader::new(stream);
     let mut request = String::new();
@@ -362,8 +362,8 @@ async fn answer(stream: tokio::net::TcpStream, folder: &Path) -> std::io::Result
     stream.shutdown().await
 }
 
-/// Answers every request with a status, for as long as the test runs, and returns the port.
-pub(crate) async fn answering(status: &'static str) -> u16 {
+/// Responds to every request with a status, for as long as the test runs, and returns the port.
+pub(crate) async fn serve_status(status: &'static str) -> u16 {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -99,18 +99,18 @@ impl Surroundings {
     pub(crate) fn on_machine(
         &self,
         port: u16,
-        answer: impl Fn(&str) -> String + Send + Sync + 'static,
+        response: impl Fn(&str) -> String + Send + Sync + 'static,
     ) -> Counting {
-        serve(&self.machine, port, answer)
+        serve(&self.machine, port, response)
     }
 
     /// Serves on all addresses behind the router, and on the router's.
     pub(crate) fn behind_router(
         &self,
         port: u16,
-        answer: impl Fn(&str) -> String + Send + Sync + 'static,
+        response: impl Fn(&str) -> String + Send + Sync + 'static,
     ) -> Counting {
-        serve(&self.router, port, answer)
+        serve(&self.router, port, response)
     }
 }
 
@@ -164,7 +164,7 @@ fn run_ip(namespace: &File, commands: &str) {
 fn serve(
     namespace: &Arc<File>,
     port: u16,
-    answer: impl Fn(&str) -> String + Send + Sync + 'static,
+    response: impl Fn(&str) -> String + Send + Sync + 'static,
 ) -> Counting {
     let namespace = Arc::clone(namespace);
     let listener = std::thread::spawn(move || {
@@ -181,7 +181,7 @@ fn serve(
         while let Ok((stream, _)) = listener.accept().await {
             counter.fetch_add(1, Ordering::Relaxed);
             // Clients may disconnect at any time.
-            let _ = respond(stream, &answer).await;
+            let _ = respond(stream, &response).await;
         }
     });
     Counting { connections }
@@ -189,7 +189,7 @@ fn serve(
 
 async fn respond(
     stream: tokio::net::TcpStream,
-    answer: &(impl Fn(&str) -> String + Sync),
+    response: &(impl Fn(&str) -> String + Sync),
 ) -> std::io::Result<()> {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
     let mut stream = BufReader::new(stream);
@@ -200,6 +200,6 @@ async fn respond(
         header.clear();
     }
     let path = request.split(' ').nth(1).unwrap_or_default();
-    stream.write_all(answer(path).as_bytes()).await?;
+    stream.write_all(response(path).as_bytes()).await?;
     stream.shutdown().await
 }

@@ -1,15 +1,15 @@
-# Reads a PKGBUILD and notes whether its top level runs a program that is missing or fails: what it
-# says may then change when more packages are installed.
+# Evaluates a PKGBUILD and records whether its top level runs a program that is missing or fails: its output
+# may then change when more packages are installed.
 mark() { : >/run/buildbtw/notes/depends-on-environment; }
 carch=$CARCH
 [[ -r /etc/makepkg.conf ]] && source /etc/makepkg.conf
 CARCH=$carch
 programs=$PATH
-# Every program is missing at first, so that all of them come through here.
+# At first every program is missing, so that all of them come through here.
 PATH=/nonexistent
 command_not_found_handle() {
   local folder status
-  # What a shell runs is not seen here.
+  # Programs that a shell runs are not seen here.
   [[ $1 == *sh ]] && mark
   local -a folders
   IFS=: read -ra folders <<<"$programs"
@@ -24,14 +24,14 @@ command_not_found_handle() {
   mark
   return 127
 }
-# These ask what is installed.
+# These commands test what is installed.
 command() { mark; PATH=$programs builtin command "$@"; }
 type() { mark; PATH=$programs builtin type "$@"; }
 hash() { mark; PATH=$programs builtin hash "$@"; }
 trap mark EXIT
 set -E
 trap mark ERR
-# A program that is missing fails also where its output is piped.
+# A missing program also fails in a pipe.
 set -o pipefail
 source ./PKGBUILD
 trap - ERR EXIT

@@ -1,4 +1,4 @@
-# Reads what a login shell reads, and notes which file that is at any time: a file that ends the shell
+# Sources the files of a login shell, and records the current file all the time: a file that exits the shell
 # or never ends cannot be asked afterwards.
 login_note=/run/buildbtw/notes/login
 login_file= login_errexit=

@@ -110,8 +110,8 @@ impl Fetch<'_> {
         if code == 0 {
             return Ok(());
         }
-        let answer = String::from_utf8_lossy(&output.stdout);
-        let (status, last) = answer.split_once(' ').unwrap_or((&answer, ""));
+        let report = String::from_utf8_lossy(&output.stdout);
+        let (status, last) = report.split_once(' ').unwrap_or((&report, ""));
         if code == COULD_NOT_CONNECT
             && let Some(failure) = self.refused(url, last)?
         {

@@ -1,13 +1,13 @@
-# The shell of makepkg reads this before makepkg, by BASH_ENV. It writes down which code ends
-# makepkg: the exit code alone does not tell makepkg's own failures from an `exit` in a PKGBUILD.
+# makepkg's shell reads this before makepkg, by BASH_ENV. It records which code exits makepkg: the exit code
+# alone does not distinguish makepkg's own failures from an `exit` in a PKGBUILD.
 unset BASH_ENV
 buildbtw_options=" $* "
 exit() {
   local status=$? level=0 frame
-  # Nothing in here may start makepkg's traps.
+  # Nothing in here may trigger makepkg's traps.
   trap - ERR
   set +e
-  # pkgver() is the only function that runs in a subshell; one that succeeds ends nothing.
+  # pkgver() is the only function that runs in a subshell; a successful exit there does not end makepkg.
   [[ " ${FUNCNAME[*]} " == *' update_pkgver '* && ${1:-$status} != 0 ]] && level=1
   if [[ $BASH_SUBSHELL == "$level" && ${FUNCNAME[1]} != clean_up && ! -e /run/buildbtw/notes/ended ]]; then
     {
@@ -18,14 +18,14 @@ exit() {
     } >/run/buildbtw/notes/ended 2>/dev/null
   fi
   if [[ $BASH_SUBSHELL == 0 && ${FUNCNAME[1]} == main && ${1:-$status} == 0 ]]; then
-    buildbtw_leave 2>/dev/null
+    buildbtw_save 2>/dev/null
   fi
   builtin exit "${@:-$status}"
 }
 
-# makepkg usually runs all functions of a PKGBUILD in one shell. Where it runs twice, the second shell gets
-# what the first one left: variables, and the answer of pkgver() in case that this fails when it did its
-# work before, or without a network. makepkg changes the folder just before it calls a function.
+# makepkg usually runs all functions of a PKGBUILD in one shell. If it runs twice, the second shell gets the
+# state of the first one: variables, and the output of pkgver() in case it fails because its work is done
+# already, or without a network. makepkg changes the folder just before it calls a function.
 cd() {
   if [[ ${FUNCNAME[1]} == cd_safe ]]; then
     case " ${FUNCNAME[*]:2} " in
@@ -33,7 +33,7 @@ cd() {
         unset -f cd
         if [[ $buildbtw_options == *' --nobuild '* ]]; then
           declare -gA buildbtw_before=()
-          buildbtw_look buildbtw_before
+          buildbtw_snapshot buildbtw_before
         fi
         ;;
       *' update_pkgver '*)
@@ -54,9 +54,9 @@ cd() {
   builtin cd "$@"
 }
 
-# Statements that set variables again, by name: all but those of bash, and those of makepkg that change with
-# the version or the folder.
-buildbtw_look() {
+# Collects statements that set the variables again, by name: all but those of bash, and those of makepkg that
+# change with the version or the folder.
+buildbtw_snapshot() {
   local -n buildbtw_found=$1
   local buildbtw_name IFS=' '
   local -a buildbtw_names
@@ -72,13 +72,13 @@ buildbtw_look() {
   done
 }
 
-# Writes down what a second run needs.
-buildbtw_leave() {
+# Saves the state for a second run.
+buildbtw_save() {
   local buildbtw_name buildbtw_statement
   local -A buildbtw_after=()
   [[ -z ${newpkgver-} ]] || printf '%s' "$newpkgver" >/run/buildbtw/notes/pkgver
   declare -p buildbtw_before >/dev/null || return
-  buildbtw_look buildbtw_after
+  buildbtw_snapshot buildbtw_after
   for buildbtw_name in "${!buildbtw_after[@]}"; do
     buildbtw_statement=${buildbtw_after[$buildbtw_name]}
     [[ $buildbtw_statement != "${buildbtw_before[$buildbtw_name]-}" ]] || continue
