@@ -137,8 +137,12 @@ pub(crate) fn missing() -> Option<String> {
 
 /// Returns a descriptor from which bubblewrap reads the filter of this machine.
 pub(crate) fn descriptor(memory: Memory) -> io::Result<OwnedFd> {
-    let tables = tables(std::env::consts::ARCH)
-        .ok_or_else(|| io::Error::other(missing().unwrap_or_default()))?;
+    let tables = tables(std::env::consts::ARCH).ok_or_else(|| {
+        io::Error::other(format!(
+            "this machine lacks {}",
+            missing().unwrap_or_default()
+        ))
+    })?;
     let (reader, mut writer) = io::pipe()?;
     // The filter fits into the buffer of a pipe, so this does not block.
     writer.write_all(&bytes(&program(tables, memory)))?;

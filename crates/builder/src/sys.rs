@@ -228,7 +228,7 @@ pub(crate) struct Mount {
 
 /// The namespaces, mounts and descriptors of one sandbox step.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct StepContext {
     /// The user namespace in which the step becomes root.
     pub(crate) namespace: OwnedFd,
     /// The network namespace to join; `None`: the one of this process.
@@ -241,14 +241,14 @@ pub(crate) struct Entry {
 
 /// Makes the command start as root of the user namespace, without the keys and other descriptors of this
 /// process.
-pub(crate) fn enter(command: &mut Command, entry: Entry) {
+pub(crate) fn enter(command: &mut Command, step: StepContext) {
     // SAFETY: the closure only makes system calls, allocates nothing and takes no lock; the
     // descriptors it uses are owned by it.
     unsafe {
         command.pre_exec(move || {
             new_session_keyring()?;
             unshare(CloneFlags::CLONE_NEWNS)?;
-            for volatile in &entry.mounts {
+            for volatile in &step.mounts {
                 let kind = Some(volatile.kind.as_c_str());
                 // bubblewrap refuses devices where it binds the mount, except terminals.
                 mount(
@@ -259,12 +259,12 @@ pub(crate) fn enter(command: &mut Command, entry: Entry) {
                     Some(volatile.options.as_c_str()),
                 )?;
             }
-            if let Some(network) = &entry.network {
+            if let Some(network) = &step.network {
                 setns(network, CloneFlags::CLONE_NEWNET)?;
             }
-            setns(&entry.namespace, CloneFlags::CLONE_NEWUSER)?;
+            setns(&step.namespace, CloneFlags::CLONE_NEWUSER)?;
             become_user(RunAs { uid: 0, gid: 0 })?;
-            inherit_only(&entry.inherited)
+            inherit_only(&step.inherited)
         });
     }
 }

@@ -59,7 +59,7 @@ fn no_program() -> Option<String> {
         .then(|| format!("`{MKFS}` is not installed (package e2fsprogs)"))
 }
 
-/// Without sparse files, a file of the limit's size would be written in full.
+/// Returns a reason if the file system lacks sparse files: a file of the limit's size would be written in full.
 fn no_sparse_files(folder: &Path) -> Option<String> {
     match statfs_type(folder) {
         Some(MSDOS_SUPER_MAGIC | EXFAT_MAGIC) => Some(format!(

@@ -3,6 +3,8 @@
 
 /// The id of the build user inside the sandbox.
 pub(super) const BUILD_USER: u32 = 1000;
+/// The name of the build user.
+pub(super) const BUILD_USER_NAME: &str = "builduser";
 
 /// `/etc/passwd`.
 pub(super) const PASSWD: &str = "\
@@ -74,7 +76,7 @@ pub(super) fn with_build_user(text: &str, file: &str, line: &str) -> String {
         let mut fields = other.split(':');
         let name = fields.next();
         let number = fields.nth(1);
-        name != Some("builduser") && (file == "shadow" || number != Some("1000"))
+        name != Some(BUILD_USER_NAME) && (file == "shadow" || number != Some("1000"))
     };
     let mut others: String = text.lines().filter(is_other).fold(
         String::with_capacity(text.len() + line.len()),

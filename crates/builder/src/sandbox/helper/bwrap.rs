@@ -12,7 +12,7 @@ use super::skeleton::HOST_NAME;
 use crate::failure::{Context as _, Failure};
 use crate::programs::SEARCH_PATH;
 use crate::seccomp;
-use crate::sys::{self, Entry, Identity};
+use crate::sys::{self, Identity, StepContext};
 
 /// The capabilities that pacman and its scriptlets need as root of a sandbox.
 const CAPABILITIES: &[&str] = &[
@@ -181,13 +181,13 @@ impl<'a> Sandboxed<'a> {
         } else {
             bwrap.args(command);
         }
-        let entry = Entry {
+        let step = StepContext {
             namespace: root.namespace.as_fd().try_clone_to_owned()?,
             network: self.network_namespace()?,
             mounts: root.volatile.mounts(),
             inherited: vec![filter],
         };
-        sys::enter(&mut bwrap, entry);
+        sys::enter(&mut bwrap, step);
         bwrap.spawn().context("starting bwrap")
     }
 

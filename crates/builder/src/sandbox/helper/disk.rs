@@ -80,7 +80,7 @@ impl Disk {
     pub(super) fn of_build(task: &BuildTask) -> Result<Self, Failure> {
         let limits = &task.request.limits;
         let why = match task.scratch_disk {
-            ScratchDisk::Memory => "the builder is configured so".to_owned(),
+            ScratchDisk::Memory => "the scratch disk is set to `memory`".to_owned(),
             kind @ (ScratchDisk::Auto | ScratchDisk::Image) => {
                 match Self::in_image(kind, &task.scratch_folder, limits.disk_bytes) {
                     Err(NoImage::Unusable(why)) if kind == ScratchDisk::Auto => why,

@@ -53,7 +53,7 @@ mod tests {
     use crate::tiny_package::{self, PackageMetadata};
     use buildbtw_package::Package;
 
-    /// A package whose `.BUILDINFO` has the digest of a PKGBUILD with this text.
+    /// Creates a package whose `.BUILDINFO` has the digest of a PKGBUILD with this text.
     fn package(folder: &Path, text: Option<&str>) -> Collected {
         let metadata = PackageMetadata {
             name: "a".parse().unwrap(),

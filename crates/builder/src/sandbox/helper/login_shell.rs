@@ -1,6 +1,8 @@
 //! The login shell of the build user. makechrootpkg starts makepkg from one (`sudo -iu builduser`), so files
 //! that packages put into `/etc/profile.d` take effect.
 
+use super::accounts::BUILD_USER_NAME;
+
 /// The home folder of the build user.
 pub(super) const HOME: &str = "/build";
 /// The initial environment of its login shell, as with sudo and systemd-nspawn. The files that it reads may
@@ -8,12 +10,12 @@ pub(super) const HOME: &str = "/build";
 pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     ("HOME", HOME),
     ("LANG", "C.UTF-8"),
-    ("LOGNAME", "builduser"),
+    ("LOGNAME", BUILD_USER_NAME),
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/bin"),
     ("SHELL", "/bin/bash"),
     ("TERM", "dumb"),
     ("TZ", "UTC"),
-    ("USER", "builduser"),
+    ("USER", BUILD_USER_NAME),
 ];
 
 /// Reads what a login shell reads from the root. It is not a login shell, because that would also read files

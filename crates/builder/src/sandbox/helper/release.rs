@@ -71,8 +71,8 @@ pub(super) fn waits_for_pkgver(
     pkgbuild: &Pkgbuild,
     request: &BuildRequest,
 ) -> Result<bool, Failure> {
-    let is_asked_for = request.release.is_some() || request.pkgrel.is_some();
-    Ok(is_asked_for && query.has_pkgver_function(pkgbuild)?)
+    let is_requested = request.release.is_some() || request.pkgrel.is_some();
+    Ok(is_requested && query.has_pkgver_function(pkgbuild)?)
 }
 
 /// Returns the version that the packages must have, where `pkgver()` does not compute it.
@@ -112,8 +112,7 @@ pub(super) fn write_computed(
     let version = match (&request.release, &request.pkgrel) {
         (Some(rule), _) => {
             let version = rule.version(&own);
-            // The planned version is above all that counted then, and is expected if pkgver() changed
-            // nothing.
+            // The planned version exceeds all that the plan knew, and is expected if pkgver() changed nothing.
             let planned = request.version.as_ref().filter(|planned| {
                 planned.without_pkgrel() == own.without_pkgrel()
                     && planned.compare(&version).is_gt()

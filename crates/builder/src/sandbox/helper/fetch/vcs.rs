@@ -5,6 +5,7 @@ use super::command::{FOLDER, Fetch};
 use super::refusal::Refusal;
 use crate::failure::Failure;
 use crate::fetchers::VcsTool;
+use crate::sandbox::helper::accounts::BUILD_USER_NAME;
 use crate::sandbox::helper::run::exit_code;
 
 /// Writes that PKGBUILD and fetches its source. makepkg requires the package of the tool to be listed.
@@ -20,8 +21,6 @@ if [[ $2 ]]; then fossil settings autosync off --repository "$SRCDEST/$2"; fi
 const SETTINGS: &[&str] = &["/etc/makepkg.conf", "/etc/makepkg.conf.d"];
 /// Account files of the build's root, without which Bazaar fails.
 const ACCOUNTS: &[&str] = &["/etc/passwd", "/etc/group"];
-/// The name of the user, without which Fossil fails.
-const USER: &str = "builduser";
 
 impl Fetch<'_> {
     /// Fetches a repository. `name` is the file or folder in `SRCDEST`.
@@ -36,8 +35,9 @@ impl Fetch<'_> {
             .tool()
             .env("HOME", "/tmp")
             .env("LC_ALL", "C")
-            .env("LOGNAME", USER)
-            .env("USER", USER)
+            // Fossil fails without them.
+            .env("LOGNAME", BUILD_USER_NAME)
+            .env("USER", BUILD_USER_NAME)
             .env("SRCDEST", FOLDER)
             .env("BUILDDIR", "/tmp");
         for settings in SETTINGS {

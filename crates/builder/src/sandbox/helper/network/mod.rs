@@ -35,7 +35,7 @@ use crate::failure::{Context as _, Failure};
 use crate::programs::SEARCH_PATH;
 use crate::sandbox::job::SourceAccess;
 use crate::source_network::SourceNetwork;
-use crate::sys::{self, Entry};
+use crate::sys::{self, StepContext};
 
 /// A network namespace that reaches only permitted addresses. It is removed with this value, and with the
 /// helper.
@@ -168,7 +168,7 @@ fn opens_loopback(allowed: &[SourceNetwork]) -> bool {
 struct Plan<'a> {
     routes: &'a [Route],
     ipv6: bool,
-    /// Whether 127.0.0.1 is this machine's. The namespaces then lack an own loopback address.
+    /// Whether 127.0.0.1 is this machine's. The namespaces then have no loopback address of their own.
     opens_loopback: bool,
 }
 
@@ -311,13 +311,13 @@ fn configure(
         .env("PATH", SEARCH_PATH)
         .current_dir("/")
         .stdin(Stdio::piped());
-    let entry = Entry {
+    let step = StepContext {
         namespace: root.namespace.as_fd().try_clone_to_owned()?,
         network: Some(namespace.as_fd().try_clone_to_owned()?),
         mounts: Vec::new(),
         inherited: Vec::new(),
     };
-    sys::enter(&mut command, entry);
+    sys::enter(&mut command, step);
     let mut child = command.spawn().context(doing)?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(commands.as_bytes()).context(doing)?;

@@ -12,7 +12,7 @@ use super::addresses::{GATEWAY, GATEWAY_MAC, OUTER, UP};
 use crate::failure::{Context as _, Failure};
 use crate::programs::{SEARCH_PATH, find_program};
 use crate::sandbox::helper::root::Root;
-use crate::sys::{self, Entry};
+use crate::sys::{self, StepContext};
 
 /// Options against pasta's defaults, which would let the namespace reach this machine: ports are forwarded to
 /// and from its loopback interface, the gateway is mapped to it, and its addresses and routes are copied.
@@ -70,13 +70,13 @@ pub(super) fn start(root: &Root, namespace: &Path, ipv6: Option<&str>) -> Result
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null());
-    let entry = Entry {
+    let step = StepContext {
         namespace: root.namespace.as_fd().try_clone_to_owned()?,
         network: None,
         mounts: Vec::new(),
         inherited: vec![writer.into()],
     };
-    sys::enter(&mut command, entry);
+    sys::enter(&mut command, step);
     let mut child = command.spawn().context("starting pasta")?;
     // The command holds the pipe's write end.
     drop(command);
