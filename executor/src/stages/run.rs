@@ -1,15 +1,15 @@
-//! `run`: one of the runner's scripts, or the build in place of the job's own.
+//! `run`: runs one of the runner's scripts, or the build in place of the job's own script.
 
 use std::path::Path;
 
 use crate::contract::{Environment, Stage};
 use crate::failure::Failure;
 use crate::front::jobs::Jobs;
-use crate::front::privileged::Privileged;
+use crate::front::privileged::RootSide;
 use crate::front::{Host, build, script};
 use crate::watch::{LOST, Watch};
 
-/// Runs a stage of a job that was prepared.
+/// Runs a stage of a prepared job.
 pub(super) fn run(
     host: &Host,
     environment: &Environment,
@@ -22,8 +22,8 @@ pub(super) fn run(
     let folder = &entered.folder;
     let (result, watch) = match Stage::from_name(stage) {
         Stage::Build => {
-            // Before any other thread.
-            let signals = Privileged::block_signals()?;
+            // Before any other thread starts, so that all threads inherit the mask.
+            let signals = RootSide::block_signals()?;
             let watch = Watch::start(folder.runners());
             (build::run(host, &job, folder, signals, &watch), watch)
         }
@@ -33,7 +33,7 @@ pub(super) fn run(
         }
     };
     if watch.is_lost() {
-        // Nobody else cleans up.
+        // The runner that would start `cleanup` is gone.
         jobs.remove_entered(host, job.id, entered)?;
         return Err(Failure::system(LOST));
     }

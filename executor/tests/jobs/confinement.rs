@@ -59,7 +59,7 @@ async fn limits_each_process_of_a_script_without_cgroups() {
 async fn limits_what_scripts_write() {
     let host =
         Host::start("builder.simulated = { seconds = 0.0 }\nlimits = { disk_mib = 64 }").await;
-    let limit = "the disk limit of 67108864 bytes is exhausted";
+    let limit = "the disk limit of 67108864 bytes was exceeded";
     for (number, script) in [
         "head -c 100M /dev/zero >fat; ls -l fat; echo that was all",
         "for i in 1 2 3 4; do head -c 20M /dev/zero >\"$HOME/fat$i\" || exit 3; done; echo that was all",

@@ -61,7 +61,7 @@ async fn fails_job_with_unknown_attempt_as_build_failure() {
     job.prepare();
     job.script("build_script", "")
         .expect(41)
-        .says(&format!("knows no attempt {unknown}"))
+        .says(&format!("has no attempt {unknown}"))
         .says("started by hand");
     job.clean_up();
     assert!(host.left().is_empty(), "{:?}", host.left());
