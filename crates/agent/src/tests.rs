@@ -1,4 +1,4 @@
-//! Logs arrive complete and in order.
+//! Tests that logs arrive complete and in order.
 
 use std::sync::Arc;
 

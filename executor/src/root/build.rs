@@ -56,9 +56,9 @@ impl Task<'_> {
             Outcome::Failed { .. } => (Vec::new(), 0),
         };
         let delivery = match report.settled {
-            Settled::Yes => Delivery::Accepted,
-            Settled::Ended => Delivery::AttemptEnded,
-            Settled::NotYet => Delivery::Failed,
+            Settled::Reported => Delivery::Accepted,
+            Settled::AttemptEnded => Delivery::AttemptEnded,
+            Settled::Pending => Delivery::Failed,
         };
         let delivery_error = lock(&delivery_error).take();
         let finished = Finished {

@@ -175,7 +175,7 @@ async fn blames_package_for_rejected_upload() {
     job.prepare();
     job.script("build_script", "")
         .expect(41)
-        .says("not accepted");
+        .says("the server rejected `");
     assert!(!job.project().join("buildbtw").exists());
 }
 
