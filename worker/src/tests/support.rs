@@ -74,6 +74,6 @@ impl Worker {
 }
 
 /// Files left in the scratch folder.
-pub(crate) fn left_in(scratch: &Path, folder: &str) -> usize {
+pub(crate) fn files_in(scratch: &Path, folder: &str) -> usize {
     scratch.join(folder).read_dir().unwrap().count()
 }
