@@ -249,7 +249,7 @@ impl Run {
         };
         if architectures.iter().any(Architecture::is_any) {
             anyhow::bail!(
-                "`any` is not an architecture to build for: its packages are built on a concrete one; change --architectures"
+                "--architectures must not contain `any`, whose packages are built on a concrete architecture"
             );
         }
         let builder = match self.builder {

@@ -88,7 +88,7 @@ fn link(client: Client, phases: &Arc<Phases>) -> Link {
             source,
         });
         // Pending reports are kept for the next start, with a valid token.
-        denied.leave.cancel();
+        denied.disconnect.cancel();
     };
-    Link::new(client, phases.leave.clone(), Box::new(on_denied))
+    Link::new(client, phases.disconnect.clone(), Box::new(on_denied))
 }

@@ -33,7 +33,7 @@ pub(crate) struct Phases {
     /// Running builds are stopped.
     pub(crate) kill: CancellationToken,
     /// No more requests are sent to the server.
-    pub(crate) leave: CancellationToken,
+    pub(crate) disconnect: CancellationToken,
     error: Mutex<Option<WorkerError>>,
     /// How long reports may take after the builds were stopped.
     report_timeout: Duration,
@@ -45,7 +45,7 @@ impl Phases {
         Self {
             drain: CancellationToken::new(),
             kill: CancellationToken::new(),
-            leave: CancellationToken::new(),
+            disconnect: CancellationToken::new(),
             error: Mutex::default(),
             report_timeout,
         }
@@ -66,7 +66,7 @@ impl Phases {
         }
         self.kill.cancel();
         tokio::time::sleep(self.report_timeout).await;
-        self.leave.cancel();
+        self.disconnect.cancel();
         std::future::pending::<()>().await;
     }
 

@@ -22,7 +22,7 @@ pub struct Link {
     /// The client, with the program's token.
     pub client: Client,
     outage: Outage,
-    leave: CancellationToken,
+    disconnect: CancellationToken,
     on_denied: OnDenied,
 }
 
@@ -91,14 +91,14 @@ pub fn classify(error: &ClientError) -> ErrorClass {
 }
 
 impl Link {
-    /// Creates a connection whose requests end when `leave` is cancelled. `on_denied` is called when the server rejects
-    /// the token; it usually cancels `leave`.
+    /// Creates a connection whose requests end when `disconnect` is cancelled. `on_denied` is called when the server
+    /// rejects the token; it usually cancels `disconnect`.
     #[must_use]
-    pub fn new(client: Client, leave: CancellationToken, on_denied: OnDenied) -> Self {
+    pub fn new(client: Client, disconnect: CancellationToken, on_denied: OnDenied) -> Self {
         Self {
             client,
             outage: Outage::default(),
-            leave,
+            disconnect,
             on_denied,
         }
     }
@@ -133,7 +133,7 @@ impl Link {
         loop {
             let response = tokio::select! {
                 response = request() => response,
-                () = self.leave.cancelled() => return Err(RequestError::ShuttingDown),
+                () = self.disconnect.cancelled() => return Err(RequestError::ShuttingDown),
             };
             let error = match response {
                 Ok(response) => {
@@ -163,7 +163,7 @@ impl Link {
         self.outage.record_failure(error);
         tokio::select! {
             () = tokio::time::sleep(backoff.next_pause()) => Ok(()),
-            () = self.leave.cancelled() => Err(RequestError::ShuttingDown),
+            () = self.disconnect.cancelled() => Err(RequestError::ShuttingDown),
         }
     }
 }

@@ -121,7 +121,7 @@ impl Config {
         }
         anyhow::ensure!(
             !config.architectures.iter().any(Architecture::is_any),
-            "`architectures` must not contain `any`: packages for `any` are built on a concrete architecture"
+            "`architectures` must not contain `any`, whose packages are built on a concrete architecture"
         );
         config.limits.check()?;
         Ok(config)

@@ -38,7 +38,7 @@ pub(crate) struct JobFolder {
 
 /// The locked folder of a job, while one of its stages runs.
 #[derive(Debug)]
-pub(crate) struct Entered {
+pub(crate) struct LockedJob {
     /// The folder.
     pub(crate) folder: JobFolder,
     _lock: FolderLock,
@@ -147,7 +147,7 @@ impl Jobs {
         host: &Host,
         job: &Job,
         runner: Option<Process>,
-    ) -> anyhow::Result<Entered> {
+    ) -> anyhow::Result<LockedJob> {
         create_dir(&self.folder, 0o711).map_err(|error| {
             anyhow::anyhow!(
                 "{error}\nhint: as root, run `install -d -m 0711 -o {} {}`",
@@ -174,21 +174,21 @@ impl Jobs {
                 std::os::unix::fs::lchown(&path, Some(uid), Some(gid))?;
             }
         }
-        Ok(Entered {
+        Ok(LockedJob {
             folder,
             _lock: lock,
         })
     }
 
     /// Locks the folder of a prepared job.
-    pub(crate) fn enter(&self, id: JobId) -> anyhow::Result<Entered> {
+    pub(crate) fn lock(&self, id: JobId) -> anyhow::Result<LockedJob> {
         let folder = self.job(id);
         if folder.path.exists() {
             self.check_owner()?;
         }
         let lock = FolderLock::take_within(&folder.path, STAGE_TIMEOUT)
             .with_context(|| format!("job {id} was not prepared on this host"))?;
-        Ok(Entered {
+        Ok(LockedJob {
             folder,
             _lock: lock,
         })
@@ -224,14 +224,14 @@ impl Jobs {
     }
 
     /// Removes the processes and files of a job whose lock this process holds.
-    pub(crate) fn remove_entered(
+    pub(crate) fn remove_and_unlock(
         &self,
         host: &Host,
         id: JobId,
-        entered: Entered,
+        locked: LockedJob,
     ) -> anyhow::Result<()> {
-        self.remove_locked(host, id, &entered.folder)?;
-        drop(entered);
+        self.remove_locked(host, id, &locked.folder)?;
+        drop(locked);
         Ok(())
     }
 

@@ -49,7 +49,7 @@ impl Task<'_> {
         let repository = repository(&client, &response.build);
         let delivery_error = DeliveryError::default();
         let agent = self.agent(client, &delivery_error);
-        let _timer = self.leave_after_stop(&agent, &delivery_error);
+        let _timer = self.disconnect_after_stop(&agent, &delivery_error);
         let (report, folder) = self.attempt(&agent.agent, &response.build).await?;
         let (files, bytes) = match &report.outcome {
             Outcome::Succeeded { packages } => sizes(&folder, packages)?,
@@ -88,15 +88,15 @@ impl Task<'_> {
         self.output.send(Frame::Message(message)).await
     }
 
-    fn agent(&self, client: Client, delivery_error: &DeliveryError) -> LeavingAgent {
-        let leave = CancellationToken::new();
-        let (denied, recorded) = (leave.clone(), Arc::clone(delivery_error));
+    fn agent(&self, client: Client, delivery_error: &DeliveryError) -> ConnectedAgent {
+        let disconnect = CancellationToken::new();
+        let (denied, recorded) = (disconnect.clone(), Arc::clone(delivery_error));
         let on_denied = move |error| {
             *lock(&recorded) = Some(format!("the server rejected the job's token: {error}"));
             denied.cancel();
         };
         let agent = Agent {
-            link: Arc::new(Link::new(client, leave.clone(), Box::new(on_denied))),
+            link: Arc::new(Link::new(client, disconnect.clone(), Box::new(on_denied))),
             builder: self.config.builder(self.folder.sandbox()),
             packager: self.config.packager.clone(),
             limits: self.config.limits.limits(),
@@ -107,25 +107,25 @@ impl Task<'_> {
                 reason: Arc::clone(&self.stop.reason),
             },
         };
-        LeavingAgent {
+        ConnectedAgent {
             agent: Arc::new(agent),
-            leave,
+            disconnect,
         }
     }
 
-    /// Starts the task that makes the agent give up its reports some time after the build was stopped.
-    fn leave_after_stop(
+    /// Starts the task that ends the agent's requests some time after the build was stopped.
+    fn disconnect_after_stop(
         &self,
-        agent: &LeavingAgent,
+        agent: &ConnectedAgent,
         delivery_error: &DeliveryError,
     ) -> AbortOnDropHandle<()> {
-        let (stop, leave) = (self.stop.now.clone(), agent.leave.clone());
+        let (stop, disconnect) = (self.stop.now.clone(), agent.disconnect.clone());
         let delivery_error = Arc::clone(delivery_error);
         AbortOnDropHandle::new(tokio::spawn(async move {
             stop.cancelled().await;
             tokio::time::sleep(LAST_REPORTS_TIMEOUT).await;
             lock(&delivery_error).get_or_insert_with(|| "the job was stopped".to_owned());
-            leave.cancel();
+            disconnect.cancel();
         }))
     }
 
@@ -153,10 +153,10 @@ impl Task<'_> {
     }
 }
 
-/// An agent, and the token that makes it give up its reports.
-struct LeavingAgent {
+/// An agent, and the token that ends its requests.
+struct ConnectedAgent {
     agent: Arc<Agent>,
-    leave: CancellationToken,
+    disconnect: CancellationToken,
 }
 
 fn lock(error: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {

@@ -29,9 +29,9 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
         // What another job left does not affect this one.
         let _ = writeln!(std::io::stderr(), "WARNING: {error:#}");
     }
-    let entered = jobs.create(host, &job, runner)?;
+    let locked = jobs.create(host, &job, runner)?;
     if watch.is_lost() {
-        jobs.remove_entered(host, job.id, entered)?;
+        jobs.remove_and_unlock(host, job.id, locked)?;
         return Err(Failure::system(LOST));
     }
     writeln!(

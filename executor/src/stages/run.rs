@@ -18,8 +18,8 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let job = environment.job()?;
     let jobs = Jobs::of(host);
-    let entered = jobs.enter(job.id)?;
-    let folder = &entered.folder;
+    let locked = jobs.lock(job.id)?;
+    let folder = &locked.folder;
     let (result, watch) = match Stage::from_name(stage) {
         Stage::Build => {
             // Before any other thread starts, so that all threads inherit the mask.
@@ -34,7 +34,7 @@ pub(super) fn run(
     };
     if watch.is_lost() {
         // The runner that would start `cleanup` is gone.
-        jobs.remove_entered(host, job.id, entered)?;
+        jobs.remove_and_unlock(host, job.id, locked)?;
         return Err(Failure::system(LOST));
     }
     result
