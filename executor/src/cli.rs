@@ -20,19 +20,19 @@ pub struct Cli {
         default_value = crate::config::DEFAULT_PATH
     )]
     pub config: PathBuf,
-    /// What to do.
+    /// Operation to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the program does.
+/// Operations of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print the folders of a job as JSON (called by the runner)
     Config,
     /// Check the host and create a job's folders (called by the runner)
     ///
-    /// Also checks that the server answers.
+    /// Also checks that the server is reachable.
     Prepare,
     /// Run a job's script or build its package (called by the runner)
     ///
@@ -45,13 +45,13 @@ pub enum Command {
         /// Stage of the job
         stage: String,
     },
-    /// Remove everything of a job (called by the runner)
+    /// Remove a job's processes and files (called by the runner)
     ///
-    /// May be repeated, whatever state the job is in.
+    /// Can be repeated safely, whatever state the job is in.
     Cleanup,
     /// Remove what is left of jobs whose runner was killed
     ///
-    /// Running jobs are left alone. Run it at boot and every few minutes.
+    /// Running jobs are not affected. Run it at boot and every few minutes.
     Reap,
     /// Check whether this host can run jobs
     Check,

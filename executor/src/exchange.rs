@@ -1,4 +1,4 @@
-//! From the ID token of a job to the build it was made for.
+//! Exchanges the ID token of a job for the build that it was created for.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use buildbtw_model::{AttemptId, WorkerName};
 
 use crate::failure::Failure;
 use crate::id_token::IdToken;
-use crate::persist;
+use crate::retry;
 
-/// A job can be faster than the answer that tells the server which pipeline it belongs to.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long requests are retried. A job can start before the server has GitLab's response with the pipeline's id.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 
-/// What was exchanged: the build, and the server for whoever may report about it.
+/// The result of an exchange: the build, and a client whose token may report its outcome.
 pub(crate) struct Exchanged {
-    pub(crate) answer: ExchangedIdToken,
+    pub(crate) response: ExchangedIdToken,
     pub(crate) client: Client,
 }
 
-/// Exchanges the ID token.
+/// Exchanges the ID token for the build of an attempt and a token that is valid for it.
 pub(crate) async fn run(
     client: Client,
     attempt: AttemptId,
@@ -33,21 +33,21 @@ pub(crate) async fn run(
     let secret: [u8; 32] = rand::random();
     let exchange = ExchangeIdToken {
         id_token: id_token.into_text(),
-        // Made here: when the answer is lost, the same one can be asked for again.
+        // Generated here: when the response is lost, the request can be repeated with the same token.
         token: format!("bbtw_{}", URL_SAFE_NO_PAD.encode(secret)),
         worker,
     };
-    let answer = persist(|| client.exchange_id_token(attempt, &exchange))
+    let response = retry(|| client.exchange_id_token(attempt, &exchange))
         .await
-        .map_err(|error| explain(attempt, client.server(), &error))?;
+        .map_err(|error| failure(attempt, client.server(), &error))?;
     let client = client
         .with_token(exchange.token)
         .map_err(anyhow::Error::from)?;
-    Ok(Exchanged { answer, client })
+    Ok(Exchanged { response, client })
 }
 
-/// Repeats a request for as long as a server may be away.
-pub(crate) async fn persist<T, F>(request: impl Fn() -> F) -> Result<T, ClientError>
+/// Repeats a request while the server is unreachable, for at most [`RETRY_TIMEOUT`].
+pub(crate) async fn retry<T, F>(request: impl Fn() -> F) -> Result<T, ClientError>
 where
     F: Future<Output = Result<T, ClientError>>,
 {
@@ -57,28 +57,28 @@ where
             tracing::warn!("waiting for the server: {error}");
         }
     };
-    persist::persist(PATIENCE, LONGEST_PAUSE, on_pause, request).await
+    retry::retry(RETRY_TIMEOUT, MAX_PAUSE, on_pause, request).await
 }
 
-fn explain(attempt: AttemptId, server: &str, error: &ClientError) -> Failure {
-    let hint = error.hint().map(|hint| format!("\n{hint}"));
+fn failure(attempt: AttemptId, server: &str, error: &ClientError) -> Failure {
+    let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
     let hint = hint.unwrap_or_default();
     match error.problem_kind() {
         Some(ProblemKind::AttemptEnded) => Failure::build(format!(
-            "attempt {attempt} is over: {error}; start the build again in buildbtw{hint}"
+            "attempt {attempt} has ended: {error}; retry the build with `buildbtw retry`{hint}"
         )),
         Some(ProblemKind::NotFound) => Failure::build(format!(
-            "{server} knows no attempt {attempt}: {error}.\nWas this pipeline started by hand? buildbtw \
-             starts pipelines by itself; `buildbtw new` and `buildbtw retry` ask for one{hint}"
+            "{server} has no attempt {attempt}: {error}\nhint: pipelines that were started by hand cannot \
+             build; `buildbtw new` and `buildbtw retry` start one{hint}"
         )),
-        // It stays so however often it is asked.
+        // Permanent: repeating the request cannot succeed.
         Some(
             ProblemKind::Forbidden | ProblemKind::Unauthenticated | ProblemKind::InvalidRequest,
         ) => Failure::build(format!(
-            "the server does not hand out attempt {attempt} to this job: {error}{hint}"
+            "the server refused to assign attempt {attempt} to this job: {error}{hint}"
         )),
         _ => Failure::system(format!(
-            "the server does not hand out attempt {attempt} to this job: {error}{hint}"
+            "cannot get attempt {attempt} from the server: {error}{hint}"
         )),
     }
 }

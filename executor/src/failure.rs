@@ -1,4 +1,4 @@
-//! Whose fault it is that a stage failed, which is what the runner wants to know.
+//! Why a stage failed, and whose fault it is: the runner retries or fails the job accordingly.
 
 use std::io;
 use std::path::Path;
@@ -16,17 +16,17 @@ pub(crate) enum Failure {
         /// What GitLab shows as the job's exit code.
         exit_code: i32,
     },
-    /// Neither the job nor the build can succeed before somebody has changed this host or the job's
-    /// configuration, so that nobody tries again until then.
+    /// An error in this host's or the job's configuration: neither the job nor the build is retried until it is
+    /// fixed.
     #[error("{0}")]
     Final(String),
-    /// The fault of this host, the server or something between.
+    /// A failure of this host, the server or the network between them.
     #[error("{0:#}")]
     System(#[from] anyhow::Error),
 }
 
 impl Failure {
-    /// The job's own fault.
+    /// Creates a failure that is the job's own fault.
     pub(crate) fn build(message: impl Into<String>) -> Self {
         Self::Build {
             message: message.into(),
@@ -34,19 +34,19 @@ impl Failure {
         }
     }
 
-    /// That a program cannot be started; `user` is who starts it when that is not this process's own.
+    /// Creates the failure of a program that cannot be started, by `user` if it is not this process's own.
     pub(crate) fn not_started(program: &Path, user: Option<RunAs>, error: &io::Error) -> Self {
         let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
         let denied = is_denied
             .then(|| permission_denied(program, user))
             .flatten();
         denied.map_or_else(
-            || Self::system(format!("cannot start {}: {error}", program.display())),
+            || Self::system(format!("cannot start `{}`: {error}", program.display())),
             Self::Final,
         )
     }
 
-    /// Whether it is that nobody reads this process's output any more.
+    /// Returns whether the reader of this process's output is gone.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         let Self::System(error) = self else {
             return false;
@@ -55,7 +55,7 @@ impl Failure {
         error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// Not the job's fault.
+    /// Creates a failure that is not the job's fault.
     pub(crate) fn system(message: impl Into<String>) -> Self {
         Self::System(anyhow::Error::msg(message.into()))
     }

@@ -1,4 +1,4 @@
-//! What the root side tells the front, over a pipe: pieces of the log, results, packages.
+//! The protocol from the root side to the front, over a pipe: chunks of the log, results, packages.
 
 use std::io::{self, Read, Write};
 
@@ -6,43 +6,43 @@ use buildbtw_model::PackageFileName;
 use buildbtw_model::api::Outcome;
 use serde::{Deserialize, Serialize};
 
-/// The largest piece; a front that is lied to must not run out of memory.
+/// The largest payload, so that a wrong length cannot exhaust the front's memory.
 const MAX_BYTES: u32 = 1 << 20;
 
-/// One piece.
+/// A frame of the protocol.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// Of the build's log.
+    /// A chunk of the build's log.
     Log(Vec<u8>),
-    /// Something to act on.
+    /// A message.
     Message(Message),
-    /// Of the file that was announced last.
+    /// A chunk of the file that was announced last.
     Data(Vec<u8>),
 }
 
-/// What the root side has to say.
+/// A message of the root side.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Message {
-    /// It was done.
+    /// The request succeeded.
     Done,
-    /// It could not be done.
+    /// The request failed.
     Failed {
-        /// What happened, for people.
+        /// The error text for the job's log.
         message: String,
-        /// Whether the job is to blame.
+        /// Whether it is the job's own fault.
         is_jobs_fault: bool,
     },
-    /// What is being built, and where people can watch it.
+    /// The build has started.
     Building {
         /// The page of the build.
         url: String,
     },
-    /// How the build ended.
+    /// The build has ended.
     Finished(Finished),
-    /// A package follows in pieces.
+    /// A package follows in [`Frame::Data`].
     File {
-        /// Its name.
+        /// The name of the package file.
         name: PackageFileName,
     },
 }
@@ -50,12 +50,12 @@ pub(crate) enum Message {
 /// How a build ended.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finished {
-    /// As the server was told.
+    /// The outcome as reported to the server.
     pub(crate) outcome: Outcome,
-    /// Whether the server knows.
+    /// Whether the report reached the server.
     pub(crate) delivery: Delivery,
-    /// Why it does not.
-    pub(crate) trouble: Option<String>,
+    /// Why the report failed.
+    pub(crate) delivery_error: Option<String>,
     /// The page of the build.
     pub(crate) url: String,
     /// The pacman repository that the packages are in now.
@@ -64,20 +64,20 @@ pub(crate) struct Finished {
     pub(crate) bytes: u64,
 }
 
-/// What became of an outcome.
+/// Whether the server has accepted an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Delivery {
-    /// The server answered it.
-    Answered,
-    /// The server had given the attempt up.
-    Unwanted,
-    /// It did not get there.
+    /// The server has accepted it.
+    Accepted,
+    /// The server had ended the attempt before.
+    AttemptEnded,
+    /// The report failed.
     Failed,
 }
 
 impl Frame {
-    /// Writes the piece.
+    /// Writes the frame.
     pub(crate) fn write(&self, mut to: impl Write) -> io::Result<()> {
         let text;
         let (kind, payload) = match self {
@@ -95,7 +95,7 @@ impl Frame {
         to.flush()
     }
 
-    /// Reads the next piece; `None` at the end.
+    /// Reads the next frame. Returns `None` at the end of the stream.
     pub(crate) fn read(mut from: impl Read) -> io::Result<Option<Self>> {
         let mut kind = [0];
         if from.read(&mut kind)? == 0 {
@@ -105,7 +105,7 @@ impl Frame {
         from.read_exact(&mut length)?;
         let length = u32::from_be_bytes(length);
         if length > MAX_BYTES {
-            return Err(invalid("a piece that is too large"));
+            return Err(invalid("a frame that is too large"));
         }
         let mut payload = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         from.read_exact(&mut payload)?;
@@ -113,7 +113,7 @@ impl Frame {
             [b'L'] => Ok(Some(Self::Log(payload))),
             [b'D'] => Ok(Some(Self::Data(payload))),
             [b'M'] => Ok(Some(Self::Message(serde_json::from_slice(&payload)?))),
-            _ => Err(invalid("a piece of an unknown kind")),
+            _ => Err(invalid("a frame of an unknown kind")),
         }
     }
 }

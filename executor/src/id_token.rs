@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct IdToken(String);
 
 impl IdToken {
-    /// More than any ID token has.
+    /// Longer than any ID token.
     const MAX_BYTES: usize = 32 << 10;
 
-    /// The token's text.
+    /// Returns the token's text.
     pub(crate) fn into_text(self) -> String {
         self.0
     }
@@ -24,10 +24,10 @@ impl TryFrom<String> for IdToken {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("that is no ID token");
+            return Err("it is not an ID token");
         }
         if text.len() > Self::MAX_BYTES {
-            return Err("the ID token is too long");
+            return Err("it is longer than an ID token can be");
         }
         Ok(Self(text))
     }

@@ -1,4 +1,4 @@
-//! Locks on folders: held by a process, freed by the kernel however it ends.
+//! Locks on folders: held by a process, released by the kernel however the process ends.
 
 use std::fs::File;
 use std::io;
@@ -10,17 +10,17 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 const PID: &str = "pid";
-/// How often a lock that is held is tried again.
+/// The pause between two tries to take a lock that another process holds.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A folder that belongs to this process.
+/// A folder that this process has locked.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _folder: File,
 }
 
 impl FolderLock {
-    /// Takes the lock and leaves a note whose it is; `None` while another process has it.
+    /// Takes the lock and records this process as its holder. Returns `None` while another process has it.
     pub(crate) fn try_take(folder: &Path) -> io::Result<Option<Self>> {
         let Some(lock) = Self::probe(folder)? else {
             return Ok(None);
@@ -29,26 +29,26 @@ impl FolderLock {
         Ok(Some(lock))
     }
 
-    /// The same, waiting for a holder that is about to end.
-    pub(crate) fn enter(folder: &Path, patience: Duration) -> io::Result<Self> {
-        match Self::wait(folder, patience)? {
+    /// Takes the lock like [`Self::try_take`], waiting up to `timeout` for a holder that is about to end.
+    pub(crate) fn take_within(folder: &Path, timeout: Duration) -> io::Result<Self> {
+        match Self::wait(folder, timeout)? {
             Some(lock) => {
                 fs_err::write(folder.join(PID), std::process::id().to_string())?;
                 Ok(lock)
             }
             None => Err(io::Error::other(format!(
-                "{} is in use by another process",
+                "`{}` is in use by another process",
                 folder.display()
             ))),
         }
     }
 
-    /// The same without the note, for whoever is about to remove the folder.
+    /// Takes the lock without recording the holder, to remove the folder. Returns `None` while another process has it.
     pub(crate) fn probe(folder: &Path) -> io::Result<Option<Self>> {
         let file = fs_err::File::open(folder)?.into_parts().0;
         match file.try_lock() {
             Ok(()) => {
-                // The one before may have removed it; another one with its name is not locked.
+                // The previous holder may have removed the folder; a new one of the same name is not locked by this.
                 let there = fs_err::symlink_metadata(folder)?;
                 let locked = file.metadata()?;
                 if (there.dev(), there.ino()) != (locked.dev(), locked.ino()) {
@@ -61,17 +61,17 @@ impl FolderLock {
         }
     }
 
-    /// Waits for the lock of a folder that is only ever held for moments.
+    /// Waits for a lock that is only held briefly, without a timeout.
     pub(crate) fn take(folder: &Path) -> io::Result<Self> {
         let file = fs_err::File::open(folder)?.into_parts().0;
         file.lock()?;
         Ok(Self { _folder: file })
     }
 
-    /// Takes the lock of a folder that shall be removed. Its holder may still be ending; when it does
-    /// not within `patience`, it is killed.
-    pub(crate) fn seize(folder: &Path, patience: Duration) -> io::Result<Self> {
-        if let Some(lock) = Self::wait(folder, patience)? {
+    /// Takes the lock of a folder that is going to be removed. A holder that has not ended within `timeout` is
+    /// killed.
+    pub(crate) fn seize(folder: &Path, timeout: Duration) -> io::Result<Self> {
+        if let Some(lock) = Self::wait(folder, timeout)? {
             return Ok(lock);
         }
         let pid = fs_err::read_to_string(folder.join(PID))?;
@@ -79,16 +79,16 @@ impl FolderLock {
         if is_executor(pid) {
             kill(Pid::from_raw(pid), Signal::SIGKILL)?;
         }
-        Self::wait(folder, patience)?.ok_or_else(|| {
+        Self::wait(folder, timeout)?.ok_or_else(|| {
             io::Error::other(format!(
-                "{} is still in use by process {pid}",
+                "`{}` is still in use by process {pid}",
                 folder.display()
             ))
         })
     }
 
-    fn wait(folder: &Path, patience: Duration) -> io::Result<Option<Self>> {
-        let deadline = Instant::now() + patience;
+    fn wait(folder: &Path, timeout: Duration) -> io::Result<Option<Self>> {
+        let deadline = Instant::now() + timeout;
         loop {
             if let Some(lock) = Self::probe(folder)? {
                 return Ok(Some(lock));
@@ -101,7 +101,7 @@ impl FolderLock {
     }
 }
 
-/// Whether a process is one of ours: the number could have been given away again.
+/// Returns whether a process runs this program: its number could have been reused.
 fn is_executor(pid: i32) -> bool {
     let same = |link: &str| fs_err::read_link(format!("/proc/{link}/exe")).ok();
     let (own, other) = (same("self"), same(&pid.to_string()));

@@ -1,4 +1,4 @@
-//! The executor as a program: parses, dispatches, and ends as the runner expects.
+//! Entry point of the executor: exits with the codes that the runner expects.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    // Sandboxes start this program again, before it may have any thread.
+    // Sandboxes start this program as their helper, which must not have a second thread yet.
     buildbtw_builder::run_helper_if_asked();
     // The runner or sudo may have left descriptors open, and keys in the session keyring.
     if let Err(error) = buildbtw_builder::drop_inherited() {
         let _ = writeln!(
             std::io::stderr(),
-            "ERROR: closing inherited descriptors: {error}"
+            "ERROR: cannot close inherited file descriptors: {error}"
         );
         return ExitCode::FAILURE;
     }

@@ -1,4 +1,4 @@
-//! The runner's process: as long as it lives, so may its jobs, even while no stage of theirs runs.
+//! The runner's process. While it is alive, its jobs are too, even between their stages.
 
 use std::os::fd::OwnedFd;
 
@@ -6,29 +6,28 @@ use nix::unistd::{getpgrp, getppid};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
-/// What every process has in its environment that the runner started, and the runner has not.
+/// A variable that the environment of every process started by the runner has, and the runner's own has not.
 const STARTED_BY_RUNNER: &[u8] = b"JOB_RESPONSE_FILE=";
-/// Programs that may lie between the runner and this program, give what they start a session or a group
-/// of its own, and live for one stage only. They are known by name where their environment is another
-/// user's secret.
-const BETWEEN: &[&str] = &[
+/// Programs that may run between the runner and this program, create a session or process group, and live for one
+/// stage only. They are recognized by name where another user's environment cannot be read.
+const INTERMEDIATES: &[&str] = &[
     "sudo", "su", "doas", "runuser", "setpriv", "timeout", "setsid", "sh", "bash", "dash",
 ];
-/// The first of them become another user, and may be found with an environment that they made themselves.
+/// Those of them that change the user, and may have replaced their environment.
 const CHANGE_USER: &[&str] = &["sudo", "su", "doas", "runuser"];
-/// How many of them are looked through.
-const MOST_BETWEEN: usize = 64;
+/// The largest number of them that is followed.
+const MAX_INTERMEDIATES: usize = 64;
 
-/// A process, told apart from later ones with the same number.
+/// A process, distinguished from later ones with the same number by its start time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pid: i32,
-    /// In ticks since the boot.
+    /// Start time in clock ticks since boot.
     started: u64,
     boot: String,
 }
 
-/// What `/proc/<pid>/stat` says.
+/// Fields of `/proc/<pid>/stat`.
 struct Stat {
     name: String,
     group: i32,
@@ -37,17 +36,17 @@ struct Stat {
 }
 
 impl Process {
-    /// The runner that started this program, whatever lies between. It gives every executable a process
-    /// group of its own, so that it is not in the group of anything it started; scripts between may make
-    /// more groups.
+    /// Finds the runner that started this program, directly or through other programs. The runner starts every
+    /// executable in a process group of its own, so the parent of the group's leader is the runner or a program
+    /// between.
     pub(crate) fn runner() -> Option<Self> {
         let mut pid = match stat(getpgrp().as_raw()) {
             Some(stat) => stat.parent,
-            // A script that has ended since.
+            // The group's leader has ended.
             None => getppid().as_raw(),
         };
-        for _ in 0..MOST_BETWEEN {
-            let between = stat(pid).filter(|stat| is_between(pid, &stat.name));
+        for _ in 0..MAX_INTERMEDIATES {
+            let between = stat(pid).filter(|stat| is_intermediate(pid, &stat.name));
             let Some(between) = between else { break };
             pid = match stat(between.group) {
                 Some(leader) => leader.parent,
@@ -57,15 +56,15 @@ impl Process {
         Self::of(pid)
     }
 
-    /// A descriptor that becomes readable when the process ends; `None` when it has ended, and where the
-    /// kernel has no such descriptors.
+    /// Opens a descriptor that becomes readable when the process ends. Returns `None` when it has ended or the
+    /// kernel does not support them.
     pub(crate) fn descriptor(&self) -> Option<OwnedFd> {
         let descriptor = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
-        // The number could have been given away before it was opened; now it cannot any more.
+        // The number could have been reused before the descriptor was opened, but not afterwards.
         self.is_alive().then_some(descriptor)
     }
 
-    /// The process of this number.
+    /// Returns the process with this number if it exists.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         Some(Self {
             pid,
@@ -74,7 +73,7 @@ impl Process {
         })
     }
 
-    /// Whether it still lives.
+    /// Returns whether the process has not ended.
     pub(crate) fn is_alive(&self) -> bool {
         Self::of(self.pid).is_some_and(|process| process == *self)
     }
@@ -85,21 +84,21 @@ fn boot() -> Option<String> {
     Some(id.trim().to_owned())
 }
 
-/// Whether the runner started this process, directly or not.
-fn is_between(pid: i32, name: &str) -> bool {
+/// Returns whether the runner started this process, directly or indirectly.
+fn is_intermediate(pid: i32, name: &str) -> bool {
     match fs_err::read(format!("/proc/{pid}/environ")) {
         Ok(environment) => {
             let mut variables = environment.split(|byte| *byte == 0);
             variables.any(|variable| variable.starts_with(STARTED_BY_RUNNER))
                 || CHANGE_USER.contains(&name)
         }
-        Err(_) => BETWEEN.contains(&name),
+        Err(_) => INTERMEDIATES.contains(&name),
     }
 }
 
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it can hold anything.
+    // The name may contain any characters, also `)` and spaces.
     let (name, rest) = text.rsplit_once(')')?;
     let (_, name) = name.split_once('(')?;
     let mut fields = rest.split_whitespace();
@@ -107,7 +106,7 @@ fn stat(pid: i32) -> Option<Stat> {
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     let started = fields.nth(16)?.parse().ok()?;
-    // One that ended and was not waited for.
+    // A zombie has ended.
     (state != "Z").then(|| Stat {
         name: name.to_owned(),
         group,

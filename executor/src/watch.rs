@@ -1,8 +1,7 @@
-//! Notices that nobody waits for a stage any more: the runner was killed, which tells nobody and stops
-//! nothing.
+//! Detects that the runner was killed, which does not stop the stages that it started.
 //!
-//! `PR_SET_PDEATHSIG` is of no use here: it fires when the *thread* ends that started the process, and the
-//! runner's threads come and go.
+//! `PR_SET_PDEATHSIG` does not work here: it fires when the *thread* that started the process ends, and the
+//! runner's threads are short-lived.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -13,16 +12,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::runner::Process;
 
-/// How often a runner is looked for where the kernel has no descriptors of processes.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The interval at which processes are polled where the kernel does not support pidfds.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a stage ends with whose runner is gone; nobody reads it.
+/// The error of a stage whose runner is gone. It appears in no job's log.
 pub(crate) const LOST: &str =
-    "the runner of this job is gone, and everything of the job was removed";
+    "the runner of this job is gone; the job's processes and files were removed";
 
-type Action = Box<dyn FnOnce() + Send>;
+type Callback = Box<dyn FnOnce() + Send>;
 
-/// Whether the runner is lost, and what is to be done then. Clones share it.
+/// Watches the runner, and runs callbacks when it is gone. Clones share their state.
 #[derive(Clone, Default)]
 pub(crate) struct Watch {
     state: Arc<Mutex<State>>,
@@ -32,11 +31,11 @@ pub(crate) struct Watch {
 #[derive(Default)]
 struct State {
     is_lost: bool,
-    actions: Vec<Action>,
+    callbacks: Vec<Callback>,
 }
 
 impl Watch {
-    /// Watches the runner, and whether somebody reads what this process prints.
+    /// Starts to watch the runner and the reader of this process's standard output.
     pub(crate) fn start(runners: Vec<Process>) -> Self {
         let watch = Self {
             state: Arc::default(),
@@ -45,36 +44,36 @@ impl Watch {
         let watching = watch.clone();
         std::thread::spawn(move || {
             wait_for_end(&watching.runners, Some(io::stdout().as_fd()));
-            watching.lose();
+            watching.mark_lost();
         });
         watch
     }
 
-    /// Whether the runner is lost. Others may have noticed before the thread that watches.
+    /// Returns whether the runner is gone. The watching thread may not have noticed it yet.
     pub(crate) fn is_lost(&self) -> bool {
         self.state().is_lost || !self.runners.iter().all(Process::is_alive)
     }
 
-    /// Does this when the runner gets lost; at once if it is.
-    pub(crate) fn on_loss(&self, action: impl FnOnce() + Send + 'static) {
+    /// Calls `callback` when the runner is gone, immediately if it already is.
+    pub(crate) fn on_loss(&self, callback: impl FnOnce() + Send + 'static) {
         let mut state = self.state();
         if state.is_lost {
             drop(state);
-            action();
+            callback();
         } else {
-            state.actions.push(Box::new(action));
+            state.callbacks.push(Box::new(callback));
         }
     }
 
-    /// Notes that the runner is lost.
-    pub(crate) fn lose(&self) {
-        let actions = {
+    /// Records that the runner is gone, and runs the callbacks.
+    pub(crate) fn mark_lost(&self) {
+        let callbacks = {
             let mut state = self.state();
             state.is_lost = true;
-            std::mem::take(&mut state.actions)
+            std::mem::take(&mut state.callbacks)
         };
-        for action in actions {
-            action();
+        for callback in callbacks {
+            callback();
         }
     }
 
@@ -83,29 +82,29 @@ impl Watch {
     }
 }
 
-/// Returns when one of the processes has ended, or nobody reads the output any more.
+/// Returns when one of the processes has ended, or the reader of the output is gone.
 pub(crate) fn wait_for_end(processes: &[Process], output: Option<BorrowedFd<'_>>) {
     let mut descriptors = Vec::new();
-    let mut blind = Vec::new();
+    let mut polled = Vec::new();
     for process in processes {
         match process.descriptor() {
             Some(descriptor) => descriptors.push(descriptor),
-            None => blind.push(process),
+            None => polled.push(process),
         }
     }
     loop {
-        // Without a descriptor a process is looked for, the first time right away.
-        if !blind.iter().all(|process| process.is_alive()) {
+        // Processes without a descriptor are polled, the first time immediately.
+        if !polled.iter().all(|process| process.is_alive()) {
             return;
         }
-        let pause = (!blind.is_empty()).then_some(PAUSE);
+        let pause = (!polled.is_empty()).then_some(POLL_INTERVAL);
         if wait(&descriptors, output, pause) {
             return;
         }
     }
 }
 
-/// Waits for the end of any, or for a while.
+/// Waits until one of the processes or the output's reader is gone, or `pause` has passed. Returns whether one is.
 fn wait(processes: &[OwnedFd], output: Option<BorrowedFd<'_>>, pause: Option<Duration>) -> bool {
     const GONE: PollFlags = PollFlags::ERR.union(PollFlags::HUP);
     let mut watched: Vec<_> = processes
@@ -113,7 +112,7 @@ fn wait(processes: &[OwnedFd], output: Option<BorrowedFd<'_>>, pause: Option<Dur
         .map(|process| PollFd::new(process, PollFlags::IN))
         .collect();
     if let Some(output) = output {
-        // Errors are always told.
+        // Errors are always reported, without being requested.
         watched.push(PollFd::from_borrowed_fd(output, PollFlags::empty()));
     }
     let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
@@ -123,8 +122,8 @@ fn wait(processes: &[OwnedFd], output: Option<BorrowedFd<'_>>, pause: Option<Dur
             .any(|one| one.revents().intersects(GONE | PollFlags::IN)),
         Err(rustix::io::Errno::INTR) => false,
         Err(_) => {
-            // Not to be expected; not to be asked again at once either.
-            std::thread::sleep(PAUSE);
+            // Unexpected, but must not become a busy loop.
+            std::thread::sleep(POLL_INTERVAL);
             false
         }
     }
@@ -149,7 +148,7 @@ mod tests {
             wait_for_end(&[process], Some(input.as_fd()));
         });
         receiver.recv().unwrap();
-        // It is not reaped yet: a zombie counts as ended.
+        // The child is not reaped yet: a zombie counts as ended.
         child.kill().unwrap();
         waiting.join().unwrap();
         child.wait().unwrap();
@@ -171,8 +170,8 @@ mod tests {
         let (first, second) = (sender.clone(), sender);
         watch.on_loss(move || first.send(1).unwrap());
         assert!(!watch.is_lost());
-        watch.lose();
-        watch.lose();
+        watch.mark_lost();
+        watch.mark_lost();
         watch.on_loss(move || second.send(2).unwrap());
         assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2]);
         assert!(watch.is_lost());

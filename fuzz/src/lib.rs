@@ -1,4 +1,6 @@
-//! A server in this process, and a worker that has been given a build of it.
+//! A server in this process, and a worker with an attempt of it.
+
+use std::path::Path;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -10,7 +12,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-/// The server. It is asked without a socket; every answer is looked at.
+/// A server that is called without a socket, and checks every response.
 pub struct Target {
     runtime: Runtime,
     router: Router,
@@ -22,10 +24,10 @@ pub struct Target {
 const SRCINFO: &str = "pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = a\n";
 
 impl Target {
-    /// A server with one source repository, `a`.
+    /// Starts a server with one source repository, `a`.
     pub fn new() -> Self {
-        // Where memory is, so that flushing to disk costs nothing.
-        let memory = std::path::Path::new("/dev/shm");
+        // In memory, so that flushing to disk costs nothing.
+        let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() {
             tempfile::tempdir_in(memory)
         } else {
@@ -33,28 +35,7 @@ impl Target {
         }
         .unwrap();
         let sources = folder.path().join("sources");
-        let repository = sources.join("a");
-        std::fs::create_dir_all(&repository).unwrap();
-        std::fs::write(repository.join(".SRCINFO"), SRCINFO).unwrap();
-        for arguments in [
-            vec!["init", "--quiet", "--initial-branch", "main"],
-            vec!["add", "--all"],
-            vec![
-                "-c",
-                "user.name=f",
-                "-c",
-                "user.email=f@localhost",
-                "commit",
-                "-qm",
-                "f",
-            ],
-        ] {
-            let git = std::process::Command::new("git")
-                .args(arguments)
-                .current_dir(&repository)
-                .status();
-            assert!(git.unwrap().success());
-        }
+        create_repository(&sources.join("a"));
         let arguments = [
             "buildbtw-server",
             "run",
@@ -90,13 +71,13 @@ impl Target {
         }
     }
 
-    /// A folder for whatever the target needs.
-    pub fn folder(&self) -> &std::path::Path {
+    /// Returns a folder for files of the target.
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Asks, and panics at an answer that says the server failed.
-    pub fn ask(&self, method: Method, path: &str, body: &[u8]) -> Vec<u8> {
+    /// Sends a request and returns the body of the response. Panics if the server failed.
+    pub fn request(&self, method: Method, path: &str, body: &[u8]) -> Vec<u8> {
         let request = Request::builder()
             .method(method.clone())
             .uri(path)
@@ -105,36 +86,50 @@ impl Target {
             .body(Body::from(body.to_vec()))
             .unwrap();
         self.runtime.block_on(async {
-            let answer = self.router.clone().oneshot(request).await.unwrap();
-            let status = answer.status();
-            let answer = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+            let response = self.router.clone().oneshot(request).await.unwrap();
+            let status = response.status();
+            let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
             assert!(
                 !status.is_server_error(),
                 "{method} {path}: {status} {}",
-                String::from_utf8_lossy(&answer)
+                String::from_utf8_lossy(&body)
             );
-            answer.to_vec()
+            body.to_vec()
         })
     }
 
-    /// Makes a namespace with a build of `a`, and takes it; returns the attempt.
-    pub fn attempt(&self) -> String {
-        let made = br#"{"changesets": ["a/main"], "name": "fuzz"}"#;
-        self.ask(Method::POST, "/api/v1/namespaces", made);
+    /// Creates a namespace with a build of `a`, and claims it. Returns the attempt.
+    pub fn claim_attempt(&self) -> String {
+        let create = br#"{"changesets": ["a/main"], "name": "fuzz"}"#;
+        self.request(Method::POST, "/api/v1/namespaces", create);
         let claim = br#"{"claim": "01890a5d-ac96-774b-bcce-b302099a8057", "worker": "w",
                          "architectures": ["x86_64"], "wait_s": 40}"#;
         loop {
-            let claimed = self.ask(Method::POST, "/api/v1/attempts/claim", claim);
-            // The sources may not have been looked at yet.
+            let claimed = self.request(Method::POST, "/api/v1/attempts/claim", claim);
+            // The initial sync of the sources may not have ended.
             if let Ok(claimed) = serde_json::from_slice::<serde_json::Value>(&claimed) {
                 return claimed["attempt"].as_str().unwrap().to_owned();
             }
-            self.ask(Method::POST, "/api/v1/namespaces", made);
+            self.request(Method::POST, "/api/v1/namespaces", create);
         }
     }
 }
 
-/// The digest that announces an upload.
+/// Creates a source repository of the package `a`.
+fn create_repository(repository: &Path) {
+    std::fs::create_dir_all(repository).unwrap();
+    std::fs::write(repository.join(".SRCINFO"), SRCINFO).unwrap();
+    let commit = "-c user.name=f -c user.email=f@localhost commit -qm f";
+    for arguments in ["init --quiet --initial-branch main", "add --all", commit] {
+        let git = std::process::Command::new("git")
+            .args(arguments.split(' '))
+            .current_dir(repository)
+            .status();
+        assert!(git.unwrap().success());
+    }
+}
+
+/// Returns the digest of an upload.
 pub fn sha256(data: &[u8]) -> buildbtw_model::Sha256Digest {
     use sha2::Digest as _;
     buildbtw_model::Sha256Digest::from_bytes(&sha2::Sha256::digest(data).into())

@@ -1,4 +1,4 @@
-//! Changesets, and whatever else people type: names, refs, versions, file names.
+//! Parsers of user input: changesets, names, refs, versions, file names.
 #![no_main]
 
 use buildbtw_model::{

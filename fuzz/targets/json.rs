@@ -1,4 +1,4 @@
-//! Every JSON body the server takes, through the router. The first byte chooses the route.
+//! All JSON bodies that the server accepts, through the router. The first byte chooses the route.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     TARGET.with(|target| {
         let (target, attempt) = target.get_or_init(|| {
             let target = Target::new();
-            let attempt = target.attempt();
+            let attempt = target.claim_attempt();
             (target, attempt)
         });
         let outcome = format!("/api/v1/attempts/{attempt}/outcome");
@@ -33,12 +33,12 @@ fuzz_target!(|data: &[u8]| {
             6 => (Method::POST, "/api/v1/plans"),
             _ => (Method::POST, &*log),
         };
-        target.ask(method, path, &impatient(body));
+        target.request(method, path, &without_wait(body));
     });
 });
 
-/// A claim that waits would only hold up the fuzzer.
-fn impatient(body: &[u8]) -> Vec<u8> {
+/// Sets the wait of a claim to zero, which would only delay the fuzzer.
+fn without_wait(body: &[u8]) -> Vec<u8> {
     match serde_json::from_slice(body) {
         Ok(serde_json::Value::Object(mut object)) if object.contains_key("claim") => {
             object.insert("wait_s".into(), 0.into());

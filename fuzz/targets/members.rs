@@ -1,5 +1,5 @@
-//! Archives whose headers are right and whose content is anything: long names, extended headers and
-//! metadata of every kind reach the reader, which no checksum keeps from the fuzzer.
+//! Archives with valid headers and any content: the fuzzer does not have to find checksums to reach the parsers of long
+//! names, extended headers and metadata.
 #![no_main]
 
 use buildbtw_package::Package;
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 const NAME: &str = "a-1-1-x86_64.pkg.tar";
 const TYPES: &[u8] = b"000000xxxgLLK123567\0S";
 
-/// Takes a length and so many bytes.
+/// Splits off a length and as many bytes.
 fn part<'a>(data: &mut &'a [u8], longest: usize) -> &'a [u8] {
     let [high, low, rest @ ..] = *data else {
         return std::mem::take(data);

@@ -1,5 +1,5 @@
-//! Package files: all of them read as an upload is read, and some of them uploaded through the
-//! router, which is slower by far and adds little.
+//! Package files. All are read like an upload; only some are uploaded through the router, which is much slower and
+//! covers little more.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     TARGET.with(|target| {
         let (target, attempt) = target.get_or_init(|| {
             let target = Target::new();
-            let attempt = target.attempt();
+            let attempt = target.claim_attempt();
             (target, attempt)
         });
         let digest = buildbtw_fuzz::sha256(data);
@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
         let name = NAME.parse().unwrap();
         if let Ok(read) = PackageMetadata::read(&path, &name, &"a".parse().unwrap(), &|| false) {
             let desc = read.desc(&name, 1, &digest);
-            // One heading for each section, whatever the values are.
+            // Values cannot begin another section.
             let headings = desc.lines().filter(|line| *line == "%NAME%").count();
             assert_eq!(headings, 1, "{desc}");
             let files = read.into_files();
@@ -41,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
         }
         if digest.as_str().starts_with('0') {
             let path = format!("/api/v1/attempts/{attempt}/packages/{NAME}?sha256={digest}");
-            target.ask(Method::PUT, &path, data);
+            target.request(Method::PUT, &path, data);
         }
     });
 });

@@ -1,4 +1,4 @@
-//! `.SRCINFO` files: read, kept, read again, planned with.
+//! `.SRCINFO` files: parsed, stored and parsed again.
 #![no_main]
 
 use buildbtw_planner::{SourcePackage, parse_srcinfo};
@@ -8,7 +8,7 @@ fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     if let Ok(package) = parse_srcinfo(&text) {
         let stored = package.as_stored();
-        let again = SourcePackage::from_stored(stored).expect("what was stored can be read");
+        let again = SourcePackage::from_stored(stored).expect("the stored package cannot be read");
         assert_eq!(again.as_stored(), stored);
         let architecture = "x86_64".parse().unwrap();
         let _ = package.build_dependencies(&architecture);

@@ -127,7 +127,7 @@ fn ordinary_jobs_get_sources_submodules_and_artifacts() {
         Some("script_failure"),
         "{log}"
     );
-    assert!(log.contains("knows no attempt 01890a5d"), "{log}");
+    assert!(log.contains("has no attempt 01890a5d"), "{log}");
 }
 
 /// A job after the build.

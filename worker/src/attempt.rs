@@ -1,4 +1,4 @@
-//! One attempt from the claim to the answered outcome, and what becomes of its folder.
+//! Runs one attempt from the claim to the reported outcome, and removes its folder.
 
 use std::sync::Arc;
 
@@ -9,37 +9,40 @@ use buildbtw_model::api::ClaimedBuild;
 use crate::claim;
 use crate::context::Context;
 
-/// Builds what was claimed and reports it.
+/// Builds a claimed build and reports its outcome.
 pub(crate) async fn run(context: &Arc<Context>, claim: ClaimId, claimed: ClaimedBuild) {
-    let begun = context.scratch.begin(claimed.attempt).and_then(|folder| {
-        let log = LogFile::open(&folder.log())?;
-        Ok((folder, log))
-    });
-    let (folder, log) = match begun {
+    let created = context
+        .scratch
+        .create_attempt(claimed.attempt)
+        .and_then(|folder| {
+            let log = LogFile::open(&folder.log())?;
+            Ok((folder, log))
+        });
+    let (folder, log) = match created {
         Ok((folder, log)) => (folder, Arc::new(log)),
         Err(error) => {
-            // Without a place for its log the build cannot run; the server shall hear that at once.
-            tracing::error!(%error, "cannot prepare the attempt");
-            let message = format!("the worker's scratch folder: {error}");
+            // The build cannot run without its log. Reporting it now avoids waiting until the lease expires.
+            tracing::error!(%error, "cannot create the attempt's folder");
+            let message = format!("cannot write to the worker's scratch folder: {error}");
             context.agent.fail(claimed.attempt, message).await;
-            return claim::forget(context, claim);
+            return claim::remove(context, claim);
         }
     };
-    claim::forget(context, claim);
+    claim::remove(context, claim);
     let report = context.agent.run(&claimed, &folder, log, true).await;
-    conclude(folder, &report).await;
+    remove_if_settled(folder, &report).await;
 }
 
-/// Forgets an attempt that is settled; keeps the others for the next start.
-pub(crate) async fn conclude(folder: AttemptFolder, report: &Report) {
+/// Removes the folder of a settled attempt. Others are kept for the next start.
+pub(crate) async fn remove_if_settled(folder: AttemptFolder, report: &Report) {
     match report.settled {
-        Settled::Yes | Settled::Ended => forget(folder).await,
-        Settled::NotYet => tracing::warn!("not reported yet; left for the next start"),
+        Settled::Reported | Settled::AttemptEnded => remove(folder).await,
+        Settled::Pending => tracing::warn!("the outcome will be reported at the next start"),
     }
 }
 
-/// Removes what is left of an attempt.
-pub(crate) async fn forget(folder: AttemptFolder) {
+/// Removes the folder of an attempt.
+pub(crate) async fn remove(folder: AttemptFolder) {
     let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
     if let Ok(Err(error)) = removed {
         tracing::error!(%error, "cannot remove the attempt's folder");

@@ -1,9 +1,9 @@
-//! Asks the server for a build until there is one.
+//! Claims builds from the server.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use buildbtw_agent::link::{self, Verdict, judge};
+use buildbtw_agent::link::{self, ErrorClass, classify};
 use buildbtw_model::ClaimId;
 use buildbtw_model::api::{ClaimRequest, ClaimedBuild};
 use buildbtw_model::client::ClientError;
@@ -12,12 +12,12 @@ use crate::context::Context;
 use crate::error::WorkerError;
 use crate::token;
 
-/// A server that has no build answers after the wait it was asked for. One that answers earlier (it
-/// shuts down) must not be asked again at once, over and over.
-const EARLY: Duration = Duration::from_millis(500);
+/// A server without a build responds after the requested wait. After earlier responses (while it shuts down), the
+/// worker backs off instead of repeating the claim immediately.
+const MIN_WAIT: Duration = Duration::from_millis(500);
 
-/// Returns a claim without an answer: one of an earlier run, or a new one.
-pub(crate) fn next(context: &Context) -> ClaimId {
+/// Returns the id of an open claim: one of an earlier run, or a new one.
+pub(crate) fn next_id(context: &Context) -> ClaimId {
     let mut open = context
         .open_claims
         .lock()
@@ -26,22 +26,22 @@ pub(crate) fn next(context: &Context) -> ClaimId {
         return claim;
     }
     let claim = ClaimId::new();
-    // Without the note a build may wait for its lease to run out if this process is killed now.
+    // Without the record, a build may wait until its lease expires if this process is killed now.
     if let Err(error) = context.scratch.add_claim(claim) {
-        tracing::warn!(%error, "cannot note a claim");
+        tracing::warn!(%error, "cannot record a claim");
     }
     claim
 }
 
-/// Removes the note of a claim that was answered.
-pub(crate) fn forget(context: &Context, claim: ClaimId) {
+/// Removes the record of a claim.
+pub(crate) fn remove(context: &Context, claim: ClaimId) {
     if let Err(error) = context.scratch.remove_claim(claim) {
-        tracing::warn!(%error, "cannot remove the note of a claim");
+        tracing::warn!(%error, "cannot remove the record of a claim");
     }
 }
 
-/// Waits for a build. `None` when this claim's attempt is already over. Safe to drop: the claim can be
-/// repeated with the same id.
+/// Waits for a build. Returns `None` when the claim's attempt has ended already. Cancel-safe: the claim can be repeated
+/// with the same id.
 pub(crate) async fn wait(
     context: &Context,
     claim: ClaimId,
@@ -56,24 +56,24 @@ pub(crate) async fn wait(
     };
     let mut backoff = link::backoff();
     loop {
-        let asked = Instant::now();
+        let sent = Instant::now();
         match context.agent.link.client.claim(&request).await {
             Ok(Some(claimed)) => {
-                context.agent.link.answered();
+                context.agent.link.record_success();
                 return Ok(Some(claimed));
             }
             Ok(None) => {
-                context.agent.link.answered();
-                if asked.elapsed() < EARLY {
+                context.agent.link.record_success();
+                if sent.elapsed() < MIN_WAIT {
                     tokio::time::sleep(backoff.next_pause()).await;
                 } else {
                     backoff = link::backoff();
                 }
             }
-            Err(error) => match judge_claim(context, error).await? {
-                Again::No => return Ok(None),
-                // Leaving: whoever waits for this sees it by itself.
-                Again::After(error) => {
+            Err(error) => match decide(context, error).await? {
+                Decision::Drop => return Ok(None),
+                // The caller notices a shutdown by itself.
+                Decision::Retry(error) => {
                     if context
                         .agent
                         .link
@@ -89,34 +89,39 @@ pub(crate) async fn wait(
     }
 }
 
-/// Whether a failed claim is repeated.
-enum Again {
-    /// The attempt is over, or belongs to another token.
-    No,
-    /// After a pause for this reason.
-    After(ClientError),
+/// What to do after a failed claim.
+enum Decision {
+    /// Drop the claim: its attempt has ended, or belongs to another token.
+    Drop,
+    /// Retry the claim after a pause.
+    Retry(ClientError),
 }
 
-/// Decides whether a failed claim is repeated. Returns an error when no later claim can succeed.
-async fn judge_claim(context: &Context, error: ClientError) -> Result<Again, WorkerError> {
+/// Decides whether to retry a failed claim.
+///
+/// # Errors
+/// When no later claim can succeed.
+async fn decide(context: &Context, error: ClientError) -> Result<Decision, WorkerError> {
     let server = || context.agent.link.client.server().to_owned();
-    match (judge(&error), &error) {
-        // Nothing is lost by stopping here, and repeating it would not make it readable.
-        (_, ClientError::UnexpectedAnswer { .. }) | (Verdict::Refused, _) => {
-            Err(WorkerError::Refused {
+    match (classify(&error), &error) {
+        // An unexpected response stays so when the claim is retried, and stopping here loses no result.
+        (_, ClientError::UnexpectedAnswer { .. }) | (ErrorClass::Rejected, _) => {
+            Err(WorkerError::Rejected {
                 server: server(),
                 source: error,
             })
         }
-        (Verdict::Denied, _) if token::is_forbidden(&error) && token::may_claim(context).await => {
-            tracing::warn!(%error, "dropping a claim that was made with another token");
-            Ok(Again::No)
+        (ErrorClass::Denied, _)
+            if token::is_forbidden(&error) && token::may_claim(context).await =>
+        {
+            tracing::warn!(%error, "dropping a claim of another token");
+            Ok(Decision::Drop)
         }
-        (Verdict::Denied, _) => Err(WorkerError::Denied {
+        (ErrorClass::Denied, _) => Err(WorkerError::Denied {
             server: server(),
             source: error,
         }),
-        (Verdict::Ended, _) => Ok(Again::No),
-        (Verdict::Again, _) => Ok(Again::After(error)),
+        (ErrorClass::AttemptEnded, _) => Ok(Decision::Drop),
+        (ErrorClass::Transient, _) => Ok(Decision::Retry(error)),
     }
 }

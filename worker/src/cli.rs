@@ -1,4 +1,4 @@
-//! The command line of `buildbtw-worker`, and how it becomes a [`Config`].
+//! The command line of `buildbtw-worker`, and its conversion to a [`Config`].
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -20,19 +20,19 @@ use crate::config::{BuilderConfig, Config};
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
-    /// What to do.
+    /// Command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the worker can do.
+/// Commands of the worker.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Claim builds and run them until stopped
     ///
     /// SIGTERM or Ctrl-C: claims no more builds, lets running builds finish within the grace time
-    /// and reports the others as failed for infrastructure reasons. A second signal stops them at
-    /// once.
+    /// and reports the others as failed for infrastructure reasons. A second signal stops them
+    /// immediately.
     Run(Box<Run>),
 }
 
@@ -73,7 +73,7 @@ pub struct Run {
         value_delimiter = ','
     )]
     pub architectures: Vec<Architecture>,
-    /// How to build
+    /// Builder to use
     #[arg(long, value_enum, env = "BUILDBTW_BUILDER", default_value = "sandbox")]
     pub builder: BuilderKind,
     /// Folder for state that survives a restart
@@ -86,7 +86,7 @@ pub struct Run {
         default_value = "/var/lib/buildbtw-worker"
     )]
     pub scratch_dir: PathBuf,
-    /// Where the files of running builds are stored
+    /// Storage for the files of running builds
     #[arg(
         long,
         value_enum,
@@ -136,7 +136,7 @@ pub struct Run {
     pub allow_source_networks: Vec<SourceNetwork>,
     /// `PACKAGER` of the packages built here
     ///
-    /// [default: as the server says]
+    /// [default: set by the server]
     #[arg(long, value_name = "NAME <MAIL>", env = "BUILDBTW_PACKAGER")]
     pub packager: Option<Packager>,
     /// Seconds that a simulated build takes
@@ -148,7 +148,7 @@ pub struct Run {
         value_parser = seconds
     )]
     pub simulated_seconds: Duration,
-    /// Seconds that running builds get when the worker is stopped
+    /// Seconds for running builds to finish when the worker is stopped
     #[arg(
         long,
         value_name = "SECONDS",
@@ -167,12 +167,12 @@ pub struct Run {
         default_value = "info"
     )]
     pub log: String,
-    /// What one build may use.
+    /// Resource limits of one build.
     #[command(flatten)]
     pub limits: LimitArgs,
 }
 
-/// How builds are made.
+/// The kinds of builders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BuilderKind {
     /// Real builds in a sandbox; needs root
@@ -181,7 +181,7 @@ pub enum BuilderKind {
     Simulated,
 }
 
-/// Where the files of builds lie.
+/// The kinds of storage for the files of running builds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScratchDiskKind {
     /// Image, or memory if this machine lacks loop devices or mkfs.ext4
@@ -209,13 +209,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-/// Git runs in a folder of its own.
+/// Makes a path absolute: git runs in another working directory.
 fn absolute(path: Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
     Ok(path.map(std::path::absolute).transpose()?)
 }
 
-/// The token of the file, or the one that was given. The file wins: `BUILDBTW_TOKEN` is often set for the client
-/// of the same shell.
+/// Returns the token from the file if there is one, else the given one: `BUILDBTW_TOKEN` is often set for the client in
+/// the same shell.
 fn read_token(file: Option<&Path>, given: Option<String>) -> anyhow::Result<Option<String>> {
     let token = match file {
         Some(file) => Some(fs_err::read_to_string(file)?),
@@ -224,7 +224,7 @@ fn read_token(file: Option<&Path>, given: Option<String>) -> anyhow::Result<Opti
     let token = token.map(|token| token.trim().to_owned());
     if token.as_deref() == Some("") {
         match file {
-            Some(file) => anyhow::bail!("{} is empty", file.display()),
+            Some(file) => anyhow::bail!("the token file `{}` is empty", file.display()),
             None => anyhow::bail!("the token is empty"),
         }
     }
@@ -232,16 +232,16 @@ fn read_token(file: Option<&Path>, given: Option<String>) -> anyhow::Result<Opti
 }
 
 impl Run {
-    /// Reads the token and makes a connection to the server out of its address.
+    /// Reads the token, fills in defaults and checks the settings.
     ///
     /// # Errors
-    /// When the address is none, the token file cannot be read or the machine has no usable name.
+    /// When the address is invalid, the token file cannot be read, or the host name cannot be used as a worker name.
     pub fn into_config(self) -> anyhow::Result<Config> {
         let token = read_token(self.token_file.as_deref(), self.token)?;
         let name = self
             .name
             .or_else(machine::worker_name)
-            .context("this machine has no usable name; give the worker one with --name")?;
+            .context("the host name cannot be used as a worker name; set --name")?;
         let architectures = if self.architectures.is_empty() {
             machine::architectures()
         } else {
@@ -249,12 +249,12 @@ impl Run {
         };
         if architectures.iter().any(Architecture::is_any) {
             anyhow::bail!(
-                "packages for `any` are built for an architecture: name that one instead"
+                "--architectures must not contain `any`, whose packages are built on a concrete architecture"
             );
         }
         let builder = match self.builder {
             BuilderKind::Sandbox => {
-                // The scratch folder is the worker's to choose.
+                // `Context::prepare` sets the real scratch folder.
                 let mut sandbox = SandboxConfig::new(self.scratch_dir.join("sandbox"));
                 sandbox.base_root = self.base_root;
                 sandbox.scratch_disk = self.scratch_disk.into();
@@ -285,7 +285,7 @@ impl Run {
             packager: self.packager,
             limits: self.limits.limits(),
             grace: self.grace_seconds,
-            last_reports: Config::LAST_REPORTS,
+            report_timeout: Config::REPORT_TIMEOUT,
             claim_wait: Config::CLAIM_WAIT,
         })
     }

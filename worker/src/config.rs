@@ -1,4 +1,4 @@
-//! What a worker has to know before it starts.
+//! The configuration of a worker.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,43 +11,43 @@ use buildbtw_model::{Architecture, Packager, WorkerName};
 /// The settings of a worker.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The server, and the token to use there.
+    /// The client for the server, with the worker's token.
     pub client: Client,
-    /// What the worker calls itself.
+    /// The name of the worker.
     pub name: WorkerName,
-    /// How many builds run at the same time.
+    /// The number of concurrent builds.
     pub jobs: NonZeroUsize,
-    /// What it can build.
+    /// The architectures to build for.
     pub architectures: Vec<Architecture>,
-    /// How it builds.
+    /// The builder.
     pub builder: BuilderConfig,
-    /// Keeps what must survive a restart. One worker at a time uses it.
+    /// The folder for state that survives a restart. Only one worker at a time can use it.
     pub scratch_dir: PathBuf,
-    /// `PACKAGER` of the packages, when it is not what the server says.
+    /// `PACKAGER` of the packages, in place of the server's.
     pub packager: Option<Packager>,
-    /// What one build may use; the server says how long it may take.
+    /// Resource limits of one build. The server sets the time limit.
     pub limits: Limits,
-    /// How long running builds may go on after the worker was asked to stop.
+    /// How long running builds may continue after the worker was asked to stop.
     pub grace: Duration,
-    /// How long reports may take once the builds were stopped. What is not reported by then is reported
-    /// by the next worker that uses the scratch folder.
-    pub last_reports: Duration,
+    /// How long reports may take after the builds were stopped. The next worker with the scratch folder sends those
+    /// that were not sent by then.
+    pub report_timeout: Duration,
     /// How long a claim waits for a build before it is repeated.
     pub claim_wait: Duration,
 }
 
 impl Config {
-    /// How long a claim usually waits: below what proxies allow, and long enough to be cheap.
+    /// The default wait of a claim: short enough for proxies, and long enough to be cheap.
     pub const CLAIM_WAIT: Duration = Duration::from_secs(30);
-    /// How long the last reports may usually take.
-    pub const LAST_REPORTS: Duration = Duration::from_secs(3);
+    /// The default time for reports after the builds were stopped.
+    pub const REPORT_TIMEOUT: Duration = Duration::from_secs(3);
 }
 
-/// How a worker builds.
+/// The builder of a worker.
 #[derive(Clone, Debug)]
 pub enum BuilderConfig {
-    /// For real. The worker sets the sandbox's scratch folder itself.
+    /// Builds in a sandbox, whose scratch folder the worker sets.
     Sandboxed(SandboxConfig),
-    /// Tiny packages in a given time.
+    /// Creates tiny packages after a given time.
     Simulated(SimulatedConfig),
 }

@@ -1,4 +1,4 @@
-//! What all tasks of a worker share.
+//! The state that all tasks of a worker share.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::error::WorkerError;
 use crate::scratch::Scratch;
 use crate::shutdown::Phases;
 
-/// What all tasks of a worker share.
+/// The state that all tasks of a worker share.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) agent: Arc<Agent>,
@@ -20,12 +20,12 @@ pub(crate) struct Context {
     pub(crate) phases: Arc<Phases>,
     pub(crate) name: WorkerName,
     pub(crate) architectures: Vec<Architecture>,
-    /// The protocols that it fetches sources by, besides the usual ones.
+    /// Protocols for sources that this worker supports in addition to the standard ones.
     pub(crate) protocols: Vec<String>,
     pub(crate) claim_wait_s: u32,
-    /// How many builds run at the same time.
+    /// The number of concurrent builds.
     pub(crate) jobs: u32,
-    /// Claims of an earlier run, to be repeated before new ones are made.
+    /// Claims of an earlier run, which are repeated before new ones are created.
     pub(crate) open_claims: Mutex<Vec<ClaimId>>,
 }
 
@@ -50,7 +50,7 @@ impl Context {
         };
         let open_claims = scratch.open_claims().map_err(unusable)?;
         let protocols = builder.source_protocols();
-        let phases = Arc::new(Phases::new(config.last_reports));
+        let phases = Arc::new(Phases::new(config.report_timeout));
         let agent = Arc::new(Agent {
             link: Arc::new(link(config.client, &phases)),
             builder,
@@ -60,7 +60,7 @@ impl Context {
                 now: phases.kill.clone(),
                 kind: FailureKind::Infrastructure,
                 message: "worker shut down",
-                known: Arc::default(),
+                reason: Arc::default(),
             },
         });
         Ok(Self {
@@ -77,8 +77,8 @@ impl Context {
     }
 }
 
-/// Stops the worker when the server takes its token no more: nothing can be reported, so nothing
-/// shall be built.
+/// Creates the connection to the server. The worker stops when the server rejects its token, because results cannot be
+/// reported any more.
 fn link(client: Client, phases: &Arc<Phases>) -> Link {
     let server = client.server().to_owned();
     let denied = Arc::clone(phases);
@@ -87,8 +87,8 @@ fn link(client: Client, phases: &Arc<Phases>) -> Link {
             server: server.clone(),
             source,
         });
-        // What is not yet reported is kept for when there is a better token.
-        denied.leave.cancel();
+        // Pending reports are kept for the next start, with a valid token.
+        denied.disconnect.cancel();
     };
-    Link::new(client, phases.leave.clone(), Box::new(on_denied))
+    Link::new(client, phases.disconnect.clone(), Box::new(on_denied))
 }

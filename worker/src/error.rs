@@ -1,59 +1,60 @@
-//! Why a worker stops by itself.
+//! The errors that stop a worker.
 
 use std::path::PathBuf;
 
 use buildbtw_builder::MissingRequirements;
 use buildbtw_model::client::ClientError;
 
-/// Why a worker cannot start or go on.
+/// An error that stops a worker.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The scratch folder cannot be used.
-    #[error("cannot use the scratch folder {path}: {source}")]
+    #[error("cannot use the scratch folder `{path}`: {source}")]
     Scratch {
         /// The folder.
         path: PathBuf,
         /// The cause.
         source: std::io::Error,
     },
-    /// Another worker has it.
+    /// Another worker uses the scratch folder.
     #[error(
-        "another worker uses the scratch folder {path}; give each worker its own with --scratch-dir"
+        "another worker uses the scratch folder `{path}`\n\
+         hint: give each worker its own with --scratch-dir"
     )]
     InUse {
         /// The folder.
         path: PathBuf,
     },
-    /// The machine lacks something.
+    /// The machine lacks a program or permission that builds need.
     #[error(transparent)]
     Requirements(#[from] MissingRequirements),
-    /// What a killed worker left behind cannot be removed.
+    /// Builds that a killed worker left cannot be removed.
     #[error("cannot clean up after builds of an earlier run: {source}")]
     Reap {
         /// The cause.
         source: std::io::Error,
     },
-    /// The server wants another token.
+    /// The server rejected the token.
     #[error(
-        "the server at {server} refuses this worker's token: {source}\n\
-         make one with `buildbtw token create --scope worker` and pass it with --token-file; finished \
-         builds stay in the scratch folder and are reported then"
+        "the server at {server} rejected this worker's token: {source}\n\
+         hint: create one with `buildbtw token create --scope worker` and set --token-file; finished builds \
+         are kept in the scratch folder and reported with the new token"
     )]
     Denied {
         /// The server's address.
         server: String,
-        /// What it said.
+        /// The server's error.
         source: ClientError,
     },
-    /// The server answers, but not as expected.
-    #[error("the server at {server} does not hand out builds to this worker: {source}")]
-    Refused {
+    /// The server rejected a claim, or its response was unexpected.
+    #[error("cannot claim builds from the server at {server}: {source}")]
+    Rejected {
         /// The server's address.
         server: String,
-        /// What it said.
+        /// The server's error.
         source: ClientError,
     },
-    /// A fault of this program.
+    /// A task of this program panicked.
     #[error("a task of the worker ended unexpectedly: {0}")]
     Task(#[from] tokio::task::JoinError),
 }

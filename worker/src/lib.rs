@@ -1,16 +1,16 @@
-//! Pulls builds from a buildbtw server, runs them and reports what came of them.
+//! Claims builds from a buildbtw server, runs them and reports their outcomes.
 //!
-//! Nothing that was built is lost: every report is repeated until the server has answered it, across
-//! restarts of the server and of the worker. What is needed for that lies in the scratch folder:
+//! No finished build is lost: every report is retried until the server has accepted it, across restarts of the server
+//! and of the worker. The scratch folder holds the state for that:
 //!
 //! ```text
 //! lock                        held while a worker uses the folder
-//! claims/<claim id>           asked for, not yet answered: asked again with the same id
-//! attempts/<attempt id>/      an attempt that was handed out and is not yet reported
-//!   log                       what the build wrote; streamed from here
-//!   packages/                 what it produced
-//!   outcome.json              how it ended; absent while it runs
-//! sandbox/                    the builder's own
+//! claims/<claim id>           a claim without a response, which is repeated with the same id
+//! attempts/<attempt id>/      an attempt whose outcome is not reported yet
+//!   log                       the log of the build, streamed to the server
+//!   packages/                 the packages
+//!   outcome.json              the outcome; absent while the build runs
+//! sandbox/                    the builder's own files
 //! ```
 
 mod attempt;

@@ -1,4 +1,4 @@
-//! The worker as a program: parses, wires and waits.
+//! Entry point of the worker.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -10,20 +10,20 @@ use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// The exit code when the server takes the token no more (`EX_NOPERM` of sysexits.h): starting again
-/// with the same one is of no use.
+/// The exit code when the server rejected the token (`EX_NOPERM` of sysexits.h): service managers must not restart the
+/// worker with the same one.
 const EXIT_DENIED: u8 = 77;
 
 fn main() -> ExitCode {
-    // Sandboxes start this program again, before it may have any thread.
+    // Sandboxes start this program as their helper, which must not have a second thread yet.
     buildbtw_builder::run_helper_if_asked();
     let Command::Run(run) = Cli::parse().command;
-    // What it writes is for nobody else on this machine.
+    // The worker's files are not for other users of this machine.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
     match start(*run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing is left to do when not even this can be written.
+            // The exit code still reports the failure when this cannot be written.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             match error.downcast_ref() {
                 Some(WorkerError::Denied { .. }) => ExitCode::from(EXIT_DENIED),
@@ -50,7 +50,7 @@ fn start(run: Run) -> anyhow::Result<()> {
     })
 }
 
-/// Turns signals into requests to stop: the first gently, the second at once.
+/// Stops the worker on signals: gracefully on the first, immediately on the second.
 fn listen(shutdown: Shutdown) -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -62,9 +62,11 @@ fn listen(shutdown: Shutdown) -> std::io::Result<impl Future<Output = ()>> {
             }
         };
         next().await;
-        tracing::info!("stopping; once more to stop running builds at once");
-        shutdown.gently.cancel();
+        tracing::info!(
+            "stopping when running builds have finished; another signal stops them immediately"
+        );
+        shutdown.graceful.cancel();
         next().await;
-        shutdown.at_once.cancel();
+        shutdown.immediate.cancel();
     })
 }

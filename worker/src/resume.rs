@@ -1,5 +1,5 @@
-//! Settles what an earlier run of the worker left behind, before anything new is claimed: results
-//! that were not reported yet, and attempts that it was killed in.
+//! Settles the attempts of an earlier run before new builds are claimed: outcomes that were not reported, and attempts
+//! that were interrupted.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use tracing::Instrument as _;
 use crate::attempt;
 use crate::context::Context;
 use crate::error::WorkerError;
-use crate::token::{self, Fate};
+use crate::token::{self, Decision};
 
-/// Reports everything that is left over, all at the same time.
+/// Reports all attempts of an earlier run concurrently.
 pub(crate) async fn run(context: &Arc<Context>) -> Result<(), WorkerError> {
     let folders = context
         .scratch
-        .left_over()
+        .leftover_attempts()
         .map_err(|source| WorkerError::Scratch {
             path: context.scratch.sandbox(),
             source,
@@ -36,38 +36,38 @@ pub(crate) async fn run(context: &Arc<Context>) -> Result<(), WorkerError> {
 }
 
 async fn settle(context: Arc<Context>, folder: AttemptFolder) {
-    match token::fate(&context, &folder).await {
-        Fate::Report => {}
-        Fate::Drop => return attempt::forget(folder).await,
-        Fate::Keep => {
-            tracing::warn!("not reported yet; left for the next start");
+    match token::decide(&context, &folder).await {
+        Decision::Report => {}
+        Decision::Drop => return attempt::remove(folder).await,
+        Decision::Keep => {
+            tracing::warn!("the outcome will be reported at the next start");
             return;
         }
     }
     let log = match LogFile::open(&folder.log()) {
         Ok(log) => Arc::new(log),
         Err(error) => {
-            tracing::error!(%error, "cannot read what an earlier run left behind");
+            tracing::error!(%error, "cannot open the log of an earlier run");
             return;
         }
     };
     let (outcome, save) = match folder.saved_outcome() {
         Some(outcome) => {
-            tracing::info!("reporting the result of an earlier run");
+            tracing::info!("reporting the outcome of an earlier run");
             (outcome, false)
         }
         None => {
-            tracing::warn!("reporting that an earlier run was cut off");
+            tracing::warn!("reporting an attempt that an earlier run did not finish");
             log.write(b"\n==> buildbtw: the worker was restarted, which ended this build\n");
             let outcome = Outcome::Failed {
                 kind: FailureKind::Infrastructure,
                 message: "worker restarted".into(),
             };
-            // Its log must not get that line twice.
+            // Saved, so that another restart does not append the line again.
             (outcome, true)
         }
     };
     log.close();
     let report = context.agent.resume(&folder, log, outcome, save).await;
-    attempt::conclude(folder, &report).await;
+    attempt::remove_if_settled(folder, &report).await;
 }

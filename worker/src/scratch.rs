@@ -1,4 +1,4 @@
-//! What the worker keeps on disk, so that being killed loses nothing that was finished.
+//! The worker's state on disk, so that finished builds survive a kill.
 
 use std::fs::File;
 use std::io;
@@ -10,22 +10,23 @@ use buildbtw_model::{AttemptId, ClaimId};
 
 use crate::error::WorkerError;
 
-/// The scratch folder, held by this process alone.
+/// The scratch folder, locked by this process.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     root: PathBuf,
-    // Released by the kernel, however this process ends.
+    // The kernel releases it however this process ends.
     _lock: File,
 }
 
 impl Scratch {
-    /// Makes the folder if need be, closes it to other users, who could hold its lock, and takes that.
+    /// Creates the folder if it does not exist, and locks it. Other users get no access, because they could hold the
+    /// lock.
     pub(crate) fn open(root: &Path) -> Result<Self, WorkerError> {
         let unusable = |source| WorkerError::Scratch {
             path: root.to_owned(),
             source,
         };
-        close_to_others(root).map_err(unusable)?;
+        create_private_dir(root).map_err(unusable)?;
         for folder in ["attempts", "claims", "sandbox"] {
             fs_err::create_dir_all(root.join(folder)).map_err(unusable)?;
         }
@@ -45,18 +46,18 @@ impl Scratch {
         }
     }
 
-    /// The builder's own folder.
+    /// Returns the builder's own folder.
     pub(crate) fn sandbox(&self) -> PathBuf {
         self.root.join("sandbox")
     }
 
-    /// Makes the folder of an attempt that was just handed out.
-    pub(crate) fn begin(&self, attempt: AttemptId) -> io::Result<AttemptFolder> {
+    /// Creates the folder of a new attempt.
+    pub(crate) fn create_attempt(&self, attempt: AttemptId) -> io::Result<AttemptFolder> {
         AttemptFolder::create(self.attempt_path(attempt), attempt)
     }
 
-    /// The attempts of an earlier run, the oldest first.
-    pub(crate) fn left_over(&self) -> io::Result<Vec<AttemptFolder>> {
+    /// Lists the attempts of an earlier run, oldest first.
+    pub(crate) fn leftover_attempts(&self) -> io::Result<Vec<AttemptFolder>> {
         let mut folders: Vec<AttemptFolder> = self
             .names("attempts")?
             .into_iter()
@@ -67,17 +68,17 @@ impl Scratch {
         Ok(folders)
     }
 
-    /// Remembers a claim before it is made: its answer may be lost together with this process.
+    /// Records a claim before it is sent, because this process may be killed before the response.
     pub(crate) fn add_claim(&self, claim: ClaimId) -> io::Result<()> {
         fs_err::File::create(self.claim_path(claim)).map(drop)
     }
 
-    /// Forgets a claim that was answered.
+    /// Removes the record of a claim.
     pub(crate) fn remove_claim(&self, claim: ClaimId) -> io::Result<()> {
         fs_err::remove_file(self.claim_path(claim))
     }
 
-    /// The claims of an earlier run that were never answered.
+    /// Lists the claims of an earlier run that got no response.
     pub(crate) fn open_claims(&self) -> io::Result<Vec<ClaimId>> {
         let names = self.names("claims")?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
@@ -100,9 +101,9 @@ impl Scratch {
     }
 }
 
-/// Makes a folder that only this process's user may look into, or makes it one. Its owner could open it again, and root
-/// can work in a folder of any owner.
-fn close_to_others(folder: &Path) -> io::Result<()> {
+/// Creates a folder that only this process's user can access, or changes an existing one. Fails for a folder of another
+/// user, who could change its mode again; root could use it otherwise.
+fn create_private_dir(folder: &Path) -> io::Result<()> {
     const MODE: u32 = 0o700;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -113,7 +114,7 @@ fn close_to_others(folder: &Path) -> io::Result<()> {
     if owner != own {
         return Err(io::Error::other(format!(
             "it belongs to user {owner}, and the worker runs as user {own}\n\
-             hint: give the worker a folder of its own with --scratch-dir, or change the owner: chown {own} {}",
+             hint: set --scratch-dir to another folder, or run `chown {own} {}`",
             folder.display()
         )));
     }
@@ -169,13 +170,17 @@ mod tests {
         };
         {
             let scratch = Scratch::open(folder.path()).unwrap();
-            scratch.begin(running).unwrap();
-            scratch.begin(finished).unwrap().save(&outcome).unwrap();
+            scratch.create_attempt(running).unwrap();
+            scratch
+                .create_attempt(finished)
+                .unwrap()
+                .save(&outcome)
+                .unwrap();
             scratch.add_claim(claim).unwrap();
         }
         let scratch = Scratch::open(folder.path()).unwrap();
         let left: Vec<_> = scratch
-            .left_over()
+            .leftover_attempts()
             .unwrap()
             .into_iter()
             .map(|folder| (folder.attempt(), folder.saved_outcome()))
@@ -183,10 +188,10 @@ mod tests {
         assert_eq!(left, [(running, None), (finished, Some(outcome))]);
         assert_eq!(scratch.open_claims().unwrap(), [claim]);
         scratch.remove_claim(claim).unwrap();
-        for folder in scratch.left_over().unwrap() {
+        for folder in scratch.leftover_attempts().unwrap() {
             folder.remove().unwrap();
         }
-        assert!(scratch.left_over().unwrap().is_empty());
+        assert!(scratch.leftover_attempts().unwrap().is_empty());
         assert!(scratch.open_claims().unwrap().is_empty());
     }
 }

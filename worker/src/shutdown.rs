@@ -1,4 +1,4 @@
-//! Stopping in order: first no new builds, then no builds, then no reports.
+//! Shuts down in order: stops claims first, then builds, then reports.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,76 +7,76 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::WorkerError;
 
-/// Asks a worker to stop.
+/// Requests the shutdown of a worker.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
-    /// Stop claiming; running builds may end within the grace time.
-    pub gently: CancellationToken,
-    /// Stop the running builds, too.
-    pub at_once: CancellationToken,
+    /// Stops claims. Running builds may finish within the grace time.
+    pub graceful: CancellationToken,
+    /// Stops running builds, too.
+    pub immediate: CancellationToken,
 }
 
 impl From<CancellationToken> for Shutdown {
-    fn from(gently: CancellationToken) -> Self {
+    fn from(graceful: CancellationToken) -> Self {
         Self {
-            gently,
-            at_once: CancellationToken::new(),
+            graceful,
+            immediate: CancellationToken::new(),
         }
     }
 }
 
-/// How far a worker has come with stopping.
+/// The phases of a shutdown. Each is cancelled when it begins.
 #[derive(Debug)]
 pub(crate) struct Phases {
-    /// No builds are claimed any more.
+    /// No more builds are claimed.
     pub(crate) drain: CancellationToken,
-    /// Builds are stopped.
+    /// Running builds are stopped.
     pub(crate) kill: CancellationToken,
-    /// Nothing is sent to the server any more.
-    pub(crate) leave: CancellationToken,
+    /// No more requests are sent to the server.
+    pub(crate) disconnect: CancellationToken,
     error: Mutex<Option<WorkerError>>,
-    /// How long reports may take once the builds were stopped.
-    last_reports: Duration,
+    /// How long reports may take after the builds were stopped.
+    report_timeout: Duration,
 }
 
 impl Phases {
-    /// The phases of a worker whose last reports may take so long.
-    pub(crate) fn new(last_reports: Duration) -> Self {
+    /// Creates the phases of a worker.
+    pub(crate) fn new(report_timeout: Duration) -> Self {
         Self {
             drain: CancellationToken::new(),
             kill: CancellationToken::new(),
-            leave: CancellationToken::new(),
+            disconnect: CancellationToken::new(),
             error: Mutex::default(),
-            last_reports,
+            report_timeout,
         }
     }
 
-    /// Goes from phase to phase. Never returns; whoever waits for the work to end drops it.
+    /// Begins the phases in order when a shutdown is requested. Never returns; to be dropped when the worker has ended.
     pub(crate) async fn supervise(&self, shutdown: Shutdown, grace: Duration) {
         tokio::select! {
-            () = shutdown.gently.cancelled() => {}
-            () = shutdown.at_once.cancelled() => {}
+            () = shutdown.graceful.cancelled() => {}
+            () = shutdown.immediate.cancelled() => {}
             () = self.kill.cancelled() => {}
         }
         self.drain.cancel();
         tokio::select! {
             () = tokio::time::sleep(grace) => {}
-            () = shutdown.at_once.cancelled() => {}
+            () = shutdown.immediate.cancelled() => {}
             () = self.kill.cancelled() => {}
         }
         self.kill.cancel();
-        tokio::time::sleep(self.last_reports).await;
-        self.leave.cancel();
+        tokio::time::sleep(self.report_timeout).await;
+        self.disconnect.cancel();
         std::future::pending::<()>().await;
     }
 
-    /// Waits until reports alone are no reason to stay any longer.
-    pub(crate) async fn drained_for_long(&self) {
+    /// Waits until a worker that only has reports to send should end.
+    pub(crate) async fn drain_timeout(&self) {
         self.drain.cancelled().await;
-        tokio::time::sleep(self.last_reports).await;
+        tokio::time::sleep(self.report_timeout).await;
     }
 
-    /// Stops everything because going on makes no sense. The first error is the one that counts.
+    /// Stops the worker because of an error. The first error counts.
     pub(crate) fn fail(&self, error: WorkerError) {
         let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
         if first.is_none() {
@@ -86,7 +86,7 @@ impl Phases {
         self.kill.cancel();
     }
 
-    /// The error that stopped the worker.
+    /// Returns the error that stopped the worker, if there is one.
     pub(crate) fn take_error(&self) -> Result<(), WorkerError> {
         let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
         error.take().map_or(Ok(()), Err)

@@ -1,4 +1,4 @@
-//! One build at a time: claims it, runs it, claims the next.
+//! A slot of the worker, which claims and runs one build at a time.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use tracing::Instrument as _;
 use crate::context::Context;
 use crate::{attempt, claim};
 
-/// Works until the worker stops claiming.
+/// Claims and runs builds until the worker stops claiming.
 pub(crate) async fn run(context: Arc<Context>) {
     while !context.phases.drain.is_cancelled() {
-        let claim = claim::next(&context);
+        let claim = claim::next_id(&context);
         let claimed = tokio::select! {
             claimed = claim::wait(&context, claim) => claimed,
             () = context.phases.drain.cancelled() => return,
@@ -28,8 +28,8 @@ pub(crate) async fn run(context: Arc<Context>) {
                     .instrument(span)
                     .await;
             }
-            // Its attempt is over by now: on to a new claim.
-            Ok(None) => claim::forget(&context, claim),
+            // The claim's attempt has ended: continue with a new claim.
+            Ok(None) => claim::remove(&context, claim),
             Err(error) => return context.phases.fail(error),
         }
     }

@@ -1,65 +1,68 @@
-//! A worker whose token was replaced: what it had claimed with the old one is handed over, or dropped.
+//! Handles attempts of an earlier run whose token was replaced: the worker adopts or drops them.
 
 use buildbtw_agent::AttemptFolder;
-use buildbtw_agent::link::Refusal;
+use buildbtw_agent::link::RequestError;
 use buildbtw_model::TokenScope;
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::client::ClientError;
 
 use crate::context::Context;
 
-/// What becomes of an attempt of an earlier run.
-pub(crate) enum Fate {
-    /// Its result is reported.
+/// What to do with an attempt of an earlier run.
+pub(crate) enum Decision {
+    /// Report its outcome.
     Report,
-    /// It is another token's for good: the server gives its build to somebody else when the lease ends.
+    /// Drop it: it belongs to another token, and the server requeues its build when the lease expires.
     Drop,
-    /// The server cannot be asked any more.
+    /// Keep it for the next start: the program shuts down, or its token was rejected.
     Keep,
 }
 
-/// Asks the server whether this worker's token may report on an attempt of an earlier run, and has it
-/// handed over if it was claimed with a token that is not valid any more.
-pub(crate) async fn fate(context: &Context, folder: &AttemptFolder) -> Fate {
+/// Checks whether this worker's token may report an attempt of an earlier run. Adopts the attempt if its token is not
+/// valid any more.
+pub(crate) async fn decide(context: &Context, folder: &AttemptFolder) -> Decision {
     let link = &context.agent.link;
     let attempt = folder.attempt();
-    match link.persist(|| link.client.heartbeat(attempt)).await {
-        Err(Refusal::Denied(error)) if is_forbidden(&error) => {}
-        Err(Refusal::Denied(error)) => {
+    match link.retry(|| link.client.heartbeat(attempt)).await {
+        Err(RequestError::Denied(error)) if is_forbidden(&error) => {}
+        Err(RequestError::Denied(error)) => {
             link.denied(error);
-            return Fate::Keep;
+            return Decision::Keep;
         }
-        Err(Refusal::Leaving) => return Fate::Keep,
-        // An attempt that is over is noticed when it is reported.
-        Ok(_) | Err(Refusal::Ended | Refusal::Refused(_)) => return Fate::Report,
+        Err(RequestError::ShuttingDown) => return Decision::Keep,
+        // An ended attempt is detected when its outcome is reported.
+        Ok(_) | Err(RequestError::AttemptEnded | RequestError::Rejected(_)) => {
+            return Decision::Report;
+        }
     }
     let adopt = || link.client.adopt_attempt(attempt, &context.name);
-    match link.persist(adopt).await {
+    match link.retry(adopt).await {
         Ok(()) => {
-            tracing::info!("took over what was claimed with a token that is not valid any more");
-            Fate::Report
+            tracing::info!("adopted an attempt whose token is not valid any more");
+            Decision::Report
         }
-        Err(Refusal::Ended) => Fate::Report,
-        Err(Refusal::Leaving) => Fate::Keep,
-        Err(Refusal::Refused(error) | Refusal::Denied(error)) => {
+        Err(RequestError::AttemptEnded) => Decision::Report,
+        Err(RequestError::ShuttingDown) => Decision::Keep,
+        Err(RequestError::Rejected(error) | RequestError::Denied(error)) => {
             if may_claim(context).await {
-                tracing::warn!(%error, "dropping an attempt that was claimed with another token");
-                return Fate::Drop;
+                tracing::warn!(%error, "dropping an attempt of another token");
+                return Decision::Drop;
             }
             link.denied(error);
-            Fate::Keep
+            Decision::Keep
         }
     }
 }
 
-/// Whether an answer says that something is not this token's, or that this token is no worker's.
+/// Returns whether an attempt belongs to another token, or the token lacks the scope `worker`.
 pub(crate) fn is_forbidden(error: &ClientError) -> bool {
     error.problem_kind() == Some(ProblemKind::Forbidden)
 }
 
-/// Whether this worker's token is valid and one of a worker: then what it was refused is another's.
+/// Returns whether this worker's token is valid and has the scope `worker`. A forbidden attempt then belongs to another
+/// token.
 pub(crate) async fn may_claim(context: &Context) -> bool {
     let link = &context.agent.link;
-    let identity = link.persist(|| link.client.identity()).await;
+    let identity = link.retry(|| link.client.identity()).await;
     identity.is_ok_and(|identity| identity.scope.allows(TokenScope::Worker))
 }

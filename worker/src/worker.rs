@@ -1,4 +1,4 @@
-//! A worker from its start to its end: cleans up after the run before, then keeps its slots busy.
+//! Runs a worker: cleans up after an earlier run, then runs the slots.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use crate::{resume, slot};
 /// Runs a worker until `shutdown` asks it to stop.
 ///
 /// # Errors
-/// When it cannot start, or going on makes no sense: the machine lacks something, the scratch folder
-/// is in use, the server refuses the token. A server that cannot be reached is waited for.
+/// When it cannot start or continue: the machine lacks a requirement, the scratch folder is in use, or the server
+/// rejected the token. Outages of the server are not errors.
 pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), WorkerError> {
     let (jobs, grace) = (config.jobs.get(), config.grace);
-    // Looks at programs and makes folders: not for a thread that others wait for.
+    // Blocking: it starts programs and creates folders.
     let context = tokio::task::spawn_blocking(move || Context::prepare(config)).await??;
     let context = Arc::new(context);
     let reaped = buildbtw_builder::reap(&context.scratch.sandbox())
         .await
         .map_err(|source| WorkerError::Reap { source })?;
     if reaped > 0 {
-        tracing::info!("cleaned up after {reaped} builds of an earlier run");
+        tracing::info!("cleaned up {reaped} builds of an earlier run");
     }
     tracing::info!(
         worker.name = %context.name,
@@ -39,8 +39,8 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
     }));
     tokio::select! {
         settled = resume::run(&context) => settled?,
-        // What is not reported by then stays for the next start; no build has to be waited for.
-        () = context.phases.drained_for_long() => {}
+        // Outcomes that were not reported by then are reported at the next start.
+        () = context.phases.drain_timeout() => {}
     }
     let mut slots = JoinSet::new();
     for _ in 0..jobs {

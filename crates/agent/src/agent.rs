@@ -1,4 +1,4 @@
-//! Runs an attempt: builds what was claimed and reports what came of it.
+//! Runs an attempt: builds the package of a claim and reports the outcome.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,43 +11,43 @@ use tracing::Instrument as _;
 
 use crate::deliver::{self, Delivery, Report, Settled};
 use crate::folder::AttemptFolder;
-use crate::heartbeat::UNKNOWN_LEASE_S;
+use crate::heartbeat::ASSUMED_LEASE_S;
 use crate::link::Link;
 use crate::log_file::LogFile;
 use crate::request::build_request;
-use crate::signals::{Signals, Stop};
+use crate::signals::{Signals, StopReason};
 
-/// What all attempts of a program share.
+/// The state that all attempts of a program share.
 #[derive(Debug)]
 pub struct Agent {
-    /// The server.
+    /// The connection to the server.
     pub link: Arc<Link>,
-    /// How packages are built.
+    /// The builder of packages.
     pub builder: Builder,
-    /// `PACKAGER` of the packages, when it is not what the server says.
+    /// `PACKAGER` of the packages, in place of the server's.
     pub packager: Option<Packager>,
-    /// What one build may use; the server says how long it may take.
+    /// Resource limits of one build. The server sets the time limit.
     pub limits: Limits,
-    /// How the program itself stops builds.
+    /// The way in which the program itself stops builds.
     pub interrupt: Interrupt,
 }
 
-/// How a program stops builds before their end, and what the server hears then.
+/// The stop of all builds by the program, and the failure that is reported for them.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
-    /// Fires when running builds shall stop.
+    /// Cancelled to stop running builds.
     pub now: CancellationToken,
-    /// The kind of failure they are reported as.
+    /// The failure kind of stopped builds.
     pub kind: FailureKind,
-    /// What is said about it.
+    /// The failure message of stopped builds.
     pub message: &'static str,
-    /// Replaces both where it turned out why.
-    pub known: Arc<OnceLock<(FailureKind, &'static str)>>,
+    /// Replaces kind and message when a more precise reason is known.
+    pub reason: Arc<OnceLock<(FailureKind, &'static str)>>,
 }
 
 impl Agent {
-    /// Builds what was claimed and reports it. With `save` the outcome is written into the folder, for
-    /// [`Agent::resume`] after a crash. The folder stays; it is the caller's to remove.
+    /// Builds a claimed build and reports its outcome. With `save`, the outcome is also saved in the folder, for
+    /// [`Agent::resume`] after a crash. The caller removes the folder.
     pub async fn run(
         self: &Arc<Self>,
         claimed: &ClaimedBuild,
@@ -66,11 +66,11 @@ impl Agent {
                 tracing::warn!(failure.kind = %kind, failure.message = message, "failed");
             }
         }
-        if delivery.signals.stopped() == Some(Stop::Ended) {
-            tracing::warn!("the server has given this attempt up; dropping it");
+        if delivery.signals.stop_reason() == Some(StopReason::Ended) {
+            tracing::warn!("the server has ended this attempt; dropping it");
             return Report {
                 outcome,
-                settled: Settled::Ended,
+                settled: Settled::AttemptEnded,
             };
         }
         delivery.finish(outcome, save).await
@@ -86,11 +86,11 @@ impl Agent {
         save: bool,
     ) -> Report {
         let signals = Arc::new(Signals::default());
-        let delivery = Delivery::start(&self.link, folder.clone(), log, signals, UNKNOWN_LEASE_S);
+        let delivery = Delivery::start(&self.link, folder.clone(), log, signals, ASSUMED_LEASE_S);
         delivery.finish(outcome, save).await
     }
 
-    /// Reports that an attempt could not even begin.
+    /// Reports that an attempt could not start.
     pub async fn fail(&self, attempt: AttemptId, message: String) -> Report {
         let outcome = Outcome::Failed {
             kind: FailureKind::Infrastructure,
@@ -115,7 +115,7 @@ impl Agent {
         let ended = tokio::select! {
             ended = &mut task => ended,
             () = self.interrupt.now.cancelled() => {
-                delivery.signals.stop(Stop::Interrupted);
+                delivery.signals.stop(StopReason::Interrupted);
                 task.await
             }
         };
@@ -129,9 +129,9 @@ impl Agent {
         } = &outcome
             && let Err(error) = fs_err::rename(path, delivery.folder.pkgbuild())
         {
-            tracing::warn!(%error, "the PKGBUILD is not kept");
+            tracing::warn!(%error, "cannot keep the PKGBUILD");
         }
-        to_report(outcome, delivery.signals.stopped(), &self.interrupt)
+        outcome_to_report(outcome, delivery.signals.stop_reason(), &self.interrupt)
     }
 }
 
@@ -148,8 +148,12 @@ async fn build_task(
         .await
 }
 
-/// What the server hears. A build that was done before it could be stopped counts as done.
-fn to_report(outcome: BuildOutcome, stopped: Option<Stop>, interrupt: &Interrupt) -> Outcome {
+/// Returns the outcome for the server. A build that finished before it could be stopped counts as finished.
+fn outcome_to_report(
+    outcome: BuildOutcome,
+    stopped: Option<StopReason>,
+    interrupt: &Interrupt,
+) -> Outcome {
     let failed = |kind, message: &str| Outcome::Failed {
         kind,
         message: message.into(),
@@ -173,12 +177,12 @@ fn to_report(outcome: BuildOutcome, stopped: Option<Stop>, interrupt: &Interrupt
                 .collect();
             Outcome::Succeeded { packages }
         }
-        (BuildOutcome::Failed { .. }, Some(Stop::Interrupted)) => {
-            let usual = (interrupt.kind, interrupt.message);
-            let (kind, message) = interrupt.known.get().copied().unwrap_or(usual);
+        (BuildOutcome::Failed { .. }, Some(StopReason::Interrupted)) => {
+            let default = (interrupt.kind, interrupt.message);
+            let (kind, message) = interrupt.reason.get().copied().unwrap_or(default);
             failed(kind, message)
         }
-        (BuildOutcome::Failed { .. }, Some(Stop::Cancelled | Stop::Ended)) => {
+        (BuildOutcome::Failed { .. }, Some(StopReason::Cancelled | StopReason::Ended)) => {
             failed(FailureKind::Cancelled, "cancelled")
         }
         (BuildOutcome::Failed { kind, message }, None) => Outcome::Failed { kind, message },
@@ -195,25 +199,32 @@ mod tests {
             now: CancellationToken::new(),
             kind: FailureKind::Infrastructure,
             message: "stopped",
-            known: Arc::default(),
+            reason: Arc::default(),
         };
         let failed = || BuildOutcome::failed(FailureKind::Cancelled, "killed");
         let kind = |outcome| match outcome {
             Outcome::Failed { kind, .. } => Some(kind),
             Outcome::Succeeded { .. } => None,
         };
-        let report = |stop| kind(to_report(failed(), stop, &interrupt));
+        let report = |stop| kind(outcome_to_report(failed(), stop, &interrupt));
         assert_eq!(
-            report(Some(Stop::Interrupted)),
+            report(Some(StopReason::Interrupted)),
             Some(FailureKind::Infrastructure)
         );
-        assert_eq!(report(Some(Stop::Cancelled)), Some(FailureKind::Cancelled));
-        let known = Arc::new(OnceLock::from((FailureKind::Timeout, "why")));
-        let better = Interrupt {
-            known,
+        assert_eq!(
+            report(Some(StopReason::Cancelled)),
+            Some(FailureKind::Cancelled)
+        );
+        let reason = Arc::new(OnceLock::from((FailureKind::Timeout, "why")));
+        let explained = Interrupt {
+            reason,
             ..interrupt.clone()
         };
-        let why = kind(to_report(failed(), Some(Stop::Interrupted), &better));
+        let why = kind(outcome_to_report(
+            failed(),
+            Some(StopReason::Interrupted),
+            &explained,
+        ));
         assert_eq!(why, Some(FailureKind::Timeout));
         let done = BuildOutcome::Succeeded {
             packages: vec![],
@@ -221,7 +232,11 @@ mod tests {
             pkgbuild: None,
         };
         assert_eq!(
-            kind(to_report(done, Some(Stop::Interrupted), &interrupt)),
+            kind(outcome_to_report(
+                done,
+                Some(StopReason::Interrupted),
+                &interrupt
+            )),
             None
         );
     }

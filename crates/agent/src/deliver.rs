@@ -1,5 +1,5 @@
-//! Brings the result of an attempt to the server: log, packages, then the outcome. The same for an
-//! attempt of this run and for one that an earlier run of the program left behind.
+//! Delivers the result of an attempt to the server: log, packages, then the outcome. It may be an attempt of this run
+//! or of an earlier run of the program.
 
 use std::sync::Arc;
 
@@ -11,35 +11,35 @@ use tracing::Instrument as _;
 
 use crate::folder::AttemptFolder;
 use crate::heartbeat;
-use crate::link::{Link, Refusal};
+use crate::link::{Link, RequestError};
 use crate::log_file::LogFile;
 use crate::log_stream::{self, Streamed};
 use crate::signals::Signals;
 
-/// An upload that arrived damaged is sent again this often.
-const DAMAGED_UPLOADS: u32 = 3;
+/// How often to try an upload that arrives with a wrong checksum.
+const MAX_DAMAGED_UPLOADS: u32 = 3;
 
 /// Whether an attempt is settled with the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// The server has answered: the attempt can be forgotten.
-    Yes,
-    /// The server has given the attempt up and wants to hear nothing: it can be forgotten, too.
-    Ended,
-    /// The program leaves, or the server takes its token no more; somebody has to go on.
-    NotYet,
+    /// The server has accepted or rejected the outcome: the attempt's files can be removed.
+    Reported,
+    /// The server has ended the attempt and accepts no report: its files can be removed, too.
+    AttemptEnded,
+    /// The program shuts down, or the server rejected its token: the outcome must be reported later.
+    Pending,
 }
 
 /// How an attempt ended.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The outcome as the server was told: when it did not accept a success, a failure that says so.
+    /// The outcome as reported. A success that the server rejected becomes a failure.
     pub outcome: Outcome,
-    /// Whether the server knows.
+    /// Whether the server has the outcome.
     pub settled: Settled,
 }
 
-/// An attempt's connection with the server: heartbeats and log flow as long as it exists.
+/// Sends heartbeats and the log of an attempt until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     link: Arc<Link>,
@@ -51,7 +51,7 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Starts heartbeats and the log.
+    /// Starts to send heartbeats and the log.
     pub(crate) fn start(
         link: &Arc<Link>,
         folder: AttemptFolder,
@@ -78,8 +78,8 @@ impl Delivery {
         }
     }
 
-    /// Reports the outcome; returns when the server has answered or this process leaves. With `save`
-    /// the outcome is also written down, at the same time: neither has to wait for the other.
+    /// Reports the outcome, until the server has responded or the program shuts down. With `save`, the outcome is also
+    /// saved concurrently, so that neither waits for the other.
     pub(crate) async fn finish(mut self, outcome: Outcome, save: bool) -> Report {
         let (folder, saved) = (self.folder.clone(), outcome.clone());
         let writing =
@@ -87,8 +87,8 @@ impl Delivery {
         let report = self.report(outcome).await;
         match writing.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "cannot write the outcome down"),
-            Err(error) => tracing::error!(%error, "cannot write the outcome down"),
+            Ok(Err(error)) => tracing::error!(%error, "cannot save the outcome"),
+            Err(error) => tracing::error!(%error, "cannot save the outcome"),
         }
         report
     }
@@ -98,9 +98,9 @@ impl Delivery {
         let (uploads, streamed) = tokio::join!(uploads, &mut self.stream);
         let (outcome, uploaded) = uploads;
         let streamed = match streamed {
-            Ok(Streamed::Complete | Streamed::GivenUp) => None,
-            Ok(Streamed::Ended) => Some(Settled::Ended),
-            Ok(Streamed::Left) => Some(Settled::NotYet),
+            Ok(Streamed::Complete | Streamed::Abandoned) => None,
+            Ok(Streamed::AttemptEnded) => Some(Settled::AttemptEnded),
+            Ok(Streamed::Stopped) => Some(Settled::Pending),
             Err(error) => {
                 tracing::error!(%error, "log streaming ended unexpectedly");
                 None
@@ -109,13 +109,13 @@ impl Delivery {
         if let Some(settled) = streamed.or(uploaded.err()) {
             return Report { outcome, settled };
         }
-        // The server is to see the attempt running before it ends.
+        // The attempt must be running before it can end.
         self.signals.announced.cancelled().await;
         report_outcome(&self.link, self.folder.attempt(), outcome).await
     }
 }
 
-/// Uploads what the outcome names. An upload that is refused turns it into a failure.
+/// Uploads the packages of a success. A rejected upload turns it into a failure.
 async fn upload_all(
     link: &Link,
     folder: &AttemptFolder,
@@ -127,38 +127,38 @@ async fn upload_all(
     for package in packages {
         match upload(link, folder, package).await {
             Ok(()) => {}
-            Err(Refusal::Refused(error)) => {
-                tracing::error!(%error, package = %package.file_name, "upload refused");
-                let refused = Outcome::Failed {
-                    kind: blame(&error),
-                    message: format!("{} was not accepted: {error}", package.file_name),
+            Err(RequestError::Rejected(error)) => {
+                tracing::error!(%error, package = %package.file_name, "the server rejected an upload");
+                let rejected = Outcome::Failed {
+                    kind: rejection_kind(&error),
+                    message: format!("the server rejected `{}`: {error}", package.file_name),
                 };
-                return (refused, Ok(()));
+                return (rejected, Ok(()));
             }
-            Err(refusal) => return (outcome, Err(settle(link, refusal))),
+            Err(error) => return (outcome, Err(settled_by(link, error))),
         }
     }
     match upload_pkgbuild(link, folder).await {
         Ok(()) => (outcome, Ok(())),
-        // The packages count. A server of an earlier version keeps none.
-        Err(Refusal::Refused(error)) => {
-            tracing::warn!(%error, "the server does not keep the PKGBUILD");
+        // Only the packages are required. Servers of earlier versions reject PKGBUILDs.
+        Err(RequestError::Rejected(error)) => {
+            tracing::warn!(%error, "the server rejected the PKGBUILD");
             (outcome, Ok(()))
         }
-        Err(refusal) => (outcome, Err(settle(link, refusal))),
+        Err(error) => (outcome, Err(settled_by(link, error))),
     }
 }
 
-async fn upload_pkgbuild(link: &Link, folder: &AttemptFolder) -> Result<(), Refusal> {
+async fn upload_pkgbuild(link: &Link, folder: &AttemptFolder) -> Result<(), RequestError> {
     let Ok(text) = fs_err::tokio::read(folder.pkgbuild()).await else {
         return Ok(());
     };
     let send = || link.client.upload_pkgbuild(folder.attempt(), text.clone());
-    link.persist(send).await
+    link.retry(send).await
 }
 
-/// Whose fault it is that an upload was refused.
-fn blame(error: &ClientError) -> FailureKind {
+/// Returns the failure kind of a rejected report.
+fn rejection_kind(error: &ClientError) -> FailureKind {
     match error.problem_kind() {
         Some(ProblemKind::UnexpectedPackage | ProblemKind::TooLarge) => FailureKind::Package,
         _ => FailureKind::Infrastructure,
@@ -169,7 +169,7 @@ async fn upload(
     link: &Link,
     folder: &AttemptFolder,
     package: &ReportedPackage,
-) -> Result<(), Refusal> {
+) -> Result<(), RequestError> {
     let path = folder.package(&package.file_name);
     let mut damaged = 0;
     loop {
@@ -177,65 +177,65 @@ async fn upload(
             link.client
                 .upload_package(folder.attempt(), &package.file_name, &package.sha256, &path)
         };
-        let refusal = match link.persist(send).await {
+        let error = match link.retry(send).await {
             Ok(_) => return Ok(()),
-            Err(refusal) => refusal,
+            Err(error) => error,
         };
         damaged += 1;
-        match &refusal {
-            Refusal::Refused(error)
+        match &error {
+            RequestError::Rejected(error)
                 if error.problem_kind() == Some(ProblemKind::ChecksumMismatch)
-                    && damaged < DAMAGED_UPLOADS => {}
-            _ => return Err(refusal),
+                    && damaged < MAX_DAMAGED_UPLOADS => {}
+            _ => return Err(error),
         }
     }
 }
 
-/// Repeats the outcome until the server has answered it.
+/// Reports an outcome until the server has responded or the program shuts down.
 pub(crate) async fn report_outcome(link: &Link, attempt: AttemptId, outcome: Outcome) -> Report {
     let mut outcome = outcome;
     loop {
         let send = || link.client.report_outcome(attempt, &outcome);
-        let refusal = match link.persist(send).await {
+        let error = match link.retry(send).await {
             Ok(accepted) => {
                 tracing::debug!(attempt.status = %accepted.status, "reported");
-                let settled = Settled::Yes;
+                let settled = Settled::Reported;
                 return Report { outcome, settled };
             }
-            Err(refusal) => refusal,
+            Err(error) => error,
         };
-        let Refusal::Refused(error) = refusal else {
-            let settled = settle(link, refusal);
+        let RequestError::Rejected(error) = error else {
+            let settled = settled_by(link, error);
             return Report { outcome, settled };
         };
-        tracing::error!(%error, "the server refuses the outcome");
+        tracing::error!(%error, "the server rejected the outcome");
         match outcome {
-            // The build must not wait for its lease only because its result is not accepted.
+            // Without a report, the build would wait until its lease expires.
             Outcome::Succeeded { .. } => {
                 outcome = Outcome::Failed {
-                    kind: blame(&error),
-                    message: format!("the result was not accepted: {error}"),
+                    kind: rejection_kind(&error),
+                    message: format!("the server rejected the result: {error}"),
                 };
             }
             Outcome::Failed { .. } => {
-                let settled = Settled::Yes;
+                let settled = Settled::Reported;
                 return Report { outcome, settled };
             }
         }
     }
 }
 
-fn settle(link: &Link, refusal: Refusal) -> Settled {
-    match refusal {
-        Refusal::Ended => {
-            tracing::warn!("the server has given this attempt up; dropping its result");
-            Settled::Ended
+fn settled_by(link: &Link, error: RequestError) -> Settled {
+    match error {
+        RequestError::AttemptEnded => {
+            tracing::warn!("the server has ended this attempt; dropping its result");
+            Settled::AttemptEnded
         }
-        Refusal::Refused(_) => Settled::Yes,
-        Refusal::Denied(error) => {
+        RequestError::Rejected(_) => Settled::Reported,
+        RequestError::Denied(error) => {
             link.denied(error);
-            Settled::NotYet
+            Settled::Pending
         }
-        Refusal::Leaving => Settled::NotYet,
+        RequestError::ShuttingDown => Settled::Pending,
     }
 }

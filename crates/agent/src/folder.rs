@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use buildbtw_model::api::Outcome;
 use buildbtw_model::{AttemptId, PackageFileName};
 
-/// The folder of one attempt; it exists until the server has answered the attempt's outcome.
+/// The folder of one attempt, which exists until the server has the attempt's outcome.
 #[derive(Clone, Debug)]
 pub struct AttemptFolder {
     attempt: AttemptId,
@@ -14,46 +14,46 @@ pub struct AttemptFolder {
 }
 
 impl AttemptFolder {
-    /// Makes the folder of an attempt that was just handed out, at `path`.
+    /// Creates the folder of a new attempt at `path`.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn create(path: PathBuf, attempt: AttemptId) -> io::Result<Self> {
         fs_err::create_dir_all(path.join("packages"))?;
         Ok(Self { attempt, path })
     }
 
-    /// The folder that an earlier run made at `path`.
+    /// Returns the folder of an earlier run's attempt at `path`.
     #[must_use]
     pub fn existing(path: PathBuf, attempt: AttemptId) -> Self {
         Self { attempt, path }
     }
 
-    /// Whose folder it is.
+    /// Returns the attempt's id.
     #[must_use]
     pub fn attempt(&self) -> AttemptId {
         self.attempt
     }
 
-    /// The build's log.
+    /// Returns the path of the build's log.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.path.join("log")
     }
 
-    /// Where the build puts its packages.
+    /// Returns the folder of the built packages.
     #[must_use]
     pub fn packages(&self) -> PathBuf {
         self.path.join("packages")
     }
 
-    /// One of the packages.
+    /// Returns the path of a package.
     #[must_use]
     pub fn package(&self, file_name: &PackageFileName) -> PathBuf {
         self.packages().join(file_name.as_str())
     }
 
-    /// The PKGBUILD that the packages were built with, when there is one.
+    /// Returns the path of the PKGBUILD that the packages were built with. It may not exist.
     #[must_use]
     pub fn pkgbuild(&self) -> PathBuf {
         self.path.join("PKGBUILD")
@@ -63,8 +63,8 @@ impl AttemptFolder {
         self.path.join("outcome.json")
     }
 
-    /// Makes the outcome and what belongs to it safe from a crash. The last step is the rename: a
-    /// folder with an outcome holds everything that the outcome names.
+    /// Saves the outcome durably, after the files that belong to it. The last step is a rename, so a folder with an
+    /// outcome contains all packages that it lists.
     ///
     /// # Errors
     /// When something cannot be written.
@@ -76,7 +76,7 @@ impl AttemptFolder {
             sync_folder(&self.packages())?;
             match fs_err::File::open(self.pkgbuild()) {
                 Ok(file) => file.sync_all()?,
-                // It is not kept of every build.
+                // Not every build keeps one.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -89,15 +89,14 @@ impl AttemptFolder {
         sync_folder(&self.path)
     }
 
-    /// The saved outcome; `None` when the attempt was cut off before it had one.
+    /// Reads the saved outcome. Returns `None` when the attempt was interrupted before it had one.
     #[must_use]
     pub fn saved_outcome(&self) -> Option<Outcome> {
         let text = fs_err::read(self.outcome()).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// Removes everything, the outcome first: what is left of a removal that was cut off must not
-    /// look like a success without packages.
+    /// Removes the folder, the outcome first: an interrupted removal must not leave a success without packages.
     ///
     /// # Errors
     /// When something cannot be removed.

@@ -1,53 +1,55 @@
-//! Keeps the lease of an attempt, and hears from the server when its build shall stop.
+//! Renews the lease of an attempt, and stops its build when the server requests it.
 
 use std::time::Duration;
 
 use buildbtw_model::AttemptId;
 
-use crate::link::{Link, Refusal};
-use crate::signals::{Signals, Stop};
+use crate::link::{Link, RequestError};
+use crate::signals::{Signals, StopReason};
 
-/// A lease is renewed this many times before it would run out.
+/// How often a lease is renewed before it would expire.
 const BEATS_PER_LEASE: u32 = 3;
-/// However short the lease.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-/// For an attempt of an earlier run, whose lease is not known: the first answer tells.
-pub(crate) const UNKNOWN_LEASE_S: u32 = 30;
+/// The shortest interval between heartbeats.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+/// The assumed lease of an earlier run's attempt, in seconds, until the first response contains the real one.
+pub(crate) const ASSUMED_LEASE_S: u32 = 30;
 
-/// Beats until the attempt is over on the server's side; whoever started it drops it before that.
+/// Sends heartbeats until the server has ended the attempt. To be dropped when the attempt is settled.
 pub(crate) async fn run(link: &Link, attempt: AttemptId, lease_s: u32, signals: &Signals) {
-    let mut pause = pause(lease_s);
+    let mut interval = interval(lease_s);
     loop {
         let beat = || async {
-            // An answer that takes longer than this comes too late; the next try may be quicker.
-            let answer = link.client.heartbeat(attempt);
-            tokio::time::timeout(pause.max(Duration::from_secs(1)), answer)
+            // Another try can be faster than waiting for a slow response.
+            let response = link.client.heartbeat(attempt);
+            tokio::time::timeout(interval.max(Duration::from_secs(1)), response)
                 .await
-                .unwrap_or_else(|_| Err(link.too_slow()))
+                .unwrap_or_else(|_| Err(link.timeout_error()))
         };
-        match link.persist(beat).await {
-            Ok(answer) => {
-                pause = self::pause(answer.lease_s);
-                if answer.cancel {
-                    signals.stop(Stop::Cancelled);
+        match link.retry(beat).await {
+            Ok(response) => {
+                interval = self::interval(response.lease_s);
+                if response.cancel {
+                    signals.stop(StopReason::Cancelled);
                 }
             }
-            Err(Refusal::Refused(error)) => tracing::warn!(%error, "heartbeat refused"),
-            Err(refusal) => {
-                match refusal {
-                    Refusal::Denied(error) => link.denied(error),
-                    Refusal::Ended => signals.stop(Stop::Ended),
-                    Refusal::Leaving | Refusal::Refused(_) => {}
+            Err(RequestError::Rejected(error)) => {
+                tracing::warn!(%error, "the server rejected a heartbeat")
+            }
+            Err(error) => {
+                match error {
+                    RequestError::Denied(error) => link.denied(error),
+                    RequestError::AttemptEnded => signals.stop(StopReason::Ended),
+                    RequestError::ShuttingDown | RequestError::Rejected(_) => {}
                 }
                 signals.announced.cancel();
                 return;
             }
         }
         signals.announced.cancel();
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(interval).await;
     }
 }
 
-fn pause(lease_s: u32) -> Duration {
-    (Duration::from_secs(lease_s.into()) / BEATS_PER_LEASE).max(SHORTEST_PAUSE)
+fn interval(lease_s: u32) -> Duration {
+    (Duration::from_secs(lease_s.into()) / BEATS_PER_LEASE).max(MIN_INTERVAL)
 }

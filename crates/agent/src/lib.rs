@@ -1,5 +1,5 @@
-//! One attempt at a build, from its claim to the answered outcome: what the worker and the executor
-//! share. Where a build comes from and what becomes of its files afterwards is theirs.
+//! Runs attempts of builds, from the claim to the accepted outcome, for the worker and the executor. Those decide where
+//! builds come from, and what happens to their files afterwards.
 //!
 //! An [`Agent`] runs any number of attempts against one server:
 //!
@@ -11,7 +11,7 @@
 //! let folder = AttemptFolder::create("/var/lib/x".into(), claimed.attempt)?;
 //! let log = LogFile::open(&folder.log())?;
 //! let report = agent.run(&claimed, &folder, log.into(), false).await;
-//! if report.settled != Settled::NotYet {
+//! if report.settled != Settled::Pending {
 //!     folder.remove()?;
 //! }
 //! # Ok(())

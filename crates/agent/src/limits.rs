@@ -1,4 +1,4 @@
-//! What one build may use of this machine; the server says how long it may take.
+//! Resource limits of one build, as command line arguments. The server sets the time limit.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// The limits, with the defaults for what is not set here.
+    /// Returns the limits, with defaults for those without an argument.
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits {

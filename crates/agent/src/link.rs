@@ -1,5 +1,4 @@
-//! The connection to the server as attempts see it: requests either succeed, or are
-//! refused for good. Everything in between is waited out here.
+//! The attempts' connection to the server: requests are retried until they succeed or fail permanently.
 
 use std::time::Duration;
 
@@ -10,24 +9,24 @@ use tokio_util::sync::CancellationToken;
 use crate::outage::Outage;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// The pauses between the tries of one request.
+/// Returns the backoff between the tries of one request.
 #[must_use]
 pub fn backoff() -> Backoff {
-    Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
+    Backoff::new(FIRST_PAUSE, MAX_PAUSE)
 }
 
-/// The server, across its restarts.
+/// A connection to the server that survives the server's restarts.
 pub struct Link {
-    /// The server, and the token to use there.
+    /// The client, with the program's token.
     pub client: Client,
     outage: Outage,
-    leave: CancellationToken,
+    disconnect: CancellationToken,
     on_denied: OnDenied,
 }
 
-/// What to do when the server takes the token no more.
+/// A callback for when the server rejects the token.
 pub type OnDenied = Box<dyn Fn(ClientError) + Send + Sync>;
 
 impl std::fmt::Debug for Link {
@@ -38,127 +37,133 @@ impl std::fmt::Debug for Link {
     }
 }
 
-/// Why a request will not succeed however often it is repeated.
+/// Why a request failed permanently.
 #[derive(Debug)]
-pub enum Refusal {
-    /// The attempt is over, or someone else's.
-    Ended,
-    /// The token is not good (enough).
+pub enum RequestError {
+    /// The attempt has ended, or belongs to another token.
+    AttemptEnded,
+    /// The token is invalid or lacks the required scope.
     Denied(ClientError),
-    /// The server does not want this.
-    Refused(ClientError),
-    /// The program stops and asks no more.
-    Leaving,
+    /// The server rejected the request.
+    Rejected(ClientError),
+    /// The program shuts down.
+    ShuttingDown,
 }
 
-/// What an error means for the one who asked.
+/// The consequence of an error.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ErrorClass {
     /// The same request may succeed later.
-    Again,
-    /// The attempt is over, or someone else's.
-    Ended,
-    /// The token is not good (enough).
+    Transient,
+    /// The attempt has ended, or belongs to another token.
+    AttemptEnded,
+    /// The token is invalid or lacks the required scope.
     Denied,
-    /// The server does not want this.
-    Refused,
+    /// The server rejected the request.
+    Rejected,
 }
 
-/// Judges an error. Only a server that says so itself can end an attempt: whatever a proxy or a
-/// server of another version answers meanwhile is waited out, or finished builds would be lost.
+/// Classifies an error. Only an explicit response of the server ends an attempt: errors of proxies and unexpected
+/// responses are retried, otherwise finished builds would be lost.
 #[must_use]
-pub fn judge(error: &ClientError) -> Verdict {
+pub fn classify(error: &ClientError) -> ErrorClass {
     match error {
-        ClientError::Connection { .. } | ClientError::UnexpectedAnswer { .. } => Verdict::Again,
+        ClientError::Connection { .. } | ClientError::UnexpectedAnswer { .. } => {
+            ErrorClass::Transient
+        }
         ClientError::Refused(problem) => match (problem.kind, problem.status) {
-            (_, 408 | 429 | 500..) => Verdict::Again,
-            (ProblemKind::AttemptEnded | ProblemKind::NotFound, _) => Verdict::Ended,
+            (_, 408 | 429 | 500..) => ErrorClass::Transient,
+            (ProblemKind::AttemptEnded | ProblemKind::NotFound, _) => ErrorClass::AttemptEnded,
             (ProblemKind::Unauthenticated | ProblemKind::Forbidden, _) | (_, 401 | 403) => {
-                Verdict::Denied
+                ErrorClass::Denied
             }
-            _ => Verdict::Refused,
+            _ => ErrorClass::Rejected,
         },
         ClientError::Status { status } => match status.as_u16() {
-            401 | 403 => Verdict::Denied,
-            413 => Verdict::Refused,
-            _ => Verdict::Again,
+            401 | 403 => ErrorClass::Denied,
+            413 => ErrorClass::Rejected,
+            _ => ErrorClass::Transient,
         },
         ClientError::InvalidToken
         | ClientError::InvalidServer { .. }
-        | ClientError::LocalFile { .. } => Verdict::Refused,
+        | ClientError::LocalFile { .. } => ErrorClass::Rejected,
     }
 }
 
 impl Link {
-    /// A connection that gives everything up when `leave` fires. `on_denied` hears of each answer that
-    /// the token is not good; it usually fires `leave`.
+    /// Creates a connection whose requests end when `disconnect` is cancelled. `on_denied` is called when the server
+    /// rejects the token; it usually cancels `disconnect`.
     #[must_use]
-    pub fn new(client: Client, leave: CancellationToken, on_denied: OnDenied) -> Self {
+    pub fn new(client: Client, disconnect: CancellationToken, on_denied: OnDenied) -> Self {
         Self {
             client,
             outage: Outage::default(),
-            leave,
+            disconnect,
             on_denied,
         }
     }
 
-    /// Notes that the server answered.
-    pub fn answered(&self) {
-        self.outage.answered();
+    /// Records that the server responded, which ends an outage.
+    pub fn record_success(&self) {
+        self.outage.end();
     }
 
-    /// The server no longer takes the token: nothing can be reported any more.
+    /// Records that the server rejected the token, so that reports cannot be sent any more.
     pub fn denied(&self, error: ClientError) {
         (self.on_denied)(error);
     }
 
-    /// An answer that did not come in time.
-    pub(crate) fn too_slow(&self) -> ClientError {
+    /// Returns the error of a response that did not come in time.
+    pub(crate) fn timeout_error(&self) -> ClientError {
         ClientError::Connection {
             server: self.client.server().to_owned(),
-            reason: "it did not answer in time".into(),
+            reason: "it did not respond in time".into(),
         }
     }
 
-    /// Repeats a request until the server has answered it.
+    /// Retries a request with backoff until it succeeds or fails permanently.
     ///
     /// # Errors
-    /// When repeating it makes no sense.
-    pub async fn persist<T, F>(&self, mut request: impl FnMut() -> F) -> Result<T, Refusal>
+    /// When it fails permanently or the program shuts down.
+    pub async fn retry<T, F>(&self, mut request: impl FnMut() -> F) -> Result<T, RequestError>
     where
         F: Future<Output = Result<T, ClientError>>,
     {
         let mut backoff = backoff();
         loop {
-            let answer = tokio::select! {
-                answer = request() => answer,
-                () = self.leave.cancelled() => return Err(Refusal::Leaving),
+            let response = tokio::select! {
+                response = request() => response,
+                () = self.disconnect.cancelled() => return Err(RequestError::ShuttingDown),
             };
-            let error = match answer {
-                Ok(answer) => {
-                    self.outage.answered();
-                    return Ok(answer);
+            let error = match response {
+                Ok(response) => {
+                    self.outage.end();
+                    return Ok(response);
                 }
                 Err(error) => error,
             };
-            match judge(&error) {
-                Verdict::Again => self.pause(&mut backoff, &error).await?,
-                Verdict::Ended => return Err(Refusal::Ended),
-                Verdict::Denied => return Err(Refusal::Denied(error)),
-                Verdict::Refused => return Err(Refusal::Refused(error)),
+            match classify(&error) {
+                ErrorClass::Transient => self.pause(&mut backoff, &error).await?,
+                ErrorClass::AttemptEnded => return Err(RequestError::AttemptEnded),
+                ErrorClass::Denied => return Err(RequestError::Denied(error)),
+                ErrorClass::Rejected => return Err(RequestError::Rejected(error)),
             }
         }
     }
 
-    /// Waits before the next try.
+    /// Records a failed try and waits before the next one.
     ///
     /// # Errors
-    /// When the program leaves.
-    pub async fn pause(&self, backoff: &mut Backoff, error: &ClientError) -> Result<(), Refusal> {
-        self.outage.failed(error);
+    /// When the program shuts down.
+    pub async fn pause(
+        &self,
+        backoff: &mut Backoff,
+        error: &ClientError,
+    ) -> Result<(), RequestError> {
+        self.outage.record_failure(error);
         tokio::select! {
             () = tokio::time::sleep(backoff.next_pause()) => Ok(()),
-            () = self.leave.cancelled() => Err(Refusal::Leaving),
+            () = self.disconnect.cancelled() => Err(RequestError::ShuttingDown),
         }
     }
 }
@@ -182,17 +187,17 @@ mod tests {
     fn classifies_server_responses() {
         use ProblemKind as Kind;
         let cases = [
-            (refused(Kind::AttemptEnded, 409), Verdict::Ended),
-            (refused(Kind::NotFound, 404), Verdict::Ended),
-            (refused(Kind::Unauthenticated, 401), Verdict::Denied),
-            (refused(Kind::Forbidden, 403), Verdict::Denied),
-            (refused(Kind::Unavailable, 503), Verdict::Again),
-            (refused(Kind::Internal, 500), Verdict::Again),
-            (refused(Kind::Unknown, 429), Verdict::Again),
-            (refused(Kind::UnexpectedPackage, 422), Verdict::Refused),
+            (refused(Kind::AttemptEnded, 409), ErrorClass::AttemptEnded),
+            (refused(Kind::NotFound, 404), ErrorClass::AttemptEnded),
+            (refused(Kind::Unauthenticated, 401), ErrorClass::Denied),
+            (refused(Kind::Forbidden, 403), ErrorClass::Denied),
+            (refused(Kind::Unavailable, 503), ErrorClass::Transient),
+            (refused(Kind::Internal, 500), ErrorClass::Transient),
+            (refused(Kind::Unknown, 429), ErrorClass::Transient),
+            (refused(Kind::UnexpectedPackage, 422), ErrorClass::Rejected),
         ];
-        for (error, verdict) in cases {
-            assert_eq!(judge(&error), verdict, "{error:?}");
+        for (error, class) in cases {
+            assert_eq!(classify(&error), class, "{error:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The log of an attempt on this machine's disk: the builder writes it at its own pace, and it waits
-//! there for however long the server is away. Memory holds none of it.
+//! The log of an attempt in a file on this machine: a slow server does not slow down the builder, and an outage does
+//! not fill the memory.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use buildbtw_builder::LogSink;
 use tokio::sync::watch;
 
-/// How much of a log there is.
+/// The state of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogState {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub length: u64,
-    /// Whether nothing more will come.
+    /// Whether the log is complete.
     pub closed: bool,
 }
 
@@ -21,13 +21,13 @@ pub struct LogState {
 #[derive(Debug)]
 pub struct LogFile {
     file: Arc<std::fs::File>,
-    // Guards the order of writes; the length itself is in `state`.
-    writing: Mutex<()>,
+    // Serializes writes; the length itself is in `state`.
+    write_lock: Mutex<()>,
     state: watch::Sender<LogState>,
 }
 
 impl LogFile {
-    /// Starts an empty log, or goes on with one that is there.
+    /// Creates an empty log, or opens an existing one to append to it.
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -43,7 +43,7 @@ impl LogFile {
         let length = file.metadata()?.len();
         Ok(Self {
             file: Arc::new(file),
-            writing: Mutex::new(()),
+            write_lock: Mutex::new(()),
             state: watch::Sender::new(LogState {
                 length,
                 closed: false,
@@ -51,18 +51,18 @@ impl LogFile {
         })
     }
 
-    /// Says that nothing more will be written.
+    /// Marks the log as complete.
     pub fn close(&self) {
         self.state.send_modify(|state| state.closed = true);
     }
 
-    /// Hears of every change.
+    /// Subscribes to changes of the log.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<LogState> {
         self.state.subscribe()
     }
 
-    /// The `size` bytes from `offset` on.
+    /// Reads `size` bytes from `offset` on.
     ///
     /// # Errors
     /// When there are fewer, or they cannot be read.
@@ -79,15 +79,18 @@ impl LogFile {
 
 impl LogSink for LogFile {
     fn write(&self, bytes: &[u8]) {
-        let _order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _order = self
+            .write_lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let offset = self.state.borrow().length;
         match self.file.write_all_at(bytes, offset) {
             Ok(()) => {
                 self.state
                     .send_modify(|state| state.length += bytes.len() as u64);
             }
-            // A full disk fails the build soon enough by itself; its log just ends here.
-            Err(error) => tracing::error!(%error, "cannot write the build's log"),
+            // A full disk soon fails the build by itself; only its log ends here.
+            Err(error) => tracing::error!(%error, "cannot write the build log"),
         }
     }
 }

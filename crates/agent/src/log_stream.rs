@@ -1,40 +1,40 @@
-//! Brings the log of an attempt to the server, while it is written and after.
+//! Streams the log of an attempt to the server.
 //!
-//! The server's word on how much it has is the truth: a chunk whose answer was lost is skipped, what
-//! the server lost in a crash is sent again, so that its log is the file on this side, byte for byte.
+//! Each response contains the length of the server's log, and the next chunk continues there: a chunk whose response
+//! was lost is not sent twice, and bytes that the server lost in a crash are sent again.
 
 use std::time::Duration;
 
 use buildbtw_model::AttemptId;
 
-use crate::link::{self, Link, Refusal};
+use crate::link::{self, Link, RequestError};
 use crate::log_file::LogFile;
 
-/// The most that is sent at once.
+/// The largest chunk of one request, in bytes.
 pub(crate) const CHUNK: u64 = 64 * 1024;
 /// How long output is gathered before it is sent.
 const GATHER: Duration = Duration::from_millis(200);
-/// After this many answers without any progress the log is given up.
-const FRUITLESS: u32 = 12;
+/// The number of consecutive responses without progress after which the log is abandoned.
+const MAX_STALLED: u32 = 12;
 
 /// How streaming ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Streamed {
-    /// The server has all of it.
+    /// The server has the whole log.
     Complete,
-    /// The server does not want (the rest of) it.
-    GivenUp,
-    /// The attempt is over on the server's side.
-    Ended,
-    /// Nothing more can be sent by this process.
-    Left,
+    /// The server rejected the rest, or the log cannot be read.
+    Abandoned,
+    /// The server has ended the attempt.
+    AttemptEnded,
+    /// The program shuts down, or its token was rejected.
+    Stopped,
 }
 
-/// Sends the log until it is closed and the server has it.
+/// Sends the log until it is closed and the server has all of it.
 pub(crate) async fn run(link: &Link, attempt: AttemptId, log: &LogFile) -> Streamed {
     let mut state = log.watch();
     let mut offset = 0;
-    let mut fruitless = 0;
+    let mut stalled = 0;
     let mut backoff = link::backoff();
     loop {
         // Neither wait can fail: the sender is part of `log`, which is borrowed.
@@ -56,34 +56,34 @@ pub(crate) async fn run(link: &Link, attempt: AttemptId, log: &LogFile) -> Strea
         {
             Ok(chunk) => chunk,
             Err(error) => {
-                tracing::error!(%error, "cannot read the build's log");
-                return Streamed::GivenUp;
+                tracing::error!(%error, "cannot read the build log");
+                return Streamed::Abandoned;
             }
         };
         let send = || link.client.append_log(attempt, offset, chunk.clone());
-        match link.persist(send).await {
-            Ok(answer) if answer.length == offset => {
-                fruitless += 1;
-                if fruitless == FRUITLESS {
-                    tracing::warn!("the server takes no more of the log");
-                    return Streamed::GivenUp;
+        match link.retry(send).await {
+            Ok(response) if response.length == offset => {
+                stalled += 1;
+                if stalled == MAX_STALLED {
+                    tracing::warn!("the server accepts no more of the build log");
+                    return Streamed::Abandoned;
                 }
                 tokio::time::sleep(backoff.next_pause()).await;
             }
-            Ok(answer) => {
-                fruitless = 0;
+            Ok(response) => {
+                stalled = 0;
                 backoff = link::backoff();
-                offset = answer.length;
+                offset = response.length;
             }
-            Err(Refusal::Ended) => return Streamed::Ended,
-            Err(Refusal::Leaving) => return Streamed::Left,
-            Err(Refusal::Denied(error)) => {
+            Err(RequestError::AttemptEnded) => return Streamed::AttemptEnded,
+            Err(RequestError::ShuttingDown) => return Streamed::Stopped,
+            Err(RequestError::Denied(error)) => {
                 link.denied(error);
-                return Streamed::Left;
+                return Streamed::Stopped;
             }
-            Err(Refusal::Refused(error)) => {
-                tracing::warn!(%error, "the server refuses the log");
-                return Streamed::GivenUp;
+            Err(RequestError::Rejected(error)) => {
+                tracing::warn!(%error, "the server rejected the build log");
+                return Streamed::Abandoned;
             }
         }
     }

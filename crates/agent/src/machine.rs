@@ -1,8 +1,8 @@
-//! What this machine is called and what it can run.
+//! The name and architecture of this machine.
 
 use buildbtw_model::{Architecture, WorkerName};
 
-/// The architecture of this machine, as pacman names it.
+/// Returns pacman's name of this machine's architecture.
 #[must_use]
 pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
@@ -14,21 +14,20 @@ pub fn architecture() -> &'static str {
     }
 }
 
-/// What is built for when nothing is configured: this machine's architecture.
+/// Returns the default architectures to build for: this machine's.
 #[must_use]
 pub fn architectures() -> Vec<Architecture> {
     architecture().parse().into_iter().collect()
 }
 
-/// What the machine calls itself at the server when nothing is configured: its host name, as far as
-/// a worker's name may hold it.
+/// Returns the default worker name: the host name without characters that are invalid in a worker name.
 #[must_use]
 pub fn worker_name() -> Option<WorkerName> {
     let hostname = fs_err::read_to_string("/proc/sys/kernel/hostname").ok()?;
     name_from(&hostname)
 }
 
-/// Leaves out what a worker's name must not hold.
+/// Removes invalid characters of a worker name.
 fn name_from(hostname: &str) -> Option<WorkerName> {
     let allowed = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
     let name: String = hostname

@@ -1,5 +1,4 @@
-//! Says that the server is away, and that it is back: once for the whole program, however many tasks
-//! are waiting for it, and less often the longer it lasts.
+//! Logs outages of the server: once for the whole program, however many tasks wait, and at growing intervals.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,9 +6,9 @@ use std::time::{Duration, Instant};
 use buildbtw_model::client::ClientError;
 
 const FIRST_GAP: Duration = Duration::from_secs(1);
-const LONGEST_GAP: Duration = Duration::from_secs(300);
+const MAX_GAP: Duration = Duration::from_secs(300);
 
-/// Whether the server is away.
+/// The current outage of the server, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     current: Mutex<Option<Current>>,
@@ -23,23 +22,23 @@ struct Current {
 }
 
 impl Outage {
-    /// A request failed and will be repeated.
-    pub(crate) fn failed(&self, error: &ClientError) {
-        if self.is_worth_a_line(Instant::now()) {
+    /// Records a failed request that will be retried. Starts an outage if there is none.
+    pub(crate) fn record_failure(&self, error: &ClientError) {
+        if self.should_log(Instant::now()) {
             tracing::warn!(%error, "waiting for the server");
         }
     }
 
-    /// A request was answered.
-    pub(crate) fn answered(&self) {
+    /// Records that the server responded. Ends the outage if there is one.
+    pub(crate) fn end(&self) {
         let ended = self.lock().take();
         if let Some(outage) = ended {
             let seconds = outage.since.elapsed().as_secs_f64();
-            tracing::info!("the server answers again after {seconds:.1} s");
+            tracing::info!("the server is reachable again after {seconds:.1} s");
         }
     }
 
-    fn is_worth_a_line(&self, now: Instant) -> bool {
+    fn should_log(&self, now: Instant) -> bool {
         let mut current = self.lock();
         let outage = current.get_or_insert(Current {
             since: now,
@@ -50,7 +49,7 @@ impl Outage {
             return false;
         }
         outage.next_line = now + outage.gap;
-        outage.gap = (outage.gap * 2).min(LONGEST_GAP);
+        outage.gap = (outage.gap * 2).min(MAX_GAP);
         true
     }
 
@@ -68,10 +67,10 @@ mod tests {
         let outage = Outage::default();
         let start = Instant::now();
         let lines: Vec<u64> = (0..600)
-            .filter(|&second| outage.is_worth_a_line(start + Duration::from_secs(second)))
+            .filter(|&second| outage.should_log(start + Duration::from_secs(second)))
             .collect();
         assert_eq!(lines, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511]);
-        outage.answered();
-        assert!(outage.is_worth_a_line(start));
+        outage.end();
+        assert!(outage.should_log(start));
     }
 }

@@ -1,4 +1,4 @@
-//! From the server's words to the builder's.
+//! Converts claimed builds to requests for the builder.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use buildbtw_builder::{BuildRequest, Limits, Source};
 use buildbtw_model::api::ClaimedBuild;
 use buildbtw_model::{Packager, RepositoryName};
 
-/// What the builder has to do for a claimed build.
+/// Returns the builder's request for a claimed build.
 pub(crate) fn build_request(
     claimed: &ClaimedBuild,
     packager: Option<&Packager>,
@@ -34,7 +34,7 @@ pub(crate) fn build_request(
     request.namespace_repository = Some(RepositoryName::from(&claimed.namespace));
     request.limits.clone_from(limits);
     request.limits.time = Duration::from_secs(claimed.timeout_s.into());
-    // A commit from before 1970 has no date that a package could carry.
+    // Packages cannot have dates before 1970.
     request.source_date_epoch = u64::try_from(claimed.source_date_epoch).ok();
     request.packager = packager.unwrap_or(&claimed.packager).clone();
     request.build_tool = claimed.build_tool.clone();

@@ -1,41 +1,41 @@
-//! What the tasks of one attempt tell each other.
+//! Signals between the tasks of one attempt.
 
 use std::sync::OnceLock;
 
 use tokio_util::sync::CancellationToken;
 
-/// Why a build is stopped before its end.
+/// Why a build is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// Somebody cancelled it; the server wants to hear that it stopped.
+pub(crate) enum StopReason {
+    /// A user cancelled it. The server expects a report.
     Cancelled,
-    /// The server gave the attempt up and wants to hear nothing more of it.
+    /// The server has ended the attempt and accepts no report of it.
     Ended,
-    /// The program stops its builds.
+    /// The program stops all its builds.
     Interrupted,
 }
 
-/// Shared by the tasks of one attempt.
+/// The signals that the tasks of one attempt share.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
-    /// Fires when the build shall stop.
+    /// Cancelled to stop the build.
     pub(crate) stop: CancellationToken,
-    /// Fires when the server knows that work has begun, or will never know.
+    /// Cancelled after the first heartbeat, or when none will be sent.
     pub(crate) announced: CancellationToken,
-    reason: OnceLock<Stop>,
+    reason: OnceLock<StopReason>,
 }
 
 impl Signals {
     /// Stops the build. The first reason counts.
-    pub(crate) fn stop(&self, reason: Stop) {
+    pub(crate) fn stop(&self, reason: StopReason) {
         if self.reason.set(reason).is_ok() {
             tracing::info!(?reason, "stopping the build");
         }
         self.stop.cancel();
     }
 
-    /// Why the build was stopped, if it was.
-    pub(crate) fn stopped(&self) -> Option<Stop> {
+    /// Returns why the build was stopped, if it was.
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
         self.reason.get().copied()
     }
 }

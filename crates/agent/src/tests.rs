@@ -1,4 +1,4 @@
-//! Logs arrive complete and in order.
+//! Tests that logs arrive complete and in order.
 
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ async fn sends_identical_log_despite_lost_answers_and_crash() {
     let id = AttemptId::new();
     server.change(|inner| inner.attempts.insert(id, Attempt::default()));
     let client = Client::new(&server.url(), Some("token".into())).unwrap();
-    let leave = CancellationToken::new();
+    let disconnect = CancellationToken::new();
     let link = Arc::new(Link::new(
         client,
-        leave,
+        disconnect,
         Box::new(|error| panic!("{error}")),
     ));
     let log = Arc::new(LogFile::open(&scratch.path().join("log")).unwrap());

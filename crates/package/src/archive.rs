@@ -1,20 +1,20 @@
-//! The members of an archive, one after the other. Every size is checked before that much is read.
+//! Reads the members of an archive in order. Every size is checked before as many bytes are read.
 
 use crate::compression::Unpacked;
 use crate::error::PackageError;
-use crate::header::{BLOCK, Header, looks_packed};
+use crate::header::{BLOCK, Header, looks_compressed};
 use crate::pax::Records;
 
-/// More members than any package has, extended headers included.
+/// The largest number of members, including extended headers. No package has as many.
 const MAX_MEMBERS: u64 = 1_000_000;
-/// The bytes of an extended header, or of a long name.
+/// The largest extended header or long name, in bytes.
 const MAX_EXTENSION: u64 = 64 << 10;
-/// The bytes of a path; Linux knows no longer ones.
+/// The longest path, in bytes: `PATH_MAX` of Linux.
 const MAX_PATH: usize = 4_096;
-/// How much of a name is shown.
-const SHOWN: usize = 100;
+/// The number of characters of a name in an error message.
+const MAX_QUOTED: usize = 100;
 
-/// What a member is.
+/// The kind of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A regular file.
@@ -23,21 +23,22 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// A member whose content was not read yet.
+/// A member whose content has not been read.
 #[derive(Debug)]
 pub(crate) struct Member {
-    /// Its path without `./` and repeated slashes.
+    /// The path without `./` and repeated slashes.
     pub(crate) name: Vec<u8>,
-    /// What it is.
+    /// The kind.
     pub(crate) kind: Kind,
-    /// Whether pacman makes a folder of it.
+    /// Whether pacman creates a folder for it.
     pub(crate) is_folder: bool,
     /// Whether it has holes that are not in the archive.
     pub(crate) is_sparse: bool,
+    /// The size of its content in the archive, in bytes.
     pub(crate) size: u64,
 }
 
-/// What was said about the next member.
+/// The extended headers and long names before a member.
 #[derive(Default)]
 struct Extensions {
     pax: Option<Records>,
@@ -49,11 +50,11 @@ struct Extensions {
 pub(crate) struct Archive<'a> {
     reader: Unpacked<'a>,
     members: u64,
-    /// The bytes of the current member that were not read yet.
+    /// Unread bytes of the current member's content.
     content: u64,
-    /// The bytes after them, up to the next header.
+    /// Bytes between the content and the next header.
     padding: u64,
-    /// The bytes of holes so far; they are no part of the archive.
+    /// Total size of holes so far, which are not in the archive.
     holes: u64,
     buffer: Vec<u8>,
 }
@@ -70,31 +71,31 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// Goes to the next member; `None` after the last one, when nothing follows it.
+    /// Advances to the next member. Returns `None` at the end of the archive, and fails if data follows it.
     pub(crate) fn next_member(&mut self) -> Result<Option<Member>, PackageError> {
         let mut extensions = Extensions::default();
         loop {
             self.skip()?;
             let Some(header) = self.header()? else {
-                self.expect_nothing_more()?;
+                self.expect_end()?;
                 return match extensions {
                     Extensions {
                         pax: None,
                         name: None,
                         link: None,
                     } => Ok(None),
-                    _ => Err(PackageError::refused("it ends in the middle of a member")),
+                    _ => Err(PackageError::refused("it ends within a member")),
                 };
             };
-            let twice = match header.flag {
+            let is_repeated = match header.flag {
                 b'x' => {
                     let records = self.records(&header)?;
                     extensions.pax.replace(records).is_some()
                 }
                 b'g' => {
-                    // Some readers apply them to everything that follows, pacman's does not.
+                    // Some readers apply them to all following members, pacman's does not.
                     if !self.records(&header)?.is_empty() {
-                        let why = "an extended header is meant for all of its members";
+                        let why = "it contains a global extended header";
                         return Err(PackageError::refused(why));
                     }
                     false
@@ -109,8 +110,8 @@ impl<'a> Archive<'a> {
                 }
                 _ => return self.member(header, extensions).map(Some),
             };
-            if twice {
-                let why = "it holds a member with two extended headers of one kind";
+            if is_repeated {
+                let why = "it contains a member with two extended headers of the same kind";
                 return Err(PackageError::refused(why));
             }
         }
@@ -119,13 +120,19 @@ impl<'a> Archive<'a> {
     /// Reads the content of the member that was returned last.
     pub(crate) fn content(&mut self, member: &Member, limit: u64) -> Result<Vec<u8>, PackageError> {
         self.read(member.size, limit, || {
-            format!("its {}", shown(&String::from_utf8_lossy(&member.name)))
+            format!(
+                "its member {}",
+                quoted(&String::from_utf8_lossy(&member.name))
+            )
         })
     }
 
-    /// Appends the next bytes of the content of the member that was returned last: as many as there are,
-    /// up to a limit.
-    pub(crate) fn take(&mut self, into: &mut Vec<u8>, limit: usize) -> Result<(), PackageError> {
+    /// Appends the next bytes of the content of the member that was returned last, up to `limit` or its end.
+    pub(crate) fn read_up_to(
+        &mut self,
+        into: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<(), PackageError> {
         let left = usize::try_from(self.content).unwrap_or(usize::MAX);
         let length = left.min(limit);
         let before = into.len();
@@ -136,8 +143,8 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    /// Leaves out the next bytes of the content.
-    pub(crate) fn leave_out(&mut self, bytes: u64) -> Result<(), PackageError> {
+    /// Skips the next bytes of the content.
+    pub(crate) fn skip_content(&mut self, bytes: u64) -> Result<(), PackageError> {
         let mut left = self.content.min(bytes);
         self.content -= left;
         while left > 0 {
@@ -150,67 +157,69 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    /// Reads the next header and sets out to its content; `None` at the mark of the archive's end.
+    /// Reads the next header. Returns `None` at the archive's end marker.
     fn header(&mut self) -> Result<Option<Header>, PackageError> {
         let mut block = [0; BLOCK];
         self.reader.fill_all(&mut block)?;
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
-        if self.members == 0 && looks_packed(&block) {
-            let why = "its first member has a name like the beginning of a compressed file";
+        if self.members == 0 && looks_compressed(&block) {
+            let why = "the name of its first member begins like a compressed file";
             return Err(PackageError::refused(why));
         }
         self.members += 1;
         if self.members > MAX_MEMBERS {
-            let why = format!("it holds more than {MAX_MEMBERS} members");
+            let why = format!("it contains more than {MAX_MEMBERS} members");
             return Err(PackageError::Refused(why));
         }
         let header = Header::parse(&block)
             .map_err(|why| PackageError::Archive(std::io::Error::other(why)))?;
         self.reader
-            .expect_room(header.size.saturating_add(self.holes))?;
+            .check_limit(header.size.saturating_add(self.holes))?;
         self.content = header.size;
         self.padding = header.size.next_multiple_of(BLOCK as u64) - header.size;
         Ok(Some(header))
     }
 
-    fn member(&mut self, header: Header, said: Extensions) -> Result<Member, PackageError> {
+    fn member(&mut self, header: Header, extensions: Extensions) -> Result<Member, PackageError> {
         let kind = match header.flag {
             b'0' | 0 => Kind::File,
             b'1'..=b'7' => Kind::Other,
             flag => {
                 let why = format!(
-                    "it holds a member of the unknown type {:?}",
+                    "it contains a member of the unknown type {:?}",
                     char::from(flag)
                 );
                 return Err(PackageError::Refused(why));
             }
         };
-        // Whether content follows one of these is something readers disagree about.
+        // Readers disagree about whether content follows one of these.
         if header.size > 0 && (b'1'..=b'6').contains(&header.flag) {
-            let why = "it holds a folder, link or device with content";
+            let why = "it contains a folder, link or device with content";
             return Err(PackageError::refused(why));
         }
-        let pax = said.pax.unwrap_or_default();
+        let pax = extensions.pax.unwrap_or_default();
         if pax.size.is_some_and(|size| size != header.size) {
             let why = "an extended header contradicts the size of its member";
             return Err(PackageError::refused(why));
         }
-        if pax.path.is_some() && said.name.is_some() || pax.link.is_some() && said.link.is_some() {
-            let why = "it holds a member with two long names";
+        if pax.path.is_some() && extensions.name.is_some()
+            || pax.link.is_some() && extensions.link.is_some()
+        {
+            let why = "it contains a member with two long names";
             return Err(PackageError::refused(why));
         }
         let holes = pax.real_size.unwrap_or(0).saturating_sub(header.size);
         self.holes = self.holes.saturating_add(holes);
         self.reader
-            .expect_room(header.size.saturating_add(self.holes))?;
-        check_text(&pax.link.or(said.link).unwrap_or(header.link))?;
-        let name = pax.sparse_name.or(pax.path).or(said.name);
+            .check_limit(header.size.saturating_add(self.holes))?;
+        check_text(&pax.link.or(extensions.link).unwrap_or(header.link))?;
+        let name = pax.sparse_name.or(pax.path).or(extensions.name);
         let name = name.unwrap_or(header.name);
         let ends_with_slash = name.ends_with(b"/");
         Ok(Member {
-            name: plain_path(&name)?,
+            name: normalized_path(&name)?,
             kind: if ends_with_slash { Kind::Other } else { kind },
             is_folder: header.flag == b'5' || ends_with_slash,
             is_sparse: pax.is_sparse,
@@ -223,7 +232,7 @@ impl<'a> Archive<'a> {
         Records::parse(&text).map_err(PackageError::Refused)
     }
 
-    /// A name of GNU tar, which ends with NUL.
+    /// Reads a long name of GNU tar, which ends with NUL.
     fn long_name(&mut self, header: &Header) -> Result<Vec<u8>, PackageError> {
         let mut name = self.extension(header)?;
         if name.last() == Some(&0) {
@@ -256,20 +265,20 @@ impl<'a> Archive<'a> {
         Ok(content)
     }
 
-    /// Goes to the next header.
+    /// Skips to the next header.
     fn skip(&mut self) -> Result<(), PackageError> {
         self.content = self.content.saturating_add(self.padding);
         self.padding = 0;
-        self.leave_out(self.content)
+        self.skip_content(self.content)
     }
 
-    /// Archives are filled up with zeros. Another archive behind them would be read by some.
-    fn expect_nothing_more(&mut self) -> Result<(), PackageError> {
+    /// Checks that only zeros follow, which fill up archives. Some readers would read another archive after them.
+    fn expect_end(&mut self) -> Result<(), PackageError> {
         loop {
             let count = self.reader.fill(&mut self.buffer)?;
             let part = self.buffer.get(..count).unwrap_or_default();
             if part.iter().any(|byte| *byte != 0) {
-                let why = "something follows the end of its archive";
+                let why = "data follows the end of its archive";
                 return Err(PackageError::refused(why));
             }
             if count < self.buffer.len() {
@@ -279,15 +288,15 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// The path of a member as it is below the root.
-fn plain_path(name: &[u8]) -> Result<Vec<u8>, PackageError> {
+/// Returns the path of a member below the root. Fails if it leads elsewhere.
+fn normalized_path(name: &[u8]) -> Result<Vec<u8>, PackageError> {
     check_text(name)?;
     let parts = || name.split(|byte| *byte == b'/');
     let leads_elsewhere = name.starts_with(b"/") || parts().any(|part| part == b"..");
     if name.is_empty() || leads_elsewhere {
         let why = format!(
-            "it holds a file with the name {}",
-            shown(&String::from_utf8_lossy(name))
+            "it contains a file with the invalid path {}",
+            quoted(&String::from_utf8_lossy(name))
         );
         return Err(PackageError::Refused(why));
     }
@@ -297,11 +306,11 @@ fn plain_path(name: &[u8]) -> Result<Vec<u8>, PackageError> {
     Ok(parts.join(&b'/'))
 }
 
-/// Checks the text of a path, of a member or of what a link leads to. It need not be UTF-8.
+/// Checks the path of a member or of a link's target. It need not be UTF-8.
 fn check_text(name: &[u8]) -> Result<(), PackageError> {
     if name.len() > MAX_PATH {
         let why = format!(
-            "it holds a path of {} bytes, more than {MAX_PATH}",
+            "it contains a path of {} bytes, more than {MAX_PATH}",
             name.len()
         );
         return Err(PackageError::Refused(why));
@@ -309,17 +318,17 @@ fn check_text(name: &[u8]) -> Result<(), PackageError> {
     let text = String::from_utf8_lossy(name);
     if text.contains(char::is_control) {
         let why = format!(
-            "it holds a file with a control character in its name {}",
-            shown(&text)
+            "it contains a file with a control character in its name {}",
+            quoted(&text)
         );
         return Err(PackageError::Refused(why));
     }
     Ok(())
 }
 
-/// A name in quotes, its beginning when it is long.
-fn shown(name: &str) -> String {
-    let start: String = name.chars().take(SHOWN).collect();
+/// Returns a name in quotes, truncated when it is long.
+fn quoted(name: &str) -> String {
+    let start: String = name.chars().take(MAX_QUOTED).collect();
     let more = if start.len() < name.len() { "…" } else { "" };
     format!("{start:?}{more}")
 }

@@ -1,4 +1,4 @@
-//! Opens a compressed archive so that neither its dictionaries nor its content cost more than they may.
+//! Opens a compressed archive, with limits on the memory of decoders and the size of the content.
 
 use std::fmt;
 use std::io::{self, BufReader, Read};
@@ -9,17 +9,17 @@ use liblzma::stream::{CONCATENATED, Stream};
 use crate::error::PackageError;
 use crate::{lz4, lzop};
 
-/// zstd may ask for a window of 2^n bytes of memory. This is the most that pacman accepts, too;
-/// makepkg's default level needs 2^21.
-const LARGEST_WINDOW: u32 = 27;
-/// The memory that xz may ask for; its highest preset needs 65 MiB.
-const LARGEST_DICTIONARY: u64 = 128 << 20;
-/// Every package may unpack to this much,
-const UNPACKED: u64 = 1 << 30;
-/// and to this much more for each byte of its file.
-const UNPACKED_PER_BYTE: u64 = 1_000;
+/// The largest window of zstd as a power of two, in bytes of memory. pacman has the same limit; makepkg's default level
+/// needs 2^21.
+const MAX_WINDOW_LOG: u32 = 27;
+/// The memory limit of xz, in bytes; its highest preset needs 65 MiB.
+const MAX_XZ_MEMORY: u64 = 128 << 20;
+/// The unpacked size that every package may have, in bytes.
+const BASE_LIMIT: u64 = 1 << 30;
+/// The additional unpacked size for each byte of the file.
+const LIMIT_PER_BYTE: u64 = 1_000;
 
-/// Opens the archive in a package file, whatever it is compressed with. Blocking.
+/// Opens the archive in a package file with any supported compression. Blocking.
 pub(crate) fn open<'a>(
     path: &Path,
     stop: &'a dyn Fn() -> bool,
@@ -30,24 +30,24 @@ pub(crate) fn open<'a>(
     Ok(Unpacked {
         reader: BufReader::with_capacity(64 * 1024, reader),
         taken: 0,
-        limit: UNPACKED.saturating_add(packed.saturating_mul(UNPACKED_PER_BYTE)),
+        limit: BASE_LIMIT.saturating_add(packed.saturating_mul(LIMIT_PER_BYTE)),
         stop,
     })
 }
 
-/// Chooses by the first bytes: zstd, xz, gzip, bzip2, lz4, lzop, or none of them. Several streams in a row are one, as
-/// for pacman's library: a second one must not hide behind the first.
+/// Chooses the decoder by the first bytes: zstd, xz, gzip, bzip2, lz4, lzop or none. Consecutive streams are
+/// concatenated, as in pacman's library, so that this reader sees the second one, too.
 fn decompress(file: Disk) -> io::Result<Box<dyn Read>> {
     use io::BufRead as _;
     let mut file = BufReader::with_capacity(64 * 1024, file);
     Ok(match file.fill_buf()? {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let mut decoder = zstd::Decoder::with_buffer(file)?;
-            decoder.window_log_max(LARGEST_WINDOW)?;
+            decoder.window_log_max(MAX_WINDOW_LOG)?;
             Box::new(decoder)
         }
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            let stream = Stream::new_stream_decoder(LARGEST_DICTIONARY, CONCATENATED)?;
+            let stream = Stream::new_stream_decoder(MAX_XZ_MEMORY, CONCATENATED)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(file, stream))
         }
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
@@ -58,7 +58,7 @@ fn decompress(file: Disk) -> io::Result<Box<dyn Read>> {
     })
 }
 
-/// The file itself. Its errors are told apart from those of the decoders above it.
+/// The file itself, whose errors are distinguished from those of the decoders.
 struct Disk(fs_err::File);
 
 impl Read for Disk {
@@ -92,7 +92,7 @@ impl fmt::Display for Cause {
 
 impl std::error::Error for Cause {}
 
-/// The unpacked archive, counted while it is read.
+/// The unpacked archive. Counts the bytes that are read.
 pub(crate) struct Unpacked<'a> {
     reader: BufReader<Box<dyn Read>>,
     taken: u64,
@@ -101,15 +101,15 @@ pub(crate) struct Unpacked<'a> {
 }
 
 impl Unpacked<'_> {
-    /// Refuses what would go beyond the limit before it is read.
-    pub(crate) fn expect_room(&self, bytes: u64) -> Result<(), PackageError> {
+    /// Fails if the next `bytes` exceed the limit.
+    pub(crate) fn check_limit(&self, bytes: u64) -> Result<(), PackageError> {
         if self.taken.saturating_add(bytes) > self.limit {
             return Err(too_large(self.limit));
         }
         Ok(())
     }
 
-    /// Fills the buffer; returns how many bytes there were before the end.
+    /// Fills the buffer as far as possible. Returns the number of bytes, which is smaller at the end.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, PackageError> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -123,12 +123,12 @@ impl Unpacked<'_> {
         Ok(filled)
     }
 
-    /// Fills the buffer, which must not reach beyond the end.
+    /// Fills the whole buffer. Fails at the end of the archive.
     pub(crate) fn fill_all(&mut self, buffer: &mut [u8]) -> Result<(), PackageError> {
         if self.fill(buffer)? == buffer.len() {
             return Ok(());
         }
-        let error = io::Error::new(io::ErrorKind::UnexpectedEof, "it is cut off");
+        let error = io::Error::new(io::ErrorKind::UnexpectedEof, "it is truncated");
         Err(PackageError::Archive(error))
     }
 }

@@ -1,20 +1,20 @@
-//! What a program or library says about the libraries it links (elf(5), the dynamic section).
+//! Reads the names of the libraries that a program or library links, from its dynamic section (elf(5)).
 //!
-//! The files are read from a stream, once and from front to back: their beginning is kept up to a limit, and
-//! the dynamic section wherever it is. What lies elsewhere, is damaged or contradicts itself is not told.
+//! Files are streamed once: their beginning is kept up to a limit, and the dynamic section wherever it is. Names
+//! outside of these, and damaged or contradictory entries are ignored.
 
 use crate::archive::Archive;
 use crate::error::PackageError;
 
-/// How much of the beginning of a file is kept. The names of libraries are among the first things in it.
-const KEPT: usize = 16 << 20;
-/// The longest header.
-const LONGEST_HEADER: usize = 64;
-/// The bytes of a dynamic section; those of large programs have a few kB.
+/// The size of the kept beginning of a file, in bytes, which usually contains the names of libraries.
+const MAX_START: usize = 16 << 20;
+/// The size of the longest header, in bytes.
+const MAX_HEADER: usize = 64;
+/// The largest dynamic section, in bytes; large programs have a few kB.
 const MAX_DYNAMIC: usize = 256 << 10;
-/// The program headers of a file; there are hardly more than a dozen.
+/// The largest number of program headers; more than a dozen are rare.
 const MAX_SEGMENTS: u64 = 256;
-/// The libraries that a file links.
+/// The largest number of linked libraries.
 const MAX_NEEDED: usize = 4_096;
 
 const PT_LOAD: u64 = 1;
@@ -23,7 +23,7 @@ const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
 const DT_SONAME: u64 = 14;
 
-/// What a program or library links.
+/// The linkage of a program or library.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Elf {
     pub(crate) is_64_bit: bool,
@@ -31,21 +31,22 @@ pub(crate) struct Elf {
     pub(crate) needed: Vec<String>,
 }
 
-/// Reads the member of an archive that was returned last; `None` when it is no program or library.
+/// Reads the member of an archive that was returned last. Returns `None` when it is not a dynamically linked program or
+/// library.
 ///
 /// # Errors
 /// When the archive cannot be read further.
 pub(crate) fn read(archive: &mut Archive<'_>) -> Result<Option<Elf>, PackageError> {
     let mut start = Vec::new();
-    archive.take(&mut start, LONGEST_HEADER)?;
+    archive.read_up_to(&mut start, MAX_HEADER)?;
     let Some(header) = Header::parse(&start) else {
         return Ok(None);
     };
-    let more = KEPT - start.len();
-    archive.take(&mut start, more)?;
+    let more = MAX_START - start.len();
+    archive.read_up_to(&mut start, more)?;
     let file = Layout::new(&start, header);
     let Some((offset, size)) = file.dynamic() else {
-        // Linked with nothing.
+        // Statically linked.
         return Ok(None);
     };
     let size = size.min(MAX_DYNAMIC);
@@ -54,14 +55,14 @@ pub(crate) fn read(archive: &mut Archive<'_>) -> Result<Option<Elf>, PackageErro
         .unwrap_or_default()
         .to_vec();
     if section.len() < size {
-        archive.leave_out((offset.saturating_sub(start.len())) as u64)?;
+        archive.skip_content((offset.saturating_sub(start.len())) as u64)?;
         let missing = size - section.len();
-        archive.take(&mut section, missing)?;
+        archive.read_up_to(&mut section, missing)?;
     }
-    Ok(file.linked(&section))
+    Ok(file.parse_dynamic(&section))
 }
 
-/// The numbers of a file in its byte order.
+/// Reads numbers in a file's byte order and word size.
 #[derive(Clone, Copy)]
 struct Numbers {
     is_big: bool,
@@ -79,7 +80,7 @@ impl Numbers {
         })
     }
 
-    /// A number as long as an address.
+    /// Reads a number of the size of an address.
     fn word(self, bytes: &[u8], at: usize) -> Option<u64> {
         self.get(bytes, at, self.word_size())
     }
@@ -92,7 +93,7 @@ impl Numbers {
 #[derive(Clone, Copy)]
 struct Header {
     numbers: Numbers,
-    /// Where the program headers are, how long each is, and how many there are.
+    /// Offset, entry size and number of the program headers.
     segments: (u64, u64, u64),
 }
 
@@ -112,7 +113,7 @@ impl Header {
             _ => return None,
         };
         let numbers = Numbers { is_big, is_64_bit };
-        // ET_EXEC and ET_DYN; objects and core files link nothing.
+        // ET_EXEC and ET_DYN: objects and core files are not linked.
         if !matches!(numbers.get(start, 16, 2)?, 2 | 3) {
             return None;
         }
@@ -130,7 +131,7 @@ impl Header {
     }
 }
 
-/// A part of a file that is loaded to an address.
+/// A program header.
 struct Segment {
     kind: u64,
     offset: u64,
@@ -138,7 +139,7 @@ struct Segment {
     size: u64,
 }
 
-/// The beginning of a file and where its parts are loaded.
+/// The beginning of a file, and its program headers.
 struct Layout<'a> {
     start: &'a [u8],
     numbers: Numbers,
@@ -171,7 +172,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Where the dynamic section is in the file, and its size.
+    /// Returns offset and size of the dynamic section.
     fn dynamic(&self) -> Option<(usize, usize)> {
         let mut segments = self.segments.iter();
         let found = segments.find(|segment| segment.kind == PT_DYNAMIC)?;
@@ -181,8 +182,8 @@ impl<'a> Layout<'a> {
         ))
     }
 
-    /// Where in the file the byte is that is loaded to an address.
-    fn place(&self, address: u64) -> Option<u64> {
+    /// Returns the file offset that is loaded to an address.
+    fn file_offset(&self, address: u64) -> Option<u64> {
         let mut segments = self.segments.iter();
         segments.find_map(|segment| {
             let inside = address.checked_sub(segment.address)?;
@@ -192,13 +193,13 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// What the dynamic section says.
-    fn linked(&self, section: &[u8]) -> Option<Elf> {
+    /// Parses the dynamic section.
+    fn parse_dynamic(&self, section: &[u8]) -> Option<Elf> {
         let word = self.numbers.word_size();
         let entries = section.chunks_exact(2 * word);
         let entries = entries.map_while(|entry| {
             let tag = self.numbers.word(entry, 0)?;
-            // DT_NULL ends it.
+            // DT_NULL ends the section.
             (tag != 0).then_some((tag, self.numbers.word(entry, word)?))
         });
         let (mut table, mut soname, mut needed) = (None, None, Vec::new());
@@ -210,7 +211,7 @@ impl<'a> Layout<'a> {
                 _ => {}
             }
         }
-        let table = self.place(table?)?;
+        let table = self.file_offset(table?)?;
         let name = |offset: u64| self.name(table.checked_add(offset)?);
         Some(Elf {
             is_64_bit: self.numbers.is_64_bit,
@@ -219,10 +220,10 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// The name at a place of the file, if it is one that a library can have.
-    fn name(&self, place: u64) -> Option<String> {
-        let rest = self.start.get(usize::try_from(place).ok()?..)?;
-        // The longest name of a file, and the zero that ends it.
+    /// Reads the name at a file offset, if it is a valid name of a library.
+    fn name(&self, offset: u64) -> Option<String> {
+        let rest = self.start.get(usize::try_from(offset).ok()?..)?;
+        // At most NAME_MAX bytes and the terminating zero.
         let rest = rest.get(..rest.len().min(256))?;
         let length = rest.iter().position(|byte| *byte == 0)?;
         let name = rest.get(..length)?;

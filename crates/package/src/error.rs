@@ -1,30 +1,30 @@
-//! Why a package file is refused.
+//! The errors of reading a package file.
 
 use std::io;
 
-/// Why a file is not a package that can be published.
+/// An error that makes a package file unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
-    /// It cannot be read from disk.
+    /// The file cannot be read from disk.
     #[error("cannot read the package: {0}")]
     Io(io::Error),
-    /// Reading it was stopped by the caller.
+    /// The caller stopped reading.
     #[error("reading the package was stopped")]
     Stopped,
-    /// It is not an archive, or it is damaged.
+    /// The file is not an archive, or it is damaged.
     #[error("not a readable package archive: {0}")]
     Archive(io::Error),
-    /// Its content is refused.
+    /// The content is not accepted.
     #[error("{0}")]
     Refused(String),
-    /// Its metadata contradicts its file name or the build.
-    #[error("its .PKGINFO says {key} = {found:?}, not {expected:?}")]
+    /// The metadata contradicts the file name or the build.
+    #[error("its .PKGINFO has {key} = {found:?}, not {expected:?}")]
     Mismatch {
         /// The key in `.PKGINFO`.
         key: &'static str,
-        /// Its value, empty when it is missing.
+        /// The value, empty when it is missing.
         found: String,
-        /// The value it must have.
+        /// The required value.
         expected: String,
     },
 }

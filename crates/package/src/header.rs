@@ -1,25 +1,25 @@
-//! One header block of an archive (tar(5)), read more strictly than pacman's library does: where
-//! readers of archives disagree about a block, it is refused.
+//! Parses header blocks of archives (tar(5)), more strictly than pacman's library: blocks that readers of archives
+//! interpret differently are rejected.
 
-/// The unit of an archive.
+/// The block size of archives, in bytes.
 pub(crate) const BLOCK: usize = 512;
 
-/// What a header block says.
+/// A parsed header block.
 #[derive(Debug)]
 pub(crate) struct Header {
-    /// The name, without what extended headers say.
+    /// The name, without extended headers.
     pub(crate) name: Vec<u8>,
-    /// The name that a link leads to.
+    /// The target of a link.
     pub(crate) link: Vec<u8>,
-    /// The bytes of content that follow.
+    /// The size of the content, in bytes.
     pub(crate) size: u64,
     /// The type flag.
     pub(crate) flag: u8,
 }
 
-/// How files begin that pacman's library unpacks before it looks for an archive. A name may begin so, too:
-/// pacman would then see another archive than we do.
-const PACKED: [&[u8]; 15] = [
+/// Magic numbers of files that pacman's library decompresses. A member's name can begin with one, too: pacman would
+/// then read another archive than this crate.
+const COMPRESSED: [&[u8]; 15] = [
     b"BZh",
     b"\x1f\x8b",
     b"\x1f\x9d",
@@ -36,19 +36,19 @@ const PACKED: [&[u8]; 15] = [
     b"begin ",
     b"begin-base64 ",
 ];
-/// The magic numbers of LZ4's newer frames end alike.
+/// The end that the magic numbers of LZ4's newer frames share.
 const LZ4: &[u8] = b"\x4d\x18";
 
-/// Whether the beginning of an archive could be taken for that of a compressed file.
-pub(crate) fn looks_packed(block: &[u8; BLOCK]) -> bool {
-    PACKED.iter().any(|magic| block.starts_with(magic)) || block.get(2..4) == Some(LZ4)
+/// Returns whether readers could detect the beginning of an archive as a compressed file.
+pub(crate) fn looks_compressed(block: &[u8; BLOCK]) -> bool {
+    COMPRESSED.iter().any(|magic| block.starts_with(magic)) || block.get(2..4) == Some(LZ4)
 }
 
 const GNU: &[u8] = b"ustar  \0";
 const POSIX: &[u8] = b"ustar\x0000";
 
 impl Header {
-    /// Reads a block that is not all zeros.
+    /// Parses a block that is not all zeros.
     pub(crate) fn parse(block: &[u8; BLOCK]) -> Result<Self, String> {
         let field = |from: usize, to: usize| block.get(from..to).unwrap_or_default();
         let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
@@ -58,11 +58,11 @@ impl Header {
             return Err("a header has a wrong checksum".into());
         }
         let magic = field(257, 265);
-        // Without one of these, pacman's library may take the file for something else than an archive.
+        // Without one of these, pacman's library may detect another format.
         if ![GNU, POSIX].contains(&magic) {
-            return Err("a header is of an unknown format".into());
+            return Err("a header has an unknown format".into());
         }
-        let size = number(field(124, 136)).ok_or("a header has a size that is no number")?;
+        let size = number(field(124, 136)).ok_or("a header has an invalid size")?;
         let mut name = until_nul(field(0, 100)).to_vec();
         let prefix = until_nul(field(345, 500));
         if magic == POSIX && !prefix.is_empty() {
@@ -81,8 +81,8 @@ fn until_nul(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// Reads a field of octal digits, or of binary ones when its first bit is set. Negative numbers,
-/// numbers beyond 2^63 and anything besides digits are none.
+/// Parses a field of octal digits, or a binary number when its first bit is set. Returns `None` for negative numbers,
+/// numbers above 2^63 and other characters.
 fn number(field: &[u8]) -> Option<u64> {
     if let Some((0x80, digits)) = field.split_first() {
         let (high, low) = digits.split_at_checked(digits.len().checked_sub(8)?)?;
@@ -99,7 +99,7 @@ fn number(field: &[u8]) -> Option<u64> {
     if !rest.iter().all(|byte| matches!(byte, b' ' | 0)) {
         return None;
     }
-    // At most twelve digits: nothing overflows.
+    // Cannot overflow: at most twelve digits.
     let value = digits
         .iter()
         .fold(0, |value, digit| value * 8 + u64::from(digit - b'0'));

@@ -1,8 +1,8 @@
 //! `.PKGINFO`: lines of `key = value`.
 //!
-//! The values are taken as they are: repositories hold packagers without an address and licences that
-//! are no SPDX expressions, and pacman does not mind. What pacman reads differently from other
-//! readers, or not at all, is refused.
+//! Values are not validated: repositories contain packagers without an address and licences that are not SPDX
+//! expressions, which pacman accepts. Lines that pacman cannot read, or reads differently from other readers, are
+//! rejected.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,11 +11,11 @@ use buildbtw_model::{PackageFileName, Pkgbase};
 
 use crate::error::PackageError;
 
-/// pacman cannot read a database with a line of 512 KiB.
+/// The longest line, in bytes. pacman cannot read a database with a line of 512 KiB.
 const MAX_LINE: usize = 64 << 10;
-/// More lines than any package has.
+/// The largest number of lines. No package has as many.
 const MAX_LINES: usize = 10_000;
-/// Keys that count once. pacman takes the last value, other readers the first.
+/// Keys that must not be repeated: pacman uses the last value, other readers the first.
 const SINGLE: [&str; 10] = [
     "pkgname",
     "pkgbase",
@@ -29,16 +29,16 @@ const SINGLE: [&str; 10] = [
     "pkgtype",
 ];
 
-/// Holds pairs of its own: `xdata = pkgtype=pkg`. Each of their names counts once.
+/// A key whose values are pairs, for example `xdata = pkgtype=pkg`. Their names must not be repeated.
 const XDATA: &str = "xdata";
 
-/// The name in a pair.
+/// Returns the name of a pair.
 fn name_of(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(name, _)| name).trim()
 }
 
-/// Whether a character does something else than to be seen: control characters, ends of lines that only
-/// some know, and what turns the direction of text (Unicode, `Bidi_Control`).
+/// Returns whether a character is a control character, a line break of Unicode, or changes the direction of text
+/// (Unicode, `Bidi_Control`).
 fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -48,7 +48,7 @@ fn is_control(character: char) -> bool {
         )
 }
 
-/// What a package says about itself.
+/// The metadata of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageInfo {
     fields: Vec<(String, String)>,
@@ -58,39 +58,39 @@ impl PackageInfo {
     pub(crate) fn parse(content: &[u8]) -> Result<Self, String> {
         let text = text(content)?;
         if text.lines().count() > MAX_LINES {
-            return Err(format!(".PKGINFO has more than {MAX_LINES} lines"));
+            return Err(format!("its .PKGINFO has more than {MAX_LINES} lines"));
         }
         let mut fields: Vec<(String, String)> = Vec::new();
         let mut once: HashSet<(&str, &str)> = HashSet::new();
         for (number, line) in (1..).zip(text.split('\n')) {
             if let Some(control) = line.chars().find(|character| is_control(*character)) {
                 return Err(format!(
-                    ".PKGINFO has the control character U+{:04X} in line {number}",
+                    "its .PKGINFO has the control character U+{:04X} in line {number}",
                     u32::from(control)
                 ));
             }
             if line.len() > MAX_LINE {
                 return Err(format!(
-                    "line {number} of .PKGINFO is longer than {MAX_LINE} bytes"
+                    "line {number} of its .PKGINFO is longer than {MAX_LINE} bytes"
                 ));
             }
-            // pacman trims nothing else.
+            // pacman trims only spaces.
             let line = line.trim_matches(' ');
             let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else {
                 continue;
             };
             let (key, value) = (key.trim_matches(' '), value.trim_matches(' '));
             if SINGLE.contains(&key) && !once.insert((key, "")) {
-                return Err(format!(".PKGINFO says {key} more than once"));
+                return Err(format!("its .PKGINFO has more than one {key}"));
             }
             if key == XDATA && !once.insert((key, name_of(value))) {
                 let name = name_of(value);
-                return Err(format!(".PKGINFO says {XDATA} {name} more than once"));
+                return Err(format!("its .PKGINFO has more than one {XDATA} {name}"));
             }
-            // In a `desc` such a value would begin a section of its own.
+            // In a `desc` file, such a value would begin another section.
             if value.len() > 1 && value.starts_with('%') && value.ends_with('%') {
                 return Err(format!(
-                    ".PKGINFO says {key} = {value}, which no repository can list"
+                    "its .PKGINFO has {key} = {value}, which a repository database cannot contain"
                 ));
             }
             fields.push((key.to_owned(), value.to_owned()));
@@ -98,13 +98,13 @@ impl PackageInfo {
         Ok(Self { fields })
     }
 
-    /// Checks that it agrees with the name of the file and with what was built.
+    /// Checks that the metadata matches the file name and the build.
     pub(crate) fn check(
         &self,
         file: &PackageFileName,
         pkgbase: &Pkgbase,
     ) -> Result<(), PackageError> {
-        // Files of other tools need not name their base.
+        // Packages of other tools may have no pkgbase.
         let base = self.values("pkgbase").next().map(|_| pkgbase.to_string());
         for (key, expected) in [
             ("pkgname", Some(file.pkgname().to_string())),
@@ -124,7 +124,7 @@ impl PackageInfo {
         Ok(())
     }
 
-    /// The values of a key, in their order; empty ones are left out.
+    /// Returns the values of a key in order, without empty ones.
     pub fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.fields
             .iter()
@@ -133,12 +133,12 @@ impl PackageInfo {
     }
 }
 
-/// The text. Names of files need not be UTF-8; they occur in `backup`, which no database lists.
+/// Returns the text. Only `backup`, which repository databases do not contain, may have names that are not UTF-8.
 fn text(content: &[u8]) -> Result<Cow<'_, str>, String> {
     let is_name = |line: &[u8]| line.trim_ascii_start().starts_with(b"backup");
     let lines = || content.split(|byte| *byte == b'\n');
     if lines().any(|line| !is_name(line) && std::str::from_utf8(line).is_err()) {
-        return Err(".PKGINFO is not UTF-8".into());
+        return Err("its .PKGINFO is not UTF-8".into());
     }
     Ok(String::from_utf8_lossy(content))
 }

@@ -1,9 +1,8 @@
-//! Reads package files: `.PKGINFO` and the list of files, as repo-add(8) does. The builder reads
-//! what a build made, the server what a worker uploads; both through this crate, so that they never
-//! judge one file differently.
+//! Reads package files: `.PKGINFO` and the list of files, like repo-add(8). The builder and the server both use this
+//! crate, so that the server accepts the packages that the builder accepted.
 //!
-//! Package files come from hostile builds. Sizes are checked before anything of that size is read or
-//! allocated, and what pacman's library could read in another way than this crate is refused.
+//! Package files come from hostile builds. Sizes are checked before as many bytes are read or allocated, and files that
+//! pacman's library could read differently are rejected.
 
 mod archive;
 mod compression;

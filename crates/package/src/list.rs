@@ -1,15 +1,15 @@
-//! The names of a package's files, for the repository database.
+//! The file list of a package, for the repository database.
 
 use std::fmt::Write as _;
 
 use crate::error::PackageError;
 
-/// The bytes of a list; the largest packages of distributions have some 10 MiB.
+/// The largest list, in bytes; the largest packages of distributions have about 10 MiB.
 const MAX_LIST: usize = 64 << 20;
 const HEADING: &str = "%FILES%\n";
 
-/// Names in the order of the archive. They lie in one text, since a million of them in
-/// strings of their own would cost more than their letters.
+/// The names in the order of the archive. They are stored in one string, because the overhead of a million strings
+/// would exceed their content.
 #[derive(Debug, Default)]
 pub(crate) struct FileList {
     text: String,
@@ -25,13 +25,13 @@ impl FileList {
         }
         self.ends.push(self.text.len());
         if self.text.len() + self.ends.len() > MAX_LIST {
-            let why = format!("the names of its files are longer than {MAX_LIST} bytes");
+            let why = format!("the list of its files is longer than {MAX_LIST} bytes");
             return Err(PackageError::Refused(why));
         }
         Ok(())
     }
 
-    /// The `files` entry: sorted by bytes, each name once.
+    /// Returns the `files` entry, sorted by bytes and without duplicates.
     pub(crate) fn into_entry(self) -> String {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let mut names: Vec<&str> = starts
@@ -50,13 +50,14 @@ impl FileList {
     }
 }
 
-/// Adds a name as bsdtar(1) lists it in a UTF-8 locale, and repo-add(8) with it: what is no text as three octal digits.
+/// Appends a name as bsdtar(1), and with it repo-add(8), lists it in a UTF-8 locale: invalid bytes as three octal
+/// digits.
 fn escape(name: &[u8], text: &mut String) {
     for part in name.utf8_chunks() {
         for character in part.valid().chars() {
             match character {
                 '\\' => text.push_str("\\\\"),
-                // Breaks of lines and paragraphs are not printed.
+                // Separators of lines and paragraphs are not printable.
                 '\u{2028}' | '\u{2029}' => {
                     octal(character.encode_utf8(&mut [0; 4]).as_bytes(), text);
                 }

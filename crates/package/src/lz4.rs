@@ -1,39 +1,38 @@
-//! LZ4 files: frames one after the other.
+//! Reads LZ4 files, which are sequences of frames.
 
 use std::io::{self, BufRead, Read};
 
 use lz4_flex::frame::FrameDecoder;
 
-/// How a frame begins. Older frames, and those without content, are written by no tool that makes packages.
+/// The magic number of a frame. No tool that creates packages writes legacy or skippable frames.
 pub(crate) const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 
-/// More frames without content in a row than any tool writes. The reader skips them without a check of its
-/// deadline.
+/// The largest number of consecutive frames without content, which are skipped without checking the deadline. No tool
+/// writes as many.
 pub(crate) const MAX_EMPTY: usize = 1_000;
 
 /// Reads all frames of a file.
 pub(crate) struct Frames<R: Read> {
-    /// `None` after the last one. Each has a decoder of its own, whose buffers have the frame's size.
-    current: Option<FrameDecoder<Watched<R>>>,
+    /// The decoder of the current frame, or `None` after the last one.
+    current: Option<FrameDecoder<EofDetector<R>>>,
 }
 
-/// A file that tells whether somebody tried to read beyond its end: the decoder takes a frame that is cut off
-/// between two blocks for a complete one.
-struct Watched<R> {
+/// A file that records reads at its end: the decoder does not detect that a frame is truncated between two blocks.
+struct EofDetector<R> {
     file: R,
-    was_short: bool,
+    reached_end: bool,
 }
 
-impl<R: Read> Read for Watched<R> {
+impl<R: Read> Read for EofDetector<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
-        self.was_short |= count == 0 && !buffer.is_empty();
+        self.reached_end |= count == 0 && !buffer.is_empty();
         Ok(count)
     }
 }
 
 impl<R: BufRead> Frames<R> {
-    /// Begins with the first frame.
+    /// Creates a reader that begins with the first frame.
     pub(crate) fn new(file: R) -> Self {
         Self {
             current: Some(decoder(file)),
@@ -41,10 +40,10 @@ impl<R: BufRead> Frames<R> {
     }
 }
 
-fn decoder<R: Read>(file: R) -> FrameDecoder<Watched<R>> {
-    FrameDecoder::new(Watched {
+fn decoder<R: Read>(file: R) -> FrameDecoder<EofDetector<R>> {
+    FrameDecoder::new(EofDetector {
         file,
-        was_short: false,
+        reached_end: false,
     })
 }
 
@@ -59,24 +58,24 @@ impl<R: BufRead> Read for Frames<R> {
             empty += 1;
             if empty > MAX_EMPTY {
                 return Err(io::Error::other(
-                    "its LZ4 has too many frames without content",
+                    "its LZ4 data has too many frames without content",
                 ));
             }
-            let watched = current.get_mut();
-            if watched.was_short {
+            let detector = current.get_mut();
+            if detector.reached_end {
                 let kind = io::ErrorKind::UnexpectedEof;
-                return Err(io::Error::new(kind, "its LZ4 is cut off"));
+                return Err(io::Error::new(kind, "its LZ4 data is truncated"));
             }
-            let next = watched.file.fill_buf()?;
+            let next = detector.file.fill_buf()?;
             let is_last = next.is_empty();
-            // A piece of the magic number may be all that is buffered; the decoder reads it again.
+            // The buffer may contain only a part of the magic number, which the decoder checks again.
             if !MAGIC.iter().zip(next).all(|(magic, byte)| magic == byte) {
-                return Err(io::Error::other("something follows its LZ4"));
+                return Err(io::Error::other("data follows its last LZ4 frame"));
             }
             let file = self.current.take().map(FrameDecoder::into_inner);
             self.current = file
                 .filter(|_| !is_last)
-                .map(|watched| decoder(watched.file));
+                .map(|detector| decoder(detector.file));
         }
         Ok(0)
     }

@@ -1,4 +1,4 @@
-//! Files of lzop(1): blocks of LZO1X, each with checksums.
+//! Reads files of lzop(1): blocks of LZO1X with checksums.
 
 use std::io::{self, BufRead, Read};
 
@@ -6,16 +6,16 @@ use lzokay::decompress::decompress;
 
 use crate::lz4::MAX_EMPTY;
 
-/// How a file begins.
+/// The magic number of a file.
 pub(crate) const MAGIC: [u8; 9] = [0x89, b'L', b'Z', b'O', 0, 0x0d, 0x0a, 0x1a, 0x0a];
-/// lzop writes blocks of 256 KiB.
-const LARGEST_BLOCK: usize = 4 << 20;
+/// The largest block, in bytes; lzop writes blocks of 256 KiB.
+const MAX_BLOCK: usize = 4 << 20;
 /// The first version whose headers have all fields.
-const LATER: u16 = 0x0940;
-/// LZO1X-1, LZO1X-1(15), LZO1X-999: one decoder for all.
+const MIN_VERSION: u16 = 0x0940;
+/// LZO1X-1, LZO1X-1(15) and LZO1X-999, which share a decoder.
 const METHODS: [u8; 3] = [1, 2, 3];
 
-// Flags of a file.
+// Flags of a part.
 const ADLER_OF_CONTENT: u32 = 0x1;
 const ADLER_OF_BLOCK: u32 = 0x2;
 const EXTRA_FIELD: u32 = 0x40;
@@ -23,18 +23,18 @@ const CRC_OF_CONTENT: u32 = 0x100;
 const CRC_OF_BLOCK: u32 = 0x200;
 const FILTER: u32 = 0x800;
 
-/// Reads all parts of a file: lzop appends.
+/// Reads all parts of a file: lzop can append parts.
 pub(crate) struct Parts<R> {
     file: R,
-    /// The flags of the current part; `None` between two of them.
+    /// The flags of the current part, or `None` between two parts.
     flags: Option<u32>,
     block: Vec<u8>,
-    /// The bytes of the block that were read.
+    /// The number of bytes of the block that were read.
     taken: usize,
 }
 
 impl<R: BufRead> Parts<R> {
-    /// Begins with the first part.
+    /// Creates a reader that begins with the first part.
     pub(crate) fn new(file: R) -> Self {
         Self {
             file,
@@ -44,7 +44,7 @@ impl<R: BufRead> Parts<R> {
         }
     }
 
-    /// Unpacks the next block; `false` after the last one.
+    /// Unpacks the next block. Returns `false` after the last one.
     fn next_block(&mut self) -> io::Result<bool> {
         for _ in 0..=MAX_EMPTY {
             let flags = match self.flags {
@@ -69,7 +69,7 @@ impl<R: BufRead> Parts<R> {
             return Err(damaged("a block that is larger than its content"));
         }
         let sums = Sums::read(&mut self.file, flags, ADLER_OF_CONTENT, CRC_OF_CONTENT)?;
-        // A block that does not get smaller is stored.
+        // Incompressible blocks are stored.
         if packed_length == length {
             self.block = bytes(&mut self.file, length)?;
         } else {
@@ -80,7 +80,7 @@ impl<R: BufRead> Parts<R> {
             self.block.resize(length, 0);
             let unpacked = decompress(&packed, &mut self.block).map_err(io::Error::other)?;
             if unpacked != length {
-                return Err(damaged("a block of another size than it says"));
+                return Err(damaged("a block whose size differs from its header"));
             }
         }
         self.taken = 0;
@@ -103,7 +103,7 @@ impl<R: BufRead> Read for Parts<R> {
     }
 }
 
-/// The checksums of some bytes, as far as the file has them.
+/// The checksums of a block, as far as the file has them.
 struct Sums {
     adler: Option<u32>,
     crc: Option<u32>,
@@ -122,22 +122,22 @@ impl Sums {
     }
 
     fn check(&self, bytes: &[u8]) -> io::Result<()> {
-        let adler_is_right = self.adler.is_none_or(|sum| sum == adler32(bytes));
-        if adler_is_right && self.crc.is_none_or(|sum| sum == crc32fast::hash(bytes)) {
+        let is_adler_correct = self.adler.is_none_or(|sum| sum == adler32(bytes));
+        if is_adler_correct && self.crc.is_none_or(|sum| sum == crc32fast::hash(bytes)) {
             return Ok(());
         }
         Err(damaged("a block with a wrong checksum"))
     }
 }
 
-/// Reads the header of a part, and returns its flags.
+/// Reads the header of a part. Returns its flags.
 fn header(file: &mut impl Read) -> io::Result<u32> {
     if array(file)? != MAGIC {
-        return Err(damaged("something behind its end"));
+        return Err(damaged("data after its end"));
     }
     let version = u16::from_be_bytes(array(file)?);
     let _library: [u8; 2] = array(file)?;
-    if version < LATER {
+    if version < MIN_VERSION {
         return Err(damaged("a header of an old version"));
     }
     let _needed: [u8; 2] = array(file)?;
@@ -161,7 +161,7 @@ fn header(file: &mut impl Read) -> io::Result<u32> {
 
 fn size(file: &mut impl Read) -> io::Result<usize> {
     let size = usize::try_from(u32::from_be_bytes(array(file)?)).unwrap_or(usize::MAX);
-    if size > LARGEST_BLOCK {
+    if size > MAX_BLOCK {
         return Err(damaged("a block of more than 4 MiB"));
     }
     Ok(size)
@@ -180,16 +180,16 @@ fn bytes(file: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
 }
 
 fn damaged(why: &str) -> io::Error {
-    io::Error::other(format!("its LZO has {why}"))
+    io::Error::other(format!("its LZO data has {why}"))
 }
 
-/// The checksum of RFC 1950.
+/// Computes the checksum of RFC 1950.
 fn adler32(bytes: &[u8]) -> u32 {
     const MODULUS: u32 = 65_521;
-    /// So many bytes do not overflow the sums.
-    const AT_ONCE: usize = 5_552;
+    /// The largest number of bytes that cannot overflow the sums.
+    const CHUNK: usize = 5_552;
     let (mut low, mut high) = (1, 0);
-    for part in bytes.chunks(AT_ONCE) {
+    for part in bytes.chunks(CHUNK) {
         for byte in part {
             low += u32::from(*byte);
             high += low;

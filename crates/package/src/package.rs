@@ -1,4 +1,4 @@
-//! Reads a package file from its beginning to its end.
+//! Reads and checks a whole package file.
 
 use std::path::Path;
 
@@ -11,29 +11,29 @@ use crate::list::FileList;
 use crate::sonames::{self, Sonames};
 use crate::{compression, elf};
 
-/// A larger `.PKGINFO` is not one.
+/// The largest `.PKGINFO`, in bytes.
 const MAX_PKGINFO: u64 = 1 << 20;
 const PKGINFO: &str = ".PKGINFO";
-/// A larger one names more installed packages than there are; it is not read.
+/// The largest `.BUILDINFO` that is read, in bytes. None of a real build is larger.
 const MAX_BUILDINFO: u64 = 8 << 20;
 const BUILDINFO: &str = ".BUILDINFO";
 
-/// A package that was read and checked.
+/// A package whose content was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
-    /// What it says about itself.
+    /// The metadata.
     pub info: PackageInfo,
-    /// The `files` entry of a repository database: a heading, then a sorted line per file.
+    /// The `files` entry of a repository database: a heading, then one line per file, sorted.
     pub files: String,
-    /// The shared libraries that it has and links.
+    /// The shared libraries that the package contains and links.
     pub sonames: Sonames,
-    /// The digest of the PKGBUILD that it was made with, as its `.BUILDINFO` has it.
+    /// The digest of the PKGBUILD that the package was built with, from its `.BUILDINFO`.
     pub pkgbuild_sha256: Option<String>,
 }
 
 impl Package {
-    /// Reads a package to its end and checks that it is what its file name says. `stop` is asked all
-    /// the time; once it answers true, reading ends. Blocking.
+    /// Reads a whole package and checks that its metadata matches the file name and pkgbase. `stop` is called for each
+    /// read; when it returns true, reading stops. Blocking.
     ///
     /// # Errors
     /// When the file is not a package that can be published; see [`PackageError`].
@@ -51,7 +51,7 @@ impl Package {
         while let Some(member) = archive.next_member()? {
             if member.name == PKGINFO.as_bytes() {
                 if found.is_some() {
-                    let why = format!("it holds two members named {PKGINFO}");
+                    let why = format!("it contains two members named {PKGINFO}");
                     return Err(PackageError::Refused(why));
                 }
                 if member.kind != Kind::File || member.is_sparse {
@@ -60,20 +60,20 @@ impl Package {
                 }
                 let text = archive.content(&member, MAX_PKGINFO)?;
                 let info = PackageInfo::parse(&text).map_err(PackageError::Refused)?;
-                // A lie is told at once, whatever follows.
+                // Before the rest of the archive, which may be large.
                 info.check(name, pkgbase)?;
                 found = Some(info);
             } else if member.name == BUILDINFO.as_bytes() {
-                let is_usual = member.kind == Kind::File && !member.is_sparse;
-                if is_usual && member.size <= MAX_BUILDINFO {
-                    pkgbuild_sha256 = pkgbuild_of(&archive.content(&member, MAX_BUILDINFO)?);
+                let is_regular = member.kind == Kind::File && !member.is_sparse;
+                if is_regular && member.size <= MAX_BUILDINFO {
+                    pkgbuild_sha256 = pkgbuild_digest(&archive.content(&member, MAX_BUILDINFO)?);
                 }
             } else if !member.name.is_empty() && !member.name.starts_with(b".") {
                 files.add(&member.name, member.is_folder)?;
                 let path: &[u8] = member.name.as_ref();
                 if member.kind == Kind::File
                     && !member.is_sparse
-                    && sonames::counts(path)
+                    && sonames::is_relevant(path)
                     && let Some(elf) = elf::read(&mut archive)?
                 {
                     libraries.add(path, elf);
@@ -92,8 +92,8 @@ impl Package {
     }
 }
 
-/// What a `.BUILDINFO` says about the PKGBUILD.
-fn pkgbuild_of(text: &[u8]) -> Option<String> {
+/// Returns the digest of the PKGBUILD in a `.BUILDINFO`.
+fn pkgbuild_digest(text: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?;
     let fields = text.lines().filter_map(|line| line.split_once('='));
     let mut digests = fields.filter(|(key, _)| key.trim() == "pkgbuild_sha256sum");

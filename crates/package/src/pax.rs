@@ -1,35 +1,35 @@
-//! Extended headers: records `length key=value` (tar(5), "Pax Interchange Format").
+//! Parses extended headers, which are records `length key=value` (tar(5), "Pax Interchange Format").
 
-/// What the records before a member say about it.
+/// The records of an extended header that affect the next member.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     /// The member's name.
     pub(crate) path: Option<Vec<u8>>,
-    /// The name that it leads to.
+    /// The target of a link.
     pub(crate) link: Option<Vec<u8>>,
-    /// Its size in the archive.
+    /// The member's size in the archive.
     pub(crate) size: Option<u64>,
-    /// Its name when it has holes: GNU tar and bsdtar call it something else in `path`.
+    /// The name of a sparse member, for which GNU tar and bsdtar write another `path`.
     pub(crate) sparse_name: Option<Vec<u8>>,
-    /// Its size on disk when it has holes.
+    /// The size of a sparse member, including holes.
     pub(crate) real_size: Option<u64>,
-    /// Whether it has holes.
+    /// Whether the member is sparse.
     pub(crate) is_sparse: bool,
 }
 
 impl Records {
-    /// Reads the content of an extended header.
+    /// Parses the content of an extended header.
     pub(crate) fn parse(mut text: &[u8]) -> Result<Self, String> {
         let mut this = Self::default();
         while !text.is_empty() {
-            let (key, value, rest) = record(text).ok_or("it holds a damaged extended header")?;
-            this.enter(key, value)?;
+            let (key, value, rest) = record(text).ok_or("it contains a damaged extended header")?;
+            this.apply(key, value)?;
             text = rest;
         }
         Ok(this)
     }
 
-    /// Whether it says nothing about how members are read.
+    /// Returns whether no record affects how members are read.
     pub(crate) fn is_empty(&self) -> bool {
         let names = [&self.path, &self.link, &self.sparse_name];
         let sizes = [self.size, self.real_size];
@@ -38,28 +38,28 @@ impl Records {
             && sizes.iter().all(Option::is_none)
     }
 
-    fn enter(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+    fn apply(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         if key.starts_with(b"GNU.sparse.") || key == b"SUN.holesdata" || key == b"SCHILY.realsize" {
             self.is_sparse = true;
         }
         match key {
-            b"path" => once(key, &mut self.path, value.to_vec()),
-            b"linkpath" => once(key, &mut self.link, value.to_vec()),
-            b"size" => once(key, &mut self.size, decimal(key, value)?),
-            b"GNU.sparse.name" => once(key, &mut self.sparse_name, value.to_vec()),
+            b"path" => set_once(key, &mut self.path, value.to_vec()),
+            b"linkpath" => set_once(key, &mut self.link, value.to_vec()),
+            b"size" => set_once(key, &mut self.size, decimal(key, value)?),
+            b"GNU.sparse.name" => set_once(key, &mut self.sparse_name, value.to_vec()),
             b"GNU.sparse.realsize" | b"GNU.sparse.size" | b"SCHILY.realsize" => {
-                once(key, &mut self.real_size, decimal(key, value)?)
+                set_once(key, &mut self.real_size, decimal(key, value)?)
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Readers differ in which of two values counts.
-fn once<T>(key: &[u8], place: &mut Option<T>, value: T) -> Result<(), String> {
+/// Sets a value that must not be repeated: readers differ in which of two values they use.
+fn set_once<T>(key: &[u8], place: &mut Option<T>, value: T) -> Result<(), String> {
     if place.replace(value).is_some() {
         let key = String::from_utf8_lossy(key);
-        return Err(format!("an extended header says {key} twice"));
+        return Err(format!("an extended header has {key} twice"));
     }
     Ok(())
 }
@@ -72,11 +72,11 @@ fn decimal(key: &[u8], value: &[u8]) -> Result<u64, String> {
         .filter(|number| i64::try_from(*number).is_ok())
         .ok_or_else(|| {
             let key = String::from_utf8_lossy(key);
-            format!("an extended header has a {key} that is no number")
+            format!("an extended header has an invalid {key}")
         })
 }
 
-/// Splits the first record off: key, value, rest.
+/// Splits off the first record. Returns its key, its value and the rest.
 fn record(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let space = text.iter().position(|byte| *byte == b' ')?;
     let digits = text.get(..space)?;

@@ -1,4 +1,4 @@
-//! The shared libraries that a package has, and those that its programs and libraries link.
+//! The shared libraries that a package contains, and those that its programs and libraries link.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,29 +6,29 @@ use std::str::FromStr;
 
 use crate::elf::Elf;
 
-/// Names of each sort that are kept; the largest packages have some hundred.
-const MOST: usize = 5_000;
+/// The largest number of names of each kind; the largest packages have some hundred.
+const MAX_NAMES: usize = 5_000;
 
 /// The name by which programs link a shared library.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Soname {
-    /// Its name, for example `libfoo.so.1`.
+    /// The name, for example `libfoo.so.1`.
     pub name: String,
-    /// Whether it is for programs of 64 bits.
+    /// Whether it is a 64-bit library.
     pub is_64_bit: bool,
 }
 
-/// The libraries of a package and those it links. As text, a line each: `has 64 libfoo.so.1`.
+/// The libraries that a package contains and links. As text, they are lines like `has 64 libfoo.so.1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sonames {
-    /// Libraries in a folder in which every program looks for them.
+    /// Libraries in the default search folders of the dynamic linker.
     pub has: BTreeSet<Soname>,
-    /// What programs and libraries of the package link.
+    /// Libraries that programs and libraries of the package link.
     pub links: BTreeSet<Soname>,
 }
 
 impl Sonames {
-    /// Adds what a file of the package says.
+    /// Adds the names of a program or library at a path.
     pub(crate) fn add(&mut self, path: &[u8], elf: Elf) {
         let Elf {
             is_64_bit,
@@ -36,12 +36,12 @@ impl Sonames {
             needed,
         } = elf;
         let add = |set: &mut BTreeSet<Soname>, name: String| {
-            if set.len() < MOST {
+            if set.len() < MAX_NAMES {
                 set.insert(Soname { name, is_64_bit });
             }
         };
         if let Some(file) = library_name(path) {
-            // Without a name of its own it is linked by that of its file.
+            // A library without a soname is linked by its file name.
             let file = || file.contains(".so").then(|| file.to_owned());
             if let Some(name) = soname.or_else(file) {
                 add(&mut self.has, name);
@@ -53,12 +53,12 @@ impl Sonames {
     }
 }
 
-/// Whether a file is worth looking at: separate debug information repeats what the file itself says.
-pub(crate) fn counts(path: &[u8]) -> bool {
+/// Returns whether a file is examined: separate debug information repeats the names of its program.
+pub(crate) fn is_relevant(path: &[u8]) -> bool {
     !path.starts_with(b"usr/lib/debug/")
 }
 
-/// The name of a file in a folder of libraries. What lies deeper is for one program only.
+/// Returns the file name of a library in a default search folder. Libraries in subfolders belong to single programs.
 fn library_name(path: &[u8]) -> Option<&str> {
     let path = std::str::from_utf8(path).ok()?;
     let path = path.strip_prefix("usr/").unwrap_or(path);
@@ -78,7 +78,7 @@ impl fmt::Display for Sonames {
     }
 }
 
-/// A text is not one that [`Sonames`] are written as.
+/// The error for a text that is not in the format of [`Sonames`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a list of libraries: {0:?}")]
 pub struct InvalidSonames(String);
@@ -128,7 +128,7 @@ mod tests {
         ] {
             assert_eq!(library_name(path.as_bytes()), expected, "{path}");
         }
-        assert!(!counts(b"usr/lib/debug/usr/lib/libx.so.1.debug"));
+        assert!(!is_relevant(b"usr/lib/debug/usr/lib/libx.so.1.debug"));
     }
 
     #[test]

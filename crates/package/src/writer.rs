@@ -1,21 +1,21 @@
-//! Writes package files that pacman installs. Simulated builds and tests use it.
+//! Writes package files that pacman can install, for simulated builds and tests.
 
 use std::collections::BTreeSet;
 use std::io;
 
-/// The level of compression: the packages are small, or random.
+/// The compression level: the packages are small or incompressible.
 const LEVEL: i32 = 1;
 
 /// A package that is being written.
 pub struct PackageWriter {
     archive: tar::Builder<Vec<u8>>,
-    /// The time of everything in it.
+    /// The modification time of all members.
     time: u64,
     folders: BTreeSet<String>,
 }
 
 impl PackageWriter {
-    /// Starts a package. `time` is the modification time of its files, in seconds since 1970.
+    /// Creates an empty package. `time` is the modification time of its files, in seconds since 1970.
     #[must_use]
     pub fn new(time: u64) -> Self {
         Self {
@@ -25,7 +25,7 @@ impl PackageWriter {
         }
     }
 
-    /// Adds a file, and the folders above it. Metadata (`.PKGINFO` and others) comes first.
+    /// Adds a file and its parent folders. Metadata (`.PKGINFO` and others) must be added first.
     ///
     /// # Errors
     /// When an archive cannot hold the path.

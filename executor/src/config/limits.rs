@@ -1,4 +1,4 @@
-//! What one build may use of this host; the server says how long it may take.
+//! Resource limits of one build on this host. The server sets the time limit.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use buildbtw_builder::Limits;
 use serde::Deserialize;
 
-/// Limits of one build, as the file has them.
+/// The limits of one build, as they are in the settings.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LimitSettings {
@@ -16,7 +16,7 @@ pub(crate) struct LimitSettings {
     silence_seconds: u64,
     log_mib: u64,
     output_mib: u64,
-    /// Whether cgroups are made where this host lets us make some.
+    /// Whether to create cgroups, on hosts that permit it.
     pub(crate) cgroups: bool,
 }
 
@@ -36,7 +36,7 @@ impl Default for LimitSettings {
 }
 
 impl LimitSettings {
-    /// Whether builds are possible within them.
+    /// Checks that the limits are within their ranges.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let ranges: [(&str, u64, RangeInclusive<u64>); 6] = [
             ("memory_mib", self.memory_mib, 64..=1 << 30),
@@ -50,13 +50,13 @@ impl LimitSettings {
             let (least, most) = (range.start(), range.end());
             anyhow::ensure!(
                 range.contains(&value),
-                "limits.{name} must be between {least} and {most}"
+                "`limits.{name}` must be between {least} and {most}, not {value}"
             );
         }
         Ok(())
     }
 
-    /// The same for the builder.
+    /// Returns the limits for the builder.
     pub(crate) fn limits(&self) -> Limits {
         Limits {
             silence: Duration::from_secs(self.silence_seconds),

@@ -15,24 +15,24 @@ use serde::Deserialize;
 use self::limits::LimitSettings;
 use self::simulated::SimulatedSettings;
 
-/// Where the settings are unless somebody says otherwise; with sudo, always.
+/// The default path of the settings. With sudo it is the only one.
 pub(crate) const DEFAULT_PATH: &str = "/etc/buildbtw/executor.toml";
-/// Where packages put gitlab-runner.
-const USUAL_RUNNERS: &[&str] = &[
+/// Paths where packages install gitlab-runner.
+const DEFAULT_RUNNERS: &[&str] = &[
     "/usr/bin/gitlab-runner",
     "/usr/local/bin/gitlab-runner",
     "/usr/lib/gitlab-runner/gitlab-runner",
 ];
-/// What root reads another path from, when it starts the program itself.
+/// The variable with another path of the settings, for a root side that was not started by sudo.
 pub(crate) const PATH_VARIABLE: &str = "BUILDBTW_EXECUTOR_CONFIG";
 
-/// The settings of this host, as the file has them.
+/// The settings of this host, as they are in the file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// The buildbtw server.
+    /// URL of the buildbtw server.
     pub(crate) server: String,
-    /// Folder for everything that jobs leave behind while they run.
+    /// Folder for the files of running jobs.
     #[serde(default = "default_state_dir")]
     pub(crate) state_dir: PathBuf,
     name: Option<WorkerName>,
@@ -47,24 +47,24 @@ pub(crate) struct Config {
     git_ssh_key: Option<PathBuf>,
     git_known_hosts: Option<PathBuf>,
     git_ca: Option<PathBuf>,
-    /// `PACKAGER` of the packages, when it is not what the server says.
+    /// `PACKAGER` of the packages, in place of the server's.
     pub(crate) packager: Option<Packager>,
-    /// Networks that sources are fetched from although they are refused otherwise.
+    /// Networks that sources may be fetched from although they are refused by default.
     #[serde(default)]
     allow_source_networks: Vec<SourceNetwork>,
-    /// What one build may use.
+    /// Resource limits of one build.
     #[serde(default)]
     pub(crate) limits: LimitSettings,
     #[serde(default = "default_max_artifact_mib")]
     max_artifact_mib: u64,
-    /// How a runner without root becomes root; empty: not at all.
+    /// Path of sudo, which a runner without root starts the root side with; empty: it is started without.
     #[serde(default = "default_sudo")]
     pub(crate) sudo: PathBuf,
-    /// What sudo starts: this program.
+    /// Path of this program, for sudo.
     #[serde(default = "default_program")]
     pub(crate) program: PathBuf,
     gitlab_runner: Option<PathBuf>,
-    /// Who scripts of jobs run as when the runner is root.
+    /// User that scripts of jobs run as when the runner is root.
     #[serde(default = "default_script_user")]
     pub(crate) script_user: String,
 }
@@ -99,14 +99,14 @@ fn default_script_user() -> String {
 }
 
 impl Config {
-    /// Understands the settings.
+    /// Parses and checks the settings.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let config: Self = toml::from_str(text)?;
         for (name, path) in [
             ("state_dir", &config.state_dir),
             ("program", &config.program),
         ] {
-            anyhow::ensure!(path.is_absolute(), "{name} must be an absolute path");
+            anyhow::ensure!(path.is_absolute(), "`{name}` must be an absolute path");
         }
         for (name, path) in [
             ("base_root", &config.base_root),
@@ -117,25 +117,25 @@ impl Config {
             ("gitlab_runner", &config.gitlab_runner),
         ] {
             let is_absolute = path.as_ref().is_none_or(|path| path.is_absolute());
-            anyhow::ensure!(is_absolute, "{name} must be an absolute path");
+            anyhow::ensure!(is_absolute, "`{name}` must be an absolute path");
         }
         anyhow::ensure!(
             !config.architectures.iter().any(Architecture::is_any),
-            "packages for `any` are built for an architecture: name that one in `architectures`"
+            "`architectures` must not contain `any`, whose packages are built on a concrete architecture"
         );
         config.limits.check()?;
         Ok(config)
     }
 
-    /// What this host calls itself at the server.
+    /// Returns the name under which this host claims builds.
     pub(crate) fn name(&self) -> anyhow::Result<WorkerName> {
         self.name
             .clone()
             .or_else(machine::worker_name)
-            .context("this host has no usable name; give it one with `name`")
+            .context("the host name cannot be used as a name for the server; set `name`")
     }
 
-    /// What packages can be built for here.
+    /// Returns the architectures that this host can build for.
     pub(crate) fn architectures(&self) -> Vec<Architecture> {
         if self.architectures.is_empty() {
             machine::architectures()
@@ -144,12 +144,12 @@ impl Config {
         }
     }
 
-    /// Whether builds are real ones, which need root.
+    /// Returns whether builds run in a sandbox, which needs root.
     pub(crate) fn needs_root(&self) -> bool {
         matches!(self.builder, BuilderChoice::Sandbox)
     }
 
-    /// How packages are built. `scratch` is the builder's own folder.
+    /// Creates the builder. `scratch` is its own folder.
     pub(crate) fn builder(&self, scratch: PathBuf) -> Builder {
         match &self.builder {
             BuilderChoice::Sandbox => {
@@ -168,7 +168,7 @@ impl Config {
         }
     }
 
-    /// How git proves who it is.
+    /// Returns the credentials with which git fetches sources.
     pub(crate) fn git(&self) -> GitAccess {
         GitAccess {
             credentials: self.git_credentials.clone(),
@@ -178,29 +178,29 @@ impl Config {
         }
     }
 
-    /// Up to how many bytes the packages of a build become artifacts of the job.
+    /// Returns the largest total size of packages that become artifacts of the job, in bytes.
     pub(crate) fn max_artifact_bytes(&self) -> u64 {
         self.max_artifact_mib.saturating_mul(1 << 20)
     }
 
-    /// The `gitlab-runner` that scripts use for caches and artifacts.
+    /// Finds the `gitlab-runner` that scripts use for caches and artifacts.
     pub(crate) fn gitlab_runner(&self) -> Option<PathBuf> {
-        let usual = || {
-            USUAL_RUNNERS
+        let default = || {
+            DEFAULT_RUNNERS
                 .iter()
                 .map(PathBuf::from)
-                .find(|path| is_there(path))
+                .find(|path| may_exist(path))
         };
         match &self.gitlab_runner {
-            Some(path) => is_there(path).then(|| path.clone()),
-            None => usual(),
+            Some(path) => may_exist(path).then(|| path.clone()),
+            None => default(),
         }
     }
 }
 
-/// Whether there is a file. One that this user cannot look for may be there: whoever needs it says why it
-/// cannot be used.
-fn is_there(path: &Path) -> bool {
+/// Returns whether the file exists or this user may not check it. In the latter case, using it later reports the
+/// missing permission.
+fn may_exist(path: &Path) -> bool {
     match path.metadata() {
         Ok(metadata) => metadata.is_file(),
         Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,

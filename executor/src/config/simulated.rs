@@ -1,4 +1,4 @@
-//! Builds that are only pretended, for demonstrations and tests.
+//! Settings of simulated builds, for demonstrations and tests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use buildbtw_builder::{SimulatedConfig, SimulatedDuration, SimulatedFailure};
 use buildbtw_model::{FailureKind, Pkgbase};
 use serde::Deserialize;
 
-/// How builds are pretended.
+/// Settings of simulated builds.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SimulatedSettings {
-    /// How long each takes.
+    /// Duration of each build, in seconds.
     seconds: f32,
-    /// Bytes of content in each package.
+    /// Size of the content of each package, in bytes.
     payload_bytes: usize,
-    /// Which fail, and how.
+    /// Failures by pkgbase.
     failures: BTreeMap<Pkgbase, FailureSettings>,
 }
 

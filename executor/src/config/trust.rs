@@ -1,4 +1,4 @@
-//! What the root side believes: files that nobody but root could have written.
+//! Reads the settings for the root side, which trusts only files that no other user can write.
 
 use std::fs::Metadata;
 use std::io::Read as _;
@@ -9,40 +9,40 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::{Config, DEFAULT_PATH, PATH_VARIABLE};
 
-/// Settings are some lines.
+/// Far more than the size of any settings.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The settings for the root side. When sudo made it root, an ordinary user chose the environment, so
-/// that the usual path is the only one.
+/// Loads the settings for the root side. When sudo started it, an ordinary user chose the environment, so only
+/// the default path is accepted.
 pub(crate) fn load() -> anyhow::Result<Config> {
     let by_sudo = std::env::var("SUDO_UID").is_ok_and(|uid| uid != "0");
     let named = std::env::var_os(PATH_VARIABLE).filter(|_| !by_sudo);
     let path = named.map_or_else(|| PathBuf::from(DEFAULT_PATH), PathBuf::from);
-    let context = || format!("the settings in {}", path.display());
+    let context = || format!("cannot load the settings in `{}`", path.display());
     Config::parse(&read(&path).with_context(context)?).with_context(context)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    ensure!(path.is_absolute(), "the path is not absolute");
+    ensure!(path.is_absolute(), "the path must be absolute");
     let path = fs_err::canonicalize(path)?;
     if let Some(folder) = path.parent() {
         check_folders(folder)?;
     }
     let file = fs_err::File::open(&path)?;
-    // Of what is open, not of what may be there a moment later.
+    // Of the open file: the path could lead to another one by now.
     let metadata = file.metadata()?;
-    ensure!(metadata.is_file(), "that is no file");
+    ensure!(metadata.is_file(), "it is not a regular file");
     check(&path, &metadata, false)?;
     let mut text = String::new();
     file.take(MAX_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// Checks that nobody but this user could have put another folder at this place.
+/// Checks that no user but root and this one can replace the folder or one above it.
 pub(crate) fn check_folders(folder: &Path) -> anyhow::Result<()> {
     for folder in folder.ancestors() {
         let metadata = fs_err::symlink_metadata(folder)?;
-        ensure!(metadata.is_dir(), "{} is no folder", folder.display());
+        ensure!(metadata.is_dir(), "`{}` is not a folder", folder.display());
         check(folder, &metadata, true)?;
     }
     Ok(())
@@ -55,12 +55,14 @@ fn check(path: &Path, metadata: &Metadata, is_folder: bool) -> anyhow::Result<()
     let own = nix::unistd::geteuid().as_raw();
     let path = path.display();
     if owner != 0 && owner != own {
-        bail!("{path} belongs to user {owner}, who could put anything there; chown it to root");
+        bail!(
+            "`{path}` belongs to user {owner}, who could replace its content\nhint: chown root '{path}'"
+        );
     }
-    // In a folder like /tmp others can add files, but not replace those of root.
+    // In a sticky folder like /tmp, others can add files but not replace those of root.
     let is_sticky = is_folder && mode & STICKY != 0;
     if mode & WRITABLE_BY_OTHERS != 0 && !is_sticky {
-        bail!("{path} can be changed by others than its owner; chmod go-w it");
+        bail!("`{path}` is writable for users other than its owner\nhint: chmod go-w '{path}'");
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The variables of the runner's own. What a job's author can set (`CUSTOM_ENV_…`) decides nothing.
+//! The runner's own variables. Those that a job's author can set (`CUSTOM_ENV_…`) are only used for paths, which
+//! are checked.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use anyhow::Context as _;
 use super::job::Job;
 use crate::failure::Failure;
 
-/// What the runner set for this stage.
+/// The variables that the runner set for this stage.
 #[derive(Debug)]
 pub(crate) struct Environment {
     job_response: Option<PathBuf>,
@@ -40,23 +41,23 @@ impl Environment {
         }
     }
 
-    /// Removes the exit code of an earlier stage: it would be reported for this one.
-    pub(crate) fn forget_exit_code(&self) {
+    /// Removes the exit code of an earlier stage, which would be reported for this one.
+    pub(crate) fn remove_exit_code(&self) {
         if let Some(path) = &self.exit_code_file {
-            // Most stages never wrote one.
+            // Usually there is none.
             let _ = fs_err::remove_file(path);
         }
     }
 
-    /// The job.
+    /// Reads the job.
     pub(crate) fn job(&self) -> Result<Job, Failure> {
         let path = self.job_response.as_deref().context(
-            "JOB_RESPONSE_FILE is not set: GitLab Runner 14 or newer has to start this command",
+            "JOB_RESPONSE_FILE is not set: this command must be started by GitLab Runner 14 or newer",
         )?;
         Ok(Job::read(path)?)
     }
 
-    /// The job, if there is one: a runner that did not get as far as `config` has none to clean up.
+    /// Reads the job, if there is one: `cleanup` also runs when the runner failed before `config`.
     pub(crate) fn job_if_any(&self) -> Result<Option<Job>, Failure> {
         match &self.job_response {
             Some(path) if path.exists() => self.job().map(Some),
@@ -64,18 +65,18 @@ impl Environment {
         }
     }
 
-    /// `TMPDIR` of the job's scripts where its variables set one. A job can set it to anything.
+    /// Returns `TMPDIR` from the job's variables, which its author controls.
     pub(crate) fn tmp_dir() -> Option<PathBuf> {
         let value = std::env::var_os("CUSTOM_ENV_TMPDIR")?;
         (!value.is_empty()).then(|| PathBuf::from(value))
     }
 
-    /// The project's folder as the runner sees it. A job can set it to anything.
+    /// Returns the project's folder from the job's variables, which its author controls.
     pub(crate) fn project_dir() -> Option<PathBuf> {
         std::env::var_os("CUSTOM_ENV_CI_PROJECT_DIR").map(PathBuf::from)
     }
 
-    /// The code that tells the runner how a stage ended.
+    /// Returns the exit code that tells the runner how a stage ended.
     pub(crate) fn exit_code(&self, result: &Result<(), Failure>) -> ExitCode {
         let code = match result {
             Ok(()) => 0,
@@ -85,7 +86,7 @@ impl Environment {
                 }
                 self.build_failure
             }
-            // The runner would repeat what is a failure of the system to it.
+            // The runner would retry after a system failure.
             Err(Failure::Final(_)) => self.build_failure,
             Err(Failure::System(_)) => self.system_failure,
         };
@@ -94,6 +95,6 @@ impl Environment {
 }
 
 fn write_exit_code(path: &Path, code: i32) {
-    // Without the file the runner says 1, which is nearly always right.
+    // Without the file the runner shows exit code 1, which is nearly always right.
     let _ = fs_err::write(path, format!("{code}\n"));
 }

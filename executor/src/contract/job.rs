@@ -1,5 +1,5 @@
-//! The job, from the file that the runner keeps GitLab's answer in. Nothing in it is taken for granted:
-//! what is missing or of another type is as if it were not there.
+//! The job, from the file with GitLab's response to the runner. Values that are missing or of an unexpected type
+//! are treated as absent.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,12 +10,12 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The file is some kilobytes, or more when somebody has large variables.
+/// The size limit of the file: usually a few kilobytes, more with large variables.
 const MAX_BYTES: u64 = 32 << 20;
-/// When the runner does not say how long the job may take, it takes this.
+/// GitLab's default, for a job without a timeout.
 const DEFAULT_TIMEOUT_S: u64 = 7200;
 
-/// The number of a job, unique within its GitLab.
+/// The id of a job, unique within its GitLab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct JobId(u64);
@@ -34,33 +34,33 @@ impl std::str::FromStr for JobId {
     }
 }
 
-/// A job.
+/// A job of GitLab.
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// Its number.
+    /// The job's id.
     pub(crate) id: JobId,
-    /// How long it may take.
+    /// The job's timeout, in seconds.
     pub(crate) timeout_s: u64,
-    /// Whether GitLab folds sections of the log.
+    /// Whether GitLab can fold sections of the log.
     pub(crate) has_sections: bool,
-    /// Whether files are to be kept for later jobs.
+    /// Whether the job has a cache with files.
     pub(crate) has_cache: bool,
     variables: HashMap<String, String>,
     project: Option<PathBuf>,
 }
 
 impl Job {
-    /// Reads the job.
+    /// Reads the job from the runner's file.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let mut text = Vec::new();
         let file = fs_err::File::open(path)?;
         file.take(MAX_BYTES + 1).read_to_end(&mut text)?;
         anyhow::ensure!(
             text.len() as u64 <= MAX_BYTES,
-            "{} is larger than {MAX_BYTES} bytes",
+            "`{}` is larger than {MAX_BYTES} bytes",
             path.display()
         );
-        Self::parse(&text).with_context(|| format!("reading {}", path.display()))
+        Self::parse(&text).with_context(|| format!("cannot read the job in `{}`", path.display()))
     }
 
     fn parse(text: &[u8]) -> anyhow::Result<Self> {
@@ -70,7 +70,7 @@ impl Job {
             .flatten()
             .find_map(Value::as_u64)
             .filter(|id| *id > 0)
-            .context("it has no job id")?;
+            .context("there is no job id in it")?;
         let variables = job.get("variables").and_then(Value::as_array);
         let variables = variables
             .into_iter()
@@ -103,7 +103,7 @@ impl Job {
         })
     }
 
-    /// The value of a variable. The last one counts, as for the runner.
+    /// Returns the value of a variable unless it is empty. The last one counts, as for the runner.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.variables
             .get(name)
@@ -111,13 +111,13 @@ impl Job {
             .filter(|value| !value.is_empty())
     }
 
-    /// Where the project is below the folder of builds, as the runner makes it out of the address.
+    /// Returns the project's folder below the folder of builds, which the runner derives from the repository's URL.
     pub(crate) fn project(&self) -> Option<&Path> {
         self.project.as_deref()
     }
 }
 
-/// Runners skip caches without files.
+/// Returns whether a cache has files: runners skip those without.
 fn keeps_files(cache: &Value) -> bool {
     let paths = cache.get("paths").and_then(Value::as_array);
     let untracked = cache.get("untracked").and_then(Value::as_bool);

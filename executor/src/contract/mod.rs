@@ -1,4 +1,4 @@
-//! What GitLab Runner tells the program, and what it wants to hear.
+//! The contract with GitLab Runner: its variables, the job, stages and exit codes.
 
 mod environment;
 mod job;

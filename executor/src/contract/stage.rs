@@ -1,9 +1,9 @@
 //! The stages of a job.
 
-/// What a script of the runner is for.
+/// The purpose of one of the runner's scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// The job's own commands, in whose place the package is built.
+    /// The job's own commands, which are replaced by building the package.
     Build,
     /// Talks to GitLab: sources, caches, artifacts.
     Transfer,
@@ -12,10 +12,10 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    /// The stage of this name. Runners to come may have others: those get no network.
+    /// Returns the stage with this name. Unknown ones, of future runners, get no network.
     pub(crate) fn from_name(name: &str) -> Self {
         match name {
-            // Runners call it either way.
+            // The name depends on the runner's version.
             "build_script" | "step_script" => Self::Build,
             "get_sources" | "restore_cache" | "download_artifacts" => Self::Transfer,
             name if name.starts_with("archive_cache") || name.starts_with("upload_artifacts") => {

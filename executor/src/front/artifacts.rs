@@ -1,5 +1,5 @@
-//! The packages in the job's own folder, for the runner to upload as artifacts. Scripts of the job ran
-//! there before: no link of theirs is followed.
+//! Writes packages to the job's own folder, from which the runner uploads artifacts. The job's scripts may have
+//! created links there, which are not followed.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -13,10 +13,10 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
-/// Where they are, below the project's folder.
+/// The folder of the artifacts, below the project's folder.
 const FOLDER: &str = "buildbtw";
 
-/// A folder to put artifacts into.
+/// The folder that artifacts are written to.
 #[derive(Debug)]
 pub(super) struct Artifacts {
     folder: OwnedFd,
@@ -25,7 +25,7 @@ pub(super) struct Artifacts {
 }
 
 impl Artifacts {
-    /// Makes the folder, for a project that must be below `builds`.
+    /// Creates the folder. The project must be below `builds`.
     pub(super) fn create(
         builds: &Path,
         project: &Path,
@@ -38,15 +38,19 @@ impl Artifacts {
             .all(|part| matches!(part, Component::Normal(_)));
         ensure!(
             is_plain,
-            "the project's folder {} is not below the job's {}",
+            "the project's folder `{}` is not below the job's folder `{}`",
             project.display(),
             builds.display()
         );
         let mut folder = open(builds, folder_flags(), Mode::empty())
-            .with_context(|| format!("opening {}", builds.display()))?;
+            .with_context(|| format!("cannot open `{}`", builds.display()))?;
         for part in below.iter().chain([FOLDER.as_ref()]) {
-            folder = enter(&folder, part.as_ref(), owner)
-                .with_context(|| format!("making the folder {part:?} of {}", project.display()))?;
+            folder = open_or_create_dir(&folder, part.as_ref(), owner).with_context(|| {
+                format!(
+                    "cannot create the folder {part:?} in `{}`",
+                    project.display()
+                )
+            })?;
         }
         Ok(Self {
             folder,
@@ -55,32 +59,32 @@ impl Artifacts {
         })
     }
 
-    /// Writes a whole file.
+    /// Writes a file with this text.
     pub(super) fn add(&mut self, name: &str, text: &str) -> io::Result<()> {
-        self.make(name)?.write_all(text.as_bytes())
+        self.create_file(name)?.write_all(text.as_bytes())
     }
 
-    /// Begins a package.
+    /// Creates the file of a package.
     pub(super) fn begin(&mut self, name: &PackageFileName) -> io::Result<()> {
-        self.current = Some(self.make(name.as_str())?);
+        self.current = Some(self.create_file(name.as_str())?);
         Ok(())
     }
 
-    /// Goes on with it.
+    /// Appends to the file of the current package.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.current {
             Some(file) => file.write_all(bytes),
-            None => Err(io::Error::other("no package was begun")),
+            None => Err(io::Error::other("package data came before its name")),
         }
     }
 
-    fn make(&self, name: &str) -> io::Result<File> {
-        // Whatever is there is the job's.
+    fn create_file(&self, name: &str) -> io::Result<File> {
+        // A file of this name was created by the job.
         let _ = unlinkat(&self.folder, name, UnlinkatFlags::NoRemoveDir);
         let flags =
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(&self.folder, name, flags, Mode::from_bits_truncate(0o644))?;
-        give(&file, self.owner)?;
+        set_owner(&file, self.owner)?;
         Ok(file.into())
     }
 }
@@ -89,20 +93,20 @@ fn folder_flags() -> OFlag {
     OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
 }
 
-fn enter(parent: &OwnedFd, name: &Path, owner: Option<RunAs>) -> io::Result<OwnedFd> {
-    let made = match mkdirat(parent, name, Mode::from_bits_truncate(0o755)) {
+fn open_or_create_dir(parent: &OwnedFd, name: &Path, owner: Option<RunAs>) -> io::Result<OwnedFd> {
+    let is_new = match mkdirat(parent, name, Mode::from_bits_truncate(0o755)) {
         Ok(()) => true,
         Err(nix::Error::EEXIST) => false,
         Err(error) => return Err(error.into()),
     };
     let folder = openat(parent, name, folder_flags(), Mode::empty())?;
-    if made {
-        give(&folder, owner)?;
+    if is_new {
+        set_owner(&folder, owner)?;
     }
     Ok(folder)
 }
 
-fn give(file: &OwnedFd, owner: Option<RunAs>) -> io::Result<()> {
+fn set_owner(file: &OwnedFd, owner: Option<RunAs>) -> io::Result<()> {
     if let Some(RunAs { uid, gid }) = owner {
         fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     }

@@ -1,4 +1,4 @@
-//! The build stage: has the root side build, shows the log, keeps the packages as artifacts.
+//! The build stage: starts the root side, shows its log, and writes the packages as artifacts.
 
 use std::io::{self, Stdout};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::artifacts::Artifacts;
 use super::job_log::JobLog;
 use super::jobs::JobFolder;
 use super::links;
-use super::privileged::Privileged;
+use super::privileged::RootSide;
 use crate::contract::{Environment, Job};
 use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
@@ -22,10 +22,10 @@ use crate::watch::Watch;
 
 const ATTEMPT: &str = "BUILDBTW_ATTEMPT";
 const ID_TOKEN: &str = "BUILDBTW_ID_TOKEN";
-const TEMPLATE: &str = "The job has to come from buildbtw's pipeline template, ci/buildbtw.yml: see \
-                        notes/gitlab.md of buildbtw.";
+const TEMPLATE_HINT: &str = "hint: create jobs with buildbtw's pipeline template, ci/buildbtw.yml; \
+                             notes/gitlab.md describes it";
 
-/// Builds what the job was made for. The signals that stop it are blocked.
+/// Builds the package of the job. `signals` must be blocked; they stop the build.
 pub(crate) fn run(
     host: &Host,
     job: &Job,
@@ -41,10 +41,10 @@ pub(crate) fn run(
         runners: folder.runners(),
     };
     fs_err::write(folder.building(), "")?;
-    let mut side = Privileged::start(host, &request)?;
+    let mut side = RootSide::start(host, &request)?;
     side.stop_on(signals);
     side.stop_on_loss(watch);
-    let mut show = Show {
+    let mut display = Display {
         host,
         job,
         folder,
@@ -53,34 +53,34 @@ pub(crate) fn run(
         finished: None,
     };
     let last = loop {
-        match side.next()? {
+        match side.next_frame()? {
             None => {
-                // Of whoever reads it, the end of the root side is the more important news.
-                let _ = show.log.close();
-                return Err(side.silence(host));
+                // The end of the root side is the more important error.
+                let _ = display.log.close();
+                return Err(side.missing_result(host));
             }
             Some(Frame::Message(last @ (Message::Done | Message::Failed { .. }))) => break last,
-            // Nobody sees it, but the root side has to get to its end.
+            // The log has no reader, but the root side must be able to end.
             Some(_) if watch.is_lost() => {}
-            Some(frame) => match show.frame(frame) {
-                Err(failure) if failure.is_broken_pipe() => watch.lose(),
-                shown => shown?,
+            Some(frame) => match display.frame(frame) {
+                Err(failure) if failure.is_broken_pipe() => watch.mark_lost(),
+                displayed => displayed?,
             },
         }
     };
     if !watch.is_lost() {
-        show.log.close()?;
+        display.log.close()?;
     }
-    side.end(host, last)?;
-    // The root side has tidied up by itself.
+    side.finish(host, last)?;
+    // The root side has cleaned up by itself.
     fs_err::remove_file(folder.building())?;
-    match show.finished {
-        Some(finished) => verdict(finished),
+    match display.finished {
+        Some(finished) => stage_result(finished),
         None => Err(Failure::system("the root side reported no outcome")),
     }
 }
 
-/// The attempt that the job was made for, and what proves it.
+/// Returns the attempt that the job was created for, and the job's ID token.
 pub(crate) fn identity(job: &Job) -> Result<(AttemptId, IdToken), Failure> {
     let missing: Vec<&str> = [ATTEMPT, ID_TOKEN]
         .into_iter()
@@ -88,26 +88,26 @@ pub(crate) fn identity(job: &Job) -> Result<(AttemptId, IdToken), Failure> {
         .collect();
     if !missing.is_empty() {
         return Err(Failure::build(format!(
-            "This runner builds packages for buildbtw only, and the job lacks {}.\n{TEMPLATE}",
+            "this runner builds packages for buildbtw only, and the job lacks {}\n{TEMPLATE_HINT}",
             missing.join(" and ")
         )));
     }
     let text = |name| job.variable(name).unwrap_or_default();
-    let wrong = |name, error: &dyn std::fmt::Display| {
+    let invalid = |name, error: &dyn std::fmt::Display| {
         Failure::build(format!(
-            "{name} of the job cannot be used: {error}\n{TEMPLATE}"
+            "the job's {name} is not valid: {error}\n{TEMPLATE_HINT}"
         ))
     };
     let attempt: AttemptId = text(ATTEMPT)
         .parse()
-        .map_err(|error| wrong(ATTEMPT, &error))?;
+        .map_err(|error| invalid(ATTEMPT, &error))?;
     let id_token =
-        IdToken::try_from(text(ID_TOKEN).to_owned()).map_err(|error| wrong(ID_TOKEN, &error))?;
+        IdToken::try_from(text(ID_TOKEN).to_owned()).map_err(|error| invalid(ID_TOKEN, &error))?;
     Ok((attempt, id_token))
 }
 
-/// Shows what the root side says.
-struct Show<'a> {
+/// Shows the root side's frames in the job's log.
+struct Display<'a> {
     host: &'a Host,
     job: &'a Job,
     folder: &'a JobFolder,
@@ -116,13 +116,13 @@ struct Show<'a> {
     finished: Option<Finished>,
 }
 
-impl Show<'_> {
+impl Display<'_> {
     fn frame(&mut self, frame: Frame) -> Result<(), Failure> {
         match frame {
             Frame::Log(bytes) => self.log.write(&bytes)?,
             Frame::Message(Message::Building { url }) => {
                 self.log
-                    .say_bold(&format!("This build in buildbtw: {url}"))?;
+                    .print_bold(&format!("This build in buildbtw: {url}"))?;
             }
             Frame::Message(Message::Finished(finished)) => self.finish(finished)?,
             Frame::Message(Message::File { name }) => {
@@ -142,17 +142,17 @@ impl Show<'_> {
 
     fn finish(&mut self, finished: Finished) -> Result<(), Failure> {
         self.log.close()?;
-        if let (Outcome::Succeeded { packages }, Delivery::Answered) =
+        if let (Outcome::Succeeded { packages }, Delivery::Accepted) =
             (&finished.outcome, finished.delivery)
         {
             self.summarize(&finished, packages)?;
-            // Without artifacts the build is still done: the packages are at the server.
-            match self.make_artifacts(&finished, packages) {
+            // The build has succeeded without artifacts, too: the server has the packages.
+            match self.create_artifacts(&finished, packages) {
                 Ok(artifacts) => self.artifacts = Some(artifacts),
-                Err(error) => self.log.say(&format!("No artifacts are kept: {error:#}"))?,
+                Err(error) => self.log.print(&format!("No artifacts: {error:#}"))?,
             }
         }
-        self.log.say(&format!("Build: {}", finished.url))?;
+        self.log.print(&format!("Build: {}", finished.url))?;
         self.finished = Some(finished);
         Ok(())
     }
@@ -162,22 +162,22 @@ impl Show<'_> {
         finished: &Finished,
         packages: &[ReportedPackage],
     ) -> Result<(), Failure> {
-        self.log.say_bold("Packages:")?;
+        self.log.print_bold("Packages:")?;
         for package in packages {
-            self.log.say(&format!("  {}", package.file_name))?;
+            self.log.print(&format!("  {}", package.file_name))?;
         }
         self.log
-            .say(&format!("Repository: {}", finished.repository))?;
+            .print(&format!("Repository: {}", finished.repository))?;
         if finished.bytes > self.host.config.max_artifact_bytes() {
-            self.log.say(&format!(
-                "They have {} bytes, too many for artifacts of the job: those only link to the repository.",
+            self.log.print(&format!(
+                "The packages have {} bytes, too many for artifacts, which only link to the repository.",
                 finished.bytes
             ))?;
         }
         Ok(())
     }
 
-    fn make_artifacts(
+    fn create_artifacts(
         &self,
         finished: &Finished,
         packages: &[ReportedPackage],
@@ -190,7 +190,7 @@ impl Show<'_> {
         Ok(artifacts)
     }
 
-    /// The project's folder; wherever it is said to be, it is only used below the job's own.
+    /// Returns the project's folder, from variables that the job controls: `Artifacts` rejects it outside of the job's.
     fn project_dir(&self, builds: &std::path::Path) -> PathBuf {
         Environment::project_dir()
             .or_else(|| self.job.variable("CI_PROJECT_DIR").map(PathBuf::from))
@@ -199,32 +199,32 @@ impl Show<'_> {
     }
 }
 
-/// What the outcome means for the job.
-fn verdict(finished: Finished) -> Result<(), Failure> {
+/// Returns the result of the stage for an outcome.
+fn stage_result(finished: Finished) -> Result<(), Failure> {
     match (finished.outcome, finished.delivery) {
-        (_, Delivery::Unwanted) => Err(Failure::build(
-            "buildbtw has ended this attempt meanwhile: it was cancelled, or taken for lost",
+        (_, Delivery::AttemptEnded) => Err(Failure::build(
+            "the server had ended this attempt before: it was cancelled, or its lease expired",
         )),
         (outcome, Delivery::Failed) => {
-            let trouble = finished.trouble.unwrap_or_default();
+            let error = finished.delivery_error.unwrap_or_default();
             let what = match outcome {
                 Outcome::Succeeded { .. } => "the package was built".to_owned(),
                 Outcome::Failed { message, .. } => message,
             };
             Err(Failure::system(format!(
-                "the result could not be reported: {trouble} ({what})"
+                "cannot report the result to the server: {error} ({what})"
             )))
         }
-        (Outcome::Succeeded { .. }, Delivery::Answered) => Ok(()),
-        (Outcome::Failed { kind, message }, Delivery::Answered) => match kind {
+        (Outcome::Succeeded { .. }, Delivery::Accepted) => Ok(()),
+        (Outcome::Failed { kind, message }, Delivery::Accepted) => match kind {
             FailureKind::Package | FailureKind::Timeout => {
                 Err(Failure::build(format!("The build failed: {message}")))
             }
             FailureKind::Cancelled => Err(Failure::build(format!(
-                "The build was not finished: {message}"
+                "The build was cancelled: {message}"
             ))),
             FailureKind::Infrastructure => Err(Failure::system(format!(
-                "The build failed for no fault of the package: {message}"
+                "The build failed, but not because of the package: {message}"
             ))),
         },
     }

@@ -1,6 +1,6 @@
-//! The disk limit of scripts. What they write has to stay where it is for the next stage, for the runner and for a front
-//! that is not root, so there is no disk of a given size to mount: their folders are measured while they run, and rlimits
-//! bound each file (see `Confinement`).
+//! The disk limit of scripts. Their files must remain accessible to the next stage, the runner and a front without
+//! root, so a disk of limited size cannot be mounted. Instead, the folders are measured while a script runs, and
+//! rlimits bound each file (see `Confinement`).
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -19,19 +19,18 @@ use nix::sys::statvfs::statvfs;
 
 use super::removed::RemovedFiles;
 
-/// How long the folders are left alone after each measurement, in times of what that took: at most 5 % of a processor.
-const REST: u32 = 20;
-const SHORTEST_REST: Duration = Duration::from_millis(100);
-const LONGEST_REST: Duration = Duration::from_secs(10);
-/// What a file costs beside its content: empty ones fill a disk, too.
+/// The pause after a measurement in multiples of its duration, so that measuring uses at most 5 % of a processor.
+const PAUSE_FACTOR: u32 = 20;
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// The overhead per file: empty files fill a disk, too.
 const BYTES_PER_FILE: u64 = 512;
-/// Files with several names that are counted once. More of them count with each name.
-const MOST_LINKED: usize = 1_000_000;
-
-/// So many measurements in a row may end early before the file system counts in their place.
-const MOST_EARLY: u32 = 3;
-/// Of a file system with less than this part left, what a script may have written without a trace counts.
-const SCARCE: u64 = 10;
+/// The largest number of hard-linked files that are counted once. Further ones count with each name.
+const MAX_LINKED: usize = 1_000_000;
+/// How many consecutive measurements may end early before the usage of the file system counts in their place.
+const MAX_EARLY: u32 = 3;
+/// A file system is nearly full when less than one in this many bytes is free. Its usage then counts, too.
+const SCARCE_DIVISOR: u64 = 10;
 
 /// Measures the folders of a job while one of its scripts runs.
 pub(super) struct DiskWatch {
@@ -42,17 +41,17 @@ pub(super) struct DiskWatch {
 /// How a limit was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Excess {
-    /// The folders hold that much.
+    /// The folders have reached the limit.
     Folders,
-    /// So many bytes of the file system are gone since the script began, and the folders do not tell by whom.
+    /// So many bytes of the file system were used since the script began, and the folders could not be measured.
     FileSystem(u64),
 }
 
-/// What there is of a file system, in bytes.
+/// The space of a file system, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Space {
     free: u64,
-    all: u64,
+    total: u64,
 }
 
 impl Space {
@@ -61,14 +60,14 @@ impl Space {
         let bytes = |blocks: u64| blocks.saturating_mul(found.fragment_size());
         Some(Self {
             free: bytes(found.blocks_available()),
-            all: bytes(found.blocks()),
+            total: bytes(found.blocks()),
         })
     }
 }
 
 impl DiskWatch {
-    /// Calls `exceeded` once, as soon as the folders and what was removed from them hold `limit` bytes, or the file
-    /// system has lost as many and the folders cannot be measured or it is about to be full.
+    /// Calls `exceeded` once, as soon as the folders and removed files reach `limit` bytes. If the folders cannot be
+    /// measured or the file system is nearly full, its loss of free space counts as well.
     pub(super) fn start(
         folders: Vec<PathBuf>,
         removed: Option<RemovedFiles>,
@@ -96,8 +95,8 @@ impl DiskWatch {
                     exceeded();
                     return Some(excess);
                 }
-                let rest = (began.elapsed() * REST).clamp(SHORTEST_REST, LONGEST_REST);
-                if stopped.recv_timeout(rest) != Err(RecvTimeoutError::Timeout) {
+                let pause = (began.elapsed() * PAUSE_FACTOR).clamp(MIN_PAUSE, MAX_PAUSE);
+                if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                     return limit.check();
                 }
             }
@@ -105,46 +104,46 @@ impl DiskWatch {
         Self { stop, thread }
     }
 
-    /// Ends it after a last measurement. Returns whether the limit was reached, and how.
+    /// Stops after a last measurement. Returns how the limit was exceeded, if it was.
     pub(super) fn end(self) -> Option<Excess> {
-        // It may have ended by itself.
+        // Fails when the thread has ended by itself.
         let _ = self.stop.send(());
         self.thread.join().unwrap_or_default()
     }
 }
 
-/// A limit, and what was seen of the folders that it is for.
+/// A limit, and the state of its measurements.
 struct Limit<F> {
     folders: Vec<PathBuf>,
     removed: Option<RemovedFiles>,
     limit: u64,
     space: F,
-    /// What was free before the script began.
-    before: Option<u64>,
+    /// Free bytes of the file system before the script began.
+    free_before: Option<u64>,
     /// How many measurements in a row ended early.
     early: u32,
 }
 
 impl<F: Fn() -> Option<Space>> Limit<F> {
     fn new(folders: Vec<PathBuf>, limit: u64, space: F) -> Self {
-        let before = space().map(|space| space.free);
+        let free_before = space().map(|space| space.free);
         Self {
             folders,
             removed: None,
             limit,
             space,
-            before,
+            free_before,
             early: 0,
         }
     }
 
     fn check(&mut self) -> Option<Excess> {
         let mut measured = Measured::new(self.limit);
-        // Before the folders: what is removed meanwhile does not count twice.
+        // Before the folders, so that files removed meanwhile do not count twice.
         let removed = self.removed.as_ref();
         measured.bytes = removed.map_or(0, |removed| removed.bytes(&self.folders));
         for folder in &self.folders {
-            // What cannot be read now may be gone; the rest counts.
+            // A folder that cannot be read may be gone; the others still count.
             measured.ended_early |= measured.add(folder).is_err();
         }
         if measured.is_reached() {
@@ -154,34 +153,35 @@ impl<F: Fn() -> Option<Space>> Limit<F> {
             true => self.early.saturating_add(1),
             false => 0,
         };
-        self.verdict(measured.was_denied)
+        self.check_file_system(measured.was_denied)
     }
 
-    /// What the file system tells. Others write to it, too: that counts only where the folders do not tell.
-    fn verdict(&self, was_denied: bool) -> Option<Excess> {
+    /// Checks the loss of free space. Other programs use the file system as well, so it counts only when the folders
+    /// cannot be measured or the space is scarce.
+    fn check_file_system(&self, was_denied: bool) -> Option<Excess> {
         let now = (self.space)()?;
-        let lost = self.before?.saturating_sub(now.free);
-        let is_unknown = was_denied || self.early >= MOST_EARLY;
-        let is_scarce = now.free < now.all / SCARCE;
+        let lost = self.free_before?.saturating_sub(now.free);
+        let is_unknown = was_denied || self.early >= MAX_EARLY;
+        let is_scarce = now.free < now.total / SCARCE_DIVISOR;
         (lost >= self.limit && (is_unknown || is_scarce)).then_some(Excess::FileSystem(lost))
     }
 }
 
-/// What was found so far.
+/// The result of a measurement.
 struct Measured {
     bytes: u64,
     limit: u64,
     linked: HashSet<(u64, u64)>,
-    /// A folder may not be looked into.
+    /// Whether a folder could not be read.
     was_denied: bool,
-    /// Folders were moved, so that not all were found.
+    /// Whether folders were moved, so that some may have been missed.
     ended_early: bool,
 }
 
-/// A folder on the way down.
+/// A folder on the path to the current one.
 struct Level {
     id: (u64, u64),
-    /// The folders in it that were not visited yet.
+    /// Its subfolders that were not visited yet.
     left: Vec<CString>,
 }
 
@@ -200,8 +200,8 @@ impl Measured {
         self.bytes >= self.limit
     }
 
-    /// Adds a folder and everything below it, however deep: one descriptor at a time, no link is followed. Ends early when
-    /// folders are moved meanwhile; the next measurement finds them again.
+    /// Adds a folder and everything below it, at any depth, with one descriptor at a time and without following links.
+    /// Ends early when folders are moved meanwhile; the next measurement finds them again.
     fn add(&mut self, top: &Path) -> nix::Result<()> {
         let mut current = open(AT_FDCWD, top)?;
         let device = fstat(&current)?.st_dev;
@@ -238,7 +238,7 @@ impl Measured {
         Ok(())
     }
 
-    /// Counts what is in a folder.
+    /// Counts the entries of a folder.
     fn level(&mut self, folder: &OwnedFd) -> nix::Result<Level> {
         let mut left = Vec::new();
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -262,7 +262,7 @@ impl Measured {
 
     fn count(&mut self, stat: &FileStat) {
         let has_names = !is_folder(stat) && stat.st_nlink > 1;
-        if has_names && self.linked.len() < MOST_LINKED && !self.linked.insert(id(stat)) {
+        if has_names && self.linked.len() < MAX_LINKED && !self.linked.insert(id(stat)) {
             return;
         }
         let blocks = u64::try_from(stat.st_blocks).unwrap_or_default();

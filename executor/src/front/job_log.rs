@@ -1,19 +1,19 @@
-//! The job's log as GitLab shows it: the builder's headings become sections that fold, errors are red. Lines of this
-//! program start without any colours that were set before.
+//! Formats the job's log for GitLab: the builder's headings become sections that can be folded, errors are red. Lines
+//! of this program reset the colours that were set before.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
 
 use buildbtw_builder::HEADING;
 
+use super::line_escaper::LineEscaper;
 use super::plain_output::PlainOutput;
-use super::told_apart::ToldApart;
 
 const BOLD: &str = "\x1b[1;34m";
 const PLAIN: &str = "\x1b[0m";
 /// A heading longer than this is cut.
 const MAX_HEADING: usize = 1000;
-/// Sections with these headings stay open: they are what people come for.
+/// Headings of sections that are not collapsed, because they hold what most readers need.
 const OPEN: &[&str] = &["building", "simulating", "the sandbox failed"];
 
 /// Writes the job's log.
@@ -24,20 +24,20 @@ pub(crate) struct JobLog<W> {
     section: Option<u32>,
     sections: u32,
     line: Line,
-    output: ToldApart,
+    output: LineEscaper,
 }
 
 /// What is known about the line that is being written.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
-    /// Its beginning, as long as it could still be that of a heading.
+    /// Its beginning, while it may become a heading.
     Undecided(Vec<u8>),
     Heading(Vec<u8>),
     Output,
 }
 
 impl<W: Write> JobLog<W> {
-    /// A log with sections, if GitLab can fold them.
+    /// Creates a log, with sections if GitLab can fold them.
     pub(crate) fn new(to: W, has_sections: bool) -> Self {
         Self {
             to,
@@ -45,11 +45,11 @@ impl<W: Write> JobLog<W> {
             section: None,
             sections: 0,
             line: Line::Undecided(Vec::new()),
-            output: ToldApart::default(),
+            output: LineEscaper::default(),
         }
     }
 
-    /// Writes a piece of the build's log, which may end anywhere.
+    /// Writes a chunk of the build's log, which may end anywhere.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             match piece.strip_suffix(b"\n") {
@@ -74,15 +74,15 @@ impl<W: Write> JobLog<W> {
         self.to.flush()
     }
 
-    /// A line of this program, outside of sections.
-    pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
+    /// Writes a line of this program, outside of sections.
+    pub(crate) fn print(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.to, "{PLAIN}{text}")?;
         self.to.flush()
     }
 
-    /// The same as a heading.
-    pub(crate) fn say_bold(&mut self, text: &str) -> io::Result<()> {
-        self.say(&format!("{BOLD}{text}{PLAIN}"))
+    /// Writes a line of this program in bold.
+    pub(crate) fn print_bold(&mut self, text: &str) -> io::Result<()> {
+        self.print(&format!("{BOLD}{text}{PLAIN}"))
     }
 
     fn extend(&mut self, text: &[u8]) -> io::Result<()> {
@@ -128,7 +128,7 @@ impl<W: Write> JobLog<W> {
         }
     }
 
-    /// Writes what a package may have written.
+    /// Writes output that may be a package's.
     fn output(&mut self, bytes: &[u8]) -> io::Result<()> {
         let shown = self.output.feed(bytes);
         self.to.write_all(&shown)

@@ -1,4 +1,4 @@
-//! The folders of jobs, and which of them are left over from jobs that are dead.
+//! The folders of jobs, and the detection of stale ones, whose runner was killed.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -17,14 +17,14 @@ use crate::lock::FolderLock;
 use crate::root::Request;
 use crate::runner::Process;
 
-/// How long a stage may go on after the next one began: it was abandoned, and ends itself.
-const STAGE_PATIENCE: Duration = Duration::from_secs(12);
-/// The same before a job is removed.
-const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
-/// How much longer than it may take a job is believed to live, for its last stages.
-const AFTERLIFE: Duration = Duration::from_secs(3600);
+/// How long an abandoned stage may take to end after the next one began.
+const STAGE_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long a stage may take to end before its job is removed.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long after its timeout a job expires: its last stages run then.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(3600);
 
-/// Where the jobs of this host are.
+/// The jobs of this host.
 #[derive(Debug)]
 pub(crate) struct Jobs {
     folder: PathBuf,
@@ -36,186 +36,185 @@ pub(crate) struct JobFolder {
     path: PathBuf,
 }
 
-/// A job's folder while a stage of it runs.
+/// The locked folder of a job, while one of its stages runs.
 #[derive(Debug)]
-pub(crate) struct Entered {
+pub(crate) struct LockedJob {
     /// The folder.
     pub(crate) folder: JobFolder,
     _lock: FolderLock,
 }
 
-/// What tells a dead job from one that is between two stages.
+/// The record that distinguishes a stale job from one between two stages.
 #[derive(Debug, Serialize, Deserialize)]
-struct Life {
+struct JobRecord {
     runner: Option<Process>,
     /// In seconds since 1970.
     expires: u64,
 }
 
 impl JobFolder {
-    /// Where the runner puts the project.
+    /// Returns the folder that the runner puts the project in.
     pub(crate) fn builds(&self) -> PathBuf {
         self.path.join("builds")
     }
 
-    /// Where the runner puts caches.
+    /// Returns the folder that the runner puts caches in.
     pub(crate) fn cache(&self) -> PathBuf {
         self.path.join("cache")
     }
 
-    /// `HOME` of scripts.
+    /// Returns `HOME` of scripts.
     pub(crate) fn home(&self) -> PathBuf {
         self.path.join("home")
     }
 
-    /// `TMPDIR` of scripts.
+    /// Returns `TMPDIR` of scripts.
     pub(crate) fn tmp(&self) -> PathBuf {
         self.path.join("tmp")
     }
 
-    /// The folders that scripts may write to.
+    /// Returns the folders that scripts may write to.
     pub(crate) fn own(&self) -> [PathBuf; 4] {
         [self.builds(), self.cache(), self.home(), self.tmp()]
     }
 
-    /// `/etc/passwd` and `/etc/group` of scripts.
+    /// Returns the files that become `/etc/passwd` and `/etc/group` of scripts.
     pub(crate) fn accounts(&self) -> [PathBuf; 2] {
         [self.path.join("passwd"), self.path.join("group")]
     }
 
-    /// The records of the cgroups of scripts.
+    /// Returns the folder with the records of the scripts' cgroups.
     pub(crate) fn limits(&self) -> PathBuf {
         self.path.join("limits")
     }
 
-    /// `gitlab-runner` as scripts call it.
+    /// Returns the wrapper that scripts run as `gitlab-runner`.
     pub(crate) fn helper(&self) -> PathBuf {
         self.path.join("gitlab-runner")
     }
 
-    /// There while the root side may have something of this job.
+    /// Returns the file that exists while the root side may have files of this job.
     pub(crate) fn building(&self) -> PathBuf {
         self.path.join("building")
     }
 
-    fn life(&self) -> PathBuf {
+    fn record_path(&self) -> PathBuf {
         self.path.join("job.json")
     }
 
-    fn read_life(&self) -> Option<Life> {
-        let text = fs_err::read(self.life()).ok()?;
+    fn read_record(&self) -> Option<JobRecord> {
+        let text = fs_err::read(self.record_path()).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// The processes that this stage is run for: the one that prepared the job, if it is still alive, and
-    /// the one that started this stage. Usually they are the same, the runner.
+    /// Returns the processes that wait for this stage: the one that prepared the job, if it is still alive, and the one
+    /// that started this stage. Usually both are the runner.
     pub(crate) fn runners(&self) -> Vec<Process> {
-        let recorded = self.read_life().and_then(|life| life.runner);
+        let recorded = self.read_record().and_then(|record| record.runner);
         let mut runners: Vec<_> = recorded.filter(Process::is_alive).into_iter().collect();
         runners.extend(Process::runner().filter(|starter| !runners.contains(starter)));
         runners
     }
 
-    /// Whether nobody will come back to it. Only true while this process has its lock.
-    fn is_dead(&self) -> bool {
-        // Without the note its preparation was cut off.
-        self.read_life().is_none_or(|life| {
-            let is_abandoned = life.runner.is_some_and(|runner| !runner.is_alive());
-            is_abandoned || now() > life.expires
+    /// Returns whether no stage of the job will follow. The caller must hold the folder's lock.
+    fn is_stale(&self) -> bool {
+        // Without a record, the preparation was interrupted.
+        self.read_record().is_none_or(|record| {
+            let is_abandoned = record.runner.is_some_and(|runner| !runner.is_alive());
+            is_abandoned || now() > record.expires
         })
     }
 }
 
 impl Jobs {
-    /// The folder of jobs.
+    /// Returns the jobs of a host.
     pub(crate) fn of(host: &Host) -> Self {
         Self {
             folder: host.config.state_dir.join("jobs"),
         }
     }
 
-    /// The folder of a job, which need not exist.
+    /// Returns the folder of a job, which need not exist.
     pub(crate) fn job(&self, id: JobId) -> JobFolder {
         JobFolder {
             path: self.folder.join(id.to_string()),
         }
     }
 
-    /// Makes the folder of a job anew.
+    /// Creates the folder of a job. Removes one that exists.
     pub(crate) fn create(
         &self,
         host: &Host,
         job: &Job,
         runner: Option<Process>,
-    ) -> anyhow::Result<Entered> {
-        make(&self.folder, 0o711).with_context(|| {
-            format!(
-                "make it as root: install -d -m 0711 -o {} {}",
+    ) -> anyhow::Result<LockedJob> {
+        create_dir(&self.folder, 0o711).map_err(|error| {
+            anyhow::anyhow!(
+                "{error}\nhint: as root, run `install -d -m 0711 -o {} {}`",
                 nix::unistd::geteuid(),
                 self.folder.display()
             )
         })?;
         self.check_owner()?;
-        // Nobody reaps between making the folder and leaving the note.
+        // No other process may reap between creating the folder and writing the record.
         let _guard = FolderLock::take(&self.folder)?;
         self.remove(host, job.id)?;
         let folder = self.job(job.id);
-        make(&folder.path, 0o711)?;
-        let lock = FolderLock::enter(&folder.path, Duration::ZERO)?;
-        let timeout = Duration::from_secs(job.timeout_s).saturating_add(AFTERLIFE);
-        let life = Life {
+        create_dir(&folder.path, 0o711)?;
+        let lock = FolderLock::take_within(&folder.path, Duration::ZERO)?;
+        let timeout = Duration::from_secs(job.timeout_s).saturating_add(EXPIRY_MARGIN);
+        let record = JobRecord {
             runner,
             expires: now().saturating_add(timeout.as_secs()),
         };
-        fs_err::write(folder.life(), serde_json::to_vec(&life)?)?;
+        fs_err::write(folder.record_path(), serde_json::to_vec(&record)?)?;
         for path in folder.own() {
-            make(&path, 0o700)?;
+            create_dir(&path, 0o700)?;
             if let Some(RunAs { uid, gid }) = host.script_user {
                 std::os::unix::fs::lchown(&path, Some(uid), Some(gid))?;
             }
         }
-        Ok(Entered {
+        Ok(LockedJob {
             folder,
             _lock: lock,
         })
     }
 
-    /// Takes the folder of a job that was prepared.
-    pub(crate) fn enter(&self, id: JobId) -> anyhow::Result<Entered> {
+    /// Locks the folder of a prepared job.
+    pub(crate) fn lock(&self, id: JobId) -> anyhow::Result<LockedJob> {
         let folder = self.job(id);
         if folder.path.exists() {
             self.check_owner()?;
         }
-        let lock = FolderLock::enter(&folder.path, STAGE_PATIENCE)
+        let lock = FolderLock::take_within(&folder.path, STAGE_TIMEOUT)
             .with_context(|| format!("job {id} was not prepared on this host"))?;
-        Ok(Entered {
+        Ok(LockedJob {
             folder,
             _lock: lock,
         })
     }
 
-    /// Refuses to work in a folder that another user could put anything into, links to `/etc` for
-    /// example: root might otherwise reap what it never made.
+    /// Fails if another user owns the folder: root could otherwise be made to remove other files through links.
     fn check_owner(&self) -> anyhow::Result<()> {
         let owner = fs_err::symlink_metadata(&self.folder)?.uid();
         let own = nix::unistd::geteuid().as_raw();
         anyhow::ensure!(
             owner == own,
-            "{} belongs to user {owner}: run this command as that user",
+            "`{}` belongs to user {owner}; run this command as that user",
             self.folder.display()
         );
         Ok(())
     }
 
-    /// Removes everything of a job, its processes first.
+    /// Removes a job's processes and files.
     pub(crate) fn remove(&self, host: &Host, id: JobId) -> anyhow::Result<()> {
         let folder = self.job(id);
         match folder.path.symlink_metadata() {
             Err(_) => return Ok(()),
             Ok(_) => self.check_owner()?,
         }
-        let lock = match FolderLock::seize(&folder.path, REMOVAL_PATIENCE) {
-            // Somebody else has just removed it.
+        let lock = match FolderLock::seize(&folder.path, REMOVAL_TIMEOUT) {
+            // Another process has just removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             lock => lock?,
         };
@@ -224,40 +223,39 @@ impl Jobs {
         Ok(())
     }
 
-    /// Removes everything of a job whose lock this process has.
-    pub(crate) fn remove_entered(
+    /// Removes the processes and files of a job whose lock this process holds.
+    pub(crate) fn remove_and_unlock(
         &self,
         host: &Host,
         id: JobId,
-        entered: Entered,
+        locked: LockedJob,
     ) -> anyhow::Result<()> {
-        self.remove_locked(host, id, &entered.folder)?;
-        drop(entered);
+        self.remove_locked(host, id, &locked.folder)?;
+        drop(locked);
         Ok(())
     }
 
     fn remove_locked(&self, host: &Host, id: JobId, folder: &JobFolder) -> anyhow::Result<()> {
         kill_environments_with(&folder.builds(), host.script_user)?;
         let cleaned = if folder.building().exists() {
-            privileged::ask(host, &Request::Clean { job: id })
+            privileged::request(host, &Request::Clean { job: id })
         } else {
             Ok(())
         };
-        // What this process can remove goes whatever became of the other part.
+        // Also after the root side failed: this process removes its own part.
         wait_for(buildbtw_builder::reap(&folder.limits()))??;
         removal::remove(&folder.path)?;
-        cleaned.map_err(|failure| anyhow::anyhow!("cleaning up as root: {failure}"))
+        cleaned.map_err(|failure| anyhow::anyhow!("cannot clean up as root: {failure}"))
     }
 
-    /// Removes what is left of jobs whose runner was killed. One that cannot be removed does not keep
-    /// the others.
+    /// Removes what is left of jobs whose runner was killed. If one cannot be removed, the others still are.
     pub(crate) fn reap(&self, host: &Host) -> anyhow::Result<()> {
         if !self.folder.exists() {
             return Ok(());
         }
         self.check_owner()?;
         let guard = FolderLock::take(&self.folder)?;
-        let mut dead = Vec::new();
+        let mut stale = Vec::new();
         for entry in fs_err::read_dir(&self.folder)? {
             let name = entry?.file_name();
             let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
@@ -265,25 +263,27 @@ impl Jobs {
             };
             let folder = self.job(id);
             if let Ok(Some(lock)) = FolderLock::probe(&folder.path)
-                && folder.is_dead()
+                && folder.is_stale()
             {
-                dead.push((id, folder, lock));
+                stale.push((id, folder, lock));
             }
         }
         drop(guard);
         let mut result = Ok(());
-        for (id, folder, _lock) in &dead {
+        for (id, folder, _lock) in &stale {
             let removed = self.remove_locked(host, *id, folder);
-            result = result.and(removed.with_context(|| format!("removing job {id}")));
+            result = result.and(removed.with_context(|| format!("cannot remove job {id}")));
         }
         result
     }
 }
 
-fn make(path: &Path, mode: u32) -> io::Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-    made.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    Ok(())
+fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
+    let created = DirBuilder::new().recursive(true).mode(mode).create(path);
+    created.map_err(|error| {
+        let message = format!("cannot create `{}`: {error}", path.display());
+        io::Error::new(error.kind(), message)
+    })
 }
 
 fn now() -> u64 {

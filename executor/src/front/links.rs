@@ -1,4 +1,4 @@
-//! Where the packages of a build are, as files for people.
+//! Artifacts with links to the packages of a build.
 
 use std::fmt::Write as _;
 
@@ -6,25 +6,25 @@ use buildbtw_model::api::ReportedPackage;
 
 use crate::frames::Finished;
 
-/// One line with an address for each package.
+/// Returns the URLs of the packages, one per line.
 pub(super) fn text(finished: &Finished, packages: &[ReportedPackage]) -> String {
     let mut text = String::new();
     for package in packages {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", address(finished, package));
+        let _ = writeln!(text, "{}", package_url(finished, package));
     }
     text
 }
 
-/// The same as a page.
+/// Returns a page with links to the packages.
 pub(super) fn html(finished: &Finished, packages: &[ReportedPackage]) -> String {
     let mut text = String::from(
         "<!DOCTYPE html>\n<meta charset=\"utf-8\">\n<title>Packages</title>\n<h1>Packages</h1>\n<ul>\n",
     );
     for package in packages {
-        let address = escaped(&address(finished, package));
+        let url = escaped(&package_url(finished, package));
         let name = escaped(package.file_name.as_str());
-        let _ = writeln!(text, "<li><a href=\"{address}\">{name}</a></li>");
+        let _ = writeln!(text, "<li><a href=\"{url}\">{name}</a></li>");
     }
     let (page, repository) = (escaped(&finished.url), escaped(&finished.repository));
     let _ = writeln!(
@@ -35,8 +35,8 @@ pub(super) fn html(finished: &Finished, packages: &[ReportedPackage]) -> String 
     text
 }
 
-fn address(finished: &Finished, package: &ReportedPackage) -> String {
-    // A name may have an epoch, whose colon a path may hold.
+fn package_url(finished: &Finished, package: &ReportedPackage) -> String {
+    // A name may contain an epoch's colon, which is valid in a path.
     format!("{}/{}", finished.repository, package.file_name)
 }
 

@@ -1,10 +1,11 @@
-//! What the runner starts: everything that needs no root.
+//! The front: the process that the runner starts, which does not need root.
 
 mod artifacts;
 pub(crate) mod build;
 mod disk;
 mod job_log;
 pub(crate) mod jobs;
+mod line_escaper;
 mod links;
 mod plain_output;
 pub(crate) mod privileged;
@@ -13,7 +14,6 @@ mod removal;
 mod removed;
 pub(crate) mod script;
 mod tmp_dir;
-mod told_apart;
 
 use std::io;
 use std::path::PathBuf;
@@ -25,14 +25,14 @@ use nix::unistd::User;
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// This host, as the front knows it.
+/// The front's settings on this host.
 #[derive(Debug)]
 pub(crate) struct Host {
-    /// Its settings.
+    /// The settings.
     pub(crate) config: Config,
-    /// Where they are from.
+    /// The file of the settings.
     pub(crate) config_path: PathBuf,
-    /// Who scripts run as when that is not this process's own user.
+    /// The user that scripts run as, if it is not this process's own.
     pub(crate) script_user: Option<RunAs>,
 }
 
@@ -41,14 +41,14 @@ impl Host {
     pub(crate) fn load(config_path: PathBuf) -> Result<Self, Failure> {
         let text = fs_err::read_to_string(&config_path).map_err(|error| {
             if error.kind() == io::ErrorKind::PermissionDenied {
-                // Which server could be told is written in that very file.
+                // The server's address is in that file, so the failure cannot be reported.
                 Failure::Final(reading_denied(&config_path))
             } else {
                 error.into()
             }
         })?;
         let config = Config::parse(&text)
-            .with_context(|| format!("the settings in {}", config_path.display()))?;
+            .with_context(|| format!("cannot load the settings in `{}`", config_path.display()))?;
         let script_user = if is_root() {
             Some(script_user(&config.script_user)?)
         } else {
@@ -62,12 +62,12 @@ impl Host {
     }
 }
 
-/// Whether this process is root.
+/// Returns whether this process is root.
 pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Runs a task of the builder to its end; the front itself is not asynchronous.
+/// Runs a future of the builder to completion: the front has no asynchronous runtime.
 fn wait_for<T>(task: impl Future<Output = T>) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -77,13 +77,13 @@ fn wait_for<T>(task: impl Future<Output = T>) -> io::Result<T> {
 
 fn script_user(name: &str) -> anyhow::Result<RunAs> {
     let user = User::from_name(name)
-        .with_context(|| format!("looking up the user {name}"))?
+        .with_context(|| format!("cannot look up the user `{name}`"))?
         .with_context(|| {
-            format!("this host has no user {name}; name another one with `script_user`")
+            format!("this host has no user `{name}`; set `script_user` to another one")
         })?;
     anyhow::ensure!(
         !user.uid.is_root(),
-        "scripts of jobs must not run as root; name another user with `script_user`"
+        "scripts of jobs must not run as root; set `script_user` to another user"
     );
     Ok(RunAs {
         uid: user.uid.as_raw(),

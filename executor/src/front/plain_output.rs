@@ -1,25 +1,25 @@
-//! Removes from a package's output what a terminal or GitLab would take for a command: everything but text, bold
-//! and the colours of letters that can be read. GitLab's sections end with "erase the line", so none can be
-//! forged (ECMA-48, 8.3; GitLab, "custom collapsible sections"). Concealed text, backgrounds and characters
-//! without a width could hide or rearrange what others wrote.
+//! Removes from a package's output what a terminal or GitLab would interpret as a command: everything but text, bold
+//! and legible foreground colours. GitLab's sections end with "erase the line", so none can be
+//! forged (ECMA-48, 8.3; GitLab, "custom collapsible sections"). Concealed text, backgrounds and
+//! zero-width characters could hide or rearrange the output of others.
 
 use buildbtw_model::ansi::{Reader, Token};
 
-/// Follows a stream of bytes.
+/// Cleans a stream of bytes.
 #[derive(Debug, Default)]
 pub(super) struct PlainOutput {
     reader: Reader,
 }
 
 impl PlainOutput {
-    /// What is left of the next bytes.
+    /// Returns the cleaned text of the next bytes.
     pub(super) fn clean(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut clean = String::with_capacity(bytes.len());
         self.reader.feed(bytes, |token| keep(token, &mut clean));
         clean.into_bytes()
     }
 
-    /// What is left of what was not complete.
+    /// Returns the cleaned text of an incomplete rest.
     pub(super) fn finish(&mut self) -> Vec<u8> {
         let mut clean = String::new();
         let reader = std::mem::take(&mut self.reader);
@@ -37,7 +37,7 @@ fn keep(token: Token<'_>, clean: &mut String) {
     }
 }
 
-/// Whether a character has no width, or changes the order of others.
+/// Returns whether a character has no width, or changes the order of others.
 fn is_invisible(char: char) -> bool {
     matches!(
         char,
@@ -45,7 +45,7 @@ fn is_invisible(char: char) -> bool {
     )
 }
 
-/// What is left of "select graphic rendition": bold, and colours of letters, but black.
+/// Returns the permitted part of "select graphic rendition": bold, and foreground colours except black.
 fn style(parameters: &str) -> Option<String> {
     let mut kept: Vec<String> = Vec::new();
     let mut all = parameters.split(';');
@@ -63,7 +63,7 @@ fn style(parameters: &str) -> Option<String> {
     (!kept.is_empty()).then(|| format!("\x1b[{}m", kept.join(";")))
 }
 
-/// Reads a colour by its number or its parts, and returns that of the letters if it is one of the first 16.
+/// Consumes a colour given by its number or its components. Returns its parameter if it is one of the first 16.
 fn colour<'a>(parameters: &mut impl Iterator<Item = &'a str>) -> Option<String> {
     match parameters.next()? {
         "5" => match parameters.next()?.parse::<u8>().ok()? {

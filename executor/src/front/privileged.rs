@@ -1,4 +1,4 @@
-//! The root side, seen from the front: one process, one request.
+//! Starts the root side from the front: one process per request.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -17,12 +17,12 @@ use crate::frames::{Frame, Message};
 use crate::root::{LOST, Request};
 use crate::watch::Watch;
 
-/// How long the root side may take to end after it was told to. It goes on without this process.
-const PATIENCE: Duration = Duration::from_secs(8);
-/// Of what it complains about, what is kept.
-const MAX_COMPLAINT: usize = 4096;
-/// Settings of the runner's environment that matter to whoever talks to the server.
-const PASSED_ON: &[&str] = &[
+/// How long the front waits for a stopped root side, which ends by itself afterwards.
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
+/// How much of the root side's standard error is kept for error messages, in bytes.
+const MAX_STDERR: usize = 4096;
+/// Variables of the runner's environment that connections to the server need.
+const PASSED_VARIABLES: &[&str] = &[
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -35,33 +35,33 @@ const PASSED_ON: &[&str] = &[
 
 type Stdin = Arc<Mutex<Option<ChildStdin>>>;
 
-/// A root side at work. It stops when this goes.
-pub(crate) struct Privileged {
+/// A running root side. It stops when this is dropped.
+pub(crate) struct RootSide {
     child: Child,
     stdin: Stdin,
     stdout: ChildStdout,
-    complaints: JoinHandle<String>,
+    stderr: JoinHandle<String>,
     by_sudo: bool,
 }
 
-/// Has a request done that has no result.
-pub(crate) fn ask(host: &Host, request: &Request) -> Result<(), Failure> {
-    ask_while(host, request, &Watch::default())
+/// Runs a request that returns no data.
+pub(crate) fn request(host: &Host, request: &Request) -> Result<(), Failure> {
+    request_while(host, request, &Watch::default())
 }
 
-/// The same for as long as the runner is there.
-pub(crate) fn ask_while(host: &Host, request: &Request, watch: &Watch) -> Result<(), Failure> {
-    let mut side = Privileged::start(host, request)?;
+/// Runs a request that returns no data, and stops it when the runner is gone.
+pub(crate) fn request_while(host: &Host, request: &Request, watch: &Watch) -> Result<(), Failure> {
+    let mut side = RootSide::start(host, request)?;
     side.stop_on_loss(watch);
-    while let Some(frame) = side.next()? {
+    while let Some(frame) = side.next_frame()? {
         if let Frame::Message(message) = frame {
-            return side.end(host, message);
+            return side.finish(host, message);
         }
     }
-    Err(side.silence(host))
+    Err(side.missing_result(host))
 }
 
-impl Privileged {
+impl RootSide {
     /// Starts the root side with a request.
     pub(crate) fn start(host: &Host, request: &Request) -> Result<Self, Failure> {
         let by_sudo = !is_root() && !host.config.sudo.as_os_str().is_empty();
@@ -74,13 +74,13 @@ impl Privileged {
         };
         command
             .arg("as-root")
-            // The runner's environment is full of what a job's author wrote.
+            // The job's author controls many variables of the runner's environment.
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
             .env("LANG", "C.UTF-8")
             .env(PATH_VARIABLE, &host.config_path)
             .envs(
-                PASSED_ON
+                PASSED_VARIABLES
                     .iter()
                     .filter_map(|name| Some((name, std::env::var_os(name)?))),
             )
@@ -91,25 +91,25 @@ impl Privileged {
         let mut child = command.spawn().map_err(|error| {
             Failure::not_started(Path::new(command.get_program()), None, &error)
         })?;
-        let missing = || Failure::system("the root side has no pipes");
+        let missing = || Failure::system("the root side was started without pipes");
         let mut stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
-        let complaints = std::thread::spawn(move || pass_on(stderr));
+        let stderr = std::thread::spawn(move || forward(stderr));
         let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
         line.push(b'\n');
-        // One that refuses to run says so on its other pipes.
+        // A root side that fails to start reports it on its other pipes.
         let _ = stdin.write_all(&line).and_then(|()| stdin.flush());
         Ok(Self {
             child,
             stdin: Arc::new(Mutex::new(Some(stdin))),
             stdout,
-            complaints,
+            stderr,
             by_sudo,
         })
     }
 
-    /// Makes SIGTERM and the like stop the root side and then this process. Before any other thread.
+    /// Blocks the signals that stop a stage, for [`Self::stop_on`]. To be called before other threads start.
     pub(crate) fn block_signals() -> Result<SigSet, Failure> {
         let mut signals = SigSet::empty();
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -119,28 +119,28 @@ impl Privileged {
         Ok(signals)
     }
 
-    /// Stops the root side when one of the signals comes.
+    /// Stops the root side, and then this process, on one of the signals.
     pub(crate) fn stop_on(&self, signals: SigSet) {
         let stdin = Arc::clone(&self.stdin);
         std::thread::spawn(move || {
             if signals.wait().is_ok() {
                 close(&stdin);
-                // The end of the root side ends the program; this is for when it does not.
-                std::thread::sleep(PATIENCE);
+                // Usually the end of the root side ends this process before.
+                std::thread::sleep(STOP_TIMEOUT);
                 std::process::exit(2);
             }
         });
     }
 
-    /// Stops the root side when the runner gets lost, and tells it why: the runner's process may still be
-    /// there.
+    /// Stops the root side when the runner is gone, and sends the reason: if only the output was closed, the root side
+    /// cannot see it.
     pub(crate) fn stop_on_loss(&self, watch: &Watch) {
         let stdin = Arc::clone(&self.stdin);
         watch.on_loss(move || {
             {
                 let mut stdin = stdin.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(stdin) = stdin.as_mut() {
-                    // One that has ended needs no word.
+                    // Fails when the root side has ended already.
                     let _ = stdin
                         .write_all(LOST.as_bytes())
                         .and_then(|()| stdin.flush());
@@ -150,13 +150,13 @@ impl Privileged {
         });
     }
 
-    /// What the root side says next.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Frame>> {
+    /// Reads the next frame. Returns `None` when the root side has ended.
+    pub(crate) fn next_frame(&mut self) -> io::Result<Option<Frame>> {
         Frame::read(&mut self.stdout)
     }
 
-    /// Waits for its end, and says what its last message means.
-    pub(crate) fn end(mut self, host: &Host, last: Message) -> Result<(), Failure> {
+    /// Waits for the end of the root side, and returns the result from its last message.
+    pub(crate) fn finish(mut self, host: &Host, last: Message) -> Result<(), Failure> {
         close(&self.stdin);
         self.child.wait()?;
         match last {
@@ -167,25 +167,25 @@ impl Privileged {
             } => Err(Failure::build(message)),
             Message::Failed { message, .. } => Err(Failure::system(message)),
             Message::Building { .. } | Message::Finished(_) | Message::File { .. } => {
-                Err(self.silence(host))
+                Err(self.missing_result(host))
             }
         }
     }
 
-    /// What it means that the root side ended without a word.
-    pub(crate) fn silence(mut self, host: &Host) -> Failure {
+    /// Returns the failure for a root side that ended without a result.
+    pub(crate) fn missing_result(mut self, host: &Host) -> Failure {
         close(&self.stdin);
         let status = match self.child.wait() {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        let complaints = self.complaints.join().unwrap_or_default();
-        if self.by_sudo && sudo_cannot_execute(&complaints) {
+        let stderr = self.stderr.join().unwrap_or_default();
+        if self.by_sudo && sudo_cannot_execute(&stderr) {
             let program = &host.config.program;
             let denied = PermissionDenied::new(program, "root may not execute it");
-            return Failure::Final(format!("{denied}\nsudo said: {}", complaints.trim()));
+            return Failure::Final(format!("{denied}\nsudo: {}", sudo_message(&stderr)));
         }
-        if self.by_sudo && complaints.contains("sudo:") {
+        if self.by_sudo && stderr.contains("sudo:") {
             let user = nix::unistd::geteuid();
             let user = nix::unistd::User::from_uid(user)
                 .ok()
@@ -193,24 +193,29 @@ impl Privileged {
                 .map_or_else(|| format!("#{user}"), |user| user.name);
             let program = host.config.program.display();
             return Failure::system(format!(
-                "builds need root, and sudo does not let {user} start them.\n\
-                 Add this line with `visudo -f /etc/sudoers.d/buildbtw-executor`:\n\n\
-                 {user} ALL=(root) NOPASSWD: {program} as-root\n\n\
-                 sudo said: {}",
-                complaints.trim()
+                "builds need root, and sudo does not permit `{user}` to start them: {}\n\
+                 hint: add this line with `visudo -f /etc/sudoers.d/buildbtw-executor`:\n\
+                 {user} ALL=(root) NOPASSWD: {program} as-root",
+                sudo_message(&stderr)
             ));
         }
         Failure::system(format!(
             "the root side ended without a result ({status}) {}",
-            complaints.trim()
+            stderr.trim()
         ))
     }
 }
 
-/// Whether sudo allows the program but cannot start it: it calls one that is not executable a command
-/// that it has not found.
-fn sudo_cannot_execute(complaints: &str) -> bool {
-    complaints
+/// Returns sudo's message without its name.
+fn sudo_message(stderr: &str) -> &str {
+    let message = stderr.trim();
+    message.strip_prefix("sudo: ").unwrap_or(message)
+}
+
+/// Returns whether sudo permits the program but cannot start it. It reports a program that is not executable as a
+/// command that was not found.
+fn sudo_cannot_execute(stderr: &str) -> bool {
+    stderr
         .lines()
         .filter(|line| line.starts_with("sudo: "))
         .any(|line| {
@@ -224,14 +229,14 @@ fn close(stdin: &Stdin) {
     stdin.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
-/// Copies what the root side complains about to the job's log, and keeps the beginning.
-fn pass_on(mut stderr: impl io::Read) -> String {
+/// Copies the root side's standard error to the job's log, and returns its beginning.
+fn forward(mut stderr: impl io::Read) -> String {
     let mut kept = Vec::new();
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = stderr.read(&mut buffer) {
         let bytes = buffer.get(..count).unwrap_or_default();
         let _ = io::stderr().write_all(bytes);
-        let room = MAX_COMPLAINT.saturating_sub(kept.len());
+        let room = MAX_STDERR.saturating_sub(kept.len());
         kept.extend(bytes.iter().take(room));
     }
     String::from_utf8_lossy(&kept).into_owned()

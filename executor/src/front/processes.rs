@@ -1,4 +1,4 @@
-//! Processes of a job's environment. When its first process dies, the kernel kills all of it.
+//! Processes of a job's environment. When the first one dies, the kernel kills the others.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -10,39 +10,39 @@ use buildbtw_builder::RunAs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Kills every environment that was given this folder, and waits until none is left.
+/// Kills every environment that contains this folder, and waits until none is left.
 ///
-/// `script_user` is who scripts run as when that is not this process's own user. Processes of all others are
-/// none of ours, whatever they are called.
+/// `script_user` is the user that scripts run as, if it is not this process's own. Processes of other users do not
+/// belong to jobs, whatever their names are.
 pub(super) fn kill_environments_with(
     folder: &Path,
     script_user: Option<RunAs>,
 ) -> std::io::Result<()> {
     let owners = owners(script_user);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + KILL_TIMEOUT;
     loop {
         let found = environments_with(folder, &owners)?;
         if found.is_empty() {
             return Ok(());
         }
         for pid in &found {
-            // It may be gone already.
+            // It may have ended already.
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
         if Instant::now() > deadline {
             return Err(std::io::Error::other(format!(
-                "the processes {found:?} of {} do not end",
+                "the processes {found:?} of `{}` were killed, but have not ended",
                 folder.display()
             )));
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// The processes of the environments that were given this folder.
+/// Returns the processes of the environments that contain this folder.
 pub(super) fn processes_with(
     folder: &Path,
     script_user: Option<RunAs>,
@@ -50,7 +50,7 @@ pub(super) fn processes_with(
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for entry in fs_err::read_dir("/proc")? {
         let name = entry?.file_name();
-        // One that ended meanwhile has no status.
+        // A process that has ended meanwhile has no status.
         let found = name.to_str().and_then(|name| {
             let pid = name.parse::<i32>().ok()?;
             Some((pid, Status::of(name)?.parent))
@@ -59,7 +59,7 @@ pub(super) fn processes_with(
             children.entry(parent).or_default().push(pid);
         }
     }
-    // A process that loses its parent is adopted by the first process of its environment.
+    // Orphans become children of the first process of their environment, so following children finds them all.
     let mut found = environments_with(folder, &owners(script_user))?;
     let mut at = 0;
     while let Some(pid) = found.get(at) {
@@ -90,31 +90,31 @@ fn environments_with(folder: &Path, owners: &[u32]) -> std::io::Result<Vec<i32>>
         else {
             continue;
         };
-        // A process that ended meanwhile has none.
+        // A process that has ended meanwhile has no command line.
         let Ok(line) = fs_err::read(format!("/proc/{name}/cmdline")) else {
             continue;
         };
         let mut arguments = line.split(|byte| *byte == 0);
         let program = arguments.next().unwrap_or_default();
-        let is_called_so = Path::new(OsStr::from_bytes(program)).file_name()
+        let is_named_so = Path::new(OsStr::from_bytes(program)).file_name()
             == Some(OsStr::new("bwrap"))
             && arguments.any(|argument| argument == folder.as_os_str().as_bytes());
         let is_environment = |status: &Status| {
             owners.contains(&status.owner) && status.may_be_environment(own.pids.len())
         };
-        if is_called_so && Status::of(name).as_ref().is_some_and(is_environment) {
+        if is_named_so && Status::of(name).as_ref().is_some_and(is_environment) {
             found.push(pid);
         }
     }
     Ok(found)
 }
 
-/// What the kernel says about a process.
+/// Fields of `/proc/<pid>/status`.
 struct Status {
-    /// Its real user. The owner of its folder in /proc is root for many (proc(5)).
+    /// The real user. The owner of the folder in /proc is root for many processes (proc(5)).
     owner: u32,
     parent: i32,
-    /// Its number in each of its pid namespaces, the outermost one that this process sees first.
+    /// The process number in each pid namespace, beginning with the outermost one visible to this process.
     pids: Vec<u32>,
 }
 
@@ -133,8 +133,8 @@ impl Status {
         })
     }
 
-    /// Whether it is the one that makes an environment, or the first process in it. A script can give its processes
-    /// any name, but they all have another place: it can make no pid namespace.
+    /// Returns whether this may be the process that creates an environment, or the first one in it. A script can give
+    /// its processes any name, but they are at another depth: it cannot create pid namespaces.
     fn may_be_environment(&self, own_depth: usize) -> bool {
         match self.pids.len().checked_sub(own_depth) {
             Some(0) => true,

@@ -1,18 +1,18 @@
-//! Removes the folders of a job, which its scripts could do anything to.
+//! Removes the folders of a job, in which scripts may have created anything.
 
 use std::io;
 use std::path::Path;
 
 use buildbtw_builder::remove_folder;
 
-/// Something may still be written while the last processes die.
-const TRIES: u32 = 5;
+/// Tries to remove a folder: the last processes may still write to it while they die.
+const MAX_TRIES: u32 = 5;
 
-/// Removes a folder; one that is not there is as good.
+/// Removes a folder, if it exists.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        // What a link leads to is not ours.
+        // The target of a link does not belong to the job.
         Ok(metadata) if !metadata.is_dir() => return fs_err::remove_file(path),
         _ => {}
     }
@@ -25,7 +25,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
         };
         match error.kind() {
             io::ErrorKind::NotFound if path.symlink_metadata().is_err() => return Ok(()),
-            _ if tries >= TRIES => return Err(error),
+            _ if tries >= MAX_TRIES => return Err(error),
             io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound => {}
             _ => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! Files that a script has removed and keeps open: they take space, and lie in no folder.
+//! Files that a script has removed but keeps open: they use disk space, but are in no folder.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,7 +8,7 @@ use buildbtw_builder::RunAs;
 
 use super::processes::processes_with;
 
-/// What the processes of a job's environment hold open.
+/// The removed files that the processes of a job's environment hold open.
 #[derive(Debug)]
 pub(super) struct RemovedFiles {
     builds: PathBuf,
@@ -16,7 +16,7 @@ pub(super) struct RemovedFiles {
 }
 
 impl RemovedFiles {
-    /// Those of the environments that were given this folder.
+    /// Returns those of the environments that contain this folder.
     pub(super) fn of(builds: PathBuf, script_user: Option<RunAs>) -> Self {
         Self {
             builds,
@@ -24,8 +24,8 @@ impl RemovedFiles {
         }
     }
 
-    /// The bytes that they take of the file systems of these folders. What a process that may not be looked into
-    /// holds does not count, nor what is on its way between two processes, or mapped only.
+    /// Returns the bytes that they use on the file systems of these folders. Files of unreadable processes, files in
+    /// transit between processes, and files that are only mapped do not count.
     pub(super) fn bytes(&self, folders: &[PathBuf]) -> u64 {
         let devices: Vec<u64> = folders
             .iter()
@@ -41,7 +41,7 @@ impl RemovedFiles {
                 continue;
             };
             for descriptor in descriptors.flatten() {
-                // Follows the link to what is open, which has no name any more.
+                // Follows the link to the open file, which has no name any more.
                 let Ok(file) = fs_err::metadata(descriptor.path()) else {
                     continue;
                 };

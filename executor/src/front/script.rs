@@ -1,5 +1,4 @@
-//! Runs a script of the runner in an environment that holds the job's own folders and nothing else of
-//! this host but `/usr`.
+//! Runs a script of the runner in an environment that contains only the job's own folders and the host's `/usr`.
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Read as _, Write as _};
@@ -21,19 +20,20 @@ use crate::failure::Failure;
 use crate::watch::Watch;
 
 const BWRAP: &str = "/usr/bin/bwrap";
-/// Where `gitlab-runner` appears, wherever it is on this host.
+/// The folder of `gitlab-runner` in the environment, wherever it is on the host.
 const TOOLS: &str = "/run/buildbtw";
-/// Where the program itself is, under the name that it expects to have.
+/// The path of the program itself, under the name that it expects.
 const HELPER: &str = "/run/buildbtw/helper/gitlab-runner";
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin";
 
-/// Files of this machine that programs, name resolution and TLS need.
+/// Files of this host that all programs need.
 const SHARED_FILES: &[&str] = &[
     "/etc/alternatives",
     "/etc/ld.so.cache",
     "/etc/localtime",
     "/etc/nsswitch.conf",
 ];
+/// Files of this host that name resolution and TLS need.
 const NETWORK_FILES: &[&str] = &[
     "/etc/ca-certificates",
     "/etc/hosts",
@@ -51,7 +51,7 @@ const IN_MEMORY: [(&str, &str, &str); 3] = [
 /// The exit code of a script that was killed together with its environment.
 const KILLED: i32 = 137;
 
-/// Runs the script; its output goes where this process's goes.
+/// Runs the script, whose output goes to this process's.
 pub(crate) fn run(
     host: &Host,
     folder: &JobFolder,
@@ -59,7 +59,7 @@ pub(crate) fn run(
     stage: Stage,
     watch: &Watch,
 ) -> Result<(), Failure> {
-    // As standard input, because the user it runs as cannot read the runner's files.
+    // The script is standard input, because its user cannot read the runner's files.
     let script = fs_err::File::open(script)?.into_parts().0;
     let (mut status, status_writer) = io::pipe()?;
     let confinement = confinement(host, &folder.limits())?;
@@ -73,14 +73,14 @@ pub(crate) fn run(
     let mut child = command
         .spawn()
         .map_err(|error| Failure::not_started(Path::new(BWRAP), host.script_user, &error))?;
-    // Closes the write end of the report, so that reading it ends.
+    // Closes the write end of the status pipe, so that reading it ends.
     drop(command);
     let output = [
-        pass_on(child.stdout.take(), io::stdout().as_fd())?,
-        pass_on(child.stderr.take(), io::stderr().as_fd())?,
+        forward(child.stdout.take(), io::stdout().as_fd())?,
+        forward(child.stderr.take(), io::stderr().as_fd())?,
     ];
     let (builds, script_user) = (folder.builds(), host.script_user);
-    // What cannot be killed now is when the job is removed.
+    // Processes that cannot be killed now are killed when the job is removed.
     let kill = move || drop(kill_environments_with(&builds, script_user));
     let limit = host.config.limits.limits().disk_bytes;
     let removed = RemovedFiles::of(folder.builds(), host.script_user);
@@ -88,26 +88,26 @@ pub(crate) fn run(
     watch.on_loss(kill);
     let ended = child.wait()?;
     kill_environments_with(&folder.builds(), host.script_user)?;
-    for piece in output.into_iter().flatten() {
-        // What it could not pass on has no reader.
-        let _ = piece.join();
+    for thread in output.into_iter().flatten() {
+        // Output that could not be forwarded has no reader.
+        let _ = thread.join();
     }
     let mut report = String::new();
     status.read_to_string(&mut report)?;
     let code = exit_code(&report);
     let excess = disk.end();
-    let exceeded = end(confinement)?;
+    let exceeded = remove_cgroup(confinement)?;
     if let Some(excess) = excess {
         let code = code.filter(|code| *code != 0);
         return Err(Failure::Build {
-            message: over(limit, excess),
+            message: disk_limit_message(limit, excess),
             exit_code: code.unwrap_or(KILLED),
         });
     }
     outcome(host, code, exceeded, ended)
 }
 
-/// What came of a script that kept to the disk limit. It has no exit code when it never started or was killed.
+/// Returns the result of a script within the disk limit. There is no exit code when it never started or was killed.
 fn outcome(
     host: &Host,
     code: Option<i32>,
@@ -118,14 +118,15 @@ fn outcome(
         (None, None) => {
             check_permissions(host)?;
             Err(Failure::system(format!(
-                "the script's environment could not be made, or was killed ({ended})"
+                "the script's environment was not created, or was killed ({ended})"
             )))
         }
-        (code, exceeded) => verdict(code.unwrap_or(KILLED), exceeded),
+        (code, exceeded) => exit_result(code.unwrap_or(KILLED), exceeded),
     }
 }
 
-/// The command of the script's environment, up to the program that runs in it. bubblewrap reports to `status`.
+/// Returns the command for the script's environment, without the program that runs in it. bubblewrap writes its
+/// report to `status`.
 fn command(
     host: &Host,
     folder: &JobFolder,
@@ -138,7 +139,7 @@ fn command(
         .env_clear()
         .env("PATH", SEARCH_PATH)
         .current_dir("/");
-    // When this process is killed, the kernel kills all of it, but for one that has only just begun.
+    // The kernel kills the environment together with this process, unless it has only just been started.
     command.args(["--die-with-parent", "--new-session", "--clearenv"]);
     command.arg("--json-status-fd");
     command.arg(status.as_raw_fd().to_string());
@@ -147,41 +148,41 @@ fn command(
     for (file, path) in ["/etc/passwd", "/etc/group"].iter().zip(&accounts) {
         command.arg("--ro-bind").arg(path).arg(file);
     }
-    // bubblewrap gives neither a size, and a script could write to both. All that has to be made there is.
+    // bubblewrap limits the size of neither, and scripts could write to both. Nothing is created there afterwards.
     command.args(["--remount-ro", "/dev", "--remount-ro", "/"]);
     add_environment(&mut command, folder);
     Ok(command)
 }
 
-/// Passes on what a script writes. The runner waits until all who hold its pipes have ended, so no script
-/// holds them: one that outlives this process, which a cleanup ends, would keep that from being started.
-fn pass_on(
+/// Forwards the output of a script in a thread. The runner waits for all processes that hold its pipes: a script that
+/// held them and outlived this process would delay the cleanup that kills it.
+fn forward(
     from: Option<impl io::Read + Send + 'static>,
     to: BorrowedFd<'_>,
 ) -> io::Result<Option<JoinHandle<()>>> {
-    // Without the buffer of the standard library: every piece counts at once.
+    // Bypasses the buffer of the standard library, so that output appears immediately.
     let mut to = File::from(to.try_clone_to_owned()?);
     Ok(from.map(|mut from| {
         std::thread::spawn(move || {
-            // When the runner reads no more, the script hears of it at its next write.
+            // When the runner stops reading, the script's next write fails.
             let _ = io::copy(&mut from, &mut to);
         })
     }))
 }
 
-fn over(limit: u64, excess: Excess) -> String {
+fn disk_limit_message(limit: u64, excess: Excess) -> String {
     match excess {
-        Excess::Folders => format!(
-            "the disk limit of {limit} bytes is exhausted by what scripts of the job have written"
-        ),
+        Excess::Folders => {
+            format!("the disk limit of {limit} bytes was exceeded by files of the job's scripts")
+        }
         Excess::FileSystem(lost) => format!(
-            "the file system of the job's folders has lost {lost} bytes since the script began, the disk limit is \
-             {limit}: folders that may not be looked into, or removed files that are open, may hold them"
+            "the file system of the job's folders has lost {lost} bytes since the script began, and the disk limit is \
+             {limit} bytes: unreadable folders or removed files that are open may use them"
         ),
     }
 }
 
-fn verdict(exit_code: i32, exceeded: Option<String>) -> Result<(), Failure> {
+fn exit_result(exit_code: i32, exceeded: Option<String>) -> Result<(), Failure> {
     if exit_code == 0 {
         return Ok(());
     }
@@ -192,7 +193,7 @@ fn verdict(exit_code: i32, exceeded: Option<String>) -> Result<(), Failure> {
     Err(Failure::Build { message, exit_code })
 }
 
-/// The bounds of a script, which are those of a build. Only root can create cgroups.
+/// Returns the confinement of a script, with the limits of a build. Only root can create cgroups.
 fn confinement(host: &Host, folder: &Path) -> io::Result<Confinement> {
     let limits = host.config.limits.limits();
     let user = host.script_user;
@@ -203,17 +204,17 @@ fn confinement(host: &Host, folder: &Path) -> io::Result<Confinement> {
     }
 }
 
-/// Removes the cgroup of a script that has ended, and returns the limit that it hit.
-fn end(confinement: Confinement) -> io::Result<Option<String>> {
+/// Removes the cgroup of a script that has ended, and returns the limit that it exceeded.
+fn remove_cgroup(confinement: Confinement) -> io::Result<Option<String>> {
     let exceeded = confinement.exceeded();
     if let Err(error) = wait_for(confinement.remove())? {
-        // Removing the job tries again.
+        // The removal of the job tries again.
         let _ = writeln!(io::stderr(), "WARNING: {error}");
     }
     Ok(exceeded)
 }
 
-/// Whether environments can be made at all: some machines forbid ordinary users to make namespaces.
+/// Checks whether environments can be created: some hosts forbid ordinary users to create namespaces.
 pub(crate) fn check(host: &Host) -> Result<(), Failure> {
     let mut command = Command::new(BWRAP);
     command
@@ -232,13 +233,13 @@ pub(crate) fn check(host: &Host) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::system(format!(
-        "the environment for scripts of jobs cannot be made; does this machine let users make \
-         namespaces?\n{}",
+        "cannot create the environment for scripts of jobs: {}\nhint: permit users to create namespaces on \
+         this host",
         String::from_utf8_lossy(&output.stderr).trim()
     )))
 }
 
-/// Whether the user of scripts gets to what they need.
+/// Checks that the user of scripts has access to the state folder and gitlab-runner.
 pub(crate) fn check_permissions(host: &Host) -> Result<(), Failure> {
     let user = host.script_user;
     let helper = host.config.gitlab_runner();
@@ -280,7 +281,7 @@ fn add_files(
 ) -> io::Result<()> {
     command.args(["--ro-bind", "/usr", "/usr"]);
     for name in ["bin", "sbin", "lib", "lib64"] {
-        // Not every machine has all of them.
+        // Not every distribution has all of them.
         if Path::new("/usr").join(name).is_dir() {
             command.args(["--symlink", &format!("usr/{name}"), &format!("/{name}")]);
         }
@@ -308,17 +309,17 @@ fn add_files(
             .arg(write_helper(folder)?)
             .arg(format!("{TOOLS}/gitlab-runner"));
     }
-    if let Some(path) = tmp_dir::to_make(&own) {
+    if let Some(path) = tmp_dir::to_create(&own) {
         command.arg("--bind").arg(folder.tmp()).arg(path);
     }
     Ok(())
 }
 
-/// What scripts start as `gitlab-runner`. It keeps its archives in `TMPDIR`, which a job or the runner's
-/// settings can set to a folder that is not there.
+/// Writes the wrapper that scripts run as `gitlab-runner`. The program writes its archives to `TMPDIR`, which a job or
+/// the runner's settings can set to a folder that does not exist.
 fn write_helper(folder: &JobFolder) -> io::Result<std::path::PathBuf> {
     let path = folder.helper();
-    // There are no quotes in the paths of jobs but those that an administrator has put there.
+    // The administrator's state folder may contain quotes.
     let tmp = folder.tmp().display().to_string().replace('\'', "'\\''");
     let text = format!(
         "#!/bin/bash\n[[ -d $TMPDIR && -w $TMPDIR ]] || export TMPDIR='{tmp}'\nexec {HELPER} \"$@\"\n"
@@ -343,7 +344,7 @@ fn add_environment(command: &mut Command, folder: &JobFolder) {
     command.arg("--chdir").arg(folder.builds());
 }
 
-/// Names for the one user there is; programs ask for them.
+/// Writes the account files with the environment's only user, whose name programs look up.
 fn accounts(host: &Host, folder: &JobFolder) -> io::Result<[std::path::PathBuf; 2]> {
     let (uid, gid) = host.script_user.map_or_else(
         || {
@@ -365,7 +366,7 @@ fn accounts(host: &Host, folder: &JobFolder) -> io::Result<[std::path::PathBuf; 
     Ok(paths)
 }
 
-/// The script's own exit code; `None` when it was never started or did not end by itself.
+/// Returns the script's own exit code, or `None` when it never started or was killed.
 fn exit_code(report: &str) -> Option<i32> {
     report
         .lines()

@@ -1,12 +1,12 @@
-//! `TMPDIR` where a job's variables set it, as `environment` in the runner's settings does: the folder
-//! exists on the host, if at all, and has to be made in the environment of scripts.
+//! `TMPDIR` from a job's variables, which `environment` in the runner's settings can set: the folder may exist on
+//! the host, and must be created in the environment of scripts.
 
 use std::path::{Component, Path, PathBuf};
 
 use crate::contract::Environment;
 
-/// Below these the environment has what it needs, and nothing can be made.
-const TAKEN: &[&str] = &[
+/// Folders of the environment in which none may be created.
+const RESERVED: &[&str] = &[
     "/bin",
     "/dev",
     "/etc",
@@ -18,25 +18,25 @@ const TAKEN: &[&str] = &[
     "/sys",
     "/usr",
 ];
-/// There already.
-const THERE: &[&str] = &["/", "/run", "/tmp"];
+/// Folders that exist in the environment.
+const EXISTING: &[&str] = &["/", "/run", "/tmp"];
 
-/// The folder to make, if there is one. `own` are the folders of the job.
-pub(super) fn to_make(own: &[PathBuf]) -> Option<PathBuf> {
-    Environment::tmp_dir().filter(|path| can_be_made(path, own))
+/// Returns the folder to create, if there is one. `own` are the folders of the job.
+pub(super) fn to_create(own: &[PathBuf]) -> Option<PathBuf> {
+    Environment::tmp_dir().filter(|path| can_be_created(path, own))
 }
 
-fn can_be_made(path: &Path, own: &[PathBuf]) -> bool {
+fn can_be_created(path: &Path, own: &[PathBuf]) -> bool {
     let is_plain = path
         .components()
         .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    let is_taken = TAKEN.iter().any(|taken| path.starts_with(taken));
-    let is_there = THERE.iter().any(|there| path == Path::new(there));
-    // What is above the job's folders is there because of them; what is below is the job's to make.
-    let meets = own
+    let is_reserved = RESERVED.iter().any(|reserved| path.starts_with(reserved));
+    let exists = EXISTING.iter().any(|existing| path == Path::new(existing));
+    // Parents of the job's folders exist because of them; the job itself creates folders below.
+    let overlaps = own
         .iter()
         .any(|own| own.starts_with(path) || path.starts_with(own));
-    path.is_absolute() && is_plain && !is_taken && !is_there && !meets
+    path.is_absolute() && is_plain && !is_reserved && !exists && !overlaps
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
             ("relative", false),
             ("/a/../usr", false),
         ] {
-            assert_eq!(can_be_made(Path::new(path), &own), can, "{path}");
+            assert_eq!(can_be_created(Path::new(path), &own), can, "{path}");
         }
     }
 }

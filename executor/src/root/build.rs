@@ -1,4 +1,4 @@
-//! Builds what a job was made for: what a worker does, with the front listening.
+//! Builds the package of a job like a worker does, and sends log and packages to the front.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,23 +19,23 @@ use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
 use crate::id_token::IdToken;
 
-/// How long reports may take once the build was stopped. After that the server's lease decides.
-const LAST_REPORTS: Duration = Duration::from_secs(3);
+/// How long reports may take after the build was stopped. Later ones are left to the server's lease.
+const LAST_REPORTS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A build.
+/// The build of a job.
 pub(super) struct Task<'a> {
     pub(super) config: &'a Config,
     pub(super) folder: &'a JobFolder,
     pub(super) output: &'a Output,
-    /// When the front is gone, or the runner.
+    /// Fires when the front or the runner is gone.
     pub(super) stop: Stop,
 }
 
-/// Why the server takes no report, when it does not.
-type Trouble = Arc<Mutex<Option<String>>>;
+/// Why reports do not reach the server, if they do not.
+type DeliveryError = Arc<Mutex<Option<String>>>;
 
 impl Task<'_> {
-    /// Exchanges the token, builds and reports. Fails when there is nothing to report.
+    /// Exchanges the token, builds, and reports the outcome. Fails when there is no outcome to report.
     pub(super) async fn run(&self, attempt: AttemptId, id_token: IdToken) -> Result<(), Failure> {
         let client = Client::new(&self.config.server, None).map_err(anyhow::Error::from)?;
         let worker = self.config.name()?;
@@ -43,38 +43,38 @@ impl Task<'_> {
             exchanged = exchange::run(client, attempt, id_token, worker) => exchanged?,
             () = self.stop.now.cancelled() => return Err(Failure::build(STOPPED)),
         };
-        let Exchanged { answer, client } = exchanged;
-        let url = answer.url.clone();
-        let _ = self.tell(Message::Building { url }).await;
-        let repository = repository(&client, &answer.build);
-        let trouble = Trouble::default();
-        let agent = self.agent(client, &trouble);
-        let _leaving = self.leave_after_stop(&agent, &trouble);
-        let (report, folder) = self.attempt(&agent.agent, &answer.build).await?;
+        let Exchanged { response, client } = exchanged;
+        let url = response.url.clone();
+        let _ = self.send(Message::Building { url }).await;
+        let repository = repository(&client, &response.build);
+        let delivery_error = DeliveryError::default();
+        let agent = self.agent(client, &delivery_error);
+        let _timer = self.disconnect_after_stop(&agent, &delivery_error);
+        let (report, folder) = self.attempt(&agent.agent, &response.build).await?;
         let (files, bytes) = match &report.outcome {
             Outcome::Succeeded { packages } => sizes(&folder, packages)?,
             Outcome::Failed { .. } => (Vec::new(), 0),
         };
         let delivery = match report.settled {
-            Settled::Yes => Delivery::Answered,
-            Settled::Ended => Delivery::Unwanted,
-            Settled::NotYet => Delivery::Failed,
+            Settled::Reported => Delivery::Accepted,
+            Settled::AttemptEnded => Delivery::AttemptEnded,
+            Settled::Pending => Delivery::Failed,
         };
-        let trouble = lock(&trouble).take();
+        let delivery_error = lock(&delivery_error).take();
         let finished = Finished {
             outcome: report.outcome,
             delivery,
-            trouble,
-            url: answer.url,
+            delivery_error,
+            url: response.url,
             repository,
             bytes,
         };
-        // From here on only the front's copies are missing; when it is gone, so is their reader.
-        let _ = self.tell(Message::Finished(finished)).await;
-        if delivery == Delivery::Answered && bytes <= self.config.max_artifact_bytes() {
+        // All that is left are the front's copies, which nobody reads when the front is gone.
+        let _ = self.send(Message::Finished(finished)).await;
+        if delivery == Delivery::Accepted && bytes <= self.config.max_artifact_bytes() {
             for name in files {
                 let path = folder.package(&name);
-                if self.tell(Message::File { name }).await.is_err()
+                if self.send(Message::File { name }).await.is_err()
                     || self.output.send_file(path).await.is_err()
                 {
                     break;
@@ -84,19 +84,19 @@ impl Task<'_> {
         Ok(())
     }
 
-    async fn tell(&self, message: Message) -> std::io::Result<()> {
+    async fn send(&self, message: Message) -> std::io::Result<()> {
         self.output.send(Frame::Message(message)).await
     }
 
-    fn agent(&self, client: Client, trouble: &Trouble) -> Leaving {
-        let leave = CancellationToken::new();
-        let (denied, noted) = (leave.clone(), Arc::clone(trouble));
+    fn agent(&self, client: Client, delivery_error: &DeliveryError) -> ConnectedAgent {
+        let disconnect = CancellationToken::new();
+        let (denied, recorded) = (disconnect.clone(), Arc::clone(delivery_error));
         let on_denied = move |error| {
-            *lock(&noted) = Some(format!("the server takes the job's token no more: {error}"));
+            *lock(&recorded) = Some(format!("the server rejected the job's token: {error}"));
             denied.cancel();
         };
         let agent = Agent {
-            link: Arc::new(Link::new(client, leave.clone(), Box::new(on_denied))),
+            link: Arc::new(Link::new(client, disconnect.clone(), Box::new(on_denied))),
             builder: self.config.builder(self.folder.sandbox()),
             packager: self.config.packager.clone(),
             limits: self.config.limits.limits(),
@@ -104,23 +104,28 @@ impl Task<'_> {
                 now: self.stop.now.clone(),
                 kind: FailureKind::Cancelled,
                 message: STOPPED,
-                known: Arc::clone(&self.stop.known),
+                reason: Arc::clone(&self.stop.reason),
             },
         };
-        Leaving {
+        ConnectedAgent {
             agent: Arc::new(agent),
-            leave,
+            disconnect,
         }
     }
 
-    fn leave_after_stop(&self, agent: &Leaving, trouble: &Trouble) -> AbortOnDropHandle<()> {
-        let (stop, leave) = (self.stop.now.clone(), agent.leave.clone());
-        let trouble = Arc::clone(trouble);
+    /// Starts the task that ends the agent's requests some time after the build was stopped.
+    fn disconnect_after_stop(
+        &self,
+        agent: &ConnectedAgent,
+        delivery_error: &DeliveryError,
+    ) -> AbortOnDropHandle<()> {
+        let (stop, disconnect) = (self.stop.now.clone(), agent.disconnect.clone());
+        let delivery_error = Arc::clone(delivery_error);
         AbortOnDropHandle::new(tokio::spawn(async move {
             stop.cancelled().await;
-            tokio::time::sleep(LAST_REPORTS).await;
-            lock(&trouble).get_or_insert_with(|| "the job was stopped".to_owned());
-            leave.cancel();
+            tokio::time::sleep(LAST_REPORTS_TIMEOUT).await;
+            lock(&delivery_error).get_or_insert_with(|| "the job was stopped".to_owned());
+            disconnect.cancel();
         }))
     }
 
@@ -133,7 +138,7 @@ impl Task<'_> {
         let architectures = self.config.architectures();
         if !architectures.contains(&build.architecture) {
             let message = format!(
-                "{} builds for {} and not for {}; give the runner other tags",
+                "`{}` builds for {}, not for {}; change the tags of its runner",
                 self.config.name()?,
                 list(&architectures),
                 build.architecture
@@ -148,17 +153,17 @@ impl Task<'_> {
     }
 }
 
-/// An agent, and what makes it give up.
-struct Leaving {
+/// An agent, and the token that ends its requests.
+struct ConnectedAgent {
     agent: Arc<Agent>,
-    leave: CancellationToken,
+    disconnect: CancellationToken,
 }
 
-fn lock(trouble: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
-    trouble.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(error: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
+    error.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where the packages of an iteration are served.
+/// Returns the URL of the iteration's repository.
 fn repository(client: &Client, build: &ClaimedBuild) -> String {
     format!(
         "{}/repo/{}/{}/{}",

@@ -1,4 +1,4 @@
-//! Whether builds are possible at all, before a job counts on it.
+//! Checks whether builds are possible, before a job relies on it.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use buildbtw_model::client::Client;
 
 use super::state::State;
 use crate::config::Config;
-use crate::persist::persist;
+use crate::retry::retry;
 
-/// How long a server may be away, for example while it restarts.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the server may be unreachable, for example while it restarts.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 
-/// Checks host and server, and tidies up.
+/// Checks host and server, and removes what killed builds left.
 pub(super) async fn run(config: &Config, state: &State) -> anyhow::Result<()> {
     let number = |name| std::env::var(name).ok().and_then(|id| id.parse().ok());
     if let (Some(user), Some(group)) = (number("SUDO_UID"), number("SUDO_GID")) {
-        state.make_jobs_of(user, group)?;
+        state.create_jobs_dir(user, group)?;
     }
     config.name()?;
     let builder = config.builder(state.jobs());
@@ -30,18 +30,18 @@ pub(super) async fn run(config: &Config, state: &State) -> anyhow::Result<()> {
     state
         .reap()
         .await
-        .context("cleaning up after builds that were killed")?;
+        .context("cannot clean up after killed builds")?;
     reach(&Client::new(&config.server, None)?).await
 }
 
 async fn reach(client: &Client) -> anyhow::Result<()> {
-    persist(
-        PATIENCE,
-        LONGEST_PAUSE,
+    retry(
+        RETRY_TIMEOUT,
+        MAX_PAUSE,
         |_| {},
         || client.sources_overview(),
     )
     .await
     .map(drop)
-    .context("the buildbtw server does not answer")
+    .context("cannot use the buildbtw server")
 }

@@ -1,5 +1,5 @@
-//! Standard input: the request, then silence. Its end means that the front is gone, or wants this
-//! process to go.
+//! Standard input: one request, after which it stays open. Its end means that the front is gone, or wants this
+//! process to end.
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::sync::mpsc;
@@ -11,36 +11,38 @@ use tokio_util::sync::CancellationToken;
 use super::request::{LOST, Request};
 use super::stop::Stop;
 
-/// A request is small; the ID token is most of it.
+/// The size limit of a request, most of which is the ID token.
 const MAX_BYTES: u64 = 64 << 10;
 
 /// Reads the request. `stop` fires when the input ends.
 pub(super) fn listen(stop: Stop) -> anyhow::Result<Request> {
     let (sender, receiver) = mpsc::channel();
-    // A thread that waits in a read keeps no process from ending.
+    // A blocked read in a thread of the runtime would keep the process from ending.
     std::thread::spawn(move || {
         let mut input = BufReader::new(io::stdin().lock());
         let mut line = Vec::new();
         let read = (&mut input).take(MAX_BYTES).read_until(b'\n', &mut line);
-        // The receiver waits for exactly this.
+        // Cannot fail: the receiver waits for it.
         let _ = sender.send(read.map(|_| line));
-        let mut word = Vec::new();
-        let _ = (&mut input).take(LOST.len() as u64).read_to_end(&mut word);
-        if word == LOST.as_bytes() {
-            stop.lost();
+        let mut reason = Vec::new();
+        let _ = (&mut input)
+            .take(LOST.len() as u64)
+            .read_to_end(&mut reason);
+        if reason == LOST.as_bytes() {
+            stop.set_runner_lost();
         }
         let _ = io::copy(&mut input, &mut io::sink());
         stop.front_ended();
     });
-    let line = receiver.recv().context("reading the request")??;
+    let line = receiver.recv().context("cannot read the request")??;
     ensure!(
         line.ends_with(b"\n"),
-        "the request is no line of at most {MAX_BYTES} bytes"
+        "the request is not a line of at most {MAX_BYTES} bytes"
     );
-    serde_json::from_slice(&line).context("the request cannot be understood")
+    serde_json::from_slice(&line).context("the request is not valid")
 }
 
-/// Makes signals mean the same as the end of the input.
+/// Stops on signals, like at the end of the input.
 pub(super) fn stop_on_signals(stop: &CancellationToken) -> io::Result<()> {
     for kind in [
         SignalKind::terminate(),

@@ -1,5 +1,5 @@
-//! The root side: the one process that may do what needs root. It takes a single request from its
-//! standard input and stops when that ends.
+//! The root side: the process for operations that need root. It reads a single request from its standard input and
+//! stops when that ends.
 
 mod build;
 mod check;
@@ -28,16 +28,16 @@ use crate::frames::{Frame, Message};
 
 pub(crate) use request::{LOST, Request};
 
-/// Does what the request says.
+/// Reads and processes one request. Returns the exit code of the process.
 pub(crate) fn run() -> ExitCode {
-    // Out of reach of the signals that the runner sends to the group of the front. It fails when this
-    // already is a session of its own.
+    // A session of its own is not reached by the signals that the runner sends to the front's process group. The
+    // call fails when this process already leads one.
     let _ = nix::unistd::setsid();
     umask(Mode::from_bits_truncate(0o077));
-    complain();
+    init_logging();
     let output = Output::default();
     let served = isolation::isolate()
-        .map_err(|error| Failure::system(format!("isolating the root side: {error}")))
+        .map_err(|error| Failure::system(format!("cannot isolate the root side: {error}")))
         .and_then(|()| serve(&output));
     let message = match served {
         Ok(()) => Message::Done,
@@ -50,19 +50,19 @@ pub(crate) fn run() -> ExitCode {
         Message::Failed { .. } => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     };
-    // Whoever asked may be gone; then nobody is left to tell.
+    // The front may be gone.
     let _ = output.write(&Frame::Message(message));
     code
 }
 
-/// Lets people see in the job's log what goes wrong on the way, such as a server that is away.
-pub(crate) fn complain() {
+/// Logs warnings to standard error, which is shown in the job's log.
+pub(crate) fn init_logging() {
     let levels = Targets::new()
         .with_default(Level::WARN)
-        // How the build itself ended, the front says.
+        // The front prints the outcome of the build.
         .with_target("buildbtw_agent::agent", Level::ERROR);
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(|| output::Complaints)
+        .with_writer(|| output::StderrWriter)
         .with_ansi(false)
         .without_time()
         .with_target(false)
@@ -77,7 +77,7 @@ fn serve(output: &Output) -> Result<(), Failure> {
     let is_root = nix::unistd::geteuid().is_root();
     if config.needs_root() && !is_root {
         return Err(Failure::system(
-            "builds need root, and this process has not become it",
+            "builds need root, and the root side runs as another user; check `sudo` in executor.toml",
         ));
     }
     let state = State::open(&config.state_dir)?;
@@ -88,7 +88,7 @@ fn serve(output: &Output) -> Result<(), Failure> {
         input::stop_on_signals(&stop.now)?;
         dispatch(&config, &state, request, output, stop).await
     });
-    // A piece of the log that nobody reads must not keep this process.
+    // A write to a front that does not read must not keep this process from ending.
     runtime.shutdown_background();
     served
 }
@@ -104,7 +104,7 @@ async fn dispatch(
         Request::Check {} => {
             tokio::select! {
                 checked = check::run(config, state) => checked?,
-                () = stop.now.cancelled() => return Err(Failure::system("stopped before the end")),
+                () = stop.now.cancelled() => return Err(Failure::system("the check was stopped")),
             }
         }
         Request::Build {
@@ -114,7 +114,7 @@ async fn dispatch(
             runners,
         } => {
             let folder = state.begin(job).await?;
-            stop.on_end_of_any(runners);
+            stop.watch_runners(runners);
             let task = build::Task {
                 config,
                 folder: &folder,
@@ -122,7 +122,7 @@ async fn dispatch(
                 stop,
             };
             let built = task.run(attempt, id_token).await;
-            // Also after a failure: whatever is worth keeping is at the server.
+            // Also after a failure: log and packages are at the server.
             folder.remove().await?;
             built?;
         }

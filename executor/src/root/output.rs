@@ -1,4 +1,4 @@
-//! Standard output: pieces for the front, in order.
+//! Standard output: frames for the front, in order.
 
 use std::io::{self, Read as _};
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use buildbtw_agent::LogFile;
 
 use crate::frames::Frame;
 
-/// The most that is sent at once.
+/// The largest chunk that is sent in one frame.
 const CHUNK: u64 = 64 << 10;
 
-/// Standard error, while somebody listens. A front that was killed must not end this process before it
-/// has stopped the build and said so.
-pub(super) struct Complaints;
+/// Writes to standard error and ignores failures: after the front was killed, this process still has to stop the build
+/// and to report it.
+pub(super) struct StderrWriter;
 
-impl io::Write for Complaints {
+impl io::Write for StderrWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = io::stderr().write_all(bytes);
         Ok(bytes.len())
@@ -26,21 +26,24 @@ impl io::Write for Complaints {
     }
 }
 
-/// The way to the front. Cheap to clone.
+/// Sends frames to the front. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Output {
-    // Pieces must not be mixed up.
-    writing: Arc<Mutex<()>>,
+    // Keeps the frames of several threads apart.
+    write_lock: Arc<Mutex<()>>,
 }
 
 impl Output {
-    /// Writes a piece; may wait for the front to read it.
+    /// Writes a frame. Blocks until the front reads.
     pub(super) fn write(&self, frame: &Frame) -> io::Result<()> {
-        let _order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _order = self
+            .write_lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         frame.write(io::stdout().lock())
     }
 
-    /// The same without making others wait.
+    /// Writes a frame without blocking the runtime.
     pub(super) async fn send(&self, frame: Frame) -> io::Result<()> {
         let output = self.clone();
         tokio::task::spawn_blocking(move || output.write(&frame))
@@ -48,7 +51,7 @@ impl Output {
             .map_err(io::Error::other)?
     }
 
-    /// Sends a log while it is written, until it is closed or the front is gone.
+    /// Sends the log as it grows, until it is closed or the front is gone.
     pub(super) async fn copy_log(self, log: Arc<LogFile>) {
         let mut state = log.watch();
         let mut offset = 0;
@@ -72,7 +75,7 @@ impl Output {
         }
     }
 
-    /// Sends what a file holds.
+    /// Sends the content of a file.
     pub(super) async fn send_file(&self, path: PathBuf) -> io::Result<()> {
         let output = self.clone();
         let send = move || {

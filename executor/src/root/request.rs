@@ -1,4 +1,4 @@
-//! What the front can ask for. It comes from an ordinary user: there are no paths in it.
+//! The requests of the front. An ordinary user can send them, so they contain no paths.
 
 use buildbtw_model::AttemptId;
 use serde::{Deserialize, Serialize};
@@ -7,24 +7,24 @@ use crate::contract::JobId;
 use crate::id_token::IdToken;
 use crate::runner::Process;
 
-/// What the front says before it stops a build whose runner is gone.
+/// The line that the front sends before it stops a build whose runner is gone.
 pub(crate) const LOST: &str = "lost\n";
 
-/// One request.
+/// A request to the root side.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
-    /// Say whether this host can build and the server answers; remove what dead builds left.
+    /// Check whether this host can build and reach the server; remove what killed builds left.
     Check {},
-    /// Build what a job was made for.
+    /// Build the package of a job.
     Build {
         /// The job.
         job: JobId,
-        /// What it was made for.
+        /// The attempt that the job was created for.
         attempt: AttemptId,
-        /// Proves it to the server.
+        /// The job's proof for the server.
         id_token: IdToken,
-        /// Who waits for it. The build ends with the first of them.
+        /// The processes that wait for the build. It stops when one of them ends.
         #[serde(default)]
         runners: Vec<Process>,
     },
@@ -33,7 +33,7 @@ pub(crate) enum Request {
         /// The job.
         job: JobId,
     },
-    /// Remove what dead builds left.
+    /// Remove what killed builds left.
     Reap {},
 }
 

@@ -1,4 +1,4 @@
-//! The root side's own folder: nobody else can look into it.
+//! The root side's own folder, which no other user can read.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -13,8 +13,8 @@ use crate::config::trust;
 use crate::contract::JobId;
 use crate::lock::FolderLock;
 
-/// How long a build that was told to stop may take: killing its sandbox, last words to the server.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a stopped build may take to kill its sandbox and to report to the server.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The root side's folder.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct State {
     own: PathBuf,
 }
 
-/// The folder of one job, which no other process uses.
+/// The locked folder of one job.
 #[derive(Debug)]
 pub(super) struct JobFolder {
     path: PathBuf,
@@ -31,18 +31,18 @@ pub(super) struct JobFolder {
 }
 
 impl State {
-    /// Makes the folders that are not there, and refuses those that others could change.
+    /// Creates missing folders. Fails if another user could replace one of them.
     pub(super) fn open(state_dir: &Path) -> anyhow::Result<Self> {
         let own = state_dir.join("root");
-        make(state_dir, 0o711)?;
+        create_dir(state_dir, 0o711)?;
         let state_dir = fs_err::canonicalize(state_dir)?;
         trust::check_folders(&state_dir)?;
-        make(&own, 0o700)?;
-        make(&own.join("jobs"), 0o700)?;
+        create_dir(&own, 0o700)?;
+        create_dir(&own.join("jobs"), 0o700)?;
         let owner = fs_err::symlink_metadata(&own)?.uid();
         anyhow::ensure!(
             owner == nix::unistd::geteuid().as_raw(),
-            "{} belongs to user {owner}",
+            "`{}` belongs to user {owner}, not to root",
             own.display()
         );
         Ok(Self {
@@ -51,7 +51,7 @@ impl State {
         })
     }
 
-    /// Where the folders of jobs are.
+    /// Returns the path of the jobs' folders.
     pub(super) fn jobs(&self) -> PathBuf {
         self.own.join("jobs")
     }
@@ -60,43 +60,43 @@ impl State {
         self.jobs().join(job.to_string())
     }
 
-    /// Makes the folder for the jobs of the user that sudo was called by, in this folder of root's.
-    pub(super) fn make_jobs_of(&self, user: u32, group: u32) -> io::Result<()> {
+    /// Creates the front's folder for jobs, owned by the user who called sudo, in root's state folder.
+    pub(super) fn create_jobs_dir(&self, user: u32, group: u32) -> io::Result<()> {
         let jobs = self.shared.join("jobs");
         if jobs.symlink_metadata().is_ok() {
             return Ok(());
         }
-        make(&jobs, 0o711)?;
+        create_dir(&jobs, 0o711)?;
         std::os::unix::fs::lchown(&jobs, Some(user), Some(group))
     }
 
-    /// Makes the folder of a job that is about to build. What an earlier try left is removed.
+    /// Creates and locks the folder of a job that is about to build. Removes what an earlier try left.
     pub(super) async fn begin(&self, job: JobId) -> anyhow::Result<JobFolder> {
-        // Nobody reaps between making the folder and taking its lock.
+        // No other process may reap between creating the folder and locking it.
         let _guard = FolderLock::take(&self.jobs())?;
         self.clean(job).await?;
         let path = self.job(job);
-        make(&path, 0o700)?;
-        let lock = FolderLock::try_take(&path)?.context("another process builds for this job")?;
+        create_dir(&path, 0o700)?;
+        let lock = FolderLock::try_take(&path)?.context("another process is building this job")?;
         Ok(JobFolder { path, _lock: lock })
     }
 
-    /// Ends the build of a job, and removes what it left.
+    /// Stops the build of a job, and removes what it left.
     pub(super) async fn clean(&self, job: JobId) -> anyhow::Result<()> {
         let path = self.job(job);
         if !path.exists() {
             return Ok(());
         }
-        match FolderLock::seize(&path, PATIENCE) {
+        match FolderLock::seize(&path, STOP_TIMEOUT) {
             Ok(_lock) => remove(&path).await?,
-            // It has just ended by itself.
+            // The build has just ended by itself.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    /// Removes what builds left that were killed; those that run are left alone.
+    /// Removes what killed builds left. Running ones are not affected.
     pub(super) async fn reap(&self) -> io::Result<()> {
         let guard = FolderLock::take(&self.jobs())?;
         let mut dead = Vec::new();
@@ -109,7 +109,7 @@ impl State {
         drop(guard);
         let mut result = Ok(());
         for (path, _lock) in &dead {
-            // One that cannot be removed does not keep the others.
+            // A folder that cannot be removed must not keep the others.
             result = result.and(remove(path).await);
         }
         result
@@ -117,17 +117,17 @@ impl State {
 }
 
 impl JobFolder {
-    /// Where the attempt's files are.
+    /// Returns the path of the attempt's folder.
     pub(super) fn attempt(&self) -> PathBuf {
         self.path.join("attempt")
     }
 
-    /// The builder's own. Each job has one: whoever has the job's lock may tidy it up.
+    /// Returns the path of the builder's folder. Each job has its own, so the holder of the job's lock may clean it up.
     pub(super) fn sandbox(&self) -> PathBuf {
         sandbox(&self.path)
     }
 
-    /// Removes it.
+    /// Removes the folder.
     pub(super) async fn remove(self) -> io::Result<()> {
         remove(&self.path).await
     }
@@ -137,7 +137,7 @@ fn sandbox(job: &Path) -> PathBuf {
     job.join("sandbox")
 }
 
-/// Removes what a build left in its folder, and cgroups that it made.
+/// Removes what a build left in its folder, and its cgroups.
 async fn remove(path: &Path) -> io::Result<()> {
     buildbtw_builder::reap(&sandbox(path)).await?;
     match remove_folder(path) {
@@ -146,10 +146,13 @@ async fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn make(path: &Path, mode: u32) -> io::Result<()> {
-    // This process hides what it makes; some of it is for others.
+fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
+    // The umask of this process hides its files, but some folders must be accessible to others.
     let mask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    let created = DirBuilder::new().recursive(true).mode(mode).create(path);
     nix::sys::stat::umask(mask);
-    made.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    created.map_err(|error| {
+        let message = format!("cannot create `{}`: {error}", path.display());
+        io::Error::new(error.kind(), message)
+    })
 }

@@ -1,4 +1,4 @@
-//! When a build is to stop, and why.
+//! The signal that stops a build, and its reason.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,39 +8,39 @@ use tokio_util::sync::CancellationToken;
 use crate::runner::Process;
 use crate::watch::wait_for_end;
 
-/// What the server hears of a build that was stopped from this side. GitLab does not tell the job why.
+/// The message for the server about a stopped build. GitLab does not tell the job why it was stopped.
 pub(super) const STOPPED: &str = "the job was stopped; its status in GitLab says why";
-/// The same when it is known. Nobody wanted that: the build is retried.
+/// The message when the reason is known: the runner was lost, so the build is retried.
 const LOST: &str = "the GitLab runner that ran this job is gone: it was killed, or it crashed";
 
-/// The end of a build from outside. Clones are for the same one.
+/// Stops a build. Clones stop the same one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stop {
-    /// Fires when the build is to stop.
+    /// Cancelled when the build must stop.
     pub(super) now: CancellationToken,
-    /// Why, where more is known than that.
-    pub(super) known: Arc<OnceLock<(FailureKind, &'static str)>>,
+    /// The reason, if it is known.
+    pub(super) reason: Arc<OnceLock<(FailureKind, &'static str)>>,
     runners: Arc<OnceLock<Vec<Process>>>,
 }
 
 impl Stop {
-    /// Notes that the runner is gone.
-    pub(super) fn lost(&self) {
-        // It stays what it was at first.
-        let _ = self.known.set((FailureKind::Infrastructure, LOST));
+    /// Records that the runner is gone.
+    pub(super) fn set_runner_lost(&self) {
+        // The first reason counts.
+        let _ = self.reason.set((FailureKind::Infrastructure, LOST));
     }
 
-    /// Stops because the front is gone. Killed together with its runner, it had no time to say why.
+    /// Stops because the front is gone. If it was killed together with its runner, it could not send the reason.
     pub(super) fn front_ended(&self) {
         let runners = self.runners.get().into_iter().flatten();
         if !runners.clone().all(Process::is_alive) {
-            self.lost();
+            self.set_runner_lost();
         }
         self.now.cancel();
     }
 
-    /// Stops when one of the runner's processes ends, also when the front is killed together with it.
-    pub(super) fn on_end_of_any(&self, runners: Vec<Process>) {
+    /// Stops when one of these processes ends, even if the front is killed together with it.
+    pub(super) fn watch_runners(&self, runners: Vec<Process>) {
         if runners.is_empty() {
             return;
         }
@@ -48,7 +48,7 @@ impl Stop {
         let _ = self.runners.set(runners.clone());
         std::thread::spawn(move || {
             wait_for_end(&runners, None);
-            stop.lost();
+            stop.set_runner_lost();
             stop.now.cancel();
         });
     }

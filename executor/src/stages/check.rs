@@ -1,4 +1,4 @@
-//! `check`: whether this host can run jobs.
+//! `check`: checks whether this host can run jobs.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -8,9 +8,9 @@ use crate::front::{Host, privileged, script};
 use crate::root::Request;
 use crate::watch::Watch;
 
-/// Scripts of the runner skip artifacts silently then.
-pub(super) const NO_GITLAB_RUNNER: &str = "jobs can neither have artifacts nor caches, because there is \
-                                           no gitlab-runner for their scripts; name it with `gitlab_runner`";
+/// The runner's scripts then skip artifacts silently.
+pub(super) const NO_GITLAB_RUNNER: &str = "jobs cannot have artifacts: gitlab-runner was not found; set \
+                                           `gitlab_runner` to its path";
 
 /// Checks everything that jobs need.
 pub(super) fn run(host: &Host) -> Result<(), Failure> {
@@ -32,11 +32,11 @@ pub(super) fn host_is_ready(host: &Host, watch: &Watch) -> Result<(), Failure> {
     ] {
         if !Path::new(program).exists() {
             return Err(Failure::system(format!(
-                "there is no {program}; install {package}"
+                "`{program}` was not found; install {package}"
             )));
         }
     }
-    privileged::ask_while(host, &Request::Check {}, watch)?;
-    // Its folder is there now.
+    privileged::request_while(host, &Request::Check {}, watch)?;
+    // The root side has created the state folder.
     script::check_permissions(host)
 }

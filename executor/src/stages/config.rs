@@ -1,4 +1,4 @@
-//! `config`: the folders of a job. Nothing else may be written to standard output.
+//! `config`: prints the folders of a job. Nothing else may be written to standard output.
 
 use std::io::Write as _;
 
@@ -9,11 +9,11 @@ use crate::failure::Failure;
 use crate::front::Host;
 use crate::front::jobs::Jobs;
 
-/// Prints what the runner has to know about this driver.
+/// Prints the driver's configuration for the runner.
 pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure> {
     let job = environment.job()?;
     let folder = Jobs::of(host).job(job.id);
-    let answer = json!({
+    let config = json!({
         "driver": { "name": "buildbtw", "version": env!("CARGO_PKG_VERSION") },
         "builds_dir": folder.builds(),
         "cache_dir": folder.cache(),
@@ -21,6 +21,6 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
         "builds_dir_is_shared": false,
         "shell": "bash",
     });
-    writeln!(std::io::stdout(), "{answer}")?;
+    writeln!(std::io::stdout(), "{config}")?;
     Ok(())
 }

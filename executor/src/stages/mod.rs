@@ -1,11 +1,11 @@
-//! What the program does when it is started: one file for each.
+//! The commands of the program, one file for each.
 
 mod check;
 mod cleanup;
 mod config;
+mod final_failure;
 mod prepare;
 mod reap;
-mod refusal;
 mod run;
 
 use std::io::Write as _;
@@ -19,19 +19,19 @@ use crate::contract::Environment;
 use crate::failure::Failure;
 use crate::front::Host;
 
-/// Does what the command line says, and says how the process shall end.
+/// Runs a command. Prints its failure and returns the exit code for the runner.
 pub(crate) fn run(command: Command, config: PathBuf) -> ExitCode {
-    // Jobs must get into their folders, whatever the runner's own habits are.
+    // Jobs must have access to their folders, whatever the runner's umask is.
     umask(Mode::from_bits_truncate(0o022));
     let environment = Environment::read();
-    environment.forget_exit_code();
+    environment.remove_exit_code();
     let result = dispatch(command, config, &environment);
     if let Err(failure) = &result {
-        // The lines below the first are a package's, and must not look like lines of this program. What came
-        // before may have set colours.
+        // The lines below the first may be a package's output, and must not look like lines of this program. Earlier
+        // output may have set colours.
         let text = failure.to_string().replace('\n', "\n  ");
         let text = text.replace(|c: char| c.is_control() && c != '\n', "");
-        // Nothing is left to do when not even this can be written.
+        // The exit code still reports the failure when this cannot be written.
         let _ = writeln!(std::io::stderr(), "\x1b[0;1;31mERROR: {text}\x1b[0m");
     }
     environment.exit_code(&result)
@@ -41,7 +41,7 @@ fn dispatch(command: Command, config: PathBuf, environment: &Environment) -> Res
     let is_check = matches!(command, Command::Check);
     let done = Host::load(config).and_then(|host| stage(command, &host, environment));
     match done {
-        // There is no job whose fault it could be.
+        // `check` has no job that could be at fault.
         Err(Failure::Final(message)) if is_check => Err(Failure::system(message)),
         done => done,
     }
@@ -52,15 +52,15 @@ fn stage(command: Command, host: &Host, environment: &Environment) -> Result<(),
         Command::Config => config::run(host, environment),
         Command::Prepare => {
             let prepared = prepare::run(host, environment);
-            refusal::report(host, environment, prepared)
+            final_failure::report(host, environment, prepared)
         }
         Command::Run { script, stage } => {
             let ran = run::run(host, environment, &script, &stage);
-            refusal::report(host, environment, ran)
+            final_failure::report(host, environment, ran)
         }
         Command::Cleanup => cleanup::run(host, environment),
         Command::Reap => reap::run(host),
         Command::Check => check::run(host),
-        Command::AsRoot => Err(Failure::system("as-root is not for the front")),
+        Command::AsRoot => Err(Failure::system("`as-root` is not a command of the front")),
     }
 }

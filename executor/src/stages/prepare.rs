@@ -1,4 +1,4 @@
-//! `prepare`: whether the job has a chance, and its folders.
+//! `prepare`: checks whether the job can run, and creates its folders.
 
 use std::io::Write as _;
 
@@ -10,13 +10,13 @@ use crate::front::jobs::Jobs;
 use crate::runner::Process;
 use crate::watch::{LOST, Watch};
 
-/// Each job has a folder of its own, which is gone afterwards: there is no place for what is kept.
-const NO_CACHE: &str = "this runner keeps no caches, and the job has one: remove `cache:` from its CI \
-                        configuration (a build needs none, its dependencies come from the repositories)";
+/// Each job has its own folder, which is removed afterwards, so a cache cannot be kept.
+const NO_CACHE: &str = "this runner does not support the job's cache: remove `cache:` from its CI \
+                        configuration (a build's dependencies come from the repositories)";
 
-/// Checks everything, tidies up after others, and makes the folders.
+/// Checks host and job, removes what killed jobs left, and creates the job's folders.
 pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure> {
-    // While it is sure to be there: checking takes a moment.
+    // Before the checks, which take a moment: the runner could be gone afterwards.
     let runner = Process::runner();
     let watch = Watch::start(runner.iter().cloned().collect());
     let job = environment.job()?;
@@ -26,12 +26,12 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
     }
     let jobs = Jobs::of(host);
     if let Err(error) = jobs.reap(host) {
-        // This job does not suffer from what another one left.
+        // What another job left does not affect this one.
         let _ = writeln!(std::io::stderr(), "WARNING: {error:#}");
     }
-    let entered = jobs.create(host, &job, runner)?;
+    let locked = jobs.create(host, &job, runner)?;
     if watch.is_lost() {
-        jobs.remove_entered(host, job.id, entered)?;
+        jobs.remove_and_unlock(host, job.id, locked)?;
         return Err(Failure::system(LOST));
     }
     writeln!(

@@ -1,13 +1,13 @@
-//! `reap`: nothing of a job stays whose runner was killed.
+//! `reap`: removes what jobs of killed runners left.
 
 use crate::failure::Failure;
 use crate::front::jobs::Jobs;
 use crate::front::{Host, privileged};
 use crate::root::Request;
 
-/// Removes what is left of dead jobs.
+/// Removes what is left of jobs whose runner was killed.
 pub(super) fn run(host: &Host) -> Result<(), Failure> {
     let reaped = Jobs::of(host).reap(host);
-    privileged::ask(host, &Request::Reap {})?;
+    privileged::request(host, &Request::Reap {})?;
     Ok(reaped?)
 }

@@ -1,15 +1,15 @@
-//! `run`: one of the runner's scripts, or the build in place of the job's own.
+//! `run`: runs one of the runner's scripts, or the build in place of the job's own script.
 
 use std::path::Path;
 
 use crate::contract::{Environment, Stage};
 use crate::failure::Failure;
 use crate::front::jobs::Jobs;
-use crate::front::privileged::Privileged;
+use crate::front::privileged::RootSide;
 use crate::front::{Host, build, script};
 use crate::watch::{LOST, Watch};
 
-/// Runs a stage of a job that was prepared.
+/// Runs a stage of a prepared job.
 pub(super) fn run(
     host: &Host,
     environment: &Environment,
@@ -18,12 +18,12 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let job = environment.job()?;
     let jobs = Jobs::of(host);
-    let entered = jobs.enter(job.id)?;
-    let folder = &entered.folder;
+    let locked = jobs.lock(job.id)?;
+    let folder = &locked.folder;
     let (result, watch) = match Stage::from_name(stage) {
         Stage::Build => {
-            // Before any other thread.
-            let signals = Privileged::block_signals()?;
+            // Before any other thread starts, so that all threads inherit the mask.
+            let signals = RootSide::block_signals()?;
             let watch = Watch::start(folder.runners());
             (build::run(host, &job, folder, signals, &watch), watch)
         }
@@ -33,8 +33,8 @@ pub(super) fn run(
         }
     };
     if watch.is_lost() {
-        // Nobody else cleans up.
-        jobs.remove_entered(host, job.id, entered)?;
+        // The runner that would start `cleanup` is gone.
+        jobs.remove_and_unlock(host, job.id, locked)?;
         return Err(Failure::system(LOST));
     }
     result

@@ -16,9 +16,9 @@ async fn runs_build_from_config_to_cleanup() {
         let ended = job
             .script(stage, "echo the script was run; exit 1")
             .expect(0)
-            .says("zlib-1.0-1.1-x86_64.pkg.tar.zst")
-            .says("/repo/space/1/x86_64")
-            .says("https://buildbtw.example/builds/");
+            .prints("zlib-1.0-1.1-x86_64.pkg.tar.zst")
+            .prints("/repo/space/1/x86_64")
+            .prints("https://buildbtw.example/builds/");
         assert!(!ended.out.contains("was run"), "{}", ended.out);
         assert!(ended.out.contains("section_start:"), "{}", ended.out);
         let (starts, ends) = (
@@ -51,14 +51,14 @@ async fn runs_build_from_config_to_cleanup() {
             ),
         )
         .expect(0)
-        .says(".PKGINFO");
+        .prints(".PKGINFO");
         let sent = &attempt.packages["zlib-docs-1.0-1.1-any.pkg.tar.zst"];
         let kept = job
             .project()
             .join("buildbtw/zlib-docs-1.0-1.1-any.pkg.tar.zst");
         assert_eq!(&fs_err::read(kept).unwrap()[..], &sent[..]);
         job.clean_up();
-        assert!(host.left().is_empty(), "{:?}", host.left());
+        assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
     }
 }
 
@@ -68,7 +68,7 @@ async fn links_packages_too_large_for_artifacts() {
     let host = Host::start(settings).await;
     let job = host.job(7, "zlib");
     job.prepare();
-    job.script("build_script", "").expect(0).says("too many");
+    job.script("build_script", "").expect(0).prints("too many");
     let folder = job.project().join("buildbtw");
     let mut names: Vec<_> = folder
         .read_dir()
@@ -97,14 +97,14 @@ async fn isolates_concurrent_jobs() {
         })
         .collect();
     for (job, child) in jobs.iter().zip(running) {
-        crate::support::Ended::from(child.wait_with_output().unwrap()).expect(0);
+        crate::support::StageResult::from(child.wait_with_output().unwrap()).expect(0);
         assert_eq!(job.attempt().packages.len(), 2);
         let own = format!("pkg{}-1.0-1.1-x86_64.pkg.tar.zst", job.id);
         assert!(job.project().join("buildbtw").join(own).exists());
         job.clean_up();
         assert!(!job.builds().exists());
     }
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,15 +32,15 @@ async fn limits_scripts_like_builds() {
     assert!(!bomb.out.contains("all of them"), "{bomb:?}");
     // Elsewhere no cgroup reports it.
     if geteuid().is_root() && std::path::Path::new("/sys/fs/cgroup/memory/tasks").exists() {
-        ended.says("the memory limit of 67108864 bytes was exceeded");
-        bomb.says("the limit of 40 processes was exceeded");
+        ended.prints("the memory limit of 67108864 bytes was exceeded");
+        bomb.prints("the limit of 40 processes was exceeded");
     }
     job.script("after_script", "echo as ever")
         .expect(0)
-        .says("as ever");
+        .prints("as ever");
     assert_eq!(recorded_cgroups(&host), 0);
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,10 +56,10 @@ async fn limits_each_process_of_a_script_without_cgroups() {
 
 /// In whatever way they write it: in a file, in many, little by little, or in several stages.
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_what_scripts_write() {
+async fn limits_disk_usage_of_scripts() {
     let host =
         Host::start("builder.simulated = { seconds = 0.0 }\nlimits = { disk_mib = 64 }").await;
-    let limit = "the disk limit of 67108864 bytes is exhausted";
+    let limit = "the disk limit of 67108864 bytes was exceeded";
     for (number, script) in [
         "head -c 100M /dev/zero >fat; ls -l fat; echo that was all",
         "for i in 1 2 3 4; do head -c 20M /dev/zero >\"$HOME/fat$i\" || exit 3; done; echo that was all",
@@ -72,16 +72,16 @@ async fn limits_what_scripts_write() {
     {
         let job = host.job(10 + number as u64, "a");
         job.prepare();
-        job.script("after_script", script).expect(41).says(limit);
+        job.script("after_script", script).expect(41).prints(limit);
         job.clean_up();
     }
     let job = host.job(7, "a");
     job.prepare();
     let write = "head -c 40M /dev/zero >$TMPDIR/fat$RANDOM$RANDOM || exit 3";
     job.script("get_sources", write).expect(0);
-    job.script("after_script", write).expect(41).says(limit);
+    job.script("after_script", write).expect(41).prints(limit);
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 /// A service of the runner may have lower limits, which only a privileged process can raise.
@@ -97,10 +97,10 @@ async fn keeps_lower_limits_of_the_runner() {
     let arguments = ["run", script.to_str().unwrap(), "after_script"];
     job.stage_through("ulimit -u 3000 -v 250000 -c 0; exec \"$@\"", &arguments)
         .expect(0)
-        .says("limits 3000 250000 0");
+        .prints("limits 3000 250000 0");
     job.stage_through("exec \"$@\"", &arguments)
         .expect(0)
-        .says("limits 4096 262144 0");
+        .prints("limits 4096 262144 0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +139,7 @@ async fn closes_descriptors_and_filters_system_calls_of_scripts() {
     let between = format!("exec 9<'{}'; exec \"$@\"", secret.display());
     for stage in ["get_sources", "after_script"] {
         let ended = job.stage_through(&between, &["run", script.to_str().unwrap(), stage]);
-        let ended = ended.expect(0).says("all is well");
+        let ended = ended.expect(0).prints("all is well");
         if cfg!(target_arch = "x86_64") {
             for call in [
                 "keyctl",
@@ -185,7 +185,7 @@ async fn bounds_tmpfs_folders_of_scripts() {
         echo all is well
     "#;
     for stage in ["get_sources", "after_script"] {
-        let ended = job.script(stage, text).expect(0).says("all is well");
+        let ended = job.script(stage, text).expect(0).prints("all is well");
         for word in ["NO SIZE", "FILLED", "CROWDED"] {
             assert!(!ended.out.contains(word), "{ended:?}");
         }
@@ -211,7 +211,7 @@ async fn blocks_unaccounted_memory_of_scripts() {
         print "large ", defined shmget(0, 800 << 20, 0600 | 01000) ? "made" : $! + 0, "\n"'"#;
     job.script("after_script", text)
         .expect(0)
-        .says("memfd -1 38\nsmall made\nlarge 22\n");
+        .prints("memfd -1 38\nsmall made\nlarge 22\n");
 }
 
 /// The cgroup that a killed front leaves of a script is removed with the job.
@@ -250,5 +250,5 @@ async fn removes_the_cgroup_of_a_killed_stage_with_its_job() {
     for cgroup in &cgroups {
         assert!(!std::path::Path::new(cgroup).exists(), "{cgroup}");
     }
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Host, QUICK};
+use crate::support::{Host, QUICK, StageResult};
 
 /// Every stage for which gitlab-runner 19.4 calls `run`, except the job's own script.
 const STAGES: &[&str] = &[
@@ -27,7 +27,7 @@ async fn runs_every_stage_script_and_builds_only_in_the_script_stage() {
     let job = host.job(7, "a");
     job.stage(&["prepare"]).expect(0);
     for stage in STAGES {
-        job.script(stage, "echo it ran").expect(0).says("it ran");
+        job.script(stage, "echo it ran").expect(0).prints("it ran");
         job.script(stage, "exit 3").expect(41);
     }
     assert!(job.attempt().outcomes.is_empty());
@@ -45,7 +45,7 @@ async fn repeats_prepare_after_cleanup() {
         job.stage(&["prepare"]).expect(0);
         fs_err::write(job.builds().join("old"), "").unwrap();
         job.clean_up();
-        assert!(host.left().is_empty(), "{:?}", host.left());
+        assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
     }
     // Also without a cleanup: the runner was interrupted.
     for _ in 0..3 {
@@ -56,14 +56,14 @@ async fn repeats_prepare_after_cleanup() {
     job.prepare();
     job.script("build_script", "").expect(0);
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cleanup_without_job_only_reaps() {
     let host = Host::start(QUICK).await;
     let (dead, alive) = (host.job(1, "a"), host.job(2, "b"));
-    dead.prepare_by_a_runner_that_ends();
+    dead.prepare_with_exited_runner();
     alive.prepare();
     let without = |file: Option<&str>| {
         let mut command = alive.command(&["cleanup"]);
@@ -71,7 +71,7 @@ async fn cleanup_without_job_only_reaps() {
         if let Some(file) = file {
             command.env("JOB_RESPONSE_FILE", file);
         }
-        Ended::from(command.output().unwrap()).expect(0)
+        StageResult::from(command.output().unwrap()).expect(0)
     };
     without(None);
     assert!(!dead.builds().exists() && alive.builds().exists());
@@ -89,7 +89,7 @@ async fn rejects_cache_with_a_final_failure() {
     job.stage(&["prepare"]).expect(0);
     job.clean_up();
     job.describe("cache", json!([{ "key": "default", "paths": ["vendor/"] }]));
-    job.stage(&["prepare"]).expect(41).says("remove `cache:`");
+    job.stage(&["prepare"]).expect(41).prints("remove `cache:`");
     let attempt = job.attempt();
     let text = format!("{:?}", attempt.outcomes);
     assert!(text.contains("cache:") && attempt.is_final, "{text}");
@@ -115,14 +115,14 @@ async fn cleanup_is_idempotent_at_any_stage() {
     let job = host.job(7, "a");
     job.clean_up();
     job.stage(&["prepare"]).expect(0);
-    assert!(!host.left().is_empty());
+    assert!(!host.leftovers().is_empty());
     job.clean_up();
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
     // A later stage finds nothing, which is not an error of the job.
     job.script("after_script", "true")
         .expect(42)
-        .says("not prepared");
+        .prints("not prepared");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,12 +130,12 @@ async fn check_reports_host_readiness() {
     let host = Host::start(QUICK).await;
     let check = || {
         let output = host.command().arg("check").output().unwrap();
-        crate::support::Ended::from(output)
+        crate::support::StageResult::from(output)
     };
-    check().expect(0).says("ready");
+    check().expect(0).prints("ready");
     host.configure("builder.simulated = {}\ngitlab_runner = '/nonexistent'");
     // A duplicate key.
-    check().expect(2).says("duplicate");
+    check().expect(2).prints("duplicate");
     fs_err::write(host.config(), "server = 'nonsense'\n").unwrap();
     check().expect(2);
 }
@@ -147,5 +147,5 @@ async fn reports_unreachable_server_as_system_failure() {
     host.job(7, "a")
         .stage(&["prepare"])
         .expect(42)
-        .says("server");
+        .prints("server");
 }

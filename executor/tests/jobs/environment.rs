@@ -23,12 +23,12 @@ async fn creates_temporary_folder_of_runner_settings() {
         for stage in ["get_sources", "upload_artifacts_on_success"] {
             job.script(stage, &script)
                 .expect(0)
-                .says(&format!("helper {folder}/"));
+                .prints(&format!("helper {folder}/"));
         }
         job.script("build_script", "").expect(0);
         job.clean_up();
     }
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,5 +59,5 @@ async fn uploads_artifacts_without_a_usable_temporary_folder() {
     let script = format!("export TMPDIR='{}'\ngitlab-runner", inside.display());
     job.script("upload_artifacts_on_success", &script).expect(0);
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }

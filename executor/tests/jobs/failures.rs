@@ -4,7 +4,7 @@ use buildbtw_fake_server::Fault;
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
 
-use crate::support::{ENDLESS, Ended, Host, QUICK};
+use crate::support::{ENDLESS, Host, QUICK, StageResult};
 
 fn failed(outcome: &Outcome) -> (FailureKind, &str) {
     match outcome {
@@ -20,19 +20,19 @@ async fn fails_job_without_attempt_as_build_failure() {
     job.prepare();
     job.script("step_script", "")
         .expect(41)
-        .says("BUILDBTW_ATTEMPT and BUILDBTW_ID_TOKEN")
-        .says("notes/gitlab.md");
+        .prints("BUILDBTW_ATTEMPT and BUILDBTW_ID_TOKEN")
+        .prints("notes/gitlab.md");
     assert_eq!(fs_err::read_to_string(job.exit_code_file()).unwrap(), "1\n");
     job.set("BUILDBTW_ATTEMPT", "../../etc");
     job.set("BUILDBTW_ID_TOKEN", "a");
     job.script("step_script", "")
         .expect(41)
-        .says("BUILDBTW_ATTEMPT");
+        .prints("BUILDBTW_ATTEMPT");
     job.set("BUILDBTW_ATTEMPT", "01890a5d-ac96-774b-bcce-b302099a8057");
     job.set("BUILDBTW_ID_TOKEN", "a b\n");
     job.script("step_script", "")
         .expect(41)
-        .says("BUILDBTW_ID_TOKEN");
+        .prints("BUILDBTW_ID_TOKEN");
     assert!(
         host.server
             .change(|inner| inner.exchange_requests.is_empty())
@@ -46,10 +46,12 @@ async fn fails_job_but_not_package_for_invalid_token() {
     let mut job = host.job(7, "a");
     job.set("BUILDBTW_ID_TOKEN", "forged");
     job.prepare();
-    job.script("build_script", "").expect(41).says("Forbidden");
+    job.script("build_script", "")
+        .expect(41)
+        .prints("Forbidden");
     assert!(job.attempt().outcomes.is_empty());
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,10 +63,10 @@ async fn fails_job_with_unknown_attempt_as_build_failure() {
     job.prepare();
     job.script("build_script", "")
         .expect(41)
-        .says(&format!("knows no attempt {unknown}"))
-        .says("started by hand");
+        .prints(&format!("has no attempt {unknown}"))
+        .prints("started by hand");
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +92,7 @@ async fn maps_failure_kind_to_exit_code() {
         let ended = job
             .script("build_script", "")
             .expect(code)
-            .says("x.c: error: boom");
+            .prints("x.c: error: boom");
         assert!(ended.out.contains("\x1b[1;31m==> ERROR:"), "{}", ended.out);
         assert_eq!(job.exit_code_file().exists(), code == 41, "{name}");
         let attempt = job.attempt();
@@ -100,7 +102,7 @@ async fn maps_failure_kind_to_exit_code() {
         assert!(!job.exit_code_file().exists());
         job.clean_up();
     }
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +119,7 @@ async fn reports_wrong_architecture_immediately() {
     });
     job.attempt = Some(attempt);
     job.prepare();
-    job.script("build_script", "").expect(42).says("riscv64");
+    job.script("build_script", "").expect(42).prints("riscv64");
     assert_eq!(
         failed(&job.attempt().outcomes[0]).0,
         FailureKind::Infrastructure
@@ -139,12 +141,12 @@ async fn fails_job_when_server_cancels_build() {
         .await;
     host.server
         .change(|inner| inner.attempts.get_mut(&id).unwrap().cancel = true);
-    Ended::from(child.wait_with_output().unwrap())
+    StageResult::from(child.wait_with_output().unwrap())
         .expect(41)
-        .says("cancelled");
+        .prints("cancelled");
     assert_eq!(failed(&job.attempt().outcomes[0]).0, FailureKind::Cancelled);
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,9 +164,9 @@ async fn fails_job_when_server_ended_the_attempt() {
         .await;
     host.server
         .change(|inner| inner.attempts.get_mut(&id).unwrap().ended = true);
-    Ended::from(child.wait_with_output().unwrap())
+    StageResult::from(child.wait_with_output().unwrap())
         .expect(41)
-        .says("ended this attempt");
+        .prints("ended this attempt");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +177,7 @@ async fn blames_package_for_rejected_upload() {
     job.prepare();
     job.script("build_script", "")
         .expect(41)
-        .says("not accepted");
+        .prints("the server rejected `");
     assert!(!job.project().join("buildbtw").exists());
 }
 

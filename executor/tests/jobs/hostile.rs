@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::support::{Ended, Host, PROGRAM, QUICK, chmod};
+use crate::support::{Host, PROGRAM, QUICK, StageResult, chmod};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rejects_malformed_job_without_side_effects() {
@@ -29,7 +29,7 @@ async fn rejects_malformed_job_without_side_effects() {
             assert_eq!(ended.out, "");
         }
     }
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
     // Fields that are missing or have another type do not matter where they are not needed.
     job.response =
         r#"{"id": 7, "variables": {"a": 1}, "runner_info": "x", "git_info": [], "features": null}"#
@@ -38,7 +38,7 @@ async fn rejects_malformed_job_without_side_effects() {
     job.stage(&["prepare"]).expect(0);
     job.script("build_script", "")
         .expect(41)
-        .says("BUILDBTW_ATTEMPT");
+        .prints("BUILDBTW_ATTEMPT");
     job.clean_up();
 }
 
@@ -69,7 +69,7 @@ async fn writes_no_artifacts_outside_the_builds_folder() {
         job.set("CI_PROJECT_DIR", &folder);
         job.script("build_script", "")
             .expect(0)
-            .says("No artifacts");
+            .prints("No artifacts");
         assert_eq!(job.attempt().packages.len(), 2);
         job.clean_up();
     }
@@ -106,15 +106,15 @@ async fn does_not_reap_folders_of_other_users() {
     fs_err::create_dir(&kept).unwrap();
     std::os::unix::fs::symlink(&kept, jobs.join("8")).unwrap();
     std::os::unix::fs::chown(&jobs, Some(12345), None).unwrap();
-    Ended::from(host.command().arg("reap").output().unwrap())
+    StageResult::from(host.command().arg("reap").output().unwrap())
         .expect(2)
-        .says("12345");
+        .prints("12345");
     job.stage(&["cleanup"]).expect(42);
     job.stage(&["prepare"]).expect(42);
     assert!(kept.exists() && job.builds().exists());
     // A file that is not a folder was not created by this program.
     std::os::unix::fs::chown(&jobs, Some(0), None).unwrap();
-    Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
+    StageResult::from(host.command().arg("reap").output().unwrap()).expect(0);
     assert!(kept.exists() && jobs.join("8").is_symlink());
 }
 
@@ -166,11 +166,11 @@ async fn rejects_processes_that_imitate_another_environment() {
     // Its own cleanup ends them all.
     first.clean_up();
     stage.wait().unwrap();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 /// Sends requests to the root side as a front would.
-fn send_to_root_side(host: &Host, input: &[u8]) -> Ended {
+fn send_to_root_side(host: &Host, input: &[u8]) -> StageResult {
     let mut child = std::process::Command::new(PROGRAM)
         .arg("as-root")
         .env_clear()
@@ -184,7 +184,7 @@ fn send_to_root_side(host: &Host, input: &[u8]) -> Ended {
     // It may stop reading before the end.
     let _ = stdin.write_all(input);
     drop(stdin);
-    Ended::from(child.wait_with_output().unwrap())
+    StageResult::from(child.wait_with_output().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,17 +215,17 @@ async fn root_side_trusts_only_files_of_root() {
     let reap = || send_to_root_side(&host, b"{\"reap\":{}}\n");
     reap().expect(0);
     chmod(&host.config(), 0o666);
-    reap().expect(1).says("go-w");
+    reap().expect(1).prints("go-w");
     chmod(&host.config(), 0o644);
     chmod(&host.state(), 0o777);
-    reap().expect(1).says("go-w");
+    reap().expect(1).prints("go-w");
     chmod(&host.state(), 0o755);
     if nix::unistd::geteuid().is_root() {
         std::os::unix::fs::chown(host.config(), Some(65534), None).unwrap();
-        reap().expect(1).says("65534");
+        reap().expect(1).prints("65534");
         std::os::unix::fs::chown(host.config(), Some(0), None).unwrap();
         std::os::unix::fs::chown(host.state(), Some(65534), None).unwrap();
-        reap().expect(1).says("65534");
+        reap().expect(1).prints("65534");
         std::os::unix::fs::chown(host.state(), Some(0), None).unwrap();
     }
     // An unprivileged user whom sudo made root cannot choose the file.
@@ -324,7 +324,7 @@ async fn root_side_runs_with_limits_and_priority_of_a_service() {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"{\"reap\":{}}\n").unwrap();
     drop(stdin);
-    Ended::from(child.wait_with_output().unwrap()).expect(0);
+    StageResult::from(child.wait_with_output().unwrap()).expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -353,5 +353,5 @@ async fn root_side_resets_state_inherited_from_its_caller() {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"{\"reap\":{}}\n").unwrap();
     drop(stdin);
-    Ended::from(child.wait_with_output().unwrap()).expect(0);
+    StageResult::from(child.wait_with_output().unwrap()).expect(0);
 }

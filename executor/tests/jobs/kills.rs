@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, killpg};
 
 use crate::sandbox;
 use crate::stopping::pid_of;
-use crate::support::{Ended, Host, Job};
+use crate::support::{Host, Job, StageResult};
 
 /// Random numbers that are the same for the same seed.
 struct Random(u64);
@@ -54,7 +54,7 @@ async fn leaves_nothing_when_killed_at_any_moment() {
         let moment = Duration::from_micros(random.below(longest));
         eprintln!("{round}: {signal} to {stage} after {moment:?}, runner dies: {runner_dies}");
         if stage == "prepare" && runner_dies {
-            let mut child = job.start_by_a_runner(&["prepare"]);
+            let mut child = job.start_with_runner(&["prepare"]);
             // Not before the stage has identified its parent process.
             let folder = host.state().join(format!("jobs/{round}"));
             while !folder.exists() && child.try_wait().unwrap().is_none() {
@@ -65,7 +65,7 @@ async fn leaves_nothing_when_killed_at_any_moment() {
             kill_at_random(job.start(&["prepare"]), moment, signal);
         } else {
             if runner_dies {
-                job.prepare_by_a_runner_that_ends();
+                job.prepare_with_exited_runner();
             } else {
                 job.stage(&["prepare"]).expect(0);
             }
@@ -74,12 +74,12 @@ async fn leaves_nothing_when_killed_at_any_moment() {
         // An orphaned root side ends by itself.
         wait_for_lock(&host.state().join(format!("root/jobs/{round}")));
         if runner_dies {
-            Ended::from(host.command().arg("reap").output().unwrap()).expect(0);
+            StageResult::from(host.command().arg("reap").output().unwrap()).expect(0);
         }
         if !runner_dies {
             job.clean_up();
         }
-        assert!(host.left().is_empty(), "{:?}", host.left());
+        assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
         until_nothing_runs(host.state().parent().unwrap()).await;
         assert!(job.attempt().outcomes.len() <= 1);
         assert_eq!(sandbox::cgroups_of(&job), 0);

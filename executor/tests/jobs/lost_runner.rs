@@ -67,11 +67,15 @@ async fn ends_silent_build_with_its_runner() {
     job.prepare();
     let script = job.write_script("");
     let arguments = ["run", script.to_str().unwrap(), "build_script"];
-    let runner = job.start_by_a_runner(&arguments);
+    let runner = job.start_with_runner(&arguments);
     wait_for_heartbeat(&host, &job).await;
     let complaints = kill_runner(runner);
     expect_lost(&job);
-    assert!(host.left().is_empty(), "{:?}: {complaints}", host.left());
+    assert!(
+        host.leftovers().is_empty(),
+        "{:?}: {complaints}",
+        host.leftovers()
+    );
     // The job's number is free again.
     job.stage(&["prepare"]).expect(0);
     job.clean_up();
@@ -88,11 +92,15 @@ async fn ends_silent_build_with_its_runner_across_intermediate_processes() {
         job.prepare();
         let script = job.write_script("");
         let arguments = ["run", script.to_str().unwrap(), "build_script"];
-        let runner = job.start_by_a_runner_through(between, &arguments);
+        let runner = job.start_with_runner_through(between, &arguments);
         wait_for_heartbeat(&host, &job).await;
         let complaints = kill_runner(runner);
         expect_lost(&job);
-        assert!(host.left().is_empty(), "{:?}: {complaints}", host.left());
+        assert!(
+            host.leftovers().is_empty(),
+            "{:?}: {complaints}",
+            host.leftovers()
+        );
     }
 }
 
@@ -107,7 +115,7 @@ async fn ends_build_when_its_output_is_closed() {
     drop(child.stdout.take());
     assert!(!child.wait().unwrap().success());
     expect_lost(&job);
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +125,7 @@ async fn does_not_report_cancellation_when_front_dies_with_its_runner() {
     job.prepare();
     let script = job.write_script("");
     let arguments = ["run", script.to_str().unwrap(), "build_script"];
-    let mut runner = job.start_by_a_runner(&arguments);
+    let mut runner = job.start_with_runner(&arguments);
     wait_for_heartbeat(&host, &job).await;
     let front = fs_err::read_to_string(host.state().join("jobs/7/pid")).unwrap();
     let front = Pid::from_raw(front.parse().unwrap());
@@ -128,7 +136,7 @@ async fn does_not_report_cancellation_when_front_dies_with_its_runner() {
     // Waits for the root side.
     job.clean_up();
     expect_lost(&job);
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,12 +151,12 @@ async fn ends_silent_script_with_its_runner() {
             there.display()
         );
         let script = job.write_script(&text);
-        let runner = job.start_by_a_runner(&["run", script.to_str().unwrap(), stage]);
+        let runner = job.start_with_runner(&["run", script.to_str().unwrap(), stage]);
         while !there.exists() {
             tokio::task::yield_now().await;
         }
         kill_runner(runner);
-        assert!(host.left().is_empty(), "{:?}", host.left());
+        assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
     }
 }
 
@@ -157,7 +165,7 @@ async fn ends_prepare_with_its_runner() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     host.server.set_faults(|_, _| Fault::Unavailable);
-    let mut runner = job.start_by_a_runner(&["prepare"]);
+    let mut runner = job.start_with_runner(&["prepare"]);
     // It waits for the server by now, and does not log that.
     let root_side = host.state().join("root");
     while !root_side.exists() {
@@ -166,7 +174,7 @@ async fn ends_prepare_with_its_runner() {
     let errors = runner.stderr.take();
     kill_runner(runner);
     drop(errors);
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +182,7 @@ async fn does_not_treat_live_runner_as_dead() {
     let host = Host::start("builder.simulated = { seconds = 0.5 }").await;
     let job = host.job(7, "a");
     // The process that prepared it has exited, and another one continues.
-    job.prepare_by_a_runner_that_ends();
+    job.prepare_with_exited_runner();
     job.script(
         "get_sources",
         &format!("mkdir -p '{}'", job.project().display()),

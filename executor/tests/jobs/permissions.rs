@@ -6,14 +6,14 @@ use std::process::Command;
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
 
-use crate::support::{Ended, Host, Job, PROGRAM, QUICK, chmod};
+use crate::support::{Host, Job, PROGRAM, QUICK, StageResult, chmod};
 
-fn check(host: &Host) -> Ended {
-    Ended::from(host.command().arg("check").output().unwrap())
+fn check(host: &Host) -> StageResult {
+    StageResult::from(host.command().arg("check").output().unwrap())
 }
 
 /// Runs the commands of root as a user without a name.
-fn as_another_user(host: &Host, command: &Command) -> Ended {
+fn as_another_user(host: &Host, command: &Command) -> StageResult {
     // A copy that every user can execute, even if the folder of the tests is private.
     let program = host.path("buildbtw-executor");
     if !program.exists() {
@@ -32,7 +32,7 @@ fn as_another_user(host: &Host, command: &Command) -> Ended {
                 .filter_map(|(key, value)| Some((key, value?))),
         )
         .current_dir(command.get_current_dir().unwrap_or(Path::new("/")));
-    Ended::from(other.output().unwrap())
+    StageResult::from(other.output().unwrap())
 }
 
 /// The failure was reported to the server once, and must not be retried.
@@ -64,9 +64,9 @@ async fn fails_once_and_names_private_folder_of_the_helper() {
         helper.display(),
         private.display()
     );
-    check(&host).expect(2).says(&said);
+    check(&host).expect(2).prints(&said);
     let job = host.job(7, "a");
-    job.stage(&["prepare"]).expect(41).says(&said);
+    job.stage(&["prepare"]).expect(41).prints(&said);
     expect_final(&job, &said);
     job.clean_up();
     // A job without an attempt has nothing to report.
@@ -75,7 +75,7 @@ async fn fails_once_and_names_private_folder_of_the_helper() {
     // Once repaired, the same host builds.
     chmod(&private, 0o711);
     chmod(&helper, 0o644);
-    check(&host).expect(2).says("nobody may not execute it");
+    check(&host).expect(2).prints("nobody may not execute it");
     chmod(&helper, 0o755);
     check(&host).expect(0);
     let job = host.job(9, "a");
@@ -98,15 +98,15 @@ async fn names_state_folder_that_scripts_cannot_enter() {
         "(its folder {} is not accessible to nobody)",
         folder.display()
     );
-    check(&host).expect(2).says(&said);
+    check(&host).expect(2).prints(&said);
     let job = host.job(7, "a");
-    job.stage(&["prepare"]).expect(41).says(&said);
+    job.stage(&["prepare"]).expect(41).prints(&said);
     // The result is the same if it is detected later.
     chmod(&folder, 0o711);
     let job = host.job(8, "a");
     job.prepare();
     chmod(&folder, 0o700);
-    job.script("get_sources", "true").expect(41).says(&said);
+    job.script("get_sources", "true").expect(41).prints(&said);
     assert!(job.attempt().is_final);
     job.clean_up();
 }
@@ -130,11 +130,11 @@ async fn names_sudo_command_without_permission() {
     );
     let mut check = host.command();
     check.arg("check");
-    as_another_user(&host, &check).expect(2).says(&said);
+    as_another_user(&host, &check).expect(2).prints(&said);
     let job = host.job(7, "a");
     as_another_user(&host, &job.command(&["prepare"]))
         .expect(41)
-        .says(&said);
+        .prints(&said);
     expect_final(&job, &said);
 }
 
@@ -159,7 +159,7 @@ async fn names_unreadable_settings() {
                     .get_envs()
                     .filter_map(|(key, value)| Some((key, value?))),
             );
-            as_another_user(&host, &wanted).expect(code).says(&said);
+            as_another_user(&host, &wanted).expect(code).prints(&said);
         }
     };
     chmod(&host.config(), 0o600);
@@ -210,7 +210,7 @@ async fn names_program_that_sudo_cannot_execute() {
         let job = host.job(id, "a");
         as_another_user(&host, &job.command(&["prepare"]))
             .expect(41)
-            .says(&said);
+            .prints(&said);
         let attempt = job.attempt();
         assert!(attempt.is_final && attempt.outcomes.len() == 1);
     }

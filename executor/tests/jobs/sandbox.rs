@@ -10,11 +10,11 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::stopping::pid_of;
-use crate::support::{Ended, Host, Job};
+use crate::support::{Host, Job, StageResult};
 
 async fn host() -> Option<Host> {
     let host = Host::start("").await;
-    let ended = Ended::from(host.command().arg("check").output().unwrap());
+    let ended = StageResult::from(host.command().arg("check").output().unwrap());
     if ended.code != Some(0) {
         eprintln!("SKIPPED: {}", ended.err);
         return None;
@@ -71,8 +71,8 @@ async fn builds_package_from_its_commit() {
     let ended = job
         .script("build_script", "")
         .expect(0)
-        .says("hello-1.0-1.1-any.pkg.tar")
-        .says("creating a clean root");
+        .prints("hello-1.0-1.1-any.pkg.tar")
+        .prints("creating a clean root");
     assert!(!ended.out.contains(crate::support::ID_TOKEN));
     assert!(!ended.out.contains("bbtw_") && !ended.out.contains("buildbtw-executor"));
     let attempt = job.attempt();
@@ -81,7 +81,7 @@ async fn builds_package_from_its_commit() {
     assert!(kept.contains("pkgrel=1.1\n"), "{kept}");
     assert_eq!(cgroups_of(&job), 0);
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,10 +91,10 @@ async fn fails_broken_package_with_its_first_errors() {
     job.prepare();
     job.script("step_script", "")
         .expect(41)
-        .says("The build failed: ")
-        .says("boom");
+        .prints("The build failed: ")
+        .prints("boom");
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 /// The lines of a job's log, without colours.
@@ -174,7 +174,7 @@ async fn leaves_nothing_when_any_process_of_the_sandbox_is_killed() {
         let script = job.write_script("");
         let arguments = ["run", script.to_str().unwrap(), "build_script"];
         let child = match whom {
-            "runner" => job.start_by_a_runner(&arguments),
+            "runner" => job.start_with_runner(&arguments),
             _ => job.start(&arguments),
         };
         let attempt = job.attempt.unwrap();
@@ -199,7 +199,11 @@ async fn leaves_nothing_when_any_process_of_the_sandbox_is_killed() {
         if whom != "runner" {
             job.clean_up();
         }
-        assert!(host.left().is_empty(), "{whom}: {:?}", host.left());
+        assert!(
+            host.leftovers().is_empty(),
+            "{whom}: {:?}",
+            host.leftovers()
+        );
         assert_eq!(cgroups_of(&job), 0, "{whom}");
         for process in Path::new("/proc").read_dir().unwrap() {
             let line = fs_err::read(process.unwrap().path().join("cmdline"));

@@ -19,7 +19,7 @@ async fn forwards_exit_code_of_script() {
     // Commands of a job get no input, as with the runner.
     job.script("step_other", ": | eval $'cat; echo end\\n'")
         .expect(0)
-        .says("end");
+        .prints("end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +63,7 @@ async fn isolates_script_from_other_jobs() {
         "after_script",
         "step_release",
     ] {
-        job.script(stage, &script).expect(0).says("all is well");
+        job.script(stage, &script).expect(0).prints("all is well");
     }
     if geteuid().is_root() {
         use std::os::unix::fs::MetadataExt as _;

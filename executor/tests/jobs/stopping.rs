@@ -7,7 +7,7 @@ use buildbtw_model::api::Outcome;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::support::{ENDLESS, Ended, Host, Job, QUICK};
+use crate::support::{ENDLESS, Host, Job, QUICK, StageResult};
 
 /// Much less than these builds take, and enough for a busy machine: the job has to stop, not to
 /// wait.
@@ -49,7 +49,7 @@ async fn reports_stopped_build_and_leaves_nothing() {
         let (job, child) = building(&host, id).await;
         let started = Instant::now();
         killpg(pid_of(&child), signal).unwrap();
-        let ended = Ended::from(child.wait_with_output().unwrap());
+        let ended = StageResult::from(child.wait_with_output().unwrap());
         assert!(started.elapsed() < FEW_SECONDS);
         assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
         assert!(cancelled(&job), "{:?}", job.attempt());
@@ -61,7 +61,7 @@ async fn reports_stopped_build_and_leaves_nothing() {
             "{log}"
         );
         job.clean_up();
-        assert!(host.left().is_empty(), "{:?}", host.left());
+        assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
     }
 }
 
@@ -74,7 +74,7 @@ async fn stops_build_when_front_is_killed() {
     // Waits for the root side.
     job.clean_up();
     assert!(cancelled(&job), "{:?}", job.attempt());
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,11 +83,11 @@ async fn reports_killed_root_side_as_system_failure() {
     let (job, child) = building(&host, 7).await;
     let pid = fs_err::read_to_string(host.state().join("root/jobs/7/pid")).unwrap();
     kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
-    Ended::from(child.wait_with_output().unwrap())
+    StageResult::from(child.wait_with_output().unwrap())
         .expect(42)
-        .says("without a result");
+        .prints("without a result");
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +96,7 @@ async fn cleanup_ends_running_build() {
     let (job, mut child) = building(&host, 7).await;
     job.clean_up();
     assert!(!child.wait().unwrap().success());
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +109,7 @@ async fn stops_job_without_waiting_for_unreachable_server() {
     child.wait_with_output().unwrap();
     assert!(started.elapsed() < FEW_SECONDS);
     job.clean_up();
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +134,7 @@ async fn ends_processes_of_stopped_script() {
         // Its output is closed by the last process that has it.
         child.wait_with_output().unwrap();
         job.clean_up();
-        assert!(host.left().is_empty(), "{:?}", host.left());
+        assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
     }
 }
 
@@ -142,10 +142,10 @@ async fn ends_processes_of_stopped_script() {
 async fn reaps_only_jobs_of_a_dead_runner() {
     let host = Host::start(ENDLESS).await;
     let (dead, alive) = (host.job(1, "a"), host.job(2, "b"));
-    dead.prepare_by_a_runner_that_ends();
+    dead.prepare_with_exited_runner();
     alive.prepare();
     let (running, mut child) = building(&host, 3).await;
-    let reap = || Ended::from(host.command().arg("reap").output().unwrap());
+    let reap = || StageResult::from(host.command().arg("reap").output().unwrap());
     reap().expect(0);
     assert!(!dead.builds().exists());
     assert!(alive.builds().exists() && running.builds().exists());
@@ -162,7 +162,7 @@ async fn reaps_only_jobs_of_a_dead_runner() {
 #[tokio::test(flavor = "multi_thread")]
 async fn does_not_reap_job_whose_stages_are_started_by_scripts() {
     let host = Host::start(QUICK).await;
-    let reap = || Ended::from(host.command().arg("reap").output().unwrap());
+    let reap = || StageResult::from(host.command().arg("reap").output().unwrap());
     for between in [
         r#""$@"; exit $?"#,
         r#"timeout 100 "$@"; exit $?"#,
@@ -181,7 +181,7 @@ async fn does_not_reap_job_whose_stages_are_started_by_scripts() {
         let get_sources = ["run", script.to_str().unwrap(), "get_sources"];
         job.stage_through(between, &get_sources)
             .expect(0)
-            .says("it ran");
+            .prints("it ran");
         next.clean_up();
         job.clean_up();
     }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Ended, Host, PROGRAM, QUICK, chmod};
+use crate::support::{Host, PROGRAM, QUICK, StageResult, chmod};
 
 /// Runs a shell script as the runner's user, in a mount namespace where /etc is copy-on-write.
 const IN_NAMESPACE: &str = r#"
@@ -36,7 +36,7 @@ fn can_run() -> bool {
     false
 }
 
-fn run(host: &Host, rule: &str, script: &str) -> Ended {
+fn run(host: &Host, rule: &str, script: &str) -> StageResult {
     let folder = host.state().parent().unwrap().to_owned();
     let upper = folder.join("upper");
     if !upper.exists() {
@@ -57,7 +57,7 @@ fn run(host: &Host, rule: &str, script: &str) -> Ended {
         .env("SCRIPT", script)
         .output()
         .unwrap();
-    Ended::from(output)
+    StageResult::from(output)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +102,7 @@ async fn builds_with(settings_of_sudo: &str) {
     };
 
     let denied = run(&host, "", &stages("exec $executor prepare"));
-    denied.expect(42).says(&format!(
+    denied.expect(42).prints(&format!(
         "runner ALL=(root) NOPASSWD: {} as-root",
         program.display()
     ));
@@ -127,10 +127,13 @@ async fn builds_with(settings_of_sudo: &str) {
         jobs = host.state().join("jobs").display(),
     );
     let ended = run(&host, &rule, &stages(&all)).expect(0);
-    let ended = ended.says("12345\n").says("12345 ").says("section_start");
+    let ended = ended
+        .prints("12345\n")
+        .prints("12345 ")
+        .prints("section_start");
     assert!(ended.out.ends_with("\n0\n"), "{}", ended.out);
     assert_eq!(job.attempt().packages.len(), 2);
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 
     // The runner's SIGKILL reaches the front only; the processes started by sudo end without it.
     let host_server = &host.server;
@@ -147,7 +150,7 @@ async fn builds_with(settings_of_sudo: &str) {
                   wait $! || true\n\
                   exec $executor cleanup";
     run(&host, &rule, &stages(killed)).expect(0);
-    assert!(host.left().is_empty(), "{:?}", host.left());
+    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
     let outcomes = job.attempt().outcomes;
     let text = format!("{outcomes:?}");
     assert!(text.contains("Cancelled"), "{text}");

@@ -60,7 +60,7 @@ impl Host {
     }
 
     /// Files left in the folders of jobs, on either side.
-    pub(crate) fn left(&self) -> Vec<PathBuf> {
+    pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
         ["jobs", "root/jobs"]
             .iter()
             .filter_map(|name| self.state().join(name).read_dir().ok())
@@ -204,9 +204,9 @@ impl Job<'_> {
     }
 
     /// Runs a stage until it ends.
-    pub(crate) fn stage(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn stage(&self, arguments: &[&str]) -> StageResult {
         let output = self.command(arguments).output().unwrap();
-        Ended::from(output)
+        StageResult::from(output)
     }
 
     /// Starts a stage.
@@ -219,7 +219,7 @@ impl Job<'_> {
     }
 
     /// Runs one of the runner's scripts.
-    pub(crate) fn script(&self, stage: &str, text: &str) -> Ended {
+    pub(crate) fn script(&self, stage: &str, text: &str) -> StageResult {
         let script = self.write_script(text);
         self.stage(&["run", script.to_str().unwrap(), stage])
     }
@@ -240,12 +240,12 @@ impl Job<'_> {
     }
 
     /// Starts a stage as the child of a process that ends with it.
-    pub(crate) fn start_by_a_runner(&self, arguments: &[&str]) -> Child {
-        self.start_by_a_runner_through("exec \"$@\"", arguments)
+    pub(crate) fn start_with_runner(&self, arguments: &[&str]) -> Child {
+        self.start_with_runner_through("exec \"$@\"", arguments)
     }
 
     /// The same with a script between the two.
-    pub(crate) fn start_by_a_runner_through(&self, between: &str, arguments: &[&str]) -> Child {
+    pub(crate) fn start_with_runner_through(&self, between: &str, arguments: &[&str]) -> Child {
         // With job control, bash starts each command in a process group of its own; and as with a
         // runner, only these commands have the variables of the job.
         let script = r#"set -m; JOB_RESPONSE_FILE=$RESPONSE sh -c "$BETWEEN" sh "$@" & wait $!"#;
@@ -258,14 +258,14 @@ impl Job<'_> {
     }
 
     /// Prepares the job with a runner that is dead afterwards.
-    pub(crate) fn prepare_by_a_runner_that_ends(&self) {
-        let child = self.start_by_a_runner(&["prepare"]);
-        Ended::from(child.wait_with_output().unwrap()).expect(0);
+    pub(crate) fn prepare_with_exited_runner(&self) {
+        let child = self.start_with_runner(&["prepare"]);
+        StageResult::from(child.wait_with_output().unwrap()).expect(0);
     }
 
     /// Runs a stage from a script that the runner starts.
-    pub(crate) fn stage_through(&self, between: &str, arguments: &[&str]) -> Ended {
-        Ended::from(self.wrapped(between, arguments).output().unwrap())
+    pub(crate) fn stage_through(&self, between: &str, arguments: &[&str]) -> StageResult {
+        StageResult::from(self.wrapped(between, arguments).output().unwrap())
     }
 
     fn wrapped(&self, script: &str, arguments: &[&str]) -> Command {
@@ -309,13 +309,13 @@ impl Job<'_> {
 
 /// The result of a stage.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct StageResult {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl From<Output> for Ended {
+impl From<Output> for StageResult {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code(),
@@ -325,7 +325,7 @@ impl From<Output> for Ended {
     }
 }
 
-impl Ended {
+impl StageResult {
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
@@ -333,7 +333,7 @@ impl Ended {
     }
 
     #[track_caller]
-    pub(crate) fn says(self, part: &str) -> Self {
+    pub(crate) fn prints(self, part: &str) -> Self {
         let all = format!("{}\n{}", self.out, self.err);
         assert!(all.contains(part), "no {part:?} in\n{all}");
         self

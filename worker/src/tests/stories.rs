@@ -7,7 +7,7 @@ use buildbtw_fake_server::{FakeServer, Fault, build};
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
 
-use super::support::{FOREVER, Worker, config, left_in};
+use super::support::{FOREVER, Worker, config, files_in};
 use crate::WorkerError;
 
 fn failed(outcome: &Outcome) -> Option<(FailureKind, &str)> {
@@ -58,7 +58,7 @@ async fn builds_once_and_loses_nothing_under_server_faults() {
         );
     }
     assert_eq!(server.change(|inner| inner.surprises.len()), 0);
-    assert_eq!(left_in(scratch.path(), "attempts"), 0);
+    assert_eq!(files_in(scratch.path(), "attempts"), 0);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn keeps_result_until_killed_server_returns() {
         })
         .await;
     worker.stop().await.unwrap();
-    assert_eq!(left_in(scratch.path(), "attempts"), 0);
+    assert_eq!(files_in(scratch.path(), "attempts"), 0);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn killed_worker_reports_finished_build_without_rebuilding() {
     assert!(failed(&attempt.outcomes[0]).is_none(), "{attempt:?}");
     assert_eq!(attempt.packages.len(), 2);
     assert_eq!(attempt.log, log);
-    assert_eq!(left_in(scratch.path(), "attempts"), 0);
+    assert_eq!(files_in(scratch.path(), "attempts"), 0);
 }
 
 #[tokio::test]
@@ -232,7 +232,7 @@ async fn drops_lost_attempt_and_continues() {
     let attempt = server.attempt(next.attempt);
     let expected = (FailureKind::Infrastructure, "worker shut down");
     assert_eq!(failed(&attempt.outcomes[0]), Some(expected));
-    assert_eq!(left_in(scratch.path(), "attempts"), 0);
+    assert_eq!(files_in(scratch.path(), "attempts"), 0);
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn rejected_token_ends_worker_and_keeps_results() {
         error.to_string().contains("buildbtw token create"),
         "{error}"
     );
-    assert_eq!(left_in(scratch.path(), "attempts"), 1);
+    assert_eq!(files_in(scratch.path(), "attempts"), 1);
     // With an accepted token, the result is reported.
     server.change(|inner| inner.denied = false);
     let worker = Worker::start(config(&server, scratch.path(), FOREVER));

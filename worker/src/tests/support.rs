@@ -28,7 +28,7 @@ pub(crate) fn config(server: &FakeServer, scratch: &Path, duration: Duration) ->
         packager: None,
         limits: Limits::default(),
         grace: Duration::ZERO,
-        last_reports: Duration::from_secs(120),
+        report_timeout: Duration::from_secs(120),
         claim_wait: Duration::from_secs(30),
     }
 }
@@ -63,7 +63,7 @@ impl Worker {
 
     /// Stops it and waits until it has ended.
     pub(crate) async fn stop(self) -> Result<(), WorkerError> {
-        self.shutdown.gently.cancel();
+        self.shutdown.graceful.cancel();
         self.task.await.unwrap()
     }
 
@@ -74,6 +74,6 @@ impl Worker {
 }
 
 /// Files left in the scratch folder.
-pub(crate) fn left_in(scratch: &Path, folder: &str) -> usize {
+pub(crate) fn files_in(scratch: &Path, folder: &str) -> usize {
     scratch.join(folder).read_dir().unwrap().count()
 }

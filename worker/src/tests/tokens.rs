@@ -7,7 +7,7 @@ use buildbtw_model::TokenScope;
 use buildbtw_model::api::{ClaimedBuild, Outcome};
 use tempfile::TempDir;
 
-use super::support::{FOREVER, Worker, config, left_in};
+use super::support::{FOREVER, Worker, config, files_in};
 use crate::WorkerError;
 
 /// A worker that was killed during a build, and whose token was replaced.
@@ -56,12 +56,12 @@ async fn builds_another(server: &FakeServer) {
 }
 
 #[tokio::test]
-async fn takes_over_attempt_of_invalid_token() {
+async fn adopts_attempt_of_invalid_token() {
     let (server, scratch, build, worker) = with_another_token(true).await;
     builds_another(&server).await;
     worker.stop().await.unwrap();
     assert_eq!(server.attempt(build.attempt).outcomes.len(), 1);
-    assert_eq!(left_in(scratch.path(), "attempts"), 0);
+    assert_eq!(files_in(scratch.path(), "attempts"), 0);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn drops_attempt_of_another_valid_token_and_continues() {
     builds_another(&server).await;
     worker.stop().await.unwrap();
     assert!(server.attempt(build.attempt).outcomes.is_empty());
-    assert_eq!(left_in(scratch.path(), "attempts"), 0);
+    assert_eq!(files_in(scratch.path(), "attempts"), 0);
 }
 
 #[tokio::test]
@@ -100,6 +100,6 @@ async fn token_without_worker_scope_ends_worker_and_keeps_results() {
     let worker = Worker::start(config(&server, scratch.path(), FOREVER));
     let error = worker.ended().await.unwrap_err();
     assert!(matches!(error, WorkerError::Denied { .. }), "{error}");
-    assert_eq!(left_in(scratch.path(), "attempts"), 1);
+    assert_eq!(files_in(scratch.path(), "attempts"), 1);
     assert!(server.attempt(build.attempt).outcomes.is_empty());
 }

@@ -46,7 +46,12 @@ fn measures_folders_of_any_depth() {
 
 /// Starts a watch with a file system that stays as it is: a real one may be nearly full, and others write to it.
 fn watch(folder: &Path, limit: u64, exceeded: impl FnOnce() + Send + 'static) -> DiskWatch {
-    let space = || Some(Space { free: 50, all: 100 });
+    let space = || {
+        Some(Space {
+            free: 50,
+            total: 100,
+        })
+    };
     let limit = Limit::new(vec![folder.to_owned()], limit, space);
     DiskWatch::start_with(limit, exceeded)
 }
@@ -72,7 +77,7 @@ fn uses_file_system_usage_for_unmeasurable_folders() {
     let space = |free| {
         Some(Space {
             free,
-            all: 100 * LIMIT,
+            total: 100 * LIMIT,
         })
     };
     let check = |was_denied: bool, early, left: u64| {
@@ -81,14 +86,14 @@ fn uses_file_system_usage_for_unmeasurable_folders() {
         let mut limit = Limit::new(vec![folder.path().to_owned()], LIMIT, || space(now.get()));
         limit.early = early;
         now.set(left);
-        limit.verdict(was_denied)
+        limit.check_file_system(was_denied)
     };
     let lost = |bytes| Some(Excess::FileSystem(bytes));
     assert_eq!(check(false, 0, 48 * LIMIT), None);
     assert_eq!(check(true, 0, 50 * LIMIT - 1), None);
     assert_eq!(check(true, 0, 49 * LIMIT), lost(LIMIT));
-    assert_eq!(check(false, MOST_EARLY - 1, 48 * LIMIT), None);
-    assert_eq!(check(false, MOST_EARLY, 48 * LIMIT), lost(2 * LIMIT));
+    assert_eq!(check(false, MAX_EARLY - 1, 48 * LIMIT), None);
+    assert_eq!(check(false, MAX_EARLY, 48 * LIMIT), lost(2 * LIMIT));
     assert_eq!(check(false, 0, 9 * LIMIT), lost(41 * LIMIT));
 }
 

@@ -1,8 +1,7 @@
-//! Tells the server that a build cannot be done before somebody has changed something. Without that it
-//! would start another pipeline, and another one after that, each of which ends the same way.
+//! Reports to the server that a build cannot succeed before this host or its job was reconfigured. Otherwise the
+//! server would retry it with one pipeline after the other, each of which fails in the same way.
 //!
-//! The front does this itself: the ID token is all it takes, and what is wrong may be that the root side
-//! cannot be started.
+//! The front reports it without the root side, which may be what cannot be started. It only needs the ID token.
 
 use std::io::Write as _;
 
@@ -18,7 +17,7 @@ use crate::front::{Host, build};
 use crate::id_token::IdToken;
 use crate::root;
 
-/// Passes the result of a stage on, and tells the server if it is final.
+/// Returns the result of a stage, and reports it to the server if it is a final failure.
 pub(super) fn report(
     host: &Host,
     environment: &Environment,
@@ -26,33 +25,33 @@ pub(super) fn report(
 ) -> Result<(), Failure> {
     if let Err(Failure::Final(message)) = &result
         && let Ok(job) = environment.job()
-        // A job that is not from buildbtw has nothing to tell it.
+        // Without an attempt the job was not created by buildbtw, and there is nothing to report.
         && let Ok((attempt, id_token)) = build::identity(&job)
-        && let Err(failure) = tell(&host.config, attempt, id_token, message)
+        && let Err(failure) = send(&host.config, attempt, id_token, message)
     {
         let _ = writeln!(
             std::io::stderr(),
-            "WARNING: the server could not be told: {failure}"
+            "WARNING: cannot report the failure to the server: {failure}"
         );
     }
     result
 }
 
-fn tell(
+fn send(
     config: &Config,
     attempt: AttemptId,
     id_token: IdToken,
     message: &str,
 ) -> Result<(), Failure> {
-    root::complain();
+    root::init_logging();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(refuse(config, attempt, id_token, message))
+    runtime.block_on(fail_attempt(config, attempt, id_token, message))
 }
 
-/// Takes the attempt and reports its end.
-async fn refuse(
+/// Starts the attempt and reports its final failure.
+async fn fail_attempt(
     config: &Config,
     attempt: AttemptId,
     id_token: IdToken,
@@ -60,15 +59,15 @@ async fn refuse(
 ) -> Result<(), Failure> {
     let client = Client::new(&config.server, None).map_err(anyhow::Error::from)?;
     let exchanged = exchange::run(client, attempt, id_token, config.name()?).await?;
-    let attempt = exchanged.answer.build.attempt;
+    let attempt = exchanged.response.build.attempt;
     let outcome = Outcome::Failed {
         kind: FailureKind::Infrastructure,
         message: message.to_owned(),
     };
     let report = async {
-        // The server is to see the attempt running before it ends.
-        exchange::persist(|| exchanged.client.heartbeat(attempt)).await?;
-        exchange::persist(|| exchanged.client.report_final_failure(attempt, &outcome)).await?;
+        // The attempt must be running before it can end.
+        exchange::retry(|| exchanged.client.heartbeat(attempt)).await?;
+        exchange::retry(|| exchanged.client.report_final_failure(attempt, &outcome)).await?;
         Ok::<(), ClientError>(())
     };
     report

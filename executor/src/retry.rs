@@ -1,25 +1,25 @@
-//! Repeats requests while the server may be away.
+//! Retries requests while the server is unreachable.
 
 use std::time::{Duration, Instant};
 
 use buildbtw_model::client::{Backoff, ClientError};
 
-/// Repeats a request until the server answers it or refuses it for good, with pauses of at most `longest`. Gives up when the
-/// next try would start later than `patience` from now. `on_pause` is called with each error that is waited out.
-pub(crate) async fn persist<T, F>(
-    patience: Duration,
-    longest: Duration,
+/// Repeats a request with backoff until it succeeds or fails permanently, with pauses of at most `max_pause`. Fails
+/// when the next try would start later than `timeout` from now. Calls `on_pause` with each error before a retry.
+pub(crate) async fn retry<T, F>(
+    timeout: Duration,
+    max_pause: Duration,
     mut on_pause: impl FnMut(&ClientError),
     request: impl Fn() -> F,
 ) -> Result<T, ClientError>
 where
     F: Future<Output = Result<T, ClientError>>,
 {
-    let deadline = Instant::now() + patience;
-    let mut backoff = Backoff::new(Duration::from_millis(250), longest);
+    let deadline = Instant::now() + timeout;
+    let mut backoff = Backoff::new(Duration::from_millis(250), max_pause);
     loop {
         let error = match request().await {
-            Ok(answer) => return Ok(answer),
+            Ok(response) => return Ok(response),
             Err(error) => error,
         };
         let pause = backoff.next_pause();

@@ -1,43 +1,43 @@
-//! Tells a package's output from the lines of this program and of the runner: output that looks like one of
-//! those is indented, and no line's colours reach the next one.
+//! Escapes the output of packages so that it cannot pass for lines of this program or the runner: look-alikes are
+//! indented, and colours are reset at the end of each line.
 
 use super::plain_output::PlainOutput;
 
-/// How lines that are not a package's begin: headings, the summary of a build, what the runner says in the end.
-const OURS: &[&str] = &[
+/// Beginnings of lines that are not a package's: headings, the summary of a build, the runner's last line.
+const RESERVED: &[&str] = &[
     "==> ",
     "Build:",
     "ERROR: ",
     "Job succeeded",
-    "No artifacts are kept:",
+    "No artifacts:",
     "Packages:",
     "Repository:",
-    "They have ",
+    "The packages have ",
     "This build in buildbtw:",
     "WARNING: ",
 ];
-/// What lines of errors begin with.
+/// Beginnings of lines with errors, which are shown in red.
 const ERRORS: &[&str] = &["==> ERROR:", "error:", "fatal:"];
 const RED: &[u8] = b"\x1b[1;31m";
 const PLAIN: &[u8] = b"\x1b[0m";
 const ESCAPE: u8 = 0x1b;
 
-/// Follows the output of a package.
+/// Escapes the output of a package, in chunks that may end anywhere.
 #[derive(Debug, Default)]
-pub(super) struct ToldApart {
+pub(super) struct LineEscaper {
     plain: PlainOutput,
     line: Line,
-    /// A sequence that sets a colour, while it is not complete.
+    /// Whether an escape sequence for a colour has begun and is not complete.
     in_style: bool,
-    /// Colours were set since the last line ended.
+    /// Whether colours were set since the last line ended.
     is_coloured: bool,
-    /// Whether there is anything in the line.
+    /// Whether the line is not empty.
     is_begun: bool,
 }
 
 #[derive(Debug)]
 enum Line {
-    /// What could still become a line of this program or an error, and the text of it without colours.
+    /// The beginning of a line that may become a reserved one or an error: `text` is `held` without colours.
     Undecided {
         held: Vec<u8>,
         text: Vec<u8>,
@@ -54,19 +54,19 @@ impl Default for Line {
     }
 }
 
-impl ToldApart {
-    /// What is shown for the next bytes.
+impl LineEscaper {
+    /// Returns the escaped output for the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let clean = self.plain.clean(bytes);
-        self.show(&clean)
+        self.escape(&clean)
     }
 
-    fn show(&mut self, clean: &[u8]) -> Vec<u8> {
+    fn escape(&mut self, clean: &[u8]) -> Vec<u8> {
         let mut shown = Vec::with_capacity(clean.len());
         for &byte in clean {
             match byte {
                 b'\n' => self.end(&mut shown),
-                // What follows overwrites the line.
+                // The following text overwrites the line.
                 b'\r' => {
                     self.decide(&mut shown, true);
                     shown.push(byte);
@@ -78,10 +78,10 @@ impl ToldApart {
         shown
     }
 
-    /// What is shown when there is no more, so that the next line is not a package's.
+    /// Returns the rest of the output, and completes the last line.
     pub(super) fn close(&mut self) -> Vec<u8> {
         let clean = self.plain.finish();
-        let mut shown = self.show(&clean);
+        let mut shown = self.escape(&clean);
         if self.is_begun {
             self.end(&mut shown);
         }
@@ -114,18 +114,19 @@ impl ToldApart {
         }
     }
 
-    /// Shows the beginning of a line once it is known what it looks like.
+    /// Shows the beginning of a line once it can no longer become a reserved line or an error.
     fn decide(&mut self, shown: &mut Vec<u8>, is_over: bool) {
         let Line::Undecided { held, text } = &mut self.line else {
             return;
         };
-        let all = || OURS.iter().chain(ERRORS);
-        let may_begin = |ours: &&str| ours.len() > text.len() && ours.as_bytes().starts_with(text);
+        let all = || RESERVED.iter().chain(ERRORS);
+        let may_begin =
+            |prefix: &&str| prefix.len() > text.len() && prefix.as_bytes().starts_with(text);
         if !is_over && all().any(may_begin) {
             return;
         }
-        let begins = |ours: &&str| text.starts_with(ours.trim_end().as_bytes());
-        if OURS.iter().any(begins) {
+        let begins = |prefix: &&str| text.starts_with(prefix.trim_end().as_bytes());
+        if RESERVED.iter().any(begins) {
             shown.push(b' ');
         }
         if ERRORS.iter().any(begins) {
@@ -165,10 +166,10 @@ mod tests {
             ("ERROR: Job failed\n==>", " ERROR: Job failed\n ==>\n"),
         ] {
             for size in [1, 2, 7, 1000] {
-                let mut apart = ToldApart::default();
+                let mut escaper = LineEscaper::default();
                 let pieces = output.as_bytes().chunks(size);
-                let mut shown: Vec<u8> = pieces.flat_map(|piece| apart.feed(piece)).collect();
-                shown.extend(apart.close());
+                let mut shown: Vec<u8> = pieces.flat_map(|piece| escaper.feed(piece)).collect();
+                shown.extend(escaper.close());
                 assert_eq!(String::from_utf8(shown).unwrap(), expected, "{size}");
             }
         }
