@@ -83,10 +83,10 @@ fn print_namespace(
     if let Some(number) = summary.superseded_by {
         field("superseded", format!("by iteration {number}"))?;
     }
-    if let Some(refused) = &namespace.refused {
+    if let Some(error) = &namespace.replan_error {
         field(
             "not planned",
-            format!("since its sources changed: {}", clean(refused)),
+            format!("since its sources changed: {}", clean(error)),
         )?;
     }
     field("web", clean(&namespace.web_url))

@@ -33,11 +33,11 @@ pub(super) async fn run(context: &Context, args: &Sources) -> Result<u8> {
         "{usable} usable, {broken} broken; {}",
         looked(&overview)
     ));
-    if let Some(trouble) = overview.trouble {
-        let since = time::date(trouble.since);
+    if let Some(outage) = overview.outage {
+        let since = time::date(outage.since);
         output.note(format_args!(
             "They cannot be looked at since {since}: {}",
-            trouble.message
+            outage.message
         ));
     }
     Ok(0)
