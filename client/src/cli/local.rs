@@ -130,7 +130,7 @@ impl std::str::FromStr for RepositoryArgument {
         let known = ["http://", "https://", "file://"];
         if !known.iter().any(|scheme| url.starts_with(scheme)) || url.contains(char::is_control) {
             return Err(format!(
-                "'{url}' is no http://, https:// or file:// address"
+                "'{url}' is not an http://, https:// or file:// URL"
             ));
         }
         let name = name.parse().map_err(|error| format!("{error}"))?;
@@ -142,11 +142,11 @@ impl std::str::FromStr for RepositoryArgument {
 /// `SRC:DST` or `SRC:DST:rw`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindArgument {
-    /// The path outside.
+    /// The path on this machine.
     pub source: PathBuf,
-    /// The path inside.
+    /// The path in the root.
     pub target: PathBuf,
-    /// Whether it can be changed from inside.
+    /// Whether the command can write to it.
     pub writable: bool,
 }
 

@@ -1,4 +1,4 @@
-//! One file per command. Each asks the server through the typed client and prints what it says.
+//! The commands, one file each. Most send requests with the typed client and print the responses.
 
 mod build;
 mod completions;
@@ -16,14 +16,17 @@ mod token;
 mod watch;
 mod why;
 
+use buildbtw_model::{NamespaceName, Pkgbase};
+
 use crate::cli::{Cli, Command};
 use crate::context::Context;
 use crate::error::Error;
+use crate::output::Output;
 
 /// Runs a command and returns the code to exit with.
 ///
 /// # Errors
-/// When the command could not do its work.
+/// When the command failed.
 pub async fn run(cli: Cli) -> Result<u8, Error> {
     let Cli { global, command } = cli;
     let context = || Context::new(&global);
@@ -47,4 +50,19 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Build(args) => build::run(&args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
+}
+
+/// Returns the error for a package that a namespace does not build.
+fn unknown_build(namespace: &NamespaceName, pkgbase: &Pkgbase) -> Error {
+    Error::with_hint(
+        format!("namespace `{namespace}` has no build of `{pkgbase}`"),
+        format!("`buildbtw show {namespace}` lists its builds"),
+    )
+}
+
+/// Prints which command follows a rebuild.
+fn hint_to_watch(output: Output, namespace: &NamespaceName) {
+    output.hint(format_args!(
+        "`buildbtw watch {namespace}` follows the rebuild"
+    ));
 }
