@@ -76,7 +76,12 @@ impl PrivateFile {
         let mut options = fs_err::OpenOptions::new();
         options.write(true).create_new(true);
         options.options_mut().mode(0o600);
-        let file = options.open(&new)?;
+        let file = options.open(&new).map_err(|error| {
+            Error::with_hint(
+                format!("cannot write `{}`: {}", path.display(), error.kind()),
+                "check that the folder exists and is writable",
+            )
+        })?;
         Ok(Self {
             path: path.to_owned(),
             new,

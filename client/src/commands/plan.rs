@@ -38,11 +38,12 @@ pub(super) async fn run(global: &Global, args: Plan) -> Result<u8> {
 async fn online(context: &Context, args: Plan, format: PlanFormat) -> Result<String> {
     let mut changesets = Vec::with_capacity(args.origins.len());
     for origin in &args.origins {
-        changesets.push(
-            origin
-                .parse::<OriginSpec>()
-                .map_err(|error| Error::new(error.to_string()))?,
-        );
+        changesets.push(origin.parse::<OriginSpec>().map_err(|error| {
+            Error::with_hint(
+                error.to_string(),
+                "only with --srcinfo, a pkgbase needs no ref",
+            )
+        })?);
     }
     let preview = PlanPreview {
         changesets,
@@ -74,16 +75,21 @@ fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
         })?;
         origins.push(Arc::clone(package));
     }
-    let patterns = |patterns: &[String]| {
-        Patterns::new(patterns).map_err(|error| Error::new(error.to_string()))
+    let patterns = |option: &str, patterns: &[String]| {
+        Patterns::new(patterns).map_err(|error| {
+            Error::with_hint(
+                format!("{option}: {error}"),
+                "a shell pattern of pkgbases is expected, for example 'haskell-*'",
+            )
+        })
     };
     let architecture = match &args.arch {
         Some(architecture) => architecture.clone(),
         None => machine_architecture()?,
     };
     let mut request = PlanRequest::new(architecture, origins.clone(), args.spread.scope);
-    request.include = patterns(&args.spread.include)?;
-    request.exclude = patterns(&args.spread.exclude)?;
+    request.include = patterns("--include", &args.spread.include)?;
+    request.exclude = patterns("--exclude", &args.spread.exclude)?;
     request.bootstrap.clone_from(&args.spread.bootstrap);
     request.keeps_sonames = args.spread.same_sonames;
     let mut plan = buildbtw_planner::plan(&index, &request);
