@@ -5,6 +5,7 @@ use std::io;
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::client::ClientError;
+use buildbtw_model::{NamespaceName, Pkgbase};
 
 /// The exit code of every error.
 pub const EXIT_ERROR: u8 = 3;
@@ -48,6 +49,14 @@ impl Error {
             message: message.into(),
             hint: Some(hint.into()),
         }
+    }
+
+    /// Creates the error for a package that a namespace does not build.
+    pub(crate) fn unknown_build(namespace: &NamespaceName, pkgbase: &Pkgbase) -> Self {
+        Self::with_hint(
+            format!("namespace `{namespace}` has no build of `{pkgbase}`"),
+            format!("`buildbtw show {namespace}` lists its builds"),
+        )
     }
 
     /// Returns the exit code: success if the reader closed standard output, which is not a failure.

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{NewerCommit, RetryBuilds};
 
-use super::hint_to_watch;
+use super::new::hint_to_watch;
 use crate::cli::{Delete, Retry};
 use crate::context::Context;
 use crate::error::{Error, Result};

@@ -6,7 +6,6 @@ use buildbtw_model::api::{BuildSummary, Event, ReusedFrom};
 use buildbtw_model::client::{Backoff, ClientError, EventStream};
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, EventKind, Pkgbase};
 
-use super::unknown_build;
 use crate::cli::Logs;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -53,7 +52,7 @@ fn choose<'a>(args: &Logs, builds: &'a [BuildSummary]) -> Result<&'a BuildSummar
         .filter(|build| build.pkgbase == args.pkgbase)
         .collect();
     if of_pkgbase.is_empty() {
-        return Err(unknown_build(&args.namespace, &args.pkgbase));
+        return Err(Error::unknown_build(&args.namespace, &args.pkgbase));
     }
     let fits = |build: &&&BuildSummary| {
         let architecture = args.architecture.as_ref();

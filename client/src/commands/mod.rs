@@ -16,12 +16,9 @@ mod token;
 mod watch;
 mod why;
 
-use buildbtw_model::{NamespaceName, Pkgbase};
-
 use crate::cli::{Cli, Command};
 use crate::context::Context;
 use crate::error::Error;
-use crate::output::Output;
 
 /// Runs a command and returns the code to exit with.
 ///
@@ -50,19 +47,4 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Build(args) => build::run(&args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
-}
-
-/// Returns the error for a package that a namespace does not build.
-fn unknown_build(namespace: &NamespaceName, pkgbase: &Pkgbase) -> Error {
-    Error::with_hint(
-        format!("namespace `{namespace}` has no build of `{pkgbase}`"),
-        format!("`buildbtw show {namespace}` lists its builds"),
-    )
-}
-
-/// Prints which command follows a rebuild.
-fn hint_to_watch(output: Output, namespace: &NamespaceName) {
-    output.hint(format_args!(
-        "`buildbtw watch {namespace}` follows the rebuild"
-    ));
 }

@@ -1,9 +1,8 @@
 //! `buildbtw new`: creates a namespace.
 
-use buildbtw_model::NoteKind;
 use buildbtw_model::api::{BuildCounts, CreateNamespace, IterationDetail};
+use buildbtw_model::{NamespaceName, NoteKind};
 
-use super::hint_to_watch;
 use crate::cli::New;
 use crate::context::Context;
 use crate::error::Result;
@@ -50,6 +49,13 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
         output.line(format_args!("{name} {}", created.web_url))?;
     }
     follow::follow(context, name, History::Everything).await
+}
+
+/// Prints which command follows a rebuild.
+pub(super) fn hint_to_watch(output: Output, namespace: &NamespaceName) {
+    output.hint(format_args!(
+        "`buildbtw watch {namespace}` follows the rebuild"
+    ));
 }
 
 /// Prints the notes of an iteration, such as the packages that were left out of its plan.

@@ -6,8 +6,7 @@ use crate::cli::NewIteration;
 use crate::context::Context;
 use crate::error::Result;
 
-use super::hint_to_watch;
-use super::new::{print_notes, work_text};
+use super::new::{hint_to_watch, print_notes, work_text};
 
 pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
     let request = CreateIteration {

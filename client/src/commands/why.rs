@@ -4,10 +4,9 @@
 use buildbtw_model::api::BuildSummary;
 use buildbtw_model::{BuildStatus, Pkgbase};
 
-use super::unknown_build;
 use crate::cli::Why;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::{clean, style};
 
 pub(super) async fn run(context: &Context, args: &Why) -> Result<u8> {
@@ -18,7 +17,7 @@ pub(super) async fn run(context: &Context, args: &Why) -> Result<u8> {
         .filter(|build| build.pkgbase == args.pkgbase)
         .collect();
     let Some(first) = builds.first() else {
-        return Err(unknown_build(&args.namespace, &args.pkgbase));
+        return Err(Error::unknown_build(&args.namespace, &args.pkgbase));
     };
     let output = context.output;
     if output.json {
