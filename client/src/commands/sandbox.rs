@@ -102,10 +102,10 @@ pub(super) async fn sandbox_config() -> Result<SandboxConfig> {
     check_host(&config).map_err(|error| {
         Error::with_hint(
             format!(
-                "this machine cannot build in a sandbox: {}",
+                "this machine cannot build in a sandbox, because it lacks: {}",
                 error.missing.join("; ")
             ),
-            "`./bootstrap` installs missing programs",
+            "run `./bootstrap` to install missing programs",
         )
     })?;
     fs_err::create_dir_all(SCRATCH)?;
