@@ -9,14 +9,14 @@ use buildbtw_model::{
 };
 use clap::Args;
 
-/// Prints completions.
+/// The arguments of `completions`.
 #[derive(Args, Debug)]
 pub struct Completions {
     /// Shell to print completions for
     pub shell: clap_complete::Shell,
 }
 
-/// Builds a package locally.
+/// The arguments of `build`.
 #[derive(Args, Debug)]
 pub struct Build {
     /// Folder with PKGBUILD and .SRCINFO
@@ -85,7 +85,7 @@ pub struct Build {
     pub missing_keys: MissingKeys,
 }
 
-/// Runs a command in a root.
+/// The arguments of `sandbox`.
 #[derive(Args, Debug)]
 pub struct Sandbox {
     /// Folder that keeps the root
